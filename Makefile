@@ -1,0 +1,67 @@
+# Every target sets up what it needs: a virtual environment from requirements.txt (Node.js included) and
+# the CDK command line from package-lock.json. Nothing but Python 3.11+ and make has to be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+LOCAL_PORT ?= 4566
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo local test check lint types imports bench lock snapshots wheel clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+node_modules/.installed: package.json package-lock.json .npmrc $(VENV)/.installed
+	npm ci --silent
+	touch $@
+
+setup: $(VENV)/.installed node_modules/.installed  ## install everything into .venv and node_modules
+
+demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
+	python -m examples.demo
+
+local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566)
+	local-sagemaker --port $(LOCAL_PORT)
+
+test: setup  ## the whole suite
+	python -m pytest
+
+check: lint types imports test  ## what CI runs
+
+lint: setup
+	ruff check .
+	ruff format --check .
+
+# The two source roots that ship in different places are checked each on its own, then the rest.
+types: setup
+	mypy constructs/multi_adapter_inference
+	mypy lambda/adapter_fleet
+	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench
+
+imports: setup
+	lint-imports
+
+bench: setup  ## measure every claim; tables here, figures in bench/results
+	python -m bench
+
+lock: setup  ## pin the newest versions that pyproject.toml and package.json allow
+	uv pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	    --no-header --no-emit-index-url -o requirements.txt
+	npm install --package-lock-only
+
+snapshots: setup  ## rewrite the template snapshots; read the diff before committing it
+	python -m pytest tests/stacks --snapshot-update
+
+wheel: setup  ## build the wheel into dist/
+	python -m build --wheel --no-isolation
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) .venv-sagemaker-sdk node_modules cdk.out .demo .local dist

@@ -1,0 +1,1 @@
+"""Constructs that put one base model and many LoRA adapters on a SageMaker endpoint."""
