@@ -1,0 +1,29 @@
+"""Names of inference components, which are unique in an account and region."""
+
+import re
+
+MAX_COMPONENT_NAME_LENGTH = 63
+# InferenceComponentName in the botocore service model of SageMaker. `\Z`, as `$` would let a newline pass.
+_COMPONENT_NAME = re.compile(r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
+
+
+def check_component_name(name: str, *, what: str = "component_name") -> None:
+    """Raise ValueError, naming `what`, unless SageMaker takes `name` for an inference component."""
+    if len(name) > MAX_COMPONENT_NAME_LENGTH:
+        raise ValueError(
+            f"'{what}' should have at most {MAX_COMPONENT_NAME_LENGTH} characters, got {len(name)}: {name!r}"
+        )
+    if not _COMPONENT_NAME.match(name):
+        raise ValueError(
+            f"'{what}' should be letters, digits and hyphens, with a letter or digit at both ends, got {name!r}"
+        )
+
+
+def component_name(prefix: str, adapter: str) -> str:
+    """Return the component name of an adapter, `<prefix>-<adapter>`.
+
+    A name that is too long raises ValueError. It is never cut, since two cut names may be the same.
+    """
+    name = f"{prefix}-{adapter}"
+    check_component_name(name)
+    return name

@@ -1,0 +1,54 @@
+"""How many adapters of which rank a base model's engine serves."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""What vLLM takes as the maximum rank (`MaxLoRARanks` in vllm/config/lora.py). Newer engines take 1 as well."""
+
+
+class LoraDtype(StrEnum):
+    """The data type in which the engine keeps adapters (`LoRADType` in vllm/config/lora.py)."""
+
+    AUTO = "auto"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraServing:
+    """The engine's limits for LoRA adapters.
+
+    max_loras:
+        Adapters in GPU memory, which is also how many different ones a batch may hold. The memory is taken
+        at start-up for this many adapters of `max_lora_rank`, whatever the ranks of the real ones.
+    max_cpu_loras:
+        Adapters in CPU memory, *including* those in GPU memory. Further ones are read from disk when called.
+    max_lora_rank:
+        The highest rank of any adapter: one of `LORA_RANKS`, or 1 from LMI 17 on.
+    lora_dtype:
+        The data type of the adapters in memory; the base model's by default.
+    fully_sharded:
+        Shard both LoRA matrices over the accelerators, not just one: for long prompts and high ranks.
+    """
+
+    max_loras: int
+    max_cpu_loras: int
+    max_lora_rank: int
+    lora_dtype: LoraDtype | None = None
+    fully_sharded: bool = False
+
+    def __post_init__(self) -> None:
+        # vLLM checks the same when the container starts, minutes later (LoRAConfig in vllm/config/lora.py).
+        if self.max_loras < 1:
+            raise ValueError(f"'max_loras' should be at least 1, got {self.max_loras}")
+        if self.max_cpu_loras < self.max_loras:
+            raise ValueError(
+                f"'max_cpu_loras' should be at least 'max_loras' ({self.max_loras}), since it includes the adapters"
+                f" in GPU memory, got {self.max_cpu_loras}"
+            )
+        if self.max_lora_rank not in (1, *LORA_RANKS):
+            raise ValueError(
+                f"'max_lora_rank' should be one of {', '.join(map(str, LORA_RANKS))}"
+                f" (or 1 from LMI 17 on), got {self.max_lora_rank}"
+            )
