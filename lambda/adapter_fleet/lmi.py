@@ -57,7 +57,8 @@ LMI_REGISTRY_ACCOUNTS = {
 }
 """The account whose ECR holds the image, by region (AWS's "Available Deep Learning Containers Images").
 
-The whole table: that of aws-cdk-lib's RegionInfo has holes (ca-west-1, mx-central-1, ap-southeast-7, us-gov-west-1).
+The whole table, since that of aws-cdk-lib's RegionInfo lacks nine regions, ca-west-1 and us-gov-west-1 among
+them.
 """
 
 

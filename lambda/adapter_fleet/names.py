@@ -15,7 +15,7 @@ def check_component_name(name: str, *, what: str = "component_name") -> None:
         )
     if not _COMPONENT_NAME.match(name):
         raise ValueError(
-            f"'{what}' should be letters, digits and hyphens, with a letter or digit at both ends, got {name!r}"
+            f"'{what}' should be letters, digits and hyphens and begin and end with no hyphen, got {name!r}"
         )
 
 

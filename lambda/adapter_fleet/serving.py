@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM takes as the maximum rank (`MaxLoRARanks` in vllm/config/lora.py). Newer engines take 1 as well."""
+"""The maximum ranks vLLM takes (`MaxLoRARanks` in vllm/config/lora.py). Newer engines take 1 as well."""
 
 
 class LoraDtype(StrEnum):
@@ -44,8 +44,8 @@ class LoraServing:
             raise ValueError(f"'max_loras' should be at least 1, got {self.max_loras}")
         if self.max_cpu_loras < self.max_loras:
             raise ValueError(
-                f"'max_cpu_loras' should be at least 'max_loras' ({self.max_loras}), since it includes the adapters"
-                f" in GPU memory, got {self.max_cpu_loras}"
+                f"'max_cpu_loras' should be at least {self.max_loras}, as it includes the adapters of 'max_loras',"
+                f" got {self.max_cpu_loras}"
             )
         if self.max_lora_rank not in (1, *LORA_RANKS):
             raise ValueError(
