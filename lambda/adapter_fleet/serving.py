@@ -44,7 +44,7 @@ class LoraServing:
             raise ValueError(f"'max_loras' should be at least 1, got {self.max_loras}")
         if self.max_cpu_loras < self.max_loras:
             raise ValueError(
-                f"'max_cpu_loras' should be at least {self.max_loras}, as it includes the adapters of 'max_loras',"
+                f"'max_cpu_loras' should be at least {self.max_loras}, as it includes those of 'max_loras',"
                 f" got {self.max_cpu_loras}"
             )
         if self.max_lora_rank not in (1, *LORA_RANKS):
