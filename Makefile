@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SDK := .venv-sagemaker-sdk
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 LOCAL_PORT ?= 4566
 
@@ -25,13 +26,19 @@ node_modules/.installed: package.json package-lock.json .npmrc $(VENV)/.installe
 
 setup: $(VENV)/.installed node_modules/.installed  ## install everything into .venv and node_modules
 
+# The SageMaker Python SDK v2 pins half of PyPI, so the one test that uses it has an environment of its own.
+$(SDK)/.installed: tests/integration/sagemaker-sdk.txt $(VENV)/.installed
+	test -x $(SDK)/bin/python || $(PYTHON) -m venv $(SDK)
+	$(SDK)/bin/pip install --quiet --disable-pip-version-check --no-compile -r tests/integration/sagemaker-sdk.txt
+	touch $@
+
 demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
 	python -m examples.demo
 
 local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566)
 	local-sagemaker --port $(LOCAL_PORT)
 
-test: setup  ## the whole suite
+test: setup $(SDK)/.installed  ## the whole suite
 	python -m pytest
 
 check: lint types imports test  ## what CI runs
@@ -55,6 +62,8 @@ bench: setup  ## measure every claim; tables here, figures in bench/results
 lock: setup  ## pin the newest versions that pyproject.toml and package.json allow
 	uv pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	    --no-header --no-emit-index-url -o requirements.txt
+	echo 'sagemaker<3' | uv pip compile --quiet --upgrade - --universal --python-version 3.11 \
+	    --no-header --no-annotate --no-emit-index-url -o tests/integration/sagemaker-sdk.txt
 	npm install --package-lock-only
 
 snapshots: setup  ## rewrite the template snapshots; read the diff before committing it
@@ -64,4 +73,4 @@ wheel: setup  ## build the wheel into dist/
 	python -m build --wheel --no-isolation
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .venv-sagemaker-sdk node_modules cdk.out .demo .local dist
+	rm -rf $(VENV) $(SDK) node_modules cdk.out .demo .local dist

@@ -1,0 +1,180 @@
+"""A base and its adapters made by plain API calls, for tests that are not about the constructs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tarfile
+import time
+import uuid
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local_sagemaker.server import LocalCloud
+
+TICKETS = Path(__file__).resolve().parents[2] / "examples" / "tickets"
+V1 = TICKETS / "adapters"
+V2 = TICKETS / "adapters-v2"
+
+
+def client(cloud: LocalCloud, service: str, **credentials: str) -> Any:
+    """Return a boto3 client of the embedded cloud that never retries, so that a failure shows as one."""
+    variables = cloud.environment
+    return boto3.client(
+        service,
+        endpoint_url=cloud.url,
+        region_name=variables["AWS_DEFAULT_REGION"],
+        verify=variables.get("AWS_CA_BUNDLE"),
+        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=32),
+        **(
+            credentials
+            or {
+                "aws_access_key_id": variables["AWS_ACCESS_KEY_ID"],
+                "aws_secret_access_key": variables["AWS_SECRET_ACCESS_KEY"],
+            }
+        ),
+    )
+
+
+def prompts() -> list[dict[str, Any]]:
+    """Return the held-out prompts with the answer of the base and of each adapter."""
+    return list(json.loads((TICKETS / "prompts.json").read_text()))
+
+
+class ByHand:
+    """An endpoint with a base in service, removed with everything on it when the context is left."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self._cloud = cloud
+        self._sagemaker, self._s3 = client(cloud, "sagemaker"), client(cloud, "s3")
+        self._runtime = client(cloud, "sagemaker-runtime")
+        self._id = uuid.uuid4().hex[:8]
+        self._bucket = f"by-hand-{self._id}"
+        self._archives = itertools.count()
+        self.endpoint, self.base = f"by-hand-{self._id}", f"base-{self._id}"
+
+    def __enter__(self) -> ByHand:
+        trust = {
+            "Principal": {"Service": "sagemaker.amazonaws.com"},
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+        }
+        role = client(self._cloud, "iam").create_role(
+            RoleName=self.endpoint,
+            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        )["Role"]["Arn"]
+        self._s3.create_bucket(Bucket=self._bucket)
+        for file in (TICKETS / "base").iterdir():
+            self._s3.upload_file(str(file), self._bucket, f"base/{file.name}")
+        self._sagemaker.create_model(
+            ModelName=self.endpoint,
+            ExecutionRoleArn=role,
+            PrimaryContainer={
+                "Image": "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.36.0-lmi19.0.0-cu128",
+                "Environment": {
+                    "HF_MODEL_ID": f"s3://{self._bucket}/base/",
+                    "OPTION_ENABLE_LORA": "true",
+                    "OPTION_MAX_LORAS": "4",
+                    "OPTION_MAX_CPU_LORAS": "8",
+                },
+            },
+        )
+        variant = {"VariantName": "AllTraffic", "InstanceType": "ml.g5.2xlarge", "InitialInstanceCount": 1}
+        self._sagemaker.create_endpoint_config(
+            EndpointConfigName=self.endpoint, ExecutionRoleArn=role, ProductionVariants=[variant]
+        )
+        self._sagemaker.create_endpoint(EndpointName=self.endpoint, EndpointConfigName=self.endpoint)
+        self._sagemaker.get_waiter("endpoint_in_service").wait(
+            EndpointName=self.endpoint, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        )
+        self._sagemaker.create_inference_component(
+            InferenceComponentName=self.base,
+            EndpointName=self.endpoint,
+            VariantName="AllTraffic",
+            Specification={
+                "ModelName": self.endpoint,
+                "ComputeResourceRequirements": {
+                    "MinMemoryRequiredInMb": 1024,
+                    "NumberOfAcceleratorDevicesRequired": 1,
+                },
+            },
+            RuntimeConfig={"CopyCount": 1},
+        )
+        self.wait(self.base)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in sorted(self.components(), key=lambda name: name == self.base):
+            self._sagemaker.delete_inference_component(InferenceComponentName=name)
+            self._until(lambda name=name: name not in self.components(), f"{name} is gone")
+        self._sagemaker.delete_endpoint(EndpointName=self.endpoint)
+
+    def adapter(self, adapter: str, directory: Path | None = None) -> str:
+        """Create an adapter component, wait until it serves, and return its name."""
+        name = f"{adapter}-{self._id}"
+        self._sagemaker.create_inference_component(
+            InferenceComponentName=name,
+            EndpointName=self.endpoint,
+            Specification={
+                "BaseInferenceComponentName": self.base,
+                "Container": {"ArtifactUrl": self.archive(directory or V1 / adapter)},
+            },
+        )
+        self.wait(name)
+        return name
+
+    def update(self, component: str, directory: Path) -> None:
+        """Update an adapter in place and wait until it is in service again."""
+        self._sagemaker.update_inference_component(
+            InferenceComponentName=component,
+            Specification={"Container": {"ArtifactUrl": self.archive(directory)}},
+        )
+        self.wait(component)
+
+    def archive(self, directory: Path) -> str:
+        """Pack a directory, upload it under a new key, and return its S3 URI."""
+        packed = BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+            for file in sorted(directory.iterdir()):
+                tar.add(file, arcname=file.name)
+        key = f"adapters/{directory.name}-{next(self._archives)}.tar.gz"
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=packed.getvalue())
+        return f"s3://{self._bucket}/{key}"
+
+    def ask(self, component: str, prompt: str) -> str:
+        """Return what a component answers."""
+        response = self._runtime.invoke_endpoint(
+            EndpointName=self.endpoint,
+            InferenceComponentName=component,
+            ContentType="application/json",
+            Body=json.dumps({"inputs": prompt, "parameters": {"max_new_tokens": 60, "temperature": 0}}),
+        )
+        return str(json.loads(response["Body"].read())["generated_text"])
+
+    def components(self) -> list[str]:
+        """Return the names of the components on this endpoint."""
+        listed = self._sagemaker.list_inference_components(EndpointNameEquals=self.endpoint)
+        return [item["InferenceComponentName"] for item in listed["InferenceComponents"]]
+
+    def wait(self, component: str) -> None:
+        """Wait until a component is in service."""
+
+        def in_service() -> bool:
+            found = self._sagemaker.describe_inference_component(InferenceComponentName=component)
+            assert found["InferenceComponentStatus"] != "Failed", found["FailureReason"]
+            return bool(found["InferenceComponentStatus"] == "InService")
+
+        self._until(in_service, f"{component} is in service")
+
+    def _until(self, holds: Any, what: str, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"
+            time.sleep(0.1)

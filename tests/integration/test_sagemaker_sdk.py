@@ -1,0 +1,34 @@
+"""The SageMaker Python SDK v2 against the embedded cloud: what the AWS post's last step calls."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from local_sagemaker.server import LocalCloud
+from tests.integration.by_hand import ByHand
+
+SDK_PYTHON = Path(__file__).resolve().parents[2] / ".venv-sagemaker-sdk" / "bin" / "python"
+DELETE = """
+import sys
+import sagemaker
+
+session = sagemaker.session.Session()
+for name in sys.argv[1:]:
+    session.delete_inference_component(name, wait=True)
+"""
+
+
+def test_sdk_deletes_adapter_and_base_and_waits_until_they_are_gone(cloud: LocalCloud) -> None:
+    assert SDK_PYTHON.exists(), "the SDK has an environment of its own: run the suite with `make test`"
+    with ByHand(cloud) as made:
+        adapter = made.adapter("triage")
+
+        subprocess.run(
+            [SDK_PYTHON, "-W", "ignore", "-c", DELETE, adapter, made.base],
+            env={**cloud.environment, "SAGEMAKER_SUPPRESS_V2_WARNING": "1"},
+            check=True,
+            timeout=120,
+        )
+
+        assert made.components() == []

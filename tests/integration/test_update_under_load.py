@@ -1,0 +1,77 @@
+"""An adapter is updated while a client keeps calling the base and every adapter."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from examples.demo.traffic import Record, Traffic
+from local_sagemaker.server import LocalCloud
+from tests.integration.by_hand import V2, ByHand, prompts
+
+UPDATED = "summary"
+LABELS = ("base", "triage", UPDATED, "shout")
+
+
+def update_under_load(cloud: LocalCloud, profile: str) -> dict[str, Record]:
+    """Update one adapter under a profile while all are called; return what became of the calls."""
+    answers = {
+        version: {prompt["prompt"]: prompt["answers"][version] for prompt in prompts()}
+        for version in (*LABELS, "summary-v2")
+    }
+    with ByHand(cloud) as made, cloud.admin.profile(profile):
+        targets = {label: made.base if label == "base" else made.adapter(label) for label in LABELS}
+        traffic = Traffic(
+            made.ask,
+            targets=targets,
+            expected={
+                label: {
+                    version: answers[version]
+                    for version in ((UPDATED, "summary-v2") if label == UPDATED else (label,))
+                }
+                for label in LABELS
+            },
+            rate=6,
+        )
+        with traffic:
+            time.sleep(1)
+            made.update(targets[UPDATED], V2 / UPDATED)
+            time.sleep(1)
+        return {label: traffic.record(label) for label in LABELS}
+
+
+@pytest.fixture(scope="module", params=["kind", "hostile"])
+def profile(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def seen(cloud: LocalCloud, profile: str) -> dict[str, Record]:
+    return update_under_load(cloud, profile)
+
+
+def test_every_component_is_called_at_five_requests_a_second_or_more(seen: dict[str, Record]) -> None:
+    assert min(record.rate for record in seen.values()) >= 5
+
+
+def test_no_answer_is_ever_of_another_adapter(seen: dict[str, Record]) -> None:
+    assert {label: record.wrong for label, record in seen.items()} == {label: [] for label in LABELS}
+
+
+def test_no_request_to_an_unchanged_component_fails(seen: dict[str, Record]) -> None:
+    assert {label: record.failed for label, record in seen.items() if label != UPDATED} == {
+        label: [] for label in LABELS if label != UPDATED
+    }
+
+
+def test_updated_adapter_changes_its_answers_and_the_others_do_not(seen: dict[str, Record]) -> None:
+    assert {label: record.versions for label, record in seen.items()} == {
+        label: [UPDATED, "summary-v2"] if label == UPDATED else [label] for label in LABELS
+    }
+
+
+def test_updated_adapter_has_a_gap_only_where_the_service_makes_one(
+    seen: dict[str, Record], profile: str
+) -> None:
+    assert (seen[UPDATED].gap > 0) == (profile == "hostile")
