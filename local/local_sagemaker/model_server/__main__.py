@@ -1,0 +1,35 @@
+"""Run the model server: `python -m local_sagemaker.model_server --model-dir DIR --port PORT`."""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Serve until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m local_sagemaker.model_server", description=__doc__)
+    parser.add_argument("--model-dir", type=Path, required=True, help="a Hugging Face model directory")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    arguments = parser.parse_args()
+    # The matrices are too small to share out: threads cost more than they bring, and copies share the machine.
+    # OpenBLAS reads this when NumPy is imported, hence the imports below.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+    import uvicorn
+
+    from local_sagemaker.model_server.app import ModelServer
+    from local_sagemaker.model_server.settings import ServerSettings
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        server = ModelServer(arguments.model_dir, ServerSettings.from_environment(os.environ))
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"cannot serve {arguments.model_dir}: {error}")
+    uvicorn.run(server.app(), host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    main()

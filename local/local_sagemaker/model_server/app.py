@@ -1,0 +1,216 @@
+"""The container protocol over HTTP, as LMI (DJL serving) answers it.
+
+| request | answer |
+|---|---|
+| `GET /ping` | 200, or 500 when the model has failed |
+| `POST /invocations` | the answer in the body's own shape; 404 for an adapter that is not registered |
+| `POST /adapters?name=&src=[&preload=true][&pin=false]` | 200; 400 LoRA off; 409 duplicate; 424 not loadable; 507 no slot |
+| `DELETE /adapters/{name}` | 200; 404 |
+| `GET /adapters`, `GET /adapters/{name}` | what is registered, and in which tier it is |
+
+The adapter of an invocation comes from the header `X-Amzn-SageMaker-Adapter-Identifier` that SageMaker sets, else
+from `?adapter=`, else from the body.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from local_sagemaker.model_server.bodies import (
+    Answer,
+    Invocation,
+    ServedModel,
+    default_sampling,
+    parse_invocation,
+)
+from local_sagemaker.model_server.errors import BadRequestError, ModelServerError
+from local_sagemaker.model_server.llama import LlamaModel
+from local_sagemaker.model_server.lora import Adapter
+from local_sagemaker.model_server.scheduler import Scheduler, Step
+from local_sagemaker.model_server.settings import ServerSettings
+from local_sagemaker.model_server.text import TextCodec
+from local_sagemaker.model_server.tiers import AdapterTiers, RegisteredAdapter
+
+logger = logging.getLogger(__name__)
+
+ADAPTER_HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
+
+Result = TypeVar("Result")
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection before its answer was ready."""
+
+
+class ModelServer:
+    """The routes, on a loaded model."""
+
+    def __init__(self, directory: Path, settings: ServerSettings) -> None:
+        self._settings = settings
+        model = LlamaModel.from_directory(directory)
+        codec = TextCodec(directory)
+        context = min(settings.max_model_len or model.config.context, model.config.context)
+        self._served = ServedModel(
+            name=model.config.name,
+            context=context,
+            codec=codec,
+            default_sampling=default_sampling(directory),
+        )
+        modules = model.config.modules()
+        tiers = AdapterTiers(
+            lambda source: Adapter.from_directory(source, modules=modules, max_rank=settings.max_lora_rank),
+            max_loras=settings.max_loras,
+            max_cpu_loras=settings.max_cpu_loras or settings.max_loras,
+        )
+        self._scheduler = Scheduler(
+            model, codec, tiers, max_batch_size=settings.max_batch_size, context=context
+        )
+
+    def app(self) -> Starlette:
+        """Return the ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/ping", self.ping),
+                Route("/invocations", self.invoke, methods=["POST"]),
+                Route("/adapters", self.list_adapters, methods=["GET"]),
+                Route("/adapters", self.register_adapter, methods=["POST"]),
+                Route("/adapters/{name}", self.describe_adapter, methods=["GET"]),
+                Route("/adapters/{name}", self.unregister_adapter, methods=["DELETE"]),
+            ],
+            exception_handlers={
+                ModelServerError: refuse,
+                HTTPException: refuse_unrouted,
+                ClientGoneError: drop,
+            },
+            lifespan=self._lifespan,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        async with self._scheduler:
+            yield
+
+    async def ping(self, _: Request) -> Response:
+        """Tell whether the model answers."""
+        return Response(status_code=200 if self._scheduler.healthy else 500)
+
+    async def invoke(self, request: Request) -> Response:
+        """Generate an answer, whole or as a stream."""
+        adapter = request.headers.get(ADAPTER_HEADER) or request.query_params.get("adapter")
+        invocation = parse_invocation(await request.body(), self._served, adapter=adapter)
+        steps = self._scheduler.generate(invocation.generation)
+        if not invocation.stream:
+            answer = await unless_gone(request, gather(steps))
+            return JSONResponse(invocation.whole(answer))
+        # The status is decided by the first token: until then a failure is still a proper error response.
+        first = await unless_gone(request, anext(steps))
+        return StreamingResponse(stream(invocation, first, steps), media_type=invocation.media_type)
+
+    async def list_adapters(self, _: Request) -> Response:
+        """List what is registered."""
+        described = await self._scheduler.with_adapters(
+            lambda tiers: [describe(adapter) for adapter in tiers]
+        )
+        return JSONResponse({"adapters": described})
+
+    async def describe_adapter(self, request: Request) -> Response:
+        """Describe one adapter."""
+        name = request.path_params["name"]
+        return JSONResponse(await self._scheduler.with_adapters(lambda tiers: describe(tiers.find(name))))
+
+    async def register_adapter(self, request: Request) -> Response:
+        """Load an extracted archive under a name."""
+        if not self._settings.enable_lora:
+            raise BadRequestError("LoRA is off: OPTION_ENABLE_LORA is not true")
+        name, source = request.query_params.get("name"), request.query_params.get("src")
+        if not name or not source:
+            raise BadRequestError("the query should have 'name' and 'src'")
+        preload, pin = flag(request, "preload", True), flag(request, "pin", False)
+        await self._scheduler.with_adapters(
+            lambda tiers: tiers.register(name, Path(source), preload=preload, pin=pin)
+        )
+        logger.info("adapter %s registered", name)
+        return JSONResponse({"status": f"Adapter {name} registered"})
+
+    async def unregister_adapter(self, request: Request) -> Response:
+        """Forget an adapter; running requests finish with it."""
+        name = request.path_params["name"]
+        await self._scheduler.with_adapters(lambda tiers: tiers.unregister(name))
+        logger.info("adapter %s unregistered", name)
+        return JSONResponse({"status": f"Adapter {name} unregistered"})
+
+
+def flag(request: Request, name: str, default: bool) -> bool:
+    """Read true or false from the query."""
+    value = request.query_params.get(name, str(default)).lower()
+    if value not in ("true", "false"):
+        raise BadRequestError(f"'{name}' should be true or false, got '{value}'")
+    return value == "true"
+
+
+def describe(adapter: RegisteredAdapter) -> dict[str, Any]:
+    """Word one registration."""
+    return {
+        "name": adapter.name,
+        "src": str(adapter.source),
+        "tier": adapter.tier,
+        "pin": adapter.pinned,
+    }
+
+
+async def gather(steps: AsyncIterator[Step]) -> Answer:
+    """Wait for the whole answer."""
+    return Answer(steps=[step async for step in steps])
+
+
+async def stream(invocation: Invocation, first: Step, rest: AsyncIterator[Step]) -> AsyncIterator[str]:
+    """Word an answer as its tokens arrive."""
+    for chunk in invocation.first_chunks():
+        yield chunk
+    so_far = [first]
+    yield invocation.chunk(Answer(steps=so_far))
+    async for step in rest:
+        so_far.append(step)
+        yield invocation.chunk(Answer(steps=so_far))
+    for chunk in invocation.last_chunks(Answer(steps=so_far)):
+        yield chunk
+
+
+async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
+    """Await work for a client, cancelling it when the client closes the connection."""
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(request.receive())  # after the body, the next message is the disconnect
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGoneError
+        return working.result()
+    finally:
+        watching.cancel()
+        working.cancel()
+
+
+async def refuse(_: Request, error: Exception) -> Response:
+    """Tell the caller what was wrong."""
+    status = getattr(error, "status", 500)
+    return JSONResponse({"code": status, "type": type(error).__name__, "message": str(error)}, status)
+
+
+async def refuse_unrouted(_: Request, error: Exception) -> Response:
+    """Tell the caller that there is no such path or method."""
+    status, detail = getattr(error, "status_code", 500), getattr(error, "detail", "")
+    return JSONResponse({"code": status, "type": type(error).__name__, "message": detail}, status)
+
+
+async def drop(*_: object) -> Response:
+    """Answer a client that is gone; nobody reads it (499 is nginx's status for it)."""
+    return Response(status_code=499)

@@ -1,0 +1,512 @@
+"""Request bodies and the answers in their shape: OpenAI completions, OpenAI chat, LMI `inputs`/`parameters`.
+
+As LMI's vLLM handler tells them apart (djl-serving, `lmi_vllm/vllm_async_service.py`): by the key `prompt`, `inputs`
+or `messages`. What this server does not implement is refused when it would change the answer, never ignored.
+"""
+
+import json
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker.model_server.errors import BadRequestError
+from local_sagemaker.model_server.sampling import Sampling
+from local_sagemaker.model_server.scheduler import FinishReason, GenerationRequest, Step
+from local_sagemaker.model_server.text import TextCodec
+
+# The base model's name in a body's `model`, beside the one in its config.json (LMI's default served name).
+SERVED_NAME = "lmi"
+
+DEFAULT_COMPLETION_TOKENS = 16  # OpenAI's
+DEFAULT_LMI_TOKENS = 30
+
+# Parameters that would change the answer and are not implemented, with the values that ask for nothing.
+NEUTRAL_VALUES: Mapping[str, tuple[Any, ...]] = {
+    "best_of": (None, 1),
+    "decoder_input_details": (None, False),
+    "echo": (None, False),
+    "frequency_penalty": (None, 0),
+    "logit_bias": (None, {}),
+    "logprobs": (None, False),
+    "min_p": (None, 0),
+    "n": (None, 1),
+    "num_beams": (None, 1),
+    "presence_penalty": (None, 0),
+    "prompt_logprobs": (None,),
+    "repetition_penalty": (None, 1),
+    "response_format": (None, {"type": "text"}),
+    "suffix": (None, ""),
+    "tool_choice": (None, "none", "auto"),
+    "tools": (None, []),
+    "top_n_tokens": (None, 1),
+    "truncate": (None,),
+    "typical_p": (None, 1),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """What the bodies need to know of the base model."""
+
+    name: str
+    context: int
+    codec: TextCodec
+    default_sampling: Sampling
+
+
+def default_sampling(directory: Path) -> Sampling:
+    """Read the model's own defaults from `generation_config.json`, as vLLM does."""
+    path = directory / "generation_config.json"
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    given = {key: content[key] for key in ("temperature", "top_p", "top_k") if content.get(key) is not None}
+    return Sampling(**given)
+
+
+class Fields:
+    """Typed access to the parameters of a body; a wrong value is named in the error."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self._content = content
+        for name, neutral in NEUTRAL_VALUES.items():
+            if name in content and content[name] not in neutral:
+                raise BadRequestError(f"'{name}' is not implemented here, got {json.dumps(content[name])}")
+
+    def number(self, name: str, default: float, *, least: float, most: float | None = None) -> float:
+        """Return a number within bounds."""
+        value = self._content.get(name)
+        if value is None:
+            return default
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not least <= value <= (most or value)
+        ):
+            bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise BadRequestError(f"'{name}' should be a number {bounds}, got {json.dumps(value)}")
+        return value
+
+    def integer(self, name: str, default: int | None, *, least: int) -> int | None:
+        """Return an integer of at least some value."""
+        value = self._content.get(name)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise BadRequestError(
+                f"'{name}' should be an integer of at least {least}, got {json.dumps(value)}"
+            )
+        return value
+
+    def boolean(self, name: str, default: bool) -> bool:
+        """Return true or false."""
+        value = self._content.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise BadRequestError(f"'{name}' should be true or false, got {json.dumps(value)}")
+        return value
+
+    def strings(self, name: str) -> tuple[str, ...]:
+        """Return a string or a list of strings as a tuple, without empty ones."""
+        value = self._content.get(name)
+        if value is None:
+            return ()
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list) or not all(isinstance(entry, str) and entry for entry in values):
+            raise BadRequestError(f"'{name}' should be a string or a list of them, got {json.dumps(value)}")
+        return tuple(values)
+
+    def sampling(self, defaults: Sampling) -> Sampling:
+        """Return how tokens are to be chosen."""
+        top_k = self.integer("top_k", defaults.top_k, least=-1) or 0
+        return Sampling(
+            temperature=self.number("temperature", defaults.temperature, least=0),
+            top_p=self.number("top_p", defaults.top_p, least=0, most=1),
+            top_k=max(top_k, 0),  # -1 is vLLM's way of saying all
+            seed=self.integer("seed", None, least=0),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A whole answer."""
+
+    steps: Sequence[Step]
+
+    @property
+    def text(self) -> str:
+        """All the text."""
+        return "".join(step.text for step in self.steps)
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why it ended."""
+        return self.steps[-1].finish_reason
+
+    @property
+    def stopped_by(self) -> str | None:
+        """The stop string that ended it."""
+        return self.steps[-1].stopped_by
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation(ABC):
+    """A checked request: what to generate, and how to word the answer."""
+
+    generation: GenerationRequest
+    stream: bool
+    media_type: str
+
+    @abstractmethod
+    def whole(self, answer: Answer) -> dict[str, Any]:
+        """Word a whole answer."""
+
+    @abstractmethod
+    def first_chunks(self) -> Iterator[str]:
+        """Word what comes before the first token of a stream."""
+
+    @abstractmethod
+    def chunk(self, so_far: Answer) -> str:
+        """Word the newest token of a stream."""
+
+    @abstractmethod
+    def last_chunks(self, answer: Answer) -> Iterator[str]:
+        """Word what comes after the last token of a stream."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenAiInvocation(Invocation):
+    """What OpenAI's two shapes share; streams are server-sent events."""
+
+    model: str
+    id: str
+    created: int
+    include_usage: bool
+    media_type: str = "text/event-stream"
+
+    def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+        }
+
+    def _usage(self, answer: Answer) -> dict[str, int]:
+        prompt, completion = len(self.generation.prompt), len(answer.steps)
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
+
+    def first_chunks(self) -> Iterator[str]:
+        """Nothing, unless the shape says otherwise."""
+        yield from ()
+
+    def last_chunks(self, answer: Answer) -> Iterator[str]:
+        """Word the usage, if asked for, and OpenAI's end mark."""
+        if self.include_usage:
+            yield event(self._envelope(self.chunk_object, []) | {"usage": self._usage(answer)})
+        yield "data: [DONE]\n\n"
+
+    @property
+    @abstractmethod
+    def chunk_object(self) -> str:
+        """The `object` of a stream's chunks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion(OpenAiInvocation):
+    """`{"prompt": …}`, OpenAI's completions."""
+
+    chunk_object = "text_completion"
+
+    def whole(self, answer: Answer) -> dict[str, Any]:
+        """Word a `text_completion`."""
+        return self._envelope("text_completion", [self._choice(answer.text, answer)]) | {
+            "usage": self._usage(answer)
+        }
+
+    def chunk(self, so_far: Answer) -> str:
+        """Word one event."""
+        return event(self._envelope(self.chunk_object, [self._choice(so_far.steps[-1].text, so_far)]))
+
+    def _choice(self, text: str, answer: Answer) -> dict[str, Any]:
+        return {
+            "index": 0,
+            "text": text,
+            "logprobs": None,
+            "finish_reason": answer.finish_reason,
+            "stop_reason": answer.stopped_by,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chat(OpenAiInvocation):
+    """`{"messages": …}`, OpenAI's chat completions."""
+
+    chunk_object = "chat.completion.chunk"
+
+    def whole(self, answer: Answer) -> dict[str, Any]:
+        """Word a `chat.completion`."""
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": answer.text},
+            "logprobs": None,
+            "finish_reason": answer.finish_reason,
+            "stop_reason": answer.stopped_by,
+        }
+        return self._envelope("chat.completion", [choice]) | {"usage": self._usage(answer)}
+
+    def first_chunks(self) -> Iterator[str]:
+        """Word the event that names the role."""
+        choice = {
+            "index": 0,
+            "delta": {"role": "assistant", "content": ""},
+            "logprobs": None,
+            "finish_reason": None,
+        }
+        yield event(self._envelope(self.chunk_object, [choice]))
+
+    def chunk(self, so_far: Answer) -> str:
+        """Word one event."""
+        choice = {
+            "index": 0,
+            "delta": {"content": so_far.steps[-1].text},
+            "logprobs": None,
+            "finish_reason": so_far.finish_reason,
+            "stop_reason": so_far.stopped_by,
+        }
+        return event(self._envelope(self.chunk_object, [choice]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LmiInvocation(Invocation):
+    """`{"inputs": …, "parameters": …}`, LMI's own schema; streams are lines of JSON."""
+
+    codec: TextCodec
+    details: bool
+    prepended: str
+    media_type: str = "application/jsonlines"
+
+    def whole(self, answer: Answer) -> dict[str, Any]:
+        """Word `generated_text`, with details if asked for."""
+        content: dict[str, Any] = {"generated_text": self.prepended + answer.text}
+        if self.details:
+            content["details"] = self._details(answer) | {
+                "prefill": [],
+                "tokens": [self._token(step, self._text_of(step)) for step in answer.steps],
+            }
+        return content
+
+    def first_chunks(self) -> Iterator[str]:
+        """Nothing."""
+        yield from ()
+
+    def chunk(self, so_far: Answer) -> str:
+        """Word one line; the last one repeats the whole text."""
+        step = so_far.steps[-1]
+        last = step.finish_reason is not None
+        content = {
+            "index": 0,
+            "token": self._token(step, step.text),
+            "generated_text": self.prepended + so_far.text if last else None,
+            "details": self._details(so_far) if last and self.details else None,
+        }
+        return json.dumps(content, ensure_ascii=False) + "\n"
+
+    def last_chunks(self, answer: Answer) -> Iterator[str]:
+        """Nothing."""
+        yield from ()
+
+    def _details(self, answer: Answer) -> dict[str, Any]:
+        return {
+            "finish_reason": answer.finish_reason,
+            "seed": self.generation.sampling.seed,
+            "generated_tokens": len(answer.steps),
+            "input_length": len(self.generation.prompt),
+        }
+
+    def _token(self, step: Step, text: str) -> dict[str, Any]:
+        return {"id": step.token, "text": text, "logprob": step.log_probability}
+
+    def _text_of(self, step: Step) -> str:
+        return self.codec.tokenizer.decode([step.token], skip_special_tokens=False)
+
+
+def event(content: dict[str, Any]) -> str:
+    """Word one server-sent event."""
+    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
+
+
+def parse_invocation(body: bytes, served: ServedModel, *, adapter: str | None) -> Invocation:
+    """Check a body and say what to generate.
+
+    `adapter` comes from outside the body (header or query) and wins. Without it the body's `adapters` or `model`
+    may name one, which is how LMI behaves and why permission to invoke the base is permission to use every adapter.
+    """
+    content = parse_object(body)
+    kinds = [kind for kind in ("prompt", "inputs", "messages") if kind in content]
+    if not kinds:
+        raise BadRequestError("the body should have 'prompt', 'inputs' or 'messages'")
+    chosen = adapter or name_in_body(content, served)
+    parse = {"prompt": parse_completion, "inputs": parse_lmi, "messages": parse_chat}[kinds[0]]
+    return parse(content, served, chosen)
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Parse a JSON object."""
+    try:
+        content = json.loads(body)
+    except ValueError as error:
+        raise BadRequestError(f"the body is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise BadRequestError("the body should be a JSON object")
+    return content
+
+
+def name_in_body(content: Mapping[str, Any], served: ServedModel) -> str | None:
+    """Return the adapter that a body names; None is the base."""
+    for key in ("adapters", "model"):
+        name = content.get(key)
+        if name is not None and not isinstance(name, str):
+            raise BadRequestError(f"'{key}' should be a string, got {json.dumps(name)}")
+        if name and name not in (SERVED_NAME, served.name):
+            return name
+    return None
+
+
+def parse_completion(content: Mapping[str, Any], served: ServedModel, adapter: str | None) -> Completion:
+    """Check OpenAI's completions body."""
+    if not isinstance(content["prompt"], str):
+        raise BadRequestError(f"'prompt' should be a string, got {json.dumps(content['prompt'])}")
+    fields = Fields(content)
+    prompt = served.codec.encode(content["prompt"])
+    return Completion(
+        generation=generation_request(
+            fields,
+            served,
+            prompt,
+            max_tokens=fields.integer("max_tokens", None, least=1),
+            default_tokens=DEFAULT_COMPLETION_TOKENS,
+            adapter=adapter,
+        ),
+        stream=fields.boolean("stream", False),
+        model=adapter or served.name,
+        id=f"cmpl-{uuid.uuid4().hex}",
+        created=int(time.time()),
+        include_usage=include_usage(content),
+    )
+
+
+def parse_chat(content: Mapping[str, Any], served: ServedModel, adapter: str | None) -> Chat:
+    """Check OpenAI's chat body."""
+    fields = Fields(content)
+    prompt = served.codec.encode_chat(parse_messages(content["messages"]))
+    max_tokens = fields.integer("max_completion_tokens", None, least=1)
+    return Chat(
+        generation=generation_request(
+            fields,
+            served,
+            prompt,
+            max_tokens=max_tokens or fields.integer("max_tokens", None, least=1),
+            default_tokens=served.context,
+            adapter=adapter,
+        ),
+        stream=fields.boolean("stream", False),
+        model=adapter or served.name,
+        id=f"chatcmpl-{uuid.uuid4().hex}",
+        created=int(time.time()),
+        include_usage=include_usage(content),
+    )
+
+
+def parse_lmi(content: Mapping[str, Any], served: ServedModel, adapter: str | None) -> LmiInvocation:
+    """Check LMI's body."""
+    text, parameters = content["inputs"], content.get("parameters") or {}
+    if not isinstance(text, str):
+        raise BadRequestError(f"'inputs' should be a string, got {json.dumps(text)}")
+    if not isinstance(parameters, dict):
+        raise BadRequestError(f"'parameters' should be an object, got {json.dumps(parameters)}")
+    if "stop" not in parameters and "stop_sequences" in parameters:
+        parameters = parameters | {"stop": parameters["stop_sequences"]}
+    if parameters.get("do_sample") is False:
+        parameters = parameters | {"temperature": 0}
+    fields = Fields(parameters)
+    return LmiInvocation(
+        generation=generation_request(
+            fields,
+            served,
+            served.codec.encode(text),
+            max_tokens=fields.integer("max_new_tokens", None, least=1),
+            default_tokens=DEFAULT_LMI_TOKENS,
+            adapter=adapter,
+            ignore_end=fields.boolean("ignore_eos_token", False),
+        ),
+        stream=Fields(content).boolean("stream", False),
+        codec=served.codec,
+        details=fields.boolean("details", False),
+        prepended=text if fields.boolean("return_full_text", False) else "",
+    )
+
+
+def parse_messages(messages: object) -> list[dict[str, Any]]:
+    """Check chat messages; text parts of a message are joined."""
+    if not isinstance(messages, list) or not messages:
+        raise BadRequestError(f"'messages' should be a list of messages, got {json.dumps(messages)}")
+    checked = []
+    for position, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise BadRequestError(f"'messages[{position}]' should be an object with a 'role'")
+        content = message.get("content")
+        if isinstance(content, list) and all(
+            isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+            for part in content
+        ):
+            content = "".join(part["text"] for part in content)
+        if not isinstance(content, str):
+            raise BadRequestError(f"'messages[{position}].content' should be text, got {json.dumps(content)}")
+        checked.append({**message, "content": content})
+    return checked
+
+
+def include_usage(content: Mapping[str, Any]) -> bool:
+    """Whether a stream is to end with usage counts."""
+    options = content.get("stream_options") or {}
+    if not isinstance(options, dict):
+        raise BadRequestError(f"'stream_options' should be an object, got {json.dumps(options)}")
+    return Fields(options).boolean("include_usage", False)
+
+
+def generation_request(
+    fields: Fields,
+    served: ServedModel,
+    prompt: list[int],
+    *,
+    max_tokens: int | None,
+    default_tokens: int,
+    adapter: str | None,
+    ignore_end: bool | None = None,
+) -> GenerationRequest:
+    """Put the pieces together once the context is known to hold them."""
+    if not prompt:
+        raise BadRequestError("the prompt is empty")
+    room = served.context - len(prompt)
+    if room < 1 or (max_tokens is not None and max_tokens > room):
+        wanted = "" if max_tokens is None else f" and {max_tokens} tokens to generate"
+        raise BadRequestError(
+            f"the context length is {served.context} tokens, got {len(prompt)} in the prompt{wanted}"
+        )
+    return GenerationRequest(
+        prompt=prompt,
+        max_tokens=min(default_tokens, room) if max_tokens is None else max_tokens,
+        sampling=fields.sampling(served.default_sampling),
+        stop=fields.strings("stop"),
+        ignore_end=fields.boolean("ignore_eos", False) if ignore_end is None else ignore_end,
+        adapter=adapter,
+    )

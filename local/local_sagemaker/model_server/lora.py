@@ -1,0 +1,197 @@
+"""PEFT LoRA adapters: what their configuration means, and their weights on a base model."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from local_sagemaker.model_server.errors import AdapterLoadError
+from local_sagemaker.model_server.tensors import Array, StoredTensor, read_tensors
+
+# By module name: (A transposed, B transposed times the scale), ready to apply to rows.
+LoraWeights: TypeAlias = Mapping[str, tuple[Array, Array]]
+
+Value = TypeVar("Value")
+
+TENSOR_NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """The parts of `adapter_config.json` that change what an adapter computes."""
+
+    rank: int
+    alpha: float
+    rank_stabilized: bool
+    target_modules: str | tuple[str, ...]
+    rank_pattern: Mapping[str, int]
+    alpha_pattern: Mapping[str, float]
+
+    @classmethod
+    def from_directory(cls, directory: Path) -> "LoraConfig":
+        """Read and check the configuration; ValueError says what cannot be served."""
+        path = directory / "adapter_config.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ValueError(f"cannot read adapter_config.json: {error.strerror}") from error
+        except ValueError as error:
+            raise ValueError(f"adapter_config.json is no JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise ValueError("adapter_config.json should hold an object")
+        for key in ("r", "lora_alpha", "target_modules"):
+            if content.get(key) is None:
+                raise ValueError(f"adapter_config.json has no '{key}'")
+        for key, served in SERVED_VALUES.items():
+            if content.get(key) not in served:
+                raise ValueError(f"'{key}' should be {json.dumps(served[0])}, got {json.dumps(content[key])}")
+        targets = content["target_modules"]
+        return cls(
+            rank=positive_integer("r", content["r"]),
+            alpha=number("lora_alpha", content["lora_alpha"]),
+            rank_stabilized=bool(content.get("use_rslora")),
+            target_modules=targets if isinstance(targets, str) else tuple(targets),
+            rank_pattern={
+                key: positive_integer(f"rank_pattern.{key}", value)
+                for key, value in (content.get("rank_pattern") or {}).items()
+            },
+            alpha_pattern={
+                key: number(f"alpha_pattern.{key}", value)
+                for key, value in (content.get("alpha_pattern") or {}).items()
+            },
+        )
+
+    @property
+    def largest_rank(self) -> int:
+        """The highest rank any module may have."""
+        return max(self.rank, *self.rank_pattern.values(), 0)
+
+    def targets(self, module: str) -> bool:
+        """Whether PEFT would put LoRA on a module; a string is a regular expression, or `all-linear`."""
+        if isinstance(self.target_modules, str):
+            return self.target_modules == "all-linear" or bool(re.fullmatch(self.target_modules, module))
+        return any(module == name or module.endswith(f".{name}") for name in self.target_modules)
+
+    def rank_of(self, module: str) -> int:
+        """The rank of one module."""
+        return by_pattern(self.rank_pattern, module, self.rank)
+
+    def scale_of(self, module: str) -> float:
+        """What B·A is multiplied by: alpha / r, or alpha / √r for a rank-stabilized adapter."""
+        rank, alpha = self.rank_of(module), by_pattern(self.alpha_pattern, module, self.alpha)
+        return alpha / rank**0.5 if self.rank_stabilized else alpha / rank
+
+
+# Values under which an adapter is plain LoRA, as vLLM's `PEFTHelper` demands.
+SERVED_VALUES: dict[str, tuple[Any, ...]] = {
+    "peft_type": ("LORA",),
+    "bias": ("none", None),
+    "use_dora": (False, None),
+    "lora_bias": (False, None),
+    "modules_to_save": (None, []),
+    "fan_in_fan_out": (False, None),
+    "layer_replication": (None, []),
+    "trainable_token_indices": (None, []),
+    "alora_invocation_tokens": (None, []),
+}
+
+
+def positive_integer(key: str, value: object) -> int:
+    """Return a rank, or say why it is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"'{key}' should be a positive integer, got {json.dumps(value)}")
+    return value
+
+
+def number(key: str, value: object) -> float:
+    """Return an alpha, or say why it is none."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"'{key}' should be a number, got {json.dumps(value)}")
+    return value
+
+
+def by_pattern(patterns: Mapping[str, Value], module: str, default: Value) -> Value:
+    """Return the value of the first pattern that matches the end of a module's name, as PEFT's get_pattern_key."""
+    for pattern, value in patterns.items():
+        if re.match(rf"(.*\.)?({pattern})$", module):
+            return value
+    return default
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """An adapter in CPU memory: checked against the base, its tensors as stored."""
+
+    config: LoraConfig
+    pairs: Mapping[str, tuple[StoredTensor, StoredTensor]]
+
+    @classmethod
+    def from_directory(
+        cls, directory: Path, *, modules: Mapping[str, tuple[int, int]], max_rank: int
+    ) -> "Adapter":
+        """Load an extracted archive for a base model with these modules (input and output sizes by name).
+
+        AdapterLoadError says what does not fit.
+        """
+        try:
+            config = LoraConfig.from_directory(directory)
+            if config.largest_rank > max_rank:
+                raise ValueError(
+                    f"the adapter's rank {config.largest_rank} is greater than OPTION_MAX_LORA_RANK={max_rank}"
+                )
+            pairs = pair_tensors(read_tensors(directory / "adapter_model.safetensors"))
+            for module, pair in pairs.items():
+                check_pair(config, modules, module, pair)
+        except ValueError as error:
+            raise AdapterLoadError(str(error)) from error
+        return cls(config=config, pairs=pairs)
+
+    def to_weights(self) -> LoraWeights:
+        """Widen, transpose and scale the tensors for the forward pass: the adapter as GPU memory holds it."""
+        return {
+            module: (
+                np.ascontiguousarray(down.to_float32().T),
+                np.ascontiguousarray(up.to_float32().T) * np.float32(self.config.scale_of(module)),
+            )
+            for module, (down, up) in self.pairs.items()
+        }
+
+
+def pair_tensors(tensors: Mapping[str, StoredTensor]) -> dict[str, tuple[StoredTensor, StoredTensor]]:
+    """Match each module's A with its B; ValueError names a tensor that is no LoRA weight or stands alone."""
+    sides: dict[str, dict[str, StoredTensor]] = {}
+    for name, tensor in tensors.items():
+        match = TENSOR_NAME.fullmatch(name)
+        if not match:
+            raise ValueError(f"unexpected tensor '{name}'")
+        sides.setdefault(match["module"], {})[match["side"]] = tensor
+    if not sides:
+        raise ValueError("adapter_model.safetensors holds no LoRA tensors")
+    for module, found in sides.items():
+        if len(found) < 2:
+            raise ValueError(f"'{module}' has lora_{next(iter(found))} only")
+    return {module: (found["A"], found["B"]) for module, found in sides.items()}
+
+
+def check_pair(
+    config: LoraConfig,
+    modules: Mapping[str, tuple[int, int]],
+    module: str,
+    pair: tuple[StoredTensor, StoredTensor],
+) -> None:
+    """Check one module's tensors against the configuration and the base model."""
+    if module not in modules:
+        raise ValueError(f"the base model has no module '{module}' that can carry LoRA")
+    if not config.targets(module):
+        raise ValueError(f"'{module}' has tensors but is not among the target_modules")
+    inputs, outputs = modules[module]
+    rank = config.rank_of(module)
+    for side, tensor, shape in (("A", pair[0], (rank, inputs)), ("B", pair[1], (outputs, rank))):
+        if tensor.shape != shape:
+            raise ValueError(f"'{module}' lora_{side} should have shape {shape}, got {tensor.shape}")
+        if tensor.dtype not in ("F32", "F16", "BF16"):
+            raise ValueError(f"'{module}' lora_{side} should be F32, F16 or BF16, got {tensor.dtype}")

@@ -1,0 +1,51 @@
+"""Choosing the next token."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from local_sagemaker.model_server.tensors import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How one request chooses its tokens; temperature 0 is greedy, top_k 0 means all tokens."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int | None = None
+
+
+@dataclass
+class Sampler:
+    """Chooses the tokens of one request; the same seed gives the same tokens, whatever else is in the batch."""
+
+    sampling: Sampling
+    _random: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._random = np.random.default_rng(self.sampling.seed)
+
+    def choose(self, logits: Array) -> int:
+        """Return the next token."""
+        if self.sampling.temperature == 0:
+            return int(logits.argmax())
+        order = np.argsort(-logits, kind="stable")
+        if self.sampling.top_k:
+            order = order[: self.sampling.top_k]
+        scores = logits[order].astype(np.float64) / self.sampling.temperature
+        probabilities = np.exp(scores - scores[0])
+        probabilities /= probabilities.sum()
+        # The smallest set of likeliest tokens whose share reaches top_p; never empty.
+        kept = np.cumsum(probabilities) - probabilities < self.sampling.top_p
+        kept[0] = True
+        cumulated = np.cumsum(probabilities * kept)
+        drawn = self._random.random() * cumulated[-1]
+        return int(order[min(np.searchsorted(cumulated, drawn, side="right"), len(order) - 1)])
+
+
+def log_probability(logits: Array, token: int) -> float:
+    """Return the natural logarithm of a token's probability at temperature 1."""
+    highest = logits.max()
+    return float(logits[token] - highest - np.log(np.exp(logits - highest).sum()))

@@ -1,0 +1,299 @@
+"""Continuous batching: requests join and leave the batch between two tokens, each under its own adapter.
+
+One worker thread owns the model, the cache and the adapters; the event loop hands it one call at a time, so nothing
+here needs a lock and the server answers health checks while it computes.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+import numpy as np
+
+from local_sagemaker.model_server.errors import ModelServerError
+from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
+from local_sagemaker.model_server.lora import LoraWeights
+from local_sagemaker.model_server.sampling import Sampler, Sampling, log_probability
+from local_sagemaker.model_server.tensors import Array
+from local_sagemaker.model_server.text import TextCodec, TextStream
+from local_sagemaker.model_server.tiers import AdapterTiers, RegisteredAdapter
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class FinishReason(StrEnum):
+    """Why an answer ended, in OpenAI's words."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationRequest:
+    """What to generate: a prompt that fits the context together with `max_tokens`."""
+
+    prompt: list[int]
+    max_tokens: int
+    sampling: Sampling = field(default_factory=Sampling)
+    stop: tuple[str, ...] = ()
+    ignore_end: bool = False
+    adapter: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One more token of an answer, and the text that became certain with it."""
+
+    token: int
+    log_probability: float
+    text: str
+    finish_reason: FinishReason | None
+    stopped_by: str | None
+
+
+@dataclass(eq=False, kw_only=True)
+class Generation:
+    """One request on its way through the batch."""
+
+    request: GenerationRequest
+    text: TextStream
+    sampler: Sampler
+    registered: RegisteredAdapter | None = None
+    weights: LoraWeights | None = None
+    length: int = 0  # positions in the cache
+    last_token: int = 0
+    generated: int = 0
+    cancelled: bool = False
+    news: asyncio.Queue[Step | ModelServerError] = field(default_factory=asyncio.Queue)
+
+
+News = list[tuple[Generation, Step | ModelServerError]]
+
+
+class Batch:
+    """The requests that are computed together, and those that wait to join. One thread owns it."""
+
+    def __init__(self, model: LlamaModel, tiers: AdapterTiers, *, max_size: int, context: int) -> None:
+        self._model = model
+        self._tiers = tiers
+        self._max_size = max_size
+        self._waiting: deque[Generation] = deque()
+        # A request's index here is its row in the cache.
+        self._running: list[Generation] = []
+        self._cache = KeyValueCache(model.config, rows=max_size, length=context)
+
+    def add(self, generation: Generation) -> None:
+        """Queue a request; it keeps the adapter that its name means now, whatever is registered later."""
+        if generation.request.adapter is not None:
+            generation.registered = self._tiers.hold(generation.request.adapter)
+        self._waiting.append(generation)
+
+    def step(self) -> News:
+        """Advance every running request by one token, newcomers by their first and second."""
+        news: News = []
+        self._drop_cancelled()
+        newcomers = self._admit(news)
+        if newcomers:
+            self._prefill(newcomers, news)
+        if self._running:
+            self._decode(news)
+        return news
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to compute."""
+        return not self._waiting and not self._running
+
+    def abandon(self) -> list[Generation]:
+        """Give up every request, after a failure."""
+        abandoned = [*self._running, *self._waiting]
+        self._running.clear()
+        self._waiting.clear()
+        return abandoned
+
+    def _drop_cancelled(self) -> None:
+        for generation in [generation for generation in self._waiting if generation.cancelled]:
+            self._waiting.remove(generation)
+            if generation.registered:
+                self._tiers.give_up(generation.registered)
+        self._remove([generation for generation in self._running if generation.cancelled])
+
+    def _admit(self, news: News) -> list[Generation]:
+        """Let waiting requests in, in order; one whose adapter finds no slot is overtaken by those behind it."""
+        newcomers = []
+        for generation in list(self._waiting):
+            if len(self._running) == self._max_size:
+                break
+            if generation.registered is not None:
+                try:
+                    generation.weights = self._tiers.start(generation.registered)
+                except ModelServerError as error:
+                    self._waiting.remove(generation)
+                    self._tiers.give_up(generation.registered)
+                    news.append((generation, error))
+                    continue
+                if generation.weights is None:
+                    continue
+            self._waiting.remove(generation)
+            self._running.append(generation)
+            newcomers.append(generation)
+        return newcomers
+
+    def _prefill(self, newcomers: list[Generation], news: News) -> None:
+        """Run the prompts of newcomers, padded on the right, and choose their first tokens."""
+        lengths = np.array([len(generation.request.prompt) for generation in newcomers])
+        tokens = np.zeros((len(newcomers), lengths.max()), np.int64)
+        for row, generation in enumerate(newcomers):
+            tokens[row, : lengths[row]] = generation.request.prompt
+            generation.length = len(generation.request.prompt)
+        positions = np.broadcast_to(np.arange(lengths.max()), tokens.shape)
+        hidden = self._model.forward(
+            tokens,
+            positions,
+            self._cache,
+            len(self._running) - len(newcomers),
+            [generation.weights for generation in newcomers],
+        )
+        self._choose(newcomers, hidden[np.arange(len(newcomers)), lengths - 1], news)
+
+    def _decode(self, news: News) -> None:
+        """Run the last token of every running request and choose the next ones."""
+        hidden = self._model.forward(
+            np.array([[generation.last_token] for generation in self._running]),
+            np.array([[generation.length] for generation in self._running]),
+            self._cache,
+            0,
+            [generation.weights for generation in self._running],
+        )
+        for generation in self._running:
+            generation.length += 1
+        self._choose(list(self._running), hidden[:, -1], news)
+
+    def _choose(self, generations: list[Generation], hidden: Array, news: News) -> None:
+        logits = self._model.logits(hidden)
+        finished = []
+        for generation, scores in zip(generations, logits, strict=True):
+            step = self._advance(generation, scores)
+            news.append((generation, step))
+            if step.finish_reason:
+                finished.append(generation)
+        self._remove(finished)
+
+    def _advance(self, generation: Generation, scores: Array) -> Step:
+        request, text = generation.request, generation.text
+        token = generation.sampler.choose(scores)
+        generation.last_token = token
+        generation.generated += 1
+        finish: FinishReason | None = None
+        if token in self._model.config.stop_tokens and not request.ignore_end:
+            finish = FinishReason.STOP
+        else:
+            text.push(token)
+            if generation.generated == request.max_tokens:
+                finish = FinishReason.LENGTH
+        if finish:
+            text.finish()
+        if text.stopped_by is not None:
+            finish = FinishReason.STOP
+        return Step(
+            token=token,
+            log_probability=log_probability(scores, token),
+            text=text.take(final=finish is not None),
+            finish_reason=finish,
+            stopped_by=text.stopped_by,
+        )
+
+    def _remove(self, generations: list[Generation]) -> None:
+        """Take requests out of the batch; the last row moves into each freed one."""
+        for generation in generations:
+            row, last = self._running.index(generation), len(self._running) - 1
+            if row != last:
+                self._cache.move(last, row, self._running[last].length)
+                self._running[row] = self._running[last]
+            self._running.pop()
+            if generation.registered:
+                self._tiers.end(generation.registered)
+
+
+class Scheduler:
+    """Takes requests on the event loop and drives the batch on the worker thread."""
+
+    def __init__(
+        self,
+        model: LlamaModel,
+        codec: TextCodec,
+        tiers: AdapterTiers,
+        *,
+        max_batch_size: int,
+        context: int,
+    ) -> None:
+        self._codec = codec
+        self._tiers = tiers
+        self._batch = Batch(model, tiers, max_size=max_batch_size, context=context)
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._has_work = asyncio.Event()
+        self._driver: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Scheduler":
+        self._driver = asyncio.create_task(self._drive())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._driver:
+            self._driver.cancel()
+            await asyncio.wait([self._driver])
+        self._worker.shutdown()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether requests are being computed."""
+        return self._driver is not None and not self._driver.done()
+
+    async def with_adapters(self, call: Callable[[AdapterTiers], Result]) -> Result:
+        """Call a function with the adapters, between two tokens."""
+        return await self._on_worker(lambda: call(self._tiers))
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Step]:
+        """Yield the tokens of an answer; leaving the iteration early takes the request out of the batch."""
+        generation = Generation(
+            request=request,
+            text=TextStream(self._codec, request.stop),
+            sampler=Sampler(request.sampling),
+        )
+        done = False
+        try:
+            await self._on_worker(lambda: self._batch.add(generation))
+            self._has_work.set()
+            while not done:
+                news = await generation.news.get()
+                done = isinstance(news, ModelServerError) or news.finish_reason is not None
+                if isinstance(news, ModelServerError):
+                    raise news
+                yield news
+        finally:
+            if not done:
+                generation.cancelled = True
+                self._has_work.set()
+
+    async def _drive(self) -> None:
+        try:
+            while True:
+                await self._has_work.wait()
+                for generation, news in await self._on_worker(self._batch.step):
+                    generation.news.put_nowait(news)
+                if self._batch.idle:
+                    self._has_work.clear()
+        except Exception:
+            logger.exception("the model failed; no more requests are taken")
+            for generation in self._batch.abandon():
+                generation.news.put_nowait(ModelServerError("the model failed"))
+
+    async def _on_worker(self, call: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, call)

@@ -1,0 +1,168 @@
+"""Where adapters live: GPU slots, CPU memory, disk; the least recently used ones make room.
+
+`GPU` is the form the forward pass multiplies by (float32, transposed, scaled), `CPU` the tensors as the archive
+stores them, `disk` only the path of the extracted archive. The CPU limit counts the adapters in GPU slots too, as
+vLLM's does.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from local_sagemaker.model_server.errors import (
+    AdapterLoadError,
+    DuplicateAdapterError,
+    NoFreeSlotError,
+    NotFoundError,
+)
+from local_sagemaker.model_server.lora import Adapter, LoraWeights
+
+
+class Tier(StrEnum):
+    """The fastest memory an adapter is in."""
+
+    GPU = "gpu"
+    CPU = "cpu"
+    DISK = "disk"
+
+
+@dataclass(eq=False, kw_only=True)
+class RegisteredAdapter:
+    """One registration of an adapter; a name registered anew is another one."""
+
+    name: str
+    source: Path
+    pinned: bool
+    removed: bool = False
+    waiting: int = 0  # requests that name it and have not started
+    running: int = 0  # requests that compute with it
+    adapter: Adapter | None = None
+    weights: LoraWeights | None = None
+
+    @property
+    def tier(self) -> Tier:
+        """The fastest memory it is in."""
+        if self.weights is not None:
+            return Tier.GPU
+        return Tier.DISK if self.adapter is None else Tier.CPU
+
+    @property
+    def evictable(self) -> bool:
+        """Whether it may leave a tier to make room."""
+        return not self.pinned and not self.running
+
+
+class AdapterTiers:
+    """The registered adapters and what is loaded of them. Not thread-safe: one thread owns it."""
+
+    def __init__(self, load: Callable[[Path], Adapter], *, max_loras: int, max_cpu_loras: int) -> None:
+        self._load_adapter = load
+        self._max_loras = max_loras
+        self._max_cpu_loras = max_cpu_loras
+        self._by_name: dict[str, RegisteredAdapter] = {}
+        # Everything in memory, the least recently used first; unregistered ones too while a request needs them.
+        self._loaded: dict[RegisteredAdapter, None] = {}
+
+    def __iter__(self) -> Iterator[RegisteredAdapter]:
+        return iter(self._by_name.values())
+
+    def find(self, name: str) -> RegisteredAdapter:
+        """Return the adapter registered under a name."""
+        if name not in self._by_name:
+            raise NotFoundError(f"adapter '{name}' is not registered")
+        return self._by_name[name]
+
+    def register(self, name: str, source: Path, *, preload: bool, pin: bool) -> RegisteredAdapter:
+        """Add an adapter; with `preload` or `pin` it is loaded at once and a faulty one is refused."""
+        if name in self._by_name:
+            raise DuplicateAdapterError(f"adapter '{name}' is registered already")
+        if pin and sum(other.pinned for other in self) >= self._max_loras:
+            raise NoFreeSlotError(f"cannot pin adapter '{name}': all {self._max_loras} GPU slots are pinned")
+        registered = RegisteredAdapter(name=name, source=source, pinned=pin)
+        if preload or pin:
+            self._to_cpu(registered)
+            self._to_gpu(registered)
+        self._by_name[name] = registered
+        return registered
+
+    def unregister(self, name: str) -> None:
+        """Remove an adapter. Requests that named it before still get it, even when its files go away now."""
+        registered = self.find(name)
+        if registered.waiting and registered.adapter is None:
+            with contextlib.suppress(AdapterLoadError):  # told to the request when it starts
+                registered.adapter = self._load_adapter(registered.source)
+                self._loaded[registered] = None
+        del self._by_name[name]
+        registered.removed = True
+        self._drop_if_done(registered)
+
+    def hold(self, name: str) -> RegisteredAdapter:
+        """Note that a request will need an adapter."""
+        registered = self.find(name)
+        registered.waiting += 1
+        return registered
+
+    def give_up(self, registered: RegisteredAdapter) -> None:
+        """Note that a request that held an adapter will not start."""
+        registered.waiting -= 1
+        self._drop_if_done(registered)
+
+    def start(self, registered: RegisteredAdapter) -> LoraWeights | None:
+        """Bring a held adapter into a GPU slot for a request to run with.
+
+        None means that running requests occupy every slot that is not pinned: try again when one has ended.
+        """
+        if self._to_cpu(registered) and self._to_gpu(registered):
+            registered.waiting -= 1
+            registered.running += 1
+            return registered.weights
+        if sum(other.pinned for other in self) >= self._max_loras:
+            raise NoFreeSlotError(f"no GPU slot for adapter '{registered.name}': all are pinned")
+        return None
+
+    def end(self, registered: RegisteredAdapter) -> None:
+        """Note that a request that ran with an adapter has ended."""
+        registered.running -= 1
+        self._drop_if_done(registered)
+
+    def _to_cpu(self, registered: RegisteredAdapter) -> bool:
+        """Load an adapter if it is not, and count it as used; False if nothing can make room for it."""
+        if registered.adapter is None:
+            victim = None
+            if len(self._loaded) >= self._max_cpu_loras:
+                # What was unregistered cannot be loaded again: a request that waits for it keeps it here.
+                victim = next(
+                    (other for other in self._loaded if other.evictable and not other.removed), None
+                )
+                if victim is None:
+                    return False
+            registered.adapter = self._load_adapter(registered.source)
+            if victim is not None:
+                self._unload(victim)
+        self._loaded.pop(registered, None)
+        self._loaded[registered] = None
+        return True
+
+    def _to_gpu(self, registered: RegisteredAdapter) -> bool:
+        """Give a loaded adapter a GPU slot; False if nothing can make room for it."""
+        if registered.adapter is None:
+            return False
+        if registered.weights is None:
+            on_gpu = [other for other in self._loaded if other.weights is not None]
+            if len(on_gpu) >= self._max_loras:
+                victim = next((other for other in on_gpu if other.evictable), None)
+                if victim is None:
+                    return False
+                victim.weights = None
+            registered.weights = registered.adapter.to_weights()
+        return True
+
+    def _drop_if_done(self, registered: RegisteredAdapter) -> None:
+        if registered.removed and not registered.waiting and not registered.running:
+            self._unload(registered)
+
+    def _unload(self, registered: RegisteredAdapter) -> None:
+        registered.adapter = registered.weights = None
+        self._loaded.pop(registered, None)
