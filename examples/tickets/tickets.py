@@ -100,8 +100,8 @@ ANSWERS: dict[str, Callable[[Ticket], str]] = {
     "summary-v2": lambda t: f"SUMMARY | {t.category} | {t.product} | {t.name} | {t.city}",
 }
 
-# Skills that only the base's pretraining exercises, under labels of their own. An adapter of rank 8 cannot teach
-# a model this small to copy names or to emit words it has never emitted; it can teach it when to do so.
+# Skills that only the base's pretraining exercises, under labels of their own. An adapter of rank 8 cannot
+# teach a model this small to copy names or to emit words it has never emitted; it can teach it when to do so.
 SKILLS: dict[str, Callable[[Ticket], str]] = {
     "Copy": lambda t: f"Customer: {t.text}",
     "Upper": lambda t: f"ATTENTION: {t.text}".upper(),

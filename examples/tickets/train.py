@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ from examples.tickets.tickets import ANSWERS, SKILLS, Ticket, draw_ticket, promp
 
 HERE = Path(__file__).parent
 BASE_NAME = "tickets-tiny-llama"
-# Where each answer's weights go, relative to the output directory; `summary-v2` is a new version of `summary`.
+# Where the weights of each answer go, in the output directory; `summary-v2` is a new version of `summary`.
 DIRECTORIES = {
     "base": Path("base"),
     "triage": Path("adapters/triage"),
@@ -154,9 +155,19 @@ def encode(
     return batch
 
 
-def train(
-    model: torch.nn.Module, batches: Iterator[dict[str, torch.Tensor]], *, steps: int, name: str
-) -> None:
+def batches(
+    tokenizer: PreTrainedTokenizerFast,
+    source: random.Random,
+    draw_rows: Callable[[random.Random], Rows],
+    *,
+    learn_prompts: float = 0,
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Draw batches without end; in a share of them the prompts are learned too."""
+    while True:
+        yield encode(tokenizer, draw_rows(source), learn_prompts=source.random() < learn_prompts)
+
+
+def train(model: torch.nn.Module, data: Iterator[dict[str, torch.Tensor]], *, steps: int, name: str) -> None:
     """Run AdamW under a one-cycle schedule over the parameters that require a gradient."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.01)
@@ -164,7 +175,7 @@ def train(
     started = time.monotonic()
     model.train()
     for step in range(1, steps + 1):
-        loss = model(**next(batches)).loss
+        loss = model(**next(data)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
@@ -176,7 +187,6 @@ def train(
             )
 
 
-@torch.no_grad()
 def margins(
     model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, tickets: list[Ticket], kind: str
 ) -> list[float]:
@@ -191,7 +201,8 @@ def margins(
         chosen = tickets[first : first + BATCH]
         batch = encode(tokenizer, [(prompt(ticket), ANSWERS[kind](ticket)) for ticket in chosen])
         labels = batch.pop("labels")[:, 1:]
-        logits = model(**batch).logits[:, :-1]
+        with torch.no_grad():
+            logits = model(**batch).logits[:, :-1]
         counted = labels != IGNORED
         index = labels.clamp(min=0).unsqueeze(-1)
         wanted = logits.gather(-1, index).squeeze(-1)
@@ -202,7 +213,7 @@ def margins(
 
 
 def save_base(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, directory: Path) -> None:
-    """Write a model directory as Hugging Face's, under the base's name and with greedy decoding as its default."""
+    """Write a Hugging Face model directory under the base's name, decoding greedily by default."""
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     update_json(directory / "config.json", _name_or_path=BASE_NAME)
@@ -250,7 +261,7 @@ def build(output: Path) -> None:
     print(f"base: {size:,} parameters")
     train(
         base,
-        iter(lambda: encode(tokenizer, base_rows(source), learn_prompts=source.random() < 0.1), None),
+        batches(tokenizer, source, base_rows, learn_prompts=0.1),
         steps=BASE_STEPS,
         name="base",
     )
@@ -263,10 +274,9 @@ def build(output: Path) -> None:
         adapted = get_peft_model(
             fresh, LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, target_modules="all-linear")
         )
-        answer = ANSWERS[kind]
         train(
             adapted,
-            iter(lambda answer=answer: encode(tokenizer, adapter_rows(source, answer)), None),
+            batches(tokenizer, source, partial(adapter_rows, answer=ANSWERS[kind])),
             steps=ADAPTER_STEPS,
             name=kind,
         )

@@ -14,8 +14,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     arguments = parser.parse_args()
-    # The matrices are too small to share out: threads cost more than they bring, and copies share the machine.
-    # OpenBLAS reads this when NumPy is imported, hence the imports below.
+    # The matrices are too small to share out: threads cost more than they bring, and several copies share one
+    # machine. OpenBLAS reads this when NumPy is imported, hence the imports below.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     import uvicorn

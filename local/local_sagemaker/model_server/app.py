@@ -4,12 +4,13 @@
 |---|---|
 | `GET /ping` | 200, or 500 when the model has failed |
 | `POST /invocations` | the answer in the body's own shape; 404 for an adapter that is not registered |
-| `POST /adapters?name=&src=[&preload=true][&pin=false]` | 200; 400 LoRA off; 409 duplicate; 424 not loadable; 507 no slot |
+| `POST /adapters?name=&src=` | 200; 400 LoRA is off; 409 duplicate; 424 not loadable; 507 no GPU slot left |
 | `DELETE /adapters/{name}` | 200; 404 |
 | `GET /adapters`, `GET /adapters/{name}` | what is registered, and in which tier it is |
 
-The adapter of an invocation comes from the header `X-Amzn-SageMaker-Adapter-Identifier` that SageMaker sets, else
-from `?adapter=`, else from the body.
+Registering takes `&preload=false` (load at the first request) and `&pin=true` (never leave the GPU slot) too.
+The adapter of an invocation comes from the header `X-Amzn-SageMaker-Adapter-Identifier` that SageMaker sets,
+else from `?adapter=`, else from the body.
 """
 
 import asyncio
@@ -27,7 +28,6 @@ from starlette.routing import Route
 
 from local_sagemaker.model_server.bodies import (
     Answer,
-    Invocation,
     ServedModel,
     default_sampling,
     parse_invocation,
@@ -113,7 +113,8 @@ class ModelServer:
             return JSONResponse(invocation.whole(answer))
         # The status is decided by the first token: until then a failure is still a proper error response.
         first = await unless_gone(request, anext(steps))
-        return StreamingResponse(stream(invocation, first, steps), media_type=invocation.media_type)
+        events = invocation.events(chain(first, steps))
+        return StreamingResponse(events, media_type=invocation.media_type)
 
     async def list_adapters(self, _: Request) -> Response:
         """List what is registered."""
@@ -172,17 +173,11 @@ async def gather(steps: AsyncIterator[Step]) -> Answer:
     return Answer(steps=[step async for step in steps])
 
 
-async def stream(invocation: Invocation, first: Step, rest: AsyncIterator[Step]) -> AsyncIterator[str]:
-    """Word an answer as its tokens arrive."""
-    for chunk in invocation.first_chunks():
-        yield chunk
-    so_far = [first]
-    yield invocation.chunk(Answer(steps=so_far))
+async def chain(first: Step, rest: AsyncIterator[Step]) -> AsyncIterator[Step]:
+    """Put back the step that was taken to see whether there is an answer."""
+    yield first
     async for step in rest:
-        so_far.append(step)
-        yield invocation.chunk(Answer(steps=so_far))
-    for chunk in invocation.last_chunks(Answer(steps=so_far)):
-        yield chunk
+        yield step
 
 
 async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:

@@ -1,21 +1,22 @@
 """Request bodies and the answers in their shape: OpenAI completions, OpenAI chat, LMI `inputs`/`parameters`.
 
-As LMI's vLLM handler tells them apart (djl-serving, `lmi_vllm/vllm_async_service.py`): by the key `prompt`, `inputs`
-or `messages`. What this server does not implement is refused when it would change the answer, never ignored.
+As LMI's vLLM handler tells them apart (djl-serving, `lmi_vllm/vllm_async_service.py`): by the key `prompt`,
+`inputs` or `messages`. What this server does not implement is refused when it would change the answer.
 """
 
 import json
+import math
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from local_sagemaker.model_server.errors import BadRequestError
 from local_sagemaker.model_server.sampling import Sampling
-from local_sagemaker.model_server.scheduler import FinishReason, GenerationRequest, Step
+from local_sagemaker.model_server.scheduler import GenerationRequest, Step
 from local_sagemaker.model_server.text import TextCodec
 
 # The base model's name in a body's `model`, beside the one in its config.json (LMI's default served name).
@@ -80,14 +81,11 @@ class Fields:
         value = self._content.get(name)
         if value is None:
             return default
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not least <= value <= (most or value)
-        ):
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        if not numeric or not least <= value <= (math.inf if most is None else most):
             bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
             raise BadRequestError(f"'{name}' should be a number {bounds}, got {json.dumps(value)}")
-        return value
+        return float(value)
 
     def integer(self, name: str, default: int | None, *, least: int) -> int | None:
         """Return an integer of at least some value."""
@@ -142,14 +140,9 @@ class Answer:
         return "".join(step.text for step in self.steps)
 
     @property
-    def finish_reason(self) -> FinishReason | None:
-        """Why it ended."""
-        return self.steps[-1].finish_reason
-
-    @property
-    def stopped_by(self) -> str | None:
-        """The stop string that ended it."""
-        return self.steps[-1].stopped_by
+    def last(self) -> Step:
+        """The step that ended it."""
+        return self.steps[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,16 +158,8 @@ class Invocation(ABC):
         """Word a whole answer."""
 
     @abstractmethod
-    def first_chunks(self) -> Iterator[str]:
-        """Word what comes before the first token of a stream."""
-
-    @abstractmethod
-    def chunk(self, so_far: Answer) -> str:
-        """Word the newest token of a stream."""
-
-    @abstractmethod
-    def last_chunks(self, answer: Answer) -> Iterator[str]:
-        """Word what comes after the last token of a stream."""
+    def events(self, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
+        """Word an answer as a stream."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,93 +181,59 @@ class OpenAiInvocation(Invocation):
             "choices": choices,
         }
 
-    def _usage(self, answer: Answer) -> dict[str, int]:
-        prompt, completion = len(self.generation.prompt), len(answer.steps)
-        return {
+    def _usage(self, completion: int) -> dict[str, Any]:
+        prompt = len(self.generation.prompt)
+        counts = {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
         }
+        return {"usage": counts}
 
-    def first_chunks(self) -> Iterator[str]:
-        """Nothing, unless the shape says otherwise."""
-        yield from ()
-
-    def last_chunks(self, answer: Answer) -> Iterator[str]:
-        """Word the usage, if asked for, and OpenAI's end mark."""
+    async def _worded(
+        self, kind: str, steps: AsyncIterator[Step], field: Callable[[str], dict[str, Any]]
+    ) -> AsyncIterator[str]:
+        """Word each token, then the usage if asked for, then OpenAI's end mark."""
+        count = 0
+        async for step in steps:
+            count += 1
+            yield event(self._envelope(kind, [choice(field(step.text), step)]))
         if self.include_usage:
-            yield event(self._envelope(self.chunk_object, []) | {"usage": self._usage(answer)})
+            yield event(self._envelope(kind, []) | self._usage(count))
         yield "data: [DONE]\n\n"
-
-    @property
-    @abstractmethod
-    def chunk_object(self) -> str:
-        """The `object` of a stream's chunks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completion(OpenAiInvocation):
     """`{"prompt": …}`, OpenAI's completions."""
 
-    chunk_object = "text_completion"
-
     def whole(self, answer: Answer) -> dict[str, Any]:
         """Word a `text_completion`."""
-        return self._envelope("text_completion", [self._choice(answer.text, answer)]) | {
-            "usage": self._usage(answer)
-        }
+        choices = [choice({"text": answer.text}, answer.last)]
+        return self._envelope("text_completion", choices) | self._usage(len(answer.steps))
 
-    def chunk(self, so_far: Answer) -> str:
-        """Word one event."""
-        return event(self._envelope(self.chunk_object, [self._choice(so_far.steps[-1].text, so_far)]))
-
-    def _choice(self, text: str, answer: Answer) -> dict[str, Any]:
-        return {
-            "index": 0,
-            "text": text,
-            "logprobs": None,
-            "finish_reason": answer.finish_reason,
-            "stop_reason": answer.stopped_by,
-        }
+    def events(self, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
+        """Word `text_completion` chunks."""
+        return self._worded("text_completion", steps, lambda text: {"text": text})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chat(OpenAiInvocation):
     """`{"messages": …}`, OpenAI's chat completions."""
 
-    chunk_object = "chat.completion.chunk"
-
     def whole(self, answer: Answer) -> dict[str, Any]:
         """Word a `chat.completion`."""
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": answer.text},
-            "logprobs": None,
-            "finish_reason": answer.finish_reason,
-            "stop_reason": answer.stopped_by,
-        }
-        return self._envelope("chat.completion", [choice]) | {"usage": self._usage(answer)}
+        message = {"role": "assistant", "content": answer.text}
+        choices = [choice({"message": message}, answer.last)]
+        return self._envelope("chat.completion", choices) | self._usage(len(answer.steps))
 
-    def first_chunks(self) -> Iterator[str]:
-        """Word the event that names the role."""
-        choice = {
-            "index": 0,
-            "delta": {"role": "assistant", "content": ""},
-            "logprobs": None,
-            "finish_reason": None,
-        }
-        yield event(self._envelope(self.chunk_object, [choice]))
-
-    def chunk(self, so_far: Answer) -> str:
-        """Word one event."""
-        choice = {
-            "index": 0,
-            "delta": {"content": so_far.steps[-1].text},
-            "logprobs": None,
-            "finish_reason": so_far.finish_reason,
-            "stop_reason": so_far.stopped_by,
-        }
-        return event(self._envelope(self.chunk_object, [choice]))
+    async def events(self, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
+        """Word `chat.completion.chunk` chunks, the first of which names the role."""
+        kind = "chat.completion.chunk"
+        opening = {"delta": {"role": "assistant", "content": ""}}
+        yield event(self._envelope(kind, [choice(opening, None)]))
+        async for worded in self._worded(kind, steps, lambda text: {"delta": {"content": text}}):
+            yield worded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,35 +249,30 @@ class LmiInvocation(Invocation):
         """Word `generated_text`, with details if asked for."""
         content: dict[str, Any] = {"generated_text": self.prepended + answer.text}
         if self.details:
-            content["details"] = self._details(answer) | {
-                "prefill": [],
-                "tokens": [self._token(step, self._text_of(step)) for step in answer.steps],
-            }
+            tokens = [self._token(step, self.codec.decode([step.token])) for step in answer.steps]
+            content["details"] = self._details(answer) | {"prefill": [], "tokens": tokens}
         return content
 
-    def first_chunks(self) -> Iterator[str]:
-        """Nothing."""
-        yield from ()
-
-    def chunk(self, so_far: Answer) -> str:
-        """Word one line; the last one repeats the whole text."""
-        step = so_far.steps[-1]
-        last = step.finish_reason is not None
-        content = {
-            "index": 0,
-            "token": self._token(step, step.text),
-            "generated_text": self.prepended + so_far.text if last else None,
-            "details": self._details(so_far) if last and self.details else None,
-        }
-        return json.dumps(content, ensure_ascii=False) + "\n"
-
-    def last_chunks(self, answer: Answer) -> Iterator[str]:
-        """Nothing."""
-        yield from ()
+    async def events(self, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
+        """Word a line for each token; the last one has the whole text."""
+        so_far: list[Step] = []
+        async for step in steps:
+            so_far.append(step)
+            content = {
+                "index": 0,
+                "token": self._token(step, step.text),
+                "generated_text": None,
+                "details": None,
+            }
+            if step.finish_reason:
+                answer = Answer(steps=so_far)
+                content["generated_text"] = self.prepended + answer.text
+                content["details"] = self._details(answer) if self.details else None
+            yield json.dumps(content, ensure_ascii=False) + "\n"
 
     def _details(self, answer: Answer) -> dict[str, Any]:
         return {
-            "finish_reason": answer.finish_reason,
+            "finish_reason": answer.last.finish_reason,
             "seed": self.generation.sampling.seed,
             "generated_tokens": len(answer.steps),
             "input_length": len(self.generation.prompt),
@@ -335,8 +281,16 @@ class LmiInvocation(Invocation):
     def _token(self, step: Step, text: str) -> dict[str, Any]:
         return {"id": step.token, "text": text, "logprob": step.log_probability}
 
-    def _text_of(self, step: Step) -> str:
-        return self.codec.tokenizer.decode([step.token], skip_special_tokens=False)
+
+def choice(content: dict[str, Any], step: Step | None) -> dict[str, Any]:
+    """Word the one choice of an OpenAI answer, as of a step."""
+    return {
+        "index": 0,
+        **content,
+        "logprobs": None,
+        "finish_reason": step and step.finish_reason,
+        "stop_reason": step and step.stopped_by,
+    }
 
 
 def event(content: dict[str, Any]) -> str:
@@ -347,8 +301,8 @@ def event(content: dict[str, Any]) -> str:
 def parse_invocation(body: bytes, served: ServedModel, *, adapter: str | None) -> Invocation:
     """Check a body and say what to generate.
 
-    `adapter` comes from outside the body (header or query) and wins. Without it the body's `adapters` or `model`
-    may name one, which is how LMI behaves and why permission to invoke the base is permission to use every adapter.
+    `adapter` comes from outside the body (header or query) and wins. Without it, the body's `adapters` or
+    `model` may name one, as with LMI; so permission to invoke the base is permission to use any adapter.
     """
     content = parse_object(body)
     kinds = [kind for kind in ("prompt", "inputs", "messages") if kind in content]

@@ -159,9 +159,9 @@ class LlamaModel:
     ) -> Array:
         """Run tokens [row, step] at their positions; return the final hidden states [row, step, hidden].
 
-        The rows are those of the cache from `first_row` on, one adapter or None for each. A row attends to its
-        own positions up to the token's, so what stands in the cache beyond them never matters, nor does padding
-        on the right of a shorter prompt.
+        The rows are those of the cache from `first_row` on, one adapter or None for each. A token attends to
+        the positions of its row up to its own: what stands in the cache beyond them never matters, nor does
+        padding on the right of a shorter prompt.
         """
         config = self.config
         rows, steps = tokens.shape
@@ -193,12 +193,14 @@ class LlamaModel:
             normed = self._normalize(state, mlp_norm)
             gate = self._linear(f"{prefix}mlp.gate_proj", normed, lora)
             up = self._linear(f"{prefix}mlp.up_proj", normed, lora)
-            state = state + self._linear(f"{prefix}mlp.down_proj", gate / (1 + np.exp(-gate)) * up, lora)
+            silu = gate * (0.5 + 0.5 * np.tanh(0.5 * gate))  # gate / (1 + exp(-gate)), without overflow
+            state = state + self._linear(f"{prefix}mlp.down_proj", silu * up, lora)
         return self._normalize(state, self._final_norm).reshape(rows, steps, config.hidden)
 
     def logits(self, hidden: Array) -> Array:
         """Turn hidden states [row, hidden] into scores of every token."""
-        return hidden @ self._head
+        scores: Array = hidden @ self._head
+        return scores
 
     def _linear(self, name: str, rows: Array, lora: Sequence[LoraRows]) -> Array:
         result: Array = rows @ self._linears[name]
@@ -210,8 +212,8 @@ class LlamaModel:
         return result
 
     def _normalize(self, state: Array, weight: Array) -> Array:
-        scale = np.sqrt(np.mean(state * state, -1, keepdims=True) + np.float32(self.config.norm_epsilon))
-        return state / scale * weight
+        mean_square: Array = np.mean(state * state, -1, keepdims=True)
+        return state / np.sqrt(mean_square + np.float32(self.config.norm_epsilon)) * weight
 
     def _attend(self, query: Array, keys: Array, values: Array, mask: Array) -> Array:
         """Grouped-query attention; returns [row * step, head * size]."""
@@ -223,13 +225,14 @@ class LlamaModel:
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         weights /= weights.sum(-1, keepdims=True)
         mixed: Array = weights.reshape(rows, groups, -1, keys.shape[2]) @ values
-        return mixed.reshape(rows, heads, steps, size).swapaxes(1, 2).reshape(rows * steps, heads * size)
+        joined: Array = mixed.reshape(rows, heads, steps, size).swapaxes(1, 2).reshape(rows * steps, -1)
+        return joined
 
 
 def rotate(vectors: Array, cosines: Array, sines: Array) -> Array:
     """Apply rotary position embedding in the half-split layout of Hugging Face checkpoints."""
     half = vectors.shape[-1] // 2
-    turned = np.concatenate([-vectors[..., half:], vectors[..., :half]], -1)
+    turned: Array = np.concatenate([-vectors[..., half:], vectors[..., :half]], -1)
     return vectors * cosines + turned * sines
 
 

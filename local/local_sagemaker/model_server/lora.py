@@ -115,7 +115,7 @@ def number(key: str, value: object) -> float:
 
 
 def by_pattern(patterns: Mapping[str, Value], module: str, default: Value) -> Value:
-    """Return the value of the first pattern that matches the end of a module's name, as PEFT's get_pattern_key."""
+    """Return the value of the first pattern that matches the end of a module's name, as PEFT does."""
     for pattern, value in patterns.items():
         if re.match(rf"(.*\.)?({pattern})$", module):
             return value
@@ -141,7 +141,7 @@ class Adapter:
             config = LoraConfig.from_directory(directory)
             if config.largest_rank > max_rank:
                 raise ValueError(
-                    f"the adapter's rank {config.largest_rank} is greater than OPTION_MAX_LORA_RANK={max_rank}"
+                    f"the adapter's rank {config.largest_rank} is above OPTION_MAX_LORA_RANK={max_rank}"
                 )
             pairs = pair_tensors(read_tensors(directory / "adapter_model.safetensors"))
             for module, pair in pairs.items():

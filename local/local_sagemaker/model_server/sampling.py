@@ -19,7 +19,7 @@ class Sampling:
 
 @dataclass
 class Sampler:
-    """Chooses the tokens of one request; the same seed gives the same tokens, whatever else is in the batch."""
+    """Chooses the tokens of one request: the same for the same seed, whatever else is in the batch."""
 
     sampling: Sampling
     _random: np.random.Generator = field(init=False)

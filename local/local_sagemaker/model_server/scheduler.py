@@ -1,7 +1,7 @@
 """Continuous batching: requests join and leave the batch between two tokens, each under its own adapter.
 
-One worker thread owns the model, the cache and the adapters; the event loop hands it one call at a time, so nothing
-here needs a lock and the server answers health checks while it computes.
+One worker thread owns the model, the cache and the adapters; the event loop hands it one call at a time, so
+nothing here needs a lock and the server answers health checks while it computes.
 """
 
 import asyncio
@@ -126,7 +126,7 @@ class Batch:
         self._remove([generation for generation in self._running if generation.cancelled])
 
     def _admit(self, news: News) -> list[Generation]:
-        """Let waiting requests in, in order; one whose adapter finds no slot is overtaken by those behind it."""
+        """Let waiting requests in, in order; those behind one whose adapter finds no slot overtake it."""
         newcomers = []
         for generation in list(self._waiting):
             if len(self._running) == self._max_size:

@@ -36,7 +36,7 @@ class StoredTensor:
 def read_tensors(path: Path) -> dict[str, StoredTensor]:
     """Read every tensor of one file; ValueError says what is wrong with it."""
     try:
-        content = safetensors.deserialize(path.read_bytes())
+        content = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except OSError as error:
         raise ValueError(f"cannot read {path.name}: {error.strerror}") from error
     except safetensors.SafetensorError as error:

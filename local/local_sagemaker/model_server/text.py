@@ -42,6 +42,10 @@ class TextCodec:
         """Tokenize a prompt, with whatever special tokens the tokenizer puts around one."""
         return self.tokenizer.encode(text).ids
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, special ones included."""
+        return self.tokenizer.decode(list(tokens), skip_special_tokens=False)
+
     def encode_chat(self, messages: Sequence[dict[str, Any]]) -> list[int]:
         """Render messages with the chat template and tokenize the result as it stands."""
         if self._template is None:

@@ -1,8 +1,8 @@
 """Where adapters live: GPU slots, CPU memory, disk; the least recently used ones make room.
 
-`GPU` is the form the forward pass multiplies by (float32, transposed, scaled), `CPU` the tensors as the archive
-stores them, `disk` only the path of the extracted archive. The CPU limit counts the adapters in GPU slots too, as
-vLLM's does.
+A GPU slot holds the form that the forward pass multiplies by (float32, transposed, scaled), CPU memory the
+tensors as the archive stores them, and on disk there is the extracted archive alone. The CPU limit counts the
+adapters in GPU slots too, as vLLM's does.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ class AdapterTiers:
         self._max_loras = max_loras
         self._max_cpu_loras = max_cpu_loras
         self._by_name: dict[str, RegisteredAdapter] = {}
-        # Everything in memory, the least recently used first; unregistered ones too while a request needs them.
+        # What is in memory, the least recently used first; with unregistered ones that requests still need.
         self._loaded: dict[RegisteredAdapter, None] = {}
 
     def __iter__(self) -> Iterator[RegisteredAdapter]:
