@@ -6,6 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+# How long answers in progress may take to finish after a signal.
+SHUTDOWN_SECONDS = 5
+
 
 def main() -> None:
     """Serve until SIGINT or SIGTERM."""
@@ -28,7 +31,14 @@ def main() -> None:
         server = ModelServer(arguments.model_dir, ServerSettings.from_environment(os.environ))
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"cannot serve {arguments.model_dir}: {error}")
-    uvicorn.run(server.app(), host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
+    uvicorn.run(
+        server.app(),
+        host=arguments.host,
+        port=arguments.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
 
 
 if __name__ == "__main__":

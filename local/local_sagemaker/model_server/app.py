@@ -25,6 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from local_sagemaker.model_server.bodies import (
     Answer,
@@ -35,7 +36,7 @@ from local_sagemaker.model_server.bodies import (
 from local_sagemaker.model_server.errors import BadRequestError, ModelServerError
 from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
-from local_sagemaker.model_server.scheduler import Scheduler, Step
+from local_sagemaker.model_server.scheduler import Generation, Scheduler, Step
 from local_sagemaker.model_server.settings import ServerSettings
 from local_sagemaker.model_server.text import TextCodec
 from local_sagemaker.model_server.tiers import AdapterTiers, RegisteredAdapter
@@ -45,6 +46,21 @@ logger = logging.getLogger(__name__)
 ADAPTER_HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
 
 Result = TypeVar("Result")
+
+
+class CancellingResponse(StreamingResponse):
+    """A stream whose request leaves the batch when the stream ends early, whatever the reason."""
+
+    def __init__(self, generation: Generation, content: AsyncIterator[str], *, media_type: str) -> None:
+        super().__init__(content, media_type=media_type)
+        self._generation = generation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._generation.cancel()
 
 
 class ClientGoneError(Exception):
@@ -107,14 +123,17 @@ class ModelServer:
         """Generate an answer, whole or as a stream."""
         adapter = request.headers.get(ADAPTER_HEADER) or request.query_params.get("adapter")
         invocation = parse_invocation(await request.body(), self._served, adapter=adapter)
-        steps = self._scheduler.generate(invocation.generation)
-        if not invocation.stream:
-            answer = await unless_gone(request, gather(steps))
-            return JSONResponse(invocation.whole(answer))
-        # The status is decided by the first token: until then a failure is still a proper error response.
-        first = await unless_gone(request, anext(steps))
-        events = invocation.events(chain(first, steps))
-        return StreamingResponse(events, media_type=invocation.media_type)
+        generation = await self._scheduler.submit(invocation.generation)
+        try:
+            if not invocation.stream:
+                return JSONResponse(invocation.whole(await unless_gone(request, gather(generation))))
+            # Until the first token a failure is still a proper error response.
+            first = await unless_gone(request, anext(generation))
+        except BaseException:
+            generation.cancel()
+            raise
+        events = invocation.events(chain(first, generation))
+        return CancellingResponse(generation, events, media_type=invocation.media_type)
 
     async def list_adapters(self, _: Request) -> Response:
         """List what is registered."""

@@ -49,6 +49,10 @@ NEUTRAL_VALUES: Mapping[str, tuple[Any, ...]] = {
 }
 
 
+# How much of a wrong value an error repeats.
+SHOWN_CHARACTERS = 80
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServedModel:
     """What the bodies need to know of the base model."""
@@ -74,7 +78,7 @@ class Fields:
         self._content = content
         for name, neutral in NEUTRAL_VALUES.items():
             if name in content and content[name] not in neutral:
-                raise BadRequestError(f"'{name}' is not implemented here, got {json.dumps(content[name])}")
+                raise BadRequestError(f"'{name}' is not implemented here, got {shown(content[name])}")
 
     def number(self, name: str, default: float, *, least: float, most: float | None = None) -> float:
         """Return a number within bounds."""
@@ -84,7 +88,7 @@ class Fields:
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
         if not numeric or not least <= value <= (math.inf if most is None else most):
             bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-            raise BadRequestError(f"'{name}' should be a number {bounds}, got {json.dumps(value)}")
+            raise BadRequestError(f"'{name}' should be a number {bounds}, got {shown(value)}")
         return float(value)
 
     def integer(self, name: str, default: int | None, *, least: int) -> int | None:
@@ -93,9 +97,7 @@ class Fields:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise BadRequestError(
-                f"'{name}' should be an integer of at least {least}, got {json.dumps(value)}"
-            )
+            raise BadRequestError(f"'{name}' should be an integer of at least {least}, got {shown(value)}")
         return value
 
     def boolean(self, name: str, default: bool) -> bool:
@@ -104,7 +106,7 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise BadRequestError(f"'{name}' should be true or false, got {json.dumps(value)}")
+            raise BadRequestError(f"'{name}' should be true or false, got {shown(value)}")
         return value
 
     def strings(self, name: str) -> tuple[str, ...]:
@@ -114,7 +116,7 @@ class Fields:
             return ()
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, list) or not all(isinstance(entry, str) and entry for entry in values):
-            raise BadRequestError(f"'{name}' should be a string or a list of them, got {json.dumps(value)}")
+            raise BadRequestError(f"'{name}' should be a string or a list of them, got {shown(value)}")
         return tuple(values)
 
     def sampling(self, defaults: Sampling) -> Sampling:
@@ -293,6 +295,12 @@ def choice(content: dict[str, Any], step: Step | None) -> dict[str, Any]:
     }
 
 
+def shown(value: object) -> str:
+    """Word a wrong value for an error."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
 def event(content: dict[str, Any]) -> str:
     """Word one server-sent event."""
     return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
@@ -329,7 +337,7 @@ def name_in_body(content: Mapping[str, Any], served: ServedModel) -> str | None:
     for key in ("adapters", "model"):
         name = content.get(key)
         if name is not None and not isinstance(name, str):
-            raise BadRequestError(f"'{key}' should be a string, got {json.dumps(name)}")
+            raise BadRequestError(f"'{key}' should be a string, got {shown(name)}")
         if name and name not in (SERVED_NAME, served.name):
             return name
     return None
@@ -338,7 +346,7 @@ def name_in_body(content: Mapping[str, Any], served: ServedModel) -> str | None:
 def parse_completion(content: Mapping[str, Any], served: ServedModel, adapter: str | None) -> Completion:
     """Check OpenAI's completions body."""
     if not isinstance(content["prompt"], str):
-        raise BadRequestError(f"'prompt' should be a string, got {json.dumps(content['prompt'])}")
+        raise BadRequestError(f"'prompt' should be a string, got {shown(content['prompt'])}")
     fields = Fields(content)
     prompt = served.codec.encode(content["prompt"])
     return Completion(
@@ -384,9 +392,9 @@ def parse_lmi(content: Mapping[str, Any], served: ServedModel, adapter: str | No
     """Check LMI's body."""
     text, parameters = content["inputs"], content.get("parameters") or {}
     if not isinstance(text, str):
-        raise BadRequestError(f"'inputs' should be a string, got {json.dumps(text)}")
+        raise BadRequestError(f"'inputs' should be a string, got {shown(text)}")
     if not isinstance(parameters, dict):
-        raise BadRequestError(f"'parameters' should be an object, got {json.dumps(parameters)}")
+        raise BadRequestError(f"'parameters' should be an object, got {shown(parameters)}")
     if "stop" not in parameters and "stop_sequences" in parameters:
         parameters = parameters | {"stop": parameters["stop_sequences"]}
     if parameters.get("do_sample") is False:
@@ -412,7 +420,7 @@ def parse_lmi(content: Mapping[str, Any], served: ServedModel, adapter: str | No
 def parse_messages(messages: object) -> list[dict[str, Any]]:
     """Check chat messages; text parts of a message are joined."""
     if not isinstance(messages, list) or not messages:
-        raise BadRequestError(f"'messages' should be a list of messages, got {json.dumps(messages)}")
+        raise BadRequestError(f"'messages' should be a list of messages, got {shown(messages)}")
     checked = []
     for position, message in enumerate(messages):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
@@ -424,7 +432,7 @@ def parse_messages(messages: object) -> list[dict[str, Any]]:
         ):
             content = "".join(part["text"] for part in content)
         if not isinstance(content, str):
-            raise BadRequestError(f"'messages[{position}].content' should be text, got {json.dumps(content)}")
+            raise BadRequestError(f"'messages[{position}].content' should be text, got {shown(content)}")
         checked.append({**message, "content": content})
     return checked
 
@@ -433,7 +441,7 @@ def include_usage(content: Mapping[str, Any]) -> bool:
     """Whether a stream is to end with usage counts."""
     options = content.get("stream_options") or {}
     if not isinstance(options, dict):
-        raise BadRequestError(f"'stream_options' should be an object, got {json.dumps(options)}")
+        raise BadRequestError(f"'stream_options' should be an object, got {shown(options)}")
     return Fields(options).boolean("include_usage", False)
 
 

@@ -212,8 +212,9 @@ class LlamaModel:
         return result
 
     def _normalize(self, state: Array, weight: Array) -> Array:
-        mean_square: Array = np.mean(state * state, -1, keepdims=True)
-        return state / np.sqrt(mean_square + np.float32(self.config.norm_epsilon)) * weight
+        mean_square = np.mean(state * state, -1, keepdims=True)
+        normalized: Array = state / np.sqrt(mean_square + np.float32(self.config.norm_epsilon)) * weight
+        return normalized
 
     def _attend(self, query: Array, keys: Array, values: Array, mask: Array) -> Array:
         """Grouped-query attention; returns [row * step, head * size]."""

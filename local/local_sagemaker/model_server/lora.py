@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -49,20 +49,13 @@ class LoraConfig:
         for key, served in SERVED_VALUES.items():
             if content.get(key) not in served:
                 raise ValueError(f"'{key}' should be {json.dumps(served[0])}, got {json.dumps(content[key])}")
-        targets = content["target_modules"]
         return cls(
             rank=positive_integer("r", content["r"]),
             alpha=number("lora_alpha", content["lora_alpha"]),
             rank_stabilized=bool(content.get("use_rslora")),
-            target_modules=targets if isinstance(targets, str) else tuple(targets),
-            rank_pattern={
-                key: positive_integer(f"rank_pattern.{key}", value)
-                for key, value in (content.get("rank_pattern") or {}).items()
-            },
-            alpha_pattern={
-                key: number(f"alpha_pattern.{key}", value)
-                for key, value in (content.get("alpha_pattern") or {}).items()
-            },
+            target_modules=module_names(content["target_modules"]),
+            rank_pattern=patterns("rank_pattern", content.get("rank_pattern"), positive_integer),
+            alpha_pattern=patterns("alpha_pattern", content.get("alpha_pattern"), number),
         )
 
     @property
@@ -114,9 +107,38 @@ def number(key: str, value: object) -> float:
     return value
 
 
-def by_pattern(patterns: Mapping[str, Value], module: str, default: Value) -> Value:
+def expression(key: str, text: str) -> str:
+    """Return a regular expression, or say why it is none."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(
+            f"'{key}' should be a regular expression, got {json.dumps(text)}: {error}"
+        ) from error
+    return text
+
+
+def module_names(value: object) -> str | tuple[str, ...]:
+    """Return `target_modules`, or say why it is none."""
+    if isinstance(value, str):
+        return expression("target_modules", value)
+    if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    raise ValueError(f"'target_modules' should be a list of names or one string, got {json.dumps(value)}")
+
+
+def patterns(key: str, value: object, check: Callable[[str, object], Value]) -> dict[str, Value]:
+    """Return `rank_pattern` or `alpha_pattern`, or say why it is none."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"'{key}' should be an object, got {json.dumps(value)}")
+    return {expression(key, name): check(f"{key}.{name}", entry) for name, entry in value.items()}
+
+
+def by_pattern(values: Mapping[str, Value], module: str, default: Value) -> Value:
     """Return the value of the first pattern that matches the end of a module's name, as PEFT does."""
-    for pattern, value in patterns.items():
+    for pattern, value in values.items():
         if re.match(rf"(.*\.)?({pattern})$", module):
             return value
     return default

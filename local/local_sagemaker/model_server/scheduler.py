@@ -7,7 +7,7 @@ nothing here needs a lock and the server answers health checks while it computes
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -70,8 +70,27 @@ class Generation:
     length: int = 0  # positions in the cache
     last_token: int = 0
     generated: int = 0
+    finished: bool = False
     cancelled: bool = False
     news: asyncio.Queue[Step | ModelServerError] = field(default_factory=asyncio.Queue)
+
+    def __aiter__(self) -> "Generation":
+        return self
+
+    async def __anext__(self) -> Step:
+        """Wait for the next token; what kept the request from running is raised here."""
+        if self.finished:
+            raise StopAsyncIteration
+        news = await self.news.get()
+        if isinstance(news, ModelServerError):
+            self.finished = True
+            raise news
+        self.finished = news.finish_reason is not None
+        return news
+
+    def cancel(self) -> None:
+        """Leave the batch before its next token, if the answer is not complete."""
+        self.cancelled = True
 
 
 News = list[tuple[Generation, Step | ModelServerError]]
@@ -260,27 +279,21 @@ class Scheduler:
         """Call a function with the adapters, between two tokens."""
         return await self._on_worker(lambda: call(self._tiers))
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Step]:
-        """Yield the tokens of an answer; leaving the iteration early takes the request out of the batch."""
+    async def submit(self, request: GenerationRequest) -> Generation:
+        """Queue a request; iterate over the result for its tokens, and cancel it when nobody wants them."""
         generation = Generation(
             request=request,
             text=TextStream(self._codec, request.stop),
             sampler=Sampler(request.sampling),
         )
-        done = False
         try:
             await self._on_worker(lambda: self._batch.add(generation))
-            self._has_work.set()
-            while not done:
-                news = await generation.news.get()
-                done = isinstance(news, ModelServerError) or news.finish_reason is not None
-                if isinstance(news, ModelServerError):
-                    raise news
-                yield news
+        except asyncio.CancelledError:  # it may have been queued all the same
+            generation.cancel()
+            raise
         finally:
-            if not done:
-                generation.cancelled = True
-                self._has_work.set()
+            self._has_work.set()
+        return generation
 
     async def _drive(self) -> None:
         try:
