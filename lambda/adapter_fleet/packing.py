@@ -1,0 +1,214 @@
+"""An adapter's identity, and its archive for S3.
+
+The identity is the SHA-256 of the canonical uncompressed tar: configuration, weights, README, with no
+owner, time or mode of their own (docs/adr/0005-adapter-identity.md). The gzip around it is transport, and its
+bytes are reproducible on one kind of processor only.
+
+The one module here that needs a compiled library, so no Lambda imports it.
+"""
+
+import hashlib
+import os
+import shutil
+import struct
+import tarfile
+import tempfile
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from isal import isal_zlib
+
+from adapter_fleet.archive import (
+    CANONICAL_ORDER,
+    REQUIRED_FILES,
+    ArchiveError,
+    ArchiveLimits,
+    entries,
+    why_not_allowed,
+)
+
+_BLOCK_BYTES = 256 * 1024
+# ISA-L's level 1: level 0 makes weights larger than they were, 2 and 3 are slower and no smaller.
+_LEVEL = 1
+_WINDOW_BITS = 9
+_MEMORY_LEVEL = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedAdapter:
+    """An archive on disk: where, of which adapter, and its size in bytes."""
+
+    path: Path
+    identity: str
+    size: int
+
+
+def identity(directory: Path) -> str:
+    """Return the identity of the adapter in a directory, in hexadecimal.
+
+    Files that have no place in an archive do not count; `check_directory` reports them. Raises
+    FileNotFoundError where one of the required files is missing.
+    """
+    sha = hashlib.sha256()
+    for piece in _canonical_tar(directory):
+        sha.update(piece)
+    return sha.hexdigest()
+
+
+def identity_of_archive(path: Path, *, limits: ArchiveLimits | None = None) -> str:
+    """Return the identity of the adapter in a tar archive, gzipped or not, whoever made it.
+
+    Raises ArchiveError for an archive that is not readable or holds anything but an adapter.
+    """
+    with tempfile.TemporaryDirectory(prefix="adapter-") as scratch:
+        _extract(path, Path(scratch), limits or ArchiveLimits())
+        return identity(Path(scratch))
+
+
+def pack(directory: Path, target: Path) -> PackedAdapter:
+    """Write the archive of the adapter in `directory` to `target`, and return it with its identity.
+
+    The files are read once, hashed and compressed at the same time. `target` appears whole or not at all.
+    Raises FileNotFoundError like `identity`.
+    """
+    sha = hashlib.sha256()
+    with _replacing(target) as file:
+        with _GzipWriter(file) as gzip:
+            for piece in _canonical_tar(directory):
+                gzip.write(piece)
+                sha.update(piece)
+        size = file.tell()
+    return PackedAdapter(path=target, identity=sha.hexdigest(), size=size)
+
+
+def _canonical_tar(directory: Path) -> Iterator[bytes]:
+    """Yield the canonical tar piece by piece: always the same pieces for the same content."""
+    total = 0
+    for name in CANONICAL_ORDER:
+        try:
+            file = (directory / name).open("rb", buffering=0)
+        except FileNotFoundError:
+            if name in REQUIRED_FILES:
+                raise
+            continue
+        with file:
+            # A fresh TarInfo has no owner, the time 0 and the mode 0644. PAX is USTAR unless a file is
+            # above 8 GiB.
+            entry = tarfile.TarInfo(name)
+            entry.size = os.fstat(file.fileno()).st_size
+            yield entry.tobuf(tarfile.PAX_FORMAT)
+            size = 0
+            while piece := file.read(_BLOCK_BYTES):
+                yield piece
+                size += len(piece)
+            if size != entry.size:
+                raise OSError(f"'{directory / name}' changed while it was read")
+            yield bytes(-size % tarfile.BLOCKSIZE)
+        total += tarfile.BLOCKSIZE + size + (-size % tarfile.BLOCKSIZE)
+    end = 2 * tarfile.BLOCKSIZE
+    yield bytes(end + -(total + end) % tarfile.RECORDSIZE)
+
+
+def _extract(path: Path, directory: Path, limits: ArchiveLimits) -> None:
+    with path.open("rb") as archive:
+        for entry in entries(archive, limits):
+            problem = why_not_allowed(entry.name)
+            if problem is None and entry.stream is None:
+                problem = f"it should be a regular file, got a {entry.kind}"
+            if problem is not None:
+                raise ArchiveError(
+                    f"'{path}' should be the archive of an adapter, got {entry.name!r}: {problem}"
+                )
+            assert entry.stream is not None
+            with (directory / entry.name).open("xb") as file:
+                shutil.copyfileobj(entry.stream, file, _BLOCK_BYTES)
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[IO[bytes]]:
+    """Open a file beside `target` that takes its place when all went well."""
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        with partial.open("xb", buffering=0) as file:
+            yield file
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class _GzipWriter:
+    """Compresses blocks in parallel into one gzip member, with ISA-L.
+
+    isal's `igzip_threaded` does the same, but always looks for repetitions in the last 32 KiB. Weights hardly
+    ever repeat, and looking 512 bytes back takes half the time for the same size. Blocks know nothing of
+    each other, so the bytes do not depend on the number of threads.
+    """
+
+    _HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"  # deflate, no name, no time, unknown system
+    _LAST_BLOCK = b"\x03\x00"  # an empty deflate block with the final bit
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        # One more than there are processors, as this thread waits for the disk now and then.
+        self._threads = (os.cpu_count() or 1) + 1
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="gzip")
+        self._blocks: deque[Future[tuple[bytes, int, int]]] = deque()
+        self._pending = bytearray()
+        self._crc = 0
+        self._size = 0
+        file.write(self._HEADER)
+
+    def __enter__(self) -> "_GzipWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._pool:
+            if kind is None:
+                self._flush()
+
+    def write(self, data: bytes) -> None:
+        if len(data) < _BLOCK_BYTES:
+            self._pending += data
+            if len(self._pending) < _BLOCK_BYTES:
+                return
+            data = b""
+        self._submit_pending()
+        if data:
+            self._submit(data)
+
+    def _submit_pending(self) -> None:
+        if self._pending:
+            self._submit(bytes(self._pending))
+            self._pending.clear()
+
+    def _submit(self, block: bytes) -> None:
+        self._blocks.append(self._pool.submit(_deflate, block))
+        # A queue of twice the threads keeps them busy while this thread hashes, and bounds the memory.
+        while len(self._blocks) > 2 * self._threads:
+            self._write_next()
+
+    def _write_next(self) -> None:
+        compressed, crc, size = self._blocks.popleft().result()
+        self._file.write(compressed)
+        self._crc = isal_zlib.crc32_combine(self._crc, crc, size)
+        self._size += size
+
+    def _flush(self) -> None:
+        self._submit_pending()
+        while self._blocks:
+            self._write_next()
+        self._file.write(self._LAST_BLOCK + struct.pack("<II", self._crc, self._size % 2**32))
+
+
+def _deflate(block: bytes) -> tuple[bytes, int, int]:
+    """Compress one block, ending at a byte; return it with the checksum and size of the original."""
+    # A negative window means deflate without gzip's header and trailer.
+    compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -_WINDOW_BITS, _MEMORY_LEVEL)
+    compressed = compressor.compress(block) + compressor.flush(isal_zlib.Z_SYNC_FLUSH)
+    return compressed, isal_zlib.crc32(block), len(block)
