@@ -1,0 +1,5 @@
+"""`python -m local_sagemaker`."""
+
+from local_sagemaker.main import main
+
+main()

@@ -1,0 +1,128 @@
+"""The admin path of the embedded cloud: HTTP with JSON, on the same port, for tests, demos and the curious.
+
+    GET    /_local/settings   every setting with its value
+    PATCH  /_local/settings   {"adapter_update": "gap"}; {"profile": "hostile"} starts from that profile;
+                              400 {"error": ...} for an unknown setting or a wrong value
+    GET    /_local/calls      {"CreateEndpoint": 1, ...}: API calls since the start or the last reset, those of the
+                              CloudFormation handlers included
+    DELETE /_local/calls      start counting again
+    POST   /_local/faults     {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "...",
+                              "status": 500, "times": 3}: the next calls fail;
+                              {"component": "my-adapter", "reason": "..."}: its artifact fails to load until cleared
+    DELETE /_local/faults     no faults any more
+
+There is no authentication, with IAM enforcement on neither: the server listens on 127.0.0.1 only.
+"""
+
+import dataclasses
+import ssl
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from local_sagemaker.settings import CurrentSettings
+from local_sagemaker.traffic import CallFault, Traffic, is_write
+
+PREFIX = "/_local/"
+
+
+def admin_application(settings: CurrentSettings, traffic: Traffic) -> Starlette:
+    """The ASGI application that answers the admin path."""
+
+    async def read_settings(_: Request) -> JSONResponse:
+        return JSONResponse(dataclasses.asdict(settings.value))
+
+    async def change_settings(request: Request) -> JSONResponse:
+        try:
+            return JSONResponse(dataclasses.asdict(settings.change(await request.json())))
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, status_code=400)
+
+    async def read_calls(_: Request) -> JSONResponse:
+        return JSONResponse(dict(traffic.calls))
+
+    async def reset_calls(_: Request) -> JSONResponse:
+        traffic.calls.clear()
+        return JSONResponse({})
+
+    async def add_fault(request: Request) -> JSONResponse:
+        try:
+            fault = await request.json()
+            if "component" in fault:
+                traffic.load_faults[fault["component"]] = fault["reason"]
+            else:
+                traffic.call_faults.append(CallFault(**fault))
+        except (ValueError, KeyError, TypeError) as error:
+            return JSONResponse({"error": f"not a fault: {error}"}, status_code=400)
+        return JSONResponse({})
+
+    async def clear_faults(_: Request) -> JSONResponse:
+        traffic.call_faults.clear()
+        traffic.load_faults.clear()
+        return JSONResponse({})
+
+    return Starlette(
+        routes=[
+            Route("/_local/settings", read_settings, methods=["GET"]),
+            Route("/_local/settings", change_settings, methods=["PATCH"]),
+            Route("/_local/calls", read_calls, methods=["GET"]),
+            Route("/_local/calls", reset_calls, methods=["DELETE"]),
+            Route("/_local/faults", add_fault, methods=["POST"]),
+            Route("/_local/faults", clear_faults, methods=["DELETE"]),
+        ]
+    )
+
+
+class AdminClient:
+    """The admin path from another process."""
+
+    def __init__(self, url: str, ca_bundle: str | None = None):
+        verify = ssl.create_default_context(cafile=ca_bundle) if ca_bundle else True
+        self._client = httpx.Client(base_url=url, verify=verify, trust_env=False)
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting with its value."""
+        return self._call("GET", "settings")
+
+    def change_settings(self, **changes: Any) -> dict[str, Any]:
+        """Change settings and return all of them; ValueError for an unknown one or a wrong value."""
+        return self._call("PATCH", "settings", changes)
+
+    def calls(self) -> dict[str, int]:
+        """API calls by operation since the start or the last reset."""
+        return self._call("GET", "calls")
+
+    def writes(self) -> dict[str, int]:
+        """The calls that change something."""
+        return {operation: count for operation, count in self.calls().items() if is_write(operation)}
+
+    def reset_calls(self) -> None:
+        """Start counting again."""
+        self._call("DELETE", "calls")
+
+    def fail_calls(
+        self, operation: str, *, code: str, message: str = "injected", status: int = 400, times: int = 1
+    ) -> None:
+        """Let the next calls of an operation fail."""
+        fault = {"operation": operation, "code": code, "message": message, "status": status, "times": times}
+        self._call("POST", "faults", fault)
+
+    def fail_load(self, component: str, *, reason: str) -> None:
+        """Let a component's artifact fail to load until faults are cleared."""
+        self._call("POST", "faults", {"component": component, "reason": reason})
+
+    def clear_faults(self) -> None:
+        """No faults any more."""
+        self._call("DELETE", "faults")
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        answer = self._client.request(method, PREFIX + path, json=body)
+        content: dict[str, Any] = answer.json()
+        if answer.status_code == 400:
+            raise ValueError(content["error"])
+        answer.raise_for_status()
+        return content

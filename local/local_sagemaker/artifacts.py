@@ -1,0 +1,145 @@
+"""Base models and adapter archives: fetched from the emulated S3 as the execution role, extracted with care."""
+
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local_sagemaker.errors import HostingError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+# Far above any adapter, far below what would fill a disk.
+_MAX_ENTRIES = 1_000
+_MAX_BYTES = 20 * 2**30
+_MAX_RATIO = 100
+
+ClientForRole = Callable[[str], "S3Client"]
+
+
+class Artifacts:
+    """Fetches what a container serves; blocking, to be called from a worker thread."""
+
+    def __init__(self, s3_as: ClientForRole):
+        """s3_as gives an S3 client that acts as the role of an ARN; it raises HostingError when it may not."""
+        self._s3_as = s3_as
+
+    def fetch_model(self, container: dict[str, Any], role: str, target: Path) -> None:
+        """Fill `target` with the base model that a container definition names."""
+        source = container.get("ModelDataSource", {}).get("S3DataSource")
+        model_id = container.get("Environment", {}).get("HF_MODEL_ID", "")
+        if source is not None:
+            if source.get("CompressionType", "None") == "Gzip" or source["S3DataType"] == "S3Object":
+                self._fetch_archive(source["S3Uri"], role, target)
+            else:
+                self._fetch_prefix(source["S3Uri"], role, target)
+        elif "ModelDataUrl" in container or "ArtifactUrl" in container:
+            self._fetch_archive(container.get("ModelDataUrl") or container["ArtifactUrl"], role, target)
+        elif model_id.startswith("s3://"):
+            # [V LMI docs] The container downloads the prefix by itself.
+            self._fetch_prefix(model_id.rstrip("/") + "/", role, target)
+        elif model_id:
+            raise HostingError(
+                f"HF_MODEL_ID '{model_id}' is a model of the Hugging Face hub, which the embedded cloud cannot reach; "
+                "put the model into a bucket and name it by ModelDataSource or HF_MODEL_ID=s3://..."
+            )
+        else:
+            raise HostingError(
+                "The container has no model: give ModelDataSource, ModelDataUrl, or HF_MODEL_ID in its environment."
+            )
+
+    def fetch_adapter(self, url: str, role: str, target: Path) -> None:
+        """Fill `target` with the files of an adapter's archive."""
+        self._fetch_archive(url, role, target)
+
+    def _fetch_prefix(self, uri: str, role: str, target: Path) -> None:
+        bucket, prefix = _split(uri)
+        client = self._s3_as(role)
+        found = False
+        try:
+            for listing in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for item in listing.get("Contents", []):
+                    name = item["Key"].removeprefix(prefix).lstrip("/")
+                    if not name or name.endswith("/"):
+                        continue
+                    path = _inside(target, name)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    client.download_file(bucket, item["Key"], str(path))
+                    found = True
+        except (BotoCoreError, ClientError) as error:
+            raise _unreadable(uri, role, error) from error
+        if not found:
+            raise HostingError(f"Could not find model data at {uri}.")
+
+    def _fetch_archive(self, uri: str, role: str, target: Path) -> None:
+        bucket, key = _split(uri)
+        archive = target.with_name(target.name + ".tar.gz")
+        try:
+            self._s3_as(role).download_file(bucket, key, str(archive))
+        except (BotoCoreError, ClientError) as error:
+            raise _unreadable(uri, role, error) from error
+        try:
+            extract(archive, target)
+        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+            raise HostingError(f"Could not extract {uri}: {error}") from error
+        finally:
+            archive.unlink()
+
+
+def extract(archive: Path, target: Path) -> None:
+    """Extract a .tar.gz of plain files and directories.
+
+    Raises ValueError for links, devices, paths that leave the directory, duplicates, and archives that
+    are out of all proportion; tarfile.TarError, OSError or EOFError for what is no archive at all.
+    """
+    limit = min(_MAX_BYTES, _MAX_RATIO * archive.stat().st_size + 2**20)
+    seen: set[str] = set()
+    size = 0
+    with tarfile.open(archive, mode="r:gz") as tar:
+        for member in tar:
+            path = _inside(target, member.name)
+            if member.isdir():
+                path.mkdir(parents=True, exist_ok=True)
+                continue
+            if not member.isreg():
+                raise ValueError(f"'{member.name}' is neither a file nor a directory")
+            if str(path) in seen:
+                raise ValueError(f"'{member.name}' is in the archive twice")
+            seen.add(str(path))
+            size += member.size
+            if len(seen) > _MAX_ENTRIES or size > limit:
+                raise ValueError("the archive expands to far more than its own size")
+            content = tar.extractfile(member)
+            assert content is not None  # isreg() says so
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with content, path.open("wb") as file:
+                shutil.copyfileobj(content, file)
+
+
+def _inside(target: Path, name: str) -> Path:
+    parts = PurePosixPath(name).parts
+    if PurePosixPath(name).is_absolute() or ".." in parts:
+        raise ValueError(f"'{name}' leads out of the directory")
+    return target.joinpath(*parts)
+
+
+def _split(uri: str) -> tuple[str, str]:
+    parts = urlsplit(uri)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise HostingError(f"'{uri}' is not an S3 URI.")
+    return parts.netloc, parts.path.lstrip("/")
+
+
+def _unreadable(uri: str, role: str, error: Exception) -> HostingError:
+    # [V documentation of CreateModel's troubleshooting] The sentence SageMaker puts into FailureReason.
+    return HostingError(
+        f'Could not access model data at {uri}. Please ensure that the role "{role}" exists and that its trust '
+        f'relationship policy allows the action "sts:AssumeRole" for the service principal '
+        f'"sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" permissions and that the object '
+        f"is located in the region of the endpoint. ({error})"
+    )

@@ -1,0 +1,66 @@
+"""Which instance of a variant a copy of a base component goes to: accelerators are what is counted."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from local_sagemaker.errors import HostingError
+
+# Accelerators of the instance types that multi-adapter endpoints use [V, EC2 instance type pages]; others have none.
+_ACCELERATORS = {
+    **dict.fromkeys(("g4dn.xlarge", "g4dn.2xlarge", "g4dn.4xlarge", "g4dn.8xlarge", "g4dn.16xlarge"), 1),
+    "g4dn.12xlarge": 4,
+    **{
+        f"{family}.{size}": count
+        for family in ("g5", "g6", "g6e")
+        for size, count in {
+            **dict.fromkeys(("xlarge", "2xlarge", "4xlarge", "8xlarge", "16xlarge"), 1),
+            **dict.fromkeys(("12xlarge", "24xlarge"), 4),
+            "48xlarge": 8,
+        }.items()
+    },
+    **dict.fromkeys(("p4d.24xlarge", "p4de.24xlarge", "p5.48xlarge", "p5e.48xlarge", "p5en.48xlarge"), 8),
+    **dict.fromkeys(("p6-b200.48xlarge", "p6-b300.48xlarge"), 8),
+    "p5.4xlarge": 1,
+}
+
+# [V] The SDK looks for "CapacityError" in the reason; the sentence is the one AWS's forums quote [T].
+NO_ROOM = (
+    "CapacityError: There are not enough hardware resources on the instances for this endpoint to create a copy "
+    "of the inference component. Please ensure you have enough available resources or add more instances to your "
+    "endpoint."
+)
+
+
+def accelerators(instance_type: str) -> int:
+    """How many accelerators an instance type ("ml.g5.12xlarge") has."""
+    return _ACCELERATORS.get(instance_type.removeprefix("ml."), 0)
+
+
+def instance_count(variant: dict[str, Any]) -> int:
+    """How many instances a production variant may have: with managed scaling, its maximum."""
+    scaling = variant.get("ManagedInstanceScaling", {})
+    initial: int = variant.get("InitialInstanceCount", 1)
+    if scaling.get("Status") != "ENABLED":
+        return initial
+    return max(initial, scaling.get("MaxInstanceCount", initial))
+
+
+def place(
+    variant: dict[str, Any], needed: float, *, copies: int, taken: Iterable[tuple[int, float]]
+) -> list[int]:
+    """The instances that `copies` more copies go to, each needing `needed` accelerators.
+
+    taken holds the instance and the accelerators of every copy there is. Raises HostingError when there is no room.
+    """
+    free = [float(accelerators(variant["InstanceType"]))] * instance_count(variant)
+    for instance, count in taken:
+        if instance < len(free):
+            free[instance] -= count
+    placed = []
+    for _ in range(copies):
+        instance = max(range(len(free)), key=lambda index: free[index], default=None)
+        if instance is None or free[instance] < needed:
+            raise HostingError(NO_ROOM)
+        free[instance] -= needed
+        placed.append(instance)
+    return placed

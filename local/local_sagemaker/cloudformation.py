@@ -1,0 +1,296 @@
+"""The CloudFormation types of SageMaker, as the resource handlers of AWS treat them [V, resource schemas].
+
+Ref of each is its ARN. A model and an endpoint configuration are replaced whenever anything but their tags
+changes, an endpoint when its name does, an inference component never: what its API cannot change fails there.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.model import Shape
+
+from local_sagemaker.control_plane import ControlPlane
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.shapes import coerce, operation_model
+
+_log = logging.getLogger(__name__)
+
+Properties = dict[str, Any]
+Provisioned = tuple[str, dict[str, Any]]
+
+# Handlers look again this often, and wait this long after a throttle.
+_POLL_SECONDS = 0.05
+_BACKOFF_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+
+
+@dataclass(frozen=True)
+class ResourceType:
+    """One type: how it is named, which properties force a replacement, and which never reach the API."""
+
+    kind: str
+    create_only: tuple[str, ...]
+    has_status: bool = False
+    only_on_update: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = field(default=())
+
+    @property
+    def cloudformation_type(self) -> str:
+        """The name in templates."""
+        return f"AWS::SageMaker::{self.kind}"
+
+    @property
+    def name(self) -> str:
+        """The property that names the resource."""
+        return f"{self.kind}Name"
+
+    @property
+    def arn(self) -> str:
+        """The attribute with the ARN."""
+        return f"{self.kind}Arn"
+
+
+MODEL = ResourceType(
+    "Model",
+    (
+        "Containers",
+        "EnableNetworkIsolation",
+        "ExecutionRoleArn",
+        "InferenceExecutionConfig",
+        "ModelName",
+        "PrimaryContainer",
+        "VpcConfig",
+    ),
+)
+ENDPOINT_CONFIG = ResourceType(
+    "EndpointConfig",
+    (
+        "AsyncInferenceConfig",
+        "DataCaptureConfig",
+        "EnableNetworkIsolation",
+        "EndpointConfigName",
+        "ExecutionRoleArn",
+        "ExplainerConfig",
+        "KmsKeyId",
+        "MetricsConfig",
+        "ProductionVariants",
+        "ShadowProductionVariants",
+        "VpcConfig",
+    ),
+)
+ENDPOINT = ResourceType(
+    "Endpoint",
+    ("EndpointName",),
+    has_status=True,
+    only_on_update=(
+        "ExcludeRetainedVariantProperties",
+        "RetainAllVariantProperties",
+        "RetainDeploymentConfig",
+    ),
+)
+INFERENCE_COMPONENT = ResourceType(
+    "InferenceComponent",
+    (),
+    has_status=True,
+    only_on_update=("DeploymentConfig",),
+    read_only=("EndpointArn",),
+)
+RESOURCE_TYPES = (MODEL, ENDPOINT_CONFIG, ENDPOINT, INFERENCE_COMPONENT)
+
+
+class HandlerError(Exception):
+    """Why a handler failed, in the words CloudFormation puts into the resource's status reason."""
+
+    def __init__(self, message: str, code: str):
+        super().__init__(
+            f'Resource handler returned message: "{message}" (RequestToken: {uuid.uuid4()}, HandlerErrorCode: {code})'
+        )
+
+
+class Handlers:
+    """The create, update and delete handlers of one type, to be called from CloudFormation's worker threads."""
+
+    def __init__(
+        self,
+        resource: ResourceType,
+        plane: Callable[[], ControlPlane],
+        loop: Callable[[], asyncio.AbstractEventLoop],
+    ):
+        self._type = resource
+        self._plane_in_scope = plane
+        self._loop = loop
+
+    def create(self, logical_id: str, properties: Properties, stack: str) -> Provisioned:
+        """Create a resource and wait until it is there; one that fails is removed again, as a rollback does."""
+        return self._run(self._create(self._plane_in_scope(), logical_id, properties, stack))
+
+    def update(self, physical_id: str, old: Properties, new: Properties, stack: str) -> Provisioned:
+        """Update in place and wait; raises HandlerError with the service's FailureReason."""
+        del stack
+        return self._run(self._update(self._plane_in_scope(), physical_id, old, new))
+
+    def delete(self, physical_id: str, properties: Properties) -> None:
+        """Delete and wait; what is gone already is fine."""
+        del properties
+        self._run(self._delete(self._plane_in_scope(), physical_id))
+
+    def _run(self, work: Any) -> Any:
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop()).result()
+        except ServiceError as error:
+            raise HandlerError(
+                f"{error.message} (Service: SageMaker, Status Code: {error.status}, Request ID: {uuid.uuid4()})",
+                _HANDLER_CODES.get(error.code, "GeneralServiceException"),
+            ) from error
+
+    async def _create(
+        self, plane: ControlPlane, logical_id: str, properties: Properties, stack: str
+    ) -> Provisioned:
+        request = {
+            key: value
+            for key, value in properties.items()
+            if key not in self._type.only_on_update + self._type.read_only
+        }
+        name = request.setdefault(self._type.name, _generated_name(stack, logical_id))
+        await self._call(plane, f"Create{self._type.kind}", request)
+        arn = plane.arn(_ARN_KINDS[self._type.kind], name)
+        try:
+            described = await self._stable(plane, name)
+            if self._status(described) == "Failed":
+                raise HandlerError(described["FailureReason"], "NotStabilized")
+        except HandlerError:
+            await self._delete(plane, arn)
+            raise
+        return arn, self._attributes(described)
+
+    async def _update(
+        self, plane: ControlPlane, physical_id: str, old: Properties, new: Properties
+    ) -> Provisioned:
+        name = await self._find(plane, physical_id)
+        if name is None:
+            raise HandlerError(f"Resource {physical_id} does not exist.", "NotFound")
+        await self._update_tags(plane, physical_id, old, new)
+        request = self._changes(name, old, new)
+        if request is not None:
+            await self._call(plane, f"Update{self._type.kind}", request)
+        described = await self._stable(plane, name)
+        if request is not None and "FailureReason" in described and self._reason_is_new(request, described):
+            raise HandlerError(described["FailureReason"], "NotStabilized")
+        return physical_id, self._attributes(described)
+
+    def _changes(self, name: str, old: Properties, new: Properties) -> Properties | None:
+        """The update request for what changed beside the tags; None when nothing did."""
+        changed = {key for key in old.keys() | new.keys() if key != "Tags" and old.get(key) != new.get(key)}
+        if self._type is ENDPOINT:
+            if not changed - set(self._type.only_on_update):
+                return None
+            return {key: value for key, value in new.items() if key not in ("Tags", self._type.name)} | {
+                self._type.name: name
+            }
+        if not changed - {"DeploymentConfig"}:
+            return None
+        # Name, endpoint and variant are no parameters of the update: the API refuses what it cannot do.
+        request = {key: new[key] for key in changed | {"DeploymentConfig"} if key in new}
+        request.setdefault(self._type.name, name)
+        specification = dict(request.get("Specification", {}))
+        base = "BaseInferenceComponentName"
+        if base in specification and specification[base] == old.get("Specification", {}).get(base):
+            # [V] Of an adapter only Container.ArtifactUrl is sent.
+            del specification[base]
+            request["Specification"] = specification
+        return request
+
+    @staticmethod
+    def _reason_is_new(request: Properties, described: Properties) -> bool:
+        # [V ACK] A FailureReason can outlive a later success: what is deployed tells.
+        url = request.get("Specification", {}).get("Container", {}).get("ArtifactUrl")
+        deployed = described.get("Specification", {}).get("Container", {}).get("ArtifactUrl")
+        return url is None or url != deployed
+
+    async def _update_tags(self, plane: ControlPlane, arn: str, old: Properties, new: Properties) -> None:
+        before = {tag["Key"]: tag["Value"] for tag in old.get("Tags", [])}
+        after = {tag["Key"]: tag["Value"] for tag in new.get("Tags", [])}
+        gone = sorted(before.keys() - after.keys())
+        put = [{"Key": key, "Value": value} for key, value in after.items() if before.get(key) != value]
+        if gone:
+            await self._call(plane, "DeleteTags", {"ResourceArn": arn, "TagKeys": gone})
+        if put:
+            await self._call(plane, "AddTags", {"ResourceArn": arn, "Tags": put})
+
+    async def _delete(self, plane: ControlPlane, physical_id: str) -> None:
+        name = await self._find(plane, physical_id)
+        if name is None:
+            return
+        await self._call(plane, f"Delete{self._type.kind}", {self._type.name: name})
+        if self._type.has_status:
+            while await self._find(plane, physical_id) is not None:
+                await plane.clock.sleep(_POLL_SECONDS)
+
+    async def _find(self, plane: ControlPlane, arn: str) -> str | None:
+        """The resource's name, None when it is gone; ARNs are in lower case, names need not be."""
+        try:
+            described = await self._call(
+                plane, f"Describe{self._type.kind}", {self._type.name: arn.rsplit("/")[-1]}
+            )
+        except ServiceError as error:
+            if "could not find" in error.message.lower():
+                return None
+            raise
+        name: str = described[self._type.name]
+        return name
+
+    async def _stable(self, plane: ControlPlane, name: str) -> Properties:
+        while True:
+            described = await self._call(plane, f"Describe{self._type.kind}", {self._type.name: name})
+            if self._status(described) not in ("Creating", "Updating", "Deleting"):
+                return described
+            await plane.clock.sleep(_POLL_SECONDS)
+
+    def _status(self, described: Properties) -> str | None:
+        return described.get(f"{self._type.kind}Status")
+
+    async def _call(self, plane: ControlPlane, operation: str, request: Properties) -> Properties:
+        shape = operation_model(operation).input_shape
+        assert isinstance(shape, Shape)  # every operation used here has one
+        request = coerce(shape, request)
+        for pause in _BACKOFF_SECONDS:
+            try:
+                return plane.call(operation, request)
+            except ServiceError as error:
+                if error.code != "ThrottlingException":
+                    raise
+            await plane.clock.sleep(pause)
+        return plane.call(operation, request)
+
+    def _attributes(self, described: Properties) -> dict[str, Any]:
+        attributes = {self._type.name: described[self._type.name], self._type.arn: described[self._type.arn]}
+        for member in ("CreationTime", "LastModifiedTime", "InferenceComponentStatus"):
+            if self._type is INFERENCE_COMPONENT:
+                attributes[member] = described[member]
+        for count, value in described.get("RuntimeConfig", {}).items():
+            attributes[f"RuntimeConfig.{count}"] = value
+        return attributes
+
+
+_ARN_KINDS = {
+    "Model": "model",
+    "EndpointConfig": "endpoint-config",
+    "Endpoint": "endpoint",
+    "InferenceComponent": "inference-component",
+}
+
+_HANDLER_CODES = {
+    "ValidationException": "InvalidRequest",
+    "ResourceLimitExceeded": "ServiceLimitExceeded",
+    "ThrottlingException": "Throttling",
+}
+
+
+def _generated_name(stack: str, logical_id: str) -> str:
+    stem = re.sub(r"[^a-zA-Z0-9]+", "-", f"{stack}-{logical_id}")[:50].strip("-")
+    return f"{stem}-{secrets.token_hex(6)}"

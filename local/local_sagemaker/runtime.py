@@ -1,0 +1,172 @@
+"""The runtime: InvokeEndpoint and InvokeEndpointWithResponseStream, passed on to the copies."""
+
+import json
+import random
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import unquote
+
+import httpx
+
+from local_sagemaker import event_stream
+from local_sagemaker.components import Component
+from local_sagemaker.containers import Container
+from local_sagemaker.control_plane import ControlPlane
+from local_sagemaker.endpoints import Endpoint
+from local_sagemaker.errors import ServiceError
+
+_PATH = re.compile(r"/endpoints/([^/]+)/(invocations|invocations-response-stream)")
+
+COMPONENT_HEADER = "x-amzn-sagemaker-inference-component"
+VARIANT_HEADER = "x-Amzn-Invoked-Production-Variant"
+_ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
+
+# Raises ServiceError when the caller may not perform an action on a resource: (action, ARN).
+Authorize = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What a runtime request asks for."""
+
+    endpoint: str
+    operation: str
+
+    @classmethod
+    def of(cls, method: str, path: str) -> "Invocation | None":
+        """The invocation that a path names, None when it names none."""
+        match = _PATH.fullmatch(path)
+        if method != "POST" or match is None:
+            return None
+        streamed = match[2] == "invocations-response-stream"
+        return cls(unquote(match[1]), "InvokeEndpointWithResponseStream" if streamed else "InvokeEndpoint")
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer is an event stream."""
+        return self.operation == "InvokeEndpointWithResponseStream"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer on its way: headers, then either a body or the frames of an event stream."""
+
+    headers: dict[str, str]
+    body: bytes | AsyncIterator[bytes]
+
+
+class Runtime:
+    """Invocations of one account and region."""
+
+    def __init__(self, plane: ControlPlane):
+        self._plane = plane
+
+    async def invoke(
+        self, invocation: Invocation, headers: Mapping[str, str], body: bytes, authorize: Authorize
+    ) -> Answer:
+        """Answer an invocation; ServiceError when it is refused or the container fails."""
+        self._plane.traffic.admit(invocation.operation)
+        endpoint = self._plane.endpoints.find(invocation.endpoint)
+        serves = endpoint is not None and endpoint.status in ("InService", "Updating")
+        # [V] Here the case of the name matters.
+        if endpoint is None or not serves or endpoint.name != invocation.endpoint:
+            raise _validation_error(
+                f"Endpoint {invocation.endpoint} of account {self._plane.account} not found."
+            )
+        component = self._component(endpoint, headers.get(COMPONENT_HEADER))
+        authorize(invocation.operation, component.arn)
+        container, adapter = self._target(endpoint, component)
+
+        stack = AsyncExitStack()
+        try:
+            response = await stack.enter_async_context(
+                container.invoke(adapter, _passed_on(headers, streamed=invocation.streamed), body)
+            )
+            if not response.is_success:
+                await response.aread()
+                raise _model_error(component, response.status_code, response.text)
+            answer_headers = {VARIANT_HEADER: component.variant}
+            if _ATTRIBUTES_HEADER in response.headers:
+                answer_headers[_ATTRIBUTES_HEADER] = response.headers[_ATTRIBUTES_HEADER]
+            kind = response.headers.get("content-type", "application/octet-stream")
+            if invocation.streamed:
+                answer_headers |= {
+                    "Content-Type": "application/vnd.amazon.eventstream",
+                    "X-Amzn-SageMaker-Content-Type": kind,
+                }
+                return Answer(answer_headers, _frames(response, stack.pop_all()))
+            return Answer(answer_headers | {"Content-Type": kind}, await response.aread())
+        except httpx.HTTPError as error:
+            raise _model_error(component, 500, f"no answer from the container: {error!r}") from error
+        finally:
+            await stack.aclose()
+
+    def _component(self, endpoint: Endpoint, name: str | None) -> Component:
+        if name is None:
+            # [T] The sentence as users quote it.
+            raise _validation_error(
+                "Inference Component Name header is required for endpoints to which you plan to deploy inference "
+                "components. Please include Inference Component Name header or consider using SageMaker models."
+            )
+        component = self._plane.components.find(name)
+        if component is None or component.endpoint != endpoint.name:
+            raise _validation_error(f"Inference component {name} of endpoint {endpoint.name} not found.")
+        if not component.state.serves:
+            raise _validation_error(
+                f"Inference component {name} is not in service: {component.state.status}."
+            )
+        return component
+
+    def _target(self, endpoint: Endpoint, component: Component) -> tuple[Container, str | None]:
+        base = component if component.base is None else self._plane.components.get(component.base)
+        copies = cast(list[Container], base.copies)
+        if not copies:
+            raise _validation_error(f"Inference component {base.name} has no copies.")
+        variant = endpoint.variant(component.variant) or {}
+        if variant.get("RoutingConfig", {}).get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS":
+            chosen = min(copies, key=lambda copy: copy.outstanding)
+        else:
+            chosen = random.choice(copies)
+        return chosen, component.registered_as
+
+
+async def _frames(response: httpx.Response, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+    async with stack:
+        try:
+            async for part in response.aiter_bytes():
+                yield event_stream.event("PayloadPart", part)
+        except httpx.HTTPError as error:
+            message = {"Message": f"the container broke off: {error!r}", "ErrorCode": "StreamBroken"}
+            yield event_stream.exception("ModelStreamError", json.dumps(message).encode())
+
+
+def _passed_on(headers: Mapping[str, str], *, streamed: bool) -> dict[str, str]:
+    accept = "x-amzn-sagemaker-accept" if streamed else "accept"
+    passed = {
+        "Content-Type": headers.get("content-type"),
+        "Accept": headers.get(accept),
+        "X-Amzn-SageMaker-Custom-Attributes": headers.get(_ATTRIBUTES_HEADER),
+    }
+    return {name: value for name, value in passed.items() if value is not None}
+
+
+def _validation_error(message: str) -> ServiceError:
+    return ServiceError("ValidationError", message)
+
+
+def _model_error(component: Component, status: int, text: str) -> ServiceError:
+    # [V] 424 with the container's status and words as members; the sentence is the service's.
+    side = "client" if status < 500 else "server"
+    return ServiceError(
+        "ModelError",
+        f'Received {side} error ({status}) from {component.name} with message "{text}".',
+        status=424,
+        members={
+            "OriginalStatusCode": status,
+            "OriginalMessage": text,
+            "LogStreamArn": f"arn:aws:logs:log-group:/aws/sagemaker/InferenceComponents/{component.name}",
+        },
+    )

@@ -1,0 +1,93 @@
+"""The embedded cloud for the length of a `with` block: for tests, demos and benchmarks."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from local_sagemaker.admin import AdminClient
+from local_sagemaker.main import READY
+
+_STOP_SECONDS = 30.0
+
+
+class LocalCloud:
+    """Starts the command on a free port, waits until it is ready, and stops it.
+
+    url is where every API is; environment is what boto3 and the CDK CLI need to reach it, and the rest of this
+    process's environment; admin changes settings, counts calls and injects faults.
+    """
+
+    url: str
+    environment: dict[str, str]
+    admin: AdminClient
+
+    def __init__(
+        self,
+        *,
+        profile: str = "kind",
+        iam: bool = False,
+        account: str = "000000000000",
+        state_dir: Path | None = None,
+        settings: dict[str, Any] | None = None,
+    ):
+        self._command = [sys.executable, "-m", "local_sagemaker", "--port", "0", "--profile", profile]
+        self._command += ["--account", account]
+        if iam:
+            self._command.append("--iam")
+        if state_dir is not None:
+            self._command += ["--state-dir", str(state_dir)]
+        for name, value in (settings or {}).items():
+            self._command += ["--set", f"{name}={value}"]
+
+    def __enter__(self) -> "LocalCloud":
+        """Start; RuntimeError with its own words when it does not come up."""
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # A Ctrl-C in the terminal is for this process, which then stops the cloud.
+            start_new_session=True,
+        )
+        exports: dict[str, str] = {}
+        said: list[str] = []
+        assert self._process.stdout is not None  # it was opened as a pipe
+        for line in self._process.stdout:
+            said.append(line)
+            words = shlex.split(line, comments=True)
+            if words == [READY]:
+                break
+            if words[:1] == ["export"]:
+                name, _, value = words[1].partition("=")
+                exports[name] = value
+        else:
+            self._process.wait()
+            raise RuntimeError(f"the embedded cloud did not start: {''.join(said)}")
+        # Nothing may block on a pipe that nobody reads.
+        threading.Thread(target=self._process.stdout.read, daemon=True).start()
+        self.url = exports["AWS_ENDPOINT_URL"]
+        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        self.environment = own | exports
+        self.admin = AdminClient(self.url, exports.get("AWS_CA_BUNDLE"))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop, and wait until nothing is left."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,129 @@
+"""How the embedded cloud behaves where the real one is slow, contradicted or unknown.
+
+Each setting names its source in one line: [V] read in official documentation or code, [T] told by a third
+party, [I] inferred. Times are seconds. Two profiles gather them: `kind`, everything goes well, and `hostile`,
+everything that has been told or may be goes wrong. `adapter_update="refused"` is in neither, since a native
+CloudFormation adapter cannot be updated at all then.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+Profile = Literal["kind", "hostile"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set, at start-up or while running. The defaults are the profile `kind`."""
+
+    profile: Profile = "kind"
+
+    # [V notebooks] An adapter is created in seconds to 2 minutes; the scale is 1 : 100.
+    component_create_seconds: float = 0.2
+    # [V notebooks] An in-place update takes up to 5 minutes; the scale is 1 : 100.
+    component_update_seconds: float = 0.2
+    # [I] No time has been told.
+    component_delete_seconds: float = 0.1
+    # [V seed] An endpoint takes minutes; the scale is 1 : 1000.
+    endpoint_seconds: float = 0.2
+
+    # [V notebooks] The platform unregisters, then registers (`gap`); `gapless` switches over, as hoped;
+    # [T] some containers answer "Update operation is not supported" (`refused`).
+    adapter_update: Literal["gapless", "gap", "refused"] = "gapless"
+    # [I] How long the adapter is away in a `gap`: no time has been told.
+    update_gap_seconds: float = 0.0
+    # [T] Writes on components that share a base refuse each other while one is in progress.
+    one_write_per_base: bool = False
+    # [V seed] Deleting the base deletes its adapters (`cascade`); [T Terraform, Hugging Face] or is refused.
+    base_delete: Literal["cascade", "refuse"] = "cascade"
+    # [I] Whether adapters are on copies that scaling or a base update adds is documented nowhere.
+    adapters_on_new_copies: Literal["registered", "lost"] = "registered"
+    # [V docs] A base update rolls in batches on newly provisioned capacity; [I] or needs room that is spare.
+    base_update_room: Literal["provisioned", "spare"] = "provisioned"
+    # [V ACK] The FailureReason of a failed update can outlive a later success.
+    failure_reason_stays: bool = False
+    # [I] Listings lag behind describes.
+    listing_lag_seconds: float = 0.0
+    # [I] LastModifiedTime moves though nobody wrote; 0 means it does not.
+    last_modified_moves_every_seconds: float = 0.0
+
+    # [V sibling calls] ThrottlingException "Rate exceeded"; calls a second, 0 means no limit.
+    read_rate: float = 0.0
+    write_rate: float = 0.0
+    # [I] ResourceLimitExceeded: components on one endpoint, 0 means no limit; no quota is published.
+    components_per_endpoint: int = 0
+
+    # The command that serves one copy, with {python}, {model_dir} and {port}; any server of the container
+    # protocol will do. The model's environment variables are in its environment.
+    engine_command: str = "{python} -m local_sagemaker.model_server --model-dir {model_dir} --port {port}"
+
+    def __post_init__(self) -> None:
+        for name, kind in _FIELD_TYPES.items():
+            _check(name, getattr(self, name), kind)
+
+    def changed(self, changes: Mapping[str, Any]) -> "Settings":
+        """These settings with some replaced; naming a profile starts from that profile.
+
+        Raises ValueError for an unknown name or a value that does not fit.
+        """
+        unknown = sorted(set(changes) - set(_FIELD_TYPES))
+        if unknown:
+            raise ValueError(
+                f"unknown setting {', '.join(map(repr, unknown))}; known: {', '.join(_FIELD_TYPES)}"
+            )
+        start = self
+        if "profile" in changes:
+            _check("profile", changes["profile"], Profile)
+            start = PROFILES[changes["profile"]]
+        return dataclasses.replace(start, **changes)
+
+
+def _check(name: str, value: object, kind: Any) -> None:
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ValueError(f"'{name}' should be one of {', '.join(get_args(kind))}, got {value!r}")
+    elif kind in (int, float):
+        number = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        if not number or value < 0:  # type: ignore[operator]
+            raise ValueError(f"'{name}' should be a number of at least 0, got {value!r}")
+    elif not isinstance(value, kind):
+        raise ValueError(f"'{name}' should be of type {kind.__name__}, got {value!r}")
+
+
+_FIELD_TYPES: dict[str, Any] = get_type_hints(Settings)
+
+PROFILES: dict[Profile, Settings] = {
+    "kind": Settings(),
+    "hostile": Settings(
+        profile="hostile",
+        component_create_seconds=0.6,
+        component_update_seconds=1.0,
+        component_delete_seconds=0.4,
+        endpoint_seconds=0.6,
+        adapter_update="gap",
+        update_gap_seconds=0.5,
+        one_write_per_base=True,
+        base_delete="refuse",
+        adapters_on_new_copies="lost",
+        base_update_room="spare",
+        failure_reason_stays=True,
+        listing_lag_seconds=1.0,
+        last_modified_moves_every_seconds=2.0,
+        read_rate=50.0,
+        write_rate=10.0,
+    ),
+}
+
+
+class CurrentSettings:
+    """The settings in force; one object that everything that reads them shares."""
+
+    def __init__(self, settings: Settings):
+        self.value = settings
+
+    def change(self, changes: Mapping[str, Any]) -> Settings:
+        """Apply changes and return the settings now in force."""
+        self.value = self.value.changed(changes)
+        return self.value

@@ -1,0 +1,53 @@
+"""Tags of every kind of resource."""
+
+from typing import TYPE_CHECKING, Any
+
+from local_sagemaker.errors import validation_exception
+
+if TYPE_CHECKING:
+    from local_sagemaker.control_plane import ControlPlane
+
+
+class Tags:
+    """AddTags, ListTags, DeleteTags; the tags live and die with their resources."""
+
+    def __init__(self, plane: "ControlPlane"):
+        self._plane = plane
+        self._of: dict[str, dict[str, str]] = {}
+        self.operations = {"AddTags": self._add, "ListTags": self._list, "DeleteTags": self._delete}
+
+    def put(self, arn: str, tags: list[dict[str, str]]) -> None:
+        """Give a new resource its tags."""
+        self._of[arn] = {tag["Key"]: tag["Value"] for tag in tags}
+
+    def drop(self, arn: str) -> None:
+        """Forget the tags of a resource that is gone."""
+        self._of.pop(arn, None)
+
+    def all(self) -> dict[str, dict[str, str]]:
+        """The tags of every resource by its ARN."""
+        return dict(self._of)
+
+    def _existing(self, arn: str) -> dict[str, str]:
+        if arn not in self._of:
+            raise validation_exception(f'Could not find resource "{arn}".')
+        return self._of[arn]
+
+    def _add(self, request: dict[str, Any]) -> dict[str, Any]:
+        tags = self._existing(request["ResourceArn"])
+        tags.update({tag["Key"]: tag["Value"] for tag in request["Tags"]})
+        return {"Tags": _listed(tags)}
+
+    def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
+        tags = self._existing(request["ResourceArn"])
+        for key in request["TagKeys"]:
+            tags.pop(key, None)
+        return {}
+
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        # At most 50 tags [V]: one page is all of them.
+        return {"Tags": _listed(self._existing(request["ResourceArn"]))}
+
+
+def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
