@@ -43,7 +43,7 @@ from adapter_fleet.archive import (
     ArchiveError,
     ArchiveLimits,
     entries,
-    why_not_allowed,
+    problem_of_entry,
 )
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.findings import Finding, Severity
@@ -192,11 +192,7 @@ class _Check:
 
     def takes_entry(self, name: str, kind: str) -> bool:
         """Apply the rules on an entry's name and kind; tell whether its content is to be read."""
-        problem = why_not_allowed(name)
-        if problem is None and kind != "file":
-            problem = f"it should be a regular file, got a {kind}"
-        if problem is None and name in self._seen:
-            problem = "it is in the archive twice"
+        problem = problem_of_entry(name, kind, self._seen)
         if problem is not None:
             self.error("adapter-files", problem, name)
         self._seen.add(name)

@@ -40,7 +40,17 @@ class ArchiveLimits:
     """Uncompressed by compressed size. Real weights stay below 3, a file of zeros reaches 1,000."""
 
 
-def why_not_allowed(name: str) -> str | None:
+def problem_of_entry(name: str, kind: str, seen: set[str]) -> str | None:
+    """Say why an entry has no place beside those `seen` before it, or None for one that has."""
+    problem = _problem_of_name(name)
+    if problem is None and kind != "file":
+        problem = f"it should be a regular file, got a {kind}"
+    if problem is None and name in seen:
+        problem = "it is in the archive twice"
+    return problem
+
+
+def _problem_of_name(name: str) -> str | None:
     """Say why a file of this name has no place in an adapter, or None for one that has.
 
     Files lie at the root, and nothing but the two files and a README is taken: LMI from 18 on runs a

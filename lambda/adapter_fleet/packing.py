@@ -30,7 +30,7 @@ from adapter_fleet.archive import (
     ArchiveError,
     ArchiveLimits,
     entries,
-    why_not_allowed,
+    problem_of_entry,
 )
 
 _BLOCK_BYTES = 256 * 1024
@@ -116,18 +116,20 @@ def _canonical_tar(directory: Path) -> Iterator[bytes]:
 
 
 def _extract(path: Path, directory: Path, limits: ArchiveLimits) -> None:
+    seen: set[str] = set()
     with path.open("rb") as archive:
         for entry in entries(archive, limits):
-            problem = why_not_allowed(entry.name)
-            if problem is None and entry.stream is None:
-                problem = f"it should be a regular file, got a {entry.kind}"
-            if problem is not None:
+            problem = problem_of_entry(entry.name, entry.kind, seen)
+            if problem is not None or entry.stream is None:
                 raise ArchiveError(
                     f"'{path}' should be the archive of an adapter, got {entry.name!r}: {problem}"
                 )
-            assert entry.stream is not None
+            seen.add(entry.name)
             with (directory / entry.name).open("xb") as file:
                 shutil.copyfileobj(entry.stream, file, _BLOCK_BYTES)
+    for name in REQUIRED_FILES:
+        if name not in seen:
+            raise ArchiveError(f"'{path}' should be the archive of an adapter, got none with {name}")
 
 
 @contextmanager

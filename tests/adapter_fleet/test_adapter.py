@@ -1,0 +1,427 @@
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adapter_fleet.adapter import MAX_CONFIG_BYTES, check_directory
+from adapter_fleet.base_model import BaseModelFacts
+from adapter_fleet.findings import Finding, Severity
+from adapter_fleet.serving import LoraServing
+from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter
+
+LORA = LoraServing(max_loras=2, max_cpu_loras=4, max_lora_rank=16)
+BASE_CONFIG = {
+    "_name_or_path": "acme/tiny-base",
+    "model_type": "llama",
+    "hidden_size": HIDDEN,
+    "intermediate_size": 4 * HIDDEN,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "vocab_size": 100,
+}
+
+Save = Callable[[SyntheticAdapter], Path]
+
+
+def base_model(directory: Path, **changes: Any) -> BaseModelFacts:
+    directory.mkdir()
+    (directory / "config.json").write_text(json.dumps(BASE_CONFIG | changes))
+    return BaseModelFacts.from_directory(directory)
+
+
+def the_only(findings: list[Finding]) -> Finding:
+    assert len(findings) == 1, [str(finding) for finding in findings]
+    return findings[0]
+
+
+def test_sound_adapter_has_no_findings(adapter: SyntheticAdapter, save: Save, tmp_path: Path) -> None:
+    directory = save(adapter)
+    (directory / "README.md").write_text("# An adapter")
+    assert check_directory(directory, lora=LORA, base=base_model(tmp_path / "base")) == []
+
+
+def test_finding_names_place_and_rule(adapter: SyntheticAdapter, save: Save) -> None:
+    adapter.config["use_dora"] = True
+    directory = save(adapter)
+    finding = the_only(check_directory(directory))
+    assert str(finding) == (
+        f"{directory}/adapter_config.json: 'use_dora' should be false:"
+        " vLLM serves no DoRA adapters [lora-method]"
+    )
+
+
+def test_all_that_is_wrong_is_found_at_once(adapter: SyntheticAdapter, save: Save) -> None:
+    adapter.config |= {"use_dora": True, "lora_alpha": "much"}
+    adapter.tensors.popitem()
+    directory = save(adapter)
+    (directory / "model.py").touch()
+    rules = {finding.rule for finding in check_directory(directory)}
+    assert rules == {"adapter-files", "lora-method", "config-fields", "lora-tensors"}
+
+
+class TestFiles:
+    def test_directory_that_is_not_there_is_a_finding(self, tmp_path: Path) -> None:
+        finding = the_only(check_directory(tmp_path / "nowhere"))
+        assert finding.message == "it should be a readable directory, got: No such file or directory"
+
+    @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+    def test_required_file_that_is_missing_is_named(
+        self, adapter: SyntheticAdapter, save: Save, name: str
+    ) -> None:
+        directory = save(adapter)
+        (directory / name).unlink()
+        assert the_only(check_directory(directory)).message == f"the file {name} is missing"
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("model.py", "it is code"),
+            ("requirements.txt", "it is code"),
+            ("adapter_model.bin", "it is a pickle"),
+            ("training_args.bin", "it is a pickle"),
+            ("optimizer.PT", "it is a pickle"),
+            ("tokenizer.json", "only adapter_config.json, adapter_model.safetensors, README.md belong"),
+            (".hidden", "only adapter_config.json"),
+        ],
+    )
+    def test_anything_else_than_an_adapter_is_refused_by_name(
+        self, adapter: SyntheticAdapter, save: Save, name: str, message: str
+    ) -> None:
+        directory = save(adapter)
+        (directory / name).touch()
+        finding = the_only(check_directory(directory))
+        assert finding.rule == "adapter-files"
+        assert finding.severity is Severity.ERROR
+        assert finding.where == f"{directory}/{name}"
+        assert message in finding.message
+
+    def test_sub_folder_is_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
+        directory = save(adapter)
+        (directory / "README.md").mkdir()
+        assert the_only(check_directory(directory)).message == "it should be a regular file, got a folder"
+
+    def test_link_is_refused_and_not_followed(self, adapter: SyntheticAdapter, save: Save) -> None:
+        directory = save(adapter)
+        (directory / "adapter_config.json").rename(directory.parent / "elsewhere.json")
+        (directory / "adapter_config.json").symlink_to(directory.parent / "elsewhere.json")
+        assert the_only(check_directory(directory)).message == "it should be a regular file, got a link"
+
+    def test_pipe_is_refused_and_not_waited_for(self, adapter: SyntheticAdapter, save: Save) -> None:
+        directory = save(adapter)
+        os.mkfifo(directory / "README.md")
+        assert the_only(check_directory(directory)).message == (
+            "it should be a regular file, got a special file"
+        )
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (b"", "not valid JSON"),
+            (b"{", "not valid JSON"),
+            (b"\xff", "not valid JSON"),
+            (b'{"lora_alpha": NaN}', "NaN is not JSON"),
+            (b'{"r": 8, "r": 512}', "the key 'r' twice"),
+            (b"[" * 50_000, "not valid JSON"),
+            (b"[]", "should be a JSON object"),
+            (b" " * (MAX_CONFIG_BYTES + 1), f"at most {MAX_CONFIG_BYTES} bytes"),
+        ],
+    )
+    def test_text_with_no_or_two_meanings_is_refused(
+        self, adapter: SyntheticAdapter, save: Save, text: bytes, message: str
+    ) -> None:
+        directory = save(adapter)
+        (directory / "adapter_config.json").write_bytes(text)
+        finding = the_only(check_directory(directory))
+        assert finding.rule == "config-readable"
+        assert message in finding.message
+
+    @pytest.mark.parametrize("field", ["r", "lora_alpha", "target_modules"])
+    def test_required_field_that_is_missing_is_named(
+        self, adapter: SyntheticAdapter, save: Save, field: str
+    ) -> None:
+        del adapter.config[field]
+        finding = the_only(check_directory(save(adapter)))
+        assert (finding.rule, finding.message) == ("config-fields", f"'{field}' is missing")
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("r", 0),
+            ("r", True),
+            ("r", "8"),
+            ("r", 8.0),
+            ("lora_alpha", None),
+            ("target_modules", []),
+            ("target_modules", None),
+            ("target_modules", [1]),
+            ("rank_pattern", {"q_proj": 0}),
+            ("rank_pattern", ["q_proj"]),
+            ("alpha_pattern", {"q_proj": "16"}),
+            ("base_model_name_or_path", 7),
+        ],
+    )
+    def test_field_of_the_wrong_type_is_named_with_its_value(
+        self, adapter: SyntheticAdapter, save: Save, field: str, value: Any
+    ) -> None:
+        adapter.config[field] = value
+        finding = the_only(check_directory(save(adapter)))
+        assert finding.rule == "config-fields"
+        assert finding.message.startswith(f"'{field}' should be ")
+        assert finding.message.endswith(f"got {value!r}")
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("peft_type", "LOHA"),
+            ("use_dora", True),
+            ("bias", "all"),
+            ("bias", "lora_only"),
+            ("lora_bias", True),
+            ("modules_to_save", ["lm_head"]),
+            ("trainable_token_indices", [1, 2]),
+            ("layer_replication", [[0, 2], [1, 2]]),
+        ],
+    )
+    def test_method_that_the_engine_does_not_serve_is_refused(
+        self, adapter: SyntheticAdapter, save: Save, field: str, value: Any
+    ) -> None:
+        adapter.config[field] = value
+        finding = the_only(check_directory(save(adapter)))
+        assert finding.rule == "lora-method"
+        assert finding.severity is Severity.ERROR
+        assert f"'{field}' should be" in finding.message
+
+    def test_rank_stabilised_lora_is_served(self, adapter: SyntheticAdapter, save: Save) -> None:
+        adapter.config["use_rslora"] = True
+        assert check_directory(save(adapter), lora=LORA) == []
+
+    @pytest.mark.parametrize("method", ["pissa", "pissa_niter_16", "olora", "loftq", "corda"])
+    def test_training_on_a_changed_base_is_a_warning(
+        self, adapter: SyntheticAdapter, save: Save, method: str
+    ) -> None:
+        adapter.config["init_lora_weights"] = method
+        finding = the_only(check_directory(save(adapter)))
+        assert (finding.rule, finding.severity) == ("lora-initialisation", Severity.WARNING)
+
+    @pytest.mark.parametrize("method", [True, False, "gaussian", "orthogonal", None])
+    def test_initialisation_that_keeps_the_base_is_no_finding(
+        self, adapter: SyntheticAdapter, save: Save, method: Any
+    ) -> None:
+        adapter.config["init_lora_weights"] = method
+        assert check_directory(save(adapter)) == []
+
+
+class TestRank:
+    def test_rank_above_the_engines_maximum_is_refused(self, save: Save) -> None:
+        finding = the_only(check_directory(save(SyntheticAdapter(rank=32)), lora=LORA))
+        assert finding.rule == "lora-rank"
+        assert finding.message == "its rank should be at most 16 ('max_lora_rank'), got 32"
+
+    def test_rank_is_not_limited_without_an_engine(self, save: Save) -> None:
+        assert check_directory(save(SyntheticAdapter(rank=32))) == []
+
+    def test_highest_rank_of_a_pattern_counts(self, adapter: SyntheticAdapter, save: Save) -> None:
+        adapter.config["rank_pattern"] = {"v_proj": 32}
+        adapter.config["alpha_pattern"] = {"v_proj": 64}
+        for layer in range(2):
+            adapter.add(f"model.layers.{layer}.self_attn.v_proj", rank=32)
+        directory = save(adapter)
+        assert the_only(check_directory(directory, lora=LORA)).message.endswith("got 32")
+        assert check_directory(directory) == []
+
+    @pytest.mark.parametrize(
+        "patterns",
+        [
+            {"rank_pattern": {"v_proj": 4}},
+            {"alpha_pattern": {"v_proj": 32}},
+            {"rank_pattern": {"v_proj": 4}, "alpha_pattern": {"v_proj": 8}, "use_rslora": True},
+        ],
+    )
+    def test_modules_of_another_scale_are_a_warning(
+        self, adapter: SyntheticAdapter, save: Save, patterns: dict[str, Any]
+    ) -> None:
+        adapter.config |= patterns
+        finding = the_only(check_directory(save(adapter)))
+        assert (finding.rule, finding.severity) == ("lora-scaling", Severity.WARNING)
+
+    def test_tensors_of_a_rank_that_the_configuration_does_not_name_are_refused(
+        self, adapter: SyntheticAdapter, save: Save
+    ) -> None:
+        adapter.add("model.layers.1.self_attn.q_proj", rank=4)
+        finding = the_only(check_directory(save(adapter)))
+        assert finding.rule == "lora-tensors"
+        assert finding.message == (
+            "module 'model.layers.1.self_attn.q_proj' should have rank 8 by adapter_config.json, got 4"
+        )
+
+
+class TestTensors:
+    A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+    B = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
+
+    def test_truncated_file_is_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
+        directory = save(adapter)
+        weights = directory / "adapter_model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:100])
+        finding = the_only(check_directory(directory))
+        assert finding.rule == "weights-readable"
+        assert finding.message.startswith("it is truncated: the header takes")
+
+    def test_file_without_tensors_is_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
+        adapter.tensors = {}
+        assert the_only(check_directory(save(adapter))).message == "it has no tensors"
+
+    @pytest.mark.parametrize(("gone", "message"), [(A, "lora_B but no lora_A"), (B, "lora_A but no lora_B")])
+    def test_half_a_pair_is_refused(
+        self, adapter: SyntheticAdapter, save: Save, gone: str, message: str
+    ) -> None:
+        del adapter.tensors[gone]
+        assert message in the_only(check_directory(save(adapter))).message
+
+    @pytest.mark.parametrize(
+        "shape", [(HIDDEN, 8, 1), (HIDDEN,), (HIDDEN, 4), (8, HIDDEN)], ids=lambda shape: str(shape)
+    )
+    def test_matrices_that_do_not_multiply_are_refused(
+        self, adapter: SyntheticAdapter, save: Save, shape: tuple[int, ...]
+    ) -> None:
+        adapter.tensors[self.B] = np.zeros(shape, np.float32)
+        assert "should have lora_A of (rank, inputs)" in the_only(check_directory(save(adapter))).message
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("base_model.model.lm_head.weight", "is a layer of the base model"),
+            ("base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias", "is a bias"),
+            ("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", "is of DoRA"),
+            ("model.layers.0.self_attn.q_proj.lora_A.weight", "should be named base_model.model."),
+            ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight", "should be named"),
+        ],
+    )
+    def test_tensor_that_is_no_lora_matrix_is_refused(
+        self, adapter: SyntheticAdapter, save: Save, name: str, message: str
+    ) -> None:
+        adapter.tensors[name] = np.zeros((8, HIDDEN), np.float32)
+        finding = the_only(check_directory(save(adapter)))
+        assert finding.rule == "lora-tensors"
+        assert message in finding.message
+
+    def test_quantised_weights_are_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
+        adapter.tensors[self.A] = np.zeros((8, HIDDEN), np.int8)
+        assert the_only(check_directory(save(adapter))).message.endswith("should be BF16, F16, F32, got I8")
+
+    def test_embedding_has_its_own_names(self, adapter: SyntheticAdapter, save: Save, tmp_path: Path) -> None:
+        adapter.config["target_modules"].append("embed_tokens")
+        name = "base_model.model.model.embed_tokens.lora_embedding_"
+        adapter.tensors[f"{name}A"] = np.zeros((8, 100), np.float32)
+        adapter.tensors[f"{name}B"] = np.zeros((HIDDEN, 8), np.float32)
+        assert check_directory(save(adapter), base=base_model(tmp_path / "base")) == []
+
+    def test_module_that_is_no_target_is_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
+        adapter.config["target_modules"] = ["q_proj"]
+        findings = check_directory(save(adapter))
+        assert [finding.rule for finding in findings] == ["target-modules"] * 2
+        assert "module 'model.layers.0.self_attn.v_proj' is not among" in findings[0].message
+
+    def test_target_may_be_a_whole_name_or_its_end_but_not_half_a_word(
+        self, adapter: SyntheticAdapter, save: Save
+    ) -> None:
+        adapter.config["target_modules"] = ["model.layers.0.self_attn.q_proj", "self_attn.v_proj", "proj"]
+        assert "layers.1.self_attn.q_proj" in the_only(check_directory(save(adapter))).message
+
+    def test_targets_may_be_a_regular_expression_that_is_never_run(
+        self, adapter: SyntheticAdapter, save: Save
+    ) -> None:
+        # Trying this one against a module's name takes longer than the universe will last.
+        adapter.config["target_modules"] = r"(([a-z_.0-9]+)+)+!"
+        assert check_directory(save(adapter)) == []
+
+
+class TestBaseModel:
+    def test_adapter_of_another_base_is_a_warning(
+        self, adapter: SyntheticAdapter, save: Save, tmp_path: Path
+    ) -> None:
+        base = base_model(tmp_path / "base", _name_or_path="acme/other-base")
+        finding = the_only(check_directory(save(adapter), base=base))
+        assert (finding.rule, finding.severity) == ("base-model-name", Severity.WARNING)
+        assert finding.message == ("it was trained for 'acme/tiny-base', and is to run on 'acme/other-base'")
+
+    @pytest.mark.parametrize("name", ["acme/tiny-base", "/models/tiny-base/", "Tiny-Base"])
+    def test_same_base_may_lie_elsewhere(self, adapter: SyntheticAdapter, save: Save, name: str) -> None:
+        adapter.config["base_model_name_or_path"] = name
+        assert check_directory(save(adapter), base=BaseModelFacts(name="acme/tiny-base")) == []
+
+    def test_adapter_that_names_no_base_is_not_compared(self, adapter: SyntheticAdapter, save: Save) -> None:
+        adapter.config["base_model_name_or_path"] = None
+        assert check_directory(save(adapter), base=BaseModelFacts(name="acme/tiny-base")) == []
+
+    def test_widths_of_another_base_are_refused(
+        self, adapter: SyntheticAdapter, save: Save, tmp_path: Path
+    ) -> None:
+        base = base_model(tmp_path / "base", num_key_value_heads=2)
+        findings = check_directory(save(adapter), base=base)
+        assert [finding.rule for finding in findings] == ["base-model-dimensions"] * 2
+        assert findings[0].severity is Severity.ERROR
+        assert findings[0].message == (
+            "module 'model.layers.0.self_attn.v_proj' should have 32 inputs and 16 outputs as in the"
+            " base model 'acme/tiny-base', got 32 and 32"
+        )
+
+    def test_layer_that_the_base_does_not_have_is_refused(self, save: Save, tmp_path: Path) -> None:
+        base = base_model(tmp_path / "base")
+        findings = check_directory(save(SyntheticAdapter(layers=3)), base=base)
+        assert [finding.message for finding in findings] == [
+            f"the base model 'acme/tiny-base' has no module 'model.layers.2.self_attn.{target}'"
+            for target in ("q_proj", "v_proj")
+        ]
+
+    def test_module_that_the_base_does_not_have_is_refused(self, save: Save, tmp_path: Path) -> None:
+        base = base_model(tmp_path / "base")
+        finding = the_only(check_directory(save(SyntheticAdapter(layers=1, targets=("c_attn",))), base=base))
+        assert finding.rule == "base-model-dimensions"
+
+    @pytest.mark.parametrize("change", [{"model_type": "gpt2"}, {"hidden_size": None}])
+    def test_architecture_that_is_not_known_is_compared_by_name_only(
+        self, adapter: SyntheticAdapter, save: Save, tmp_path: Path, change: dict[str, Any]
+    ) -> None:
+        base = base_model(tmp_path / "base", num_hidden_layers=1, **change)
+        assert check_directory(save(adapter), base=base) == []
+
+    def test_head_width_may_differ_from_the_hidden_width(
+        self, adapter: SyntheticAdapter, save: Save, tmp_path: Path
+    ) -> None:
+        base = base_model(tmp_path / "base", head_dim=16)
+        findings = check_directory(save(adapter), base=base)
+        assert "should have 32 inputs and 64 outputs" in findings[0].message
+
+    def test_name_of_a_base_in_a_directory_is_the_folder_unless_it_tells(self, tmp_path: Path) -> None:
+        assert base_model(tmp_path / "my-base", _name_or_path="").name == "my-base"
+
+    @pytest.mark.parametrize("text", [None, "{", "[]"])
+    def test_directory_without_a_configuration_is_no_base(self, tmp_path: Path, text: str | None) -> None:
+        if text is not None:
+            (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=r"config.json' should be the configuration of a base model"):
+            BaseModelFacts.from_directory(tmp_path)
+
+
+def test_header_is_read_whatever_the_size_of_the_weights(adapter: SyntheticAdapter, save: Save) -> None:
+    """A file with a hole of 8 GiB takes no time: nothing but the header is read."""
+    directory = save(adapter)
+    weights = directory / "adapter_model.safetensors"
+    rows = 2**31
+    header = {
+        TestTensors.A: {"dtype": "F32", "shape": [1, rows], "data_offsets": [0, 4 * rows]},
+        TestTensors.B: {"dtype": "F32", "shape": [rows, 1], "data_offsets": [4 * rows, 8 * rows]},
+    }
+    text = json.dumps(header).encode()
+    with weights.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + 8 * rows)
+    finding = the_only(check_directory(directory))
+    assert "should have rank 8 by adapter_config.json, got 1" in finding.message
