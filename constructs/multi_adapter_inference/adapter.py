@@ -1,0 +1,84 @@
+"""One LoRA adapter as a resource of the stack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from adapter_fleet.names import component_name as name_of_component
+from multi_adapter_inference.component_names import claim, immutable_hash
+from multi_adapter_inference.grants import grant_invoke
+from multi_adapter_inference.metrics import ComponentMetrics
+
+if TYPE_CHECKING:
+    from multi_adapter_inference.artifact import AdapterArtifact
+    from multi_adapter_inference.endpoint import IMultiAdapterEndpoint
+
+
+class LoraAdapter(Construct, ComponentMetrics):
+    """A LoRA adapter on an endpoint's base model: for a few that belong to the stack.
+
+    A new artifact updates it in place. `component_name` is what callers name in their requests:
+    `<prefix>-<name>-<hash>`, where the hash is of what cannot be changed in place, so that a replacement
+    never meets its predecessor.
+
+    endpoint:
+        Where it runs. It is created after the endpoint's base model and deleted before it.
+    artifact:
+        The adapter's archive, or the directory that a training run wrote.
+    adapter_name:
+        The middle of the component's name; the construct's id by default.
+    component_name:
+        The whole name, if callers need one that does not change when the adapter moves to another base model.
+        To move it, delete it first.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        endpoint: IMultiAdapterEndpoint,
+        artifact: AdapterArtifact,
+        adapter_name: str | None = None,
+        component_name: str | None = None,
+    ) -> None:
+        super().__init__(scope, id)
+        name = adapter_name or id
+        hashed = immutable_hash(endpoint.identity, endpoint.base_component_name, name)
+        self.endpoint = endpoint
+        self.component_name = component_name or name_of_component(
+            endpoint.component_prefix, f"{name}-{hashed}"
+        )
+        claim(self, self.component_name)
+
+        resource = sagemaker.CfnInferenceComponent(
+            self,
+            "Resource",
+            inference_component_name=self.component_name,
+            endpoint_name=endpoint.endpoint_name,
+            # Nothing else: compute and variant are the base's, and the API refuses them here.
+            specification=sagemaker.CfnInferenceComponent.InferenceComponentSpecificationProperty(
+                base_inference_component_name=endpoint.base_component_name,
+                container=sagemaker.CfnInferenceComponent.InferenceComponentContainerSpecificationProperty(
+                    artifact_url=artifact.bind(self, endpoint)
+                ),
+            ),
+        )
+        stack = Stack.of(self)
+        resource.override_logical_id(f"{stack.get_logical_id(resource)}{hashed}")
+        resource.node.add_dependency(*endpoint.adapters_depend_on)
+        self.component_arn = stack.format_arn(
+            service="sagemaker", resource="inference-component", resource_name=self.component_name
+        )
+
+    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` send requests to this adapter, and to no other component of the endpoint.
+
+        Not an isolation of tenants: the container lets a request to one adapter name another in its body.
+        """
+        return grant_invoke(grantee, self.endpoint.endpoint_arn, self.component_arn)

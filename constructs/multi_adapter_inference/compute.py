@@ -1,0 +1,108 @@
+"""What one copy of the base model takes of an instance, and how long it may take to start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_cdk import Duration, Size, Token
+
+from multi_adapter_inference.instance_type import InstanceType
+
+# StartupParameters of CreateInferenceComponent: both are 60 to 3,600 seconds.
+_SHORTEST_STARTUP_SECONDS = 60
+_LONGEST_STARTUP_SECONDS = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeRequirements:
+    """What each copy of the base model takes of its instance. The adapters share it.
+
+    `min_memory` and `max_memory` are the host's memory, not the accelerators'; `cpu_cores` is in vCPUs and
+    may be a fraction.
+    """
+
+    min_memory: Size
+    max_memory: Size | None = None
+    accelerators: int | None = None
+    cpu_cores: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_at_least_one("accelerators", self.accelerators)
+        if self.cpu_cores is not None and not Token.is_unresolved(self.cpu_cores) and self.cpu_cores < 0.25:
+            # NumberOfCpuCores in the botocore service model
+            raise ValueError(f"'cpu_cores' should be at least 0.25, got {self.cpu_cores}")
+        if self._min_mib is not None and self._min_mib < 128:
+            # MemoryInMb in the botocore service model
+            raise ValueError(f"'min_memory' should be at least 128 MiB, got {self._min_mib} MiB")
+        max_mib = _mib(self.max_memory)
+        if max_mib is not None and self._min_mib is not None and max_mib < self._min_mib:
+            raise ValueError(
+                f"'max_memory' should be at least 'min_memory', {self._min_mib} MiB, got {max_mib} MiB"
+            )
+
+    @property
+    def _min_mib(self) -> int | None:
+        return _mib(self.min_memory)
+
+    def copies_on(self, instance_type: InstanceType) -> int | None:
+        """Return how many copies fit on one instance, or None where nothing is known of the type.
+
+        Raises ValueError, naming what there is too little of, where not even one does.
+        """
+        needs = (
+            ("accelerators", self.accelerators, instance_type.accelerators, "accelerators"),
+            ("cpu_cores", self.cpu_cores, instance_type.vcpus, "vCPUs"),
+            ("min_memory", self._min_mib, _gib_to_mib(instance_type.memory_gib), "MiB of memory"),
+        )
+        fits = []
+        for setting, needed, available, unit in needs:
+            if needed is None or available is None or Token.is_unresolved(needed):
+                continue
+            if needed > available:
+                raise ValueError(
+                    f"'{setting}' should be at most {available}, as {instance_type.name} has {available}"
+                    f" {unit}, got {needed}"
+                )
+            fits.append(int(available // needed))
+        return min(fits, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartupTimeouts:
+    """How long a copy of the base model may take to start: 1 minute to 1 hour each.
+
+    model_download:
+        To bring the model's files onto the instance.
+    container_health_check:
+        Until the container, with the model loaded, answers its health check.
+    """
+
+    model_download: Duration | None = None
+    container_health_check: Duration | None = None
+
+    def __post_init__(self) -> None:
+        for setting, timeout in (
+            ("model_download", self.model_download),
+            ("container_health_check", self.container_health_check),
+        ):
+            if timeout is None or timeout.is_unresolved():
+                continue
+            seconds = timeout.to_seconds()
+            if not _SHORTEST_STARTUP_SECONDS <= seconds <= _LONGEST_STARTUP_SECONDS:
+                raise ValueError(
+                    f"'{setting}' should be between {_SHORTEST_STARTUP_SECONDS} and"
+                    f" {_LONGEST_STARTUP_SECONDS} seconds, got {seconds:g}"
+                )
+
+
+def _check_at_least_one(setting: str, value: int | None) -> None:
+    if value is not None and not Token.is_unresolved(value) and value < 1:
+        raise ValueError(f"'{setting}' should be at least 1, got {value}")
+
+
+def _mib(size: Size | None) -> int | None:
+    return None if size is None or size.is_unresolved() else int(size.to_mebibytes())
+
+
+def _gib_to_mib(gib: int | None) -> int | None:
+    return None if gib is None else gib * 1024

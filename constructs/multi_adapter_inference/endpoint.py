@@ -1,0 +1,415 @@
+"""A SageMaker endpoint with one base model and its LoRA adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TypedDict
+
+import jsii
+from aws_cdk import Annotations, Duration, Names, Stack, Token
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct, IDependable
+
+from adapter_fleet.base_model import BaseModelFacts
+from adapter_fleet.names import component_name as name_of_component
+from adapter_fleet.serving import LoraServing
+from multi_adapter_inference.adapter import LoraAdapter
+from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
+from multi_adapter_inference.base_model import BaseModel
+from multi_adapter_inference.component_names import claim, immutable_hash
+from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
+from multi_adapter_inference.container import LmiContainer
+from multi_adapter_inference.execution_role import ExecutionRole
+from multi_adapter_inference.grants import grant_invoke
+from multi_adapter_inference.instance_type import InstanceType
+from multi_adapter_inference.metrics import ComponentMetrics
+
+VARIANT_NAME = "AllTraffic"
+"""An endpoint with inference components has one variant."""
+
+# Leaves 24 of the 63 characters of a component's name to the adapter's, beside two hyphens and the hash.
+_LONGEST_DEFAULT_PREFIX = 29
+
+
+class _Network(TypedDict):
+    subnets: list[str]
+    security_group_ids: list[str]
+
+
+class RoutingStrategy(StrEnum):
+    """How the endpoint picks the copy of the base model that answers a request."""
+
+    LEAST_OUTSTANDING_REQUESTS = "LEAST_OUTSTANDING_REQUESTS"
+    RANDOM = "RANDOM"
+
+
+class IMultiAdapterEndpoint(Construct, ComponentMetrics):
+    """An endpoint that adapters can be added to, made in this app or not.
+
+    `component_name` and the metrics are those of the base model's component.
+    """
+
+    endpoint_name: str
+    endpoint_arn: str
+    component_prefix: str
+    """Begins the names of the adapters' components."""
+    identity: str
+    """Changes when the endpoint becomes another one, also before its name is known."""
+    lora: LoraServing | None = None
+    base_model_facts: BaseModelFacts | None = None
+    execution_role: ExecutionRole | None = None
+    adapters_depend_on: Sequence[IDependable] = ()
+    artifact_sources: Sequence[ArtifactSource] | None = None
+    """Where adapters in buckets have to be; None if that is not known."""
+
+    @property
+    def base_component_name(self) -> str:
+        """The name of the base model's component."""
+        return self.component_name
+
+    @property
+    def base_component_arn(self) -> str:
+        """The ARN of the base model's component."""
+        return Stack.of(self).format_arn(
+            service="sagemaker", resource="inference-component", resource_name=self.base_component_name
+        )
+
+    def add_adapter(
+        self,
+        id: str,
+        *,
+        artifact: AdapterArtifact,
+        adapter_name: str | None = None,
+        component_name: str | None = None,
+    ) -> LoraAdapter:
+        """Add an adapter to the base model; see `LoraAdapter`."""
+        return LoraAdapter(
+            self,
+            id,
+            endpoint=self,
+            artifact=artifact,
+            adapter_name=adapter_name,
+            component_name=component_name,
+        )
+
+    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` send requests to the base model. Each adapter has a `grant_invoke` of its own."""
+        return grant_invoke(grantee, self.endpoint_arn, self.base_component_arn)
+
+
+@jsii.implements(ec2.IConnectable)
+class MultiAdapterEndpoint(IMultiAdapterEndpoint):
+    """An endpoint, its role, and the component of its base model.
+
+    base_model, container, lora:
+        What runs, in which container, and how many adapters it serves.
+    instance_type, instance_count:
+        The instances. More copies than fit on them are an error.
+    compute, copy_count, startup:
+        What each copy of the base model takes and how long it may take to start.
+    artifact_sources:
+        Where the role may read adapters in buckets. Those from directories need no entry.
+    component_prefix:
+        Begins the name of every component, `<prefix>-base-<hash>` and `<prefix>-<adapter>-<hash>`. By
+        default it is made from the stack's name and the path.
+    base_component_name:
+        The whole name of the base model's component, if it has to stay when the endpoint is replaced.
+    role:
+        A role of one's own; what the containers need is added to it if it can be.
+    vpc, vpc_subnets, security_groups:
+        Where the containers' network interfaces are. By default in no VPC of the account.
+    network_isolation:
+        Cut the containers off from every network. The base model has then to come from a bucket or directory.
+    encryption_key:
+        Encrypts the storage volumes, on instance types that have any.
+    inference_ami_version:
+        The image of the instances: newer containers need a newer driver.
+    """
+
+    lora: LoraServing
+    execution_role: ExecutionRole
+    artifact_sources: Sequence[ArtifactSource]
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        base_model: BaseModel,
+        container: LmiContainer,
+        lora: LoraServing,
+        instance_type: InstanceType,
+        compute: ComputeRequirements,
+        instance_count: int = 1,
+        copy_count: int = 1,
+        startup: StartupTimeouts | None = None,
+        routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,
+        artifact_sources: Sequence[ArtifactSource] = (),
+        component_prefix: str | None = None,
+        base_component_name: str | None = None,
+        role: iam.IRole | None = None,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] = (),
+        network_isolation: bool = False,
+        encryption_key: kms.IKey | None = None,
+        inference_ami_version: str | None = None,
+    ) -> None:
+        super().__init__(scope, id)
+        _check_count("instance_count", instance_count)
+        _check_count("copy_count", copy_count)
+        if network_isolation and base_model.needs_network:
+            raise ValueError(
+                "'base_model' should be one that SageMaker downloads when 'network_isolation' is on, got one"
+                " that the container downloads"
+            )
+        if encryption_key is not None and instance_type.local_storage:
+            raise ValueError(
+                f"'encryption_key' should be left out for {instance_type.name}, whose storage is local and"
+                " encrypted in hardware"
+            )
+        if vpc is None and (vpc_subnets is not None or security_groups):
+            raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
+
+        self.lora = lora
+        self.base_model_facts = base_model.facts
+        self.artifact_sources = tuple(artifact_sources)
+        self.identity = self.node.addr
+        self.component_prefix = component_prefix or Names.unique_resource_name(
+            self, max_length=_LONGEST_DEFAULT_PREFIX, separator="-"
+        )
+        hashed = immutable_hash(self.identity, VARIANT_NAME)
+        self.component_name = base_component_name or name_of_component(
+            self.component_prefix, f"base-{hashed}"
+        )
+        claim(self, self.component_name)
+
+        self._vpc = vpc
+        self._subnets = vpc_subnets
+        self._connections = None if vpc is None else self._connect(vpc, security_groups)
+        self._network_isolation = network_isolation
+        startup = startup or StartupTimeouts()
+        self.execution_role = (
+            ExecutionRole.create(self, "Role") if role is None else ExecutionRole(self, role)
+        )
+        self.role = self.execution_role.role
+        self._grant_to_role(encryption_key)
+
+        model = self._create_model(base_model, container)
+        endpoint = self._create_endpoint(
+            instance_type, instance_count, startup, routing_strategy, encryption_key, inference_ami_version
+        )
+        self.endpoint_name = endpoint.attr_endpoint_name
+        self.endpoint_arn = endpoint.ref
+        base = self._create_base(model, compute, copy_count, startup, hashed)
+        for resource in (model, endpoint, base):
+            resource.node.add_dependency(self.execution_role.policies)
+        self.adapters_depend_on = (base, self.execution_role.policies)
+
+        container.warn_of_faults(self, inference_ami_version=inference_ami_version)
+        self._warn_of_updates_without_room(compute, instance_type, instance_count, copy_count)
+
+    @classmethod
+    def from_endpoint_attributes(
+        cls,
+        scope: Construct,
+        id: str,
+        *,
+        endpoint_name: str,
+        base_component_name: str,
+        component_prefix: str,
+        lora: LoraServing | None = None,
+        role: iam.IRole | None = None,
+    ) -> IMultiAdapterEndpoint:
+        """Return an endpoint of this account and region that another app or a person made.
+
+        With `lora`, adapters from directories are checked against it; with `role`, the endpoint's execution
+        role may read them.
+        """
+        imported = IMultiAdapterEndpoint(scope, id)
+        imported.endpoint_name = endpoint_name
+        imported.endpoint_arn = Stack.of(imported).format_arn(
+            service="sagemaker",
+            resource="endpoint",
+            # IAM compares ARNs letter by letter, and SageMaker's endpoint ARNs are in lower case.
+            resource_name=endpoint_name if Token.is_unresolved(endpoint_name) else endpoint_name.lower(),
+        )
+        imported.component_name = base_component_name
+        imported.component_prefix = component_prefix
+        imported.identity = endpoint_name
+        imported.lora = lora
+        imported.execution_role = None if role is None else ExecutionRole(imported, role)
+        return imported
+
+    @property
+    def connections(self) -> ec2.Connections:
+        """The network connections of the containers; only in a VPC."""
+        if self._connections is None:
+            raise ValueError(f"'{self.node.path}' should have a 'vpc' to have connections, got None")
+        return self._connections
+
+    def _connect(self, vpc: ec2.IVpc, security_groups: Sequence[ec2.ISecurityGroup]) -> ec2.Connections:
+        groups = security_groups or [
+            ec2.SecurityGroup(self, "SecurityGroup", vpc=vpc, description=f"Containers of {self.node.path}")
+        ]
+        return ec2.Connections(security_groups=groups)
+
+    def _grant_to_role(self, encryption_key: kms.IKey | None) -> None:
+        self.execution_role.write_logs_and_metrics()
+        for source in self.artifact_sources:
+            self.execution_role.read_prefix(source.bucket, source.prefix)
+        if self._vpc is not None:
+            self.execution_role.attach_network_interfaces()
+        if encryption_key is not None:
+            self.execution_role.use_volume_key(encryption_key)
+
+    def _create_model(self, base_model: BaseModel, container: LmiContainer) -> sagemaker.CfnModel:
+        bound = base_model.bind(self.execution_role)
+        image = container.image(self)
+        self.execution_role.pull(image)
+        return sagemaker.CfnModel(
+            self,
+            "Model",
+            execution_role_arn=self.role.role_arn,
+            primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
+                image=image.uri,
+                environment=container.environment_for(self.lora, bound.environment),
+                model_data_source=bound.data_source,
+                model_data_url=bound.data_url,
+            ),
+            enable_network_isolation=self._network_isolation or None,
+            vpc_config=self._network and sagemaker.CfnModel.VpcConfigProperty(**self._network),
+        )
+
+    def _create_endpoint(
+        self,
+        instance_type: InstanceType,
+        instance_count: int,
+        startup: StartupTimeouts,
+        routing_strategy: RoutingStrategy,
+        encryption_key: kms.IKey | None,
+        inference_ami_version: str | None,
+    ) -> sagemaker.CfnEndpoint:
+        config = sagemaker.CfnEndpointConfig(
+            self,
+            # Never a physical name: nearly every property makes another configuration when it changes.
+            "Config",
+            execution_role_arn=self.role.role_arn,
+            production_variants=[
+                # No model: that comes as a component.
+                sagemaker.CfnEndpointConfig.ProductionVariantProperty(
+                    variant_name=VARIANT_NAME,
+                    instance_type=instance_type.name,
+                    initial_instance_count=instance_count,
+                    inference_ami_version=inference_ami_version,
+                    model_data_download_timeout_in_seconds=_seconds(startup.model_download),
+                    container_startup_health_check_timeout_in_seconds=_seconds(
+                        startup.container_health_check
+                    ),
+                    routing_config=sagemaker.CfnEndpointConfig.RoutingConfigProperty(
+                        routing_strategy=routing_strategy.value
+                    ),
+                )
+            ],
+            kms_key_id=None if encryption_key is None else encryption_key.key_arn,
+            enable_network_isolation=self._network_isolation or None,
+            vpc_config=self._network and sagemaker.CfnEndpointConfig.VpcConfigProperty(**self._network),
+        )
+        return sagemaker.CfnEndpoint(self, "Resource", endpoint_config_name=config.attr_endpoint_config_name)
+
+    def _create_base(
+        self,
+        model: sagemaker.CfnModel,
+        compute: ComputeRequirements,
+        copy_count: int,
+        startup: StartupTimeouts,
+        hashed: str,
+    ) -> sagemaker.CfnInferenceComponent:
+        cfn = sagemaker.CfnInferenceComponent
+        base = cfn(
+            self,
+            "Base",
+            inference_component_name=self.component_name,
+            endpoint_name=self.endpoint_name,
+            variant_name=VARIANT_NAME,
+            specification=cfn.InferenceComponentSpecificationProperty(
+                # A change of the container makes another model resource with another name, and that name
+                # updates the component.
+                model_name=model.attr_model_name,
+                compute_resource_requirements=cfn.InferenceComponentComputeResourceRequirementsProperty(
+                    min_memory_required_in_mb=compute.min_memory.to_mebibytes(),
+                    max_memory_required_in_mb=None
+                    if compute.max_memory is None
+                    else compute.max_memory.to_mebibytes(),
+                    number_of_accelerator_devices_required=compute.accelerators,
+                    number_of_cpu_cores_required=compute.cpu_cores,
+                ),
+                startup_parameters=None
+                if startup == StartupTimeouts()
+                else cfn.InferenceComponentStartupParametersProperty(
+                    model_data_download_timeout_in_seconds=_seconds(startup.model_download),
+                    container_startup_health_check_timeout_in_seconds=_seconds(
+                        startup.container_health_check
+                    ),
+                ),
+            ),
+            runtime_config=cfn.InferenceComponentRuntimeConfigProperty(copy_count=copy_count),
+        )
+        base.override_logical_id(f"{Stack.of(self).get_logical_id(base)}{hashed}")
+        return base
+
+    @property
+    def _network(self) -> _Network | None:
+        if self._vpc is None:
+            return None
+        chosen = self._subnets or ec2.SubnetSelection()
+        subnets = self._vpc.select_subnets(
+            availability_zones=chosen.availability_zones,
+            one_per_az=chosen.one_per_az,
+            subnet_filters=chosen.subnet_filters,
+            subnet_group_name=chosen.subnet_group_name,
+            subnets=chosen.subnets,
+            subnet_type=chosen.subnet_type,
+        )
+        return {
+            "subnets": subnets.subnet_ids,
+            "security_group_ids": [group.security_group_id for group in self.connections.security_groups],
+        }
+
+    def _warn_of_updates_without_room(
+        self, compute: ComputeRequirements, instance_type: InstanceType, instance_count: int, copy_count: int
+    ) -> None:
+        """Warn where a change of the base model cannot roll: new copies start beside the old ones."""
+        per_instance = compute.copies_on(instance_type)
+        if per_instance is None or Token.is_unresolved(instance_count) or Token.is_unresolved(copy_count):
+            return
+        room = per_instance * instance_count
+        if copy_count > room:
+            raise ValueError(
+                f"'copy_count' should be at most {room}, as that many copies fit on {instance_count} x"
+                f" {instance_type.name}, got {copy_count}"
+            )
+        if copy_count == 1 or copy_count == room:
+            what = (
+                f"all {room} copies that fit on {instance_count} x {instance_type.name} are taken"
+                if copy_count == room
+                else "there is one copy, and a batch is at most half of them"
+            )
+            Annotations.of(self).add_warning_v2(
+                "multi-adapter-inference:no-room-for-rolling-update",
+                f"a change of the base model or its container may interrupt requests, or not find capacity:"
+                f" {what}; give more instances or copies",
+            )
+
+
+def _check_count(setting: str, count: int) -> None:
+    if not Token.is_unresolved(count) and count < 1:
+        raise ValueError(f"'{setting}' should be at least 1, got {count}")
+
+
+def _seconds(timeout: Duration | None) -> int | float | None:
+    return None if timeout is None else timeout.to_seconds()

@@ -1,0 +1,164 @@
+"""The role that SageMaker assumes to run the containers: what they need, and no more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from aws_cdk import Acknowledgment, ArnFormat, FileAssetLocation, Stack, Validations
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct, DependencyGroup
+
+from multi_adapter_inference.archive_asset import ArchiveFolder
+from multi_adapter_inference.container import ContainerImage
+from multi_adapter_inference.metrics import INVOCATION_NAMESPACE, UTILIZATION_NAMESPACE
+
+_LOG_GROUPS = ("/aws/sagemaker/Endpoints/*", "/aws/sagemaker/InferenceComponents/*")
+
+
+class ExecutionRole:
+    """An IAM role, and what the library lets it do.
+
+    Reading rights are by prefix, so that a policy stays as it is when an adapter's version changes: a
+    rollback can then read the version before.
+
+    `policies` stands for the policies in a resource's dependencies: they are resources of their own, and
+    without it a first deployment may reach the containers before the rights do.
+    """
+
+    def __init__(self, scope: Construct, role: iam.IRole) -> None:
+        self.role = role
+        self.scope = scope
+        self.policies = DependencyGroup()
+        self._readable: set[ArchiveFolder] = set()
+        Validations.of(role).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions-IAM5[Resource::*]",
+                reason="ecr:GetAuthorizationToken, cloudwatch:PutMetricData and the network interfaces of a"
+                " VPC have no resource that a policy could name",
+            )
+        )
+
+    @classmethod
+    def create(cls, scope: Construct, id: str) -> ExecutionRole:
+        """Make a role that SageMaker may assume."""
+        return cls(scope, iam.Role(scope, id, assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com")))
+
+    def read_prefix(self, bucket: s3.IBucket, prefix: str) -> None:
+        """Let it read the objects of `bucket` whose keys begin with `prefix`."""
+        objects = bucket.arn_for_objects(f"{prefix}*")
+        self._allow(["s3:GetObject"], objects)
+        self._allow(["s3:ListBucket"], bucket.bucket_arn, {"StringLike": {"s3:prefix": f"{prefix}*"}})
+        if bucket.encryption_key is not None:
+            bucket.encryption_key.grant_decrypt(self.role)
+        self._acknowledge_wildcard(
+            objects, "a model is many objects, and adapters come and go, under this prefix"
+        )
+
+    def read_archives(self, folder: ArchiveFolder, location: FileAssetLocation) -> None:
+        """Let it read the archives in that folder of the assets bucket."""
+        if folder in self._readable:
+            return
+        self._readable.add(folder)
+        objects = folder.objects_arn(self.scope, location)
+        self._allow(["s3:GetObject"], objects)
+        if location.kms_key_arn is not None:
+            self._allow(["kms:Decrypt"], location.kms_key_arn)
+        self._acknowledge_wildcard(
+            objects, "a rollback reads the archive of the version before, whose key is not in the template"
+        )
+
+    def pull(self, image: ContainerImage) -> None:
+        """Let it pull the container's image."""
+        self._allow(
+            ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            image.repository_arn,
+        )
+        self._allow(["ecr:GetAuthorizationToken"], "*")
+
+    def write_logs_and_metrics(self) -> None:
+        """Let it write what the containers print, and their metrics."""
+        for group in _LOG_GROUPS:
+            arn = Stack.of(self.scope).format_arn(
+                service="logs",
+                resource="log-group",
+                resource_name=group,
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            )
+            self._allow(
+                [
+                    "logs:CreateLogGroup",
+                    "logs:CreateLogStream",
+                    "logs:DescribeLogStreams",
+                    "logs:PutLogEvents",
+                ],
+                arn,
+            )
+            self._acknowledge_wildcard(
+                arn, "SageMaker makes a log group for each endpoint and component, by its name"
+            )
+        self._allow(
+            ["cloudwatch:PutMetricData"],
+            "*",
+            {"StringEquals": {"cloudwatch:namespace": [INVOCATION_NAMESPACE, UTILIZATION_NAMESPACE]}},
+        )
+
+    def attach_network_interfaces(self) -> None:
+        """Let it put the containers' network interfaces into a VPC (SageMaker's guide, "Execution roles")."""
+        self._allow(
+            [
+                "ec2:CreateNetworkInterface",
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DeleteNetworkInterfacePermission",
+                "ec2:DescribeDhcpOptions",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcs",
+            ],
+            "*",
+        )
+
+    def use_volume_key(self, key: kms.IKey) -> None:
+        """Let it encrypt the instances' storage volumes with `key`."""
+        key.grant_encrypt_decrypt(self.role)
+        key.grant(self.role, "kms:DescribeKey")
+        self._allow(["kms:CreateGrant"], key.key_arn, {"Bool": {"kms:GrantIsForAWSResource": "true"}})
+
+    def _allow(
+        self,
+        actions: Sequence[str],
+        resource: str,
+        conditions: dict[str, dict[str, str | list[str]]] | None = None,
+    ) -> None:
+        added = self.role.add_to_principal_policy(
+            iam.PolicyStatement(actions=actions, resources=[resource], conditions=conditions)
+        )
+        if added.policy_dependable is not None:
+            self.policies.add(added.policy_dependable)
+
+    def _acknowledge_wildcard(self, arn: str, reason: str) -> None:
+        """Give the reason of a wildcard to those who run cdk-nag's AwsSolutions pack over their app."""
+        resource = _as_cdk_nag_writes(Stack.of(self.scope).resolve(arn))
+        Validations.of(self.role).acknowledge(
+            Acknowledgment(id=f"AwsSolutions-IAM5[Resource::{resource}]", reason=reason)
+        )
+
+
+def _as_cdk_nag_writes(resolved: Any) -> str:
+    """Return an ARN of a template in one line, as cdk-nag has it in the ids of its findings."""
+    match resolved:
+        case {"Fn::Join": [separator, parts]}:
+            return str(separator).join(map(_as_cdk_nag_writes, parts))
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{(.*?)\}", r"<\1>", text)
+        case {"Ref": name}:
+            return f"<{name}>"
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"<{name}.{attribute}>"
+        case _:
+            return str(resolved)

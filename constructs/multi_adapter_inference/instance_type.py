@@ -1,0 +1,121 @@
+"""SageMaker hosting instance types, as far as synth has to know them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_cdk import Size
+
+
+class _Known:
+    """Makes `ML_G5_XLARGE = _Known(…)` in the class below read as the `InstanceType` of `ml.g5.xlarge`."""
+
+    def __init__(self, *, accelerators: int, accelerator_gib: int, memory_gib: int, vcpus: int) -> None:
+        self._accelerators = accelerators
+        self._accelerator_gib = accelerator_gib
+        self._memory_gib = memory_gib
+        self._vcpus = vcpus
+
+    def __set_name__(self, owner: type[InstanceType], attribute: str) -> None:
+        self._name = attribute.lower().replace("_", ".")
+
+    def __get__(self, instance: InstanceType | None, owner: type[InstanceType]) -> InstanceType:
+        return owner(
+            name=self._name,
+            accelerators=self._accelerators,
+            accelerator_memory_gib=self._accelerator_gib,
+            memory_gib=self._memory_gib,
+            vcpus=self._vcpus,
+            local_storage=True,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceType:
+    """A hosting instance type and what one instance has. A fact that is None is not checked.
+
+    Memory is in GiB, `accelerator_memory_gib` that of one accelerator. `local_storage` tells that the disks
+    are NVMe in the host, which encrypts them in hardware and takes no KMS key.
+    """
+
+    name: str
+    accelerators: int | None = None
+    accelerator_memory_gib: int | None = None
+    memory_gib: int | None = None
+    vcpus: int | None = None
+    local_storage: bool | None = None
+
+    # The accelerated families that the LMI container's vLLM runs on, from the pages of the EC2 families.
+    ML_G4DN_XLARGE = _Known(accelerators=1, accelerator_gib=16, memory_gib=16, vcpus=4)
+    ML_G4DN_2XLARGE = _Known(accelerators=1, accelerator_gib=16, memory_gib=32, vcpus=8)
+    ML_G4DN_4XLARGE = _Known(accelerators=1, accelerator_gib=16, memory_gib=64, vcpus=16)
+    ML_G4DN_8XLARGE = _Known(accelerators=1, accelerator_gib=16, memory_gib=128, vcpus=32)
+    ML_G4DN_12XLARGE = _Known(accelerators=4, accelerator_gib=16, memory_gib=192, vcpus=48)
+    ML_G4DN_16XLARGE = _Known(accelerators=1, accelerator_gib=16, memory_gib=256, vcpus=64)
+    ML_G5_XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=16, vcpus=4)
+    ML_G5_2XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=32, vcpus=8)
+    ML_G5_4XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=64, vcpus=16)
+    ML_G5_8XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=128, vcpus=32)
+    ML_G5_12XLARGE = _Known(accelerators=4, accelerator_gib=24, memory_gib=192, vcpus=48)
+    ML_G5_16XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=256, vcpus=64)
+    ML_G5_24XLARGE = _Known(accelerators=4, accelerator_gib=24, memory_gib=384, vcpus=96)
+    ML_G5_48XLARGE = _Known(accelerators=8, accelerator_gib=24, memory_gib=768, vcpus=192)
+    ML_G6_XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=16, vcpus=4)
+    ML_G6_2XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=32, vcpus=8)
+    ML_G6_4XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=64, vcpus=16)
+    ML_G6_8XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=128, vcpus=32)
+    ML_G6_12XLARGE = _Known(accelerators=4, accelerator_gib=24, memory_gib=192, vcpus=48)
+    ML_G6_16XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=256, vcpus=64)
+    ML_G6_24XLARGE = _Known(accelerators=4, accelerator_gib=24, memory_gib=384, vcpus=96)
+    ML_G6_48XLARGE = _Known(accelerators=8, accelerator_gib=24, memory_gib=768, vcpus=192)
+    ML_G6E_XLARGE = _Known(accelerators=1, accelerator_gib=48, memory_gib=32, vcpus=4)
+    ML_G6E_2XLARGE = _Known(accelerators=1, accelerator_gib=48, memory_gib=64, vcpus=8)
+    ML_G6E_4XLARGE = _Known(accelerators=1, accelerator_gib=48, memory_gib=128, vcpus=16)
+    ML_G6E_8XLARGE = _Known(accelerators=1, accelerator_gib=48, memory_gib=256, vcpus=32)
+    ML_G6E_12XLARGE = _Known(accelerators=4, accelerator_gib=48, memory_gib=384, vcpus=48)
+    ML_G6E_16XLARGE = _Known(accelerators=1, accelerator_gib=48, memory_gib=512, vcpus=64)
+    ML_G6E_24XLARGE = _Known(accelerators=4, accelerator_gib=48, memory_gib=768, vcpus=96)
+    ML_G6E_48XLARGE = _Known(accelerators=8, accelerator_gib=48, memory_gib=1536, vcpus=192)
+    ML_P4D_24XLARGE = _Known(accelerators=8, accelerator_gib=40, memory_gib=1152, vcpus=96)
+    ML_P4DE_24XLARGE = _Known(accelerators=8, accelerator_gib=80, memory_gib=1152, vcpus=96)
+    ML_P5_4XLARGE = _Known(accelerators=1, accelerator_gib=80, memory_gib=256, vcpus=16)
+    ML_P5_48XLARGE = _Known(accelerators=8, accelerator_gib=80, memory_gib=2048, vcpus=192)
+    ML_P5E_48XLARGE = _Known(accelerators=8, accelerator_gib=141, memory_gib=2048, vcpus=192)
+    ML_P5EN_48XLARGE = _Known(accelerators=8, accelerator_gib=141, memory_gib=2048, vcpus=192)
+
+    def __post_init__(self) -> None:
+        if not self.name.startswith("ml."):
+            raise ValueError(
+                f"'name' should be a hosting instance type such as 'ml.g5.xlarge', got {self.name!r}"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        *,
+        accelerators: int | None = None,
+        accelerator_memory: Size | None = None,
+        memory: Size | None = None,
+        vcpus: int | None = None,
+        local_storage: bool | None = None,
+    ) -> InstanceType:
+        """Return the type of that name, whether it is known here or not.
+
+        Facts given here go before those known; what neither gives is not checked.
+        """
+        known = getattr(cls, name.upper().replace(".", "_"), None)
+        if not isinstance(known, InstanceType):
+            known = cls(name=name)
+        return cls(
+            name=name,
+            accelerators=known.accelerators if accelerators is None else accelerators,
+            accelerator_memory_gib=_gib(accelerator_memory, known.accelerator_memory_gib),
+            memory_gib=_gib(memory, known.memory_gib),
+            vcpus=known.vcpus if vcpus is None else vcpus,
+            local_storage=known.local_storage if local_storage is None else local_storage,
+        )
+
+
+def _gib(given: Size | None, known: int | None) -> int | None:
+    return known if given is None else int(given.to_gibibytes())

@@ -1,0 +1,234 @@
+"""An environment file: everything about one deployment that a person may want to be different in another."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from cattrs import Converter
+from cattrs.errors import (
+    AttributeValidationNote,
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+)
+
+from multi_adapter_inference import LoraDtype, LoraServing, RoutingStrategy
+
+ENVIRONMENTS = Path(__file__).resolve().parents[1] / "environments"
+
+
+class EnvironmentFileError(ValueError):
+    """Everything that is wrong with an environment file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsEnvironment:
+    """Where to deploy; the account and region of the credentials in use by default."""
+
+    account: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModelSettings:
+    """The base model: in a bucket, in a directory or on the Hugging Face Hub."""
+
+    bucket: str | None = None
+    prefix: str = ""
+    directory: Path | None = None
+    hub: str | None = None
+    revision: str | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_one_of(bucket=self.bucket, directory=self.directory, hub=self.hub)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerSettings:
+    """The LMI release and further settings of the container."""
+
+    lmi_version: int
+    environment: dict[str, str] = field(default_factory=dict)
+    inference_ami_version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointSettings:
+    """The endpoint's instances and the names of its components."""
+
+    instance_type: str
+    instance_count: int = 1
+    routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS
+    component_prefix: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopySettings:
+    """What each copy of the base model takes, how many there are and how long one may take to start."""
+
+    count: int = 1
+    accelerators: int | None = None
+    cpu_cores: float | None = None
+    min_memory_mib: int
+    max_memory_mib: int | None = None
+    model_download_timeout_seconds: int | None = None
+    health_check_timeout_seconds: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactSourceSettings:
+    """A prefix of a bucket that holds adapters."""
+
+    bucket: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterSettings:
+    """One adapter: a directory of this machine, or an archive in a bucket."""
+
+    directory: Path | None = None
+    uri: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_one_of(directory=self.directory, uri=self.uri)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """One deployment. Relative paths are relative to the file."""
+
+    aws: AwsEnvironment = AwsEnvironment()
+    base_model: BaseModelSettings
+    container: ContainerSettings
+    lora: LoraServing
+    endpoint: EndpointSettings
+    copies: CopySettings
+    artifact_sources: list[ArtifactSourceSettings] = field(default_factory=list)
+    adapters: dict[str, AdapterSettings] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def environment_file(name: str) -> Path:
+    """Return the file of an environment, by its name in `environments/` or by the path of any `.toml`."""
+    path = Path(name) if name.endswith(".toml") else ENVIRONMENTS / f"{name}.toml"
+    if not path.is_file():
+        existing = ", ".join(sorted(file.stem for file in ENVIRONMENTS.glob("*.toml")))
+        raise EnvironmentFileError(
+            f"'environment' should be one of {existing}, or the path of a .toml file, got {name!r}"
+        )
+    return path
+
+
+def load(path: Path) -> Environment:
+    """Read an environment file.
+
+    Raises EnvironmentFileError with a line for each thing that is wrong: file, key, what and what was got.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EnvironmentFileError(f"{path}: not a TOML document: {error}") from None
+    try:
+        return _converter(path.parent).structure(data, Environment)
+    except (ClassValidationError, IterableValidationError) as errors:
+        lines = [line for leaf in _leaves(errors, ()) for line in _describe(path, data, *leaf)]
+        raise EnvironmentFileError("\n".join(lines)) from None
+
+
+def _check_one_of(**settings: object) -> None:
+    given = [name for name, value in settings.items() if value is not None]
+    if len(given) != 1:
+        raise ValueError(f"one of {', '.join(settings)} should be given, got {' and '.join(given) or 'none'}")
+
+
+def _converter(folder: Path) -> Converter:
+    """Return a converter that takes no key it does not know and no value of another type than declared."""
+    converter = Converter(forbid_extra_keys=True)
+    for plain in (str, int, bool):
+        converter.register_structure_hook(plain, _exactly)
+    converter.register_structure_hook(
+        float, lambda value, _: float(_exactly(value, type(value), (int, float)))
+    )
+    converter.register_structure_hook(Path, lambda value, _: folder / _exactly(value, str))
+    for choice in (LoraDtype, RoutingStrategy):
+        converter.register_structure_hook(choice, lambda value, enum: enum(_exactly(value, str)))
+    return converter
+
+
+def _exactly(value: Any, type_: type, allowed: tuple[type, ...] = ()) -> Any:
+    # `type`, as a bool is an int to isinstance.
+    if type(value) not in (allowed or (type_,)):
+        raise TypeError
+    return value
+
+
+_Keys = tuple[str | int, ...]
+
+
+def _leaves(
+    error: BaseException, keys: _Keys, type_: Any = None
+) -> Iterator[tuple[_Keys, Any, BaseException]]:
+    """Yield every single error with the keys that lead to it and the type that was expected there."""
+    if not isinstance(error, ClassValidationError | IterableValidationError):
+        yield keys, type_, error
+        return
+    noted, others = error.group_exceptions()
+    for cause, note in noted:
+        key = note.name if isinstance(note, AttributeValidationNote) else note.index
+        yield from _leaves(cause, (*keys, key), note.type)
+    for cause in others:
+        yield from _leaves(cause, keys, getattr(error, "cl", None))
+
+
+def _describe(
+    path: Path, data: Mapping[str, Any], keys: _Keys, type_: Any, error: BaseException
+) -> Iterator[str]:
+    where = ".".join(map(str, keys))
+    got = _value(data, keys)
+    match error:
+        case ForbiddenExtraKeysError():
+            known = [setting.name for setting in fields(error.cl)]
+            for key in sorted(error.extra_fields):
+                close = difflib.get_close_matches(key, known, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+                yield f"{path}: {'.'.join(map(str, (*keys, key)))}: unknown key ({hint}), got {got[key]!r}"
+        case KeyError():
+            yield f"{path}: {where}: should be given, got nothing"
+        case TypeError() | AttributeError():
+            yield f"{path}: {where}: should be {_in_words(type_)}, got {got!r}"
+        case _:
+            yield f"{path}: {where}: {error}"
+
+
+def _value(data: Any, keys: _Keys) -> Any:
+    for key in keys:
+        if isinstance(data, Mapping) and key not in data:
+            return None
+        data = data[key]
+    return data
+
+
+def _in_words(type_: Any) -> str:
+    candidates = (
+        [t for t in get_args(type_) if t is not type(None)] if isinstance(type_, UnionType) else [type_]
+    )
+    (plain,) = candidates
+    origin = get_origin(plain) or plain
+    if is_dataclass(origin) or origin is dict:
+        return "a table"
+    return {
+        str: "a string",
+        Path: "a string",
+        int: "an integer",
+        float: "a number",
+        bool: "true or false",
+        list: "an array",
+    }[origin]

@@ -1,0 +1,120 @@
+"""The reference stack: one base model and the adapters of an environment file."""
+
+from __future__ import annotations
+
+import json
+
+from aws_cdk import CfnOutput, Duration, Size, Stack, Tags
+from aws_cdk import Environment as AwsTarget
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from multi_adapter_inference import (
+    AdapterArtifact,
+    ArtifactSource,
+    BaseModel,
+    ComputeRequirements,
+    InstanceType,
+    LmiContainer,
+    LmiVersion,
+    MultiAdapterEndpoint,
+    StartupTimeouts,
+)
+from stacks.environment import AdapterSettings, BaseModelSettings, CopySettings, Environment
+
+
+class MultiAdapterInferenceStack(Stack):
+    """What one environment file describes. Outputs: `EndpointName`, `BaseComponentName`, `Adapters`.
+
+    `Adapters` is a JSON object of component names by the adapters' keys in the file.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, environment: Environment) -> None:
+        aws = environment.aws
+        super().__init__(scope, id, env=AwsTarget(account=aws.account, region=aws.region))
+        for key, value in environment.tags.items():
+            Tags.of(self).add(key, value)
+
+        settings = environment.endpoint
+        self.endpoint = MultiAdapterEndpoint(
+            self,
+            "Llm",
+            base_model=self._base_model(environment.base_model),
+            container=LmiContainer(
+                version=_lmi_version(environment.container.lmi_version),
+                environment=environment.container.environment,
+            ),
+            lora=environment.lora,
+            instance_type=InstanceType.of(settings.instance_type),
+            instance_count=settings.instance_count,
+            routing_strategy=settings.routing_strategy,
+            compute=_compute(environment.copies),
+            copy_count=environment.copies.count,
+            startup=_startup(environment.copies),
+            artifact_sources=[
+                ArtifactSource(bucket=self._bucket(source.bucket), prefix=source.prefix)
+                for source in environment.artifact_sources
+            ],
+            component_prefix=settings.component_prefix,
+            inference_ami_version=environment.container.inference_ami_version,
+        )
+        adapters = {
+            name: self.endpoint.add_adapter(name, artifact=_artifact(adapter))
+            for name, adapter in environment.adapters.items()
+        }
+
+        CfnOutput(self, "EndpointName", value=self.endpoint.endpoint_name)
+        CfnOutput(self, "BaseComponentName", value=self.endpoint.base_component_name)
+        CfnOutput(
+            self,
+            "Adapters",
+            value=json.dumps({name: adapter.component_name for name, adapter in adapters.items()}),
+        )
+
+    def _base_model(self, settings: BaseModelSettings) -> BaseModel:
+        if settings.directory is not None:
+            return BaseModel.from_directory(settings.directory, name=settings.name)
+        if settings.hub is not None:
+            return BaseModel.from_hugging_face_hub(settings.hub, revision=settings.revision)
+        assert settings.bucket is not None  # one of the three is given
+        return BaseModel.from_bucket(self._bucket(settings.bucket), settings.prefix, name=settings.name)
+
+    def _bucket(self, name: str) -> s3.IBucket:
+        """Return the bucket of that name; a file may name one twice."""
+        known = self.node.try_find_child(name)
+        return known if isinstance(known, s3.BucketBase) else s3.Bucket.from_bucket_name(self, name, name)
+
+
+def _lmi_version(number: int) -> LmiVersion:
+    for version in LmiVersion:
+        if version.number == number:
+            return version
+    known = ", ".join(str(version.number) for version in LmiVersion)
+    raise ValueError(f"'lmi_version' should be one of {known}, got {number}")
+
+
+def _compute(copies: CopySettings) -> ComputeRequirements:
+    return ComputeRequirements(
+        accelerators=copies.accelerators,
+        cpu_cores=copies.cpu_cores,
+        min_memory=Size.mebibytes(copies.min_memory_mib),
+        max_memory=None if copies.max_memory_mib is None else Size.mebibytes(copies.max_memory_mib),
+    )
+
+
+def _startup(copies: CopySettings) -> StartupTimeouts:
+    return StartupTimeouts(
+        model_download=_seconds(copies.model_download_timeout_seconds),
+        container_health_check=_seconds(copies.health_check_timeout_seconds),
+    )
+
+
+def _seconds(seconds: int | None) -> Duration | None:
+    return None if seconds is None else Duration.seconds(seconds)
+
+
+def _artifact(adapter: AdapterSettings) -> AdapterArtifact:
+    if adapter.directory is not None:
+        return AdapterArtifact.from_directory(adapter.directory)
+    assert adapter.uri is not None  # one of the two is given
+    return AdapterArtifact.from_uri(adapter.uri)
