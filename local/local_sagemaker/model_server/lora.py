@@ -48,7 +48,9 @@ class LoraConfig:
                 raise ValueError(f"adapter_config.json has no '{key}'")
         for key, served in SERVED_VALUES.items():
             if content.get(key) not in served:
-                raise ValueError(f"'{key}' should be {json.dumps(served[0])}, got {json.dumps(content[key])}")
+                raise ValueError(
+                    f"'{key}' should be {json.dumps(served[0])}, got {json.dumps(content.get(key))}"
+                )
         return cls(
             rank=positive_integer("r", content["r"]),
             alpha=number("lora_alpha", content["lora_alpha"]),
@@ -186,7 +188,7 @@ class Adapter:
 def pair_tensors(tensors: Mapping[str, StoredTensor]) -> dict[str, tuple[StoredTensor, StoredTensor]]:
     """Match each module's A with its B; ValueError names a tensor that is no LoRA weight or stands alone."""
     sides: dict[str, dict[str, StoredTensor]] = {}
-    for name, tensor in tensors.items():
+    for name, tensor in sorted(tensors.items()):
         match = TENSOR_NAME.fullmatch(name)
         if not match:
             raise ValueError(f"unexpected tensor '{name}'")

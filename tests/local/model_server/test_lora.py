@@ -1,0 +1,253 @@
+"""PEFT's semantics: an adapter computes what its merged weights W + scale·B·A compute."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from local_sagemaker.model_server.errors import AdapterLoadError
+from local_sagemaker.model_server.llama import KeyValueCache, LlamaConfig, LlamaModel
+from local_sagemaker.model_server.lora import Adapter, LoraWeights
+from tests.local.model_server.models import (
+    LINEAR_MODULES,
+    Tensors,
+    merge,
+    random_adapter,
+    random_model,
+    reference_logits,
+    write_adapter,
+    write_half_precision,
+    write_model,
+)
+
+TOKENS = [5, 77, 200, 3, 41, 41, 120, 9]
+CONFIG, TENSORS = random_model()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LlamaModel:
+    return LlamaModel.from_directory(write_model(tmp_path_factory.mktemp("base"), CONFIG, TENSORS))
+
+
+def load(model: LlamaModel, directory: Path, max_rank: int = 64) -> Adapter:
+    return Adapter.from_directory(directory, modules=model.config.modules(), max_rank=max_rank)
+
+
+def logits(model: LlamaModel, weights: LoraWeights | None) -> np.ndarray:
+    cache = KeyValueCache(model.config, rows=1, length=len(TOKENS))
+    hidden = model.forward(np.array([TOKENS]), np.arange(len(TOKENS))[None], cache, 0, [weights])
+    return model.logits(hidden[0])
+
+
+def assert_equals_merged(
+    model: LlamaModel, directory: Path, adapter: Tensors, scales: Mapping[str, float] | float
+) -> None:
+    computed = logits(model, load(model, directory).to_weights())
+    expected = reference_logits(CONFIG, merge(TENSORS, adapter, scales), TOKENS)
+    unadapted = reference_logits(CONFIG, TENSORS, TOKENS)
+    np.testing.assert_allclose(computed, expected, atol=5e-4)
+    assert np.abs(expected - unadapted).max() > 0.5, "the adapter should make a difference"
+
+
+def test_scale_is_alpha_over_rank(model: LlamaModel, tmp_path: Path) -> None:
+    adapter = random_adapter(CONFIG)
+    assert_equals_merged(model, write_adapter(tmp_path, adapter, r=4, lora_alpha=10), adapter, 2.5)
+
+
+def test_rank_stabilized_scale_is_alpha_over_the_root_of_the_rank(model: LlamaModel, tmp_path: Path) -> None:
+    adapter = random_adapter(CONFIG)
+    directory = write_adapter(tmp_path, adapter, r=4, lora_alpha=3, use_rslora=True)
+    assert_equals_merged(model, directory, adapter, 1.5)
+
+
+def test_rank_and_alpha_patterns_set_the_scale_by_module(model: LlamaModel, tmp_path: Path) -> None:
+    ranks = {"self_attn.q_proj": 8, "mlp.down_proj": 2}
+    adapter = random_adapter(CONFIG, ranks=ranks)
+    directory = write_adapter(
+        tmp_path,
+        adapter,
+        r=4,
+        lora_alpha=8,
+        rank_pattern={"q_proj": 8, r".*\.mlp\.down_proj": 2},
+        alpha_pattern={"q_proj": 4, "v_proj": 12},
+    )
+    scales = dict.fromkeys(LINEAR_MODULES, 2.0) | {
+        "self_attn.q_proj": 4 / 8,
+        "self_attn.v_proj": 12 / 4,
+        "mlp.down_proj": 8 / 2,
+    }
+    assert_equals_merged(model, directory, adapter, scales)
+
+
+def test_pattern_names_a_whole_module_not_the_end_of_one(model: LlamaModel, tmp_path: Path) -> None:
+    adapter = random_adapter(CONFIG)
+    directory = write_adapter(tmp_path, adapter, r=4, lora_alpha=8, alpha_pattern={"proj": 40, "_proj": 40})
+    assert_equals_merged(model, directory, adapter, 2.0)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        ["q_proj", "v_proj"],
+        r".*\.self_attn\.(q|v)_proj",
+        "all-linear",
+        ["self_attn.q_proj", "self_attn.v_proj"],
+    ],
+    ids=["list", "expression", "all-linear", "dotted"],
+)
+def test_modules_and_layers_without_tensors_stay_the_base(
+    model: LlamaModel, tmp_path: Path, targets: list[str] | str
+) -> None:
+    adapter = random_adapter(CONFIG, modules=["self_attn.q_proj", "self_attn.v_proj"], layers=[1])
+    directory = write_adapter(tmp_path, adapter, target_modules=targets)
+
+    assert_equals_merged(model, directory, adapter, 2.0)
+    assert set(load(model, directory).to_weights()) == {
+        "model.layers.1.self_attn.q_proj",
+        "model.layers.1.self_attn.v_proj",
+    }
+
+
+@pytest.mark.parametrize("dtype", ["F16", "BF16"])
+def test_half_precision_adapter_is_widened(model: LlamaModel, tmp_path: Path, dtype: str) -> None:
+    adapter = random_adapter(CONFIG)
+    directory = write_adapter(tmp_path, adapter)
+    rounded = write_half_precision(directory / "adapter_model.safetensors", adapter, dtype)
+    assert_equals_merged(model, directory, rounded, 2.0)
+
+
+def test_each_row_of_a_batch_gets_its_own_adapter_and_no_other(model: LlamaModel, tmp_path: Path) -> None:
+    first = load(model, write_adapter(tmp_path / "1", random_adapter(CONFIG, seed=1))).to_weights()
+    second = load(
+        model, write_adapter(tmp_path / "2", random_adapter(CONFIG, seed=2, rank=2), r=2)
+    ).to_weights()
+    rows = [None, first, second, None, first]
+    cache = KeyValueCache(model.config, rows=len(rows), length=len(TOKENS))
+    tokens = np.array([TOKENS] * len(rows))
+
+    hidden = model.forward(tokens, np.broadcast_to(np.arange(len(TOKENS)), tokens.shape), cache, 0, rows)
+
+    for row, weights in enumerate(rows):
+        np.testing.assert_allclose(model.logits(hidden[row]), logits(model, weights), atol=2e-5)
+
+
+def test_rank_above_the_maximum_is_refused_naming_both(model: LlamaModel, tmp_path: Path) -> None:
+    directory = write_adapter(tmp_path, random_adapter(CONFIG, rank=16), r=16)
+    with pytest.raises(AdapterLoadError, match="rank 16 is above OPTION_MAX_LORA_RANK=8"):
+        load(model, directory, max_rank=8)
+
+
+def test_rank_pattern_above_the_maximum_is_refused(model: LlamaModel, tmp_path: Path) -> None:
+    adapter = random_adapter(CONFIG, ranks={"self_attn.q_proj": 16})
+    directory = write_adapter(tmp_path, adapter, rank_pattern={"q_proj": 16})
+    with pytest.raises(AdapterLoadError, match="rank 16 is above OPTION_MAX_LORA_RANK=8"):
+        load(model, directory, max_rank=8)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"peft_type": "IA3"}, '\'peft_type\' should be "LORA", got "IA3"'),
+        ({"peft_type": None}, "'peft_type' should be \"LORA\""),
+        ({"use_dora": True}, "'use_dora' should be false, got true"),
+        ({"bias": "all"}, '\'bias\' should be "none", got "all"'),
+        ({"lora_bias": True}, "'lora_bias' should be false"),
+        ({"modules_to_save": ["lm_head"]}, "'modules_to_save' should be null"),
+        ({"r": None}, "no 'r'"),
+        ({"lora_alpha": None}, "no 'lora_alpha'"),
+        ({"target_modules": None}, "no 'target_modules'"),
+        ({"r": 0}, "'r' should be a positive integer, got 0"),
+        ({"r": "8"}, "'r' should be a positive integer, got \"8\""),
+        ({"lora_alpha": "16"}, "'lora_alpha' should be a number"),
+        ({"target_modules": 7}, "'target_modules' should be a list of names or one string, got 7"),
+        ({"target_modules": "("}, "'target_modules' should be a regular expression"),
+        ({"target_modules": ["q_proj"]}, "is not among the target_modules"),
+        ({"rank_pattern": ["q_proj"]}, "'rank_pattern' should be an object"),
+        ({"rank_pattern": {"q_proj": 0}}, r"'rank_pattern\.q_proj' should be a positive integer"),
+        ({"alpha_pattern": {"(": 3}}, "'alpha_pattern' should be a regular expression"),
+        ({"r": 8}, r"lora_A should have shape \(8, 48\), got \(4, 48\)"),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
+)
+def test_configuration_that_is_not_plain_lora_is_refused(
+    model: LlamaModel, tmp_path: Path, setting: dict[str, Any], message: str
+) -> None:
+    directory = write_adapter(tmp_path, random_adapter(CONFIG), **setting)
+    with pytest.raises(AdapterLoadError, match=message):
+        load(model, directory)
+
+
+def rename(tensors: Tensors, old: str, new: str) -> Tensors:
+    return {name.replace(old, new): tensor for name, tensor in tensors.items()}
+
+
+def drop_one(tensors: Tensors) -> Tensors:
+    return {name: tensor for name, tensor in tensors.items() if "layers.1.mlp.up_proj.lora_B" not in name}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda tensors: rename(tensors, "q_proj", "query"),
+            r"no module 'model\.layers\.0\.self_attn\.query'",
+        ),
+        (lambda tensors: rename(tensors, "layers.1", "layers.9"), "no module 'model.layers.9"),
+        (drop_one, r"'model\.layers\.1\.mlp\.up_proj' has lora_A only"),
+        (
+            lambda tensors: tensors | {"lm_head.weight": np.zeros((2, 2))},
+            "unexpected tensor 'lm_head.weight'",
+        ),
+        (lambda _: {}, "holds no LoRA tensors"),
+        (
+            lambda tensors: {name: tensor.astype(np.float64) for name, tensor in tensors.items()},
+            "should be F32, F16 or BF16, got F64",
+        ),
+        (
+            lambda tensors: {name: np.zeros((4, 4), np.float32) for name in tensors},
+            r"should have shape \(4, 48\), got \(4, 4\)",
+        ),
+    ],
+    ids=["module", "layer", "pair", "stranger", "empty", "dtype", "shape"],
+)
+def test_tensors_that_do_not_fit_the_base_are_refused(
+    model: LlamaModel, tmp_path: Path, change: Callable[[Tensors], Tensors], message: str
+) -> None:
+    directory = write_adapter(tmp_path, change(random_adapter(CONFIG)))
+    with pytest.raises(AdapterLoadError, match=message):
+        load(model, directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("adapter_config.json", None, r"cannot read adapter_config\.json: No such file"),
+        ("adapter_model.safetensors", None, r"cannot read adapter_model\.safetensors: No such file"),
+        ("adapter_config.json", b"{", r"adapter_config\.json is no JSON"),
+        ("adapter_config.json", b"[]", r"adapter_config\.json should hold an object"),
+        ("adapter_model.safetensors", b"PK\3\4", r"adapter_model\.safetensors is no safetensors file"),
+    ],
+    ids=["no-config", "no-tensors", "config-cut", "config-list", "tensors-garbage"],
+)
+def test_unreadable_files_are_refused_by_name(
+    model: LlamaModel, tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    directory = write_adapter(tmp_path, random_adapter(CONFIG))
+    (directory / name).unlink()
+    if content is not None:
+        (directory / name).write_bytes(content)
+    with pytest.raises(AdapterLoadError, match=message):
+        load(model, directory)
+
+
+def test_modules_are_those_of_the_configuration(tmp_path: Path) -> None:
+    config = LlamaConfig.from_directory(write_model(tmp_path, CONFIG, TENSORS))
+    linear = {
+        name.removesuffix(".weight"): tensor.shape[::-1]
+        for name, tensor in TENSORS.items()
+        if "_proj" in name
+    }
+    assert config.modules() == linear
