@@ -6,7 +6,7 @@ with any Python that has the three libraries of `examples/tickets/requirements.t
     python -m venv /tmp/train && /tmp/train/bin/pip install -r examples/tickets/requirements.txt
     /tmp/train/bin/python -m examples.tickets.train
 
-About 10 minutes on two processor cores. It stops with an error, leaving the committed files alone, when an
+About six minutes on two processor cores. It stops with an error, leaving the committed files alone, when an
 adapter answers fewer than 90 % of the held-out tickets exactly.
 """
 

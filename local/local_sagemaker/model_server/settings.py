@@ -12,7 +12,8 @@ class ServerSettings:
     """What a container is configured with; the defaults are LMI's.
 
     max_cpu_loras counts the adapters in GPU memory too, as vLLM does; None means max_loras.
-    max_model_len None means the model's own context length.
+    max_model_len None means the model's own context length. More than that is cut to it, where vLLM refuses
+    to start, so that settings meant for a large model serve a small one.
     """
 
     enable_lora: bool = False
@@ -31,7 +32,8 @@ class ServerSettings:
                 f"'max_cpu_loras' should be at least 'max_loras' ({self.max_loras}), got {self.max_cpu_loras}"
             )
         if self.max_lora_rank not in LORA_RANKS:
-            raise ValueError(f"'max_lora_rank' should be one of {LORA_RANKS}, got {self.max_lora_rank}")
+            ranks = ", ".join(map(str, LORA_RANKS))
+            raise ValueError(f"'max_lora_rank' should be one of {ranks}, got {self.max_lora_rank}")
         if self.max_model_len is not None and self.max_model_len < 2:
             raise ValueError(f"'max_model_len' should be at least 2, got {self.max_model_len}")
 

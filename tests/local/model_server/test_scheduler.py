@@ -1,0 +1,301 @@
+"""Continuous batching over the tickets model: what is in the batch never changes an answer."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_sagemaker.model_server.errors import AdapterLoadError, ModelServerError, NotFoundError
+from local_sagemaker.model_server.llama import LlamaModel
+from local_sagemaker.model_server.lora import Adapter
+from local_sagemaker.model_server.sampling import Sampling
+from local_sagemaker.model_server.scheduler import FinishReason, Generation, GenerationRequest, Scheduler
+from local_sagemaker.model_server.text import TextCodec
+from local_sagemaker.model_server.tiers import AdapterTiers
+from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
+
+CONTEXT = 512
+GREEDY = Sampling(temperature=0)
+
+
+class SpiedModel(LlamaModel):
+    """The model, counting the rows of each pass; fails when told to."""
+
+    rows: list[int]
+    fails = False
+
+    def forward(self, tokens: Any, *arguments: Any) -> Any:
+        if self.fails:
+            raise ArithmeticError("told to fail")
+        self.rows.append(len(tokens))
+        return super().forward(tokens, *arguments)
+
+
+@pytest.fixture(scope="module")
+def loaded_model() -> SpiedModel:
+    return SpiedModel.from_directory(BASE)
+
+
+@pytest.fixture
+def model(loaded_model: SpiedModel) -> SpiedModel:
+    loaded_model.rows = []
+    loaded_model.fails = False
+    return loaded_model
+
+
+@pytest.fixture(scope="module")
+def codec() -> TextCodec:
+    return TextCodec(BASE)
+
+
+@pytest.fixture
+def run(model: SpiedModel, codec: TextCodec) -> Callable[..., Any]:
+    """Run a scenario on a scheduler with every adapter registered."""
+
+    def run(
+        scenario: Callable[[Scheduler], Awaitable[Any]],
+        *,
+        max_batch_size: int = 8,
+        max_loras: int = 4,
+        preload: bool = True,
+    ) -> Any:
+        def load(source: Path) -> Adapter:
+            return Adapter.from_directory(source, modules=model.config.modules(), max_rank=8)
+
+        async def within() -> Any:
+            tiers = AdapterTiers(load, max_loras=max_loras, max_cpu_loras=max_loras)
+            for name, directory in ADAPTERS.items():
+                tiers.register(name, directory, preload=preload, pin=False)
+            scheduler = Scheduler(model, codec, tiers, max_batch_size=max_batch_size, context=CONTEXT)
+            async with scheduler:
+                return await scenario(scheduler)
+
+        return asyncio.run(within())
+
+    return run
+
+
+def ask(codec: TextCodec, kind: str, prompt: str, **settings: Any) -> GenerationRequest:
+    return GenerationRequest(
+        **{
+            "prompt": codec.encode(prompt),
+            "max_tokens": 60,
+            "sampling": GREEDY,
+            "adapter": None if kind == "base" else kind,
+        }
+        | settings
+    )
+
+
+async def text_of(generation: Generation) -> str:
+    return "".join([step.text async for step in generation])
+
+
+async def answer(scheduler: Scheduler, request: GenerationRequest) -> str:
+    return await text_of(await scheduler.submit(request))
+
+
+async def tokens(scheduler: Scheduler, request: GenerationRequest) -> list[int]:
+    return [step.token async for step in await scheduler.submit(request)]
+
+
+def test_mixed_batch_gives_every_request_the_tokens_it_gets_alone(
+    run: Callable[..., Any], codec: TextCodec, model: SpiedModel
+) -> None:
+    requests = [ask(codec, kind, entry["prompt"]) for entry in PROMPTS[:6] for kind in KINDS]
+
+    async def together(scheduler: Scheduler) -> list[list[int]]:
+        running = []
+        for request in requests:  # they join one after another, while others run and end
+            running.append(asyncio.create_task(tokens(scheduler, request)))
+            await asyncio.sleep(0.001)
+        return await asyncio.gather(*running)
+
+    async def alone(scheduler: Scheduler) -> list[list[int]]:
+        return [await tokens(scheduler, request) for request in requests]
+
+    batched = run(together)
+    assert max(model.rows) > 1
+    model.rows.clear()
+    assert batched == run(alone)
+    assert max(model.rows) == 1
+
+
+def test_seed_gives_the_same_tokens_whatever_else_is_in_the_batch(
+    run: Callable[..., Any], codec: TextCodec
+) -> None:
+    hot = Sampling(temperature=4.0, seed=7)
+    request = ask(codec, "triage", PROMPTS[0]["prompt"], sampling=hot, ignore_end=True)
+
+    async def together(scheduler: Scheduler) -> list[int]:
+        others = [ask(codec, kind, PROMPTS[1]["prompt"], sampling=Sampling()) for kind in KINDS]
+        found, *_ = await asyncio.gather(*(tokens(scheduler, each) for each in (request, *others)))
+        return found
+
+    async def alone(scheduler: Scheduler) -> list[int]:
+        return await tokens(scheduler, request)
+
+    assert run(together) == run(alone)
+
+
+def test_batch_never_exceeds_its_size(run: Callable[..., Any], codec: TextCodec, model: SpiedModel) -> None:
+    async def scenario(scheduler: Scheduler) -> list[str]:
+        requests = [ask(codec, KINDS[n % 5], PROMPTS[n % 8]["prompt"]) for n in range(20)]
+        return await asyncio.gather(*(answer(scheduler, request) for request in requests))
+
+    answers = run(scenario, max_batch_size=3)
+
+    assert answers == [PROMPTS[n % 8]["answers"][KINDS[n % 5]] for n in range(20)]
+    assert max(model.rows) == 3
+
+
+def test_more_adapters_than_gpu_slots_take_turns(run: Callable[..., Any], codec: TextCodec) -> None:
+    async def scenario(scheduler: Scheduler) -> list[str]:
+        requests = [ask(codec, KINDS[n % 5], PROMPTS[n % 8]["prompt"]) for n in range(20)]
+        return await asyncio.gather(*(answer(scheduler, request) for request in requests))
+
+    for max_loras in (1, 2):
+        answers = run(scenario, max_loras=max_loras)
+        assert answers == [PROMPTS[n % 8]["answers"][KINDS[n % 5]] for n in range(20)]
+
+
+def test_request_whose_adapter_has_no_slot_is_overtaken(run: Callable[..., Any], codec: TextCodec) -> None:
+    async def scenario(scheduler: Scheduler) -> list[str]:
+        done: list[str] = []
+
+        async def follow(kind: str, generation: Generation) -> None:
+            await text_of(generation)
+            done.append(kind)
+
+        long = ask(codec, "triage", PROMPTS[0]["prompt"], max_tokens=200, ignore_end=True)
+        running = await scheduler.submit(long)
+        await anext(running)
+        blocked = await scheduler.submit(ask(codec, "shout", PROMPTS[0]["prompt"]))
+        behind = await scheduler.submit(ask(codec, "base", PROMPTS[0]["prompt"]))
+        await asyncio.gather(follow("triage", running), follow("shout", blocked), follow("base", behind))
+        return done
+
+    assert run(scenario, max_loras=1) == ["base", "triage", "shout"]
+
+
+def test_cancelled_request_leaves_the_batch(run: Callable[..., Any], codec: TextCodec) -> None:
+    async def scenario(scheduler: Scheduler) -> tuple[str, list[int]]:
+        endless = ask(codec, "triage", PROMPTS[0]["prompt"], max_tokens=480, ignore_end=True)
+        running = [await scheduler.submit(endless) for _ in range(2)]
+        waiting = await scheduler.submit(endless)
+        await anext(running[0])
+        for generation in (*running, waiting):
+            generation.cancel()
+        other = await answer(scheduler, ask(codec, "shout", PROMPTS[0]["prompt"]))
+        return other, [generation.generated for generation in (*running, waiting)]
+
+    text, generated = run(scenario, max_batch_size=2, max_loras=1)
+
+    assert text == PROMPTS[0]["answers"]["shout"]
+    assert max(generated) < 480
+    assert generated[2] == 0
+
+
+def test_request_cancelled_while_it_is_queued_is_dropped(run: Callable[..., Any], codec: TextCodec) -> None:
+    async def scenario(scheduler: Scheduler) -> str:
+        submitting = asyncio.create_task(
+            scheduler.submit(ask(codec, "triage", PROMPTS[0]["prompt"], max_tokens=480, ignore_end=True))
+        )
+        await asyncio.sleep(0)
+        submitting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submitting
+        return await answer(scheduler, ask(codec, "shout", PROMPTS[0]["prompt"]))
+
+    # One slot: had the first request been left in the batch, the second would run after its 480 tokens only.
+    assert run(scenario, max_batch_size=1, max_loras=1) == PROMPTS[0]["answers"]["shout"]
+
+
+def test_running_and_queued_requests_keep_the_adapter_their_name_meant(
+    run: Callable[..., Any], codec: TextCodec
+) -> None:
+    prompt, expected = PROMPTS[0]["prompt"], PROMPTS[0]["answers"]
+
+    async def scenario(scheduler: Scheduler) -> tuple[str, str, str]:
+        running = await scheduler.submit(ask(codec, "summary", prompt))
+        first = await anext(running)
+        queued = await scheduler.submit(ask(codec, "summary", prompt))
+        await scheduler.with_adapters(lambda tiers: tiers.unregister("summary"))
+        with pytest.raises(NotFoundError, match="adapter 'summary' is not registered"):
+            await scheduler.submit(ask(codec, "summary", prompt))
+        await scheduler.with_adapters(
+            lambda tiers: tiers.register("summary", ADAPTERS["summary-v2"], preload=True, pin=False)
+        )
+        after = await scheduler.submit(ask(codec, "summary", prompt))
+        rest, second, third = await asyncio.gather(text_of(running), text_of(queued), text_of(after))
+        return first.text + rest, second, third
+
+    found = run(scenario, max_batch_size=1)
+
+    assert found == (expected["summary"], expected["summary"], expected["summary-v2"])
+
+
+def test_adapter_that_fails_to_load_fails_its_request_alone(
+    run: Callable[..., Any], codec: TextCodec, tmp_path: Path
+) -> None:
+    source = shutil.copytree(ADAPTERS["triage"], tmp_path / "late")
+
+    async def scenario(scheduler: Scheduler) -> list[Any]:
+        await scheduler.with_adapters(lambda tiers: tiers.register("late", source, preload=False, pin=False))
+        shutil.rmtree(source)
+        requests = [ask(codec, kind, PROMPTS[0]["prompt"]) for kind in ("late", "shout", "late", "base")]
+        return await asyncio.gather(
+            *(answer(scheduler, request) for request in requests), return_exceptions=True
+        )
+
+    found = run(scenario)
+
+    assert [found[1], found[3]] == [PROMPTS[0]["answers"]["shout"], PROMPTS[0]["answers"]["base"]]
+    assert isinstance(found[0], AdapterLoadError)
+    assert isinstance(found[2], AdapterLoadError)
+    assert "cannot read adapter_config.json" in str(found[0])
+
+
+def test_failure_of_the_model_is_told_to_everyone_and_shows_in_health(
+    run: Callable[..., Any], codec: TextCodec, model: SpiedModel
+) -> None:
+    async def scenario(scheduler: Scheduler) -> tuple[bool, list[Any], bool]:
+        before = scheduler.healthy
+        model.fails = True
+        requests = [ask(codec, kind, PROMPTS[0]["prompt"]) for kind in KINDS]
+        found = await asyncio.gather(
+            *(answer(scheduler, request) for request in requests), return_exceptions=True
+        )
+        return before, found, scheduler.healthy
+
+    before, found, after = run(scenario, max_batch_size=2)
+
+    assert (before, after) == (True, False)
+    assert [type(each) for each in found] == [ModelServerError] * len(KINDS)
+
+
+def test_answer_ends_at_the_token_limit(run: Callable[..., Any], codec: TextCodec) -> None:
+    async def scenario(scheduler: Scheduler) -> list[Any]:
+        request = ask(codec, "base", PROMPTS[0]["prompt"], max_tokens=5)
+        return [step async for step in await scheduler.submit(request)]
+
+    steps = run(scenario)
+
+    assert len(steps) == 5
+    assert [step.finish_reason for step in steps] == [None] * 4 + [FinishReason.LENGTH]
+    assert PROMPTS[0]["answers"]["base"].startswith("".join(step.text for step in steps))
+
+
+def test_whole_context_can_be_generated(run: Callable[..., Any], codec: TextCodec) -> None:
+    prompt = codec.encode(PROMPTS[0]["prompt"])
+
+    async def scenario(scheduler: Scheduler) -> list[int]:
+        room = CONTEXT - len(prompt)
+        return await tokens(
+            scheduler, ask(codec, "base", PROMPTS[0]["prompt"], max_tokens=room, ignore_end=True)
+        )
+
+    assert len(run(scenario)) == CONTEXT - len(prompt)

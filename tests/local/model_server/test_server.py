@@ -1,0 +1,489 @@
+"""The container protocol, over HTTP against the server as a process."""
+
+import contextlib
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.local.model_server.models import random_adapter, random_model, write_adapter, write_model
+from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
+
+HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
+PROMPT, ANSWERS = PROMPTS[0]["prompt"], PROMPTS[0]["answers"]
+
+RunServer = Callable[..., contextlib.AbstractContextManager[httpx.Client]]
+
+
+def invoke(
+    client: httpx.Client, body: dict[str, Any], *, header: str | None = None, **query: str
+) -> httpx.Response:
+    headers = {} if header is None else {HEADER: header}
+    return client.post("/invocations", json=body, headers=headers, params=query)
+
+
+def text(response: httpx.Response) -> str:
+    assert response.status_code == 200, response.text
+    found = response.json()["choices"][0]["text"]
+    assert isinstance(found, str)
+    return found
+
+
+def events(response: httpx.Response) -> list[dict[str, Any]]:
+    """Parse server-sent events up to OpenAI's end mark."""
+    assert response.headers["content-type"].startswith("text/event-stream")
+    *found, end, rest = response.text.split("\n\n")
+    assert (end, rest) == ("data: [DONE]", "")
+    return [json.loads(event.removeprefix("data: ")) for event in found]
+
+
+COMPLETION = {"prompt": PROMPT, "max_tokens": 60}
+CHAT = {"messages": [{"role": "user", "content": PROMPTS[0]["ticket"]}]}
+LMI = {"inputs": PROMPT, "parameters": {"max_new_tokens": 60}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_completion(tickets_server: httpx.Client, kind: str) -> None:
+    response = invoke(tickets_server, COMPLETION, header=None if kind == "base" else kind)
+
+    content = response.json()
+    count = content["usage"]["completion_tokens"]
+    assert content | {"id": "", "created": 0} == {
+        "id": "",
+        "object": "text_completion",
+        "created": 0,
+        "model": "tickets-tiny-llama" if kind == "base" else kind,
+        "choices": [
+            {
+                "index": 0,
+                "text": ANSWERS[kind],
+                "logprobs": None,
+                "finish_reason": "stop",
+                "stop_reason": None,
+            }
+        ],
+        "usage": {
+            "prompt_tokens": content["usage"]["prompt_tokens"],
+            "completion_tokens": count,
+            "total_tokens": content["usage"]["prompt_tokens"] + count,
+        },
+    }
+    limited = invoke(
+        tickets_server, COMPLETION | {"max_tokens": count - 1}, header=None if kind == "base" else kind
+    )
+    assert limited.json()["choices"][0]["finish_reason"] == "length", "the end token is counted too"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_chat(tickets_server: httpx.Client, kind: str) -> None:
+    content = invoke(tickets_server, CHAT, header=None if kind == "base" else kind).json()
+
+    assert content["object"] == "chat.completion"
+    assert content["choices"][0]["message"] == {"role": "assistant", "content": ANSWERS[kind]}
+    assert content["choices"][0]["finish_reason"] == "stop"
+    completion = invoke(tickets_server, COMPLETION, header=None if kind == "base" else kind).json()
+    assert content["usage"] == completion["usage"]
+
+
+def test_chat_content_may_come_in_text_parts(tickets_server: httpx.Client) -> None:
+    ticket = PROMPTS[0]["ticket"]
+    parts = [{"type": "text", "text": ticket[:9]}, {"type": "text", "text": ticket[9:]}]
+    content = invoke(tickets_server, {"messages": [{"role": "user", "content": parts}]}).json()
+    assert content["choices"][0]["message"]["content"] == ANSWERS["base"]
+
+
+def test_lmi(tickets_server: httpx.Client) -> None:
+    assert invoke(tickets_server, LMI, header="triage").json() == {"generated_text": ANSWERS["triage"]}
+
+
+def test_lmi_details_and_full_text(tickets_server: httpx.Client) -> None:
+    parameters = LMI["parameters"] | {"details": True, "return_full_text": True, "seed": 3}
+    content = invoke(tickets_server, LMI | {"parameters": parameters}, header="triage").json()
+
+    assert content["generated_text"] == PROMPT + ANSWERS["triage"]
+    details = content["details"]
+    assert (details["finish_reason"], details["seed"]) == ("stop", 3)
+    assert details["generated_tokens"] == len(details["tokens"])
+    assert "".join(token["text"] for token in details["tokens"]) == ANSWERS["triage"] + "</s>"
+    assert all(-1 < token["logprob"] <= 0 for token in details["tokens"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_streamed_completion_concatenates_to_the_whole(tickets_server: httpx.Client, kind: str) -> None:
+    body = COMPLETION | {"stream": True, "stream_options": {"include_usage": True}}
+    *chunks, usage = events(invoke(tickets_server, body, header=None if kind == "base" else kind))
+
+    assert len(chunks) > 3
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == ANSWERS[kind]
+    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
+    assert usage["choices"] == []
+    assert usage["usage"]["completion_tokens"] == len(chunks)
+
+
+def test_streamed_chat_names_the_role_first(tickets_server: httpx.Client) -> None:
+    opening, *chunks = events(invoke(tickets_server, CHAT | {"stream": True}, header="shout"))
+
+    assert opening["object"] == "chat.completion.chunk"
+    assert opening["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks) == ANSWERS["shout"]
+    assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_streamed_lmi_is_lines_of_json(tickets_server: httpx.Client) -> None:
+    body = LMI | {"stream": True, "parameters": LMI["parameters"] | {"details": True}}
+    response = invoke(tickets_server, body, header="summary")
+
+    assert response.headers["content-type"].startswith("application/jsonlines")
+    lines = [json.loads(line) for line in response.text.splitlines()]
+    assert "".join(line["token"]["text"] for line in lines) == ANSWERS["summary"]
+    assert [line["generated_text"] for line in lines] == [None] * (len(lines) - 1) + [ANSWERS["summary"]]
+    assert lines[-1]["details"]["generated_tokens"] == len(lines)
+
+
+def test_stop_string_ends_the_answer_streamed_or_not(tickets_server: httpx.Client) -> None:
+    expected = ANSWERS["base"].partition(" thank you")[0]
+    stop = {"stop": ["never", " thank you"]}
+
+    whole = invoke(tickets_server, COMPLETION | stop).json()["choices"][0]
+    streamed = events(invoke(tickets_server, COMPLETION | stop | {"stream": True}))
+    lmi = invoke(
+        tickets_server, LMI | {"parameters": {"max_new_tokens": 60, "stop_sequences": [" thank you"]}}
+    )
+
+    assert (whole["text"], whole["finish_reason"], whole["stop_reason"]) == (expected, "stop", " thank you")
+    assert "".join(chunk["choices"][0]["text"] for chunk in streamed) == expected
+    assert lmi.json() == {"generated_text": expected}
+
+
+def test_default_token_limits(tickets_server: httpx.Client) -> None:
+    endless = {"ignore_eos": True}
+    room = 512 - invoke(tickets_server, COMPLETION).json()["usage"]["prompt_tokens"]
+
+    completion = invoke(tickets_server, {"prompt": PROMPT} | endless).json()
+    chat = invoke(tickets_server, CHAT | endless).json()
+    lmi = invoke(
+        tickets_server, {"inputs": PROMPT, "parameters": {"ignore_eos_token": True, "details": True}}
+    ).json()
+
+    assert completion["usage"]["completion_tokens"] == 16
+    assert chat["usage"]["completion_tokens"] == room
+    assert lmi["details"]["generated_tokens"] == 30
+
+
+def test_sampling_parameters_reach_the_model(tickets_server: httpx.Client) -> None:
+    def drawn(seed: int, **settings: float) -> str:
+        return text(invoke(tickets_server, COMPLETION | {"temperature": 6.0, "seed": seed} | settings))
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+    assert drawn(1, top_p=0.01) == drawn(1, top_k=1) == drawn(1, temperature=0) == ANSWERS["base"]
+    sampled = {"max_new_tokens": 60, "temperature": 6.0, "do_sample": False}
+    assert invoke(tickets_server, LMI | {"parameters": sampled}).json() == {"generated_text": ANSWERS["base"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "query"),
+    [({"adapters": "triage"}, {}), ({"model": "triage"}, {}), ({}, {"adapter": "triage"})],
+    ids=["adapters", "model", "query"],
+)
+def test_caller_of_the_base_can_name_any_adapter(
+    tickets_server: httpx.Client, body: dict[str, Any], query: dict[str, str]
+) -> None:
+    """Why permission on single adapters does not isolate tenants who may invoke the base."""
+    assert text(invoke(tickets_server, COMPLETION | body, **query)) == ANSWERS["triage"]
+
+
+def test_adapter_that_the_platform_names_wins(tickets_server: httpx.Client) -> None:
+    body = COMPLETION | {"adapters": "triage", "model": "summary"}
+    assert text(invoke(tickets_server, body, header="shout", adapter="triage")) == ANSWERS["shout"]
+
+
+@pytest.mark.parametrize("name", ["tickets-tiny-llama", "lmi", ""])
+def test_base_can_be_named(tickets_server: httpx.Client, name: str) -> None:
+    assert text(invoke(tickets_server, COMPLETION | {"model": name})) == ANSWERS["base"]
+
+
+@pytest.mark.parametrize(
+    "body", [COMPLETION, CHAT, LMI, COMPLETION | {"stream": True}, LMI | {"stream": True}]
+)
+def test_unknown_adapter_is_404_and_never_answered_by_the_base(
+    tickets_server: httpx.Client, body: dict[str, Any]
+) -> None:
+    for response in (
+        invoke(tickets_server, body, header="nobody"),
+        invoke(tickets_server, body, header="nobody"),
+        invoke(tickets_server, body | {"adapters": "nobody"}),
+        invoke(tickets_server, body | {"model": "nobody"}),
+    ):
+        assert response.status_code == 404
+        assert response.json()["message"] == "adapter 'nobody' is not registered"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "the body is no JSON: Expecting property name"),
+        (b"\xff", "the body is no JSON"),
+        (b"[]", "the body should be a JSON object"),
+        ({}, "the body should have 'prompt', 'inputs' or 'messages'"),
+        ({"prompt": ["a", "b"]}, '\'prompt\' should be a string, got ["a", "b"]'),
+        ({"prompt": ""}, "the prompt is empty"),
+        ({"prompt": "a", "max_tokens": 0}, "'max_tokens' should be an integer of at least 1, got 0"),
+        (
+            {"prompt": "a", "max_tokens": "many"},
+            "'max_tokens' should be an integer of at least 1, got \"many\"",
+        ),
+        ({"prompt": "a", "temperature": -1}, "'temperature' should be a number of at least 0, got -1"),
+        ({"prompt": "a", "temperature": True}, "'temperature' should be a number of at least 0, got true"),
+        ({"prompt": "a", "top_p": 1.5}, "'top_p' should be a number from 0 to 1, got 1.5"),
+        ({"prompt": "a", "seed": -3}, "'seed' should be an integer of at least 0, got -3"),
+        ({"prompt": "a", "stop": [1]}, "'stop' should be a string or a list of them, got [1]"),
+        ({"prompt": "a", "stream": "yes"}, "'stream' should be true or false, got \"yes\""),
+        ({"prompt": "a", "n": 2}, "'n' is not implemented here, got 2"),
+        ({"prompt": "a", "model": 3}, "'model' should be a string, got 3"),
+        ({"messages": []}, "'messages' should be a list of messages, got []"),
+        ({"messages": ["hi"]}, "'messages[0]' should be an object with a 'role'"),
+        ({"messages": [{"role": "user"}]}, "'messages[0].content' should be text, got null"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            '\'messages[0].content\' should be text, got [{"type": "image_url"}]',
+        ),
+        ({"messages": [{"role": "user", "content": "a"}], "tools": [1]}, "'tools' is not implemented here"),
+        ({"prompt": "a", "stream_options": 1}, "'stream_options' should be an object, got 1"),
+        ({"inputs": ["a"]}, "'inputs' should be a string, got [\"a\"]"),
+        ({"inputs": "a", "parameters": [1]}, "'parameters' should be an object, got [1]"),
+        ({"inputs": "a", "parameters": {"repetition_penalty": 2}}, "'repetition_penalty' is not implemented"),
+        ({"inputs": "a", "parameters": {"max_new_tokens": -1}}, "'max_new_tokens' should be an integer"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else str(value)[:40],
+)
+def test_bad_body_is_400_and_says_why(tickets_server: httpx.Client, body: Any, message: str) -> None:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    response = tickets_server.post("/invocations", content=content)
+    assert response.status_code == 400
+    assert response.json()["message"].startswith(message)
+
+
+def test_context_overflow_is_400_and_gives_the_numbers(tickets_server: httpx.Client) -> None:
+    used = invoke(tickets_server, COMPLETION).json()["usage"]["prompt_tokens"]
+    fits = invoke(tickets_server, COMPLETION | {"max_tokens": 512 - used})
+    over = invoke(tickets_server, COMPLETION | {"max_tokens": 513 - used})
+    long = invoke(tickets_server, {"prompt": "a " * 600})
+
+    assert fits.status_code == 200
+    assert over.status_code == 400
+    assert over.json()["message"] == (
+        f"the context length is 512 tokens, got {used} in the prompt and {513 - used} tokens to generate"
+    )
+    assert long.status_code == 400
+    assert re.fullmatch(r"the context length is 512 tokens, got 6\d\d in the prompt", long.json()["message"])
+
+
+def test_unknown_paths_and_methods(tickets_server: httpx.Client) -> None:
+    assert tickets_server.get("/nowhere").status_code == 404
+    assert tickets_server.get("/invocations").status_code == 405
+
+
+def register(client: httpx.Client, name: str, source: Path, **query: str) -> httpx.Response:
+    return client.post("/adapters", params={"name": name, "src": str(source)} | query)
+
+
+def test_adapters_come_and_go(run_server: RunServer) -> None:
+    with run_server(BASE, OPTION_ENABLE_LORA="true") as client:
+        registered = register(client, "a", ADAPTERS["triage"])
+        assert (registered.status_code, registered.json()) == (200, {"status": "Adapter a registered"})
+        assert client.get("/adapters").json() == {
+            "adapters": [{"name": "a", "src": str(ADAPTERS["triage"]), "tier": "gpu", "pin": False}]
+        }
+        assert text(invoke(client, COMPLETION, header="a")) == ANSWERS["triage"]
+
+        duplicate = register(client, "a", ADAPTERS["shout"])
+        assert (duplicate.status_code, duplicate.json()["message"]) == (
+            409,
+            "adapter 'a' is registered already",
+        )
+        assert text(invoke(client, COMPLETION, header="a")) == ANSWERS["triage"]
+
+        removed = client.delete("/adapters/a")
+        assert (removed.status_code, removed.json()) == (200, {"status": "Adapter a unregistered"})
+        assert client.get("/adapters").json() == {"adapters": []}
+        assert client.get("/adapters/a").status_code == 404
+        assert client.delete("/adapters/a").status_code == 404
+        assert invoke(client, COMPLETION, header="a").status_code == 404
+
+        register(client, "a", ADAPTERS["shout"]).raise_for_status()
+        assert text(invoke(client, COMPLETION, header="a")) == ANSWERS["shout"]
+
+
+def test_tiers_follow_the_environment(run_server: RunServer) -> None:
+    limits = {"OPTION_MAX_LORAS": "1", "OPTION_MAX_CPU_LORAS": "2"}
+    with run_server(BASE, OPTION_ENABLE_LORA="true", **limits) as client:
+
+        def tiers() -> dict[str, str]:
+            return {
+                adapter["name"]: adapter["tier"] for adapter in client.get("/adapters").json()["adapters"]
+            }
+
+        for name in ("triage", "summary", "shout"):
+            register(client, name, ADAPTERS[name]).raise_for_status()
+        assert tiers() == {"triage": "disk", "summary": "cpu", "shout": "gpu"}
+
+        assert text(invoke(client, COMPLETION, header="triage")) == ANSWERS["triage"]
+        assert tiers() == {"triage": "gpu", "summary": "disk", "shout": "cpu"}
+
+        register(client, "lazy", ADAPTERS["summary-v2"], preload="false").raise_for_status()
+        assert client.get("/adapters/lazy").json()["tier"] == "disk"
+
+        register(client, "pinned", ADAPTERS["summary"], pin="true").raise_for_status()
+        assert client.get("/adapters/pinned").json() == {
+            "name": "pinned",
+            "src": str(ADAPTERS["summary"]),
+            "tier": "gpu",
+            "pin": True,
+        }
+        second = register(client, "second", ADAPTERS["shout"], pin="true")
+        assert (second.status_code, second.json()["message"]) == (
+            507,
+            "cannot pin adapter 'second': all 1 GPU slots are pinned",
+        )
+        assert invoke(client, COMPLETION, header="triage").status_code == 507
+
+
+def test_adapter_that_cannot_be_served_is_424_with_the_reason(run_server: RunServer, tmp_path: Path) -> None:
+    config, tensors = random_model()
+    base = write_model(tmp_path / "base", config, tensors)
+    wide = write_adapter(tmp_path / "wide", random_adapter(config, rank=16), r=16)
+    cut = write_adapter(tmp_path / "cut", random_adapter(config))
+    (cut / "adapter_model.safetensors").write_bytes((cut / "adapter_model.safetensors").read_bytes()[:100])
+    late = write_adapter(tmp_path / "late", random_adapter(config))
+
+    with run_server(base, OPTION_ENABLE_LORA="true", OPTION_MAX_LORA_RANK="8") as client:
+        for name, source, reason in (
+            ("wide", wide, "the adapter's rank 16 is above OPTION_MAX_LORA_RANK=8"),
+            ("cut", cut, "adapter_model.safetensors is no safetensors file"),
+            ("other", ADAPTERS["triage"], "lora_A should have shape (8, 48), got (8, 336)"),
+            ("missing", tmp_path / "missing", "cannot read adapter_config.json: No such file or directory"),
+        ):
+            response = register(client, name, source)
+            assert response.status_code == 424
+            assert reason in response.json()["message"]
+        assert client.get("/adapters").json() == {"adapters": []}
+
+        register(client, "late", late, preload="false").raise_for_status()
+        shutil.rmtree(late)
+        for stream in (False, True):
+            response = invoke(client, {"prompt": "a", "stream": stream}, header="late")
+            assert response.status_code == 424
+            assert "cannot read adapter_config.json" in response.json()["message"]
+
+
+def test_registration_without_lora_or_with_a_bad_query_is_400(run_server: RunServer) -> None:
+    with run_server(BASE) as client:
+        response = register(client, "a", ADAPTERS["triage"])
+        assert response.status_code == 400
+        assert response.json()["message"] == "LoRA is off: OPTION_ENABLE_LORA is not true"
+        assert text(invoke(client, COMPLETION)) == ANSWERS["base"]
+        assert invoke(client, COMPLETION, header="a").status_code == 404
+    with run_server(BASE, SM_VLLM_ENABLE_LORA="true") as client:
+        assert client.post("/adapters", params={"name": "a"}).json()["message"] == (
+            "the query should have 'name' and 'src'"
+        )
+        bad = register(client, "a", ADAPTERS["triage"], pin="perhaps")
+        assert (bad.status_code, bad.json()["message"]) == (
+            400,
+            "'pin' should be true or false, got 'perhaps'",
+        )
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"OPTION_MAX_LORAS": "some"}, "'OPTION_MAX_LORAS' should be an integer, got 'some'"),
+        ({"OPTION_MAX_LORAS": "0"}, "'max_loras' should be at least 1, got 0"),
+        (
+            {"OPTION_MAX_LORAS": "8", "OPTION_MAX_CPU_LORAS": "4"},
+            "'max_cpu_loras' should be at least 'max_loras' (8), got 4",
+        ),
+        (
+            {"OPTION_MAX_LORA_RANK": "48"},
+            "'max_lora_rank' should be one of 1, 8, 16, 32, 64, 128, 256, 320, 512, got 48",
+        ),
+        ({"OPTION_ENABLE_LORA": "yes"}, "'OPTION_ENABLE_LORA' should be true or false, got 'yes'"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_bad_settings_end_the_server_with_the_reason(environment: dict[str, str], message: str) -> None:
+    command = [sys.executable, "-m", "local_sagemaker.model_server", "--model-dir", str(BASE), "--port", "1"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr == f"cannot serve {BASE}: {message}\n"
+
+
+def test_model_len_caps_the_context(run_server: RunServer) -> None:
+    with run_server(BASE, OPTION_MAX_MODEL_LEN="40") as client:
+        response = invoke(client, COMPLETION)
+        assert response.status_code == 400
+        assert response.json()["message"].startswith("the context length is 40 tokens")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_client_that_goes_away_frees_its_place(run_server: RunServer, tmp_path: Path, stream: bool) -> None:
+    context = 20_000
+    base = write_model(tmp_path, *random_model(max_position_embeddings=context))
+    body = json.dumps({"prompt": "a", "max_tokens": context - 1, "ignore_eos": True, "stream": stream})
+    with run_server(base, OPTION_MAX_ROLLING_BATCH_SIZE="1") as client:
+        with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as leaver:
+            request = f"POST /invocations HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+            leaver.sendall(request.encode())
+            if stream:
+                leaver.recv(100)
+            else:
+                time.sleep(0.2)
+        # The only place in the batch is taken for 20,000 tokens, many seconds, unless the server noticed.
+        started = time.monotonic()
+        invoke(client, {"prompt": "a", "max_tokens": 1}).raise_for_status()
+        assert time.monotonic() - started < 2
+
+
+def test_concurrent_callers_get_their_own_adapter_while_one_is_replaced(run_server: RunServer) -> None:
+    with run_server(
+        BASE, OPTION_ENABLE_LORA="true", OPTION_MAX_LORAS="3", OPTION_MAX_CPU_LORAS="4"
+    ) as client:
+        for name, directory in ADAPTERS.items():
+            register(client, name, directory).raise_for_status()
+        wrong: list[str] = []
+        stop = threading.Event()
+        served = dict.fromkeys(KINDS, 0)
+
+        def call(kind: str) -> None:
+            with httpx.Client(base_url=client.base_url, timeout=60) as mine:
+                while not stop.is_set():
+                    for entry in PROMPTS:
+                        body = {"prompt": entry["prompt"], "max_tokens": 60}
+                        got = text(invoke(mine, body, header=None if kind == "base" else kind))
+                        served[kind] += 1
+                        if got != entry["answers"][kind]:
+                            wrong.append(f"{kind}: {got}")
+
+        callers = [threading.Thread(target=call, args=(kind,)) for kind in KINDS]
+        for caller in callers:
+            caller.start()
+        for turn in range(20):
+            register(client, f"other-{turn}", ADAPTERS["shout"]).raise_for_status()
+            client.delete(f"/adapters/other-{turn}").raise_for_status()
+        stop.set()
+        for caller in callers:
+            caller.join()
+
+    assert wrong == []
+    assert min(served.values()) >= len(PROMPTS)
