@@ -3,12 +3,13 @@
     GET    /_local/settings   every setting with its value
     PATCH  /_local/settings   {"adapter_update": "gap"}; {"profile": "hostile"} starts from that profile;
                               400 {"error": ...} for an unknown setting or a wrong value
-    GET    /_local/calls      {"CreateEndpoint": 1, ...}: API calls since the start or the last reset, those of the
-                              CloudFormation handlers included
+    GET    /_local/calls      {"CreateEndpoint": 1, ...}: API calls since the start or the last reset,
+                              those of the CloudFormation handlers included
     DELETE /_local/calls      start counting again
     POST   /_local/faults     {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "...",
                               "status": 500, "times": 3}: the next calls fail;
-                              {"component": "my-adapter", "reason": "..."}: its artifact fails to load until cleared
+                              {"component": "my-adapter", "reason": "..."}: its artifact fails to load,
+                              until faults are cleared
     DELETE /_local/faults     no faults any more
 
 There is no authentication, with IAM enforcement on neither: the server listens on 127.0.0.1 only.

@@ -1,4 +1,4 @@
-"""Base models and adapter archives: fetched from the emulated S3 as the execution role, extracted with care."""
+"""Base models and adapter archives: read from the emulated S3 as the execution role, extracted with care."""
 
 import shutil
 import tarfile
@@ -26,7 +26,7 @@ class Artifacts:
     """Fetches what a container serves; blocking, to be called from a worker thread."""
 
     def __init__(self, s3_as: ClientForRole):
-        """s3_as gives an S3 client that acts as the role of an ARN; it raises HostingError when it may not."""
+        """s3_as gives an S3 client that acts as the role of an ARN; HostingError when it may not."""
         self._s3_as = s3_as
 
     def fetch_model(self, container: dict[str, Any], role: str, target: Path) -> None:
@@ -45,12 +45,14 @@ class Artifacts:
             self._fetch_prefix(model_id.rstrip("/") + "/", role, target)
         elif model_id:
             raise HostingError(
-                f"HF_MODEL_ID '{model_id}' is a model of the Hugging Face hub, which the embedded cloud cannot reach; "
+                f"HF_MODEL_ID '{model_id}' is a model of the Hugging Face hub, which the embedded cloud "
+                "cannot reach; "
                 "put the model into a bucket and name it by ModelDataSource or HF_MODEL_ID=s3://..."
             )
         else:
             raise HostingError(
-                "The container has no model: give ModelDataSource, ModelDataUrl, or HF_MODEL_ID in its environment."
+                "The container has no model: give ModelDataSource, ModelDataUrl, or HF_MODEL_ID in its "
+                "environment."
             )
 
     def fetch_adapter(self, url: str, role: str, target: Path) -> None:
@@ -138,8 +140,10 @@ def _split(uri: str) -> tuple[str, str]:
 def _unreadable(uri: str, role: str, error: Exception) -> HostingError:
     # [V documentation of CreateModel's troubleshooting] The sentence SageMaker puts into FailureReason.
     return HostingError(
-        f'Could not access model data at {uri}. Please ensure that the role "{role}" exists and that its trust '
+        f'Could not access model data at {uri}. Please ensure that the role "{role}" exists and that its '
+        "trust "
         f'relationship policy allows the action "sts:AssumeRole" for the service principal '
-        f'"sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" permissions and that the object '
+        '"sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" permissions and that '
+        "the object "
         f"is located in the region of the endpoint. ({error})"
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from local_sagemaker.errors import HostingError
 
-# Accelerators of the instance types that multi-adapter endpoints use [V, EC2 instance type pages]; others have none.
+# Accelerators of the instance types for multi-adapter endpoints [V, EC2's pages]; others have none.
 _ACCELERATORS = {
     **dict.fromkeys(("g4dn.xlarge", "g4dn.2xlarge", "g4dn.4xlarge", "g4dn.8xlarge", "g4dn.16xlarge"), 1),
     "g4dn.12xlarge": 4,
@@ -25,8 +25,10 @@ _ACCELERATORS = {
 
 # [V] The SDK looks for "CapacityError" in the reason; the sentence is the one AWS's forums quote [T].
 NO_ROOM = (
-    "CapacityError: There are not enough hardware resources on the instances for this endpoint to create a copy "
-    "of the inference component. Please ensure you have enough available resources or add more instances to your "
+    "CapacityError: There are not enough hardware resources on the instances for this endpoint to create "
+    "a copy "
+    "of the inference component. Please ensure you have enough available resources or add more instances "
+    "to your "
     "endpoint."
 )
 
@@ -42,7 +44,8 @@ def instance_count(variant: dict[str, Any]) -> int:
     initial: int = variant.get("InitialInstanceCount", 1)
     if scaling.get("Status") != "ENABLED":
         return initial
-    return max(initial, scaling.get("MaxInstanceCount", initial))
+    most: int = scaling.get("MaxInstanceCount", initial)
+    return max(initial, most)
 
 
 def place(
@@ -50,7 +53,7 @@ def place(
 ) -> list[int]:
     """The instances that `copies` more copies go to, each needing `needed` accelerators.
 
-    taken holds the instance and the accelerators of every copy there is. Raises HostingError when there is no room.
+    taken holds the instance and the accelerators of every copy there is. HostingError when there is no room.
     """
     free = [float(accelerators(variant["InstanceType"]))] * instance_count(variant)
     for instance, count in taken:
@@ -58,9 +61,10 @@ def place(
             free[instance] -= count
     placed = []
     for _ in range(copies):
-        instance = max(range(len(free)), key=lambda index: free[index], default=None)
-        if instance is None or free[instance] < needed:
+        roomy = [instance for instance, room in enumerate(free) if room >= needed]
+        if not roomy:
             raise HostingError(NO_ROOM)
+        instance = max(roomy, key=free.__getitem__)
         free[instance] -= needed
         placed.append(instance)
     return placed

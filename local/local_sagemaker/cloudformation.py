@@ -9,9 +9,9 @@ import logging
 import re
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.model import Shape
 
@@ -20,6 +20,8 @@ from local_sagemaker.errors import ServiceError
 from local_sagemaker.shapes import coerce, operation_model
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Properties = dict[str, Any]
 Provisioned = tuple[str, dict[str, Any]]
@@ -108,12 +110,13 @@ class HandlerError(Exception):
 
     def __init__(self, message: str, code: str):
         super().__init__(
-            f'Resource handler returned message: "{message}" (RequestToken: {uuid.uuid4()}, HandlerErrorCode: {code})'
+            f'Resource handler returned message: "{message}" (RequestToken: {uuid.uuid4()}, '
+            f"HandlerErrorCode: {code})"
         )
 
 
 class Handlers:
-    """The create, update and delete handlers of one type, to be called from CloudFormation's worker threads."""
+    """The create, update and delete handlers of one type, called from CloudFormation's worker threads."""
 
     def __init__(
         self,
@@ -126,7 +129,7 @@ class Handlers:
         self._loop = loop
 
     def create(self, logical_id: str, properties: Properties, stack: str) -> Provisioned:
-        """Create a resource and wait until it is there; one that fails is removed again, as a rollback does."""
+        """Create a resource and wait for it; one that fails is removed again, as a rollback does."""
         return self._run(self._create(self._plane_in_scope(), logical_id, properties, stack))
 
     def update(self, physical_id: str, old: Properties, new: Properties, stack: str) -> Provisioned:
@@ -139,12 +142,13 @@ class Handlers:
         del properties
         self._run(self._delete(self._plane_in_scope(), physical_id))
 
-    def _run(self, work: Any) -> Any:
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop()).result()
         except ServiceError as error:
             raise HandlerError(
-                f"{error.message} (Service: SageMaker, Status Code: {error.status}, Request ID: {uuid.uuid4()})",
+                f"{error.message} (Service: SageMaker, Status Code: {error.status}, Request ID: "
+                f"{uuid.uuid4()})",
                 _HANDLER_CODES.get(error.code, "GeneralServiceException"),
             ) from error
 

@@ -59,7 +59,7 @@ class Component:
     """A base component, or an adapter component when `base` names its base.
 
     registered_as is the name under which containers know an adapter; directory holds the deployed model or
-    adapter. placements are the instances that the copies are on, kept until the component is deleted, if failed too.
+    adapter. placements are the instances of the copies, kept until deletion, if it failed too.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The slow part of every write on an inference component: fetch, start, register, and put back what failed."""
+"""The slow part of every write on an inference component: fetch, start, register, put back what failed."""
 
 import logging
 from collections.abc import Awaitable
@@ -33,7 +33,7 @@ class Deployments:
         component.enter(State.CREATE_FAILED if reason else State.IN_SERVICE, self._plane.clock.now())
 
     async def update_adapter(self, component: Component, url: str) -> None:
-        """Serve another archive; back to InService either way, with a FailureReason and the old one if it failed."""
+        """Serve another archive; InService either way, with a FailureReason and the old one if it failed."""
         await self._plane.clock.sleep(self._plane.settings.value.component_update_seconds)
         self._finish_update(component, await _failure(self._replace_archive(component, url)))
 

@@ -52,7 +52,8 @@ class EndpointConfigs:
         name = variant["VariantName"]
         if "ModelName" in variant:
             raise validation_exception(
-                f"Production variant {name} has a ModelName; the embedded cloud serves inference components only."
+                f"Production variant {name} has a ModelName; the embedded cloud serves inference "
+                "components only."
             )
         for member in ("InstanceType", "InitialInstanceCount"):
             if member not in variant:

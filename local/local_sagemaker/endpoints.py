@@ -80,7 +80,8 @@ class Endpoints:
         for component in self._plane.components.on_endpoint(endpoint.name):
             if component.variant not in names:
                 raise validation_exception(
-                    f'Cannot update endpoint "{endpoint.arn}": variant {component.variant}, which has inference '
+                    f'Cannot update endpoint "{endpoint.arn}": variant {component.variant}, which has '
+                    "inference "
                     f"components, is not in endpoint configuration {request['EndpointConfigName']}."
                 )
         self._enter(endpoint, "Updating")

@@ -7,6 +7,7 @@ at import. It ends, and takes its whole group along, on SIGTERM, SIGINT or when 
 import asyncio
 import functools
 import json
+import logging
 import os
 import signal
 import sys
@@ -202,18 +203,19 @@ async def _serve(port: int, cloud: Cloud, *, tls: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     loop.add_reader(sys.stdin.fileno(), stop.set)
-    await serve(application, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+    await serve(application, config, shutdown_trigger=stop.wait)
 
 
 def main() -> None:
     """Serve until told to stop; the one argument is the configuration as JSON."""
     configuration = json.loads(sys.argv[1])
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     cloud = Cloud(Path(configuration["state"]), Settings().changed(configuration["settings"]))
     install(cloud)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(_serve(configuration["port"], cloud, tls=configuration["tls"]))
-    # Deployments under way have threads that wait for processes: model servers, Lambda workers. All of them are
-    # in this process's group, and none has anything to save.
+    # Deployments under way have threads that wait for processes: model servers, Lambda workers. All of them
+    # are in this process's group, and none has anything to save.
     sys.stdout.flush()
     sys.stderr.flush()
     os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""IAM for SageMaker: the action and the resource of a call, tags in conditions, and roles that the service assumes."""
+"""IAM for SageMaker: action and resource of a call, tags in conditions, roles that the service assumes."""
 
 import hashlib
 import json
@@ -113,7 +113,8 @@ def authorize(headers: Mapping[str, str], query: Mapping[str, Any], action: str,
     )
     raise ServiceError(
         "AccessDeniedException",
-        f"User: {denied.principal_arn} is not authorized to perform: {_SERVICE}:{action} on resource: {arn} {why}",
+        f"User: {denied.principal_arn} is not authorized to perform: {_SERVICE}:{action} on resource: "
+        f"{arn} {why}",
         status=403,
     )
 
@@ -130,7 +131,8 @@ def assume(role_arn: str, account: str) -> Credentials:
     if role is None or not _trusts_the_service(role["AssumeRolePolicyDocument"]):
         # [V] The sentence of CreateModel's troubleshooting page.
         raise HostingError(
-            f'Could not assume role "{role_arn}". Please ensure that the role exists and that its trust relationship '
+            f'Could not assume role "{role_arn}". Please ensure that the role exists and that its trust '
+            "relationship "
             f'policy allows the action "sts:AssumeRole" for the service principal "{_SERVICE_PRINCIPAL}".'
         )
     digest = hashlib.sha256(role_arn.encode()).hexdigest()

@@ -88,7 +88,8 @@ class InferenceComponents:
         limit = self._plane.settings.value.components_per_endpoint
         if limit and len(self.on_endpoint(endpoint.name)) >= limit:
             raise resource_limit_exceeded(
-                f"The account-level service limit 'Inference components per endpoint' is {limit}, with current "
+                f"The account-level service limit 'Inference components per endpoint' is {limit}, with "
+                "current "
                 f"utilization of {limit} and a request delta of 1. Please request an increase."
             )
         if "Specification" not in request:
@@ -125,11 +126,13 @@ class InferenceComponents:
         base = self.get(specification["BaseInferenceComponentName"])
         if base.base is not None or base.endpoint != endpoint.name:
             raise validation_exception(
-                f'Inference component "{base.arn}" is not a base inference component on endpoint "{endpoint.name}".'
+                f'Inference component "{base.arn}" is not a base inference component on endpoint '
+                f'"{endpoint.name}".'
             )
         if base.state is not State.IN_SERVICE:
             raise validation_exception(
-                f'Cannot create inference component "{shared["arn"]}" while base inference component "{base.arn}" '
+                f'Cannot create inference component "{shared["arn"]}" while base inference component '
+                f'"{base.arn}" '
                 f"is in state {base.state}."
             )
         self._check_family(base, None, "create", shared["arn"])
@@ -227,7 +230,8 @@ class InferenceComponents:
         if adapters and self._plane.settings.value.base_delete == "refuse":
             # [T Terraform, Hugging Face] The sentence as it was told.
             raise validation_exception(
-                f'Cannot delete inference component "{component.arn}" because it is a base inference component for '
+                f'Cannot delete inference component "{component.arn}" because it is a base inference '
+                "component for "
                 "one or more associated inference components."
             )
         for adapter in adapters:
@@ -255,7 +259,8 @@ class InferenceComponents:
         for other in (base, *self.adapters_of(base)):
             if other is not component and other.state.in_transition:
                 raise validation_exception(
-                    f'Cannot {verb} inference component "{arn}" while inference component "{other.arn}" is in state '
+                    f'Cannot {verb} inference component "{arn}" while inference component "{other.arn}" '
+                    "is in state "
                     f"{other.state}."
                 )
 
@@ -323,7 +328,8 @@ def _check_adapter_specification(specification: dict[str, Any], allowed: set[str
     unexpected += [f"Container.{member}" for member in sorted(container) if member != "ArtifactUrl"]
     if unexpected:
         raise validation_exception(
-            f"{', '.join(unexpected)} cannot be given for an inference component with BaseInferenceComponentName."
+            f"{', '.join(unexpected)} cannot be given for an inference component with "
+            "BaseInferenceComponentName."
         )
     if "ArtifactUrl" not in container:
         raise validation_exception("Specification.Container.ArtifactUrl should be given.")

@@ -1,4 +1,4 @@
-"""The command `local-sagemaker`: starts the embedded cloud, says how to reach it, and ends it without a trace.
+"""The command `local-sagemaker`: starts the embedded cloud, says how to reach it, ends it without a trace.
 
 The cloud itself runs in a child process, in a group of its own with everything it starts, so that one signal
 ends all of it.
@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import json
 import os
+import select
 import shlex
 import signal
 import socket
@@ -31,6 +32,7 @@ REGION = "us-east-1"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.05
+_LOG_TAIL_CHARACTERS = 4_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,7 @@ class Options:
     port: int
     account: str
     iam: bool
+    until_stdin_closes: bool
     state: Path
     settings: Settings
 
@@ -58,6 +61,7 @@ def main() -> None:
             port=_port(arguments.port),
             account=arguments.account,
             iam=arguments.iam,
+            until_stdin_closes=arguments.until_stdin_closes,
             state=state,
             settings=settings,
         )
@@ -74,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--iam", action="store_true", help="enforce IAM, which needs TLS: a local CA is made")
     parser.add_argument(
         "--state-dir", type=Path, help="where artifacts and logs go (default: a temporary directory)"
+    )
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="stop with the process that started it"
     )
     parser.add_argument(
         "--set",
@@ -122,7 +129,7 @@ def _run(options: Options) -> int:
     ca_bundle = _make_certificates(options.state) if options.iam else None
     client = client_environment(options, ca_bundle)
     log = options.state / "server.log"
-    stop = _stop_on_signals()
+    stop = _stop_condition(until_stdin_closes=options.until_stdin_closes)
     with log.open("wb") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "local_sagemaker.gateway", _configuration(options)],
@@ -136,29 +143,41 @@ def _run(options: Options) -> int:
         if not _wait_until_up(server, client["AWS_ENDPOINT_URL"], ca_bundle, stop):
             if stop():
                 return 0
-            print(log.read_text(errors="replace")[-4000:], file=sys.stderr)
-            print("local-sagemaker: the server did not come up; the end of its log is above", file=sys.stderr)
+            _complain("did not come up", log)
             return 1
-        for name, value in client.items():
-            print(f"export {name}={shlex.quote(value)}")
-        print(f"# log: {log}")
-        print(READY, flush=True)
+        _announce(client, log)
         while server.poll() is None and not stop():
             time.sleep(_POLL_SECONDS)
         if stop():
             return 0
-        print(log.read_text(errors="replace")[-4000:], file=sys.stderr)
-        print("local-sagemaker: the server ended by itself; the end of its log is above", file=sys.stderr)
+        _complain("ended by itself", log)
         return 1
     finally:
         _end(server)
 
 
-def _stop_on_signals() -> Callable[[], bool]:
+def _announce(client: dict[str, str], log: Path) -> None:
+    exports = (f"export {name}={shlex.quote(value)}" for name, value in client.items())
+    sys.stdout.write("\n".join((*exports, f"# log: {log}", READY, "")))
+    sys.stdout.flush()
+
+
+def _complain(what: str, log: Path) -> None:
+    end = log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
+    sys.stderr.write(f"{end}\nlocal-sagemaker: the server {what}; the end of its log is above\n")
+
+
+def _stop_condition(*, until_stdin_closes: bool) -> Callable[[], bool]:
     received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: received.append(number))
-    return lambda: bool(received)
+
+    def stop() -> bool:
+        if until_stdin_closes and select.select([sys.stdin], [], [], 0)[0] and not os.read(0, 1):
+            received.append(signal.SIGTERM)
+        return bool(received)
+
+    return stop
 
 
 def _configuration(options: Options) -> str:

@@ -108,8 +108,10 @@ class Runtime:
         if name is None:
             # [T] The sentence as users quote it.
             raise _validation_error(
-                "Inference Component Name header is required for endpoints to which you plan to deploy inference "
-                "components. Please include Inference Component Name header or consider using SageMaker models."
+                "Inference Component Name header is required for endpoints to which you plan to deploy "
+                "inference "
+                "components. Please include Inference Component Name header or consider using SageMaker "
+                "models."
             )
         component = self._plane.components.find(name)
         if component is None or component.endpoint != endpoint.name:

@@ -19,8 +19,8 @@ _STOP_SECONDS = 30.0
 class LocalCloud:
     """Starts the command on a free port, waits until it is ready, and stops it.
 
-    url is where every API is; environment is what boto3 and the CDK CLI need to reach it, and the rest of this
-    process's environment; admin changes settings, counts calls and injects faults.
+    url is where every API is; environment is what boto3 and the CDK CLI need to reach it, with the rest of
+    this process's environment; admin changes settings, counts calls and injects faults.
     """
 
     url: str
@@ -37,7 +37,7 @@ class LocalCloud:
         settings: dict[str, Any] | None = None,
     ):
         self._command = [sys.executable, "-m", "local_sagemaker", "--port", "0", "--profile", profile]
-        self._command += ["--account", account]
+        self._command += ["--account", account, "--until-stdin-closes"]
         if iam:
             self._command.append("--iam")
         if state_dir is not None:
@@ -49,7 +49,8 @@ class LocalCloud:
         """Start; RuntimeError with its own words when it does not come up."""
         self._process = subprocess.Popen(
             self._command,
-            stdin=subprocess.DEVNULL,
+            # It closes with this process, whatever ends that.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

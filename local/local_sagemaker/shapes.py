@@ -77,8 +77,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _problems(shape: Shape, value: Any, path: str) -> list[str]:
-    expected = _TYPES[shape.type_name]
-    if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
+    if not _is_a(_TYPES[shape.type_name], value):
         return [f"{_at(value, path)}: Member must be of type {shape.type_name}"]
     if isinstance(shape, StructureShape):
         return _structure_problems(shape, value, path)
@@ -93,6 +92,11 @@ def _problems(shape: Shape, value: Any, path: str) -> list[str]:
             found += _problems(shape.key, key, f"{path}.{key}.key")
             found += _problems(shape.value, item, f"{path}.{key}.value")
     return found
+
+
+def _is_a(types: tuple[type, ...], value: Any) -> bool:
+    # To Python True is an integer; to the API it is not.
+    return type(value) is bool if types == (bool,) else isinstance(value, types) and type(value) is not bool
 
 
 def _structure_problems(shape: StructureShape, value: dict[str, Any], path: str) -> list[str]:

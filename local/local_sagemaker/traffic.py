@@ -1,4 +1,4 @@
-"""What happens to every API call before it is looked at: it is counted, made to fail on demand, or throttled."""
+"""What happens to every API call before it is looked at: counted, made to fail on demand, throttled."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -15,5 +15,6 @@ def expect(holds: bool, what: str) -> None:
     """Raise UnknownMinistackError unless an internal is as it is known to be."""
     if not holds:
         raise UnknownMinistackError(
-            f"ministack {version('ministack')} is not built as expected: {what}; the embedded cloud needs 1.5.33"
+            f"ministack {version('ministack')} is not built as expected: {what}; the embedded cloud needs "
+            "1.5.33"
         )

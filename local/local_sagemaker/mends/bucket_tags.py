@@ -1,4 +1,4 @@
-"""Buckets keep the tags of their template: without them the auto-delete-objects handler refuses to empty them."""
+"""Buckets keep the tags of their template: the auto-delete-objects handler empties no other."""
 
 from typing import Any
 

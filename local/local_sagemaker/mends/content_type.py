@@ -1,4 +1,4 @@
-"""The runtime's answer keeps the container's content type; ministack would make it that of the control plane."""
+"""The runtime's answer keeps the container's content type, which ministack would overwrite."""
 
 import ministack.app
 

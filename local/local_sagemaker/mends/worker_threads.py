@@ -1,4 +1,4 @@
-"""CloudFormation types whose handlers wait run on threads; on the event loop they would stop the whole cloud."""
+"""CloudFormation handlers that wait run on threads; on the event loop they would stop the whole cloud."""
 
 from ministack.services.cloudformation import stacks
 
