@@ -229,5 +229,5 @@ def test_archive_without_the_weights_has_no_identity(directory: Path, tmp_path: 
     archive = tmp_path / "adapter.tar"
     with tarfile.open(archive, "w") as tar:
         tar.add(directory / "adapter_config.json", "adapter_config.json")
-    with pytest.raises(ArchiveError, match="got none with adapter_model.safetensors"):
+    with pytest.raises(ArchiveError, match=r"got none with adapter_model\.safetensors"):
         identity_of_archive(archive)

@@ -1,0 +1,1 @@
+"""Every claim of speed, measured beside what it is compared with."""

@@ -1,0 +1,18 @@
+"""Run every bench in turn, each in a process of its own."""
+
+import subprocess
+import sys
+
+from bench.harness import BENCH
+
+NOT_A_BENCH = {"__init__", "__main__", "harness"}
+
+
+def main() -> int:
+    benches = sorted(path.stem for path in BENCH.glob("*.py") if path.stem not in NOT_A_BENCH)
+    codes = [subprocess.run([sys.executable, "-m", f"bench.{bench}"]).returncode for bench in benches]
+    return int(any(codes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

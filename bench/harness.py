@@ -1,0 +1,78 @@
+"""What every bench does with its figures: a table to read, a file of results, and the tables in README.md."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+BENCH = Path(__file__).parent
+RESULTS = BENCH / "results"
+README = BENCH / "README.md"
+
+_COLUMNS = ("claim", "ours", "other", "ratio", "goal", "holds")
+_TABLES = "<!-- Below: written by the last run. -->"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One claim with both sides, measured in the same run."""
+
+    claim: str
+    ours: float
+    other: float
+    ratio: float
+    goal: str
+    holds: bool
+
+    @classmethod
+    def at_least(cls, times: float, claim: str, *, ours: float, other: float) -> "Claim":
+        """The other takes at least `times` as much as ours."""
+        ratio = other / ours
+        return cls(
+            claim=claim, ours=ours, other=other, ratio=ratio, goal=f"at least {times:g}", holds=ratio >= times
+        )
+
+    @classmethod
+    def at_most(cls, times: float, claim: str, *, ours: float, other: float) -> "Claim":
+        """Ours takes at most `times` as much as the other."""
+        ratio = ours / other
+        return cls(
+            claim=claim, ours=ours, other=other, ratio=ratio, goal=f"at most {times:g}", holds=ratio <= times
+        )
+
+    def cells(self) -> tuple[str, ...]:
+        numbers = (f"{number:.3g}" for number in (self.ours, self.other, self.ratio))
+        return self.claim, *numbers, self.goal, "yes" if self.holds else "no"
+
+
+def publish(bench: str, claims: Sequence[Claim]) -> int:
+    """Print the claims, write `results/<bench>.json`, renew README.md.
+
+    Returns 0, or 1 where a claim does not hold, for `sys.exit`.
+    """
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{bench}.json").write_text(json.dumps([asdict(claim) for claim in claims], indent=2) + "\n")
+    table = Table(*_COLUMNS, title=bench, title_justify="left")
+    for claim in claims:
+        table.add_row(*claim.cells(), style=None if claim.holds else "bold red")
+    Console().print(table)
+    _renew_readme()
+    return 0 if all(claim.holds for claim in claims) else 1
+
+
+def _renew_readme() -> None:
+    introduction = README.read_text().partition(_TABLES)[0]
+    lines = [
+        f"{_TABLES}",
+        "",
+        f"On {os.cpu_count()} processors, {platform.platform()}, Python {platform.python_version()}.",
+    ]
+    for results in sorted(RESULTS.glob("*.json")):
+        lines += ["", f"### {results.stem}", "", f"| {' | '.join(_COLUMNS)} |", "|---|--:|--:|--:|--:|---|"]
+        lines += [f"| {' | '.join(Claim(**row).cells())} |" for row in json.loads(results.read_text())]
+    README.write_text(introduction + "\n".join(lines) + "\n")
