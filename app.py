@@ -6,15 +6,16 @@ import sys
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from stacks.environment import EnvironmentFileError, environment_file, load
+from stacks.environment import environment_file, load
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 
 app = cdk.App()
+name = app.node.try_get_context("environment") or "local"
 try:
-    file = environment_file(app.node.try_get_context("environment") or "local")
-    environment = load(file)
-except EnvironmentFileError as error:
-    sys.exit(str(error))
-MultiAdapterInferenceStack(app, f"MultiAdapterInference-{file.stem}", environment=environment)
+    file = environment_file(name)
+    MultiAdapterInferenceStack(app, f"MultiAdapterInference-{file.stem}", environment=load(file))
+except ValueError as error:
+    # Something the file asks for cannot be had. The message says what; a traceback would bury it.
+    sys.exit(f"environment '{name}' cannot be deployed:\n{error}")
 cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 app.synth()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
 from cattrs import Converter
@@ -18,7 +19,7 @@ from cattrs.errors import (
     IterableValidationError,
 )
 
-from multi_adapter_inference import LoraDtype, LoraServing, RoutingStrategy
+from multi_adapter_inference import LmiVersion, LoraDtype, LoraServing, RoutingStrategy
 
 ENVIRONMENTS = Path(__file__).resolve().parents[1] / "environments"
 
@@ -54,7 +55,7 @@ class BaseModelSettings:
 class ContainerSettings:
     """The LMI release and further settings of the container."""
 
-    lmi_version: int
+    lmi_version: LmiVersion
     environment: dict[str, str] = field(default_factory=dict)
     inference_ami_version: str | None = None
 
@@ -159,7 +160,8 @@ def _converter(folder: Path) -> Converter:
     )
     converter.register_structure_hook(Path, lambda value, _: folder / _exactly(value, str))
     for choice in (LoraDtype, RoutingStrategy):
-        converter.register_structure_hook(choice, lambda value, enum: enum(_exactly(value, str)))
+        converter.register_structure_hook(choice, lambda value, enum: _one_of(enum, _exactly(value, str)))
+    converter.register_structure_hook(LmiVersion, lambda value, _: _lmi_version(_exactly(value, int)))
     return converter
 
 
@@ -168,6 +170,19 @@ def _exactly(value: Any, type_: type, allowed: tuple[type, ...] = ()) -> Any:
     if type(value) not in (allowed or (type_,)):
         raise TypeError
     return value
+
+
+def _one_of(enum: type[StrEnum], value: str) -> StrEnum:
+    if value not in list(enum):
+        raise ValueError(f"should be one of {', '.join(enum)}, got {value!r}")
+    return enum(value)
+
+
+def _lmi_version(number: int) -> LmiVersion:
+    versions = {version.number: version for version in LmiVersion}
+    if number not in versions:
+        raise ValueError(f"should be one of {', '.join(map(str, versions))}, got {number}")
+    return versions[number]
 
 
 _Keys = tuple[str | int, ...]
@@ -217,18 +232,17 @@ def _value(data: Any, keys: _Keys) -> Any:
 
 
 def _in_words(type_: Any) -> str:
-    candidates = (
-        [t for t in get_args(type_) if t is not type(None)] if isinstance(type_, UnionType) else [type_]
-    )
-    (plain,) = candidates
-    origin = get_origin(plain) or plain
-    if is_dataclass(origin) or origin is dict:
-        return "a table"
-    return {
-        str: "a string",
-        Path: "a string",
-        int: "an integer",
-        float: "a number",
-        bool: "true or false",
-        list: "an array",
-    }[origin]
+    if isinstance(type_, UnionType):  # of one type and None
+        (type_,) = (alternative for alternative in get_args(type_) if alternative is not NoneType)
+    type_ = get_origin(type_) or type_
+    return _WORDS.get(type_, "a string" if issubclass(type_, StrEnum | Path) else "a table")
+
+
+_WORDS: dict[type, str] = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    list: "an array",
+    LmiVersion: "an integer",
+}

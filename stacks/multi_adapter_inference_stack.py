@@ -16,7 +16,6 @@ from multi_adapter_inference import (
     ComputeRequirements,
     InstanceType,
     LmiContainer,
-    LmiVersion,
     MultiAdapterEndpoint,
     StartupTimeouts,
 )
@@ -41,7 +40,7 @@ class MultiAdapterInferenceStack(Stack):
             "Llm",
             base_model=self._base_model(environment.base_model),
             container=LmiContainer(
-                version=_lmi_version(environment.container.lmi_version),
+                version=environment.container.lmi_version,
                 environment=environment.container.environment,
             ),
             lora=environment.lora,
@@ -83,14 +82,6 @@ class MultiAdapterInferenceStack(Stack):
         """Return the bucket of that name; a file may name one twice."""
         known = self.node.try_find_child(name)
         return known if isinstance(known, s3.BucketBase) else s3.Bucket.from_bucket_name(self, name, name)
-
-
-def _lmi_version(number: int) -> LmiVersion:
-    for version in LmiVersion:
-        if version.number == number:
-            return version
-    known = ", ".join(str(version.number) for version in LmiVersion)
-    raise ValueError(f"'lmi_version' should be one of {known}, got {number}")
 
 
 def _compute(copies: CopySettings) -> ComputeRequirements:

@@ -174,6 +174,8 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             )
         if vpc is None and (vpc_subnets is not None or security_groups):
             raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
+        room = _room_for_copies(compute, instance_type, instance_count, copy_count)
+        compute.check_adapters_fit(instance_type, lora, base_model.facts.dimensions)
 
         self.lora = lora
         self.base_model_facts = base_model.facts
@@ -211,7 +213,14 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         self.adapters_depend_on = (base, self.execution_role.policies)
 
         container.warn_of_faults(self, inference_ami_version=inference_ami_version)
-        self._warn_of_updates_without_room(compute, instance_type, instance_count, copy_count)
+        if room is not None and (room == copy_count or copy_count == 1):
+            Annotations.of(self).add_warning_v2(
+                "multi-adapter-inference:no-room-for-rolling-update",
+                "a change of the base model or its container may interrupt requests or find no capacity: it"
+                f" starts new copies, of at most half as many as there are, beside the old ones, and"
+                f" {copy_count} of the {room} that fit on {instance_count} x {instance_type.name} are in use;"
+                " give more copies and room for another one",
+            )
 
     @classmethod
     def from_endpoint_attributes(
@@ -380,30 +389,21 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             "security_group_ids": [group.security_group_id for group in self.connections.security_groups],
         }
 
-    def _warn_of_updates_without_room(
-        self, compute: ComputeRequirements, instance_type: InstanceType, instance_count: int, copy_count: int
-    ) -> None:
-        """Warn where a change of the base model cannot roll: new copies start beside the old ones."""
-        per_instance = compute.copies_on(instance_type)
-        if per_instance is None or Token.is_unresolved(instance_count) or Token.is_unresolved(copy_count):
-            return
-        room = per_instance * instance_count
-        if copy_count > room:
-            raise ValueError(
-                f"'copy_count' should be at most {room}, as that many copies fit on {instance_count} x"
-                f" {instance_type.name}, got {copy_count}"
-            )
-        if copy_count == 1 or copy_count == room:
-            what = (
-                f"all {room} copies that fit on {instance_count} x {instance_type.name} are taken"
-                if copy_count == room
-                else "there is one copy, and a batch is at most half of them"
-            )
-            Annotations.of(self).add_warning_v2(
-                "multi-adapter-inference:no-room-for-rolling-update",
-                f"a change of the base model or its container may interrupt requests, or not find capacity:"
-                f" {what}; give more instances or copies",
-            )
+
+def _room_for_copies(
+    compute: ComputeRequirements, instance_type: InstanceType, instance_count: int, copy_count: int
+) -> int | None:
+    """Return how many copies fit on the instances; None if that is not known, ValueError for too few."""
+    per_instance = compute.copies_on(instance_type)
+    if per_instance is None or Token.is_unresolved(instance_count) or Token.is_unresolved(copy_count):
+        return None
+    room = per_instance * instance_count
+    if copy_count > room:
+        raise ValueError(
+            f"'copy_count' should be at most {room}, as that many copies fit on {instance_count} x"
+            f" {instance_type.name}, got {copy_count}"
+        )
+    return room
 
 
 def _check_count(setting: str, count: int) -> None:

@@ -1,0 +1,119 @@
+"""Synthesizing native adapters: with and without the CDK's own validation, and beside bare resources.
+
+Each figure is of a process of its own, since the CDK reads `CDK_VALIDATION` when that starts, and leaves out
+the imports. The adapters are in a stack beside the endpoint's, as 499 of them fill one.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+import aws_cdk as cdk
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sagemaker as sagemaker
+
+from bench.harness import Claim, publish
+from multi_adapter_inference import (
+    AdapterArtifact,
+    ArtifactSource,
+    BaseModel,
+    ComputeRequirements,
+    InstanceType,
+    LmiContainer,
+    LmiVersion,
+    LoraAdapter,
+    LoraServing,
+    MultiAdapterEndpoint,
+)
+
+COUNTS = (1, 100, 499)
+
+
+def _ours(app: cdk.App, count: int) -> None:
+    stack = cdk.Stack(app, "Endpoint")
+    bucket = s3.Bucket.from_bucket_name(stack, "Bucket", "models")
+    endpoint = MultiAdapterEndpoint(
+        stack,
+        "Llm",
+        base_model=BaseModel.from_bucket(bucket, "base/"),
+        container=LmiContainer(version=LmiVersion.V19),
+        lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
+        instance_type=InstanceType.ML_G5_12XLARGE,
+        compute=ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
+        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+        component_prefix="bench",
+    )
+    adapters = cdk.Stack(app, "Adapters")
+    for number in range(count):
+        LoraAdapter(
+            adapters,
+            f"Tenant{number}",
+            endpoint=endpoint,
+            artifact=AdapterArtifact.from_uri(f"s3://models/adapters/{number}.tar.gz"),
+        )
+
+
+def _bare(app: cdk.App, count: int) -> None:
+    adapters = cdk.Stack(app, "Adapters")
+    cfn = sagemaker.CfnInferenceComponent
+    for number in range(count):
+        cfn(
+            adapters,
+            f"Tenant{number}",
+            endpoint_name="endpoint",
+            inference_component_name=f"bench-{number}",
+            specification=cfn.InferenceComponentSpecificationProperty(
+                base_inference_component_name="base",
+                container=cfn.InferenceComponentContainerSpecificationProperty(
+                    artifact_url=f"s3://models/adapters/{number}.tar.gz"
+                ),
+            ),
+        )
+
+
+BUILDERS: dict[str, Callable[[cdk.App, int], None]] = {"ours": _ours, "bare": _bare}
+
+
+def _measure(builder: str, count: int) -> None:
+    """Print the seconds to build and synthesize one app."""
+    with tempfile.TemporaryDirectory() as outdir:
+        started = time.perf_counter()
+        app = cdk.App(outdir=outdir)
+        BUILDERS[builder](app, count)
+        app.synth()
+        print(json.dumps(time.perf_counter() - started))
+
+
+def _seconds(builder: str, count: int, *, validation: bool) -> float:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.synth", builder, str(count)],
+        env={**os.environ, "CDK_VALIDATION": str(validation).lower()},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return float(json.loads(done.stdout))
+
+
+def _claims() -> list[Claim]:
+    claims = []
+    for count in COUNTS:
+        ours = _seconds("ours", count, validation=False)
+        checked = _seconds("ours", count, validation=True)
+        bare = _seconds("bare", count, validation=False)
+        what = f"s to synthesize {count} native adapters"
+        claims += [
+            Claim.at_least(2, f"{what}, without validation (other: with)", ours=ours, other=checked),
+            Claim.at_most(3, f"{what} (other: as many bare resources)", ours=ours, other=bare),
+        ]
+    return claims
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        _measure(sys.argv[1], int(sys.argv[2]))
+    else:
+        sys.exit(publish("synth", _claims()))
