@@ -52,8 +52,9 @@ class Demo:
 
     def deploy(self) -> None:
         """Bootstrap the account and deploy the base and all adapters."""
+        account = self._client("sts").get_caller_identity()["Account"]
         with self._step("cdk bootstrap"):
-            self._cdk.bootstrap()
+            self._cdk.bootstrap(account, self._cloud.environment["AWS_DEFAULT_REGION"])
         with self._step("cdk deploy, a base and three adapters"):
             self._cdk.deploy()
         outputs = self._cdk.outputs()
@@ -89,7 +90,7 @@ class Demo:
 
     def update(self, profile: str, trained: Path, before: str, after: str) -> None:
         """Deploy other files for one adapter while a client calls all of them; report what the client saw."""
-        self._cloud.admin.use_profile(profile)
+        self._cloud.admin.change_settings(profile=profile)
         self._workspace.replace_adapter(UPDATED, trained)
         traffic = Traffic(
             self._ask,
@@ -213,13 +214,10 @@ def main() -> int:
     workspace = Workspace(folder / "app")
     v1, v2 = TICKETS / "adapters" / UPDATED, TICKETS / "adapters-v2" / UPDATED
     try:
-        with console.status("starting the embedded cloud …"):
-            cloud = LocalCloud(profile="kind")
-            cloud.start()
-        try:
+        with LocalCloud(profile="kind") as cloud:
             console.print(f"[green]✓[/] embedded cloud on {cloud.url}", highlight=False)
             cdk = Cdk(
-                environment=workspace.environment,
+                options=("-c", f"environment={workspace.environment}"),
                 out=workspace.cdk_out,
                 home=folder / "home",
                 variables=cloud.environment,
@@ -231,8 +229,6 @@ def main() -> int:
             demo.update("hostile", v1, before="summary-v2", after="summary")
             demo.remove()
             demo.destroy()
-        finally:
-            cloud.stop()
     except CdkError as error:
         console.print(f"[red]✗[/] {error}", highlight=False, markup=False)
         return 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,30 +27,39 @@ class CdkRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Cdk:
-    """Runs `cdk` in the checkout for one environment file.
+    """Runs `cdk` in the checkout.
 
-    Its home is a folder of its own: the CLI caches account ids there, and must not mix those of the
-    embedded cloud with the user's.
+    options:
+        What every command on the app gets: `-c environment=…`, or `--app …` for another app.
+    home:
+        A home folder for the CLI alone: it caches account ids there, and must not mix those of the embedded
+        cloud with the user's.
+    variables:
+        The process's environment.
     """
 
-    environment: Path
+    options: Sequence[str]
     out: Path
     home: Path
     variables: Mapping[str, str]
 
-    def bootstrap(self) -> CdkRun:
-        """Make the bootstrap stack."""
-        return self._run("bootstrap", "--app", "")
+    def bootstrap(self, account: str, region: str) -> CdkRun:
+        """Make the bootstrap stack of an account and region; the app is not needed for it."""
+        return self._run("bootstrap", f"aws://{account}/{region}", folder=self.home)
 
     def deploy(self) -> CdkRun:
         """Deploy every stack of the environment."""
-        return self._run(
+        return self._run_app(
             "deploy", "--all", "--require-approval", "never", "--outputs-file", str(self._outputs)
         )
 
+    def diff(self) -> CdkRun:
+        """Compare every stack with what is deployed; a difference is a CdkError."""
+        return self._run_app("diff", "--all", "--fail")
+
     def destroy(self) -> CdkRun:
         """Delete every stack of the environment."""
-        return self._run("destroy", "--all", "--force")
+        return self._run_app("destroy", "--all", "--force")
 
     def outputs(self) -> dict[str, Any]:
         """Return the outputs of the last deployment of the one stack."""
@@ -61,13 +70,16 @@ class Cdk:
     def _outputs(self) -> Path:
         return self.out.with_suffix(".outputs.json")
 
-    def _run(self, *arguments: str) -> CdkRun:
+    def _run_app(self, *arguments: str) -> CdkRun:
+        return self._run(*arguments, *self.options, "--output", str(self.out), folder=ROOT)
+
+    def _run(self, *arguments: str, folder: Path) -> CdkRun:
         self.home.mkdir(parents=True, exist_ok=True)
-        command = ["cdk", *arguments, "-c", f"environment={self.environment}", "--output", str(self.out)]
+        command = ["cdk", *arguments]
         started = time.monotonic()
         done = subprocess.run(
-            [*command, "--no-color", "--no-notices", "--progress", "events"],
-            cwd=ROOT,
+            [*command, "--no-color", "--no-notices"],
+            cwd=folder,
             env={**self.variables, "HOME": str(self.home), "CDK_DISABLE_VERSION_CHECK": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

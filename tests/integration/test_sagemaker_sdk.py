@@ -10,8 +10,12 @@ from tests.integration.by_hand import ByHand
 
 SDK_PYTHON = Path(__file__).resolve().parents[2] / ".venv-sagemaker-sdk" / "bin" / "python"
 DELETE = """
-import sys
+import sys, time
 import sagemaker
+
+# The SDK looks every 20 seconds, which is for a service that takes minutes.
+sleep = time.sleep
+time.sleep = lambda seconds: sleep(min(seconds, 0.5))
 
 session = sagemaker.session.Session()
 for name in sys.argv[1:]:

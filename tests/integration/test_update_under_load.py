@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,13 +16,24 @@ UPDATED = "summary"
 LABELS = ("base", "triage", UPDATED, "shout")
 
 
+@contextmanager
+def under(cloud: LocalCloud, profile: str) -> Iterator[None]:
+    """Let the embedded cloud behave as a profile says, and as before afterwards."""
+    before = cloud.admin.settings()
+    cloud.admin.change_settings(profile=profile)
+    try:
+        yield
+    finally:
+        cloud.admin.change_settings(**before)
+
+
 def update_under_load(cloud: LocalCloud, profile: str) -> dict[str, Record]:
     """Update one adapter under a profile while all are called; return what became of the calls."""
     answers = {
         version: {prompt["prompt"]: prompt["answers"][version] for prompt in prompts()}
         for version in (*LABELS, "summary-v2")
     }
-    with ByHand(cloud) as made, cloud.admin.profile(profile):
+    with ByHand(cloud) as made, under(cloud, profile):
         targets = {label: made.base if label == "base" else made.adapter(label) for label in LABELS}
         traffic = Traffic(
             made.ask,
