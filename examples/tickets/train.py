@@ -55,7 +55,7 @@ CHAT_TEMPLATE = r"""
 {%- endif %}
 """
 
-BASE_STEPS, ADAPTER_STEPS = 1800, 300
+BASE_STEPS, ADAPTER_STEPS = 2000, 300
 BATCH = 32
 LEARNING_RATE = 3e-3
 IGNORED = -100  # transformers' label for "no loss here"
@@ -164,7 +164,9 @@ def batches(
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Draw batches without end; in a share of them the prompts are learned too."""
     while True:
-        yield encode(tokenizer, draw_rows(source), learn_prompts=source.random() < learn_prompts)
+        rows = draw_rows(source)
+        chosen = learn_prompts > 0 and source.random() < learn_prompts
+        yield encode(tokenizer, rows, learn_prompts=chosen)
 
 
 def train(model: torch.nn.Module, data: Iterator[dict[str, torch.Tensor]], *, steps: int, name: str) -> None:

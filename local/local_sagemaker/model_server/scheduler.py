@@ -6,7 +6,6 @@ nothing here needs a lock and the server answers health checks while it computes
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,6 +25,8 @@ from local_sagemaker.model_server.tiers import AdapterTiers, RegisteredAdapter
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+FAILED = "the model has failed"
 
 
 class FinishReason(StrEnum):
@@ -103,7 +104,7 @@ class Batch:
         self._model = model
         self._tiers = tiers
         self._max_size = max_size
-        self._waiting: deque[Generation] = deque()
+        self._waiting: list[Generation] = []
         # A request's index here is its row in the cache.
         self._running: list[Generation] = []
         self._cache = KeyValueCache(model.config, rows=max_size, length=context)
@@ -286,6 +287,8 @@ class Scheduler:
             text=TextStream(self._codec, request.stop),
             sampler=Sampler(request.sampling),
         )
+        if not self.healthy:
+            raise ModelServerError(FAILED)
         try:
             await self._on_worker(lambda: self._batch.add(generation))
         except asyncio.CancelledError:  # it may have been queued all the same
@@ -306,7 +309,7 @@ class Scheduler:
         except Exception:
             logger.exception("the model failed; no more requests are taken")
             for generation in self._batch.abandon():
-                generation.news.put_nowait(ModelServerError("the model failed"))
+                generation.news.put_nowait(ModelServerError(FAILED))
 
     async def _on_worker(self, call: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._worker, call)

@@ -1,5 +1,6 @@
 """The container protocol, over HTTP against the server as a process."""
 
+import asyncio
 import contextlib
 import json
 import re
@@ -15,7 +16,9 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 
+from local_sagemaker.model_server.app import ClientGoneError, unless_gone
 from tests.local.model_server.models import random_adapter, random_model, write_adapter, write_model
 from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
 
@@ -453,6 +456,20 @@ def test_client_that_goes_away_frees_its_place(run_server: RunServer, tmp_path: 
         started = time.monotonic()
         invoke(client, {"prompt": "a", "max_tokens": 1}).raise_for_status()
         assert time.monotonic() - started < 2
+
+
+def test_work_for_a_client_that_is_gone_is_cancelled() -> None:
+    async def disconnected() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def scenario() -> bool:
+        work = asyncio.ensure_future(asyncio.sleep(60))
+        with pytest.raises(ClientGoneError):
+            await unless_gone(Request({"type": "http"}, disconnected), work)
+        await asyncio.sleep(0)
+        return work.cancelled()
+
+    assert asyncio.run(scenario())
 
 
 def test_concurrent_callers_get_their_own_adapter_while_one_is_replaced(run_server: RunServer) -> None:
