@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -48,7 +48,7 @@ class Endpoint:
     def connect(cls, name: str) -> "Endpoint":
         """Use the credentials and region of the environment, as every AWS client does."""
         try:
-            return cls(name, boto3.client("sagemaker-runtime", config=_CONFIG))
+            return cls(name, boto3.Session().client("sagemaker-runtime", config=_CONFIG))
         except BotoCoreError as error:
             raise InvocationError(_explain(error)) from error
 
@@ -113,8 +113,6 @@ def _unknown(answer: Any) -> InvocationError:
 
 
 def _explain(error: Exception) -> str:
-    if isinstance(error, HTTPClientError):
-        return f"the endpoint cannot be reached: {error}"
     if not isinstance(error, ClientError):
         return str(error)
     details = error.response.get("Error", {})

@@ -61,6 +61,12 @@ def invoke(
         raise typer.Exit(1)
 
 
+def _view(answers: list[Answer], *, as_json: bool) -> View:
+    if as_json:
+        return JsonLines(answers)
+    return Screen(answers) if sys.stdout.isatty() else PlainText(answers)
+
+
 def _ask_all(
     endpoint: "Endpoint", question: "Question", answers: list[Answer], *, stream: bool
 ) -> Iterator[str]:
