@@ -143,16 +143,18 @@ class Demo:
             self._cdk.deploy()
         component = self._components.pop(REMOVED)
         try:
-            self._ask(component, self._prompts[0]["prompt"])
+            answer = self._ask(component, self._prompts[0]["prompt"])
         except ClientError as error:
-            self._expect(
-                "not found" in str(error).lower() or "could not find" in str(error).lower(), f"{error}"
-            )
+            gone = "not found" in str(error)
+            self._expect(gone, f"{REMOVED} does not answer any more" if gone else f"{REMOVED}: {error}")
         else:
-            self._expect(False, f"{REMOVED} still answers")
+            self._expect(False, f"{REMOVED} is removed and still answers {answer!r}")
         listed = self._client("sagemaker").list_inference_components()["InferenceComponents"]
         names = {item["InferenceComponentName"] for item in listed}
-        self._expect(names == set(self._components.values()), f"{len(names)} components are left")
+        self._expect(
+            names == set(self._components.values()),
+            f"{len(names)} components are left: {', '.join(self._components)}",
+        )
 
     def destroy(self) -> None:
         """Destroy the stack and look for anything that is left of it."""
