@@ -30,7 +30,7 @@ ROLE_TRUST = {
     ],
 }
 
-s3 = boto3.client("s3")
+s3: Any = boto3.client("s3")
 iam = boto3.client("iam")
 sm_client = boto3.client("sagemaker")
 sm_rt_client = boto3.client("sagemaker-runtime")

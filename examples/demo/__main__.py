@@ -181,15 +181,14 @@ class Demo:
 
     def _client(self, service: str) -> Any:
         variables = self._cloud.environment
-        return boto3.client(
-            service,
-            endpoint_url=self._cloud.url,
+        session: Any = boto3.Session(  # its stubs want the service's name as a literal
             region_name=variables["AWS_DEFAULT_REGION"],
             aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-            # No retries: a failed request has to show as one.
-            config=Config(retries={"total_max_attempts": 1}, max_pool_connections=32),
         )
+        # No retries: a failed request has to show as one.
+        config = Config(retries={"total_max_attempts": 1}, max_pool_connections=32)
+        return session.client(service, endpoint_url=self._cloud.url, config=config)
 
     @contextmanager
     def _step(self, what: str) -> Iterator[None]:
