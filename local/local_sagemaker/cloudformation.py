@@ -1,7 +1,7 @@
 """The CloudFormation types of SageMaker, as the resource handlers of AWS treat them [V, resource schemas].
 
 Ref of each is its ARN. A model and an endpoint configuration are replaced whenever anything but their tags
-changes, an endpoint when its name does, an inference component never: what its API cannot change fails there.
+changes, an endpoint when its name does, an inference component never: what its API cannot change fails.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from botocore.model import Shape
@@ -33,13 +33,18 @@ _BACKOFF_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 
 @dataclass(frozen=True)
 class ResourceType:
-    """One type: how it is named, which properties force a replacement, and which never reach the API."""
+    """One type of resource.
+
+    A change of a create_only property replaces it. A change of a not_updatable one fails: the schema of
+    inference components has no create-only properties, and their API cannot change these.
+    only_on_update properties are parameters of the update alone.
+    """
 
     kind: str
     create_only: tuple[str, ...]
     has_status: bool = False
     only_on_update: tuple[str, ...] = ()
-    read_only: tuple[str, ...] = field(default=())
+    not_updatable: tuple[str, ...] = ()
 
     @property
     def cloudformation_type(self) -> str:
@@ -100,7 +105,7 @@ INFERENCE_COMPONENT = ResourceType(
     (),
     has_status=True,
     only_on_update=("DeploymentConfig",),
-    read_only=("EndpointArn",),
+    not_updatable=("InferenceComponentName", "EndpointName", "VariantName"),
 )
 RESOURCE_TYPES = (MODEL, ENDPOINT_CONFIG, ENDPOINT, INFERENCE_COMPONENT)
 
@@ -155,11 +160,7 @@ class Handlers:
     async def _create(
         self, plane: ControlPlane, logical_id: str, properties: Properties, stack: str
     ) -> Provisioned:
-        request = {
-            key: value
-            for key, value in properties.items()
-            if key not in self._type.only_on_update + self._type.read_only
-        }
+        request = {key: value for key, value in properties.items() if key not in self._type.only_on_update}
         name = request.setdefault(self._type.name, _generated_name(stack, logical_id))
         await self._call(plane, f"Create{self._type.kind}", request)
         arn = plane.arn(_ARN_KINDS[self._type.kind], name)
@@ -175,37 +176,35 @@ class Handlers:
     async def _update(
         self, plane: ControlPlane, physical_id: str, old: Properties, new: Properties
     ) -> Provisioned:
-        name = await self._find(plane, physical_id)
-        if name is None:
+        deployed = await self._find(plane, physical_id)
+        if deployed is None:
             raise HandlerError(f"Resource {physical_id} does not exist.", "NotFound")
+        for property_name in self._type.not_updatable:
+            if new.get(property_name, deployed[property_name]) != deployed[property_name]:
+                raise HandlerError(f"{property_name} cannot be changed.", "NotUpdatable")
         await self._update_tags(plane, physical_id, old, new)
-        request = self._changes(name, old, new)
+        request = self._changes(deployed, old, new)
         if request is not None:
             await self._call(plane, f"Update{self._type.kind}", request)
-        described = await self._stable(plane, name)
+        described = await self._stable(plane, deployed[self._type.name])
         if request is not None and "FailureReason" in described and self._reason_is_new(request, described):
             raise HandlerError(described["FailureReason"], "NotStabilized")
         return physical_id, self._attributes(described)
 
-    def _changes(self, name: str, old: Properties, new: Properties) -> Properties | None:
+    def _changes(self, deployed: Properties, old: Properties, new: Properties) -> Properties | None:
         """The update request for what changed beside the tags; None when nothing did."""
         changed = {key for key in old.keys() | new.keys() if key != "Tags" and old.get(key) != new.get(key)}
-        if self._type is ENDPOINT:
-            if not changed - set(self._type.only_on_update):
-                return None
-            return {key: value for key, value in new.items() if key not in ("Tags", self._type.name)} | {
-                self._type.name: name
-            }
-        if not changed - {"DeploymentConfig"}:
+        changed -= {self._type.name, *self._type.not_updatable}
+        if not changed - set(self._type.only_on_update):
             return None
-        # Name, endpoint and variant are no parameters of the update: the API refuses what it cannot do.
-        request = {key: new[key] for key in changed | {"DeploymentConfig"} if key in new}
-        request.setdefault(self._type.name, name)
-        specification = dict(request.get("Specification", {}))
-        base = "BaseInferenceComponentName"
-        if base in specification and specification[base] == old.get("Specification", {}).get(base):
+        # UpdateEndpoint always wants the name of the configuration.
+        sent = {"EndpointConfigName", *changed, *self._type.only_on_update}
+        request = {key: new[key] for key in sent if key in new} | {self._type.name: deployed[self._type.name]}
+        base = deployed.get("Specification", {}).get("BaseInferenceComponentName")
+        if base is not None and request.get("Specification", {}).get("BaseInferenceComponentName") == base:
             # [V] Of an adapter only Container.ArtifactUrl is sent.
-            del specification[base]
+            specification = dict(request["Specification"])
+            del specification["BaseInferenceComponentName"]
             request["Specification"] = specification
         return request
 
@@ -227,26 +226,24 @@ class Handlers:
             await self._call(plane, "AddTags", {"ResourceArn": arn, "Tags": put})
 
     async def _delete(self, plane: ControlPlane, physical_id: str) -> None:
-        name = await self._find(plane, physical_id)
-        if name is None:
+        deployed = await self._find(plane, physical_id)
+        if deployed is None:
             return
-        await self._call(plane, f"Delete{self._type.kind}", {self._type.name: name})
+        await self._call(plane, f"Delete{self._type.kind}", {self._type.name: deployed[self._type.name]})
         if self._type.has_status:
             while await self._find(plane, physical_id) is not None:
                 await plane.clock.sleep(_POLL_SECONDS)
 
-    async def _find(self, plane: ControlPlane, arn: str) -> str | None:
-        """The resource's name, None when it is gone; ARNs are in lower case, names need not be."""
+    async def _find(self, plane: ControlPlane, arn: str) -> Properties | None:
+        """The resource as it is described, None when it is gone."""
+        # ARNs are in lower case, and the control plane does not tell names apart by case.
+        name = arn.rpartition("/")[2]
         try:
-            described = await self._call(
-                plane, f"Describe{self._type.kind}", {self._type.name: arn.rsplit("/")[-1]}
-            )
+            return await self._call(plane, f"Describe{self._type.kind}", {self._type.name: name})
         except ServiceError as error:
             if "could not find" in error.message.lower():
                 return None
             raise
-        name: str = described[self._type.name]
-        return name
 
     async def _stable(self, plane: ControlPlane, name: str) -> Properties:
         while True:

@@ -13,11 +13,9 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
 import ministack.app
-from botocore.config import Config
 from hypercorn.asyncio import serve
 from hypercorn.config import Config as ServerConfig
 from ministack.core import router
@@ -42,13 +40,12 @@ from local_sagemaker.mends import (
     worker_threads,
 )
 from local_sagemaker.runtime import VARIANT_HEADER, Answer, Invocation, Runtime
+from local_sagemaker.s3_access import S3Access
 from local_sagemaker.settings import CurrentSettings, Settings
 from local_sagemaker.traffic import Traffic
 
-if TYPE_CHECKING:
-    from types_boto3_s3 import S3Client
-
 _TYPE_PREFIX = "AWS::SageMaker::"
+_STOP_SECONDS = 1.0
 _CONTROL_CONTENT_TYPE = "application/x-amz-json-1.1"
 
 Response = tuple[int, dict[str, str], Any]
@@ -68,14 +65,16 @@ class Cloud:
         """The control plane of the account and region of the request in hand."""
         scope = account, region = get_account_id(), get_region()
         if scope not in self._planes:
-            artifacts = Artifacts(functools.partial(_s3_as, account=account, region=region))
+            access = S3Access(os.environ["AWS_ENDPOINT_URL"], account, region)
             self._planes[scope] = ControlPlane(
                 account=account,
                 region=region,
                 settings=self.settings,
                 traffic=self.traffic,
                 clock=self._clock,
-                hosting=LocalHosting(self._state / account / region, artifacts, self.settings),
+                hosting=LocalHosting(
+                    self._state / account / region, Artifacts(access.as_role), self.settings
+                ),
             )
         return self._planes[scope]
 
@@ -136,16 +135,6 @@ def _streaming(answer: Answer) -> Any:
     return StreamingResponse(run)
 
 
-def _s3_as(role: str, *, account: str, region: str) -> "S3Client":
-    credentials = iam.assume(role, account)
-    session = boto3.session.Session(
-        credentials.access_key, credentials.secret_key, credentials.session_token, region_name=region
-    )
-    return session.client(
-        "s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], config=Config(s3={"addressing_style": "path"})
-    )
-
-
 def install(cloud: Cloud) -> None:
     """Put SageMaker and the mends into ministack; UnknownMinistackError when it is built differently."""
     for holder, name in (
@@ -203,7 +192,13 @@ async def _serve(port: int, cloud: Cloud, *, tls: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     loop.add_reader(sys.stdin.fileno(), stop.set)
-    await serve(application, config, shutdown_trigger=stop.wait)
+    server = loop.create_task(serve(application, config, shutdown_trigger=stop.wait))
+    stopping = loop.create_task(stop.wait())
+    await asyncio.wait({server, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    # TLS connections may take half a minute to close: there is nothing in them to wait for.
+    await asyncio.wait({server}, timeout=_STOP_SECONDS)
+    if server.done():
+        server.result()
 
 
 def main() -> None:

@@ -20,12 +20,14 @@ class LocalCloud:
     """Starts the command on a free port, waits until it is ready, and stops it.
 
     url is where every API is; environment is what boto3 and the CDK CLI need to reach it, with the rest of
-    this process's environment; admin changes settings, counts calls and injects faults.
+    this process's environment; admin changes settings, counts calls and injects
+    faults; process is the command.
     """
 
     url: str
     environment: dict[str, str]
     admin: AdminClient
+    process: "subprocess.Popen[str]"
 
     def __init__(
         self,
@@ -47,7 +49,7 @@ class LocalCloud:
 
     def __enter__(self) -> "LocalCloud":
         """Start; RuntimeError with its own words when it does not come up."""
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             self._command,
             # It closes with this process, whatever ends that.
             stdin=subprocess.PIPE,
@@ -59,8 +61,8 @@ class LocalCloud:
         )
         exports: dict[str, str] = {}
         said: list[str] = []
-        assert self._process.stdout is not None  # it was opened as a pipe
-        for line in self._process.stdout:
+        assert self.process.stdout is not None  # it was opened as a pipe
+        for line in self.process.stdout:
             said.append(line)
             words = shlex.split(line, comments=True)
             if words == [READY]:
@@ -69,10 +71,10 @@ class LocalCloud:
                 name, _, value = words[1].partition("=")
                 exports[name] = value
         else:
-            self._process.wait()
+            self.process.wait()
             raise RuntimeError(f"the embedded cloud did not start: {''.join(said)}")
         # Nothing may block on a pipe that nobody reads.
-        threading.Thread(target=self._process.stdout.read, daemon=True).start()
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
         self.url = exports["AWS_ENDPOINT_URL"]
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self.environment = own | exports
@@ -86,9 +88,9 @@ class LocalCloud:
         trace: TracebackType | None,
     ) -> None:
         """Stop, and wait until nothing is left."""
-        self._process.send_signal(signal.SIGTERM)
+        self.process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(_STOP_SECONDS)
+            self.process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.process.kill()
+            self.process.wait()

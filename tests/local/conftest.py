@@ -1,0 +1,97 @@
+"""What the tests of the embedded cloud share: a world in memory, one running cloud without delays."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from local_sagemaker.server import LocalCloud
+from tests.local.engine import COMMAND
+from tests.local.stacks import Bucket, Stack
+from tests.local.world import World
+
+QUICK = {
+    "component_create_seconds": 0,
+    "component_update_seconds": 0,
+    "component_delete_seconds": 0,
+    "endpoint_seconds": 0,
+    "engine_command": json.dumps(COMMAND),
+}
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """Everything goes well there."""
+    made = World()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def world_with() -> Iterator[Callable[..., World]]:
+    """Makes worlds with settings."""
+    made: list[World] = []
+
+    def make(**settings: Any) -> World:
+        made.append(World(**settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[LocalCloud]:
+    with LocalCloud(settings=QUICK) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(cloud: LocalCloud) -> Iterator[Callable[..., None]]:
+    """Changes settings of the running cloud for one test."""
+    before = cloud.admin.settings()
+    yield lambda **changes: cloud.admin.change_settings(**changes) and None
+    cloud.admin.change_settings(**before)
+    cloud.admin.clear_faults()
+
+
+@pytest.fixture(scope="session")
+def client(cloud: LocalCloud) -> Callable[..., Any]:
+    """Makes boto3 clients of the running cloud."""
+    return lambda service, **credentials: boto_client(cloud, service, **credentials)
+
+
+def boto_client(cloud: LocalCloud, service: str, **credentials: str) -> Any:
+    keys = {
+        "aws_access_key_id": cloud.environment["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": cloud.environment["AWS_SECRET_ACCESS_KEY"],
+    }
+    return boto3.client(
+        service,
+        endpoint_url=cloud.url,
+        region_name=cloud.environment["AWS_REGION"],
+        verify=cloud.environment.get("AWS_CA_BUNDLE"),
+        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=64),
+        **(credentials or keys),
+    )
+
+
+@pytest.fixture(scope="session")
+def bucket(client: Callable[..., Any]) -> Bucket:
+    """A bucket with artifacts for the engine of the tests."""
+    return Bucket(client("s3"))
+
+
+@pytest.fixture
+def stack(client: Callable[..., Any]) -> Iterator[Stack]:
+    """A stack that is deleted after the test; its name may begin the names of what is in it."""
+    made = Stack(client("cloudformation"), f"stack-{uuid.uuid4().hex[:8]}")
+    yield made
+    made.delete()

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local_sagemaker.server import LocalCloud
+from tests.local.stacks import Bucket, Stack, serving
+
+
+@pytest.fixture
+def sagemaker(client: Callable[..., Any]) -> Any:
+    return client("sagemaker")
+
+
+def said(client: Callable[..., Any], stack: Stack, component: str) -> dict[str, Any]:
+    endpoint = stack.physical_id("Endpoint").rpartition("/")[2]
+    answer = client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=client("sagemaker").describe_endpoint(EndpointName=endpoint)["EndpointName"],
+        InferenceComponentName=f"{stack.name}-{component}",
+        Body=b"{}",
+    )
+    content: dict[str, Any] = json.loads(answer["Body"].read())
+    return content
+
+
+def test_ref_is_the_arn_of_every_type(stack: Stack, bucket: Bucket, sagemaker: Any) -> None:
+    assert stack.create(serving(stack.name, bucket, {"one": bucket.adapter("1")})) == "CREATE_COMPLETE"
+    for logical_id, kind in (
+        ("Model", "model"),
+        ("Config", "endpoint-config"),
+        ("Endpoint", "endpoint"),
+        ("Base", "inference-component"),
+    ):
+        assert stack.physical_id(logical_id).startswith(f"arn:aws:sagemaker:us-east-1:000000000000:{kind}/")
+    assert sagemaker.describe_inference_component(InferenceComponentName=f"{stack.name}-one")[
+        "InferenceComponentArn"
+    ] == stack.physical_id("One")
+
+
+def test_stack_tags_are_on_every_resource_and_follow_an_update(
+    stack: Stack, bucket: Bucket, sagemaker: Any, cloud: LocalCloud
+) -> None:
+    resources = serving(stack.name, bucket, {})
+    stack.create(resources, tags={"team": "a"})
+    cloud.admin.reset_calls()
+    assert stack.update(resources, tags={"team": "b"}) == "UPDATE_COMPLETE"
+    for logical_id in ("Model", "Config", "Endpoint", "Base"):
+        tags = sagemaker.list_tags(ResourceArn=stack.physical_id(logical_id))["Tags"]
+        assert {"Key": "team", "Value": "b"} in tags
+        assert {"Key": "aws:cloudformation:stack-name", "Value": stack.name} in tags
+    assert cloud.admin.writes() == {"AddTags": 4}
+
+
+def test_adapter_is_updated_in_place_with_nothing_but_its_artifact(
+    stack: Stack, bucket: Bucket, client: Callable[..., Any], cloud: LocalCloud
+) -> None:
+    adapters = {"one": bucket.adapter("1"), "two": bucket.adapter("2")}
+    stack.create(serving(stack.name, bucket, adapters))
+    before = stack.physical_id("One")
+    cloud.admin.reset_calls()
+    stack.update(serving(stack.name, bucket, adapters | {"one": bucket.adapter("1b")}))
+    assert cloud.admin.writes() == {"UpdateInferenceComponent": 1}
+    assert stack.physical_id("One") == before
+    assert said(client, stack, "one")["adapter"] == "1b"
+    assert said(client, stack, "two")["adapter"] == "2"
+
+
+def test_failed_update_gives_the_services_reason_and_rolls_back_to_what_served(
+    stack: Stack, bucket: Bucket, client: Callable[..., Any], cloud: LocalCloud
+) -> None:
+    good, better = bucket.adapter("good"), bucket.adapter("better")
+    broken = bucket.put("broken.tar.gz", b"no archive")
+    stack.create(serving(stack.name, bucket, {"one": good, "two": good}))
+    cloud.admin.reset_calls()
+    assert (
+        stack.update(serving(stack.name, bucket, {"one": better, "two": broken}))
+        == "UPDATE_ROLLBACK_COMPLETE"
+    )
+    (reason,) = stack.reasons("UPDATE_FAILED")
+    assert reason.startswith(f'Resource handler returned message: "Could not extract {broken}: ')
+    assert "HandlerErrorCode: NotStabilized" in reason
+    assert said(client, stack, "one")["adapter"] == "good"
+    assert said(client, stack, "two")["adapter"] == "good"
+    # One and the broken one forward; both are sent their old properties again.
+    assert cloud.admin.writes() == {"UpdateInferenceComponent": 4}
+
+
+def test_sticky_failure_reason_does_not_fail_a_later_update(
+    stack: Stack, bucket: Bucket, client: Callable[..., Any], settings: Callable[..., None]
+) -> None:
+    settings(failure_reason_stays=True)
+    stack.create(serving(stack.name, bucket, {"one": bucket.adapter("1")}))
+    broken = bucket.put("broken.tar.gz", b"no archive")
+    assert stack.update(serving(stack.name, bucket, {"one": broken})) == "UPDATE_ROLLBACK_COMPLETE"
+    assert stack.update(serving(stack.name, bucket, {"one": bucket.adapter("2")})) == "UPDATE_COMPLETE"
+    assert said(client, stack, "one")["adapter"] == "2"
+
+
+def test_failed_create_gives_the_reason_and_leaves_nothing(
+    stack: Stack, bucket: Bucket, sagemaker: Any, settings: Callable[..., None], cloud: LocalCloud
+) -> None:
+    cloud.admin.fail_load(f"{stack.name}-one", reason="out of luck")
+    assert stack.create(serving(stack.name, bucket, {"one": bucket.adapter("1")})) == "ROLLBACK_COMPLETE"
+    assert "out of luck" in stack.reasons("CREATE_FAILED")[0]
+    assert sagemaker.list_inference_components(NameContains=stack.name)["InferenceComponents"] == []
+    assert sagemaker.list_endpoints(NameContains=stack.name)["Endpoints"] == []
+
+
+def test_changed_model_is_replaced_and_the_base_rolls_to_it(
+    stack: Stack, bucket: Bucket, client: Callable[..., Any], sagemaker: Any
+) -> None:
+    adapters = {"one": bucket.adapter("1")}
+    stack.create(serving(stack.name, bucket, adapters, VERSION="1"))
+    before = {logical_id: stack.physical_id(logical_id) for logical_id in ("Model", "Base", "One")}
+    process = said(client, stack, "base")["process"]
+    assert stack.update(serving(stack.name, bucket, adapters, VERSION="2")) == "UPDATE_COMPLETE"
+    assert stack.physical_id("Model") != before["Model"]
+    assert (stack.physical_id("Base"), stack.physical_id("One")) == (before["Base"], before["One"])
+    assert len(sagemaker.list_models(NameContains=stack.name)["Models"]) == 1
+    now = said(client, stack, "one")
+    assert (now["version"], now["adapter"]) == ("2", "1")
+    assert now["process"] != process
+
+
+def test_changed_configuration_is_replaced_and_the_endpoint_takes_it(
+    stack: Stack, bucket: Bucket, sagemaker: Any
+) -> None:
+    resources = serving(stack.name, bucket, {})
+    stack.create(resources)
+    before = {logical_id: stack.physical_id(logical_id) for logical_id in ("Config", "Endpoint")}
+    resources["Config"]["Properties"]["ProductionVariants"][0]["InitialInstanceCount"] = 2
+    assert stack.update(resources) == "UPDATE_COMPLETE"
+    assert stack.physical_id("Config") != before["Config"]
+    assert stack.physical_id("Endpoint") == before["Endpoint"]
+    endpoint = sagemaker.describe_endpoint(EndpointName=before["Endpoint"].rpartition("/")[2])
+    assert endpoint["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    assert len(sagemaker.list_endpoint_configs(NameContains=stack.name)["EndpointConfigs"]) == 1
+
+
+def test_configuration_with_a_name_of_its_own_cannot_be_replaced(stack: Stack, bucket: Bucket) -> None:
+    resources = serving(stack.name, bucket, {})
+    resources["Config"]["Properties"]["EndpointConfigName"] = f"{stack.name}-config"
+    stack.create(resources)
+    resources["Config"]["Properties"]["ProductionVariants"][0]["InitialInstanceCount"] = 2
+    assert stack.update(resources) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "custom-named resource requires replacing" in stack.reasons("UPDATE_FAILED")[0]
+
+
+@pytest.mark.parametrize(
+    ("logical_id", "change", "message"),
+    [
+        ("Base", {"InferenceComponentName": "another-name"}, "InferenceComponentName cannot be changed."),
+        ("Base", {"VariantName": "other"}, "VariantName cannot be changed."),
+        ("Base", {"EndpointName": "other"}, "EndpointName cannot be changed."),
+        (
+            "One",
+            {
+                "Specification": {
+                    "BaseInferenceComponentName": "other",
+                    "Container": {"ArtifactUrl": "s3://b/k"},
+                }
+            },
+            "BaseInferenceComponentName cannot be given",
+        ),
+    ],
+)
+def test_what_the_api_cannot_change_of_a_component_fails(
+    stack: Stack, bucket: Bucket, logical_id: str, change: dict[str, Any], message: str
+) -> None:
+    resources = serving(stack.name, bucket, {"one": bucket.adapter("1")})
+    stack.create(resources)
+    resources[logical_id]["Properties"] |= change
+    assert stack.update(resources) == "UPDATE_ROLLBACK_COMPLETE"
+    assert message in stack.reasons("UPDATE_FAILED")[0]
+
+
+def test_component_without_a_name_gets_one(stack: Stack, bucket: Bucket, sagemaker: Any) -> None:
+    resources = serving(stack.name, bucket, {})
+    del resources["Base"]["Properties"]["InferenceComponentName"]
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    (summary,) = sagemaker.list_inference_components(NameContains=stack.name)["InferenceComponents"]
+    assert summary["InferenceComponentName"].startswith(f"{stack.name}-Base-")
+
+
+def test_handlers_wait_out_throttling(stack: Stack, bucket: Bucket, cloud: LocalCloud) -> None:
+    cloud.admin.fail_calls("CreateEndpoint", code="ThrottlingException", message="Rate exceeded", times=2)
+    assert stack.create(serving(stack.name, bucket, {})) == "CREATE_COMPLETE"
+
+
+def test_hostile_profile_deploys_updates_and_deletes_native_adapters(
+    stack: Stack, bucket: Bucket, client: Callable[..., Any], settings: Callable[..., None], cloud: LocalCloud
+) -> None:
+    engine = cloud.admin.settings()["engine_command"]
+    settings(profile="hostile", engine_command=engine)
+    adapters = {"one": bucket.adapter("1"), "two": bucket.adapter("2")}
+    assert stack.create(serving(stack.name, bucket, adapters)) == "CREATE_COMPLETE"
+    assert (
+        stack.update(serving(stack.name, bucket, adapters | {"two": bucket.adapter("3")}))
+        == "UPDATE_COMPLETE"
+    )
+    assert said(client, stack, "two")["adapter"] == "3"
+    assert stack.update(serving(stack.name, bucket, {"two": bucket.adapter("3")})) == "UPDATE_COMPLETE"
+    assert said(client, stack, "two")["adapter"] == "3"

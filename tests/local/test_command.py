@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_sagemaker.server import LocalCloud
+from tests.local.conftest import QUICK, boto_client
+from tests.local.stacks import Bucket, Stack, serving
+
+COMMAND = [sys.executable, "-m", "local_sagemaker"]
+
+
+def processes_of(marker: Path) -> list[str]:
+    """The command lines of running processes that have a path in them or in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+            running = f"{marker}".encode() in command + (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if running and folder.name != str(os.getpid()):
+            found.append(command.replace(b"\0", b" ").decode())
+    return found
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at processes in /proc")
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Iterator[LocalCloud]:
+    """A cloud with a model server, a Lambda worker, and a deployment that will not end."""
+    state = tmp_path / "state"
+    with LocalCloud(state_dir=state, settings=QUICK) as cloud:
+        bucket = Bucket(boto_client(cloud, "s3"))
+        stack = Stack(boto_client(cloud, "cloudformation"), "done")
+        assert stack.create(serving("done", bucket, {"one": bucket.adapter("1")})) == "CREATE_COMPLETE"
+        cloud.admin.change_settings(endpoint_seconds=1_000)
+        body = json.dumps({"Resources": serving("endless", bucket, {})})
+        boto_client(cloud, "cloudformation").create_stack(StackName="endless", TemplateBody=body)
+        deadline = time.monotonic() + 20
+        while not cloud.admin.calls().get("CreateEndpoint", 0) > 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield cloud
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_leaves_no_process_even_during_a_deployment(
+    busy: LocalCloud, tmp_path: Path, number: signal.Signals
+) -> None:
+    assert len(processes_of(tmp_path)) >= 3
+    busy.process.send_signal(number)
+    assert busy.process.wait(15) == 0
+    assert processes_of(tmp_path) == []
+
+
+@needs_proc
+def test_death_of_the_command_leaves_no_process(busy: LocalCloud, tmp_path: Path) -> None:
+    busy.process.kill()
+    deadline = time.monotonic() + 15
+    while processes_of(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes_of(tmp_path) == []
+
+
+@needs_proc
+def test_death_of_the_process_that_uses_it_leaves_no_process(tmp_path: Path) -> None:
+    script = "import sys, time; from pathlib import Path; from local_sagemaker.server import LocalCloud\n"
+    script += "with LocalCloud(state_dir=Path(sys.argv[1])): print('up', flush=True); time.sleep(100)"
+    user = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
+    assert user.stdout is not None
+    assert user.stdout.readline() == b"up\n"
+    user.kill()
+    user.wait()
+    deadline = time.monotonic() + 15
+    while processes_of(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes_of(tmp_path) == []
+
+
+def test_environment_holds_what_a_client_needs(cloud: LocalCloud) -> None:
+    assert cloud.environment["AWS_ENDPOINT_URL"] == cloud.url
+    assert cloud.environment["PATH"] == os.environ["PATH"]
+    script = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
+    said = subprocess.run(
+        [sys.executable, "-c", script], env=cloud.environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "000000000000\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--account", "123"], "'--account' should be 12 digits, got '123'"),
+        (["--set", "colour=red"], "unknown setting 'colour'"),
+        (["--set", "write_rate"], "'--set' should be NAME=VALUE, got 'write_rate'"),
+        (["--set", "write_rate=fast"], "'write_rate' should be a number of at least 0, got 'fast'"),
+    ],
+)
+def test_wrong_argument_is_an_error_that_names_it(arguments: list[str], message: str) -> None:
+    said = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert said.stderr.startswith(f"local-sagemaker: {message}")
+
+
+def test_port_in_use_is_an_error_that_names_it() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = subprocess.run([*COMMAND, "--port", str(port)], capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert said.stderr.startswith(f"local-sagemaker: port {port} cannot be used: ")
+
+
+def test_settings_change_while_it_runs(cloud: LocalCloud, settings: Callable[..., None]) -> None:
+    settings(components_per_endpoint=7)
+    assert cloud.admin.settings()["components_per_endpoint"] == 7
+    with pytest.raises(ValueError, match="unknown setting 'colour'"):
+        cloud.admin.change_settings(colour="red")
+    with pytest.raises(ValueError, match="not a fault"):
+        cloud.admin._call("POST", "faults", {"operation": "ListModels"})
+
+
+def test_only_this_machine_is_served(cloud: LocalCloud) -> None:
+    port = int(cloud.url.rpartition(":")[2])
+    address: Any = next(
+        (
+            info[4][0]
+            for info in socket.getaddrinfo(socket.gethostname(), None)
+            if not info[4][0].startswith("127.")
+        ),
+        None,
+    )
+    if address is None:
+        pytest.skip("this machine has no other address")
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.settimeout(2)
+        assert probe.connect_ex((address, port)) != 0

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local_sagemaker.server import LocalCloud
+from tests.local.conftest import QUICK, boto_client
+from tests.local.stacks import Bucket, Stack, serving
+
+ARN = "arn:aws:sagemaker:us-east-1:000000000000"
+ENDPOINT = f"{ARN}:endpoint/guarded"
+SERVICE_TRUST = {
+    "Effect": "Allow",
+    "Action": "sts:AssumeRole",
+    "Principal": {"Service": "sagemaker.amazonaws.com"},
+}
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def allow(actions: str | list[str], resources: str | list[str], **conditions: Any) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
+    return statement | ({"Condition": conditions} if conditions else {})
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[LocalCloud]:
+    with LocalCloud(iam=True, settings=QUICK) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bucket(guarded: LocalCloud) -> Bucket:
+    return Bucket(boto_client(guarded, "s3"))
+
+
+@pytest.fixture(scope="module")
+def deployed(guarded: LocalCloud, bucket: Bucket) -> Stack:
+    """The endpoint "guarded" with two adapters; its execution role may read the bucket and no more."""
+    iam = boto_client(guarded, "iam")
+    iam.create_role(RoleName="Execution", AssumeRolePolicyDocument=policy(SERVICE_TRUST))
+    objects = [f"arn:aws:s3:::{bucket.name}", f"arn:aws:s3:::{bucket.name}/*"]
+    iam.put_role_policy(
+        RoleName="Execution",
+        PolicyName="read",
+        PolicyDocument=policy(allow(["s3:GetObject", "s3:ListBucket"], objects)),
+    )
+    stack = Stack(boto_client(guarded, "cloudformation"), "guarded")
+    resources = serving("guarded", bucket, {"one": bucket.adapter("1"), "two": bucket.adapter("2")})
+    resources["Endpoint"]["Properties"]["EndpointName"] = "guarded"
+    resources["Two"]["Properties"]["Tags"] = [{"Key": "team", "Value": "blue"}]
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    return stack
+
+
+@pytest.fixture
+def user(guarded: LocalCloud) -> Callable[..., Callable[[str], Any]]:
+    """Makes users with policy statements; gives the maker of their clients."""
+
+    def make(*statements: dict[str, Any]) -> Callable[[str], Any]:
+        iam, name = boto_client(guarded, "iam"), f"user-{time.monotonic_ns()}"
+        iam.create_user(UserName=name)
+        if statements:
+            iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=policy(*statements))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        keys = {
+            "aws_access_key_id": key["AccessKeyId"],
+            "aws_secret_access_key": key["SecretAccessKey"],
+        }
+        return lambda service: boto_client(guarded, service, **keys)
+
+    return make
+
+
+def invoke(client: Callable[[str], Any], component: str) -> Any:
+    answer = client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="guarded", InferenceComponentName=f"guarded-{component}", Body=b"{}"
+    )
+    return json.loads(answer["Body"].read())["adapter"]
+
+
+def denied(call: Callable[[], Any]) -> str:
+    with pytest.raises(ClientError) as refused:
+        call()
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+    return str(refused.value)
+
+
+def test_caller_of_one_adapter_is_denied_the_other_and_the_base(
+    deployed: Stack, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    caller = user(allow("sagemaker:InvokeEndpoint", [ENDPOINT, f"{ARN}:inference-component/guarded-one"]))
+    assert invoke(caller, "one") == "1"
+    assert f"{ARN}:inference-component/guarded-two" in denied(lambda: invoke(caller, "two"))
+    denied(lambda: invoke(caller, "base"))
+
+
+def test_caller_needs_the_endpoint_too(deployed: Stack, user: Callable[..., Callable[[str], Any]]) -> None:
+    caller = user(allow("sagemaker:InvokeEndpoint", f"{ARN}:inference-component/*"))
+    denied(lambda: invoke(caller, "one"))
+
+
+def test_streaming_is_an_action_of_its_own(
+    deployed: Stack, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    caller = user(allow("sagemaker:InvokeEndpoint", "*"))("sagemaker-runtime")
+    request = {"EndpointName": "guarded", "InferenceComponentName": "guarded-one", "Body": b"{}"}
+    denied(lambda: caller.invoke_endpoint_with_response_stream(**request))
+
+
+def test_adapter_can_be_allowed_by_its_tag(
+    deployed: Stack, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    blue = {"StringEquals": {"aws:ResourceTag/team": "blue"}}
+    caller = user(
+        allow("sagemaker:InvokeEndpoint", ENDPOINT),
+        allow("sagemaker:InvokeEndpoint", f"{ARN}:inference-component/*", **blue),
+    )
+    assert invoke(caller, "two") == "2"
+    denied(lambda: invoke(caller, "one"))
+
+
+def test_control_plane_is_allowed_by_resource(
+    deployed: Stack, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    actions = ["sagemaker:DescribeInferenceComponent", "sagemaker:UpdateInferenceComponent"]
+    sagemaker = user(allow(actions, f"{ARN}:inference-component/guarded-one"))("sagemaker")
+    sagemaker.describe_inference_component(InferenceComponentName="guarded-one")
+    denied(lambda: sagemaker.describe_inference_component(InferenceComponentName="guarded-two"))
+    denied(lambda: sagemaker.delete_inference_component(InferenceComponentName="guarded-one"))
+    denied(lambda: sagemaker.describe_endpoint(EndpointName="guarded"))
+    denied(lambda: sagemaker.list_inference_components())
+
+
+def test_user_without_a_policy_is_denied_everything(
+    deployed: Stack, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    caller = user()
+    denied(lambda: invoke(caller, "one"))
+    denied(lambda: caller("sagemaker").list_models())
+
+
+@pytest.mark.parametrize(
+    ("role", "trust", "reads"),
+    [("NoReader", SERVICE_TRUST, False), ("NotTrusting", SERVICE_TRUST | {"Effect": "Deny"}, True)],
+)
+def test_mistake_in_the_execution_role_is_the_failure_reason(
+    guarded: LocalCloud, bucket: Bucket, role: str, trust: dict[str, Any], reads: bool
+) -> None:
+    iam = boto_client(guarded, "iam")
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=policy(trust))
+    if reads:
+        iam.put_role_policy(RoleName=role, PolicyName="read", PolicyDocument=policy(allow("s3:*", "*")))
+    stack = Stack(boto_client(guarded, "cloudformation"), f"stack-{role.lower()}")
+    resources = serving(stack.name, bucket, {})
+    resources["Model"]["Properties"]["ExecutionRoleArn"] = f"arn:aws:iam::000000000000:role/{role}"
+    assert stack.create(resources) == "ROLLBACK_COMPLETE"
+    (reason,) = stack.reasons("CREATE_FAILED")
+    assert f"role/{role}" in reason
+    assert ("Could not access model data" in reason) == (role == "NoReader")
+    stack.delete()

@@ -1,0 +1,140 @@
+"""One test for each gap of ministack that is mended: without the mend it fails."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from local_sagemaker.mends import UnknownMinistackError, expect
+from local_sagemaker.server import LocalCloud
+from tests.local.stacks import Bucket, Stack, serving
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}},
+    ],
+}
+
+
+@pytest.fixture
+def function(client: Callable[..., Any]) -> Iterator[Callable[[str], str]]:
+    """Makes Lambda functions of Python source with a `handler`."""
+    lambda_, made = client("lambda"), []
+
+    def make(source: str) -> str:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("index.py", source)
+        name = f"function-{time.monotonic_ns()}"
+        answer = lambda_.create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role="arn:aws:iam::000000000000:role/Lambda",
+            Handler="index.handler",
+            Code={"ZipFile": buffer.getvalue()},
+            Timeout=30,
+        )
+        made.append(name)
+        return str(answer["FunctionArn"])
+
+    yield make
+    for name in made:
+        lambda_.delete_function(FunctionName=name)
+
+
+def test_bucket_has_the_tags_of_its_template_and_of_its_stack(
+    stack: Stack, client: Callable[..., Any]
+) -> None:
+    bucket = {
+        "Type": "AWS::S3::Bucket",
+        "Properties": {"Tags": [{"Key": "aws-cdk:auto-delete-objects", "Value": "true"}]},
+    }
+    stack.create({"Bucket": bucket}, tags={"team": "a"})
+    tags = client("s3").get_bucket_tagging(Bucket=stack.physical_id("Bucket"))["TagSet"]
+    assert {"Key": "aws-cdk:auto-delete-objects", "Value": "true"} in tags
+    assert {"Key": "team", "Value": "a"} in tags
+
+
+def test_exception_of_a_python_handler_has_its_own_type(
+    function: Callable[[str], str], client: Callable[..., Any]
+) -> None:
+    arn = function("class Odd(Exception): ...\ndef handler(event, context):\n    raise Odd('so it is')\n")
+    answer = client("lambda").invoke(FunctionName=arn)
+    assert answer["FunctionError"] == "Unhandled"
+    said = json.loads(answer["Payload"].read())
+    assert (said["errorType"], said["errorMessage"]) == ("Odd", "so it is")
+
+
+CUSTOM_RESOURCE = """
+import json, urllib.request
+
+def handler(event, context):
+    with open("{log}", "a") as log:
+        print(event["RequestType"], event.get("PhysicalResourceId", ""), file=log)
+    answer = {{key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")}}
+    failed = event["RequestType"] == "Create"
+    answer |= {{"Status": "FAILED" if failed else "SUCCESS", "Reason": "as told"}}
+    answer |= {{"PhysicalResourceId": "half-made"}}
+    request = urllib.request.Request(event["ResponseURL"], json.dumps(answer).encode(), method="PUT")
+    urllib.request.urlopen(request).read()
+"""
+
+
+def test_custom_resource_whose_create_failed_gets_a_delete(
+    stack: Stack, function: Callable[[str], str], tmp_path: Any
+) -> None:
+    log = tmp_path / "requests"
+    arn = function(CUSTOM_RESOURCE.format(log=log))
+    custom = {"Type": "Custom::Thing", "Properties": {"ServiceToken": arn, "ServiceTimeout": 20}}
+    assert stack.create({"Thing": custom}) == "ROLLBACK_COMPLETE"
+    assert stack.reasons("CREATE_FAILED") == ["as told"]
+    assert log.read_text().splitlines() == ["Create ", "Delete half-made"]
+
+
+def test_cloud_answers_while_a_deployment_waits(
+    stack: Stack, bucket: Bucket, client: Callable[..., Any], settings: Callable[..., None]
+) -> None:
+    settings(endpoint_seconds=1.5)
+    body = json.dumps({"Resources": serving(stack.name, bucket, {})})
+    client("cloudformation").create_stack(StackName=stack.name, TemplateBody=body)
+    s3 = client("s3")
+    slowest = 0.0
+    while stack._describe()["StackStatus"] == "CREATE_IN_PROGRESS":
+        started = time.monotonic()
+        s3.list_buckets()
+        slowest = max(slowest, time.monotonic() - started)
+    assert stack.settled() == "CREATE_COMPLETE"
+    assert slowest < 1
+
+
+def test_failed_update_of_a_component_is_sent_back_in_the_rollback(
+    stack: Stack, bucket: Bucket, cloud: LocalCloud
+) -> None:
+    stack.create(serving(stack.name, bucket, {"one": bucket.adapter("1")}))
+    cloud.admin.reset_calls()
+    stack.update(serving(stack.name, bucket, {"one": bucket.put("broken.tar.gz", b"no archive")}))
+    assert cloud.admin.writes() == {"UpdateInferenceComponent": 2}
+
+
+def test_content_type_of_an_invocation_is_the_containers(
+    stack: Stack, bucket: Bucket, client: Callable[..., Any]
+) -> None:
+    resources = serving(stack.name, bucket, {})
+    resources["Endpoint"]["Properties"]["EndpointName"] = stack.name
+    stack.create(resources)
+    answer = client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=stack.name, InferenceComponentName=f"{stack.name}-base", Body=b"{}"
+    )
+    assert answer["ContentType"] == "application/json; charset=utf-8"
+
+
+def test_ministack_that_is_built_differently_is_named_with_its_version() -> None:
+    with pytest.raises(UnknownMinistackError, match="is not built as expected: a table is there"):
+        expect(False, "a table is there")

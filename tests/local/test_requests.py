@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.shapes import check_request, coerce, operation_model
+from tests.local.world import ROLE, World
+
+COMPONENT = {
+    "InferenceComponentName": "name",
+    "EndpointName": "endpoint",
+    "Specification": {"ModelName": "model", "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 128}},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"InferenceComponentName": None},
+            "Value null at 'inferenceComponentName' failed to satisfy constraint: Member must not be null",
+        ),
+        ({"InferenceComponentName": "a" * 64}, "Member must have length less than or equal to 63"),
+        ({"InferenceComponentName": "no_underscore"}, "Member must satisfy regular expression pattern"),
+        ({"InferenceComponentName": 5}, "Member must be of type string"),
+        ({"Colour": "red"}, "Unknown parameter 'colour'"),
+        ({"RuntimeConfig": {"CopyCount": -1}}, "Member must have value greater than or equal to 0"),
+        ({"RuntimeConfig": {"CopyCount": True}}, "Member must be of type integer"),
+        ({"RuntimeConfig": {}}, "'runtimeConfig.copyCount'"),
+        ({"Tags": [{"Key": "k"}]}, "'tags.1.member.value'"),
+        ({"Tags": [{"Key": "!", "Value": "v"}]}, "'tags.1.member.key'"),
+        (
+            {"Specification": {"SchedulingConfig": {"PlacementStrategy": "ANYHOW"}}},
+            "Member must satisfy enum value set: [SPREAD, BINPACK]",
+        ),
+        (
+            {"Specification": {"Container": {"Environment": {"K": 1}}}},
+            "'specification.container.environment.K.value'",
+        ),
+    ],
+)
+def test_request_that_does_not_fit_the_service_model_is_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ServiceError) as refused:
+        check_request("CreateInferenceComponent", COMPONENT | changes)
+    assert refused.value.code == "ValidationException"
+    assert message in refused.value.message
+
+
+def test_every_problem_is_named_at_once() -> None:
+    with pytest.raises(ServiceError, match="2 validation errors detected: "):
+        check_request("CreateInferenceComponent", {"InferenceComponentName": "name_", "Specification": {}})
+
+
+def test_request_that_fits_is_accepted() -> None:
+    check_request("CreateInferenceComponent", COMPONENT | {"Tags": [{"Key": "Größe/a:b", "Value": "è 1"}]})
+
+
+def test_operation_that_is_not_there_is_named(world: World) -> None:
+    with pytest.raises(ServiceError, match="does not know CreateTrainingJob") as refused:
+        world.call("CreateTrainingJob")
+    assert refused.value.code == "UnknownOperationException"
+
+
+@pytest.mark.parametrize(
+    "containers", [{}, {"PrimaryContainer": {"Image": "i"}, "Containers": [{"Image": "i"}]}]
+)
+def test_model_has_one_container_or_several(world: World, containers: dict[str, Any]) -> None:
+    message = world.refusal("CreateModel", ModelName="model", ExecutionRoleArn=ROLE, **containers)
+    assert "Exactly one of PrimaryContainer and Containers" in message
+
+
+def test_values_of_templates_take_the_type_of_the_api() -> None:
+    shape = operation_model("CreateEndpointConfig").input_shape
+    assert shape is not None
+    coerced = coerce(
+        shape,
+        {
+            "EnableNetworkIsolation": "true",
+            "ProductionVariants": [
+                {"InitialInstanceCount": "2", "InitialVariantWeight": "0.5", "VariantName": 1}
+            ],
+        },
+    )
+    assert coerced == {
+        "EnableNetworkIsolation": True,
+        "ProductionVariants": [{"InitialInstanceCount": 2, "InitialVariantWeight": 0.5, "VariantName": "1"}],
+    }

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local_sagemaker.settings import PROFILES, Settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": "red"}, "unknown setting 'colour'; known: profile, "),
+        ({"profile": "evil"}, "'profile' should be one of kind, hostile, got 'evil'"),
+        ({"adapter_update": "maybe"}, "'adapter_update' should be one of gapless, gap, refused, got 'maybe'"),
+        ({"write_rate": -1}, "'write_rate' should be a number of at least 0, got -1"),
+        (
+            {"components_per_endpoint": 1.5},
+            "'components_per_endpoint' should be a number of at least 0, got 1.5",
+        ),
+        ({"one_write_per_base": 1}, "'one_write_per_base' should be of type bool, got 1"),
+    ],
+)
+def test_wrong_setting_is_an_error_that_names_it(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as wrong:
+        Settings().changed(changes)
+    assert str(wrong.value).startswith(message)
+
+
+def test_naming_a_profile_starts_from_it() -> None:
+    changed = Settings(write_rate=7.0).changed({"profile": "hostile", "update_gap_seconds": 3})
+    assert changed.adapter_update == "gap"
+    assert changed.write_rate == PROFILES["hostile"].write_rate
+    assert changed.update_gap_seconds == 3
+
+
+def test_native_adapter_can_be_updated_in_both_profiles() -> None:
+    assert {settings.adapter_update for settings in PROFILES.values()} == {"gapless", "gap"}

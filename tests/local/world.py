@@ -1,0 +1,230 @@
+"""A control plane with a clock that only tests move, and with copies that are dictionaries."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.validate import ParamValidator
+
+from local_sagemaker.control_plane import ControlPlane
+from local_sagemaker.errors import HostingError, ServiceError
+from local_sagemaker.settings import CurrentSettings, Settings
+from local_sagemaker.shapes import operation_model
+from local_sagemaker.traffic import Traffic
+
+ROLE = "arn:aws:iam::111122223333:role/Execution"
+
+
+class ManualClock:
+    def __init__(self) -> None:
+        self._now = 1_000_000.0
+        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+
+    def now(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (self._now + seconds, next(self._order), done))
+        await done
+
+    async def advance(self, seconds: float) -> None:
+        """Move on, waking who waits at the moment it waits for."""
+        end = self._now + seconds
+        await settle()
+        while self._waiting and self._waiting[0][0] <= end:
+            self._now, _, done = heapq.heappop(self._waiting)
+            done.set_result(None)
+            await settle()
+        self._now = end
+
+
+async def settle() -> None:
+    """Let every task go on until it waits for the clock."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+class FakeCopy:
+    def __init__(self, model: Path, environment: Mapping[str, str]):
+        self.model = model
+        self.environment = dict(environment)
+        self.adapters: dict[str, Path] = {}
+        self.stopped = False
+
+    async def register(self, adapter: str, directory: Path) -> None:
+        if "unloadable" in directory.name:
+            raise HostingError(f"The container answered 424: cannot load {directory.name}")
+        assert adapter not in self.adapters
+        self.adapters[adapter] = directory
+
+    async def unregister(self, adapter: str, *, drain: bool = True) -> None:
+        self.adapters.pop(adapter, None)
+
+    async def stop(self, *, drain: bool = True) -> None:
+        self.stopped = True
+
+
+class FakeHosting:
+    """Every artifact is a directory named after its URL; one with "missing" in its URL is not there."""
+
+    def __init__(self) -> None:
+        self.started: list[FakeCopy] = []
+        self.discarded: list[Path] = []
+        self.starts_that_fail: set[int] = set()
+
+    async def fetch_model(self, container: dict[str, Any], role: str) -> Path:
+        assert role == ROLE
+        return Path("model", container["Environment"].get("VERSION", "1"))
+
+    async def fetch_adapter(self, url: str, role: str) -> Path:
+        assert role == ROLE
+        if "missing" in url:
+            raise HostingError(f"Could not access model data at {url}.")
+        return Path(url.rpartition("/")[2])
+
+    async def start_copy(self, model: Path, environment: Mapping[str, str]) -> FakeCopy:
+        if len(self.started) in self.starts_that_fail:
+            self.starts_that_fail.discard(len(self.started))
+            raise HostingError("The primary container did not pass the ping health check.")
+        self.started.append(FakeCopy(model, environment))
+        return self.started[-1]
+
+    def discard(self, directory: Path) -> None:
+        self.discarded.append(directory)
+
+
+class World:
+    """An account with one control plane; every answer is checked against the operation's output shape."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.clock = ManualClock()
+        self.settings = CurrentSettings(Settings().changed(settings))
+        self.traffic = Traffic(self.settings, self.clock)
+        self.hosting = FakeHosting()
+        self.plane = ControlPlane(
+            account="111122223333",
+            region="us-east-1",
+            settings=self.settings,
+            traffic=self.traffic,
+            clock=self.clock,
+            hosting=self.hosting,
+        )
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.clock.advance(1_000))
+        self.loop.close()
+
+    def call(self, operation: str, **request: Any) -> dict[str, Any]:
+        async def on_the_loop() -> dict[str, Any]:
+            return self.plane.call(operation, request)
+
+        answer = self.loop.run_until_complete(on_the_loop())
+        shape = operation_model(operation).output_shape
+        if shape is not None:
+            report = ParamValidator().validate(answer, shape)
+            assert not report.has_errors(), report.generate_report()
+        return answer
+
+    def refusal(self, operation: str, **request: Any) -> str:
+        """The message with which a call is refused as a ValidationException."""
+        with pytest.raises(ServiceError) as refused:
+            self.call(operation, **request)
+        assert refused.value.code == "ValidationException"
+        return refused.value.message
+
+    def pass_time(self, seconds: float) -> None:
+        self.loop.run_until_complete(self.clock.advance(seconds))
+
+    # What most tests start from.
+
+    def create_model(self, name: str = "model", **environment: str) -> None:
+        container = {"Image": "image", "Environment": environment}
+        self.call("CreateModel", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+
+    def create_endpoint(self, name: str = "endpoint", *, instances: int = 1) -> None:
+        variant = {
+            "VariantName": "AllTraffic",
+            "InstanceType": "ml.g5.12xlarge",
+            "InitialInstanceCount": instances,
+        }
+        config = f"{name}-config"
+        self.call(
+            "CreateEndpointConfig",
+            EndpointConfigName=config,
+            ExecutionRoleArn=ROLE,
+            ProductionVariants=[variant],
+        )
+        self.call("CreateEndpoint", EndpointName=name, EndpointConfigName=config)
+        self.pass_time(1)
+
+    def create_base(
+        self, name: str = "base", *, endpoint: str = "endpoint", copies: int = 1, accelerators: int = 4
+    ) -> None:
+        compute = {"MinMemoryRequiredInMb": 1024, "NumberOfAcceleratorDevicesRequired": accelerators}
+        self.call(
+            "CreateInferenceComponent",
+            InferenceComponentName=name,
+            EndpointName=endpoint,
+            VariantName="AllTraffic",
+            Specification={"ModelName": "model", "ComputeResourceRequirements": compute},
+            RuntimeConfig={"CopyCount": copies},
+        )
+
+    def create_adapter(
+        self, name: str, *, artifact: str | None = None, base: str = "base", endpoint: str = "endpoint"
+    ) -> None:
+        self.call(
+            "CreateInferenceComponent",
+            InferenceComponentName=name,
+            EndpointName=endpoint,
+            Specification=adapter_specification(artifact or name, base),
+        )
+
+    def update_adapter(self, name: str, artifact: str) -> None:
+        self.call(
+            "UpdateInferenceComponent",
+            InferenceComponentName=name,
+            Specification={"Container": {"ArtifactUrl": f"s3://bucket/{artifact}"}},
+        )
+
+    def serve(self, *adapters: str, instances: int = 1, copies: int = 1, accelerators: int = 4) -> None:
+        """An endpoint with a base and adapters in service."""
+        self.create_model()
+        self.create_endpoint(instances=instances)
+        self.create_base(copies=copies, accelerators=accelerators)
+        self.pass_time(10)
+        for adapter in adapters:
+            self.create_adapter(adapter)
+            self.pass_time(10)
+
+    def component(self, name: str) -> dict[str, Any]:
+        return self.call("DescribeInferenceComponent", InferenceComponentName=name)
+
+    def status(self, name: str) -> str:
+        status: str = self.component(name)["InferenceComponentStatus"]
+        return status
+
+    def artifact(self, name: str) -> str:
+        url: str = self.component(name)["Specification"]["Container"]["ArtifactUrl"]
+        return url.rpartition("/")[2]
+
+    @property
+    def running(self) -> list[FakeCopy]:
+        return [copy for copy in self.hosting.started if not copy.stopped]
+
+    def loaded(self) -> list[list[str]]:
+        """What is registered on each running copy: the artifacts' names."""
+        return [sorted(directory.name for directory in copy.adapters.values()) for copy in self.running]
+
+
+def adapter_specification(artifact: str, base: str = "base") -> dict[str, Any]:
+    return {"BaseInferenceComponentName": base, "Container": {"ArtifactUrl": f"s3://bucket/{artifact}"}}
