@@ -69,10 +69,13 @@ class LoraAdapter(Construct, ComponentMetrics):
                 ),
             ),
         )
-        stack = Stack.of(self)
-        resource.override_logical_id(f"{stack.get_logical_id(resource)}{hashed}")
+        resource.override_logical_id(f"{Stack.of(self).get_logical_id(resource)}{hashed}")
         resource.node.add_dependency(*endpoint.adapters_depend_on)
-        self.component_arn = stack.format_arn(
+
+    @property
+    def component_arn(self) -> str:
+        """The ARN of the adapter's component."""
+        return Stack.of(self).format_arn(
             service="sagemaker", resource="inference-component", resource_name=self.component_name
         )
 

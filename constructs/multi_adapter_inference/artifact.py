@@ -32,9 +32,10 @@ class ArtifactSource:
 
     def may_hold(self, bucket_name: str, key: str) -> bool:
         """Tell whether the object may be in it; names known at deployment only may be any."""
-        if self.bucket.bucket_name != bucket_name:
-            return Token.is_unresolved(self.bucket.bucket_name) or Token.is_unresolved(bucket_name)
-        return Token.is_unresolved(self.prefix) or Token.is_unresolved(key) or key.startswith(self.prefix)
+        own_name = self.bucket.bucket_name
+        if own_name != bucket_name:
+            return Token.is_unresolved(own_name) or Token.is_unresolved(bucket_name)
+        return key.startswith(self.prefix) or Token.is_unresolved(self.prefix) or Token.is_unresolved(key)
 
 
 class AdapterArtifact:
@@ -61,7 +62,7 @@ class AdapterArtifact:
         """Use an archive by its `s3://<bucket>/<key>.tar.gz`; see `from_bucket`."""
         scheme, _, rest = uri.partition("://")
         bucket_name, _, key = rest.partition("/")
-        if not Token.is_unresolved(uri) and not (scheme == "s3" and bucket_name and key):
+        if not (scheme == "s3" and bucket_name and key) and not Token.is_unresolved(uri):
             raise ValueError(f"'uri' should be 's3://<bucket>/<key>', got {uri!r}")
         return _StoredArtifact(uri, bucket_name, key)
 
@@ -95,7 +96,7 @@ class _DirectoryArtifact(AdapterArtifact):
 
 class _StoredArtifact(AdapterArtifact):
     def __init__(self, uri: str, bucket_name: str, key: str) -> None:
-        if not Token.is_unresolved(uri.rsplit("/", 1)[-1]) and not uri.endswith(_ARCHIVE_SUFFIX):
+        if not uri.endswith(_ARCHIVE_SUFFIX) and not Token.is_unresolved(uri.rsplit("/", 1)[-1]):
             raise ValueError(f"an adapter's archive should be a '{_ARCHIVE_SUFFIX}', got {uri!r}")
         self._uri = uri
         self._bucket_name = bucket_name

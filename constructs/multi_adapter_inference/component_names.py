@@ -13,8 +13,11 @@ from adapter_fleet.names import check_component_name
 
 _HASH_LENGTH = 8
 
-# By app: the construct that has a name, by where it is deployed and the name.
-_taken: WeakKeyDictionary[IConstruct, dict[tuple[str, str], str]] = WeakKeyDictionary()
+_Owners = dict[str, Construct]  # by component name
+
+# By app and place of deployment, and the same by stack: looking a stack's place up takes the CDK a while.
+_owners_by_place: WeakKeyDictionary[IConstruct, dict[str, _Owners]] = WeakKeyDictionary()
+_owners_by_stack: WeakKeyDictionary[Stack, _Owners] = WeakKeyDictionary()
 
 
 def immutable_hash(*immutable: str) -> str:
@@ -31,12 +34,18 @@ def claim(scope: Construct, name: str) -> None:
     if Token.is_unresolved(name):
         return
     check_component_name(name)
-    stack = Stack.of(scope)
-    # Stacks whose account or region is known at deployment only may well go to different ones.
-    unknown = Token.is_unresolved(stack.account) or Token.is_unresolved(stack.region)
-    place = stack.node.addr if unknown else stack.environment
-    path = _taken.setdefault(scope.node.root, {}).setdefault((place, name), scope.node.path)
-    if path != scope.node.path:
+    owner = _owners(Stack.of(scope)).setdefault(name, scope)
+    if owner is not scope:
         raise ValueError(
-            f"each component should have a name of its own, got {name!r} for '{path}' and '{scope.node.path}'"
+            f"each component should have a name of its own, got {name!r} for '{owner.node.path}' and"
+            f" '{scope.node.path}'"
         )
+
+
+def _owners(stack: Stack) -> _Owners:
+    if stack not in _owners_by_stack:
+        # Stacks whose account or region is known at deployment only may well go to different ones.
+        unknown = Token.is_unresolved(stack.account) or Token.is_unresolved(stack.region)
+        place = stack.node.addr if unknown else stack.environment
+        _owners_by_stack[stack] = _owners_by_place.setdefault(stack.node.root, {}).setdefault(place, {})
+    return _owners_by_stack[stack]
