@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs
 from adapter_fleet.packing import identity, pack
 from bench.harness import Claim, publish
 
-ROUNDS = 9
+ROUNDS = 15
 TAR_ROUNDS = 2
 # Llama 3.1 8B with LoRA on its seven linear modules at rank 32: 168 MB in bfloat16.
 RANK = 32
