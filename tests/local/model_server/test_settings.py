@@ -1,0 +1,51 @@
+"""Settings from a container's environment."""
+
+import pytest
+
+from local_sagemaker.model_server.settings import ServerSettings
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {
+            "OPTION_ENABLE_LORA": "true",
+            "OPTION_MAX_LORAS": "30",
+            "OPTION_MAX_CPU_LORAS": "70",
+            "OPTION_MAX_LORA_RANK": "64",
+            "OPTION_MAX_ROLLING_BATCH_SIZE": "8",
+            "OPTION_MAX_MODEL_LEN": "6000",
+            "OPTION_ROLLING_BATCH": "lmi-dist",
+            "OPTION_DTYPE": "fp16",
+        },
+        {
+            "SM_VLLM_ENABLE_LORA": "True",
+            "SM_VLLM_MAX_LORAS": "30",
+            "SM_VLLM_MAX_CPU_LORAS": "70",
+            "SM_VLLM_MAX_LORA_RANK": "64",
+            "SM_VLLM_MAX_NUM_SEQS": "8",
+            "SM_VLLM_MAX_MODEL_LEN": "6000",
+        },
+    ],
+    ids=["lmi", "vllm"],
+)
+def test_variables_of_either_container_are_read(environment: dict[str, str]) -> None:
+    assert ServerSettings.from_environment(environment) == ServerSettings(
+        enable_lora=True,
+        max_loras=30,
+        max_cpu_loras=70,
+        max_lora_rank=64,
+        max_batch_size=8,
+        max_model_len=6000,
+    )
+
+
+def test_defaults_are_those_of_lmi() -> None:
+    assert ServerSettings.from_environment({"PATH": "/bin"}) == ServerSettings(
+        enable_lora=False,
+        max_loras=4,
+        max_cpu_loras=None,
+        max_lora_rank=16,
+        max_batch_size=32,
+        max_model_len=None,
+    )
