@@ -62,9 +62,11 @@ class AdapterArtifact:
         """Use an archive by its `s3://<bucket>/<key>.tar.gz`; see `from_bucket`."""
         scheme, _, rest = uri.partition("://")
         bucket_name, _, key = rest.partition("/")
-        if not (scheme == "s3" and bucket_name and key) and not Token.is_unresolved(uri):
-            raise ValueError(f"'uri' should be 's3://<bucket>/<key>', got {uri!r}")
-        return _StoredArtifact(uri, bucket_name, key)
+        if scheme == "s3" and bucket_name and key:
+            return _StoredArtifact(uri, bucket_name, key)
+        if Token.is_unresolved(uri):
+            return _StoredArtifact(uri, uri, uri)
+        raise ValueError(f"'uri' should be 's3://<bucket>/<key>', got {uri!r}")
 
     def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
         """Return the archive's S3 URI, once it is checked and the endpoint's role may read it."""

@@ -1,0 +1,105 @@
+"""An endpoint to add adapters to, and directories of good and bad adapters."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_s3 as s3
+from aws_cdk.assertions import Annotations, Match, Template
+
+from multi_adapter_inference import (
+    BaseModel,
+    ComputeRequirements,
+    InstanceType,
+    LmiContainer,
+    LmiVersion,
+    LoraServing,
+    MultiAdapterEndpoint,
+)
+
+TICKETS = Path(__file__).parents[2] / "examples" / "tickets"
+
+MakeEndpoint = Callable[..., MultiAdapterEndpoint]
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> cdk.App:
+    return cdk.App(outdir=str(tmp_path / "cdk.out"))
+
+
+@pytest.fixture
+def stack(app: cdk.App) -> cdk.Stack:
+    return cdk.Stack(app, "Stack")
+
+
+@pytest.fixture
+def bucket(stack: cdk.Stack) -> s3.IBucket:
+    return s3.Bucket.from_bucket_name(stack, "Bucket", "models")
+
+
+@pytest.fixture
+def make_endpoint(stack: cdk.Stack, bucket: s3.IBucket) -> MakeEndpoint:
+    """Return a function that makes the seed's endpoint, but for the settings it is given."""
+
+    def make(scope: cdk.Stack = stack, id: str = "Llm", **settings: Any) -> MultiAdapterEndpoint:
+        return MultiAdapterEndpoint(
+            scope,
+            id,
+            **{
+                "base_model": BaseModel.from_bucket(bucket, "llama-3.1-8b-instruct/"),
+                "container": LmiContainer(version=LmiVersion.V19),
+                "lora": LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
+                "instance_type": InstanceType.ML_G5_12XLARGE,
+                "compute": ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
+                "component_prefix": "acme",
+                **settings,
+            },
+        )
+
+    return make
+
+
+@pytest.fixture
+def base_directory() -> Path:
+    return TICKETS / "base"
+
+
+@pytest.fixture
+def adapter_directory(tmp_path: Path) -> Path:
+    """A copy of a good adapter, of rank 8, for a test to spoil."""
+    return Path(shutil.copytree(TICKETS / "adapters" / "triage", tmp_path / "triage"))
+
+
+@pytest.fixture
+def change_config(adapter_directory: Path) -> Callable[..., None]:
+    def change(**settings: object) -> None:
+        path = adapter_directory / "adapter_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+    return change
+
+
+@pytest.fixture
+def components(stack: cdk.Stack) -> Callable[[], dict[str, dict[str, Any]]]:
+    """Return a function that synthesizes the stack and returns its components by their names."""
+
+    def find() -> dict[str, dict[str, Any]]:
+        found = Template.from_stack(stack).find_resources("AWS::SageMaker::InferenceComponent")
+        return {
+            resource["Properties"]["InferenceComponentName"]: {"LogicalId": logical_id, **resource}
+            for logical_id, resource in found.items()
+        }
+
+    return find
+
+
+@pytest.fixture
+def warnings(stack: cdk.Stack) -> Callable[[], list[str]]:
+    """Return a function that returns the texts of all warnings on the stack, each with its id at the end."""
+    return lambda: [
+        str(w.entry.data) for w in Annotations.from_stack(stack).find_warning("*", Match.any_value())
+    ]

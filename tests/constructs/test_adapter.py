@@ -1,0 +1,236 @@
+import re
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk.assertions import Template
+
+from multi_adapter_inference import AdapterArtifact, ArtifactSource, LoraAdapter, MultiAdapterEndpoint
+
+
+@pytest.fixture
+def endpoint(make_endpoint, bucket):
+    return make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")])
+
+
+@pytest.fixture
+def artifact(bucket):
+    return AdapterArtifact.from_bucket(bucket, "adapters/ectsum/v1.tar.gz")
+
+
+def test_an_adapter_says_its_base_and_its_archive_and_nothing_else(stack, endpoint, artifact, components):
+    adapter = endpoint.add_adapter("Ectsum", artifact=artifact)
+    assert components()[adapter.component_name]["Properties"] == {
+        "InferenceComponentName": adapter.component_name,
+        "EndpointName": stack.resolve(endpoint.endpoint_name),
+        "Specification": {
+            "BaseInferenceComponentName": endpoint.base_component_name,
+            "Container": {"ArtifactUrl": "s3://models/adapters/ectsum/v1.tar.gz"},
+        },
+    }
+
+
+def test_an_adapter_is_created_after_the_base_and_the_rights_and_so_deleted_before(
+    stack, endpoint, artifact, components
+):
+    adapter = endpoint.add_adapter("Ectsum", artifact=artifact)
+    found = components()
+    (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy")
+    assert set(found[adapter.component_name]["DependsOn"]) == {
+        found[endpoint.base_component_name]["LogicalId"],
+        policy,
+    }
+
+
+def test_an_adapter_in_another_stack_follows_the_endpoints_stack(app, stack, endpoint, artifact):
+    other = cdk.Stack(app, "Other")
+    LoraAdapter(other, "Ectsum", endpoint=endpoint, artifact=artifact)
+    app.synth()
+    assert other.dependencies == [stack]
+
+
+def test_the_name_is_prefix_adapter_and_a_hash(endpoint, artifact):
+    assert re.fullmatch(
+        "acme-Ectsum-[0-9a-f]{8}", endpoint.add_adapter("Ectsum", artifact=artifact).component_name
+    )
+
+
+def test_the_name_may_differ_from_the_constructs_id(endpoint, artifact):
+    adapter = endpoint.add_adapter("Ectsum", artifact=artifact, adapter_name="earnings")
+    assert adapter.component_name.startswith("acme-earnings-")
+
+
+def synthesize(*, base_component_name: str | None = None, key: str = "v1.tar.gz") -> tuple[str, str]:
+    """Return the name and the logical id of an adapter in an app of its own."""
+    stack = cdk.Stack(cdk.App(), "Stack")
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+        stack,
+        "Endpoint",
+        endpoint_name="llama",
+        base_component_name=base_component_name or "base",
+        component_prefix="acme",
+    )
+    adapter = endpoint.add_adapter("Ectsum", artifact=AdapterArtifact.from_uri(f"s3://models/{key}"))
+    (logical_id,) = Template.from_stack(stack).find_resources("AWS::SageMaker::InferenceComponent")
+    return adapter.component_name, logical_id
+
+
+def test_another_version_keeps_name_and_logical_id_so_that_it_is_an_update_in_place():
+    assert synthesize(key="v1.tar.gz") == synthesize(key="v2.tar.gz")
+
+
+def test_another_base_changes_name_and_logical_id_so_that_it_is_a_replacement():
+    name, logical_id = synthesize(base_component_name="one")
+    other_name, other_logical_id = synthesize(base_component_name="another")
+    assert name != other_name
+    assert logical_id != other_logical_id
+
+
+def test_a_pinned_name_is_used_as_it_is(endpoint, artifact):
+    adapter = endpoint.add_adapter("Ectsum", artifact=artifact, component_name="earnings-summaries")
+    assert adapter.component_name == "earnings-summaries"
+
+
+def test_a_name_over_63_characters_is_an_error_and_not_cut(endpoint, artifact):
+    with pytest.raises(ValueError, match="'component_name' should have at most 63 characters, got 64"):
+        endpoint.add_adapter("x" * 50, artifact=artifact)
+
+
+def test_a_name_with_an_underscore_is_an_error(endpoint, artifact):
+    with pytest.raises(ValueError, match=r"should be letters, digits and hyphens .* got 'acme-ect_sum-"):
+        endpoint.add_adapter("ect_sum", artifact=artifact)
+
+
+def test_two_adapters_of_one_name_are_an_error_that_names_both(endpoint, artifact):
+    endpoint.add_adapter("First", artifact=artifact, adapter_name="ectsum")
+    with pytest.raises(
+        ValueError, match=r"got 'acme-ectsum-.*' for 'Stack/Llm/First' and 'Stack/Llm/Second'"
+    ):
+        endpoint.add_adapter("Second", artifact=artifact, adapter_name="ectsum")
+
+
+def test_two_stacks_of_one_account_and_region_may_not_pin_the_same_name(app, endpoint, artifact):
+    environment = cdk.Environment(account="123456789012", region="eu-west-1")
+    one, other = (cdk.Stack(app, name, env=environment) for name in ("One", "Other"))
+    uri = AdapterArtifact.from_uri("s3://models/adapters/a.tar.gz")
+    LoraAdapter(one, "A", endpoint=endpoint, artifact=uri, component_name="ectsum")
+    with pytest.raises(ValueError, match="got 'ectsum' for 'One/A' and 'Other/A'"):
+        LoraAdapter(other, "A", endpoint=endpoint, artifact=uri, component_name="ectsum")
+
+
+def test_two_regions_may_have_the_same_name(app, endpoint):
+    uri = AdapterArtifact.from_uri("s3://models/adapters/a.tar.gz")
+    for region in ("eu-west-1", "us-east-1"):
+        stack = cdk.Stack(app, region, env=cdk.Environment(account="123456789012", region=region))
+        adapter = LoraAdapter(stack, "A", endpoint=endpoint, artifact=uri, component_name="ectsum")
+        assert adapter.component_name == "ectsum"
+
+
+def test_a_name_known_at_deployment_only_is_not_checked(stack, endpoint, artifact, components):
+    name = cdk.CfnParameter(stack, "Name").value_as_string
+    endpoint.add_adapter("Ectsum", artifact=artifact, component_name=name)
+    assert Template.from_stack(stack).find_resources(
+        "AWS::SageMaker::InferenceComponent", {"Properties": {"InferenceComponentName": {"Ref": "Name"}}}
+    )
+
+
+def test_grant_invoke_is_on_the_endpoint_and_this_adapter_alone(stack, endpoint, artifact):
+    adapter = endpoint.add_adapter("Ectsum", artifact=artifact)
+    endpoint.add_adapter("Other", artifact=artifact)
+    caller = iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    adapter.grant_invoke(caller).assert_success()
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::IAM::Policy",
+        {
+            "Roles": [stack.resolve(caller.role_name)],
+            "PolicyDocument": {
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Action": [
+                            "sagemaker:InvokeEndpoint",
+                            "sagemaker:InvokeEndpointWithResponseStream",
+                        ],
+                        "Resource": stack.resolve([endpoint.endpoint_arn, adapter.component_arn]),
+                    }
+                ]
+            },
+        },
+    )
+
+
+def test_metrics_are_those_of_the_component(stack, endpoint, artifact):
+    adapter = endpoint.add_adapter("Ectsum", artifact=artifact)
+    metric = adapter.metric_model_latency(period=cdk.Duration.minutes(1), statistic="p99")
+    assert (metric.namespace, metric.metric_name, metric.statistic) == (
+        "AWS/SageMaker",
+        "ModelLatency",
+        "p99",
+    )
+    assert metric.dimensions == {"InferenceComponentName": adapter.component_name}
+    assert metric.period.to_seconds() == 60
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "statistic"),
+    [
+        ("metric_invocations", "Invocations", "Sum"),
+        ("metric_client_errors", "Invocation4XXErrors", "Sum"),
+        ("metric_server_errors", "Invocation5XXErrors", "Sum"),
+        ("metric_model_errors", "InvocationModelErrors", "Sum"),
+        ("metric_model_latency", "ModelLatency", "Average"),
+        ("metric_overhead_latency", "OverheadLatency", "Average"),
+    ],
+)
+def test_each_metric_has_its_official_name(endpoint, method, name, statistic):
+    metric = getattr(endpoint, method)()
+    assert (metric.metric_name, metric.statistic) == (name, statistic)
+    assert metric.dimensions == {"InferenceComponentName": endpoint.base_component_name}
+
+
+def test_any_other_metric_can_be_had_by_name(endpoint):
+    metric = endpoint.metric(
+        "GPUMemoryUtilizationNormalized", namespace="/aws/sagemaker/InferenceComponents", statistic="Maximum"
+    )
+    assert (metric.namespace, metric.statistic) == ("/aws/sagemaker/InferenceComponents", "Maximum")
+
+
+class TestArtifactInABucket:
+    def test_the_role_reads_the_source_it_is_under(self, stack, endpoint, artifact):
+        endpoint.add_adapter("Ectsum", artifact=artifact)
+        (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
+        assert ":s3:::models/adapters/*" in str(policy)
+
+    def test_outside_every_source_it_is_an_error(self, endpoint, bucket):
+        with pytest.raises(
+            ValueError,
+            match=r"'artifact_sources' \(s3://models/adapters/\), got 's3://models/other/a\.tar\.gz'",
+        ):
+            endpoint.add_adapter("A", artifact=AdapterArtifact.from_bucket(bucket, "other/a.tar.gz"))
+
+    def test_in_another_bucket_it_is_an_error(self, endpoint):
+        with pytest.raises(ValueError, match="should be under one of the endpoint's 'artifact_sources'"):
+            endpoint.add_adapter("A", artifact=AdapterArtifact.from_uri("s3://other/adapters/a.tar.gz"))
+
+    def test_a_bucket_of_the_same_app_may_be_a_source(self, stack, make_endpoint, components):
+        own = s3.Bucket(stack, "Own")
+        endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=own)])
+        adapter = endpoint.add_adapter("A", artifact=AdapterArtifact.from_bucket(own, "a.tar.gz"))
+        url = components()[adapter.component_name]["Properties"]["Specification"]["Container"]["ArtifactUrl"]
+        assert url == {"Fn::Join": ["", ["s3://", stack.resolve(own.bucket_name), "/a.tar.gz"]]}
+
+    def test_another_suffix_than_tar_gz_is_an_error(self, bucket):
+        with pytest.raises(ValueError, match=r"should be a '\.tar\.gz', got 's3://models/a\.zip'"):
+            AdapterArtifact.from_bucket(bucket, "a.zip")
+
+    @pytest.mark.parametrize("uri", ["https://models/a.tar.gz", "s3://models", "s3:///a.tar.gz", "a.tar.gz"])
+    def test_what_is_no_s3_uri_is_an_error(self, uri):
+        with pytest.raises(ValueError, match="'uri' should be 's3://<bucket>/<key>', got"):
+            AdapterArtifact.from_uri(uri)
+
+    def test_a_uri_known_at_deployment_only_is_not_checked(self, stack, endpoint, components):
+        uri = cdk.CfnParameter(stack, "Uri").value_as_string
+        adapter = endpoint.add_adapter("A", artifact=AdapterArtifact.from_uri(uri))
+        specification = components()[adapter.component_name]["Properties"]["Specification"]
+        assert specification["Container"]["ArtifactUrl"] == {"Ref": "Uri"}

@@ -1,0 +1,208 @@
+import gzip
+import io
+import json
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk.assertions import Template
+
+from adapter_fleet.packing import identity, identity_of_archive
+from multi_adapter_inference import AdapterArtifact, BaseModel, LoraServing, MultiAdapterEndpoint
+
+
+@pytest.fixture
+def endpoint(make_endpoint, base_directory):
+    return make_endpoint(
+        base_model=BaseModel.from_directory(base_directory),
+        lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
+    )
+
+
+@pytest.fixture
+def add(endpoint, adapter_directory):
+    """Return a function that adds the adapter in the directory."""
+    return lambda: endpoint.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+
+
+def archives(app: cdk.App) -> list[Path]:
+    return sorted(Path(app.outdir).glob("asset.*.tar.gz"))
+
+
+def test_its_archive_is_an_asset_under_its_identity(app, stack, add, adapter_directory, components):
+    adapter = add()
+    expected = identity(adapter_directory)
+    specification = components()[adapter.component_name]["Properties"]["Specification"]
+    assert specification["Container"]["ArtifactUrl"] == {
+        "Fn::Sub": "s3://cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
+        f"/lora-adapters/{expected}.tar.gz"
+    }
+    assert identity_of_archive(Path(app.outdir) / f"asset.{expected}.tar.gz") == expected
+
+
+def test_the_asset_manifest_uploads_the_archive_to_that_key(app, stack, add, adapter_directory):
+    add()
+    app.synth()
+    manifest = json.loads((Path(app.outdir) / "Stack.assets.json").read_text())
+    expected = identity(adapter_directory)
+    file = manifest["files"][f"lora-adapters/{expected}.tar"]
+    assert file["source"] == {"path": f"asset.{expected}.tar.gz", "packaging": "file"}
+    (destination,) = file["destinations"].values()
+    assert destination["objectKey"] == f"lora-adapters/{expected}.tar.gz"
+
+
+def test_in_a_stage_the_manifest_finds_the_archive_too(tmp_path, adapter_directory, base_directory):
+    app = cdk.App(outdir=str(tmp_path / "staged"))
+    stage = cdk.Stage(app, "Prod")
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+        cdk.Stack(stage, "Stack"),
+        "Llm",
+        endpoint_name="llama",
+        base_component_name="base",
+        component_prefix="acme",
+    )
+    endpoint.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+    app.synth()
+    (manifest,) = Path(app.outdir).rglob("*.assets.json")
+    paths = [file["source"]["path"] for file in json.loads(manifest.read_text())["files"].values()]
+    assert all((manifest.parent / path).is_file() for path in paths)
+
+
+def test_the_role_reads_every_archive_of_adapters_so_that_a_rollback_can_read_the_last(stack, add):
+    add()
+    (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
+    objects = [
+        s["Resource"]
+        for s in policy["Properties"]["PolicyDocument"]["Statement"]
+        if s["Action"] == "s3:GetObject"
+    ]
+    assert "/lora-adapters/*" in str(objects)
+    assert "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}" in str(objects)
+
+
+def test_an_archive_is_packed_once_and_used_again_at_the_next_synth(app, add, adapter_directory, tmp_path):
+    add()
+    archive = Path(app.outdir) / f"asset.{identity(adapter_directory)}.tar.gz"
+    before = archive.stat()
+    again = cdk.Stack(cdk.App(outdir=app.outdir), "Stack")
+    MultiAdapterEndpoint.from_endpoint_attributes(
+        again, "Llm", endpoint_name="e", base_component_name="b", component_prefix="acme"
+    ).add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+    assert (archive.stat().st_ino, archive.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_nothing_is_packed_for_a_stack_that_is_left_alone(tmp_path, adapter_directory):
+    # What the CDK CLI says when another stack is deployed, or for `cdk list` and `cdk destroy`.
+    app = cdk.App(outdir=str(tmp_path / "idle"), context={"aws:cdk:bundling-stacks": []})
+    MultiAdapterEndpoint.from_endpoint_attributes(
+        cdk.Stack(app, "Stack"), "Llm", endpoint_name="e", base_component_name="b", component_prefix="acme"
+    ).add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+    app.synth()
+    assert archives(app) == []
+
+
+def test_times_and_places_of_the_files_do_not_change_the_template(
+    add, components, adapter_directory, tmp_path
+):
+    adapter = add()
+    copy = Path(shutil.copytree(adapter_directory, tmp_path / "copy"))
+    for file in copy.iterdir():
+        os.utime(file, (0, 0))
+    other = adapter.endpoint.add_adapter("Other", artifact=AdapterArtifact.from_directory(copy))
+    found = components()
+    one, two = (found[a.component_name]["Properties"]["Specification"]["Container"] for a in (adapter, other))
+    assert one == two
+
+
+def test_a_rank_above_the_maximum_is_an_error_that_names_adapter_file_and_rank(
+    add, change_config, adapter_directory
+):
+    change_config(r=16)
+    with pytest.raises(
+        ValueError, match=r"adapter 'Stack/Llm/Triage' cannot be served:\n(.*\n)*.*lora-rank"
+    ) as error:
+        add()
+    assert "adapter_config.json" in str(error.value)
+    assert "16" in str(error.value)
+
+
+def test_every_error_is_told_at_once(add, change_config, adapter_directory):
+    change_config(r=16, use_dora=True)
+    (adapter_directory / "model.py").write_text("import os")
+    with pytest.raises(ValueError) as error:
+        add()
+    for rule in ("lora-rank", "lora-method", "adapter-files"):
+        assert rule in str(error.value)
+
+
+def test_a_directory_without_configuration_is_an_error(add, adapter_directory):
+    (adapter_directory / "adapter_config.json").unlink()
+    with pytest.raises(ValueError, match=r"adapter_config\.json.*\[adapter-files\]"):
+        add()
+
+
+def test_a_directory_that_is_not_there_is_an_error(endpoint, tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere"):
+        endpoint.add_adapter("A", artifact=AdapterArtifact.from_directory(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("file", ["adapter_model.bin", "training_args.pt", "model.py"])
+def test_a_file_that_could_run_code_is_an_error(add, adapter_directory, file):
+    (adapter_directory / file).write_bytes(b"\x80\x04N.")
+    with pytest.raises(ValueError, match=rf"{file}.*\[adapter-files\]"):
+        add()
+
+
+def test_dora_is_an_error(add, change_config):
+    change_config(use_dora=True)
+    with pytest.raises(ValueError, match=r"use_dora.*\[lora-method\]"):
+        add()
+
+
+def test_a_truncated_safetensors_header_is_an_error(add, adapter_directory):
+    weights = adapter_directory / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:20])
+    with pytest.raises(ValueError, match=r"adapter_model\.safetensors.*\[weights-readable\]"):
+        add()
+
+
+def test_an_adapter_of_another_base_is_warned_of(add, change_config, warnings):
+    change_config(base_model_name_or_path="meta-llama/Llama-3.1-8B-Instruct")
+    add()
+    (warning,) = [w for w in warnings() if "multi-adapter-inference:base-model-name" in w]
+    assert "meta-llama/Llama-3.1-8B-Instruct" in warning
+
+
+def test_a_good_adapter_of_this_base_is_not_warned_of(add, warnings):
+    add()
+    assert [w for w in warnings() if "no-room" not in w] == []
+
+
+def test_an_adapter_that_does_not_fit_the_base_is_an_error(
+    make_endpoint, base_directory, adapter_directory, tmp_path
+):
+    wider = Path(shutil.copytree(base_directory, tmp_path / "wider"))
+    config = json.loads((wider / "config.json").read_text())
+    (wider / "config.json").write_text(json.dumps({**config, "hidden_size": 4096}))
+    endpoint = make_endpoint(base_model=BaseModel.from_directory(wider))
+    with pytest.raises(ValueError, match="base-model-dimensions"):
+        endpoint.add_adapter("A", artifact=AdapterArtifact.from_directory(adapter_directory))
+
+
+def test_the_archive_of_a_base_model_is_the_same_from_any_folder(
+    app, stack, make_endpoint, base_directory, tmp_path
+):
+    copy = Path(shutil.copytree(base_directory, tmp_path / "elsewhere"))
+    for file in copy.iterdir():
+        os.utime(file, (0, 0))
+    make_endpoint(id="One", base_model=BaseModel.from_directory(base_directory))
+    make_endpoint(id="Two", base_model=BaseModel.from_directory(copy))
+    one, two = Template.from_stack(stack).find_resources("AWS::SageMaker::Model").values()
+    container = one["Properties"]["PrimaryContainer"]
+    assert container["ModelDataUrl"] == two["Properties"]["PrimaryContainer"]["ModelDataUrl"]
+    (archive,) = archives(app)
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(archive.read_bytes()))) as tar:
+        assert tar.getnames() == sorted(path.name for path in base_directory.iterdir())

@@ -1,0 +1,112 @@
+import aws_cdk as cdk
+import pytest
+from aws_cdk import Duration, Size
+
+from adapter_fleet.base_model import Dimensions
+from multi_adapter_inference import ComputeRequirements, InstanceType, LoraServing, StartupTimeouts
+
+
+def test_as_many_copies_fit_as_the_scarcest_thing_allows():
+    compute = ComputeRequirements(accelerators=1, cpu_cores=4, min_memory=Size.gibibytes(100))
+    assert compute.copies_on(InstanceType.ML_G5_12XLARGE) == 1
+    assert compute.copies_on(InstanceType.ML_G5_48XLARGE) == 7
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"accelerators": 5}, "'accelerators' should be at most 4, as .* has 4 accelerators, got 5"),
+        ({"cpu_cores": 49}, "'cpu_cores' should be at most 48, as .* has 48 vCPUs, got 49"),
+        (
+            {"min_memory": Size.gibibytes(193)},
+            "'min_memory' should be at most 196608, as .* has 196608 MiB of memory, got 197632",
+        ),
+    ],
+    ids=["accelerators", "cpu_cores", "min_memory"],
+)
+def test_more_than_the_instance_has_is_an_error(settings, message):
+    compute = ComputeRequirements(**{"min_memory": Size.gibibytes(1), **settings})
+    with pytest.raises(ValueError, match=message):
+        compute.copies_on(InstanceType.ML_G5_12XLARGE)
+
+
+def test_an_instance_type_of_which_nothing_is_known_is_not_checked():
+    compute = ComputeRequirements(accelerators=64, min_memory=Size.gibibytes(4096))
+    assert compute.copies_on(InstanceType.of("ml.new.large")) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"accelerators": 0}, "'accelerators' should be at least 1, got 0"),
+        ({"cpu_cores": 0.1}, r"'cpu_cores' should be at least 0\.25, got 0\.1"),
+        ({"min_memory": Size.mebibytes(127)}, "'min_memory' should be at least 128 MiB, got 127 MiB"),
+        (
+            {"max_memory": Size.mebibytes(512)},
+            "'max_memory' should be at least 'min_memory', 1024 MiB, got 512 MiB",
+        ),
+    ],
+)
+def test_requirements_the_service_refuses_are_an_error(settings, message):
+    with pytest.raises(ValueError, match=message):
+        ComputeRequirements(**{"min_memory": Size.gibibytes(1), **settings})
+
+
+def test_requirements_known_at_deployment_only_are_not_checked():
+    number = cdk.Token.as_number({"Ref": "Number"})
+    compute = ComputeRequirements(accelerators=number, min_memory=Size.mebibytes(number))
+    assert compute.copies_on(InstanceType.ML_G5_12XLARGE) is None
+
+
+# Llama 3.1 8B: a slot of rank 16 in two bytes a number takes 80 MiB.
+LLAMA_8B = Dimensions.from_config(
+    {
+        "model_type": "llama",
+        "hidden_size": 4096,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "intermediate_size": 14336,
+        "vocab_size": 128256,
+        "num_hidden_layers": 32,
+    }
+)
+
+
+def slots(count: int) -> LoraServing:
+    return LoraServing(max_loras=count, max_cpu_loras=count, max_lora_rank=64)
+
+
+def test_slots_for_adapters_may_fill_less_than_the_accelerators_memory():
+    compute = ComputeRequirements(accelerators=1, min_memory=Size.gibibytes(1))
+    compute.check_adapters_fit(InstanceType.ML_G5_XLARGE, slots(76), LLAMA_8B)
+    with pytest.raises(
+        ValueError, match=r"on 1 x 24 GiB of ml\.g5\.xlarge, got 77 x 64, which take 24\.1 GiB"
+    ):
+        compute.check_adapters_fit(InstanceType.ML_G5_XLARGE, slots(77), LLAMA_8B)
+
+
+def test_slots_for_adapters_of_an_unknown_model_are_not_checked():
+    compute = ComputeRequirements(accelerators=1, min_memory=Size.gibibytes(1))
+    compute.check_adapters_fit(InstanceType.ML_G5_XLARGE, slots(10_000), None)
+
+
+@pytest.mark.parametrize("setting", ["model_download", "container_health_check"])
+@pytest.mark.parametrize("seconds", [59, 3601])
+def test_a_timeout_the_service_refuses_is_an_error(setting, seconds):
+    with pytest.raises(ValueError, match=f"'{setting}' should be between 60 and 3600 seconds, got {seconds}"):
+        StartupTimeouts(**{setting: Duration.seconds(seconds)})
+
+
+def test_a_known_instance_type_can_be_had_by_name():
+    assert InstanceType.of("ml.g5.12xlarge") == InstanceType.ML_G5_12XLARGE
+    assert InstanceType.ML_G5_12XLARGE.accelerators == 4
+
+
+def test_facts_of_an_instance_type_that_are_given_go_first():
+    known = InstanceType.of("ml.g5.12xlarge", accelerators=2, memory=Size.gibibytes(1))
+    assert (known.accelerators, known.memory_gib, known.vcpus) == (2, 1, 48)
+
+
+def test_what_is_no_hosting_instance_type_is_an_error():
+    with pytest.raises(ValueError, match=r"'name' should be a hosting instance type .* got 'g5\.xlarge'"):
+        InstanceType.of("g5.xlarge")
