@@ -1,7 +1,11 @@
 """What a check found: one finding for each broken rule, so that a user sees all of them at once."""
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+_MOST_OF_A_RULE = 5
 
 
 class Severity(StrEnum):
@@ -26,5 +30,29 @@ class Finding:
     where: str
     message: str
 
+    @classmethod
+    def error(cls, rule: str, where: str, message: str) -> "Finding":
+        """Make a finding that has to be mended."""
+        return cls(rule=rule, severity=Severity.ERROR, where=where, message=message)
+
+    @classmethod
+    def warning(cls, rule: str, where: str, message: str) -> "Finding":
+        """Make a finding to look at."""
+        return cls(rule=rule, severity=Severity.WARNING, where=where, message=message)
+
     def __str__(self) -> str:
         return f"{self.where}: {self.message} [{self.rule}]"
+
+
+def shortened(findings: Iterable[Finding]) -> list[Finding]:
+    """Keep the first few findings of each rule, and count the rest: one mistake may show in a thousand
+    tensors."""
+    by_rule: defaultdict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        by_rule[finding.rule].append(finding)
+    kept = []
+    for of_rule in by_rule.values():
+        kept += of_rule[:_MOST_OF_A_RULE]
+        if more := of_rule[_MOST_OF_A_RULE:]:
+            kept.append(replace(more[0], message=f"and {len(more)} more of this kind"))
+    return kept

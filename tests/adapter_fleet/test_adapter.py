@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from adapter_fleet.adapter import MAX_CONFIG_BYTES, check_directory
+from adapter_fleet.adapter import check_directory
+from adapter_fleet.adapter_config import MAX_CONFIG_BYTES, read_config
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.findings import Finding, Severity
 from adapter_fleet.serving import LoraServing
@@ -63,6 +66,48 @@ def test_all_that_is_wrong_is_found_at_once(adapter: SyntheticAdapter, save: Sav
     assert rules == {"adapter-files", "lora-method", "config-fields", "lora-tensors"}
 
 
+@given(
+    fields=st.fixed_dictionaries(
+        {},
+        optional={
+            field: st.none()
+            | st.booleans()
+            | st.integers()
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | st.text(max_size=20)
+            | st.lists(st.text(max_size=5) | st.integers(), max_size=3)
+            | st.dictionaries(st.text(max_size=5), st.integers() | st.floats(allow_nan=False), max_size=3)
+            for field in (
+                "r",
+                "lora_alpha",
+                "target_modules",
+                "rank_pattern",
+                "alpha_pattern",
+                "use_rslora",
+                "base_model_name_or_path",
+                "peft_type",
+                "bias",
+                "init_lora_weights",
+                "modules_to_save",
+            )
+        },
+    )
+)
+def test_no_configuration_makes_the_check_raise(fields: dict[str, Any]) -> None:
+    config, findings = read_config(json.dumps(SyntheticAdapter().config | fields).encode(), "config")
+    if config is not None:
+        findings += config.findings("config", lora=LORA, base=BaseModelFacts(name="acme/tiny-base"))
+    assert all(str(finding).isprintable() for finding in findings)
+
+
+def test_one_mistake_in_many_tensors_is_told_a_few_times_and_counted(save: Save) -> None:
+    adapter = SyntheticAdapter(layers=100)
+    adapter.config["r"] = 4
+    findings = check_directory(save(adapter))
+    assert len(findings) == 6
+    assert findings[-1].message == "and 195 more of this kind"
+
+
 class TestFiles:
     def test_directory_that_is_not_there_is_a_finding(self, tmp_path: Path) -> None:
         finding = the_only(check_directory(tmp_path / "nowhere"))
@@ -98,6 +143,11 @@ class TestFiles:
         assert finding.severity is Severity.ERROR
         assert finding.where == f"{directory}/{name}"
         assert message in finding.message
+
+    def test_name_that_would_spoil_a_log_is_escaped(self, adapter: SyntheticAdapter, save: Save) -> None:
+        directory = save(adapter)
+        (directory / "a\nb\x1b").touch()
+        assert the_only(check_directory(directory)).where == rf"{directory}/'a\nb\x1b'"
 
     def test_sub_folder_is_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
         directory = save(adapter)
@@ -221,7 +271,7 @@ class TestRank:
     def test_rank_above_the_engines_maximum_is_refused(self, save: Save) -> None:
         finding = the_only(check_directory(save(SyntheticAdapter(rank=32)), lora=LORA))
         assert finding.rule == "lora-rank"
-        assert finding.message == "its rank should be at most 16 ('max_lora_rank'), got 32"
+        assert finding.message == "the rank should be at most 16 ('max_lora_rank'), got 32"
 
     def test_rank_is_not_limited_without_an_engine(self, save: Save) -> None:
         assert check_directory(save(SyntheticAdapter(rank=32))) == []
@@ -257,7 +307,7 @@ class TestRank:
         finding = the_only(check_directory(save(adapter)))
         assert finding.rule == "lora-tensors"
         assert finding.message == (
-            "module 'model.layers.1.self_attn.q_proj' should have rank 8 by adapter_config.json, got 4"
+            "module 'model.layers.1.self_attn.q_proj' should have the configuration's rank 8, got 4"
         )
 
 
@@ -275,7 +325,7 @@ class TestTensors:
 
     def test_file_without_tensors_is_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
         adapter.tensors = {}
-        assert the_only(check_directory(save(adapter))).message == "it has no tensors"
+        assert the_only(check_directory(save(adapter))).message == "it has no LoRA matrices"
 
     @pytest.mark.parametrize(("gone", "message"), [(A, "lora_B but no lora_A"), (B, "lora_A but no lora_B")])
     def test_half_a_pair_is_refused(
@@ -313,7 +363,9 @@ class TestTensors:
 
     def test_quantised_weights_are_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
         adapter.tensors[self.A] = np.zeros((8, HIDDEN), np.int8)
-        assert the_only(check_directory(save(adapter))).message.endswith("should be BF16, F16, F32, got I8")
+        assert the_only(check_directory(save(adapter))).message.endswith(
+            "should be of BF16, F16, F32, got I8"
+        )
 
     def test_embedding_has_its_own_names(self, adapter: SyntheticAdapter, save: Save, tmp_path: Path) -> None:
         adapter.config["target_modules"].append("embed_tokens")
@@ -376,7 +428,7 @@ class TestBaseModel:
         base = base_model(tmp_path / "base")
         findings = check_directory(save(SyntheticAdapter(layers=3)), base=base)
         assert [finding.message for finding in findings] == [
-            f"the base model 'acme/tiny-base' has no module 'model.layers.2.self_attn.{target}'"
+            f"module 'model.layers.2.self_attn.{target}' is not in the base model 'acme/tiny-base'"
             for target in ("q_proj", "v_proj")
         ]
 
@@ -424,4 +476,4 @@ def test_header_is_read_whatever_the_size_of_the_weights(adapter: SyntheticAdapt
         file.write(len(text).to_bytes(8, "little") + text)
         file.truncate(8 + len(text) + 8 * rows)
     finding = the_only(check_directory(directory))
-    assert "should have rank 8 by adapter_config.json, got 1" in finding.message
+    assert "should have the configuration's rank 8, got 1" in finding.message

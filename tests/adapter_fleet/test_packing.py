@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter_fleet import packing
@@ -50,7 +50,6 @@ def tar_entries(draw: st.DrawFn) -> list[tarfile.TarInfo]:
     compressor=st.sampled_from(["zlib", "gzip", "none"]),
     tar_format=st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_identity_of_an_archive_depends_on_its_content_only(
     directory: Path,
     tmp_path: Path,
@@ -79,7 +78,6 @@ def test_identity_of_an_archive_depends_on_its_content_only(
 @given(
     seconds=st.integers(0, 2**31), mode=st.sampled_from([0o600, 0o644, 0o755]), order=st.permutations(FILES)
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_identity_of_a_directory_depends_on_its_content_only(
     directory: Path, tmp_path_factory: pytest.TempPathFactory, seconds: int, mode: int, order: list[str]
 ) -> None:
@@ -92,7 +90,6 @@ def test_identity_of_a_directory_depends_on_its_content_only(
 
 
 @given(name=st.sampled_from(FILES), position=st.integers(0, 10**6), change=st.integers(1, 255))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_changed_byte_changes_the_identity(
     directory: Path, tmp_path_factory: pytest.TempPathFactory, name: str, position: int, change: int
 ) -> None:
