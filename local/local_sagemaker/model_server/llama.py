@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class LlamaConfig:
     stop_tokens: frozenset[int]
 
     @classmethod
-    def from_directory(cls, directory: Path) -> "LlamaConfig":
+    def from_directory(cls, directory: Path) -> Self:
         """Read `config.json`; ValueError names what this server cannot run."""
         content: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
         rope = content.get("rope_parameters") or content.get("rope_scaling") or {}
@@ -145,7 +145,7 @@ class LlamaModel:
         self._sines = np.sin(angles).astype(np.float32)
 
     @classmethod
-    def from_directory(cls, directory: Path) -> "LlamaModel":
+    def from_directory(cls, directory: Path) -> Self:
         """Load a Hugging Face model directory."""
         return cls(LlamaConfig.from_directory(directory), read_model_tensors(directory))
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class LoraConfig:
     alpha_pattern: Mapping[str, float]
 
     @classmethod
-    def from_directory(cls, directory: Path) -> "LoraConfig":
+    def from_directory(cls, directory: Path) -> Self:
         """Read and check the configuration; ValueError says what cannot be served."""
         path = directory / "adapter_config.json"
         try:
@@ -156,7 +156,7 @@ class Adapter:
     @classmethod
     def from_directory(
         cls, directory: Path, *, modules: Mapping[str, tuple[int, int]], max_rank: int
-    ) -> "Adapter":
+    ) -> Self:
         """Load an extracted archive for a base model with these modules (input and output sizes by name).
 
         AdapterLoadError says what does not fit.

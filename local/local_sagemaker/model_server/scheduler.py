@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Generation:
     cancelled: bool = False
     news: asyncio.Queue[Step | ModelServerError] = field(default_factory=asyncio.Queue)
 
-    def __aiter__(self) -> "Generation":
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Step:
@@ -261,7 +261,7 @@ class Scheduler:
         self._has_work = asyncio.Event()
         self._driver: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> "Scheduler":
+    async def __aenter__(self) -> Self:
         self._driver = asyncio.create_task(self._drive())
         return self
 

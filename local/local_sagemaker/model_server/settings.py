@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 # vLLM's `MaxLoRARanks`.
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -38,7 +39,7 @@ class ServerSettings:
             raise ValueError(f"'max_model_len' should be at least 2, got {self.max_model_len}")
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "ServerSettings":
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read LMI's `OPTION_…` variables, or the AWS vLLM image's `SM_VLLM_…`."""
 
         def integer(*names: str) -> int | None:

@@ -62,7 +62,8 @@ def random_model(seed: int = 0, **config: Any) -> tuple[dict[str, Any], Tensors]
     hidden, vocabulary = merged["hidden_size"], merged["vocab_size"]
 
     def draw(*shape: int) -> NDArray[np.float32]:
-        return (source.standard_normal(shape) / shape[-1] ** 0.5).astype(np.float32)
+        drawn = source.standard_normal(shape) / float(shape[-1]) ** 0.5
+        return drawn.astype(np.float32)
 
     tensors: Tensors = {
         "model.embed_tokens.weight": source.standard_normal((vocabulary, hidden)).astype(np.float32),
@@ -185,7 +186,9 @@ def reference_logits(
     state = wide["model.embed_tokens.weight"][list(tokens)]
 
     def normalize(rows: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        return rows / np.sqrt((rows**2).mean(-1, keepdims=True) + config["rms_norm_eps"]) * weight
+        root = np.sqrt(np.mean(rows**2, -1, keepdims=True) + float(config["rms_norm_eps"]))
+        normalized: NDArray[np.float64] = rows / root * weight
+        return normalized
 
     def turn(vector: NDArray[np.float64], position: int) -> NDArray[np.float64]:
         turned = vector.copy()
@@ -218,5 +221,6 @@ def reference_logits(
         normed = normalize(state, weight["post_attention_layernorm"])
         gate, up = normed @ weight["mlp.gate_proj"].T, normed @ weight["mlp.up_proj"].T
         state = state + (gate / (1 + np.exp(-gate)) * up) @ weight["mlp.down_proj"].T
-    head = wide["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"]
-    return normalize(state, wide["model.norm.weight"]) @ head.T
+    unembedding = wide["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"]
+    logits: NDArray[np.float64] = normalize(state, wide["model.norm.weight"]) @ unembedding.T
+    return logits

@@ -1,6 +1,7 @@
 """Choosing tokens: greedy, temperature, top-p, top-k, seeds."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ LOGITS = np.array([2.0, 0.0, 3.0, 1.0], np.float32)
 PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum()
 
 
-def drawn(draws: int = 4000, **settings: float) -> dict[int, float]:
-    sampler = Sampler(Sampling(**{"seed": 0} | settings))
+def drawn(draws: int = 4000, **settings: Any) -> dict[int, float]:
+    sampler = Sampler(Sampling(**{"seed": 0, **settings}))
     counts = Counter(sampler.choose(LOGITS) for _ in range(draws))
     return {token: count / draws for token, count in counts.items()}
 

@@ -1,6 +1,7 @@
 """Continuous batching over the tickets model: what is in the batch never changes an answer."""
 
 import asyncio
+import dataclasses
 import shutil
 import time
 from collections.abc import Awaitable, Callable
@@ -80,15 +81,13 @@ def run(model: SpiedModel, codec: TextCodec) -> Callable[..., Any]:
 
 
 def ask(codec: TextCodec, kind: str, prompt: str, **settings: Any) -> GenerationRequest:
-    return GenerationRequest(
-        **{
-            "prompt": codec.encode(prompt),
-            "max_tokens": 60,
-            "sampling": GREEDY,
-            "adapter": None if kind == "base" else kind,
-        }
-        | settings
+    request = GenerationRequest(
+        prompt=codec.encode(prompt),
+        max_tokens=60,
+        sampling=GREEDY,
+        adapter=None if kind == "base" else kind,
     )
+    return dataclasses.replace(request, **settings)
 
 
 async def text_of(generation: Generation) -> str:
