@@ -62,7 +62,7 @@ def random_model(seed: int = 0, **config: Any) -> tuple[dict[str, Any], Tensors]
     hidden, vocabulary = merged["hidden_size"], merged["vocab_size"]
 
     def draw(*shape: int) -> NDArray[np.float32]:
-        drawn = source.standard_normal(shape) / float(shape[-1]) ** 0.5
+        drawn: NDArray[np.float64] = source.standard_normal(shape) / shape[-1] ** 0.5
         return drawn.astype(np.float32)
 
     tensors: Tensors = {
