@@ -1,11 +1,13 @@
 """Which instance of a variant a copy of a base component goes to: accelerators are what is counted."""
 
+import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from local_sagemaker.errors import HostingError
 
-# Accelerators of the instance types for multi-adapter endpoints [V, EC2's pages]; others have none.
+# Accelerators of the instance types for multi-adapter endpoints [V, EC2's pages].
 _ACCELERATORS = {
     **dict.fromkeys(("g4dn.xlarge", "g4dn.2xlarge", "g4dn.4xlarge", "g4dn.8xlarge", "g4dn.16xlarge"), 1),
     "g4dn.12xlarge": 4,
@@ -33,9 +35,13 @@ NO_ROOM = (
 )
 
 
-def accelerators(instance_type: str) -> int:
-    """How many accelerators an instance type ("ml.g5.12xlarge") has."""
-    return _ACCELERATORS.get(instance_type.removeprefix("ml."), 0)
+def accelerators(instance_type: str) -> float:
+    """How many accelerators an instance type ("ml.g5.12xlarge") has; without limit when that is not known."""
+    name = instance_type.removeprefix("ml.")
+    if re.match(r"[cmrt]\d", name):
+        # Families of CPUs only.
+        return 0
+    return _ACCELERATORS.get(name, math.inf)
 
 
 def instance_count(variant: dict[str, Any]) -> int:
@@ -55,7 +61,7 @@ def place(
 
     taken holds the instance and the accelerators of every copy there is. HostingError when there is no room.
     """
-    free = [float(accelerators(variant["InstanceType"]))] * instance_count(variant)
+    free = [accelerators(variant["InstanceType"])] * instance_count(variant)
     for instance, count in taken:
         if instance < len(free):
             free[instance] -= count

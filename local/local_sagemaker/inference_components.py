@@ -173,7 +173,7 @@ class InferenceComponents:
         )
         if needed > has:
             raise validation_exception(
-                f"NumberOfAcceleratorDevicesRequired is {needed:g}, more than the {has} of instance type "
+                f"NumberOfAcceleratorDevicesRequired is {needed:g}, more than the {has:g} of instance type "
                 f"{variant['InstanceType']}."
             )
 

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -126,6 +127,10 @@ def _port(wanted: int) -> int:
 
 
 def _run(options: Options) -> int:
+    for left_over in ("sagemaker", "tmp"):
+        # Nothing outlives the process that knew what it was.
+        shutil.rmtree(options.state / left_over, ignore_errors=True)
+        (options.state / left_over).mkdir()
     ca_bundle = _make_certificates(options.state) if options.iam else None
     client = client_environment(options, ca_bundle)
     log = options.state / "server.log"
@@ -197,8 +202,8 @@ def _make_certificates(state: Path) -> str:
     leaf = ca.issue_cert("127.0.0.1", "localhost")
     ca.cert_pem.write_to_path(state / "ca.pem")
     leaf.private_key_pem.write_to_path(state / "server.key")
-    for blob in leaf.cert_chain_pems:
-        blob.write_to_path(state / "server.crt", append=True)
+    for number, blob in enumerate(leaf.cert_chain_pems):
+        blob.write_to_path(state / "server.crt", append=number > 0)
     return str(state / "ca.pem")
 
 
@@ -220,7 +225,6 @@ def client_environment(options: Options, ca_bundle: str | None) -> dict[str, str
 
 def _server_environment(options: Options, client: dict[str, str]) -> dict[str, str]:
     temporary = options.state / "tmp"
-    temporary.mkdir(exist_ok=True)
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MINISTACK_"))}
     environment = own | client
     environment |= {

@@ -76,8 +76,16 @@ class Runtime:
             raise _validation_error(
                 f"Endpoint {invocation.endpoint} of account {self._plane.account} not found."
             )
-        component = self._component(endpoint, headers.get(COMPONENT_HEADER))
-        authorize(invocation.operation, component.arn)
+        name = headers.get(COMPONENT_HEADER)
+        if name is None:
+            # [T] The sentence as users quote it.
+            raise _validation_error(
+                "Inference Component Name header is required for endpoints to which you plan to deploy "
+                "inference components. Please include Inference Component Name header or consider using "
+                "SageMaker models."
+            )
+        authorize(invocation.operation, self._plane.arn("inference-component", name))
+        component = self._component(endpoint, name)
         container, adapter = self._target(endpoint, component)
 
         stack = AsyncExitStack()
@@ -104,15 +112,7 @@ class Runtime:
         finally:
             await stack.aclose()
 
-    def _component(self, endpoint: Endpoint, name: str | None) -> Component:
-        if name is None:
-            # [T] The sentence as users quote it.
-            raise _validation_error(
-                "Inference Component Name header is required for endpoints to which you plan to deploy "
-                "inference "
-                "components. Please include Inference Component Name header or consider using SageMaker "
-                "models."
-            )
+    def _component(self, endpoint: Endpoint, name: str) -> Component:
         component = self._plane.components.find(name)
         if component is None or component.endpoint != endpoint.name:
             raise _validation_error(f"Inference component {name} of endpoint {endpoint.name} not found.")

@@ -1,8 +1,8 @@
 """The embedded cloud for the length of a `with` block: for tests, demos and benchmarks."""
 
+import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import threading
@@ -45,7 +45,7 @@ class LocalCloud:
         if state_dir is not None:
             self._command += ["--state-dir", str(state_dir)]
         for name, value in (settings or {}).items():
-            self._command += ["--set", f"{name}={value}"]
+            self._command += ["--set", f"{name}={json.dumps(value)}"]
 
     def __enter__(self) -> "LocalCloud":
         """Start; RuntimeError with its own words when it does not come up."""
@@ -88,7 +88,8 @@ class LocalCloud:
         trace: TracebackType | None,
     ) -> None:
         """Stop, and wait until nothing is left."""
-        self.process.send_signal(signal.SIGTERM)
+        assert self.process.stdin is not None  # it was opened as a pipe
+        self.process.stdin.close()
         try:
             self.process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:

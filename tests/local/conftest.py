@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,7 +20,7 @@ QUICK = {
     "component_update_seconds": 0,
     "component_delete_seconds": 0,
     "endpoint_seconds": 0,
-    "engine_command": json.dumps(COMMAND),
+    "engine_command": COMMAND,
 }
 
 
