@@ -13,8 +13,10 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 README_FILE = "README.md"
 
 CANONICAL_ORDER = (CONFIG_FILE, WEIGHTS_FILE, README_FILE)
-"""All that an archive may hold, in the order of the canonical archive: configuration first, so that a
-reader of the object in S3 can check it from its first bytes."""
+"""All that an archive may hold, in the order of the canonical one.
+
+The configuration comes first, so that a reader of the object in S3 can check it from its first bytes.
+"""
 
 REQUIRED_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 
@@ -73,8 +75,7 @@ def _problem_of_name(name: str) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One entry of an archive; `stream` is None for all but regular files, `kind` says in words what it
-    is."""
+    """One entry of an archive: `kind` says in words what it is, `stream` is None if it is not a file."""
 
     name: str
     kind: str
@@ -83,10 +84,9 @@ class Entry:
 
 
 def entries(source: IO[bytes], limits: ArchiveLimits, *, gzip_only: bool = False) -> Iterator[Entry]:
-    """Walk once and forwards through a tar, gzipped or not, to its last byte; raise ArchiveError beyond
-    `limits`.
+    """Walk once and forwards through a tar, gzipped or not, to its last byte.
 
-    An entry's stream is to be read before the next entry is asked for. A leading `./` is dropped from the
+    Raises ArchiveError where it cannot be read or goes beyond `limits`. An entry's stream is to be read before the next entry is asked for. A leading `./` is dropped from the
     names, and the root itself left out, as `tar -C directory .` writes both.
     """
     reader = _BoundedReader(source, limits)

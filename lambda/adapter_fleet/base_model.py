@@ -12,7 +12,7 @@ _MAX_CONFIG_BYTES = 1024 * 1024
 # Dense decoders with the module names of Llama (transformers' modeling_llama.py). Others are compared by
 # name only.
 _LLAMA_LIKE = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2"})
-_LAYER_MODULE = re.compile(r"model\.layers\.(\d+)\.(self_attn|mlp)\.(\w+)")
+_LAYER_MODULE = re.compile(r"model\.layers\.([0-9]{1,6})\.(self_attn|mlp)\.([a-z_]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,7 @@ class Dimensions:
         )
 
     def shape_of(self, module: str) -> LinearShape | None:
-        """Return the shape of `module`, such as `model.layers.0.mlp.up_proj`; None if the model has no
-        such."""
+        """Return the shape of a module, named like `model.layers.0.mlp.up_proj`; None if there is none."""
         layer = _LAYER_MODULE.fullmatch(module)
         if layer is None:
             return self.modules.get(module)
@@ -97,8 +96,10 @@ class BaseModelFacts:
         )
 
     def is_named(self, other: str) -> bool:
-        """Tell whether `other` names this base: the same last part, as hub names and local folders differ
-        before it."""
+        """Tell whether `other` names this base too.
+
+        The last parts are compared: what is before them differs between the hub and every local folder.
+        """
         return self.name is None or _last_part(self.name) == _last_part(other)
 
 

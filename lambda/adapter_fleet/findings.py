@@ -45,8 +45,10 @@ class Finding:
 
 
 def shortened(findings: Iterable[Finding]) -> list[Finding]:
-    """Keep the first few findings of each rule, and count the rest: one mistake may show in a thousand
-    tensors."""
+    """Keep the first few findings of each rule, and count the rest.
+
+    One mistake may show in a thousand tensors.
+    """
     by_rule: defaultdict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
         by_rule[finding.rule].append(finding)

@@ -88,7 +88,7 @@ def _pair_problems(
         case a, b:
             yield (
                 "lora-tensors",
-                f"should have lora_A of (rank, inputs) and lora_B of (outputs, rank),"
+                "should have lora_A of (rank, inputs) and lora_B of (outputs, rank),"
                 f" got {a!r:.100} and {b!r:.100}",
             )
             return
@@ -103,8 +103,8 @@ def _pair_problems(
     elif (inputs, outputs) != (shape.inputs, shape.outputs):
         yield (
             "base-model-dimensions",
-            f"should have {shape.inputs} inputs and {shape.outputs} outputs as in the base model {base.name!r},"
-            f" got {inputs} and {outputs}",
+            f"should have {shape.inputs} inputs and {shape.outputs} outputs as in the base model"
+            f" {base.name!r}, got {inputs} and {outputs}",
         )
 
 
@@ -119,6 +119,6 @@ def _targets(config: AdapterConfig | None) -> frozenset[str] | None:
 
 
 def _is_among(module: str, targets: frozenset[str]) -> bool:
-    """Whether PEFT adapts the module (`check_target_module_exists`): a target is its name or the end of it."""
+    """Whether PEFT adapts the module (`check_target_module_exists`): a target is its name or its end."""
     parts = module.split(".")
     return any(".".join(parts[start:]) in targets for start in range(len(parts)))

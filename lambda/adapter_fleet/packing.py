@@ -78,8 +78,8 @@ def pack(directory: Path, target: Path) -> PackedAdapter:
     The files are read once, hashed and compressed at the same time. `target` appears whole and on the disk,
     or not at all. Raises FileNotFoundError like `identity`.
     """
-    # glibc gives blocks of this size back to the system at every free, and gets them back page by page,
-    # which is a quarter of the time. Until it has seen a larger one freed.
+    # Without this a quarter of the time goes to page faults: glibc returns memory of a block's size to the
+    # system whenever it is freed, until it has seen something larger freed (M_MMAP_THRESHOLD in mallopt(3)).
     bytes(8 * _BLOCK_BYTES)
     sha = hashlib.sha256()
     with _replacing(target) as file:

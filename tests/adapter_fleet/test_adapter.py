@@ -477,3 +477,10 @@ def test_header_is_read_whatever_the_size_of_the_weights(adapter: SyntheticAdapt
         file.truncate(8 + len(text) + 8 * rows)
     finding = the_only(check_directory(directory))
     assert "should have the configuration's rank 8, got 1" in finding.message
+
+
+@pytest.mark.parametrize("layer", ["9" * 5000, "٣", "-1", "1e3", ""])
+def test_layer_that_is_no_number_is_not_in_the_base(layer: str, tmp_path: Path) -> None:
+    dimensions = base_model(tmp_path / "base").dimensions
+    assert dimensions is not None
+    assert dimensions.shape_of(f"model.layers.{layer}.self_attn.q_proj") is None
