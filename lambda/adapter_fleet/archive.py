@@ -86,8 +86,9 @@ class Entry:
 def entries(source: IO[bytes], limits: ArchiveLimits, *, gzip_only: bool = False) -> Iterator[Entry]:
     """Walk once and forwards through a tar, gzipped or not, to its last byte.
 
-    Raises ArchiveError where it cannot be read or goes beyond `limits`. An entry's stream is to be read before the next entry is asked for. A leading `./` is dropped from the
-    names, and the root itself left out, as `tar -C directory .` writes both.
+    Raises ArchiveError where it cannot be read or goes beyond `limits`. An entry's stream is to be read
+    before the next entry is asked for. A leading `./` is dropped from the names, and the root itself left
+    out, as `tar -C directory .` writes both.
     """
     reader = _BoundedReader(source, limits)
     if gzip_only and not reader.is_gzip:
