@@ -28,6 +28,8 @@ class AdapterConfig:
     alpha: float
     target_modules: tuple[str, ...] | str
     """Names of modules, or one regular expression."""
+    has_target_parameters: bool
+    """Whether single parameters are adapted as well, such as the experts of a mixture."""
     rank_pattern: dict[str, int]
     alpha_pattern: dict[str, float]
     use_rslora: bool
@@ -146,6 +148,7 @@ class _Fields:
             rank=self._required("r", "a whole number above 0", _is_rank, 1),
             alpha=self._required("lora_alpha", "a number", _is_number, 1.0),
             target_modules=self._target_modules(),
+            has_target_parameters=bool(self._document.get("target_parameters")),
             rank_pattern=self._pattern("rank_pattern", "whole numbers above 0", _is_rank),
             alpha_pattern=self._pattern("alpha_pattern", "numbers", _is_number),
             use_rslora=bool(self._document.get("use_rslora")),

@@ -69,6 +69,8 @@ def _why_no_matrix(name: str) -> str:
         return "is of DoRA, which vLLM does not serve"
     if name.endswith(".bias"):
         return "is a bias, and vLLM serves no adapters with biases"
+    if name.endswith(".base_layer.weight"):
+        return "is a whole embedding of the base model; save the adapter with save_embedding_layers=False"
     if "lora_" not in name:
         return "is a layer of the base model; save the adapter without it"
     return "should be named base_model.model.<module>.lora_A.weight or lora_B.weight"
@@ -113,7 +115,7 @@ def _targets(config: AdapterConfig | None) -> frozenset[str] | None:
 
     A regular expression is not tried. It comes from whoever made the adapter, and may be made to never end.
     """
-    if config is None or isinstance(config.target_modules, str):
+    if config is None or config.has_target_parameters or isinstance(config.target_modules, str):
         return None
     return frozenset(config.target_modules)
 

@@ -347,6 +347,7 @@ class TestTensors:
         ("name", "message"),
         [
             ("base_model.model.lm_head.weight", "is a layer of the base model"),
+            ("base_model.model.lm_head.base_layer.weight", "save_embedding_layers=False"),
             ("base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias", "is a bias"),
             ("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", "is of DoRA"),
             ("model.layers.0.self_attn.q_proj.lora_A.weight", "should be named base_model.model."),
@@ -379,6 +380,12 @@ class TestTensors:
         findings = check_directory(save(adapter))
         assert [finding.rule for finding in findings] == ["target-modules"] * 2
         assert "module 'model.layers.0.self_attn.v_proj' is not among" in findings[0].message
+
+    def test_adapted_parameters_need_be_no_target_modules(
+        self, adapter: SyntheticAdapter, save: Save
+    ) -> None:
+        adapter.config |= {"target_modules": ["q_proj"], "target_parameters": ["self_attn.v_proj.weight"]}
+        assert check_directory(save(adapter)) == []
 
     def test_target_may_be_a_whole_name_or_its_end_but_not_half_a_word(
         self, adapter: SyntheticAdapter, save: Save
