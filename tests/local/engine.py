@@ -22,6 +22,7 @@ ADAPTERS: dict[str, str] = {}
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         self.answer(200, {})
