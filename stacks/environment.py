@@ -12,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
 from cattrs import Converter
+from cattrs.cols import list_structure_factory
 from cattrs.errors import (
     AttributeValidationNote,
     ClassValidationError,
@@ -161,6 +162,13 @@ def _converter(folder: Path) -> Converter:
     converter.register_structure_hook(Path, lambda value, _: folder / _exactly(value, str))
     for choice in (LoraDtype, RoutingStrategy):
         converter.register_structure_hook(choice, lambda value, enum: _one_of(enum, _exactly(value, str)))
+    sources = list[ArtifactSourceSettings]
+    structure = list_structure_factory(sources, converter)
+    converter.register_structure_hook_func(
+        lambda type_: type_ == sources,
+        # A string could be iterated over as well.
+        lambda value, type_: structure(_exactly(value, list), type_),
+    )
     converter.register_structure_hook(LmiVersion, lambda value, _: _lmi_version(_exactly(value, int)))
     return converter
 

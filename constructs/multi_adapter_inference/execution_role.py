@@ -125,8 +125,16 @@ class ExecutionRole:
 
     def use_volume_key(self, key: kms.IKey) -> None:
         """Let it encrypt the instances' storage volumes with `key`."""
-        key.grant_encrypt_decrypt(self.role)
-        key.grant(self.role, "kms:DescribeKey")
+        key.grant(
+            self.role,
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:Encrypt",
+            "kms:GenerateDataKey",
+            "kms:GenerateDataKeyWithoutPlaintext",
+            "kms:ReEncryptFrom",
+            "kms:ReEncryptTo",
+        )
         self._allow(["kms:CreateGrant"], key.key_arn, {"Bool": {"kms:GrantIsForAWSResource": "true"}})
 
     def _allow(

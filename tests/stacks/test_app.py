@@ -1,0 +1,93 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a function that runs the app as the CDK CLI does."""
+
+    def run_app(environment: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        context = json.loads((ROOT / "cdk.json").read_text())["context"] | {"environment": str(environment)}
+        return subprocess.run(
+            [sys.executable, "app.py"],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "CDK_OUTDIR": str(tmp_path / "cdk.out"),
+                "CDK_CONTEXT_JSON": json.dumps(context),
+                **variables,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run_app
+
+
+@pytest.fixture
+def copy_of_local(tmp_path):
+    """Return a function that writes a copy of the local environment with something replaced."""
+
+    def copy(old: str, new: str) -> Path:
+        text = (ROOT / "environments" / "local.toml").read_text()
+        assert old in text
+        path = tmp_path / "changed.toml"
+        path.write_text(text.replace(old, new).replace('"../', f'"{ROOT}/'))
+        return path
+
+    return copy
+
+
+def plugin_reports(tmp_path: Path) -> list[dict[str, Any]]:
+    return list(json.loads((tmp_path / "cdk.out" / "validation-report.json").read_text())["pluginReports"])
+
+
+def test_the_cdks_own_validation_finds_nothing(run, tmp_path):
+    done = run("local", CDK_VALIDATION="true")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert plugin_reports(tmp_path) == []
+
+
+def test_the_cdks_own_validation_finds_an_instance_type_that_does_not_exist(run, copy_of_local, tmp_path):
+    done = run(copy_of_local("ml.g5.12xlarge", "ml.g5.13xlarge"), CDK_VALIDATION="true")
+    assert "'ml.g5.13xlarge' is not one of" in done.stderr
+    assert [report["pluginName"] for report in plugin_reports(tmp_path)] == ["CloudFormation Validate"]
+
+
+def test_what_cannot_be_deployed_is_told_without_a_traceback_and_nothing_is_made(
+    run, copy_of_local, tmp_path
+):
+    path = copy_of_local("accelerators = 1", "accelerators = 5")
+    done = run(path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"environment '{path}' cannot be deployed:\n"
+        "'accelerators' should be at most 4, as ml.g5.12xlarge has 4 accelerators, got 5\n"
+    )
+    assert not (tmp_path / "cdk.out" / "manifest.json").exists()
+
+
+def test_an_unknown_environment_is_told_with_those_there_are(run):
+    done = run("staging")
+    assert done.returncode == 1
+    assert "'environment' should be one of dev, local, prod" in done.stderr
+
+
+def test_a_broken_adapter_is_told_with_file_and_rule(run, copy_of_local, tmp_path):
+    broken = Path(shutil.copytree(ROOT / "examples" / "tickets" / "adapters" / "triage", tmp_path / "triage"))
+    weights = broken / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    done = run(copy_of_local("../examples/tickets/adapters/triage", str(broken)))
+    assert done.returncode == 1
+    assert str(weights) in done.stderr
+    assert "[weights-readable]" in done.stderr

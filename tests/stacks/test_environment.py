@@ -1,0 +1,199 @@
+from pathlib import Path
+
+import pytest
+
+from multi_adapter_inference import LmiVersion, LoraServing, RoutingStrategy
+from stacks.environment import ENVIRONMENTS, EnvironmentFileError, environment_file, load
+
+GOOD = """
+[base_model]
+bucket = "models"
+
+[container]
+lmi_version = 19
+
+[lora]
+max_loras = 4
+max_cpu_loras = 8
+max_lora_rank = 16
+
+[endpoint]
+instance_type = "ml.g5.xlarge"
+
+[copies]
+min_memory_mib = 1024
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(text: str) -> Path:
+        path = tmp_path / "test.toml"
+        path.write_text(text)
+        return path
+
+    return write_file
+
+
+def errors(path: Path) -> list[str]:
+    """Load the file and return what is wrong with it, without the file's name at the beginning."""
+    with pytest.raises(EnvironmentFileError) as error:
+        load(path)
+    lines = str(error.value).splitlines()
+    assert all(line.startswith(f"{path}: ") for line in lines)
+    return [line.removeprefix(f"{path}: ") for line in lines]
+
+
+def test_a_good_file_becomes_typed_settings(write):
+    environment = load(write(GOOD))
+    assert environment.container.lmi_version is LmiVersion.V19
+    assert environment.lora == LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16)
+    assert environment.endpoint.routing_strategy is RoutingStrategy.LEAST_OUTSTANDING_REQUESTS
+    assert environment.adapters == {}
+
+
+def test_relative_paths_are_relative_to_the_file(write, tmp_path):
+    environment = load(write(f'{GOOD}\n[adapters.triage]\ndirectory = "adapters/triage"'))
+    assert environment.adapters["triage"].directory == tmp_path / "adapters" / "triage"
+
+
+def test_a_typo_in_a_key_is_an_error_with_the_key_that_was_meant(write):
+    path = write(GOOD.replace("max_cpu_loras", "max_cpu_lora"))
+    assert errors(path) == [
+        "lora.max_cpu_loras: should be given, got nothing",
+        "lora.max_cpu_lora: unknown key (did you mean 'max_cpu_loras'?), got 8",
+    ]
+
+
+def test_an_unknown_key_like_no_other_is_an_error_with_those_known(write):
+    assert errors(write(GOOD.replace("[copies]", "[copies]\nzone = 'a'"))) == [
+        "copies.zone: unknown key (known are count, accelerators, cpu_cores, min_memory_mib, max_memory_mib,"
+        " model_download_timeout_seconds, health_check_timeout_seconds), got 'a'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [
+        ("lmi_version = 19", "lmi_version = '19'", "container.lmi_version: should be an integer, got '19'"),
+        ("max_loras = 4", "max_loras = true", "lora.max_loras: should be an integer, got True"),
+        ("max_loras = 4", "max_loras = 4.0", "lora.max_loras: should be an integer, got 4.0"),
+        ('"ml.g5.xlarge"', "5", "endpoint.instance_type: should be a string, got 5"),
+        (
+            "[copies]",
+            "[copies]\ncpu_cores = 'two'",
+            "copies.cpu_cores: should be a number, got 'two'",
+        ),
+        (
+            "[container]",
+            "[container]\nenvironment = 3",
+            "container.environment: should be a table, got 3",
+        ),
+        (
+            "[container]",
+            "[container]\nenvironment = {OPTION_DTYPE = 16}",
+            "container.environment.OPTION_DTYPE: should be a string, got 16",
+        ),
+        ("[base_model]", "tags = 3\n[base_model]", "tags: should be a table, got 3"),
+        (
+            "[base_model]",
+            "artifact_sources = 'models'\n[base_model]",
+            "artifact_sources: should be an array, got 'models'",
+        ),
+        ("[base_model]", "adapters = {a = 3}\n[base_model]", "adapters.a: should be a table, got 3"),
+        (
+            "[base_model]",
+            "artifact_sources = [{bucket = 3}]\n[base_model]",
+            "artifact_sources.0.bucket: should be a string, got 3",
+        ),
+    ],
+)
+def test_a_value_of_another_type_is_an_error_with_file_key_and_value(write, good, bad, message):
+    assert errors(write(GOOD.replace(good, bad))) == [message]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [
+        (
+            "max_lora_rank = 16",
+            "max_lora_rank = 48",
+            "lora: 'max_lora_rank' should be one of 8, 16, 32, 64, 128, 256, 320, 512 (or 1 from LMI 17 on),"
+            " got 48",
+        ),
+        (
+            "max_cpu_loras = 8",
+            "max_cpu_loras = 3",
+            "lora: 'max_cpu_loras' should be at least 4, as it includes those of 'max_loras', got 3",
+        ),
+        (
+            "lmi_version = 19",
+            "lmi_version = 12",
+            "container.lmi_version: should be one of 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,"
+            " 27, 28, got 12",
+        ),
+        (
+            "[endpoint]",
+            "[endpoint]\nrouting_strategy = 'ROUND_ROBIN'",
+            "endpoint.routing_strategy: should be one of LEAST_OUTSTANDING_REQUESTS, RANDOM,"
+            " got 'ROUND_ROBIN'",
+        ),
+        (
+            'bucket = "models"',
+            "",
+            "base_model: one of bucket, directory, hub should be given, got none",
+        ),
+        (
+            "[base_model]",
+            "[base_model]\nhub = 'org/model'",
+            "base_model: one of bucket, directory, hub should be given, got bucket and hub",
+        ),
+        (
+            "[base_model]",
+            "[adapters.a]\n[base_model]",
+            "adapters.a: one of directory, uri should be given, got none",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_is_an_error(write, good, bad, message):
+    assert errors(write(GOOD.replace(good, bad))) == [message]
+
+
+def test_everything_wrong_is_told_at_once(write):
+    path = write(
+        GOOD.replace("= 19", "= 12").replace("max_loras = 4", "max_loras = 'x'").replace("[copies]", "[copy]")
+    )
+    assert len(errors(path)) == 4
+
+
+def test_what_is_no_toml_is_an_error_with_the_line(write):
+    (error,) = errors(write("[base_model\n"))
+    assert error.startswith("not a TOML document: ")
+    assert "line 1" in error
+
+
+def test_an_unknown_environment_is_an_error_that_lists_those_there_are():
+    with pytest.raises(
+        EnvironmentFileError, match=r"'environment' should be one of dev, local, prod, .* got 'staging'"
+    ):
+        environment_file("staging")
+
+
+def test_a_file_that_is_not_there_is_an_error():
+    with pytest.raises(EnvironmentFileError, match=r"got 'nowhere/staging\.toml'"):
+        environment_file("nowhere/staging.toml")
+
+
+def test_an_environment_may_be_any_file(write):
+    path = write(GOOD)
+    assert environment_file(str(path)) == path
+
+
+def test_production_is_the_set_up_of_the_announcement():
+    prod = load(ENVIRONMENTS / "prod.toml")
+    assert prod.base_model.name == "meta-llama/Llama-3.1-8B-Instruct"
+    assert (prod.endpoint.instance_type, prod.endpoint.instance_count) == ("ml.g5.12xlarge", 1)
+    assert prod.endpoint.routing_strategy is RoutingStrategy.LEAST_OUTSTANDING_REQUESTS
+    assert (prod.copies.count, prod.copies.accelerators, prod.copies.min_memory_mib) == (1, 4, 32000)
+    assert (prod.lora.max_loras, prod.lora.max_cpu_loras) == (30, 70)
+    assert prod.copies.model_download_timeout_seconds == prod.copies.health_check_timeout_seconds == 900

@@ -1,0 +1,98 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk.assertions import Template
+from cdk_nag import AwsSolutionsChecks
+from cfnlint import lint
+from cfnlint.config import ManualArgs
+from syrupy.assertion import SnapshotAssertion
+
+from stacks.environment import ENVIRONMENTS, load
+from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
+
+ROOT = ENVIRONMENTS.parent
+CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
+NAMES = sorted(file.stem for file in ENVIRONMENTS.glob("*.toml"))
+ARCHIVE = re.compile(r"[0-9a-f]{64}\.tar\.gz")
+
+
+@pytest.fixture(params=NAMES)
+def environment(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def stack(environment: str, tmp_path: Path) -> MultiAdapterInferenceStack:
+    app = cdk.App(outdir=str(tmp_path), context=CONTEXT)
+    settings = load(ENVIRONMENTS / f"{environment}.toml")
+    return MultiAdapterInferenceStack(app, f"MultiAdapterInference-{environment}", environment=settings)
+
+
+@pytest.fixture
+def template(stack: MultiAdapterInferenceStack) -> dict[str, Any]:
+    return dict(Template.from_stack(stack).to_json())
+
+
+def test_the_template_is_the_one_that_was_reviewed(template, snapshot: SnapshotAssertion):
+    assert json.loads(ARCHIVE.sub("<archive>.tar.gz", json.dumps(template))) == snapshot
+
+
+def test_cfn_lint_has_nothing_to_say(template):
+    assert [
+        str(match) for match in lint(json.dumps(template), config=ManualArgs(regions=["us-east-1"]))
+    ] == []
+
+
+def test_the_outputs_name_the_endpoint_and_every_component(stack, environment, template):
+    outputs = template["Outputs"]
+    names = {
+        component["Properties"]["InferenceComponentName"]
+        for component in template["Resources"].values()
+        if component["Type"] == "AWS::SageMaker::InferenceComponent"
+    }
+    adapters = json.loads(outputs["Adapters"]["Value"])
+    assert list(adapters) == list(load(ENVIRONMENTS / f"{environment}.toml").adapters)
+    assert {outputs["BaseComponentName"]["Value"], *adapters.values()} == names
+    assert outputs["EndpointName"]["Value"] == stack.resolve(stack.endpoint.endpoint_name)
+
+
+def violations(outdir: Path) -> list[tuple[str, str]]:
+    """Return the rule and the construct of all that the plugins found and nobody acknowledged."""
+    report = json.loads((outdir / "validation-report.json").read_text())
+    return [
+        (violation["ruleName"], construct["constructPath"])
+        for plugin in report["pluginReports"]
+        if plugin["pluginName"] != "Construct Annotations"
+        for violation in plugin["violations"]
+        for construct in violation["violatingConstructs"]
+    ]
+
+
+def test_cdk_nag_finds_nothing_that_is_not_acknowledged(stack, tmp_path):
+    # One that is not acknowledged, to see that the rules are applied.
+    probe = iam.ManagedPolicy(stack, "Probe")
+    probe.add_statements(iam.PolicyStatement(actions=["s3:GetObject"], resources=["*"]))
+    app = stack.node.root
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        app.synth()
+
+    assert violations(tmp_path) == [("AwsSolutions-IAM5[Resource::*]", f"{probe.node.path}/Resource")]
+
+
+def test_every_acknowledgement_has_a_reason(stack):
+    acknowledged = [
+        rule
+        for construct in stack.node.find_all()
+        for entry in construct.node.metadata
+        if entry.type == cdk.Validations.ACKNOWLEDGED_RULES_METADATA_KEY
+        for rule in entry.data.items()
+    ]
+    assert acknowledged
+    assert all(len(reason.split()) > 5 for _, reason in acknowledged)
