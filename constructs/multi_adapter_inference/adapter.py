@@ -9,7 +9,6 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from adapter_fleet.names import component_name as name_of_component
 from multi_adapter_inference.component_names import claim, immutable_hash
 from multi_adapter_inference.grants import grant_invoke
 from multi_adapter_inference.metrics import ComponentMetrics
@@ -49,11 +48,9 @@ class LoraAdapter(Construct, ComponentMetrics):
     ) -> None:
         super().__init__(scope, id)
         name = adapter_name or id
-        hashed = immutable_hash(endpoint.identity, endpoint.base_component_name, name)
+        hashed = immutable_hash(self, endpoint.identity, endpoint.base_component_name, name)
         self.endpoint = endpoint
-        self.component_name = component_name or name_of_component(
-            endpoint.component_prefix, f"{name}-{hashed}"
-        )
+        self.component_name = component_name or f"{endpoint.component_prefix}-{name}-{hashed}"
         claim(self, self.component_name)
 
         resource = sagemaker.CfnInferenceComponent(

@@ -20,13 +20,15 @@ _owners_by_place: WeakKeyDictionary[IConstruct, dict[str, _Owners]] = WeakKeyDic
 _owners_by_stack: WeakKeyDictionary[Stack, _Owners] = WeakKeyDictionary()
 
 
-def immutable_hash(*immutable: str) -> str:
+def immutable_hash(scope: Construct, *immutable: str) -> str:
     """Return a short hash of what SageMaker cannot change about a component once it is there.
 
     In a component's name and logical id it makes CloudFormation replace the component when one of these
     changes: the resource type declares no property of which a change means that.
     """
-    return hashlib.sha256(json.dumps(immutable).encode()).hexdigest()[:_HASH_LENGTH]
+    # Resolved, as the text of a token is another in every app.
+    resolved = Stack.of(scope).resolve(list(immutable))
+    return hashlib.sha256(json.dumps(resolved).encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def claim(scope: Construct, name: str) -> None:

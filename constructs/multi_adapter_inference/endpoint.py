@@ -15,7 +15,6 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct, IDependable
 
 from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.names import component_name as name_of_component
 from adapter_fleet.serving import LoraServing
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
@@ -184,10 +183,8 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         self.component_prefix = component_prefix or Names.unique_resource_name(
             self, max_length=_LONGEST_DEFAULT_PREFIX, separator="-"
         )
-        hashed = immutable_hash(self.identity, VARIANT_NAME)
-        self.component_name = base_component_name or name_of_component(
-            self.component_prefix, f"base-{hashed}"
-        )
+        hashed = immutable_hash(self, self.identity, VARIANT_NAME)
+        self.component_name = base_component_name or f"{self.component_prefix}-base-{hashed}"
         claim(self, self.component_name)
 
         self._vpc = vpc

@@ -87,6 +87,33 @@ def test_another_base_changes_name_and_logical_id_so_that_it_is_a_replacement():
     assert logical_id != other_logical_id
 
 
+def test_an_endpoint_known_at_deployment_only_gives_names_that_stay():
+    def name(tokens_before: int) -> str:
+        stack = cdk.Stack(cdk.App(), "Stack")
+        for _ in range(tokens_before):
+            cdk.Fn.import_value("Other")
+        endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+            stack,
+            "Endpoint",
+            endpoint_name=cdk.Fn.import_value("Endpoint"),
+            base_component_name=cdk.Fn.import_value("Base"),
+            component_prefix="acme",
+        )
+        artifact = AdapterArtifact.from_uri("s3://models/a.tar.gz")
+        return endpoint.add_adapter("A", artifact=artifact).component_name
+
+    assert name(tokens_before=0) == name(tokens_before=3)
+
+
+def test_a_prefix_known_at_deployment_only_begins_the_name(stack, make_endpoint):
+    endpoint = make_endpoint(component_prefix=cdk.CfnParameter(stack, "Prefix").value_as_string)
+    (base,) = Template.from_stack(stack).find_resources("AWS::SageMaker::InferenceComponent").values()
+    prefix, rest = base["Properties"]["InferenceComponentName"]["Fn::Join"][1]
+    assert prefix == {"Ref": "Prefix"}
+    assert rest.startswith("-base-")
+    assert stack.resolve(endpoint.base_component_name) == base["Properties"]["InferenceComponentName"]
+
+
 def test_a_pinned_name_is_used_as_it_is(endpoint, artifact):
     adapter = endpoint.add_adapter("Ectsum", artifact=artifact, component_name="earnings-summaries")
     assert adapter.component_name == "earnings-summaries"
