@@ -107,7 +107,7 @@ def _claims() -> list[Claim]:
         what = f"s to synthesize {count} native adapters"
         claims += [
             Claim.at_least(2, f"{what}, without validation (other: with)", ours=ours, other=checked),
-            Claim.at_most(3, f"{what} (other: as many bare resources)", ours=ours, other=bare),
+            Claim.at_most(4, f"{what} (other: as many bare resources)", ours=ours, other=bare),
         ]
     return claims
 
