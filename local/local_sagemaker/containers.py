@@ -26,6 +26,8 @@ ADAPTER_HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
 _ANSWER_SECONDS = 60.0
 _START_SECONDS = 120.0
 _PING_SECONDS = 0.02
+# Less than the 5 s after which uvicorn closes an idle connection: to use one that closes is an error.
+_KEEP_ALIVE_SECONDS = 2.0
 # A request in flight is given this long before its adapter or its copy is taken away.
 _DRAIN_SECONDS = 30.0
 _LOG_TAIL_BYTES = 2_000
@@ -39,7 +41,9 @@ class Container:
         self._client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}",
             timeout=_ANSWER_SECONDS,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+            limits=httpx.Limits(
+                max_connections=None, max_keepalive_connections=100, keepalive_expiry=_KEEP_ALIVE_SECONDS
+            ),
             trust_env=False,
         )
         self._in_flight: Counter[str] = Counter()

@@ -1,5 +1,6 @@
 """The slow part of every write on an inference component: fetch, start, register, put back what failed."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable
 from pathlib import Path
@@ -93,16 +94,18 @@ class Deployments:
         container, role = self._serving(component, component.specification)
         component.directory = await self._plane.hosting.fetch_model(container, role)
         component.environment = dict(container.get("Environment", {}))
-        try:
-            for _ in component.placements:
-                component.copies.append(
-                    await self._plane.hosting.start_copy(component.directory, component.environment)
-                )
-        except HostingError:
-            started, component.copies = component.copies, []
-            for copy in started:
-                await copy.stop(drain=False)
-            raise
+        starts = [
+            self._plane.hosting.start_copy(component.directory, component.environment)
+            for _ in component.placements
+        ]
+        started = await asyncio.gather(*starts, return_exceptions=True)
+        copies = [copy for copy in started if not isinstance(copy, BaseException)]
+        for failure in started:
+            if isinstance(failure, BaseException):
+                for copy in copies:
+                    await copy.stop(drain=False)
+                raise failure
+        component.copies = copies
 
     async def _change_base(
         self, component: Component, specification: dict[str, Any] | None, copies: int | None

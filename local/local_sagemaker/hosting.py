@@ -3,21 +3,35 @@
 import asyncio
 import itertools
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+import httpx
 
 from local_sagemaker.artifacts import Artifacts
 from local_sagemaker.containers import Container
 from local_sagemaker.settings import CurrentSettings
+
+T = TypeVar("T")
 
 # Downloads wait for the very server they run in, so they get threads of their own.
 _DOWNLOADS = 8
 
 
 class Copy(Protocol):
-    """One copy of a base component, as the control plane needs it; `Container` is the real one."""
+    """One copy of a base component as it is needed here; `Container` is the real one."""
+
+    @property
+    def outstanding(self) -> int:
+        """How many requests it is working on."""
+
+    def invoke(
+        self, adapter: str | None, headers: Mapping[str, str], body: bytes
+    ) -> AbstractAsyncContextManager[httpx.Response]:
+        """The answer to an invocation, not yet read."""
 
     async def register(self, adapter: str, directory: Path) -> None:
         """Load an adapter."""
@@ -63,7 +77,7 @@ class LocalHosting:
         """A directory with the files of an adapter archive."""
         return await self._fetch("adapter", self._artifacts.fetch_adapter, url, role)
 
-    async def _fetch(self, kind: str, fetch: Any, source: Any, role: str) -> Path:
+    async def _fetch(self, kind: str, fetch: Callable[[T, str, Path], None], source: T, role: str) -> Path:
         target = self._root / f"{kind}-{next(self._numbers)}"
         target.mkdir(parents=True)
         try:

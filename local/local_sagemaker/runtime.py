@@ -6,17 +6,16 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import cast
 from urllib.parse import unquote
 
 import httpx
 
 from local_sagemaker import event_stream
 from local_sagemaker.components import Component
-from local_sagemaker.containers import Container
 from local_sagemaker.control_plane import ControlPlane
 from local_sagemaker.endpoints import Endpoint
 from local_sagemaker.errors import ServiceError
+from local_sagemaker.hosting import Copy
 
 _PATH = re.compile(r"/endpoints/([^/]+)/(invocations|invocations-response-stream)")
 
@@ -122,16 +121,15 @@ class Runtime:
             )
         return component
 
-    def _target(self, endpoint: Endpoint, component: Component) -> tuple[Container, str | None]:
+    def _target(self, endpoint: Endpoint, component: Component) -> tuple[Copy, str | None]:
         base = component if component.base is None else self._plane.components.get(component.base)
-        copies = cast(list[Container], base.copies)
-        if not copies:
+        if not base.copies:
             raise _validation_error(f"Inference component {base.name} has no copies.")
         variant = endpoint.variant(component.variant) or {}
         if variant.get("RoutingConfig", {}).get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS":
-            chosen = min(copies, key=lambda copy: copy.outstanding)
+            chosen = min(base.copies, key=lambda copy: copy.outstanding)
         else:
-            chosen = random.choice(copies)
+            chosen = random.choice(base.copies)
         return chosen, component.registered_as
 
 
