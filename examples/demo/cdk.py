@@ -58,8 +58,8 @@ class Cdk:
         return self._run_app("diff", "--all", "--fail")
 
     def destroy(self) -> CdkRun:
-        """Delete every stack of the environment."""
-        return self._run_app("destroy", "--all", "--force")
+        """Delete every stack of the last deployment: what was synthesized for it will do."""
+        return self._run("destroy", "--all", "--force", "--app", str(self.out), folder=ROOT)
 
     def outputs(self) -> dict[str, Any]:
         """Return the outputs of the last deployment of the one stack."""
