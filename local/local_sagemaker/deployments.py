@@ -229,10 +229,13 @@ class Deployments:
         name, old = component.registered_as, component.directory
         assert name is not None and old is not None  # noqa: PT018 - an adapter that is not Failed has both
         async with base.lock:
+            # A copy that joins in the meantime gets neither archive.
+            component.directory = None
             for copy in base.copies:
                 await _regardless(copy.unregister(name, drain=False))
         await self._plane.clock.sleep(self._plane.settings.value.update_gap_seconds)
         async with base.lock:
+            component.directory = old
             try:
                 await _register(base.copies, name, directory)
             except HostingError:

@@ -5,13 +5,14 @@ at import. It ends, and takes its whole group along, on SIGTERM, SIGINT or when 
 """
 
 import asyncio
+import contextlib
 import functools
 import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from local_sagemaker.mends import (
     lambda_errors,
     worker_threads,
 )
-from local_sagemaker.runtime import VARIANT_HEADER, Answer, Invocation, Runtime
+from local_sagemaker.runtime import VARIANT_HEADER, Invocation, Runtime
 from local_sagemaker.s3_access import S3Access
 from local_sagemaker.settings import CurrentSettings, Settings
 from local_sagemaker.traffic import Traffic
@@ -108,11 +109,8 @@ class Cloud:
             answer = await Runtime(self.plane()).invoke(invocation, headers, body, authorize)
         except ServiceError as error:
             return _refusal(error, "application/json", "Message")
-        return (
-            200,
-            dict(answer.headers),
-            answer.body if isinstance(answer.body, bytes) else _streaming(answer),
-        )
+        content = answer.body
+        return 200, dict(answer.headers), content if isinstance(content, bytes) else _streaming(content)
 
 
 def _refusal(error: ServiceError, media_type: str, message_key: str) -> Response:
@@ -124,13 +122,19 @@ def _refusal(error: ServiceError, media_type: str, message_key: str) -> Response
     )
 
 
-def _streaming(answer: Answer) -> Any:
+def _streaming(frames: AsyncGenerator[bytes, None]) -> Any:
     async def run(send: Any, receive: Any) -> None:
-        del receive
-        assert not isinstance(answer.body, bytes)  # the caller has looked
-        async for frame in answer.body:
-            await send({"type": "http.response.body", "body": frame, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        # The request has been read: the next thing to receive is that the client is gone.
+        gone = asyncio.ensure_future(receive())
+        try:
+            async with contextlib.aclosing(frames):
+                async for frame in frames:
+                    if gone.done():
+                        return
+                    await send({"type": "http.response.body", "body": frame, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            gone.cancel()
 
     return StreamingResponse(run)
 

@@ -3,7 +3,7 @@
 import json
 import random
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -54,7 +54,7 @@ class Answer:
     """An answer on its way: headers, then either a body or the frames of an event stream."""
 
     headers: dict[str, str]
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | AsyncGenerator[bytes, None]
 
 
 class Runtime:
@@ -133,7 +133,7 @@ class Runtime:
         return chosen, component.registered_as
 
 
-async def _frames(response: httpx.Response, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+async def _frames(response: httpx.Response, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
     async with stack:
         try:
             async for part in response.aiter_bytes():

@@ -172,6 +172,20 @@ def test_update_with_a_gap_has_neither_archive_for_a_while(world_with: Callable[
     assert world.loaded() == [["one-v2", "other"]]
 
 
+def test_copies_that_join_during_the_gap_get_the_new_archive(world_with: Callable[..., World]) -> None:
+    world = world_with(adapter_update="gap", update_gap_seconds=5)
+    world.serve("one", "other")
+    world.update_adapter("one", "one-v2")
+    world.pass_time(1)
+    world.create_model("model-2", VERSION="2")
+    specification = world.component("base")["Specification"] | {"ModelName": "model-2"}
+    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification)
+    world.pass_time(1)
+    assert world.loaded() == [["other"]]
+    world.pass_time(5)
+    assert world.loaded() == [["one-v2", "other"]]
+
+
 def test_refused_update_leaves_everything_as_it_was(world_with: Callable[..., World]) -> None:
     world = world_with(adapter_update="refused")
     world.serve("one")

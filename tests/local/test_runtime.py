@@ -40,6 +40,21 @@ def invoke(runtime: Any, component: str, body: object = None, **more: str) -> di
     return {**answer, "said": json.loads(answer["Body"].read())}
 
 
+def update_and_wait(sagemaker: Any, component: str, url: str) -> None:
+    sagemaker.update_inference_component(
+        InferenceComponentName=component, Specification={"Container": {"ArtifactUrl": url}}
+    )
+    wait(sagemaker, component)
+
+
+def wait(sagemaker: Any, component: str) -> None:
+    """Until a component is neither being created nor updated."""
+    while sagemaker.describe_inference_component(InferenceComponentName=component)[
+        "InferenceComponentStatus"
+    ] in ("Creating", "Updating"):
+        time.sleep(0.02)
+
+
 def test_answer_is_the_containers_with_its_content_type_and_attributes(endpoint: str, runtime: Any) -> None:
     answer = invoke(runtime, "one", CustomAttributes="trace=1")
     assert answer["said"]["adapter"] == "1"
@@ -125,13 +140,7 @@ def test_component_that_is_not_in_service_is_refused(
     with pytest.raises(ClientError, match="not in service"):
         invoke(runtime, "late")
     cloud.admin.clear_faults()
-    while (
-        sagemaker.describe_inference_component(InferenceComponentName="endpoint-late")[
-            "InferenceComponentStatus"
-        ]
-        == "Creating"
-    ):
-        time.sleep(0.02)
+    wait(sagemaker, "endpoint-late")
     sagemaker.delete_inference_component(InferenceComponentName="endpoint-late")
 
 
@@ -156,6 +165,22 @@ def test_stream_that_breaks_off_ends_in_a_model_stream_error(endpoint: str, runt
     assert next(events)["PayloadPart"]["Bytes"] == b"first"
     with pytest.raises(EventStreamError, match="ModelStreamError"):
         list(events)
+
+
+def test_stream_whose_client_is_gone_ends_at_the_container_too(
+    endpoint: str, bucket: Bucket, client: Callable[..., Any]
+) -> None:
+    answer = client("sagemaker-runtime").invoke_endpoint_with_response_stream(
+        EndpointName="Endpoint",
+        InferenceComponentName="endpoint-two",
+        Body=json.dumps({"parts": ["part"] * 400}),
+    )
+    next(iter(answer["Body"]))
+    answer["Body"].close()
+    # An update waits for the requests in flight; this one would take 20 seconds more.
+    started = time.monotonic()
+    update_and_wait(client("sagemaker"), "endpoint-two", bucket.adapter("2"))
+    assert time.monotonic() - started < 10
 
 
 def test_error_before_the_stream_is_a_model_error(endpoint: str, runtime: Any) -> None:
@@ -204,17 +229,7 @@ def test_update_under_load_loses_no_request_and_never_answers_with_another_adapt
     with ThreadPoolExecutor(8) as pool:
         asked = [(component, pool.submit(ask, component)) for component in ["one", "two"] * 60]
         for text in ("new", "newer"):
-            sagemaker.update_inference_component(
-                InferenceComponentName=f"{stack.name}-one",
-                Specification={"Container": {"ArtifactUrl": bucket.adapter(text)}},
-            )
-            while (
-                sagemaker.describe_inference_component(InferenceComponentName=f"{stack.name}-one")[
-                    "InferenceComponentStatus"
-                ]
-                == "Updating"
-            ):
-                time.sleep(0.02)
+            update_and_wait(sagemaker, f"{stack.name}-one", bucket.adapter(text))
         answers = {(component, future.result()) for component, future in asked}
     assert answers <= {("one", "old"), ("one", "new"), ("one", "newer"), ("two", "2")}
     assert ask("one") == "newer"
