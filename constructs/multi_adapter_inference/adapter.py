@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from multi_adapter_inference.component_names import claim, immutable_hash
+from multi_adapter_inference.component_names import claim, immutable_hash, replace_on_change
 from multi_adapter_inference.grants import grant_invoke
 from multi_adapter_inference.metrics import ComponentMetrics
 
@@ -66,7 +66,7 @@ class LoraAdapter(Construct, ComponentMetrics):
                 ),
             ),
         )
-        resource.override_logical_id(f"{Stack.of(self).get_logical_id(resource)}{hashed}")
+        replace_on_change(resource, endpoint.identity, endpoint.base_component_name, self.component_name)
         resource.node.add_dependency(*endpoint.adapters_depend_on)
 
     @property

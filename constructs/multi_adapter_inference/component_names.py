@@ -6,7 +6,7 @@ import hashlib
 import json
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Stack, Token
+from aws_cdk import CfnResource, Stack, Token
 from constructs import Construct, IConstruct
 
 from adapter_fleet.names import check_component_name
@@ -21,14 +21,19 @@ _owners_by_stack: WeakKeyDictionary[Stack, _Owners] = WeakKeyDictionary()
 
 
 def immutable_hash(scope: Construct, *immutable: str) -> str:
-    """Return a short hash of what SageMaker cannot change about a component once it is there.
-
-    In a component's name and logical id it makes CloudFormation replace the component when one of these
-    changes: the resource type declares no property of which a change means that.
-    """
+    """Return a short hash of what SageMaker cannot change about a component once it is there."""
     # Resolved, as the text of a token is another in every app.
     resolved = Stack.of(scope).resolve(list(immutable))
     return hashlib.sha256(json.dumps(resolved).encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def replace_on_change(resource: CfnResource, *immutable: str) -> None:
+    """Make CloudFormation replace a component when one of these changes, by another logical id.
+
+    The resource type declares no property whose change means that, and would send what SageMaker refuses.
+    """
+    logical_id = Stack.of(resource).get_logical_id(resource)
+    resource.override_logical_id(f"{logical_id}{immutable_hash(resource, *immutable)}")
 
 
 def claim(scope: Construct, name: str) -> None:

@@ -19,7 +19,7 @@ from adapter_fleet.serving import LoraServing
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
 from multi_adapter_inference.base_model import BaseModel
-from multi_adapter_inference.component_names import claim, immutable_hash
+from multi_adapter_inference.component_names import claim, immutable_hash, replace_on_change
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import LmiContainer
 from multi_adapter_inference.execution_role import ExecutionRole
@@ -204,7 +204,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         )
         self.endpoint_name = endpoint.attr_endpoint_name
         self.endpoint_arn = endpoint.ref
-        base = self._create_base(model, compute, copy_count, startup, hashed)
+        base = self._create_base(model, compute, copy_count, startup)
         for resource in (model, endpoint, base):
             resource.node.add_dependency(self.execution_role.policies)
         self.adapters_depend_on = (base, self.execution_role.policies)
@@ -333,7 +333,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         compute: ComputeRequirements,
         copy_count: int,
         startup: StartupTimeouts,
-        hashed: str,
     ) -> sagemaker.CfnInferenceComponent:
         cfn = sagemaker.CfnInferenceComponent
         base = cfn(
@@ -365,7 +364,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             ),
             runtime_config=cfn.InferenceComponentRuntimeConfigProperty(copy_count=copy_count),
         )
-        base.override_logical_id(f"{Stack.of(self).get_logical_id(base)}{hashed}")
+        replace_on_change(base, self.identity, VARIANT_NAME, self.component_name)
         return base
 
     @property

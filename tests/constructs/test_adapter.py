@@ -61,17 +61,24 @@ def test_the_name_may_differ_from_the_constructs_id(endpoint, artifact):
     assert adapter.component_name.startswith("acme-earnings-")
 
 
-def synthesize(*, base_component_name: str | None = None, key: str = "v1.tar.gz") -> tuple[str, str]:
+def synthesize(
+    *,
+    base_component_name: str = "base",
+    component_prefix: str = "acme",
+    component_name: str | None = None,
+    key: str = "v1.tar.gz",
+) -> tuple[str, str]:
     """Return the name and the logical id of an adapter in an app of its own."""
     stack = cdk.Stack(cdk.App(), "Stack")
     endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
         stack,
         "Endpoint",
         endpoint_name="llama",
-        base_component_name=base_component_name or "base",
-        component_prefix="acme",
+        base_component_name=base_component_name,
+        component_prefix=component_prefix,
     )
-    adapter = endpoint.add_adapter("Ectsum", artifact=AdapterArtifact.from_uri(f"s3://models/{key}"))
+    artifact = AdapterArtifact.from_uri(f"s3://models/{key}")
+    adapter = endpoint.add_adapter("Ectsum", artifact=artifact, component_name=component_name)
     (logical_id,) = Template.from_stack(stack).find_resources("AWS::SageMaker::InferenceComponent")
     return adapter.component_name, logical_id
 
@@ -83,6 +90,14 @@ def test_another_version_keeps_name_and_logical_id_so_that_it_is_an_update_in_pl
 def test_another_base_changes_name_and_logical_id_so_that_it_is_a_replacement():
     name, logical_id = synthesize(base_component_name="one")
     other_name, other_logical_id = synthesize(base_component_name="another")
+    assert name != other_name
+    assert logical_id != other_logical_id
+
+
+@pytest.mark.parametrize("setting", ["component_prefix", "component_name"])
+def test_another_name_changes_the_logical_id_so_that_it_is_a_replacement(setting):
+    name, logical_id = synthesize(**{setting: "one"})
+    other_name, other_logical_id = synthesize(**{setting: "another"})
     assert name != other_name
     assert logical_id != other_logical_id
 

@@ -105,6 +105,12 @@ def test_another_endpoint_has_a_base_component_of_another_name_and_logical_id(
     assert found[first.base_component_name]["LogicalId"] != found[second.base_component_name]["LogicalId"]
 
 
+def test_another_name_of_the_base_component_is_a_replacement(make_endpoint, components):
+    names = [make_endpoint(id=id_, base_component_name=id_).base_component_name for id_ in ("one", "two")]
+    logical_ids = [components()[name]["LogicalId"][-8:] for name in names]
+    assert logical_ids[0] != logical_ids[1]
+
+
 def test_what_runs_waits_for_the_policies_of_its_role(stack, make_endpoint):
     make_endpoint()
     template = Template.from_stack(stack)
