@@ -64,7 +64,7 @@ class Settings:
             _check(name, getattr(self, name), kind)
 
     def changed(self, changes: Mapping[str, Any]) -> "Settings":
-        """These settings with some replaced; naming a profile starts from that profile.
+        """These settings with some replaced; naming a profile starts from that profile, with the engine kept.
 
         Raises ValueError for an unknown name or a value that does not fit.
         """
@@ -76,7 +76,7 @@ class Settings:
         start = self
         if "profile" in changes:
             _check("profile", changes["profile"], Profile)
-            start = PROFILES[changes["profile"]]
+            start = dataclasses.replace(PROFILES[changes["profile"]], engine_command=self.engine_command)
         return dataclasses.replace(start, **changes)
 
 

@@ -191,10 +191,9 @@ def test_handlers_wait_out_throttling(stack: Stack, bucket: Bucket, cloud: Local
 
 
 def test_hostile_profile_deploys_updates_and_deletes_native_adapters(
-    stack: Stack, bucket: Bucket, client: Callable[..., Any], settings: Callable[..., None], cloud: LocalCloud
+    stack: Stack, bucket: Bucket, client: Callable[..., Any], settings: Callable[..., None]
 ) -> None:
-    engine = cloud.admin.settings()["engine_command"]
-    settings(profile="hostile", engine_command=engine)
+    settings(profile="hostile")
     adapters = {"one": bucket.adapter("1"), "two": bucket.adapter("2")}
     assert stack.create(serving(stack.name, bucket, adapters)) == "CREATE_COMPLETE"
     assert (

@@ -28,10 +28,13 @@ def test_wrong_setting_is_an_error_that_names_it(changes: dict[str, Any], messag
 
 
 def test_naming_a_profile_starts_from_it() -> None:
-    changed = Settings(write_rate=7.0).changed({"profile": "hostile", "update_gap_seconds": 3})
+    changed = Settings(write_rate=7.0, engine_command="own").changed(
+        {"profile": "hostile", "update_gap_seconds": 3}
+    )
     assert changed.adapter_update == "gap"
     assert changed.write_rate == PROFILES["hostile"].write_rate
     assert changed.update_gap_seconds == 3
+    assert changed.engine_command == "own"
 
 
 def test_native_adapter_can_be_updated_in_both_profiles() -> None:

@@ -20,6 +20,7 @@ def install() -> None:
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
     expect(_SENT in script, "the Python worker reports a handler's exception in the known line")
     expect("json.dumps" in script, "the Python worker imports json")
+    expect(hasattr(lambda_svc, "_execute_function_warm"), "lambda_svc._execute_function_warm runs a handler")
     lambda_runtime._PYTHON_WORKER_SCRIPT = script.replace(_SENT, _SENT_TYPED)
     execute = lambda_svc._execute_function_warm
 
