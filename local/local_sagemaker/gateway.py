@@ -150,6 +150,8 @@ def install(cloud: Cloud) -> None:
         (provisioners, "_STACK_TAG_PROPERTY"),
     ):
         expect(isinstance(getattr(holder, name, None), dict), f"{name} is a dictionary")
+    for name in ("app", "AUTH", "_MAIN_LOOP"):
+        expect(hasattr(ministack.app, name), f"app.{name} exists")
     expect("sagemaker" not in ministack.app.SERVICE_HANDLERS, "ministack has no SageMaker of its own")
     ministack.app.SERVICE_HANDLERS["sagemaker"] = cloud.handle
     router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."], "host_patterns": []}

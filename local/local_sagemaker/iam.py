@@ -41,9 +41,16 @@ class Credentials:
 def install(tagged_resources: TaggedResources) -> None:
     """Teach ministack the actions and ARNs of SageMaker; without this it enforces nothing there."""
     expect(_SERVICE not in iam_actions.SERVICE_TO_IAM_NAMESPACE, "IAM does not know SageMaker")
-    expect(
-        hasattr(tagging, "_RESOURCE_TAG_COLLECTORS"), "tagging._RESOURCE_TAG_COLLECTORS gives tags by service"
-    )
+    for module, name in (
+        (iam_actions, "_BOTOCORE_SERVICE_MAP"),
+        (iam_actions, "extract_resource_arn"),
+        (tagging, "_RESOURCE_TAG_COLLECTORS"),
+        (iam_evaluator, "enforce"),
+        (iam_evaluator, "_service_principal_matches"),
+        (iam, "_roles"),
+        (sts, "register_session"),
+    ):
+        expect(hasattr(module, name), f"{module.__name__}.{name} exists")
     iam_actions.SERVICE_TO_IAM_NAMESPACE[_SERVICE] = _SERVICE
     iam_actions._BOTOCORE_SERVICE_MAP[_SERVICE] = [_SERVICE, "sagemaker-runtime"]
     extract = iam_actions.extract_resource_arn
