@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
@@ -68,13 +67,9 @@ class LoraAdapter(Construct, ComponentMetrics):
         )
         replace_on_change(resource, endpoint.identity, endpoint.base_component_name, self.component_name)
         resource.node.add_dependency(*endpoint.adapters_depend_on)
-
-    @property
-    def component_arn(self) -> str:
-        """The ARN of the adapter's component."""
-        return Stack.of(self).format_arn(
-            service="sagemaker", resource="inference-component", resource_name=self.component_name
-        )
+        # As SageMaker gives it, not made from the name: IAM compares ARNs letter by letter, and those of
+        # SageMaker are in lower case whatever the name is.
+        self.component_arn = resource.attr_inference_component_arn
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` send requests to this adapter, and to no other component of the endpoint.

@@ -63,7 +63,7 @@ def test_caller_may_invoke_the_adapter_it_was_granted(guarded: LocalCloud, outpu
 def test_caller_is_denied_what_it_was_not_granted(
     guarded: LocalCloud, outputs: dict[str, Any], target: str
 ) -> None:
-    with pytest.raises(ClientError, match=f"AccessDenied.*{outputs[target]}"):
+    with pytest.raises(ClientError, match=f"AccessDenied.*{outputs[target].lower()}"):
         invoke(guarded, outputs, target)
 
 
