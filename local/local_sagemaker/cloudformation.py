@@ -13,11 +13,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from botocore.model import Shape
-
 from local_sagemaker.control_plane import ControlPlane
 from local_sagemaker.errors import ServiceError
-from local_sagemaker.shapes import coerce, operation_model
+from local_sagemaker.shapes import coerce_request
 
 _log = logging.getLogger(__name__)
 
@@ -162,7 +160,8 @@ class Handlers:
     ) -> Provisioned:
         request = {key: value for key, value in properties.items() if key not in self._type.only_on_update}
         name = request.setdefault(self._type.name, _generated_name(stack, logical_id))
-        await self._call(plane, f"Create{self._type.kind}", request)
+        operation = f"Create{self._type.kind}"
+        await self._call(plane, operation, coerce_request(operation, request))
         arn = plane.arn(_ARN_KINDS[self._type.kind], name)
         try:
             described = await self._stable(plane, name)
@@ -187,7 +186,8 @@ class Handlers:
         if request is not None:
             await self._call(plane, f"Update{self._type.kind}", request)
         described = await self._stable(plane, deployed[self._type.name])
-        if request is not None and "FailureReason" in described and self._reason_is_new(request, described):
+        # [V ACK] A FailureReason can outlive a later success: what is deployed tells.
+        if "FailureReason" in described and not _is_deployed(request or {}, described):
             raise HandlerError(described["FailureReason"], "NotStabilized")
         return physical_id, self._attributes(described)
 
@@ -206,14 +206,7 @@ class Handlers:
             specification = dict(request["Specification"])
             del specification["BaseInferenceComponentName"]
             request["Specification"] = specification
-        return request
-
-    @staticmethod
-    def _reason_is_new(request: Properties, described: Properties) -> bool:
-        # [V ACK] A FailureReason can outlive a later success: what is deployed tells.
-        url = request.get("Specification", {}).get("Container", {}).get("ArtifactUrl")
-        deployed = described.get("Specification", {}).get("Container", {}).get("ArtifactUrl")
-        return url is None or url != deployed
+        return coerce_request(f"Update{self._type.kind}", request)
 
     async def _update_tags(self, plane: ControlPlane, arn: str, old: Properties, new: Properties) -> None:
         before = {tag["Key"]: tag["Value"] for tag in old.get("Tags", [])}
@@ -256,9 +249,6 @@ class Handlers:
         return described.get(f"{self._type.kind}Status")
 
     async def _call(self, plane: ControlPlane, operation: str, request: Properties) -> Properties:
-        shape = operation_model(operation).input_shape
-        assert isinstance(shape, Shape)  # every operation used here has one
-        request = coerce(shape, request)
         for pause in _BACKOFF_SECONDS:
             try:
                 return plane.call(operation, request)
@@ -270,9 +260,9 @@ class Handlers:
 
     def _attributes(self, described: Properties) -> dict[str, Any]:
         attributes = {self._type.name: described[self._type.name], self._type.arn: described[self._type.arn]}
-        for member in ("CreationTime", "LastModifiedTime", "InferenceComponentStatus"):
-            if self._type is INFERENCE_COMPONENT:
-                attributes[member] = described[member]
+        if self._type is INFERENCE_COMPONENT:
+            members = ("CreationTime", "LastModifiedTime", "InferenceComponentStatus")
+            attributes |= {member: described[member] for member in members}
         for count, value in described.get("RuntimeConfig", {}).items():
             attributes[f"RuntimeConfig.{count}"] = value
         return attributes
@@ -290,6 +280,25 @@ _HANDLER_CODES = {
     "ResourceLimitExceeded": "ServiceLimitExceeded",
     "ThrottlingException": "Throttling",
 }
+
+
+def _is_deployed(request: Properties, described: Properties) -> bool:
+    """Whether a component is what an update asked for."""
+    copies = request.get("RuntimeConfig", {}).get("CopyCount")
+    scaled = copies is None or copies == described["RuntimeConfig"]["DesiredCopyCount"]
+    return scaled and _is_part(request.get("Specification", {}), described["Specification"])
+
+
+def _is_part(wanted: Properties, there: Properties) -> bool:
+    for key, value in wanted.items():
+        if key == "Image":
+            key, value = "DeployedImage", {"SpecifiedImage": value}
+        found = there.get(key)
+        if not (
+            _is_part(value, found) if isinstance(value, dict) and isinstance(found, dict) else value == found
+        ):
+            return False
+    return True
 
 
 def _generated_name(stack: str, logical_id: str) -> str:

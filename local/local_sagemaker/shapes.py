@@ -38,15 +38,21 @@ def check_request(operation: str, request: dict[str, Any]) -> None:
         raise validation_exception(count + "; ".join(problems))
 
 
-def coerce(shape: Shape, value: Any) -> Any:
-    """A template's value in the type of a shape, as CloudFormation does it: "1" for an integer is 1."""
+def coerce_request(operation: str, request: dict[str, Any]) -> dict[str, Any]:
+    """A template's values in the types of the API, as CloudFormation does it: "1" for an integer is 1."""
+    shape = operation_model(operation).input_shape
+    coerced: dict[str, Any] = request if shape is None else _coerce(shape, request)
+    return coerced
+
+
+def _coerce(shape: Shape, value: Any) -> Any:
     if isinstance(shape, StructureShape) and isinstance(value, dict):
         members = shape.members
-        return {key: coerce(members[key], item) if key in members else item for key, item in value.items()}
+        return {key: _coerce(members[key], item) if key in members else item for key, item in value.items()}
     if isinstance(shape, ListShape) and isinstance(value, list):
-        return [coerce(shape.member, item) for item in value]
+        return [_coerce(shape.member, item) for item in value]
     if isinstance(shape, MapShape) and isinstance(value, dict):
-        return {key: coerce(shape.value, item) for key, item in value.items()}
+        return {key: _coerce(shape.value, item) for key, item in value.items()}
     if shape.type_name == "string" and isinstance(value, (int, float)):
         return str(value).lower() if isinstance(value, bool) else str(value)
     if isinstance(value, str):

@@ -99,6 +99,16 @@ def test_sticky_failure_reason_does_not_fail_a_later_update(
     assert said(client, stack, "one")["adapter"] == "2"
 
 
+def test_sticky_failure_reason_does_not_fail_the_rollback_of_a_base(
+    stack: Stack, bucket: Bucket, client: Callable[..., Any], settings: Callable[..., None]
+) -> None:
+    settings(failure_reason_stays=True, base_update_room="spare")
+    stack.create(serving(stack.name, bucket, {}, VERSION="1"))
+    assert stack.update(serving(stack.name, bucket, {}, VERSION="2")) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "CapacityError" in stack.reasons("UPDATE_FAILED")[0]
+    assert said(client, stack, "base")["version"] == "1"
+
+
 def test_failed_create_gives_the_reason_and_leaves_nothing(
     stack: Stack, bucket: Bucket, sagemaker: Any, settings: Callable[..., None], cloud: LocalCloud
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local_sagemaker.errors import ServiceError
-from local_sagemaker.shapes import check_request, coerce, operation_model
+from local_sagemaker.shapes import check_request, coerce_request
 from tests.local.world import ROLE, World
 
 COMPONENT = {
@@ -74,10 +74,8 @@ def test_model_has_one_container_or_several(world: World, containers: dict[str, 
 
 
 def test_values_of_templates_take_the_type_of_the_api() -> None:
-    shape = operation_model("CreateEndpointConfig").input_shape
-    assert shape is not None
-    coerced = coerce(
-        shape,
+    coerced = coerce_request(
+        "CreateEndpointConfig",
         {
             "EnableNetworkIsolation": "true",
             "ProductionVariants": [
