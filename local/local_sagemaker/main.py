@@ -6,11 +6,11 @@ ends all of it.
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import select
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--account", default="000000000000", help="account id (default: 000000000000)")
     parser.add_argument("--iam", action="store_true", help="enforce IAM, which needs TLS: a local CA is made")
     parser.add_argument(
-        "--state-dir", type=Path, help="where artifacts and logs go (default: a temporary directory)"
+        "--state-dir", type=Path, help="where artifacts and logs stay, in a folder for each run"
     )
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="stop with the process that started it"
@@ -107,7 +107,7 @@ def _assignment(text: str) -> tuple[str, object]:
 def _state_directory(given: Path | None) -> Iterator[Path]:
     if given is not None:
         given.mkdir(parents=True, exist_ok=True)
-        yield given.resolve()
+        yield Path(tempfile.mkdtemp(prefix="run-", dir=given.resolve()))
         return
     with tempfile.TemporaryDirectory(prefix="local-sagemaker-", ignore_cleanup_errors=True) as directory:
         yield Path(directory)
@@ -127,12 +127,8 @@ def _port(wanted: int) -> int:
 
 
 def _run(options: Options) -> int:
-    for left_over in ("sagemaker", "tmp"):
-        # Nothing outlives the process that knew what it was.
-        shutil.rmtree(options.state / left_over, ignore_errors=True)
-        (options.state / left_over).mkdir()
     ca_bundle = _make_certificates(options.state) if options.iam else None
-    client = client_environment(options, ca_bundle)
+    client = _client_environment(options, ca_bundle)
     log = options.state / "server.log"
     stop = _stop_condition(until_stdin_closes=options.until_stdin_closes)
     with log.open("wb") as output:
@@ -186,12 +182,11 @@ def _stop_condition(*, until_stdin_closes: bool) -> Callable[[], bool]:
 
 
 def _configuration(options: Options) -> str:
-    settings = {name: getattr(options.settings, name) for name in Settings.__dataclass_fields__}
     return json.dumps(
         {
             "port": options.port,
             "state": str(options.state / "sagemaker"),
-            "settings": settings,
+            "settings": dataclasses.asdict(options.settings),
             "tls": options.iam,
         }
     )
@@ -202,12 +197,12 @@ def _make_certificates(state: Path) -> str:
     leaf = ca.issue_cert("127.0.0.1", "localhost")
     ca.cert_pem.write_to_path(state / "ca.pem")
     leaf.private_key_pem.write_to_path(state / "server.key")
-    for number, blob in enumerate(leaf.cert_chain_pems):
-        blob.write_to_path(state / "server.crt", append=number > 0)
+    for blob in leaf.cert_chain_pems:
+        blob.write_to_path(state / "server.crt", append=True)
     return str(state / "ca.pem")
 
 
-def client_environment(options: Options, ca_bundle: str | None) -> dict[str, str]:
+def _client_environment(options: Options, ca_bundle: str | None) -> dict[str, str]:
     """What a shell exports to talk to the cloud; the keys are those of the account's root user."""
     environment = {
         "AWS_ENDPOINT_URL": f"{'https' if options.iam else 'http'}://127.0.0.1:{options.port}",
@@ -225,6 +220,7 @@ def client_environment(options: Options, ca_bundle: str | None) -> dict[str, str
 
 def _server_environment(options: Options, client: dict[str, str]) -> dict[str, str]:
     temporary = options.state / "tmp"
+    temporary.mkdir()
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MINISTACK_"))}
     environment = own | client
     environment |= {

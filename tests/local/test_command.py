@@ -140,3 +140,13 @@ def test_only_the_loopback_address_listens(cloud: LocalCloud) -> None:
         assert probe.connect_ex(("127.0.0.2", port)) != 0
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_given_folder_keeps_what_was_in_it_and_the_log_of_each_run(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp" / "mine").write_text("kept")
+    for _ in range(2):
+        with LocalCloud(state_dir=tmp_path):
+            pass
+    assert (tmp_path / "tmp" / "mine").read_text() == "kept"
+    assert len(list(tmp_path.glob("run-*/server.log"))) == 2
