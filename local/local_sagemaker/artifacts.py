@@ -138,7 +138,7 @@ def _split(uri: str) -> tuple[str, str]:
 
 
 def _unreadable(uri: str, role: str, error: Exception) -> HostingError:
-    # [V documentation of CreateModel's troubleshooting] The sentence SageMaker puts into FailureReason.
+    # [T] The sentence as users quote it.
     return HostingError(
         f'Could not access model data at {uri}. Please ensure that the role "{role}" exists and that its '
         "trust "

@@ -136,7 +136,7 @@ def assume(role_arn: str, account: str) -> Credentials:
     role_account, name = role_arn.split(":")[4], role_arn.rpartition("/")[2]
     role = iam._roles.get_scoped(role_account, None, name)
     if role is None or not _trusts_the_service(role["AssumeRolePolicyDocument"]):
-        # [V] The sentence of CreateModel's troubleshooting page.
+        # [T] The sentence as users quote it.
         raise HostingError(
             f'Could not assume role "{role_arn}". Please ensure that the role exists and that its trust '
             "relationship "
