@@ -16,7 +16,7 @@ help:  ## list the targets
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -29,7 +29,7 @@ setup: $(VENV)/.installed node_modules/.installed  ## install everything into .v
 # The SageMaker Python SDK v2 pins half of PyPI, so the one test that uses it has an environment of its own.
 $(SDK)/.installed: tests/integration/sagemaker-sdk.txt $(VENV)/.installed
 	test -x $(SDK)/bin/python || $(PYTHON) -m venv $(SDK)
-	$(SDK)/bin/pip install --quiet --disable-pip-version-check --no-compile -r tests/integration/sagemaker-sdk.txt
+	$(SDK)/bin/pip install --quiet --disable-pip-version-check -r tests/integration/sagemaker-sdk.txt
 	touch $@
 
 demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
