@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class ArtifactSource:
         return key.startswith(self.prefix) or Token.is_unresolved(self.prefix) or Token.is_unresolved(key)
 
 
-class AdapterArtifact:
+class AdapterArtifact(ABC):
     """The archive of an adapter. Made by one of the `from_*`."""
 
     @staticmethod
@@ -68,9 +69,9 @@ class AdapterArtifact:
             return _StoredArtifact(uri, uri, uri)
         raise ValueError(f"'uri' should be 's3://<bucket>/<key>', got {uri!r}")
 
+    @abstractmethod
     def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
         """Return the archive's S3 URI, once it is checked and the endpoint's role may read it."""
-        raise NotImplementedError
 
 
 class _DirectoryArtifact(AdapterArtifact):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tarfile
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -37,7 +38,7 @@ class BoundModel:
     data_url: str | None = None
 
 
-class BaseModel:
+class BaseModel(ABC):
     """The model that the adapters were trained for. Made by one of the `from_*`."""
 
     def __init__(self, *, facts: BaseModelFacts, needs_network: bool) -> None:
@@ -76,9 +77,9 @@ class BaseModel:
         """
         return _HubModel(model_id, revision=revision)
 
+    @abstractmethod
     def bind(self, role: ExecutionRole, /) -> BoundModel:
         """Return what the model resource says of it, and let `role` read it."""
-        raise NotImplementedError
 
 
 class _BucketModel(BaseModel):
