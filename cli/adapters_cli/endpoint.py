@@ -15,8 +15,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-# SageMaker answers within 60 seconds, or 8 minutes for a stream. A slow answer is not asked for again.
-_CONFIG = Config(read_timeout=500, connect_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+# SageMaker answers within 60 seconds, or 8 minutes for a stream. No retries: botocore would also ask again
+# for an answer that is only slow.
+_CONFIG = Config(read_timeout=500, connect_timeout=10, retries={"total_max_attempts": 1})
 
 
 class InvocationError(Exception):

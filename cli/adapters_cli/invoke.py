@@ -49,9 +49,7 @@ def invoke(
         typer.echo(f"adapters: {error}", err=True)
         raise typer.Exit(1) from None
     answers = [Answer(component=name) for name in dict.fromkeys(component)]
-    view: View = (
-        JsonLines(answers) if as_json else Screen(answers) if sys.stdout.isatty() else PlainText(answers)
-    )
+    view = _view(answers, as_json=as_json)
     try:
         for piece in _ask_all(connected, question, answers, stream=stream):
             view.add(piece)
@@ -74,16 +72,15 @@ def _ask_all(
     pieces: SimpleQueue[tuple[Answer, str | None]] = SimpleQueue()
 
     def ask(answer: Answer) -> None:
-        from adapters_cli.endpoint import InvocationError
-
         started = time.perf_counter()
         try:
             for piece in endpoint.answer(answer.component, question, stream=stream):
                 pieces.put((answer, piece))
-        except InvocationError as error:
-            answer.error = str(error)
-        answer.seconds = time.perf_counter() - started
-        pieces.put((answer, None))
+        except Exception as error:  # whatever it is, the others' answers are still shown
+            answer.error = str(error) or type(error).__name__
+        finally:
+            answer.seconds = time.perf_counter() - started
+            pieces.put((answer, None))
 
     for answer in answers:
         # Daemons, so that Ctrl-C does not wait for the answers.

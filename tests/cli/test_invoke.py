@@ -132,6 +132,14 @@ class TestErrors:
         assert result.stdout == "[llm-base]\nfine\n\n"
         assert result.stderr == "adapters: llm-ectsum: the container answered 404: no such adapter\n"
 
+    @pytest.mark.timeout(20)
+    def test_connection_cut_in_the_middle_of_a_stream_ends_with_an_error(self, runtime: FakeRuntime) -> None:
+        whole = Reply.stream(b'{"token": {"text": "Hel"}}\n')
+        runtime.reply = lambda call: Reply(whole.body[:-5], headers=whole.headers | {"Content-Length": "9999"})
+        result = invoke("Hello", *BASE, "--stream", "--json")
+        assert result.exit_code == 1
+        assert json.loads(result.stdout)["error"]
+
     def test_json_has_the_error_in_place_of_the_text(self, runtime: FakeRuntime) -> None:
         runtime.reply = lambda call: Reply.error(400, "ValidationError", Message="no endpoint llm")
         result = invoke("Hello", *ECTSUM, "--json")
