@@ -12,13 +12,16 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 README_FILE = "README.md"
 
-CANONICAL_ORDER = (CONFIG_FILE, WEIGHTS_FILE, README_FILE)
-"""All that an archive may hold, in the order of the canonical one.
+REQUIRED_FILES = (CONFIG_FILE, WEIGHTS_FILE)
+"""What an adapter is, in the order of the canonical archive.
 
 The configuration comes first, so that a reader of the object in S3 can check it from its first bytes.
 """
 
-REQUIRED_FILES = (CONFIG_FILE, WEIGHTS_FILE)
+ALLOWED_FILES = (*REQUIRED_FILES, README_FILE)
+"""All that a directory or an archive may hold. The canonical archive leaves the README out: rewording it
+makes no other adapter.
+"""
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -64,13 +67,13 @@ def _problem_of_name(name: str) -> str | None:
         return "its path leaves the archive"
     if len(path.parts) > 1:
         return "it is in a sub-folder, and the files have to be at the root"
-    if name in CANONICAL_ORDER:
+    if name in ALLOWED_FILES:
         return None
     if path.suffix.lower() in _PICKLES:
         return "it is a pickle, which runs code when loaded; save the adapter as safetensors"
     if path.suffix.lower() in _CODE or name == "requirements.txt":
         return "it is code, which the container would run"
-    return f"only {', '.join(CANONICAL_ORDER)} belong to an adapter"
+    return f"only {', '.join(ALLOWED_FILES)} belong to an adapter"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """An adapter's identity, and its archive for S3.
 
-The identity is the SHA-256 of the canonical uncompressed tar: configuration, weights, README, with no
+The identity is the SHA-256 of the canonical uncompressed tar: configuration and weights, with no
 owner, time or mode of their own (docs/adr/0005-adapter-identity.md). The gzip around it is transport, and its
 bytes are reproducible on one kind of processor only.
 
@@ -25,7 +25,6 @@ from typing import IO
 from isal import isal_zlib
 
 from adapter_fleet.archive import (
-    CANONICAL_ORDER,
     REQUIRED_FILES,
     ArchiveError,
     ArchiveLimits,
@@ -94,14 +93,8 @@ def pack(directory: Path, target: Path) -> PackedAdapter:
 def _canonical_tar(directory: Path) -> Iterator[bytes]:
     """Yield the canonical tar piece by piece: always the same pieces for the same content."""
     total = 0
-    for name in CANONICAL_ORDER:
-        try:
-            file = (directory / name).open("rb", buffering=0)
-        except FileNotFoundError:
-            if name in REQUIRED_FILES:
-                raise
-            continue
-        with file:
+    for name in REQUIRED_FILES:
+        with (directory / name).open("rb", buffering=0) as file:
             # A fresh TarInfo has no owner, the time 0 and the mode 0644. PAX is USTAR unless a file is
             # above 8 GiB.
             entry = tarfile.TarInfo(name)
