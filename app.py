@@ -10,7 +10,9 @@ from stacks.environment import environment_file, load
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 
 app = cdk.App()
-name = app.node.try_get_context("environment") or "local"
+name = app.node.try_get_context("environment")
+if name is None:
+    name = "local"
 try:
     file = environment_file(name)
     MultiAdapterInferenceStack(app, f"MultiAdapterInference-{file.stem}", environment=load(file))

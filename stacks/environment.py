@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -50,6 +51,9 @@ class BaseModelSettings:
 
     def __post_init__(self) -> None:
         _check_one_of(bucket=self.bucket, directory=self.directory, hub=self.hub)
+        _check_goes_with("prefix", self.prefix or None, bucket=self.bucket)
+        _check_goes_with("revision", self.revision, hub=self.hub)
+        _check_goes_with("name", self.name, bucket=self.bucket, directory=self.directory)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +74,9 @@ class EndpointSettings:
     routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS
     component_prefix: str | None = None
 
+    def __post_init__(self) -> None:
+        _check_positive(self, "instance_count")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CopySettings:
@@ -82,6 +89,9 @@ class CopySettings:
     max_memory_mib: int | None = None
     model_download_timeout_seconds: int | None = None
     health_check_timeout_seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive(self, *(setting.name for setting in fields(self)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +127,10 @@ class Environment:
     adapters: dict[str, AdapterSettings] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if "" in self.adapters:
+            raise ValueError("'adapters' should give each adapter a name, got an empty one")
+
 
 def environment_file(name: str) -> Path:
     """Return the file of an environment, by its name in `environments/` or by the path of any `.toml`."""
@@ -125,6 +139,11 @@ def environment_file(name: str) -> Path:
         existing = ", ".join(sorted(file.stem for file in ENVIRONMENTS.glob("*.toml")))
         raise EnvironmentFileError(
             f"'environment' should be one of {existing}, or the path of a .toml file, got {name!r}"
+        )
+    if not re.fullmatch("[A-Za-z0-9-]+", path.stem):
+        raise EnvironmentFileError(
+            "'environment' should be a file whose name is letters, digits and hyphens, as it ends the stack's"
+            f" name, got {path.name!r}"
         )
     return path
 
@@ -149,6 +168,18 @@ def _check_one_of(**settings: object) -> None:
     given = [name for name, value in settings.items() if value is not None]
     if len(given) != 1:
         raise ValueError(f"one of {', '.join(settings)} should be given, got {' and '.join(given) or 'none'}")
+
+
+def _check_goes_with(name: str, value: object, **choices: object) -> None:
+    if value is not None and all(choice is None for choice in choices.values()):
+        raise ValueError(f"'{name}' should be given with {' or '.join(choices)} only, got {value!r}")
+
+
+def _check_positive(settings: object, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"'{name}' should be above 0, got {value}")
 
 
 def _converter(folder: Path) -> Converter:
@@ -228,7 +259,7 @@ def _describe(
         case TypeError() | AttributeError():
             yield f"{path}: {where}: should be {_in_words(type_)}, got {got!r}"
         case _:
-            yield f"{path}: {where}: {error}"
+            yield ": ".join(filter(None, (str(path), where, str(error))))
 
 
 def _value(data: Any, keys: _Keys) -> Any:

@@ -83,6 +83,12 @@ def test_an_unknown_environment_is_told_with_those_there_are(run):
     assert "'environment' should be one of dev, local, prod" in done.stderr
 
 
+def test_an_empty_environment_is_not_the_local_one(run):
+    done = run("")
+    assert done.returncode == 1
+    assert "or the path of a .toml file, got ''" in done.stderr
+
+
 def test_a_broken_adapter_is_told_with_file_and_rule(run, copy_of_local, tmp_path):
     broken = Path(shutil.copytree(ROOT / "examples" / "tickets" / "adapters" / "triage", tmp_path / "triage"))
     weights = broken / "adapter_model.safetensors"

@@ -150,6 +150,26 @@ def test_a_value_of_another_type_is_an_error_with_file_key_and_value(write, good
         ),
         (
             "[base_model]",
+            "[base_model]\nrevision = 'main'",
+            "base_model: 'revision' should be given with hub only, got 'main'",
+        ),
+        (
+            'bucket = "models"',
+            "directory = 'base'\nprefix = 'models/'",
+            "base_model: 'prefix' should be given with bucket only, got 'models/'",
+        ),
+        (
+            "[copies]",
+            "[copies]\nhealth_check_timeout_seconds = -3",
+            "copies: 'health_check_timeout_seconds' should be above 0, got -3",
+        ),
+        (
+            "[base_model]",
+            "[adapters.'']\nuri = 's3://models/a.tar.gz'\n[base_model]",
+            "'adapters' should give each adapter a name, got an empty one",
+        ),
+        (
+            "[base_model]",
             "[adapters.a]\n[base_model]",
             "adapters.a: one of directory, uri should be given, got none",
         ),
@@ -182,6 +202,13 @@ def test_an_unknown_environment_is_an_error_that_lists_those_there_are():
 def test_a_file_that_is_not_there_is_an_error():
     with pytest.raises(EnvironmentFileError, match=r"got 'nowhere/staging\.toml'"):
         environment_file("nowhere/staging.toml")
+
+
+def test_a_file_whose_name_cannot_end_a_stacks_name_is_an_error(tmp_path):
+    file = tmp_path / "llm_prod.toml"
+    file.write_text(GOOD)
+    with pytest.raises(EnvironmentFileError, match=r"letters, digits and hyphens.*got 'llm_prod\.toml'"):
+        environment_file(str(file))
 
 
 def test_an_environment_may_be_any_file(write):
