@@ -135,7 +135,8 @@ class TestErrors:
     @pytest.mark.timeout(20)
     def test_connection_cut_in_the_middle_of_a_stream_ends_with_an_error(self, runtime: FakeRuntime) -> None:
         whole = Reply.stream(b'{"token": {"text": "Hel"}}\n')
-        runtime.reply = lambda call: Reply(whole.body[:-5], headers=whole.headers | {"Content-Length": "9999"})
+        headers = whole.headers | {"Content-Length": "9999"}
+        runtime.reply = lambda call: Reply(whole.body[:-5], headers=headers)
         result = invoke("Hello", *BASE, "--stream", "--json")
         assert result.exit_code == 1
         assert json.loads(result.stdout)["error"]

@@ -50,10 +50,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An interpreter that has the wheel and the locked dependencies, but not this checkout."""
     folder = tmp_path_factory.mktemp("elsewhere") / "venv"
-    venv.create(folder, with_pip=False)
+    venv.create(folder, with_pip=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
+    install = [folder / "bin" / "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run(install, check=True, capture_output=True)
     # The dependencies come from the environment that runs the tests; its editable install of the checkout
     # is a .pth file, which only counts in a folder that `site` itself adds.
     import aws_cdk
@@ -97,6 +97,13 @@ def test_app_in_another_folder_synthesizes_from_the_wheel_with_the_hashes_of_the
     assert checked_out_at.startswith(str(ROOT))
     assert len(from_wheel) >= 3  # template, base model, adapter
     assert from_wheel == from_checkout
+
+
+@pytest.mark.parametrize("command", ["adapters", "local-sagemaker"])
+def test_wheel_installs_its_commands(python: Path, command: str) -> None:
+    done = subprocess.run([python.parent / command, "--help"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--help" in done.stdout
 
 
 def test_commands_of_the_wheel_start_without_the_cdk(python: Path) -> None:
