@@ -73,4 +73,4 @@ wheel: setup  ## build the wheel into dist/
 	python -m build --wheel --no-isolation
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(SDK) node_modules cdk.out .demo .local dist
+	rm -rf $(VENV) $(SDK) node_modules cdk.out dist

@@ -198,6 +198,10 @@ def main() -> dict[str, Any]:
         InferenceComponentName=adapter_name, Specification={"Container": {"ArtifactUrl": new_adapter_s3_uri}}
     )
     wait_for_component(adapter_name, "InService")
+    # A failed update ends in service too, on the artifact before, so the status alone proves nothing.
+    updated = sm_client.describe_inference_component(InferenceComponentName=adapter_name)
+    if (deployed := updated["Specification"]["Container"].get("ArtifactUrl")) != new_adapter_s3_uri:
+        raise RuntimeError(f"{adapter_name} still has {deployed}: {updated.get('FailureReason')}")
     answers["updated adapter"] = invoke(endpoint_name, adapter_name)
 
     for name in (adapter_name, base_name):

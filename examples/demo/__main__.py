@@ -20,6 +20,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -133,7 +134,9 @@ class Demo:
             if label != UPDATED or profile == "kind":
                 self._expect(not seen.failed, f"{label} failed {len(seen.failed)} requests", quiet=True)
             for call in seen.failed[:1]:
-                self._console.print(f"  [dim]first failure of {label}: {call.failure}[/]", highlight=False)
+                self._console.print(
+                    f"  [dim]first failure of {label}: {escape(call.failure or '')}[/]", highlight=False
+                )
         self._console.print(table)
 
     def remove(self) -> None:
@@ -204,7 +207,7 @@ class Demo:
             self.unexpected.append(what)
         if not holds or not quiet:
             mark = "[green]✓[/]" if holds else "[red]✗[/]"
-            self._console.print(f"{mark} {what}", highlight=False)
+            self._console.print(f"{mark} {escape(what)}", highlight=False)
 
 
 def main() -> int:
@@ -231,7 +234,7 @@ def main() -> int:
             demo.remove()
             demo.destroy()
     except CdkError as error:
-        console.print(f"[red]✗[/] {error}", highlight=False, markup=False)
+        console.print(f"[red]✗[/] {escape(str(error))}", highlight=False)
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -17,6 +17,8 @@ from examples.demo.workspace import Workspace
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import client, prompts
 
+pytestmark = pytest.mark.integration
+
 STACK = "MultiAdapterInference-local"
 
 
@@ -62,10 +64,12 @@ def deployment(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> I
     account = client(cloud, "sts").get_caller_identity()["Account"]
     cdk.bootstrap(account, cloud.environment["AWS_DEFAULT_REGION"])
     cdk.deploy()
-    yield Deployment(cloud=cloud, workspace=workspace, cdk=cdk)
+    deployed = Deployment(cloud=cloud, workspace=workspace, cdk=cdk)
+    names = [STACK, *deployed.components().values()]
+    yield deployed
     cdk.destroy()
-    mine = [item for item in leftovers(lambda service: client(cloud, service)) if STACK in item]
-    assert mine == []
+    left = leftovers(lambda service: client(cloud, service))
+    assert [item for item in left if any(name in item for name in names)] == []
 
 
 def test_base_and_every_adapter_answer_with_their_own_skill(deployment: Deployment) -> None:

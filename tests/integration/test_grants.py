@@ -15,6 +15,8 @@ from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import ByHand, client, prompts
 
+pytestmark = pytest.mark.integration
+
 APP = Path(__file__).parent / "apps" / "grants.py"
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import ByHand
+
+pytestmark = pytest.mark.integration
 
 SDK_PYTHON = Path(__file__).resolve().parents[2] / ".venv-sagemaker-sdk" / "bin" / "python"
 DELETE = """

@@ -12,6 +12,8 @@ import pytest
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import client, prompts
 
+pytestmark = pytest.mark.integration
+
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "seed_workflow.py"
 
 

@@ -12,6 +12,8 @@ from examples.demo.traffic import Record, Traffic
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import V2, ByHand, prompts
 
+pytestmark = pytest.mark.integration
+
 UPDATED = "summary"
 LABELS = ("base", "triage", UPDATED, "shout")
 
