@@ -11,10 +11,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
 
 from bench.harness import Claim, publish
 from multi_adapter_inference import (
