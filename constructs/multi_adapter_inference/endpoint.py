@@ -201,8 +201,8 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         base = self._create_base(model, compute, copy_count, startup)
         self.base_component_arn = base.attr_inference_component_arn
         for resource in (model, endpoint, base):
-            resource.node.add_dependency(self.execution_role.policies)
-        self.adapters_depend_on = (base, self.execution_role.policies)
+            resource.node.add_dependency(self.execution_role.policy)
+        self.adapters_depend_on = (base, self.execution_role.policy)
 
         container.warn_of_faults(self, inference_ami_version=inference_ami_version)
         if room is not None and (room == copy_count or copy_count == 1):
@@ -239,7 +239,9 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         imported.component_prefix = component_prefix
         imported.identity = endpoint_name
         imported.lora = lora
-        imported.execution_role = None if role is None else ExecutionRole(imported, role)
+        if role is not None:
+            imported.execution_role = ExecutionRole(imported, role)
+            imported.adapters_depend_on = (imported.execution_role.policy,)
         return imported
 
     @property

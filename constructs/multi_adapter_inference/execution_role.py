@@ -10,11 +10,11 @@ from aws_cdk import Acknowledgment, ArnFormat, FileAssetLocation, Stack, Validat
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from constructs import Construct, DependencyGroup
+from constructs import Construct
 
 from multi_adapter_inference.archive_asset import ArchiveFolder
 from multi_adapter_inference.container import ContainerImage
-from multi_adapter_inference.metrics import INVOCATION_NAMESPACE, UTILIZATION_NAMESPACE
+from multi_adapter_inference.metrics import CONTAINER_NAMESPACES
 
 _LOG_GROUPS = ("/aws/sagemaker/Endpoints/*", "/aws/sagemaker/InferenceComponents/*")
 
@@ -22,24 +22,25 @@ _LOG_GROUPS = ("/aws/sagemaker/Endpoints/*", "/aws/sagemaker/InferenceComponents
 class ExecutionRole:
     """An IAM role, and what the library lets it do.
 
+    That is a policy of its own, for two reasons: what runs has to wait for it, as a first deployment may
+    otherwise reach the containers before the rights do; and the role's default policy is where others put
+    theirs, such as the right to call the very endpoint that would wait for it.
+
     Reading rights are by prefix, so that a policy stays as it is when an adapter's version changes: a
     rollback can then read the version before.
-
-    `policies` stands for the policies in a resource's dependencies: they are resources of their own, and
-    without it a first deployment may reach the containers before the rights do.
     """
 
     def __init__(self, scope: Construct, role: iam.IRole) -> None:
         self.role = role
         self.scope = scope
-        self.policies = DependencyGroup()
-        self._readable: set[ArchiveFolder] = set()
-        Validations.of(role).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions-IAM5[Resource::*]",
-                reason="ecr:GetAuthorizationToken, cloudwatch:PutMetricData and the network interfaces of a"
-                " VPC have no resource that a policy could name",
-            )
+        self.policy = iam.Policy(scope, "Policy")
+        # By the role, not by the policy: a role that may not be changed then leaves it out of the template.
+        role.attach_inline_policy(self.policy)
+        self._readable: set[str] = set()
+        self._acknowledge_wildcard(
+            "*",
+            "ecr:GetAuthorizationToken, cloudwatch:PutMetricData and the network interfaces of a VPC have no"
+            " resource that a policy could name",
         )
 
     @classmethod
@@ -53,17 +54,19 @@ class ExecutionRole:
         self._allow(["s3:GetObject"], objects)
         self._allow(["s3:ListBucket"], bucket.bucket_arn, {"StringLike": {"s3:prefix": f"{prefix}*"}})
         if bucket.encryption_key is not None:
-            bucket.encryption_key.grant_decrypt(self.role)
+            bucket.encryption_key.grant_decrypt(self.policy)
         self._acknowledge_wildcard(
             objects, "a model is many objects, and adapters come and go, under this prefix"
         )
 
     def read_archives(self, folder: ArchiveFolder, location: FileAssetLocation) -> None:
         """Let it read the archives in that folder of the assets bucket."""
-        if folder in self._readable:
-            return
-        self._readable.add(folder)
         objects = folder.objects_arn(self.scope, location)
+        # Resolved, as the text of a token is another for every asset. Stacks may have different buckets.
+        known = str(Stack.of(self.scope).resolve(objects))
+        if known in self._readable:
+            return
+        self._readable.add(known)
         self._allow(["s3:GetObject"], objects)
         if location.kms_key_arn is not None:
             self._allow(["kms:Decrypt"], location.kms_key_arn)
@@ -103,7 +106,7 @@ class ExecutionRole:
         self._allow(
             ["cloudwatch:PutMetricData"],
             "*",
-            {"StringEquals": {"cloudwatch:namespace": [INVOCATION_NAMESPACE, UTILIZATION_NAMESPACE]}},
+            {"StringEquals": {"cloudwatch:namespace": list(CONTAINER_NAMESPACES)}},
         )
 
     def attach_network_interfaces(self) -> None:
@@ -126,7 +129,7 @@ class ExecutionRole:
     def use_volume_key(self, key: kms.IKey) -> None:
         """Let it encrypt the instances' storage volumes with `key`."""
         key.grant(
-            self.role,
+            self.policy,
             "kms:Decrypt",
             "kms:DescribeKey",
             "kms:Encrypt",
@@ -143,16 +146,14 @@ class ExecutionRole:
         resource: str,
         conditions: dict[str, dict[str, str | list[str]]] | None = None,
     ) -> None:
-        added = self.role.add_to_principal_policy(
+        self.policy.add_statements(
             iam.PolicyStatement(actions=actions, resources=[resource], conditions=conditions)
         )
-        if added.policy_dependable is not None:
-            self.policies.add(added.policy_dependable)
 
     def _acknowledge_wildcard(self, arn: str, reason: str) -> None:
         """Give the reason of a wildcard to those who run cdk-nag's AwsSolutions pack over their app."""
         resource = _as_cdk_nag_writes(Stack.of(self.scope).resolve(arn))
-        Validations.of(self.role).acknowledge(
+        Validations.of(self.policy).acknowledge(
             Acknowledgment(id=f"AwsSolutions-IAM5[Resource::{resource}]", reason=reason)
         )
 

@@ -8,7 +8,12 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 INVOCATION_NAMESPACE = "AWS/SageMaker"
-UTILIZATION_NAMESPACE = "/aws/sagemaker/InferenceComponents"
+CONTAINER_NAMESPACES = (
+    INVOCATION_NAMESPACE,
+    "/aws/sagemaker/Endpoints",
+    "/aws/sagemaker/InferenceComponents",
+)
+"""Where an endpoint's instances and containers put their metrics."""
 
 
 class MetricOptions(TypedDict, total=False):

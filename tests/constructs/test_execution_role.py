@@ -1,14 +1,51 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
+from aws_cdk.assertions import Template
 from cdk_nag import AwsSolutionsChecks
 
-from multi_adapter_inference import AdapterArtifact, ArtifactSource, BaseModel, InstanceType
+from multi_adapter_inference import (
+    AdapterArtifact,
+    ArtifactSource,
+    BaseModel,
+    InstanceType,
+    LoraAdapter,
+    MultiAdapterEndpoint,
+)
+
+SAGEMAKER = iam.ServicePrincipal("sagemaker.amazonaws.com")
+
+
+def nag(app: cdk.App) -> list[tuple[str, str]]:
+    """Return rule and construct of everything that cdk-nag's AwsSolutions finds, acknowledged or not."""
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        app.synth()
+    report = json.loads((Path(app.outdir) / "validation-report.json").read_text())
+    return [
+        (violation["ruleName"], construct["constructPath"])
+        for plugin in report["pluginReports"]
+        if plugin["pluginName"] != "Construct Annotations"
+        for violation in plugin["violations"]
+        for construct in violation["violatingConstructs"]
+    ]
+
+
+def statements(stack: cdk.Stack, policy: str) -> list[dict[str, Any]]:
+    """Return the statements of the policies whose logical id begins with `policy`."""
+    return [
+        statement
+        for logical_id, resource in Template.from_stack(stack).find_resources("AWS::IAM::Policy").items()
+        if logical_id.startswith(policy)
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -34,18 +71,93 @@ def test_a_user_of_cdk_nag_gets_no_finding_on_the_role(
         encryption_key=kms.Key(stack, "VolumeKey"),
     )
     endpoint.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 
-    with pytest.raises(RuntimeError, match="ValidationFailed"):  # for the buckets and the VPC of this test
-        app.synth()
+    # There are findings on the buckets and the VPC of this test.
+    assert [rule for rule, construct in nag(app) if construct.startswith(endpoint.node.path)] == []
 
-    report = json.loads((Path(app.outdir) / "validation-report.json").read_text())
-    found = [
-        violation["ruleName"]
-        for plugin in report["pluginReports"]
-        for violation in plugin["violations"]
-        for construct in violation["violatingConstructs"]
-        if construct["constructPath"].startswith(endpoint.node.path)
-        and plugin["pluginName"] != "Construct Annotations"
+
+@pytest.mark.parametrize("given", [False, True], ids=["role of the endpoint", "role given"])
+def test_a_user_of_cdk_nag_still_gets_a_finding_on_a_wildcard_of_their_own(app, stack, make_endpoint, given):
+    role = iam.Role(stack, "Mine", assumed_by=SAGEMAKER) if given else None
+    endpoint = make_endpoint(role=role)
+    endpoint.role.add_to_principal_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=["*"]))
+    found = nag(app)
+    assert [construct for rule, construct in found if rule == "AwsSolutions-IAM5[Resource::*]"] == [
+        f"{endpoint.role.node.path}/DefaultPolicy/Resource"
     ]
-    assert found == []
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["role of the endpoint", "role given"])
+def test_the_execution_role_may_call_the_endpoint_too(stack, make_endpoint, bucket, given):
+    """`Template.from_stack` raises an error for resources that wait for each other."""
+    role = iam.Role(stack, "Mine", assumed_by=SAGEMAKER) if given else None
+    endpoint = make_endpoint(role=role, artifact_sources=[ArtifactSource(bucket=bucket)])
+    adapter = endpoint.add_adapter("Ectsum", artifact=AdapterArtifact.from_bucket(bucket, "a.tar.gz"))
+    endpoint.grant_invoke(endpoint.role)
+    adapter.grant_invoke(endpoint.role)
+    policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy")
+    assert len(policies) == 2
+
+
+@pytest.mark.parametrize(
+    "changeable", [True, False], ids=["role that can be changed", "role that cannot be changed"]
+)
+def test_a_role_of_another_app_is_used_and_given_the_rights_where_it_can_be(
+    stack, make_endpoint, components, changeable
+):
+    role = iam.Role.from_role_arn(
+        stack, "Imported", "arn:aws:iam::123456789012:role/execution", mutable=changeable
+    )
+    endpoint = make_endpoint(role=role)
+    template = Template.from_stack(stack)
+    policies = template.find_resources("AWS::IAM::Policy")
+    assert [policy["Properties"]["Roles"] for policy in policies.values()] == [["execution"]] * changeable
+    assert set(policies) <= set(components()[endpoint.base_component_name].get("DependsOn", []))
+    template.has_resource_properties(
+        "AWS::SageMaker::Model", {"ExecutionRoleArn": "arn:aws:iam::123456789012:role/execution"}
+    )
+
+
+def test_adapters_of_an_imported_endpoint_wait_for_the_rights_of_its_role(
+    stack, components, adapter_directory
+):
+    imported = MultiAdapterEndpoint.from_endpoint_attributes(
+        stack,
+        "Imported",
+        endpoint_name="llama",
+        base_component_name="base",
+        component_prefix="acme",
+        role=iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::123456789012:role/execution"),
+    )
+    adapter = imported.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+    (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy")
+    assert components()[adapter.component_name]["DependsOn"] == [policy]
+
+
+def test_the_role_reads_adapters_from_the_assets_bucket_of_each_stack_that_has_some(
+    app, stack, make_endpoint, adapter_directory
+):
+    endpoint = make_endpoint()
+    artifact = AdapterArtifact.from_directory(adapter_directory)
+    endpoint.add_adapter("One", artifact=artifact)
+    endpoint.add_adapter("Two", artifact=artifact)
+    other = cdk.Stack(app, "Other", synthesizer=cdk.DefaultStackSynthesizer(qualifier="other"))
+    LoraAdapter(other, "Three", endpoint=endpoint, artifact=artifact)
+    readable = [str(s["Resource"]) for s in statements(stack, "LlmPolicy") if s["Action"] == "s3:GetObject"]
+    archives = [resource for resource in readable if "/lora-adapters/*" in resource]
+    assert ["cdk-hnb659fds-assets" in resource for resource in archives] == [True, False]
+    assert ["cdk-other-assets" in resource for resource in archives] == [False, True]
+
+
+def test_the_role_may_write_metrics_where_sagemaker_puts_those_of_endpoints(stack, make_endpoint):
+    make_endpoint()
+    (statement,) = [s for s in statements(stack, "LlmPolicy") if s["Action"] == "cloudwatch:PutMetricData"]
+    assert statement["Condition"] == {
+        "StringEquals": {
+            "cloudwatch:namespace": [
+                "AWS/SageMaker",
+                "/aws/sagemaker/Endpoints",
+                "/aws/sagemaker/InferenceComponents",
+            ]
+        }
+    }
