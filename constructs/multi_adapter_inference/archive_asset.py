@@ -10,9 +10,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
-from aws_cdk import FileAssetLocation, FileAssetPackaging, Stack, Stage
+from aws_cdk import FileAssetLocation, FileAssetPackaging, IStackSynthesizer, NestedStack, Stack, Stage, Token
 from constructs import Construct
+
+_synthesizers: WeakKeyDictionary[Stack, IStackSynthesizer] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +42,7 @@ class ArchiveFolder:
         archive = Path(stage.asset_outdir) / f"asset.{identity}.tar.gz"
         if stack.bundling_required and not archive.exists():
             pack(archive)
-        return stack.synthesizer.add_file_asset(
+        return _synthesizer_of(stack).add_file_asset(
             # The synthesizer's key is the hash and the last suffix of the file.
             source_hash=f"{self.name}/{identity}.tar",
             file_name=os.path.relpath(archive, stage.outdir),
@@ -49,5 +52,25 @@ class ArchiveFolder:
 
     def objects_arn(self, scope: Construct, location: FileAssetLocation) -> str:
         """Return the ARN pattern of every archive in the folder."""
+        if Token.is_unresolved(location.object_key):
+            raise ValueError(
+                f"'{scope.node.path}' should be in a stack whose synthesizer knows the keys of its assets,"
+                " as the default one does, got one that takes them as parameters"
+            )
         prefix = location.object_key[: location.object_key.index(f"{self.name}/")]
         return f"arn:{Stack.of(scope).partition}:s3:::{location.bucket_name}/{prefix}{self.name}/*"
+
+
+def _synthesizer_of(stack: Stack) -> IStackSynthesizer:
+    """Return a synthesizer that passes assets on to that of `stack`.
+
+    Not `stack.synthesizer`: for a synthesizer that was made in Python (`Stack(synthesizer=…)`,
+    `App(default_stack_synthesizer=…)`), the CDK binds a copy to the stack, and jsii hands back the original,
+    which is bound to none. That of a nested stack is made in JavaScript and holds the copy of its parent. The
+    nested stack itself is taken out of the tree at once, so that nothing of it reaches the template.
+    """
+    if stack not in _synthesizers:
+        scope = Construct(stack, "ArchiveAssets")
+        _synthesizers[stack] = NestedStack(scope, "Stack").synthesizer
+        stack.node.try_remove_child(scope.node.id)
+    return _synthesizers[stack]

@@ -71,6 +71,51 @@ def test_in_a_stage_the_manifest_finds_the_archive_too(tmp_path, adapter_directo
     assert all((manifest.parent / path).is_file() for path in paths)
 
 
+@pytest.mark.parametrize(
+    ("of_app", "of_stack", "bucket"),
+    [
+        (None, cdk.DefaultStackSynthesizer(qualifier="acme"), "cdk-acme-assets-"),
+        (None, cdk.DefaultStackSynthesizer(file_assets_bucket_name="own"), "own"),
+        (None, cdk.CliCredentialsStackSynthesizer(), "cdk-hnb659fds-assets-"),
+        (cdk.DefaultStackSynthesizer(qualifier="acme"), None, "cdk-acme-assets-"),
+    ],
+    ids=["qualifier", "bucket", "credentials of the CLI", "of the app"],
+)
+def test_a_stack_may_have_a_synthesizer_of_its_own(
+    tmp_path, adapter_directory, make_endpoint, base_directory, of_app, of_stack, bucket
+):
+    app = cdk.App(outdir=str(tmp_path / "own"), default_stack_synthesizer=of_app)
+    stack = cdk.Stack(app, "Own", synthesizer=of_stack)
+    endpoint = make_endpoint(stack, base_model=BaseModel.from_directory(base_directory))
+    endpoint.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+    app.synth()
+
+    files = json.loads((Path(app.outdir) / "Own.assets.json").read_text())["files"].values()
+    destinations = [destination for file in files for destination in file["destinations"].values()]
+    assert all(destination["bucketName"].startswith(bucket) for destination in destinations)
+    folders = [destination["objectKey"].partition("/")[0] for destination in destinations]
+    assert {"base-models", "lora-adapters"} <= set(folders)
+    Template.from_stack(stack).resource_count_is("AWS::CloudFormation::Stack", 0)
+
+
+def test_a_nested_stack_uploads_with_the_stack_it_is_in(app, make_endpoint, adapter_directory):
+    nested = cdk.NestedStack(cdk.Stack(app, "Outer"), "Inner")
+    endpoint = make_endpoint(nested)
+    endpoint.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+    app.synth()
+    manifest = json.loads((Path(app.outdir) / "Outer.assets.json").read_text())
+    assert f"lora-adapters/{identity(adapter_directory)}.tar" in manifest["files"]
+
+
+def test_a_synthesizer_that_has_keys_at_deployment_only_is_an_error(app, make_endpoint, adapter_directory):
+    stack = cdk.Stack(app, "Legacy", synthesizer=cdk.LegacyStackSynthesizer())
+    endpoint = make_endpoint(stack)
+    with pytest.raises(
+        ValueError, match="'Legacy/Llm' should be in a stack whose synthesizer knows the keys"
+    ):
+        endpoint.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+
+
 def test_the_role_reads_every_archive_of_adapters_so_that_a_rollback_can_read_the_last(stack, add):
     add()
     (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
