@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tarfile
+import tempfile
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum
@@ -16,6 +17,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from adapter_fleet.base_model import BaseModelFacts
 from multi_adapter_inference.archive_asset import ArchiveFolder
 from multi_adapter_inference.execution_role import ExecutionRole
+from multi_adapter_inference.object_prefix import as_folder
 
 _MODELS = ArchiveFolder(name="base-models")
 
@@ -85,13 +87,9 @@ class BaseModel(ABC):
 class _BucketModel(BaseModel):
     def __init__(self, bucket: s3.IBucket, prefix: str, *, name: str | None, download: ModelDownload) -> None:
         super().__init__(facts=BaseModelFacts(name=name), needs_network=download is ModelDownload.CONTAINER)
-        if not Token.is_unresolved(prefix):
-            if prefix.startswith("/"):
-                raise ValueError(f"'prefix' should not start with '/', got {prefix!r}")
-            # SageMaker takes all keys that begin with the prefix: without the slash, those of a sibling too.
-            prefix = f"{prefix.rstrip('/')}/" if prefix else ""
         self._bucket = bucket
-        self._prefix = prefix
+        # SageMaker takes every object whose key begins with it.
+        self._prefix = as_folder(prefix)
         self._download = download
 
     def bind(self, role: ExecutionRole, /) -> BoundModel:
@@ -149,18 +147,20 @@ class _HubModel(BaseModel):
 
 def _pack(directory: Path, target: Path) -> None:
     """Write the files of `directory` to a `.tar.gz` whose bytes depend on their names and contents alone."""
-    unfinished = target.with_suffix(".part")
-    with (
-        unfinished.open("wb") as file,
-        # Weights hardly shrink, and this is for small models: speed before size.
-        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0) as compressed,
-        tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
-    ):
-        for path in sorted(directory.rglob("*")):
-            if not path.is_file():
-                continue
-            member = tarfile.TarInfo(path.relative_to(directory).as_posix())
-            member.size = path.stat().st_size
-            with path.open("rb") as content:
-                archive.addfile(member, content)
-    unfinished.replace(target)
+    # A folder of its own, so that `target` appears whole or not at all, also when another run packs it too.
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as folder:
+        unfinished = Path(folder) / target.name
+        with (
+            unfinished.open("wb") as file,
+            # Weights hardly shrink, and this is for small models: speed before size.
+            gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0) as compressed,
+            tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+        ):
+            for path in sorted(directory.rglob("*")):
+                if not path.is_file():
+                    continue
+                member = tarfile.TarInfo(path.relative_to(directory).as_posix())
+                member.size = path.stat().st_size
+                with path.open("rb") as content:
+                    archive.addfile(member, content)
+        unfinished.replace(target)

@@ -1,3 +1,6 @@
+import shutil
+from pathlib import Path
+
 import pytest
 from aws_cdk.assertions import Match, Template
 
@@ -72,6 +75,17 @@ def test_a_local_model_is_an_archive_of_its_own(stack, make_endpoint, base_direc
     url = model["Properties"]["PrimaryContainer"]["ModelDataUrl"]["Fn::Sub"]
     assert url.startswith("s3://cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}/base-models/")
     assert url.endswith(".tar.gz")
+
+
+def test_a_local_model_that_cannot_be_packed_leaves_nothing_behind(
+    app, make_endpoint, base_directory, tmp_path
+):
+    directory = Path(shutil.copytree(base_directory, tmp_path / "base"))
+    (directory / ("x" * 200)).touch()  # longer than the names in the archive's format
+    before = set(Path(app.outdir).iterdir())
+    with pytest.raises(ValueError, match="name is too long"):
+        make_endpoint(base_model=BaseModel.from_directory(directory))
+    assert set(Path(app.outdir).iterdir()) == before
 
 
 def test_a_directory_that_is_not_there_is_an_error(tmp_path):
