@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from aws_cdk import Duration, Size, Token
+from aws_cdk import Duration, Size, SizeRoundingBehavior, Token
 
 from adapter_fleet.base_model import Dimensions
 from adapter_fleet.serving import LoraServing
@@ -45,6 +46,16 @@ class ComputeRequirements:
     @property
     def _min_mib(self) -> int | None:
         return _mib(self.min_memory)
+
+    @property
+    def min_memory_mib(self) -> int | float:
+        """The minimum in whole MiB, rounded up; may be a token."""
+        return _whole_mib(self.min_memory)
+
+    @property
+    def max_memory_mib(self) -> int | float | None:
+        """The maximum in whole MiB, rounded up; may be a token."""
+        return None if self.max_memory is None else _whole_mib(self.max_memory)
 
     def copies_on(self, instance_type: InstanceType) -> int | None:
         """Return how many copies fit on one instance, or None where nothing is known of the type.
@@ -129,7 +140,13 @@ def _check_at_least_one(setting: str, value: int | None) -> None:
 
 
 def _mib(size: Size | None) -> int | None:
-    return None if size is None or size.is_unresolved() else int(size.to_mebibytes())
+    return None if size is None or size.is_unresolved() else int(_whole_mib(size))
+
+
+def _whole_mib(size: Size) -> int | float:
+    if size.is_unresolved():
+        return size.to_mebibytes()
+    return math.ceil(size.to_mebibytes(rounding=SizeRoundingBehavior.NONE))
 
 
 def _gib_to_mib(gib: int | None) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_cdk import Size
+from aws_cdk import Size, SizeRoundingBehavior
 
 
 class _Known:
@@ -118,4 +118,4 @@ class InstanceType:
 
 
 def _gib(given: Size | None, known: int | None) -> int | None:
-    return known if given is None else int(given.to_gibibytes())
+    return known if given is None else int(given.to_gibibytes(rounding=SizeRoundingBehavior.FLOOR))

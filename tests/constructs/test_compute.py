@@ -102,6 +102,10 @@ def test_a_known_instance_type_can_be_had_by_name():
     assert InstanceType.ML_G5_12XLARGE.accelerators == 4
 
 
+def test_memory_of_an_instance_type_that_is_not_whole_is_rounded_down():
+    assert InstanceType.of("ml.new.large", memory=Size.mebibytes(2047)).memory_gib == 1
+
+
 def test_facts_of_an_instance_type_that_are_given_go_first():
     known = InstanceType.of("ml.g5.12xlarge", accelerators=2, memory=Size.gibibytes(1))
     assert (known.accelerators, known.memory_gib, known.vcpus) == (2, 1, 48)
