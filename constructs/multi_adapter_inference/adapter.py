@@ -14,7 +14,7 @@ from multi_adapter_inference.metrics import ComponentMetrics
 
 if TYPE_CHECKING:
     from multi_adapter_inference.artifact import AdapterArtifact
-    from multi_adapter_inference.endpoint import IMultiAdapterEndpoint
+    from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
 
 
 class LoraAdapter(Construct, ComponentMetrics):
@@ -40,7 +40,7 @@ class LoraAdapter(Construct, ComponentMetrics):
         scope: Construct,
         id: str,
         *,
-        endpoint: IMultiAdapterEndpoint,
+        endpoint: MultiAdapterEndpointBase,
         artifact: AdapterArtifact,
         adapter_name: str | None = None,
         component_name: str | None = None,
@@ -50,7 +50,16 @@ class LoraAdapter(Construct, ComponentMetrics):
         hashed = immutable_hash(self, endpoint.identity, endpoint.base_component_name, name)
         self.endpoint = endpoint
         self.component_name = component_name or f"{endpoint.component_prefix}-{name}-{hashed}"
-        claim(self, self.component_name)
+        claim(
+            self,
+            self.component_name,
+            made_of={"component_name": component_name}
+            if component_name
+            else {
+                "component_prefix": endpoint.component_prefix,
+                "adapter_name" if adapter_name else "id": name,
+            },
+        )
 
         resource = sagemaker.CfnInferenceComponent(
             self,

@@ -16,9 +16,10 @@ from adapter_fleet.adapter import check_directory
 from adapter_fleet.findings import Severity
 from adapter_fleet.packing import identity, pack
 from multi_adapter_inference.archive_asset import ArchiveFolder
+from multi_adapter_inference.object_prefix import as_folder
 
 if TYPE_CHECKING:
-    from multi_adapter_inference.endpoint import IMultiAdapterEndpoint
+    from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
 
 _ADAPTERS = ArchiveFolder(name="lora-adapters")
 _ARCHIVE_SUFFIX = ".tar.gz"
@@ -26,10 +27,16 @@ _ARCHIVE_SUFFIX = ".tar.gz"
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactSource:
-    """A prefix of a bucket from which the endpoint's role reads adapters."""
+    """A prefix of a bucket from which the endpoint's role reads adapters.
+
+    The prefix is a folder: `acme` is the same as `acme/`, and `acme-eu/` is not under it.
+    """
 
     bucket: s3.IBucket
     prefix: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prefix", as_folder(self.prefix))
 
     def may_hold(self, bucket_name: str, key: str) -> bool:
         """Tell whether the object may be in it; names known at deployment only may be any."""
@@ -70,7 +77,7 @@ class AdapterArtifact(ABC):
         raise ValueError(f"'uri' should be 's3://<bucket>/<key>', got {uri!r}")
 
     @abstractmethod
-    def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
+    def bind(self, adapter: Construct, endpoint: MultiAdapterEndpointBase) -> str:
         """Return the archive's S3 URI, once it is checked and the endpoint's role may read it."""
 
 
@@ -78,7 +85,7 @@ class _DirectoryArtifact(AdapterArtifact):
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
+    def bind(self, adapter: Construct, endpoint: MultiAdapterEndpointBase) -> str:
         findings = check_directory(self._path, lora=endpoint.lora, base=endpoint.base_model_facts)
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
         if errors:
@@ -86,15 +93,23 @@ class _DirectoryArtifact(AdapterArtifact):
             raise ValueError(f"adapter '{adapter.node.path}' cannot be served:{lines}")
         for finding in findings:
             Annotations.of(adapter).add_warning_v2(f"multi-adapter-inference:{finding.rule}", str(finding))
+        checked = identity(self._path)
         location = _ADAPTERS.stage(
             adapter,
-            identity(self._path),
-            lambda target: pack(self._path, target),
+            checked,
+            lambda target: self._pack(checked, target),
             display_name=f"{adapter.node.path} adapter",
         )
         if endpoint.execution_role is not None:
             endpoint.execution_role.read_archives(_ADAPTERS, location)
         return location.s3_object_url
+
+    def _pack(self, checked: str, target: Path) -> None:
+        if pack(self._path, target).identity != checked:
+            target.unlink()
+            raise ValueError(
+                f"the files of '{self._path}' should stay as they are during synth, got other ones"
+            )
 
 
 class _StoredArtifact(AdapterArtifact):
@@ -105,13 +120,15 @@ class _StoredArtifact(AdapterArtifact):
         self._bucket_name = bucket_name
         self._key = key
 
-    def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
+    def bind(self, adapter: Construct, endpoint: MultiAdapterEndpointBase) -> str:
         sources = endpoint.artifact_sources
         if sources is not None and not any(s.may_hold(self._bucket_name, self._key) for s in sources):
             raise ValueError(
                 f"the archive of adapter '{adapter.node.path}' should be under one of the endpoint's"
                 f" 'artifact_sources' ({_listed(sources)}), got {self._uri!r}"
             )
+        if endpoint.container is not None:
+            endpoint.container.warn_of_unchecked_archives(endpoint)
         return self._uri
 
 

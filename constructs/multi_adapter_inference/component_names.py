@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
 from aws_cdk import CfnResource, Stack, Token
 from constructs import Construct, IConstruct
 
 from adapter_fleet.names import check_component_name
+from multi_adapter_inference.errors import told_of
 
 _HASH_LENGTH = 8
 
@@ -36,17 +38,29 @@ def replace_on_change(resource: CfnResource, *immutable: str) -> None:
     resource.override_logical_id(f"{logical_id}{immutable_hash(resource, *immutable)}")
 
 
-def claim(scope: Construct, name: str) -> None:
-    """Check a component's name and note it as that of `scope`; raise ValueError if it is another's."""
+def claim(scope: Construct, name: str, *, made_of: Mapping[str, str]) -> None:
+    """Check a component's name and note it as that of `scope`; raise ValueError if it is another's.
+
+    `made_of` are the settings that the user gave and the name is made of.
+    """
     if Token.is_unresolved(name):
         return
-    check_component_name(name)
+    with told_of(scope):
+        _check(name, made_of)
     owner = _owners(Stack.of(scope)).setdefault(name, scope)
     if owner is not scope:
         raise ValueError(
             f"each component should have a name of its own, got {name!r} for '{owner.node.path}' and"
             f" '{scope.node.path}'"
         )
+
+
+def _check(name: str, made_of: Mapping[str, str]) -> None:
+    try:
+        check_component_name(name)
+    except ValueError as error:
+        settings = " and ".join(f"'{setting}' {value!r}" for setting, value in made_of.items())
+        raise ValueError(f"{error}, made of {settings}") from None
 
 
 def _owners(stack: Stack) -> _Owners:

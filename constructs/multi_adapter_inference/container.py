@@ -18,6 +18,12 @@ MAX_ENVIRONMENT_ENTRIES = 16
 # The first images built on CUDA 13, which the driver of the default AMI may not run.
 _FIRST_CUDA_13 = 25
 
+# The first that loads a model.py found in an adapter's directory.
+_FIRST_TO_RUN_ADAPTERS_CODE = 18
+
+# Either names the model to the container.
+_MODEL_SETTINGS = frozenset({"HF_MODEL_ID", "OPTION_MODEL_ID"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerImage:
@@ -84,6 +90,11 @@ class LmiContainer:
                     f" got {settings[clash]!r}"
                 )
             environment |= settings
+        for setting in _MODEL_SETTINGS & self.environment.keys():
+            raise ValueError(
+                f"'environment' of the container should not set {setting}, which would replace the model of"
+                f" 'base_model', got {self.environment[setting]!r}"
+            )
         if len(environment) > MAX_ENVIRONMENT_ENTRIES:
             raise ValueError(
                 f"the container's environment should have at most {MAX_ENVIRONMENT_ENTRIES} entries, got"
@@ -100,6 +111,18 @@ class LmiContainer:
                 "multi-adapter-inference:cuda13-needs-newer-ami",
                 f"LMI {self.version.number} is built on CUDA 13; without 'inference_ami_version' the"
                 " instances may start with a driver that is too old for it",
+            )
+
+    def warn_of_unchecked_archives(self, scope: Construct) -> None:
+        """Add to `scope` a warning if the release runs code it finds in an adapter's archive.
+
+        As often as it is called there is one.
+        """
+        if self.version.number >= _FIRST_TO_RUN_ADAPTERS_CODE:
+            Annotations.of(scope).add_warning_v2(
+                "multi-adapter-inference:archives-in-s3-not-checked",
+                f"LMI {self.version.number} runs a model.py that it finds in an adapter's archive, and those"
+                " in S3 are not checked at synth: whoever can write there can run code in the container",
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TypedDict
@@ -22,6 +23,7 @@ from multi_adapter_inference.base_model import BaseModel
 from multi_adapter_inference.component_names import claim, immutable_hash, replace_on_change
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import LmiContainer
+from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.execution_role import ExecutionRole
 from multi_adapter_inference.grants import grant_invoke
 from multi_adapter_inference.instance_type import InstanceType
@@ -32,6 +34,9 @@ VARIANT_NAME = "AllTraffic"
 
 # Leaves 24 of the 63 characters of a component's name to the adapter's, beside two hyphens and the hash.
 _LONGEST_DEFAULT_PREFIX = 29
+
+# The children of an endpoint. Its adapters are children as well, so that their logical ids are short.
+_OWN_IDS = frozenset({"Base", "Config", "Model", "Policy", "Resource", "Role", "SecurityGroup"})
 
 
 class _Network(TypedDict):
@@ -46,8 +51,8 @@ class RoutingStrategy(StrEnum):
     RANDOM = "RANDOM"
 
 
-class IMultiAdapterEndpoint(Construct, ComponentMetrics):
-    """An endpoint that adapters can be added to, made in this app or not.
+class MultiAdapterEndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIAbstractClass):
+    """An endpoint that adapters can be added to: a `MultiAdapterEndpoint`, or one made elsewhere.
 
     `component_name` and the metrics are those of the base model's component.
     """
@@ -59,6 +64,7 @@ class IMultiAdapterEndpoint(Construct, ComponentMetrics):
     """Begins the names of the adapters' components."""
     identity: str
     """Changes when the endpoint becomes another one, also before its name is known."""
+    container: LmiContainer | None = None
     lora: LoraServing | None = None
     base_model_facts: BaseModelFacts | None = None
     execution_role: ExecutionRole | None = None
@@ -80,6 +86,17 @@ class IMultiAdapterEndpoint(Construct, ComponentMetrics):
         component_name: str | None = None,
     ) -> LoraAdapter:
         """Add an adapter to the base model; see `LoraAdapter`."""
+        if id in _OWN_IDS:
+            raise ValueError(
+                f"'id' of an adapter should be none of {', '.join(sorted(_OWN_IDS))}, which"
+                f" '{self.node.path}' keeps for its own parts, got {id!r}"
+            )
+        taken = self.node.try_find_child(id)
+        if taken is not None:
+            raise ValueError(
+                f"each adapter should have an id of its own, got {id!r} for '{taken.node.path}' and for"
+                " another one"
+            )
         return LoraAdapter(
             self,
             id,
@@ -91,11 +108,16 @@ class IMultiAdapterEndpoint(Construct, ComponentMetrics):
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` send requests to the base model. Each adapter has a `grant_invoke` of its own."""
-        return grant_invoke(grantee, self.endpoint_arn, self.base_component_arn)
+        return grant_invoke(grantee, self.endpoint_arn, *self._base_component_arns)
+
+    @property
+    @abstractmethod
+    def _base_component_arns(self) -> Sequence[str]:
+        """The base component's ARN, in every spelling that IAM may compare with."""
 
 
 @jsii.implements(ec2.IConnectable)
-class MultiAdapterEndpoint(IMultiAdapterEndpoint):
+class MultiAdapterEndpoint(MultiAdapterEndpointBase):
     """An endpoint, its role, and the component of its base model.
 
     base_model, container, lora:
@@ -110,7 +132,8 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         Begins the name of every component, `<prefix>-base-<hash>` and `<prefix>-<adapter>-<hash>`. By
         default it is made from the stack's name and the path.
     base_component_name:
-        The whole name of the base model's component, if it has to stay when the endpoint is replaced.
+        The whole name of the base model's component, if callers need one that does not change with the path.
+        To move it to another endpoint, delete it first.
     role:
         A role of one's own; what the containers need is added to it if it can be.
     vpc, vpc_subnets, security_groups:
@@ -123,6 +146,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         The image of the instances: newer containers need a newer driver.
     """
 
+    container: LmiContainer
     lora: LoraServing
     execution_role: ExecutionRole
     artifact_sources: Sequence[ArtifactSource]
@@ -153,23 +177,25 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         inference_ami_version: str | None = None,
     ) -> None:
         super().__init__(scope, id)
-        _check_count("instance_count", instance_count)
-        _check_count("copy_count", copy_count)
-        if network_isolation and base_model.needs_network:
-            raise ValueError(
-                "'base_model' should be one that SageMaker downloads when 'network_isolation' is on, got one"
-                " that the container downloads"
-            )
-        if encryption_key is not None and instance_type.local_storage:
-            raise ValueError(
-                f"'encryption_key' should be left out for {instance_type.name}, whose storage is local and"
-                " encrypted in hardware"
-            )
-        if vpc is None and (vpc_subnets is not None or security_groups):
-            raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
-        room = _room_for_copies(compute, instance_type, instance_count, copy_count)
-        compute.check_adapters_fit(instance_type, lora, base_model.facts.dimensions)
+        with told_of(self):
+            _check_count("instance_count", instance_count)
+            _check_count("copy_count", copy_count)
+            if network_isolation and base_model.needs_network:
+                raise ValueError(
+                    "'base_model' should be one that SageMaker downloads when 'network_isolation' is on, got"
+                    " one that the container downloads"
+                )
+            if encryption_key is not None and instance_type.local_storage:
+                raise ValueError(
+                    f"'encryption_key' should be left out for {instance_type.name}, whose storage is local"
+                    " and encrypted in hardware"
+                )
+            if vpc is None and (vpc_subnets is not None or security_groups):
+                raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
+            room = _room_for_copies(compute, instance_type, instance_count, copy_count)
+            compute.check_adapters_fit(instance_type, lora, base_model.facts.dimensions)
 
+        self.container = container
         self.lora = lora
         self.base_model_facts = base_model.facts
         self.artifact_sources = tuple(artifact_sources)
@@ -179,10 +205,15 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         )
         hashed = immutable_hash(self, self.identity, VARIANT_NAME)
         self.component_name = base_component_name or f"{self.component_prefix}-base-{hashed}"
-        claim(self, self.component_name)
+        claim(
+            self,
+            self.component_name,
+            made_of={"base_component_name": base_component_name}
+            if base_component_name
+            else {"component_prefix": self.component_prefix},
+        )
 
-        self._vpc = vpc
-        self._subnets = vpc_subnets
+        self._subnets = None if vpc is None else _select_subnets(vpc, vpc_subnets)
         self._connections = None if vpc is None else self._connect(vpc, security_groups)
         self._network_isolation = network_isolation
         startup = startup or StartupTimeouts()
@@ -202,6 +233,10 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         self.base_component_arn = base.attr_inference_component_arn
         for resource in (model, endpoint, base):
             resource.node.add_dependency(self.execution_role.policy)
+        if self._subnets is not None:
+            # Containers that download something fail while there is no route yet.
+            for resource in (endpoint, base):
+                resource.node.add_dependency(self._subnets.internet_connectivity_established)
         self.adapters_depend_on = (base, self.execution_role.policy)
 
         container.warn_of_faults(self, inference_ami_version=inference_ami_version)
@@ -225,24 +260,25 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         component_prefix: str,
         lora: LoraServing | None = None,
         role: iam.IRole | None = None,
-    ) -> IMultiAdapterEndpoint:
+    ) -> MultiAdapterEndpointBase:
         """Return an endpoint of this account and region that another app or a person made.
 
         With `lora`, adapters from directories are checked against it; with `role`, the endpoint's execution
         role may read them.
         """
-        imported = IMultiAdapterEndpoint(scope, id)
-        imported.endpoint_name = endpoint_name
-        imported.endpoint_arn = _arn(imported, "endpoint", endpoint_name)
-        imported.base_component_arn = _arn(imported, "inference-component", base_component_name)
-        imported.component_name = base_component_name
-        imported.component_prefix = component_prefix
-        imported.identity = endpoint_name
-        imported.lora = lora
-        if role is not None:
-            imported.execution_role = ExecutionRole(imported, role)
-            imported.adapters_depend_on = (imported.execution_role.policy,)
-        return imported
+        return _ImportedEndpoint(
+            scope,
+            id,
+            endpoint_name=endpoint_name,
+            base_component_name=base_component_name,
+            component_prefix=component_prefix,
+            lora=lora,
+            role=role,
+        )
+
+    @property
+    def _base_component_arns(self) -> Sequence[str]:
+        return (self.base_component_arn,)
 
     @property
     def connections(self) -> ec2.Connections:
@@ -261,14 +297,16 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         self.execution_role.write_logs_and_metrics()
         for source in self.artifact_sources:
             self.execution_role.read_prefix(source.bucket, source.prefix)
-        if self._vpc is not None:
+        if self._subnets is not None:
             self.execution_role.attach_network_interfaces()
         if encryption_key is not None:
             self.execution_role.use_volume_key(encryption_key)
 
     def _create_model(self, base_model: BaseModel, container: LmiContainer) -> sagemaker.CfnModel:
         bound = base_model.bind(self.execution_role)
-        image = container.image(self)
+        with told_of(self):
+            image = container.image(self)
+            environment = container.environment_for(self.lora, bound.environment)
         self.execution_role.pull(image)
         return sagemaker.CfnModel(
             self,
@@ -276,7 +314,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             execution_role_arn=self.role.role_arn,
             primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
                 image=image.uri,
-                environment=container.environment_for(self.lora, bound.environment),
+                environment=environment,
                 model_data_source=bound.data_source,
                 model_data_url=bound.data_url,
             ),
@@ -339,10 +377,8 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
                 # updates the component.
                 model_name=model.attr_model_name,
                 compute_resource_requirements=cfn.InferenceComponentComputeResourceRequirementsProperty(
-                    min_memory_required_in_mb=compute.min_memory.to_mebibytes(),
-                    max_memory_required_in_mb=None
-                    if compute.max_memory is None
-                    else compute.max_memory.to_mebibytes(),
+                    min_memory_required_in_mb=compute.min_memory_mib,
+                    max_memory_required_in_mb=compute.max_memory_mib,
                     number_of_accelerator_devices_required=compute.accelerators,
                     number_of_cpu_cores_required=compute.cpu_cores,
                 ),
@@ -362,21 +398,54 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
 
     @property
     def _network(self) -> _Network | None:
-        if self._vpc is None:
+        if self._subnets is None:
             return None
-        chosen = self._subnets or ec2.SubnetSelection()
-        subnets = self._vpc.select_subnets(
-            availability_zones=chosen.availability_zones,
-            one_per_az=chosen.one_per_az,
-            subnet_filters=chosen.subnet_filters,
-            subnet_group_name=chosen.subnet_group_name,
-            subnets=chosen.subnets,
-            subnet_type=chosen.subnet_type,
-        )
         return {
-            "subnets": subnets.subnet_ids,
+            "subnets": self._subnets.subnet_ids,
             "security_group_ids": [group.security_group_id for group in self.connections.security_groups],
         }
+
+
+class _ImportedEndpoint(MultiAdapterEndpointBase):
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        endpoint_name: str,
+        base_component_name: str,
+        component_prefix: str,
+        lora: LoraServing | None,
+        role: iam.IRole | None,
+    ) -> None:
+        super().__init__(scope, id)
+        self.endpoint_name = endpoint_name
+        self.endpoint_arn = _arn(self, "endpoint", _lower(endpoint_name))
+        self.base_component_arn = _arn(self, "inference-component", _lower(base_component_name))
+        self.component_name = base_component_name
+        self.component_prefix = component_prefix
+        self.identity = endpoint_name
+        self.lora = lora
+        if role is not None:
+            self.execution_role = ExecutionRole(self, role)
+            self.adapters_depend_on = (self.execution_role.policy,)
+
+    @property
+    def _base_component_arns(self) -> Sequence[str]:
+        as_given = _arn(self, "inference-component", self.component_name)
+        return list(dict.fromkeys((self.base_component_arn, as_given)))
+
+
+def _select_subnets(vpc: ec2.IVpc, chosen: ec2.SubnetSelection | None) -> ec2.SelectedSubnets:
+    chosen = chosen or ec2.SubnetSelection()
+    return vpc.select_subnets(
+        availability_zones=chosen.availability_zones,
+        one_per_az=chosen.one_per_az,
+        subnet_filters=chosen.subnet_filters,
+        subnet_group_name=chosen.subnet_group_name,
+        subnets=chosen.subnets,
+        subnet_type=chosen.subnet_type,
+    )
 
 
 def _room_for_copies(
@@ -396,13 +465,15 @@ def _room_for_copies(
 
 
 def _arn(scope: Construct, kind: str, name: str) -> str:
-    """The ARN of something that is not in this app.
+    return Stack.of(scope).format_arn(service="sagemaker", resource=kind, resource_name=name)
 
-    IAM compares ARNs letter by letter, and SageMaker's are in lower case whatever the name is
-    (philschmid/cdk-samples #2 shows it for endpoints; for components it is inferred).
+
+def _lower(name: str) -> str:
+    """Return a name as SageMaker has it in ARNs, which IAM compares letter by letter.
+
+    philschmid/cdk-samples #2 shows it for endpoints; for components it is inferred.
     """
-    known = name if Token.is_unresolved(name) else name.lower()
-    return Stack.of(scope).format_arn(service="sagemaker", resource=kind, resource_name=known)
+    return name if Token.is_unresolved(name) else name.lower()
 
 
 def _check_count(setting: str, count: int) -> None:

@@ -2,11 +2,19 @@ import re
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Template
 
-from multi_adapter_inference import AdapterArtifact, ArtifactSource, LoraAdapter, MultiAdapterEndpoint
+from multi_adapter_inference import (
+    AdapterArtifact,
+    ArtifactSource,
+    LmiContainer,
+    LmiVersion,
+    LoraAdapter,
+    MultiAdapterEndpoint,
+)
 
 
 @pytest.fixture
@@ -144,6 +152,40 @@ def test_a_name_with_an_underscore_is_an_error(endpoint, artifact):
         endpoint.add_adapter("ect_sum", artifact=artifact)
 
 
+@pytest.mark.parametrize(
+    ("id", "settings", "given"),
+    [
+        ("tri_age", {}, "'component_prefix' 'acme' and 'id' 'tri_age'"),
+        ("Triage", {"adapter_name": "tri_age"}, "'component_prefix' 'acme' and 'adapter_name' 'tri_age'"),
+        ("Triage", {"component_name": "tri_age"}, "'component_name' 'tri_age'"),
+    ],
+    ids=["id", "adapter_name", "component_name"],
+)
+def test_an_error_in_a_name_tells_where_and_what_was_given(endpoint, artifact, id, settings, given):
+    with pytest.raises(
+        ValueError, match=rf"'Stack/Llm/{id}': 'component_name' should be .* made of {given}$"
+    ):
+        endpoint.add_adapter(id, artifact=artifact, **settings)
+
+
+def test_an_id_that_the_endpoint_uses_itself_is_an_error(stack, make_endpoint, artifact):
+    endpoint = make_endpoint(id="InVpc", vpc=ec2.Vpc(stack, "Vpc", max_azs=1), component_prefix="vpc")
+    for child in list(endpoint.node.children):
+        with pytest.raises(ValueError, match=f"'Stack/InVpc' keeps for its own parts, got '{child.node.id}'"):
+            endpoint.add_adapter(child.node.id, artifact=artifact)
+
+
+def test_an_id_that_the_endpoint_would_use_in_a_vpc_is_an_error_without_one(endpoint, artifact):
+    with pytest.raises(ValueError, match=r"none of Base, Config, .*SecurityGroup, .*, got 'SecurityGroup'"):
+        endpoint.add_adapter("SecurityGroup", artifact=artifact)
+
+
+def test_two_adapters_of_one_id_are_an_error(endpoint, artifact):
+    endpoint.add_adapter("Ectsum", artifact=artifact)
+    with pytest.raises(ValueError, match="got 'Ectsum' for 'Stack/Llm/Ectsum' and for another one"):
+        endpoint.add_adapter("Ectsum", artifact=artifact, adapter_name="other")
+
+
 def test_two_adapters_of_one_name_are_an_error_that_names_both(endpoint, artifact):
     endpoint.add_adapter("First", artifact=artifact, adapter_name="ectsum")
     with pytest.raises(
@@ -239,6 +281,39 @@ def test_any_other_metric_can_be_had_by_name(endpoint):
 
 
 class TestArtifactInABucket:
+    @pytest.mark.parametrize(("version", "count"), [(LmiVersion.V17, 0), (LmiVersion.V18, 1)])
+    def test_an_archive_that_could_bring_code_is_warned_of_once_an_endpoint(
+        self, make_endpoint, bucket, warnings, version, count
+    ):
+        endpoint = make_endpoint(
+            container=LmiContainer(version=version), artifact_sources=[ArtifactSource(bucket=bucket)]
+        )
+        for name in ("One", "Two"):
+            endpoint.add_adapter(name, artifact=AdapterArtifact.from_bucket(bucket, f"{name}.tar.gz"))
+        assert sum("multi-adapter-inference:archives-in-s3-not-checked" in w for w in warnings()) == count
+
+    def test_the_warning_of_code_can_be_acknowledged(self, endpoint, artifact, warnings):
+        cdk.Annotations.of(endpoint).acknowledge_warning("multi-adapter-inference:archives-in-s3-not-checked")
+        endpoint.add_adapter("Ectsum", artifact=artifact)
+        assert not any("archives-in-s3-not-checked" in warning for warning in warnings())
+
+    @pytest.mark.parametrize("prefix", ["acme", "acme/", "acme//"])
+    def test_a_source_is_a_folder_so_that_it_takes_no_siblings(self, stack, make_endpoint, bucket, prefix):
+        endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix=prefix)])
+        endpoint.add_adapter("A", artifact=AdapterArtifact.from_bucket(bucket, "acme/a.tar.gz"))
+        with pytest.raises(ValueError, match="should be under one of the endpoint's 'artifact_sources'"):
+            endpoint.add_adapter("B", artifact=AdapterArtifact.from_bucket(bucket, "acme-eu/a.tar.gz"))
+        (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
+        assert ":s3:::models/acme/*" in str(policy)
+
+    def test_a_source_that_begins_with_a_slash_is_an_error(self, bucket):
+        with pytest.raises(ValueError, match="'prefix' should not start with '/', got '/acme'"):
+            ArtifactSource(bucket=bucket, prefix="/acme")
+
+    def test_a_source_known_at_deployment_only_is_left_as_it_is(self, stack, bucket):
+        prefix = cdk.CfnParameter(stack, "Prefix").value_as_string
+        assert ArtifactSource(bucket=bucket, prefix=prefix).prefix == prefix
+
     def test_the_role_reads_the_source_it_is_under(self, stack, endpoint, artifact):
         endpoint.add_adapter("Ectsum", artifact=artifact)
         (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()

@@ -139,6 +139,21 @@ def test_an_archive_is_packed_once_and_used_again_at_the_next_synth(app, add, ad
     assert (archive.stat().st_ino, archive.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_files_that_change_while_they_are_packed_are_an_error_and_leave_no_archive(
+    app, add, change_config, monkeypatch
+):
+    def identity_before_a_change(directory: Path) -> str:
+        before = identity(directory)
+        change_config(r=4)
+        return before
+
+    monkeypatch.setattr("multi_adapter_inference.artifact.identity", identity_before_a_change)
+    own = archives(app)
+    with pytest.raises(ValueError, match=r"the files of '.*triage' should stay as they are during synth"):
+        add()
+    assert archives(app) == own
+
+
 def test_nothing_is_packed_for_a_stack_that_is_left_alone(tmp_path, adapter_directory):
     # What the CDK CLI says when another stack is deployed, or for `cdk list` and `cdk destroy`.
     app = cdk.App(outdir=str(tmp_path / "idle"), context={"aws:cdk:bundling-stacks": []})

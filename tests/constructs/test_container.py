@@ -115,6 +115,15 @@ def test_a_setting_that_the_library_makes_is_an_error_that_names_it(make_endpoin
         make_endpoint(container=container)
 
 
+@pytest.mark.parametrize("setting", ["HF_MODEL_ID", "OPTION_MODEL_ID"])
+def test_another_model_in_the_environment_is_an_error(make_endpoint, setting):
+    container = LmiContainer(version=LmiVersion.V19, environment={setting: "org/other"})
+    with pytest.raises(
+        ValueError, match=f"'Stack/Llm': 'environment' .* should not set {setting}, .* got 'org/other'"
+    ):
+        make_endpoint(container=container)
+
+
 def test_more_than_16_entries_are_an_error_that_lists_them(make_endpoint):
     container = LmiContainer(
         version=LmiVersion.V19, environment={f"OPTION_{number}": "1" for number in range(9)}

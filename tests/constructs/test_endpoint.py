@@ -19,6 +19,7 @@ from multi_adapter_inference import (
     LmiVersion,
     LoraServing,
     MultiAdapterEndpoint,
+    MultiAdapterEndpointBase,
     RoutingStrategy,
     StartupTimeouts,
 )
@@ -105,10 +106,15 @@ def test_another_endpoint_has_a_base_component_of_another_name_and_logical_id(
     assert found[first.base_component_name]["LogicalId"] != found[second.base_component_name]["LogicalId"]
 
 
-def test_another_name_of_the_base_component_is_a_replacement(make_endpoint, components):
-    names = [make_endpoint(id=id_, base_component_name=id_).base_component_name for id_ in ("one", "two")]
-    logical_ids = [components()[name]["LogicalId"][-8:] for name in names]
-    assert logical_ids[0] != logical_ids[1]
+def test_another_name_of_the_base_component_is_a_replacement(make_endpoint):
+    def logical_id(name: str) -> str:
+        stack = cdk.Stack(cdk.App(), "Stack")
+        make_endpoint(stack, base_component_name=name)
+        (found,) = Template.from_stack(stack).find_resources("AWS::SageMaker::InferenceComponent")
+        return found
+
+    assert logical_id("one") == logical_id("one")
+    assert logical_id("one") != logical_id("two")
 
 
 def test_what_runs_waits_for_the_policies_of_its_role(stack, make_endpoint):
@@ -200,6 +206,17 @@ def test_in_a_vpc_model_and_endpoint_have_its_private_subnets_and_a_security_gro
     assert any("ec2:CreateNetworkInterface" in s["Action"] for s in statements(stack))
 
 
+def test_in_a_new_vpc_what_downloads_waits_for_the_routes(stack, make_endpoint, components):
+    endpoint = make_endpoint(vpc=ec2.Vpc(stack, "Vpc", max_azs=1))
+    template = Template.from_stack(stack)
+    (resource,) = template.find_resources("AWS::SageMaker::Endpoint").values()
+    base = components()[endpoint.base_component_name]
+    routes = {name for name in template.find_resources("AWS::EC2::Route") if "Private" in name}
+    assert routes
+    assert routes <= set(resource["DependsOn"])
+    assert routes <= set(base["DependsOn"])
+
+
 def test_given_subnets_and_security_groups_are_used(stack, make_endpoint):
     vpc = ec2.Vpc(stack, "Vpc", max_azs=1)
     group = ec2.SecurityGroup(stack, "Group", vpc=vpc)
@@ -276,8 +293,39 @@ def test_the_routing_strategy_can_be_chosen(stack, make_endpoint):
 
 @pytest.mark.parametrize("setting", ["instance_count", "copy_count"])
 def test_a_count_below_one_is_an_error(make_endpoint, setting):
-    with pytest.raises(ValueError, match=f"'{setting}' should be at least 1, got 0"):
+    with pytest.raises(ValueError, match=f"'Stack/Llm': '{setting}' should be at least 1, got 0"):
         make_endpoint(**{setting: 0})
+
+
+def test_a_prefix_that_makes_no_name_is_an_error_that_tells_what_was_given(make_endpoint):
+    with pytest.raises(ValueError, match=r"'Stack/Llm': .* made of 'component_prefix' 'my_team'"):
+        make_endpoint(component_prefix="my_team")
+
+
+def test_memory_that_is_not_whole_is_rounded_up(stack, make_endpoint):
+    size = cdk.Size.gibibytes(4.0001)
+    make_endpoint(compute=ComputeRequirements(accelerators=4, min_memory=size, max_memory=size))
+    requirements = {"MinMemoryRequiredInMb": 4097, "MaxMemoryRequiredInMb": 4097}
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::SageMaker::InferenceComponent",
+        {"Specification": {"ComputeResourceRequirements": requirements}},
+    )
+
+
+def test_memory_known_at_deployment_only_is_passed_on(stack, make_endpoint):
+    number = cdk.CfnParameter(stack, "Memory", type="Number").value_as_number
+    make_endpoint(compute=ComputeRequirements(min_memory=cdk.Size.mebibytes(number)))
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::SageMaker::InferenceComponent",
+        {"Specification": {"ComputeResourceRequirements": {"MinMemoryRequiredInMb": {"Ref": "Memory"}}}},
+    )
+
+
+@pytest.mark.parametrize("setting", ["max_loras", "max_cpu_loras", "max_lora_rank"])
+def test_limits_of_the_engine_known_at_deployment_only_are_an_error(setting):
+    known = {"max_loras": 1, "max_cpu_loras": 1, "max_lora_rank": 8}
+    with pytest.raises(ValueError, match=f"'{setting}' should be known at synth, got a token"):
+        LoraServing(**{**known, setting: cdk.Token.as_number({"Ref": "Number"})})
 
 
 def test_counts_known_at_deployment_only_are_not_checked(stack, make_endpoint):
@@ -291,14 +339,16 @@ def test_counts_known_at_deployment_only_are_not_checked(stack, make_endpoint):
 def test_more_accelerators_than_the_instance_has_are_an_error(make_endpoint):
     compute = ComputeRequirements(accelerators=5, min_memory=cdk.Size.mebibytes(32000))
     with pytest.raises(
-        ValueError, match=r"'accelerators' should be at most 4, as ml\.g5\.12xlarge has 4 accelerators, got 5"
+        ValueError,
+        match=r"'Stack/Llm': 'accelerators' should be at most 4, as ml\.g5\.12xlarge has 4 .*, got 5",
     ):
         make_endpoint(compute=compute)
 
 
 def test_more_copies_than_fit_on_the_instances_are_an_error(make_endpoint):
     with pytest.raises(
-        ValueError, match=r"'copy_count' should be at most 2, .* fit on 2 x ml\.g5\.12xlarge, got 3"
+        ValueError,
+        match=r"'Stack/Llm': 'copy_count' should be at most 2, .* fit on 2 x ml\.g5\.12xlarge, got 3",
     ):
         make_endpoint(instance_count=2, copy_count=3)
 
@@ -381,3 +431,17 @@ class TestImportedEndpoint:
         endpoint, component = (resource["Fn::Join"][1][-1] for resource in statement["Resource"])
         assert endpoint.endswith(":endpoint/llama-endpoint")
         assert component.endswith(":inference-component/llama-base")
+
+    def test_grant_invoke_names_the_base_in_lower_case_and_as_it_is(self, stack):
+        imported = MultiAdapterEndpoint.from_endpoint_attributes(
+            stack, "Mixed", endpoint_name="llama", base_component_name="Llama-Base", component_prefix="acme"
+        )
+        caller = iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        imported.grant_invoke(caller)
+        (statement,) = statements(stack)
+        names = [resource["Fn::Join"][1][-1].rpartition("/")[-1] for resource in statement["Resource"]]
+        assert names == ["llama", "llama-base", "Llama-Base"]
+
+    def test_its_base_class_is_not_made_by_itself(self, stack):
+        with pytest.raises(TypeError, match="abstract"):
+            MultiAdapterEndpointBase(stack, "Base")

@@ -1,0 +1,20 @@
+"""The engine's limits for adapters, as an app gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from aws_cdk import Token
+
+from adapter_fleet import serving
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraServing(serving.LoraServing):
+    """The engine's limits for LoRA adapters, with the settings of `adapter_fleet.serving.LoraServing`."""
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            if Token.is_unresolved(getattr(self, setting.name)):
+                raise ValueError(f"'{setting.name}' should be known at synth, got a token")
+        super().__post_init__()
