@@ -72,7 +72,8 @@ def test_what_cannot_be_deployed_is_told_without_a_traceback_and_nothing_is_made
     assert done.returncode == 1
     assert done.stderr == (
         f"environment '{path}' cannot be deployed:\n"
-        "'accelerators' should be at most 4, as ml.g5.12xlarge has 4 accelerators, got 5\n"
+        "'MultiAdapterInference-changed/Llm': 'accelerators' should be at most 4, as ml.g5.12xlarge has 4"
+        " accelerators, got 5\n"
     )
     assert not (tmp_path / "cdk.out" / "manifest.json").exists()
 
