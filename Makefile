@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 SDK := .venv-sagemaker-sdk
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 LOCAL_PORT ?= 4566
+LOCAL_PROFILE ?= kind
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo local test check lint types imports bench lock snapshots wheel clean
@@ -35,8 +36,8 @@ $(SDK)/.installed: tests/integration/sagemaker-sdk.txt $(VENV)/.installed
 demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
 	python -m examples.demo
 
-local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566)
-	local-sagemaker --port $(LOCAL_PORT)
+local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind)
+	local-sagemaker --port $(LOCAL_PORT) --profile $(LOCAL_PROFILE)
 
 test: setup $(SDK)/.installed  ## the whole suite
 	python -m pytest
