@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aws_cdk import CfnOutput, Duration, Size, Stack, Tags
 from aws_cdk import Environment as AwsTarget
@@ -16,6 +18,7 @@ from multi_adapter_inference import (
     ComputeRequirements,
     InstanceType,
     LmiContainer,
+    LoraAdapter,
     MultiAdapterEndpoint,
     StartupTimeouts,
 )
@@ -35,21 +38,28 @@ class MultiAdapterInferenceStack(Stack):
             Tags.of(self).add(key, value)
 
         settings = environment.endpoint
+        with _table("base_model"):
+            base_model = self._base_model(environment.base_model)
+        with _table("container"):
+            container = LmiContainer(
+                version=environment.container.lmi_version, environment=environment.container.environment
+            )
+        with _table("endpoint"):
+            instance_type = InstanceType.of(settings.instance_type)
+        with _table("copies"):
+            compute, startup = _compute(environment.copies), _startup(environment.copies)
         self.endpoint = MultiAdapterEndpoint(
             self,
             "Llm",
-            base_model=self._base_model(environment.base_model),
-            container=LmiContainer(
-                version=environment.container.lmi_version,
-                environment=environment.container.environment,
-            ),
+            base_model=base_model,
+            container=container,
             lora=environment.lora,
-            instance_type=InstanceType.of(settings.instance_type),
+            instance_type=instance_type,
             instance_count=settings.instance_count,
             routing_strategy=settings.routing_strategy,
-            compute=_compute(environment.copies),
+            compute=compute,
             copy_count=environment.copies.count,
-            startup=_startup(environment.copies),
+            startup=startup,
             artifact_sources=[
                 ArtifactSource(bucket=self._bucket(source.bucket), prefix=source.prefix)
                 for source in environment.artifact_sources
@@ -57,10 +67,7 @@ class MultiAdapterInferenceStack(Stack):
             component_prefix=settings.component_prefix,
             inference_ami_version=environment.container.inference_ami_version,
         )
-        adapters = {
-            name: self.endpoint.add_adapter(name, artifact=_artifact(adapter))
-            for name, adapter in environment.adapters.items()
-        }
+        adapters = {name: self._adapter(name, adapter) for name, adapter in environment.adapters.items()}
 
         CfnOutput(self, "EndpointName", value=self.endpoint.endpoint_name)
         CfnOutput(self, "BaseComponentName", value=self.endpoint.base_component_name)
@@ -69,6 +76,10 @@ class MultiAdapterInferenceStack(Stack):
             "Adapters",
             value=json.dumps({name: adapter.component_name for name, adapter in adapters.items()}),
         )
+
+    def _adapter(self, name: str, settings: AdapterSettings) -> LoraAdapter:
+        with _table(f"adapters.{name}"):
+            return self.endpoint.add_adapter(name, artifact=_artifact(settings))
 
     def _base_model(self, settings: BaseModelSettings) -> BaseModel:
         if settings.directory is not None:
@@ -82,6 +93,15 @@ class MultiAdapterInferenceStack(Stack):
         """Return the bucket of that name; a file may name one twice."""
         known = self.node.try_find_child(name)
         return known if isinstance(known, s3.BucketBase) else s3.Bucket.from_bucket_name(self, name, name)
+
+
+@contextmanager
+def _table(name: str) -> Iterator[None]:
+    """Say of an error in which table of the file its setting is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"[{name}]: {error}") from error
 
 
 def _compute(copies: CopySettings) -> ComputeRequirements:

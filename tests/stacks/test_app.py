@@ -84,6 +84,12 @@ def test_an_unknown_environment_is_told_with_those_there_are(run):
     assert "'environment' should be one of dev, local, prod" in done.stderr
 
 
+def test_an_error_says_in_which_table_its_setting_is(run, copy_of_local):
+    done = run(copy_of_local("[adapters.triage]", "[adapters.tri_age]"))
+    assert done.returncode == 1
+    assert "[adapters.tri_age]: " in done.stderr
+
+
 def test_an_empty_environment_is_not_the_local_one(run):
     done = run("")
     assert done.returncode == 1
