@@ -73,7 +73,7 @@ def _problem_of_name(name: str) -> str | None:
         return "it is a pickle, which runs code when loaded; save the adapter as safetensors"
     if path.suffix.lower() in _CODE or name == "requirements.txt":
         return "it is code, which the container would run"
-    return f"only {', '.join(ALLOWED_FILES)} belong to an adapter"
+    return f"only {', '.join(ALLOWED_FILES)} belong to an adapter, as PEFT's save_pretrained() writes them"
 
 
 @dataclass(frozen=True, kw_only=True)
