@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Acknowledgment, ArnFormat, FileAssetLocation, Stack, Validations
+from aws_cdk import Acknowledgment, ArnFormat, FileAssetLocation, Names, Stack, Validations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -16,6 +16,7 @@ from multi_adapter_inference.archive_asset import ArchiveFolder
 from multi_adapter_inference.container import ContainerImage
 from multi_adapter_inference.metrics import CONTAINER_NAMESPACES
 
+_LONGEST_POLICY_NAME = 128
 _LOG_GROUPS = ("/aws/sagemaker/Endpoints/*", "/aws/sagemaker/InferenceComponents/*")
 
 
@@ -33,7 +34,10 @@ class ExecutionRole:
     def __init__(self, scope: Construct, role: iam.IRole) -> None:
         self.role = role
         self.scope = scope
-        self.policy = iam.Policy(scope, "Policy")
+        # The CDK's name is the same in two stacks, whose endpoints may share a role: one policy would overwrite
+        # the other.
+        name = Names.unique_resource_name(scope, max_length=_LONGEST_POLICY_NAME, separator="-")
+        self.policy = iam.Policy(scope, "Policy", policy_name=name)
         # By the role, not by the policy: a role that may not be changed then leaves it out of the template.
         role.attach_inline_policy(self.policy)
         self._readable: set[str] = set()

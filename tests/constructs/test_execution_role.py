@@ -118,6 +118,16 @@ def test_a_role_of_another_app_is_used_and_given_the_rights_where_it_can_be(
     )
 
 
+def test_endpoints_of_two_stacks_may_share_a_role(make_endpoint):
+    names = set()
+    for stack in (cdk.Stack(cdk.App(), "One"), cdk.Stack(cdk.App(), "Two")):
+        role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::123456789012:role/execution")
+        make_endpoint(stack, role=role)
+        (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
+        names.add(policy["Properties"]["PolicyName"])
+    assert len(names) == 2
+
+
 def test_adapters_of_an_imported_endpoint_wait_for_the_rights_of_its_role(
     stack, components, adapter_directory
 ):
