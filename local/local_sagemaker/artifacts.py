@@ -1,7 +1,10 @@
 """Base models and adapter archives: read from the emulated S3 as the execution role, extracted with care."""
 
+import gzip
+import io
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 _MAX_ENTRIES = 1_000
 _MAX_BYTES = 20 * 2**30
 _MAX_RATIO = 100
+# Between two files: a header with a long name or a few attributes; after the last, the fill of a block.
+_MAX_HEADER = 2**16
+_MAX_FILL = 2**20
+_TOO_LARGE = "the archive expands to far more than its own size"
 
 ClientForRole = Callable[[str], "S3Client"]
 
@@ -87,7 +94,7 @@ class Artifacts:
             raise _unreadable(uri, role, error) from error
         try:
             extract(archive, target)
-        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError) as error:
             raise HostingError(f"Could not extract {uri}: {error}") from error
         finally:
             archive.unlink()
@@ -97,30 +104,64 @@ def extract(archive: Path, target: Path) -> None:
     """Extract a .tar.gz of plain files and directories.
 
     Raises ValueError for links, devices, paths that leave the directory, duplicates, and archives that
-    are out of all proportion; tarfile.TarError, OSError or EOFError for what is no archive at all.
+    are out of all proportion; tarfile.TarError, zlib.error, OSError or EOFError for what is damaged or no
+    archive at all.
     """
     limit = min(_MAX_BYTES, _MAX_RATIO * archive.stat().st_size + 2**20)
-    seen: set[str] = set()
+    files: set[Path] = set()
     size = 0
-    with tarfile.open(archive, mode="r:gz") as tar:
-        for member in tar:
-            path = _inside(target, member.name)
-            if member.isdir():
-                path.mkdir(parents=True, exist_ok=True)
-                continue
-            if not member.isreg():
-                raise ValueError(f"'{member.name}' is neither a file nor a directory")
-            if str(path) in seen:
-                raise ValueError(f"'{member.name}' is in the archive twice")
-            seen.add(str(path))
-            size += member.size
-            if len(seen) > _MAX_ENTRIES or size > limit:
-                raise ValueError("the archive expands to far more than its own size")
-            content = tar.extractfile(member)
-            assert content is not None  # isreg() says so
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with content, path.open("wb") as file:
-                shutil.copyfileobj(content, file)
+    with gzip.open(archive) as unpacked:
+        stream = _Limited(unpacked, limit)
+        # Read as a stream, since a seekable one is read by tarfile without asking what it needs next.
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            for entries, member in enumerate(tar, start=1):
+                size += member.size
+                if entries > _MAX_ENTRIES or size > limit:
+                    raise ValueError(_TOO_LARGE)
+                stream.allow(member.size + _MAX_HEADER)
+                path = _inside(target, member.name)
+                if member.isdir():
+                    path.mkdir(parents=True, exist_ok=True)
+                    continue
+                if not member.isreg():
+                    raise ValueError(f"'{member.name}' is neither a file nor a directory")
+                if path in files:
+                    raise ValueError(f"'{member.name}' is in the archive twice")
+                files.add(path)
+                content = tar.extractfile(member)
+                assert content is not None  # isreg() says so
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with content, path.open("wb") as file:
+                    shutil.copyfileobj(content, file)
+        # tarfile stops where the tar ends; the checksum comes after that.
+        stream.allow(_MAX_FILL)
+        while stream.read(_MAX_HEADER):
+            pass
+
+
+class _Limited(io.BufferedIOBase):
+    """A stream that raises ValueError when more is read than is allowed in all or until the next allowance.
+
+    What tarfile reads to know a member, it reads into memory whatever its size.
+    """
+
+    def __init__(self, stream: gzip.GzipFile, limit: int):
+        self._stream = stream
+        self._limit = limit
+        self._count = 0
+        self.allow(_MAX_HEADER)
+
+    def allow(self, size: int) -> None:
+        """Let so many more bytes be read, and no more."""
+        self._allowed = min(self._count + size, self._limit)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to `size` bytes."""
+        data = self._stream.read(-1 if size is None else size)
+        self._count += len(data)
+        if self._count > self._allowed:
+            raise ValueError(_TOO_LARGE)
+        return data
 
 
 def _inside(target: Path, name: str) -> Path:

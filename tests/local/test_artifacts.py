@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,97 @@ def test_what_is_no_archive_is_an_error(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises((tarfile.TarError, OSError, EOFError)):
         extract(path, tmp_path / "out")
+
+
+class OneObject:
+    """An S3 client of a bucket in which every key is the same file."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def download_file(self, bucket: str, key: str, path: str) -> None:
+        Path(path).write_bytes(self.content)
+
+
+def fetch(content: bytes, target: Path) -> None:
+    target.mkdir()
+    Artifacts(lambda role: OneObject(content)).fetch_adapter("s3://b/a.tar.gz", "role", target)  # type: ignore[arg-type,return-value]
+
+
+def text_archive(folder: Path) -> bytes:
+    """An archive whose compressed data has Huffman tables and matches to damage."""
+    chosen = random.Random(1)
+    text = bytes(chosen.choice(b"abcdefghij0123") for _ in range(60_000))
+    return archive(folder, ("adapter_config.json", text)).read_bytes()
+
+
+def test_archive_that_is_damaged_anywhere_is_refused_with_its_uri(tmp_path: Path) -> None:
+    good = text_archive(tmp_path)
+    fetch(good, tmp_path / "good")
+    # From after the header, of which time, system and name mean nothing to what is in the archive.
+    start = good.index(b"a.tar\0") + len(b"a.tar\0")
+    for number, position in enumerate([*range(start, len(good) - 8, 499), *range(len(good) - 8, len(good))]):
+        bad = bytearray(good)
+        bad[position] ^= 0x10
+        with pytest.raises(HostingError, match=r"Could not extract s3://b/a\.tar\.gz: "):
+            fetch(bytes(bad), tmp_path / str(number))
+
+
+def test_archive_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    good = text_archive(tmp_path)
+    for length in (0, 5, len(good) // 2, len(good) - 8, len(good) - 1):
+        with pytest.raises(HostingError, match="Could not extract"):
+            fetch(good[:length], tmp_path / str(length))
+
+
+def test_checksum_of_an_archive_is_checked_although_its_tar_is_whole(tmp_path: Path) -> None:
+    path = archive(tmp_path, ("config.json", b"{}"))
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(gzip.BadGzipFile, match="CRC check failed"):
+        extract(path, tmp_path / "out")
+
+
+def test_directories_count_as_entries(tmp_path: Path) -> None:
+    path = archive(tmp_path, *((f"d{number}", special(tarfile.DIRTYPE)) for number in range(1_001)))
+    with pytest.raises(ValueError, match="expands to far more"):
+        extract(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("before", [(), (("weights", random.Random(2).randbytes(2**22)),)])
+def test_header_without_end_is_not_read_into_memory(
+    tmp_path: Path, before: tuple[tuple[str, bytes], ...]
+) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 300 * 2**20
+    path = tmp_path / "pax.tar.gz"
+    with gzip.open(path, "wb") as file:
+        with tarfile.open(fileobj=file, mode="w|") as tar:
+            for name, content in before:
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+            tar.fileobj.write(header.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(300):
+            file.write(bytes(2**20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="expands to far more"):
+            extract(path, tmp_path / "out")
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_long_name_and_a_large_block_are_in_proportion(tmp_path: Path) -> None:
+    path, name = tmp_path / "a.tar.gz", "/".join(["folder" * 20] * 8)
+    with gzip.open(path, "wb") as file:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            tar.addfile(tarfile.TarInfo(name))
+        file.write(bytes(2**19))
+    extract(path, tmp_path / "out")
+    assert (tmp_path / "out" / name).exists()
 
 
 def no_client(role: str) -> None:
