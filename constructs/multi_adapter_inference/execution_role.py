@@ -34,7 +34,7 @@ class ExecutionRole:
     def __init__(self, scope: Construct, role: iam.IRole) -> None:
         self.role = role
         self.scope = scope
-        # The CDK's own name may be the same in two stacks. On a role that both use, one policy would overwrite
+        # The CDK's own name may be the same in two stacks. On a role of both, one policy would overwrite
         # the other.
         name = Names.unique_resource_name(scope, max_length=_LONGEST_POLICY_NAME, separator="-")
         self.policy = iam.Policy(scope, "Policy", policy_name=name)
