@@ -28,6 +28,9 @@ Provisioned = tuple[str, dict[str, Any]]
 _POLL_SECONDS = 0.05
 _BACKOFF_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 
+# How a call is refused while the resource, or one that shares its base, is changing.
+_IN_TRANSITION = re.compile(r" while .* is in (state|status) ")
+
 
 @dataclass(frozen=True)
 class ResourceType:
@@ -168,9 +171,22 @@ class Handlers:
             if self._status(described) == "Failed":
                 raise HandlerError(described["FailureReason"], "NotStabilized")
         except HandlerError:
-            await self._delete(plane, arn)
+            await self._clean_up(plane, arn)
             raise
         return arn, self._attributes(described)
+
+    async def _clean_up(self, plane: ControlPlane, arn: str) -> None:
+        """Delete what failed to be created, as soon as it may be; that it cannot be is logged alone."""
+        while True:
+            try:
+                await self._delete(plane, arn)
+            except ServiceError as error:
+                if _IN_TRANSITION.search(error.message) is None:
+                    _log.warning("%s stays after its failed creation: %s", arn, error.message)
+                    return
+            else:
+                return
+            await plane.clock.sleep(_POLL_SECONDS)
 
     async def _update(
         self, plane: ControlPlane, physical_id: str, old: Properties, new: Properties
