@@ -32,17 +32,25 @@ def page(
     """
     name_key, answer_key = f"{kind}Name", f"{kind}s"
     chosen = [summary for summary in summaries if _matches(request, summary, name_key, equals or {})]
-    chosen.sort(key=lambda summary: str(summary[name_key]))
     sort_by = request.get("SortBy", "CreationTime")
     sort_key = {"Name": name_key, "Status": f"{kind}Status"}.get(sort_by, sort_by)
     descending = request.get("SortOrder", "Descending") == "Descending"
+    chosen.sort(key=lambda summary: str(summary[name_key]))
     chosen.sort(key=lambda summary: summary[sort_key], reverse=descending)
+    if request.get("NextToken"):
+        value, name = _decode(request["NextToken"], sorted_by_text=sort_by in ("Name", "Status"))
+        chosen = [
+            summary
+            for summary in chosen
+            if (summary[sort_key] < value if descending else summary[sort_key] > value)
+            or (summary[sort_key] == value and summary[name_key] > name)
+        ]
 
-    start = _decode(request["NextToken"]) if request.get("NextToken") else 0
-    end = start + request.get("MaxResults", _DEFAULT_PAGE)
-    answer: dict[str, Any] = {answer_key: chosen[start:end]}
-    if end < len(chosen):
-        answer["NextToken"] = _encode(end)
+    size = request.get("MaxResults", _DEFAULT_PAGE)
+    answer: dict[str, Any] = {answer_key: chosen[:size]}
+    if size < len(chosen):
+        last = chosen[size - 1]
+        answer["NextToken"] = _encode(last[sort_key], last[name_key])
     return answer
 
 
@@ -60,15 +68,16 @@ def _matches(request: dict[str, Any], summary: Summary, name_key: str, equals: d
     )
 
 
-def _encode(offset: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps({"offset": offset}).encode()).decode()
+def _encode(value: float | str, name: str) -> str:
+    """A token that says after which entry a page begins: what comes and goes before it moves nothing."""
+    return base64.urlsafe_b64encode(json.dumps([value, name]).encode()).decode()
 
 
-def _decode(token: str) -> int:
+def _decode(token: str, *, sorted_by_text: bool) -> tuple[Any, str]:
     try:
-        offset = json.loads(base64.urlsafe_b64decode(token))["offset"]
-    except (ValueError, KeyError, TypeError):
+        value, name = json.loads(base64.urlsafe_b64decode(token))
+    except (ValueError, TypeError):
         raise validation_exception("The pagination token is invalid.") from None
-    if not isinstance(offset, int) or offset < 0:
+    if not isinstance(value, str if sorted_by_text else (int, float)) or not isinstance(name, str):
         raise validation_exception("The pagination token is invalid.")
-    return offset
+    return value, name

@@ -46,6 +46,35 @@ def test_pages_hold_ten_unless_told_otherwise_and_lose_nothing(world: World) -> 
     assert seen == [f"model-{number:02}" for number in range(23)]
 
 
+@pytest.mark.parametrize("order", ["Ascending", "Descending"])
+@pytest.mark.parametrize("sort_by", ["CreationTime", "Name"])
+def test_what_comes_and_goes_between_pages_moves_nothing_else(world: World, sort_by: str, order: str) -> None:
+    for number in range(1, 9):
+        world.create_model(f"model-{number}")
+        world.pass_time(number % 2)  # so that some share their time
+    request = {"SortBy": sort_by, "SortOrder": order, "MaxResults": 3}
+    seen: list[str] = []
+    token = None
+    while token is not None or not seen:
+        page = world.call("ListModels", **request, **({"NextToken": token} if token else {}))
+        names = [summary["ModelName"] for summary in page["Models"]]
+        if not seen:
+            world.call("DeleteModel", ModelName=names[0])
+            world.call("DeleteModel", ModelName=names[-1])
+            if sort_by == "Name":
+                world.create_model("model-0" if order == "Ascending" else "model-9")
+        seen += names
+        token = page.get("NextToken")
+    assert sorted(seen) == [f"model-{number}" for number in range(1, 9)]
+
+
+def test_token_of_another_order_is_refused(world: World) -> None:
+    for name in ("one", "two"):
+        world.create_model(name)
+    token = world.call("ListModels", SortBy="Name", MaxResults=1)["NextToken"]
+    assert "pagination token" in world.refusal("ListModels", SortBy="CreationTime", NextToken=token)
+
+
 def test_token_that_is_none_is_refused(many: World) -> None:
     assert "pagination token" in many.refusal("ListInferenceComponents", NextToken="bm9uZQ==")
 
