@@ -7,6 +7,9 @@ from typing import Any
 
 from local_sagemaker.errors import HostingError
 
+# The instance of a copy, and the accelerators it takes there.
+Placement = tuple[int, float]
+
 # Accelerators of the instance types for multi-adapter endpoints [V, EC2's pages].
 _ACCELERATORS = {
     **dict.fromkeys(("g4dn.xlarge", "g4dn.2xlarge", "g4dn.4xlarge", "g4dn.8xlarge", "g4dn.16xlarge"), 1),
@@ -54,12 +57,18 @@ def instance_count(variant: dict[str, Any]) -> int:
     return max(initial, most)
 
 
-def place(
-    variant: dict[str, Any], needed: float, *, copies: int, taken: Iterable[tuple[int, float]]
-) -> list[int]:
-    """The instances that `copies` more copies go to, each needing `needed` accelerators.
+def needed_accelerators(specification: dict[str, Any]) -> float:
+    """What one copy of a base component reserves."""
+    needed: float = specification["ComputeResourceRequirements"].get("NumberOfAcceleratorDevicesRequired", 0)
+    return needed
 
-    taken holds the instance and the accelerators of every copy there is. HostingError when there is no room.
+
+def place(
+    variant: dict[str, Any], needed: float, *, copies: int, taken: Iterable[Placement]
+) -> list[Placement]:
+    """Where `copies` more copies go, each needing `needed` accelerators, when `taken` is there already.
+
+    HostingError when there is no room.
     """
     free = [accelerators(variant["InstanceType"])] * instance_count(variant)
     for instance, count in taken:
@@ -72,5 +81,5 @@ def place(
             raise HostingError(NO_ROOM)
         instance = max(roomy, key=free.__getitem__)
         free[instance] -= needed
-        placed.append(instance)
+        placed.append((instance, needed))
     return placed

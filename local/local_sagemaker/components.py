@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker.capacity import Placement
 from local_sagemaker.hosting import Copy
 
 
@@ -59,7 +60,8 @@ class Component:
     """A base component, or an adapter component when `base` names its base.
 
     registered_as is the name under which containers know an adapter; directory holds the deployed model or
-    adapter. placements are the instances of the copies, kept until deletion, if it failed too.
+    adapter. placements are the instance and the accelerators of each copy, those of the copies that run
+    first; they are kept until deletion, if it failed too.
     """
 
     name: str
@@ -74,13 +76,15 @@ class Component:
     state: State = State.CREATING
     failure_reason: str | None = None
     copies: list[Copy] = field(default_factory=list)
-    placements: list[int] = field(default_factory=list)
+    placements: list[Placement] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     directory: Path | None = None
     registered_as: str | None = None
     generation: int = 1
-    # Held while the copies, or what is registered on them, change.
+    # Held while the copies, or what is registered on them, change; never while waiting for requests.
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # Held while copies are started or chosen to go, so that one such change knows what the last one left.
+    rollout: asyncio.Lock = field(default_factory=asyncio.Lock)
     _seen: list[_Seen] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -93,12 +97,9 @@ class Component:
         return url
 
     @property
-    def accelerators_per_copy(self) -> float:
-        """What one copy of a base component reserves."""
-        needed: float = self.specification["ComputeResourceRequirements"].get(
-            "NumberOfAcceleratorDevicesRequired", 0
-        )
-        return needed
+    def running_copies(self) -> list[Copy]:
+        """The copies that have not ended; one that has is about to be replaced."""
+        return [copy for copy in self.copies if copy.running]
 
     def enter(self, state: State, moment: float) -> None:
         """Change the state."""

@@ -12,7 +12,7 @@ import shlex
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,9 +22,8 @@ from local_sagemaker.errors import HostingError
 
 ADAPTER_HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
 
-# [V] SageMaker gives a container 60 s to answer; the embedded engine needs far less to start.
+# [V] SageMaker gives a container 60 s to answer.
 _ANSWER_SECONDS = 60.0
-_START_SECONDS = 120.0
 _PING_SECONDS = 0.02
 # Less than the 5 s after which uvicorn closes an idle connection: to use one that closes is an error.
 _KEEP_ALIVE_SECONDS = 2.0
@@ -49,48 +48,61 @@ class Container:
         self._in_flight: Counter[str] = Counter()
 
     @classmethod
-    async def start(cls, command: str, model: Path, environment: Mapping[str, str], log: Path) -> "Container":
+    async def start(
+        cls, command: str, model: Path, environment: Mapping[str, str], log: Path, start_seconds: float
+    ) -> "Container":
         """Start the server on a model and wait until it answers pings.
 
-        Raises HostingError with the end of its log when it does not come up.
+        Raises HostingError with the end of its log when it does not come up in time.
         """
-        port = _free_port()
-        arguments = [
-            part.format(python=sys.executable, model_dir=model, port=port) for part in shlex.split(command)
-        ]
-        with log.open("wb") as output:
+        with reserved_port() as port:
+            arguments = [
+                part.format(python=sys.executable, model_dir=model, port=port)
+                for part in shlex.split(command)
+            ]
+            with log.open("wb") as output:
+                try:
+                    process = await asyncio.create_subprocess_exec(
+                        *arguments,
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=asyncio.subprocess.STDOUT,
+                        env={**os.environ, **environment},
+                    )
+                except OSError as error:
+                    raise HostingError(f"The container could not be started: {error}") from error
+            container = cls(process, port)
             try:
-                process = await asyncio.create_subprocess_exec(
-                    *arguments,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=asyncio.subprocess.STDOUT,
-                    env={**os.environ, **environment},
-                )
-            except OSError as error:
-                raise HostingError(f"The container could not be started: {error}") from error
-        container = cls(process, port)
-        try:
-            await asyncio.wait_for(container._healthy(), _START_SECONDS)
-        except (TimeoutError, HostingError):
-            await container.stop(drain=False)
-            raise HostingError(
-                "The primary container for the inference component did not pass the ping health check. "
-                f"The end of its log: {_tail(log)}"
-            ) from None
-        except BaseException:
-            await container.stop(drain=False)
-            raise
+                await asyncio.wait_for(container._healthy(), start_seconds)
+            except (TimeoutError, HostingError):
+                await container.stop(drain=False)
+                raise HostingError(
+                    "The primary container for the inference component did not pass the ping health check. "
+                    f"The end of its log: {_tail(log)}"
+                ) from None
+            except BaseException:
+                await container.stop(drain=False)
+                raise
         return container
 
     async def _healthy(self) -> None:
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                if (await self._client.get("/ping")).is_success:
-                    return
-            if self._process.returncode is not None:
-                raise HostingError("the process ended")
+        healthy = False
+        while not healthy:
             await asyncio.sleep(_PING_SECONDS)
+            with contextlib.suppress(httpx.HTTPError):
+                healthy = (await self._client.get("/ping")).is_success
+            # After the ping too: what answers for a process that has ended is another one on its port.
+            if not self.running:
+                raise HostingError("the process ended")
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.returncode is None
+
+    async def ended(self) -> None:
+        """Wait until the process has ended, whoever ended it."""
+        await self._process.wait()
 
     @property
     def outstanding(self) -> int:
@@ -103,10 +115,8 @@ class Container:
             "POST", "/adapters", params={"name": adapter, "src": str(directory), "preload": "true"}
         )
 
-    async def unregister(self, adapter: str, *, drain: bool = True) -> None:
-        """Take an adapter away, after its requests in flight unless told not to wait."""
-        if drain:
-            await self._drained(adapter)
+    async def unregister(self, adapter: str) -> None:
+        """Take an adapter away, whether or not there are requests for it in flight."""
         await self._call("DELETE", f"/adapters/{quote(adapter, safe='')}", accept=(404,))
 
     async def _call(
@@ -114,7 +124,8 @@ class Container:
     ) -> None:
         try:
             answer = await self._client.request(method, path, params=params)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, RuntimeError) as error:
+            # httpx raises RuntimeError when the copy was stopped, its client closed, in the meantime.
             raise HostingError(f"The container did not answer: {error!r}") from error
         if not answer.is_success and answer.status_code not in accept:
             raise HostingError(f"The container answered {answer.status_code}: {answer.text}")
@@ -134,12 +145,20 @@ class Container:
         finally:
             self._in_flight[key] -= 1
 
+    async def drained(self, adapter: str | None = None) -> None:
+        """Wait for the requests in flight, those for one adapter or all, but not for ever."""
+        deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
+        while self.outstanding if adapter is None else self._in_flight[adapter]:
+            if not self.running or asyncio.get_running_loop().time() > deadline:
+                return
+            await asyncio.sleep(0.01)
+
     async def stop(self, *, drain: bool = True) -> None:
         """End the process, after its requests in flight unless told not to wait."""
         if drain:
-            await self._drained(None)
+            await self.drained()
         await self._client.aclose()
-        if self._process.returncode is None:
+        if self.running:
             self._process.terminate()
             try:
                 await asyncio.wait_for(self._process.wait(), 5)
@@ -147,19 +166,21 @@ class Container:
                 self._process.kill()
                 await self._process.wait()
 
-    async def _drained(self, adapter: str | None) -> None:
-        deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
-        while self.outstanding if adapter is None else self._in_flight[adapter]:
-            if asyncio.get_running_loop().time() > deadline:
-                return
-            await asyncio.sleep(0.01)
 
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """A free port that nobody else is given meanwhile.
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    Servers bind with SO_REUSEADDR. Linux lets them have a port that is bound so already, as long as nobody
+    listens there, and never hands that port out by itself. Other systems do not, so there it is let go.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port: int = holder.getsockname()[1]
+        if sys.platform != "linux":
+            holder.close()
+        yield port
 
 
 def _tail(log: Path) -> str:

@@ -25,6 +25,10 @@ class Copy(Protocol):
     """One copy of a base component as it is needed here; `Container` is the real one."""
 
     @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+
+    @property
     def outstanding(self) -> int:
         """How many requests it is working on."""
 
@@ -36,8 +40,14 @@ class Copy(Protocol):
     async def register(self, adapter: str, directory: Path) -> None:
         """Load an adapter."""
 
-    async def unregister(self, adapter: str, *, drain: bool = True) -> None:
+    async def unregister(self, adapter: str) -> None:
         """Take an adapter away."""
+
+    async def drained(self, adapter: str | None = None) -> None:
+        """Wait for the requests in flight, those for one adapter or all."""
+
+    async def ended(self) -> None:
+        """Wait until it has ended."""
 
     async def stop(self, *, drain: bool = True) -> None:
         """End it."""
@@ -52,8 +62,8 @@ class Hosting(Protocol):
     async def fetch_adapter(self, url: str, role: str) -> Path:
         """A directory with the files of an adapter archive."""
 
-    async def start_copy(self, model: Path, environment: Mapping[str, str]) -> Copy:
-        """A new copy that serves a model."""
+    async def start_copy(self, model: Path, environment: Mapping[str, str], start_seconds: float) -> Copy:
+        """A new copy that serves a model; HostingError when it is not healthy within start_seconds."""
 
     def discard(self, directory: Path) -> None:
         """Remove a directory that `fetch_...` made."""
@@ -87,11 +97,14 @@ class LocalHosting:
             raise
         return target
 
-    async def start_copy(self, model: Path, environment: Mapping[str, str]) -> Container:
-        """A new copy that serves a model."""
+    async def start_copy(
+        self, model: Path, environment: Mapping[str, str], start_seconds: float
+    ) -> Container:
+        """A new copy that serves a model; HostingError when it is not healthy within start_seconds."""
         log = self._root / f"container-{next(self._numbers)}.log"
-        return await Container.start(self._settings.value.engine_command, model, environment, log)
+        command = self._settings.value.engine_command
+        return await Container.start(command, model, environment, log, start_seconds)
 
     def discard(self, directory: Path) -> None:
-        """Remove a directory that `fetch_...` made."""
-        shutil.rmtree(directory, ignore_errors=True)
+        """Remove a directory that `fetch_...` made, without waiting for it."""
+        self._downloads.submit(shutil.rmtree, directory, ignore_errors=True)

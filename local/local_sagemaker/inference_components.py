@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from local_sagemaker.capacity import accelerators
+from local_sagemaker.capacity import Placement, accelerators, needed_accelerators
 from local_sagemaker.components import Component, State
 from local_sagemaker.deployments import Deployments
 from local_sagemaker.endpoints import Endpoint
@@ -53,12 +53,11 @@ class InferenceComponents:
         """The adapter components of a base component."""
         return [component for component in self._components.values() if component.base == base.name]
 
-    def reserved(self, endpoint: str, variant: str) -> Iterator[tuple[int, float]]:
-        """Instance and accelerators of every copy on a variant, those of failed components included [T]."""
+    def reserved(self, endpoint: str, variant: str, *, but: Component | None = None) -> Iterator[Placement]:
+        """What every copy on a variant takes, those of failed components included [T]."""
         for component in self.on_endpoint(endpoint):
-            if component.base is None and component.variant == variant:
-                for instance in component.placements:
-                    yield instance, component.accelerators_per_copy
+            if component.base is None and component.variant == variant and component is not but:
+                yield from component.placements
 
     def remove(self, component: Component) -> None:
         """Forget a component that is gone."""
@@ -167,10 +166,7 @@ class InferenceComponents:
             raise validation_exception(
                 "ComputeResourceRequirements should be given for a base inference component."
             )
-        needed, has = (
-            compute.get("NumberOfAcceleratorDevicesRequired", 0),
-            accelerators(variant["InstanceType"]),
-        )
+        needed, has = needed_accelerators(specification), accelerators(variant["InstanceType"])
         if needed > has:
             raise validation_exception(
                 f"NumberOfAcceleratorDevicesRequired is {needed:g}, more than the {has:g} of instance type "
@@ -277,7 +273,10 @@ class InferenceComponents:
             "EndpointArn": endpoint.arn,
             "VariantName": component.variant,
             "Specification": _described(component.specification),
-            "RuntimeConfig": {"DesiredCopyCount": base.desired_copies, "CurrentCopyCount": len(base.copies)},
+            "RuntimeConfig": {
+                "DesiredCopyCount": base.desired_copies,
+                "CurrentCopyCount": len(base.running_copies),
+            },
             "InferenceComponentStatus": component.state.status,
             "CreationTime": component.created,
             "LastModifiedTime": self._moved(component.created, component.modified),

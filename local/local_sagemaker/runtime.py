@@ -123,13 +123,14 @@ class Runtime:
 
     def _target(self, endpoint: Endpoint, component: Component) -> tuple[Copy, str | None]:
         base = component if component.base is None else self._plane.components.get(component.base)
-        if not base.copies:
+        copies = base.running_copies
+        if not copies:
             raise _validation_error(f"Inference component {base.name} has no copies.")
         variant = endpoint.variant(component.variant) or {}
         if variant.get("RoutingConfig", {}).get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS":
-            chosen = min(base.copies, key=lambda copy: copy.outstanding)
+            chosen = min(copies, key=lambda copy: copy.outstanding)
         else:
-            chosen = random.choice(base.copies)
+            chosen = random.choice(copies)
         return chosen, component.registered_as
 
 

@@ -25,7 +25,7 @@ def test_accelerators_of_an_instance_type(instance_type: str, count: float) -> N
 
 
 def test_copies_go_where_most_is_free() -> None:
-    assert place(VARIANT, 1, copies=3, taken=[(0, 2)]) == [1, 1, 0]
+    assert place(VARIANT, 1, copies=3, taken=[(0, 2)]) == [(1, 1), (1, 1), (0, 1)]
 
 
 def test_copy_does_not_span_instances() -> None:

@@ -53,30 +53,59 @@ async def settle() -> None:
 
 
 class FakeCopy:
-    def __init__(self, model: Path, environment: Mapping[str, str]):
+    """A copy whose every call takes a moment of the clock, so that what may interleave does."""
+
+    def __init__(self, clock: ManualClock, model: Path, environment: Mapping[str, str]):
+        self._clock = clock
+        self._end = asyncio.Event()
         self.model = model
         self.environment = dict(environment)
         self.adapters: dict[str, Path] = {}
-        self.stopped = False
+        # How much longer the requests for an adapter take; None is any.
+        self.busy: dict[str | None, float] = {}
+
+    @property
+    def running(self) -> bool:
+        return not self._end.is_set()
+
+    def die(self) -> None:
+        self._end.set()
+
+    async def ended(self) -> None:
+        await self._end.wait()
 
     async def register(self, adapter: str, directory: Path) -> None:
+        await self._answer()
         if "unloadable" in directory.name:
             raise HostingError(f"The container answered 424: cannot load {directory.name}")
         assert adapter not in self.adapters
         self.adapters[adapter] = directory
 
-    async def unregister(self, adapter: str, *, drain: bool = True) -> None:
+    async def unregister(self, adapter: str) -> None:
+        await self._answer()
         self.adapters.pop(adapter, None)
 
+    async def _answer(self) -> None:
+        await self._clock.sleep(0.1)
+        if not self.running:
+            raise HostingError("The container did not answer")
+
+    async def drained(self, adapter: str | None = None) -> None:
+        await self._clock.sleep(self.busy.get(adapter, 0))
+
     async def stop(self, *, drain: bool = True) -> None:
-        self.stopped = True
+        if drain:
+            await self.drained()
+        self.die()
 
 
 class FakeHosting:
     """Every artifact is a directory named after its URL; one with "missing" in its URL is not there."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
         self.started: list[FakeCopy] = []
+        self.start_seconds: list[float] = []
         self.discarded: list[Path] = []
         self.starts_that_fail: set[int] = set()
 
@@ -90,12 +119,15 @@ class FakeHosting:
             raise HostingError(f"Could not access model data at {url}.")
         return Path(url.rpartition("/")[2])
 
-    async def start_copy(self, model: Path, environment: Mapping[str, str]) -> FakeCopy:
+    async def start_copy(self, model: Path, environment: Mapping[str, str], start_seconds: float) -> FakeCopy:
+        self.start_seconds.append(start_seconds)
         if len(self.started) in self.starts_that_fail:
             self.starts_that_fail.discard(len(self.started))
             raise HostingError("The primary container did not pass the ping health check.")
-        self.started.append(FakeCopy(model, environment))
-        return self.started[-1]
+        copy = FakeCopy(self._clock, model, environment)
+        self.started.append(copy)
+        await self._clock.sleep(0.1)
+        return copy
 
     def discard(self, directory: Path) -> None:
         self.discarded.append(directory)
@@ -109,7 +141,7 @@ class World:
         self.clock = ManualClock()
         self.settings = CurrentSettings(Settings().changed(settings))
         self.traffic = Traffic(self.settings, self.clock)
-        self.hosting = FakeHosting()
+        self.hosting = FakeHosting(self.clock)
         self.plane = ControlPlane(
             account="111122223333",
             region="us-east-1",
@@ -121,6 +153,10 @@ class World:
 
     def close(self) -> None:
         self.loop.run_until_complete(self.clock.advance(1_000))
+        for task in asyncio.all_tasks(self.loop):
+            # It watches over a copy.
+            task.cancel()
+        self.loop.run_until_complete(settle())
         self.loop.close()
 
     def call(self, operation: str, **request: Any) -> dict[str, Any]:
@@ -219,7 +255,7 @@ class World:
 
     @property
     def running(self) -> list[FakeCopy]:
-        return [copy for copy in self.hosting.started if not copy.stopped]
+        return [copy for copy in self.hosting.started if copy.running]
 
     def loaded(self) -> list[list[str]]:
         """What is registered on each running copy: the artifacts' names."""
