@@ -17,7 +17,7 @@ from local_sagemaker.hosting import Hosting
 from local_sagemaker.inference_components import InferenceComponents
 from local_sagemaker.models import Models
 from local_sagemaker.settings import CurrentSettings
-from local_sagemaker.shapes import check_request
+from local_sagemaker.shapes import check_request, without_nulls
 from local_sagemaker.tags import Tags
 from local_sagemaker.traffic import Traffic
 
@@ -63,7 +63,7 @@ class ControlPlane:
             raise ServiceError("UnknownOperationException", f"The embedded cloud does not know {operation}.")
         self.traffic.admit(operation)
         check_request(operation, request)
-        return self._operations[operation](request)
+        return self._operations[operation](without_nulls(request))
 
     def arn(self, kind: str, name: str) -> str:
         """The ARN of a resource; SageMaker writes the name in lower case [V]."""

@@ -38,6 +38,15 @@ def check_request(operation: str, request: dict[str, Any]) -> None:
         raise validation_exception(count + "; ".join(problems))
 
 
+def without_nulls(value: Any) -> Any:
+    """A checked request without the members that are null: to the API they are not there."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
 def coerce_request(operation: str, request: dict[str, Any]) -> dict[str, Any]:
     """A template's values in the types of the API, as CloudFormation does it: "1" for an integer is 1."""
     shape = operation_model(operation).input_shape

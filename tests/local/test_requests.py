@@ -59,6 +59,30 @@ def test_request_that_fits_is_accepted() -> None:
     check_request("CreateInferenceComponent", COMPONENT | {"Tags": [{"Key": "Größe/a:b", "Value": "è 1"}]})
 
 
+def test_parameter_that_is_null_is_one_that_is_not_given(world: World) -> None:
+    world.serve("one")
+    nothing = {"MaxResults": None, "NameContains": None, "StatusEquals": None, "NextToken": None}
+    listed = world.call("ListInferenceComponents", **nothing)["InferenceComponents"]
+    assert [summary["InferenceComponentName"] for summary in listed] == ["one", "base"]
+    container = {"Image": "image", "Environment": None, "ModelDataSource": None}
+    world.call("CreateModel", ModelName="nulls", ExecutionRoleArn=ROLE, PrimaryContainer=container, Tags=None)
+    model = world.call("DescribeModel", ModelName="nulls")
+    assert model["PrimaryContainer"] == {"Image": "image"}
+    assert world.call("ListTags", ResourceArn=model["ModelArn"])["Tags"] == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"Tags": [None]}, "'tags.1.member'"),
+        ({"PrimaryContainer": {"Environment": {"K": None}}}, "'primaryContainer.environment.K.value'"),
+    ],
+)
+def test_null_is_no_value_of_a_list_or_a_map(world: World, parameters: dict[str, Any], message: str) -> None:
+    refusal = world.refusal("CreateModel", ModelName="nulls", ExecutionRoleArn=ROLE, **parameters)
+    assert message in refusal
+
+
 def test_operation_that_is_not_there_is_named(world: World) -> None:
     with pytest.raises(ServiceError, match="does not know CreateTrainingJob") as refused:
         world.call("CreateTrainingJob")
