@@ -9,7 +9,8 @@
     POST   /_local/faults     {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "...",
                               "status": 500, "times": 3}: the next calls fail;
                               {"component": "my-adapter", "reason": "..."}: its artifact fails to load,
-                              until faults are cleared
+                              until faults are cleared;
+                              400 {"error": ...} for an unknown operation or a wrong value
     DELETE /_local/faults     no faults any more
 
 There is no authentication, with IAM enforcement on neither: the server listens on 127.0.0.1 only.
@@ -39,7 +40,7 @@ def admin_application(settings: CurrentSettings, traffic: Traffic) -> Starlette:
 
     async def change_settings(request: Request) -> JSONResponse:
         try:
-            return JSONResponse(dataclasses.asdict(settings.change(await request.json())))
+            return JSONResponse(dataclasses.asdict(settings.change(await _object(request))))
         except ValueError as error:
             return JSONResponse({"error": str(error)}, status_code=400)
 
@@ -52,12 +53,13 @@ def admin_application(settings: CurrentSettings, traffic: Traffic) -> Starlette:
 
     async def add_fault(request: Request) -> JSONResponse:
         try:
-            fault = await request.json()
+            fault = await _object(request)
             if "component" in fault:
-                traffic.load_faults[fault["component"]] = fault["reason"]
+                component, reason = _load_fault(**fault)
+                traffic.load_faults[component] = reason
             else:
                 traffic.call_faults.append(CallFault(**fault))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, TypeError) as error:  # TypeError: a member is missing or unknown
             return JSONResponse({"error": f"not a fault: {error}"}, status_code=400)
         return JSONResponse({})
 
@@ -76,6 +78,19 @@ def admin_application(settings: CurrentSettings, traffic: Traffic) -> Starlette:
             Route("/_local/faults", clear_faults, methods=["DELETE"]),
         ]
     )
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    content = await request.json()
+    if not isinstance(content, dict):
+        raise ValueError(f"the body should be a JSON object, got {content!r}")
+    return content
+
+
+def _load_fault(*, component: str, reason: str) -> tuple[str, str]:
+    if not isinstance(component, str) or not isinstance(reason, str):
+        raise ValueError(f"'component' and 'reason' should be texts, got {component!r} and {reason!r}")
+    return component, reason
 
 
 class AdminClient:

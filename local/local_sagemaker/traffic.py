@@ -2,10 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
 from local_sagemaker.clock import Clock
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.settings import CurrentSettings
+from local_sagemaker.shapes import service_model
 
 _READS = ("Describe", "List")
 
@@ -15,15 +17,35 @@ def is_write(operation: str) -> bool:
     return not operation.startswith((*_READS, "Invoke"))
 
 
+@cache
+def _operations() -> frozenset[str]:
+    services = ("sagemaker", "sagemaker-runtime")
+    return frozenset(name for service in services for name in service_model(service).operation_names)
+
+
 @dataclass(kw_only=True)
 class CallFault:
-    """The next `times` calls of an operation answer with an error instead."""
+    """The next `times` calls of an operation answer with an error instead.
+
+    Raises ValueError for an operation there is not, or a value that does not fit.
+    """
 
     operation: str
     code: str
     message: str
     status: int = 400
     times: int = 1
+
+    def __post_init__(self) -> None:
+        if self.operation not in _operations():
+            raise ValueError(f"SageMaker has no operation {self.operation!r}")
+        for name in ("code", "message"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"'{name}' should be a text, got {getattr(self, name)!r}")
+        if type(self.status) is not int or not 400 <= self.status <= 599:
+            raise ValueError(f"'status' should be a number from 400 to 599, got {self.status!r}")
+        if type(self.times) is not int or self.times < 1:
+            raise ValueError(f"'times' should be a whole number of at least 1, got {self.times!r}")
 
 
 class Traffic:
