@@ -47,7 +47,8 @@ def claim(scope: Construct, name: str, *, made_of: Mapping[str, str]) -> None:
         return
     with told_of(scope):
         _check(name, made_of)
-    owner = _owners(Stack.of(scope)).setdefault(name, scope)
+    # ARNs are in lower case, so case alone makes no other name.
+    owner = _owners(Stack.of(scope)).setdefault(name.lower(), scope)
     if owner is not scope:
         raise ValueError(
             f"each component should have a name of its own, got {name!r} for '{owner.node.path}' and"

@@ -39,6 +39,10 @@ class LoraServing:
     fully_sharded: bool = False
 
     def __post_init__(self) -> None:
+        for setting in ("max_loras", "max_cpu_loras", "max_lora_rank"):
+            value = getattr(self, setting)
+            if type(value) is not int:  # a bool is an int to isinstance
+                raise ValueError(f"'{setting}' should be a whole number, got {value!r}")
         # vLLM checks the same when the container starts, minutes later (LoRAConfig in vllm/config/lora.py).
         if self.max_loras < 1:
             raise ValueError(f"'max_loras' should be at least 1, got {self.max_loras}")

@@ -24,3 +24,9 @@ def test_fewer_adapters_in_cpu_memory_than_in_gpu_memory_are_refused() -> None:
 def test_no_adapter_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match=r"'max_loras' should be at least 1, got 0$"):
         LoraServing(max_loras=0, max_cpu_loras=0, max_lora_rank=8)
+
+
+@pytest.mark.parametrize("value", [4.0, True, "4"])
+def test_number_of_adapters_that_is_no_whole_number_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match=f"'max_loras' should be a whole number, got {value!r}"):
+        LoraServing(max_loras=value, max_cpu_loras=8, max_lora_rank=16)  # type: ignore[arg-type]

@@ -194,6 +194,12 @@ def test_two_adapters_of_one_name_are_an_error_that_names_both(endpoint, artifac
         endpoint.add_adapter("Second", artifact=artifact, adapter_name="ectsum")
 
 
+def test_two_names_that_differ_in_case_only_are_an_error(endpoint, artifact):
+    endpoint.add_adapter("First", artifact=artifact, component_name="Ectsum")
+    with pytest.raises(ValueError, match="got 'eCTSum' for 'Stack/Llm/First' and 'Stack/Llm/Second'"):
+        endpoint.add_adapter("Second", artifact=artifact, component_name="eCTSum")
+
+
 def test_two_stacks_of_one_account_and_region_may_not_pin_the_same_name(app, endpoint, artifact):
     environment = cdk.Environment(account="123456789012", region="eu-west-1")
     one, other = (cdk.Stack(app, name, env=environment) for name in ("One", "Other"))
