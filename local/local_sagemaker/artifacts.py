@@ -68,6 +68,10 @@ class Artifacts:
 
     def _fetch_prefix(self, uri: str, role: str, target: Path) -> None:
         bucket, prefix = _split(uri)
+        if prefix and not prefix.endswith("/"):
+            # [V S3ModelDataSource] A valid prefix always ends with a slash; without it, base also takes in
+            # what is in base-v2. It is not added here, since nobody says that the service adds it.
+            raise HostingError(f"The S3 prefix {uri} should end with a slash.")
         client = self._s3_as(role)
         found = False
         try:
@@ -76,9 +80,12 @@ class Artifacts:
                     name = item["Key"].removeprefix(prefix).lstrip("/")
                     if not name or name.endswith("/"):
                         continue
-                    path = _inside(target, name)
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    client.download_file(bucket, item["Key"], str(path))
+                    try:
+                        path = _inside(target, name)
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        client.download_file(bucket, item["Key"], str(path))
+                    except (OSError, ValueError) as error:
+                        raise HostingError(f"Could not store '{item['Key']}' of {uri}: {error}") from error
                     found = True
         except (BotoCoreError, ClientError) as error:
             raise _unreadable(uri, role, error) from error

@@ -6,6 +6,7 @@ import random
 import tarfile
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,6 +162,62 @@ def test_long_name_and_a_large_block_are_in_proportion(tmp_path: Path) -> None:
         file.write(bytes(2**19))
     extract(path, tmp_path / "out")
     assert (tmp_path / "out" / name).exists()
+
+
+class Objects:
+    """An S3 client of a bucket with keys that are all there is to them."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+
+    def get_paginator(self, operation: str) -> Objects:
+        return self
+
+    def paginate(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803
+        return [{"Contents": [{"Key": key} for key in self.keys if key.startswith(Prefix)]}]
+
+    def download_file(self, bucket: str, key: str, path: str) -> None:
+        Path(path).write_text(key)
+
+
+def fetch_prefix(uri: str, target: Path, *keys: str) -> None:
+    source = {"S3DataSource": {"S3Uri": uri, "S3DataType": "S3Prefix", "CompressionType": "None"}}
+    container = {"ModelDataSource": source}
+    Artifacts(lambda role: Objects(*keys)).fetch_model(container, "role", target)  # type: ignore[arg-type,return-value]
+
+
+def test_prefix_takes_in_what_is_below_it(tmp_path: Path) -> None:
+    fetch_prefix(
+        "s3://b/base/", tmp_path, "base/", "base/config.json", "base/sub/weights", "base-v2/config.json"
+    )
+    files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    assert [path.read_text() for path in files] == ["base/config.json", "base/sub/weights"]
+
+
+def test_prefix_without_a_slash_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HostingError, match="The S3 prefix s3://b/base should end with a slash"):
+        fetch_prefix("s3://b/base", tmp_path, "base/config.json", "base-v2/config.json")
+
+
+def test_model_id_is_a_directory_with_a_slash_or_without(tmp_path: Path) -> None:
+    for number, model_id in enumerate(("s3://b/base", "s3://b/base/")):
+        container = {"Environment": {"HF_MODEL_ID": model_id}}
+        bucket = Objects("base/config.json", "base-v2/other.json")
+        Artifacts(lambda role, bucket=bucket: bucket).fetch_model(container, "role", tmp_path / str(number))  # type: ignore[misc]
+        assert [path.name for path in (tmp_path / str(number)).iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (["base/../../evil"], "Could not store 'base/../../evil' of s3://b/base/: .* leads out of"),
+        (["base/a", "base/a/b"], "Could not store 'base/a/b' of s3://b/base/: "),
+    ],
+)
+def test_key_that_is_no_path_in_the_model_is_named(tmp_path: Path, keys: list[str], message: str) -> None:
+    with pytest.raises(HostingError, match=message):
+        fetch_prefix("s3://b/base/", tmp_path / "model", *keys)
+    assert not (tmp_path / "evil").exists()
 
 
 def no_client(role: str) -> None:
