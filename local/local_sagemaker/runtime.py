@@ -94,7 +94,7 @@ class Runtime:
             )
             if not response.is_success:
                 await response.aread()
-                raise _model_error(component, response.status_code, response.text)
+                raise self._model_error(component, response.status_code, response.text)
             answer_headers = {VARIANT_HEADER: component.variant}
             if _ATTRIBUTES_HEADER in response.headers:
                 answer_headers[_ATTRIBUTES_HEADER] = response.headers[_ATTRIBUTES_HEADER]
@@ -107,7 +107,7 @@ class Runtime:
                 return Answer(answer_headers, _frames(response, stack.pop_all()))
             return Answer(answer_headers | {"Content-Type": kind}, await response.aread())
         except httpx.HTTPError as error:
-            raise _model_error(component, 500, f"no answer from the container: {error!r}") from error
+            raise self._model_error(component, 500, f"no answer from the container: {error!r}") from error
         finally:
             await stack.aclose()
 
@@ -133,6 +133,21 @@ class Runtime:
             chosen = random.choice(copies)
         return chosen, component.registered_as
 
+    def _model_error(self, component: Component, status: int, text: str) -> ServiceError:
+        # [V] 424 with the container's status and words as members; the sentence is the service's.
+        side = "client" if status < 500 else "server"
+        return ServiceError(
+            "ModelError",
+            f'Received {side} error ({status}) from {component.name} with message "{text}".',
+            status=424,
+            members={
+                "OriginalStatusCode": status,
+                "OriginalMessage": text,
+                "LogStreamArn": f"arn:aws:logs:{self._plane.region}:{self._plane.account}:log-group:"
+                f"/aws/sagemaker/InferenceComponents/{component.name}",
+            },
+        )
+
 
 async def _frames(response: httpx.Response, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
     async with stack:
@@ -156,18 +171,3 @@ def _passed_on(headers: Mapping[str, str], *, streamed: bool) -> dict[str, str]:
 
 def _validation_error(message: str) -> ServiceError:
     return ServiceError("ValidationError", message)
-
-
-def _model_error(component: Component, status: int, text: str) -> ServiceError:
-    # [V] 424 with the container's status and words as members; the sentence is the service's.
-    side = "client" if status < 500 else "server"
-    return ServiceError(
-        "ModelError",
-        f'Received {side} error ({status}) from {component.name} with message "{text}".',
-        status=424,
-        members={
-            "OriginalStatusCode": status,
-            "OriginalMessage": text,
-            "LogStreamArn": f"arn:aws:logs:log-group:/aws/sagemaker/InferenceComponents/{component.name}",
-        },
-    )

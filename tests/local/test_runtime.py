@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,6 +106,9 @@ def test_error_of_the_container_is_a_model_error(endpoint: str, runtime: Any, st
     answer = failed.value.response
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 424
     assert answer["OriginalStatusCode"] == status
+    assert answer["LogStreamArn"] == (
+        "arn:aws:logs:us-east-1:000000000000:log-group:/aws/sagemaker/InferenceComponents/endpoint-one"
+    )
     assert json.loads(answer["OriginalMessage"]) == {"message": "as you wish"}
     assert answer["Error"]["Message"].startswith(
         f"Received {side} error ({status}) from endpoint-one with message"
@@ -233,3 +239,40 @@ def test_update_under_load_loses_no_request_and_never_answers_with_another_adapt
         answers = {(component, future.result()) for component, future in asked}
     assert answers <= {("one", "old"), ("one", "new"), ("one", "newer"), ("two", "2")}
     assert ask("one") == "newer"
+
+
+@pytest.mark.parametrize("strategy", ["RANDOM", "LEAST_OUTSTANDING_REQUESTS"])
+def test_copy_whose_process_is_killed_gets_no_requests_and_comes_back_with_its_adapters(
+    stack: Stack, bucket: Bucket, runtime: Any, client: Callable[..., Any], strategy: str
+) -> None:
+    resources = serving(stack.name, bucket, {"one": bucket.adapter("1")})
+    resources["Endpoint"]["Properties"]["EndpointName"] = stack.name
+    resources["Base"]["Properties"]["RuntimeConfig"] = {"CopyCount": 2}
+    (variant,) = resources["Config"]["Properties"]["ProductionVariants"]
+    variant["InitialInstanceCount"] = "2"
+    variant["RoutingConfig"] = {"RoutingStrategy": strategy}
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    sagemaker = client("sagemaker")
+
+    def ask() -> int:
+        answer = runtime.invoke_endpoint(
+            EndpointName=stack.name, InferenceComponentName=f"{stack.name}-one", Body=b"{}"
+        )
+        said = json.loads(answer["Body"].read())
+        assert said["adapter"] == "1"
+        return int(said["process"])
+
+    def copies() -> int:
+        described = sagemaker.describe_inference_component(InferenceComponentName=f"{stack.name}-base")
+        return int(described["RuntimeConfig"]["CurrentCopyCount"])
+
+    killed = ask()
+    os.kill(killed, signal.SIGKILL)
+    while copies() == 2 and Path(f"/proc/{killed}").exists():
+        time.sleep(0.01)
+    assert all(ask() != killed for _ in range(20))
+    deadline = time.monotonic() + 20
+    while copies() < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert copies() == 2
+    assert all(ask() != killed for _ in range(20))
