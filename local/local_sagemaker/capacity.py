@@ -70,7 +70,7 @@ def place(
 
     HostingError when there is no room.
     """
-    free = [accelerators(variant["InstanceType"])] * instance_count(variant)
+    free = _room(variant)
     for instance, count in taken:
         if instance < len(free):
             free[instance] -= count
@@ -83,3 +83,27 @@ def place(
         free[instance] -= needed
         placed.append((instance, needed))
     return placed
+
+
+def move(variant: dict[str, Any], placements: list[Placement]) -> list[Placement]:
+    """Where copies are once their variant is this one: where they were, if there is room for them.
+
+    HostingError when there is no room.
+    """
+    free = _room(variant)
+    moved = list(placements)
+    homeless = []
+    for index, (instance, needed) in enumerate(placements):
+        if instance < len(free) and free[instance] >= needed:
+            free[instance] -= needed
+        else:
+            homeless.append(index)
+    for index in homeless:
+        needed = placements[index][1]
+        taken = [other for at, other in enumerate(moved) if at not in homeless or at < index]
+        (moved[index],) = place(variant, needed, copies=1, taken=taken)
+    return moved
+
+
+def _room(variant: dict[str, Any]) -> list[float]:
+    return [accelerators(variant["InstanceType"])] * instance_count(variant)

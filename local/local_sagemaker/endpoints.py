@@ -1,15 +1,18 @@
 """Endpoints: they come up, change their configuration, and go when no component is left on them."""
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.capacity import instance_count
-from local_sagemaker.errors import validation_exception
+from local_sagemaker.errors import HostingError, validation_exception
 from local_sagemaker.names import ByName
 from local_sagemaker.paging import page
 
 if TYPE_CHECKING:
     from local_sagemaker.control_plane import ControlPlane
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -84,6 +87,11 @@ class Endpoints:
                     "inference "
                     f"components, is not in endpoint configuration {request['EndpointConfigName']}."
                 )
+        try:
+            self._plane.components.moved(endpoint.name, config["ProductionVariants"])
+        except HostingError as error:
+            # [I] AWS starts the update, and goes back when the copies find no room.
+            raise validation_exception(f'Cannot update endpoint "{endpoint.arn}": {error}') from error
         self._enter(endpoint, "Updating")
         self._plane.spawn(self._settle(endpoint, config))
         return {"EndpointArn": endpoint.arn}
@@ -100,7 +108,15 @@ class Endpoints:
     async def _settle(self, endpoint: Endpoint, config: dict[str, Any] | None = None) -> None:
         await self._plane.clock.sleep(self._plane.settings.value.endpoint_seconds)
         if config is not None:
-            endpoint.config = config
+            try:
+                moved = self._plane.components.moved(endpoint.name, config["ProductionVariants"])
+            except HostingError as error:
+                # Copies have come since; as the service goes back, so does this.
+                _log.warning("%s keeps its configuration: %s", endpoint.arn, error)
+            else:
+                endpoint.config = config
+                for component, placements in moved.items():
+                    component.placements = placements
         self._enter(endpoint, "InService")
 
     async def _remove(self, endpoint: Endpoint) -> None:

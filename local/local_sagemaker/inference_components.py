@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from local_sagemaker.capacity import Placement, accelerators, needed_accelerators
+from local_sagemaker.capacity import Placement, accelerators, move, needed_accelerators
 from local_sagemaker.components import Component, State
 from local_sagemaker.deployments import Deployments
 from local_sagemaker.endpoints import Endpoint
@@ -58,6 +58,21 @@ class InferenceComponents:
         for component in self.on_endpoint(endpoint):
             if component.base is None and component.variant == variant and component is not but:
                 yield from component.placements
+
+    def moved(self, endpoint: str, variants: list[dict[str, Any]]) -> dict[Component, list[Placement]]:
+        """Where the copies are once an endpoint has these variants; HostingError when there is no room."""
+        placements = {}
+        for variant in variants:
+            bases = [
+                component
+                for component in self.on_endpoint(endpoint)
+                if component.base is None and component.variant == variant["VariantName"]
+            ]
+            rest = move(variant, [placement for base in bases for placement in base.placements])
+            for base in bases:
+                count = len(base.placements)
+                placements[base], rest = rest[:count], rest[count:]
+        return placements
 
     def remove(self, component: Component) -> None:
         """Forget a component that is gone."""

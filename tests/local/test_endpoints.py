@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from local_sagemaker.capacity import NO_ROOM
 from local_sagemaker.errors import ServiceError
 from tests.local.world import ROLE, World
 
@@ -56,6 +57,52 @@ def test_update_takes_another_configuration(world: World) -> None:
     described = world.call("DescribeEndpoint", EndpointName="endpoint")
     assert described["EndpointConfigName"] == "bigger"
     assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+
+
+def resize(world: World, *, instances: int, instance_type: str = "ml.g5.12xlarge") -> None:
+    variant = VARIANT | {"InitialInstanceCount": instances, "InstanceType": instance_type}
+    name = f"{instances}-{instance_type.replace('.', '-')}"
+    world.call(
+        "CreateEndpointConfig", EndpointConfigName=name, ExecutionRoleArn=ROLE, ProductionVariants=[variant]
+    )
+    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName=name)
+
+
+@pytest.mark.parametrize(("instances", "instance_type"), [(1, "ml.g5.12xlarge"), (2, "ml.g5.xlarge")])
+def test_update_to_instances_that_the_copies_do_not_fit_on_is_refused(
+    world: World, instances: int, instance_type: str
+) -> None:
+    world.serve("one", instances=2, copies=2)
+    with pytest.raises(ServiceError, match=r"Cannot update endpoint .*CapacityError"):
+        resize(world, instances=instances, instance_type=instance_type)
+    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
+
+
+def test_update_to_fewer_instances_moves_the_copies_that_fit_on_the_rest(world: World) -> None:
+    world.serve("one", instances=2, copies=2, accelerators=2)
+    resize(world, instances=1)
+    world.pass_time(1)
+    described = world.call("DescribeEndpoint", EndpointName="endpoint")
+    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 1
+    world.create_base("second", accelerators=1)
+    world.pass_time(10)
+    assert world.component("second")["FailureReason"] == NO_ROOM
+
+
+def test_update_during_which_more_copies_come_than_would_fit_keeps_the_configuration(world: World) -> None:
+    world.serve("one", instances=2)
+    world.call(
+        "UpdateInferenceComponentRuntimeConfig",
+        InferenceComponentName="base",
+        DesiredRuntimeConfig={"CopyCount": 2},
+    )
+    world.pass_time(0.1)
+    resize(world, instances=1)
+    world.pass_time(10)
+    described = world.call("DescribeEndpoint", EndpointName="endpoint")
+    assert described["EndpointStatus"] == "InService"
+    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    assert len(world.running) == 2
 
 
 def test_update_cannot_drop_a_variant_that_has_components(world: World) -> None:
