@@ -7,6 +7,9 @@ from local_sagemaker.errors import validation_exception
 if TYPE_CHECKING:
     from local_sagemaker.control_plane import ControlPlane
 
+# [V] On one resource; a single request cannot name more, by the service's model.
+_MAX_TAGS = 50
+
 
 class Tags:
     """AddTags, ListTags, DeleteTags; the tags live and die with their resources."""
@@ -34,8 +37,11 @@ class Tags:
         return self._of[arn]
 
     def _add(self, request: dict[str, Any]) -> dict[str, Any]:
-        tags = self._existing(request["ResourceArn"])
-        tags.update({tag["Key"]: tag["Value"] for tag in request["Tags"]})
+        arn = request["ResourceArn"]
+        tags = self._existing(arn) | {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+        if len(tags) > _MAX_TAGS:
+            raise validation_exception(f'"{arn}" can have at most {_MAX_TAGS} tags, got {len(tags)}.')
+        self._of[arn] = tags
         return {"Tags": _listed(tags)}
 
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +51,7 @@ class Tags:
         return {}
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        # At most 50 tags [V]: one page is all of them.
+        # One page is all of them.
         return {"Tags": _listed(self._existing(request["ResourceArn"]))}
 
 
