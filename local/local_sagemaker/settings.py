@@ -7,6 +7,7 @@ CloudFormation adapter cannot be updated at all then.
 """
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -55,13 +56,14 @@ class Settings:
     # [I] ResourceLimitExceeded: components on one endpoint, 0 means no limit; no quota is published.
     components_per_endpoint: int = 0
 
-    # The command that serves one copy, with {python}, {model_dir} and {port}; any server of the container
-    # protocol will do. The model's environment variables are in its environment.
+    # The command that serves one copy, with {python}, {model_dir} and {port}, other braces doubled; any
+    # server of the container protocol will do. The model's environment variables are in its environment.
     engine_command: str = "{python} -m local_sagemaker.model_server --model-dir {model_dir} --port {port}"
 
     def __post_init__(self) -> None:
         for name, kind in _FIELD_TYPES.items():
             _check(name, getattr(self, name), kind)
+        _check_command(self.engine_command)
 
     def changed(self, changes: Mapping[str, Any]) -> "Settings":
         """These settings with some replaced; naming a profile starts from that profile, with the engine kept.
@@ -90,6 +92,18 @@ def _check(name: str, value: object, kind: Any) -> None:
             raise ValueError(f"'{name}' should be a number of at least 0, got {value!r}")
     elif not isinstance(value, kind):
         raise ValueError(f"'{name}' should be of type {kind.__name__}, got {value!r}")
+
+
+def _check_command(command: str) -> None:
+    try:
+        parts = [part.format(python="python", model_dir="model", port=8080) for part in shlex.split(command)]
+    except (ValueError, LookupError, AttributeError) as error:
+        raise ValueError(
+            "'engine_command' should be a command with no placeholders but {python}, {model_dir} and {port}, "
+            f"other braces doubled, got {command!r}: {error!r}"
+        ) from error
+    if not parts:
+        raise ValueError(f"'engine_command' should be a command, got {command!r}")
 
 
 _FIELD_TYPES: dict[str, Any] = get_type_hints(Settings)

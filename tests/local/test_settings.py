@@ -19,12 +19,24 @@ from local_sagemaker.settings import PROFILES, Settings
             "'components_per_endpoint' should be a number of at least 0, got 1.5",
         ),
         ({"one_write_per_base": 1}, "'one_write_per_base' should be of type bool, got 1"),
+        ({"engine_command": "serve --config '{\"a\": 1}'"}, "'engine_command' should be a command with no"),
+        ({"engine_command": "serve {gpu}"}, "'engine_command' should be a command with no placeholders but"),
+        ({"engine_command": "serve {}"}, "'engine_command' should be a command with no placeholders but"),
+        ({"engine_command": "serve {port.name}"}, "'engine_command' should be a command with no"),
+        ({"engine_command": "serve {"}, "'engine_command' should be a command with no placeholders but"),
+        ({"engine_command": "serve 'open"}, "'engine_command' should be a command with no placeholders"),
+        ({"engine_command": " "}, "'engine_command' should be a command, got ' '"),
     ],
 )
 def test_wrong_setting_is_an_error_that_names_it(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as wrong:
         Settings().changed(changes)
     assert str(wrong.value).startswith(message)
+
+
+def test_engine_command_can_hold_braces_that_are_doubled() -> None:
+    command = "serve --config '{{\"a\": 1}}' {model_dir} {port}"
+    assert Settings(engine_command=command).engine_command == command
 
 
 def test_naming_a_profile_starts_from_it() -> None:
