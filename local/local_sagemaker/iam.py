@@ -46,6 +46,7 @@ def install(tagged_resources: TaggedResources) -> None:
         (iam_actions, "extract_resource_arn"),
         (tagging, "_RESOURCE_TAG_COLLECTORS"),
         (iam_evaluator, "enforce"),
+        (iam_evaluator, "_action_matches"),
         (iam_evaluator, "_service_principal_matches"),
         (iam, "_roles"),
         (sts, "register_session"),
@@ -158,11 +159,15 @@ def assume(role_arn: str, account: str) -> Credentials:
 
 def _trusts_the_service(document: str | dict[str, Any]) -> bool:
     policy = json.loads(document) if isinstance(document, str) else document
-    statements = policy["Statement"]
-    for statement in statements if isinstance(statements, list) else [statements]:
-        actions = statement.get("Action", [])
-        assumes = "sts:AssumeRole" in ([actions] if isinstance(actions, str) else actions)
+    for statement in _as_list(policy["Statement"]):
+        assumes = iam_evaluator._action_matches(
+            "sts:AssumeRole", _as_list(statement.get("Action", [])), _as_list(statement.get("NotAction", []))
+        )
         trusted = iam_evaluator._service_principal_matches(statement.get("Principal"), _SERVICE_PRINCIPAL)
         if statement["Effect"] == "Allow" and assumes and trusted:
             return True
     return False
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

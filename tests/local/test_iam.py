@@ -149,7 +149,11 @@ def test_user_without_a_policy_is_denied_everything(
 
 @pytest.mark.parametrize(
     ("role", "trust", "reads"),
-    [("NoReader", SERVICE_TRUST, False), ("NotTrusting", SERVICE_TRUST | {"Effect": "Deny"}, True)],
+    [
+        ("NoReader", SERVICE_TRUST, False),
+        ("NotTrusting", SERVICE_TRUST | {"Effect": "Deny"}, True),
+        ("TrustingForAnother", SERVICE_TRUST | {"Action": "sts:Tag*"}, True),
+    ],
 )
 def test_mistake_in_the_execution_role_is_the_failure_reason(
     guarded: LocalCloud, bucket: Bucket, role: str, trust: dict[str, Any], reads: bool
@@ -165,4 +169,27 @@ def test_mistake_in_the_execution_role_is_the_failure_reason(
     (reason,) = stack.reasons("CREATE_FAILED")
     assert f"role/{role}" in reason
     assert ("Could not access model data" in reason) == (role == "NoReader")
+    stack.delete()
+
+
+@pytest.mark.parametrize(
+    ("role", "actions"),
+    [
+        ("TrustingForSts", {"Action": "sts:*"}),
+        ("TrustingForAll", {"Action": ["s3:GetObject", "*"]}),
+        ("TrustingInLowerCase", {"Action": "sts:assumerole"}),
+        ("TrustingForTheRest", {"NotAction": "sts:TagSession"}),
+    ],
+)
+def test_trust_for_actions_that_match_is_trust(
+    guarded: LocalCloud, bucket: Bucket, role: str, actions: dict[str, Any]
+) -> None:
+    trust = {"Effect": "Allow", "Principal": SERVICE_TRUST["Principal"]} | actions
+    iam = boto_client(guarded, "iam")
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=policy(trust))
+    iam.put_role_policy(RoleName=role, PolicyName="read", PolicyDocument=policy(allow("s3:*", "*")))
+    stack = Stack(boto_client(guarded, "cloudformation"), f"stack-{role.lower()}")
+    resources = serving(stack.name, bucket, {})
+    resources["Model"]["Properties"]["ExecutionRoleArn"] = f"arn:aws:iam::000000000000:role/{role}"
+    assert stack.create(resources) == "CREATE_COMPLETE"
     stack.delete()
