@@ -75,15 +75,17 @@ class AdapterTiers:
         return self._by_name[name]
 
     def register(self, name: str, source: Path, *, preload: bool, pin: bool) -> RegisteredAdapter:
-        """Add an adapter; with `preload` or `pin` it is loaded at once and a faulty one is refused."""
+        """Add an adapter; with `preload` or `pin` a faulty one is refused, and it is loaded if there is room."""
         if name in self._by_name:
             raise DuplicateAdapterError(f"adapter '{name}' is registered already")
         if pin and sum(other.pinned for other in self) >= self._max_loras:
             raise NoFreeSlotError(f"cannot pin adapter '{name}': all {self._max_loras} GPU slots are pinned")
         registered = RegisteredAdapter(name=name, source=source, pinned=pin)
         if preload or pin:
-            self._to_cpu(registered)
-            self._to_gpu(registered)
+            if self._to_cpu(registered):
+                self._to_gpu(registered)
+            else:
+                self._load_adapter(source)  # to check it alone
         self._by_name[name] = registered
         return registered
 

@@ -192,6 +192,23 @@ def test_adapter_that_cannot_be_loaded_is_not_registered(tiers: AdapterTiers, di
     assert layout(tiers) == {"gpu": "cd", "cpu": "ab", "disk": ""}, "nothing is evicted for it"
 
 
+def test_adapter_that_memory_has_no_room_for_is_checked_all_the_same(disk: Disk) -> None:
+    tiers = make_tiers(disk, gpu=1, cpu=1)
+    register(tiers, "a")
+    end = start(tiers, "a")
+    disk.lost.add("b")
+    for pin in (False, True):
+        with pytest.raises(AdapterLoadError, match="b is gone"):
+            register(tiers, "b", preload=not pin, pin=pin)
+    register(tiers, "c")
+    assert layout(tiers) == {"gpu": "a", "cpu": "", "disk": "c"}
+
+    end()
+    use(tiers, "c")
+
+    assert layout(tiers) == {"gpu": "c", "cpu": "", "disk": "a"}
+
+
 def test_unregistered_adapter_is_unknown_and_frees_its_slot(tiers: AdapterTiers) -> None:
     register(tiers, "ab")
     tiers.unregister("a")
