@@ -75,7 +75,7 @@ class AdapterTiers:
         return self._by_name[name]
 
     def register(self, name: str, source: Path, *, preload: bool, pin: bool) -> RegisteredAdapter:
-        """Add an adapter; with `preload` or `pin` a faulty one is refused, and it is loaded if there is room."""
+        """Add an adapter; with `preload` or `pin` it is loaded if there is room, and a faulty one refused."""
         if name in self._by_name:
             raise DuplicateAdapterError(f"adapter '{name}' is registered already")
         if pin and sum(other.pinned for other in self) >= self._max_loras:
