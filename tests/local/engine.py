@@ -75,6 +75,7 @@ class Handler(BaseHTTPRequestHandler):
                 "adapter": ADAPTERS.get(adapter or ""),
                 "version": os.environ.get("VERSION"),
                 "process": os.getpid(),
+                "query": urlsplit(self.path).query,
             }
             self.answer(200, said)
 
