@@ -29,6 +29,8 @@ _PING_SECONDS = 0.02
 _KEEP_ALIVE_SECONDS = 2.0
 # A request in flight is given this long before its adapter or its copy is taken away.
 _DRAIN_SECONDS = 30.0
+# How long the end of a process may take to be told.
+_END_SECONDS = 0.5
 _LOG_TAIL_BYTES = 2_000
 
 
@@ -126,6 +128,9 @@ class Container:
             answer = await self._client.request(method, path, params=params)
         except (httpx.HTTPError, RuntimeError) as error:
             # httpx raises RuntimeError when the copy was stopped, its client closed, in the meantime.
+            with contextlib.suppress(TimeoutError):
+                # The connection breaks a moment before the end of the process is known.
+                await asyncio.wait_for(self.ended(), _END_SECONDS)
             raise HostingError(f"The container did not answer: {error!r}") from error
         if not answer.is_success and answer.status_code not in accept:
             raise HostingError(f"The container answered {answer.status_code}: {answer.text}")

@@ -234,7 +234,8 @@ class Deployments:
                     try:
                         await copy.register(adapter.registered_as, adapter.directory)
                     except HostingError as error:
-                        adapter.failure_reason = f"Not on every copy of {base.name}: {error}"
+                        if copy.running:
+                            adapter.failure_reason = f"Not on every copy of {base.name}: {error}"
         if not copy.running:
             raise HostingError("The container ended before it was in service.")
 

@@ -2,13 +2,14 @@
 
 It speaks the container protocol, starts at once, and does what a real server does not when told to: a
 body {"status": 503} gets that status, {"seconds": 0.2} after that time, {"parts": ["a", "b"]} in parts,
-and {"break": true} breaks off after the first part.
+and {"break": true} breaks off after the first part. It dies of an adapter with the name "deadly".
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,6 +34,11 @@ class Handler(BaseHTTPRequestHandler):
         if url.path == "/adapters":
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
             content = Path(query["src"], "adapter.txt")
+            if query["name"] == "deadly":
+                # The connection breaks at once, and the process ends a little later.
+                self.connection.shutdown(socket.SHUT_RDWR)
+                time.sleep(0.1)
+                os._exit(1)
             if not content.exists():
                 self.answer(424, {"message": "no adapter.txt"})
             elif query["name"] in ADAPTERS:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from local_sagemaker.capacity import accelerators, instance_count, place
+from local_sagemaker.capacity import accelerators, instance_count, move, place
 from local_sagemaker.errors import HostingError
 
 VARIANT = {"InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": 2}
@@ -37,3 +37,13 @@ def test_managed_scaling_has_room_up_to_its_maximum() -> None:
     scaling = {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": 5}
     assert instance_count(VARIANT | {"ManagedInstanceScaling": scaling}) == 5
     assert instance_count(VARIANT | {"ManagedInstanceScaling": scaling | {"Status": "DISABLED"}}) == 2
+
+
+def test_copies_whose_instances_go_share_what_is_left_of_the_others() -> None:
+    assert move(VARIANT, [(0, 4), (2, 2), (3, 2)]) == [(0, 4), (1, 2), (1, 2)]
+    with pytest.raises(HostingError, match="CapacityError"):
+        move(VARIANT, [(0, 4), (2, 2), (3, 4)])
+
+
+def test_copies_stay_where_they_are_when_the_new_instances_have_room_there() -> None:
+    assert move(VARIANT, [(1, 2), (1, 2)]) == [(1, 2), (1, 2)]

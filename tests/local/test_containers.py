@@ -63,6 +63,18 @@ def test_stopped_container_refuses_writes_as_a_failure_of_the_container(tmp_path
         asyncio.run(unregister_after_the_end())
 
 
+def test_container_that_dies_of_a_call_has_ended_when_the_call_fails(tmp_path: Path) -> None:
+    async def register_what_kills() -> bool:
+        container = await start(tmp_path)
+        with pytest.raises(HostingError, match="did not answer"):
+            await container.register("deadly", tmp_path)
+        ended = not container.running
+        await container.stop(drain=False)
+        return ended
+
+    assert asyncio.run(register_what_kills())
+
+
 def test_directory_is_removed_away_from_the_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from local_sagemaker.capacity import NO_ROOM
@@ -240,3 +242,51 @@ def test_base_with_a_health_check_timeout_of_its_own_gets_that_then_the_variants
     )
     world.pass_time(10)
     assert world.hosting.start_seconds == [480, 900, 60]
+
+
+def test_base_update_beside_the_copies_that_serve_gives_their_room_back(
+    world_with: Callable[..., World],
+) -> None:
+    world = world_with(base_update_room="spare")
+    world.serve("one", accelerators=2)
+    update_base(world, accelerators=2)
+    world.pass_time(10)
+    assert "FailureReason" not in world.component("base")
+    world.create_base("second", accelerators=2)
+    world.pass_time(10)
+    assert world.status("second") == "InService"
+
+
+def test_base_update_that_fails_does_not_keep_the_room_it_asked_for(world: World) -> None:
+    world.serve("one", accelerators=2)
+    world.hosting.starts_that_fail.add(1)
+    update_base(world, accelerators=4)
+    world.pass_time(10)
+    assert "ping health check" in world.component("base")["FailureReason"]
+    world.create_base("second", accelerators=2)
+    world.pass_time(10)
+    assert world.status("second") == "InService"
+
+
+def test_new_copy_that_ends_while_it_gets_the_adapters_fails_the_scaling_and_takes_the_others_along(
+    world: World,
+) -> None:
+    world.serve("one", instances=3)
+    scale(world, 3)
+    world.pass_time(0.35)
+    world.running[1].die()
+    world.pass_time(10)
+    assert "ended before it was in service" in world.component("base")["FailureReason"]
+    assert "FailureReason" not in world.component("one")
+    assert len(world.running) == 1
+    assert counts(world) == (1, 1)
+
+
+def test_base_that_is_deleted_while_a_copy_is_replaced_leaves_nothing_running(world: World) -> None:
+    world.serve(instances=2, copies=2)
+    world.call("DeleteInferenceComponent", InferenceComponentName="base")
+    world.pass_time(0.05)
+    world.running[0].die()
+    world.pass_time(10)
+    assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="base")
+    assert world.running == []
