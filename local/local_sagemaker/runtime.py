@@ -128,10 +128,10 @@ class Runtime:
             raise _validation_error(f"Inference component {base.name} has no copies.")
         variant = endpoint.variant(component.variant) or {}
         if variant.get("RoutingConfig", {}).get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS":
-            chosen = min(copies, key=lambda copy: copy.outstanding)
-        else:
-            chosen = random.choice(copies)
-        return chosen, component.registered_as
+            least = min(copy.outstanding for copy in copies)
+            copies = [copy for copy in copies if copy.outstanding == least]
+        # Among equals at random, or a client that asks one thing after another would see one copy only.
+        return random.choice(copies), component.registered_as
 
     def _model_error(self, component: Component, status: int, text: str) -> ServiceError:
         # [V] 424 with the container's status and words as members; the sentence is the service's.
