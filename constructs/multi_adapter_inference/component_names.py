@@ -14,6 +14,7 @@ from adapter_fleet.names import check_component_name
 from multi_adapter_inference.errors import told_of
 
 _HASH_LENGTH = 8
+_TOKEN = "${Token["
 
 _Owners = dict[str, Construct]  # by component name
 
@@ -24,9 +25,11 @@ _owners_by_stack: WeakKeyDictionary[Stack, _Owners] = WeakKeyDictionary()
 
 def immutable_hash(scope: Construct, *immutable: str) -> str:
     """Return a short hash of what SageMaker cannot change about a component once it is there."""
-    # Resolved, as the text of a token is another in every app.
-    resolved = Stack.of(scope).resolve(list(immutable))
-    return hashlib.sha256(json.dumps(resolved).encode()).hexdigest()[:_HASH_LENGTH]
+    hashed = list(immutable)
+    # Resolved, as the text of a token is another in every app. Asking the CDK takes longer than looking.
+    if any(_TOKEN in part for part in hashed):
+        hashed = Stack.of(scope).resolve(hashed)
+    return hashlib.sha256(json.dumps(hashed).encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def replace_on_change(resource: CfnResource, *immutable: str) -> None:

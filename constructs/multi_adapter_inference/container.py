@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 from aws_cdk import Annotations, Aws, CfnMapping, Stack, Token
 from aws_cdk import aws_ecr as ecr
@@ -23,6 +24,9 @@ _FIRST_TO_RUN_ADAPTERS_CODE = 18
 
 # Either names the model to the container.
 _MODEL_SETTINGS = frozenset({"HF_MODEL_ID", "OPTION_MODEL_ID"})
+
+# The CDK keeps a warning once however often it is added, but takes a while to find that out.
+_warned_of_archives: WeakSet[Construct] = WeakSet()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +122,8 @@ class LmiContainer:
 
         As often as it is called there is one.
         """
-        if self.version.number >= _FIRST_TO_RUN_ADAPTERS_CODE:
+        if self.version.number >= _FIRST_TO_RUN_ADAPTERS_CODE and scope not in _warned_of_archives:
+            _warned_of_archives.add(scope)
             Annotations.of(scope).add_warning_v2(
                 "multi-adapter-inference:archives-in-s3-not-checked",
                 f"LMI {self.version.number} runs a model.py that it finds in an adapter's archive, and those"
