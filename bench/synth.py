@@ -109,7 +109,8 @@ def _claims() -> list[Claim]:
         bare = _seconds("bare", count, validation=False)
         what = f"s to synthesize {count} native adapters"
         claims += [
-            Claim.at_least(2, f"{what}, without validation (other: with)", ours=ours, other=checked),
+            # Reports what the validation costs, which is the CDK's; that leaving it out costs nothing is ours.
+            Claim.at_least(1, f"{what}, without validation (other: with)", ours=ours, other=checked),
             Claim.at_most(4, f"{what} (other: as many bare resources)", ours=ours, other=bare),
         ]
     return claims
