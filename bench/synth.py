@@ -109,7 +109,7 @@ def _claims() -> list[Claim]:
         bare = _seconds("bare", count, validation=False)
         what = f"s to synthesize {count} native adapters"
         claims += [
-            # Reports what the validation costs, which is the CDK's; that leaving it out costs nothing is ours.
+            # What the validation costs is the CDK's; that leaving it out costs nothing is ours to hold.
             Claim.at_least(1, f"{what}, without validation (other: with)", ours=ours, other=checked),
             Claim.at_most(4, f"{what} (other: as many bare resources)", ours=ours, other=bare),
         ]
