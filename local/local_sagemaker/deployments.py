@@ -1,4 +1,4 @@
-"""The slow part of every write on an inference component: fetch, start, register, put back what failed."""
+"""The slow part of a write on an inference component: fetch, start, register; a failure changes nothing."""
 
 import asyncio
 import logging
