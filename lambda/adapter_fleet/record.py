@@ -1,0 +1,325 @@
+"""What the registry remembers: of each adapter, of each generation, and of the fleet.
+
+All times are seconds since 1970.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from adapter_fleet.desired import Artifact
+from adapter_fleet.fleet_settings import FleetSettings
+
+
+class Status(StrEnum):
+    """The statuses of an inference component (`InferenceComponentStatus` in botocore's service model)."""
+
+    IN_SERVICE = "InService"
+    CREATING = "Creating"
+    UPDATING = "Updating"
+    FAILED = "Failed"
+    DELETING = "Deleting"
+
+    @property
+    def in_transition(self) -> bool:
+        """Whether the service refuses writes for now."""
+        return self not in (Status.IN_SERVICE, Status.FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What the service last said of a component.
+
+    artifact and failure_reason are known from a describe only; a listing has neither.
+    """
+
+    status: Status
+    created: float
+    modified: float
+    arn: str | None = None
+    endpoint: str | None = None
+    artifact_uri: str | None = None
+    base: str | None = None
+    failure_reason: str | None = None
+    described: bool = False
+
+
+class Write(StrEnum):
+    """The writes on a component."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """A write that was begun and whose end is not known yet; noted before it is sent.
+
+    acknowledged:
+        When the service took it, or None while the answer has not come, or was lost.
+    """
+
+    write: Write
+    at: float
+    generation: int
+    artifact: Artifact | None = None
+    acknowledged: float | None = None
+    failure_reason_before: str | None = None
+    """The FailureReason that was there already: it can outlive a success."""
+
+
+class Cause(StrEnum):
+    """Why an adapter failed, which decides when it is tried again."""
+
+    ARTIFACT = "artifact"
+    """Its own fault: not before the artifact changes, or someone asks."""
+    SMOKE = "smoke"
+    """Loaded, and then no right answer: as an artifact's own fault."""
+    UPDATE_REFUSED = "update-refused"
+    """The container cannot update in place: not before the artifact or the setting changes."""
+    FOREIGN = "foreign"
+    """A component of that name is someone else's: not before it is gone or imported."""
+    ACCESS = "access"
+    """No permission, or not there yet: again, less and less often."""
+    CAPACITY = "capacity"
+    """No room for it right now: again, less and less often."""
+    QUOTA = "quota"
+    """A limit of the account: again, less and less often."""
+
+    @property
+    def retried(self) -> bool:
+        """Whether time alone may mend it."""
+        return self in (Cause.ACCESS, Cause.CAPACITY, Cause.QUOTA)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why the last attempt at an artifact failed, in the service's own words."""
+
+    cause: Cause
+    reason: str
+    artifact: Artifact
+    at: float
+    attempts: int = 1
+    retry_at: float | None = None
+    generation: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterRecord:
+    """What is remembered of one component of the fleet, by its name.
+
+    name:
+        The adapter's name in the manifest.
+    live:
+        What the service last said of it, None if it said that there is none.
+    owned:
+        The creation time of the incarnation that is known to be the fleet's; None while that is unknown.
+    serving:
+        The artifact that answers, as far as is known: confirmed by the service.
+    last_good:
+        The last artifact that was in service and, where there is one, passed the smoke request.
+    passed:
+        The artifact that last passed a smoke request.
+    intent:
+        The write in flight.
+    failure:
+        Why `failure.artifact` is not serving.
+    tags:
+        The tags last written, beside the fleet's own.
+    generation:
+        The generation that last changed the adapter.
+    changed_at:
+        When `serving` last changed.
+    drifted:
+        What someone changed by hand, in words, until it is repaired.
+    """
+
+    name: str
+    component: str
+    live: Live | None = None
+    owned: float | None = None
+    endpoint: str | None = None
+    base: str | None = None
+    serving: Artifact | None = None
+    last_good: Artifact | None = None
+    passed: Artifact | None = None
+    intent: Intent | None = None
+    failure: Failure | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    generation: int = 0
+    changed_at: float | None = None
+    drifted: str | None = None
+
+
+class Outcome(StrEnum):
+    """What became of a generation."""
+
+    OPEN = "open"
+    CONVERGED = "converged"
+    """Everything is as desired, except what failed within the limit."""
+    FAILED = "failed"
+    """More failed than the limit allows."""
+    REFUSED = "refused"
+    """A guard stopped it before it changed anything."""
+    SUPERSEDED = "superseded"
+    """A newer one came."""
+
+
+class Source(StrEnum):
+    """What asked for a generation."""
+
+    DEPLOYMENT = "deployment"
+    OBJECT = "object"
+    """A new version of the manifest in S3."""
+    UNDO = "undo"
+    """The fleet itself, after a manifest in S3 failed."""
+    DELETION = "deletion"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where the fleet is, and how it is kept."""
+
+    endpoint: str
+    base: str
+    prefix: str
+    settings: FleetSettings
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of every component of the fleet, beside its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a trigger asks for: the desired state, and where it comes from.
+
+    delivery:
+        Tells one delivery of an event from the next; the same delivery never makes two generations.
+    source_digest:
+        Digest of the manifest that it wants. For undo: `previous_digest` is that which it replaces.
+    refusal:
+        Why it cannot be taken, if the manifest itself is wrong.
+    """
+
+    delivery: str
+    source: Source
+    target: Target
+    at: float
+    source_digest: str = ""
+    previous_digest: str | None = None
+    manifest_version: str | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """One accepted request, by its number.
+
+    undo:
+        Brings back what was before the previous generation; no guard or limit stops it.
+    changes, failures:
+        How many adapters it changes, and how many of those have failed; None until that is known.
+    """
+
+    number: int
+    request: Request
+    undo: bool = False
+    outcome: Outcome = Outcome.OPEN
+    reason: str | None = None
+    changes: int | None = None
+    failures: int = 0
+    pending: int = 0
+    in_service: int = 0
+    failed: int = 0
+    desired: int = 0
+    ended: float | None = None
+    writes: int = 0
+    reads: int = 0
+    passes: int = 0
+
+
+class OrderKind(StrEnum):
+    """What a person may ask of one adapter, beside the manifest."""
+
+    RETRY = "retry"
+    """Forget the failure."""
+    PIN = "pin"
+    """Serve `artifact` in the place of `replaces`, until the manifest wants another than that."""
+    UNPIN = "unpin"
+    CLAIM = "claim"
+    """Take over the component of creation time `created`, which has no fleet tag."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One wish of a person, kept until a pass has taken it, or for a pin, until it is void."""
+
+    kind: OrderKind
+    component: str
+    at: float
+    artifact: Artifact | None = None
+    replaces: Artifact | None = None
+    created: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of an adapter's history.
+
+    what:
+        created, updated, deleted, restored, failed, adopted, drifted, retried, pinned.
+    before, after:
+        Versions (`Artifact.version`).
+    seconds:
+        From the write to its confirmation.
+    """
+
+    component: str
+    name: str
+    at: float
+    what: str
+    generation: int
+    before: str | None = None
+    after: str | None = None
+    seconds: float | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetRecord:
+    """What is remembered of the whole fleet.
+
+    generation:
+        The newest one.
+    converged:
+        The newest one that converged.
+    runner:
+        The execution of the state machine that is to run the next pass.
+    rate:
+        Writes a second that the service last bore; None for the setting.
+    serial:
+        Whether the service was found to take one write at a time on this base.
+    foreign:
+        Components on the endpoint that are known not to be the fleet's: creation times by name.
+    base_modified:
+        The base component's last-modified time when adapters were last seen to answer.
+    heartbeat:
+        When a pass last ended.
+    """
+
+    uid: str
+    name: str
+    machine: str
+    generation: int = 0
+    converged: int = 0
+    runner: str | None = None
+    runner_at: float = 0.0
+    rate: float | None = None
+    serial: bool = False
+    foreign: Mapping[str, float] = field(default_factory=dict)
+    base_modified: float | None = None
+    heartbeat: float = 0.0
+    deleted: bool = False
+    manifest: str | None = None
+    """`s3://bucket/key` of the manifest, where it is in S3."""

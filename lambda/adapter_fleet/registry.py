@@ -1,0 +1,95 @@
+"""The registry: where a fleet's state outlives its passes. Its interface; DynamoDB is behind it in AWS."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from adapter_fleet.desired import DesiredFleet
+from adapter_fleet.record import AdapterRecord, Event, FleetRecord, Generation, Order, Request
+
+
+class LeaseLostError(Exception):
+    """Another pass may hold the lease by now; this one must not write any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """The right to write, until a time. A later lease has a higher token."""
+
+    owner: str
+    token: int
+    expires: float
+
+
+class Registry(Protocol):
+    """State of one fleet. Every method is one atomic step; what is returned is consistent.
+
+    Methods that take a lease raise LeaseLostError where a later token has been given out.
+    """
+
+    def fleet(self) -> FleetRecord | None:
+        """Return the fleet, None before its first generation."""
+
+    def register(self, fleet: FleetRecord) -> None:
+        """Make the fleet, unless it is there."""
+
+    def open_generation(self, request: Request, desired: DesiredFleet) -> Generation:
+        """Number a request and make it the newest; a delivery that is known keeps its number.
+
+        `undo` is set where the request brings back what the previous generation replaced. A fleet whose
+        newest generation is a deletion takes no more: ValueError.
+        """
+
+    def generation(self, number: int) -> Generation | None:
+        """Return a generation, None where there is none of that number."""
+
+    def desired(self, number: int) -> DesiredFleet:
+        """Return what a generation wants."""
+
+    def save_generation(self, generation: Generation, lease: Lease) -> None:
+        """Note how far a generation is. An outcome that is not OPEN stays."""
+
+    def save_fleet(self, fleet: FleetRecord, lease: Lease) -> None:
+        """Note what passes learn: rate, serial, foreign, base_modified, heartbeat, converged, deleted.
+
+        The generation and the runner are not touched.
+        """
+
+    def records(self) -> dict[str, AdapterRecord]:
+        """Return the record of every adapter, by component name."""
+
+    def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
+        """Write records."""
+
+    def forget(self, components: Iterable[str], lease: Lease) -> None:
+        """Delete records."""
+
+    def acquire(self, owner: str, now: float, seconds: float) -> Lease | None:
+        """Take the lease, None while another owner's has not expired. An owner's own is renewed."""
+
+    def renew(self, lease: Lease, now: float, seconds: float) -> Lease:
+        """Make the lease last longer."""
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back; nothing where it is lost already."""
+
+    def become_runner(self, execution: str, at: float) -> bool:
+        """Make an execution the one that runs passes, unless a later one (`at`) is it already."""
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Add to the histories."""
+
+    def history(self, component: str, limit: int) -> list[Event]:
+        """Return the newest events of an adapter, newest first."""
+
+    def order(self, orders: Iterable[Order]) -> None:
+        """Leave orders for the next pass. The newest of a kind for a component counts."""
+
+    def orders(self) -> list[Order]:
+        """Return the orders that are there."""
+
+    def take_orders(self, orders: Iterable[Order], lease: Lease) -> None:
+        """Remove orders, unless newer ones have replaced them."""
+
+    def deliveries(self) -> Mapping[str, int]:
+        """Return the generations by delivery."""
