@@ -1,0 +1,212 @@
+"""A registry in memory: what DynamoDB does, at the speed of a dictionary."""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from adapter_fleet.desired import DesiredFleet
+from adapter_fleet.record import (
+    AdapterRecord,
+    Event,
+    FleetRecord,
+    Generation,
+    Order,
+    OrderKind,
+    Outcome,
+    Request,
+    Source,
+)
+from adapter_fleet.registry import Lease, LeaseLostError
+
+
+class MemoryRegistry:
+    """`Registry` for one process. Every method holds one lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._fleet: FleetRecord | None = None
+        self._generations: dict[int, Generation] = {}
+        self._desired: dict[int, DesiredFleet] = {}
+        self._deliveries: dict[str, int] = {}
+        self._records: dict[str, AdapterRecord] = {}
+        self._orders: dict[tuple[str, OrderKind], Order] = {}
+        self._events: dict[str, list[Event]] = {}
+        self._lease = Lease(owner="", token=0, expires=0.0)
+
+    def clone(self) -> "MemoryRegistry":
+        """A registry of its own that starts from what is in this one."""
+        copy = MemoryRegistry()
+        with self._lock:
+            copy._fleet, copy._lease = self._fleet, self._lease
+            copy._generations, copy._desired = dict(self._generations), dict(self._desired)
+            copy._deliveries, copy._records = dict(self._deliveries), dict(self._records)
+            copy._orders = dict(self._orders)
+            copy._events = {component: list(events) for component, events in self._events.items()}
+        return copy
+
+    def fleet(self) -> FleetRecord | None:
+        return self._fleet
+
+    def register(self, fleet: FleetRecord) -> None:
+        with self._lock:
+            if self._fleet is None:
+                self._fleet = fleet
+
+    def open_generation(self, request: Request, desired: DesiredFleet) -> Generation:
+        with self._lock:
+            if (known := self._deliveries.get(request.delivery)) is not None:
+                return self._generations[known]
+            if self._fleet is None:
+                raise LookupError("the fleet is not registered")
+            newest = self._generations.get(self._fleet.generation)
+            if newest is not None:
+                if newest.request.source is Source.DELETION:
+                    raise ValueError("the fleet is being deleted and takes no more requests")
+                if newest.outcome is Outcome.OPEN:
+                    self._generations[newest.number] = replace(
+                        newest, outcome=Outcome.SUPERSEDED, ended=request.at
+                    )
+            made = Generation(
+                number=self._fleet.generation + 1, request=request, undo=_undoes(request, newest)
+            )
+            self._generations[made.number] = made
+            self._desired[made.number] = desired
+            self._deliveries[request.delivery] = made.number
+            self._fleet = replace(self._fleet, generation=made.number)
+            return made
+
+    def generation(self, number: int) -> Generation | None:
+        return self._generations.get(number)
+
+    def desired(self, number: int) -> DesiredFleet:
+        return self._desired[number]
+
+    def save_generation(self, generation: Generation, lease: Lease) -> None:
+        with self._lock:
+            self._check(lease)
+            before = self._generations.get(generation.number)
+            if before is None:
+                raise LookupError(f"there is no generation {generation.number}")
+            if before.outcome is not Outcome.OPEN:
+                generation = replace(
+                    generation, outcome=before.outcome, reason=before.reason, ended=before.ended
+                )
+            self._generations[generation.number] = generation
+
+    def save_fleet(self, fleet: FleetRecord, lease: Lease) -> None:
+        with self._lock:
+            self._check(lease)
+            if self._fleet is None:
+                raise LookupError("the fleet is not registered")
+            self._fleet = replace(
+                self._fleet,
+                rate=fleet.rate,
+                serial=fleet.serial,
+                foreign=fleet.foreign,
+                base_modified=fleet.base_modified,
+                heartbeat=fleet.heartbeat,
+                converged=fleet.converged,
+                deleted=fleet.deleted,
+            )
+
+    def records(self) -> dict[str, AdapterRecord]:
+        with self._lock:
+            return dict(self._records)
+
+    def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
+        written = {record.component: record for record in records}
+        with self._lock:
+            self._check(lease)
+            self._records.update(written)
+
+    def forget(self, components: Iterable[str], lease: Lease) -> None:
+        forgotten = list(components)
+        with self._lock:
+            self._check(lease)
+            for component in forgotten:
+                self._records.pop(component, None)
+
+    def acquire(self, owner: str, now: float, seconds: float) -> Lease | None:
+        with self._lock:
+            if self._lease.expires > now and self._lease.owner != owner:
+                return None
+            self._lease = Lease(owner=owner, token=self._lease.token + 1, expires=now + seconds)
+            return self._lease
+
+    def renew(self, lease: Lease, now: float, seconds: float) -> Lease:
+        with self._lock:
+            self._check(lease)
+            self._lease = replace(lease, expires=now + seconds)
+            return self._lease
+
+    def release(self, lease: Lease) -> None:
+        with self._lock:
+            if self._lease.token == lease.token:
+                self._lease = Lease(owner="", token=lease.token, expires=0.0)
+
+    def become_runner(self, execution: str, at: float) -> bool:
+        with self._lock:
+            if self._fleet is None:
+                return False
+            if self._fleet.runner == execution:
+                return True
+            if self._fleet.runner is not None and (self._fleet.runner_at, self._fleet.runner) > (
+                at,
+                execution,
+            ):
+                return False
+            self._fleet = replace(self._fleet, runner=execution, runner_at=at)
+            return True
+
+    def append(self, events: Sequence[Event]) -> None:
+        with self._lock:
+            for event in events:
+                self._events.setdefault(event.component, []).append(event)
+
+    def history(self, component: str, limit: int) -> list[Event]:
+        with self._lock:
+            events = sorted(self._events.get(component, ()), key=lambda event: event.at)
+        return events[::-1][:limit]
+
+    def order(self, orders: Iterable[Order]) -> None:
+        with self._lock:
+            for order in orders:
+                key = (order.component, order.kind)
+                if key not in self._orders or self._orders[key].at <= order.at:
+                    self._orders[key] = order
+
+    def orders(self) -> list[Order]:
+        with self._lock:
+            return sorted(self._orders.values(), key=lambda order: (order.at, order.component, order.kind))
+
+    def take_orders(self, orders: Iterable[Order], lease: Lease) -> None:
+        taken = list(orders)
+        with self._lock:
+            self._check(lease)
+            for order in taken:
+                key = (order.component, order.kind)
+                if key in self._orders and self._orders[key].at <= order.at:
+                    del self._orders[key]
+
+    def deliveries(self) -> Mapping[str, int]:
+        with self._lock:
+            return dict(self._deliveries)
+
+    def _check(self, lease: Lease) -> None:
+        if lease.token != self._lease.token:
+            raise LeaseLostError(f"lease {lease.token} of {lease.owner} is lost: {self._lease}")
+
+
+def _undoes(request: Request, newest: Generation | None) -> bool:
+    """Whether a request wants back what the newest generation replaced."""
+    if newest is None or request.previous_digest is None:
+        return False
+    if request.previous_digest != newest.request.source_digest:
+        return False
+    match request.source:
+        case Source.UNDO:
+            return True
+        case Source.DEPLOYMENT:
+            return newest.request.previous_digest == request.source_digest
+        case _:
+            return False
