@@ -34,10 +34,13 @@ from local_sagemaker.hosting import LocalHosting
 from local_sagemaker.mends import (
     bucket_tags,
     content_type,
+    emf,
     expect,
     failed_custom_resources,
     failed_updates,
     lambda_errors,
+    s3_events,
+    table_properties,
     worker_threads,
 )
 from local_sagemaker.runtime import VARIANT_HEADER, Invocation, Runtime
@@ -168,6 +171,9 @@ def install(cloud: Cloud) -> None:
         if resource.create_only:
             provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
     bucket_tags.install()
+    table_properties.install()
+    s3_events.install()
+    emf.install()
     lambda_errors.install()
     failed_custom_resources.install()
     worker_threads.install(_TYPE_PREFIX)

@@ -7,6 +7,7 @@ import json
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -133,6 +134,85 @@ def test_content_type_of_an_invocation_is_the_containers(
         EndpointName=stack.name, InferenceComponentName=f"{stack.name}-base", Body=b"{}"
     )
     assert answer["ContentType"] == "application/json; charset=utf-8"
+
+
+def test_event_of_a_versioned_bucket_names_the_version(client: Callable[..., Any]) -> None:
+    s3, sqs, events = client("s3"), client("sqs"), client("events")
+    name = f"versioned-{time.monotonic_ns()}"
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_notification_configuration(
+        Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [name]}}}
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    version = s3.put_object(Bucket=name, Key="key", Body=b"x")["VersionId"]
+    (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
+    written = json.loads(message["Body"])["detail"]["object"]
+    assert written["version-id"] == version
+    assert int(written["sequencer"], 16) > 0
+
+
+TABLE: dict[str, Any] = {
+    "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    "BillingMode": "PAY_PER_REQUEST",
+    "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+    "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
+    "SSESpecification": {"SSEEnabled": True},
+}
+
+
+def table_settings(dynamodb: Any, table: str) -> list[str]:
+    backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    return [
+        backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"],
+        dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["TimeToLiveStatus"],
+        dynamodb.describe_table(TableName=table)["Table"].get("SSEDescription", {}).get("Status"),
+    ]
+
+
+def test_table_has_the_settings_of_its_template(stack: Stack, client: Callable[..., Any]) -> None:
+    dynamodb = client("dynamodb")
+    stack.create({"Table": {"Type": "AWS::DynamoDB::Table", "Properties": TABLE}})
+    table = stack.physical_id("Table")
+    assert table_settings(dynamodb, table) == ["ENABLED"] * 3
+    bare = {name: value for name, value in TABLE.items() if not name.endswith("Specification")}
+    assert stack.update({"Table": {"Type": "AWS::DynamoDB::Table", "Properties": bare}}) == "UPDATE_COMPLETE"
+    assert table_settings(dynamodb, table) == ["DISABLED"] * 3
+
+
+EMBEDDED_METRIC = """
+import json, time
+
+def handler(event, context):
+    print("not a metric, though it says \\"_aws\\"")
+    for fleet, pending in (("one", 3), ("two", [5, 7])):
+        directive = {"Namespace": "Adapters", "Dimensions": [["Fleet"]], "Metrics": [{"Name": "Pending"}]}
+        about = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+        print(json.dumps({"_aws": about, "Fleet": fleet, "Pending": pending}))
+"""
+
+
+def test_embedded_metric_of_a_log_line_is_a_metric_of_its_dimensions(
+    function: Callable[[str], str], client: Callable[..., Any]
+) -> None:
+    client("lambda").invoke(FunctionName=function(EMBEDDED_METRIC))
+    cloudwatch, now = client("cloudwatch"), datetime.now(UTC)
+    span = {"StartTime": now - timedelta(minutes=5), "EndTime": now + timedelta(minutes=5)}
+
+    def metric(fleet: str) -> dict[str, Any]:
+        dimensions = [{"Name": "Fleet", "Value": fleet}]
+        return {"Namespace": "Adapters", "MetricName": "Pending", "Dimensions": dimensions}
+
+    statistics = cloudwatch.get_metric_statistics(**metric("two"), **span, Period=3600, Statistics=["Sum"])
+    assert sum(point["Sum"] for point in statistics["Datapoints"]) == 12
+    query = {"Id": "m", "MetricStat": {"Metric": metric("one"), "Period": 3600, "Stat": "Maximum"}}
+    (result,) = cloudwatch.get_metric_data(**span, MetricDataQueries=[query])["MetricDataResults"]
+    assert result["Values"] == [3]
 
 
 def test_ministack_that_is_built_differently_is_named_with_its_version() -> None:
