@@ -95,6 +95,8 @@ class Cloud:
             return await self._invoke(invocation, headers, body, query)
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         try:
+            if ministack.app.AUTH:
+                self._authorize(operation, headers, body, query)
             answer = self.plane().call(operation, json.loads(body or b"{}"))
         except ServiceError as error:
             return _refusal(error, _CONTROL_CONTENT_TYPE, "message")
@@ -103,6 +105,15 @@ class Cloud:
                 ServiceError("SerializationException", str(error)), _CONTROL_CONTENT_TYPE, "message"
             )
         return 200, {"Content-Type": _CONTROL_CONTENT_TYPE}, json.dumps(answer).encode()
+
+    def _authorize(
+        self, operation: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+    ) -> None:
+        plane, context = self.plane(), iam.request_context(operation, body)
+        for action, arn in iam.further_permissions(
+            operation, body, region=plane.region, account=plane.account
+        ):
+            iam.authorize(headers, query, action, arn, context)
 
     async def _invoke(
         self, invocation: Invocation, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -26,6 +26,14 @@ _RESOURCES = (
     ("Model", "model"),
 )
 
+# What else an operation acts on, beside the resource that it is named after: kind, and request member
+# [V service authorization reference: the required resource types of each action].
+_FURTHER_RESOURCES = {
+    "CreateInferenceComponent": ("endpoint", "EndpointName"),
+    "CreateEndpoint": ("endpoint-config", "EndpointConfigName"),
+    "UpdateEndpoint": ("endpoint-config", "EndpointConfigName"),
+}
+
 TaggedResources = Callable[[], Iterable[tuple[str, dict[str, str]]]]
 
 
@@ -44,6 +52,7 @@ def install(tagged_resources: TaggedResources) -> None:
     for module, name in (
         (iam_actions, "_BOTOCORE_SERVICE_MAP"),
         (iam_actions, "extract_resource_arn"),
+        (iam_actions, "request_tag_context"),
         (tagging, "_RESOURCE_TAG_COLLECTORS"),
         (iam_evaluator, "enforce"),
         (iam_evaluator, "_action_matches"),
@@ -99,8 +108,42 @@ def resource_arn(path: str, target: str, body: bytes, *, region: str, account: s
     return "*"
 
 
-def authorize(headers: Mapping[str, str], query: Mapping[str, Any], action: str, arn: str) -> None:
-    """Check a second resource of a call that ministack has checked one of; ServiceError when it is denied."""
+def further_permissions(
+    operation: str, body: bytes, *, region: str, account: str
+) -> Iterator[tuple[str, str]]:
+    """What a control-plane call needs beside its own action on its own resource: pairs of action and ARN."""
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError:
+        return
+    if not isinstance(request, dict):
+        return
+    kind, member = _FURTHER_RESOURCES.get(operation, ("", ""))
+    if isinstance(request.get(member), str):
+        yield operation, f"arn:aws:sagemaker:{region}:{account}:{kind}/{request[member].lower()}"
+    if operation.startswith("Create") and request.get("Tags"):
+        # [V service authorization reference] AddTags is a dependent action of each Create... that takes tags.
+        yield "AddTags", resource_arn("", operation, body, region=region, account=account)
+
+
+def request_context(operation: str, body: bytes) -> dict[str, Any]:
+    """The condition keys that a control-plane request sets: aws:RequestTag/... and aws:TagKeys."""
+    context: dict[str, Any] = iam_actions.request_tag_context(_SERVICE, f"{_SERVICE}:{operation}", body, {})
+    # [V service authorization reference] Which call adds the tags.
+    return context | {"sagemaker:TaggingAction": operation}
+
+
+def authorize(
+    headers: Mapping[str, str],
+    query: Mapping[str, Any],
+    action: str,
+    arn: str,
+    context: Mapping[str, Any] | None = None,
+) -> None:
+    """Check what a call needs beside what ministack has checked; ServiceError when it is denied.
+
+    context has the condition keys of the request.
+    """
     if not ministack.app.AUTH:
         return
     denied = iam_evaluator.enforce(
@@ -109,6 +152,7 @@ def authorize(headers: Mapping[str, str], query: Mapping[str, Any], action: str,
         _SERVICE,
         router.extract_region(headers),
         resource_arn=arn,
+        service_context=dict(context or {}),
     )
     if denied is None:
         return

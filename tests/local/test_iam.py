@@ -139,6 +139,114 @@ def test_control_plane_is_allowed_by_resource(
     denied(lambda: sagemaker.list_inference_components())
 
 
+MINE = [{"Key": "fleet-uid", "Value": "mine"}]
+OTHERS = [{"Key": "fleet-uid", "Value": "others"}]
+
+
+def of_fleet(key: str) -> dict[str, Any]:
+    return {"StringEquals": {f"aws:{key}/fleet-uid": "mine"}}
+
+
+def create(sagemaker: Any, bucket: Bucket, tags: list[dict[str, str]]) -> str:
+    name = f"fleet-{time.monotonic_ns()}"
+    sagemaker.create_inference_component(
+        InferenceComponentName=name,
+        EndpointName="guarded",
+        Specification={
+            "BaseInferenceComponentName": "guarded-base",
+            "Container": {"ArtifactUrl": bucket.adapter("1")},
+        },
+        **({"Tags": tags} if tags else {}),
+    )
+    while sagemaker.describe_inference_component(InferenceComponentName=name)[
+        "InferenceComponentStatus"
+    ].endswith("ing"):
+        time.sleep(0.02)
+    return name
+
+
+@pytest.fixture
+def reconciler(deployed: Stack, user: Callable[..., Callable[[str], Any]]) -> Any:
+    """What may write the adapters with its fleet's tag, on one endpoint, and no others."""
+    components = f"{ARN}:inference-component/*"
+    return user(
+        allow("sagemaker:DescribeInferenceComponent", components),
+        allow("sagemaker:CreateInferenceComponent", [ENDPOINT, components], **of_fleet("RequestTag")),
+        allow("sagemaker:AddTags", components, **of_fleet("RequestTag")),
+        allow(
+            ["sagemaker:UpdateInferenceComponent", "sagemaker:DeleteInferenceComponent"],
+            components,
+            **of_fleet("ResourceTag"),
+        ),
+    )("sagemaker")
+
+
+def test_component_can_be_created_with_the_tag_that_is_asked_for_alone(
+    reconciler: Any, bucket: Bucket
+) -> None:
+    create(reconciler, bucket, MINE)
+    denied(lambda: create(reconciler, bucket, OTHERS))
+    denied(lambda: create(reconciler, bucket, []))
+
+
+def test_component_can_be_changed_by_its_tag_alone(
+    guarded: LocalCloud, reconciler: Any, bucket: Bucket
+) -> None:
+    root = boto_client(guarded, "sagemaker")
+    mine, others = create(root, bucket, MINE), create(root, bucket, OTHERS)
+    specification = {"Container": {"ArtifactUrl": bucket.adapter("2")}}
+    for name, may in ((mine, True), (others, False)):
+        update = {"InferenceComponentName": name, "Specification": specification}
+        if may:
+            reconciler.update_inference_component(**update)
+        else:
+            denied(lambda update=update: reconciler.update_inference_component(**update))
+    denied(lambda: reconciler.delete_inference_component(InferenceComponentName=others))
+    while root.describe_inference_component(InferenceComponentName=mine)["InferenceComponentStatus"].endswith(
+        "ing"
+    ):
+        time.sleep(0.02)
+    reconciler.delete_inference_component(InferenceComponentName=mine)
+
+
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [
+        ("component", "to perform: sagemaker:CreateInferenceComponent"),
+        ("endpoint", f"on resource: {ENDPOINT}"),
+        ("tags", "sagemaker:AddTags on resource"),
+    ],
+)
+def test_creating_a_component_needs_the_endpoint_the_component_and_its_tags(
+    deployed: Stack,
+    bucket: Bucket,
+    user: Callable[..., Callable[[str], Any]],
+    missing: str,
+    named: str,
+) -> None:
+    components = f"{ARN}:inference-component/*"
+    needed = {
+        "component": allow("sagemaker:CreateInferenceComponent", components),
+        "endpoint": allow("sagemaker:CreateInferenceComponent", ENDPOINT),
+        "tags": allow("sagemaker:AddTags", components),
+    }
+    del needed[missing]
+    sagemaker = user(*needed.values())("sagemaker")
+    assert named in denied(lambda: create(sagemaker, bucket, MINE))
+
+
+def test_tags_of_a_creation_can_be_told_from_those_added_later(
+    deployed: Stack, bucket: Bucket, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    on_create = {"StringEquals": {"sagemaker:TaggingAction": "CreateInferenceComponent"}}
+    sagemaker = user(
+        allow(["sagemaker:CreateInferenceComponent", "sagemaker:DescribeInferenceComponent"], "*"),
+        allow("sagemaker:AddTags", "*", **on_create),
+    )("sagemaker")
+    arn = f"{ARN}:inference-component/{create(sagemaker, bucket, MINE)}"
+    denied(lambda: sagemaker.add_tags(ResourceArn=arn, Tags=OTHERS))
+
+
 def test_user_without_a_policy_is_denied_everything(
     deployed: Stack, user: Callable[..., Callable[[str], Any]]
 ) -> None:

@@ -1,8 +1,9 @@
 """Log lines of a Lambda in the embedded metric format become metrics, as CloudWatch Logs makes them of them.
 
 A line is a JSON object with `_aws.CloudWatchMetrics`: each directive names a namespace, the metrics, whose
-values are members of the object (a number or a list of numbers), and sets of dimensions, whose values are members
-too; each set makes a metric of its own [V, the format's specification]. What does not fit is left alone.
+values are members of the object (a number or a list of numbers), and sets of dimensions, whose values are
+members too; each set makes a metric of its own [V, the format's specification]. What does not fit is left
+alone.
 """
 
 import json

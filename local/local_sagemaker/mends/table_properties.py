@@ -1,4 +1,4 @@
-"""Tables have the time to live, the recovery and the encryption of their template, which are dropped otherwise."""
+"""Tables have the time to live, the recovery and the encryption of their template, which ministack drops."""
 
 from typing import Any
 
