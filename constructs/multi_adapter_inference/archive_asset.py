@@ -1,4 +1,4 @@
-"""Archives made at synth and uploaded with the app's other assets.
+"""Files made at synth and uploaded with the app's other assets: archives, and the manifests of fleets.
 
 Not `aws_s3_assets.Asset`: it hashes the given hash once more and keeps only `.gz` of a name, where SageMaker
 wants a `.tar.gz`, and the key should tell the adapter's identity.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from weakref import WeakKeyDictionary
 
 from aws_cdk import FileAssetLocation, FileAssetPackaging, IStackSynthesizer, NestedStack, Stack, Stage, Token
@@ -20,13 +20,14 @@ _synthesizers: WeakKeyDictionary[Stack, IStackSynthesizer] = WeakKeyDictionary()
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveFolder:
-    """A folder of the assets bucket. A role may read all of it.
+    """A folder of the assets bucket, whose files have one suffix. A role may read all of it.
 
     The next version's key is another, and a role that could read only that could not bring back the last
     one when an update fails.
     """
 
     name: str
+    suffix: str = ".tar.gz"
 
     def stage(
         self, scope: Construct, identity: str, pack: Callable[[Path], object], *, display_name: str
@@ -39,25 +40,25 @@ class ArchiveFolder:
         if stage is None:
             raise ValueError(f"'{scope.node.path}' should be in an app or a stage to have assets")
         stack = Stack.of(scope)
-        archive = Path(stage.asset_outdir) / f"asset.{identity}.tar.gz"
+        archive = Path(stage.asset_outdir) / f"asset.{identity}{self.suffix}"
         if stack.bundling_required and not archive.exists():
             pack(archive)
         return _synthesizer_of(stack).add_file_asset(
             # The synthesizer's key is the hash and the last suffix of the file.
-            source_hash=f"{self.name}/{identity}.tar",
+            source_hash=str(PurePosixPath(self.name, f"{identity}{self.suffix}").with_suffix("")),
             file_name=os.path.relpath(archive, stage.outdir),
             packaging=FileAssetPackaging.FILE,
             display_name=display_name,
         )
 
     def objects_arn(self, scope: Construct, location: FileAssetLocation) -> str:
-        """Return the ARN pattern of every archive in the folder."""
+        """Return the ARN pattern of every file in this folder, told by where any asset of ours is."""
         if Token.is_unresolved(location.object_key):
             raise ValueError(
                 f"'{scope.node.path}' should be in a stack whose synthesizer knows the keys of its assets,"
                 " as the default one does, got one that takes them as parameters"
             )
-        prefix = location.object_key[: location.object_key.index(f"{self.name}/")]
+        prefix = "".join(f"{part}/" for part in location.object_key.split("/")[:-2])
         return f"arn:{Stack.of(scope).partition}:s3:::{location.bucket_name}/{prefix}{self.name}/*"
 
 

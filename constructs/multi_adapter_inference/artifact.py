@@ -16,12 +16,13 @@ from adapter_fleet.adapter import check_directory
 from adapter_fleet.findings import Severity
 from adapter_fleet.packing import identity, pack
 from multi_adapter_inference.archive_asset import ArchiveFolder
+from multi_adapter_inference.component_names import TOKEN
 from multi_adapter_inference.object_prefix import as_folder
 
 if TYPE_CHECKING:
     from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
 
-_ADAPTERS = ArchiveFolder(name="lora-adapters")
+ADAPTER_ARCHIVES = ArchiveFolder(name="lora-adapters")
 _ARCHIVE_SUFFIX = ".tar.gz"
 
 
@@ -38,12 +39,36 @@ class ArtifactSource:
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefix", as_folder(self.prefix))
 
+
+class ArtifactSources:
+    """All prefixes from which an endpoint's role reads adapters. Asks the CDK once, however many adapters."""
+
+    def __init__(self, sources: Sequence[ArtifactSource]) -> None:
+        self._places = [(source.bucket.bucket_name, source.prefix) for source in sources]
+
     def may_hold(self, bucket_name: str, key: str) -> bool:
-        """Tell whether the object may be in it; names known at deployment only may be any."""
-        own_name = self.bucket.bucket_name
-        if own_name != bucket_name:
-            return Token.is_unresolved(own_name) or Token.is_unresolved(bucket_name)
-        return key.startswith(self.prefix) or Token.is_unresolved(self.prefix) or Token.is_unresolved(key)
+        """Tell whether the object may be in one; names known at deployment only may be any."""
+        return any(_may_hold(*place, bucket_name, key) for place in self._places)
+
+    def __str__(self) -> str:
+        return (
+            ", ".join(f"s3://{bucket_name}/{prefix}" for bucket_name, prefix in self._places) or "none given"
+        )
+
+
+def _may_hold(own_name: str, prefix: str, bucket_name: str, key: str) -> bool:
+    if own_name != bucket_name:
+        return TOKEN in own_name or TOKEN in bucket_name
+    return key.startswith(prefix) or TOKEN in prefix or TOKEN in key
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectAddress:
+    """Where an archive in S3 is; parts of it may be known at deployment only."""
+
+    uri: str
+    bucket_name: str
+    key: str
 
 
 class AdapterArtifact(ABC):
@@ -80,10 +105,19 @@ class AdapterArtifact(ABC):
     def bind(self, adapter: Construct, endpoint: MultiAdapterEndpointBase) -> str:
         """Return the archive's S3 URI, once it is checked and the endpoint's role may read it."""
 
+    @property
+    @abstractmethod
+    def address(self) -> Path | ObjectAddress:
+        """Where the adapter is."""
+
 
 class _DirectoryArtifact(AdapterArtifact):
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    @property
+    def address(self) -> Path:
+        return self._path
 
     def bind(self, adapter: Construct, endpoint: MultiAdapterEndpointBase) -> str:
         findings = check_directory(self._path, lora=endpoint.lora, base=endpoint.base_model_facts)
@@ -94,45 +128,45 @@ class _DirectoryArtifact(AdapterArtifact):
         for finding in findings:
             Annotations.of(adapter).add_warning_v2(f"multi-adapter-inference:{finding.rule}", str(finding))
         checked = identity(self._path)
-        location = _ADAPTERS.stage(
+        location = ADAPTER_ARCHIVES.stage(
             adapter,
             checked,
-            lambda target: self._pack(checked, target),
+            lambda target: pack_checked(self._path, checked, target),
             display_name=f"{adapter.node.path} adapter",
         )
         if endpoint.execution_role is not None:
-            endpoint.execution_role.read_archives(_ADAPTERS, location)
+            endpoint.execution_role.read_archives(ADAPTER_ARCHIVES, location)
         return location.s3_object_url
-
-    def _pack(self, checked: str, target: Path) -> None:
-        if pack(self._path, target).identity != checked:
-            target.unlink()
-            raise ValueError(
-                f"the files of '{self._path}' should stay as they are during synth, got other ones"
-            )
 
 
 class _StoredArtifact(AdapterArtifact):
     def __init__(self, uri: str, bucket_name: str, key: str) -> None:
         if not uri.endswith(_ARCHIVE_SUFFIX) and not Token.is_unresolved(uri.rsplit("/", 1)[-1]):
             raise ValueError(f"an adapter's archive should be a '{_ARCHIVE_SUFFIX}', got {uri!r}")
-        self._uri = uri
-        self._bucket_name = bucket_name
-        self._key = key
+        self._address = ObjectAddress(uri=uri, bucket_name=bucket_name, key=key)
+
+    @property
+    def address(self) -> ObjectAddress:
+        return self._address
 
     def bind(self, adapter: Construct, endpoint: MultiAdapterEndpointBase) -> str:
-        sources = endpoint.artifact_sources
-        if sources is not None and not any(s.may_hold(self._bucket_name, self._key) for s in sources):
+        given = endpoint.artifact_sources
+        sources = None if given is None else ArtifactSources(given)
+        if sources is not None and not sources.may_hold(self._address.bucket_name, self._address.key):
             raise ValueError(
                 f"the archive of adapter '{adapter.node.path}' should be under one of the endpoint's"
-                f" 'artifact_sources' ({_listed(sources)}), got {self._uri!r}"
+                f" 'artifact_sources' ({sources}), got {self._address.uri!r}"
             )
         if endpoint.container is not None:
             endpoint.container.warn_of_unchecked_archives(endpoint)
-        return self._uri
+        return self._address.uri
 
 
-def _listed(sources: Sequence[ArtifactSource]) -> str:
-    return (
-        ", ".join(f"s3://{source.bucket.bucket_name}/{source.prefix}" for source in sources) or "none given"
-    )
+def pack_checked(directory: Path, checked: str, target: Path) -> None:
+    """Pack the adapter in `directory`, which had the identity `checked` when it was checked.
+
+    Raises ValueError, and leaves no archive, where its files have changed since.
+    """
+    if pack(directory, target).identity != checked:
+        target.unlink()
+        raise ValueError(f"the files of '{directory}' should stay as they are during synth, got other ones")

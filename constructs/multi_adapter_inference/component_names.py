@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from weakref import WeakKeyDictionary
 
 from aws_cdk import CfnResource, Stack, Token
@@ -14,7 +14,8 @@ from adapter_fleet.names import check_component_name
 from multi_adapter_inference.errors import told_of
 
 _HASH_LENGTH = 8
-_TOKEN = "${Token["
+TOKEN = "${Token["
+"""Begins the text of every token. Asking the CDK for them takes longer than looking."""
 
 _Owners = dict[str, Construct]  # by component name
 
@@ -26,8 +27,8 @@ _owners_by_stack: WeakKeyDictionary[Stack, _Owners] = WeakKeyDictionary()
 def immutable_hash(scope: Construct, *immutable: str) -> str:
     """Return a short hash of what SageMaker cannot change about a component once it is there."""
     hashed = list(immutable)
-    # Resolved, as the text of a token is another in every app. Asking the CDK takes longer than looking.
-    if any(_TOKEN in part for part in hashed):
+    # Resolved, as the text of a token is another in every app.
+    if any(TOKEN in part for part in hashed):
         hashed = Stack.of(scope).resolve(hashed)
     return hashlib.sha256(json.dumps(hashed).encode()).hexdigest()[:_HASH_LENGTH]
 
@@ -50,13 +51,20 @@ def claim(scope: Construct, name: str, *, made_of: Mapping[str, str]) -> None:
         return
     with told_of(scope):
         _check(name, made_of)
-    # ARNs are in lower case, so case alone makes no other name.
-    owner = _owners(Stack.of(scope)).setdefault(name.lower(), scope)
-    if owner is not scope:
-        raise ValueError(
-            f"each component should have a name of its own, got {name!r} for '{owner.node.path}' and"
-            f" '{scope.node.path}'"
-        )
+    claim_checked(scope, [name])
+
+
+def claim_checked(scope: Construct, names: Iterable[str]) -> None:
+    """Note the names of components as those of `scope`, as `claim` does; they are checked already."""
+    owners = _owners(Stack.of(scope))
+    for name in names:
+        # ARNs are in lower case, so case alone makes no other name.
+        owner = owners.setdefault(name.lower(), scope)
+        if owner is not scope:
+            raise ValueError(
+                f"each component should have a name of its own, got {name!r} for '{owner.node.path}' and"
+                f" '{scope.node.path}'"
+            )
 
 
 def _check(name: str, made_of: Mapping[str, str]) -> None:
