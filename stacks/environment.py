@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from enum import StrEnum
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
 
 from cattrs import Converter
-from cattrs.cols import list_structure_factory
-from cattrs.errors import (
-    AttributeValidationNote,
-    ClassValidationError,
-    ForbiddenExtraKeysError,
-    IterableValidationError,
-)
 
-from multi_adapter_inference import LmiVersion, LoraDtype, LoraServing, RoutingStrategy
+from adapter_fleet.structure import StructureError, exactly, strict_converter, structure
+from multi_adapter_inference import LmiVersion, LoraServing, RoutingStrategy
 
 ENVIRONMENTS = Path(__file__).resolve().parents[1] / "environments"
 
@@ -158,10 +147,9 @@ def load(path: Path) -> Environment:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EnvironmentFileError(f"{path}: not a TOML document: {error}") from None
     try:
-        return _converter(path.parent).structure(data, Environment)
-    except (ClassValidationError, IterableValidationError) as errors:
-        lines = [line for leaf in _leaves(errors, ()) for line in _describe(path, data, *leaf)]
-        raise EnvironmentFileError("\n".join(lines)) from None
+        return structure(_converter(path.parent), data, Environment, words=_WORDS)
+    except StructureError as error:
+        raise EnvironmentFileError("\n".join(f"{path}: {problem}" for problem in error.problems)) from None
 
 
 def _check_one_of(**settings: object) -> None:
@@ -183,38 +171,10 @@ def _check_positive(settings: object, *names: str) -> None:
 
 
 def _converter(folder: Path) -> Converter:
-    """Return a converter that takes no key it does not know and no value of another type than declared."""
-    converter = Converter(forbid_extra_keys=True)
-    for plain in (str, int, bool):
-        converter.register_structure_hook(plain, _exactly)
-    converter.register_structure_hook(
-        float, lambda value, _: float(_exactly(value, type(value), (int, float)))
-    )
-    converter.register_structure_hook(Path, lambda value, _: folder / _exactly(value, str))
-    for choice in (LoraDtype, RoutingStrategy):
-        converter.register_structure_hook(choice, lambda value, enum: _one_of(enum, _exactly(value, str)))
-    sources = list[ArtifactSourceSettings]
-    structure = list_structure_factory(sources, converter)
-    converter.register_structure_hook_func(
-        lambda type_: type_ == sources,
-        # A string could be iterated over as well.
-        lambda value, type_: structure(_exactly(value, list), type_),
-    )
-    converter.register_structure_hook(LmiVersion, lambda value, _: _lmi_version(_exactly(value, int)))
+    converter = strict_converter()
+    converter.register_structure_hook(Path, lambda value, _: folder / exactly(value, str))
+    converter.register_structure_hook(LmiVersion, lambda value, _: _lmi_version(exactly(value, int)))
     return converter
-
-
-def _exactly(value: Any, type_: type, allowed: tuple[type, ...] = ()) -> Any:
-    # `type`, as a bool is an int to isinstance.
-    if type(value) not in (allowed or (type_,)):
-        raise TypeError
-    return value
-
-
-def _one_of(enum: type[StrEnum], value: str) -> StrEnum:
-    if value not in list(enum):
-        raise ValueError(f"should be one of {', '.join(enum)}, got {value!r}")
-    return enum(value)
 
 
 def _lmi_version(number: int) -> LmiVersion:
@@ -224,64 +184,5 @@ def _lmi_version(number: int) -> LmiVersion:
     return versions[number]
 
 
-_Keys = tuple[str | int, ...]
-
-
-def _leaves(
-    error: BaseException, keys: _Keys, type_: Any = None
-) -> Iterator[tuple[_Keys, Any, BaseException]]:
-    """Yield every single error with the keys that lead to it and the type that was expected there."""
-    if not isinstance(error, ClassValidationError | IterableValidationError):
-        yield keys, type_, error
-        return
-    noted, others = error.group_exceptions()
-    for cause, note in noted:
-        key = note.name if isinstance(note, AttributeValidationNote) else note.index
-        yield from _leaves(cause, (*keys, key), note.type)
-    for cause in others:
-        yield from _leaves(cause, keys, getattr(error, "cl", None))
-
-
-def _describe(
-    path: Path, data: Mapping[str, Any], keys: _Keys, type_: Any, error: BaseException
-) -> Iterator[str]:
-    where = ".".join(map(str, keys))
-    got = _value(data, keys)
-    match error:
-        case ForbiddenExtraKeysError():
-            known = [setting.name for setting in fields(error.cl)]
-            for key in sorted(error.extra_fields):
-                close = difflib.get_close_matches(key, known, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-                yield f"{path}: {'.'.join(map(str, (*keys, key)))}: unknown key ({hint}), got {got[key]!r}"
-        case KeyError():
-            yield f"{path}: {where}: should be given, got nothing"
-        case TypeError() | AttributeError():
-            yield f"{path}: {where}: should be {_in_words(type_)}, got {got!r}"
-        case _:
-            yield ": ".join(filter(None, (str(path), where, str(error))))
-
-
-def _value(data: Any, keys: _Keys) -> Any:
-    for key in keys:
-        if isinstance(data, Mapping) and key not in data:
-            return None
-        data = data[key]
-    return data
-
-
-def _in_words(type_: Any) -> str:
-    if isinstance(type_, UnionType):  # of one type and None
-        (type_,) = (alternative for alternative in get_args(type_) if alternative is not NoneType)
-    type_ = get_origin(type_) or type_
-    return _WORDS.get(type_, "a string" if issubclass(type_, StrEnum | Path) else "a table")
-
-
-_WORDS: dict[type, str] = {
-    str: "a string",
-    int: "an integer",
-    float: "a number",
-    bool: "true or false",
-    list: "an array",
-    LmiVersion: "an integer",
-}
+# What TOML calls them.
+_WORDS: dict[type, str] = {list: "an array", dict: "a table", LmiVersion: "an integer"}
