@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from adapter_fleet.desired import DesiredFleet
+from adapter_fleet.dynamodb_registry import undoes
 from adapter_fleet.record import (
     AdapterRecord,
     Event,
@@ -67,7 +68,7 @@ class MemoryRegistry:
                         newest, outcome=Outcome.SUPERSEDED, ended=request.at
                     )
             made = Generation(
-                number=self._fleet.generation + 1, request=request, undo=_undoes(request, newest)
+                number=self._fleet.generation + 1, request=request, undo=undoes(request, newest)
             )
             self._generations[made.number] = made
             self._desired[made.number] = desired
@@ -98,15 +99,15 @@ class MemoryRegistry:
             self._check(lease)
             if self._fleet is None:
                 raise LookupError("the fleet is not registered")
+            known = self._fleet
             self._fleet = replace(
-                self._fleet,
-                rate=fleet.rate,
-                serial=fleet.serial,
-                foreign=fleet.foreign,
-                base_modified=fleet.base_modified,
-                heartbeat=fleet.heartbeat,
-                converged=fleet.converged,
-                deleted=fleet.deleted,
+                fleet,
+                uid=known.uid,
+                name=known.name,
+                machine=known.machine,
+                generation=known.generation,
+                runner=known.runner,
+                runner_at=known.runner_at,
             )
 
     def records(self) -> dict[str, AdapterRecord]:
@@ -116,13 +117,15 @@ class MemoryRegistry:
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
         written = {record.component: record for record in records}
         with self._lock:
-            self._check(lease)
+            if written:
+                self._check(lease)
             self._records.update(written)
 
     def forget(self, components: Iterable[str], lease: Lease) -> None:
         forgotten = list(components)
         with self._lock:
-            self._check(lease)
+            if forgotten:
+                self._check(lease)
             for component in forgotten:
                 self._records.pop(component, None)
 
@@ -182,7 +185,8 @@ class MemoryRegistry:
     def take_orders(self, orders: Iterable[Order], lease: Lease) -> None:
         taken = list(orders)
         with self._lock:
-            self._check(lease)
+            if taken:
+                self._check(lease)
             for order in taken:
                 key = (order.component, order.kind)
                 if key in self._orders and self._orders[key].at <= order.at:
@@ -195,18 +199,3 @@ class MemoryRegistry:
     def _check(self, lease: Lease) -> None:
         if lease.token != self._lease.token:
             raise LeaseLostError(f"lease {lease.token} of {lease.owner} is lost: {self._lease}")
-
-
-def _undoes(request: Request, newest: Generation | None) -> bool:
-    """Whether a request wants back what the newest generation replaced."""
-    if newest is None or request.previous_digest is None:
-        return False
-    if request.previous_digest != newest.request.source_digest:
-        return False
-    match request.source:
-        case Source.UNDO:
-            return True
-        case Source.DEPLOYMENT:
-            return newest.request.previous_digest == request.source_digest
-        case _:
-            return False
