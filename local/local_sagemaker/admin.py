@@ -6,12 +6,19 @@
     GET    /_local/calls      {"CreateEndpoint": 1, ...}: API calls since the start or the last reset,
                               those of the CloudFormation handlers included
     DELETE /_local/calls      start counting again
-    POST   /_local/faults     {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "...",
-                              "status": 500, "times": 3}: the next calls fail;
-                              {"component": "my-adapter", "reason": "..."}: its artifact fails to load,
-                              until faults are cleared;
+    POST   /_local/faults     one of
+                              {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "...",
+                              "status": 500, "times": 3}: the next calls fail; the operation can be "writes"
+                              or "reads" for all of either; "times": null for as many as come; "share": 0.5
+                              for half of the calls; "seconds": 10 for that long;
+                              {"operation": ..., "lost": true} in the place of code, message and status: the
+                              call is done, and the connection closes without an answer;
+                              {"component": "my-adapter", "reason": "..."} or {"artifact": "s3://...",
+                              "reason": "..."}: it fails to load;
+                              {"held": "my-adapter"}: what is done to a component does not end: it stays in
+                              Creating, Updating or Deleting;
                               400 {"error": ...} for an unknown operation or a wrong value
-    DELETE /_local/faults     no faults any more
+    DELETE /_local/faults     no faults any more; ?held=my-adapter releases that component alone
 
 There is no authentication, with IAM enforcement on neither: the server listens on 127.0.0.1 only.
 """
@@ -19,6 +26,7 @@ There is no authentication, with IAM enforcement on neither: the server listens 
 import dataclasses
 import ssl
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from starlette.applications import Starlette
@@ -54,18 +62,22 @@ def admin_application(settings: CurrentSettings, traffic: Traffic) -> Starlette:
     async def add_fault(request: Request) -> JSONResponse:
         try:
             fault = await _object(request)
-            if "component" in fault:
-                component, reason = _load_fault(**fault)
-                traffic.load_faults[component] = reason
+            if "held" in fault:
+                traffic.hold(_held(**fault))
+            elif "component" in fault or "artifact" in fault:
+                what, reason = _load_fault(**fault)
+                traffic.load_faults[what] = reason
             else:
-                traffic.call_faults.append(CallFault(**fault))
+                traffic.inject(CallFault(**fault))
         except (ValueError, TypeError) as error:  # TypeError: a member is missing or unknown
             return JSONResponse({"error": f"not a fault: {error}"}, status_code=400)
         return JSONResponse({})
 
-    async def clear_faults(_: Request) -> JSONResponse:
-        traffic.call_faults.clear()
-        traffic.load_faults.clear()
+    async def clear_faults(request: Request) -> JSONResponse:
+        if "held" in request.query_params:
+            traffic.release(request.query_params["held"])
+        else:
+            traffic.clear_faults()
         return JSONResponse({})
 
     return Starlette(
@@ -87,10 +99,20 @@ async def _object(request: Request) -> dict[str, Any]:
     return content
 
 
-def _load_fault(*, component: str, reason: str) -> tuple[str, str]:
-    if not isinstance(component, str) or not isinstance(reason, str):
-        raise ValueError(f"'component' and 'reason' should be texts, got {component!r} and {reason!r}")
-    return component, reason
+def _load_fault(*, reason: str, component: str | None = None, artifact: str | None = None) -> tuple[str, str]:
+    what = artifact if component is None else component
+    if (component is None) == (artifact is None) or not isinstance(what, str) or not isinstance(reason, str):
+        raise ValueError(
+            "one of 'component' and 'artifact', and 'reason', should be texts, got "
+            f"{component!r}, {artifact!r} and {reason!r}"
+        )
+    return what, reason
+
+
+def _held(*, held: str) -> str:
+    if not isinstance(held, str):
+        raise ValueError(f"'held' should be the name of a component, got {held!r}")
+    return held
 
 
 class AdminClient:
@@ -121,15 +143,42 @@ class AdminClient:
         self._call("DELETE", "calls")
 
     def fail_calls(
-        self, operation: str, *, code: str, message: str = "injected", status: int = 400, times: int = 1
+        self,
+        operation: str,
+        *,
+        code: str,
+        message: str = "injected",
+        status: int = 400,
+        times: int | None = 1,
+        share: float = 1.0,
+        seconds: float | None = None,
     ) -> None:
-        """Let the next calls of an operation fail."""
-        fault = {"operation": operation, "code": code, "message": message, "status": status, "times": times}
-        self._call("POST", "faults", fault)
+        """Let calls of an operation, of all "writes" or of all "reads" fail.
 
-    def fail_load(self, component: str, *, reason: str) -> None:
-        """Let a component's artifact fail to load until faults are cleared."""
-        self._call("POST", "faults", {"component": component, "reason": reason})
+        times is how many at most, None as many as come; share which part of the calls; seconds for how long.
+        """
+        fault = {"operation": operation, "code": code, "message": message, "status": status}
+        self._call("POST", "faults", fault | {"times": times, "share": share, "seconds": seconds})
+
+    def lose_answers(
+        self, operation: str, *, times: int | None = 1, share: float = 1.0, seconds: float | None = None
+    ) -> None:
+        """Let calls be done and the connection close without an answer; botocore's default is to retry."""
+        fault = {"operation": operation, "lost": True}
+        self._call("POST", "faults", fault | {"times": times, "share": share, "seconds": seconds})
+
+    def fail_load(self, component: str | None = None, *, artifact: str | None = None, reason: str) -> None:
+        """Let a component's artifact, or the artifact with a URL, fail to load until faults are cleared."""
+        what = {"component": component, "artifact": artifact, "reason": reason}
+        self._call("POST", "faults", {name: value for name, value in what.items() if value is not None})
+
+    def hold(self, component: str) -> None:
+        """Let whatever is done to a component not end: it stays in Creating, Updating or Deleting."""
+        self._call("POST", "faults", {"held": component})
+
+    def release(self, component: str) -> None:
+        """Let a held component go on; clear_faults does it for all."""
+        self._call("DELETE", f"faults?{urlencode({'held': component})}")
 
     def clear_faults(self) -> None:
         """No faults any more."""

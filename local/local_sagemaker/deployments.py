@@ -31,9 +31,13 @@ class Deployments:
         self._plane = plane
         self._components = components
 
+    async def _take_time(self, component: Component, seconds: float) -> None:
+        await self._plane.clock.sleep(seconds)
+        await self._plane.traffic.released(component.name)
+
     async def create(self, component: Component) -> None:
         """Take a new component to InService or Failed."""
-        await self._plane.clock.sleep(self._plane.settings.value.component_create_seconds)
+        await self._take_time(component, self._plane.settings.value.component_create_seconds)
         work = self._create_base(component) if component.base is None else self._create_adapter(component)
         reason = await _failure(work)
         component.failure_reason = reason
@@ -41,14 +45,14 @@ class Deployments:
 
     async def update_adapter(self, component: Component, url: str) -> None:
         """Serve another archive; InService either way, with a FailureReason and the old one if it failed."""
-        await self._plane.clock.sleep(self._plane.settings.value.component_update_seconds)
+        await self._take_time(component, self._plane.settings.value.component_update_seconds)
         self._finish_update(component, await _failure(self._replace_archive(component, url)))
 
     async def update_base(
         self, component: Component, specification: dict[str, Any] | None, copies: int | None
     ) -> None:
         """Roll to another specification, then to another number of copies; None leaves either as it is."""
-        await self._plane.clock.sleep(self._plane.settings.value.component_update_seconds)
+        await self._take_time(component, self._plane.settings.value.component_update_seconds)
         self._finish_update(component, await _failure(self._change_base(component, specification, copies)))
 
     def _finish_update(self, component: Component, reason: str | None) -> None:
@@ -58,7 +62,7 @@ class Deployments:
 
     async def delete(self, component: Component, adapters: list[Component]) -> None:
         """Take a component down, its adapters first; it goes, whatever its containers do."""
-        await self._plane.clock.sleep(self._plane.settings.value.component_delete_seconds)
+        await self._take_time(component, self._plane.settings.value.component_delete_seconds)
         for adapter in adapters:
             await self._delete_adapter(adapter)
         if component.base is None:
@@ -242,7 +246,7 @@ class Deployments:
     # --- adapters
 
     async def _fetch_adapter(self, component: Component, url: str) -> Path:
-        self._check_load(component)
+        self._check_load(component, url)
         role = self._plane.endpoints.get(component.endpoint).role
         return await self._plane.hosting.fetch_adapter(url, role)
 
@@ -310,8 +314,8 @@ class Deployments:
         async with base.lock:
             await _take_away(base.running_copies, name)
 
-    def _check_load(self, component: Component) -> None:
-        reason = self._plane.traffic.load_fault(component.name)
+    def _check_load(self, component: Component, url: str | None = None) -> None:
+        reason = self._plane.traffic.load_fault(component.name, url)
         if reason is not None:
             raise HostingError(reason)
 

@@ -98,6 +98,8 @@ class Cloud:
             if ministack.app.AUTH:
                 self._authorize(operation, headers, body, query)
             answer = self.plane().call(operation, json.loads(body or b"{}"))
+            if self.traffic.loses_answer(operation):
+                return 200, {"Content-Type": _CONTROL_CONTENT_TYPE}, _broken()
         except ServiceError as error:
             return _refusal(error, _CONTROL_CONTENT_TYPE, "message")
         except json.JSONDecodeError as error:
@@ -134,6 +136,15 @@ def _refusal(error: ServiceError, media_type: str, message_key: str) -> Response
         {"Content-Type": media_type, "x-amzn-errortype": error.code},
         json.dumps(body).encode(),
     )
+
+
+def _broken() -> Any:
+    """An answer whose connection closes before there is anything in it."""
+
+    async def run(_send: Any, _receive: Any) -> None:
+        """Do nothing: the server closes a connection whose answer was begun and not ended."""
+
+    return StreamingResponse(run)
 
 
 def _streaming(frames: AsyncGenerator[bytes, None]) -> Any:

@@ -67,7 +67,7 @@ def client(cloud: LocalCloud) -> Callable[..., Any]:
     return lambda service, **credentials: boto_client(cloud, service, **credentials)
 
 
-def boto_client(cloud: LocalCloud, service: str, **credentials: str) -> Any:
+def boto_client(cloud: LocalCloud, service: str, *, config: Config | None = None, **credentials: str) -> Any:
     keys = {
         "aws_access_key_id": cloud.environment["AWS_ACCESS_KEY_ID"],
         "aws_secret_access_key": cloud.environment["AWS_SECRET_ACCESS_KEY"],
@@ -77,7 +77,7 @@ def boto_client(cloud: LocalCloud, service: str, **credentials: str) -> Any:
         endpoint_url=cloud.url,
         region_name=cloud.environment["AWS_REGION"],
         verify=cloud.environment.get("AWS_CA_BUNDLE"),
-        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=64),
+        config=config or Config(retries={"total_max_attempts": 1}, max_pool_connections=64),
         **(credentials or keys),
     )
 

@@ -35,6 +35,16 @@ def send(world: World) -> Callable[..., Any]:
         ({"code": None}, "'code' should be a text, got None"),
         ({"colour": "red"}, "unexpected keyword argument 'colour'"),
         ({"component": "one"}, "'operation'"),
+        ({"share": 0}, "'share' should be a number above 0 and at most 1, got 0"),
+        ({"share": 1.5}, "'share' should be a number above 0"),
+        ({"share": "half"}, "'share' should be a number above 0"),
+        ({"seconds": 0}, "'seconds' should be a number above 0, got 0"),
+        ({"seconds": "5"}, "'seconds' should be a number above 0"),
+        ({"code": ""}, "'code' should be given unless the answer is lost"),
+        ({"lost": True}, "'code' should be given unless the answer is lost"),
+        ({"lost": "yes"}, "'lost' should be true or false, got 'yes'"),
+        ({"lost": True, "code": ""}, "answers of invocations cannot be lost"),
+        ({"held": 5}, "'operation'"),
     ],
 )
 def test_fault_that_could_not_happen_is_refused(
@@ -46,7 +56,14 @@ def test_fault_that_could_not_happen_is_refused(
     assert (world.traffic.call_faults, world.traffic.load_faults) == ([], {})
 
 
-@pytest.mark.parametrize("fault", [{"component": "one"}, {"component": "one", "reason": 5}])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"component": "one"},
+        {"component": "one", "reason": 5},
+        {"component": "one", "artifact": "s3://bucket/one", "reason": "two of them"},
+    ],
+)
 def test_failing_load_needs_a_reason(world: World, send: Callable[..., Any], fault: dict[str, Any]) -> None:
     answer = send("POST", "faults", json=fault)
     assert answer.status_code == 400
@@ -57,8 +74,24 @@ def test_failing_load_needs_a_reason(world: World, send: Callable[..., Any], fau
 def test_fault_that_fits_is_taken(world: World, send: Callable[..., Any]) -> None:
     assert send("POST", "faults", json=FAULT | {"status": 500, "times": 3}).status_code == 200
     assert send("POST", "faults", json={"component": "one", "reason": "out of memory"}).status_code == 200
-    assert [fault.times for fault in world.traffic.call_faults] == [3]
+    lost = {"operation": "CreateInferenceComponent", "lost": True, "times": None, "share": 0.5, "seconds": 9}
+    assert send("POST", "faults", json=lost).status_code == 200
+    assert [fault.times for fault in world.traffic.call_faults] == [3, None]
     assert world.traffic.load_fault("one") == "out of memory"
+
+
+def test_held_component_is_named_by_a_text(world: World, send: Callable[..., Any]) -> None:
+    assert "'held' should be" in send("POST", "faults", json={"held": 5}).json()["error"]
+    assert world.traffic.held == []
+
+
+def test_one_held_component_is_released_or_all_are(world: World, send: Callable[..., Any]) -> None:
+    for component in ("one", "two", "three"):
+        assert send("POST", "faults", json={"held": component}).status_code == 200
+    send("DELETE", "faults?held=two")
+    assert world.traffic.held == ["one", "three"]
+    send("DELETE", "faults")
+    assert world.traffic.held == []
 
 
 @pytest.mark.parametrize("path", ["settings", "faults"])
