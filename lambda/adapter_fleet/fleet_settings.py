@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from adapter_fleet.desired import SmokeRequest
+
 LONGEST_TIMEOUT_SECONDS = 55 * 60
 """CloudFormation gives a custom resource an hour; the rest is for the answer to arrive."""
 
@@ -95,6 +97,8 @@ class FleetSettings:
         The endpoint's limit, where it is known.
     base_model:
         The model's name that a manifest has to agree with, where it is known.
+    smoke:
+        The request for adapters that have none of their own in the manifest.
     """
 
     failures: FailureLimit = FailureLimit()
@@ -107,6 +111,7 @@ class FleetSettings:
     allow_base_replacement: bool = False
     max_lora_rank: int | None = None
     base_model: str | None = None
+    smoke: SmokeRequest | None = None
 
     def __post_init__(self) -> None:
         if self.request_rate <= 0:

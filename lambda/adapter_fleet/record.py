@@ -30,7 +30,11 @@ class Status(StrEnum):
 class Live:
     """What the service last said of a component.
 
-    artifact and failure_reason are known from a describe only; a listing has neither.
+    artifact_uri, base and failure_reason are known from a describe only, as `described` tells; a listing has
+    none of them.
+
+    doubtful:
+        Whether a listing left it out since. Listings may lag behind.
     """
 
     status: Status
@@ -42,6 +46,7 @@ class Live:
     base: str | None = None
     failure_reason: str | None = None
     described: bool = False
+    doubtful: bool = False
 
 
 class Write(StrEnum):
@@ -65,8 +70,14 @@ class Intent:
     generation: int
     artifact: Artifact | None = None
     acknowledged: float | None = None
+    modified_before: float | None = None
+    """The component's last-modified time before the write, by which one that has begun is told."""
     failure_reason_before: str | None = None
     """The FailureReason that was there already: it can outlive a success."""
+
+
+ATTEMPTS_OF_A_DEPLOYMENT = 3
+"""After this many, a deployment counts an adapter as failed; the state machine goes on trying."""
 
 
 class Cause(StrEnum):
@@ -105,6 +116,20 @@ class Failure:
     retry_at: float | None = None
     generation: int = 0
 
+    @property
+    def final(self) -> bool:
+        """Whether a deployment need not wait for another attempt."""
+        return not self.cause.retried or self.attempts >= ATTEMPTS_OF_A_DEPLOYMENT
+
+
+class Recheck(StrEnum):
+    """What an adapter needs after its base model changed."""
+
+    ASK = "ask"
+    """Ask it something."""
+    SEND = "send"
+    """It does not answer: send its artifact again."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterRecord:
@@ -114,12 +139,20 @@ class AdapterRecord:
         The adapter's name in the manifest.
     live:
         What the service last said of it, None if it said that there is none.
+    absent_at:
+        When the service said that there is none, since the write in flight was begun.
     owned:
         The creation time of the incarnation that is known to be the fleet's; None while that is unknown.
     serving:
         The artifact that answers, as far as is known: confirmed by the service.
+    vouched:
+        The last-modified time of the component when `serving` was confirmed.
     last_good:
         The last artifact that was in service and, where there is one, passed the smoke request.
+    previous:
+        The one that was the last good one before that.
+    restore_at:
+        When the last good one may be tried again, after that failed for a cause that passes.
     passed:
         The artifact that last passed a smoke request.
     intent:
@@ -134,16 +167,22 @@ class AdapterRecord:
         When `serving` last changed.
     drifted:
         What someone changed by hand, in words, until it is repaired.
+    recheck:
+        What is to be done because the base model changed, which may have lost its adapters.
     """
 
     name: str
     component: str
     live: Live | None = None
+    absent_at: float | None = None
     owned: float | None = None
     endpoint: str | None = None
     base: str | None = None
     serving: Artifact | None = None
+    vouched: float | None = None
     last_good: Artifact | None = None
+    previous: Artifact | None = None
+    restore_at: float | None = None
     passed: Artifact | None = None
     intent: Intent | None = None
     failure: Failure | None = None
@@ -151,6 +190,7 @@ class AdapterRecord:
     generation: int = 0
     changed_at: float | None = None
     drifted: str | None = None
+    recheck: Recheck | None = None
 
 
 class Outcome(StrEnum):
@@ -188,6 +228,12 @@ class Target:
     settings: FleetSettings
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of every component of the fleet, beside its own."""
+    buckets: Mapping[str, str] = field(default_factory=dict)
+    """Names of the buckets that a manifest refers to by alias."""
+    archives: Mapping[str, str] = field(default_factory=dict)
+    """S3 URIs of the archives that were deployed with the manifest, by identity."""
+    manifest: str | None = None
+    """`s3://bucket/key` of the manifest, where that is in S3 and may change without a deployment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +283,11 @@ class Generation:
     writes: int = 0
     reads: int = 0
     passes: int = 0
+
+    @property
+    def exempt(self) -> bool:
+        """Whether guards and limits let it pass: it takes back, or takes down."""
+        return self.undo or self.request.source in (Source.UNDO, Source.DELETION)
 
 
 class OrderKind(StrEnum):
@@ -302,8 +353,8 @@ class FleetRecord:
         Whether the service was found to take one write at a time on this base.
     foreign:
         Components on the endpoint that are known not to be the fleet's: creation times by name.
-    base_modified:
-        The base component's last-modified time when adapters were last seen to answer.
+    base_modified, base_version:
+        The base component's last-modified time, and what it ran, when that was last looked at.
     heartbeat:
         When a pass last ended.
     """
@@ -319,7 +370,6 @@ class FleetRecord:
     serial: bool = False
     foreign: Mapping[str, float] = field(default_factory=dict)
     base_modified: float | None = None
+    base_version: str | None = None
     heartbeat: float = 0.0
     deleted: bool = False
-    manifest: str | None = None
-    """`s3://bucket/key` of the manifest, where it is in S3."""

@@ -1,0 +1,682 @@
+"""What to do next with each component: pure functions of what is wanted, remembered and seen.
+
+`settle` takes in what the service said about a write; `decide` says what comes next; `plan` does both for a
+whole fleet, and `refusal` says whether a guard stops it. None of them looks at anything but its arguments, so
+the same state gives the same plan, in the Lambda and on the command line.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from adapter_fleet.desired import Artifact, DesiredAdapter
+from adapter_fleet.failure import cause_of, failed
+from adapter_fleet.fleet_settings import DeletionLimit, UpdateMode
+from adapter_fleet.record import (
+    AdapterRecord,
+    Cause,
+    Event,
+    Failure,
+    Intent,
+    Live,
+    Order,
+    OrderKind,
+    Recheck,
+    Status,
+    Target,
+    Write,
+)
+
+SETTLING_SECONDS = 30.0
+"""How long a write that was taken may not show yet. [I] A describe may lag behind; none is known to."""
+
+STUCK_SECONDS = 1800.0
+"""After this, a component in transition counts as failed, though it is looked at again. [T] Creating can last
+very long; notebooks tell of two minutes for an adapter, and five for an update."""
+
+_RESTORE_SECONDS = 60.0
+
+
+class Step(StrEnum):
+    """What comes next for a component."""
+
+    KEEP = "keep"
+    """In service, as wanted."""
+    LOOK = "look"
+    """Describe it: too little is known."""
+    READ_TAGS = "read-tags"
+    """Find out whose it is."""
+    CLAIM = "claim"
+    """Put the fleet's tag on it, as someone asked to."""
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    RETAG = "retag"
+    SMOKE = "smoke"
+    """Send the smoke request."""
+    ASK = "ask"
+    """Ask it anything: the base model changed, and may have lost it."""
+    WAIT = "wait"
+    """A write is under way."""
+    HOLD = "hold"
+    """To be deleted, once everything else is done."""
+    FAILED = "failed"
+    """Nothing to do before `until`, or at all."""
+    FOREIGN = "foreign"
+    """Someone else's."""
+    FORGET = "forget"
+    """Gone, as wanted."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something at the service."""
+        return self in (Step.CLAIM, Step.CREATE, Step.UPDATE, Step.DELETE, Step.RETAG, Step.HOLD)
+
+    @property
+    def reads(self) -> bool:
+        """Whether too little is known to say more before the service is asked."""
+        return self in (Step.LOOK, Step.READ_TAGS)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is to be done, now or at all."""
+        return self in (Step.KEEP, Step.FAILED, Step.FOREIGN, Step.FORGET)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """The next step for one component.
+
+    artifact:
+        What to create or update it with.
+    until:
+        When a failed one is tried again.
+    restores:
+        Whether `artifact` is the last good one, in the place of the wanted one.
+    """
+
+    step: Step
+    artifact: Artifact | None = None
+    until: float | None = None
+    restores: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What decisions depend on beside the component itself.
+
+    deletes:
+        Whether components that are not wanted go now; before, everything else is brought in order.
+    foreign, claims:
+        Creation times, by component, of those known to be someone else's, and of those to be taken over.
+    """
+
+    now: float
+    generation: int
+    endpoint: str
+    base: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    update_mode: UpdateMode = UpdateMode.IN_PLACE
+    deletes: bool = False
+    foreign: Mapping[str, float] = field(default_factory=dict)
+    claims: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        target: Target,
+        *,
+        now: float,
+        generation: int,
+        foreign: Mapping[str, float],
+        orders: Iterable[Order] = (),
+        deletes: bool = False,
+    ) -> "Context":
+        """Make the context of a generation with this target."""
+        claims = {
+            order.component: order.created
+            for order in orders
+            if order.kind is OrderKind.CLAIM and order.created is not None
+        }
+        return cls(
+            now=now,
+            generation=generation,
+            endpoint=target.endpoint,
+            base=target.base,
+            tags=target.tags,
+            update_mode=target.settings.update_mode,
+            deletes=deletes,
+            foreign=foreign,
+            claims=claims,
+        )
+
+
+def tags_of(want: DesiredAdapter, context: Context) -> dict[str, str]:
+    """Return the tags of a component, beside the fleet's own: those of the fleet, then the adapter's."""
+    return {**context.tags, **want.tags}
+
+
+# --- what the service said of a write
+
+
+def settle(
+    record: AdapterRecord, want: DesiredAdapter | None, context: Context
+) -> tuple[AdapterRecord, list[Event]]:
+    """Take in what the service last said: end the write in flight if it has ended, and note what changed.
+
+    Asks nothing of the record but its own fields; the result is a fixed point (settling it changes nothing).
+    """
+    record, events = _end_of_write(record, context)
+    if record.live is None and record.intent is None and record.owned is not None:
+        event = _event(record, context, "drifted", before=record.serving, cause="someone deleted it")
+        record, events = _without_component(record, failure=record.failure), [*events, event]
+    record, drifted = _drift(record, context)
+    return _good(record, want), events + drifted
+
+
+def _end_of_write(record: AdapterRecord, context: Context) -> tuple[AdapterRecord, list[Event]]:
+    intent, live = record.intent, record.live
+    if intent is None or (live is not None and (live.doubtful or live.status.in_transition)):
+        return _own_acknowledged(record), []
+    record = _own_acknowledged(record)
+    if live is None:
+        return _gone(record, intent, context)
+    if record.owned != live.created:
+        return record, []  # whose it is comes first
+    if intent.write is Write.DELETE:
+        return _not_begun(record, intent, context)
+    if live.status is Status.FAILED:
+        if not live.described:
+            return record, []
+        return _write_failed(record, intent, live, context)
+    if intent.write is Write.CREATE:
+        # It runs with the specification that was sent.
+        return _write_succeeded(record, intent, live, context)
+    if not live.described:
+        return record, []
+    assert intent.artifact is not None  # an update has one
+    if intent.modified_before == live.modified:
+        return _not_begun(record, intent, context)
+    # [V ACK, Terraform] A failed update goes back to InService with a FailureReason, and that may outlive a
+    # later success: so the artifact tells, and where it is the same as before, a new reason.
+    same_uri_before = record.serving is not None and record.serving.uri == intent.artifact.uri
+    new_reason = live.failure_reason is not None and live.failure_reason != intent.failure_reason_before
+    if live.artifact_uri != intent.artifact.uri or (same_uri_before and new_reason):
+        return _write_failed(record, intent, live, context)
+    return _write_succeeded(record, intent, live, context)
+
+
+def _own_acknowledged(record: AdapterRecord) -> AdapterRecord:
+    """Take a component for the fleet's that appeared when its creation was acknowledged.
+
+    Its tags are not read for that. An hour of difference between two clocks is more than there is; one that
+    someone made later has another creation time.
+    """
+    intent, live = record.intent, record.live
+    if (
+        live is None
+        or record.owned == live.created
+        or intent is None
+        or intent.write is not Write.CREATE
+        or intent.acknowledged is None
+    ):
+        return record
+    if record.owned is None and abs(live.created - intent.acknowledged) <= SETTLING_SECONDS:
+        return replace(record, owned=live.created)
+    return record
+
+
+def _gone(record: AdapterRecord, intent: Intent, context: Context) -> tuple[AdapterRecord, list[Event]]:
+    """A component that is not there: deleted as meant, or not yet created, or lost."""
+    if record.absent_at is None:
+        return record, []  # nobody has looked
+    if intent.write is Write.DELETE:
+        ended = _event(record, context, "deleted", before=record.serving, intent=intent)
+        return _without_component(record, failure=record.failure), [ended]
+    if intent.acknowledged is not None and record.absent_at - intent.acknowledged < SETTLING_SECONDS:
+        return record, []  # it may show yet
+    return _without_component(record, failure=record.failure), []
+
+
+def _without_component(record: AdapterRecord, *, failure: Failure | None) -> AdapterRecord:
+    return replace(
+        record,
+        live=None,
+        owned=None,
+        serving=None,
+        vouched=None,
+        passed=None,
+        intent=None,
+        endpoint=None,
+        base=None,
+        failure=failure,
+        tags={},
+        drifted=None,
+        recheck=None,
+    )
+
+
+def _not_begun(record: AdapterRecord, intent: Intent, context: Context) -> tuple[AdapterRecord, list[Event]]:
+    """A write that does not show: it was lost on the way, or will show later."""
+    since = intent.acknowledged if intent.acknowledged is not None else intent.at
+    if context.now - since < SETTLING_SECONDS:
+        return record, []
+    return replace(record, intent=None), []
+
+
+def _write_succeeded(
+    record: AdapterRecord, intent: Intent, live: Live, context: Context
+) -> tuple[AdapterRecord, list[Event]]:
+    assert intent.artifact is not None  # creates and updates have one
+    what = "created" if intent.write is Write.CREATE else "updated"
+    if record.failure is not None and not record.failure.artifact.same_as(intent.artifact):
+        what = "restored"
+    event = _event(
+        record,
+        context,
+        what,
+        before=record.serving,
+        after=intent.artifact,
+        intent=intent,
+        ended=live.modified,
+    )
+    keeps_failure = what == "restored"
+    changed = replace(
+        record,
+        serving=intent.artifact,
+        vouched=live.modified,
+        intent=None,
+        failure=record.failure if keeps_failure else None,
+        endpoint=context.endpoint if intent.write is Write.CREATE else record.endpoint,
+        base=context.base if intent.write is Write.CREATE else record.base,
+        generation=record.generation if keeps_failure else intent.generation,
+        changed_at=live.modified,
+        drifted=None,
+        recheck=None,
+    )
+    return changed, [event]
+
+
+def _write_failed(
+    record: AdapterRecord, intent: Intent, live: Live, context: Context
+) -> tuple[AdapterRecord, list[Event]]:
+    assert intent.artifact is not None  # creates and updates have one
+    reason = live.failure_reason or "the service gave no reason"
+    return with_failure(replace(record, vouched=None), intent.artifact, reason, context)
+
+
+def with_failure(
+    record: AdapterRecord, artifact: Artifact, reason: str, context: Context, *, cause: Cause | None = None
+) -> tuple[AdapterRecord, list[Event]]:
+    """Note that `artifact` could not be brought into service; end the write in flight."""
+    intent, known = record.intent, record.failure
+    restoring = record.last_good is not None and record.last_good.same_as(artifact)
+    if restoring and known is not None and not known.artifact.same_as(artifact):
+        # What is known of the wanted one stays.
+        passes = (cause or cause_of(reason)).retried
+        event = _event(record, context, "failed", after=artifact, cause=f"could not be restored: {reason}")
+        return replace(
+            record,
+            intent=None,
+            last_good=record.last_good if passes else None,
+            restore_at=context.now + _RESTORE_SECONDS if passes else None,
+        ), [event]
+    failure = failed(
+        record.component,
+        artifact,
+        reason,
+        before=record.failure,
+        now=context.now,
+        generation=intent.generation if intent is not None else context.generation,
+        cause=cause,
+    )
+    changed = replace(record, intent=None, failure=failure, generation=failure.generation)
+    return changed, [_event(record, context, "failed", before=record.serving, after=artifact, cause=reason)]
+
+
+def _drift(record: AdapterRecord, context: Context) -> tuple[AdapterRecord, list[Event]]:
+    """Note what someone else changed: the artifact, or that it failed by itself."""
+    live = record.live
+    if (
+        record.intent is not None
+        or live is None
+        or live.doubtful
+        or live.status.in_transition
+        or record.owned != live.created
+        or not live.described
+        or record.vouched == live.modified
+    ):
+        return record, []
+    record = replace(
+        record,
+        endpoint=live.endpoint or record.endpoint,
+        base=live.base or record.base,
+        vouched=live.modified,
+    )
+    before, served = record.serving, Artifact(uri=live.artifact_uri or "")
+    if live.status is Status.FAILED:
+        record = replace(record, serving=None)
+        if record.failure is not None:
+            return record, []
+        reason = live.failure_reason or "the service gave no reason"
+        return with_failure(record, before or served, reason, context)
+    if before is not None and before.uri == served.uri:
+        return record, []
+    what = "adopted" if before is None else "drifted"
+    drifted = None if before is None else f"serves {served.uri} in the place of {before.uri}"
+    changed = replace(record, serving=served, changed_at=live.modified, drifted=drifted)
+    return changed, [_event(record, context, what, before=before, after=served)]
+
+
+def _good(record: AdapterRecord, want: DesiredAdapter | None) -> AdapterRecord:
+    """Note that what is serving is good, once nothing more is asked of it."""
+    serving, live = record.serving, record.live
+    if (
+        want is None
+        or serving is None
+        or live is None
+        or live.status is not Status.IN_SERVICE
+        or record.intent is not None
+        or record.vouched != live.modified
+        or record.drifted is not None
+        or (record.failure is not None and record.failure.artifact.same_as(serving))
+        or (want.smoke is not None and not serving.same_as(record.passed))
+    ):
+        return record
+    if serving.digest is None and serving.same_as(want.artifact):
+        serving = want.artifact
+    if serving == record.last_good and serving == record.serving:
+        return record
+    passed = serving if record.passed is not None and record.passed.same_as(serving) else record.passed
+    previous = record.previous if serving.same_as(record.last_good) else record.last_good
+    return replace(
+        record, serving=serving, last_good=serving, previous=previous, passed=passed, restore_at=None
+    )
+
+
+def _event(
+    record: AdapterRecord,
+    context: Context,
+    what: str,
+    *,
+    before: Artifact | None = None,
+    after: Artifact | None = None,
+    intent: Intent | None = None,
+    ended: float | None = None,
+    cause: str | None = None,
+) -> Event:
+    seconds = None
+    if intent is not None:
+        seconds = max(0.0, (ended if ended is not None else context.now) - intent.at)
+    return Event(
+        component=record.component,
+        name=record.name,
+        at=context.now,
+        what=what,
+        generation=intent.generation if intent is not None else context.generation,
+        before=before.version if before else None,
+        after=after.version if after else None,
+        seconds=seconds,
+        cause=cause,
+    )
+
+
+# --- what comes next
+
+
+def decide(record: AdapterRecord, want: DesiredAdapter | None, context: Context) -> Decision:
+    """Return the next step for a component whose record is settled."""
+    live = record.live
+    if live is None:
+        return _decide_absent(record, want, context)
+    if live.doubtful:
+        return Decision(step=Step.LOOK, why="a listing left it out")
+    if record.owned != live.created:
+        return _decide_unknown(record, live, context)
+    if live.status.in_transition:
+        return _decide_moving(live, context)
+    if record.intent is not None:
+        if live.described:
+            return Decision(step=Step.WAIT, why="the last write may show yet")
+        return Decision(step=Step.LOOK, why="a write ended, or was lost")
+    if want is None:
+        return _decide_unwanted(record, context)
+    if record.vouched != live.modified:
+        return Decision(step=Step.LOOK, why="it was modified")
+    if _elsewhere(record, context):
+        return _delete(record, context, why="it belongs to another endpoint or base")
+    if live.status is Status.FAILED:
+        return _decide_failed(record, want, context)
+    return _decide_serving(record, want, context)
+
+
+def _decide_absent(record: AdapterRecord, want: DesiredAdapter | None, context: Context) -> Decision:
+    intent = record.intent
+    if intent is not None:
+        if intent.acknowledged is None or context.now - intent.acknowledged >= SETTLING_SECONDS:
+            return Decision(step=Step.LOOK, why="a write was lost")
+        return Decision(step=Step.WAIT, why="it does not show yet")
+    if want is None:
+        return Decision(step=Step.FORGET)
+    failing = _failing(record, want, context)
+    if failing is None:
+        return Decision(step=Step.CREATE, artifact=want.artifact)
+    return _restore(record, want, failing, context, step=Step.CREATE)
+
+
+def _decide_unknown(record: AdapterRecord, live: Live, context: Context) -> Decision:
+    if context.claims.get(record.component) == live.created:
+        return Decision(step=Step.CLAIM)
+    if context.foreign.get(record.component) == live.created:
+        return Decision(step=Step.FOREIGN, why="a component of that name is not this fleet's")
+    return Decision(step=Step.READ_TAGS)
+
+
+def _decide_moving(live: Live, context: Context) -> Decision:
+    if context.now - live.modified > STUCK_SECONDS:
+        minutes = int((context.now - live.modified) / 60)
+        return Decision(
+            step=Step.FAILED,
+            until=context.now + 60,
+            why=f"{live.status} for {minutes} minutes; the service refuses writes meanwhile",
+        )
+    return Decision(step=Step.WAIT, why=str(live.status))
+
+
+def _decide_unwanted(record: AdapterRecord, context: Context) -> Decision:
+    failure = record.failure
+    if (
+        failure is not None
+        and failure.generation == context.generation
+        and failure.retry_at is not None
+        and failure.retry_at > context.now
+    ):
+        return Decision(step=Step.FAILED, until=failure.retry_at, why=failure.reason)
+    return Decision(step=Step.DELETE if context.deletes else Step.HOLD)
+
+
+def _decide_failed(record: AdapterRecord, want: DesiredAdapter, context: Context) -> Decision:
+    failing = _failing(record, want, context)
+    if failing is None:
+        return _delete(record, context, why="it failed, and there is another artifact to try")
+    return _restore(record, want, failing, context, step=Step.DELETE)
+
+
+def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Context) -> Decision:
+    serving = record.serving
+    assert serving is not None  # it is vouched for
+    failing = _failing(record, want, context)
+    if serving.same_as(want.artifact):
+        if failing is not None:
+            return _restore(record, want, failing, context, step=Step.UPDATE)
+        if record.recheck is Recheck.SEND:
+            return Decision(step=Step.UPDATE, artifact=serving, why="its base model lost it")
+        if dict(record.tags) != tags_of(want, context):
+            return Decision(step=Step.RETAG)
+        if want.smoke is not None and not serving.same_as(record.passed):
+            return Decision(step=Step.SMOKE)
+        if record.recheck is Recheck.ASK:
+            return Decision(step=Step.ASK)
+        return Decision(step=Step.KEEP)
+    if failing is None:
+        return Decision(step=Step.UPDATE, artifact=want.artifact)
+    if failing.cause is Cause.UPDATE_REFUSED and context.update_mode is UpdateMode.REPLACE:
+        return _delete(record, context, why="the container cannot update it in place")
+    return _restore(record, want, failing, context, step=Step.UPDATE)
+
+
+def _delete(record: AdapterRecord, context: Context, *, why: str) -> Decision:
+    failure = record.failure
+    if failure is not None and failure.cause.retried and (failure.retry_at or 0) > context.now:
+        return Decision(step=Step.FAILED, until=failure.retry_at, why=failure.reason)
+    return Decision(step=Step.DELETE, why=why)
+
+
+def _restore(
+    record: AdapterRecord, want: DesiredAdapter, failing: Failure, context: Context, *, step: Step
+) -> Decision:
+    """Bring back the last good artifact, by this step, unless it serves already or there is none."""
+    good = record.last_good
+    if good is None or good.same_as(want.artifact) or good.same_as(record.serving):
+        return Decision(step=Step.FAILED, until=failing.retry_at, why=failing.reason)
+    if record.restore_at is not None and record.restore_at > context.now:
+        return Decision(step=Step.FAILED, until=record.restore_at, why=failing.reason)
+    return Decision(step=step, artifact=good, restores=True, why=failing.reason)
+
+
+def _failing(record: AdapterRecord, want: DesiredAdapter, context: Context) -> Failure | None:
+    """Return the failure that keeps the wanted artifact from being tried now."""
+    failure = record.failure
+    if failure is None or not failure.artifact.same_as(want.artifact):
+        return None
+    if failure.retry_at is not None and failure.retry_at <= context.now:
+        return None
+    return failure
+
+
+def _elsewhere(record: AdapterRecord, context: Context) -> bool:
+    return (record.endpoint not in (None, context.endpoint)) or (record.base not in (None, context.base))
+
+
+# --- the whole fleet
+
+
+def pinned(desired: Iterable[DesiredAdapter], orders: Iterable[Order]) -> dict[str, DesiredAdapter]:
+    """Return what is wanted, by component, with the artifacts that people pinned."""
+    pins = {order.component: order for order in orders if order.kind is OrderKind.PIN}
+    wanted = {}
+    for adapter in desired:
+        pin = pins.get(adapter.component)
+        if pin is not None and pin.artifact is not None and adapter.artifact.same_as(pin.replaces):
+            adapter = replace(adapter, artifact=pin.artifact)
+        wanted[adapter.component] = adapter
+    return wanted
+
+
+def sighted(
+    records: Mapping[str, AdapterRecord], listing: Mapping[str, Live], *, base: str
+) -> dict[str, AdapterRecord]:
+    """Return the records with what a full listing of the endpoint says; strangers get one without a name.
+
+    A listing may lag behind: what is known to be newer stays, and what it leaves out is doubted, not gone.
+    """
+    seen = {}
+    for component, record in records.items():
+        listed = listing.get(component)
+        seen[component] = _listed(record, listed) if listed is not None else _left_out(record)
+    for component, live in listing.items():
+        if component not in seen and component != base:
+            seen[component] = AdapterRecord(name="", component=component, live=live)
+    return seen
+
+
+def _listed(record: AdapterRecord, listed: Live) -> AdapterRecord:
+    live = record.live
+    if live is not None:
+        if (listed.created, listed.modified) < (live.created, live.modified):
+            return record if not live.doubtful else replace(record, live=replace(live, doubtful=False))
+        if (listed.created, listed.modified, listed.status) == (live.created, live.modified, live.status):
+            return record if not live.doubtful else replace(record, live=replace(live, doubtful=False))
+    return replace(record, live=listed)
+
+
+def _left_out(record: AdapterRecord) -> AdapterRecord:
+    live, intent = record.live, record.intent
+    if live is None:
+        return record
+    if intent is not None and intent.write is Write.DELETE and intent.acknowledged is not None:
+        # Gone, as was asked. No listing is ahead of its time.
+        return replace(record, live=None, absent_at=intent.acknowledged)
+    return replace(record, live=replace(live, doubtful=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The next step for every component of a fleet, and the strangers on its endpoint."""
+
+    decisions: Mapping[str, Decision]
+
+    def components(self, *steps: Step) -> list[str]:
+        """Return the components with one of these steps next, in the order of their names."""
+        return sorted(name for name, decision in self.decisions.items() if decision.step in steps)
+
+    @property
+    def changes(self) -> list[str]:
+        """The components that it writes on."""
+        return sorted(name for name, decision in self.decisions.items() if decision.step.writes)
+
+    @property
+    def unknown(self) -> list[str]:
+        """The components that have to be looked at before more can be said."""
+        return sorted(name for name, decision in self.decisions.items() if decision.step.reads)
+
+
+def plan(
+    records: Mapping[str, AdapterRecord], wanted: Mapping[str, DesiredAdapter], context: Context
+) -> Plan:
+    """Return the next step for each component that is remembered, seen or wanted."""
+    decisions = {}
+    for component in sorted(records.keys() | wanted.keys()):
+        want = wanted.get(component)
+        record = records.get(component) or new_record(component, want)
+        record, _ = settle(record, want, context)
+        decisions[component] = decide(record, want, context)
+    return Plan(decisions=decisions)
+
+
+def new_record(component: str, want: DesiredAdapter | None) -> AdapterRecord:
+    """Return the record of a component of which nothing is known."""
+    return AdapterRecord(name=want.name if want is not None else "", component=component)
+
+
+def refusal(
+    records: Mapping[str, AdapterRecord], wanted: Mapping[str, DesiredAdapter], target: Target
+) -> str | None:
+    """Return why a guard stops this, with the name of the setting that lets it pass; None if none does."""
+    owned = {component: record for component, record in records.items() if record.owned is not None}
+    if not target.settings.allow_base_replacement:
+        for component, record in sorted(owned.items()):
+            if record.endpoint not in (None, target.endpoint) or record.base not in (None, target.base):
+                return (
+                    f"{component} and maybe more are on endpoint '{record.endpoint}' and base"
+                    f" '{record.base}', and would have to be deleted and created on '{target.endpoint}'"
+                    f" and '{target.base}'; 'allow_base_replacement' lets that happen"
+                )
+    limit = target.settings.deletions
+    deleted = len(owned.keys() - wanted.keys())
+    if owned and not wanted and not limit.allow_empty:
+        return (
+            f"the manifest has no adapters, and the fleet has {len(owned)}; 'deletion_guard' with"
+            " 'allow_empty' lets all of them be deleted"
+        )
+    return _too_many_deletions(deleted, len(owned), limit)
+
+
+def _too_many_deletions(deleted: int, owned: int, limit: DeletionLimit) -> str | None:
+    if owned <= limit.above or deleted <= limit.share * owned:
+        return None
+    return (
+        f"{deleted} of {owned} adapters would be deleted, and 'deletion_guard' allows"
+        f" {limit.share:.0%}; a higher share there lets them be deleted"
+    )

@@ -1,0 +1,1158 @@
+"""One pass of the reconciler: observe, plan, apply, for as long as there is time and something to do.
+
+A pass may die at any moment. What it has to know again is in the registry before it acts: an intent before
+each write. `docs/adr/0009-reconciler.md` tells why each promise holds.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Protocol
+
+from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
+from adapter_fleet.fleet_settings import DriftCheck
+from adapter_fleet.pace import Pace
+from adapter_fleet.plan import (
+    Context,
+    Decision,
+    Step,
+    decide,
+    new_record,
+    pinned,
+    refusal,
+    settle,
+    sighted,
+    tags_of,
+    with_failure,
+)
+from adapter_fleet.record import (
+    AdapterRecord,
+    Cause,
+    Event,
+    FleetRecord,
+    Generation,
+    Intent,
+    Live,
+    Order,
+    OrderKind,
+    Outcome,
+    Recheck,
+    Request,
+    Source,
+    Status,
+    Write,
+)
+from adapter_fleet.registry import Lease, LeaseLostError, Registry
+from adapter_fleet.service import (
+    FLEET_TAG,
+    ConflictError,
+    ExistsError,
+    MissingError,
+    RefusedError,
+    Service,
+    ServiceError,
+    ThrottledError,
+    UnansweredError,
+)
+
+LEASE_SECONDS = 60.0
+CALL_SECONDS = 25.0
+"""The longest that one call may take, by the timeouts of the clients. No write begins with less left of the
+lease."""
+
+READ_RATE = 20.0
+"""Reads a second at most. [I] No quota is published."""
+
+_RENEW_SECONDS = LEASE_SECONDS / 2
+_INLINE_WAIT_SECONDS = 3.0
+_FIRST_POLL_SECONDS = 1.0
+_SHORTEST_POLL_SECONDS = 0.3
+_LONGEST_POLL_SECONDS = 15.0
+_BUSY_POLL_SECONDS = 10.0
+_TROUBLE_SECONDS = 15.0
+_LONGEST_WAIT_SECONDS = 900.0
+_FLUSH_RECORDS = 25
+_SAVE_SECONDS = 5.0
+_SMOKE_ATTEMPTS = 3
+_PROBE = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})
+
+DRIFT_TRIGGER = "drift"
+
+
+class Clock(Protocol):
+    """The time, and waiting."""
+
+    def now(self) -> float:
+        """Return the seconds since 1970."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+
+
+class Telemetry(Protocol):
+    """Where a pass says what it did."""
+
+    def changed(self, event: Event) -> None:
+        """Log one change of an adapter."""
+
+    def measured(self, generation: Generation, fleet: FleetRecord, *, throttles: int, drifted: int) -> None:
+        """Emit the fleet's metrics."""
+
+    def trouble(self, text: str) -> None:
+        """Log what keeps a pass from going on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call of the state machine.
+
+    execution, started_at:
+        The execution's name and start; the latest one is the runner.
+    owner:
+        Tells this pass from every other one.
+    deadline:
+        When it has to have returned.
+    listed:
+        The generation for which this execution has listed everything.
+    """
+
+    execution: str
+    started_at: float
+    owner: str
+    trigger: str
+    deadline: float
+    listed: int = 0
+    passes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What the state machine is told: go on after some seconds, or be done."""
+
+    done: bool
+    wait_seconds: int = 1
+    listed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconciler:
+    """What passes are made of.
+
+    uid:
+        The value of the fleet's tag.
+    executor:
+        Makes calls at the same time; one that runs them at once makes a pass repeatable.
+    workers:
+        How many calls it makes at the same time.
+    """
+
+    uid: str
+    registry: Registry
+    service: Service
+    clock: Clock
+    executor: Executor
+    telemetry: Telemetry
+    start_machine: Callable[[str], None]
+    random: Random = field(default_factory=Random)
+    workers: int = 8
+
+    def run(self, call: Call) -> Result:
+        """Make one pass."""
+        fleet = self.registry.fleet()
+        if fleet is None or fleet.deleted:
+            return Result(done=True)
+        newest = self.registry.generation(fleet.generation)
+        if newest is None:
+            return Result(done=True)
+        reports = False
+        if call.trigger == DRIFT_TRIGGER and call.passes == 0:
+            drift = newest.request.target.settings.drift
+            if drift is None or newest.outcome is Outcome.OPEN:
+                return Result(done=True)
+            reports = drift is DriftCheck.REPORT
+        if not reports and not self.registry.become_runner(call.execution, call.started_at):
+            return Result(done=True)
+        now = self.clock.now()
+        lease = self.registry.acquire(call.owner, now, LEASE_SECONDS)
+        if lease is None:
+            return Result(done=reports, wait_seconds=5, listed=call.listed)
+        try:
+            result = _Pass(self, call, lease, reports=reports).run()
+        except LeaseLostError as error:
+            self.telemetry.trouble(str(error))
+            return Result(done=reports, wait_seconds=5, listed=0)
+        except Exception:
+            self.registry.release(lease)
+            raise
+        return result
+
+
+class _Halt(Exception):  # noqa: N818 - it is no error of the program
+    """The pass cannot go on for now; the message says why."""
+
+
+class _Pass:
+    def __init__(self, reconciler: Reconciler, call: Call, lease: Lease, *, reports: bool) -> None:
+        self._r, self._call, self._lease, self._reports = reconciler, call, lease, reports
+        self._registry, self._service, self._clock = (
+            reconciler.registry,
+            reconciler.service,
+            reconciler.clock,
+        )
+        # Read again under the lease: a generation may have come in between.
+        fleet = self._registry.fleet()
+        if fleet is None:
+            raise LeaseLostError("the registry is gone")
+        self._fleet = fleet
+        newest = self._registry.generation(fleet.generation)
+        if newest is None:
+            raise LeaseLostError("the registry is gone")
+        self._newest = newest
+        self._orders = self._registry.orders()
+        self._calls_before = self._service.calls.copy()
+        self._throttles = 0
+        self._listed = call.listed == newest.number
+        self._verified = False
+        self._events: list[Event] = []
+        self._dirty: set[str] = set()
+        self._decisions: dict[str, Decision] = {}
+        self._reads: deque[str] = deque()
+        self._writes: deque[str] = deque()
+        self._held: set[str] = set()
+        self._waiting: set[str] = set()
+        self._blocked: dict[str, str] = {}
+        self._futures: dict[Future[_Effect], str] = {}
+        self._pages = 1
+        self._base: Live | None = None
+        self._poll_at: float | None = None
+        self._poll_seconds = _FIRST_POLL_SECONDS
+        self._expected: float | None = None
+        self._resume_at = 0.0
+        self._over_limit = False
+        self._saved_at = self._clock.now()
+        self._drifted = 0
+
+    # --- the pass
+
+    def run(self) -> Result:
+        active = self._active()
+        if active is None:
+            self._registry.release(self._lease)
+            return Result(done=True)
+        self._generation = active
+        settings = active.request.target.settings
+        self._write_pace = Pace(ceiling=settings.request_rate, rate=self._fleet.rate, random=self._r.random)
+        self._read_pace = Pace(ceiling=READ_RATE, rate=None, random=self._r.random)
+        deleting = active.request.source is Source.DELETION
+        desired = DesiredFleet() if deleting else self._registry.desired(active.number)
+        self._wanted = pinned(desired.adapters, self._orders)
+        self._stored = self._registry.records()
+        self._records = dict(self._stored)
+        self._foreign = dict(self._fleet.foreign)
+        self._fleet = replace(self._fleet, serial=self._fleet.serial and self._listed)
+        self._take_orders()
+        trouble = None
+        try:
+            self._observe()
+            self._guard()
+            if self._generation.outcome in (Outcome.OPEN, Outcome.CONVERGED) and not self._reports:
+                self._apply()
+            elif self._reports:
+                self._report()
+        except _Halt as halt:
+            trouble = str(halt)
+            self._r.telemetry.trouble(trouble)
+            self._join()
+        return self._conclude(trouble)
+
+    def _active(self) -> Generation | None:
+        """Return the generation to bring about: the newest, unless it was refused."""
+        newest = self._newest
+        if newest.request.refusal is not None and newest.outcome is Outcome.OPEN:
+            newest = self._end(newest, Outcome.REFUSED, newest.request.refusal)
+        if newest.outcome is Outcome.REFUSED and self._fleet.converged:
+            # A manifest that was refused changes nothing, and what was in force before stays so.
+            before = self._registry.generation(self._fleet.converged)
+            return before if before is not None and before.outcome is Outcome.CONVERGED else None
+        return newest if newest.outcome in (Outcome.OPEN, Outcome.CONVERGED) else None
+
+    def _take_orders(self) -> None:
+        retried = [order for order in self._orders if order.kind is OrderKind.RETRY]
+        for order in retried:
+            record = self._records.get(order.component)
+            if record is not None and record.failure is not None:
+                self._keep(replace(record, failure=None, restore_at=None))
+                self._note(record, "retried")
+        unpinned = {order.component: order for order in self._orders if order.kind is OrderKind.UNPIN}
+        void = [
+            order
+            for order in self._orders
+            if (order.kind is OrderKind.PIN and self._void(order))
+            or (order.component in unpinned and order.kind in (OrderKind.PIN, OrderKind.UNPIN))
+        ]
+        if void:
+            self._orders = [order for order in self._orders if order not in void]
+            desired = self._registry.desired(self._generation.number)
+            self._wanted = pinned(desired.adapters, self._orders) if self._wanted else {}
+        self._flush()
+        if retried or void:
+            self._registry.take_orders([*retried, *void], self._lease)
+
+    def _void(self, pin: Order) -> bool:
+        """Tell whether the manifest has moved on from what a pin replaces."""
+        wanted = self._wanted.get(pin.component)
+        return wanted is None or pin.artifact is None or not wanted.artifact.same_as(pin.artifact)
+
+    def _context(self, *, deletes: bool | None = None) -> Context:
+        if deletes is not None:
+            self._deletes = deletes
+        return Context.of(
+            self._generation.request.target,
+            now=self._clock.now(),
+            generation=self._generation.number,
+            foreign=self._foreign,
+            orders=self._orders,
+            deletes=self._deletes,
+        )
+
+    _deletes = False
+
+    # --- observe
+
+    def _observe(self) -> None:
+        """Find out what there is; no write."""
+        if not self._listed:
+            self._list()
+            self._listed = True
+            self._look_at_base()
+        self._advance_all()
+        self._drive(writes=False)
+
+    def _list(self) -> None:
+        """List the endpoint, and take in what it says of every component."""
+        listing: dict[str, Live] = {}
+        endpoint = self._generation.request.target.endpoint
+        attempts = 0
+        while True:
+            listing.clear()
+            pages = 0
+            try:
+                for page in self._service.pages(endpoint):
+                    self._read_pace.begin(self._clock.now())
+                    listing |= page
+                    pages += 1
+                    self._renew()
+                break
+            except (ThrottledError, UnansweredError) as error:
+                attempts += 1
+                self._throttle(error, self._read_pace)
+                if attempts >= 8 or self._clock.now() >= self._call.deadline:
+                    raise _Halt(
+                        f"the components of endpoint '{endpoint}' cannot be listed: {error}"
+                    ) from None
+                self._clock.sleep(self._read_pace.wait(self._clock.now()) + 0.1)
+                self._renew()
+            except ServiceError as error:
+                raise _Halt(f"the components of endpoint '{endpoint}' cannot be listed: {error}") from None
+        self._pages = max(1, pages)
+        self._base = listing.get(self._generation.request.target.base)
+        for component, record in sighted(
+            self._records, listing, base=self._generation.request.target.base
+        ).items():
+            if self._foreign.get(component) not in (None, *(_created(record))):
+                del self._foreign[component]
+            self._keep(record)
+        self._foreign = {name: created for name, created in self._foreign.items() if name in listing}
+        self._verified = True
+
+    def _look_at_base(self) -> None:
+        """Have every adapter asked once the base model is another one, as that may have lost them.
+
+        Whether a new base has the adapters of the old one is not documented.
+        """
+        base, fleet = self._base, self._fleet
+        if base is None or base.status is not Status.IN_SERVICE or base.modified == fleet.base_modified:
+            return
+        try:
+            version = self._service.version_of_base(self._generation.request.target.base)
+        except ServiceError as error:
+            raise _Halt(f"the base component cannot be described: {error}") from None
+        if fleet.base_version not in (None, version):
+            for record in list(self._records.values()):
+                if record.serving is not None:
+                    self._keep(replace(record, recheck=Recheck.ASK))
+            self._flush()
+        self._fleet = replace(fleet, base_modified=base.modified, base_version=version)
+
+    def _guard(self) -> None:
+        """Count what the generation changes, and let the guards look at it, before its first write."""
+        generation = self._generation
+        if generation.outcome is not Outcome.OPEN or generation.changes is not None:
+            return
+        if self._blocked or self._reads:
+            raise _Halt(next(iter(self._blocked.values()), "not everything could be looked at"))
+        if not generation.exempt:
+            reason = refusal(self._records, self._wanted, generation.request.target)
+            if reason is not None:
+                self._generation = self._end(generation, Outcome.REFUSED, reason)
+                return
+        changes = sum(1 for decision in self._decisions.values() if decision.step.writes)
+        self._generation = replace(generation, changes=changes, desired=len(self._wanted))
+        self._registry.save_generation(self._generation, self._lease)
+
+    def _report(self) -> None:
+        """Only say what is not as it should be."""
+        for component, decision in self._decisions.items():
+            record = self._records.get(component)
+            if record is None or not (decision.step.writes or record.drifted):
+                continue
+            self._drifted += 1
+            if record.drifted is None:
+                text = f"needs {decision.step}: {decision.why or 'it is not as the manifest says'}"
+                self._keep(replace(record, drifted=text))
+
+    # --- apply
+
+    def _apply(self) -> None:
+        if self._base_is_away():
+            raise _Halt(
+                f"the base component '{self._generation.request.target.base}' is"
+                f" {self._base.status if self._base is not None else 'not there'}"
+            )
+        while True:
+            self._drive(writes=True)
+            if self._over_limit:
+                self._join()
+                self._generation = self._end(self._generation, Outcome.FAILED, self._failure_reason())
+                return
+            if self._held and not (self._waiting or self._writes or self._reads or self._blocked):
+                self._context(deletes=True)
+                for component in sorted(self._held):
+                    self._advance(component)
+                continue
+            if self._unsettled() or self._late() or self._verified:
+                return
+            self._list()
+            self._advance_all()
+
+    def _base_is_away(self) -> bool:
+        if self._generation.request.source is Source.DELETION or not self._verified:
+            return False
+        return self._base is None or self._base.status in (Status.CREATING, Status.FAILED, Status.DELETING)
+
+    def _drive(self, *, writes: bool) -> None:
+        """Take steps until there is nothing to do, or nothing before a while has passed."""
+        while True:
+            self._collect(block=False)
+            if self._late():
+                break
+            started = self._start(writes=writes and not self._over_limit)
+            if started:
+                continue
+            if self._futures:
+                self._collect(block=True)
+                continue
+            now = self._clock.now()
+            self._renew()
+            due = self._next_due(now, writes=writes and not self._over_limit)
+            if due is None:
+                break
+            if due <= now:
+                self._poll()
+            elif due - now <= _INLINE_WAIT_SECONDS or self._ready(writes=writes):
+                self._flush()
+                self._clock.sleep(due - now)
+            else:
+                break
+        self._join()
+
+    def _ready(self, *, writes: bool) -> bool:
+        return bool(self._reads or (writes and self._writes and not self._serial_wait()))
+
+    def _serial_wait(self) -> bool:
+        return self._fleet.serial and bool(self._waiting)
+
+    def _next_due(self, now: float, *, writes: bool) -> float | None:
+        """Return when something is to be done next, None for not at all."""
+        times = []
+        if self._reads:
+            times.append(now + self._read_pace.wait(now))
+        if writes and self._writes and not self._serial_wait():
+            times.append(max(now + self._write_pace.wait(now), self._resume_at))
+        if writes and self._waiting and self._poll_at is not None:
+            times.append(self._poll_at)
+        return min(times, default=None)
+
+    def _start(self, *, writes: bool) -> bool:
+        """Begin one call that may begin now; tell whether there was one."""
+        if len(self._futures) >= self._r.workers:
+            return False
+        now = self._clock.now()
+        if self._reads and self._read_pace.wait(now) <= 0:
+            self._read_pace.begin(now)
+            self._submit(self._reads.popleft())
+            return True
+        if (
+            writes
+            and self._writes
+            and not (self._fleet.serial and (self._waiting or self._futures))
+            and self._write_pace.wait(now) <= 0
+            and self._resume_at <= now
+        ):
+            self._renew()
+            self._write_pace.begin(now)
+            self._verified = False
+            self._submit(self._writes.popleft())
+            return True
+        if writes and self._waiting and self._poll_at is not None and self._poll_at <= now:
+            self._poll()
+            return True
+        return False
+
+    def _submit(self, component: str) -> None:
+        decision = self._decisions[component]
+        record, want = self._records[component], self._wanted.get(component)
+        effect = _Effects(self._r, self._lease, self._context(), record, want, decision)
+        self._futures[self._r.executor.submit(effect.run)] = component
+
+    def _collect(self, *, block: bool) -> None:
+        if not self._futures:
+            return
+        done, _ = wait(self._futures, timeout=1.0 if block else 0, return_when=FIRST_COMPLETED)
+        # In the order in which they were begun, so that a pass can be repeated.
+        for future in [future for future in self._futures if future in done]:
+            self._take_in(self._futures.pop(future), future)
+        if len(self._dirty) >= _FLUSH_RECORDS:
+            self._flush()
+        self._save_progress()
+
+    def _join(self) -> None:
+        """Wait for every call that is under way: none goes on after the pass."""
+        while self._futures:
+            self._renew()
+            self._collect(block=True)
+
+    def _take_in(self, component: str, future: "Future[_Effect]") -> None:
+        """Take in what became of a call."""
+        step = self._decisions[component].step
+        pace = self._read_pace if step.reads else self._write_pace
+        effect = future.result()
+        error = effect.error
+        self._keep(effect.record)
+        for event in effect.events:
+            self._log(event)
+        if isinstance(error, ThrottledError):
+            self._throttle(error, pace)
+        elif isinstance(error, UnansweredError):
+            self._resume_at = max(self._resume_at, self._clock.now() + 0.5)
+            if step.reads:
+                self._read_pace.throttled(self._clock.now())
+        elif isinstance(error, ConflictError):
+            self._conflict(component)
+        elif isinstance(error, RefusedError | MissingError) and effect.blocks:
+            self._blocked[component] = str(error)
+            self._decisions[component] = replace(self._decisions[component], why=str(error))
+            return
+        elif step.writes:
+            pace.went_well()
+        if effect.foreign is not None:
+            self._foreign[component] = effect.foreign
+        if effect.wrote:
+            self._wait_for_write()
+        self._advance(component)
+
+    def _conflict(self, component: str) -> None:
+        """A write was refused for now. Unless the component itself is busy, something beside it is."""
+        record = self._records[component]
+        if record.live is None or not record.live.status.in_transition:
+            self._fleet = replace(self._fleet, serial=True)
+        self._resume_at = max(self._resume_at, self._clock.now() + self._r.random.uniform(0.2, 1.0))
+
+    def _throttle(self, error: Exception, pace: Pace) -> None:
+        if isinstance(error, ThrottledError):
+            self._throttles += 1
+        pace.throttled(self._clock.now())
+
+    # --- waiting for writes to end
+
+    def _wait_for_write(self) -> None:
+        """Plan when to look at a write that was taken."""
+        now = self._clock.now()
+        first = max(_SHORTEST_POLL_SECONDS, self._expected or _FIRST_POLL_SECONDS)
+        if self._poll_at is None or self._fleet.serial:
+            self._poll_seconds = _FIRST_POLL_SECONDS
+            self._poll_at = now + first
+
+    def _poll(self) -> None:
+        """Look at what is under way: one by one, or by a listing where that takes fewer calls."""
+        waiting = sorted(self._waiting)
+        now = self._clock.now()
+        if len(waiting) > self._pages:
+            self._list()
+            self._advance_all()
+        else:
+            for component in waiting:
+                self._waiting.discard(component)
+                self._decisions[component] = Decision(step=Step.LOOK)
+                self._reads.append(component)
+        ended = len(waiting) - len(self._waiting)
+        if self._writes and not self._fleet.serial:
+            self._poll_seconds = _BUSY_POLL_SECONDS
+        elif ended and len(waiting) > self._pages:
+            self._poll_seconds = _FIRST_POLL_SECONDS
+        else:
+            self._poll_seconds = min(self._poll_seconds * 1.5, _LONGEST_POLL_SECONDS)
+        self._poll_at = now + self._poll_seconds
+
+    # --- one component
+
+    def _advance_all(self) -> None:
+        self._reads.clear()
+        self._writes.clear()
+        self._held.clear()
+        self._waiting.clear()
+        busy = set(self._futures.values())
+        for component in self._order():
+            if component not in busy:
+                self._advance(component)
+
+    def _order(self) -> list[str]:
+        """Wanted components in the order of the manifest, then the others."""
+        others = sorted(self._records.keys() - self._wanted.keys())
+        return [*self._wanted, *others]
+
+    def _advance(self, component: str) -> None:
+        """Settle a component, and put it where its next step comes from."""
+        want = self._wanted.get(component)
+        context = self._context()
+        record, events = settle(self._records.get(component) or new_record(component, want), want, context)
+        if want is not None and record.name != want.name:
+            record = replace(record, name=want.name)
+        self._keep(record)
+        for event in events:
+            self._log(event)
+            if event.seconds is not None and event.what in ("created", "updated", "restored"):
+                shortest = event.seconds if self._expected is None else min(self._expected, event.seconds)
+                self._expected = shortest
+        decision = decide(record, want, context)
+        self._decisions[component] = decision
+        self._held.discard(component)
+        self._waiting.discard(component)
+        step = decision.step
+        if step.reads:
+            self._reads.append(component)
+        elif step is Step.HOLD:
+            self._held.add(component)
+        elif step is Step.WAIT:
+            self._waiting.add(component)
+            if self._poll_at is None:
+                self._poll_at = self._clock.now() + self._poll_seconds
+        elif step is Step.FORGET or (step is Step.FOREIGN and want is None):
+            self._drop(component)
+        elif not step.settled:
+            self._writes.append(component)
+        if not self._waiting:
+            self._poll_at = None
+        if step is Step.FAILED:
+            self._check_limit()
+
+    def _drop(self, component: str) -> None:
+        self._records.pop(component, None)
+        self._decisions.pop(component, None)
+        if component in self._stored:
+            self._dirty.add(component)
+
+    def _check_limit(self) -> None:
+        generation = self._generation
+        if generation.outcome is not Outcome.OPEN or generation.exempt or generation.changes is None:
+            return
+        allowed = generation.request.target.settings.failures.allowed(generation.changes)
+        if len(self._failures()) > allowed:
+            self._over_limit = True
+
+    def _failures(self) -> list[str]:
+        """The components that this generation changes and that have failed, in their order."""
+        failed = []
+        for component, decision in self._decisions.items():
+            record = self._records.get(component)
+            if decision.step not in (Step.FAILED, Step.FOREIGN) or record is None:
+                continue
+            if record.failure is None or record.failure.generation != self._generation.number:
+                continue
+            if record.failure.final:
+                failed.append(component)
+        return sorted(failed)
+
+    def _failure_reason(self) -> str:
+        failed = self._failures()
+        allowed = self._generation.request.target.settings.failures.allowed(self._generation.changes or 0)
+        reasons = "; ".join(f"{self._name(name)}: {self._reason(name)}" for name in failed[:5])
+        more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
+        return (
+            f"{len(failed)} of the {self._generation.changes} adapters that this changes failed, and"
+            f" 'failure_policy' allows {allowed}: {reasons}{more}"
+        )
+
+    def _name(self, component: str) -> str:
+        record = self._records.get(component)
+        return record.name if record is not None and record.name else component
+
+    def _reason(self, component: str) -> str:
+        record = self._records.get(component)
+        if record is not None and record.failure is not None:
+            return record.failure.reason
+        return self._decisions[component].why
+
+    # --- what is kept
+
+    def _keep(self, record: AdapterRecord) -> None:
+        self._records[record.component] = record
+        stranger = record.owned is None and record.component not in self._wanted and record.intent is None
+        if self._stored.get(record.component) != record and not (
+            stranger and record.component not in self._stored
+        ):
+            self._dirty.add(record.component)
+
+    def _flush(self) -> None:
+        """Write what changed to the registry."""
+        changed = [self._records[name] for name in sorted(self._dirty) if name in self._records]
+        gone = [name for name in sorted(self._dirty) if name not in self._records]
+        if changed:
+            self._registry.put(changed, self._lease)
+        if gone:
+            self._registry.forget(gone, self._lease)
+        for record in changed:
+            self._stored[record.component] = record
+        for name in gone:
+            self._stored.pop(name, None)
+        self._dirty.clear()
+        if self._events:
+            self._registry.append(self._events)
+            self._events.clear()
+
+    def _note(self, record: AdapterRecord, what: str) -> None:
+        event = Event(
+            component=record.component,
+            name=record.name,
+            at=self._clock.now(),
+            what=what,
+            generation=self._generation.number,
+        )
+        self._log(event)
+
+    def _log(self, event: Event) -> None:
+        self._events.append(event)
+        self._r.telemetry.changed(event)
+
+    def _renew(self) -> None:
+        now = self._clock.now()
+        if self._lease.expires - now < _RENEW_SECONDS:
+            self._lease = self._registry.renew(self._lease, now, LEASE_SECONDS)
+
+    def _late(self) -> bool:
+        return self._clock.now() >= self._call.deadline
+
+    # --- the end
+
+    def _unsettled(self) -> bool:
+        return bool(
+            self._waiting
+            or self._reads
+            or self._writes
+            or self._held
+            or self._blocked
+            or any(
+                decision.step is Step.FAILED and not self._is_final(component)
+                for component, decision in self._decisions.items()
+            )
+        )
+
+    def _is_final(self, component: str) -> bool:
+        record = self._records.get(component)
+        if record is None or record.failure is None:
+            return False
+        return record.failure.final
+
+    def _end(self, generation: Generation, outcome: Outcome, reason: str | None) -> Generation:
+        ended = replace(generation, outcome=outcome, reason=reason, ended=self._clock.now())
+        self._registry.save_generation(ended, self._lease)
+        return ended
+
+    def _counted(self, generation: Generation) -> Generation:
+        wanted = [self._decisions[name] for name in self._wanted if name in self._decisions]
+        kept = sum(decision.step is Step.KEEP for decision in wanted)
+        failed = sum(decision.step in (Step.FAILED, Step.FOREIGN) for decision in wanted)
+        leaving = sum(
+            1
+            for name, decision in self._decisions.items()
+            if name not in self._wanted and not decision.step.settled
+        )
+        counts = self._service.calls - self._calls_before
+        self._calls_before = self._service.calls.copy()
+        writes = sum(count for name, count in counts.items() if name in WRITE_OPERATIONS)
+        reads = sum(count for name, count in counts.items() if name in READ_OPERATIONS)
+        return replace(
+            generation,
+            desired=len(self._wanted),
+            in_service=kept,
+            failed=failed,
+            pending=len(self._wanted) - kept - failed + leaving,
+            failures=len(self._failures()),
+            writes=generation.writes + writes,
+            reads=generation.reads + reads,
+        )
+
+    def _save_progress(self) -> None:
+        now = self._clock.now()
+        if now - self._saved_at >= _SAVE_SECONDS:
+            self._saved_at = now
+            self._flush()
+            self._generation = self._counted(self._generation)
+            self._registry.save_generation(self._generation, self._lease)
+
+    def _conclude(self, trouble: str | None) -> Result:
+        self._flush()
+        generation = self._counted(self._generation)
+        generation = replace(generation, passes=generation.passes + 1)
+        ended = generation.outcome in (Outcome.FAILED, Outcome.REFUSED)
+        settled = trouble is None and not self._unsettled() and self._verified
+        if generation.outcome is Outcome.OPEN:
+            if settled:
+                reason = None
+                if generation.failed:
+                    names = [name for name in self._wanted if self._decisions[name].step in _NOT_SERVING]
+                    reason = "; ".join(f"{self._name(name)}: {self._reason(name)}" for name in names[:20])
+                generation = self._end(generation, Outcome.CONVERGED, reason)
+                self._registry.take_orders(
+                    [order for order in self._orders if order.kind is OrderKind.CLAIM], self._lease
+                )
+            else:
+                generation = replace(generation, reason=trouble)
+        self._registry.save_generation(generation, self._lease)
+        converged = generation.outcome is Outcome.CONVERGED
+        now = self._clock.now()
+        self._fleet = replace(
+            self._fleet,
+            rate=self._write_pace.rate,
+            foreign=self._foreign,
+            heartbeat=now,
+            converged=generation.number if converged else self._fleet.converged,
+            deleted=converged and generation.request.source is Source.DELETION,
+        )
+        self._registry.save_fleet(self._fleet, self._lease)
+        self._r.telemetry.measured(
+            generation, self._fleet, throttles=self._throttles, drifted=self._drifted_count()
+        )
+        self._registry.release(self._lease)
+        if ended and generation.outcome is Outcome.FAILED:
+            self._take_back(generation)
+        wait_seconds = self._wait_seconds(now, trouble)
+        done = ended or self._reports or (settled and wait_seconds is None)
+        return Result(
+            done=done,
+            wait_seconds=wait_seconds or 1,
+            listed=self._generation.number if self._listed and not (settled and not done) else 0,
+        )
+
+    def _drifted_count(self) -> int:
+        return sum(record.drifted is not None for record in self._records.values())
+
+    def _take_back(self, generation: Generation) -> None:
+        """Bring back the last manifest, where no CloudFormation does."""
+        if generation.request.source is not Source.OBJECT or not self._fleet.converged:
+            return
+        before = self._registry.generation(self._fleet.converged)
+        if before is None:
+            return
+        request = Request(
+            delivery=f"undo-{generation.number}",
+            source=Source.UNDO,
+            target=generation.request.target,
+            at=self._clock.now(),
+            source_digest=before.request.source_digest,
+            previous_digest=generation.request.source_digest,
+            manifest_version=generation.request.manifest_version,
+        )
+        self._registry.open_generation(request, self._registry.desired(before.number))
+        self._r.start_machine("undo")
+
+    def _wait_seconds(self, now: float, trouble: str | None) -> int | None:
+        """Return the seconds until the next pass, None if there is nothing to come back for."""
+        times = []
+        if trouble is not None or self._blocked:
+            times.append(now + _TROUBLE_SECONDS)
+        if self._reads or self._writes or self._held:
+            times.append(max(now, self._resume_at))
+        if self._waiting:
+            times.append(self._poll_at or now + _FIRST_POLL_SECONDS)
+        times += [
+            decision.until
+            for decision in self._decisions.values()
+            if decision.step is Step.FAILED and decision.until is not None
+        ]
+        if not times:
+            return None
+        return max(1, min(math.ceil(min(times) - now), int(_LONGEST_WAIT_SECONDS)))
+
+
+WRITE_OPERATIONS = frozenset(
+    {
+        "CreateInferenceComponent",
+        "UpdateInferenceComponent",
+        "DeleteInferenceComponent",
+        "AddTags",
+        "DeleteTags",
+    }
+)
+READ_OPERATIONS = frozenset({"ListInferenceComponents", "DescribeInferenceComponent", "ListTags"})
+
+_NOT_SERVING = (Step.FAILED, Step.FOREIGN)
+
+
+def _created(record: AdapterRecord) -> tuple[float, ...]:
+    return () if record.live is None else (record.live.created,)
+
+
+@dataclass(kw_only=True)
+class _Effect:
+    """What a step came to.
+
+    error:
+        What kept it from being done.
+    blocks:
+        Whether nothing can be done for the component for now.
+    wrote:
+        Whether a write was taken whose end is to be waited for.
+    foreign:
+        The creation time of a component that turned out to be someone else's.
+    """
+
+    record: AdapterRecord
+    error: ServiceError | None = None
+    events: list[Event] = field(default_factory=list)
+    blocks: bool = False
+    wrote: bool = False
+    foreign: float | None = None
+
+
+class _Effects:
+    """Takes one step for one component; runs in a thread, and shares nothing that changes."""
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        lease: Lease,
+        context: Context,
+        record: AdapterRecord,
+        want: DesiredAdapter | None,
+        decision: Decision,
+    ) -> None:
+        self._r, self._lease, self._context = reconciler, lease, context
+        self._record, self._want, self._decision = record, want, decision
+
+    def run(self) -> _Effect:
+        step = self._decision.step
+        try:
+            if step in _WRITES:
+                return self._write(_WRITES[step])
+            return _STEPS[step](self)
+        except (ThrottledError, UnansweredError, ConflictError) as error:
+            return _Effect(record=self._record, error=error)
+        except MissingError as error:
+            # It went in the meantime: look again.
+            live = self._record.live
+            if live is None:
+                return _Effect(record=self._record, error=error, blocks=True)
+            return _Effect(record=replace(self._record, live=replace(live, doubtful=True)), error=error)
+        except RefusedError as error:
+            return _Effect(record=self._record, error=error, blocks=True)
+
+    # --- reads
+
+    def _look(self) -> _Effect:
+        record, now = self._record, self._r.clock.now()
+        live = self._r.service.describe(record.component)
+        if live is None:
+            return _Effect(record=replace(record, live=None, absent_at=now))
+        return _Effect(record=replace(record, live=live))
+
+    def _read_tags(self) -> _Effect:
+        record, live = self._record, self._live()
+        tags = self._r.service.tags(record.component, live)
+        if tags.pop(FLEET_TAG, None) == self._r.uid:
+            return _Effect(record=_adopted(record, live, tags))
+        if self._want is None:
+            return _Effect(record=replace(record, owned=None, intent=None), foreign=live.created)
+        record = replace(record, owned=None, intent=None, serving=None, vouched=None, last_good=None)
+        record, events = with_failure(
+            record,
+            self._want.artifact,
+            f"a component named {record.component} is there and has no tag {FLEET_TAG} of this fleet;"
+            " 'adapters import' takes it over",
+            self._context,
+            cause=Cause.FOREIGN,
+        )
+        return _Effect(record=record, events=events, foreign=live.created)
+
+    def _live(self) -> Live:
+        live = self._record.live
+        if live is None:
+            raise MissingError(f"{self._record.component} is gone")
+        return live
+
+    # --- writes
+
+    def _write(self, write: Write) -> _Effect:
+        artifact = self._decision.artifact
+        if artifact is not None:
+            problem = self._r.service.check(artifact)
+            if problem is not None:
+                return self._failed(self._record, artifact, problem)
+        record = self._intended(write, artifact)
+        # The intent first: should the rest be lost, the next pass looks.
+        self._r.registry.put([record], self._lease)
+        self._check_lease()
+        try:
+            return self._send(record, write, artifact)
+        except ThrottledError as error:
+            return _Effect(record=self._record, error=error)
+        except UnansweredError as error:
+            return _Effect(record=record, error=error)
+        except ExistsError:
+            return _Effect(record=record)
+        except ConflictError as error:
+            live = self._record.live
+            doubted = None if live is None else replace(live, doubtful=True)
+            return _Effect(record=replace(self._record, live=doubted), error=error)
+        except MissingError as error:
+            if write is Write.CREATE:
+                return _Effect(record=self._record, error=error, blocks=True)
+            return _Effect(record=replace(record, live=None, absent_at=self._r.clock.now()))
+        except RefusedError as error:
+            return self._failed(record, artifact or record.serving or Artifact(uri=""), str(error))
+
+    def _intended(self, write: Write, artifact: Artifact | None) -> AdapterRecord:
+        record, live = self._record, self._record.live
+        intent = Intent(
+            write=write,
+            at=self._r.clock.now(),
+            generation=self._context.generation,
+            artifact=artifact,
+            modified_before=live.modified if live is not None else None,
+            failure_reason_before=live.failure_reason if live is not None else None,
+        )
+        return replace(
+            record,
+            intent=intent,
+            absent_at=None,
+            live=None if live is None else replace(live, described=False),
+        )
+
+    def _send(self, record: AdapterRecord, write: Write, artifact: Artifact | None) -> _Effect:
+        service, intent, want = self._r.service, record.intent, self._want
+        assert intent is not None  # it was just made
+        live = record.live
+        if write is Write.DELETE:
+            service.delete(record.component)
+            status = Status.DELETING
+        elif write is Write.UPDATE:
+            assert artifact is not None  # an update has one
+            service.update(record.component, artifact)
+            status = Status.UPDATING
+        else:
+            assert artifact is not None and want is not None  # noqa: PT018 - only what is wanted is created
+            tags = tags_of(want, self._context)
+            service.create(
+                record.component,
+                endpoint=self._context.endpoint,
+                base=self._context.base,
+                artifact=artifact,
+                tags={**tags, FLEET_TAG: self._r.uid},
+            )
+            record = replace(record, tags=tags, endpoint=self._context.endpoint, base=self._context.base)
+            status = Status.CREATING
+        intent = replace(intent, acknowledged=self._r.clock.now())
+        if live is not None:
+            live = replace(live, status=status)
+        return _Effect(record=replace(record, intent=intent, live=live), wrote=True)
+
+    def _failed(self, record: AdapterRecord, artifact: Artifact, reason: str) -> _Effect:
+        record, events = with_failure(record, artifact, reason, self._context)
+        return _Effect(record=record, events=events)
+
+    def _claim(self) -> _Effect:
+        record, live = self._record, self._live()
+        tags = tags_of(self._want, self._context) if self._want is not None else dict(self._context.tags)
+        self._check_lease()
+        self._r.service.tag(record.component, live, {**tags, FLEET_TAG: self._r.uid})
+        return _Effect(record=_adopted(record, live, tags))
+
+    def _retag(self) -> _Effect:
+        record, live, want = self._record, self._live(), self._want
+        assert want is not None  # only what is wanted has tags to be wanted
+        tags = tags_of(want, self._context)
+        self._check_lease()
+        self._r.service.tag(record.component, live, {**tags, FLEET_TAG: self._r.uid})
+        gone = sorted(record.tags.keys() - tags.keys() - {FLEET_TAG})
+        if gone:
+            self._check_lease()
+            self._r.service.untag(record.component, live, gone)
+        return _Effect(record=replace(record, tags=tags, generation=self._context.generation))
+
+    def _check_lease(self) -> None:
+        now = self._r.clock.now()
+        if self._lease.expires - now < CALL_SECONDS:
+            raise LeaseLostError(f"the lease ends in {self._lease.expires - now:.0f} s, too soon for a write")
+
+    # --- requests to the adapter
+
+    def _smoke(self) -> _Effect:
+        record, want = self._record, self._want
+        assert want is not None and want.smoke is not None and record.serving is not None  # noqa: PT018
+        problem = self._asked(want.smoke)
+        if problem is None:
+            return _Effect(record=replace(record, passed=record.serving, recheck=None))
+        record, events = with_failure(
+            record, record.serving, f"the smoke request failed: {problem}", self._context, cause=Cause.SMOKE
+        )
+        return _Effect(record=record, events=events)
+
+    def _ask(self) -> _Effect:
+        smoke = self._want.smoke if self._want is not None else None
+        problem = self._asked(smoke or _PROBE)
+        return _Effect(record=replace(self._record, recheck=None if problem is None else Recheck.SEND))
+
+    def _asked(self, smoke: SmokeRequest) -> str | None:
+        problem = None
+        for attempt in range(_SMOKE_ATTEMPTS):
+            if attempt:
+                self._r.clock.sleep(1.0)
+            problem = self._r.service.ask(self._record.component, self._context.endpoint, smoke)
+            if problem is None:
+                break
+        return problem
+
+
+def _adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> AdapterRecord:
+    """Return the record of a component that turned out to be the fleet's, of which nothing else is known."""
+    record = replace(record, owned=live.created, tags=dict(tags), name=record.name or record.component)
+    if record.failure is not None and record.failure.cause is Cause.FOREIGN:
+        record = replace(record, failure=None)
+    if record.intent is not None and record.intent.write is Write.CREATE:
+        return record
+    return replace(record, serving=None, vouched=None, passed=None, intent=None)
+
+
+_WRITES = {Step.CREATE: Write.CREATE, Step.UPDATE: Write.UPDATE, Step.DELETE: Write.DELETE}
+
+_STEPS: dict[Step, Callable[[_Effects], _Effect]] = {
+    Step.LOOK: _Effects._look,
+    Step.READ_TAGS: _Effects._read_tags,
+    Step.CLAIM: _Effects._claim,
+    Step.RETAG: _Effects._retag,
+    Step.SMOKE: _Effects._smoke,
+    Step.ASK: _Effects._ask,
+}

@@ -1,0 +1,89 @@
+"""SageMaker as a fleet needs it: the calls on inference components, and what can be wrong with each."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from adapter_fleet.desired import Artifact, SmokeRequest
+from adapter_fleet.record import Live
+
+FLEET_TAG = "fleet-uid"
+"""The tag that says which fleet a component belongs to."""
+
+
+class ServiceError(Exception):
+    """A call that did not do what was asked."""
+
+
+class ThrottledError(ServiceError):
+    """Too many calls; nothing was done."""
+
+
+class UnansweredError(ServiceError):
+    """No answer, or one that says nothing: it may have been done."""
+
+
+class ConflictError(ServiceError):
+    """Something is in a state in which the service refuses the write for now."""
+
+
+class MissingError(ServiceError):
+    """There is no such component."""
+
+
+class ExistsError(ServiceError):
+    """There is a component of that name."""
+
+
+class RefusedError(ServiceError):
+    """The service will not do it; the message is its own."""
+
+
+class Service(Protocol):
+    """The service, for one endpoint's account and region. Every method is one call, unless it says so.
+
+    All raise ThrottledError, UnansweredError and RefusedError.
+
+    calls:
+        How many there were so far, by the operation's name.
+    """
+
+    calls: Counter[str]
+
+    def pages(self, endpoint: str) -> Iterator[dict[str, Live]]:
+        """List the components of an endpoint, a call for every hundred."""
+
+    def describe(self, component: str) -> Live | None:
+        """Describe a component, None where there is none."""
+
+    def version_of_base(self, base: str) -> str:
+        """Return what changes when a base component gets another model or container. MissingError."""
+
+    def tags(self, component: str, live: Live) -> dict[str, str]:
+        """Read the tags of a component; MissingError where it is gone."""
+
+    def create(
+        self, component: str, *, endpoint: str, base: str, artifact: Artifact, tags: Mapping[str, str]
+    ) -> str:
+        """Create an adapter; return its component's ARN. ExistsError, ConflictError, MissingError (the base)."""
+
+    def update(self, component: str, artifact: Artifact) -> None:
+        """Serve another artifact in place. ConflictError, MissingError."""
+
+    def delete(self, component: str) -> None:
+        """Delete a component. ConflictError, MissingError."""
+
+    def tag(self, component: str, live: Live, tags: Mapping[str, str]) -> None:
+        """Add tags, and replace those of the same keys. MissingError."""
+
+    def untag(self, component: str, live: Live, keys: list[str]) -> None:
+        """Take tags away. MissingError."""
+
+    def check(self, artifact: Artifact) -> str | None:
+        """Ask S3 for an artifact: None if it is there and the one that was recorded, else what is wrong.
+
+        The wording lets `cause_of` tell a missing object from a wrong one.
+        """
+
+    def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
+        """Send a smoke request; None if the answer is right, else what is wrong with it."""
