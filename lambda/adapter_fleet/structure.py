@@ -98,7 +98,7 @@ def exactly(value: Any, type_: Any, allowed: tuple[type, ...] = ()) -> Any:
 
 
 def structure(
-    converter: Converter, data: Any, type_: type[T], *, words: Mapping[type, str] | None = None
+    converter: Converter, data: Any, type_: type[T], *, words: Mapping[Any, str] | None = None
 ) -> T:
     """Make a record of `data`, or raise StructureError with all that is wrong.
 
@@ -116,7 +116,7 @@ def structure(
 
 
 def structure_what_fits(
-    converter: Converter, data: Any, type_: type[T], *, words: Mapping[type, str] | None = None
+    converter: Converter, data: Any, type_: type[T], *, words: Mapping[Any, str] | None = None
 ) -> tuple[T | None, list[Problem]]:
     """Make a record of the part of `data` that fits, so that further rules can be applied to that part.
 
@@ -180,7 +180,7 @@ def _leaves(error: BaseException, keys: Keys, type_: Any) -> Iterator[tuple[Keys
 
 
 def _described(
-    data: Any, keys: Keys, type_: Any, error: BaseException, words: Mapping[type, str]
+    data: Any, keys: Keys, type_: Any, error: BaseException, words: Mapping[Any, str]
 ) -> Iterator[Problem]:
     got = _value(data, keys)
     match error:
@@ -227,7 +227,9 @@ def _removed(data: Any, keys: Keys) -> bool:
     return False
 
 
-def _in_words(type_: Any, words: Mapping[type, str]) -> str:
+def _in_words(type_: Any, words: Mapping[Any, str]) -> str:
+    if type_ in words:
+        return words[type_]
     if isinstance(type_, UnionType):  # of one type and None
         (type_,) = (alternative for alternative in get_args(type_) if alternative is not NoneType)
     type_ = get_origin(type_) or type_
