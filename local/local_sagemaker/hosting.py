@@ -3,19 +3,18 @@
 import asyncio
 import itertools
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import httpx
 
 from local_sagemaker.artifacts import Artifacts
 from local_sagemaker.containers import Container
+from local_sagemaker.extracted import ExtractedArchives
 from local_sagemaker.settings import CurrentSettings
-
-T = TypeVar("T")
 
 # Downloads wait for the very server they run in, so they get threads of their own.
 _DOWNLOADS = 8
@@ -66,7 +65,7 @@ class Hosting(Protocol):
         """A new copy that serves a model; HostingError when it is not healthy within start_seconds."""
 
     def discard(self, directory: Path) -> None:
-        """Remove a directory that `fetch_...` made."""
+        """Give back a directory that `fetch_...` made."""
 
 
 class LocalHosting:
@@ -75,27 +74,29 @@ class LocalHosting:
     def __init__(self, root: Path, artifacts: Artifacts, settings: CurrentSettings):
         self._root = root
         self._artifacts = artifacts
+        self._archives = ExtractedArchives(root, artifacts)
         self._settings = settings
         self._numbers = itertools.count(1)
         self._downloads = ThreadPoolExecutor(_DOWNLOADS, thread_name_prefix="download")
 
     async def fetch_model(self, container: dict[str, Any], role: str) -> Path:
         """A directory with the base model of a container definition."""
-        return await self._fetch("model", self._artifacts.fetch_model, container, role)
-
-    async def fetch_adapter(self, url: str, role: str) -> Path:
-        """A directory with the files of an adapter archive."""
-        return await self._fetch("adapter", self._artifacts.fetch_adapter, url, role)
-
-    async def _fetch(self, kind: str, fetch: Callable[[T, str, Path], None], source: T, role: str) -> Path:
-        target = self._root / f"{kind}-{next(self._numbers)}"
+        target = self._root / f"model-{next(self._numbers)}"
         target.mkdir(parents=True)
         try:
-            await asyncio.get_running_loop().run_in_executor(self._downloads, fetch, source, role, target)
+            await asyncio.get_running_loop().run_in_executor(
+                self._downloads, self._artifacts.fetch_model, container, role, target
+            )
         except BaseException:
             self.discard(target)
             raise
         return target
+
+    async def fetch_adapter(self, url: str, role: str) -> Path:
+        """A directory with the files of an adapter archive; the same one for the same content."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._downloads, self._archives.use, url, role
+        )
 
     async def start_copy(
         self, model: Path, environment: Mapping[str, str], start_seconds: float
@@ -106,5 +107,9 @@ class LocalHosting:
         return await Container.start(command, model, environment, log, start_seconds)
 
     def discard(self, directory: Path) -> None:
-        """Remove a directory that `fetch_...` made, without waiting for it."""
-        self._downloads.submit(shutil.rmtree, directory, ignore_errors=True)
+        """Give back a directory that `fetch_...` made, without waiting for its removal."""
+        self._downloads.submit(self._discard, directory)
+
+    def _discard(self, directory: Path) -> None:
+        if not self._archives.give_back(directory):
+            shutil.rmtree(directory, ignore_errors=True)
