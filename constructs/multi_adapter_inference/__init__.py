@@ -1,5 +1,6 @@
 """CDK constructs that run one base model and its LoRA adapters on a SageMaker endpoint."""
 
+from adapter_fleet.fleet_settings import OnTimeout, UpdateMode
 from adapter_fleet.lmi import LmiVersion
 from adapter_fleet.serving import LoraDtype
 from multi_adapter_inference.adapter import LoraAdapter
@@ -12,14 +13,24 @@ from multi_adapter_inference.endpoint import (
     MultiAdapterEndpointBase,
     RoutingStrategy,
 )
+from multi_adapter_inference.fleet import AdapterFleet, AdapterFleetBase
+from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.lora_serving import LoraServing
+from multi_adapter_inference.manifest import AdapterManifest, FleetAdapter, SmokeTest
 
 __all__ = [
     "AdapterArtifact",
+    "AdapterFleet",
+    "AdapterFleetBase",
+    "AdapterManifest",
     "ArtifactSource",
     "BaseModel",
     "ComputeRequirements",
+    "DeletionGuard",
+    "DriftCheck",
+    "FailurePolicy",
+    "FleetAdapter",
     "InstanceType",
     "LmiContainer",
     "LmiVersion",
@@ -29,6 +40,9 @@ __all__ = [
     "ModelDownload",
     "MultiAdapterEndpoint",
     "MultiAdapterEndpointBase",
+    "OnTimeout",
     "RoutingStrategy",
+    "SmokeTest",
     "StartupTimeouts",
+    "UpdateMode",
 ]

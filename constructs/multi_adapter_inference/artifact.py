@@ -69,6 +69,7 @@ class ObjectAddress:
     uri: str
     bucket_name: str
     key: str
+    bucket: s3.IBucket | None = None
 
 
 class AdapterArtifact(ABC):
@@ -88,7 +89,7 @@ class AdapterArtifact(ABC):
 
         A new version needs a new key: CloudFormation does not see that an object has changed.
         """
-        return _StoredArtifact(bucket.s3_url_for_object(key), bucket.bucket_name, key)
+        return _StoredArtifact(bucket.s3_url_for_object(key), bucket.bucket_name, key, bucket)
 
     @staticmethod
     def from_uri(uri: str) -> AdapterArtifact:
@@ -140,10 +141,10 @@ class _DirectoryArtifact(AdapterArtifact):
 
 
 class _StoredArtifact(AdapterArtifact):
-    def __init__(self, uri: str, bucket_name: str, key: str) -> None:
+    def __init__(self, uri: str, bucket_name: str, key: str, bucket: s3.IBucket | None = None) -> None:
         if not uri.endswith(_ARCHIVE_SUFFIX) and not Token.is_unresolved(uri.rsplit("/", 1)[-1]):
             raise ValueError(f"an adapter's archive should be a '{_ARCHIVE_SUFFIX}', got {uri!r}")
-        self._address = ObjectAddress(uri=uri, bucket_name=bucket_name, key=key)
+        self._address = ObjectAddress(uri=uri, bucket_name=bucket_name, key=key, bucket=bucket)
 
     @property
     def address(self) -> ObjectAddress:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Any
 
-from aws_cdk import Acknowledgment, ArnFormat, FileAssetLocation, Names, Stack, Validations
+from aws_cdk import ArnFormat, FileAssetLocation, Names, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from multi_adapter_inference.acknowledgement import acknowledge_wildcard
 from multi_adapter_inference.archive_asset import ArchiveFolder
 from multi_adapter_inference.container import ContainerImage
 from multi_adapter_inference.metrics import CONTAINER_NAMESPACES
@@ -155,23 +154,4 @@ class ExecutionRole:
         )
 
     def _acknowledge_wildcard(self, arn: str, reason: str) -> None:
-        """Give the reason of a wildcard to those who run cdk-nag's AwsSolutions pack over their app."""
-        resource = _as_cdk_nag_writes(Stack.of(self.scope).resolve(arn))
-        Validations.of(self.policy).acknowledge(
-            Acknowledgment(id=f"AwsSolutions-IAM5[Resource::{resource}]", reason=reason)
-        )
-
-
-def _as_cdk_nag_writes(resolved: Any) -> str:
-    """Return an ARN of a template in one line, as cdk-nag has it in the ids of its findings."""
-    match resolved:
-        case {"Fn::Join": [separator, parts]}:
-            return str(separator).join(map(_as_cdk_nag_writes, parts))
-        case {"Fn::Sub": str(text)}:
-            return re.sub(r"\$\{(.*?)\}", r"<\1>", text)
-        case {"Ref": name}:
-            return f"<{name}>"
-        case {"Fn::GetAtt": [name, attribute]}:
-            return f"<{name}.{attribute}>"
-        case _:
-            return str(resolved)
+        acknowledge_wildcard(self.policy, arn, reason)

@@ -1,0 +1,401 @@
+"""What keeps one fleet: its table, its functions, its state machine and the custom resource's provider."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aws_cdk import Aws, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import custom_resources as cr
+from constructs import Construct
+
+from adapter_fleet.manifest import FLEET_TAG
+from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
+from multi_adapter_inference.lambda_asset import lambda_zip
+
+METRICS_NAMESPACE = "MultiAdapterInference"
+
+REGISTRY_ACTIONS = (
+    "dynamodb:BatchWriteItem",
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+)
+
+_QUERY_INTERVAL = Duration.seconds(3)
+_ANSWER_SECONDS = 120
+"""For the answer to arrive after the fleet's own timeout: CloudFormation gives a custom resource an hour."""
+_SHORT = Duration.minutes(2)
+_PASS_TIMEOUT = Duration.minutes(15)
+_PASS_MEMORY_MIB = 1024
+_LOGS_KEPT = logs.RetentionDays.THREE_MONTHS
+
+_REASON_FOR_WILDCARDS = (
+    "which components, archives and manifests there are is in the manifests, whose versions come and go;"
+    " what is written has to have the fleet's tag"
+)
+_REASON_FOR_VERSIONS = "the CDK's framework lets its functions call every version of those it was given"
+
+# The machine of one deployment makes some hundred passes; a pass that fails is repeated until it does not.
+_RETRY = {
+    "ErrorEquals": ["States.ALL"],
+    "IntervalSeconds": 2,
+    "BackoffRate": 2,
+    "MaxDelaySeconds": 60,
+    "MaxAttempts": 1000,
+}
+
+
+class ControlPlane:
+    """The parts of a fleet that act. They are children of `scope`.
+
+    The functions have a role each, with what that one needs.
+
+    reads_manifest:
+        Statements for those that read the manifest.
+    reads_artifacts:
+        Statements for the one that looks whether an artifact is there.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        uid: str,
+        name: str,
+        endpoint_arn: str,
+        timeout: Duration,
+        registry_removal_policy: RemovalPolicy,
+        reads_manifest: Sequence[iam.PolicyStatement],
+        reads_artifacts: Sequence[iam.PolicyStatement],
+        watches_object: bool,
+    ) -> None:
+        self._scope = scope
+        self._endpoint_arn = endpoint_arn
+        self._uid = uid
+        self._code = lambda_zip().code()
+        self.registry = dynamodb.Table(
+            scope,
+            "Registry",
+            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            time_to_live_attribute="expires",
+            removal_policy=registry_removal_policy,
+        )
+        self._logs = self._log_group("Logs")
+        self._environment = {
+            "REGISTRY_TABLE": self.registry.table_name,
+            "FLEET_UID": uid,
+            "FLEET_NAME": name,
+            "METRICS_NAMESPACE": METRICS_NAMESPACE,
+            "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
+            "POWERTOOLS_SERVICE_NAME": "adapter-fleet",
+        }
+
+        self.run_pass = self._function(
+            "RunPass",
+            "run_pass",
+            "One pass over the fleet: looks, plans and acts",
+            statements=[*self._manages_components(), *reads_manifest, *reads_artifacts],
+            timeout=_PASS_TIMEOUT,
+            memory_mib=_PASS_MEMORY_MIB,
+        )
+        self.state_machine = self._create_state_machine()
+        starts = iam.PolicyStatement(
+            actions=["states:StartExecution"], resources=[self.state_machine.state_machine_arn]
+        )
+        # A policy beside the role: the machine needs the function, and that its role.
+        self._restart = iam.Policy(scope, "Restart", statements=[starts])
+        self._restart.attach_to_role(_role_of(self.run_pass))
+
+        machine = {"STATE_MACHINE_ARN": self.state_machine.state_machine_arn}
+        self._on_event = self._function(
+            "OnEvent",
+            "on_event",
+            "Takes what a deployment wants of the fleet",
+            statements=[starts, *reads_manifest],
+            environment=machine,
+        )
+        self._is_complete = self._function(
+            "IsComplete",
+            "is_complete",
+            "Tells a deployment how far the fleet is",
+            statements=[starts],
+            environment=machine,
+        )
+        self.manifest_object = (
+            self._function(
+                "ManifestObject",
+                "manifest_object",
+                "Takes a new version of the fleet's manifest in S3",
+                statements=[starts, *reads_manifest],
+                environment=machine,
+            )
+            if watches_object
+            else None
+        )
+        self.provider = self._create_provider(timeout)
+
+    @property
+    def parts(self) -> Sequence[Construct]:
+        """All that has to be there as long as the fleet is."""
+        return [
+            self.registry,
+            self.run_pass,
+            self._restart,
+            self.state_machine,
+            self._on_event,
+            self._is_complete,
+            self.provider,
+            *([] if self.manifest_object is None else [self.manifest_object]),
+        ]
+
+    def answer_timeout(self, timeout: Duration) -> Duration:
+        """Return how long CloudFormation should wait, for a fleet that waits that long itself."""
+        return Duration.seconds(timeout.to_seconds() + 2 * _ANSWER_SECONDS)
+
+    @property
+    def roles_that_read_manifests(self) -> Sequence[iam.Role]:
+        """Return the roles of all functions that read the manifest."""
+        functions = [self.run_pass, self._on_event, self.manifest_object]
+        return [_role_of(function) for function in functions if function is not None]
+
+    def _function(
+        self,
+        id: str,
+        handler: str,
+        description: str,
+        *,
+        statements: Sequence[iam.PolicyStatement],
+        environment: Mapping[str, str] | None = None,
+        timeout: Duration = _SHORT,
+        memory_mib: int = 256,
+    ) -> lambda_.Function:
+        role = iam.Role(
+            self._scope,
+            f"{id}Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            inline_policies={
+                "Fleet": iam.PolicyDocument(
+                    statements=[
+                        _writes(self._logs),
+                        iam.PolicyStatement(
+                            actions=list(REGISTRY_ACTIONS), resources=[self.registry.table_arn]
+                        ),
+                        *statements,
+                    ]
+                )
+            },
+        )
+        for statement in statements:
+            for resource in statement.resources:
+                if resource.endswith("*"):
+                    acknowledge_wildcard(role, resource, _REASON_FOR_WILDCARDS)
+        function = lambda_.Function(
+            self._scope,
+            id,
+            code=self._code,
+            handler=f"adapter_fleet.handlers.{handler}",
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            description=f"{description} ({self._environment['FLEET_NAME']})",
+            role=role,
+            environment={**self._environment, **(environment or {})},
+            timeout=timeout,
+            memory_size=memory_mib,
+            log_group=self._logs,
+        )
+        acknowledge(
+            function, "L1", "the code is tested with Python 3.13, which every region with these instances has"
+        )
+        return function
+
+    def _manages_components(self) -> list[iam.PolicyStatement]:
+        """Return what the pass needs on SageMaker: to write, only what has or gets the fleet's tag."""
+        components = component_arn(self._scope, "*")
+        requested = {"StringEquals": {f"aws:RequestTag/{FLEET_TAG}": self._uid}}
+        owned = {"StringEquals": {f"aws:ResourceTag/{FLEET_TAG}": self._uid}}
+
+        def statement(
+            actions: list[str], resources: list[str], conditions: dict[str, Any] | None = None
+        ) -> iam.PolicyStatement:
+            return iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)
+
+        return [
+            statement(["sagemaker:ListInferenceComponents"], ["*"]),
+            statement(["sagemaker:DescribeInferenceComponent", "sagemaker:ListTags"], [components]),
+            statement(["sagemaker:CreateInferenceComponent"], [components, self._endpoint_arn], requested),
+            statement(["sagemaker:AddTags"], [components], requested),
+            statement(
+                ["sagemaker:AddTags", "sagemaker:DeleteTags"],
+                [components],
+                {
+                    **owned,
+                    # Other tags of what is the fleet's; that it is so is not taken back.
+                    "ForAllValues:StringNotEquals": {"aws:TagKeys": [FLEET_TAG]},
+                },
+            ),
+            statement(
+                [
+                    "sagemaker:DeleteInferenceComponent",
+                    "sagemaker:InvokeEndpoint",
+                    "sagemaker:UpdateInferenceComponent",
+                ],
+                [components],
+                owned,
+            ),
+            statement(["sagemaker:InvokeEndpoint"], [self._endpoint_arn]),
+        ]
+
+    def _create_state_machine(self) -> sfn.StateMachine:
+        role = iam.Role(
+            self._scope,
+            "MachineRole",
+            assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
+            inline_policies={
+                "Invoke": iam.PolicyDocument(
+                    statements=[
+                        iam.PolicyStatement(
+                            actions=["lambda:InvokeFunction"], resources=[self.run_pass.function_arn]
+                        )
+                    ]
+                )
+            },
+        )
+        acknowledge_wildcard(
+            role, "*", "the delivery of logs and of traces has no resource that a policy could name"
+        )
+        return sfn.StateMachine(
+            self._scope,
+            "Machine",
+            comment="Brings a fleet of adapters to what its manifest says",
+            definition_body=sfn.DefinitionBody.from_string(json.dumps(_definition())),
+            definition_substitutions={
+                "PassFunction": self.run_pass.function_arn,
+                "Partition": Aws.PARTITION,
+            },
+            role=role,
+            logs=sfn.LogOptions(
+                destination=self._log_group("MachineLogs"),
+                level=sfn.LogLevel.ALL,
+                include_execution_data=True,
+            ),
+            tracing_enabled=True,
+        )
+
+    def _create_provider(self, timeout: Duration) -> cr.Provider:
+        framework_logs = self._log_group("ProviderLogs")
+        roles = [
+            iam.Role(
+                self._scope,
+                role_id,
+                assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+                inline_policies={"Logs": iam.PolicyDocument(statements=[_writes(framework_logs)])},
+            )
+            for role_id in ("ProviderEventRole", "ProviderCompleteRole")
+        ]
+        provider = cr.Provider(
+            self._scope,
+            "Provider",
+            on_event_handler=self._on_event,
+            is_complete_handler=self._is_complete,
+            query_interval=_QUERY_INTERVAL,
+            total_timeout=Duration.seconds(timeout.to_seconds() + _ANSWER_SECONDS),
+            log_group=framework_logs,
+            framework_on_event_role=roles[0],
+            framework_complete_and_timeout_role=roles[1],
+            waiter_state_machine_log_options=cr.LogOptions(
+                destination=self._log_group("WaiterLogs"), level=sfn.LogLevel.ALL
+            ),
+            disable_waiter_state_machine_logging=False,
+        )
+        _acknowledge_framework(provider, roles, [self._on_event, self._is_complete])
+        return provider
+
+    def _log_group(self, id: str) -> logs.LogGroup:
+        return logs.LogGroup(self._scope, id, retention=_LOGS_KEPT, removal_policy=RemovalPolicy.DESTROY)
+
+
+def component_arn(scope: Construct, name: str) -> str:
+    """Return the ARN of the inference component of that name."""
+    return Stack.of(scope).format_arn(service="sagemaker", resource="inference-component", resource_name=name)
+
+
+def _definition() -> dict[str, Any]:
+    """Return the state machine: a pass, and after a while the next one, until one says that it is done."""
+
+    def run_pass(**further: str) -> dict[str, Any]:
+        return {
+            "Type": "Task",
+            "Resource": "arn:${Partition}:states:::lambda:invoke",
+            "Parameters": {
+                "FunctionName": "${PassFunction}",
+                "Payload": {
+                    "execution.$": "$$.Execution.Name",
+                    "started_at.$": "$$.Execution.StartTime",
+                    # The function cannot have it in its environment: the machine needs the function.
+                    "state_machine.$": "$$.StateMachine.Id",
+                    "trigger.$": "$.trigger",
+                    **further,
+                },
+            },
+            "OutputPath": "$.Payload",
+            "Retry": [_RETRY],
+            "TimeoutSeconds": int(_PASS_TIMEOUT.to_seconds()) + 60,
+            "Next": "Done?",
+        }
+
+    return {
+        "StartAt": "First pass",
+        "States": {
+            "First pass": run_pass(**{"requested_at.$": "$.requested_at"}),
+            "Done?": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.done", "BooleanEquals": True, "Next": "End"}],
+                "Default": "Wait",
+            },
+            "Wait": {"Type": "Wait", "SecondsPath": "$.wait_seconds", "Next": "Pass"},
+            "Pass": run_pass(**{"state.$": "$.state"}),
+            "End": {"Type": "Succeed"},
+        },
+    }
+
+
+def _acknowledge_framework(
+    provider: cr.Provider, roles: Sequence[iam.Role], handlers: Sequence[lambda_.Function]
+) -> None:
+    """Give the reasons for what the CDK's framework of custom resources does, and gives no choice in."""
+    for role in roles:
+        for handler in handlers:
+            acknowledge_wildcard(role, f"{handler.function_arn}:*", _REASON_FOR_VERSIONS)
+    for child in provider.node.find_all():
+        if isinstance(child, lambda_.Function):
+            acknowledge_wildcard(provider, f"{child.function_arn}:*", _REASON_FOR_VERSIONS)
+    acknowledge_wildcard(provider, "*", "the delivery of logs has no resource that a policy could name")
+    acknowledge(provider, "SF2", "the CDK's framework makes this state machine, and traces none")
+    acknowledge(provider, "L1", "the CDK's framework chooses the runtime of its own functions")
+
+
+def _writes(group: logs.LogGroup) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[group.log_group_arn]
+    )
+
+
+def _role_of(function: lambda_.Function) -> iam.Role:
+    role = function.role
+    assert isinstance(role, iam.Role)  # each is given one
+    return role

@@ -1,0 +1,546 @@
+"""What adapters a fleet has, as an app gives it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from aws_cdk import Annotations, FileAssetLocation
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from adapter_fleet.adapter import check_archive, check_directory
+from adapter_fleet.desired import SmokeRequest
+from adapter_fleet.findings import Finding, Severity
+from adapter_fleet.manifest import (
+    BucketArtifact,
+    LocalArtifact,
+    Manifest,
+    ManifestAdapter,
+    ManifestError,
+    S3Artifact,
+)
+from adapter_fleet.packing import identity, identity_of_archive
+from multi_adapter_inference.archive_asset import ArchiveFolder
+from multi_adapter_inference.artifact import (
+    ADAPTER_ARCHIVES,
+    AdapterArtifact,
+    ArtifactSources,
+    ObjectAddress,
+    pack_checked,
+)
+from multi_adapter_inference.component_names import TOKEN
+
+if TYPE_CHECKING:
+    from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
+
+MANIFESTS = ArchiveFolder(name="adapter-manifests", suffix=".json")
+
+MOST_LOCAL_ARTIFACTS = 50
+"""Each is checked, hashed and packed at every synth, and its address is a property of the custom resource."""
+
+_PLACEHOLDER_PREFIX = "p"
+"""Stands for a prefix that is known at deployment only, so that all else of a name is checked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmokeTest:
+    """A request that an adapter has to answer before it is believed to be in service.
+
+    It reaches one copy of the base model, whichever SageMaker picks.
+
+    prompt, max_tokens:
+        What to ask, at temperature 0, and the length of the answer.
+    body:
+        The whole JSON body of the request, for containers that take another one.
+    expect:
+        A regular expression to be found in the answer; without it any 2XX answer will do.
+    """
+
+    prompt: str | None = None
+    max_tokens: int = 16
+    body: Mapping[str, Any] | None = None
+    expect: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.prompt is None) == (self.body is None):
+            given = "none" if self.prompt is None else "both"
+            raise ValueError(f"one of 'prompt' and 'body' should be given, got {given}")
+        if self.max_tokens < 1:
+            raise ValueError(f"'max_tokens' should be at least 1, got {self.max_tokens}")
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """It, as a manifest has it."""
+        asked = (
+            {"prompt": self.prompt, "max_tokens": self.max_tokens}
+            if self.body is None
+            else {"body": dict(self.body)}
+        )
+        return asked if self.expect is None else {**asked, "expect": self.expect}
+
+    def request(self) -> SmokeRequest:
+        """Return it, as the Lambda functions send it; ValueError for what cannot be one."""
+        document = {
+            "adapters": [
+                {
+                    "name": "smoke-test",
+                    "artifact": f"s3://any/sha256-{'0' * 64}.tar.gz",
+                    "smoke": self.document,
+                }
+            ]
+        }
+        try:
+            (adapter,) = Manifest.parse(
+                json.dumps(document).encode(), where="smoke_test", folder=None
+            ).adapters
+        except ManifestError as error:
+            raise ValueError("; ".join(finding.message for finding in error.findings)) from None
+        assert adapter.smoke is not None  # it is given
+        return adapter.smoke
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetAdapter:
+    """One adapter of a fleet, for `AdapterManifest.from_adapters`.
+
+    name:
+        Its name, unique in the fleet; its component's is `<prefix>-<name>`.
+    artifact:
+        A directory of this machine, or an archive in S3.
+    digest:
+        The identity that `adapters publish` told, as 64 hexadecimal digits, perhaps after `sha256:`. Needed
+        for archives in S3 whose key does not hold it.
+    rank:
+        Its rank, so that one above the endpoint's limit is an error at synth also for an archive in S3.
+    tags:
+        Tags of its component, beside those of the fleet.
+    smoke:
+        Its own smoke test; False for none, whatever the fleet has.
+    component_name:
+        The whole name of a component that was there before the fleet.
+    """
+
+    name: str
+    artifact: AdapterArtifact
+    digest: str | None = None
+    rank: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    smoke: SmokeTest | Literal[False] | None = None
+    component_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundManifest:
+    """A manifest as the custom resource and the roles take it.
+
+    properties:
+        The custom resource's `Manifest` or `ManifestObject`, `Buckets` and `Archives`.
+    component_names:
+        By adapter; None where they are not known at synth.
+    object:
+        The manifest's bucket and key, where it lives in S3.
+    asset:
+        Where it was staged, where it is an asset.
+    bucket_names:
+        Of the buckets that hold adapters, as far as is known.
+    """
+
+    properties: Mapping[str, Any]
+    component_names: Mapping[str, str] | None
+    bucket_names: Sequence[str]
+    object: ManifestObject | None = None
+    asset: FileAssetLocation | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestObject:
+    """A manifest in S3, which changes without a deployment."""
+
+    bucket: s3.IBucket
+    key: str
+    enable_events: bool
+
+
+class AdapterManifest(ABC):
+    """The adapters of a fleet. Made by one of the `from_*` or by `of_directory`."""
+
+    @staticmethod
+    def from_file(path: str | Path, *, buckets: Mapping[str, s3.IBucket] | None = None) -> AdapterManifest:
+        """Use a YAML or JSON document on this machine.
+
+        `buckets` are those that it refers to by alias (`artifact: {bucket: <alias>, key: …}`), such as
+        buckets of the same app, whose names are known at deployment only. Paths are relative to the file.
+        """
+        return _FileManifest(Path(path), buckets or {})
+
+    @staticmethod
+    def from_adapters(adapters: Sequence[FleetAdapter], *, base_model: str | None = None) -> AdapterManifest:
+        """Use adapters listed in code. `base_model`, if given, has to be the endpoint's."""
+        return _ListedManifest(tuple(adapters), base_model)
+
+    @staticmethod
+    def of_directory(path: str | Path) -> AdapterManifest:
+        """Use every directory in a directory, each an adapter of that name."""
+        return _DirectoryManifest(Path(path))
+
+    @staticmethod
+    def from_bucket(
+        bucket: s3.IBucket,
+        key: str,
+        *,
+        buckets: Mapping[str, s3.IBucket] | None = None,
+        enable_events: bool = True,
+    ) -> AdapterManifest:
+        """Use a document in S3: a new version of the object takes effect without a deployment.
+
+        The stack owns the key and not what is there. `enable_events` makes the bucket send its events to
+        EventBridge; False for one that does so already and is not of this app.
+        """
+        return _StoredManifest(bucket, key, buckets or {}, enable_events=enable_events)
+
+    @abstractmethod
+    def bind(self, fleet: Construct, endpoint: MultiAdapterEndpointBase, prefix: str, /) -> BoundManifest:
+        """Check it and stage it. Raises ValueError with everything that is wrong."""
+
+
+class _DocumentManifest(AdapterManifest):
+    """A manifest that is known at synth."""
+
+    @abstractmethod
+    def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
+        """Return the manifest, with the buckets by alias."""
+
+    def bind(self, fleet: Construct, endpoint: MultiAdapterEndpointBase, prefix: str) -> BoundManifest:
+        try:
+            manifest, buckets = self._read()
+        except ManifestError as error:
+            raise _error(fleet, error.findings) from None
+        bucket_names = {alias: bucket.bucket_name for alias, bucket in buckets.items()}
+        shown_prefix = _PLACEHOLDER_PREFIX if TOKEN in prefix else prefix
+        findings = [
+            *_tokens_in(manifest),
+            *manifest.findings(
+                prefix=shown_prefix,
+                max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
+                base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
+            ),
+            *_misplaced(manifest, endpoint, bucket_names),
+        ]
+        local = _LocalArtifacts(manifest, endpoint)
+        for finding in local.findings:
+            if finding.severity is Severity.WARNING:
+                Annotations.of(fleet).add_warning_v2(f"multi-adapter-inference:{finding.rule}", str(finding))
+        findings += local.findings
+        errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+        if errors:
+            raise _error(fleet, errors)
+        compiled = local.compiled
+        archives = local.stage(fleet)
+        try:
+            desired = compiled.resolve(prefix=shown_prefix, buckets=bucket_names, archives=archives)
+        except ManifestError as error:
+            raise _error(fleet, error.findings) from None
+
+        text = compiled.to_json()
+        asset = MANIFESTS.stage(
+            fleet,
+            compiled.digest,
+            lambda target: _write(text, target),
+            display_name=f"{fleet.node.path} manifest",
+        )
+        if endpoint.execution_role is not None:
+            # Whether or not it has local adapters now: the last version of an adapter may have been one.
+            endpoint.execution_role.read_archives(ADAPTER_ARCHIVES, asset)
+        if endpoint.container is not None and any(
+            isinstance(adapter.artifact, S3Artifact | BucketArtifact) for adapter in compiled.adapters
+        ):
+            endpoint.container.warn_of_unchecked_archives(endpoint)
+        return BoundManifest(
+            properties={
+                "Manifest": {
+                    "Bucket": asset.bucket_name,
+                    "Key": asset.object_key,
+                    "Digest": compiled.digest,
+                },
+                "Buckets": bucket_names,
+                "Archives": archives,
+            },
+            component_names={
+                adapter.name: adapter.component
+                if shown_prefix == prefix
+                else f"{prefix}{adapter.component.removeprefix(shown_prefix)}"
+                for adapter in desired.adapters
+            },
+            bucket_names=sorted({_bucket_of(adapter, bucket_names) for adapter in compiled.adapters} - {""}),
+            asset=asset,
+        )
+
+
+class _FileManifest(_DocumentManifest):
+    def __init__(self, path: Path, buckets: Mapping[str, s3.IBucket]) -> None:
+        self._path = path
+        self._buckets = buckets
+
+    def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
+        try:
+            text = self._path.read_bytes()
+        except OSError as error:
+            raise ValueError(
+                f"'path' should be a readable manifest, got {str(self._path)!r}: {error.strerror}"
+            ) from None
+        return Manifest.parse(text, where=str(self._path), folder=self._path.parent), self._buckets
+
+
+class _ListedManifest(_DocumentManifest):
+    def __init__(self, adapters: Sequence[FleetAdapter], base_model: str | None) -> None:
+        self._adapters = adapters
+        self._base_model = base_model
+
+    def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
+        buckets = _Aliases()
+        lines = [json.dumps(_document(adapter, buckets)) for adapter in self._adapters]
+        # One adapter a line, so that the number of a line is that of the adapter.
+        head = "{" if self._base_model is None else f'{{"base_model": {json.dumps(self._base_model)}, '
+        text = f'{head}"adapters": [' + ",\n".join(lines) + "]}"
+        return Manifest.parse(text.encode(), where="adapters", folder=Path.cwd()), buckets.buckets
+
+
+class _DirectoryManifest(_DocumentManifest):
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
+        if not self._path.is_dir():
+            raise ValueError(f"'path' should be a directory of adapters, got {str(self._path)!r}")
+        names = sorted(entry.name for entry in os.scandir(self._path) if entry.is_dir())
+        adapters = [{"name": name, "artifact": f"./{name}"} for name in names]
+        text = '{"adapters": [' + ",\n".join(map(json.dumps, adapters)) + "]}"
+        return Manifest.parse(text.encode(), where=str(self._path), folder=self._path), {}
+
+
+class _StoredManifest(AdapterManifest):
+    def __init__(
+        self, bucket: s3.IBucket, key: str, buckets: Mapping[str, s3.IBucket], *, enable_events: bool
+    ) -> None:
+        if not key or key.startswith("/"):
+            raise ValueError(f"'key' should be that of an object, without '/' at its beginning, got {key!r}")
+        self._object = ManifestObject(bucket=bucket, key=key, enable_events=enable_events)
+        self._buckets = buckets
+
+    def bind(self, _fleet: Construct, endpoint: MultiAdapterEndpointBase, _prefix: str) -> BoundManifest:
+        if endpoint.container is not None:
+            endpoint.container.warn_of_unchecked_archives(endpoint)
+        bucket_names = {alias: bucket.bucket_name for alias, bucket in self._buckets.items()}
+        return BoundManifest(
+            properties={
+                "ManifestObject": {"Bucket": self._object.bucket.bucket_name, "Key": self._object.key},
+                "Buckets": bucket_names,
+                "Archives": {},
+            },
+            component_names=None,
+            bucket_names=sorted({self._object.bucket.bucket_name, *bucket_names.values()}),
+            object=self._object,
+        )
+
+
+class _LocalArtifacts:
+    """The directories and archives of a manifest. Each is checked, hashed and packed once."""
+
+    def __init__(self, manifest: Manifest, endpoint: MultiAdapterEndpointBase) -> None:
+        self._manifest = manifest
+        self._used_by: defaultdict[Path, list[ManifestAdapter]] = defaultdict(list)
+        for adapter in manifest.adapters:
+            if isinstance(adapter.artifact, LocalArtifact):
+                self._used_by[adapter.artifact.path.resolve()].append(adapter)
+        if len(self._used_by) > MOST_LOCAL_ARTIFACTS:
+            raise ValueError(
+                f"a fleet should have at most {MOST_LOCAL_ARTIFACTS} different adapters on this machine, got"
+                f" {len(self._used_by)}: put them into S3 with 'adapters publish', and name them by what it"
+                " tells"
+            )
+        self._identities: dict[Path, str] = {}
+        self.findings: list[Finding] = []
+        for path, adapters in self._used_by.items():
+            self.findings += self._check(path, adapters, endpoint)
+
+    def _check(
+        self, path: Path, adapters: Sequence[ManifestAdapter], endpoint: MultiAdapterEndpointBase
+    ) -> list[Finding]:
+        first, more = adapters[0], len(adapters) - 1
+        whose = f"adapter {first.name!r}" + (f" and {more} more" if more else "")
+        check = check_directory if path.is_dir() else check_archive
+        found = [
+            replace(finding, where=first.where, message=f"{whose}: {finding.where}: {finding.message}")
+            for finding in check(path, lora=endpoint.lora, base=endpoint.base_model_facts)
+        ]
+        if any(finding.severity is Severity.ERROR for finding in found):
+            return found
+        told = identity(path) if path.is_dir() else identity_of_archive(path)
+        self._identities[path] = told
+        found += [
+            Finding.error(
+                "digest-agrees",
+                adapter.where,
+                f"adapter {adapter.name!r}: {path}: its digest should be {adapter.digest}, got {told}",
+            )
+            for adapter in adapters
+            if adapter.digest not in (None, told)
+        ]
+        return found
+
+    @property
+    def compiled(self) -> Manifest:
+        """The manifest, with its local artifacts by their identities."""
+        return self._manifest.with_assets(
+            {
+                adapter.name: self._identities[path]
+                for path, adapters in self._used_by.items()
+                for adapter in adapters
+            }
+        )
+
+    def stage(self, fleet: Construct) -> dict[str, str]:
+        """Pack what is not packed yet, and return S3 URIs by identity."""
+        uris = {}
+        for path, told in self._identities.items():
+            if told not in uris:
+                uris[told] = ADAPTER_ARCHIVES.stage(
+                    fleet,
+                    told,
+                    lambda target, path=path, told=told: _pack(path, told, target),  # type: ignore[misc]
+                    display_name=f"{fleet.node.path} {self._used_by[path][0].name} adapter",
+                ).s3_object_url
+        return dict(sorted(uris.items()))
+
+
+class _Aliases:
+    """Names for the buckets whose own names are known at deployment only."""
+
+    def __init__(self) -> None:
+        self.buckets: dict[str, s3.IBucket] = {}
+        self._aliases: dict[str, str] = {}
+
+    def of(self, address: ObjectAddress) -> str:
+        alias = self._aliases.setdefault(address.bucket_name, f"bucket{len(self._aliases) + 1}")
+        if address.bucket is not None:
+            self.buckets[alias] = address.bucket
+        return alias
+
+
+def _document(adapter: FleetAdapter, aliases: _Aliases) -> dict[str, Any]:
+    """Return one adapter as a manifest has it."""
+    address = adapter.artifact.address
+    if isinstance(address, Path):
+        artifact: object = str(address.resolve())
+    elif TOKEN not in address.uri:
+        artifact = address.uri
+    elif address.bucket is not None and TOKEN not in address.key:
+        artifact = {"bucket": aliases.of(address), "key": address.key}
+    else:
+        raise ValueError(
+            f"the artifact of adapter {adapter.name!r} should be known at synth, but for the name of its"
+            " bucket, got a token"
+        )
+    document: dict[str, Any] = {"name": adapter.name, "artifact": artifact}
+    if adapter.digest is not None:
+        document["digest"] = f"sha256:{adapter.digest.removeprefix('sha256:')}"
+    if adapter.rank is not None:
+        document["rank"] = adapter.rank
+    if adapter.tags:
+        document["tags"] = dict(adapter.tags)
+    if adapter.smoke is not None:
+        document["smoke"] = adapter.smoke and adapter.smoke.document
+    if adapter.component_name is not None:
+        document["component"] = adapter.component_name
+    return document
+
+
+def _tokens_in(manifest: Manifest) -> list[Finding]:
+    """Find what the CDK would not fill in: it does not read the document's text."""
+    return [
+        Finding.error(
+            "unresolved-token",
+            adapter.where,
+            f"adapter {adapter.name!r}: everything but the name of a bucket should be known at synth, got a"
+            " token",
+        )
+        for adapter in manifest.adapters
+        if TOKEN in repr(adapter)
+    ]
+
+
+def _misplaced(
+    manifest: Manifest, endpoint: MultiAdapterEndpointBase, bucket_names: Mapping[str, str]
+) -> list[Finding]:
+    """Find the adapters in S3 that the endpoint's role may not read, and unknown aliases."""
+    sources = None if endpoint.artifact_sources is None else ArtifactSources(endpoint.artifact_sources)
+    findings = []
+    for adapter in manifest.adapters:
+        match adapter.artifact:
+            case S3Artifact(uri=uri):
+                bucket_name, _, key = uri.removeprefix("s3://").partition("/")
+            case BucketArtifact(alias=alias, key=key):
+                if alias not in bucket_names:
+                    findings.append(
+                        Finding.error(
+                            "bucket-known",
+                            adapter.where,
+                            f"adapter {adapter.name!r}: its bucket should be one of 'buckets'"
+                            f" ({', '.join(sorted(bucket_names)) or 'none given'}), got {alias!r}",
+                        )
+                    )
+                    continue
+                bucket_name, uri = bucket_names[alias], f"{alias}:{key}"
+            case _:
+                continue
+        if sources is not None and not sources.may_hold(bucket_name, key):
+            findings.append(
+                Finding.error(
+                    "artifact-source",
+                    adapter.where,
+                    f"adapter {adapter.name!r}: its archive should be under one of the endpoint's"
+                    f" 'artifact_sources' ({sources}), got {uri!r}",
+                )
+            )
+    return findings
+
+
+def _bucket_of(adapter: ManifestAdapter, bucket_names: Mapping[str, str]) -> str:
+    match adapter.artifact:
+        case S3Artifact(uri=uri):
+            return uri.removeprefix("s3://").partition("/")[0]
+        case BucketArtifact(alias=alias):
+            return bucket_names[alias]
+        case _:
+            return ""
+
+
+def _error(fleet: Construct, findings: Sequence[Finding]) -> ValueError:
+    lines = "".join(f"\n  - {finding}" for finding in findings)
+    return ValueError(f"the manifest of fleet '{fleet.node.path}' cannot be deployed:{lines}")
+
+
+def _pack(path: Path, checked: str, target: Path) -> None:
+    if path.is_dir():
+        pack_checked(path, checked, target)
+        return
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as folder:
+        copy = Path(folder) / target.name
+        shutil.copyfile(path, copy)
+        if identity_of_archive(copy) != checked:
+            raise ValueError(f"'{path}' should stay as it is during synth, got another one")
+        copy.replace(target)
+
+
+def _write(text: bytes, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(text)
