@@ -34,7 +34,6 @@ from multi_adapter_inference.artifact import (
     ADAPTER_ARCHIVES,
     AdapterArtifact,
     ArtifactSources,
-    ObjectAddress,
     pack_checked,
 )
 from multi_adapter_inference.component_names import TOKEN
@@ -227,7 +226,6 @@ class _DocumentManifest(AdapterManifest):
         bucket_names = {alias: bucket.bucket_name for alias, bucket in buckets.items()}
         shown_prefix = _PLACEHOLDER_PREFIX if TOKEN in prefix else prefix
         findings = [
-            *_tokens_in(manifest),
             *manifest.findings(
                 prefix=shown_prefix,
                 max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
@@ -308,6 +306,19 @@ class _ListedManifest(_DocumentManifest):
     def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
         buckets = _Aliases()
         lines = [json.dumps(_document(adapter, buckets)) for adapter in self._adapters]
+        findings = [
+            Finding.error(
+                "unresolved-token",
+                f"adapters:{number}",
+                f"adapter {self._adapters[number - 1].name!r}: all but a bucket's name should be known at"
+                " synth, got a token",
+            )
+            for number, line in enumerate(lines, 1)
+            # The CDK fills in what is in a template, and not what is in an asset.
+            if TOKEN in line
+        ]
+        if findings:
+            raise ManifestError(findings)
         # One adapter a line, so that the number of a line is that of the adapter.
         head = "{" if self._base_model is None else f'{{"base_model": {json.dumps(self._base_model)}, '
         text = f'{head}"adapters": [' + ",\n".join(lines) + "]}"
@@ -429,10 +440,9 @@ class _Aliases:
         self.buckets: dict[str, s3.IBucket] = {}
         self._aliases: dict[str, str] = {}
 
-    def of(self, address: ObjectAddress) -> str:
-        alias = self._aliases.setdefault(address.bucket_name, f"bucket{len(self._aliases) + 1}")
-        if address.bucket is not None:
-            self.buckets[alias] = address.bucket
+    def of(self, bucket: s3.IBucket, name: str) -> str:
+        alias = self._aliases.setdefault(name, f"bucket{len(self._aliases) + 1}")
+        self.buckets[alias] = bucket
         return alias
 
 
@@ -441,15 +451,10 @@ def _document(adapter: FleetAdapter, aliases: _Aliases) -> dict[str, Any]:
     address = adapter.artifact.address
     if isinstance(address, Path):
         artifact: object = str(address.resolve())
-    elif TOKEN not in address.uri:
-        artifact = address.uri
-    elif address.bucket is not None and TOKEN not in address.key:
-        artifact = {"bucket": aliases.of(address), "key": address.key}
+    elif address.bucket is not None and TOKEN in address.bucket_name:
+        artifact = {"bucket": aliases.of(address.bucket, address.bucket_name), "key": address.key}
     else:
-        raise ValueError(
-            f"the artifact of adapter {adapter.name!r} should be known at synth, but for the name of its"
-            " bucket, got a token"
-        )
+        artifact = address.uri
     document: dict[str, Any] = {"name": adapter.name, "artifact": artifact}
     if adapter.digest is not None:
         document["digest"] = f"sha256:{adapter.digest.removeprefix('sha256:')}"
@@ -462,20 +467,6 @@ def _document(adapter: FleetAdapter, aliases: _Aliases) -> dict[str, Any]:
     if adapter.component_name is not None:
         document["component"] = adapter.component_name
     return document
-
-
-def _tokens_in(manifest: Manifest) -> list[Finding]:
-    """Find what the CDK would not fill in: it does not read the document's text."""
-    return [
-        Finding.error(
-            "unresolved-token",
-            adapter.where,
-            f"adapter {adapter.name!r}: everything but the name of a bucket should be known at synth, got a"
-            " token",
-        )
-        for adapter in manifest.adapters
-        if TOKEN in repr(adapter)
-    ]
 
 
 def _misplaced(

@@ -103,3 +103,49 @@ def warnings(stack: cdk.Stack) -> Callable[[], list[str]]:
     return lambda: [
         str(w.entry.data) for w in Annotations.from_stack(stack).find_warning("*", Match.any_value())
     ]
+
+
+def content_addressed(number: int) -> str:
+    """Return the last part of a key that holds its digest."""
+    return f"sha256-{number:064x}.tar.gz"
+
+
+@pytest.fixture
+def write_manifest(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes the manifest of some adapters in S3, or of what it is given."""
+
+    def write(*adapters: dict[str, Any], name: str = "adapters.json", **document: Any) -> Path:
+        path = tmp_path / name
+        entries = adapters or ({"name": "ectsum"}, {"name": "triage"})
+        path.write_text(
+            json.dumps(
+                {
+                    **document,
+                    "adapters": [
+                        {"artifact": f"s3://models/adapters/{content_addressed(number)}", **entry}
+                        for number, entry in enumerate(entries)
+                    ],
+                },
+                indent=1,
+            )
+        )
+        return path
+
+    return write
+
+
+@pytest.fixture
+def resources(stack: cdk.Stack) -> Callable[[str], list[dict[str, Any]]]:
+    """Return a function that synthesizes the stack and returns its resources of a type."""
+    return lambda type_: list(Template.from_stack(stack).find_resources(type_).values())
+
+
+@pytest.fixture
+def fleet_properties(resources: Callable[[str], list[dict[str, Any]]]) -> Callable[[], dict[str, Any]]:
+    """Return a function that returns what the one fleet of the stack passes on."""
+
+    def find() -> dict[str, Any]:
+        (resource,) = resources("Custom::AdapterFleet")
+        return dict(resource["Properties"])
+
+    return find

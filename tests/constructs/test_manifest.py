@@ -1,0 +1,362 @@
+import json
+import shutil
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_s3 as s3
+
+from adapter_fleet.manifest import Manifest
+from adapter_fleet.packing import identity, identity_of_archive, pack
+from multi_adapter_inference import (
+    AdapterArtifact,
+    AdapterFleet,
+    AdapterManifest,
+    ArtifactSource,
+    BaseModel,
+    FleetAdapter,
+    LoraServing,
+    MultiAdapterEndpoint,
+    SmokeTest,
+)
+
+DIGEST = "ab" * 32
+KEY = f"adapters/sha256-{DIGEST}.tar.gz"
+
+
+@pytest.fixture
+def endpoint(make_endpoint, bucket, base_directory):
+    return make_endpoint(
+        base_model=BaseModel.from_directory(base_directory),
+        lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
+        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+    )
+
+
+@pytest.fixture
+def fleet(stack, endpoint):
+    """Return a function that makes a fleet of a manifest."""
+
+    def make(manifest, id="Tenants", **settings):
+        return AdapterFleet(stack, id, endpoint=endpoint, manifest=manifest, **settings)
+
+    return make
+
+
+@pytest.fixture
+def compiled(app, fleet_properties):
+    """Return a function that synthesizes the app and reads the manifest that it uploads."""
+
+    def read() -> Manifest:
+        properties = fleet_properties()["Manifest"]
+        assert properties["Key"] == f"adapter-manifests/{properties['Digest']}.json"
+        file = Path(app.outdir) / f"asset.{properties['Digest']}.json"
+        return Manifest.parse(file.read_bytes(), where="compiled", folder=None)
+
+    return read
+
+
+def archives(app: cdk.App) -> list[str]:
+    return sorted(path.name for path in Path(app.outdir).glob("asset.*.tar.gz"))
+
+
+def test_a_file_becomes_an_asset_named_by_its_content(fleet, write_manifest, compiled, app):
+    fleet(AdapterManifest.from_file(write_manifest({"name": "ectsum", "rank": 4}, {"name": "triage"})))
+    manifest = compiled()
+    assert [(adapter.name, adapter.rank) for adapter in manifest.adapters] == [
+        ("ectsum", 4),
+        ("triage", None),
+    ]
+    app.synth()
+    files = json.loads((Path(app.outdir) / "Stack.assets.json").read_text())["files"]
+    (staged,) = [file for key, file in files.items() if key.startswith("adapter-manifests/")]
+    assert staged["source"]["path"] == f"asset.{manifest.digest}.json"
+
+
+def test_where_the_file_lies_and_how_it_is_written_makes_no_difference(
+    stack, fleet, write_manifest, tmp_path, resources
+):
+    fleet(AdapterManifest.from_file(write_manifest()), "One", component_prefix="one")
+    (tmp_path / "elsewhere").mkdir()
+    other = write_manifest(name="elsewhere/adapters.json")
+    other.write_text(json.dumps(json.loads(other.read_text())))
+    fleet(AdapterManifest.from_file(other), "Two", component_prefix="two")
+    one, two = (found["Properties"]["Manifest"] for found in resources("Custom::AdapterFleet"))
+    assert one == two
+
+
+def test_a_file_that_is_not_there_is_an_error(fleet, tmp_path):
+    with pytest.raises(ValueError, match=r"'path' should be a readable manifest, got '.*nowhere\.yaml'"):
+        fleet(AdapterManifest.from_file(tmp_path / "nowhere.yaml"))
+
+
+def test_a_bucket_of_the_app_is_named_by_an_alias(stack, make_endpoint, write_manifest, fleet_properties):
+    own = s3.Bucket(stack, "Own")
+    endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=own, prefix="adapters/")])
+    path = write_manifest({"name": "ectsum", "artifact": {"bucket": "own", "key": KEY}})
+    AdapterFleet(
+        stack,
+        "Tenants",
+        endpoint=endpoint,
+        manifest=AdapterManifest.from_file(path, buckets={"own": own}),
+    )
+    assert fleet_properties()["Buckets"] == {"own": stack.resolve(own.bucket_name)}
+
+
+def test_every_error_is_told_at_once_with_file_line_adapter_and_rule(fleet, write_manifest, tmp_path):
+    path = write_manifest(
+        {"name": "ectsum", "rank": 16},
+        {"name": "x" * 63},
+        {"name": "elsewhere", "artifact": f"s3://others/{KEY}"},
+        {"name": "unknown", "artifact": {"bucket": "own", "key": KEY}},
+        {"name": "local", "artifact": "./nothing"},
+    )
+    with pytest.raises(
+        ValueError, match="the manifest of fleet 'Stack/Tenants' cannot be deployed:"
+    ) as error:
+        fleet(AdapterManifest.from_file(path))
+    lines = str(error.value).splitlines()[1:]
+    rules = ["lora-rank", "component-name", "artifact-source", "bucket-known", "archive-readable"]
+    assert [line.rpartition("[")[2].rstrip("]") for line in lines] == rules
+    for line, name in zip(lines, ("ectsum", "x" * 63, "elsewhere", "unknown", "local"), strict=True):
+        assert line.startswith(f"  - {path}:")
+        assert f"adapter {name!r}" in line
+
+
+def test_a_document_that_is_none_is_an_error_with_file_and_line(fleet, tmp_path):
+    path = tmp_path / "adapters.yaml"
+    path.write_text("adapters:\n  - name: a\n    artifact: [")
+    with pytest.raises(ValueError, match=rf"{path}:\d+: .*\[manifest-readable\]"):
+        fleet(AdapterManifest.from_file(path))
+
+
+def test_a_limit_below_a_declared_rank_is_an_error(stack, make_endpoint, bucket, write_manifest):
+    endpoint = make_endpoint(
+        lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
+        artifact_sources=[ArtifactSource(bucket=bucket)],
+    )
+    with pytest.raises(ValueError, match=r"adapter 'ectsum'.*16 \[lora-rank\]"):
+        AdapterFleet(
+            stack,
+            "Tenants",
+            endpoint=endpoint,
+            manifest=AdapterManifest.from_file(write_manifest({"name": "ectsum", "rank": 16})),
+        )
+
+
+def test_a_manifest_for_another_base_model_is_an_error(stack, make_endpoint, bucket, write_manifest):
+    endpoint = make_endpoint(
+        base_model=BaseModel.from_bucket(bucket, "llama/", name="meta-llama/Llama-3.1-8B-Instruct"),
+        artifact_sources=[ArtifactSource(bucket=bucket)],
+    )
+    with pytest.raises(ValueError, match=r"got 'Qwen/Qwen3-8B' \[manifest-base-model\]"):
+        AdapterFleet(
+            stack,
+            "Tenants",
+            endpoint=endpoint,
+            manifest=AdapterManifest.from_file(write_manifest(base_model="Qwen/Qwen3-8B")),
+        )
+
+
+def test_a_directory_of_the_manifests_folder_is_checked_packed_and_named_by_its_identity(
+    app, stack, fleet, write_manifest, adapter_directory, compiled, fleet_properties
+):
+    fleet(AdapterManifest.from_file(write_manifest({"name": "local", "artifact": "./triage"})))
+    expected = identity(adapter_directory)
+    (adapter,) = compiled().adapters
+    assert adapter.known_digest == expected
+    assert f"asset.{expected}.tar.gz" in archives(app)
+    (uri,) = fleet_properties()["Archives"].items()
+    assert uri == (
+        expected,
+        {
+            "Fn::Sub": "s3://cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
+            f"/lora-adapters/{expected}.tar.gz"
+        },
+    )
+
+
+def test_an_archive_of_this_machine_keeps_its_content(
+    app, fleet, write_manifest, adapter_directory, tmp_path, fleet_properties
+):
+    packed = pack(adapter_directory, tmp_path / "triage.tar.gz")
+    fleet(AdapterManifest.from_file(write_manifest({"name": "local", "artifact": "./triage.tar.gz"})))
+    assert list(fleet_properties()["Archives"]) == [packed.identity]
+    assert identity_of_archive(Path(app.outdir) / f"asset.{packed.identity}.tar.gz") == packed.identity
+
+
+def test_what_is_wrong_with_a_directory_is_told_once_for_all_adapters_that_use_it(
+    fleet, write_manifest, change_config
+):
+    change_config(r=16)
+    path = write_manifest(*({"name": f"tenant{n}", "artifact": "./triage"} for n in range(3)))
+    with pytest.raises(ValueError) as error:
+        fleet(AdapterManifest.from_file(path))
+    ranks = [line for line in str(error.value).splitlines() if "[lora-rank]" in line]
+    assert len(ranks) == 1
+    assert "adapter 'tenant0' and 2 more: " in ranks[0]
+    assert "adapter_config.json" in ranks[0]
+
+
+def test_one_directory_of_a_hundred_adapters_is_packed_once(
+    app, fleet, write_manifest, monkeypatch, compiled
+):
+    seen = []
+
+    def counted(directory: Path) -> str:
+        seen.append(directory)
+        return identity(directory)
+
+    monkeypatch.setattr("multi_adapter_inference.manifest.identity", counted)
+    before = archives(app)
+    fleet(
+        AdapterManifest.from_file(
+            write_manifest(*({"name": f"tenant{n}", "artifact": "./triage"} for n in range(100)))
+        )
+    )
+    assert len(seen) == 1
+    assert len(archives(app)) == len(before) + 1
+    assert len(compiled().adapters) == 100
+
+
+@pytest.fixture(autouse=True)
+def adapter_in_folder(adapter_directory):
+    """Put `./triage` beside every manifest."""
+
+
+def test_more_than_50_local_adapters_are_an_error_that_names_the_command(
+    fleet, write_manifest, adapter_directory, tmp_path
+):
+    for number in range(51):
+        shutil.copytree(adapter_directory, tmp_path / f"copy{number}")
+    path = write_manifest(*({"name": f"t{n}", "artifact": f"./copy{n}"} for n in range(51)))
+    with pytest.raises(ValueError, match=r"at most 50 .* got 51: .*'adapters publish'"):
+        fleet(AdapterManifest.from_file(path))
+
+
+def test_a_digest_that_is_another_one_is_an_error(fleet, write_manifest):
+    path = write_manifest({"name": "local", "artifact": "./triage", "digest": f"sha256:{DIGEST}"})
+    with pytest.raises(ValueError, match=rf"adapter 'local': .*{DIGEST}.*\[digest-agrees\]"):
+        fleet(AdapterManifest.from_file(path))
+
+
+def test_a_warning_about_a_local_adapter_is_one_of_the_fleet(fleet, write_manifest, change_config, warnings):
+    change_config(base_model_name_or_path="meta-llama/Llama-3.1-8B-Instruct")
+    fleet(AdapterManifest.from_file(write_manifest({"name": "local", "artifact": "./triage"})))
+    (warning,) = [w for w in warnings() if "multi-adapter-inference:base-model-name" in w]
+    assert "adapter 'local'" in warning
+
+
+def test_every_directory_of_a_directory_is_an_adapter(fleet, adapter_directory, tmp_path, compiled):
+    folder = tmp_path / "all"
+    for name in ("triage", "summary"):
+        shutil.copytree(adapter_directory, folder / name)
+    (folder / "README.md").write_text("none")
+    fleet(AdapterManifest.of_directory(folder))
+    assert [adapter.name for adapter in compiled().adapters] == ["summary", "triage"]
+
+
+def test_a_directory_that_is_not_there_is_an_error(fleet, tmp_path):
+    with pytest.raises(ValueError, match=r"'path' should be a directory of adapters, got '.*nowhere'"):
+        fleet(AdapterManifest.of_directory(tmp_path / "nowhere"))
+
+
+def test_adapters_may_be_listed_in_code(stack, fleet, bucket, adapter_directory, compiled):
+    smoke = SmokeTest(prompt="Hello", expect="[a-z]+")
+    fleet(
+        AdapterManifest.from_adapters(
+            [
+                FleetAdapter(
+                    name="ectsum",
+                    artifact=AdapterArtifact.from_bucket(bucket, KEY),
+                    rank=4,
+                    tags={"tier": "gold"},
+                    smoke=smoke,
+                ),
+                FleetAdapter(
+                    name="local",
+                    artifact=AdapterArtifact.from_directory(adapter_directory),
+                    component_name="triage-by-hand",
+                ),
+                FleetAdapter(
+                    name="old",
+                    artifact=AdapterArtifact.from_uri("s3://models/adapters/v3.tar.gz"),
+                    digest=DIGEST,
+                ),
+            ]
+        )
+    )
+    ectsum, local, old = compiled().adapters
+    assert (ectsum.rank, ectsum.tags, ectsum.smoke) == (4, {"tier": "gold"}, smoke.request())
+    assert (local.component, local.known_digest) == ("triage-by-hand", identity(adapter_directory))
+    assert old.known_digest == DIGEST
+
+
+def test_a_listed_adapter_in_a_bucket_of_the_app_needs_no_alias(stack, make_endpoint, fleet_properties):
+    own = s3.Bucket(stack, "Own")
+    AdapterFleet(
+        stack,
+        "Tenants",
+        endpoint=make_endpoint(artifact_sources=[ArtifactSource(bucket=own)]),
+        manifest=AdapterManifest.from_adapters(
+            [FleetAdapter(name="ectsum", artifact=AdapterArtifact.from_bucket(own, KEY))]
+        ),
+    )
+    assert list(fleet_properties()["Buckets"].values()) == [stack.resolve(own.bucket_name)]
+
+
+@pytest.mark.parametrize("where", ["key", "uri", "tags"])
+def test_any_other_token_is_an_error_that_names_the_adapter(stack, fleet, bucket, where):
+    token = cdk.CfnParameter(stack, "Parameter").value_as_string
+    artifact = {
+        "key": lambda: AdapterArtifact.from_bucket(bucket, f"{token}.tar.gz"),
+        "uri": lambda: AdapterArtifact.from_uri(token),
+        "tags": lambda: AdapterArtifact.from_bucket(bucket, KEY),
+    }[where]()
+    tags = {"tier": token} if where == "tags" else {}
+    with pytest.raises(ValueError, match=r"adapter 'ectsum'.*token"):
+        fleet(AdapterManifest.from_adapters([FleetAdapter(name="ectsum", artifact=artifact, tags=tags)]))
+
+
+def test_a_manifest_in_a_bucket_is_told_by_its_key_alone(stack, fleet, fleet_properties):
+    own = s3.Bucket(stack, "Own")
+    fleet(AdapterManifest.from_bucket(own, "fleets/tenants.yaml", buckets={"adapters": own}))
+    properties = fleet_properties()
+    assert properties["ManifestObject"] == {
+        "Bucket": stack.resolve(own.bucket_name),
+        "Key": "fleets/tenants.yaml",
+    }
+    assert properties["Buckets"] == {"adapters": stack.resolve(own.bucket_name)}
+    assert "Manifest" not in properties
+
+
+@pytest.mark.parametrize("key", ["", "/a.yaml"])
+def test_a_key_that_is_none_is_an_error(bucket, key):
+    with pytest.raises(ValueError, match=f"'key' should be that of an object, .* got {key!r}"):
+        AdapterManifest.from_bucket(bucket, key)
+
+
+def test_an_endpoint_of_elsewhere_takes_archives_from_any_bucket(stack, write_manifest, fleet_properties):
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+        stack, "Llm", endpoint_name="llama", base_component_name="base", component_prefix="acme"
+    )
+    AdapterFleet(stack, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(write_manifest()))
+    assert fleet_properties()["BaseComponentName"] == "base"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "one of 'prompt' and 'body' should be given, got none"),
+        ({"prompt": "a", "body": {}}, "one of 'prompt' and 'body' should be given, got both"),
+        ({"prompt": "a", "max_tokens": 0}, "'max_tokens' should be at least 1, got 0"),
+    ],
+)
+def test_a_smoke_test_that_cannot_be_is_an_error(settings, message):
+    with pytest.raises(ValueError, match=message):
+        SmokeTest(**settings)
+
+
+def test_an_expression_that_is_none_is_an_error(fleet, write_manifest):
+    with pytest.raises(ValueError, match=r"'Stack/Tenants': .*expect"):
+        fleet(AdapterManifest.from_file(write_manifest()), smoke_test=SmokeTest(prompt="a", expect="("))
