@@ -344,7 +344,11 @@ class _YamlReader(_Reader):
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             message = " ".join(filter(None, (error.context, error.problem)))
-            raise DocumentError(mark.line + 1 if mark else 1, f"it is not YAML: {message}") from None
+            # The end of a document counts as a line of its own.
+            last = len(self._text.splitlines()) or 1
+            raise DocumentError(
+                min(mark.line + 1, last) if mark else 1, f"it is not YAML: {message}"
+            ) from None
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             if isinstance(error, DocumentError):
                 raise

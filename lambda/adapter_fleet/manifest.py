@@ -834,11 +834,17 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    try:
-        quoted = not isinstance(plain_scalar(text), str)
-    except ValueError:
-        quoted = True
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if quoted else None)
+    style = None
+    if any(character in text for character in "\x85\u2028\u2029"):
+        style = '"'  # PyYAML takes them for line breaks and forgets which
+    else:
+        try:
+            plain = plain_scalar(text)
+        except ValueError:
+            plain = None
+        if not isinstance(plain, str):
+            style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _represent_text)

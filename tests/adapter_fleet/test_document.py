@@ -143,12 +143,12 @@ class TestYaml:
         assert error(text) == (1, "it should have a document, got none")
 
     @pytest.mark.parametrize(
-        ("text", "line"), [("a: [1", 1), ("a: 1\n b: 2", 2), ("a: 'x\n", 2), ("a:\n\t- b", 2), ("a: @b", 1)]
+        ("text", "line"), [("a: [1", 1), ("a: 1\n b: 2", 2), ("a: 'x\n", 1), ("a:\n\t- b", 2), ("a: @b", 1)]
     )
     def test_what_is_no_yaml_is_an_error_with_its_line(self, text, line):
         found, message = error(text)
         assert message.startswith("it is not YAML: ")
-        assert found in (line, line + 1)
+        assert found == line
 
     def test_a_character_that_is_not_printable_is_an_error_with_its_line(self):
         assert error("a: 1\nb: \x07") == (2, r"it should have printable characters only, got '\x07'")
@@ -272,11 +272,12 @@ PLAIN = st.recursive(
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
 )
 
 
-@given(st.dictionaries(st.text(), PLAIN), st.booleans())
+@given(st.dictionaries(st.text(), PLAIN, max_size=4), st.booleans())
 def test_json_that_python_writes_is_read_back(value, indented):
     found = read(json.dumps(value, indent=2 if indented else None, ensure_ascii=indented).encode())
     assert (found.value, found.problems) == (value, ())
