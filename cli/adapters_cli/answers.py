@@ -1,7 +1,6 @@
 """Showing answers: side by side on a terminal, plain in a pipe, or as JSON."""
 
 import json
-import unicodedata
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +10,8 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from adapters_cli.text import printable
 
 _NARROWEST_COLUMN = 28
 
@@ -106,17 +107,7 @@ def _title(answer: Answer) -> Text:
 
 def _content(answer: Answer) -> Text:
     if answer.error is not None:
-        return Text(_printable(answer.error), style="red")
+        return Text(printable(answer.error), style="red")
     if not answer.text and answer.seconds is None:
         return Text("…", style="dim")
-    return Text(_printable(answer.text))
-
-
-def _printable(text: str) -> str:
-    """Replace control characters: a model's answer must not steer the terminal."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}"
-        if unicodedata.category(character) == "Cc" and character not in "\n\t"
-        else character
-        for character in text
-    )
+    return Text(printable(answer.text))

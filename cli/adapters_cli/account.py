@@ -1,0 +1,98 @@
+"""What commands reach outside of themselves: an AWS account, and the clock."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.registry import Registry
+
+if TYPE_CHECKING:
+    import boto3
+    from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_sagemaker import SageMakerClient
+    from types_boto3_stepfunctions import SFNClient
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked; the text says why, in a line for each thing that is wrong."""
+
+
+class Account:
+    """The account and region of the environment, as for every AWS client. Nothing is asked before use."""
+
+    @cached_property
+    def _session(self) -> "boto3.Session":
+        # It takes a while to import, and `--help` does without.
+        import boto3
+
+        return boto3.Session()
+
+    @cached_property
+    def cloudformation(self) -> "CloudFormationClient":
+        """Knows which tables a stack has."""
+        return self._session.client("cloudformation")
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        """Has manifests and archives."""
+        return self._session.client("s3")
+
+    @cached_property
+    def sagemaker(self) -> "SageMakerClient":
+        """Has endpoints and components."""
+        return self._session.client("sagemaker")
+
+    @cached_property
+    def machines(self) -> "SFNClient":
+        """Runs the state machines of fleets."""
+        return self._session.client("stepfunctions")
+
+    def registry(self, table: str) -> Registry:
+        """Return the registry in a table."""
+        from adapter_fleet.dynamodb_registry import DynamoDbRegistry
+
+        return DynamoDbRegistry(table, self._session.client("dynamodb"))
+
+    def now(self) -> float:
+        """Return the seconds since 1970."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+def account_of(context: typer.Context) -> Account:
+    """Return the account that the command is for."""
+    account: Account = context.ensure_object(Account)
+    return account
+
+
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """End the command with 1 and the words of an error, in place of a traceback."""
+    try:
+        yield
+    except (CommandError, BotoCoreError, ClientError) as error:
+        for line in explained(error).splitlines():
+            typer.echo(f"adapters: {line}", err=True)
+        raise typer.Exit(1) from None
+
+
+def explained(error: Exception) -> str:
+    """Return an error's words: for one of AWS, its message and its code."""
+    if not isinstance(error, ClientError):
+        return str(error)
+    details = error.response.get("Error", {})
+    return f"{details.get('Message', '')} ({details.get('Code', 'unknown error')})"
+
+
+def code_of(error: ClientError) -> str:
+    """Return the code of an AWS error."""
+    return error.response.get("Error", {}).get("Code", "")

@@ -1,0 +1,204 @@
+"""`adapters apply`: bring a manifest into force with no deployment, and follow what becomes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from botocore.exceptions import ClientError
+
+from adapter_fleet.desired import DesiredFleet
+from adapter_fleet.manifest import Manifest, ManifestError
+from adapter_fleet.plan import pinned, refusal
+from adapter_fleet.record import Generation, Outcome, Target
+from adapters_cli.account import CommandError, account_of, code_of, errors_told
+from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.manifests import ManifestFile
+from adapters_cli.overview import Group
+from adapters_cli.plan import target_of
+from adapters_cli.status import NOT_SETTLED, Progress, look
+from adapters_cli.text import counted, one_line
+
+_LOOK_SECONDS = 1.0
+_NOTICE_SECONDS = 120.0
+"""How long the news of an object may take. EventBridge mostly delivers within a second."""
+
+_MEANWHILE = ("PreconditionFailed", "ConditionalRequestConflict")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredManifest:
+    """The manifest in S3, at the moment when it was read.
+
+    etag:
+        Of that version, None where there was no object.
+    """
+
+    bucket: str
+    key: str
+    etag: str | None
+    text: bytes
+
+    @property
+    def digest(self) -> str | None:
+        """Digest of the manifest, None where it is none."""
+        try:
+            return Manifest.parse(self.text, where=self.key, folder=None).digest
+        except ManifestError:
+            return None
+
+
+def apply(
+    context: typer.Context,
+    manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON.")],
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to follow at most.")
+    ] = 3600,
+) -> None:
+    """Write the fleet's manifest in S3, unless someone else has meanwhile, and follow until it is in force.
+
+    Ends with 1 if the manifest is refused or fails, and with 3 where the time has passed before.
+    """
+    with errors_told():
+        found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
+        target = target_of(found)
+        file = ManifestFile.read(manifest, target)
+        if file.local:
+            raise CommandError(
+                "\n".join([*file.local, "publish them to S3 first, and name them by their URI"])
+            )
+        stored = _stored(found, target)
+        desired = file.desired(target)
+        _announce(found, desired, target)
+        number = _in_force(found, file)
+        if number is None:
+            before = found.record.generation
+            version = _write(found, stored, file.text)
+            number = _noticed(found, before, version, file.manifest.digest)
+        raise typer.Exit(_followed(found, number, timeout))
+
+
+def _stored(fleet: Fleet, target: Target) -> StoredManifest:
+    if target.manifest is None:
+        raise CommandError(
+            f"the manifest of fleet '{fleet.record.name}' belongs to its stack, and changes with a deployment"
+        )
+    bucket, _, key = target.manifest.removeprefix("s3://").partition("/")
+    try:
+        answer = fleet.account.s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if code_of(error) != "NoSuchKey":
+            raise
+        return StoredManifest(bucket=bucket, key=key, etag=None, text=b"")
+    return StoredManifest(bucket=bucket, key=key, etag=answer["ETag"], text=answer["Body"].read())
+
+
+def _announce(fleet: Fleet, desired: DesiredFleet, target: Target) -> None:
+    """Say what the manifest changes in what is wanted; CommandError where a guard would refuse it."""
+    seen = look(fleet)
+    before = {adapter.component: adapter for adapter in fleet.registry.desired(seen.active.number).adapters}
+    after = {adapter.component: adapter for adapter in desired.adapters}
+    added = len(after.keys() - before.keys())
+    removed = len(before.keys() - after.keys())
+    changed = sum(before[name] != after[name] for name in after.keys() & before.keys())
+    typer.echo(
+        f"{fleet.record.name}: {counted(added, 'adapter')} added, {changed} changed, {removed} removed",
+        err=True,
+    )
+    wants = pinned(desired.adapters, seen.orders)
+    reason = refusal(fleet.registry.records(), wants, target)
+    if reason is not None:
+        raise CommandError(f"the fleet would refuse it: {reason}")
+
+
+def _in_force(fleet: Fleet, file: ManifestFile) -> int | None:
+    """Return the generation that already brings about the same, None where it takes a new one."""
+    newest = fleet.registry.generation(fleet.record.generation)
+    if (
+        newest is not None
+        and newest.request.source_digest == file.manifest.digest
+        and newest.outcome in (Outcome.OPEN, Outcome.CONVERGED)
+    ):
+        return newest.number
+    return None
+
+
+def _write(fleet: Fleet, stored: StoredManifest, text: bytes) -> set[str]:
+    """Write the object if it is still the one that was read; return what names the new version."""
+    condition: Mapping[str, Any] = {"IfMatch": stored.etag} if stored.etag else {"IfNoneMatch": "*"}
+    try:
+        answer = fleet.account.s3.put_object(
+            Bucket=stored.bucket, Key=stored.key, Body=text, ContentType="application/yaml", **condition
+        )
+    except ClientError as error:
+        if code_of(error) not in _MEANWHILE:
+            raise
+        raise CommandError(
+            f"s3://{stored.bucket}/{stored.key} was written by someone else in the meantime; look at it, and"
+            " apply again"
+        ) from None
+    return {answer["ETag"].strip('"'), answer.get("VersionId", "")} - {""}
+
+
+def _noticed(fleet: Fleet, before: int, version: set[str], digest: str) -> int:
+    """Wait for the generation that the new version makes."""
+    account = fleet.account
+    started = account.now()
+    while account.now() - started < _NOTICE_SECONDS:
+        record = fleet.registry.fleet()
+        for number in range(before + 1, record.generation + 1 if record is not None else 0):
+            made = fleet.registry.generation(number)
+            if made is not None and (
+                made.request.manifest_version in version or made.request.source_digest == digest
+            ):
+                return number
+        account.sleep(_LOOK_SECONDS)
+    raise CommandError(
+        f"the manifest is written, and the fleet has not noticed it within {_NOTICE_SECONDS:.0f} seconds;"
+        " does the bucket send its events to EventBridge?"
+    )
+
+
+def _followed(fleet: Fleet, number: int, timeout: float) -> int:
+    """Follow a generation until it has ended; return the exit code."""
+    account = fleet.account
+    started = account.now()
+    progress = Progress()
+    try:
+        while True:
+            seen = look(fleet)
+            generation = fleet.registry.generation(number)
+            if generation is None:
+                raise CommandError(f"generation {number} is gone")
+            if seen.newest.number == number:
+                progress.say(seen)
+            if generation.outcome is not Outcome.OPEN:
+                break
+            if account.now() - started >= timeout:
+                typer.echo(
+                    f"adapters: generation {number} is not settled after {timeout:.0f} seconds", err=True
+                )
+                return NOT_SETTLED
+            account.sleep(_LOOK_SECONDS)
+    finally:
+        progress.end()
+    for adapter in seen.adapters:
+        if adapter.group is Group.FAILED:
+            typer.echo(f"adapters: {adapter.name}: {one_line(adapter.reason or adapter.state)}", err=True)
+    return _ended(generation)
+
+
+def _ended(generation: Generation) -> int:
+    number, outcome = generation.number, generation.outcome
+    if outcome is Outcome.CONVERGED:
+        typer.echo(
+            f"generation {number} is in force: {generation.in_service} of {generation.desired} in service"
+        )
+        return 0
+    if outcome is Outcome.SUPERSEDED:
+        raise CommandError(f"generation {number} was superseded before it was in force")
+    raise CommandError(f"generation {number} {outcome}: {generation.reason}")

@@ -1,0 +1,101 @@
+"""`adapters retry` and `adapters rollback`: what a person may ask of single adapters."""
+
+from typing import Annotated
+
+import typer
+
+from adapter_fleet.desired import Artifact, DesiredAdapter
+from adapter_fleet.record import AdapterRecord, Order, OrderKind
+from adapters_cli.account import CommandError, account_of, errors_told
+from adapters_cli.fleet import FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.lookup import Adapters
+from adapters_cli.overview import Group
+from adapters_cli.status import look
+from adapters_cli.text import counted
+
+_FOLLOW = "'adapters status --wait' follows"
+
+
+def retry(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME…", help="Adapters to try again.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Every adapter that failed.")] = False,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+) -> None:
+    """Try adapters again that failed, without changing the manifest."""
+    if failed == bool(names):
+        raise typer.BadParameter("give names, or --failed")
+    with errors_told():
+        account = account_of(context)
+        found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+        seen = look(found)
+        if names:
+            chosen = Adapters(found, seen).named(names)
+            components = [_component(record, want) for record, want in chosen]
+        else:
+            components = [adapter.component for adapter in seen.adapters if adapter.group is Group.FAILED]
+        if not components:
+            typer.echo("no adapter has failed")
+            return
+        now = account.now()
+        found.order([Order(kind=OrderKind.RETRY, component=component, at=now) for component in components])
+        typer.echo(f"{counted(len(components), 'adapter')} will be tried again; {_FOLLOW}")
+
+
+def rollback(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The adapter.")],
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Serve what the manifest says again, after a rollback.")
+    ] = False,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+) -> None:
+    """Serve the last good version of an adapter, until the manifest names another than the present one."""
+    with errors_told():
+        account = account_of(context)
+        found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+        [(record, want)] = Adapters(found, look(found)).named([name])
+        if want is None:
+            raise CommandError(f"adapter '{name}' is being deleted")
+        if undo:
+            found.order([Order(kind=OrderKind.UNPIN, component=want.component, at=account.now())])
+            typer.echo(f"{name} goes back to {want.artifact.version}, as the manifest says; {_FOLLOW}")
+            return
+        pinned = any(
+            order.kind is OrderKind.PIN and order.component == want.component
+            for order in found.registry.orders()
+        )
+        artifact = _good_before(record, want)
+        if pinned:
+            raise CommandError(f"adapter '{name}' is rolled back already; --undo takes that back")
+        if artifact is None:
+            raise CommandError(f"no good version of adapter '{name}' before {want.artifact.version} is known")
+        order = Order(
+            kind=OrderKind.PIN,
+            component=want.component,
+            at=account.now(),
+            artifact=artifact,
+            replaces=want.artifact,
+        )
+        found.order([order])
+        typer.echo(f"{name} goes back to {artifact.version}; {_FOLLOW}")
+
+
+def _component(record: AdapterRecord | None, want: DesiredAdapter | None) -> str:
+    named = record or want
+    assert named is not None  # one of them has the name
+    return named.component
+
+
+def _good_before(record: AdapterRecord | None, want: DesiredAdapter) -> Artifact | None:
+    """Return the newest artifact that was good, beside the one that the manifest names."""
+    if record is None:
+        return None
+    for artifact in (record.last_good, record.previous):
+        if artifact is not None and not artifact.same_as(want.artifact):
+            return artifact
+    return None

@@ -1,0 +1,242 @@
+"""How a fleet is: the state of each adapter, from the registry alone."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from adapter_fleet.desired import DesiredAdapter, DesiredFleet
+from adapter_fleet.plan import Context, Decision, Step, decide, new_record, pinned, settle
+from adapter_fleet.record import (
+    AdapterRecord,
+    FleetRecord,
+    Generation,
+    Order,
+    OrderKind,
+    Outcome,
+    Source,
+    Write,
+)
+from adapter_fleet.registry import Registry
+
+
+class Group(StrEnum):
+    """What a state comes to."""
+
+    FAILED = "failed"
+    PENDING = "pending"
+    IN_SERVICE = "in service"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterState:
+    """One adapter, in the words of `adapters status`.
+
+    version:
+        What serves, None if nothing does.
+    since:
+        When that began, or when the failure or the write did.
+    retry_at:
+        When a failed one is tried again by itself.
+    settled:
+        Whether nothing more comes by itself, as far as a deployment waits for it.
+    pinned:
+        Whether someone had it rolled back.
+    """
+
+    name: str
+    component: str
+    group: Group
+    state: str
+    version: str | None
+    since: float | None
+    reason: str | None = None
+    retry_at: float | None = None
+    settled: bool = True
+    pinned: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """A fleet at one moment.
+
+    newest, active:
+        The newest generation, and the one that is in force: another one after a refusal.
+    adapters:
+        Those that failed first, then those that are pending, each by name.
+    """
+
+    fleet: FleetRecord
+    newest: Generation
+    active: Generation
+    adapters: tuple[AdapterState, ...]
+    orders: tuple[Order, ...]
+    at: float
+
+    @property
+    def counts(self) -> Mapping[Group, int]:
+        """How many adapters are in each group."""
+        return Counter(adapter.group for adapter in self.adapters)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more comes by itself."""
+        return (
+            self.newest.outcome is not Outcome.OPEN
+            and not any(order.kind is OrderKind.RETRY for order in self.orders)
+            and (self.newest.outcome is Outcome.FAILED or all(adapter.settled for adapter in self.adapters))
+        )
+
+    @property
+    def converged(self) -> bool:
+        """Whether everything is as the manifest wants it."""
+        return (
+            self.settled
+            and self.newest.outcome is Outcome.CONVERGED
+            and all(adapter.group is Group.IN_SERVICE for adapter in self.adapters)
+        )
+
+
+def overview(registry: Registry, now: float) -> Overview | None:
+    """Read how a fleet is, None while nothing was ever asked of it."""
+    fleet = registry.fleet()
+    newest = registry.generation(fleet.generation) if fleet is not None else None
+    if fleet is None or newest is None:
+        return None
+    active = _active(registry, fleet, newest)
+    records, orders = registry.records(), registry.orders()
+    return Overview(
+        fleet=fleet,
+        newest=newest,
+        active=active,
+        adapters=states(records, wanted(registry, active), orders, fleet, active, now),
+        orders=tuple(orders),
+        at=now,
+    )
+
+
+def wanted(registry: Registry, generation: Generation) -> DesiredFleet:
+    """Return what a generation wants; nothing, where it is a deletion."""
+    if generation.request.source is Source.DELETION:
+        return DesiredFleet()
+    return registry.desired(generation.number)
+
+
+def _active(registry: Registry, fleet: FleetRecord, newest: Generation) -> Generation:
+    refused = newest.outcome is Outcome.REFUSED or newest.request.refusal is not None
+    before = registry.generation(fleet.converged) if refused and fleet.converged else None
+    return before or newest
+
+
+def states(
+    records: Mapping[str, AdapterRecord],
+    desired: DesiredFleet,
+    orders: Iterable[Order],
+    fleet: FleetRecord,
+    generation: Generation,
+    now: float,
+) -> tuple[AdapterState, ...]:
+    """Return the state of every adapter that is wanted or still there."""
+    orders = list(orders)
+    context = Context.of(
+        generation.request.target,
+        now=now,
+        generation=generation.number,
+        foreign=fleet.foreign,
+        orders=orders,
+        deletes=True,
+    )
+    unpinned = {order.component for order in orders if order.kind is OrderKind.UNPIN}
+    wants = pinned(desired.adapters, [order for order in orders if order.component not in unpinned])
+    plain = {adapter.component: adapter for adapter in desired.adapters}
+    retried = {order.component for order in orders if order.kind is OrderKind.RETRY}
+    found = []
+    for component in records.keys() | wants.keys():
+        want = wants.get(component)
+        record, _ = settle(records.get(component) or new_record(component, want), want, context)
+        decision = decide(record, want, context)
+        if decision.step is Step.FORGET or (want is None and decision.step is Step.FOREIGN):
+            continue
+        state = _state(record, want, decision, waits=component in retried)
+        if want is not None and want != plain[component]:
+            state = _as_pinned(state, plain[component])
+        found.append(state)
+    order = list(Group)
+    return tuple(sorted(found, key=lambda state: (order.index(state.group), state.name)))
+
+
+def _state(
+    record: AdapterRecord, want: DesiredAdapter | None, decision: Decision, *, waits: bool
+) -> AdapterState:
+    name = want.name if want is not None else record.name or record.component
+    version = record.serving.version if record.serving is not None else None
+    if decision.step is Step.KEEP:
+        return AdapterState(
+            name=name,
+            component=record.component,
+            group=Group.IN_SERVICE,
+            state="in service",
+            version=version,
+            since=record.changed_at,
+            reason=record.drifted,
+        )
+    if decision.step in (Step.FAILED, Step.FOREIGN) and not waits:
+        return _failed_state(name, record, want, decision, version)
+    return AdapterState(
+        name=name,
+        component=record.component,
+        group=Group.PENDING,
+        state=_doing(record, decision, waits=waits),
+        version=version,
+        since=record.intent.at if record.intent is not None else None,
+        reason=decision.why or None,
+        settled=False,
+    )
+
+
+def _failed_state(
+    name: str, record: AdapterRecord, want: DesiredAdapter | None, decision: Decision, version: str | None
+) -> AdapterState:
+    failure = record.failure
+    reason = failure.reason if failure is not None else decision.why
+    if failure is not None and want is not None and version is not None and version != want.artifact.version:
+        reason = f"{want.artifact.version}: {reason}"
+    return AdapterState(
+        name=name,
+        component=record.component,
+        group=Group.FAILED,
+        state="foreign" if decision.step is Step.FOREIGN else "failed",
+        version=version,
+        since=failure.at if failure is not None else None,
+        reason=reason or None,
+        retry_at=decision.until,
+        settled=decision.step is Step.FOREIGN or (failure is not None and failure.final),
+    )
+
+
+_WORDS = {
+    Step.CREATE: "creating",
+    Step.UPDATE: "updating",
+    Step.DELETE: "deleting",
+    Step.HOLD: "deleting",
+    Step.CLAIM: "claiming",
+    Step.RETAG: "tagging",
+}
+_WRITE_WORDS = {Write.CREATE: "creating", Write.UPDATE: "updating", Write.DELETE: "deleting"}
+
+
+def _doing(record: AdapterRecord, decision: Decision, *, waits: bool) -> str:
+    if waits and decision.step in (Step.FAILED, Step.FOREIGN):
+        return "retrying"
+    if decision.restores:
+        return "restoring"
+    if record.intent is not None:
+        return _WRITE_WORDS[record.intent.write]
+    if decision.step is Step.WAIT and record.live is not None:
+        return record.live.status.lower()
+    return _WORDS.get(decision.step, "checking")
+
+
+def _as_pinned(state: AdapterState, plain: DesiredAdapter) -> AdapterState:
+    note = f"rolled back from {plain.artifact.version}"
+    return replace(state, pinned=True, reason=f"{note}; {state.reason}" if state.reason else note)

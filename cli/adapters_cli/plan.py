@@ -1,0 +1,235 @@
+"""`adapters plan`: what a manifest would change, compared with what is live."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapter_fleet.desired import DesiredAdapter, DesiredFleet
+from adapter_fleet.plan import (
+    Context,
+    Decision,
+    Plan,
+    Step,
+    new_record,
+    pinned,
+    refusal,
+    settle,
+    sighted,
+)
+from adapter_fleet.plan import plan as plan_of
+from adapter_fleet.record import AdapterRecord, Target, Write
+from adapter_fleet.service import FLEET_TAG
+from adapters_cli.account import CommandError, account_of, errors_told
+from adapters_cli.components import Components
+from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.manifests import ManifestFile
+from adapters_cli.rows import show
+
+_HEADINGS = ("ADAPTER", "ACTION", "FROM", "TO", "WHY")
+_ROUNDS = 5
+"""A component is listed, then its tags are read, then it is described, at most."""
+
+CHANGES = 2
+"""What `--detailed-exitcode` ends with where there is something to change, as Terraform's."""
+
+
+class Action(StrEnum):
+    """What would become of an adapter."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    """Deleted and created again."""
+    DELETE = "delete"
+    RETRY = "retry"
+    """Tried again, after it failed."""
+    CLAIM = "claim"
+    TAG = "tag"
+    WAIT = "wait"
+    """Something is under way with it, and what comes next depends on how that ends."""
+    KEEP = "keep"
+    FAILED = "failed"
+    """It has failed, and would not be tried again."""
+    FOREIGN = "foreign"
+    """Someone else's component has that name."""
+
+
+_UNCHANGED = (Action.KEEP, Action.FAILED, Action.FOREIGN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What would become of one adapter, from which version to which."""
+
+    name: str
+    component: str
+    action: Action
+    before: str | None
+    after: str | None
+    why: str | None = None
+
+
+def plan(
+    context: typer.Context,
+    manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON.")],
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show what stays as it is, too.")] = False,
+    detailed: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="End with 2 where there is something to change.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Show what a manifest would change on the live endpoint. Nothing is written.
+
+    Ends with 1 if the manifest has mistakes, or a guard would refuse it.
+    """
+    with errors_told():
+        found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
+        target = target_of(found)
+        desired = ManifestFile.read(manifest, target).desired(target)
+        changes, refused = compare(found, target, desired)
+        counts = Counter(change.action for change in changes)
+        if as_json:
+            document = {"refused": refused, "changes": [asdict(change) for change in changes]}
+            typer.echo(json.dumps(document, indent=2))
+        else:
+            shown = [change for change in changes if everything or change.action is not Action.KEEP]
+            show(_HEADINGS, [_row(change) for change in shown], styled=1)
+            if sys.stdout.isatty():
+                typer.echo(summary(counts))
+            if refused:
+                raise CommandError(f"the fleet would refuse it: {refused}")
+        if refused:
+            raise typer.Exit(1)
+        if detailed and any(action not in _UNCHANGED for action in counts):
+            raise typer.Exit(CHANGES)
+
+
+def target_of(fleet: Fleet) -> Target:
+    """Return where a fleet is, as its newest generation says; CommandError where there is none."""
+    newest = fleet.registry.generation(fleet.record.generation)
+    if newest is None:
+        raise CommandError(f"fleet '{fleet.record.name}' has never been asked for anything")
+    return newest.request.target
+
+
+def summary(counts: Counter[Action]) -> str:
+    """Return how many adapters each action is for."""
+    return ", ".join(f"{counts[action]} to {action}" for action in Action if counts[action]) or "no adapters"
+
+
+def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> tuple[list[Change], str | None]:
+    """Return what would become of each adapter, and why a guard would refuse it, if one would."""
+    registry, components = fleet.registry, Components(fleet.account, target.endpoint)
+    wanted = pinned(desired.adapters, registry.orders())
+    records = sighted(registry.records(), components.listed(), base=target.base)
+    context = Context.of(
+        target,
+        now=fleet.account.now(),
+        generation=fleet.record.generation + 1,
+        foreign=fleet.record.foreign,
+        orders=registry.orders(),
+        deletes=True,
+    )
+    for _ in range(_ROUNDS):
+        made = plan_of(records, wanted, context)
+        if not made.unknown:
+            break
+        context = _look(components, records, made, fleet.record.uid, context)
+    changes = []
+    for component, decision in made.decisions.items():
+        want, record = wanted.get(component), records.get(component)
+        record, _ = settle(record or new_record(component, want), want, context)
+        if want is None and decision.step in (Step.FOREIGN, Step.FORGET, Step.READ_TAGS):
+            continue
+        changes.append(_change(record, want, decision))
+    order = list(Action)
+    changes.sort(key=lambda change: (order.index(change.action), change.name))
+    return changes, refusal(records, wanted, target)
+
+
+def _look(
+    components: Components, records: dict[str, AdapterRecord], made: Plan, uid: str, context: Context
+) -> Context:
+    """Read what the plan asks for, as a pass would, into `records`; return the context with strangers."""
+    for component, live in components.described(made.components(Step.LOOK)).items():
+        records[component] = replace(records[component], live=live)
+    foreign = dict(context.foreign)
+    arns = {
+        component: live.arn
+        for component in made.components(Step.READ_TAGS)
+        if (live := records[component].live) is not None and live.arn is not None
+    }
+    for component, tags in components.tags(arns).items():
+        record = records[component]
+        assert record.live is not None  # it has an ARN
+        if tags.pop(FLEET_TAG, None) == uid:
+            records[component] = _adopted(record, tags)
+        else:
+            foreign[component] = record.live.created
+    return replace(context, foreign=foreign)
+
+
+def _adopted(record: AdapterRecord, tags: dict[str, str]) -> AdapterRecord:
+    assert record.live is not None  # it was listed
+    record = replace(record, owned=record.live.created, tags=tags, name=record.name or record.component)
+    if record.intent is not None and record.intent.write is Write.CREATE:
+        return record
+    return replace(record, serving=None, vouched=None, passed=None, intent=None)
+
+
+_ACTIONS = {
+    Step.KEEP: Action.KEEP,
+    Step.SMOKE: Action.KEEP,
+    Step.ASK: Action.KEEP,
+    Step.CREATE: Action.CREATE,
+    Step.UPDATE: Action.UPDATE,
+    Step.DELETE: Action.DELETE,
+    Step.HOLD: Action.DELETE,
+    Step.CLAIM: Action.CLAIM,
+    Step.RETAG: Action.TAG,
+    Step.FAILED: Action.FAILED,
+    Step.FOREIGN: Action.FOREIGN,
+}
+
+
+def _change(record: AdapterRecord, want: DesiredAdapter | None, decision: Decision) -> Change:
+    action = _ACTIONS.get(decision.step, Action.WAIT)
+    failure = record.failure
+    if want is not None:
+        if action is Action.DELETE:
+            action = Action.REPLACE
+        elif failure is not None and failure.artifact.same_as(want.artifact):
+            again = action in (Action.CREATE, Action.UPDATE) and not decision.restores
+            if again or (action is Action.FAILED and decision.until is not None):
+                action = Action.RETRY
+    artifact = decision.artifact or (want.artifact if want is not None else None)
+    return Change(
+        name=want.name if want is not None else record.name or record.component,
+        component=record.component,
+        action=action,
+        before=record.serving.version if record.serving is not None else None,
+        after=artifact.version if artifact is not None else None,
+        why=_why(record, decision, action),
+    )
+
+
+def _why(record: AdapterRecord, decision: Decision, action: Action) -> str | None:
+    if action in (Action.RETRY, Action.FAILED) and record.failure is not None:
+        return record.failure.reason
+    if action is Action.FOREIGN:
+        return "a component of that name is not this fleet's; 'adapters import' takes it over"
+    return decision.why or None
+
+
+def _row(change: Change) -> Sequence[str]:
+    return change.name, change.action, change.before or "-", change.after or "-", change.why or ""

@@ -1,0 +1,210 @@
+"""`adapters status`: how every adapter of a fleet is."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from adapter_fleet.record import Outcome, Source
+from adapters_cli import overview as states
+from adapters_cli.account import CommandError, account_of, errors_told
+from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.overview import AdapterState, Overview, overview
+from adapters_cli.rows import show, table
+from adapters_cli.text import counted, duration, one_line
+
+_HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "REASON")
+_LOOK_SECONDS = 2.0
+_QUIET_SECONDS = 20 * 60.0
+"""A fleet that is not settled passes at least every 15 minutes."""
+
+NOT_SETTLED = 3
+"""Exit code while adapters are pending; 1 is for those that failed, 2 for wrong usage."""
+
+
+def status(
+    context: typer.Context,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it, until Ctrl-C.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing is pending.")] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long --wait waits at most.")
+    ] = 3600,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Show the state of every adapter.
+
+    Ends with 0 if all are in service as the newest manifest wants them, with 1 if one failed or the
+    manifest was refused, and with 3 while one is pending.
+    """
+    with errors_told():
+        account = account_of(context)
+        found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+        if watch:
+            _watch(found)
+        seen = follow(found, timeout=timeout) if wait else look(found)
+        if as_json:
+            typer.echo(json.dumps(as_document(seen), indent=2))
+        else:
+            show_overview(seen)
+        raise typer.Exit(exit_code(seen))
+
+
+def look(fleet: Fleet) -> Overview:
+    """Read how a fleet is; CommandError where nothing was ever asked of it."""
+    seen = overview(fleet.registry, fleet.account.now())
+    if seen is None:
+        raise CommandError(f"fleet '{fleet.record.name}' has never been asked for anything")
+    return seen
+
+
+def follow(fleet: Fleet, *, timeout: float) -> Overview:
+    """Wait until a fleet is settled, or `timeout` seconds have passed, and say on the way how it goes."""
+    account = fleet.account
+    started = account.now()
+    progress = Progress()
+    try:
+        while True:
+            seen = look(fleet)
+            progress.say(seen)
+            if seen.settled or account.now() - started >= timeout:
+                return seen
+            account.sleep(_LOOK_SECONDS)
+    finally:
+        progress.end()
+
+
+class Progress:
+    """Says on standard error how many adapters are how: in place on a terminal, else a line a change."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, transient=True, auto_refresh=False)
+        self._last = ""
+        if self._console.is_terminal:
+            self._live.start()
+
+    def say(self, seen: Overview) -> None:
+        """Show the totals, if they have changed."""
+        line = totals(seen)
+        if line == self._last:
+            return
+        self._last = line
+        if self._console.is_terminal:
+            self._live.update(Text(line), refresh=True)
+        else:
+            typer.echo(line, err=True)
+
+    def end(self) -> None:
+        """Leave the terminal as it was."""
+        if self._console.is_terminal:
+            self._live.stop()
+
+
+def exit_code(seen: Overview) -> int:
+    """Return what `status` ends with."""
+    if seen.converged:
+        return 0
+    failed = seen.counts[states.Group.FAILED] or seen.newest.outcome in (Outcome.FAILED, Outcome.REFUSED)
+    return 1 if failed else NOT_SETTLED
+
+
+def totals(seen: Overview) -> str:
+    """Return how many adapters are how, in one line."""
+    counts = seen.counts
+    return (
+        f"{seen.fleet.name}: generation {seen.newest.number} {seen.newest.outcome},"
+        f" {counted(len(seen.adapters), 'adapter')}: {counts[states.Group.IN_SERVICE]} in service,"
+        f" {counts[states.Group.PENDING]} pending, {counts[states.Group.FAILED]} failed"
+    )
+
+
+def show_overview(seen: Overview) -> None:
+    """Write an overview for who reads it: with a heading and totals for a person, else the adapters alone."""
+    if sys.stdout.isatty():
+        Console().print(_screen(seen, seen.adapters))
+        return
+    if line := _trouble(seen):
+        typer.echo(f"adapters: {line}", err=True)
+    show(_HEADINGS, [_row(adapter, seen.at) for adapter in seen.adapters], styled=1)
+
+
+def _watch(fleet: Fleet) -> None:
+    console = Console()
+    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+        try:
+            while True:
+                seen = look(fleet)
+                room = max(1, console.height - 6)
+                live.update(_screen(seen, seen.adapters[:room]), refresh=True)
+                fleet.account.sleep(_LOOK_SECONDS)
+        except KeyboardInterrupt:
+            raise typer.Exit(exit_code(look(fleet))) from None
+
+
+def _screen(seen: Overview, adapters: Sequence[AdapterState]) -> RenderableType:
+    target = seen.newest.request.target
+    parts: list[RenderableType] = [
+        Text(f"{seen.fleet.name} on {target.endpoint}", style="bold"),
+        table(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1),
+    ]
+    if hidden := len(seen.adapters) - len(adapters):
+        parts.append(Text(f"and {hidden} more", style="dim"))
+    parts.append(Text(totals(seen), style="bold"))
+    if line := _trouble(seen):
+        parts.append(Text(line, style="red"))
+    return Group(*parts)
+
+
+def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
+    reason = adapter.reason or ""
+    if adapter.retry_at is not None:
+        reason = f"{reason} (again in {duration(adapter.retry_at - now)})"
+    age = duration(now - adapter.since) if adapter.since is not None else ""
+    return adapter.name, adapter.state, adapter.version or "-", age or "-", one_line(reason)
+
+
+def _trouble(seen: Overview) -> str | None:
+    """Return what is wrong beside the single adapters."""
+    newest = seen.newest
+    if newest.outcome is Outcome.REFUSED:
+        return f"generation {newest.number} is refused: {newest.reason}"
+    if newest.outcome is Outcome.FAILED or (newest.outcome is Outcome.OPEN and newest.reason):
+        return f"generation {newest.number}: {newest.reason}"
+    if not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _QUIET_SECONDS:
+        return (
+            f"the last pass was {duration(seen.at - seen.fleet.heartbeat)} ago; the executions of"
+            f" {seen.fleet.machine} tell why"
+        )
+    return None
+
+
+def as_document(seen: Overview) -> dict[str, Any]:
+    """Return an overview as what `--json` writes."""
+    newest = seen.newest
+    return {
+        "fleet": seen.fleet.name,
+        "endpoint": newest.request.target.endpoint,
+        "generation": {
+            "number": newest.number,
+            "source": newest.request.source,
+            "outcome": newest.outcome,
+            "reason": newest.reason,
+            "requested_at": newest.request.at,
+            "deletion": newest.request.source is Source.DELETION,
+        },
+        "in_service": seen.counts[states.Group.IN_SERVICE],
+        "pending": seen.counts[states.Group.PENDING],
+        "failed": seen.counts[states.Group.FAILED],
+        "settled": seen.settled,
+        "converged": seen.converged,
+        "adapters": [asdict(adapter) for adapter in seen.adapters],
+    }
