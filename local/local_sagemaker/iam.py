@@ -80,10 +80,11 @@ def install(tagged_resources: TaggedResources) -> None:
         return resource_arn(path, headers.get("x-amz-target", ""), body, region=region, account=account)
 
     iam_actions.extract_resource_arn = extract_too
-    tagging._RESOURCE_TAG_COLLECTORS[_SERVICE] = lambda: [
+    # A generator: it is asked for the tags of one resource, and there may be a thousand.
+    tagging._RESOURCE_TAG_COLLECTORS[_SERVICE] = lambda: (
         (arn, [{"Key": key, "Value": value} for key, value in tags.items()])
         for arn, tags in tagged_resources()
-    ]
+    )
 
 
 def resource_arn(path: str, target: str, body: bytes, *, region: str, account: str) -> str:

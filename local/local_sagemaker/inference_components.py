@@ -303,7 +303,9 @@ class InferenceComponents:
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         moment = self._plane.clock.now() - self._plane.settings.value.listing_lag_seconds
         summaries = []
-        for component in (*self._components.values(), *self._gone):
+        everything = (*self._components.values(), *self._gone)
+        arns = {name: self._plane.arn("endpoint", name) for name in {one.endpoint for one in everything}}
+        for component in everything:
             component.forget_before(moment)
             seen = component.seen_at(moment)
             if seen is None:
@@ -315,7 +317,7 @@ class InferenceComponents:
                     "InferenceComponentName": component.name,
                     "InferenceComponentArn": component.arn,
                     "EndpointName": component.endpoint,
-                    "EndpointArn": self._plane.arn("endpoint", component.endpoint),
+                    "EndpointArn": arns[component.endpoint],
                     "VariantName": component.variant,
                     "InferenceComponentStatus": status,
                     "CreationTime": component.created,

@@ -1,6 +1,7 @@
 """Resources by name: the control plane does not tell names apart by case, though it keeps the case [V]."""
 
 from collections import UserDict
+from collections.abc import ValuesView
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,6 +18,10 @@ class ByName(UserDict[str, T]):
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name.lower())
+
+    def values(self) -> ValuesView[T]:
+        """The resources; without a look-up of each by its name, since listings go over a thousand."""
+        return self.data.values()
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and super().__contains__(name.lower())

@@ -31,7 +31,8 @@ def page(
     equality to the members they compare, beside the name and time filters that all listings share.
     """
     name_key, answer_key = f"{kind}Name", f"{kind}s"
-    chosen = [summary for summary in summaries if _matches(request, summary, name_key, equals or {})]
+    matches = _filter(request, name_key, equals or {})
+    chosen = [summary for summary in summaries if matches(summary)]
     sort_by = request.get("SortBy", "CreationTime")
     sort_key = {"Name": name_key, "Status": f"{kind}Status"}.get(sort_by, sort_by)
     descending = request.get("SortOrder", "Descending") == "Descending"
@@ -54,18 +55,26 @@ def page(
     return answer
 
 
-def _matches(request: dict[str, Any], summary: Summary, name_key: str, equals: dict[str, str]) -> bool:
-    if request.get("NameContains", "") not in summary[name_key]:
-        return False
-    for filter_name, member in equals.items():
-        if filter_name in request and summary[member] != request[filter_name]:
-            return False
-    return all(
-        holds(summary[member], request[member + bound])
+def _filter(request: dict[str, Any], name_key: str, equals: dict[str, str]) -> Callable[[Summary], bool]:
+    """Whether a summary is what a request asks for."""
+    wanted = [(member, request[name]) for name, member in equals.items() if name in request]
+    bounds = [
+        (member, holds, request[member + bound])
         for member in ("CreationTime", "LastModifiedTime")
         for bound, holds in _BOUNDS.items()
         if member + bound in request
-    )
+    ]
+    part = request.get("NameContains", "")
+
+    def matches(summary: Summary) -> bool:
+        if part not in summary[name_key]:
+            return False
+        for member, value in wanted:
+            if summary[member] != value:
+                return False
+        return all(holds(summary[member], limit) for member, holds, limit in bounds)
+
+    return matches
 
 
 def _encode(value: float | str, name: str) -> str:
