@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from local_sagemaker.mends import (
     failed_custom_resources,
     failed_updates,
     lambda_errors,
+    parallel_provisioning,
     s3_events,
     table_properties,
     worker_threads,
@@ -64,23 +66,27 @@ class Cloud:
         self.traffic = Traffic(self.settings, self._clock)
         self._state = state
         self._planes: dict[tuple[str, str], ControlPlane] = {}
+        self._lock = threading.Lock()
 
     def plane(self) -> ControlPlane:
         """The control plane of the account and region of the request in hand."""
-        scope = account, region = get_account_id(), get_region()
-        if scope not in self._planes:
-            access = S3Access(os.environ["AWS_ENDPOINT_URL"], account, region)
-            self._planes[scope] = ControlPlane(
-                account=account,
-                region=region,
-                settings=self.settings,
-                traffic=self.traffic,
-                clock=self._clock,
-                hosting=LocalHosting(
-                    self._state / account / region, Artifacts(access.as_role), self.settings
-                ),
-            )
-        return self._planes[scope]
+        scope = get_account_id(), get_region()
+        # CloudFormation's handlers ask from threads, two of them at once as well.
+        with self._lock:
+            if scope not in self._planes:
+                self._planes[scope] = self._new_plane(*scope)
+            return self._planes[scope]
+
+    def _new_plane(self, account: str, region: str) -> ControlPlane:
+        access = S3Access(os.environ["AWS_ENDPOINT_URL"], account, region)
+        return ControlPlane(
+            account=account,
+            region=region,
+            settings=self.settings,
+            traffic=self.traffic,
+            clock=self._clock,
+            hosting=LocalHosting(self._state / account / region, Artifacts(access.as_role), self.settings),
+        )
 
     def tagged_resources(self) -> Iterator[tuple[str, dict[str, str]]]:
         """Every resource of the request's account and region, with its tags."""
@@ -164,7 +170,7 @@ def _streaming(frames: AsyncGenerator[bytes, None]) -> Any:
     return StreamingResponse(run)
 
 
-def install(cloud: Cloud) -> None:
+def install(cloud: Cloud, *, parallel: bool = False) -> None:
     """Put SageMaker and the mends into ministack; UnknownMinistackError when it is built differently."""
     for holder, name in (
         (ministack.app, "SERVICE_HANDLERS"),
@@ -200,6 +206,8 @@ def install(cloud: Cloud) -> None:
     failed_custom_resources.install()
     worker_threads.install(_TYPE_PREFIX)
     failed_updates.install(_TYPE_PREFIX)
+    if parallel:
+        parallel_provisioning.install()
     content_type.install(VARIANT_HEADER)
     iam.install(cloud.tagged_resources)
 
@@ -240,7 +248,7 @@ def main() -> None:
     configuration = json.loads(sys.argv[1])
     logging.getLogger("httpx").setLevel(logging.WARNING)
     cloud = Cloud(Path(configuration["state"]), Settings().changed(configuration["settings"]))
-    install(cloud)
+    install(cloud, parallel=configuration["parallel"])
     loop = asyncio.new_event_loop()
     loop.run_until_complete(_serve(configuration["port"], cloud, tls=configuration["tls"]))
     # Deployments under way have threads that wait for processes: model servers, Lambda workers. All of them

@@ -43,6 +43,7 @@ class Options:
     port: int
     account: str
     iam: bool
+    parallel: bool
     until_stdin_closes: bool
     state: Path
     settings: Settings
@@ -62,6 +63,7 @@ def main() -> None:
             port=_port(arguments.port),
             account=arguments.account,
             iam=arguments.iam,
+            parallel=arguments.parallel_provisioning,
             until_stdin_closes=arguments.until_stdin_closes,
             state=state,
             settings=settings,
@@ -77,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", choices=list(PROFILES), default="kind", help="how well everything goes")
     parser.add_argument("--account", default="000000000000", help="account id (default: 000000000000)")
     parser.add_argument("--iam", action="store_true", help="enforce IAM, which needs TLS: a local CA is made")
+    parser.add_argument(
+        "--parallel-provisioning",
+        action="store_true",
+        help="let CloudFormation provision what does not depend on each other together",
+    )
     parser.add_argument(
         "--state-dir", type=Path, help="where artifacts and logs stay, in a folder for each run"
     )
@@ -188,6 +195,7 @@ def _configuration(options: Options) -> str:
             "state": str(options.state / "sagemaker"),
             "settings": dataclasses.asdict(options.settings),
             "tls": options.iam,
+            "parallel": options.parallel,
         }
     )
 
@@ -241,6 +249,8 @@ def _server_environment(options: Options, client: dict[str, str]) -> dict[str, s
             filter(None, [os.environ.get("NODE_PATH"), str(Path("node_modules").resolve())])
         ),
         "PYTHONUNBUFFERED": "1",
+        # Threads that share their memory: glibc keeps some for each, in this process and in every copy.
+        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
     }
     if options.iam:
         environment |= {

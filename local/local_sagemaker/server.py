@@ -34,6 +34,7 @@ class LocalCloud:
         *,
         profile: str = "kind",
         iam: bool = False,
+        parallel_provisioning: bool = False,
         account: str = "000000000000",
         state_dir: Path | None = None,
         settings: dict[str, Any] | None = None,
@@ -42,6 +43,8 @@ class LocalCloud:
         self._command += ["--account", account, "--until-stdin-closes"]
         if iam:
             self._command.append("--iam")
+        if parallel_provisioning:
+            self._command.append("--parallel-provisioning")
         if state_dir is not None:
             self._command += ["--state-dir", str(state_dir)]
         for name, value in (settings or {}).items():

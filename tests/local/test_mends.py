@@ -14,6 +14,7 @@ import pytest
 
 from local_sagemaker.mends import UnknownMinistackError, expect
 from local_sagemaker.server import LocalCloud
+from tests.local.conftest import QUICK, boto_client
 from tests.local.stacks import Bucket, Stack, serving
 
 TRUST = {
@@ -27,7 +28,19 @@ TRUST = {
 @pytest.fixture
 def function(client: Callable[..., Any]) -> Iterator[Callable[[str], str]]:
     """Makes Lambda functions of Python source with a `handler`."""
-    lambda_, made = client("lambda"), []
+    yield from functions(client("lambda"))
+
+
+@pytest.fixture
+def parallel() -> Iterator[tuple[Stack, Callable[[str], str]]]:
+    """A stack of a cloud that provisions in parallel, and what makes functions there."""
+    with LocalCloud(parallel_provisioning=True, settings=QUICK) as running:
+        for function in functions(boto_client(running, "lambda")):
+            yield Stack(boto_client(running, "cloudformation"), "parallel"), function
+
+
+def functions(lambda_: Any) -> Iterator[Callable[[str], str]]:
+    made = []
 
     def make(source: str) -> str:
         buffer = io.BytesIO()
@@ -213,6 +226,60 @@ def test_embedded_metric_of_a_log_line_is_a_metric_of_its_dimensions(
     query = {"Id": "m", "MetricStat": {"Metric": metric("one"), "Period": 3600, "Stat": "Maximum"}}
     (result,) = cloudwatch.get_metric_data(**span, MetricDataQueries=[query])["MetricDataResults"]
     assert result["Values"] == [3]
+
+
+TOGETHER = """
+import json, pathlib, time, urllib.request
+
+def handler(event, context):
+    properties, folder = event["ResourceProperties"], pathlib.Path("{folder}")
+    me = event["LogicalResourceId"]
+    with (folder / "log").open("a") as log:
+        print(event["RequestType"], me, properties["Value"], file=log)
+    (folder / f"{{me}} {{properties['Value']}}").touch()
+    other = folder / f"{{properties.get('WaitsFor')}} {{properties['Value']}}"
+    deadline = time.monotonic() + 20
+    while "WaitsFor" in properties and not other.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    fails = properties["Value"] == "bad" or ("WaitsFor" in properties and not other.exists())
+    answer = {{key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")}}
+    answer |= {{"Status": "FAILED" if fails else "SUCCESS", "Reason": "alone", "PhysicalResourceId": me}}
+    request = urllib.request.Request(event["ResponseURL"], json.dumps(answer).encode(), method="PUT")
+    urllib.request.urlopen(request).read()
+"""
+
+
+def together(arn: str, value: str) -> dict[str, Any]:
+    """Two resources that each wait for the other to begin, and one that depends on both."""
+    common = {"ServiceToken": arn, "ServiceTimeout": 30, "Value": value}
+    return {
+        "One": {"Type": "Custom::Thing", "Properties": common | {"WaitsFor": "Two"}},
+        "Two": {"Type": "Custom::Thing", "Properties": common | {"WaitsFor": "One"}},
+        "After": {"Type": "Custom::Thing", "Properties": common, "DependsOn": ["One", "Two"]},
+    }
+
+
+def test_resources_that_do_not_depend_on_each_other_are_provisioned_together(
+    parallel: tuple[Stack, Callable[[str], str]], tmp_path: Any
+) -> None:
+    stack, function = parallel
+    arn = function(TOGETHER.format(folder=tmp_path))
+    assert stack.create(together(arn, "good")) == "CREATE_COMPLETE"
+    requests = (tmp_path / "log").read_text().splitlines()
+    assert sorted(requests[:2]) == ["Create One good", "Create Two good"]
+    assert requests[2:] == ["Create After good"]
+
+
+def test_updates_that_fail_together_are_all_sent_back(
+    parallel: tuple[Stack, Callable[[str], str]], tmp_path: Any
+) -> None:
+    stack, function = parallel
+    arn = function(TOGETHER.format(folder=tmp_path))
+    stack.create(together(arn, "good"))
+    assert stack.update(together(arn, "bad")) == "UPDATE_ROLLBACK_COMPLETE"
+    requests = (tmp_path / "log").read_text().splitlines()[3:]
+    assert sorted(requests[:2]) == ["Update One bad", "Update Two bad"]
+    assert sorted(requests[2:]) == ["Update One good", "Update Two good"]
 
 
 def test_ministack_that_is_built_differently_is_named_with_its_version() -> None:
