@@ -347,7 +347,7 @@ class _YamlReader(_Reader):
             # The end of a document counts as a line of its own.
             last = len(self._text.splitlines()) or 1
             raise DocumentError(
-                min(mark.line + 1, last) if mark else 1, f"it is not YAML: {message}"
+                min(mark.line + 1, last) if mark else 1, f"it is not YAML: {message:.300}"
             ) from None
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             if isinstance(error, DocumentError):

@@ -71,8 +71,9 @@ class StructureError(ValueError):
 
 
 def dotted(keys: Keys) -> str:
-    """Return keys as people write them: `copies.count`."""
-    return ".".join(map(str, keys))
+    """Return keys as people write them, `copies.count`, on one line and cut where one is long."""
+    texts = (str(key) for key in keys)
+    return ".".join(f"{text if text.isprintable() else ascii(text):.80}" for text in texts)
 
 
 def strict_converter() -> Converter:

@@ -9,23 +9,25 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from adapter_fleet import document
+from adapter_fleet import document, manifest
 from adapter_fleet.desired import Artifact, DesiredAdapter, SmokeRequest
 from adapter_fleet.manifest import (
     SCHEMA_FILE,
-    AdapterEntry,
     AssetArtifact,
     BucketArtifact,
-    BucketEntry,
-    DefaultsEntry,
     LocalArtifact,
     Manifest,
     ManifestAdapter,
-    ManifestEntry,
     ManifestError,
     S3Artifact,
-    SmokeEntry,
     manifest_text,
+)
+from adapter_fleet.manifest_entries import (
+    AdapterEntry,
+    BucketEntry,
+    DefaultsEntry,
+    ManifestEntry,
+    SmokeEntry,
 )
 
 A, B = "a" * 64, "b" * 64
@@ -317,6 +319,13 @@ def test_tags_are_counted_with_those_of_the_defaults():
 def test_a_path_in_a_manifest_that_is_no_file_is_an_error():
     (error,) = errors(entry(artifact="./x"), folder=None)
     assert "should be in S3, as this manifest is no file of this machine, got './x' [artifact-place]" in error
+
+
+def test_more_adapters_than_anybody_has_are_one_error():
+    assert errors(f"adapters: [{'5,' * 10_001}]") == [
+        "1: adapters: should be at most 10000, got 10001 [adapter-count]"
+    ]
+    assert not schema_takes(f"adapters: [{'{name: a, artifact: ./a},' * 10_001}]")
 
 
 def test_two_adapters_of_one_name_are_an_error_whatever_the_case():
@@ -629,3 +638,24 @@ class TestSchema:
         for name, key in part["properties"].items():
             target = SCHEMA["$defs"][key["$ref"].rpartition("/")[2]] if "$ref" in key else {}
             assert {**target, **key}.get("description"), name
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "manifest.md"
+
+
+class TestGuide:
+    def test_its_example_is_a_manifest(self):
+        (example_,) = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+        assert [item.name for item in parse(example_).adapters] == ["acme", "zeta", "local", "old"]
+        assert schema_takes(example_)
+        (schema,) = re.findall(r"\$schema=(\S+)", example_)
+        assert (GUIDE.parent / schema).resolve() == SCHEMA_FILE.resolve()
+
+    def test_every_rule_is_in_the_table_of_the_module(self):
+        table = set(re.findall(r"^([a-z]+-[a-z-]+) {2,}\S", manifest.__doc__, re.MULTILINE))
+        source = "".join(
+            Path(SCHEMA_FILE.parent, f"{name}.py").read_text().split('"""', 2)[2]
+            for name in ("manifest", "manifest_adapter", "manifest_entries")
+        )
+        used = set(re.findall(r'"([a-z]+-[a-z-]+)"', source)) - {"fleet-uid"}
+        assert table == used

@@ -90,6 +90,12 @@ def test_a_long_value_is_cut_in_the_message():
     assert len(problems({"weight": "x" * 10_000})[0]) < 300
 
 
+def test_a_key_that_is_long_or_not_printable_leaves_the_message_one_short_line():
+    (problem,) = problems({"a\n" + "x" * 10_000: 1})
+    assert problem.startswith(r"'a\nxxx")
+    assert len(problem) < 200
+
+
 def test_what_types_are_called_can_be_chosen():
     with pytest.raises(StructureError, match="labels: should be a table, got 3"):
         structure(CONVERTER, {"labels": 3}, Car, words={dict: "a table"})
