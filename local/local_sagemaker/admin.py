@@ -180,6 +180,12 @@ class AdminClient:
         """Let a held component go on; clear_faults does it for all."""
         self._call("DELETE", f"faults?{urlencode({'held': component})}")
 
+    def scale_waits(self, scale: float) -> None:
+        """Let state machines wait, between retries too, for a share of their time; 1 is all of it, 0 none."""
+        answer = self._client.post("/_ministack/config", json={"stepfunctions._SFN_WAIT_SCALE": scale})
+        if not answer.raise_for_status().json()["applied"]:
+            raise ValueError(f"'scale' should be a number of at least 0, got {scale!r}")
+
     def clear_faults(self) -> None:
         """No faults any more."""
         self._call("DELETE", "faults")
