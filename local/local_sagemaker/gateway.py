@@ -41,6 +41,7 @@ from local_sagemaker.mends import (
     failed_updates,
     lambda_errors,
     parallel_provisioning,
+    retry_delays,
     s3_events,
     table_properties,
     worker_threads,
@@ -203,6 +204,7 @@ def install(cloud: Cloud, *, parallel: bool = False) -> None:
     s3_events.install()
     emf.install()
     lambda_errors.install()
+    retry_delays.install()
     failed_custom_resources.install()
     worker_threads.install(_TYPE_PREFIX)
     failed_updates.install(_TYPE_PREFIX)

@@ -228,6 +228,36 @@ def test_embedded_metric_of_a_log_line_is_a_metric_of_its_dimensions(
     assert result["Values"] == [3]
 
 
+def test_retries_of_a_state_machine_wait_no_longer_than_their_maximum(
+    function: Callable[[str], str], client: Callable[..., Any]
+) -> None:
+    machines = client("stepfunctions")
+    retry = {
+        "ErrorEquals": ["States.ALL"],
+        "IntervalSeconds": 1,
+        "BackoffRate": 100,
+        "MaxDelaySeconds": 1,
+        "MaxAttempts": 2,
+    }
+    task = {
+        "Type": "Task",
+        "Resource": function("def handler(event, context):\n    raise ValueError\n"),
+        "Retry": [retry],
+        "End": True,
+    }
+    machine = machines.create_state_machine(
+        name=f"retrying-{time.monotonic_ns()}",
+        roleArn="arn:aws:iam::000000000000:role/Machine",
+        definition=json.dumps({"StartAt": "Task", "States": {"Task": task}}),
+    )["stateMachineArn"]
+    execution = machines.start_execution(stateMachineArn=machine)["executionArn"]
+    status, deadline = "RUNNING", time.monotonic() + 30
+    while status == "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.05)
+        status = machines.describe_execution(executionArn=execution)["status"]
+    assert status == "FAILED"
+
+
 TOGETHER = """
 import json, pathlib, time, urllib.request
 
