@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cattrs import Converter
 
+from adapter_fleet.fleet_settings import DriftCheck, OnTimeout, UpdateMode
 from adapter_fleet.structure import StructureError, exactly, strict_converter, structure
 from multi_adapter_inference import LmiVersion, LoraServing, RoutingStrategy
 
@@ -103,6 +104,55 @@ class AdapterSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SmokeSettings:
+    """A request that an adapter has to answer before it is believed to be in service."""
+
+    prompt: str
+    max_tokens: int = 16
+    expect: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "max_tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetSettings:
+    """A fleet of adapters: its manifest, a file or an object in a bucket, and how the fleet is kept."""
+
+    manifest: Path | None = None
+    bucket: str | None = None
+    key: str | None = None
+    enable_events: bool = True
+    buckets: dict[str, str] = field(default_factory=dict)
+    component_prefix: str | None = None
+    failure_share: float | None = None
+    strict: bool = False
+    deletion_share: float = 0.2
+    allow_empty: bool = False
+    update_mode: UpdateMode = UpdateMode.IN_PLACE
+    request_rate: float = 5.0
+    timeout_minutes: float = 50
+    on_timeout: OnTimeout = OnTimeout.SUCCEED
+    drift_check: DriftCheck | None = None
+    drift_every_minutes: int | None = None
+    allow_base_replacement: bool = False
+    keep_registry: bool = False
+    smoke: SmokeSettings | None = None
+
+    def __post_init__(self) -> None:
+        _check_one_of(manifest=self.manifest, bucket=self.bucket)
+        _check_goes_with("key", self.key, bucket=self.bucket)
+        if self.bucket is not None and self.key is None:
+            raise ValueError("'key' should be given with bucket, got nothing")
+        if self.strict and self.failure_share is not None:
+            raise ValueError(
+                f"'failure_share' should be left out when strict is on, got {self.failure_share}"
+            )
+        _check_goes_with("drift_every_minutes", self.drift_every_minutes, drift_check=self.drift_check)
+        _check_positive(self, "drift_every_minutes", "request_rate", "timeout_minutes")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """One deployment. Relative paths are relative to the file."""
 
@@ -114,11 +164,18 @@ class Environment:
     copies: CopySettings
     artifact_sources: list[ArtifactSourceSettings] = field(default_factory=list)
     adapters: dict[str, AdapterSettings] = field(default_factory=dict)
+    fleets: dict[str, FleetSettings] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if "" in self.adapters:
             raise ValueError("'adapters' should give each adapter a name, got an empty one")
+        for name in self.fleets:
+            if not re.fullmatch("[A-Za-z][A-Za-z0-9]*", name):
+                raise ValueError(
+                    "'fleets' should give each fleet a name of letters and digits, as it begins those of its"
+                    f" outputs, got {name!r}"
+                )
 
 
 def environment_file(name: str) -> Path:

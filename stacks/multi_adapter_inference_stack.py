@@ -6,29 +6,45 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aws_cdk import CfnOutput, Duration, Size, Stack, Tags
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags
 from aws_cdk import Environment as AwsTarget
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from multi_adapter_inference import (
     AdapterArtifact,
+    AdapterFleet,
+    AdapterManifest,
     ArtifactSource,
     BaseModel,
     ComputeRequirements,
+    DeletionGuard,
+    DriftCheck,
+    FailurePolicy,
     InstanceType,
     LmiContainer,
     LoraAdapter,
     MultiAdapterEndpoint,
+    SmokeTest,
     StartupTimeouts,
 )
-from stacks.environment import AdapterSettings, BaseModelSettings, CopySettings, Environment
+from stacks.environment import (
+    AdapterSettings,
+    BaseModelSettings,
+    CopySettings,
+    Environment,
+    FleetSettings,
+    SmokeSettings,
+)
+
+_DRIFT_PERIOD_MINUTES = 6 * 60
 
 
 class MultiAdapterInferenceStack(Stack):
     """What one environment file describes. Outputs: `EndpointName`, `BaseComponentName`, `Adapters`.
 
-    `Adapters` is a JSON object of component names by the adapters' keys in the file.
+    `Adapters` is a JSON object of component names by the adapters' keys in the file. Of each fleet there are
+    `<Id>Table`, `<Id>Summary` and `<Id>ComponentPrefix`.
     """
 
     def __init__(self, scope: Construct, id: str, *, environment: Environment) -> None:
@@ -68,6 +84,7 @@ class MultiAdapterInferenceStack(Stack):
             inference_ami_version=environment.container.inference_ami_version,
         )
         adapters = {name: self._adapter(name, adapter) for name, adapter in environment.adapters.items()}
+        self.fleets = {name: self._fleet(name, fleet) for name, fleet in environment.fleets.items()}
 
         CfnOutput(self, "EndpointName", value=self.endpoint.endpoint_name)
         CfnOutput(self, "BaseComponentName", value=self.endpoint.base_component_name)
@@ -76,10 +93,51 @@ class MultiAdapterInferenceStack(Stack):
             "Adapters",
             value=json.dumps({name: adapter.component_name for name, adapter in adapters.items()}),
         )
+        for name, fleet in self.fleets.items():
+            CfnOutput(self, f"{name}Table", value=fleet.registry.table_name)
+            CfnOutput(self, f"{name}Summary", value=fleet.summary)
+            CfnOutput(self, f"{name}ComponentPrefix", value=fleet.component_prefix)
 
     def _adapter(self, name: str, settings: AdapterSettings) -> LoraAdapter:
         with _table(f"adapters.{name}"):
             return self.endpoint.add_adapter(name, artifact=_artifact(settings))
+
+    def _fleet(self, name: str, settings: FleetSettings) -> AdapterFleet:
+        with _table(f"fleets.{name}"):
+            if self.node.try_find_child(name) is not None:
+                raise ValueError(f"a fleet should have a name that nothing else here has, got {name!r}")
+            return AdapterFleet(
+                self,
+                name,
+                endpoint=self.endpoint,
+                manifest=self._manifest(settings),
+                failure_policy=_failure_policy(settings),
+                deletion_guard=DeletionGuard.share(settings.deletion_share, allow_empty=settings.allow_empty),
+                update_mode=settings.update_mode,
+                request_rate=settings.request_rate,
+                timeout=Duration.seconds(round(settings.timeout_minutes * 60)),
+                on_timeout=settings.on_timeout,
+                smoke_test=_smoke_test(settings.smoke),
+                drift_check=_drift_check(settings),
+                allow_base_replacement=settings.allow_base_replacement,
+                component_prefix=settings.component_prefix,
+                registry_removal_policy=RemovalPolicy.RETAIN
+                if settings.keep_registry
+                else RemovalPolicy.DESTROY,
+            )
+
+    def _manifest(self, settings: FleetSettings) -> AdapterManifest:
+        buckets = {alias: self._bucket(name) for alias, name in settings.buckets.items()}
+        if settings.manifest is not None:
+            return AdapterManifest.from_file(settings.manifest, buckets=buckets)
+        assert settings.bucket is not None  # one of the two is given,
+        assert settings.key is not None  # and this with it
+        return AdapterManifest.from_bucket(
+            self._bucket(settings.bucket),
+            settings.key,
+            buckets=buckets,
+            enable_events=settings.enable_events,
+        )
 
     def _base_model(self, settings: BaseModelSettings) -> BaseModel:
         if settings.directory is not None:
@@ -129,3 +187,22 @@ def _artifact(adapter: AdapterSettings) -> AdapterArtifact:
         return AdapterArtifact.from_directory(adapter.directory)
     assert adapter.uri is not None  # one of the two is given
     return AdapterArtifact.from_uri(adapter.uri)
+
+
+def _failure_policy(settings: FleetSettings) -> FailurePolicy | None:
+    if settings.strict:
+        return FailurePolicy.strict()
+    return None if settings.failure_share is None else FailurePolicy.share(settings.failure_share)
+
+
+def _smoke_test(settings: SmokeSettings | None) -> SmokeTest | None:
+    if settings is None:
+        return None
+    return SmokeTest(prompt=settings.prompt, max_tokens=settings.max_tokens, expect=settings.expect)
+
+
+def _drift_check(settings: FleetSettings) -> DriftCheck | None:
+    if settings.drift_check is None:
+        return None
+    every = Duration.minutes(settings.drift_every_minutes or _DRIFT_PERIOD_MINUTES)
+    return DriftCheck(settings.drift_check, every)

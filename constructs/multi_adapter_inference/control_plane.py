@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -282,11 +281,9 @@ class ControlPlane:
             self._scope,
             "Machine",
             comment="Brings a fleet of adapters to what its manifest says",
-            definition_body=sfn.DefinitionBody.from_string(json.dumps(_definition())),
-            definition_substitutions={
-                "PassFunction": self.run_pass.function_arn,
-                "Partition": Aws.PARTITION,
-            },
+            definition_body=sfn.DefinitionBody.from_string(
+                Stack.of(self._scope).to_json_string(_definition(self.run_pass.function_arn))
+            ),
             role=role,
             logs=sfn.LogOptions(
                 destination=self._log_group("MachineLogs"),
@@ -334,15 +331,15 @@ def component_arn(scope: Construct, name: str) -> str:
     return Stack.of(scope).format_arn(service="sagemaker", resource="inference-component", resource_name=name)
 
 
-def _definition() -> dict[str, Any]:
+def _definition(function_arn: str) -> dict[str, Any]:
     """Return the state machine: a pass, and after a while the next one, until one says that it is done."""
 
     def run_pass(**further: str) -> dict[str, Any]:
         return {
             "Type": "Task",
-            "Resource": "arn:${Partition}:states:::lambda:invoke",
+            "Resource": f"arn:{Aws.PARTITION}:states:::lambda:invoke",
             "Parameters": {
-                "FunctionName": "${PassFunction}",
+                "FunctionName": function_arn,
                 "Payload": {
                     "execution.$": "$$.Execution.Name",
                     "started_at.$": "$$.Execution.StartTime",

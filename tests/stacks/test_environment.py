@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from multi_adapter_inference import LmiVersion, LoraServing, RoutingStrategy
+from multi_adapter_inference import LmiVersion, LoraServing, RoutingStrategy, UpdateMode
 from stacks.environment import ENVIRONMENTS, EnvironmentFileError, environment_file, load
 
 GOOD = """
@@ -55,6 +55,15 @@ def test_a_good_file_becomes_typed_settings(write):
 def test_relative_paths_are_relative_to_the_file(write, tmp_path):
     environment = load(write(f'{GOOD}\n[adapters.triage]\ndirectory = "adapters/triage"'))
     assert environment.adapters["triage"].directory == tmp_path / "adapters" / "triage"
+
+
+def test_a_fleet_is_typed_settings_with_the_defaults_of_the_library(write, tmp_path):
+    fleet = load(write(f'{GOOD}\n[fleets.Tenants]\nmanifest = "all.yaml"\nupdate_mode = "replace"')).fleets[
+        "Tenants"
+    ]
+    assert fleet.manifest == tmp_path / "all.yaml"
+    assert fleet.update_mode is UpdateMode.REPLACE
+    assert (fleet.request_rate, fleet.timeout_minutes, fleet.drift_check) == (5.0, 50, None)
 
 
 def test_a_typo_in_a_key_is_an_error_with_the_key_that_was_meant(write):
@@ -172,6 +181,42 @@ def test_a_value_of_another_type_is_an_error_with_file_key_and_value(write, good
             "[base_model]",
             "[adapters.a]\n[base_model]",
             "adapters.a: one of directory, uri should be given, got none",
+        ),
+        (
+            "[base_model]",
+            "[fleets.a]\n[base_model]",
+            "fleets.a: one of manifest, bucket should be given, got none",
+        ),
+        (
+            "[base_model]",
+            "[fleets.a]\nbucket = 'models'\n[base_model]",
+            "fleets.a: 'key' should be given with bucket, got nothing",
+        ),
+        (
+            "[base_model]",
+            "[fleets.a]\nmanifest = 'a.yaml'\nkey = 'a.yaml'\n[base_model]",
+            "fleets.a: 'key' should be given with bucket only, got 'a.yaml'",
+        ),
+        (
+            "[base_model]",
+            "[fleets.a]\nmanifest = 'a.yaml'\nstrict = true\nfailure_share = 0.1\n[base_model]",
+            "fleets.a: 'failure_share' should be left out when strict is on, got 0.1",
+        ),
+        (
+            "[base_model]",
+            "[fleets.a]\nmanifest = 'a.yaml'\ndrift_every_minutes = 5\n[base_model]",
+            "fleets.a: 'drift_every_minutes' should be given with drift_check only, got 5",
+        ),
+        (
+            "[base_model]",
+            "[fleets.a]\nmanifest = 'a.yaml'\ndrift_check = 'mend'\n[base_model]",
+            "fleets.a.drift_check: should be one of report, repair, got 'mend'",
+        ),
+        (
+            "[base_model]",
+            "[fleets.a-b]\nmanifest = 'a.yaml'\n[base_model]",
+            "'fleets' should give each fleet a name of letters and digits, as it begins those of its outputs,"
+            " got 'a-b'",
         ),
     ],
 )
