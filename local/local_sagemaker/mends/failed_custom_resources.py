@@ -1,6 +1,11 @@
-"""A custom resource whose Create failed gets a Delete in the rollback, as on AWS."""
+"""A custom resource whose Create failed gets a Delete in the rollback, as on AWS.
+
+One that did not answer gets it too [T, the second hour that a rollback waits], with a physical id that
+CloudFormation makes up [I, after the names it makes for other resources].
+"""
 
 import contextlib
+import secrets
 from typing import Any
 
 from ministack.services import cloudformation
@@ -37,8 +42,10 @@ def install() -> None:
             return invoke(
                 request_type, logical_id, properties, stack_name, stack_id, resource_type, **identity
             )
-        except RuntimeError:
+        except (RuntimeError, TimeoutError) as error:
             physical_id = failed.pop(resource, None)
+            if isinstance(error, TimeoutError):
+                physical_id = f"{stack_name}-{logical_id}-{secrets.token_hex(6).upper()}"
             stack = cloudformation._stacks.get(stack_name) or {}
             if request_type == "Create" and physical_id and not stack.get("DisableRollback"):
                 # A Delete that fails does not hide why the Create did.
