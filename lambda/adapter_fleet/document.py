@@ -26,7 +26,11 @@ _CHARACTERS_OF_A_VALUE = 64
 """A text counts as one value more for each of these, so that no alias multiplies a long one."""
 
 YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The compiled parser where there is one."""
+"""The compiled parser where there is one.
+
+The other one refuses a few documents that it takes, with tabs between tokens or `?` in braces. What both
+read, they read as the same.
+"""
 
 
 class DocumentError(ValueError):

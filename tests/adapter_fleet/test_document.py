@@ -301,3 +301,24 @@ def test_any_bytes_are_a_document_or_an_error(parser, data):
         assert raised.line >= 1  # noqa: PT017
     finally:
         document.YAML_LOADER = before
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(TEXT)), st.sampled_from("{}[]:,#&*!|>'\"%@`-? \n\tx1\\")), max_size=3
+    )
+)
+def test_what_both_parsers_read_they_read_as_the_same(insertions):
+    text = TEXT
+    for position, character in insertions:
+        text = text[:position] + character + text[position:]
+    found = []
+    before = document.YAML_LOADER
+    try:
+        for parser in (yaml.CSafeLoader, yaml.SafeLoader):
+            document.YAML_LOADER = parser
+            with contextlib.suppress(DocumentError):
+                found.append(read(text.encode()))
+    finally:
+        document.YAML_LOADER = before
+    assert all(one == found[0] for one in found)
