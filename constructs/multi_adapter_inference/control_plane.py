@@ -109,7 +109,7 @@ class ControlPlane:
             "RunPass",
             "run_pass",
             "One pass over the fleet: looks, plans and acts",
-            statements=[*self._manages_components(), *reads_manifest, *reads_artifacts],
+            statements=[*self._manages_components(), *reads_artifacts],
             timeout=_PASS_TIMEOUT,
             memory_mib=_PASS_MEMORY_MIB,
         )
@@ -170,7 +170,7 @@ class ControlPlane:
     @property
     def roles_that_read_manifests(self) -> Sequence[iam.Role]:
         """Return the roles of all functions that read the manifest."""
-        functions = [self.run_pass, self._on_event, self.manifest_object]
+        functions = [self._on_event, self.manifest_object]
         return [_role_of(function) for function in functions if function is not None]
 
     def _function(

@@ -148,11 +148,12 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
         granted = granted.combine(
             grant(["sagemaker:DescribeInferenceComponent", "sagemaker:ListTags"], component_arn(self, "*"))
         )
+        for stack in self._stacks:
+            granted = granted.combine(grant(["cloudformation:ListStackResources"], stack))
         if self._manifest_object is not None:
             bucket, key = self._manifest_object.bucket, self._manifest_object.key
-            granted = granted.combine(
-                grant(["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], bucket.arn_for_objects(key))
-            )
+            granted = granted.combine(grant(["s3:GetObject", "s3:PutObject"], bucket.arn_for_objects(key)))
+            granted = granted.combine(grant(["s3:ListBucket"], bucket.bucket_arn))
             if bucket.encryption_key is not None:
                 granted = granted.combine(bucket.encryption_key.grant_encrypt_decrypt(grantee))
         return granted
@@ -205,6 +206,11 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
     @abstractmethod
     def _component_names(self) -> Mapping[str, str] | None:
         """The names of components by adapter; None where the manifest is not known at synth."""
+
+    @property
+    def _stacks(self) -> Sequence[str]:
+        """The ARNs of the stacks by whose names the fleet is found; none for one of another app."""
+        return []
 
     def _spellings(self, name: str) -> Sequence[str]:
         """Return the ARN of a component in every spelling that IAM may compare with.
@@ -415,6 +421,16 @@ class AdapterFleet(AdapterFleetBase):
     def _component_names(self) -> Mapping[str, str] | None:
         return self._names
 
+    @property
+    def _stacks(self) -> Sequence[str]:
+        stack: Stack | None = Stack.of(self)
+        arns = []
+        while stack is not None:
+            name = f"{stack.stack_name}/*"
+            arns.append(stack.format_arn(service="cloudformation", resource="stack", resource_name=name))
+            stack = stack.nested_stack_parent
+        return arns
+
     def _decrypt(self, bound: BoundManifest, endpoint: MultiAdapterEndpointBase) -> None:
         """Let the functions use the keys of the buckets that they read."""
         if bound.object is not None and bound.object.bucket.encryption_key is not None:
@@ -532,8 +548,12 @@ class _ImportedFleet(AdapterFleetBase):
 
 def _reads_manifest(scope: Construct, bound: BoundManifest) -> list[iam.PolicyStatement]:
     if bound.object is not None:
-        objects = bound.object.bucket.arn_for_objects(bound.object.key)
-        return [_allow(["s3:GetObject", "s3:GetObjectVersion"], objects)]
+        bucket, key = bound.object.bucket, bound.object.key
+        return [
+            _allow(["s3:GetObject"], bucket.arn_for_objects(key)),
+            # Without it, an object that is not there yet looks like one that may not be read.
+            _allow(["s3:ListBucket"], bucket.bucket_arn),
+        ]
     assert bound.asset is not None  # one of the two
     # All of them: a rollback reads the one before.
     statements = [_allow(["s3:GetObject"], MANIFESTS.objects_arn(scope, bound.asset))]

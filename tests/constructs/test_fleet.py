@@ -499,6 +499,7 @@ def test_more_names_than_a_role_holds_are_an_error_that_points_to_tags(make, wri
 def test_who_manages_reads_and_orders_and_changes_no_component(make, caller, template):
     make().grant_manage(caller)
     granted = actions(statements(template(), "Caller"))
+    assert "cloudformation:ListStackResources" in granted
     assert {"dynamodb:Query", "dynamodb:PutItem", "states:StartExecution"} <= granted
     assert {action for action in granted if action.startswith("sagemaker:")} == {
         "sagemaker:DescribeInferenceComponent",
