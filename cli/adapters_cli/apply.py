@@ -15,7 +15,6 @@ from adapter_fleet.record import Generation, Outcome, Target
 from adapters_cli.account import CommandError, account_of, code_of, errors_told
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.manifests import ManifestFile
-from adapters_cli.overview import Group
 from adapters_cli.plan import target_of
 from adapters_cli.status import NOT_SETTLED, Progress, look
 from adapters_cli.text import counted, one_line
@@ -74,11 +73,11 @@ def apply(
         stored = _stored(found, target)
         desired = file.desired(target)
         _announce(found, desired, target)
-        number = _in_force(found, file)
+        number = _in_force(found, stored, file, desired)
         if number is None:
             before = found.record.generation
             version = _write(found, stored, file.text)
-            number = _noticed(found, before, version, file.manifest.digest)
+            number = _noticed(found, before, version, desired.digest)
         raise typer.Exit(_followed(found, number, timeout))
 
 
@@ -115,13 +114,14 @@ def _announce(fleet: Fleet, desired: DesiredFleet, target: Target) -> None:
         raise CommandError(f"the fleet would refuse it: {reason}")
 
 
-def _in_force(fleet: Fleet, file: ManifestFile) -> int | None:
+def _in_force(fleet: Fleet, stored: StoredManifest, file: ManifestFile, desired: DesiredFleet) -> int | None:
     """Return the generation that already brings about the same, None where it takes a new one."""
     newest = fleet.registry.generation(fleet.record.generation)
     if (
         newest is not None
-        and newest.request.source_digest == file.manifest.digest
         and newest.outcome in (Outcome.OPEN, Outcome.CONVERGED)
+        and stored.digest == file.manifest.digest
+        and fleet.registry.desired(newest.number) == desired
     ):
         return newest.number
     return None
@@ -152,9 +152,10 @@ def _noticed(fleet: Fleet, before: int, version: set[str], digest: str) -> int:
         record = fleet.registry.fleet()
         for number in range(before + 1, record.generation + 1 if record is not None else 0):
             made = fleet.registry.generation(number)
-            if made is not None and (
-                made.request.manifest_version in version or made.request.source_digest == digest
-            ):
+            if made is None:
+                continue
+            named = (made.request.manifest_version or "").strip('"')
+            if named in version or made.request.source_digest == digest:
                 return number
         account.sleep(_LOOK_SECONDS)
     raise CommandError(
@@ -186,19 +187,18 @@ def _followed(fleet: Fleet, number: int, timeout: float) -> int:
             account.sleep(_LOOK_SECONDS)
     finally:
         progress.end()
-    for adapter in seen.adapters:
-        if adapter.group is Group.FAILED:
-            typer.echo(f"adapters: {adapter.name}: {one_line(adapter.reason or adapter.state)}", err=True)
     return _ended(generation)
 
 
 def _ended(generation: Generation) -> int:
     number, outcome = generation.number, generation.outcome
     if outcome is Outcome.CONVERGED:
+        if generation.reason:
+            typer.echo(f"adapters: {one_line(generation.reason)}", err=True)
         typer.echo(
             f"generation {number} is in force: {generation.in_service} of {generation.desired} in service"
         )
         return 0
     if outcome is Outcome.SUPERSEDED:
         raise CommandError(f"generation {number} was superseded before it was in force")
-    raise CommandError(f"generation {number} {outcome}: {generation.reason}")
+    raise CommandError(f"generation {number} {outcome}: {one_line(generation.reason or '')}")

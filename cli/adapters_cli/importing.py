@@ -11,7 +11,15 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.archive import ArchiveError
-from adapter_fleet.manifest import FLEET_TAG, ManifestAdapter, S3Artifact, manifest_text, named_digest
+from adapter_fleet.manifest import (
+    FLEET_TAG,
+    Manifest,
+    ManifestAdapter,
+    ManifestError,
+    S3Artifact,
+    manifest_text,
+    named_digest,
+)
 from adapter_fleet.record import Live, Order, OrderKind, Status
 from adapters_cli.account import Account, CommandError, account_of, errors_told, explained
 from adapters_cli.components import Components
@@ -55,7 +63,7 @@ def import_(
         adapters, problems = _entries(account, alone, prefix=target.prefix if target is not None else None)
         for problem in problems:
             typer.echo(f"adapters: {problem}", err=True)
-        text = manifest_text(adapters)
+        text = _text(adapters)
         if output is not None:
             output.write_text(text, encoding="utf-8")
         else:
@@ -121,6 +129,15 @@ def _entries(
             )
         )
     return adapters, problems
+
+
+def _text(adapters: list[ManifestAdapter]) -> str:
+    """Return the manifest; CommandError where the adapters cannot be in one."""
+    try:
+        Manifest.of(adapters)
+    except ManifestError as error:
+        raise CommandError("\n".join(finding.message for finding in error.findings)) from None
+    return manifest_text(adapters)
 
 
 def _digest(account: Account, uri: str) -> str | Exception:

@@ -23,7 +23,10 @@ def component_of(fleet: Fleet, name: str) -> str:
     prefix = newest.request.target.prefix if newest is not None else ""
     if not prefix or name.startswith(f"{prefix}-"):
         return name
-    return component_name(prefix, name)
+    try:
+        return component_name(prefix, name)
+    except ValueError:
+        return name
 
 
 class Adapters:

@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from adapter_fleet.desired import Artifact, DesiredAdapter
-from adapter_fleet.record import AdapterRecord, Order, OrderKind
+from adapter_fleet.record import AdapterRecord, Order, OrderKind, Outcome
 from adapters_cli.account import CommandError, account_of, errors_told
-from adapters_cli.fleet import FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.lookup import Adapters
-from adapters_cli.overview import Group
+from adapters_cli.overview import Group, Overview
 from adapters_cli.status import look
 from adapters_cli.text import counted
 
@@ -30,7 +30,7 @@ def retry(
     with errors_told():
         account = account_of(context)
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
-        seen = look(found)
+        seen = _worked_on(found)
         if names:
             chosen = Adapters(found, seen).named(names)
             components = [_component(record, want) for record, want in chosen]
@@ -58,7 +58,7 @@ def rollback(
     with errors_told():
         account = account_of(context)
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
-        [(record, want)] = Adapters(found, look(found)).named([name])
+        [(record, want)] = Adapters(found, _worked_on(found)).named([name])
         if want is None:
             raise CommandError(f"adapter '{name}' is being deleted")
         if undo:
@@ -83,6 +83,17 @@ def rollback(
         )
         found.order([order])
         typer.echo(f"{name} goes back to {artifact.version}; {_FOLLOW}")
+
+
+def _worked_on(fleet: Fleet) -> Overview:
+    """Return how a fleet is; CommandError where nothing that is ordered would be done."""
+    seen = look(fleet)
+    if seen.newest.outcome is Outcome.FAILED:
+        raise CommandError(
+            f"generation {seen.newest.number} has failed, and nothing is done before another deployment or"
+            " manifest"
+        )
+    return seen
 
 
 def _component(record: AdapterRecord | None, want: DesiredAdapter | None) -> str:

@@ -80,11 +80,13 @@ class Overview:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more comes by itself."""
+        """Whether nothing more comes by itself. A generation that failed is not worked on any more."""
+        if self.newest.outcome is Outcome.FAILED:
+            return True
         return (
             self.newest.outcome is not Outcome.OPEN
             and not any(order.kind is OrderKind.RETRY for order in self.orders)
-            and (self.newest.outcome is Outcome.FAILED or all(adapter.settled for adapter in self.adapters))
+            and all(adapter.settled for adapter in self.adapters)
         )
 
     @property
@@ -180,13 +182,13 @@ def _state(
             since=record.changed_at,
             reason=record.drifted,
         )
-    if decision.step in (Step.FAILED, Step.FOREIGN) and not waits:
+    if decision.step.fails and not waits:
         return _failed_state(name, record, want, decision, version)
     return AdapterState(
         name=name,
         component=record.component,
         group=Group.PENDING,
-        state=_doing(record, decision, waits=waits),
+        state=_doing(record, decision),
         version=version,
         since=record.intent.at if record.intent is not None else None,
         reason=decision.why or None,
@@ -197,7 +199,7 @@ def _state(
 def _failed_state(
     name: str, record: AdapterRecord, want: DesiredAdapter | None, decision: Decision, version: str | None
 ) -> AdapterState:
-    failure = record.failure
+    failure = record.failure if decision.step is Step.FAILED else None
     reason = failure.reason if failure is not None else decision.why
     if failure is not None and want is not None and version is not None and version != want.artifact.version:
         reason = f"{want.artifact.version}: {reason}"
@@ -205,12 +207,13 @@ def _failed_state(
         name=name,
         component=record.component,
         group=Group.FAILED,
-        state="foreign" if decision.step is Step.FOREIGN else "failed",
+        state=decision.step,
         version=version,
         since=failure.at if failure is not None else None,
         reason=reason or None,
         retry_at=decision.until,
-        settled=decision.step is Step.FOREIGN or (failure is not None and failure.final),
+        # A stuck one is looked at now and then; nobody can do more, or waits for it.
+        settled=failure is None or failure.final,
     )
 
 
@@ -225,8 +228,8 @@ _WORDS = {
 _WRITE_WORDS = {Write.CREATE: "creating", Write.UPDATE: "updating", Write.DELETE: "deleting"}
 
 
-def _doing(record: AdapterRecord, decision: Decision, *, waits: bool) -> str:
-    if waits and decision.step in (Step.FAILED, Step.FOREIGN):
+def _doing(record: AdapterRecord, decision: Decision) -> str:
+    if decision.step.fails:
         return "retrying"
     if decision.restores:
         return "restoring"

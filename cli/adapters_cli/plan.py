@@ -199,6 +199,7 @@ _ACTIONS = {
     Step.RETAG: Action.TAG,
     Step.FAILED: Action.FAILED,
     Step.FOREIGN: Action.FOREIGN,
+    Step.STUCK: Action.WAIT,
 }
 
 

@@ -13,6 +13,7 @@ from adapters_cli.text import one_line
 STYLES = {
     "failed": "red",
     "foreign": "red",
+    "stuck": "red",
     "refused": "red",
     "delete": "red",
     "deleted": "red",

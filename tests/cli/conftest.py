@@ -1,0 +1,52 @@
+"""What the tests of commands on fleets share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from adapters_cli.main import app
+from tests.adapter_fleet.fleet_world import World, artifact
+from tests.cli.fleet_account import FakeAccount
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def account(world: World, monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
+    for name in ("ADAPTERS_STACK", "ADAPTERS_TABLE"):
+        monkeypatch.delenv(name, raising=False)
+    return FakeAccount(world)
+
+
+@pytest.fixture
+def run(account: FakeAccount) -> Callable[..., Result]:
+    """Runs a command on the fleet of the world, in a pipe."""
+
+    def run(*arguments: str | Path, fleet: bool = True, stdin: str | None = None) -> Result:
+        command = [*map(str, arguments), *(["--table", "registry"] if fleet else [])]
+        return CliRunner().invoke(app, command, input=stdin, obj=account, catch_exceptions=False)
+
+    return run
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a manifest of adapters with the versions of their artifacts."""
+
+    def write(text: str = "", **versions: int) -> Path:
+        lines = ["adapters:"]
+        for name, version in versions.items():
+            digest = f"sha256:{version:064x}"
+            lines.append(f"  - {{name: {name}, artifact: {artifact(name, version).uri}, digest: '{digest}'}}")
+        path = tmp_path / "fleet.yaml"
+        path.write_text(text or "\n".join([*lines, ""] if versions else ["adapters: []"]))
+        return path
+
+    return write

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.intake import desired_of
+from adapter_fleet.manifest import ManifestError
+from adapter_fleet.record import Request, Source
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+Write = Callable[..., Path]
+OBJECT = ("manifests", "fleets/tenants.yaml")
+
+
+@pytest.fixture(autouse=True)
+def deployed(world: World, account: FakeAccount) -> None:
+    """A fleet whose manifest is in S3, with no object there yet."""
+    world.target = replace(world.target, manifest="s3://manifests/fleets/tenants.yaml")
+    world.deploy()
+    world.settle()
+
+    def take_in(text: bytes, version: str) -> None:
+        request = Request(
+            delivery=f"object-{version}",
+            source=Source.OBJECT,
+            target=world.target,
+            at=world.clock.now(),
+            manifest_version=version,
+        )
+        try:
+            desired = desired_of(text, where="the object", target=world.target)
+        except ManifestError as error:
+            raise AssertionError("a wrong manifest was written") from error
+        world.open(replace(request, source_digest=desired.digest), desired)
+
+    account.buckets.news = take_in
+
+
+def test_adapter_is_onboarded_with_no_deployment(run: Run, world: World, manifest: Write) -> None:
+    result = run("apply", manifest(acme=1))
+    assert (result.exit_code, result.stdout) == (0, "generation 2 is in force: 1 of 1 in service\n")
+    assert world.serving() == {"acme": artifact("acme").uri}
+
+
+def test_object_is_the_file_with_its_comments(run: Run, account: FakeAccount, manifest: Write) -> None:
+    path = manifest(acme=1)
+    path.write_text("# ours\n" + path.read_text())
+    run("apply", path)
+    assert account.buckets.objects[OBJECT] == path.read_bytes()
+
+
+def test_changes_are_announced(run: Run, manifest: Write) -> None:
+    run("apply", manifest(acme=1, beta=1, gone=1))
+    assert run("apply", manifest(acme=2, beta=1, new=1)).stderr.splitlines()[0] == (
+        "fleet: 1 adapter added, 1 changed, 1 removed"
+    )
+
+
+def test_manifest_that_someone_else_wrote_meanwhile_stays(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    run("apply", manifest(acme=1))
+    account.buckets.before_put = lambda: account.buckets.store(*OBJECT, b"theirs")
+    result = run("apply", manifest(acme=2))
+    assert result.exit_code == 1
+    assert "was written by someone else in the meantime" in result.stderr
+    assert account.buckets.objects[OBJECT] == b"theirs"
+
+
+def test_first_manifest_that_someone_else_wrote_meanwhile_stays(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    account.buckets.before_put = lambda: account.buckets.store(*OBJECT, b"theirs")
+    assert run("apply", manifest(acme=1)).exit_code == 1
+    assert account.buckets.objects[OBJECT] == b"theirs"
+
+
+def test_manifest_that_is_in_force_is_not_written_again(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    path = manifest(acme=1)
+    run("apply", path)
+    result = run("apply", path)
+    assert (result.exit_code, result.stdout) == (0, "generation 2 is in force: 1 of 1 in service\n")
+    assert account.buckets.versions[OBJECT] == 1
+
+
+def test_manifest_that_fails_ends_with_1_and_names_the_adapter(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+    result = run("apply", manifest(acme=1))
+    assert result.exit_code == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("adapters: generation 2 failed: ")
+    assert last.endswith("acme: no such tensor")
+
+
+def test_manifest_that_failed_can_be_applied_again(run: Run, world: World, manifest: Write) -> None:
+    path = manifest(acme=1)
+    world.service.faults.broken[artifact("acme").uri] = "Insufficient capacity"
+    assert run("apply", path).exit_code == 1
+    world.settle()
+    world.service.faults.broken.clear()
+    assert run("apply", path).exit_code == 0
+    assert world.serving() == {"acme": artifact("acme").uri}
+
+
+def test_manifest_that_a_guard_would_refuse_is_not_written(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    run("apply", manifest(acme=1))
+    result = run("apply", manifest())
+    assert result.exit_code == 1
+    assert "the fleet would refuse it" in result.stderr
+    assert account.buckets.versions[OBJECT] == 1
+
+
+def test_manifest_with_mistakes_is_not_written(run: Run, account: FakeAccount, manifest: Write) -> None:
+    result = run("apply", manifest("adapters: [{name: acme}]"))
+    assert result.exit_code == 1
+    assert account.buckets.objects == {}
+
+
+def test_adapter_of_this_machine_has_to_be_published_first(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    path = manifest("adapters: [{name: acme, artifact: ./acme}, {name: zeta, artifact: ./zeta}]")
+    result = run("apply", path)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0].startswith(
+        f"adapters: {path}:1: adapter 'acme' is on this machine only"
+    )
+    assert len(result.stderr.splitlines()) == 3
+    assert account.buckets.objects == {}
+
+
+def test_fleet_whose_manifest_is_in_its_stack_is_deployed_instead(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.target = replace(world.target, manifest=None)
+    world.deploy(adapter("acme"))
+    world.settle()
+    result = run("apply", manifest(acme=1))
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "adapters: the manifest of fleet 'fleet' belongs to its stack, and changes with a deployment\n",
+    )
+
+
+def test_news_that_do_not_arrive_are_told(run: Run, account: FakeAccount, manifest: Write) -> None:
+    account.buckets.news = lambda text, version: None
+    result = run("apply", manifest(acme=1))
+    assert result.exit_code == 1
+    assert "does the bucket send its events to EventBridge?" in result.stderr
+
+
+def test_generation_that_another_supersedes_ends_with_1(
+    run: Run, world: World, account: FakeAccount, manifest: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleep = account.sleep
+
+    def deploy_meanwhile(seconds: float) -> None:
+        if world.newest().number == 2:
+            world.deploy(adapter("other"))
+        sleep(seconds)
+
+    monkeypatch.setattr(account, "sleep", deploy_meanwhile)
+    result = run("apply", manifest(acme=1))
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        1,
+        "adapters: generation 2 was superseded before it was in force",
+    )
+
+
+def test_it_ends_with_3_when_the_time_has_passed(run: Run, world: World, manifest: Write) -> None:
+    world.service.seconds = 600
+    result = run("apply", manifest(acme=1), "--timeout", "60")
+    assert result.exit_code == 3
+    assert "not settled after 60 seconds" in result.stderr

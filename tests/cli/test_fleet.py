@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from typer.testing import Result
+
+from tests.adapter_fleet.fleet_world import World, adapter
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def deployed(world: World) -> None:
+    world.deploy(adapter("acme"))
+    world.settle()
+
+
+def test_fleet_is_found_by_its_stack(run: Run) -> None:
+    result = run("status", "--stack", "Tenants", fleet=False)
+    assert (result.exit_code, result.stdout.split("\t")[:2]) == (0, ["acme", "in service"])
+
+
+def test_fleet_is_found_by_its_table(run: Run) -> None:
+    assert run("status", "--table", "registry", fleet=False).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("ADAPTERS_STACK", "Tenants"), ("ADAPTERS_TABLE", "registry")]
+)
+def test_environment_says_which_fleet(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert run("status", fleet=False).exit_code == 0
+
+
+def test_option_goes_before_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTERS_TABLE", "another")
+    assert run("status", "--stack", "Tenants", fleet=False).exit_code == 0
+
+
+def test_without_either_the_options_are_told(run: Run) -> None:
+    result = run("status", fleet=False)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Give --stack or --table" in result.stderr
+
+
+def test_fleet_in_a_nested_stack_is_found(run: Run, account: FakeAccount) -> None:
+    account.stacks.stacks["Parent"] = [("AWS::CloudFormation::Stack", "Tenants")]
+    assert run("status", "--stack", "Parent", fleet=False).exit_code == 0
+
+
+def test_several_fleets_need_a_name(run: Run, account: FakeAccount) -> None:
+    account.add_fleet("Tenants", "second", "Llm/Others")
+    result = run("status", "--stack", "Tenants", fleet=False)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "adapters: stack 'Tenants' has several fleets, and --fleet says which: Llm/Others, fleet\n",
+    )
+
+
+@pytest.mark.parametrize("name", ["Llm/Others", "Others"])
+def test_name_chooses_one_of_several_fleets(run: Run, account: FakeAccount, name: str) -> None:
+    account.add_fleet("Tenants", "second", "Llm/Others")
+    result = run("status", "--stack", "Tenants", "--fleet", name, fleet=False)
+    assert result.stderr == "adapters: fleet 'Llm/Others' has never been asked for anything\n"
+
+
+def test_name_that_no_fleet_has_is_told(run: Run) -> None:
+    result = run("status", "--stack", "Tenants", "--fleet", "nobody", fleet=False)
+    assert result.stderr == "adapters: stack 'Tenants' has no one fleet named 'nobody': fleet\n"
+
+
+def test_stack_without_a_fleet_is_told(run: Run, account: FakeAccount) -> None:
+    account.stacks.stacks["Other"] = [("AWS::DynamoDB::Table", "orders")]
+    result = run("status", "--stack", "Other", fleet=False)
+    assert (result.exit_code, result.stderr) == (1, "adapters: stack 'Other' has no fleet\n")
+
+
+def test_table_that_may_not_be_read_does_not_hide_the_fleet(run: Run, account: FakeAccount) -> None:
+    account.stacks.stacks["Tenants"].insert(0, ("AWS::DynamoDB::Table", "secrets"))
+    account.refusals["secrets"] = "AccessDeniedException"
+    assert run("status", "--stack", "Tenants", fleet=False).exit_code == 0
+
+
+def test_table_that_may_not_be_read_is_told_where_no_fleet_is_found(run: Run, account: FakeAccount) -> None:
+    account.stacks.stacks["Other"] = [("AWS::DynamoDB::Table", "secrets")]
+    account.refusals["secrets"] = "AccessDeniedException"
+    result = run("status", "--stack", "Other", fleet=False)
+    assert (result.exit_code, result.stderr) == (1, "adapters: refused (AccessDeniedException)\n")
+
+
+def test_table_that_is_no_registry_is_told(run: Run) -> None:
+    result = run("status", "--table", "orders", fleet=False)
+    assert (result.exit_code, result.stderr) == (1, "adapters: table 'orders' is no registry of a fleet\n")
+
+
+def test_refusal_of_aws_is_shown_as_it_is(run: Run) -> None:
+    result = run("status", "--stack", "Nobody", fleet=False)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "adapters: Stack with id Nobody does not exist (ValidationError)\n",
+    )

@@ -1,0 +1,303 @@
+"""Commands as a person runs them, on the CloudFormation, DynamoDB, S3 and SageMaker of the embedded cloud."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet
+from adapter_fleet.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.fleet_settings import FleetSettings
+from adapter_fleet.manifest import Manifest
+from adapter_fleet.packing import identity
+from adapter_fleet.record import (
+    AdapterRecord,
+    Event,
+    FleetRecord,
+    Live,
+    OrderKind,
+    Outcome,
+    Request,
+    Source,
+    Status,
+    Target,
+)
+from local_sagemaker.server import LocalCloud
+from tests.integration.by_hand import V1, ByHand, client
+
+pytestmark = pytest.mark.integration
+
+TABLE = {
+    "Type": "AWS::DynamoDB::Table",
+    "Properties": {
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        "AttributeDefinitions": [
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+    },
+}
+ORDERS = {
+    "Type": "AWS::DynamoDB::Table",
+    "Properties": {
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    },
+}
+ARTIFACT = Artifact(uri="s3://bucket/acme/v1.tar.gz", digest="a" * 64)
+
+
+class Deployed:
+    """A stack with a fleet's registry and a table of something else; its state machine does nothing."""
+
+    def __init__(self, cloud: LocalCloud, target: Target) -> None:
+        self.cloud, self.target = cloud, target
+        self.stack = f"tenants-{uuid.uuid4().hex[:8]}"
+        self.machines = client(cloud, "stepfunctions")
+        self.machine: str = self.machines.create_state_machine(
+            name=self.stack,
+            definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
+            roleArn="arn:aws:iam::000000000000:role/Machine",
+        )["stateMachineArn"]
+        stacks = client(cloud, "cloudformation")
+        stacks.create_stack(
+            StackName=self.stack,
+            TemplateBody=json.dumps({"Resources": {"Orders": ORDERS, "Registry": TABLE}}),
+        )
+        stacks.get_waiter("stack_create_complete").wait(
+            StackName=self.stack, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+        )
+        resources = stacks.list_stack_resources(StackName=self.stack)["StackResourceSummaries"]
+        [table] = [one["PhysicalResourceId"] for one in resources if one["LogicalResourceId"] == "Registry"]
+        self.registry = DynamoDbRegistry(table, client(cloud, "dynamodb"))
+        self.registry.register(FleetRecord(uid="uid", name="Llm/Tenants", machine=self.machine))
+
+    def converge(self, *adapters: DesiredAdapter) -> None:
+        """Note that these adapters are wanted and in service, as a pass would."""
+        request = Request(
+            delivery=uuid.uuid4().hex, source=Source.DEPLOYMENT, target=self.target, at=time.time()
+        )
+        generation = self.registry.open_generation(request, DesiredFleet(adapters=adapters))
+        lease = self.registry.acquire("pass", time.time(), 60)
+        assert lease is not None
+        live = Live(status=Status.IN_SERVICE, created=1.0, modified=2.0, described=True)
+        self.registry.put(
+            [
+                AdapterRecord(
+                    name=adapter.name,
+                    component=adapter.component,
+                    live=live,
+                    owned=1.0,
+                    serving=adapter.artifact,
+                    vouched=2.0,
+                    last_good=adapter.artifact,
+                    previous=replace(ARTIFACT, uri="s3://bucket/acme/v0.tar.gz", digest="0" * 64),
+                    changed_at=time.time() - 300,
+                )
+                for adapter in adapters
+            ],
+            lease,
+        )
+        self.registry.save_generation(replace(generation, outcome=Outcome.CONVERGED), lease)
+        self.registry.release(lease)
+
+    def run(self, *arguments: str | Path, stack: bool = True) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "adapters_cli", *map(str, arguments)]
+        if stack:
+            command += ["--stack", self.stack]
+        return subprocess.run(
+            command, env=self.cloud.environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    def show(self, *arguments: str) -> str:
+        """Run on a terminal; return what it has written, without the styles."""
+        terminal, child = pty.openpty()
+        command = [sys.executable, "-m", "adapters_cli", *arguments, "--stack", self.stack]
+        environment = self.cloud.environment | {"COLUMNS": "100", "TERM": "dumb"}
+        process = subprocess.Popen(command, stdout=child, env=environment)
+        os.close(child)
+        written = b""
+        try:
+            while data := os.read(terminal, 4096):
+                written += data
+        except OSError:  # how Linux says that the other side is closed
+            pass
+        os.close(terminal)
+        assert process.wait() == 0
+        return written.decode()
+
+    def inputs(self) -> list[dict[str, Any]]:
+        executions = self.machines.list_executions(stateMachineArn=self.machine)["executions"]
+        arns = [execution["executionArn"] for execution in executions]
+        return [json.loads(self.machines.describe_execution(executionArn=arn)["input"]) for arn in arns]
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[LocalCloud]:
+    with LocalCloud() as running:
+        yield running
+
+
+@pytest.fixture
+def target() -> Target:
+    return Target(endpoint="llm", base="llm-base", prefix="llm", settings=FleetSettings())
+
+
+@pytest.fixture
+def deployed(cloud: LocalCloud, target: Target) -> Deployed:
+    return Deployed(cloud, target)
+
+
+def acme() -> DesiredAdapter:
+    return DesiredAdapter(name="acme", component="llm-acme", artifact=ARTIFACT)
+
+
+def test_fleet_is_found_beside_another_table_of_its_stack(deployed: Deployed) -> None:
+    deployed.converge(acme())
+    result = deployed.run("status")
+    assert (result.returncode, result.stdout, result.stderr) == (
+        0,
+        "acme\tin service\taaaaaaaaaaaa\t5m\t\n",
+        "",
+    )
+
+
+def test_terminal_has_headings_and_totals(deployed: Deployed) -> None:
+    deployed.converge(acme())
+    shown = deployed.show("status")
+    lines = [line.split() for line in shown.splitlines()]
+    assert lines[0] == ["Llm/Tenants", "on", "llm"]
+    assert lines[1] == ["ADAPTER", "STATE", "VERSION", "AGE", "REASON"]
+    assert lines[2] == ["acme", "in", "service", "aaaaaaaaaaaa", "5m"]
+    assert "1 adapter: 1 in service, 0 pending, 0 failed" in " ".join(shown.split())
+
+
+def test_history_is_read_from_the_table(deployed: Deployed) -> None:
+    deployed.converge(acme())
+    event = Event(component="llm-acme", name="acme", at=60.0, what="created", generation=1, after="v1")
+    deployed.registry.append([event])
+    assert deployed.run("history", "acme").stdout == "1970-01-01T00:01:00Z\tcreated\t1\t-\tv1\t-\t\n"
+
+
+def test_rollback_leaves_an_order_and_starts_the_machine(deployed: Deployed) -> None:
+    deployed.converge(acme())
+    result = deployed.run("rollback", "acme")
+    assert (result.returncode, result.stderr) == (0, "")
+    [order] = deployed.registry.orders()
+    assert (order.kind, order.component, order.replaces) == (OrderKind.PIN, "llm-acme", ARTIFACT)
+    assert [one["trigger"] for one in deployed.inputs()] == ["order"]
+
+
+def test_manifest_is_written_only_over_the_version_that_was_read(
+    deployed: Deployed, cloud: LocalCloud, tmp_path: Path
+) -> None:
+    s3, bucket = client(cloud, "s3"), f"manifests-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    deployed.target = replace(deployed.target, manifest=f"s3://{bucket}/fleet.yaml")
+    deployed.converge()
+    path = tmp_path / "fleet.yaml"
+    path.write_text(f"adapters: [{{name: acme, artifact: '{ARTIFACT.uri}', digest: 'sha256:{'a' * 64}'}}]")
+    command = [sys.executable, "-m", "adapters_cli", "apply", str(path), "--stack", deployed.stack]
+    process = subprocess.Popen(command, env=cloud.environment, stdout=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not s3.list_objects_v2(Bucket=bucket).get("Contents"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        # What the fleet's function does, and a pass.
+        written = s3.get_object(Bucket=bucket, Key="fleet.yaml")
+        request = Request(
+            delivery="object",
+            source=Source.OBJECT,
+            target=deployed.target,
+            at=time.time(),
+            manifest_version=written["ETag"],
+        )
+        generation = deployed.registry.open_generation(request, DesiredFleet(adapters=(acme(),)))
+        lease = deployed.registry.acquire("pass", time.time(), 60)
+        assert lease is not None
+        ended = replace(generation, outcome=Outcome.CONVERGED, in_service=1, desired=1)
+        deployed.registry.save_generation(ended, lease)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, output) == (0, "generation 2 is in force: 1 of 1 in service\n")
+    assert written["Body"].read() == path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def endpoint(cloud: LocalCloud) -> Iterator[ByHand]:
+    with ByHand(cloud) as by_hand:
+        by_hand.adapter("triage")
+        by_hand.adapter("shout")
+        yield by_hand
+
+
+class TestLiveEndpoint:
+    """An endpoint with two adapters that were made by hand."""
+
+    @pytest.fixture
+    def target(self, endpoint: ByHand) -> Target:
+        return Target(endpoint=endpoint.endpoint, base=endpoint.base, prefix="llm", settings=FleetSettings())
+
+    def test_adapters_made_by_hand_are_written_to_a_manifest(
+        self, deployed: Deployed, endpoint: ByHand
+    ) -> None:
+        result = deployed.run("import", "--endpoint", endpoint.endpoint, stack=False)
+        assert result.returncode == 0, result.stderr
+        adapters = Manifest.parse(result.stdout.encode(), where="imported", folder=None).adapters
+        assert [adapter.name.split("-")[0] for adapter in adapters] == ["shout", "triage"]
+        assert [adapter.digest for adapter in adapters] == [identity(V1 / "shout"), identity(V1 / "triage")]
+
+    def test_take_over_leaves_a_claim_for_each(self, deployed: Deployed, endpoint: ByHand) -> None:
+        deployed.converge()
+        result = deployed.run("import", "--endpoint", endpoint.endpoint, "--take-over", "--yes")
+        assert result.returncode == 0, result.stderr
+        sagemaker = client(deployed.cloud, "sagemaker")
+        assert {(order.kind, order.component, order.created) for order in deployed.registry.orders()} == {
+            (
+                OrderKind.CLAIM,
+                name,
+                sagemaker.describe_inference_component(InferenceComponentName=name)[
+                    "CreationTime"
+                ].timestamp(),
+            )
+            for name in endpoint.components()
+            if name != endpoint.base
+        }
+        assert deployed.inputs() == []
+
+    def test_plan_compares_with_what_is_live(
+        self, deployed: Deployed, endpoint: ByHand, tmp_path: Path
+    ) -> None:
+        deployed.converge()
+        [triage] = [name for name in endpoint.components() if name.startswith("triage")]
+        path = tmp_path / "fleet.yaml"
+        path.write_text(
+            "adapters:\n"
+            f"  - {{name: new, artifact: {V1 / 'summary'}}}\n"
+            f"  - {{name: triage, component: {triage}, artifact: {V1 / 'triage'}}}\n"
+        )
+        result = deployed.run("plan", path)
+        assert result.returncode == 0, result.stderr
+        fields = [line.split("\t")[:4] for line in result.stdout.splitlines()]
+        assert fields == [
+            ["new", "create", "-", identity(V1 / "summary")[:12]],
+            ["triage", "foreign", "-", identity(V1 / "triage")[:12]],
+        ]

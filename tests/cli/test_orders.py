@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+
+
+class TestRetry:
+    @pytest.fixture(autouse=True)
+    def failed(self, world: World) -> None:
+        """acme and zeta have failed, and would not any more."""
+        world.with_settings(FleetSettings(failures=FailureLimit(count=2)))
+        for name in ("acme", "zeta"):
+            world.service.faults.broken[artifact(name).uri] = "no such tensor"
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+        world.settle()
+        world.service.faults.broken.clear()
+
+    def test_named_adapter_is_tried_again(self, run: Run, world: World) -> None:
+        result = run("retry", "acme")
+        assert (result.exit_code, result.stdout) == (
+            0,
+            "1 adapter will be tried again; 'adapters status --wait' follows\n",
+        )
+        world.settle()
+        assert world.serving().keys() == {"acme", "beta"}
+
+    def test_component_is_a_name_too(self, run: Run, world: World) -> None:
+        run("retry", "p-acme")
+        world.settle()
+        assert "acme" in world.serving()
+
+    def test_all_that_failed_are_tried_again(self, run: Run, world: World) -> None:
+        assert run("retry", "--failed").stdout.startswith("2 adapters will be tried again")
+        world.settle()
+        assert world.serving().keys() == {"acme", "beta", "zeta"}
+
+    def test_machine_is_started_with_an_order(self, run: Run, world: World, account: FakeAccount) -> None:
+        now = world.clock.now()
+        run("retry", "acme")
+        assert account.started.inputs == [{"trigger": "order", "requested_at": now}]
+
+    def test_nothing_that_failed_is_nothing_to_do(self, run: Run, world: World, account: FakeAccount) -> None:
+        run("retry", "--failed")
+        world.settle()
+        result = run("retry", "--failed")
+        assert (result.exit_code, result.stdout) == (0, "no adapter has failed\n")
+        assert len(account.started.inputs) == 1
+
+    def test_every_unknown_name_is_told_and_nothing_ordered(
+        self, run: Run, world: World, account: FakeAccount
+    ) -> None:
+        result = run("retry", "acme", "nobody", "noone")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "adapters: the fleet has no adapter 'nobody'\nadapters: the fleet has no adapter 'noone'\n",
+        )
+        assert world.registry.orders() == []
+
+    @pytest.mark.parametrize("arguments", [[], ["acme", "--failed"]])
+    def test_names_or_all_that_failed(self, run: Run, arguments: list[str]) -> None:
+        assert run("retry", *arguments).exit_code == 2
+
+
+class TestRollback:
+    @pytest.fixture(autouse=True)
+    def updated(self, world: World) -> None:
+        world.deploy(adapter("acme"), adapter("zeta"))
+        world.settle()
+        world.deploy(adapter("acme", 2), adapter("zeta"))
+        world.settle()
+
+    def test_version_before_serves_again(self, run: Run, world: World) -> None:
+        result = run("rollback", "acme")
+        assert (result.exit_code, result.stdout) == (
+            0,
+            "acme goes back to v1.tar.gz; 'adapters status --wait' follows\n",
+        )
+        world.settle()
+        assert world.serving()["acme"] == artifact("acme", 1).uri
+
+    def test_status_says_that_it_is_rolled_back(self, run: Run) -> None:
+        run("rollback", "acme")
+        result = run("status", "--wait")
+        assert result.exit_code == 0
+        fields = result.stdout.splitlines()[0].split("\t")
+        assert (fields[2], fields[4]) == ("v1.tar.gz", "rolled back from v2.tar.gz")
+
+    def test_next_version_of_the_manifest_ends_it(self, run: Run, world: World) -> None:
+        run("rollback", "acme")
+        world.settle()
+        world.deploy(adapter("acme", 3), adapter("zeta"))
+        world.settle()
+        assert world.serving()["acme"] == artifact("acme", 3).uri
+
+    def test_it_lasts_while_the_manifest_says_the_same(self, run: Run, world: World) -> None:
+        run("rollback", "acme")
+        world.settle()
+        world.deploy(adapter("acme", 2))
+        world.settle()
+        assert world.serving()["acme"] == artifact("acme", 1).uri
+
+    def test_undo_goes_back_to_the_manifest(self, run: Run, world: World) -> None:
+        run("rollback", "acme")
+        world.settle()
+        assert run("rollback", "acme", "--undo").exit_code == 0
+        world.settle()
+        assert world.serving()["acme"] == artifact("acme", 2).uri
+        assert world.registry.orders() == []
+
+    def test_second_rollback_is_refused(self, run: Run) -> None:
+        run("rollback", "acme")
+        result = run("rollback", "acme")
+        assert result.exit_code == 1
+        assert "--undo" in result.stderr
+
+    def test_first_version_has_none_before_it(self, run: Run) -> None:
+        result = run("rollback", "zeta")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "adapters: no good version of adapter 'zeta' before v1.tar.gz is known\n",
+        )
+
+    def test_unknown_adapter_is_told(self, run: Run) -> None:
+        assert run("rollback", "nobody").stderr == "adapters: the fleet has no adapter 'nobody'\n"
+
+
+@pytest.mark.parametrize("command", [["retry", "--failed"], ["rollback", "acme"]])
+def test_nothing_is_ordered_that_would_not_be_done(run: Run, world: World, command: list[str]) -> None:
+    world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+    world.deploy(adapter("acme"))
+    world.settle()
+    result = run(*command)
+    assert result.exit_code == 1
+    assert "nothing is done before another deployment or manifest" in result.stderr
+    assert world.registry.orders() == []

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
+from adapter_fleet.packing import identity
+from adapter_fleet.service import FLEET_TAG
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.synthetic import SyntheticAdapter
+
+Run = Callable[..., Result]
+Write = Callable[..., Path]
+
+
+def rows(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def deployed(world: World) -> None:
+    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+    world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+    world.settle()
+
+
+def test_each_change_is_a_line(run: Run, manifest: Write) -> None:
+    result = run("plan", manifest(acme=1, beta=2, new=1))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [row[:4] for row in rows(result)] == [
+        ["new", "create", "-", artifact("new").version and f"{1:064x}"[:12]],
+        ["beta", "update", "v1.tar.gz", f"{2:064x}"[:12]],
+        ["zeta", "delete", "v1.tar.gz", "-"],
+    ]
+
+
+def test_what_stays_is_shown_on_request(run: Run, manifest: Write) -> None:
+    fields = rows(run("plan", manifest(acme=1, beta=1, zeta=1), "--all"))
+    assert [row[:2] for row in fields] == [["acme", "keep"], ["beta", "keep"], ["zeta", "keep"]]
+
+
+@pytest.mark.parametrize(("version", "code"), [(1, 0), (2, 2)])
+def test_exit_code_tells_of_changes_on_request(run: Run, manifest: Write, version: int, code: int) -> None:
+    path = manifest(acme=version, beta=1, zeta=1)
+    assert run("plan", path, "--detailed-exitcode").exit_code == code
+    assert run("plan", path).exit_code == 0
+
+
+def test_nothing_is_written(run: Run, world: World, manifest: Write) -> None:
+    before = (list(world.writes()), world.registry.records(), world.registry.fleet())
+    run("plan", manifest(acme=2, new=1))
+    assert (world.writes(), world.registry.records(), world.registry.fleet()) == before
+
+
+def test_component_that_someone_changed_by_hand_is_seen(run: Run, world: World, manifest: Write) -> None:
+    world.service.edit("p-acme", "s3://bucket/by-hand.tar.gz")
+    world.service.remove("p-beta")
+    assert [row[:3] for row in rows(run("plan", manifest(acme=1, beta=1, zeta=1)))] == [
+        ["beta", "create", "-"],
+        ["acme", "update", "by-hand.tar.gz"],
+    ]
+
+
+def test_component_of_someone_else_is_seen(run: Run, world: World, manifest: Write) -> None:
+    world.service.make("p-new", "s3://bucket/by-hand.tar.gz", tags={FLEET_TAG: "another"})
+    [row] = rows(run("plan", manifest(acme=1, beta=1, zeta=1, new=1)))
+    assert row[:2] == ["new", "foreign"]
+    assert "adapters import" in row[4]
+
+
+def test_component_of_the_fleet_that_the_registry_lost_is_seen(
+    run: Run, world: World, manifest: Write
+) -> None:
+    made = world.service.make("p-new", artifact("new").uri, tags={FLEET_TAG: UID})
+    assert run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--detailed-exitcode").stdout.startswith(
+        "new\ttag"
+    ) is bool(world.target.tags)
+    assert made.tags == {FLEET_TAG: UID}
+
+
+def test_stranger_that_nobody_wants_is_left_out(run: Run, world: World, manifest: Write) -> None:
+    world.service.make("stranger", "s3://bucket/by-hand.tar.gz")
+    assert rows(run("plan", manifest(acme=1, beta=1, zeta=1))) == []
+
+
+def test_artifact_that_has_failed_is_not_tried_again(run: Run, world: World, manifest: Write) -> None:
+    world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
+    world.deploy(adapter("acme", 2), adapter("beta"), adapter("zeta"))
+    world.settle()
+    [row] = rows(run("plan", manifest(acme=2, beta=1, zeta=1)))
+    assert (row[1], row[4]) == ("failed", "no such tensor")
+
+
+def test_artifact_that_failed_for_a_cause_that_passes_is_tried_again(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.service.faults.broken[artifact("acme", 2).uri] = "Insufficient capacity"
+    world.deploy(adapter("acme", 2), adapter("beta"), adapter("zeta"))
+    while world.record("acme").failure is None:
+        world.step()
+    [row] = rows(run("plan", manifest(acme=2, beta=1, zeta=1)))
+    assert (row[1], row[4]) == ("retry", "Insufficient capacity")
+
+
+def test_guard_that_would_refuse_is_named(run: Run, manifest: Write) -> None:
+    result = run("plan", manifest(), "--detailed-exitcode")
+    assert result.exit_code == 1
+    assert [row[1] for row in rows(result)] == ["delete"] * 3
+    assert "the fleet would refuse it: the manifest has no adapters" in result.stderr
+    assert "'allow_empty'" in result.stderr
+
+
+def test_json_has_changes_and_refusal(run: Run, manifest: Write) -> None:
+    result = run("plan", manifest(), "--json")
+    document = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert "'allow_empty'" in document["refused"]
+    assert [change["action"] for change in document["changes"]] == ["delete"] * 3
+
+
+def test_every_mistake_of_the_manifest_is_told_with_its_line(run: Run, manifest: Write) -> None:
+    path = manifest("adapters:\n  - {name: acme}\n  - {name: '', artifact: 's3://b/k.tar.gz'}\n")
+    result = run("plan", path)
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert any(f"{path}:2" in line and "artifact" in line for line in lines)
+    assert any(f"{path}:3" in line for line in lines)
+    assert all(line.startswith("adapters: ") for line in lines)
+
+
+def test_rank_above_the_endpoint_s_limit_is_told(run: Run, world: World, manifest: Write) -> None:
+    world.with_settings(replace(world.target.settings, max_lora_rank=16))
+    world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+    world.settle()
+    path = manifest(
+        f"adapters: [{{name: acme, artifact: {artifact('acme').uri}, digest: 'sha256:{1:064x}', rank: 64}}]"
+    )
+    result = run("plan", path)
+    assert result.exit_code == 1
+    assert "lora-rank" in result.stderr
+
+
+def test_manifest_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
+    result = run("plan", tmp_path / "none.yaml")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"adapters: {tmp_path / 'none.yaml'}: No such file or directory\n",
+    )
+
+
+class TestLocalArtifacts:
+    @pytest.fixture
+    def directory(self, tmp_path: Path) -> Path:
+        return SyntheticAdapter().save(tmp_path / "local")
+
+    def text(self, path: str) -> str:
+        kept = "".join(
+            f"  - {{name: {name}, artifact: {artifact(name).uri}, digest: 'sha256:{1:064x}'}}\n"
+            for name in ("acme", "beta", "zeta")
+        )
+        return f"adapters:\n{kept}  - {{name: local, artifact: {path}}}\n"
+
+    def test_adapter_of_this_machine_has_its_identity_for_a_version(
+        self, run: Run, manifest: Write, directory: Path
+    ) -> None:
+        [row] = rows(run("plan", manifest(self.text("./local"))))
+        assert row[:4] == ["local", "create", "-", identity(directory)[:12]]
+
+    def test_adapter_that_is_uploaded_already_is_the_same(
+        self, run: Run, world: World, manifest: Write, directory: Path
+    ) -> None:
+        known = identity(directory)
+        world.target = replace(world.target, archives={known: "s3://assets/local.tar.gz"})
+        local = adapter("local")
+        uploaded = replace(
+            local, artifact=replace(local.artifact, uri="s3://assets/local.tar.gz", digest=known)
+        )
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"), uploaded)
+        world.settle()
+        assert rows(run("plan", manifest(self.text("./local")))) == []
+
+    def test_adapter_that_is_incomplete_is_told(self, run: Run, manifest: Write, directory: Path) -> None:
+        path = manifest(self.text("./local"))
+        shutil.rmtree(directory)
+        result = run("plan", path)
+        assert result.exit_code == 1
+        assert "adapter 'local'" in result.stderr

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
+from adapter_fleet.record import OrderKind
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+
+
+def rows(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+def test_each_adapter_is_a_line_between_tabs_in_a_pipe(run: Run, world: World) -> None:
+    world.deploy(adapter("zeta", 2), adapter("acme"))
+    world.settle()
+    world.clock.sleep(3 * 3600)
+    result = run("status")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert rows(result) == [
+        ["acme", "in service", "v1.tar.gz", "3h", ""],
+        ["zeta", "in service", "v2.tar.gz", "3h", ""],
+    ]
+
+
+def test_fleet_that_is_under_way_ends_with_3(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"))
+    result = run("status")
+    assert result.exit_code == 3
+    assert rows(result) == [["acme", "creating", "-", "-", ""]]
+
+
+def test_what_is_wrong_comes_first(run: Run, world: World) -> None:
+    world.settings = FleetSettings(failures=FailureLimit(count=1))
+    world.with_settings(world.settings)
+    world.service.faults.broken[artifact("zeta").uri] = "the tensors do not fit"
+    world.deploy(adapter("acme"), adapter("zeta"))
+    world.settle()
+    result = run("status")
+    assert result.exit_code == 1
+    assert [row[:2] for row in rows(result)] == [["zeta", "failed"], ["acme", "in service"]]
+    assert rows(result)[0][4] == "the tensors do not fit"
+
+
+def test_adapter_whose_new_version_failed_shows_the_one_that_serves(run: Run, world: World) -> None:
+    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+    world.deploy(adapter("acme"))
+    world.settle()
+    world.service.faults.broken[artifact("acme", 2).uri] = "rank too high"
+    world.deploy(adapter("acme", 2))
+    world.settle()
+    [row] = rows(run("status"))
+    assert row[1:3] == ["failed", "v1.tar.gz"]
+    assert row[4] == "v2.tar.gz: rank too high"
+
+
+def test_adapter_that_goes_is_shown_until_it_is_gone(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"), adapter("zeta"))
+    world.settle()
+    world.deploy(adapter("acme"))
+    assert ["zeta", "deleting"] in [row[:2] for row in rows(run("status"))]
+    world.settle()
+    assert [row[0] for row in rows(run("status"))] == ["acme"]
+
+
+def test_refused_manifest_is_told_beside_what_stays_in_force(run: Run, world: World) -> None:
+    world.deploy(*(adapter(f"a{number}") for number in range(20)))
+    world.settle()
+    world.deploy(adapter("a0"))
+    world.settle()
+    result = run("status")
+    assert result.exit_code == 1
+    assert "generation 2 is refused" in result.stderr
+    assert "deletion_guard" in result.stderr
+    assert len(rows(result)) == 20
+    assert {row[1] for row in rows(result)} == {"in service"}
+
+
+def test_failed_deployment_is_told(run: Run, world: World) -> None:
+    world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+    world.deploy(adapter("acme"))
+    world.settle()
+    result = run("status")
+    assert result.exit_code == 1
+    assert "'failure_policy' allows 0" in result.stderr
+
+
+def test_foreign_component_is_told(run: Run, world: World) -> None:
+    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+    world.service.make("p-acme", "s3://bucket/by-hand.tar.gz")
+    world.deploy(adapter("acme"))
+    world.settle()
+    result = run("status")
+    assert result.exit_code == 1
+    assert rows(result)[0][1] == "foreign"
+
+
+def test_reason_cannot_steer_the_terminal_or_end_the_field(run: Run, world: World) -> None:
+    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+    world.service.faults.broken[artifact("acme").uri] = "bad\t\x1b]0;owned\x07\nvery bad"
+    world.deploy(adapter("acme"))
+    world.settle()
+    assert rows(run("status"))[0][4] == "bad �]0;owned� very bad"
+
+
+def test_json_has_everything(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"))
+    world.settle()
+    document = json.loads(run("status", "--json").stdout)
+    assert (document["fleet"], document["endpoint"], document["converged"]) == ("fleet", "endpoint", True)
+    assert (document["in_service"], document["pending"], document["failed"]) == (1, 0, 0)
+    assert document["generation"]["outcome"] == "converged"
+    [one] = document["adapters"]
+    assert (one["name"], one["component"], one["group"]) == ("acme", "p-acme", "in service")
+
+
+def test_fleet_that_was_never_asked_for_anything_is_told(run: Run, account: FakeAccount) -> None:
+    account.add_fleet("Tenants", "new", "New")
+    result = run("status", "--table", "new", fleet=False)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "adapters: fleet 'New' has never been asked for anything\n",
+    )
+
+
+class TestWait:
+    def test_it_ends_with_0_when_all_are_in_service(self, run: Run, world: World) -> None:
+        world.deploy(*(adapter(f"a{number}") for number in range(30)))
+        result = run("status", "--wait")
+        assert result.exit_code == 0
+        assert {row[1] for row in rows(result)} == {"in service"}
+        assert result.stderr.splitlines()[-1] == (
+            "fleet: generation 1 converged, 30 adapters: 30 in service, 0 pending, 0 failed"
+        )
+
+    def test_it_ends_with_1_when_one_has_failed(self, run: Run, world: World) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+        world.deploy(adapter("acme"), adapter("zeta"))
+        assert run("status", "--wait").exit_code == 1
+
+    def test_it_ends_with_1_when_the_manifest_is_refused(self, run: Run, world: World) -> None:
+        world.deploy(adapter("acme"))
+        world.settle()
+        world.deploy()
+        assert run("status", "--wait").exit_code == 1
+
+    def test_it_waits_for_what_is_tried_again(self, run: Run, world: World) -> None:
+        world.service.faults.broken[artifact("acme").uri] = "Insufficient capacity"
+        world.deploy(adapter("acme"))
+        world.step()
+        world.step()
+        world.service.faults.broken.clear()
+        assert run("status", "--wait").exit_code == 0
+
+    def test_it_waits_for_a_retry_that_was_asked_for(self, run: Run, world: World) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+        world.deploy(adapter("acme"))
+        world.settle()
+        world.service.faults.broken.clear()
+        world.order(OrderKind.RETRY, "acme")
+        assert run("status").exit_code == 3
+        assert run("status", "--wait").exit_code == 0
+
+    def test_it_ends_with_3_when_the_time_has_passed(self, run: Run, world: World) -> None:
+        world.service.seconds = 600
+        world.deploy(adapter("acme"))
+        result = run("status", "--wait", "--timeout", "60")
+        assert result.exit_code == 3
+        assert rows(result)[0][:2] == ["acme", "creating"]
+
+
+def test_machine_that_does_not_run_is_told(run: Run, world: World) -> None:
+    world.service.seconds = 600
+    world.deploy(adapter("acme"))
+    world.step()
+    world.clock.sleep(1800)
+    assert "the last pass was 30m ago" in run("status").stderr
+
+
+@pytest.mark.parametrize("option", ["--watch", "--wait"])
+def test_interrupt_ends_the_command(
+    run: Run, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    world.deploy(adapter("acme"))
+    monkeypatch.setattr(account, "sleep", interrupt)
+    assert run("status", option).exit_code != 0
