@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Annotations, FileAssetLocation
 from aws_cdk import aws_s3 as s3
@@ -123,7 +123,7 @@ class FleetAdapter:
     tags:
         Tags of its component, beside those of the fleet.
     smoke:
-        Its own smoke test; False for none, whatever the fleet has.
+        Its own smoke test, in the place of the fleet's.
     component_name:
         The whole name of a component that was there before the fleet.
     """
@@ -133,7 +133,7 @@ class FleetAdapter:
     digest: str | None = None
     rank: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    smoke: SmokeTest | Literal[False] | None = None
+    smoke: SmokeTest | None = None
     component_name: str | None = None
 
 
@@ -463,7 +463,7 @@ def _document(adapter: FleetAdapter, aliases: _Aliases) -> dict[str, Any]:
     if adapter.tags:
         document["tags"] = dict(adapter.tags)
     if adapter.smoke is not None:
-        document["smoke"] = adapter.smoke and adapter.smoke.document
+        document["smoke"] = adapter.smoke.document
     if adapter.component_name is not None:
         document["component"] = adapter.component_name
     return document
