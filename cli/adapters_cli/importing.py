@@ -12,7 +12,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.archive import ArchiveError
 from adapter_fleet.manifest import (
-    FLEET_TAG,
     Manifest,
     ManifestAdapter,
     ManifestError,
@@ -20,6 +19,7 @@ from adapter_fleet.manifest import (
     manifest_text,
     named_digest,
 )
+from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.record import Live, Order, OrderKind, Status
 from adapters_cli.account import Account, CommandError, account_of, errors_told, explained
 from adapters_cli.components import Components

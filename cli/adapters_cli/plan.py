@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from adapter_fleet.desired import DesiredAdapter, DesiredFleet
+from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.plan import (
     Context,
     Decision,
@@ -25,7 +26,6 @@ from adapter_fleet.plan import (
 )
 from adapter_fleet.plan import plan as plan_of
 from adapter_fleet.record import AdapterRecord, Target, Write
-from adapter_fleet.service import FLEET_TAG
 from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.components import Components
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet

@@ -14,7 +14,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
-from adapter_fleet.manifest import FLEET_TAG
+from adapter_fleet.names import FLEET_TAG
 from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
 from multi_adapter_inference.lambda_asset import lambda_zip
 

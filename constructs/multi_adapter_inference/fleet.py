@@ -36,7 +36,7 @@ from adapter_fleet.fleet_settings import (
     OnTimeout,
     UpdateMode,
 )
-from adapter_fleet.manifest import FLEET_TAG
+from adapter_fleet.names import FLEET_TAG
 from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
 from multi_adapter_inference.component_names import TOKEN, claim_checked

@@ -40,9 +40,8 @@ from adapter_fleet.record import (
     Order,
     Outcome,
     Request,
-    Source,
 )
-from adapter_fleet.registry import Lease, LeaseLostError
+from adapter_fleet.registry import Lease, LeaseLostError, refuses, undoes
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -118,7 +117,7 @@ class DynamoDbRegistry:
         )
 
     def register(self, fleet: FleetRecord) -> None:
-        """Make the fleet, unless it is there."""
+        """Make the fleet, or note its name and its machine where it is there."""
         item: _Item = {
             **_FLEET,
             "uid": {"S": fleet.uid},
@@ -133,6 +132,16 @@ class DynamoDbRegistry:
         self._unless(
             lambda: self._client.put_item(
                 TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)"
+            )
+        )
+        self._unless(
+            lambda: self._client.update_item(
+                TableName=self._table,
+                Key=_FLEET,
+                UpdateExpression="SET #name = :name, machine = :machine",
+                ConditionExpression="#name <> :name OR machine <> :machine",
+                ExpressionAttributeNames={"#name": "name"},
+                ExpressionAttributeValues={":name": {"S": fleet.name}, ":machine": {"S": fleet.machine}},
             )
         )
 
@@ -152,8 +161,8 @@ class DynamoDbRegistry:
             if fleet is None:
                 raise LookupError("the fleet is not registered")
             newest = self.generation(int(fleet["generation"]["N"]))
-            if newest is not None and newest.request.source is Source.DELETION:
-                raise ValueError("the fleet is being deleted and takes no more requests")
+            if newest is not None and refuses(newest, request):
+                raise ValueError("the fleet is being deleted and takes no other requests")
             made = Generation(
                 number=int(fleet["generation"]["N"]) + 1, request=request, undo=undoes(request, newest)
             )
@@ -567,21 +576,6 @@ class DynamoDbRegistry:
     def _wait(self, attempt: int) -> None:
         """Wait before the next attempt: full jitter, two seconds at most."""
         self._sleep(random.uniform(0, min(2.0, 0.02 * 2.0**attempt)))
-
-
-def undoes(request: Request, newest: Generation | None) -> bool:
-    """Tell whether a request brings back what the newest generation replaced.
-
-    That is what CloudFormation's rollback sends: another deployment, with the old manifest of the first.
-    """
-    return (
-        newest is not None
-        and request.source is Source.DEPLOYMENT
-        and request.previous_digest is not None
-        and newest.request.previous_digest is not None
-        and request.previous_digest == newest.request.source_digest
-        and request.source_digest == newest.request.previous_digest
-    )
 
 
 def _lost(lease: Lease) -> LeaseLostError:

@@ -41,11 +41,10 @@ from typing import Any
 import yaml
 
 from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet
+from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.document import DocumentError, plain_scalar, read
 from adapter_fleet.findings import Finding
 from adapter_fleet.manifest_adapter import (
-    FLEET_TAG,
     MAX_TAGS,
     ArtifactSource,
     AssetArtifact,
@@ -66,7 +65,6 @@ from adapter_fleet.manifest_entries import SCHEMA_FILE, EntryReader
 from adapter_fleet.structure import known_or_meant, shown
 
 __all__ = [
-    "FLEET_TAG",
     "MAX_TAGS",
     "SCHEMA_FILE",
     "ArtifactSource",
@@ -166,9 +164,16 @@ class Manifest:
         return found
 
     def resolve(
-        self, *, prefix: str, buckets: Mapping[str, str], archives: Mapping[str, str]
+        self,
+        *,
+        prefix: str,
+        buckets: Mapping[str, str],
+        archives: Mapping[str, str],
+        smoke: SmokeRequest | None = None,
     ) -> DesiredFleet:
         """Look up the bucket of each alias and the URI of each asset, and name the components.
+
+        `smoke` is for adapters that have no smoke request of their own.
 
         Raises ManifestError with all that is not known, and with the findings about names.
         """
@@ -191,7 +196,7 @@ class Manifest:
                     artifact=Artifact(uri=uri, digest=adapter.known_digest),
                     rank=adapter.rank,
                     tags=dict(adapter.tags),
-                    smoke=adapter.smoke,
+                    smoke=adapter.smoke or (None if adapter.smokeless else smoke),
                 )
                 for adapter, uri in zip(self.adapters, uris, strict=True)
             )
@@ -261,8 +266,9 @@ def _plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
         "digest": f"sha256:{adapter.digest}" if adapter.digest else None,
         "rank": adapter.rank,
         "tags": dict(adapter.tags) or None,
-        "smoke": smoke
-        and {"body": smoke.body, **({"expect": smoke.expect} if smoke.expect is not None else {})},
+        "smoke": False
+        if adapter.smokeless
+        else smoke and {"body": smoke.body, **({"expect": smoke.expect} if smoke.expect is not None else {})},
         "component": adapter.component,
     }
     return {key: value for key, value in entry.items() if value is not None}

@@ -9,12 +9,10 @@ from pathlib import Path
 
 from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.findings import Finding
-from adapter_fleet.names import check_component_name, component_name
+from adapter_fleet.names import FLEET_TAG, check_component_name, component_name
 from adapter_fleet.structure import Keys, dotted, shown
 
 ARCHIVE_SUFFIX = ".tar.gz"
-FLEET_TAG = "fleet-uid"
-"""The tag on every component of a fleet; its value is the fleet's identity."""
 MAX_TAGS = 40
 """Of AWS's 50 for a resource. The rest is for the fleet's own tag and those of the stack."""
 DEFAULT_MAX_TOKENS = 16
@@ -78,6 +76,8 @@ class ManifestAdapter:
 
     digest:
         SHA-256 of the canonical tar in hexadecimal, as far as the manifest says it.
+    smokeless:
+        Whether it is to have no smoke request (`smoke: false`), not even that of the fleet.
     component:
         The component's name where it is not `<prefix>-<name>`, as for one that was made by hand.
     where:
@@ -90,6 +90,7 @@ class ManifestAdapter:
     rank: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     smoke: SmokeRequest | None = None
+    smokeless: bool = False
     component: str | None = None
     where: str = field(default="", compare=False)
 
@@ -148,6 +149,7 @@ class Draft:
     rank: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     smoke: SmokeRequest | None = None
+    smokeless: bool = False
     component: str | None = None
 
 

@@ -222,7 +222,8 @@ class EntryReader:
             self._add(rule.rule, (*keys, *rule.keys), rule.message)
         # Those of the defaults have been judged, and have a line of their own.
         draft.rank = defaults.rank if entry.rank is None else draft.rank
-        draft.smoke = defaults.smoke if entry.smoke is None else draft.smoke
+        if entry.smoke is None:
+            draft.smoke, draft.smokeless = defaults.smoke, defaults.smokeless
         own = len(draft.tags)
         draft.tags = {**defaults.tags, **draft.tags}
         if len(draft.tags) > MAX_TAGS >= own and len(defaults.tags) <= MAX_TAGS:
@@ -234,6 +235,7 @@ class EntryReader:
         draft = Draft(rank=entry.rank, tags=entry.tags or {})
         if isinstance(entry.smoke, SmokeEntry):
             draft.smoke = self._smoke(entry.smoke, (*keys, "smoke"))
+        draft.smokeless = entry.smoke is False
         if isinstance(entry, AdapterEntry):
             draft.name = entry.name
             draft.component = entry.component
@@ -310,6 +312,7 @@ def _adapter(draft: Draft, where: str) -> ManifestAdapter:
         rank=draft.rank,
         tags=draft.tags,
         smoke=draft.smoke,
+        smokeless=draft.smokeless,
         component=draft.component,
         where=where,
     )

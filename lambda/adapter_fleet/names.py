@@ -1,8 +1,12 @@
-"""Names of inference components, which are unique in an account and region."""
+"""Names of inference components, unique in an account and region, and the tag of those in a fleet."""
 
 import re
 
 MAX_COMPONENT_NAME_LENGTH = 63
+
+FLEET_TAG = "fleet-uid"
+"""The tag that says which fleet a component belongs to."""
+
 # InferenceComponentName in the botocore service model of SageMaker. `\Z`, as `$` would let a newline pass.
 _COMPONENT_NAME = re.compile(r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from adapter_fleet.desired import Artifact, DesiredAdapter
 from adapter_fleet.failure import cause_of, failed
 from adapter_fleet.fleet_settings import DeletionLimit, UpdateMode
+from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.record import (
     AdapterRecord,
     Cause,
@@ -58,6 +59,8 @@ class Step(StrEnum):
     """Ask it anything: the base model changed, and may have lost it."""
     WAIT = "wait"
     """A write is under way."""
+    STUCK = "stuck"
+    """A write has been under way for too long; it is looked at now and then, and nothing waits for it."""
     HOLD = "hold"
     """To be deleted, once everything else is done."""
     FAILED = "failed"
@@ -80,7 +83,12 @@ class Step(StrEnum):
     @property
     def settled(self) -> bool:
         """Whether nothing is to be done, now or at all."""
-        return self in (Step.KEEP, Step.FAILED, Step.FOREIGN, Step.FORGET)
+        return self in (Step.KEEP, Step.FAILED, Step.STUCK, Step.FOREIGN, Step.FORGET)
+
+    @property
+    def fails(self) -> bool:
+        """Whether a component is not as wanted, and nothing more is done about that now."""
+        return self in (Step.FAILED, Step.STUCK, Step.FOREIGN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +179,9 @@ def settle(
     if record.live is None and record.intent is None and record.owned is not None:
         event = _event(record, context, "drifted", before=record.serving, cause="someone deleted it")
         record, events = _without_component(record, failure=record.failure), [*events, event]
+    if want is not None:
+        record, foreign = _foreign(record, want, context)
+        events = [*events, *foreign]
     record, drifted = _drift(record, context)
     return _good(record, want), events + drifted
 
@@ -191,20 +202,41 @@ def _end_of_write(record: AdapterRecord, context: Context) -> tuple[AdapterRecor
             return record, []
         return _write_failed(record, intent, live, context)
     if intent.write is Write.CREATE:
-        # It runs with the specification that was sent.
-        return _write_succeeded(record, intent, live, context)
+        if intent.acknowledged is not None:
+            # It runs with the specification that was sent.
+            return _write_succeeded(record, intent, live, context)
+        if not live.described:
+            return record, []
+        record, events = _write_succeeded(record, intent, live, context)
+        # The pass that made it is gone, and someone may have changed it since.
+        return replace(record, vouched=None), events
     if not live.described:
         return record, []
     assert intent.artifact is not None  # an update has one
     if intent.modified_before == live.modified:
         return _not_begun(record, intent, context)
-    # [V ACK, Terraform] A failed update goes back to InService with a FailureReason, and that may outlive a
-    # later success: so the artifact tells, and where it is the same as before, a new reason.
-    same_uri_before = record.serving is not None and record.serving.uri == intent.artifact.uri
+    if live.artifact_uri == intent.artifact.uri and not _failed_in_place(record, intent, live):
+        return _write_succeeded(record, intent, live, context)
     new_reason = live.failure_reason is not None and live.failure_reason != intent.failure_reason_before
-    if live.artifact_uri != intent.artifact.uri or (same_uri_before and new_reason):
+    if new_reason or (live.failure_reason is not None and intent.acknowledged is not None):
         return _write_failed(record, intent, live, context)
-    return _write_succeeded(record, intent, live, context)
+    # No sign of it: a last-modified time may move by itself.
+    return _not_begun(record, intent, context)
+
+
+def _failed_in_place(record: AdapterRecord, intent: Intent, live: Live) -> bool:
+    """Tell whether an update to the very object that was served before has failed.
+
+    [V ACK, Terraform] A failed update goes back to InService with a FailureReason, which may outlive a later
+    success. So it is the artifact that tells, and only where it stays the same, a new reason.
+    """
+    return (
+        record.serving is not None
+        and intent.artifact is not None
+        and record.serving.uri == intent.artifact.uri
+        and live.failure_reason is not None
+        and live.failure_reason != intent.failure_reason_before
+    )
 
 
 def _own_acknowledged(record: AdapterRecord) -> AdapterRecord:
@@ -270,7 +302,7 @@ def _write_succeeded(
 ) -> tuple[AdapterRecord, list[Event]]:
     assert intent.artifact is not None  # creates and updates have one
     what = "created" if intent.write is Write.CREATE else "updated"
-    if record.failure is not None and not record.failure.artifact.same_as(intent.artifact):
+    if intent.restores:
         what = "restored"
     event = _event(
         record,
@@ -281,16 +313,15 @@ def _write_succeeded(
         intent=intent,
         ended=live.modified,
     )
-    keeps_failure = what == "restored"
     changed = replace(
         record,
         serving=intent.artifact,
         vouched=live.modified,
         intent=None,
-        failure=record.failure if keeps_failure else None,
+        failure=record.failure if intent.restores else None,
         endpoint=context.endpoint if intent.write is Write.CREATE else record.endpoint,
         base=context.base if intent.write is Write.CREATE else record.base,
-        generation=record.generation if keeps_failure else intent.generation,
+        generation=record.generation if intent.restores else intent.generation,
         changed_at=live.modified,
         drifted=None,
         recheck=None,
@@ -333,6 +364,29 @@ def with_failure(
     )
     changed = replace(record, intent=None, failure=failure, generation=failure.generation)
     return changed, [_event(record, context, "failed", before=record.serving, after=artifact, cause=reason)]
+
+
+def _foreign(
+    record: AdapterRecord, want: DesiredAdapter, context: Context
+) -> tuple[AdapterRecord, list[Event]]:
+    """Note that a wanted component turned out to be someone else's."""
+    live, failure = record.live, record.failure
+    if (
+        live is None
+        or record.owned == live.created
+        or context.foreign.get(record.component) != live.created
+        or context.claims.get(record.component) == live.created
+        or (failure is not None and failure.cause is Cause.FOREIGN and failure.artifact == want.artifact)
+    ):
+        return record, []
+    record = replace(
+        record, owned=None, intent=None, serving=None, vouched=None, last_good=None, failure=None
+    )
+    reason = (
+        f"a component named {record.component} is there and has no tag {FLEET_TAG} of this fleet;"
+        " 'adapters import' takes it over"
+    )
+    return with_failure(record, want.artifact, reason, context, cause=Cause.FOREIGN)
 
 
 def _drift(record: AdapterRecord, context: Context) -> tuple[AdapterRecord, list[Event]]:
@@ -433,7 +487,7 @@ def decide(record: AdapterRecord, want: DesiredAdapter | None, context: Context)
     if live.doubtful:
         return Decision(step=Step.LOOK, why="a listing left it out")
     if record.owned != live.created:
-        return _decide_unknown(record, live, context)
+        return _decide_unknown(record, live, want, context)
     if live.status.in_transition:
         return _decide_moving(live, context)
     if record.intent is not None:
@@ -459,14 +513,17 @@ def _decide_absent(record: AdapterRecord, want: DesiredAdapter | None, context: 
         return Decision(step=Step.WAIT, why="it does not show yet")
     if want is None:
         return Decision(step=Step.FORGET)
-    failing = _failing(record, want, context)
+    failing = _failing(record, want, context, updating=False)
     if failing is None:
         return Decision(step=Step.CREATE, artifact=want.artifact)
     return _restore(record, want, failing, context, step=Step.CREATE)
 
 
-def _decide_unknown(record: AdapterRecord, live: Live, context: Context) -> Decision:
-    if context.claims.get(record.component) == live.created:
+def _decide_unknown(
+    record: AdapterRecord, live: Live, want: DesiredAdapter | None, context: Context
+) -> Decision:
+    # Not before a manifest has it: it would be deleted at once, as the fleet's and not wanted.
+    if want is not None and context.claims.get(record.component) == live.created:
         return Decision(step=Step.CLAIM)
     if context.foreign.get(record.component) == live.created:
         return Decision(step=Step.FOREIGN, why="a component of that name is not this fleet's")
@@ -477,8 +534,7 @@ def _decide_moving(live: Live, context: Context) -> Decision:
     if context.now - live.modified > STUCK_SECONDS:
         minutes = int((context.now - live.modified) / 60)
         return Decision(
-            step=Step.FAILED,
-            until=context.now + 60,
+            step=Step.STUCK,
             why=f"{live.status} for {minutes} minutes; the service refuses writes meanwhile",
         )
     return Decision(step=Step.WAIT, why=str(live.status))
@@ -497,7 +553,7 @@ def _decide_unwanted(record: AdapterRecord, context: Context) -> Decision:
 
 
 def _decide_failed(record: AdapterRecord, want: DesiredAdapter, context: Context) -> Decision:
-    failing = _failing(record, want, context)
+    failing = _failing(record, want, context, updating=False)
     if failing is None:
         return _delete(record, context, why="it failed, and there is another artifact to try")
     return _restore(record, want, failing, context, step=Step.DELETE)
@@ -545,9 +601,13 @@ def _restore(
     return Decision(step=step, artifact=good, restores=True, why=failing.reason)
 
 
-def _failing(record: AdapterRecord, want: DesiredAdapter, context: Context) -> Failure | None:
-    """Return the failure that keeps the wanted artifact from being tried now."""
+def _failing(
+    record: AdapterRecord, want: DesiredAdapter, context: Context, *, updating: bool = True
+) -> Failure | None:
+    """Return the failure that keeps the wanted artifact from being tried now, by an update or a creation."""
     failure = record.failure
+    if failure is not None and failure.cause is Cause.UPDATE_REFUSED and not updating:
+        return None
     if failure is None or not failure.artifact.same_as(want.artifact):
         return None
     if failure.retry_at is not None and failure.retry_at <= context.now:

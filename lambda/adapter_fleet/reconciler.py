@@ -6,13 +6,14 @@ each write. `docs/adr/0009-reconciler.md` tells why each promise holds.
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Protocol
 
-from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
+from adapter_fleet.clock import Clock
+from adapter_fleet.desired import DesiredFleet
 from adapter_fleet.fleet_settings import DriftCheck
 from adapter_fleet.pace import Pace
 from adapter_fleet.plan import (
@@ -25,16 +26,12 @@ from adapter_fleet.plan import (
     refusal,
     settle,
     sighted,
-    tags_of,
-    with_failure,
 )
 from adapter_fleet.record import (
     AdapterRecord,
-    Cause,
     Event,
     FleetRecord,
     Generation,
-    Intent,
     Live,
     Order,
     OrderKind,
@@ -43,13 +40,10 @@ from adapter_fleet.record import (
     Request,
     Source,
     Status,
-    Write,
 )
 from adapter_fleet.registry import Lease, LeaseLostError, Registry
 from adapter_fleet.service import (
-    FLEET_TAG,
     ConflictError,
-    ExistsError,
     MissingError,
     RefusedError,
     Service,
@@ -57,12 +51,9 @@ from adapter_fleet.service import (
     ThrottledError,
     UnansweredError,
 )
+from adapter_fleet.steps import Steps, Taken
 
 LEASE_SECONDS = 60.0
-CALL_SECONDS = 25.0
-"""The longest that one call may take, by the timeouts of the clients. No write begins with less left of the
-lease."""
-
 READ_RATE = 20.0
 """Reads a second at most. [I] No quota is published."""
 
@@ -72,24 +63,28 @@ _FIRST_POLL_SECONDS = 1.0
 _SHORTEST_POLL_SECONDS = 0.3
 _LONGEST_POLL_SECONDS = 15.0
 _BUSY_POLL_SECONDS = 10.0
+_STUCK_POLL_SECONDS = 60.0
 _TROUBLE_SECONDS = 15.0
 _LONGEST_WAIT_SECONDS = 900.0
 _FLUSH_RECORDS = 25
 _SAVE_SECONDS = 5.0
-_SMOKE_ATTEMPTS = 3
-_PROBE = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})
+WRITE_OPERATIONS = frozenset(
+    {
+        "CreateInferenceComponent",
+        "UpdateInferenceComponent",
+        "DeleteInferenceComponent",
+        "AddTags",
+        "DeleteTags",
+    }
+)
+READ_OPERATIONS = frozenset({"ListInferenceComponents", "DescribeInferenceComponent", "ListTags"})
+
+
+def _created(record: AdapterRecord) -> tuple[float, ...]:
+    return () if record.live is None else (record.live.created,)
+
 
 DRIFT_TRIGGER = "drift"
-
-
-class Clock(Protocol):
-    """The time, and waiting."""
-
-    def now(self) -> float:
-        """Return the seconds since 1970."""
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass."""
 
 
 class Telemetry(Protocol):
@@ -155,7 +150,7 @@ class Reconciler:
     clock: Clock
     executor: Executor
     telemetry: Telemetry
-    start_machine: Callable[[str], None]
+    start_machine: Callable[[str, str], None]
     random: Random = field(default_factory=Random)
     workers: int = 8
 
@@ -223,8 +218,9 @@ class _Pass:
         self._writes: deque[str] = deque()
         self._held: set[str] = set()
         self._waiting: set[str] = set()
+        self._stuck: set[str] = set()
         self._blocked: dict[str, str] = {}
-        self._futures: dict[Future[_Effect], str] = {}
+        self._futures: dict[Future[Taken], str] = {}
         self._pages = 1
         self._base: Live | None = None
         self._poll_at: float | None = None
@@ -399,7 +395,10 @@ class _Pass:
             if reason is not None:
                 self._generation = self._end(generation, Outcome.REFUSED, reason)
                 return
-        changes = sum(1 for decision in self._decisions.values() if decision.step.writes)
+        changes = sum(
+            decision.step.writes or self._fails_now(component)
+            for component, decision in self._decisions.items()
+        )
         self._generation = replace(generation, changes=changes, desired=len(self._wanted))
         self._registry.save_generation(self._generation, self._lease)
 
@@ -428,7 +427,7 @@ class _Pass:
                 self._join()
                 self._generation = self._end(self._generation, Outcome.FAILED, self._failure_reason())
                 return
-            if self._held and not (self._waiting or self._writes or self._reads or self._blocked):
+            if self._held and not (self._in_flight() or self._writes or self._reads or self._blocked):
                 self._context(deletes=True)
                 for component in sorted(self._held):
                     self._advance(component)
@@ -473,7 +472,7 @@ class _Pass:
         return bool(self._reads or (writes and self._writes and not self._serial_wait()))
 
     def _serial_wait(self) -> bool:
-        return self._fleet.serial and bool(self._waiting)
+        return self._fleet.serial and bool(self._in_flight())
 
     def _next_due(self, now: float, *, writes: bool) -> float | None:
         """Return when something is to be done next, None for not at all."""
@@ -498,7 +497,7 @@ class _Pass:
         if (
             writes
             and self._writes
-            and not (self._fleet.serial and (self._waiting or self._futures))
+            and not (self._fleet.serial and (self._in_flight() or self._futures))
             and self._write_pace.wait(now) <= 0
             and self._resume_at <= now
         ):
@@ -515,8 +514,18 @@ class _Pass:
     def _submit(self, component: str) -> None:
         decision = self._decisions[component]
         record, want = self._records[component], self._wanted.get(component)
-        effect = _Effects(self._r, self._lease, self._context(), record, want, decision)
-        self._futures[self._r.executor.submit(effect.run)] = component
+        step = Steps(
+            uid=self._r.uid,
+            registry=self._registry,
+            service=self._service,
+            clock=self._clock,
+            lease=self._lease,
+            context=self._context(),
+            record=record,
+            want=want,
+            decision=decision,
+        )
+        self._futures[self._r.executor.submit(step.take)] = component
 
     def _collect(self, *, block: bool) -> None:
         if not self._futures:
@@ -535,14 +544,14 @@ class _Pass:
             self._renew()
             self._collect(block=True)
 
-    def _take_in(self, component: str, future: "Future[_Effect]") -> None:
+    def _take_in(self, component: str, future: "Future[Taken]") -> None:
         """Take in what became of a call."""
         step = self._decisions[component].step
         pace = self._read_pace if step.reads else self._write_pace
-        effect = future.result()
-        error = effect.error
-        self._keep(effect.record)
-        for event in effect.events:
+        taken = future.result()
+        error = taken.error
+        self._keep(taken.record)
+        for event in taken.events:
             self._log(event)
         if isinstance(error, ThrottledError):
             self._throttle(error, pace)
@@ -552,15 +561,15 @@ class _Pass:
                 self._read_pace.throttled(self._clock.now())
         elif isinstance(error, ConflictError):
             self._conflict(component)
-        elif isinstance(error, RefusedError | MissingError) and effect.blocks:
+        elif isinstance(error, RefusedError | MissingError) and taken.blocks:
             self._blocked[component] = str(error)
             self._decisions[component] = replace(self._decisions[component], why=str(error))
             return
         elif step.writes:
             pace.went_well()
-        if effect.foreign is not None:
-            self._foreign[component] = effect.foreign
-        if effect.wrote:
+        if taken.foreign is not None:
+            self._foreign[component] = taken.foreign
+        if taken.wrote:
             self._wait_for_write()
         self._advance(component)
 
@@ -589,6 +598,7 @@ class _Pass:
     def _poll(self) -> None:
         """Look at what is under way: one by one, or by a listing where that takes fewer calls."""
         waiting = sorted(self._waiting)
+        only_stuck = not self._in_flight()
         now = self._clock.now()
         if len(waiting) > self._pages:
             self._list()
@@ -599,7 +609,9 @@ class _Pass:
                 self._decisions[component] = Decision(step=Step.LOOK)
                 self._reads.append(component)
         ended = len(waiting) - len(self._waiting)
-        if self._writes and not self._fleet.serial:
+        if only_stuck:
+            self._poll_seconds = _STUCK_POLL_SECONDS
+        elif self._writes and not self._fleet.serial:
             self._poll_seconds = _BUSY_POLL_SECONDS
         elif ended and len(waiting) > self._pages:
             self._poll_seconds = _FIRST_POLL_SECONDS
@@ -614,6 +626,7 @@ class _Pass:
         self._writes.clear()
         self._held.clear()
         self._waiting.clear()
+        self._stuck.clear()
         busy = set(self._futures.values())
         for component in self._order():
             if component not in busy:
@@ -641,13 +654,16 @@ class _Pass:
         self._decisions[component] = decision
         self._held.discard(component)
         self._waiting.discard(component)
+        self._stuck.discard(component)
         step = decision.step
         if step.reads:
             self._reads.append(component)
         elif step is Step.HOLD:
             self._held.add(component)
-        elif step is Step.WAIT:
+        elif step in (Step.WAIT, Step.STUCK):
             self._waiting.add(component)
+            if step is Step.STUCK:
+                self._stuck.add(component)
             if self._poll_at is None:
                 self._poll_at = self._clock.now() + self._poll_seconds
         elif step is Step.FORGET or (step is Step.FOREIGN and want is None):
@@ -678,13 +694,22 @@ class _Pass:
         failed = []
         for component, decision in self._decisions.items():
             record = self._records.get(component)
-            if decision.step not in (Step.FAILED, Step.FOREIGN) or record is None:
+            if not decision.step.fails or record is None:
                 continue
             if record.failure is None or record.failure.generation != self._generation.number:
                 continue
             if record.failure.final:
                 failed.append(component)
         return sorted(failed)
+
+    def _fails_now(self, component: str) -> bool:
+        """Tell whether a component failed in this generation, such as one that is someone else's."""
+        record = self._records.get(component)
+        return (
+            record is not None
+            and record.failure is not None
+            and record.failure.generation == self._generation.number
+        )
 
     def _failure_reason(self) -> str:
         failed = self._failures()
@@ -757,9 +782,12 @@ class _Pass:
 
     # --- the end
 
+    def _in_flight(self) -> set[str]:
+        return self._waiting - self._stuck
+
     def _unsettled(self) -> bool:
         return bool(
-            self._waiting
+            self._in_flight()
             or self._reads
             or self._writes
             or self._held
@@ -784,7 +812,7 @@ class _Pass:
     def _counted(self, generation: Generation) -> Generation:
         wanted = [self._decisions[name] for name in self._wanted if name in self._decisions]
         kept = sum(decision.step is Step.KEEP for decision in wanted)
-        failed = sum(decision.step in (Step.FAILED, Step.FOREIGN) for decision in wanted)
+        failed = sum(decision.step.fails for decision in wanted)
         leaving = sum(
             1
             for name, decision in self._decisions.items()
@@ -823,11 +851,16 @@ class _Pass:
             if settled:
                 reason = None
                 if generation.failed:
-                    names = [name for name in self._wanted if self._decisions[name].step in _NOT_SERVING]
+                    names = [name for name in self._wanted if self._decisions[name].step.fails]
                     reason = "; ".join(f"{self._name(name)}: {self._reason(name)}" for name in names[:20])
                 generation = self._end(generation, Outcome.CONVERGED, reason)
                 self._registry.take_orders(
-                    [order for order in self._orders if order.kind is OrderKind.CLAIM], self._lease
+                    [
+                        order
+                        for order in self._orders
+                        if order.kind is OrderKind.CLAIM and order.component in self._wanted
+                    ],
+                    self._lease,
                 )
             else:
                 generation = replace(generation, reason=trouble)
@@ -877,7 +910,7 @@ class _Pass:
             manifest_version=generation.request.manifest_version,
         )
         self._registry.open_generation(request, self._registry.desired(before.number))
-        self._r.start_machine("undo")
+        self._r.start_machine("undo", request.delivery)
 
     def _wait_seconds(self, now: float, trouble: str | None) -> int | None:
         """Return the seconds until the next pass, None if there is nothing to come back for."""
@@ -896,263 +929,3 @@ class _Pass:
         if not times:
             return None
         return max(1, min(math.ceil(min(times) - now), int(_LONGEST_WAIT_SECONDS)))
-
-
-WRITE_OPERATIONS = frozenset(
-    {
-        "CreateInferenceComponent",
-        "UpdateInferenceComponent",
-        "DeleteInferenceComponent",
-        "AddTags",
-        "DeleteTags",
-    }
-)
-READ_OPERATIONS = frozenset({"ListInferenceComponents", "DescribeInferenceComponent", "ListTags"})
-
-_NOT_SERVING = (Step.FAILED, Step.FOREIGN)
-
-
-def _created(record: AdapterRecord) -> tuple[float, ...]:
-    return () if record.live is None else (record.live.created,)
-
-
-@dataclass(kw_only=True)
-class _Effect:
-    """What a step came to.
-
-    error:
-        What kept it from being done.
-    blocks:
-        Whether nothing can be done for the component for now.
-    wrote:
-        Whether a write was taken whose end is to be waited for.
-    foreign:
-        The creation time of a component that turned out to be someone else's.
-    """
-
-    record: AdapterRecord
-    error: ServiceError | None = None
-    events: list[Event] = field(default_factory=list)
-    blocks: bool = False
-    wrote: bool = False
-    foreign: float | None = None
-
-
-class _Effects:
-    """Takes one step for one component; runs in a thread, and shares nothing that changes."""
-
-    def __init__(
-        self,
-        reconciler: Reconciler,
-        lease: Lease,
-        context: Context,
-        record: AdapterRecord,
-        want: DesiredAdapter | None,
-        decision: Decision,
-    ) -> None:
-        self._r, self._lease, self._context = reconciler, lease, context
-        self._record, self._want, self._decision = record, want, decision
-
-    def run(self) -> _Effect:
-        step = self._decision.step
-        try:
-            if step in _WRITES:
-                return self._write(_WRITES[step])
-            return _STEPS[step](self)
-        except (ThrottledError, UnansweredError, ConflictError) as error:
-            return _Effect(record=self._record, error=error)
-        except MissingError as error:
-            # It went in the meantime: look again.
-            live = self._record.live
-            if live is None:
-                return _Effect(record=self._record, error=error, blocks=True)
-            return _Effect(record=replace(self._record, live=replace(live, doubtful=True)), error=error)
-        except RefusedError as error:
-            return _Effect(record=self._record, error=error, blocks=True)
-
-    # --- reads
-
-    def _look(self) -> _Effect:
-        record, now = self._record, self._r.clock.now()
-        live = self._r.service.describe(record.component)
-        if live is None:
-            return _Effect(record=replace(record, live=None, absent_at=now))
-        return _Effect(record=replace(record, live=live))
-
-    def _read_tags(self) -> _Effect:
-        record, live = self._record, self._live()
-        tags = self._r.service.tags(record.component, live)
-        if tags.pop(FLEET_TAG, None) == self._r.uid:
-            return _Effect(record=_adopted(record, live, tags))
-        if self._want is None:
-            return _Effect(record=replace(record, owned=None, intent=None), foreign=live.created)
-        record = replace(record, owned=None, intent=None, serving=None, vouched=None, last_good=None)
-        record, events = with_failure(
-            record,
-            self._want.artifact,
-            f"a component named {record.component} is there and has no tag {FLEET_TAG} of this fleet;"
-            " 'adapters import' takes it over",
-            self._context,
-            cause=Cause.FOREIGN,
-        )
-        return _Effect(record=record, events=events, foreign=live.created)
-
-    def _live(self) -> Live:
-        live = self._record.live
-        if live is None:
-            raise MissingError(f"{self._record.component} is gone")
-        return live
-
-    # --- writes
-
-    def _write(self, write: Write) -> _Effect:
-        artifact = self._decision.artifact
-        if artifact is not None:
-            problem = self._r.service.check(artifact)
-            if problem is not None:
-                return self._failed(self._record, artifact, problem)
-        record = self._intended(write, artifact)
-        # The intent first: should the rest be lost, the next pass looks.
-        self._r.registry.put([record], self._lease)
-        self._check_lease()
-        try:
-            return self._send(record, write, artifact)
-        except ThrottledError as error:
-            return _Effect(record=self._record, error=error)
-        except UnansweredError as error:
-            return _Effect(record=record, error=error)
-        except ExistsError:
-            return _Effect(record=record)
-        except ConflictError as error:
-            live = self._record.live
-            doubted = None if live is None else replace(live, doubtful=True)
-            return _Effect(record=replace(self._record, live=doubted), error=error)
-        except MissingError as error:
-            if write is Write.CREATE:
-                return _Effect(record=self._record, error=error, blocks=True)
-            return _Effect(record=replace(record, live=None, absent_at=self._r.clock.now()))
-        except RefusedError as error:
-            return self._failed(record, artifact or record.serving or Artifact(uri=""), str(error))
-
-    def _intended(self, write: Write, artifact: Artifact | None) -> AdapterRecord:
-        record, live = self._record, self._record.live
-        intent = Intent(
-            write=write,
-            at=self._r.clock.now(),
-            generation=self._context.generation,
-            artifact=artifact,
-            modified_before=live.modified if live is not None else None,
-            failure_reason_before=live.failure_reason if live is not None else None,
-        )
-        return replace(
-            record,
-            intent=intent,
-            absent_at=None,
-            live=None if live is None else replace(live, described=False),
-        )
-
-    def _send(self, record: AdapterRecord, write: Write, artifact: Artifact | None) -> _Effect:
-        service, intent, want = self._r.service, record.intent, self._want
-        assert intent is not None  # it was just made
-        live = record.live
-        if write is Write.DELETE:
-            service.delete(record.component)
-            status = Status.DELETING
-        elif write is Write.UPDATE:
-            assert artifact is not None  # an update has one
-            service.update(record.component, artifact)
-            status = Status.UPDATING
-        else:
-            assert artifact is not None and want is not None  # noqa: PT018 - only what is wanted is created
-            tags = tags_of(want, self._context)
-            service.create(
-                record.component,
-                endpoint=self._context.endpoint,
-                base=self._context.base,
-                artifact=artifact,
-                tags={**tags, FLEET_TAG: self._r.uid},
-            )
-            record = replace(record, tags=tags, endpoint=self._context.endpoint, base=self._context.base)
-            status = Status.CREATING
-        intent = replace(intent, acknowledged=self._r.clock.now())
-        if live is not None:
-            live = replace(live, status=status)
-        return _Effect(record=replace(record, intent=intent, live=live), wrote=True)
-
-    def _failed(self, record: AdapterRecord, artifact: Artifact, reason: str) -> _Effect:
-        record, events = with_failure(record, artifact, reason, self._context)
-        return _Effect(record=record, events=events)
-
-    def _claim(self) -> _Effect:
-        record, live = self._record, self._live()
-        tags = tags_of(self._want, self._context) if self._want is not None else dict(self._context.tags)
-        self._check_lease()
-        self._r.service.tag(record.component, live, {**tags, FLEET_TAG: self._r.uid})
-        return _Effect(record=_adopted(record, live, tags))
-
-    def _retag(self) -> _Effect:
-        record, live, want = self._record, self._live(), self._want
-        assert want is not None  # only what is wanted has tags to be wanted
-        tags = tags_of(want, self._context)
-        self._check_lease()
-        self._r.service.tag(record.component, live, {**tags, FLEET_TAG: self._r.uid})
-        gone = sorted(record.tags.keys() - tags.keys() - {FLEET_TAG})
-        if gone:
-            self._check_lease()
-            self._r.service.untag(record.component, live, gone)
-        return _Effect(record=replace(record, tags=tags, generation=self._context.generation))
-
-    def _check_lease(self) -> None:
-        now = self._r.clock.now()
-        if self._lease.expires - now < CALL_SECONDS:
-            raise LeaseLostError(f"the lease ends in {self._lease.expires - now:.0f} s, too soon for a write")
-
-    # --- requests to the adapter
-
-    def _smoke(self) -> _Effect:
-        record, want = self._record, self._want
-        assert want is not None and want.smoke is not None and record.serving is not None  # noqa: PT018
-        problem = self._asked(want.smoke)
-        if problem is None:
-            return _Effect(record=replace(record, passed=record.serving, recheck=None))
-        record, events = with_failure(
-            record, record.serving, f"the smoke request failed: {problem}", self._context, cause=Cause.SMOKE
-        )
-        return _Effect(record=record, events=events)
-
-    def _ask(self) -> _Effect:
-        smoke = self._want.smoke if self._want is not None else None
-        problem = self._asked(smoke or _PROBE)
-        return _Effect(record=replace(self._record, recheck=None if problem is None else Recheck.SEND))
-
-    def _asked(self, smoke: SmokeRequest) -> str | None:
-        problem = None
-        for attempt in range(_SMOKE_ATTEMPTS):
-            if attempt:
-                self._r.clock.sleep(1.0)
-            problem = self._r.service.ask(self._record.component, self._context.endpoint, smoke)
-            if problem is None:
-                break
-        return problem
-
-
-def _adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> AdapterRecord:
-    """Return the record of a component that turned out to be the fleet's, of which nothing else is known."""
-    record = replace(record, owned=live.created, tags=dict(tags), name=record.name or record.component)
-    if record.failure is not None and record.failure.cause is Cause.FOREIGN:
-        record = replace(record, failure=None)
-    if record.intent is not None and record.intent.write is Write.CREATE:
-        return record
-    return replace(record, serving=None, vouched=None, passed=None, intent=None)
-
-
-_WRITES = {Step.CREATE: Write.CREATE, Step.UPDATE: Write.UPDATE, Step.DELETE: Write.DELETE}
-
-_STEPS: dict[Step, Callable[[_Effects], _Effect]] = {
-    Step.LOOK: _Effects._look,
-    Step.READ_TAGS: _Effects._read_tags,
-    Step.CLAIM: _Effects._claim,
-    Step.RETAG: _Effects._retag,
-    Step.SMOKE: _Effects._smoke,
-    Step.ASK: _Effects._ask,
-}

@@ -74,6 +74,8 @@ class Intent:
     """The component's last-modified time before the write, by which one that has begun is told."""
     failure_reason_before: str | None = None
     """The FailureReason that was there already: it can outlive a success."""
+    restores: bool = False
+    """Whether `artifact` is the last good one, in the place of one that failed."""
 
 
 ATTEMPTS_OF_A_DEPLOYMENT = 3

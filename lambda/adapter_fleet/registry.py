@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from adapter_fleet.desired import DesiredFleet
-from adapter_fleet.record import AdapterRecord, Event, FleetRecord, Generation, Order, Request
+from adapter_fleet.record import AdapterRecord, Event, FleetRecord, Generation, Order, Request, Source
 
 
 class LeaseLostError(Exception):
@@ -21,6 +21,26 @@ class Lease:
     expires: float
 
 
+def undoes(request: Request, newest: Generation | None) -> bool:
+    """Tell whether a request brings back what the newest generation replaced.
+
+    That is what CloudFormation's rollback sends: another deployment, with the old manifest of the first.
+    """
+    return (
+        newest is not None
+        and request.source is Source.DEPLOYMENT
+        and request.previous_digest is not None
+        and newest.request.previous_digest is not None
+        and request.previous_digest == newest.request.source_digest
+        and request.source_digest == newest.request.previous_digest
+    )
+
+
+def refuses(newest: Generation, request: Request) -> bool:
+    """Tell whether a fleet takes no such request any more; a deletion that got stuck may be asked again."""
+    return newest.request.source is Source.DELETION and request.source is not Source.DELETION
+
+
 class Registry(Protocol):
     """State of one fleet. Every method is one atomic step; what is returned is consistent.
 
@@ -31,13 +51,13 @@ class Registry(Protocol):
         """Return the fleet, None before its first generation."""
 
     def register(self, fleet: FleetRecord) -> None:
-        """Make the fleet, unless it is there."""
+        """Make the fleet, or note its name and its machine where it is there."""
 
     def open_generation(self, request: Request, desired: DesiredFleet) -> Generation:
         """Number a request and make it the newest; a delivery that is known keeps its number.
 
         `undo` is set where the request brings back what the previous generation replaced. A fleet whose
-        newest generation is a deletion takes no more: ValueError.
+        newest generation is a deletion takes nothing but another deletion: ValueError.
         """
 
     def generation(self, number: int) -> Generation | None:

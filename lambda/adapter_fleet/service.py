@@ -7,9 +7,6 @@ from typing import Protocol
 from adapter_fleet.desired import Artifact, SmokeRequest
 from adapter_fleet.record import Live
 
-FLEET_TAG = "fleet-uid"
-"""The tag that says which fleet a component belongs to."""
-
 
 class ServiceError(Exception):
     """A call that did not do what was asked."""
@@ -65,7 +62,7 @@ class Service(Protocol):
     def create(
         self, component: str, *, endpoint: str, base: str, artifact: Artifact, tags: Mapping[str, str]
     ) -> str:
-        """Create an adapter; return its component's ARN. ExistsError, ConflictError, MissingError (the base)."""
+        """Create an adapter; return its ARN. ExistsError, ConflictError, MissingError (the base)."""
 
     def update(self, component: str, artifact: Artifact) -> None:
         """Serve another artifact in place. ConflictError, MissingError."""

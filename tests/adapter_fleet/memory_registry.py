@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from adapter_fleet.desired import DesiredFleet
-from adapter_fleet.dynamodb_registry import undoes
 from adapter_fleet.record import (
     AdapterRecord,
     Event,
@@ -15,9 +14,8 @@ from adapter_fleet.record import (
     OrderKind,
     Outcome,
     Request,
-    Source,
 )
-from adapter_fleet.registry import Lease, LeaseLostError
+from adapter_fleet.registry import Lease, LeaseLostError, refuses, undoes
 
 
 class MemoryRegistry:
@@ -52,6 +50,7 @@ class MemoryRegistry:
         with self._lock:
             if self._fleet is None:
                 self._fleet = fleet
+            self._fleet = replace(self._fleet, name=fleet.name, machine=fleet.machine)
 
     def open_generation(self, request: Request, desired: DesiredFleet) -> Generation:
         with self._lock:
@@ -61,8 +60,8 @@ class MemoryRegistry:
                 raise LookupError("the fleet is not registered")
             newest = self._generations.get(self._fleet.generation)
             if newest is not None:
-                if newest.request.source is Source.DELETION:
-                    raise ValueError("the fleet is being deleted and takes no more requests")
+                if refuses(newest, request):
+                    raise ValueError("the fleet is being deleted and takes no other requests")
                 if newest.outcome is Outcome.OPEN:
                     self._generations[newest.number] = replace(
                         newest, outcome=Outcome.SUPERSEDED, ended=request.at

@@ -112,6 +112,7 @@ class TestReading:
                     artifact=LocalArtifact(path=Path("/app/adapters/local")),
                     rank=8,
                     tags=silver,
+                    smokeless=True,
                 ),
                 ManifestAdapter(
                     name="asset", artifact=AssetArtifact(identity=A), rank=8, tags=silver, smoke=short

@@ -146,9 +146,9 @@ class TestFleet:
     def test_fleet_is_as_it_was_registered(self, registry: Registry) -> None:
         assert registry.fleet() == FLEET
 
-    def test_fleet_that_is_there_is_not_registered_again(self, registry: Registry) -> None:
-        registry.register(replace(FLEET, name="other"))
-        assert registry.fleet() == FLEET
+    def test_fleet_that_is_there_gets_its_newest_name_and_machine_alone(self, registry: Registry) -> None:
+        registry.register(replace(FLEET, name="other", machine="another", generation=7))
+        assert registry.fleet() == replace(FLEET, name="other", machine="another")
 
     def test_passes_note_what_they_learn(self, registry: Registry, lease: Lease) -> None:
         learned = replace(

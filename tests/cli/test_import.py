@@ -9,9 +9,9 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.manifest import Manifest
+from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.packing import identity
 from adapter_fleet.record import Outcome
-from adapter_fleet.service import FLEET_TAG
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fleet_account import FakeAccount
@@ -104,7 +104,6 @@ class TestTakeOver:
         assert {"p-one", "two"}.isdisjoint(world.service.components)
         assert "other" in world.service.components
 
-    @pytest.mark.xfail(strict=False, reason="a pass claims what nobody wants, and deletes it")
     def test_nothing_happens_to_them_before_the_manifest_has_them(self, run: Run, world: World) -> None:
         self.take_over(run)
         world.writes().clear()

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
+from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.packing import identity
-from adapter_fleet.service import FLEET_TAG
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 

@@ -1,0 +1,169 @@
+"""The entry points of the Lambda functions. Thin: they make the clients, and call what does the work."""
+
+import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
+
+from adapter_fleet.clock import WallClock
+from adapter_fleet.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.intake import Intake
+from adapter_fleet.reconciler import Call, Reconciler
+from adapter_fleet.sagemaker_service import CLIENT_CONFIG, SageMakerService
+from adapter_fleet.telemetry import FleetTelemetry
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_stepfunctions import SFNClient
+
+MOST_PASSES = 1000
+"""An execution ends after this many and another one goes on: its history may have 25,000 events."""
+
+_MARGIN_SECONDS = 60.0
+"""For the calls under way to end, and to save what they did, before the function's time is up."""
+
+_WORKERS = 8
+
+
+def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Take in an event of CloudFormation."""
+    return _intake(os.environ["STATE_MACHINE_ARN"]).on_event(event)
+
+
+def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Say whether the fleet is what the event wants."""
+    return _intake(os.environ["STATE_MACHINE_ARN"]).is_complete(event)
+
+
+def manifest_object(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Take in a new version of the manifest in S3: the newest, whichever the event is of."""
+    sequencer = event["detail"]["object"].get("sequencer", event["id"])
+    generation = _intake(os.environ["STATE_MACHINE_ARN"]).manifest_changed(sequencer)
+    return {"generation": None if generation is None else generation.number}
+
+
+def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Make one pass over the fleet."""
+    state = event.get("state") or {}
+    machine, trigger = event["state_machine"], event["trigger"]
+    clock = WallClock()
+    passes = int(state.get("passes", 0))
+    remaining = context.get_remaining_time_in_millis() / 1000
+    with ThreadPoolExecutor(_WORKERS) as executor:
+        reconciler = Reconciler(
+            uid=os.environ["FLEET_UID"],
+            registry=_registry(),
+            service=_service(),
+            clock=clock,
+            executor=executor,
+            telemetry=_telemetry(),
+            start_machine=_Starter(_machines(), machine),
+            workers=_WORKERS,
+        )
+        result = reconciler.run(
+            Call(
+                execution=event["execution"],
+                started_at=datetime.fromisoformat(event["started_at"]).timestamp(),
+                owner=f"{event['execution']}/{context.aws_request_id}",
+                trigger=trigger,
+                deadline=clock.now() + remaining - min(_MARGIN_SECONDS, remaining / 2),
+                listed=int(state.get("listed", 0)),
+                passes=passes,
+            )
+        )
+    done = result.done
+    if not done and passes + 1 >= MOST_PASSES:
+        _Starter(_machines(), machine)("order", f"after-{event['execution']}"[:80])
+        done = True
+    return {
+        "done": done,
+        "wait_seconds": result.wait_seconds,
+        "trigger": trigger,
+        "state": {"passes": passes + 1, "listed": result.listed},
+    }
+
+
+class _Starter:
+    """Starts executions; one of a name that was there already is started, as far as anyone needs to know."""
+
+    def __init__(self, client: "SFNClient", machine: str) -> None:
+        self._client, self._machine = client, machine
+
+    def __call__(self, trigger: str, key: str) -> None:
+        try:
+            self._client.start_execution(
+                stateMachineArn=self._machine,
+                name=_execution_name(key),
+                input=json.dumps({"trigger": trigger, "requested_at": WallClock().now()}),
+            )
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "ExecutionAlreadyExists":
+                raise
+
+
+class _S3Manifests:
+    def __init__(self, client: "S3Client") -> None:
+        self._client = client
+
+    def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        """Return the newest text of an object and its version, None where there is no such object."""
+        try:
+            found = self._client.get_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+                return None
+            raise
+        version = found.get("VersionId")
+        return found["Body"].read(), version if version not in (None, "null") else found["ETag"].strip('"')
+
+
+def _execution_name(key: str) -> str:
+    return "".join(char if char.isalnum() or char in "-_" else "-" for char in key)[:80]
+
+
+def _intake(machine: str) -> Intake:
+    return Intake(
+        uid=os.environ["FLEET_UID"],
+        name=os.environ["FLEET_NAME"],
+        machine=machine,
+        registry=_registry(),
+        manifests=_S3Manifests(_s3()),
+        clock=WallClock(),
+        start_machine=_Starter(_machines(), machine),
+    )
+
+
+@cache
+def _registry() -> DynamoDbRegistry:
+    return DynamoDbRegistry(os.environ["REGISTRY_TABLE"], boto3.client("dynamodb"))
+
+
+@cache
+def _service() -> SageMakerService:
+    return SageMakerService(
+        sagemaker=boto3.client("sagemaker", config=CLIENT_CONFIG),
+        runtime=boto3.client("sagemaker-runtime", config=CLIENT_CONFIG),
+        s3=boto3.client("s3", config=CLIENT_CONFIG),
+    )
+
+
+@cache
+def _s3() -> "S3Client":
+    return boto3.client("s3")
+
+
+@cache
+def _machines() -> "SFNClient":
+    return boto3.client("stepfunctions")
+
+
+@cache
+def _telemetry() -> FleetTelemetry:
+    return FleetTelemetry(uid=os.environ["FLEET_UID"], namespace=os.environ["METRICS_NAMESPACE"])

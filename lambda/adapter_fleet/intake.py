@@ -1,0 +1,237 @@
+"""What asks for a generation: CloudFormation's events and new manifests in S3. Touches only the registry."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from adapter_fleet.clock import Clock
+from adapter_fleet.converter import converter
+from adapter_fleet.desired import DesiredFleet
+from adapter_fleet.fleet_settings import FleetSettings, OnTimeout
+from adapter_fleet.manifest import Manifest, ManifestError
+from adapter_fleet.record import FleetRecord, Generation, Outcome, Request, Source, Target
+from adapter_fleet.registry import Registry
+
+LONGEST_SUMMARY_BYTES = 2500
+"""A response to CloudFormation may have 4,096 bytes in all."""
+
+_STALLED_SECONDS = 180.0
+
+
+class FleetError(Exception):
+    """The fleet cannot be what was asked for; the message goes to CloudFormation."""
+
+
+class Manifests(Protocol):
+    """Manifests in S3."""
+
+    def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        """Return the newest text of an object and its version, None where there is no such object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """Takes requests in. Every method returns within seconds, and may be called any number of times.
+
+    start_machine:
+        Starts an execution for a trigger, and does nothing where one of the same key was started already.
+    """
+
+    uid: str
+    name: str
+    machine: str
+    registry: Registry
+    manifests: Manifests
+    clock: Clock
+    start_machine: Callable[[str, str], None]
+
+    def on_event(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Take in an event of CloudFormation; return what its `is_complete` needs."""
+        properties = event["ResourceProperties"]
+        if properties["FleetUid"] != self.uid:
+            raise FleetError(f"'FleetUid' should be '{self.uid}' as long as the fleet is there, got another")
+        self._register()
+        delivery = _hash([event["RequestId"], event.get("ResponseURL", "")])
+        before = event.get("OldResourceProperties")
+        request = Request(
+            delivery=delivery,
+            source=Source.DELETION if event["RequestType"] == "Delete" else Source.DEPLOYMENT,
+            target=target_of(properties),
+            at=self.clock.now(),
+            source_digest=_digest(properties),
+            previous_digest=None if before is None else _digest(before),
+        )
+        if request.source is Source.DELETION:
+            desired = DesiredFleet()
+        else:
+            request, desired = self._desired(request, properties.get("Manifest"))
+        generation = self.registry.open_generation(request, desired)
+        self.start_machine("deployment", f"{generation.number}-{delivery[:16]}")
+        return {"PhysicalResourceId": self.uid, "Generation": generation.number}
+
+    def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Say whether the event's generation is done; FleetError where it has failed."""
+        number = int(event["Generation"])
+        generation = self.registry.generation(number)
+        if generation is None:
+            if event["RequestType"] == "Delete":
+                return {"IsComplete": True}
+            raise FleetError(f"the registry has lost generation {number}; deploy again")
+        if generation.outcome is Outcome.CONVERGED:
+            return {"IsComplete": True, "Data": data_of(generation)}
+        if generation.outcome is not Outcome.OPEN:
+            raise FleetError(_cut(generation.reason or f"generation {number} is {generation.outcome}", 1500))
+        fleet = self.registry.fleet()
+        now = self.clock.now()
+        if fleet is not None and now - max(fleet.heartbeat, generation.request.at) > _STALLED_SECONDS:
+            self.start_machine("deployment", f"{number}-again-{int(now / _STALLED_SECONDS)}")
+        settings = generation.request.target.settings
+        if now - generation.request.at < settings.timeout_seconds:
+            return {"IsComplete": False}
+        return self._timed_out(generation, settings)
+
+    def manifest_changed(self, sequencer: str) -> Generation | None:
+        """Take in the newest manifest in S3; None where that is in force already, or there is no fleet.
+
+        sequencer:
+            That of S3's event. An event may come twice, late, and after the one that follows it.
+        """
+        fleet = self.registry.fleet()
+        newest = None if fleet is None else self.registry.generation(fleet.generation)
+        if newest is None or newest.request.target.manifest is None:
+            return None
+        if newest.request.source is Source.DELETION:
+            return None
+        request = Request(
+            delivery="", source=Source.OBJECT, target=newest.request.target, at=self.clock.now()
+        )
+        request, desired = self._desired(request, None)
+        version = request.manifest_version
+        if version is None:
+            return None
+        # Where a manifest was taken back, the same one may be wanted again: the event tells.
+        if version == newest.request.manifest_version and newest.request.source is not Source.UNDO:
+            return None
+        request = replace(
+            request,
+            delivery=f"object-{version}-{sequencer}",
+            source_digest=desired.digest,
+            previous_digest=newest.request.source_digest,
+        )
+        generation = self.registry.open_generation(request, desired)
+        self.start_machine("object", f"{generation.number}-{request.delivery}")
+        return generation
+
+    def _register(self) -> None:
+        self.registry.register(FleetRecord(uid=self.uid, name=self.name, machine=self.machine))
+
+    def _desired(self, request: Request, asset: Mapping[str, str] | None) -> tuple[Request, DesiredFleet]:
+        """Read the manifest; one that is wrong is refused by the pass, after it is numbered."""
+        target = request.target
+        if asset is not None:
+            bucket, key = asset["Bucket"], asset["Key"]
+        else:
+            bucket, _, key = (target.manifest or "").removeprefix("s3://").partition("/")
+        found = self.manifests.read(bucket, key)
+        if found is None:
+            return self._without_manifest(request, f"s3://{bucket}/{key}", asset is None)
+        text, version = found
+        request = replace(request, manifest_version=version)
+        try:
+            return request, desired_of(text, where=f"s3://{bucket}/{key}", target=target)
+        except ManifestError as error:
+            return replace(request, refusal=_cut(str(error), 1500)), DesiredFleet()
+
+    def _without_manifest(
+        self, request: Request, where: str, may_come_later: bool
+    ) -> tuple[Request, DesiredFleet]:
+        if not may_come_later:
+            raise FleetError(f"the manifest {where} is not there")
+        fleet = self.registry.fleet()
+        if fleet is None or not fleet.converged:
+            return request, DesiredFleet()  # the first manifest is still to come
+        return request, self.registry.desired(fleet.converged)
+
+    def _timed_out(self, generation: Generation, settings: FleetSettings) -> dict[str, Any]:
+        pending = generation.pending
+        minutes = settings.timeout_seconds / 60
+        trouble = f": {generation.reason}" if generation.reason else ""
+        if generation.request.source is Source.DELETION:
+            raise FleetError(
+                _cut(
+                    f"after {minutes:g} minutes {pending} adapters are left{trouble}; delete again to go on",
+                    1500,
+                )
+            )
+        if generation.exempt or settings.on_timeout is OnTimeout.SUCCEED:
+            return {"IsComplete": True, "Data": data_of(generation)}
+        raise FleetError(_cut(f"after {minutes:g} minutes {pending} adapters are pending{trouble}", 1500))
+
+
+def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
+    """Return what a manifest wants of a fleet with this target; ManifestError with all that is wrong."""
+    settings = target.settings
+    manifest = Manifest.parse(text, where=where, folder=None)
+    findings = manifest.findings(
+        prefix=target.prefix, max_lora_rank=settings.max_lora_rank, base_model=settings.base_model
+    )
+    if findings:
+        raise ManifestError(findings)
+    return manifest.resolve(
+        prefix=target.prefix, buckets=target.buckets, archives=target.archives, smoke=settings.smoke
+    )
+
+
+def target_of(properties: Mapping[str, Any]) -> Target:
+    """Return the target that the custom resource's properties describe."""
+    object_ = properties.get("ManifestObject")
+    return Target(
+        endpoint=properties["EndpointName"],
+        base=properties["BaseComponentName"],
+        prefix=properties["ComponentPrefix"],
+        settings=converter.structure(json.loads(properties["Settings"]), FleetSettings),
+        tags=dict(properties.get("Tags", {})),
+        buckets=dict(properties.get("Buckets", {})),
+        archives=dict(properties.get("Archives", {})),
+        manifest=None if object_ is None else f"s3://{object_['Bucket']}/{object_['Key']}",
+    )
+
+
+def data_of(generation: Generation) -> dict[str, str]:
+    """Return the attributes of the custom resource."""
+    counts = {
+        "Desired": generation.desired,
+        "InService": generation.in_service,
+        "Failed": generation.failed,
+        "Pending": generation.pending,
+    }
+    words = [f"{generation.in_service} of {generation.desired} adapters in service"]
+    if generation.failed:
+        words.append(f"{generation.failed} failed")
+    if generation.pending:
+        words.append(f"{generation.pending} pending")
+    summary = ", ".join(words)
+    if generation.undo and (generation.failed or generation.pending):
+        summary = f"degraded: {summary}"
+    if generation.reason:
+        summary = f"{summary}: {generation.reason}"
+    return {name: str(count) for name, count in counts.items()} | {
+        "Summary": _cut(summary, LONGEST_SUMMARY_BYTES)
+    }
+
+
+def _digest(properties: Mapping[str, Any]) -> str:
+    return _hash({key: value for key, value in properties.items() if key != "ServiceToken"})
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _cut(text: str, most: int) -> str:
+    encoded = text.encode()
+    if len(encoded) <= most:
+        return text
+    return encoded[: most - 3].decode(errors="ignore") + " …"

@@ -1,0 +1,282 @@
+"""The steps of a plan, taken: a few calls for one component, an intent in the registry before a write."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from adapter_fleet.clock import Clock
+from adapter_fleet.desired import Artifact, DesiredAdapter, SmokeRequest
+from adapter_fleet.names import FLEET_TAG
+from adapter_fleet.plan import Context, Decision, Step, tags_of, with_failure
+from adapter_fleet.record import AdapterRecord, Cause, Event, Intent, Live, Recheck, Status, Write
+from adapter_fleet.registry import Lease, LeaseLostError, Registry
+from adapter_fleet.service import (
+    ConflictError,
+    ExistsError,
+    MissingError,
+    RefusedError,
+    Service,
+    ServiceError,
+    ThrottledError,
+    UnansweredError,
+)
+
+CALL_SECONDS = 25.0
+"""The longest that one call may take, by the timeouts of the clients."""
+
+_SMOKE_ATTEMPTS = 3
+_PROBE = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})
+
+
+@dataclass(kw_only=True)
+class Taken:
+    """A step that was taken, and what it came to.
+
+    error:
+        What kept it from being done.
+    blocks:
+        Whether nothing can be done for the component for now.
+    wrote:
+        Whether a write was taken whose end is to be waited for.
+    foreign:
+        The creation time of a component that turned out to be someone else's.
+    """
+
+    record: AdapterRecord
+    error: ServiceError | None = None
+    events: list[Event] = field(default_factory=list)
+    blocks: bool = False
+    wrote: bool = False
+    foreign: float | None = None
+
+
+class Steps:
+    """Takes one step for one component; runs in a thread, and shares nothing that changes.
+
+    A write does not begin when less of the lease is left than the longest call takes: LeaseLostError.
+    """
+
+    def __init__(
+        self,
+        *,
+        uid: str,
+        registry: Registry,
+        service: Service,
+        clock: Clock,
+        lease: Lease,
+        context: Context,
+        record: AdapterRecord,
+        want: DesiredAdapter | None,
+        decision: Decision,
+    ) -> None:
+        self._uid, self._registry, self._service, self._clock = uid, registry, service, clock
+        self._lease, self._context = lease, context
+        self._record, self._want, self._decision = record, want, decision
+
+    def take(self) -> Taken:
+        """Take the step of the decision. What the service refuses is in the result, not raised."""
+        step = self._decision.step
+        try:
+            if step in _WRITES:
+                return self._write(_WRITES[step])
+            return _STEPS[step](self)
+        except (ThrottledError, UnansweredError, ConflictError) as error:
+            return Taken(record=self._record, error=error)
+        except MissingError as error:
+            # It went in the meantime: look again.
+            live = self._record.live
+            if live is None:
+                return Taken(record=self._record, error=error, blocks=True)
+            return Taken(record=replace(self._record, live=replace(live, doubtful=True)), error=error)
+        except RefusedError as error:
+            return Taken(record=self._record, error=error, blocks=True)
+
+    # --- reads
+
+    def _look(self) -> Taken:
+        record, now = self._record, self._clock.now()
+        live = self._service.describe(record.component)
+        if live is None:
+            return Taken(record=replace(record, live=None, absent_at=now))
+        return Taken(record=replace(record, live=live))
+
+    def _read_tags(self) -> Taken:
+        record, live = self._record, self._live()
+        tags = self._service.tags(record.component, live)
+        if tags.pop(FLEET_TAG, None) == self._uid:
+            return Taken(record=_adopted(record, live, tags))
+        return Taken(record=replace(record, owned=None, intent=None), foreign=live.created)
+
+    def _live(self) -> Live:
+        live = self._record.live
+        if live is None:
+            raise MissingError(f"{self._record.component} is gone")
+        return live
+
+    # --- writes
+
+    def _write(self, write: Write) -> Taken:
+        artifact = self._decision.artifact
+        if artifact is not None:
+            problem = self._service.check(artifact)
+            if problem is not None:
+                return self._failed(self._record, artifact, problem)
+        record = self._intended(write, artifact)
+        # The intent first: should the rest be lost, the next pass looks.
+        self._registry.put([record], self._lease)
+        self._check_lease()
+        try:
+            return self._send(record, write, artifact)
+        except ThrottledError as error:
+            return Taken(record=self._record, error=error)
+        except UnansweredError as error:
+            return Taken(record=record, error=error)
+        except ExistsError:
+            return Taken(record=record)
+        except ConflictError as error:
+            live = self._record.live
+            doubted = None if live is None else replace(live, doubtful=True)
+            return Taken(record=replace(self._record, live=doubted), error=error)
+        except MissingError as error:
+            if write is Write.CREATE:
+                return Taken(record=self._record, error=error, blocks=True)
+            return Taken(record=replace(record, live=None, absent_at=self._clock.now()))
+        except RefusedError as error:
+            foreign = self._foreign_after_all(record)
+            if foreign is not None:
+                return foreign
+            return self._failed(record, artifact or record.serving or Artifact(uri=""), str(error))
+
+    def _foreign_after_all(self, record: AdapterRecord) -> Taken | None:
+        """Look whether a write was refused since the component is not the fleet's, as its policy has it."""
+        live = record.live
+        try:
+            if live is None or self._service.tags(record.component, live).get(FLEET_TAG) == self._uid:
+                return None
+        except ServiceError:
+            return None
+        # Described once more first: whose it is goes by its creation time.
+        return Taken(record=replace(record, intent=None, owned=None, live=replace(live, doubtful=True)))
+
+    def _intended(self, write: Write, artifact: Artifact | None) -> AdapterRecord:
+        record, live = self._record, self._record.live
+        intent = Intent(
+            write=write,
+            at=self._clock.now(),
+            generation=self._context.generation,
+            artifact=artifact,
+            modified_before=live.modified if live is not None else None,
+            failure_reason_before=live.failure_reason if live is not None else None,
+            restores=self._decision.restores,
+        )
+        return replace(
+            record,
+            intent=intent,
+            absent_at=None,
+            live=None if live is None else replace(live, described=False),
+        )
+
+    def _send(self, record: AdapterRecord, write: Write, artifact: Artifact | None) -> Taken:
+        service, intent, want = self._service, record.intent, self._want
+        assert intent is not None  # it was just made
+        live = record.live
+        if write is Write.DELETE:
+            service.delete(record.component)
+            status = Status.DELETING
+        elif write is Write.UPDATE:
+            assert artifact is not None  # an update has one
+            service.update(record.component, artifact)
+            status = Status.UPDATING
+        else:
+            assert artifact is not None and want is not None  # noqa: PT018 - only what is wanted is created
+            tags = tags_of(want, self._context)
+            service.create(
+                record.component,
+                endpoint=self._context.endpoint,
+                base=self._context.base,
+                artifact=artifact,
+                tags={**tags, FLEET_TAG: self._uid},
+            )
+            record = replace(record, tags=tags, endpoint=self._context.endpoint, base=self._context.base)
+            status = Status.CREATING
+        intent = replace(intent, acknowledged=self._clock.now())
+        if live is not None:
+            live = replace(live, status=status)
+        return Taken(record=replace(record, intent=intent, live=live), wrote=True)
+
+    def _failed(self, record: AdapterRecord, artifact: Artifact, reason: str) -> Taken:
+        record, events = with_failure(record, artifact, reason, self._context)
+        return Taken(record=record, events=events)
+
+    def _claim(self) -> Taken:
+        record, live = self._record, self._live()
+        tags = tags_of(self._want, self._context) if self._want is not None else dict(self._context.tags)
+        self._check_lease()
+        self._service.tag(record.component, live, {**tags, FLEET_TAG: self._uid})
+        return Taken(record=_adopted(record, live, tags))
+
+    def _retag(self) -> Taken:
+        record, live, want = self._record, self._live(), self._want
+        assert want is not None  # only what is wanted has tags to be wanted
+        tags = tags_of(want, self._context)
+        self._check_lease()
+        self._service.tag(record.component, live, {**tags, FLEET_TAG: self._uid})
+        gone = sorted(record.tags.keys() - tags.keys() - {FLEET_TAG})
+        if gone:
+            self._check_lease()
+            self._service.untag(record.component, live, gone)
+        return Taken(record=replace(record, tags=tags, generation=self._context.generation))
+
+    def _check_lease(self) -> None:
+        now = self._clock.now()
+        if self._lease.expires - now < CALL_SECONDS:
+            raise LeaseLostError(f"the lease ends in {self._lease.expires - now:.0f} s, too soon for a write")
+
+    # --- requests to the adapter
+
+    def _smoke(self) -> Taken:
+        record, want = self._record, self._want
+        assert want is not None and want.smoke is not None and record.serving is not None  # noqa: PT018
+        problem = self._asked(want.smoke)
+        if problem is None:
+            return Taken(record=replace(record, passed=record.serving, recheck=None))
+        record, events = with_failure(
+            record, record.serving, f"the smoke request failed: {problem}", self._context, cause=Cause.SMOKE
+        )
+        return Taken(record=record, events=events)
+
+    def _ask(self) -> Taken:
+        smoke = self._want.smoke if self._want is not None else None
+        problem = self._asked(smoke or _PROBE)
+        return Taken(record=replace(self._record, recheck=None if problem is None else Recheck.SEND))
+
+    def _asked(self, smoke: SmokeRequest) -> str | None:
+        problem = None
+        for attempt in range(_SMOKE_ATTEMPTS):
+            if attempt:
+                self._clock.sleep(1.0)
+            problem = self._service.ask(self._record.component, self._context.endpoint, smoke)
+            if problem is None:
+                break
+        return problem
+
+
+def _adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> AdapterRecord:
+    """Return the record of a component that turned out to be the fleet's, of which nothing else is known."""
+    record = replace(record, owned=live.created, tags=dict(tags), name=record.name or record.component)
+    if record.failure is not None and record.failure.cause is Cause.FOREIGN:
+        record = replace(record, failure=None)
+    if record.intent is not None and record.intent.write is Write.CREATE:
+        return record
+    return replace(record, serving=None, vouched=None, passed=None, intent=None)
+
+
+_WRITES = {Step.CREATE: Write.CREATE, Step.UPDATE: Write.UPDATE, Step.DELETE: Write.DELETE}
+
+_STEPS: dict[Step, Callable[[Steps], Taken]] = {
+    Step.LOOK: Steps._look,
+    Step.READ_TAGS: Steps._read_tags,
+    Step.CLAIM: Steps._claim,
+    Step.RETAG: Steps._retag,
+    Step.SMOKE: Steps._smoke,
+    Step.ASK: Steps._ask,
+}

@@ -1,0 +1,67 @@
+"""What the functions tell: a line for each change of an adapter, and the fleet's metrics."""
+
+import time
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from adapter_fleet.record import Event, FleetRecord, Generation, Outcome
+
+
+class FleetTelemetry:
+    """Telemetry by Powertools: structured logs, and metrics embedded in them (EMF)."""
+
+    def __init__(self, *, uid: str, namespace: str) -> None:
+        self._logger = Logger()
+        self._metrics = Metrics(namespace=namespace)
+        # One dimension: every further one is a metric of its own.
+        self._metrics.set_default_dimensions(Fleet=uid)
+
+    def changed(self, event: Event) -> None:
+        """Log one change of an adapter: what, from which version to which, in what time, and why."""
+        self._logger.info(
+            f"adapter {event.what}",
+            adapter=event.name,
+            component=event.component,
+            change=event.what,
+            before=event.before,
+            after=event.after,
+            seconds=event.seconds,
+            cause=event.cause,
+            generation=event.generation,
+        )
+
+    def measured(self, generation: Generation, fleet: FleetRecord, *, throttles: int, drifted: int) -> None:
+        """Emit the fleet's metrics, and a line that sums the pass up."""
+        age = 0.0
+        if generation.outcome is not Outcome.CONVERGED:
+            age = max(0.0, time.time() - generation.request.at)
+        for name, unit, value in (
+            ("Desired", MetricUnit.Count, generation.desired),
+            ("InService", MetricUnit.Count, generation.in_service),
+            ("Failed", MetricUnit.Count, generation.failed),
+            ("Pending", MetricUnit.Count, generation.pending),
+            ("ConvergenceAge", MetricUnit.Seconds, age),
+            ("Throttles", MetricUnit.Count, throttles),
+            ("Drifted", MetricUnit.Count, drifted),
+        ):
+            self._metrics.add_metric(name=name, unit=unit, value=value)
+        self._metrics.flush_metrics()
+        self._logger.info(
+            "pass ended",
+            generation=generation.number,
+            outcome=generation.outcome,
+            reason=generation.reason,
+            desired=generation.desired,
+            in_service=generation.in_service,
+            failed=generation.failed,
+            pending=generation.pending,
+            writes=generation.writes,
+            reads=generation.reads,
+            rate=fleet.rate,
+            serial=fleet.serial,
+        )
+
+    def trouble(self, text: str) -> None:
+        """Log what keeps a pass from going on."""
+        self._logger.warning("pass held up", reason=text)

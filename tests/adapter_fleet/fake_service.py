@@ -1,0 +1,355 @@
+"""SageMaker in memory, on a clock of its own: the state machine of inference components, and its faults."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from adapter_fleet.desired import Artifact, SmokeRequest
+from adapter_fleet.names import FLEET_TAG
+from adapter_fleet.record import Live, Status
+from adapter_fleet.service import (
+    ConflictError,
+    ExistsError,
+    MissingError,
+    RefusedError,
+    ThrottledError,
+    UnansweredError,
+)
+
+PAGE = 100
+
+
+class Crash(BaseException):
+    """The process died: nothing of it runs any more."""
+
+
+class FakeClock:
+    """Time that passes when someone waits."""
+
+    def __init__(self, start: float = 1_000_000.0) -> None:
+        self.time = start
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += max(0.0, seconds)
+
+
+@dataclass(kw_only=True)
+class FakeComponent:
+    name: str
+    endpoint: str
+    base: str | None
+    uri: str
+    tags: dict[str, str]
+    created: float
+    modified: float
+    status: Status
+    ends: float | None = None
+    """When the write in flight ends."""
+    next_uri: str | None = None
+    failure_reason: str | None = None
+    serves: str | None = None
+    """The artifact that the container answers with."""
+    stuck: bool = False
+
+
+@dataclass(kw_only=True)
+class Faults:
+    """What goes wrong, until it is switched off."""
+
+    broken: dict[str, str] = field(default_factory=dict)
+    """Artifact → FailureReason."""
+    missing: set[str] = field(default_factory=set)
+    """Artifacts that are not in S3."""
+    silent: set[str] = field(default_factory=set)
+    """Artifacts with which an adapter gives no right answer."""
+    denied: bool = False
+    update_refused: bool = False
+    one_write_at_a_time: bool = False
+    throttled: int = 0
+    """How many of the next calls are throttled."""
+    lost_before: int = 0
+    """How many of the next writes never reach the service."""
+    lost_after: int = 0
+    """How many answers of the next writes are lost."""
+    limit: int | None = None
+    """How many components an endpoint may have."""
+    listing_lag: float = 0.0
+    modified_moves: bool = False
+    failure_reason_stays: bool = False
+    describe_lag: float = 0.0
+
+
+class FakeService:
+    """`Service`, and what people do by hand.
+
+    before_call:
+        Called with the operation before it acts and after, as `("create acme", "before")`; may raise Crash.
+    """
+
+    def __init__(self, clock: FakeClock, *, seconds: float = 5.0) -> None:
+        self.clock, self.seconds = clock, seconds
+        self.calls: Counter[str] = Counter()
+        self.components: dict[str, FakeComponent] = {}
+        self.faults = Faults()
+        self.around: Callable[[str, str], None] = lambda _operation, _when: None
+        self.foreign_writes: list[str] = []
+        self.written: list[str] = []
+        self.uid: str | None = None
+        self._seen: dict[str, list[tuple[float, Live | None]]] = {}
+
+    # --- by hand
+
+    def add_base(self, endpoint: str = "endpoint", base: str = "base") -> None:
+        now = self.clock.now()
+        self.components[base] = FakeComponent(
+            name=base, endpoint=endpoint, base=None, uri="model", tags={}, created=now, modified=now,
+            status=Status.IN_SERVICE,
+        )  # fmt: skip
+        self._note(base)
+
+    def make(self, name: str, uri: str, *, tags: Mapping[str, str] = {}, base: str = "base") -> FakeComponent:
+        """What someone makes by hand; in service at once."""
+        now = self._tick()
+        self.components[name] = FakeComponent(
+            name=name, endpoint=self.components[base].endpoint, base=base, uri=uri, serves=uri,
+            tags=dict(tags), created=now, modified=now, status=Status.IN_SERVICE,
+        )  # fmt: skip
+        self._note(name)
+        return self.components[name]
+
+    def remove(self, name: str) -> None:
+        self._settle()
+        if name in self.components:
+            del self.components[name]
+            self._note(name)
+
+    def edit(self, name: str, uri: str) -> None:
+        self._settle()
+        component = self.components[name]
+        component.uri = component.serves = uri
+        component.modified = self._tick()
+        self._note(name)
+
+    def serving(self) -> dict[str, str | None]:
+        """What answers: artifact by component, of those that are there."""
+        self._settle()
+        return {
+            name: component.serves
+            for name, component in self.components.items()
+            if component.base is not None and component.status in (Status.IN_SERVICE, Status.UPDATING)
+        }
+
+    # --- the service
+
+    def pages(self, endpoint: str) -> Iterator[dict[str, Live]]:
+        self._settle()
+        names = sorted(self._seen)
+        moment = self.clock.now() - self.faults.listing_lag
+        found = {}
+        for name in names:
+            live = self._at(name, moment)
+            if live is not None and live.endpoint == endpoint:
+                found[name] = Live(
+                    status=live.status, created=live.created, modified=self._moved(live.modified),
+                    arn=f"arn:{name}", endpoint=endpoint,
+                )  # fmt: skip
+        items = list(found.items())
+        for start in range(0, max(len(items), 1), PAGE):
+            self._begin("ListInferenceComponents", "", write=False)
+            yield dict(items[start : start + PAGE])
+            self.around("ListInferenceComponents", "after")
+
+    def describe(self, component: str) -> Live | None:
+        self._begin("DescribeInferenceComponent", component, write=False)
+        there = self.components.get(component)
+        self.around(f"DescribeInferenceComponent {component}", "after")
+        return None if there is None else self._live(there)
+
+    def version_of_base(self, base: str) -> str:
+        self._begin("DescribeInferenceComponent", base, write=False)
+        if base not in self.components:
+            raise MissingError(base)
+        return self.components[base].uri
+
+    def tags(self, component: str, live: Live) -> dict[str, str]:
+        self._begin("ListTags", component, write=False)
+        if component not in self.components:
+            raise MissingError(component)
+        return dict(self.components[component].tags)
+
+    def create(
+        self, component: str, *, endpoint: str, base: str, artifact: Artifact, tags: Mapping[str, str]
+    ) -> str:
+        self._begin("CreateInferenceComponent", component, write=True)
+        if component in self.components:
+            raise ExistsError(component)
+        if base not in self.components:
+            raise MissingError(base)
+        if self.faults.limit is not None and len(self.components) >= self.faults.limit:
+            raise RefusedError("ResourceLimitExceeded: the account-level service limit is reached")
+        now = self._tick()
+        self.components[component] = FakeComponent(
+            name=component, endpoint=endpoint, base=base, uri=artifact.uri, tags=dict(tags), created=now,
+            modified=now, status=Status.CREATING, ends=now + self.seconds,
+        )  # fmt: skip
+        return self._end("CreateInferenceComponent", component)
+
+    def update(self, component: str, artifact: Artifact) -> None:
+        self._begin("UpdateInferenceComponent", component, write=True)
+        there = self._writable(component)
+        if there.status is Status.FAILED:
+            raise ConflictError(f"{component} is in state CREATE_FAILED")
+        now = self._tick()
+        there.status, there.modified, there.ends = Status.UPDATING, now, now + self.seconds
+        there.next_uri = artifact.uri
+        self._end("UpdateInferenceComponent", component)
+
+    def delete(self, component: str) -> None:
+        self._begin("DeleteInferenceComponent", component, write=True)
+        there = self._writable(component)
+        now = self._tick()
+        there.status, there.modified, there.ends = Status.DELETING, now, now + self.seconds
+        self._end("DeleteInferenceComponent", component)
+
+    def tag(self, component: str, live: Live, tags: Mapping[str, str]) -> None:
+        self._begin("AddTags", component, write=True, settles=False)
+        if component not in self.components:
+            raise MissingError(component)
+        self.components[component].tags.update(tags)
+        self._end("AddTags", component)
+
+    def untag(self, component: str, live: Live, keys: list[str]) -> None:
+        self._begin("DeleteTags", component, write=True, settles=False)
+        if component not in self.components:
+            raise MissingError(component)
+        for key in keys:
+            self.components[component].tags.pop(key, None)
+        self._end("DeleteTags", component)
+
+    def check(self, artifact: Artifact) -> str | None:
+        self.calls["HeadObject"] += 1
+        if artifact.uri in self.faults.missing:
+            return f"NoSuchKey: {artifact.uri} does not exist"
+        return None
+
+    def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
+        self._begin("InvokeEndpoint", component, write=False)
+        there = self.components.get(component)
+        if there is None or there.serves is None:
+            return "404 adapter not found"
+        return "a wrong answer" if there.serves in self.faults.silent else None
+
+    # --- how
+
+    def _writable(self, component: str) -> FakeComponent:
+        there = self.components.get(component)
+        if there is None:
+            raise MissingError(component)
+        if there.status.in_transition:
+            raise ConflictError(f"{component} is {there.status}")
+        return there
+
+    def _begin(self, operation: str, component: str, *, write: bool, settles: bool = True) -> None:
+        self.calls[operation] += 1
+        self.around(f"{operation} {component}", "before")
+        self._settle()
+        faults = self.faults
+        if faults.throttled > 0:
+            faults.throttled -= 1
+            raise ThrottledError("Rate exceeded")
+        if faults.denied:
+            raise RefusedError(f"AccessDeniedException: not authorized to perform {operation}")
+        if not write:
+            return
+        if faults.lost_before > 0:
+            faults.lost_before -= 1
+            raise UnansweredError("the connection was closed")
+        if settles and faults.one_write_at_a_time:
+            busy = [c.name for c in self.components.values() if c.status.in_transition]
+            if busy:
+                raise ConflictError(f"{busy[0]} is in progress")
+        there = self.components.get(component)
+        owned = there is not None and there.tags.get(FLEET_TAG) == self.uid
+        if there is not None and not owned and operation not in ("CreateInferenceComponent", "AddTags"):
+            # The policy of the fleet's role names its tag.
+            self.foreign_writes.append(f"{operation} {component}")
+            raise RefusedError(f"AccessDeniedException: not authorized to perform {operation}")
+
+    def _end(self, operation: str, component: str) -> str:
+        self.written.append(f"{operation} {component}")
+        self._note(component)
+        self.around(f"{operation} {component}", "after")
+        if self.faults.lost_after > 0:
+            self.faults.lost_after -= 1
+            raise UnansweredError("no answer in time")
+        return f"arn:{component}"
+
+    def _settle(self) -> None:
+        now = self.clock.now()
+        for component in list(self.components.values()):
+            if component.ends is None or component.ends > now or component.stuck:
+                continue
+            at, component.ends = component.ends, None
+            if component.status is Status.DELETING:
+                del self.components[component.name]
+                self._note(component.name, at)
+                continue
+            uri = component.next_uri or component.uri
+            reason = self.faults.broken.get(uri)
+            if component.status is Status.UPDATING and self.faults.update_refused:
+                reason = "Update operation is not supported"
+            if reason is None:
+                component.uri = component.serves = uri
+                component.status = Status.IN_SERVICE
+                if not self.faults.failure_reason_stays:
+                    component.failure_reason = None
+            else:
+                component.failure_reason = reason
+                created = component.status is Status.CREATING
+                component.status = Status.FAILED if created else Status.IN_SERVICE
+            component.next_uri, component.modified = None, at
+            self._note(component.name, at)
+
+    def _tick(self) -> float:
+        """Return a time that no other change has."""
+        self.clock.time += 0.001
+        return self.clock.time
+
+    def _live(self, there: FakeComponent) -> Live:
+        return Live(
+            status=there.status,
+            created=there.created,
+            modified=self._moved(there.modified),
+            arn=f"arn:{there.name}",
+            endpoint=there.endpoint,
+            base=there.base,
+            artifact_uri=there.uri,
+            failure_reason=there.failure_reason,
+            described=True,
+        )
+
+    def _moved(self, modified: float) -> float:
+        if not self.faults.modified_moves:
+            return modified
+        return max(modified, self.clock.now() - self.clock.now() % 2.0)
+
+    def _note(self, name: str, at: float | None = None) -> None:
+        there = self.components.get(name)
+        seen = None
+        if there is not None:
+            seen = Live(
+                status=there.status, created=there.created, modified=there.modified, endpoint=there.endpoint
+            )
+        self._seen.setdefault(name, []).append((self.clock.now() if at is None else at, seen))
+
+    def _at(self, name: str, moment: float) -> Live | None:
+        found = None
+        for at, live in self._seen[name]:
+            if at <= moment:
+                found = live
+        return found

@@ -1,0 +1,249 @@
+"""A whole fleet in memory: events come in, the state machine runs passes, the service does its work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
+from adapter_fleet.fleet_settings import FleetSettings
+from adapter_fleet.reconciler import Call, Reconciler, Result
+from adapter_fleet.record import (
+    AdapterRecord,
+    Event,
+    FleetRecord,
+    Generation,
+    Order,
+    OrderKind,
+    Outcome,
+    Request,
+    Source,
+    Target,
+)
+from tests.adapter_fleet.fake_service import Crash, FakeClock, FakeService
+from tests.adapter_fleet.memory_registry import MemoryRegistry
+
+UID = "fleet-1"
+PREFIX = "p"
+
+
+class Inline(Executor):
+    """Runs each call at once, so that a pass is the same every time."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class Log:
+    """Telemetry that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.troubles: list[str] = []
+        self.metrics: list[dict[str, int]] = []
+
+    def changed(self, event: Event) -> None:
+        self.events.append(event)
+
+    def measured(self, generation: Generation, fleet: FleetRecord, *, throttles: int, drifted: int) -> None:
+        self.metrics.append({"throttles": throttles, "drifted": drifted})
+
+    def trouble(self, text: str) -> None:
+        self.troubles.append(text)
+
+
+def artifact(name: str, version: int = 1) -> Artifact:
+    return Artifact(uri=f"s3://bucket/{name}/v{version}.tar.gz", digest=None)
+
+
+def adapter(
+    name: str, version: int = 1, *, smoke: SmokeRequest | None = None, tags: Mapping[str, str] = {}
+) -> DesiredAdapter:
+    return DesiredAdapter(
+        name=name, component=f"{PREFIX}-{name}", artifact=artifact(name, version), smoke=smoke, tags=tags
+    )
+
+
+class Execution:
+    """One execution of the state machine: waits, and calls passes."""
+
+    def __init__(self, name: str, started_at: float, trigger: str) -> None:
+        self.name, self.started_at, self.trigger = name, started_at, trigger
+        self.next_at = started_at
+        self.listed = 0
+        self.passes = 0
+        self.done = False
+
+
+class World:
+    """The fleet, and everything around it."""
+
+    def __init__(self, *, seconds: float = 5.0, settings: FleetSettings | None = None) -> None:
+        self.clock = FakeClock()
+        self.service = FakeService(self.clock, seconds=seconds)
+        self.service.uid = UID
+        self.service.add_base()
+        self.registry = MemoryRegistry()
+        self.settings = settings or FleetSettings(request_rate=10.0)
+        self.target = Target(endpoint="endpoint", base="base", prefix=PREFIX, settings=self.settings)
+        self.executions: list[Execution] = []
+        self.log = Log()
+        self.events = 0
+        self.results: list[Result] = []
+        self.reconciler = Reconciler(
+            uid=UID,
+            registry=self.registry,
+            service=self.service,
+            clock=self.clock,
+            executor=Inline(),
+            telemetry=self.log,
+            start_machine=self.start_machine,
+            random=Random(1),
+        )
+
+    # --- triggers
+
+    def deploy(
+        self, *adapters: DesiredAdapter, digest: str | None = None, previous: str | None = None
+    ) -> Generation:
+        """An update by CloudFormation; the digest is that of what is wanted."""
+        desired = DesiredFleet(adapters=adapters)
+        return self.open(
+            Request(
+                delivery=f"event-{self.events}",
+                source=Source.DEPLOYMENT,
+                target=self.target,
+                at=self.clock.now(),
+                source_digest=digest or desired.digest,
+                previous_digest=previous,
+            ),
+            desired,
+        )
+
+    def put_manifest(self, *adapters: DesiredAdapter) -> Generation:
+        """A new version of a manifest in S3."""
+        desired = DesiredFleet(adapters=adapters)
+        return self.open(
+            Request(
+                delivery=f"event-{self.events}",
+                source=Source.OBJECT,
+                target=self.target,
+                at=self.clock.now(),
+                source_digest=desired.digest,
+                manifest_version=str(self.events),
+            ),
+            desired,
+        )
+
+    def destroy(self) -> Generation:
+        return self.open(
+            Request(
+                delivery=f"event-{self.events}",
+                source=Source.DELETION,
+                target=self.target,
+                at=self.clock.now(),
+            ),
+            DesiredFleet(),
+        )
+
+    def open(self, request: Request, desired: DesiredFleet) -> Generation:
+        self.events += 1
+        self.registry.register(FleetRecord(uid=UID, name="fleet", machine="machine"))
+        generation = self.registry.open_generation(request, desired)
+        self.start_machine("deployment")
+        return generation
+
+    def order(self, kind: OrderKind, name: str, **fields: Any) -> None:
+        component = f"{PREFIX}-{name}"
+        self.registry.order([Order(kind=kind, component=component, at=self.clock.now(), **fields)])
+        self.start_machine("order")
+
+    def start_machine(self, trigger: str, key: str = "") -> None:
+        number = len(self.executions)
+        # Two executions never start at the same time here.
+        self.clock.time += 0.001
+        self.executions.append(Execution(f"execution-{number}", self.clock.now(), trigger))
+
+    # --- the state machine
+
+    def step(self) -> bool:
+        """Run the pass that is due next; tell whether there was one."""
+        live = [execution for execution in self.executions if not execution.done]
+        if not live:
+            return False
+        execution = min(live, key=lambda execution: (execution.next_at, execution.started_at))
+        self.clock.time = max(self.clock.time, execution.next_at)
+        self.run_pass(execution)
+        return True
+
+    def run_pass(self, execution: Execution, *, deadline: float = 600.0) -> None:
+        call = Call(
+            execution=execution.name,
+            started_at=execution.started_at,
+            owner=f"{execution.name}/{execution.passes}/{self.clock.now()}",
+            trigger=execution.trigger,
+            deadline=self.clock.now() + deadline,
+            listed=execution.listed,
+            passes=execution.passes,
+        )
+        execution.passes += 1
+        try:
+            result = self.reconciler.run(call)
+        except Crash:
+            # The machine tries a pass that died again.
+            self.service.around = lambda _operation, _when: None
+            execution.next_at = self.clock.now() + 2.0
+            return
+        self.results.append(result)
+        execution.done, execution.listed = result.done, result.listed
+        execution.next_at = self.clock.now() + result.wait_seconds
+
+    def settle(self, *, passes: int = 200) -> None:
+        """Run until every execution is done."""
+        for _ in range(passes):
+            if not self.step():
+                return
+        raise AssertionError(f"not done after {passes} passes: {self.describe()}")
+
+    def settle_but_retries(self, *, passes: int = 100) -> None:
+        """Run until the newest generation is decided."""
+        for _ in range(passes):
+            fleet = self.registry.fleet()
+            assert fleet is not None
+            generation = self.registry.generation(fleet.generation)
+            assert generation is not None
+            if generation.outcome is not Outcome.OPEN or not self.step():
+                return
+        raise AssertionError(f"not decided after {passes} passes: {self.describe()}")
+
+    # --- what there is
+
+    def newest(self) -> Generation:
+        fleet = self.registry.fleet()
+        assert fleet is not None
+        generation = self.registry.generation(fleet.generation)
+        assert generation is not None
+        return generation
+
+    def record(self, name: str) -> AdapterRecord:
+        return self.registry.records()[f"{PREFIX}-{name}"]
+
+    def serving(self) -> dict[str, str | None]:
+        return {name.removeprefix(f"{PREFIX}-"): uri for name, uri in self.service.serving().items()}
+
+    def writes(self) -> list[str]:
+        return self.service.written
+
+    def with_settings(self, settings: FleetSettings) -> None:
+        self.target = replace(self.target, settings=settings)
+
+    def describe(self) -> str:
+        return f"{self.newest()}; {self.registry.records()}; {self.log.troubles[-3:]}"

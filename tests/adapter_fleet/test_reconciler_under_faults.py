@@ -1,0 +1,373 @@
+"""Everything that may happen to a fleet, in any order: it never breaks a promise, and always converges.
+
+`make test` runs the same examples every time; `make nightly` others, and at least 2,000 of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from adapter_fleet.desired import DesiredAdapter, DesiredFleet
+from adapter_fleet.fleet_settings import DeletionLimit, FailureLimit, FleetSettings, UpdateMode
+from adapter_fleet.names import FLEET_TAG
+from adapter_fleet.record import Cause, Generation, Outcome, Request, Source, Write
+from tests.adapter_fleet.fake_service import Crash
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+
+NIGHTLY = "NIGHTLY" in os.environ
+EXAMPLES = 2500 if NIGHTLY else 150
+
+NAMES = ["a", "b", "c", "d"]
+WRITES = ("CreateInferenceComponent", "UpdateInferenceComponent", "DeleteInferenceComponent")
+
+manifests = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3), max_size=len(NAMES))
+
+
+class Hooked:
+    """A registry that tells of each call, before and after it."""
+
+    def __init__(self, registry: Any, around: Callable[[str, str], None]) -> None:
+        self._registry, self._around = registry, around
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._registry, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            self._around(name, "before")
+            result = method(*arguments, **options)
+            self._around(name, "after")
+            return result
+
+        return call
+
+
+class Fleet(RuleBasedStateMachine):
+    """One fleet, and whatever people, CloudFormation and the service may do to it."""
+
+    @initialize(
+        seconds=st.sampled_from([0.5, 5.0, 40.0]),
+        replaces=st.booleans(),
+        strict=st.booleans(),
+        lag=st.sampled_from([0.0, 3.0]),
+        moves=st.booleans(),
+        stays=st.booleans(),
+    )
+    def begin(
+        self, seconds: float, replaces: bool, strict: bool, lag: float, moves: bool, stays: bool
+    ) -> None:
+        self.world = World(
+            seconds=seconds,
+            settings=FleetSettings(
+                request_rate=10,
+                failures=FailureLimit(share=0.0 if strict else 1.0),
+                deletions=DeletionLimit(share=1.0, allow_empty=True),
+                update_mode=UpdateMode.REPLACE if replaces else UpdateMode.IN_PLACE,
+            ),
+        )
+        faults = self.world.service.faults
+        faults.listing_lag, faults.modified_moves, faults.failure_reason_stays = lag, moves, stays
+        self.countdown: int | None = None
+        self.stall: int | None = None
+        self.wanted: dict[str, int] = {}
+        self.requests: list[tuple[Request, DesiredFleet, int]] = []
+        self.foreign: dict[str, str] = {}
+        self.token = 0
+        self.world.service.around = self._around
+        self.world.reconciler = replace(
+            self.world.reconciler, registry=Hooked(self.world.registry, self._around)
+        )
+        self.put({"a": 1, "b": 1}, False)
+
+    # --- what is watched at every call
+
+    def _around(self, operation: str, when: str) -> None:
+        name = operation.partition(" ")[2]
+        if when == "before" and operation.startswith(WRITES):
+            lease = self.world.registry._lease
+            assert lease.token == self.token, f"{operation} by a pass that has lost its lease"
+            intent = self.world.registry._records[name].intent
+            assert intent is not None, f"{operation} without an intent"
+            assert operation.lower().startswith(intent.write.value), f"{operation} with {intent}"
+        if self.countdown is not None:
+            self.countdown -= 1
+            if self.countdown < 0:
+                self.countdown = None
+                raise Crash
+        if self.stall is not None and not operation.startswith(("Add", "Delete", *WRITES)):
+            self.stall -= 1
+            if self.stall < 0:
+                self.stall = None
+                self._stall()
+
+    def _stall(self) -> None:
+        """This pass stands still for longer than its lease, while others run."""
+        mine = self.token
+        self.world.clock.time += 120.0
+        self.world.start_machine("order")
+        self._run(600.0, self.world.executions[-1])
+        self.token = mine
+
+    def _run(self, deadline: float, execution: Any) -> None:
+        registry = self.world.registry
+        acquire = registry.acquire
+
+        def noted(*arguments: Any) -> Any:
+            lease = acquire(*arguments)
+            if lease is not None:
+                self.token = lease.token
+            return lease
+
+        registry.acquire = noted  # type: ignore[method-assign]
+        try:
+            self.world.run_pass(execution, deadline=deadline)
+        finally:
+            registry.acquire = acquire  # type: ignore[method-assign]
+            # Whoever crashed is gone, the watching stays.
+            self.world.service.around = self._around
+
+    # --- what happens
+
+    @rule(manifest=manifests, as_object=st.booleans())
+    def put(self, manifest: dict[str, int], as_object: bool) -> None:
+        fleet = self.world.registry.fleet()
+        newest = self.world.newest() if fleet is not None and fleet.generation else None
+        if newest is not None and newest.outcome in (Outcome.FAILED, Outcome.REFUSED):
+            self.roll_back()
+        adapters = tuple(adapter(name, version) for name, version in sorted(manifest.items()))
+        previous = DesiredFleet(adapters=_adapters(self.wanted)).digest if self.requests else None
+        self._open(manifest, adapters, Source.OBJECT if as_object else Source.DEPLOYMENT, previous=previous)
+
+    def _open(
+        self,
+        manifest: dict[str, int],
+        adapters: tuple[DesiredAdapter, ...],
+        source: Source,
+        *,
+        previous: str | None,
+    ) -> None:
+        desired = DesiredFleet(adapters=adapters)
+        request = Request(
+            delivery=f"event-{len(self.requests)}",
+            source=source,
+            target=self.world.target,
+            at=self.world.clock.now(),
+            source_digest=desired.digest,
+            previous_digest=previous,
+        )
+        generation = self.world.open(request, desired)
+        self.requests.append((request, desired, generation.number))
+        self.before, self.wanted = self.wanted, dict(manifest)
+
+    @precondition(lambda self: len(self.requests) > 1)
+    @rule()
+    def roll_back(self) -> None:
+        """CloudFormation sends the last manifest but one."""
+        newest = self.world.newest()
+        self._open(
+            self.before,
+            _adapters(self.before),
+            Source.DEPLOYMENT,
+            previous=newest.request.source_digest,
+        )
+
+    @rule(data=st.data())
+    def deliver_again(self, data: st.DataObject) -> None:
+        request, desired, number = data.draw(st.sampled_from(self.requests))
+        assert self.world.open(request, desired).number == number
+
+    @rule(deadline=st.sampled_from([0.2, 2.0, 20.0, 600.0]), times=st.integers(1, 4))
+    def run(self, deadline: float, times: int) -> None:
+        for _ in range(times):
+            live = [execution for execution in self.world.executions if not execution.done]
+            if not live:
+                return
+            execution = min(live, key=lambda execution: (execution.next_at, execution.started_at))
+            self.world.clock.time = max(self.world.clock.time, execution.next_at)
+            self._run(deadline, execution)
+
+    @rule(calls=st.integers(0, 40))
+    def crash(self, calls: int) -> None:
+        self.countdown = calls
+        self.run(600.0, 1)
+        self.countdown = None
+
+    @rule(calls=st.integers(0, 40))
+    def stall_for_longer_than_the_lease(self, calls: int) -> None:
+        self.stall = calls
+        self.run(600.0, 1)
+        self.stall = None
+
+    @rule(seconds=st.sampled_from([1.0, 60.0, 4000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.clock.time += seconds
+
+    @rule(count=st.integers(1, 10))
+    def throttle(self, count: int) -> None:
+        self.world.service.faults.throttled = count
+
+    @rule(before=st.integers(0, 3), after=st.integers(0, 3))
+    def lose_answers(self, before: int, after: int) -> None:
+        faults = self.world.service.faults
+        faults.lost_before, faults.lost_after = before, after
+
+    @rule(name=st.sampled_from(NAMES), version=st.integers(1, 3))
+    def break_artifact(self, name: str, version: int) -> None:
+        self.world.service.faults.broken[artifact(name, version).uri] = "bad tensors"
+
+    @rule(name=st.sampled_from(NAMES), version=st.integers(1, 3), gone=st.booleans())
+    def lose_artifact(self, name: str, version: int, gone: bool) -> None:
+        missing = self.world.service.faults.missing
+        (missing.add if gone else missing.discard)(artifact(name, version).uri)
+
+    @rule(denied=st.booleans())
+    def deny(self, denied: bool) -> None:
+        self.world.service.faults.denied = denied
+
+    @rule(refused=st.booleans(), serial=st.booleans())
+    def change_the_service(self, refused: bool, serial: bool) -> None:
+        faults = self.world.service.faults
+        faults.update_refused, faults.one_write_at_a_time = refused, serial
+
+    @rule(name=st.sampled_from(NAMES), stuck=st.booleans())
+    def get_stuck(self, name: str, stuck: bool) -> None:
+        component = self.world.service.components.get(f"p-{name}")
+        if component is not None:
+            component.stuck = stuck
+
+    @rule(name=st.sampled_from(NAMES))
+    def delete_by_hand(self, name: str) -> None:
+        self.world.service.remove(f"p-{name}")
+        self.foreign.pop(f"p-{name}", None)
+
+    @rule(name=st.sampled_from(NAMES))
+    def edit_by_hand(self, name: str) -> None:
+        component = self.world.service.components.get(f"p-{name}")
+        record = self.world.registry.records().get(f"p-{name}")
+        if component is None or component.status.in_transition or component.tags.get(FLEET_TAG) != UID:
+            return
+        if record is not None and record.intent is not None and record.intent.write is Write.CREATE:
+            return  # nobody can tell whether that was before or after the creation ended
+        self.world.service.edit(f"p-{name}", "s3://bucket/by-hand.tar.gz")
+
+    @rule(name=st.sampled_from(NAMES))
+    def recreate_by_hand(self, name: str) -> None:
+        self.world.service.make(f"p-{name}", "s3://bucket/foreign.tar.gz")
+        self.foreign[f"p-{name}"] = "s3://bucket/foreign.tar.gz"
+
+    @rule()
+    def lose_the_registry(self) -> None:
+        self.world.registry.__init__()  # type: ignore[misc]
+        for execution in self.world.executions:
+            execution.done = True
+        # With it goes all that tells deliveries apart.
+        self.requests.clear()
+        self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
+
+    # --- in the end
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        faults = world.service.faults
+        faults.denied = faults.one_write_at_a_time = faults.update_refused = False
+        faults.throttled = faults.lost_before = faults.lost_after = 0
+        faults.missing.clear()
+        self.countdown = self.stall = None
+        for component in world.service.components.values():
+            component.stuck = False
+        self._settle()
+        if world.newest().outcome is Outcome.FAILED:
+            self.roll_back()
+            self._settle()
+        # Changes by hand are found by the next event at the latest, once listings show them.
+        world.clock.time += 10.0
+        self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
+        self._settle()
+        self._check_end(world.newest())
+        # And then there is nothing to do.
+        world.clock.time += 1000
+        writes = len(world.writes())
+        self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
+        self._settle()
+        if world.newest().outcome is Outcome.CONVERGED:
+            assert world.writes()[writes:] == []
+
+    def _settle(self) -> None:
+        for _ in range(300):
+            live = [execution for execution in self.world.executions if not execution.done]
+            if not live:
+                return
+            execution = min(live, key=lambda execution: (execution.next_at, execution.started_at))
+            self.world.clock.time = max(self.world.clock.time, execution.next_at)
+            self._run(600.0, execution)
+        raise AssertionError(f"it does not converge: {self.world.describe()}")
+
+    def _check_end(self, generation: Generation) -> None:
+        world = self.world
+        assert generation.outcome in (Outcome.CONVERGED, Outcome.FAILED), world.describe()
+        components, records = world.service.components, world.registry.records()
+        for name, uri in self.foreign.items():
+            there = components[name]
+            assert there.uri == uri, f"{name} of someone else was changed"
+            assert FLEET_TAG not in there.tags, f"{name} of someone else was tagged"
+        assert not any(component.status.in_transition for component in components.values())
+        if generation.outcome is Outcome.FAILED:
+            return  # the service refuses what is wanted; CloudFormation would undo it
+        serving = world.service.serving()
+        for name in NAMES:
+            component = f"p-{name}"
+            if component in self.foreign:
+                continue
+            if name not in self.wanted:
+                assert component not in components, f"{component} is not wanted, and there"
+                assert component not in records
+                continue
+            record = records[component]
+            assert record.intent is None
+            wanted = artifact(name, self.wanted[name])
+            if serving.get(component) == wanted.uri:
+                continue
+            failure = record.failure
+            assert failure is not None, f"{component} serves {serving.get(component)}, and nothing failed"
+            assert failure.artifact == wanted
+            assert not failure.cause.retried
+            good = record.last_good
+            if failure.cause is Cause.UPDATE_REFUSED:
+                continue  # nor can the last good one be brought back
+            if good is not None and good.uri not in world.service.faults.broken:
+                assert serving.get(component) == good.uri, f"{component} does not serve the last good one"
+
+
+def _adapters(manifest: dict[str, int]) -> tuple[DesiredAdapter, ...]:
+    return tuple(adapter(name, version) for name, version in sorted(manifest.items()))
+
+
+@pytest.mark.timeout(3600)
+def test_fleet_keeps_its_promises_whatever_happens() -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Fleet,
+        settings=settings(
+            max_examples=EXAMPLES,
+            derandomize=not NIGHTLY,
+            stateful_step_count=30,
+            report_multiple_bugs=False,
+            phases=[Phase.explicit, Phase.generate] if "FAST" in os.environ else list(Phase),
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
