@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import aws_cdk as cdk
+import jsii
 import pytest
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
@@ -110,6 +111,25 @@ def test_a_thousand_adapters_are_as_many_resources_as_one(make, write_manifest, 
     ids = list(template())
     one, many = (len([id_ for id_ in ids if id_.startswith(name)]) for name in ("One", "Many"))
     assert one == many > 0
+
+
+def test_a_thousand_adapters_ask_the_cdk_as_often_as_one(make, write_manifest, monkeypatch):
+    process = jsii.kernel.provider._process
+    asked = []
+
+    def send(request, response_type, original=process.send):
+        asked.append(request)
+        return original(request, response_type)
+
+    make("Warm", component_prefix="warm")
+    monkeypatch.setattr(process, "send", send)
+    counts = []
+    for name, adapters in (("One", 1), ("Many", 1000)):
+        path = write_manifest(*({"name": f"{name}{number}"} for number in range(adapters)))
+        asked.clear()
+        make(name, manifest=AdapterManifest.from_file(path))
+        counts.append(len(asked))
+    assert counts[0] == counts[1] > 0
 
 
 def test_the_resource_says_where_the_fleet_is(stack, endpoint, make, fleet_properties):

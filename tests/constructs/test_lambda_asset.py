@@ -81,3 +81,24 @@ def test_its_libraries_can_be_imported_from_it_alone(tmp_path):
     )
     assert done.stderr == ""
     assert done.stdout.strip() == str({str(lambda_zip().path).removesuffix(".zip")})
+
+
+def test_the_handlers_can_be_imported_from_it_and_the_runtimes_own_libraries(tmp_path):
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    for module in OF_THE_RUNTIME:
+        file = Path(module.__file__)
+        link = file.parent if file.name == "__init__.py" else file
+        (runtime / link.name).symlink_to(link)
+    done = run(
+        "from adapter_fleet import handlers\n"
+        "print(*(getattr(handlers, name).__name__"
+        " for name in ('on_event', 'is_complete', 'run_pass', 'manifest_object')))",
+        lambda_zip().path,
+        runtime,
+        cwd=tmp_path,
+    )
+    assert (done.stdout.split(), done.stderr) == (
+        ["on_event", "is_complete", "run_pass", "manifest_object"],
+        "",
+    )
