@@ -101,8 +101,6 @@ class ControlPlane:
             "FLEET_UID": uid,
             "FLEET_NAME": name,
             "METRICS_NAMESPACE": METRICS_NAMESPACE,
-            "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
-            "POWERTOOLS_SERVICE_NAME": "adapter-fleet",
         }
 
         self.run_pass = self._function(

@@ -12,9 +12,10 @@ class FleetTelemetry:
     """Telemetry by Powertools: structured logs, and metrics embedded in them (EMF)."""
 
     def __init__(self, *, uid: str, namespace: str) -> None:
-        self._logger = Logger()
+        self._logger = Logger(service="adapter-fleet")
         self._metrics = Metrics(namespace=namespace)
-        # One dimension: every further one is a metric of its own.
+        # No other dimension, as every combination is a metric of its own. So the service's name, of which
+        # Powertools makes one, is not in the environment.
         self._metrics.set_default_dimensions(Fleet=uid)
 
     def changed(self, event: Event) -> None:
