@@ -60,6 +60,8 @@ class MultiAdapterEndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIA
     endpoint_name: str
     endpoint_arn: str
     base_component_arn: str
+    base_model_name: str | None = None
+    """Changes when the base component gets another model or container; None if that is not known."""
     component_prefix: str
     """Begins the names of the adapters' components."""
     identity: str
@@ -231,6 +233,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         self.endpoint_arn = endpoint.ref
         base = self._create_base(model, compute, copy_count, startup)
         self.base_component_arn = base.attr_inference_component_arn
+        self.base_model_name = model.attr_model_name
         for resource in (model, endpoint, base):
             resource.node.add_dependency(self.execution_role.policy)
         if self._subnets is not None:

@@ -339,6 +339,8 @@ class AdapterFleet(AdapterFleetBase):
                 "EndpointName": endpoint.endpoint_name,
                 "BaseComponentName": endpoint.base_component_name,
                 "ComponentPrefix": self.component_prefix,
+                # So that the fleet is told of another base model, which may have lost its adapters.
+                **({} if endpoint.base_model_name is None else {"BaseModelName": endpoint.base_model_name}),
                 "Settings": json.dumps(unstructured(settings), sort_keys=True),
                 "Tags": self._tags.rendered_tags,
                 **bound.properties,

@@ -140,6 +140,11 @@ def test_the_resource_says_where_the_fleet_is(stack, endpoint, make, fleet_prope
     assert (properties["FleetName"], properties["ComponentPrefix"]) == ("Tenants", "acme")
 
 
+def test_the_resource_changes_with_the_base_model(stack, endpoint, make, fleet_properties):
+    make()
+    assert fleet_properties()["BaseModelName"] == stack.resolve(endpoint.base_model_name)
+
+
 def test_the_name_for_people_has_no_stack_in_it(stack, make, write_manifest, fleet_properties):
     make(scope=Construct(stack, "Llm2"))
     assert fleet_properties()["FleetName"] == "Llm2/Tenants"
