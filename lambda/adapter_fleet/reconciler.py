@@ -174,15 +174,20 @@ class Reconciler:
         lease = self.registry.acquire(call.owner, now, LEASE_SECONDS)
         if lease is None:
             return Result(done=reports, wait_seconds=5, listed=call.listed)
+        running = None
         try:
-            result = _Pass(self, call, lease, reports=reports).run()
+            running = _Pass(self, call, lease, reports=reports)
+            return running.run()
         except LeaseLostError as error:
             self.telemetry.trouble(str(error))
+            if running is not None:
+                running.abandon()
             return Result(done=reports, wait_seconds=5, listed=0)
         except Exception:
+            if running is not None:
+                running.abandon()
             self.registry.release(lease)
             raise
-        return result
 
 
 class _Halt(Exception):  # noqa: N818 - it is no error of the program
@@ -228,6 +233,7 @@ class _Pass:
         self._expected: float | None = None
         self._resume_at = 0.0
         self._over_limit = False
+        self._superseded = False
         self._saved_at = self._clock.now()
         self._drifted = 0
 
@@ -263,6 +269,10 @@ class _Pass:
             self._r.telemetry.trouble(trouble)
             self._join()
         return self._conclude(trouble)
+
+    def abandon(self) -> None:
+        """Let the calls that are under way end, and take nothing in of them."""
+        wait(self._futures)
 
     def _active(self) -> Generation | None:
         """Return the generation to bring about: the newest, unless it was refused."""
@@ -406,7 +416,12 @@ class _Pass:
         """Only say what is not as it should be."""
         for component, decision in self._decisions.items():
             record = self._records.get(component)
-            if record is None or not (decision.step.writes or record.drifted):
+            if record is None:
+                continue
+            if not decision.step.writes and record.drifted is None:
+                continue
+            if decision.step is Step.KEEP:
+                self._keep(replace(record, drifted=None))
                 continue
             self._drifted += 1
             if record.drifted is None:
@@ -778,7 +793,8 @@ class _Pass:
             self._lease = self._registry.renew(self._lease, now, LEASE_SECONDS)
 
     def _late(self) -> bool:
-        return self._clock.now() >= self._call.deadline
+        """Tell whether the pass has to end: its time is up, or a newer generation waits for it."""
+        return self._superseded or self._clock.now() >= self._call.deadline
 
     # --- the end
 
@@ -838,6 +854,8 @@ class _Pass:
         if now - self._saved_at >= _SAVE_SECONDS:
             self._saved_at = now
             self._flush()
+            fleet = self._registry.fleet()
+            self._superseded = fleet is None or fleet.generation != self._newest.number
             self._generation = self._counted(self._generation)
             self._registry.save_generation(self._generation, self._lease)
 

@@ -425,6 +425,25 @@ def test_newer_deployment_takes_over_from_one_that_is_under_way() -> None:
     assert generation.outcome is Outcome.SUPERSEDED
 
 
+def test_pass_makes_way_for_a_deployment_that_comes_while_it_runs() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY))
+    deployed_again = False
+
+    def deploy_again(operation: str, when: str) -> None:
+        nonlocal deployed_again
+        if not deployed_again and operation == "CreateInferenceComponent p-a020" and when == "after":
+            deployed_again = True
+            world.deploy(*(adapter(name, 2) for name in MANY))
+
+    world.service.around = deploy_again
+    world.run_pass(world.executions[0])
+    created = len(world.writes())
+    assert created < len(MANY)
+    world.settle()
+    assert world.serving() == uris(*MANY, version=2)
+
+
 def test_rollback_pins_an_older_version_until_the_manifest_changes() -> None:
     world = World()
     world.deploy(adapter("a"))
