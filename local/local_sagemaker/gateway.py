@@ -40,6 +40,7 @@ from local_sagemaker.mends import (
     failed_custom_resources,
     failed_updates,
     lambda_errors,
+    missing_objects,
     parallel_provisioning,
     retry_delays,
     s3_events,
@@ -201,6 +202,7 @@ def install(cloud: Cloud, *, parallel: bool = False) -> None:
             provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
     bucket_tags.install()
     table_properties.install()
+    missing_objects.install()
     s3_events.install()
     emf.install()
     lambda_errors.install()

@@ -301,3 +301,17 @@ def test_trust_for_actions_that_match_is_trust(
     resources["Model"]["Properties"]["ExecutionRoleArn"] = f"arn:aws:iam::000000000000:role/{role}"
     assert stack.create(resources) == "CREATE_COMPLETE"
     stack.delete()
+
+
+def test_missing_object_looks_denied_to_who_may_not_list_the_bucket(
+    bucket: Bucket, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    objects, itself = f"arn:aws:s3:::{bucket.name}/*", f"arn:aws:s3:::{bucket.name}"
+
+    def code(*statements: dict[str, Any]) -> str:
+        with pytest.raises(ClientError) as refused:
+            user(*statements)("s3").head_object(Bucket=bucket.name, Key="missing")
+        return str(refused.value.response["Error"]["Code"])
+
+    reads, lists = allow("s3:GetObject", objects), allow("s3:ListBucket", itself)
+    assert (code(reads), code(reads, lists)) == ("403", "404")
