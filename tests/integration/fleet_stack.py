@@ -1,0 +1,463 @@
+"""Stacks with fleets: synthesized in this process, and deployed by CloudFormation's own API.
+
+What `cdk deploy` does, without the seconds that its start takes.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import tempfile
+import time
+import uuid
+import zipfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sagemaker as sagemaker
+from botocore.exceptions import ClientError
+
+from adapter_fleet.packing import pack
+from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import (
+    AdapterFleet,
+    AdapterManifest,
+    ArtifactSource,
+    BaseModel,
+    ComputeRequirements,
+    InstanceType,
+    LmiContainer,
+    LmiVersion,
+    LoraServing,
+    MultiAdapterEndpoint,
+    MultiAdapterEndpointBase,
+)
+from tests.integration.by_hand import TICKETS, V1, V2, client, prompts
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
+BROKEN = "broken"
+"""The label of an adapter whose archive is none."""
+LABELS = ("triage", "summary", "shout")
+"""The adapters of the example. `summary-v2` is another version of the second."""
+LORA = LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16)
+_BEGINNINGS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """An endpoint that is not of the fleet's stack.
+
+    role:
+        The ARN of its execution role, to be given access to the archives of local adapters.
+    """
+
+    name: str
+    base: str
+    role: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """A fleet to deploy.
+
+    adapters:
+        Labels by the adapters' names: `triage`, `summary`, `summary-v2`, `shout` or BROKEN.
+    stored:
+        The bucket and key of its manifest, in the place of `adapters`.
+    settings:
+        Further arguments of `AdapterFleet`.
+    """
+
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    stored: tuple[str, str] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What became of one call of CloudFormation.
+
+    status:
+        That of the stack at the end.
+    reasons:
+        By logical id, of all that failed; CloudFormation's word about cancelled resources is left out.
+    outputs:
+        Those of the stack: see FleetStack.
+    seconds:
+        From the call to the end; without the synthesis.
+    """
+
+    status: str
+    reasons: Mapping[str, str]
+    outputs: Mapping[str, str]
+    seconds: float
+
+    @property
+    def reason(self) -> str:
+        """All reasons in one text."""
+        return "\n".join(self.reasons.values())
+
+
+class FleetStack:
+    """A stack with an endpoint, unless it is given one, and any number of fleets.
+
+    Outputs: `EndpointName`, `BaseComponentName` and `RoleArn` of its own endpoint; of each fleet `<Id>Uid`,
+    `<Id>Table`, `<Id>Machine`, `<Id>Summary`, `<Id>Desired`, `<Id>InService`, `<Id>Failed`, `<Id>Pending`.
+
+    folder:
+        Where it may write.
+    """
+
+    def __init__(
+        self, cloud: LocalCloud, folder: Path, *, endpoint: Endpoint | None = None, name: str | None = None
+    ) -> None:
+        self.cloud, self.endpoint = cloud, endpoint
+        self.name = name or f"fleets-{uuid.uuid4().hex[:8]}"
+        self.prefix = self.name
+        self._folder = folder
+        self._synths = itertools.count()
+        self._stacks, self._s3 = client(cloud, "cloudformation"), client(cloud, "s3")
+        self._sagemaker, self._runtime = client(cloud, "sagemaker"), client(cloud, "sagemaker-runtime")
+        self._id: str | None = None
+        self.archives = Archives(cloud)
+
+    # --- deployments
+
+    def create(
+        self, fleets: Mapping[str, Fleet] | None = None, *, broken: Sequence[str] = (), wait: bool = True
+    ) -> Deployment:
+        """Create the stack; a creation that fails leaves it in ROLLBACK_COMPLETE.
+
+        broken:
+            Fleets after which another resource of the stack fails.
+        """
+        started = time.monotonic()
+        template = self._synthesize(fleets or {}, broken)
+        self._id = self._stacks.create_stack(
+            StackName=self.name, TemplateURL=template, Capabilities=["CAPABILITY_NAMED_IAM"]
+        )["StackId"]
+        return self.wait(started) if wait else self._deployment(started)
+
+    def update(
+        self, fleets: Mapping[str, Fleet], *, broken: Sequence[str] = (), wait: bool = True
+    ) -> Deployment:
+        """Update the stack."""
+        template = self._synthesize(fleets, broken)
+        started = time.monotonic()
+        self._stacks.update_stack(
+            StackName=self.name, TemplateURL=template, Capabilities=["CAPABILITY_NAMED_IAM"]
+        )
+        return self.wait(started) if wait else self._deployment(started)
+
+    def delete(self) -> Deployment:
+        """Delete the stack."""
+        started = time.monotonic()
+        self._stacks.delete_stack(StackName=self.name)
+        return self.wait(started)
+
+    def wait(self, started: float | None = None, seconds: float = 120) -> Deployment:
+        """Wait for the end of what the stack is doing."""
+        started = time.monotonic() if started is None else started
+        deadline = time.monotonic() + seconds
+        while (deployment := self._deployment(started)).status.endswith("_IN_PROGRESS"):
+            assert time.monotonic() < deadline, f"{self.name} is in {deployment.status}: {deployment.reason}"
+            time.sleep(0.1)
+        return deployment
+
+    def _deployment(self, started: float) -> Deployment:
+        (stack,) = self._stacks.describe_stacks(StackName=self._id or self.name)["Stacks"]
+        events = self._stacks.describe_stack_events(StackName=self._id or self.name)["StackEvents"]
+        reasons: dict[str, str] = {}
+        for event in events:  # the newest first
+            if event["LogicalResourceId"] == self.name and event["ResourceStatus"] in _BEGINNINGS:
+                break
+            reason = event.get("ResourceStatusReason", "")
+            if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason.lower():
+                reasons[event["LogicalResourceId"]] = reason
+        return Deployment(
+            status=stack["StackStatus"],
+            reasons=reasons,
+            outputs={item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])},
+            seconds=time.monotonic() - started,
+        )
+
+    # --- the endpoint
+
+    def attributes(self, outputs: Mapping[str, str]) -> Endpoint:
+        """Return this stack's endpoint, for another stack."""
+        return Endpoint(
+            name=outputs["EndpointName"], base=outputs["BaseComponentName"], role=outputs["RoleArn"]
+        )
+
+    def component(self, fleet: str, adapter: str) -> str:
+        """Return the name of an adapter's component."""
+        return f"{self.prefix}-{fleet.lower()}-{adapter}"
+
+    def live(self, fleet: str, endpoint: str) -> dict[str, dict[str, Any]]:
+        """Return what the listing says of a fleet's components, by adapter."""
+        prefix = self.component(fleet, "")
+        return {
+            name.removeprefix(prefix): item
+            for name, item in components(self.cloud, endpoint).items()
+            if name.startswith(prefix)
+        }
+
+    def wrong(self, fleet: str, endpoint: str, adapters: Mapping[str, str]) -> dict[str, str]:
+        """Invoke every adapter; return what is not as it should be, by adapter.
+
+        None of the fleet's components may be of another adapter than those of `adapters`.
+        """
+        return wrong(
+            self.cloud,
+            endpoint,
+            {self.component(fleet, adapter): label for adapter, label in adapters.items()},
+            prefix=self.component(fleet, ""),
+        )
+
+    # --- synthesis
+
+    def _synthesize(self, fleets: Mapping[str, Fleet], broken: Sequence[str]) -> str:
+        """Stage a template and its assets; return the template's URL."""
+        folder = self._folder / f"{self.name}-{next(self._synths)}"
+        app = cdk.App(outdir=str(folder / "cdk.out"), analytics_reporting=False)
+        stack = cdk.Stack(
+            app,
+            self.name,
+            env=cdk.Environment(account=ACCOUNT, region=REGION),
+            synthesizer=cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+        )
+        endpoint = self._endpoint(stack)
+        for name, fleet in fleets.items():
+            self._fleet(stack, name, fleet, endpoint, folder)
+        for name in broken:
+            self._fail(stack, name, endpoint)
+        app.synth()
+        return self._publish(folder / "cdk.out")
+
+    def _endpoint(self, stack: cdk.Stack) -> MultiAdapterEndpointBase:
+        if self.endpoint is not None:
+            role = self.endpoint.role
+            return MultiAdapterEndpoint.from_endpoint_attributes(
+                stack,
+                "Llm",
+                endpoint_name=self.endpoint.name,
+                base_component_name=self.endpoint.base,
+                component_prefix=self.prefix,
+                lora=LORA,
+                role=None if role is None else iam.Role.from_role_arn(stack, "Role", role),
+            )
+        endpoint = MultiAdapterEndpoint(
+            stack,
+            "Llm",
+            base_model=BaseModel.from_directory(TICKETS / "base"),
+            container=LmiContainer(version=LmiVersion.V19),
+            lora=LORA,
+            instance_type=InstanceType.ML_G5_2XLARGE,
+            compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(1024)),
+            component_prefix=self.prefix,
+            artifact_sources=[
+                ArtifactSource(
+                    bucket=s3.Bucket.from_bucket_name(stack, "Archives", self.archives.bucket),
+                    prefix="adapters/",
+                )
+            ],
+        )
+        cdk.CfnOutput(stack, "EndpointName", value=endpoint.endpoint_name)
+        cdk.CfnOutput(stack, "BaseComponentName", value=endpoint.base_component_name)
+        cdk.CfnOutput(stack, "RoleArn", value=endpoint.execution_role.role.role_arn)
+        return endpoint
+
+    def _fleet(
+        self, stack: cdk.Stack, id: str, fleet: Fleet, endpoint: MultiAdapterEndpointBase, folder: Path
+    ) -> None:
+        if fleet.stored is not None:
+            bucket, key = fleet.stored
+            manifest = AdapterManifest.from_bucket(
+                s3.Bucket.from_bucket_name(stack, f"{id}Bucket", bucket), key
+            )
+        else:
+            path = folder / f"{id}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.archives.manifest(fleet.adapters, local=True))
+            manifest = AdapterManifest.from_file(path)
+        made = AdapterFleet(
+            stack,
+            id,
+            endpoint=endpoint,
+            manifest=manifest,
+            component_prefix=f"{self.prefix}-{id.lower()}",
+            **{"request_rate": 50.0, **fleet.settings},
+        )
+        for name, value in {
+            "Uid": made.fleet_uid,
+            "Table": made.registry.table_name,
+            "Machine": made.state_machine.state_machine_arn,
+            "Summary": made.summary,
+            "Desired": made.desired_count,
+            "InService": made.in_service_count,
+            "Failed": made.failed_count,
+            "Pending": made.pending_count,
+        }.items():
+            cdk.CfnOutput(stack, f"{id}{name}", value=value)
+
+    def _fail(self, stack: cdk.Stack, id: str, endpoint: MultiAdapterEndpointBase) -> None:
+        """Add a resource that fails once a fleet is done: an adapter of a base model that is not there."""
+        failing = sagemaker.CfnInferenceComponent(
+            stack,
+            f"Failing{id}",
+            endpoint_name=endpoint.endpoint_name,
+            inference_component_name=f"{self.prefix}-failing",
+            specification=sagemaker.CfnInferenceComponent.InferenceComponentSpecificationProperty(
+                base_inference_component_name="no-such-base",
+                container=sagemaker.CfnInferenceComponent.InferenceComponentContainerSpecificationProperty(
+                    artifact_url=self.archives.uri("triage")
+                ),
+            ),
+        )
+        failing.node.add_dependency(stack.node.find_child(id))
+
+    def _publish(self, assembly: Path) -> str:
+        """Upload what the asset manifest names, unless it is there."""
+        url = ""
+        manifest = json.loads((assembly / f"{self.name}.assets.json").read_text())
+        for file in manifest["files"].values():
+            source = assembly / file["source"]["path"]
+            (destination,) = file["destinations"].values()
+            bucket, key = destination["bucketName"], destination["objectKey"]
+            _bucket(self._s3, bucket)
+            if source.name == f"{self.name}.template.json":
+                url = f"https://s3.{REGION}.amazonaws.com/{bucket}/{key}"
+            if not _is_there(self._s3, bucket, key):
+                body = _zipped(source) if file["source"]["packaging"] == "zip" else source.read_bytes()
+                self._s3.put_object(Bucket=bucket, Key=key, Body=body)
+        return url
+
+
+class Archives:
+    """The example's adapters as archives in a bucket, under keys that hold their identities."""
+
+    bucket = "fleet-archives"
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self._s3 = client(cloud, "s3")
+
+    def uri(self, label: str) -> str:
+        """Return where the archive of a label is."""
+        digest, body = _archive(label)
+        key = f"adapters/{label}/sha256-{digest}.tar.gz"
+        _bucket(self._s3, self.bucket)
+        if not _is_there(self._s3, self.bucket, key):
+            self._s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        return f"s3://{self.bucket}/{key}"
+
+    def manifest(self, adapters: Mapping[str, str], *, local: bool = False, **further: Any) -> str:
+        """Return a manifest of adapters with these labels, from directories or from the bucket.
+
+        further:
+            Other members of the document.
+        """
+        uris = {
+            label: str(_directory(label)) if local and label != BROKEN else self.uri(label)
+            for label in set(adapters.values())
+        }
+        entries = [{"name": name, "artifact": uris[label]} for name, label in adapters.items()]
+        return json.dumps({**further, "adapters": entries}, indent=1)
+
+
+def numbered(count: int, *, first: int = 0, shift: int = 0) -> dict[str, str]:
+    """Return that many adapters, `a000` and on, with the labels of the example by turns."""
+    return {f"a{number:03}": LABELS[(number + shift) % len(LABELS)] for number in range(first, first + count)}
+
+
+def components(cloud: LocalCloud, endpoint: str) -> dict[str, dict[str, Any]]:
+    """Return what the listing says of every component on an endpoint, by name."""
+    paginator = client(cloud, "sagemaker").get_paginator("list_inference_components")
+    pages = paginator.paginate(EndpointNameEquals=endpoint, MaxResults=100)
+    return {item["InferenceComponentName"]: item for page in pages for item in page["InferenceComponents"]}
+
+
+def wrong(
+    cloud: LocalCloud, endpoint: str, expected: Mapping[str, str], *, prefix: str | None = None
+) -> dict[str, str]:
+    """Invoke components; return what is not as its label says, by component.
+
+    prefix:
+        No other component than the expected may have a name that begins so.
+    """
+    there = components(cloud, endpoint)
+    found = {
+        name: "should not be there"
+        for name in there
+        if prefix is not None and name.startswith(prefix) and name not in expected
+    }
+    runtime = client(cloud, "sagemaker-runtime")
+    prompt = prompts()[0]
+
+    def ask(name: str) -> str | None:
+        try:
+            response = runtime.invoke_endpoint(
+                EndpointName=endpoint,
+                InferenceComponentName=name,
+                ContentType="application/json",
+                Body=json.dumps(
+                    {"inputs": prompt["prompt"], "parameters": {"max_new_tokens": 60, "temperature": 0}}
+                ),
+            )
+        except ClientError as error:
+            return str(error)
+        answer = str(json.loads(response["Body"].read())["generated_text"])
+        return None if answer == prompt["answers"][expected[name]] else f"answers {answer!r}"
+
+    with ThreadPoolExecutor(8) as executor:
+        for name, what in zip(expected, executor.map(ask, expected), strict=True):
+            if what is not None:
+                found[name] = what
+    return found
+
+
+def _directory(label: str) -> Path:
+    return V2 / label.removesuffix("-v2") if label.endswith("-v2") else V1 / label
+
+
+@cache
+def _archive(label: str) -> tuple[str, bytes]:
+    """Return the identity and the bytes of a label's archive."""
+    if label == BROKEN:
+        return "0" * 64, b"this is not a gzip stream"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "adapter.tar.gz"
+        digest = pack(_directory(label), path).identity
+        return digest, path.read_bytes()
+
+
+def _zipped(folder: Path) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(folder).as_posix())
+    return packed.getvalue()
+
+
+def _bucket(s3_client: Any, name: str) -> None:
+    try:
+        s3_client.head_bucket(Bucket=name)
+    except ClientError:
+        s3_client.create_bucket(Bucket=name)
+
+
+def _is_there(s3_client: Any, bucket: str, key: str) -> bool:
+    try:
+        s3_client.head_object(Bucket=bucket, Key=key)
+    except ClientError:
+        return False
+    return True
