@@ -1,0 +1,314 @@
+"""What CloudFormation's events and manifests in S3 ask for, and what they are told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from adapter_fleet.converter import unstructured
+from adapter_fleet.fleet_settings import FleetSettings, OnTimeout
+from adapter_fleet.intake import FleetError, Intake, data_of
+from adapter_fleet.record import Generation, Outcome, Source
+from adapter_fleet.registry import Lease
+from tests.adapter_fleet.fake_service import FakeClock
+from tests.adapter_fleet.memory_registry import MemoryRegistry
+
+UID = "fleet-1"
+
+
+def manifest(*names: str) -> bytes:
+    key = "sha256-" + "a" * 64
+    return json.dumps(
+        {"adapters": [{"name": name, "artifact": f"s3://bucket/{name}/{key}.tar.gz"} for name in names]}
+    ).encode()
+
+
+class Bucket:
+    """Objects in S3, with a new version at each write."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, str]] = {}
+
+    def put(self, key: str, text: bytes) -> None:
+        number = int(self.objects[key][1][1:]) + 1 if key in self.objects else 1
+        self.objects[key] = (text, f"v{number}")
+
+    def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        return self.objects.get(key)
+
+
+class Deployment:
+    """CloudFormation, and the functions that it calls."""
+
+    def __init__(self) -> None:
+        self.clock, self.registry, self.bucket = FakeClock(), MemoryRegistry(), Bucket()
+        self.started: list[tuple[str, str]] = []
+        self.settings = FleetSettings(timeout_seconds=600)
+        self.requests = 0
+        self.intake = Intake(
+            uid=UID,
+            name="Llm/Tenants",
+            machine="arn:machine",
+            registry=self.registry,
+            manifests=self.bucket,
+            clock=self.clock,
+            start_machine=lambda trigger, key: self.started.append((trigger, key)),
+        )
+
+    def event(self, kind: str, *, old: dict[str, Any] | None = None, **properties: Any) -> dict[str, Any]:
+        self.requests += 1
+        event = {
+            "RequestType": kind,
+            "RequestId": f"request-{self.requests}",
+            "ResponseURL": f"https://response/{self.requests}",
+            "ResourceProperties": self.properties(**properties),
+        }
+        if old is not None:
+            event["OldResourceProperties"] = old
+        return event
+
+    def properties(self, **further: Any) -> dict[str, Any]:
+        return {
+            "ServiceToken": "arn:token",
+            "FleetUid": UID,
+            "FleetName": "Llm/Tenants",
+            "EndpointName": "endpoint",
+            "BaseComponentName": "base",
+            "ComponentPrefix": "p",
+            "Settings": json.dumps(unstructured(self.settings)),
+            "Tags": {"team": "x"},
+            **further,
+        }
+
+    def asset(self, key: str, *names: str) -> dict[str, str]:
+        self.bucket.put(key, manifest(*names))
+        return {"Bucket": "assets", "Key": key, "Digest": key}
+
+    def complete(self, event: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        return self.intake.is_complete({**event, **answer})
+
+    def save(self, number: int, **changes: Any) -> None:
+        generation = self.registry.generation(number)
+        assert generation is not None
+        lease = self.registry.acquire("test", self.clock.now(), 1.0)
+        assert lease is not None
+        self.registry.save_generation(replace(generation, **changes), lease)
+        self.registry.release(lease)
+
+    def newest(self) -> Generation:
+        fleet = self.registry.fleet()
+        assert fleet is not None
+        generation = self.registry.generation(fleet.generation)
+        assert generation is not None
+        return generation
+
+
+@pytest.fixture
+def deployment() -> Deployment:
+    return Deployment()
+
+
+def test_creation_records_what_is_wanted_and_starts_the_machine(deployment: Deployment) -> None:
+    answer = deployment.intake.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
+    assert answer == {"PhysicalResourceId": UID, "Generation": 1}
+    (wanted,) = deployment.registry.desired(1).adapters
+    assert (wanted.name, wanted.component) == ("a", "p-a")
+    assert len(deployment.started) == 1
+    assert deployment.newest().request.target.tags == {"team": "x"}
+
+
+def test_event_that_is_delivered_twice_keeps_its_generation(deployment: Deployment) -> None:
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    assert deployment.intake.on_event(event) == deployment.intake.on_event(event)
+    assert deployment.newest().number == 1
+    assert len(set(deployment.started)) == 1
+
+
+def test_request_id_that_is_used_again_with_another_response_url_is_another_event(
+    deployment: Deployment,
+) -> None:
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    deployment.intake.on_event(event)
+    answer = deployment.intake.on_event({**event, "ResponseURL": "https://response/another"})
+    assert answer["Generation"] == 2
+
+
+def test_deployment_waits_while_its_generation_is_open(deployment: Deployment) -> None:
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    answer = deployment.intake.on_event(event)
+    assert deployment.complete(event, answer) == {"IsComplete": False}
+
+
+def test_deployment_ends_with_the_counts(deployment: Deployment) -> None:
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a", "b"))
+    answer = deployment.intake.on_event(event)
+    deployment.save(1, outcome=Outcome.CONVERGED, desired=2, in_service=1, failed=1, reason="b: bad tensors")
+    assert deployment.complete(event, answer) == {
+        "IsComplete": True,
+        "Data": {
+            "Desired": "2",
+            "InService": "1",
+            "Failed": "1",
+            "Pending": "0",
+            "Summary": "1 of 2 adapters in service, 1 failed: b: bad tensors",
+        },
+    }
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REFUSED, Outcome.SUPERSEDED])
+def test_deployment_fails_with_the_reason(deployment: Deployment, outcome: Outcome) -> None:
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    answer = deployment.intake.on_event(event)
+    deployment.save(1, outcome=outcome, reason="too many failed")
+    with pytest.raises(FleetError, match="too many failed"):
+        deployment.complete(event, answer)
+
+
+def test_rollback_of_cloudformation_is_known_as_an_undo(deployment: Deployment) -> None:
+    first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    deployment.intake.on_event(first)
+    second = deployment.event(
+        "Update", Manifest=deployment.asset("two", "b"), old=first["ResourceProperties"]
+    )
+    deployment.intake.on_event(second)
+    assert not deployment.newest().undo
+    deployment.intake.on_event(
+        {
+            **deployment.event("Update", old=second["ResourceProperties"]),
+            "ResourceProperties": first["ResourceProperties"],
+        }
+    )
+    assert deployment.newest().undo
+    assert [adapter.name for adapter in deployment.registry.desired(3).adapters] == ["a"]
+
+
+def test_manifest_that_is_wrong_is_refused_and_changes_nothing(deployment: Deployment) -> None:
+    deployment.bucket.put("one", b"adapters: [{name: a}]")
+    event = deployment.event("Create", Manifest={"Bucket": "assets", "Key": "one", "Digest": "x"})
+    deployment.intake.on_event(event)
+    refusal = deployment.newest().request.refusal
+    assert refusal is not None
+    assert "adapter 'a'" in refusal
+
+
+def test_rank_above_the_limit_of_the_endpoint_is_refused(deployment: Deployment) -> None:
+    deployment.settings = replace(deployment.settings, max_lora_rank=8)
+    text = json.loads(manifest("a"))
+    text["adapters"][0]["rank"] = 16
+    deployment.bucket.put("one", json.dumps(text).encode())
+    event = deployment.event("Create", Manifest={"Bucket": "assets", "Key": "one", "Digest": "x"})
+    deployment.intake.on_event(event)
+    assert "lora-rank" in str(deployment.newest().request.refusal)
+
+
+def test_deployment_whose_time_is_up_succeeds_with_what_is_pending(deployment: Deployment) -> None:
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    answer = deployment.intake.on_event(event)
+    deployment.save(1, desired=1, pending=1)
+    deployment.clock.time += 601
+    completed = deployment.complete(event, answer)
+    assert completed["IsComplete"]
+    assert completed["Data"]["Pending"] == "1"
+
+
+def test_deployment_whose_time_is_up_fails_where_the_setting_says_so(deployment: Deployment) -> None:
+    deployment.settings = replace(deployment.settings, on_timeout=OnTimeout.FAIL)
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    answer = deployment.intake.on_event(event)
+    deployment.save(1, desired=1, pending=1)
+    deployment.clock.time += 601
+    with pytest.raises(FleetError, match="1 adapters are pending"):
+        deployment.complete(event, answer)
+
+
+def test_deletion_whose_time_is_up_says_what_is_left_and_goes_on_when_asked_again(
+    deployment: Deployment,
+) -> None:
+    deployment.intake.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
+    event = deployment.event("Delete")
+    answer = deployment.intake.on_event(event)
+    deployment.save(2, pending=7)
+    deployment.clock.time += 601
+    with pytest.raises(FleetError, match="7 adapters are left"):
+        deployment.complete(event, answer)
+    again = deployment.intake.on_event(deployment.event("Delete"))
+    assert again["Generation"] == 3
+    assert deployment.newest().request.source is Source.DELETION
+
+
+def test_machine_that_stands_still_is_started_again(deployment: Deployment) -> None:
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    answer = deployment.intake.on_event(event)
+    deployment.clock.time += 100
+    deployment.complete(event, answer)
+    assert len(deployment.started) == 1
+    deployment.clock.time += 100
+    deployment.complete(event, answer)
+    assert len(deployment.started) == 2
+
+
+def test_another_identifier_is_refused(deployment: Deployment) -> None:
+    with pytest.raises(FleetError, match="FleetUid"):
+        deployment.intake.on_event(deployment.event("Create", FleetUid="another"))
+
+
+class TestManifestInS3:
+    OBJECT = {"Bucket": "manifests", "Key": "live"}  # noqa: RUF012 - never changed
+
+    @pytest.fixture
+    def watched(self, deployment: Deployment) -> Deployment:
+        deployment.bucket.put("live", manifest("a"))
+        deployment.intake.on_event(deployment.event("Create", ManifestObject=self.OBJECT))
+        return deployment
+
+    def test_new_version_makes_a_generation(self, watched: Deployment) -> None:
+        watched.bucket.put("live", manifest("a", "b"))
+        generation = watched.intake.manifest_changed("1")
+        assert generation is not None
+        assert generation.request.source is Source.OBJECT
+        assert [adapter.name for adapter in watched.registry.desired(2).adapters] == ["a", "b"]
+
+    def test_version_that_is_in_force_makes_none(self, watched: Deployment) -> None:
+        assert watched.intake.manifest_changed("1") is None
+
+    def test_event_that_comes_twice_makes_one_generation(self, watched: Deployment) -> None:
+        watched.bucket.put("live", manifest("a", "b"))
+        watched.intake.manifest_changed("1")
+        assert watched.intake.manifest_changed("1") is None
+        assert watched.newest().number == 2
+
+    def test_late_event_takes_the_newest_version(self, watched: Deployment) -> None:
+        watched.bucket.put("live", manifest("b"))
+        watched.bucket.put("live", manifest("c"))
+        watched.intake.manifest_changed("1")
+        watched.intake.manifest_changed("2")
+        assert [adapter.name for adapter in watched.registry.desired(2).adapters] == ["c"]
+        assert watched.newest().number == 2
+
+    def test_manifest_that_is_not_there_yet_wants_nothing(self, deployment: Deployment) -> None:
+        deployment.intake.on_event(deployment.event("Create", ManifestObject=self.OBJECT))
+        assert deployment.registry.desired(1).adapters == ()
+
+    def test_manifest_that_is_gone_leaves_what_was_in_force(self, watched: Deployment) -> None:
+        fleet = watched.registry.fleet()
+        assert fleet is not None
+        lease = watched.registry.acquire("test", watched.clock.now(), 1.0)
+        assert isinstance(lease, Lease)
+        watched.registry.save_fleet(replace(fleet, converged=1), lease)
+        watched.bucket.objects.clear()
+        watched.intake.on_event(watched.event("Update", ManifestObject=self.OBJECT, old={}))
+        assert [adapter.name for adapter in watched.registry.desired(2).adapters] == ["a"]
+
+    def test_fleet_that_is_being_deleted_takes_no_manifest(self, watched: Deployment) -> None:
+        watched.intake.on_event(watched.event("Delete", ManifestObject=self.OBJECT))
+        watched.bucket.put("live", manifest("b"))
+        assert watched.intake.manifest_changed("1") is None
+
+
+def test_summary_fits_into_a_response(deployment: Deployment) -> None:
+    deployment.intake.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
+    generation = replace(deployment.newest(), outcome=Outcome.CONVERGED, failed=1, reason="ä" * 10_000)
+    assert len(json.dumps(data_of(generation), ensure_ascii=False).encode()) < 3000
