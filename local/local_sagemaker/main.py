@@ -231,6 +231,9 @@ def _server_environment(options: Options, client: dict[str, str]) -> dict[str, s
     temporary.mkdir()
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MINISTACK_"))}
     environment = own | client
+    if "AWS_CA_BUNDLE" in client:
+        # Handlers that answer CloudFormation with Python's own urllib, as one of the CDK's does.
+        environment["SSL_CERT_FILE"] = client["AWS_CA_BUNDLE"]
     environment |= {
         "GATEWAY_PORT": str(options.port),
         "MINISTACK_HOST": "127.0.0.1",
