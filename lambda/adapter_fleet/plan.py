@@ -81,6 +81,11 @@ class Step(StrEnum):
         return self in (Step.LOOK, Step.READ_TAGS)
 
     @property
+    def asks(self) -> bool:
+        """Whether it sends a request to the adapter."""
+        return self in (Step.SMOKE, Step.ASK)
+
+    @property
     def settled(self) -> bool:
         """Whether nothing is to be done, now or at all."""
         return self in (Step.KEEP, Step.FAILED, Step.STUCK, Step.FOREIGN, Step.FORGET)

@@ -55,7 +55,10 @@ from adapter_fleet.steps import Steps, Taken
 
 LEASE_SECONDS = 60.0
 READ_RATE = 20.0
-"""Reads a second at most. [I] No quota is published."""
+"""Reads and requests to adapters a second at most. [I] No quota is published."""
+
+MOST_REQUESTS_AT_A_TIME = 4
+"""Smoke requests take from the adapters' own callers."""
 
 _RENEW_SECONDS = LEASE_SECONDS / 2
 _INLINE_WAIT_SECONDS = 3.0
@@ -220,6 +223,7 @@ class _Pass:
         self._dirty: set[str] = set()
         self._decisions: dict[str, Decision] = {}
         self._reads: deque[str] = deque()
+        self._asks: deque[str] = deque()
         self._writes: deque[str] = deque()
         self._held: set[str] = set()
         self._waiting: set[str] = set()
@@ -442,7 +446,7 @@ class _Pass:
                 self._join()
                 self._generation = self._end(self._generation, Outcome.FAILED, self._failure_reason())
                 return
-            if self._held and not (self._in_flight() or self._writes or self._reads or self._blocked):
+            if self._held and not (self._in_flight() or self._busy() or self._blocked):
                 self._context(deletes=True)
                 for component in sorted(self._held):
                     self._advance(component)
@@ -484,7 +488,11 @@ class _Pass:
         self._join()
 
     def _ready(self, *, writes: bool) -> bool:
-        return bool(self._reads or (writes and self._writes and not self._serial_wait()))
+        return bool(self._reads or (writes and (self._asks or (self._writes and not self._serial_wait()))))
+
+    def _asking(self) -> int:
+        """Return how many requests to adapters are under way."""
+        return sum(self._decisions[component].step.asks for component in self._futures.values())
 
     def _serial_wait(self) -> bool:
         return self._fleet.serial and bool(self._in_flight())
@@ -492,7 +500,7 @@ class _Pass:
     def _next_due(self, now: float, *, writes: bool) -> float | None:
         """Return when something is to be done next, None for not at all."""
         times = []
-        if self._reads:
+        if self._reads or (writes and self._asks):
             times.append(now + self._read_pace.wait(now))
         if writes and self._writes and not self._serial_wait():
             times.append(max(now + self._write_pace.wait(now), self._resume_at))
@@ -508,6 +516,15 @@ class _Pass:
         if self._reads and self._read_pace.wait(now) <= 0:
             self._read_pace.begin(now)
             self._submit(self._reads.popleft())
+            return True
+        if (
+            writes
+            and self._asks
+            and self._asking() < MOST_REQUESTS_AT_A_TIME
+            and self._read_pace.wait(now) <= 0
+        ):
+            self._read_pace.begin(now)
+            self._submit(self._asks.popleft())
             return True
         if (
             writes
@@ -562,7 +579,7 @@ class _Pass:
     def _take_in(self, component: str, future: "Future[Taken]") -> None:
         """Take in what became of a call."""
         step = self._decisions[component].step
-        pace = self._read_pace if step.reads else self._write_pace
+        pace = self._read_pace if step.reads or step.asks else self._write_pace
         taken = future.result()
         error = taken.error
         self._keep(taken.record)
@@ -638,6 +655,7 @@ class _Pass:
 
     def _advance_all(self) -> None:
         self._reads.clear()
+        self._asks.clear()
         self._writes.clear()
         self._held.clear()
         self._waiting.clear()
@@ -673,6 +691,8 @@ class _Pass:
         step = decision.step
         if step.reads:
             self._reads.append(component)
+        elif step.asks:
+            self._asks.append(component)
         elif step is Step.HOLD:
             self._held.add(component)
         elif step in (Step.WAIT, Step.STUCK):
@@ -801,11 +821,14 @@ class _Pass:
     def _in_flight(self) -> set[str]:
         return self._waiting - self._stuck
 
+    def _busy(self) -> bool:
+        """Tell whether a step can be taken."""
+        return bool(self._reads or self._asks or self._writes)
+
     def _unsettled(self) -> bool:
         return bool(
             self._in_flight()
-            or self._reads
-            or self._writes
+            or self._busy()
             or self._held
             or self._blocked
             or any(
@@ -935,7 +958,7 @@ class _Pass:
         times = []
         if trouble is not None or self._blocked:
             times.append(now + _TROUBLE_SECONDS)
-        if self._reads or self._writes or self._held:
+        if self._busy() or self._held:
             times.append(max(now, self._resume_at))
         if self._waiting:
             times.append(self._poll_at or now + _FIRST_POLL_SECONDS)
