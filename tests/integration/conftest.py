@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from local_sagemaker.server import LocalCloud
+
+if TYPE_CHECKING:
+    from tests.integration.fleet_stack import Endpoint
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +25,23 @@ def guarded() -> Iterator[LocalCloud]:
     """An embedded cloud that enforces IAM, over TLS."""
     with LocalCloud(profile="kind", iam=True) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def short_waits(cloud: LocalCloud) -> Iterator[None]:
+    """State machines that wait for a tenth of their time."""
+    cloud.admin.scale_waits(0.1)
+    yield
+    cloud.admin.scale_waits(1)
+
+
+@pytest.fixture(scope="session")
+def shared_endpoint(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """An endpoint with a base model, in a stack of its own, for the fleets of any test."""
+    from tests.integration.fleet_stack import FleetStack  # the CDK takes a second to import
+
+    stack = FleetStack(cloud, tmp_path_factory.mktemp("endpoint"))
+    created = stack.create()
+    assert created.status == "CREATE_COMPLETE", created.reason
+    yield stack.attributes(created.outputs)
+    assert stack.delete().status == "DELETE_COMPLETE"

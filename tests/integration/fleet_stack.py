@@ -424,6 +424,23 @@ def wrong(
     return found
 
 
+def leftovers(cloud: LocalCloud, stack: str) -> list[str]:
+    """Return what there still is of a stack, each as JSON.
+
+    Log groups do not count: what a function of the embedded cloud logs at its end makes its group again.
+    """
+    listed = [
+        client(cloud, "dynamodb").list_tables()["TableNames"],
+        client(cloud, "events").list_rules()["Rules"],
+        client(cloud, "iam").list_roles(MaxItems=1000)["Roles"],
+        client(cloud, "lambda").list_functions()["Functions"],
+        client(cloud, "sagemaker").list_inference_components(NameContains=stack)["InferenceComponents"],
+        client(cloud, "stepfunctions").list_state_machines()["stateMachines"],
+    ]
+    texts = [json.dumps(item, default=str) for items in listed for item in items]
+    return [text for text in texts if stack in text]
+
+
 def _directory(label: str) -> Path:
     return V2 / label.removesuffix("-v2") if label.endswith("-v2") else V1 / label
 
