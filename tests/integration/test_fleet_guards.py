@@ -1,0 +1,136 @@
+"""What a fleet refuses unless a setting allows it, and what it leaves behind: nothing of its own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import DeletionGuard
+from tests.integration.by_hand import ByHand, client
+from tests.integration.fleet_stack import (
+    Deployment,
+    Endpoint,
+    Fleet,
+    FleetStack,
+    components,
+    leftovers,
+    numbered,
+    wrong,
+)
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
+
+NEIGHBOUR = f"fleets-{uuid.uuid4().hex[:8]}"
+"""A stack whose name begins that of the other: so do its components'."""
+HUNDRED = numbered(100)
+SEVENTY = numbered(70)
+FEW = numbered(3)
+
+
+@dataclass
+class Deployed:
+    """A stack with a fleet of a hundred adapters, on an endpoint that others use as well."""
+
+    stack: FleetStack
+    endpoint: Endpoint
+
+    def update(self, fleet: Fleet) -> tuple[Deployment, Mapping[str, int]]:
+        """Update it; return what became of it, and the writes to SageMaker that it took."""
+        admin = self.stack.cloud.admin
+        admin.reset_calls()
+        deployment = self.stack.update({"Tenants": fleet})
+        return deployment, admin.writes()
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployed]:
+    stack = FleetStack(
+        cloud, tmp_path_factory.mktemp("guards"), endpoint=shared_endpoint, name=f"{NEIGHBOUR}-eu"
+    )
+    created = stack.create({"Tenants": Fleet(adapters=HUNDRED)})
+    assert created.status == "CREATE_COMPLETE", created.reason
+    yield Deployed(stack, shared_endpoint)
+    stack.delete()  # again, where the last test got so far
+
+
+def test_manifest_without_adapters_is_refused_and_changes_nothing(deployed: Deployed) -> None:
+    refused, writes = deployed.update(Fleet())
+    assert refused.status == "UPDATE_ROLLBACK_COMPLETE", refused.reason
+    assert "the manifest has no adapters, and the fleet has 100; 'deletion_guard' with 'allow_empty'" in (
+        refused.reason
+    )
+    assert writes == {}
+
+
+def test_manifest_that_drops_30_of_100_is_refused_and_changes_nothing(deployed: Deployed) -> None:
+    refused, writes = deployed.update(Fleet(adapters=SEVENTY))
+    assert refused.status == "UPDATE_ROLLBACK_COMPLETE", refused.reason
+    assert "30 of 100 adapters would be deleted, and 'deletion_guard' allows 20%" in refused.reason
+    assert writes == {}
+    assert deployed.stack.wrong("Tenants", deployed.endpoint.name, HUNDRED) == {}
+
+
+def test_deletion_guard_can_allow_it(deployed: Deployed) -> None:
+    settings = {"deletion_guard": DeletionGuard.share(0.3)}
+    done, writes = deployed.update(Fleet(adapters=SEVENTY, settings=settings))
+    assert done.status == "UPDATE_COMPLETE", done.reason
+    assert writes == {"DeleteInferenceComponent": 30}
+    assert done.outputs["TenantsSummary"] == "70 of 70 adapters in service"
+
+
+def test_deletion_guard_can_allow_a_manifest_without_adapters(deployed: Deployed) -> None:
+    done, writes = deployed.update(Fleet(settings={"deletion_guard": DeletionGuard.off()}))
+    assert done.status == "UPDATE_COMPLETE", done.reason
+    assert writes == {"DeleteInferenceComponent": 70}
+    assert deployed.stack.live("Tenants", deployed.endpoint.name) == {}
+
+
+def test_deleted_stack_takes_what_is_its_own_and_nothing_else(deployed: Deployed, tmp_path: Path) -> None:
+    cloud, endpoint = deployed.stack.cloud, deployed.endpoint
+    going = FleetStack(cloud, tmp_path, endpoint=endpoint, name=NEIGHBOUR)
+    going.create({"Tenants": Fleet(adapters=FEW)}, wait=False)
+    assert deployed.update(Fleet(adapters=FEW))[0].status == "UPDATE_COMPLETE"
+    assert going.wait().status == "CREATE_COMPLETE"
+    by_hand = going.component("Tenants", "by-hand")
+    sagemaker = client(cloud, "sagemaker")
+    sagemaker.create_inference_component(
+        InferenceComponentName=by_hand,
+        EndpointName=endpoint.name,
+        Specification={
+            "BaseInferenceComponentName": endpoint.base,
+            "Container": {"ArtifactUrl": going.archives.uri("shout")},
+        },
+    )
+
+    assert going.delete().status == "DELETE_COMPLETE"
+
+    stay = {deployed.stack.component("Tenants", name): label for name, label in FEW.items()}
+    assert wrong(cloud, endpoint.name, stay | {by_hand: "shout"}, prefix=NEIGHBOUR) == {}
+    left = [text for text in leftovers(cloud, going.name) if deployed.stack.name not in text]
+    assert [text for text in left if by_hand not in text] == []
+    sagemaker.delete_inference_component(InferenceComponentName=by_hand)
+
+
+def test_another_base_is_refused_unless_a_setting_allows_it(deployed: Deployed, cloud: LocalCloud) -> None:
+    home = deployed.endpoint.name
+    with ByHand(cloud) as other:
+        deployed.stack.endpoint = Endpoint(name=other.endpoint, base=other.base)
+        refused, writes = deployed.update(Fleet(adapters=FEW))
+        assert refused.status == "UPDATE_ROLLBACK_COMPLETE", refused.reason
+        assert "'allow_base_replacement' lets that happen" in refused.reason
+        assert writes == {}
+        assert deployed.stack.wrong("Tenants", home, FEW) == {}
+
+        done, _ = deployed.update(Fleet(adapters=FEW, settings={"allow_base_replacement": True}))
+        assert done.status == "UPDATE_COMPLETE", done.reason
+        assert deployed.stack.live("Tenants", home) == {}
+        assert deployed.stack.wrong("Tenants", other.endpoint, FEW) == {}
+        assert deployed.stack.delete().status == "DELETE_COMPLETE"
+        assert components(cloud, other.endpoint).keys() == {other.base}
