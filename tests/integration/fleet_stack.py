@@ -71,6 +71,8 @@ class Fleet:
 
     adapters:
         Labels by the adapters' names: `triage`, `summary`, `summary-v2`, `shout` or BROKEN.
+    document:
+        The text of its manifest, in the place of `adapters`.
     stored:
         The bucket and key of its manifest, in the place of `adapters`.
     settings:
@@ -78,6 +80,7 @@ class Fleet:
     """
 
     adapters: Mapping[str, str] = field(default_factory=dict)
+    document: str | None = None
     stored: tuple[str, str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -287,7 +290,7 @@ class FleetStack:
         else:
             path = folder / f"{id}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self.archives.manifest(fleet.adapters, local=True))
+            path.write_text(fleet.document or self.archives.manifest(fleet.adapters, local=True))
             manifest = AdapterManifest.from_file(path)
         made = AdapterFleet(
             stack,

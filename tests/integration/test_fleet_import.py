@@ -1,0 +1,123 @@
+"""Adapters made by hand become a fleet's, without one of them being created again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytest
+import yaml
+
+from local_sagemaker.server import LocalCloud
+from tests.integration.by_hand import V1, ByHand, client
+from tests.integration.fleet_stack import (
+    Endpoint,
+    Fleet,
+    FleetStack,
+    components,
+    numbered,
+    wrong,
+)
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
+
+FIFTY = numbered(50)
+UPDATED, REMOVED, TAGGED = "a000", "a001", "a002"
+
+
+@dataclass
+class Imported:
+    """A fleet that has taken over what was made by hand, and what that took."""
+
+    stack: FleetStack
+    by_hand: ByHand
+    manifest: dict[str, Any]
+    created: dict[str, datetime]
+    writes: dict[str, int]
+
+
+def made_by_hand(cloud: LocalCloud, on: ByHand) -> None:
+    """Create the adapters, each as a notebook would."""
+    sagemaker = client(cloud, "sagemaker")
+    archives = {label: on.archive(V1 / label) for label in set(FIFTY.values())}
+    for name, label in FIFTY.items():
+        sagemaker.create_inference_component(
+            InferenceComponentName=f"{on.endpoint}-{name}",
+            EndpointName=on.endpoint,
+            Specification={
+                "BaseInferenceComponentName": on.base,
+                "Container": {"ArtifactUrl": archives[label]},
+            },
+            Tags=[{"Key": "owner", "Value": "Ann"}] if name == TAGGED else [],
+        )
+    for name in FIFTY:
+        on.wait(f"{on.endpoint}-{name}")
+
+
+def creation_times(cloud: LocalCloud, endpoint: str) -> dict[str, datetime]:
+    return {name: item["CreationTime"] for name, item in components(cloud, endpoint).items()}
+
+
+@pytest.fixture(scope="module")
+def imported(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Imported]:
+    folder = tmp_path_factory.mktemp("import")
+    with ByHand(cloud) as by_hand:
+        made_by_hand(cloud, by_hand)
+        created = creation_times(cloud, by_hand.endpoint)
+        stack = FleetStack(cloud, folder, endpoint=Endpoint(name=by_hand.endpoint, base=by_hand.base))
+        cloud.admin.reset_calls()
+        empty = stack.create({"Tenants": Fleet()})
+        assert empty.status == "CREATE_COMPLETE", empty.reason
+        path = folder / "imported.yaml"
+        command = [sys.executable, "-m", "adapters_cli", "import", "--endpoint", by_hand.endpoint]
+        command += ["--take-over", "--yes", "-o", str(path), "--stack", stack.name]
+        done = subprocess.run(command, env=cloud.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        deployed = stack.update({"Tenants": Fleet(document=path.read_text())})
+        assert deployed.status == "UPDATE_COMPLETE", deployed.reason
+        assert deployed.outputs["TenantsSummary"] == "50 of 50 adapters in service"
+        yield Imported(stack, by_hand, yaml.safe_load(path.read_text()), created, cloud.admin.writes())
+        assert stack.delete().status == "DELETE_COMPLETE"
+        assert by_hand.components() == [by_hand.base]
+
+
+def test_adapters_are_not_created_again(imported: Imported, cloud: LocalCloud) -> None:
+    assert len(imported.created) == 51
+    assert creation_times(cloud, imported.by_hand.endpoint) == imported.created
+
+
+def test_tagging_each_is_the_only_write(imported: Imported) -> None:
+    assert imported.writes == {"AddTags": 50}
+
+
+def test_tags_that_were_there_stay(imported: Imported, cloud: LocalCloud) -> None:
+    name = f"{imported.by_hand.endpoint}-{TAGGED}"
+    sagemaker = client(cloud, "sagemaker")
+    arn = sagemaker.describe_inference_component(InferenceComponentName=name)["InferenceComponentArn"]
+    tags = {item["Key"]: item["Value"] for item in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+    assert tags["owner"] == "Ann"
+    assert tags.keys() == {"owner", "fleet-uid"}
+
+
+def test_they_are_managed_from_then_on(imported: Imported, cloud: LocalCloud) -> None:
+    prefix = imported.by_hand.endpoint
+    adapters = {entry["component"]: entry for entry in imported.manifest["adapters"]}
+    updated = adapters[f"{prefix}-{UPDATED}"]
+    updated["artifact"] = imported.stack.archives.uri("summary-v2")
+    del updated["digest"]
+    del adapters[f"{prefix}-{REMOVED}"]
+    cloud.admin.reset_calls()
+
+    document = json.dumps({"adapters": list(adapters.values())})
+    changed = imported.stack.update({"Tenants": Fleet(document=document)})
+
+    assert changed.status == "UPDATE_COMPLETE", changed.reason
+    assert cloud.admin.writes() == {"UpdateInferenceComponent": 1, "DeleteInferenceComponent": 1}
+    expected = {f"{prefix}-{name}": label for name, label in FIFTY.items() if name != REMOVED}
+    expected[f"{prefix}-{UPDATED}"] = "summary-v2"
+    assert wrong(cloud, prefix, expected, prefix=f"{prefix}-a") == {}
