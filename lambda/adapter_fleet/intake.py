@@ -12,7 +12,7 @@ from adapter_fleet.desired import DesiredFleet
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout
 from adapter_fleet.manifest import Manifest, ManifestError
 from adapter_fleet.record import FleetRecord, Generation, Outcome, Request, Source, Target
-from adapter_fleet.registry import Registry
+from adapter_fleet.registry import Registry, undoes
 
 LONGEST_SUMMARY_BYTES = 2500
 """A response to CloudFormation may have 4,096 bytes in all."""
@@ -74,21 +74,27 @@ class Intake:
     def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Say whether the event's generation is done; FleetError where it has failed."""
         number = int(event["Generation"])
-        generation = self.registry.generation(number)
-        if generation is None:
+        asked = self.registry.generation(number)
+        if asked is None:
             if event["RequestType"] == "Delete":
                 return {"IsComplete": True}
             raise FleetError(f"the registry has lost generation {number}; deploy again")
+        generation, fleet = self._heir(asked), self.registry.fleet()
         if generation.outcome is Outcome.CONVERGED:
             return {"IsComplete": True, "Data": data_of(generation)}
-        if generation.outcome is not Outcome.OPEN:
+        if generation.outcome is not Outcome.OPEN and not (
+            # About to be taken back.
+            generation.outcome is Outcome.FAILED
+            and generation.request.source is Source.OBJECT
+            and fleet is not None
+            and fleet.converged
+        ):
             raise FleetError(_cut(generation.reason or f"generation {number} is {generation.outcome}", 1500))
-        fleet = self.registry.fleet()
         now = self.clock.now()
         if fleet is not None and now - max(fleet.heartbeat, generation.request.at) > _STALLED_SECONDS:
-            self.start_machine("deployment", f"{number}-again-{int(now / _STALLED_SECONDS)}")
-        settings = generation.request.target.settings
-        if now - generation.request.at < settings.timeout_seconds:
+            self.start_machine("deployment", f"{generation.number}-again-{int(now / _STALLED_SECONDS)}")
+        settings = asked.request.target.settings
+        if now - asked.request.at < settings.timeout_seconds:
             return {"IsComplete": False}
         return self._timed_out(generation, settings)
 
@@ -127,13 +133,32 @@ class Intake:
     def _register(self) -> None:
         self.registry.register(FleetRecord(uid=self.uid, name=self.name, machine=self.machine))
 
+    def _heir(self, generation: Generation) -> Generation:
+        """Return the generation that does what was asked of this one.
+
+        A manifest that comes from S3 during a deployment makes a generation with the same target. So does
+        what takes such a manifest back.
+        """
+        while generation.outcome is Outcome.SUPERSEDED or (
+            generation.outcome is Outcome.FAILED and generation.request.source is Source.OBJECT
+        ):
+            following = self.registry.generation(generation.number + 1)
+            if following is None or following.request.source not in (Source.OBJECT, Source.UNDO):
+                break
+            generation = following
+        return generation
+
     def _desired(self, request: Request, asset: Mapping[str, str] | None) -> tuple[Request, DesiredFleet]:
         """Read the manifest; one that is wrong is refused by the pass, after it is numbered."""
         target = request.target
         if asset is not None:
             bucket, key = asset["Bucket"], asset["Key"]
+            before = None
         else:
             bucket, _, key = (target.manifest or "").removeprefix("s3://").partition("/")
+            before, failed = self._before(request)
+            if before is not None and failed:
+                return self._again(request, before)
         found = self.manifests.read(bucket, key)
         if found is None:
             return self._without_manifest(request, f"s3://{bucket}/{key}", asset is None)
@@ -142,7 +167,26 @@ class Intake:
         try:
             return request, desired_of(text, where=f"s3://{bucket}/{key}", target=target)
         except ManifestError as error:
+            if before is not None:
+                return self._again(request, before)
             return replace(request, refusal=_cut(str(error), 1500)), DesiredFleet()
+
+    def _before(self, request: Request) -> tuple[Generation | None, bool]:
+        """Return what a rollback can go back to, and whether the fleet itself was what failed.
+
+        What is in S3 then may be the very manifest that made the deployment fail. None for what is no
+        rollback.
+        """
+        fleet = self.registry.fleet()
+        newest = None if fleet is None else self.registry.generation(fleet.generation)
+        if fleet is None or newest is None or not fleet.converged or not undoes(request, newest):
+            return None, False
+        return self.registry.generation(fleet.converged), newest.outcome is not Outcome.CONVERGED
+
+    def _again(self, request: Request, before: Generation) -> tuple[Request, DesiredFleet]:
+        """Return the manifest of an earlier generation."""
+        version = before.request.manifest_version
+        return replace(request, manifest_version=version), self.registry.desired(before.number)
 
     def _without_manifest(
         self, request: Request, where: str, may_come_later: bool

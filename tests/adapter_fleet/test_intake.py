@@ -98,6 +98,16 @@ class Deployment:
         self.registry.save_generation(replace(generation, **changes), lease)
         self.registry.release(lease)
 
+    def converge(self, number: int) -> None:
+        """Note that a generation is in force."""
+        self.save(number, outcome=Outcome.CONVERGED)
+        fleet = self.registry.fleet()
+        lease = self.registry.acquire("test", self.clock.now(), 1.0)
+        assert fleet is not None
+        assert lease is not None
+        self.registry.save_fleet(replace(fleet, converged=number), lease)
+        self.registry.release(lease)
+
     def newest(self) -> Generation:
         fleet = self.registry.fleet()
         assert fleet is not None
@@ -301,6 +311,86 @@ class TestManifestInS3:
         watched.bucket.objects.clear()
         watched.intake.on_event(watched.event("Update", ManifestObject=self.OBJECT, old={}))
         assert [adapter.name for adapter in watched.registry.desired(2).adapters] == ["a"]
+
+    def rolled_back(self, watched: Deployment, outcome: Outcome, text: bytes) -> Generation:
+        """Deploy another setting, which ends so, and roll it back while this is in S3."""
+        before = watched.event("Update", ManifestObject=self.OBJECT)["ResourceProperties"]
+        watched.converge(1)
+        watched.settings = replace(watched.settings, timeout_seconds=700)
+        watched.bucket.put("live", text)
+        event = watched.event("Update", ManifestObject=self.OBJECT, old=before)
+        watched.intake.on_event(event)
+        if outcome is Outcome.CONVERGED:
+            watched.converge(2)
+        else:
+            watched.save(2, outcome=outcome)
+        back = watched.event("Update", old=event["ResourceProperties"])
+        watched.intake.on_event({**back, "ResourceProperties": before})
+        assert watched.newest().undo
+        return watched.newest()
+
+    @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REFUSED])
+    @pytest.mark.parametrize("text", [manifest("a", "broken"), b"adapters: ["], ids=["good", "bad"])
+    def test_rollback_goes_back_to_what_was_in_force_whatever_is_in_s3(
+        self, watched: Deployment, outcome: Outcome, text: bytes
+    ) -> None:
+        generation = self.rolled_back(watched, outcome, text)
+        assert generation.request.refusal is None
+        assert generation.request.manifest_version == "v1"
+        assert [adapter.name for adapter in watched.registry.desired(3).adapters] == ["a"]
+
+    def test_rollback_for_another_resource_keeps_the_manifest_in_s3(self, watched: Deployment) -> None:
+        generation = self.rolled_back(watched, Outcome.CONVERGED, manifest("a", "b"))
+        assert generation.request.manifest_version == "v2"
+        assert [adapter.name for adapter in watched.registry.desired(3).adapters] == ["a", "b"]
+
+    def test_rollback_does_without_a_manifest_that_is_wrong(self, watched: Deployment) -> None:
+        generation = self.rolled_back(watched, Outcome.CONVERGED, b"adapters: [")
+        assert generation.request.refusal is None
+
+    def test_manifest_that_comes_during_a_deployment_does_not_fail_it(self, watched: Deployment) -> None:
+        event = watched.event("Update", ManifestObject=self.OBJECT, old={})
+        answer = watched.intake.on_event(event)
+        watched.bucket.put("live", manifest("a", "b"))
+        watched.intake.manifest_changed("1")
+        assert watched.complete(event, answer) == {"IsComplete": False}
+        watched.save(3, outcome=Outcome.CONVERGED, desired=2, in_service=2)
+        assert watched.complete(event, answer)["Data"]["Summary"] == "2 of 2 adapters in service"
+
+    def test_manifest_that_comes_during_a_deployment_and_is_taken_back_does_not_fail_it(
+        self, watched: Deployment
+    ) -> None:
+        watched.converge(1)
+        event = watched.event("Update", ManifestObject=self.OBJECT, old={})
+        answer = watched.intake.on_event(event)
+        watched.bucket.put("live", manifest("a", "b"))
+        watched.intake.manifest_changed("1")
+        watched.save(3, outcome=Outcome.FAILED, reason="too many failed")
+        assert watched.complete(event, answer) == {"IsComplete": False}
+        undo = replace(watched.newest().request, source=Source.UNDO, delivery="undo-3")
+        watched.registry.open_generation(undo, watched.registry.desired(1))
+        assert watched.complete(event, answer) == {"IsComplete": False}
+        watched.save(4, outcome=Outcome.CONVERGED, desired=1, in_service=1)
+        assert watched.complete(event, answer)["IsComplete"]
+
+    def test_manifest_that_is_refused_during_a_deployment_fails_it(self, watched: Deployment) -> None:
+        event = watched.event("Update", ManifestObject=self.OBJECT, old={})
+        answer = watched.intake.on_event(event)
+        watched.bucket.put("live", manifest())
+        watched.intake.manifest_changed("1")
+        watched.save(3, outcome=Outcome.REFUSED, reason="the manifest has no adapters")
+        with pytest.raises(FleetError, match="the manifest has no adapters"):
+            watched.complete(event, answer)
+
+    def test_manifests_that_keep_coming_do_not_lengthen_a_deployment(self, watched: Deployment) -> None:
+        event = watched.event("Update", ManifestObject=self.OBJECT, old={})
+        answer = watched.intake.on_event(event)
+        watched.clock.sleep(599)
+        watched.bucket.put("live", manifest("a", "b"))
+        watched.intake.manifest_changed("1")
+        assert watched.complete(event, answer) == {"IsComplete": False}
+        watched.clock.sleep(1)
+        assert watched.complete(event, answer)["IsComplete"]
 
     def test_fleet_that_is_being_deleted_takes_no_manifest(self, watched: Deployment) -> None:
         watched.intake.on_event(watched.event("Delete", ManifestObject=self.OBJECT))
