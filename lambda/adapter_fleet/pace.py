@@ -6,6 +6,7 @@ LOWEST_RATE = 0.2
 """Calls a second that are always tried."""
 
 _RECOVERY_SHARE = 0.02
+_CATCH_UP_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 20.0
 
 
@@ -31,8 +32,8 @@ class Pace:
     def begin(self, now: float) -> None:
         """Note that a call begins."""
         # From the time at which it was due, so that a late one does not slow down all that follow; but never
-        # so far back that a pause is made up for in a burst.
-        self._next = max(self._next, now - 1 / self.rate) + 1 / self.rate
+        # so far back that a pause is made up for in a burst: limits store a second's worth of calls or so.
+        self._next = max(self._next, now - max(_CATCH_UP_SECONDS, 1 / self.rate)) + 1 / self.rate
 
     def went_well(self) -> None:
         """Note that a call was taken: the rate rises by a fiftieth of the ceiling."""
