@@ -4,6 +4,7 @@ A pass may die at any moment. What it has to know again is in the registry befor
 each write. `docs/adr/0009-reconciler.md` tells why each promise holds.
 """
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable
@@ -40,6 +41,7 @@ from adapter_fleet.record import (
     Request,
     Source,
     Status,
+    Write,
 )
 from adapter_fleet.registry import Lease, LeaseLostError, Registry
 from adapter_fleet.service import (
@@ -54,6 +56,8 @@ from adapter_fleet.service import (
 from adapter_fleet.steps import Steps, Taken
 
 LEASE_SECONDS = 60.0
+PAGE = 100
+"""Components that one call lists."""
 READ_RATE = 20.0
 """Reads and requests to adapters a second at most. [I] No quota is published."""
 
@@ -61,10 +65,15 @@ MOST_REQUESTS_AT_A_TIME = 4
 """Smoke requests take from the adapters' own callers."""
 
 _RENEW_SECONDS = LEASE_SECONDS / 2
-_INLINE_WAIT_SECONDS = 3.0
+_INLINE_WAIT_SECONDS = 10.0
+_SLICE_SECONDS = 3.0
 _FIRST_POLL_SECONDS = 1.0
-_SHORTEST_POLL_SECONDS = 0.3
+_SHORTEST_POLL_SECONDS = 0.2
+_AFTERWARDS_SECONDS = 0.1
+_NEWEST_SHARE = 0.3
+_EARLIER = 0.9
 _LONGEST_POLL_SECONDS = 15.0
+_LONGEST_LOOK_SECONDS = 60.0
 _BUSY_POLL_SECONDS = 10.0
 _STUCK_POLL_SECONDS = 60.0
 _TROUBLE_SECONDS = 15.0
@@ -81,6 +90,9 @@ WRITE_OPERATIONS = frozenset(
     }
 )
 READ_OPERATIONS = frozenset({"ListInferenceComponents", "DescribeInferenceComponent", "ListTags"})
+
+
+_WRITE_OF = {"created": Write.CREATE, "updated": Write.UPDATE, "deleted": Write.DELETE}
 
 
 def _created(record: AdapterRecord) -> tuple[float, ...]:
@@ -227,6 +239,7 @@ class _Pass:
         self._writes: deque[str] = deque()
         self._held: set[str] = set()
         self._waiting: set[str] = set()
+        self._looks: dict[str, float] = {}
         self._stuck: set[str] = set()
         self._blocked: dict[str, str] = {}
         self._futures: dict[Future[Taken], str] = {}
@@ -234,7 +247,8 @@ class _Pass:
         self._base: Live | None = None
         self._poll_at: float | None = None
         self._poll_seconds = _FIRST_POLL_SECONDS
-        self._expected: float | None = None
+        self._goes_on = self._listed
+        self._write_seconds = dict(self._fleet.write_seconds)
         self._resume_at = 0.0
         self._over_limit = False
         self._superseded = False
@@ -258,6 +272,7 @@ class _Pass:
         self._stored = self._registry.records()
         self._records = dict(self._stored)
         self._foreign = dict(self._fleet.foreign)
+        self._pages = math.ceil((len(self._records) + len(self._foreign) + 1) / PAGE)
         self._fleet = replace(self._fleet, serial=self._fleet.serial and self._listed)
         self._take_orders()
         trouble = None
@@ -464,25 +479,26 @@ class _Pass:
     def _drive(self, *, writes: bool) -> None:
         """Take steps until there is nothing to do, or nothing before a while has passed."""
         while True:
-            self._collect(block=False)
+            self._collect(seconds=0.0)
             if self._late():
                 break
             started = self._start(writes=writes and not self._over_limit)
             if started:
                 continue
-            if self._futures:
-                self._collect(block=True)
-                continue
             now = self._clock.now()
-            self._renew()
             due = self._next_due(now, writes=writes and not self._over_limit)
+            if self._futures:
+                # Not longer than until the next call may begin, however long the ones under way take.
+                self._collect(seconds=min(due - now, 1.0) if due is not None and due > now else 1.0)
+                continue
+            self._renew()
             if due is None:
                 break
             if due <= now:
-                self._poll()
+                self._look_again(now)
             elif due - now <= _INLINE_WAIT_SECONDS or self._ready(writes=writes):
                 self._flush()
-                self._clock.sleep(due - now)
+                self._clock.sleep(min(due - now, _SLICE_SECONDS))
             else:
                 break
         self._join()
@@ -504,9 +520,16 @@ class _Pass:
             times.append(now + self._read_pace.wait(now))
         if writes and self._writes and not self._serial_wait():
             times.append(max(now + self._write_pace.wait(now), self._resume_at))
-        if writes and self._waiting and self._poll_at is not None:
-            times.append(self._poll_at)
+        if writes:
+            times += self._next_look()
         return min(times, default=None)
+
+    def _next_look(self) -> list[float]:
+        """Return when to look next at what is under way: no, one or two times."""
+        times = list(itertools.islice(self._looks.values(), 1))
+        if self._waiting and self._poll_at is not None:
+            times.append(self._poll_at)
+        return times
 
     def _start(self, *, writes: bool) -> bool:
         """Begin one call that may begin now; tell whether there was one."""
@@ -538,8 +561,8 @@ class _Pass:
             self._verified = False
             self._submit(self._writes.popleft())
             return True
-        if writes and self._waiting and self._poll_at is not None and self._poll_at <= now:
-            self._poll()
+        if writes and min(self._next_look(), default=math.inf) <= now:
+            self._look_again(now)
             return True
         return False
 
@@ -559,10 +582,11 @@ class _Pass:
         )
         self._futures[self._r.executor.submit(step.take)] = component
 
-    def _collect(self, *, block: bool) -> None:
+    def _collect(self, *, seconds: float) -> None:
+        """Take in the calls that have ended; wait some seconds at most for the first."""
         if not self._futures:
             return
-        done, _ = wait(self._futures, timeout=1.0 if block else 0, return_when=FIRST_COMPLETED)
+        done, _ = wait(self._futures, timeout=seconds, return_when=FIRST_COMPLETED)
         # In the order in which they were begun, so that a pass can be repeated.
         for future in [future for future in self._futures if future in done]:
             self._take_in(self._futures.pop(future), future)
@@ -574,7 +598,7 @@ class _Pass:
         """Wait for every call that is under way: none goes on after the pass."""
         while self._futures:
             self._renew()
-            self._collect(block=True)
+            self._collect(seconds=1.0)
 
     def _take_in(self, component: str, future: "Future[Taken]") -> None:
         """Take in what became of a call."""
@@ -601,9 +625,10 @@ class _Pass:
             pace.went_well()
         if taken.foreign is not None:
             self._foreign[component] = taken.foreign
-        if taken.wrote:
-            self._wait_for_write()
+        first = self._poll_at is None
         self._advance(component)
+        if taken.wrote:
+            self._wait_for_write(first=first)
 
     def _conflict(self, component: str) -> None:
         """A write was refused for now. Unless the component itself is busy, something beside it is."""
@@ -619,16 +644,69 @@ class _Pass:
 
     # --- waiting for writes to end
 
-    def _wait_for_write(self) -> None:
-        """Plan when to look at a write that was taken."""
-        now = self._clock.now()
-        first = max(_SHORTEST_POLL_SECONDS, self._expected or _FIRST_POLL_SECONDS)
-        if self._poll_at is None or self._fleet.serial:
+    def _wait_for_write(self, *, first: bool) -> None:
+        """Plan when to look at a write that was taken; the first of many shows whether any succeeds."""
+        if self._waiting and (first or self._fleet.serial or not self._writes):
+            now = self._clock.now()
             self._poll_seconds = _FIRST_POLL_SECONDS
-            self._poll_at = now + first
+            self._poll_at = self._last_end(now) or now + _FIRST_POLL_SECONDS
+
+    def _last_end(self, now: float) -> float | None:
+        """Return when the last write under way should have ended; None where that is past, or not known."""
+        ends = [
+            (intent.acknowledged or intent.at) + self._takes(intent.write)
+            for component in self._waiting - self._stuck
+            if (intent := self._records[component].intent) is not None
+        ]
+        last = max(ends, default=0.0) + _AFTERWARDS_SECONDS
+        if not self._write_seconds or last <= now:
+            return None
+        return min(max(last, now + _SHORTEST_POLL_SECONDS), now + _LONGEST_POLL_SECONDS)
+
+    def _takes(self, write: Write) -> float:
+        """Return how long a write should take: as the last ones of its kind, or else of another kind."""
+        known = self._write_seconds
+        return known.get(write, min(known.values(), default=_FIRST_POLL_SECONDS))
+
+    def _learn(self, event: Event) -> None:
+        """Take in how long a write took."""
+        write = _WRITE_OF.get(event.what)
+        if write is None or event.seconds is None:
+            return
+        # The end of a deletion is when someone looked: the next time a little earlier.
+        took = event.seconds * _EARLIER if write is Write.DELETE else event.seconds
+        known = self._write_seconds.get(write, took)
+        self._write_seconds[write] = round(known + (took - known) * _NEWEST_SHARE, 3)
+
+    def _look_again(self, now: float) -> None:
+        """Look at what is under way as far as that is due."""
+        while self._looks and next(iter(self._looks.values())) <= now:
+            component = next(iter(self._looks))
+            del self._looks[component]
+            self._decisions[component] = Decision(step=Step.LOOK)
+            self._reads.append(component)
+        if self._waiting and self._poll_at is not None and self._poll_at <= now:
+            self._poll()
+
+    def _look_due(self, record: AdapterRecord, now: float) -> float | None:
+        """Return when an update should have ended, as each has to be described then.
+
+        None where that is past, not known or far away: it is polled like the others then.
+        """
+        intent = record.intent
+        if (
+            intent is None
+            or intent.write is not Write.UPDATE
+            or intent.acknowledged is None
+            or self._write_seconds.get(Write.UPDATE, math.inf) > _LONGEST_LOOK_SECONDS
+        ):
+            return None
+        due = intent.acknowledged + self._write_seconds[Write.UPDATE] + _AFTERWARDS_SECONDS
+        return due if due > now else None
 
     def _poll(self) -> None:
         """Look at what is under way: one by one, or by a listing where that takes fewer calls."""
+        self._goes_on = False
         waiting = sorted(self._waiting)
         only_stuck = not self._in_flight()
         now = self._clock.now()
@@ -649,7 +727,10 @@ class _Pass:
             self._poll_seconds = _FIRST_POLL_SECONDS
         else:
             self._poll_seconds = min(self._poll_seconds * 1.5, _LONGEST_POLL_SECONDS)
-        self._poll_at = now + self._poll_seconds
+        # Those that are described get another time when they are.
+        busy = self._writes and not self._fleet.serial
+        last_end = None if busy else self._last_end(now)
+        self._poll_at = (last_end or now + self._poll_seconds) if self._waiting else None
 
     # --- one component
 
@@ -659,6 +740,7 @@ class _Pass:
         self._writes.clear()
         self._held.clear()
         self._waiting.clear()
+        self._looks.clear()
         self._stuck.clear()
         busy = set(self._futures.values())
         for component in self._order():
@@ -680,13 +762,12 @@ class _Pass:
         self._keep(record)
         for event in events:
             self._log(event)
-            if event.seconds is not None and event.what in ("created", "updated", "restored"):
-                shortest = event.seconds if self._expected is None else min(self._expected, event.seconds)
-                self._expected = shortest
+            self._learn(event)
         decision = decide(record, want, context)
         self._decisions[component] = decision
         self._held.discard(component)
         self._waiting.discard(component)
+        self._looks.pop(component, None)
         self._stuck.discard(component)
         step = decision.step
         if step.reads:
@@ -695,12 +776,16 @@ class _Pass:
             self._asks.append(component)
         elif step is Step.HOLD:
             self._held.add(component)
+        elif step is Step.WAIT and (due := self._look_due(record, context.now)) is not None:
+            self._looks[component] = due
         elif step in (Step.WAIT, Step.STUCK):
             self._waiting.add(component)
             if step is Step.STUCK:
                 self._stuck.add(component)
             if self._poll_at is None:
-                self._poll_at = self._clock.now() + self._poll_seconds
+                soon = context.now + self._poll_seconds
+                # A pass that goes on with an execution was waited for until now.
+                self._poll_at = soon if self._goes_on else self._last_end(context.now) or soon
         elif step is Step.FORGET or (step is Step.FOREIGN and want is None):
             self._drop(component)
         elif not step.settled:
@@ -819,7 +904,7 @@ class _Pass:
     # --- the end
 
     def _in_flight(self) -> set[str]:
-        return self._waiting - self._stuck
+        return self._waiting - self._stuck | self._looks.keys()
 
     def _busy(self) -> bool:
         """Tell whether a step can be taken."""
@@ -911,6 +996,7 @@ class _Pass:
         self._fleet = replace(
             self._fleet,
             rate=self._write_pace.rate,
+            write_seconds=self._write_seconds,
             foreign=self._foreign,
             heartbeat=now,
             converged=generation.number if converged else self._fleet.converged,
@@ -960,8 +1046,7 @@ class _Pass:
             times.append(now + _TROUBLE_SECONDS)
         if self._busy() or self._held:
             times.append(max(now, self._resume_at))
-        if self._waiting:
-            times.append(self._poll_at or now + _FIRST_POLL_SECONDS)
+        times += self._next_look()
         times += [
             decision.until
             for decision in self._decisions.values()
@@ -969,4 +1054,5 @@ class _Pass:
         ]
         if not times:
             return None
-        return max(1, min(math.ceil(min(times) - now), int(_LONGEST_WAIT_SECONDS)))
+        # The state machine waits whole seconds; what is left of one is waited for by the pass.
+        return max(1, min(math.floor(min(times) - now), int(_LONGEST_WAIT_SECONDS)))

@@ -353,6 +353,8 @@ class FleetRecord:
         Writes a second that the service last bore; None for the setting.
     serial:
         Whether the service was found to take one write at a time on this base.
+    write_seconds:
+        What creates, updates and deletes took of late, by their name: when to look.
     foreign:
         Components on the endpoint that are known not to be the fleet's: creation times by name.
     base_modified, base_version:
@@ -370,6 +372,7 @@ class FleetRecord:
     runner_at: float = 0.0
     rate: float | None = None
     serial: bool = False
+    write_seconds: Mapping[str, float] = field(default_factory=dict)
     foreign: Mapping[str, float] = field(default_factory=dict)
     base_modified: float | None = None
     base_version: str | None = None

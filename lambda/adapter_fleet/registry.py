@@ -70,7 +70,9 @@ class Registry(Protocol):
         """Note how far a generation is. An outcome that is not OPEN stays."""
 
     def save_fleet(self, fleet: FleetRecord, lease: Lease) -> None:
-        """Note what passes learn: rate, serial, foreign, base_modified, heartbeat, converged, deleted.
+        """Note what passes learn.
+
+        That is rate, serial, write_seconds, foreign, base_modified, heartbeat, converged and deleted.
 
         The generation and the runner are not touched.
         """

@@ -51,8 +51,35 @@ def test_change_of_one_takes_one_write_two_listings_and_describes_of_that_one() 
     assert world.writes() == ["UpdateInferenceComponent p-a000"]
     assert world.serving()["a000"] == artifact("a000", 2).uri
     assert world.service.calls["ListInferenceComponents"] == 4
-    assert world.service.calls["DescribeInferenceComponent"] <= 5
+    assert world.service.calls["DescribeInferenceComponent"] == 1
     assert world.service.calls["ListTags"] == 0
+
+
+def test_adapter_is_looked_at_when_the_last_one_was_there() -> None:
+    world = World(seconds=40.0)
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    started = world.clock.now()
+    world.deploy(adapter("a000", 2), *map(adapter, MANY[1:]))
+    world.settle()
+    ended = world.newest().ended
+    assert ended is not None
+    assert ended - started <= 42.0
+
+
+def test_changed_adapters_are_described_once_each_and_not_listed_in_between() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.service.calls.clear()
+    started = world.clock.now()
+    world.deploy(*(adapter(name, 2) for name in MANY))
+    world.settle()
+    ended = world.newest().ended
+    assert ended is not None
+    assert ended - started <= len(MANY) / 10 + 5.0 + 1.0
+    assert world.service.calls["ListInferenceComponents"] <= 6
+    assert world.service.calls["DescribeInferenceComponent"] <= len(MANY) + 1
 
 
 def test_deployment_ends_soon_after_the_last_write() -> None:
@@ -411,6 +438,47 @@ def test_drift_check_yields_to_an_open_event() -> None:
     world.start_machine("drift")
     world.settle()
     assert world.newest().outcome is Outcome.CONVERGED
+
+
+@pytest.mark.parametrize("words", ["AccessDeniedException: not authorized", "something that nobody knows"])
+def test_deletion_that_is_refused_is_tried_again_later_and_later(words: str) -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    world.deploy(adapter("a", 2), adapter("b"))
+    world.settle()
+    world.service.faults.deletion_refused = words
+    world.service.calls.clear()
+    world.deploy(adapter("b"))
+    started = world.clock.now()
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.clock.now() - started > 20
+    assert world.service.calls["DeleteInferenceComponent"] <= 4
+    world.service.faults.deletion_refused = None
+    world.settle()
+    assert world.serving() == uris("b")
+
+
+def test_replacement_whose_deletion_is_refused_does_not_update_again_and_again() -> None:
+    settings = FleetSettings(
+        request_rate=10, failures=FailureLimit(share=1.0), update_mode=UpdateMode.REPLACE
+    )
+    world = World(settings=settings)
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.update_refused = True
+    world.service.faults.deletion_refused = "AccessDeniedException: not authorized"
+    world.service.calls.clear()
+    world.deploy(adapter("a", 2))
+    started = world.clock.now()
+    for _ in range(8):
+        world.step()
+    assert world.service.calls["UpdateInferenceComponent"] <= 1 + (world.clock.now() - started) / 10
+    world.service.faults.deletion_refused = None
+    world.settle()
+    assert world.serving() == uris("a", version=2)
 
 
 def test_newer_deployment_takes_over_from_one_that_is_under_way() -> None:
