@@ -253,7 +253,7 @@ class _Pass:
         self._over_limit = False
         self._superseded = False
         self._saved_at = self._clock.now()
-        self._drifted = 0
+        self._drifted: set[str] = set()
 
     # --- the pass
 
@@ -261,6 +261,9 @@ class _Pass:
         active = self._active()
         if active is None:
             self._registry.release(self._lease)
+            # The pass that ended it may have died before it came to that.
+            if self._newest.outcome is Outcome.FAILED:
+                self._take_back(self._newest)
             return Result(done=True)
         self._generation = active
         settings = active.request.target.settings
@@ -442,7 +445,6 @@ class _Pass:
             if decision.step is Step.KEEP:
                 self._keep(replace(record, drifted=None))
                 continue
-            self._drifted += 1
             if record.drifted is None:
                 text = f"needs {decision.step}: {decision.why or 'it is not as the manifest says'}"
                 self._keep(replace(record, drifted=text))
@@ -890,6 +892,8 @@ class _Pass:
 
     def _log(self, event: Event) -> None:
         self._events.append(event)
+        if event.what == "drifted":
+            self._drifted.add(event.component)
         self._r.telemetry.changed(event)
 
     def _renew(self) -> None:
@@ -1018,7 +1022,9 @@ class _Pass:
         )
 
     def _drifted_count(self) -> int:
-        return sum(record.drifted is not None for record in self._records.values())
+        """Count what someone changed by hand, repaired in this pass or not."""
+        drifted = {name for name, record in self._records.items() if record.drifted is not None}
+        return len(drifted | self._drifted)
 
     def _take_back(self, generation: Generation) -> None:
         """Bring back the last manifest, where no CloudFormation does."""
