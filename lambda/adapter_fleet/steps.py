@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from adapter_fleet.clock import Clock
 from adapter_fleet.desired import Artifact, DesiredAdapter, SmokeRequest
+from adapter_fleet.failure import cause_of
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.plan import Context, Decision, Step, tags_of, with_failure
 from adapter_fleet.record import AdapterRecord, Cause, Event, Intent, Live, Recheck, Status, Write
@@ -144,6 +145,8 @@ class Steps:
             foreign = self._foreign_after_all(record)
             if foreign is not None:
                 return foreign
+            if write is Write.DELETE and artifact is None:
+                return self._not_deleted(record, str(error))
             return self._failed(record, artifact or record.serving or Artifact(uri=""), str(error))
 
     def _foreign_after_all(self, record: AdapterRecord) -> Taken | None:
@@ -207,6 +210,21 @@ class Steps:
         record, events = with_failure(record, artifact, reason, self._context)
         return Taken(record=record, events=events)
 
+    def _not_deleted(self, record: AdapterRecord, reason: str) -> Taken:
+        """Note that a deletion was refused: whatever the cause, it can only be tried again later."""
+        known = record.failure
+        artifact = known.artifact if known is not None else record.serving or Artifact(uri="")
+        cause = cause_of(reason)
+        record, events = with_failure(
+            # Not as a last good one that could not be brought back.
+            replace(record, last_good=None),
+            artifact,
+            reason,
+            self._context,
+            cause=cause if cause.retried else Cause.ACCESS,
+        )
+        return Taken(record=replace(record, last_good=self._record.last_good), events=events)
+
     def _claim(self) -> Taken:
         record, live = self._record, self._live()
         tags = tags_of(self._want, self._context) if self._want is not None else dict(self._context.tags)
@@ -218,8 +236,9 @@ class Steps:
         record, live, want = self._record, self._live(), self._want
         assert want is not None  # only what is wanted has tags to be wanted
         tags = tags_of(want, self._context)
-        self._check_lease()
-        self._service.tag(record.component, live, {**tags, FLEET_TAG: self._uid})
+        if tags:
+            self._check_lease()
+            self._service.tag(record.component, live, tags)
         gone = sorted(record.tags.keys() - tags.keys() - {FLEET_TAG})
         if gone:
             self._check_lease()

@@ -68,6 +68,8 @@ class Faults:
     silent: set[str] = field(default_factory=set)
     """Artifacts with which an adapter gives no right answer."""
     denied: bool = False
+    deletion_refused: str | None = None
+    """What the service says to every deletion."""
     update_refused: bool = False
     one_write_at_a_time: bool = False
     throttled: int = 0
@@ -212,6 +214,8 @@ class FakeService:
     def delete(self, component: str) -> None:
         self._begin("DeleteInferenceComponent", component, write=True)
         there = self._writable(component)
+        if self.faults.deletion_refused is not None:
+            raise RefusedError(self.faults.deletion_refused)
         now = self._tick()
         there.status, there.modified, there.ends = Status.DELETING, now, now + self.seconds
         self._end("DeleteInferenceComponent", component)
@@ -220,7 +224,13 @@ class FakeService:
         self._begin("AddTags", component, write=True, settles=False)
         if component not in self.components:
             raise MissingError(component)
-        self.components[component].tags.update(tags)
+        # The policy of the fleet's role: its own tag for what has none, other tags for what is the fleet's.
+        there = self.components[component].tags
+        claims = tags.get(FLEET_TAG) == self.uid and there.get(FLEET_TAG) in (None, self.uid)
+        if not (claims or (there.get(FLEET_TAG) == self.uid and FLEET_TAG not in tags)):
+            self.foreign_writes.append(f"AddTags {component}")
+            raise RefusedError("AccessDeniedException: not authorized to perform AddTags")
+        there.update(tags)
         self._end("AddTags", component)
 
     def untag(self, component: str, live: Live, keys: list[str]) -> None:
