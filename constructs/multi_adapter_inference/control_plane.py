@@ -29,8 +29,16 @@ REGISTRY_ACTIONS = (
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 )
+_OPENS_GENERATIONS = (
+    "dynamodb:BatchWriteItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+)
+_READS_GENERATIONS = ("dynamodb:GetItem",)
 
-_QUERY_INTERVAL = Duration.seconds(3)
+_QUERY_INTERVAL = Duration.seconds(1)
 _ANSWER_SECONDS = 120
 """For the answer to arrive after the fleet's own timeout: CloudFormation gives a custom resource an hour."""
 _SHORT = Duration.minutes(2)
@@ -107,6 +115,7 @@ class ControlPlane:
             "RunPass",
             "run_pass",
             "One pass over the fleet: looks, plans and acts",
+            registry=REGISTRY_ACTIONS,
             statements=[*self._manages_components(), *reads_artifacts],
             timeout=_PASS_TIMEOUT,
             memory_mib=_PASS_MEMORY_MIB,
@@ -124,6 +133,7 @@ class ControlPlane:
             "OnEvent",
             "on_event",
             "Takes what a deployment wants of the fleet",
+            registry=_OPENS_GENERATIONS,
             statements=[starts, *reads_manifest],
             environment=machine,
         )
@@ -131,6 +141,7 @@ class ControlPlane:
             "IsComplete",
             "is_complete",
             "Tells a deployment how far the fleet is",
+            registry=_READS_GENERATIONS,
             statements=[starts],
             environment=machine,
         )
@@ -139,6 +150,7 @@ class ControlPlane:
                 "ManifestObject",
                 "manifest_object",
                 "Takes a new version of the fleet's manifest in S3",
+                registry=_OPENS_GENERATIONS,
                 statements=[starts, *reads_manifest],
                 environment=machine,
             )
@@ -177,6 +189,7 @@ class ControlPlane:
         handler: str,
         description: str,
         *,
+        registry: Sequence[str],
         statements: Sequence[iam.PolicyStatement],
         environment: Mapping[str, str] | None = None,
         timeout: Duration = _SHORT,
@@ -190,9 +203,7 @@ class ControlPlane:
                 "Fleet": iam.PolicyDocument(
                     statements=[
                         _writes(self._logs),
-                        iam.PolicyStatement(
-                            actions=list(REGISTRY_ACTIONS), resources=[self.registry.table_arn]
-                        ),
+                        iam.PolicyStatement(actions=list(registry), resources=[self.registry.table_arn]),
                         *statements,
                     ]
                 )
@@ -235,7 +246,12 @@ class ControlPlane:
             statement(["sagemaker:ListInferenceComponents"], ["*"]),
             statement(["sagemaker:DescribeInferenceComponent", "sagemaker:ListTags"], [components]),
             statement(["sagemaker:CreateInferenceComponent"], [components, self._endpoint_arn], requested),
-            statement(["sagemaker:AddTags"], [components], requested),
+            statement(
+                ["sagemaker:AddTags"],
+                [components],
+                # At creation, and to take over what has no fleet. Never what is another one's.
+                {**requested, "StringEqualsIfExists": {f"aws:ResourceTag/{FLEET_TAG}": self._uid}},
+            ),
             statement(
                 ["sagemaker:AddTags", "sagemaker:DeleteTags"],
                 [components],

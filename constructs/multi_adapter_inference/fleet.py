@@ -575,7 +575,16 @@ def _reads_artifacts(
             else [f"arn:{Stack.of(scope).partition}:s3:::{name}/*" for name in bound.bucket_names]
         ),
     ]
-    return [_allow(["s3:GetObject"], *objects)] if objects else []
+    # Without the second, an archive that is not there looks like one that may not be read.
+    buckets = (
+        [source.bucket.bucket_arn for source in endpoint.artifact_sources]
+        if endpoint.artifact_sources is not None
+        else [f"arn:{Stack.of(scope).partition}:s3:::{name}" for name in bound.bucket_names]
+    )
+    return [
+        *([_allow(["s3:GetObject"], *objects)] if objects else []),
+        *([_allow(["s3:ListBucket"], *dict.fromkeys(buckets))] if buckets else []),
+    ]
 
 
 def _allow(actions: Sequence[str], *resources: str) -> iam.PolicyStatement:

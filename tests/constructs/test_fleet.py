@@ -395,6 +395,30 @@ def test_the_pass_writes_only_what_has_or_gets_the_fleets_tag(stack, make, templ
         assert equals in ({"aws:RequestTag/fleet-uid": uid}, {"aws:ResourceTag/fleet-uid": uid})
 
 
+def test_the_pass_may_take_over_nothing_of_another_fleet(make, template, fleet_properties):
+    make()
+    (statement,) = [
+        s
+        for s in statements(template(), "RunPassRole")
+        if actions([s]) == {"sagemaker:AddTags"} and "StringEquals" in s["Condition"]
+    ]
+    uid = fleet_properties()["FleetUid"]
+    assert statement["Condition"]["StringEqualsIfExists"] == {"aws:ResourceTag/fleet-uid": uid}
+
+
+def test_the_pass_can_tell_an_archive_that_is_missing(make, template):
+    make()
+    (statement,) = [s for s in statements(template(), "RunPassRole") if "s3:ListBucket" in actions([s])]
+    assert "models" in str(statement["Resource"])
+
+
+@pytest.mark.parametrize(("role", "count"), [("RunPass", 7), ("OnEvent", 5), ("IsComplete", 1)])
+def test_each_function_may_do_with_the_registry_what_it_does(make, template, role, count):
+    make()
+    found = actions(statements(template(), f"{role}Role"))
+    assert len([action for action in found if action.startswith("dynamodb:")]) == count
+
+
 def test_the_pass_may_take_the_fleets_tag_from_no_component(make, template):
     make()
     (statement,) = [
