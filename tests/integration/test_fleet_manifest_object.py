@@ -1,0 +1,304 @@
+"""A fleet whose manifest lives in S3: what is written there takes effect with no deployment."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk import Duration
+
+from adapter_fleet.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.record import FleetRecord, Generation, Outcome, Source
+from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import DriftCheck
+from tests.integration.by_hand import client
+from tests.integration.fleet_stack import BROKEN, Deployment, Endpoint, Fleet, FleetStack, numbered
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
+
+KEY = "fleets/tenants.json"
+REPORTS = {"drift_check": DriftCheck.report(every=Duration.hours(1))}
+NEWEST = {
+    "Desired": 7,
+    "InService": 7,
+    "Failed": 0,
+    "Pending": 0,
+    "ConvergenceAge": 0,
+    "Throttles": 0,
+    "Drifted": 0,
+}
+"""The metrics at the end of the module."""
+
+
+class Deployed:
+    """A fleet whose manifest is in a bucket, and the means to change it there."""
+
+    def __init__(self, stack: FleetStack, endpoint: Endpoint, bucket: str) -> None:
+        self.stack, self.endpoint, self.bucket = stack, endpoint, bucket
+        self.cloud = stack.cloud
+        self.s3 = client(self.cloud, "s3")
+        self.outputs: Mapping[str, str] = {}
+        self.expected: dict[str, str] = {}
+
+    def deploy(self, *, create: bool = False, **settings: Any) -> Deployment:
+        """Deploy the stack; the manifest is read, and not written."""
+        fleets = {"Tenants": Fleet(stored=(self.bucket, KEY), settings=settings)}
+        deployment = self.stack.create(fleets) if create else self.stack.update(fleets)
+        self.outputs = deployment.outputs
+        return deployment
+
+    @property
+    def registry(self) -> DynamoDbRegistry:
+        return DynamoDbRegistry(self.outputs["TenantsTable"], client(self.cloud, "dynamodb"))
+
+    @property
+    def fleet(self) -> FleetRecord:
+        fleet = self.registry.fleet()
+        assert fleet is not None
+        return fleet
+
+    def store(self, text: str) -> None:
+        """Write the manifest, as anything may that is allowed to."""
+        self.s3.put_object(Bucket=self.bucket, Key=KEY, Body=text.encode())
+
+    def ended(self, number: int) -> Generation:
+        """Wait for a generation to come, and to end."""
+        self.until(lambda: self._outcome(number) is not Outcome.OPEN, f"generation {number} has ended")
+        generation = self.registry.generation(number)
+        assert generation is not None
+        return generation
+
+    def _outcome(self, number: int) -> Outcome:
+        generation = self.registry.generation(number)
+        return Outcome.OPEN if generation is None else generation.outcome
+
+    def until(self, holds: Callable[[], bool], what: str, seconds: float = 40) -> None:
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"
+            time.sleep(0.1)
+
+    def wrong(self) -> dict[str, str]:
+        """Invoke all; return what is not as it was last wanted."""
+        return self.stack.wrong("Tenants", self.endpoint.name, self.expected)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "adapters_cli", *arguments, "--stack", self.stack.name],
+            env=self.cloud.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def metric(self, name: str) -> list[float]:
+        """Return the values of a metric, the newest first."""
+        query = {
+            "Id": "one",
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": "MultiAdapterInference",
+                    "MetricName": name,
+                    "Dimensions": [{"Name": "Fleet", "Value": self.outputs["TenantsUid"]}],
+                },
+                "Period": 1,
+                "Stat": "Maximum",
+            },
+        }
+        now = time.time()
+        (found,) = client(self.cloud, "cloudwatch").get_metric_data(
+            StartTime=now - 3600, EndTime=now + 60, MetricDataQueries=[query]
+        )["MetricDataResults"]
+        return [value for _, value in sorted(zip(found["Timestamps"], found["Values"], strict=True))][::-1]
+
+    def check_for_drift(self) -> None:
+        """Start the machine as the schedule does, and wait for its end."""
+        machines = client(self.cloud, "stepfunctions")
+        execution = machines.start_execution(
+            stateMachineArn=self.outputs["TenantsMachine"],
+            input=json.dumps({"trigger": "drift", "requested_at": "2026-01-01T00:00:00Z"}),
+        )["executionArn"]
+
+        def status() -> str:
+            return str(machines.describe_execution(executionArn=execution)["status"])
+
+        self.until(lambda: status() != "RUNNING", "the drift check has ended")
+        assert status() == "SUCCEEDED"
+
+    def edit_by_hand(self, adapter: str, label: str) -> None:
+        """Give an adapter another artifact, behind the fleet's back."""
+        sagemaker = client(self.cloud, "sagemaker")
+        component = self.stack.component("Tenants", adapter)
+        sagemaker.update_inference_component(
+            InferenceComponentName=component,
+            Specification={"Container": {"ArtifactUrl": self.stack.archives.uri(label)}},
+        )
+        self.until(
+            lambda: (
+                sagemaker.describe_inference_component(InferenceComponentName=component)[
+                    "InferenceComponentStatus"
+                ]
+                == "InService"
+            ),
+            "the edit is done",
+        )
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployed]:
+    stack = FleetStack(cloud, tmp_path_factory.mktemp("object"), endpoint=shared_endpoint)
+    bucket = f"manifests-{stack.name}"
+    client(cloud, "s3").create_bucket(Bucket=bucket)
+    made = Deployed(stack, shared_endpoint, bucket)
+    made.expected = numbered(6)
+    made.store(stack.archives.manifest(made.expected))
+    created = made.deploy(create=True, **REPORTS)
+    assert created.status == "CREATE_COMPLETE", created.reason
+    yield made
+    assert stack.delete().status == "DELETE_COMPLETE"
+
+
+def test_first_manifest_is_in_force_with_the_deployment(deployed: Deployed) -> None:
+    assert deployed.outputs["TenantsSummary"] == "6 of 6 adapters in service"
+    assert deployed.wrong() == {}
+
+
+def test_new_version_of_the_object_takes_effect(deployed: Deployed) -> None:
+    before = deployed.fleet.generation
+    changed = deployed.expected | {"a001": "summary-v2", "a006": "shout"}
+    del changed["a000"]
+    deployed.store(deployed.stack.archives.manifest(changed))
+    generation = deployed.ended(before + 1)
+    assert (generation.request.source, generation.outcome) == (Source.OBJECT, Outcome.CONVERGED)
+    deployed.expected = changed
+    assert deployed.wrong() == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("adapters: [{name: a001, artifact: 's3://", "it is not YAML"),
+        (json.dumps({"adapters": []}), "deletion_guard"),
+    ],
+    ids=["no YAML", "no adapters"],
+)
+def test_bad_manifest_is_refused_and_the_one_before_stays_in_force(
+    deployed: Deployed, text: str, reason: str
+) -> None:
+    before = deployed.fleet
+    deployed.cloud.admin.reset_calls()
+    deployed.store(text)
+    generation = deployed.ended(before.generation + 1)
+    assert generation.outcome is Outcome.REFUSED
+    assert reason in (generation.reason or "")
+    assert deployed.fleet.converged == before.converged
+    assert deployed.cloud.admin.writes() == {}
+    assert deployed.wrong() == {}
+    told = deployed.command("status")
+    assert (told.returncode, reason in told.stderr) == (1, True)
+
+
+def test_deployment_is_rolled_back_while_what_is_in_s3_cannot_be_used(deployed: Deployed) -> None:
+    number = deployed.fleet.generation + 1
+    deployed.store("adapters: [")
+    deployed.ended(number)
+    failed = deployed.deploy(**REPORTS, timeout=Duration.minutes(20))
+    assert failed.status == "UPDATE_ROLLBACK_COMPLETE", failed.reason
+    assert "it is not YAML" in failed.reason
+    assert deployed.wrong() == {}
+
+
+def test_manifest_over_the_failure_limit_is_taken_back_by_the_fleet(deployed: Deployed) -> None:
+    before = deployed.fleet.generation
+    changed = deployed.expected | {"a002": "triage", "a007": "summary", "bad": BROKEN}
+    del changed["a003"]
+    deployed.store(deployed.stack.archives.manifest(changed))
+    failed, undone = deployed.ended(before + 1), deployed.ended(before + 2)
+    assert (failed.outcome, undone.outcome) == (Outcome.FAILED, Outcome.CONVERGED)
+    assert "'failure_policy' allows 0: bad: " in (failed.reason or "")
+    assert undone.request.source is Source.UNDO
+    assert deployed.wrong() == {}
+
+
+def test_apply_is_refused_over_a_version_that_was_not_seen(deployed: Deployed, tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(deployed.stack.archives.manifest(deployed.expected | {"a008": "triage"}))
+    # Whoever else writes does so after this one has read, and before it writes.
+    script = "\n".join(
+        [
+            "import sys, boto3, adapters_cli.apply as apply",
+            "announce = apply._announce",
+            "def meanwhile(*arguments):",
+            "    announce(*arguments)",
+            f"    put = {{'Bucket': {deployed.bucket!r}, 'Key': {KEY!r}, 'Body': b'adapters: ['}}",
+            "    boto3.client('s3').put_object(**put)",
+            "apply._announce = meanwhile",
+            "from adapters_cli.main import main",
+            "main()",
+        ]
+    )
+    refused = subprocess.run(
+        [sys.executable, "-c", script, "apply", str(path), "--stack", deployed.stack.name],
+        env=deployed.cloud.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "was written by someone else in the meantime" in refused.stderr
+    assert deployed.wrong() == {}
+
+
+def test_apply_brings_a_manifest_into_force(deployed: Deployed, tmp_path: Path) -> None:
+    wanted = deployed.expected | {"a008": "triage"}
+    path = tmp_path / "mine.json"
+    path.write_text(deployed.stack.archives.manifest(wanted))
+    applied = deployed.command("apply", str(path))
+    assert applied.returncode == 0, applied.stderr
+    assert "7 of 7 in service" in applied.stdout
+    deployed.expected = wanted
+    assert deployed.wrong() == {}
+
+
+def test_scheduled_check_reports_what_was_changed_by_hand(deployed: Deployed) -> None:
+    deployed.edit_by_hand("a001", "shout")
+    deployed.cloud.admin.reset_calls()
+    deployed.check_for_drift()
+    assert deployed.cloud.admin.writes() == {}
+    record = deployed.registry.records()[deployed.stack.component("Tenants", "a001")]
+    assert record.drifted is not None
+    assert deployed.wrong().keys() == {deployed.stack.component("Tenants", "a001")}
+    assert deployed.metric("Drifted")[0] == 1
+
+
+def test_scheduled_check_can_repair_it(deployed: Deployed) -> None:
+    changed = deployed.deploy(drift_check=DriftCheck.repair(every=Duration.hours(1)))
+    assert changed.status == "UPDATE_COMPLETE", changed.reason
+    deployed.edit_by_hand("a002", "triage")
+    deployed.check_for_drift()
+    assert deployed.wrong() == {}
+    assert deployed.metric("Drifted")[0] == 1
+
+
+def test_metrics_of_the_fleet_are_in_cloudwatch(deployed: Deployed) -> None:
+    listed = client(deployed.cloud, "cloudwatch").list_metrics(
+        Namespace="MultiAdapterInference",
+        Dimensions=[{"Name": "Fleet", "Value": deployed.outputs["TenantsUid"]}],
+    )["Metrics"]
+    assert {metric["MetricName"] for metric in listed} == NEWEST.keys()
+    assert {len(metric["Dimensions"]) for metric in listed} == {1}
+
+    def as_expected() -> bool:
+        # What is measured within one second is one value, the highest.
+        deployed.check_for_drift()
+        return {name: deployed.metric(name)[0] for name in NEWEST} == NEWEST
+
+    deployed.until(as_expected, f"the metrics are {NEWEST}")
