@@ -40,6 +40,7 @@ from local_sagemaker.mends import (
     failed_custom_resources,
     failed_updates,
     lambda_errors,
+    late_logs,
     missing_objects,
     parallel_provisioning,
     retry_delays,
@@ -204,6 +205,7 @@ def install(cloud: Cloud, *, parallel: bool = False) -> None:
     table_properties.install()
     missing_objects.install()
     s3_events.install()
+    late_logs.install()
     emf.install()
     lambda_errors.install()
     retry_delays.install()

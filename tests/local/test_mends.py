@@ -255,6 +255,16 @@ def test_embedded_metric_of_a_log_line_is_a_metric_of_its_dimensions(
     assert result["Values"] == [3]
 
 
+def test_log_group_that_was_deleted_does_not_come_back_with_a_functions_last_lines(
+    function: Callable[[str], str], client: Callable[..., Any]
+) -> None:
+    lambda_, group = client("lambda"), "deleted-before"
+    arn = function("def handler(event, context):\n    print('late')\n")
+    lambda_.update_function_configuration(FunctionName=arn, LoggingConfig={"LogGroup": group})
+    lambda_.invoke(FunctionName=arn)
+    assert client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"] == []
+
+
 def test_retries_of_a_state_machine_wait_no_longer_than_their_maximum(
     function: Callable[[str], str], client: Callable[..., Any]
 ) -> None:
