@@ -164,7 +164,9 @@ class DynamoDbRegistry:
             if newest is not None and refuses(newest, request):
                 raise ValueError("the fleet is being deleted and takes no other requests")
             made = Generation(
-                number=int(fleet["generation"]["N"]) + 1, request=request, undo=undoes(request, newest)
+                number=int(fleet["generation"]["N"]) + 1,
+                request=request,
+                undo=undoes(request, newest, self.generation),
             )
             if not chunks:
                 # Not to be seen before the generation is: nothing else knows their key.

@@ -16,15 +16,19 @@ _CAUSES = (
     (
         Cause.ACCESS,
         re.compile(
-            r"access ?denied|not authorized|forbidden|\b403\b|could not assume role|no such key|nosuchkey"
-            r"|nosuchbucket|\b404\b.*s3|does not exist",
+            r"access ?denied|not authorized|forbidden|\b403\b|could not assume role|no ?such ?key"
+            r"|no ?such ?bucket|could not (find|access) (model|artifact) data|s3:getobject|expired ?token|invalid ?signature"
+            r"|request ?(timeout|expired)",
             re.IGNORECASE,
         ),
     ),
     (Cause.QUOTA, re.compile(r"resource ?limit ?exceeded|service limit|quota", re.IGNORECASE)),
     (
         Cause.CAPACITY,
-        re.compile(r"insufficient|capacity|no free slot|\b507\b|out of memory|throttl|rate exceeded", re.I),
+        re.compile(
+            r"insufficient ?\w* ?capacity|no capacity|no free slot|\b507\b|out of memory|throttl|rate exceeded|not ready|unavailable",
+            re.IGNORECASE,
+        ),
     ),
 )
 
@@ -50,8 +54,11 @@ def failed(
     of it depends on the component, so that many do not come back at once.
     """
     cause = cause or cause_of(reason)
-    again = before is not None and before.artifact.same_as(artifact) and before.cause is cause
-    attempts = before.attempts + 1 if again and before is not None else 1
+    attempts = 1
+    if before is not None and before.artifact.same_as(artifact):
+        # Causes that pass may take turns.
+        again = before.cause is cause or (before.cause.retried and cause.retried)
+        attempts = before.attempts + 1 if again else 1
     retry_at = None
     if cause.retried:
         longest = min(FIRST_RETRY_SECONDS * 2 ** (attempts - 1), LAST_RETRY_SECONDS)

@@ -2,21 +2,23 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.clock import WallClock
+from adapter_fleet.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.intake import Intake
 from adapter_fleet.reconciler import Call, Reconciler
-from adapter_fleet.sagemaker_service import CLIENT_CONFIG, SageMakerService
+from adapter_fleet.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
 from adapter_fleet.telemetry import FleetTelemetry
 
 if TYPE_CHECKING:
@@ -47,10 +49,19 @@ def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
     intake, clock = _intake(os.environ["STATE_MACHINE_ARN"]), WallClock()
     end = clock.now() + _LOOKING_SECONDS
     while True:
-        answer = intake.is_complete(event)
+        answer = _patiently(lambda: intake.is_complete(event))
         if answer["IsComplete"] or clock.now() >= end:
             return answer
         clock.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def _patiently(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Ask, and take an error of AWS for "not yet": whatever this function raises fails the deployment."""
+    try:
+        return ask()
+    except (ClientError, BotoCoreError) as error:
+        _log().warning("the registry or the state machine did not answer", reason=str(error))
+        return {"IsComplete": False}
 
 
 def manifest_object(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
@@ -132,7 +143,11 @@ class _S3Manifests:
                 return None
             raise
         version = found.get("VersionId")
-        return found["Body"].read(), version if version not in (None, "null") else found["ETag"].strip('"')
+        # One byte more than a manifest may have, so that one that is too large is refused as such.
+        return found["Body"].read(MAX_DOCUMENT_BYTES + 1), version if version not in (
+            None,
+            "null",
+        ) else found["ETag"].strip('"')
 
 
 def _execution_name(key: str) -> str:
@@ -160,9 +175,14 @@ def _registry() -> DynamoDbRegistry:
 def _service() -> SageMakerService:
     return SageMakerService(
         sagemaker=boto3.client("sagemaker", config=CLIENT_CONFIG),
-        runtime=boto3.client("sagemaker-runtime", config=CLIENT_CONFIG),
+        runtime=boto3.client("sagemaker-runtime", config=RUNTIME_CONFIG),
         s3=boto3.client("s3", config=CLIENT_CONFIG),
     )
+
+
+@cache
+def _log() -> Logger:
+    return Logger(service="adapter-fleet")
 
 
 @cache

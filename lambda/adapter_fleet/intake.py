@@ -128,7 +128,8 @@ class Intake:
         )
         generation = self.registry.open_generation(request, desired)
         self.start_machine("object", f"{generation.number}-{request.delivery}")
-        return generation
+        # Another event may have read a newer one, and been faster than this one.
+        return self.manifest_changed(sequencer) or generation
 
     def _register(self) -> None:
         self.registry.register(FleetRecord(uid=self.uid, name=self.name, machine=self.machine))
@@ -179,7 +180,12 @@ class Intake:
         """
         fleet = self.registry.fleet()
         newest = None if fleet is None else self.registry.generation(fleet.generation)
-        if fleet is None or newest is None or not fleet.converged or not undoes(request, newest):
+        if (
+            fleet is None
+            or newest is None
+            or not fleet.converged
+            or not undoes(request, newest, self.registry.generation)
+        ):
             return None, False
         return self.registry.generation(fleet.converged), newest.outcome is not Outcome.CONVERGED
 

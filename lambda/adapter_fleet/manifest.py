@@ -61,7 +61,7 @@ from adapter_fleet.manifest_adapter import (
     prompt_request,
     repeated,
 )
-from adapter_fleet.manifest_entries import SCHEMA_FILE, EntryReader
+from adapter_fleet.manifest_entries import MAX_ADAPTERS, SCHEMA_FILE, EntryReader
 from adapter_fleet.structure import known_or_meant, shown
 
 __all__ = [
@@ -114,6 +114,10 @@ class Manifest:
     ) -> "Manifest":
         """Make a manifest of adapters that a program declares; ManifestError where they break a rule."""
         manifest = cls(base_model=base_model, adapters=tuple(adapters), where=where)
+        count = len(manifest.adapters)
+        if count > MAX_ADAPTERS:
+            message = f"there should be at most {MAX_ADAPTERS} adapters, got {count}"
+            raise ManifestError([Finding.error("adapter-count", where, message)])
         findings = [
             rule.finding(adapter.where, adapter.name)
             for adapter in manifest.adapters

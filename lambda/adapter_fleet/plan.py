@@ -529,7 +529,10 @@ def _decide_unknown(
 ) -> Decision:
     # Not before a manifest has it: it would be deleted at once, as the fleet's and not wanted.
     if want is not None and context.claims.get(record.component) == live.created:
-        return Decision(step=Step.CLAIM)
+        failing = _failing(record, want, context)
+        if failing is None or failing.cause is Cause.FOREIGN:
+            return Decision(step=Step.CLAIM)
+        return Decision(step=Step.FAILED, until=failing.retry_at, why=failing.reason)
     if context.foreign.get(record.component) == live.created:
         return Decision(step=Step.FOREIGN, why="a component of that name is not this fleet's")
     return Decision(step=Step.READ_TAGS)
@@ -569,6 +572,8 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
     assert serving is not None  # it is vouched for
     failing = _failing(record, want, context)
     if serving.same_as(want.artifact):
+        if failing is not None and failing.cause.retried:
+            return Decision(step=Step.FAILED, until=failing.retry_at, why=failing.reason)
         if failing is not None:
             return _restore(record, want, failing, context, step=Step.UPDATE)
         if record.recheck is Recheck.SEND:

@@ -1,6 +1,6 @@
 """The registry: where a fleet's state outlives its passes. Its interface; DynamoDB is behind it in AWS."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,16 +21,22 @@ class Lease:
     expires: float
 
 
-def undoes(request: Request, newest: Generation | None) -> bool:
-    """Tell whether a request brings back what the newest generation replaced.
+def undoes(
+    request: Request, newest: Generation | None, generation: Callable[[int], Generation | None]
+) -> bool:
+    """Tell whether a request brings back what the newest deployment replaced.
 
-    That is what CloudFormation's rollback sends: another deployment, with the old manifest of the first.
+    That is what CloudFormation's rollback sends: another deployment, with the old properties of the first;
+    and sends once more where it went wrong. Manifests from S3 may have come in between.
     """
+    while newest is not None and newest.request.source in (Source.OBJECT, Source.UNDO):
+        newest = generation(newest.number - 1)
+    if newest is None or request.source is not Source.DEPLOYMENT or request.previous_digest is None:
+        return False
+    if newest.undo and request.source_digest == newest.request.source_digest:
+        return True
     return (
-        newest is not None
-        and request.source is Source.DEPLOYMENT
-        and request.previous_digest is not None
-        and newest.request.previous_digest is not None
+        newest.request.previous_digest is not None
         and request.previous_digest == newest.request.source_digest
         and request.source_digest == newest.request.previous_digest
     )

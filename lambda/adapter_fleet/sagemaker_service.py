@@ -13,11 +13,13 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.desired import Artifact, SmokeRequest
+from adapter_fleet.pattern import matches
 from adapter_fleet.record import Live, Status
 from adapter_fleet.service import (
     ConflictError,
     ExistsError,
     MissingError,
+    ModelFailedError,
     RefusedError,
     ServiceError,
     ThrottledError,
@@ -36,7 +38,10 @@ CLIENT_CONFIG = Config(
     read_timeout=20,
     max_pool_connections=16,
 )
-"""For all clients here. Both timeouts together are below `steps.CALL_SECONDS`."""
+"""For all clients but the runtime's. Both timeouts together are below `steps.CALL_SECONDS`."""
+
+RUNTIME_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=60)
+"""[V] A container may take a minute to answer. An adapter that is on no disk yet is loaded first."""
 
 DIGEST_METADATA = "adapter-digest"
 """The metadata of an object in S3 in which `adapters publish` notes the adapter's identity."""
@@ -47,10 +52,19 @@ _LONGEST_ANSWER = 10_000
 _THROTTLES = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
 )
+_UNAVAILABLE = frozenset(
+    {
+        "InternalFailure",
+        "ServiceUnavailable",
+        "ModelNotReadyException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+    }
+)
 _CONFLICTS = frozenset({"ResourceInUse", "ConflictException"})
 # All of these come as ValidationException; there is no other way to tell them apart. The texts: not found
 # [V Terraform, ACK], in transition [T], and the duplicate after that of endpoints [I].
-_MISSING = re.compile(r"could not find", re.IGNORECASE)
+_MISSING = re.compile(r"could not find (inference component|endpoint|resource)", re.IGNORECASE)
 _EXISTS = re.compile(r"already exist", re.IGNORECASE)
 _CONFLICT = re.compile(r"while .* (is )?in (state|status)|in progress|_IN_PROGRESS", re.IGNORECASE)
 
@@ -207,9 +221,12 @@ class SageMakerService:
                     Body=json.dumps(smoke.body),
                 )
                 text = answer["Body"].read(_LONGEST_ANSWER).decode(errors="replace")
-        except (RefusedError, MissingError, ConflictError) as error:
+        except ModelFailedError as error:
             return str(error)
-        if smoke.expect is not None and not re.search(smoke.expect, text):
+        except (MissingError, ConflictError) as error:
+            # It is in service, as far as another part of the service knows.
+            raise UnansweredError(str(error)) from error
+        if smoke.expect is not None and not matches(smoke.expect, text):
             return f"the answer should match {smoke.expect!r}, got {text[:200]!r}"
         return None
 
@@ -243,9 +260,9 @@ def _meaning_of(error: ClientError) -> ServiceError:
         if _CONFLICT.search(message):
             return ConflictError(message)
         return RefusedError(message)
-    if code in ("ModelError", "ModelNotReadyException"):
-        return RefusedError(text)
-    if status >= 500 or code in ("InternalFailure", "ServiceUnavailable"):
+    if code == "ModelError":
+        return ModelFailedError(text)
+    if status >= 500 or code in _UNAVAILABLE:
         return UnansweredError(text)
     return RefusedError(text)
 

@@ -36,6 +36,10 @@ class RefusedError(ServiceError):
     """The service will not do it; the message is its own."""
 
 
+class ModelFailedError(ServiceError):
+    """The container answered a request with an error."""
+
+
 class Service(Protocol):
     """The service, for one endpoint's account and region. Every method is one call, unless it says so.
 
@@ -83,4 +87,7 @@ class Service(Protocol):
         """
 
     def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
-        """Send a smoke request; None if the answer is right, else what is wrong with it."""
+        """Send a smoke request; None if the answer is right, else what is wrong with it.
+
+        A request that did not reach the adapter says nothing about it, and raises.
+        """

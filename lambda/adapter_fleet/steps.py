@@ -229,20 +229,39 @@ class Steps:
         record, live = self._record, self._live()
         tags = tags_of(self._want, self._context) if self._want is not None else dict(self._context.tags)
         self._check_lease()
-        self._service.tag(record.component, live, {**tags, FLEET_TAG: self._uid})
+        try:
+            self._service.tag(record.component, live, {**tags, FLEET_TAG: self._uid})
+        except RefusedError as error:
+            return self._not_tagged(str(error))
         return Taken(record=_adopted(record, live, tags))
+
+    def _not_tagged(self, reason: str) -> Taken:
+        """Note that tags were refused, which says nothing about the artifact: it is tried again later."""
+        assert self._want is not None  # only what is wanted has tags to be wanted
+        cause = cause_of(reason)
+        record, events = with_failure(
+            self._record,
+            self._want.artifact,
+            reason,
+            self._context,
+            cause=cause if cause.retried else Cause.QUOTA,
+        )
+        return Taken(record=record, events=events)
 
     def _retag(self) -> Taken:
         record, live, want = self._record, self._live(), self._want
         assert want is not None  # only what is wanted has tags to be wanted
         tags = tags_of(want, self._context)
-        if tags:
-            self._check_lease()
-            self._service.tag(record.component, live, tags)
         gone = sorted(record.tags.keys() - tags.keys() - {FLEET_TAG})
-        if gone:
-            self._check_lease()
-            self._service.untag(record.component, live, gone)
+        try:
+            if tags:
+                self._check_lease()
+                self._service.tag(record.component, live, tags)
+            if gone:
+                self._check_lease()
+                self._service.untag(record.component, live, gone)
+        except RefusedError as error:
+            return self._not_tagged(str(error))
         return Taken(record=replace(record, tags=tags, generation=self._context.generation))
 
     def _check_lease(self) -> None:
@@ -255,9 +274,13 @@ class Steps:
     def _smoke(self) -> Taken:
         record, want = self._record, self._want
         assert want is not None and want.smoke is not None and record.serving is not None  # noqa: PT018
-        problem = self._asked(want.smoke)
+        try:
+            problem = self._asked(want.smoke)
+        except (UnansweredError, RefusedError) as error:
+            return self._not_asked(error)
         if problem is None:
-            return Taken(record=replace(record, passed=record.serving, recheck=None))
+            passed = replace(record, passed=record.serving, recheck=None)
+            return Taken(record=_without_failure(passed))
         record, events = with_failure(
             record, record.serving, f"the smoke request failed: {problem}", self._context, cause=Cause.SMOKE
         )
@@ -265,8 +288,27 @@ class Steps:
 
     def _ask(self) -> Taken:
         smoke = self._want.smoke if self._want is not None else None
-        problem = self._asked(smoke or _PROBE)
-        return Taken(record=replace(self._record, recheck=None if problem is None else Recheck.SEND))
+        try:
+            problem = self._asked(smoke or _PROBE)
+        except (UnansweredError, RefusedError) as error:
+            return self._not_asked(error)
+        if problem is None:
+            return Taken(record=_without_failure(replace(self._record, recheck=None)))
+        return Taken(record=replace(self._record, recheck=Recheck.SEND))
+
+    def _not_asked(self, error: ServiceError) -> Taken:
+        """Note that an adapter could not be asked, which says nothing about it: it is asked again later."""
+        record = self._record
+        assert record.serving is not None  # only what serves is asked
+        cause = cause_of(str(error))
+        record, events = with_failure(
+            record,
+            record.serving,
+            f"the smoke request got no answer: {error}",
+            self._context,
+            cause=cause if cause.retried else Cause.CAPACITY,
+        )
+        return Taken(record=record, events=events)
 
     def _asked(self, smoke: SmokeRequest) -> str | None:
         problem = None
@@ -277,6 +319,14 @@ class Steps:
             if problem is None:
                 break
         return problem
+
+
+def _without_failure(record: AdapterRecord) -> AdapterRecord:
+    """Return the record once the artifact that serves has answered."""
+    failure = record.failure
+    if failure is None or not failure.artifact.same_as(record.serving):
+        return record
+    return replace(record, failure=None)
 
 
 def _adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> AdapterRecord:

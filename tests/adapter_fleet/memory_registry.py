@@ -67,7 +67,9 @@ class MemoryRegistry:
                         newest, outcome=Outcome.SUPERSEDED, ended=request.at
                     )
             made = Generation(
-                number=self._fleet.generation + 1, request=request, undo=undoes(request, newest)
+                number=self._fleet.generation + 1,
+                request=request,
+                undo=undoes(request, newest, self.generation),
             )
             self._generations[made.number] = made
             self._desired[made.number] = desired
