@@ -1,7 +1,8 @@
-"""The demo: deploy a base model and its adapters, talk to them, update one, remove one, destroy everything.
+"""The demo: a base model, a fleet of a hundred adapters and one of them broken, from nothing to nothing.
 
 Run it with `make demo`. It works on an embedded cloud of its own, on a free port, with the unmodified CDK
-command line. The exit code is 0 only if every answer and every count was as expected.
+command line and the `adapters` command. The exit code is 0 only if every answer and every count was as
+expected.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -24,98 +25,233 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from adapter_fleet.manifest import LocalArtifact, Manifest
+from examples.demo.bucket import ADAPTERS, Bucket
 from examples.demo.cdk import Cdk, CdkError
+from examples.demo.command import Adapters
+from examples.demo.endpoint import Endpoint
 from examples.demo.inventory import leftovers
+from examples.demo.report import Report
 from examples.demo.traffic import Traffic
 from examples.demo.workspace import TICKETS, Workspace
 from local_sagemaker.server import LocalCloud
 
+STACK = "MultiAdapterInference-local"
 RATE = 6.0
-"""Requests a second to each component while an adapter is updated; the promise is 5 or more."""
+"""Requests a second to the base, and to the tenant that changes; the promise is 5 or more."""
+GROUP_RATE = 2.5
+"""Requests a second to the adapters of each skill that do not change, one after the other."""
 
 BASE = "base"
-ADAPTERS = ("triage", "summary", "shout")
-UPDATED, REMOVED = "summary", "shout"
+V1, V2 = TICKETS / "adapters", TICKETS / "adapters-v2"
+IN_CHECKOUT = "../examples/tickets"
+"""Where the skills are, as the manifest of the tenants says it."""
+
+BROKEN, CHANGED = "tenant-050", "tenant-002"
+MANIFEST_KEY = "fleets/customers.yaml"
+CUSTOMERS = "customers"
+SETTINGS = f"""
+# What the demo adds: adapters in a bucket, and a fleet whose manifest is there too.
+[[artifact_sources]]
+bucket = "{{bucket}}"
+prefix = "{ADAPTERS}"
+
+[fleets.Customers]
+bucket = "{{bucket}}"
+key = "{MANIFEST_KEY}"
+allow_empty = true
+component_prefix = "{CUSTOMERS}"
+request_rate = 50
+enable_events = false  # the bucket sends them already
+"""
 
 
 class Demo:
-    """The steps, each of which prints what it saw and notes whether it was as expected."""
+    """The chapters, each of which shows what it saw and notes whether it was as expected."""
 
-    def __init__(self, console: Console, cloud: LocalCloud, workspace: Workspace, cdk: Cdk) -> None:
-        self._console, self._cloud, self._workspace, self._cdk = console, cloud, workspace, cdk
-        self._prompts: list[dict[str, Any]] = json.loads((TICKETS / "prompts.json").read_text())
-        self._components: dict[str, str] = {}
-        self._endpoint = ""
-        self._runtime = self._client("sagemaker-runtime")
-        self.unexpected: list[str] = []
+    def __init__(self, report: Report, cloud: LocalCloud, workspace: Workspace, cdk: Cdk, adapters: Adapters):
+        self._report, self._cloud, self._workspace = report, cloud, workspace
+        self._cdk, self._adapters = cdk, adapters
+        self._bucket = Bucket(self._client("s3"), "demo-adapters")
+        self._endpoint = Endpoint(self._client("sagemaker-runtime"), "")
+        self._native: dict[str, str] = {}
+        self._prefix = ""
 
-    # -- steps
+    # -- chapters
 
     def deploy(self) -> None:
-        """Bootstrap the account and deploy the base and all adapters."""
+        """Bootstrap the account, and deploy the base and all adapters; one tenant's is broken."""
         account = self._client("sts").get_caller_identity()["Account"]
-        with self._step("cdk bootstrap"):
+        with self._report.step("cdk bootstrap"):
             self._cdk.bootstrap(account, self._cloud.environment["AWS_DEFAULT_REGION"])
-        with self._step("cdk deploy, a base and three adapters"):
+        self._bucket.create()
+        self._workspace.add_settings(SETTINGS.format(bucket=self._bucket.name))
+        self._workspace.set_tenant(BROKEN, self._bucket.publish_broken(V1 / "summary"))
+        with self._report.step("cdk deploy, a base, three native adapters and a fleet of 100 tenants"):
             self._cdk.deploy()
         outputs = self._cdk.outputs()
-        self._endpoint = outputs["EndpointName"]
-        self._components = {BASE: outputs["BaseComponentName"], **json.loads(outputs["Adapters"])}
-        self._expect(
-            set(self._components) == {BASE, *ADAPTERS}, f"the components are {sorted(self._components)}"
+        self._endpoint.name = outputs["EndpointName"]
+        self._native = {BASE: outputs["BaseComponentName"], **json.loads(outputs["Adapters"])}
+        self._prefix = outputs["TenantsComponentPrefix"]
+        summary = outputs["TenantsSummary"]
+        self._report.expect(
+            summary.startswith("99 of 100 adapters in service, 1 failed") and f"{BROKEN}: " in summary,
+            f"TenantsSummary = {summary}",
         )
+        self._report.ran(self._adapters.run("status", "--fleet", "Tenants"), code=1, first=5)
 
     def compare(self, count: int = 3) -> None:
-        """Show what the base and each adapter answer to the same prompts; check every prompt there is."""
+        """Show what the base and each native adapter answer to the same prompts; then ask every tenant."""
+        endpoint, components = self._endpoint, self._native
         answers = {
-            (prompt["prompt"], label): self._ask(component, prompt["prompt"])
-            for prompt in self._prompts
-            for label, component in self._components.items()
+            (prompt["prompt"], label): endpoint.ask(component, prompt["prompt"])
+            for prompt in endpoint.prompts
+            for label, component in components.items()
         }
-        table = Table(title="The same prompt to the base and to each adapter", show_lines=True)
+        table = Table(title="The same prompt to the base and to each skill", show_lines=True)
         table.add_column("customer's ticket", ratio=2)
-        for label in self._components:
+        for label in components:
             table.add_column(label, ratio=2)
-        for prompt in self._prompts[:count]:
+        for prompt in endpoint.prompts[:count]:
             table.add_row(
                 Text(prompt["ticket"]),
-                *(Text(answers[prompt["prompt"], label].strip()) for label in self._components),
+                *(Text(answers[prompt["prompt"], label].strip()) for label in components),
             )
-        self._console.print(table)
+        self._report.show(table)
         right = sum(
-            answers[prompt["prompt"], label].strip() == prompt["answers"][label]
-            for prompt in self._prompts
-            for label in self._components
+            answers[prompt["prompt"], label] == prompt["answers"][label]
+            for prompt in endpoint.prompts
+            for label in components
         )
-        self._expect(right == len(answers), f"{right} of {len(answers)} answers are the ones expected")
+        self._report.expect(right == len(answers), f"{right} of {len(answers)} answers are the ones expected")
+        self._check_tenants()
 
-    def update(self, profile: str, trained: Path, before: str, after: str) -> None:
-        """Deploy other files for one adapter while a client calls all of them; report what the client saw."""
+    def change(self, profile: str, tenants: Mapping[str, str | None]) -> None:
+        """Add, change and remove tenants in one deployment, while a client calls all that are there.
+
+        tenants:
+            What becomes of each: its new artifact, or None for one that goes.
+        """
         self._cloud.admin.change_settings(profile=profile)
-        self._workspace.replace_adapter(UPDATED, trained)
-        traffic = Traffic(
-            self._ask,
-            targets=self._components,
-            expected={
-                label: {
-                    version: self._answers(version)
-                    for version in ((before, after) if label == UPDATED else (label,))
-                }
-                for label in self._components
-            },
-            rate=RATE,
-        )
-        with (
-            self._step(f"cdk deploy, {UPDATED} from {before} to {after}, under load, profile '{profile}'"),
-            traffic,
-        ):
-            self._cdk.deploy()
-            time.sleep(1)  # the client goes on after the deployment, on the new version
+        before = self._versions()
+        for name, artifact in tenants.items():
+            if artifact is None:
+                self._workspace.remove_tenant(name)
+            else:
+                self._workspace.set_tenant(name, artifact)
+        after = self._versions()
+        plan = self._adapters.run("plan", self._workspace.manifest.name, "--fleet", "Tenants")
+        self._report.ran(plan)
 
-        table = Table(title=f"What the client saw during the update, profile '{profile}'")
-        for heading in ("component", "requests", "a second", "failed", "wrong", "answered by", "gap"):
-            table.add_column(heading, justify="left" if heading in ("component", "answered by") else "right")
-        for label in self._components:
+        stays = {name: version for name, version in before.items() if name not in tenants and name != BROKEN}
+        groups = {BASE: [self._native[BASE]], CHANGED: [self._component(CHANGED)]}
+        expected = {BASE: [BASE], CHANGED: [before[CHANGED], after[CHANGED]]}
+        closely = self._traffic(groups, expected, RATE)
+        others = {
+            f"{skill}, {len(members)} that do not change": members
+            for skill, members in self._members(stays).items()
+        }
+        skills = {label: [label.partition(",")[0]] for label in others}
+        widely = self._traffic(others, skills, GROUP_RATE)
+        with self._report.step(f"cdk deploy, under load, profile '{profile}'"), closely, widely:
+            self._cdk.deploy(validate=False)  # the template is the one that was judged before
+            time.sleep(1)  # the client goes on after the deployment, on the new version
+        self._show_traffic({closely: expected, widely: skills}, profile)
+        removed = [name for name, artifact in tenants.items() if artifact is None]
+        for name in removed:
+            self._report.expect(self._endpoint.gone(self._component(name)), f"{name} is gone", quiet=True)
+        self._check_tenants()
+
+    def onboard(self) -> None:
+        """Bring customers into service by their manifest in S3, with no deployment, and one of them back."""
+        first, second = (self._bucket.publish(directory / "summary") for directory in (V1, V2))
+        triage = self._bucket.publish(V1 / "triage")
+        manifest = self._workspace.environment.parent / "customers.yaml"
+        fleet = ("--fleet", "Customers")
+
+        def apply(**artifacts: str) -> None:
+            lines = (f"  - {{name: {name}, artifact: {artifact}}}\n" for name, artifact in artifacts.items())
+            manifest.write_text(f"adapters:\n{''.join(lines)}")
+            self._report.ran(self._adapters.run("apply", manifest.name, *fleet))
+
+        def check(text: str, **versions: str) -> None:
+            wrong = self._endpoint.wrong({f"{CUSTOMERS}-{name}": versions[name] for name in versions})
+            self._report.expect(not wrong, "; ".join(wrong) or text)
+
+        apply(acme=triage, globex=first)
+        check("acme and globex answer, with no deployment", acme="triage", globex="summary")
+        apply(acme=triage, globex=second)
+        check("globex answers as its new version", globex="summary-v2")
+        self._report.ran(self._adapters.run("rollback", "globex", *fleet))
+        self._report.ran(self._adapters.run("status", "--wait", *fleet))
+        check("globex answers as before", globex="summary", acme="triage")
+        self._report.ran(self._adapters.run("history", "globex", *fleet))
+
+    def destroy(self) -> None:
+        """Destroy the stack and look for anything that is left of it."""
+        with self._report.step("cdk destroy"):
+            self._cdk.destroy()
+        self._bucket.delete()  # the demo made it, and not the stack
+        left = leftovers(self._client)
+        self._report.expect(
+            not left, f"{len(left)} things are left: {', '.join(left)}" if left else "nothing is left"
+        )
+
+    # -- how
+
+    def _versions(self) -> dict[str, str]:
+        """Return what each tenant is expected to say, by its name, as the manifest has it."""
+        file = self._workspace.manifest
+        manifest = Manifest.parse(file.read_bytes(), where=file.name, folder=file.parent)
+        return {adapter.name: _version(adapter.artifact) for adapter in manifest.adapters}
+
+    def _members(self, tenants: Mapping[str, str]) -> dict[str, list[str]]:
+        """Return the components of each skill, the native one first."""
+        members = {skill: [component] for skill, component in self._native.items() if skill != BASE}
+        for name, skill in tenants.items():
+            members.setdefault(skill, []).append(self._component(name))
+        return members
+
+    def _traffic(
+        self, groups: Mapping[str, Sequence[str]], expected: Mapping[str, Sequence[str]], rate: float
+    ) -> Traffic:
+        """Return traffic to groups of components, each of which is called in turn."""
+        turns = {label: cycle(members) for label, members in groups.items()}
+        return Traffic(
+            lambda label, prompt: self._endpoint.ask(next(turns[label]), prompt),
+            targets={label: label for label in groups},
+            expected={
+                label: {version: self._endpoint.answers(version) for version in versions}
+                for label, versions in expected.items()
+            },
+            rate=rate,
+        )
+
+    def _component(self, tenant: str) -> str:
+        return f"{self._prefix}-{tenant}"
+
+    def _check_tenants(self) -> None:
+        """Ask every tenant; only the one that is broken may not answer as it should."""
+        versions = self._versions()
+        serving = {self._component(name): v for name, v in versions.items() if v != "broken"}
+        wrong = self._endpoint.wrong(serving)
+        for line in wrong[:5]:
+            self._report.note(line)
+        text = f"{len(serving) - len(wrong)} of {len(serving)} tenants answer as they should"
+        self._report.expect(not wrong, text)
+        for name in versions:
+            if versions[name] == "broken":
+                answers = not self._endpoint.wrong({self._component(name): "summary"})
+                self._report.expect(not answers, f"{name}, which is broken, does not", quiet=not answers)
+
+    def _show_traffic(self, traffics: Mapping[Traffic, Mapping[str, Sequence[str]]], profile: str) -> None:
+        """Show what became of all calls; the values are the versions expected of each label."""
+        table = Table(title=f"What the client saw during the deployment, profile '{profile}'")
+        for heading in ("adapters", "requests", "a second", "failed", "wrong", "answered by", "gap"):
+            table.add_column(heading, justify="left" if heading in ("adapters", "answered by") else "right")
+        expect = self._report.expect
+        labels = [(traffic, *item) for traffic, expected in traffics.items() for item in expected.items()]
+        for traffic, label, versions in labels:
             seen = traffic.record(label)
             gap = f"{seen.gap:.1f} s" if seen.failed else "none"
             table.add_row(
@@ -125,62 +261,17 @@ class Demo:
                 str(len(seen.failed)),
                 str(len(seen.wrong)),
                 " → ".join(seen.versions),
-                gap if label == UPDATED else "",
+                gap if label == CHANGED else "",
             )
-            self._expect(seen.rate >= 5, f"{label} was called {seen.rate:.1f} times a second", quiet=True)
-            self._expect(not seen.wrong, f"{label} gave {len(seen.wrong)} wrong answers", quiet=True)
-            versions = [before, after] if label == UPDATED else [label]
-            self._expect(seen.versions == versions, f"{label} was answered by {seen.versions}", quiet=True)
-            if label != UPDATED or profile == "kind":
-                self._expect(not seen.failed, f"{label} failed {len(seen.failed)} requests", quiet=True)
+            if label in (BASE, CHANGED):
+                expect(seen.rate >= 5, f"{label} was called {seen.rate:.1f} times a second", quiet=True)
+            expect(not seen.wrong, f"{label}: {len(seen.wrong)} wrong answers", quiet=True)
+            expect(seen.versions == versions, f"{label}: answered by {seen.versions}", quiet=True)
+            if label != CHANGED or profile == "kind":
+                expect(not seen.failed, f"{label}: {len(seen.failed)} requests failed", quiet=True)
             for call in seen.failed[:1]:
-                self._console.print(
-                    f"  [dim]first failure of {label}: {escape(call.failure or '')}[/]", highlight=False
-                )
-        self._console.print(table)
-
-    def remove(self) -> None:
-        """Deploy without one of the adapters; it is gone, and the others answer as before."""
-        self._workspace.remove_adapter(REMOVED)
-        with self._step(f"cdk deploy, {REMOVED} removed"):
-            self._cdk.deploy()
-        component = self._components.pop(REMOVED)
-        try:
-            answer = self._ask(component, self._prompts[0]["prompt"])
-        except ClientError as error:
-            gone = "not found" in str(error)
-            self._expect(gone, f"{REMOVED} does not answer any more" if gone else f"{REMOVED}: {error}")
-        else:
-            self._expect(False, f"{REMOVED} is removed and still answers {answer!r}")
-        listed = self._client("sagemaker").list_inference_components()["InferenceComponents"]
-        names = {item["InferenceComponentName"] for item in listed}
-        self._expect(
-            names == set(self._components.values()),
-            f"{len(names)} components are left: {', '.join(self._components)}",
-        )
-
-    def destroy(self) -> None:
-        """Destroy the stack and look for anything that is left of it."""
-        with self._step("cdk destroy"):
-            self._cdk.destroy()
-        left = leftovers(self._client)
-        self._expect(
-            not left, f"{len(left)} things are left: {', '.join(left)}" if left else "nothing is left"
-        )
-
-    # -- how
-
-    def _ask(self, component: str, prompt: str) -> str:
-        response = self._runtime.invoke_endpoint(
-            EndpointName=self._endpoint,
-            InferenceComponentName=component,
-            ContentType="application/json",
-            Body=json.dumps({"inputs": prompt, "parameters": {"max_new_tokens": 60, "temperature": 0}}),
-        )
-        return str(json.loads(response["Body"].read())["generated_text"])
-
-    def _answers(self, version: str) -> Mapping[str, str]:
-        return {prompt["prompt"]: prompt["answers"][version] for prompt in self._prompts}
+                self._report.note(f"first failure of {label}: {call.failure}")
+        self._report.show(table)
 
     def _client(self, service: str) -> Any:
         variables = self._cloud.environment
@@ -193,32 +284,22 @@ class Demo:
         config = Config(retries={"total_max_attempts": 1}, max_pool_connections=32)
         return session.client(service, endpoint_url=self._cloud.url, config=config)
 
-    @contextmanager
-    def _step(self, what: str) -> Iterator[None]:
-        started = time.monotonic()
-        with self._console.status(f"{what} …"):
-            yield
-        self._console.print(
-            f"[green]✓[/] {what} [dim]({time.monotonic() - started:.1f} s)[/]", highlight=False
-        )
 
-    def _expect(self, holds: bool, what: str, *, quiet: bool = False) -> None:
-        if not holds:
-            self.unexpected.append(what)
-        if not holds or not quiet:
-            mark = "[green]✓[/]" if holds else "[red]✗[/]"
-            self._console.print(f"{mark} {escape(what)}", highlight=False)
+def _version(artifact: object) -> str:
+    if not isinstance(artifact, LocalArtifact):
+        return "broken"  # the only one that is not a directory of the checkout
+    return f"{artifact.path.name}-v2" if artifact.path.parent.name == V2.name else artifact.path.name
 
 
 def main() -> int:
-    """Run every step; return the exit code."""
+    """Run every chapter; return the exit code."""
     console = Console()
+    report = Report(console)
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="demo-"))
     workspace = Workspace(folder / "app")
-    v1, v2 = TICKETS / "adapters" / UPDATED, TICKETS / "adapters-v2" / UPDATED
     try:
-        with LocalCloud(profile="kind") as cloud:
+        with LocalCloud(profile="kind", parallel_provisioning=True) as cloud:
             console.print(f"[green]✓[/] embedded cloud on {cloud.url}", highlight=False)
             cdk = Cdk(
                 options=("-c", f"environment={workspace.environment}"),
@@ -226,20 +307,40 @@ def main() -> int:
                 home=folder / "home",
                 variables=cloud.environment,
             )
-            demo = Demo(console, cloud, workspace, cdk)
+            adapters = Adapters(
+                variables={**cloud.environment, "ADAPTERS_STACK": STACK},
+                folder=workspace.environment.parent,
+                width=min(console.width, 110) - 2,
+            )
+            demo = Demo(report, cloud, workspace, cdk, adapters)
+            v1, v2 = f"{IN_CHECKOUT}/adapters", f"{IN_CHECKOUT}/adapters-v2"
+            report.chapter("One deployment, one broken adapter")
             demo.deploy()
             demo.compare()
-            demo.update("kind", v2, before="summary", after="summary-v2")
-            demo.update("hostile", v1, before="summary-v2", after="summary")
-            demo.remove()
+            report.chapter("Add, change and remove, under load")
+            demo.change("kind", {"tenant-101": f"{v1}/shout", CHANGED: f"{v2}/summary", "tenant-099": None})
+            report.chapter("The same where all goes wrong that may")
+            demo.change(
+                "hostile",
+                {
+                    BROKEN: f"{v1}/summary",
+                    CHANGED: f"{v1}/summary",
+                    "tenant-101": None,
+                    "tenant-102": f"{v1}/triage",
+                },
+            )
+            cloud.admin.change_settings(profile="kind")
+            report.chapter("Customers, with no deployment")
+            demo.onboard()
+            report.chapter("And away")
             demo.destroy()
-    except CdkError as error:
+    except (CdkError, ClientError) as error:
         console.print(f"[red]✗[/] {escape(str(error))}", highlight=False)
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if demo.unexpected:
-        console.print(f"[red]{len(demo.unexpected)} things were not as expected.[/]")
+    if report.unexpected:
+        console.print(f"[red]{len(report.unexpected)} things were not as expected.[/]")
         return 1
     console.print(f"[bold green]Everything was as expected[/], in {time.monotonic() - started:.0f} s.")
     return 0

@@ -47,10 +47,20 @@ class Cdk:
         """Make the bootstrap stack of an account and region; the app is not needed for it."""
         return self._run("bootstrap", f"aws://{account}/{region}", folder=self.home)
 
-    def deploy(self) -> CdkRun:
-        """Deploy every stack of the environment."""
+    def deploy(self, *, validate: bool = True) -> CdkRun:
+        """Deploy every stack of the environment.
+
+        validate:
+            Whether the CDK judges the template first, which takes seconds.
+        """
         return self._run_app(
-            "deploy", "--all", "--require-approval", "never", "--outputs-file", str(self._outputs)
+            "deploy",
+            "--all",
+            "--require-approval",
+            "never",
+            "--outputs-file",
+            str(self._outputs),
+            **({} if validate else {"CDK_VALIDATION": "false"}),
         )
 
     def diff(self) -> CdkRun:
@@ -70,17 +80,17 @@ class Cdk:
     def _outputs(self) -> Path:
         return self.out.with_suffix(".outputs.json")
 
-    def _run_app(self, *arguments: str) -> CdkRun:
-        return self._run(*arguments, *self.options, "--output", str(self.out), folder=ROOT)
+    def _run_app(self, *arguments: str, **variables: str) -> CdkRun:
+        return self._run(*arguments, *self.options, "--output", str(self.out), folder=ROOT, **variables)
 
-    def _run(self, *arguments: str, folder: Path) -> CdkRun:
+    def _run(self, *arguments: str, folder: Path, **variables: str) -> CdkRun:
         self.home.mkdir(parents=True, exist_ok=True)
         command = ["cdk", *arguments]
         started = time.monotonic()
         done = subprocess.run(
             [*command, "--no-color", "--no-notices"],
             cwd=folder,
-            env={**self.variables, "HOME": str(self.home), "CDK_DISABLE_VERSION_CHECK": "1"},
+            env={**self.variables, "HOME": str(self.home), "CDK_DISABLE_VERSION_CHECK": "1", **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 Client = Callable[[str], Any]
 """Service name → boto3 client."""
 
+_BOOTSTRAP = "cdk-hnb659fds-"
+
 
 def leftovers(client: Client) -> list[str]:
     """Return everything that is there beside the bootstrap stack, each as `kind name`."""
-    stacks = client("cloudformation").describe_stacks()["Stacks"]
     sagemaker = client("sagemaker")
-    found = [f"stack {stack['StackName']}" for stack in stacks if stack["StackName"] != "CDKToolkit"]
-    found += [
-        f"inference component {item['InferenceComponentName']}"
-        for item in sagemaker.list_inference_components()["InferenceComponents"]
-    ]
-    found += [f"endpoint {item['EndpointName']}" for item in sagemaker.list_endpoints()["Endpoints"]]
-    found += [
-        f"endpoint configuration {item['EndpointConfigName']}"
-        for item in sagemaker.list_endpoint_configs()["EndpointConfigs"]
-    ]
-    found += [f"model {item['ModelName']}" for item in sagemaker.list_models()["Models"]]
-    found += [
-        f"role {role['RoleName']}"
-        for role in client("iam").list_roles()["Roles"]
-        if not role["RoleName"].startswith("cdk-hnb659fds-")
-        and not role["Path"].startswith("/aws-service-role/")
-    ]
-    found += [
-        f"bucket {bucket['Name']}"
-        for bucket in client("s3").list_buckets()["Buckets"]
-        if not bucket["Name"].startswith("cdk-hnb659fds-")
-    ]
-    return found
+    found = {
+        "stack": (
+            stack["StackName"]
+            for stack in _all(client("cloudformation"), "describe_stacks", "Stacks")
+            if stack["StackName"] != "CDKToolkit"
+        ),
+        "inference component": _names(sagemaker, "list_inference_components", "InferenceComponentName"),
+        "endpoint": _names(sagemaker, "list_endpoints", "EndpointName"),
+        "endpoint configuration": _names(sagemaker, "list_endpoint_configs", "EndpointConfigName"),
+        "model": _names(sagemaker, "list_models", "ModelName"),
+        "role": (
+            role["RoleName"]
+            for role in _all(client("iam"), "list_roles", "Roles")
+            if not role["RoleName"].startswith(_BOOTSTRAP)
+            and not role["Path"].startswith("/aws-service-role/")
+        ),
+        "bucket": (
+            bucket["Name"]
+            for bucket in client("s3").list_buckets()["Buckets"]
+            if not bucket["Name"].startswith(_BOOTSTRAP)
+        ),
+        "table": _all(client("dynamodb"), "list_tables", "TableNames"),
+        "function": _names(client("lambda"), "list_functions", "FunctionName"),
+        "state machine": _names(client("stepfunctions"), "list_state_machines", "name"),
+        "rule": (rule["Name"] for rule in _all(client("events"), "list_rules", "Rules")),
+        "log group": _names(client("logs"), "describe_log_groups", "logGroupName"),
+    }
+    return [f"{kind} {name}" for kind, names in found.items() for name in names]
+
+
+def _all(client: Any, operation: str, key: str) -> Iterable[Any]:
+    """Return the items of every page."""
+    if not client.can_paginate(operation):
+        return list(getattr(client, operation)()[key])
+    return [item for page in client.get_paginator(operation).paginate() for item in page[key]]
+
+
+def _names(client: Any, operation: str, name: str) -> Iterable[str]:
+    """Return a field of the items of every page; the one list in the answer has them."""
+    paginator = client.get_paginator(operation)
+    (key,) = [result.expression for result in paginator.result_keys]
+    return [item[name] for item in _all(client, operation, key)]

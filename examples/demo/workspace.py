@@ -11,34 +11,38 @@ TICKETS = ROOT / "examples" / "tickets"
 
 
 class Workspace:
-    """A copy of `environments/local.toml` and `examples/tickets`, laid out as in the checkout.
+    """A copy of `environments/local.*` and `examples/tickets`, laid out as in the checkout.
 
-    The demo edits it as a user edits their own: an adapter changes when its folder's files do, and goes
-    when its table goes from the environment file.
+    The demo edits it as a user edits their own: tenants are lines of the manifest.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = folder / "environments" / "local.toml"
+        self.manifest = folder / "environments" / "local.adapters.yaml"
         self.cdk_out = folder / "cdk.out"
-        self._adapters = folder / "examples" / "tickets" / "adapters"
         shutil.rmtree(folder, ignore_errors=True)
         self.environment.parent.mkdir(parents=True)
-        shutil.copy(ROOT / "environments" / "local.toml", self.environment)
+        for file in (self.environment, self.manifest):
+            shutil.copy(ROOT / "environments" / file.name, file)
         shutil.copytree(TICKETS, folder / "examples" / "tickets")
 
-    def replace_adapter(self, adapter: str, trained: Path) -> None:
-        """Put the files of `trained` in the place of the adapter's, as the next training run would."""
-        target = self._adapters / adapter
-        shutil.rmtree(target)
-        shutil.copytree(trained, target)
+    def add_settings(self, text: str) -> None:
+        """Put further tables at the end of the environment file."""
+        self.environment.write_text(f"{self.environment.read_text()}\n{text}")
 
-    def remove_adapter(self, adapter: str) -> None:
-        """Take the adapter's table out of the environment file."""
-        text = self.environment.read_text()
-        shorter = re.sub(
-            rf"^\[adapters\.{re.escape(adapter)}\]\n(?:(?!\[).*\n?)*", "", text, flags=re.MULTILINE
-        )
-        if shorter == text:
-            raise ValueError(f"{self.environment} has no table [adapters.{adapter}]")
-        self.environment.write_text(shorter)
+    def set_tenant(self, name: str, artifact: str) -> None:
+        """Give a tenant another artifact, or add the tenant."""
+        line = f"  - {{name: {name}, artifact: {artifact}}}\n"
+        text, found = self._line_of(name).subn(line, self.manifest.read_text())
+        self.manifest.write_text(text if found else f"{text}{line}")
+
+    def remove_tenant(self, name: str) -> None:
+        """Take a tenant's line out of the manifest."""
+        text, found = self._line_of(name).subn("", self.manifest.read_text())
+        if not found:
+            raise ValueError(f"{self.manifest} has no tenant '{name}'")
+        self.manifest.write_text(text)
+
+    def _line_of(self, name: str) -> re.Pattern[str]:
+        return re.compile(rf"^  - {{name: {re.escape(name)},.*\n", re.MULTILINE)

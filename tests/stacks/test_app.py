@@ -42,7 +42,8 @@ def copy_of_local(tmp_path):
         text = (ROOT / "environments" / "local.toml").read_text()
         assert old in text
         path = tmp_path / "changed.toml"
-        path.write_text(text.replace(old, new).replace('"../', f'"{ROOT}/'))
+        changed = text.replace(old, new).replace('"../', f'"{ROOT}/')
+        path.write_text(changed.replace('"local.', f'"{ROOT}/environments/local.'))
         return path
 
     return copy
