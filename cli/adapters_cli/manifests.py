@@ -1,6 +1,6 @@
 """Reading a manifest for a fleet that exists: every rule that can be judged before anything is written."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from adapter_fleet.archive import ArchiveError
@@ -62,13 +62,14 @@ class ManifestFile:
             if local:
                 manifest = manifest.with_assets(local)
                 archives = {made: f"asset:{made}" for made in local.values()} | archives
-            desired = manifest.resolve(prefix=target.prefix, buckets=target.buckets, archives=archives)
+            return manifest.resolve(
+                prefix=target.prefix,
+                buckets=target.buckets,
+                archives=archives,
+                smoke=target.settings.smoke,
+            )
         except ManifestError as error:
             raise CommandError(str(error)) from None
-        smoke = target.settings.smoke
-        return DesiredFleet(
-            adapters=tuple(replace(adapter, smoke=adapter.smoke or smoke) for adapter in desired.adapters)
-        )
 
 
 def _identity(path: Path, where: str, name: str) -> str:
