@@ -10,6 +10,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.registry import Registry
+from adapter_fleet.service import ServiceError
+from adapters_cli.text import complain
 
 if TYPE_CHECKING:
     import boto3
@@ -76,17 +78,33 @@ def account_of(context: typer.Context) -> Account:
 
 @contextmanager
 def errors_told() -> Iterator[None]:
-    """End the command with 1 and the words of an error, in place of a traceback."""
+    """End the command with 1 and the words of an error, in place of a traceback.
+
+    Beside those of AWS, files and manifests, that is what a registry raises.
+    """
     try:
         yield
-    except (CommandError, BotoCoreError, ClientError) as error:
-        for line in explained(error).splitlines():
-            typer.echo(f"adapters: {line}", err=True)
+    except BrokenPipeError:
+        raise  # nobody reads on, as with `| head`: no error to tell
+    except (
+        CommandError,
+        BotoCoreError,
+        ClientError,
+        ServiceError,
+        OSError,
+        LookupError,
+        ValueError,
+    ) as error:
+        complain(explained(error))
         raise typer.Exit(1) from None
 
 
 def explained(error: Exception) -> str:
     """Return an error's words: for one of AWS, its message and its code."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, KeyError) or not str(error):
+        return f"{type(error).__name__}: {error}"  # its words are no sentence
     if not isinstance(error, ClientError):
         return str(error)
     details = error.response.get("Error", {})

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from adapters_cli.text import printable
+from adapters_cli.text import complain, printable
 
 _NARROWEST_COLUMN = 28
 
@@ -71,17 +71,17 @@ class PlainText:
     def add(self, piece: str) -> None:
         """Pass a lone answer on as it comes."""
         if self._alone:
-            typer.echo(piece, nl=False)
+            typer.echo(printable(piece), nl=False)
 
     def end(self) -> None:
         """Write the answers, and to standard error why there is none."""
         for answer in self._answers:
             if answer.error is not None:
-                typer.echo(f"adapters: {answer.component}: {answer.error}", err=True)
+                complain(f"{answer.component}: {answer.error}")
             elif self._alone:
                 typer.echo()
             else:
-                typer.echo(f"[{answer.component}]\n{answer.text}\n")
+                typer.echo(f"[{answer.component}]\n{printable(answer.text)}\n")
 
 
 class JsonLines:

@@ -17,7 +17,7 @@ from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, fin
 from adapters_cli.manifests import ManifestFile
 from adapters_cli.plan import target_of
 from adapters_cli.status import NOT_SETTLED, Progress, look
-from adapters_cli.text import counted, one_line
+from adapters_cli.text import complain, counted, one_line, tell
 
 _LOOK_SECONDS = 1.0
 _NOTICE_SECONDS = 120.0
@@ -104,10 +104,7 @@ def _announce(fleet: Fleet, desired: DesiredFleet, target: Target) -> None:
     added = len(after.keys() - before.keys())
     removed = len(before.keys() - after.keys())
     changed = sum(before[name] != after[name] for name in after.keys() & before.keys())
-    typer.echo(
-        f"{fleet.record.name}: {counted(added, 'adapter')} added, {changed} changed, {removed} removed",
-        err=True,
-    )
+    tell(f"{fleet.record.name}: {counted(added, 'adapter')} added, {changed} changed, {removed} removed")
     wants = pinned(desired.adapters, seen.orders)
     reason = refusal(fleet.registry.records(), wants, target)
     if reason is not None:
@@ -180,9 +177,7 @@ def _followed(fleet: Fleet, number: int, timeout: float) -> int:
             if generation.outcome is not Outcome.OPEN:
                 break
             if account.now() - started >= timeout:
-                typer.echo(
-                    f"adapters: generation {number} is not settled after {timeout:.0f} seconds", err=True
-                )
+                complain(f"generation {number} is not settled after {timeout:.0f} seconds")
                 return NOT_SETTLED
             account.sleep(_LOOK_SECONDS)
     finally:
@@ -194,7 +189,7 @@ def _ended(generation: Generation) -> int:
     number, outcome = generation.number, generation.outcome
     if outcome is Outcome.CONVERGED:
         if generation.reason:
-            typer.echo(f"adapters: {one_line(generation.reason)}", err=True)
+            complain(one_line(generation.reason))
         typer.echo(
             f"generation {number} is in force: {generation.in_service} of {generation.desired} in service"
         )

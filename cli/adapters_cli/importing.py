@@ -25,7 +25,7 @@ from adapters_cli.account import Account, CommandError, account_of, errors_told,
 from adapters_cli.components import Components
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.overview import Overview, overview, wanted
-from adapters_cli.text import counted
+from adapters_cli.text import complain, counted, tell
 
 _DOWNLOADS = 4
 
@@ -62,13 +62,13 @@ def import_(
         alone = _of_nobody(Components(account, endpoint), base=target.base if target is not None else None)
         adapters, problems = _entries(account, alone, prefix=target.prefix if target is not None else None)
         for problem in problems:
-            typer.echo(f"adapters: {problem}", err=True)
+            complain(problem)
         text = _text(adapters)
         if output is not None:
             output.write_text(text, encoding="utf-8")
         else:
             typer.echo(text, nl=False)
-        typer.echo(f"{counted(len(adapters), 'adapter')} on '{endpoint}' belong to no fleet", err=True)
+        tell(f"{counted(len(adapters), 'adapter')} on '{endpoint}' belong to no fleet")
         if adapters and found is not None and seen is not None and take_over:
             _confirm(len(adapters), found, yes=yes)
             components = [adapter.component_name(seen.newest.request.target.prefix) for adapter in adapters]
@@ -169,7 +169,7 @@ def _hand_over(fleet: Fleet, seen: Overview, components: dict[str, Live]) -> Non
     else:
         fleet.order(orders)
     number = counted(len(orders), "adapter")
-    typer.echo(f"{fleet.record.name} takes over {number} once its manifest has them", err=True)
+    tell(f"{fleet.record.name} takes over {number} once its manifest has them")
 
 
 def _confirm(number: int, fleet: Fleet, *, yes: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters_cli.answers import Answer, JsonLines, PlainText, Screen, View
+from adapters_cli.text import complain
 
 if TYPE_CHECKING:
     from adapters_cli.endpoint import Endpoint, Question
@@ -46,7 +47,7 @@ def invoke(
     try:
         connected = Endpoint.connect(endpoint)
     except InvocationError as error:
-        typer.echo(f"adapters: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(1) from None
     answers = [Answer(component=name) for name in dict.fromkeys(component)]
     view = _view(answers, as_json=as_json)

@@ -17,7 +17,7 @@ from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.overview import AdapterState, Overview, overview
 from adapters_cli.rows import show, table
-from adapters_cli.text import counted, duration, one_line
+from adapters_cli.text import complain, counted, duration, one_line, printable, tell
 
 _HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "REASON")
 _LOOK_SECONDS = 2.0
@@ -99,9 +99,9 @@ class Progress:
             return
         self._last = line
         if self._console.is_terminal:
-            self._live.update(Text(line), refresh=True)
+            self._live.update(Text(printable(line)), refresh=True)
         else:
-            typer.echo(line, err=True)
+            tell(line)
 
     def end(self) -> None:
         """Leave the terminal as it was."""
@@ -133,7 +133,7 @@ def show_overview(seen: Overview) -> None:
         Console().print(_screen(seen, seen.adapters))
         return
     if line := _trouble(seen):
-        typer.echo(f"adapters: {line}", err=True)
+        complain(line)
     show(_HEADINGS, [_row(adapter, seen.at) for adapter in seen.adapters], styled=1)
 
 
@@ -153,14 +153,14 @@ def _watch(fleet: Fleet) -> None:
 def _screen(seen: Overview, adapters: Sequence[AdapterState]) -> RenderableType:
     target = seen.newest.request.target
     parts: list[RenderableType] = [
-        Text(f"{seen.fleet.name} on {target.endpoint}", style="bold"),
+        Text(printable(f"{seen.fleet.name} on {target.endpoint}"), style="bold"),
         table(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1),
     ]
     if hidden := len(seen.adapters) - len(adapters):
         parts.append(Text(f"and {hidden} more", style="dim"))
-    parts.append(Text(totals(seen), style="bold"))
+    parts.append(Text(printable(totals(seen)), style="bold"))
     if line := _trouble(seen):
-        parts.append(Text(line, style="red"))
+        parts.append(Text(printable(line), style="red"))
     return Group(*parts)
 
 

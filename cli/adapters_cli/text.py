@@ -2,14 +2,23 @@
 
 import unicodedata
 
+import typer
+
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
+_STEERING = ("Cc", "Cf", "Cs")
+_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+"""Of category Cf as what reverses a text is, but parts of words and of emoji."""
 
 
 def printable(text: str) -> str:
-    """Replace control characters: what a model or a container says must not steer the terminal."""
+    """Replace what steers a terminal: what a model, a container or a service says must not.
+
+    That is control characters but line ends and tabs, those that change the direction of the text, and
+    surrogates, which no encoding has.
+    """
     return "".join(
         "\N{REPLACEMENT CHARACTER}"
-        if unicodedata.category(character) == "Cc" and character not in "\n\t"
+        if unicodedata.category(character) in _STEERING and character not in f"\n\t{_JOINERS}"
         else character
         for character in text
     )
@@ -18,6 +27,17 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return a text on one line, with nothing in it that steers a terminal or ends a field."""
     return printable(" ".join(text.split()))
+
+
+def complain(text: str) -> None:
+    """Say on standard error what is wrong, each line with the command's name before it."""
+    for line in text.splitlines() or [""]:
+        typer.echo(f"adapters: {printable(line)}", err=True)
+
+
+def tell(text: str) -> None:
+    """Say on standard error how it goes."""
+    typer.echo(printable(text), err=True)
 
 
 def duration(seconds: float) -> str:

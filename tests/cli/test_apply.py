@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.intake import desired_of
 from adapter_fleet.manifest import ManifestError
 from adapter_fleet.record import Request, Source
@@ -88,6 +89,26 @@ def test_manifest_that_is_in_force_is_not_written_again(
     run("apply", path)
     result = run("apply", path)
     assert (result.exit_code, result.stdout) == (0, "generation 2 is in force: 1 of 1 in service\n")
+    assert account.buckets.versions[OBJECT] == 1
+
+
+def test_adapter_without_a_smoke_request_stays_so_in_a_fleet_that_has_one(
+    run: Run, account: FakeAccount, world: World, manifest: Write
+) -> None:
+    world.with_settings(replace(world.settings, smoke=SmokeRequest(body={"inputs": "Hello"})))
+    world.deploy()
+    world.settle()
+    path = manifest(
+        "adapters:\n"
+        f"  - {{name: acme, artifact: {artifact('acme').uri}, digest: 'sha256:{1:064x}', smoke: false}}\n"
+        f"  - {{name: beta, artifact: {artifact('beta').uri}, digest: 'sha256:{1:064x}'}}\n"
+    )
+    run("apply", path)
+    result = run("apply", path)
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
+        0,
+        "fleet: 0 adapters added, 0 changed, 0 removed",
+    )
     assert account.buckets.versions[OBJECT] == 1
 
 

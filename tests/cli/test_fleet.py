@@ -97,6 +97,28 @@ def test_table_that_is_no_registry_is_told(run: Run) -> None:
     assert (result.exit_code, result.stderr) == (1, "adapters: table 'orders' is no registry of a fleet\n")
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TimeoutError("the table throttles writes, after 8 attempts"), "the table throttles writes, after 8"),
+        (LookupError("the fleet is not registered"), "the fleet is not registered"),
+        (KeyError("outcome"), "KeyError: 'outcome'"),
+        (ValueError("'x' is not a valid Outcome"), "'x' is not a valid Outcome"),
+    ],
+)
+def test_trouble_with_the_registry_is_one_line(
+    run: Run, world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(world.registry, "records", fail)
+    result = run("status")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"adapters: {words}")
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_refusal_of_aws_is_shown_as_it_is(run: Run) -> None:
     result = run("status", "--stack", "Nobody", fleet=False)
     assert (result.exit_code, result.stderr) == (

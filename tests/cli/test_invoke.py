@@ -155,6 +155,10 @@ class TestErrors:
             "adapters: llm-ectsum: not authorized (AccessDeniedException)\n"
         )
 
+    def test_error_cannot_steer_the_terminal(self, runtime: FakeRuntime) -> None:
+        runtime.reply = lambda call: Reply.error(400, "ValidationError", Message="\x1b]0;owned\x07")
+        assert invoke("Hello", *ECTSUM).stderr == ("adapters: llm-ectsum: �]0;owned� (ValidationError)\n")
+
     @pytest.mark.parametrize(
         ("body", "message"),
         [

@@ -92,6 +92,13 @@ def test_failed_deployment_is_told(run: Run, world: World) -> None:
     assert "'failure_policy' allows 0" in result.stderr
 
 
+def test_reason_of_a_failed_deployment_cannot_steer_the_terminal(run: Run, world: World) -> None:
+    world.service.faults.broken[artifact("acme").uri] = "bad \x1b]0;owned\x07"
+    world.deploy(adapter("acme"))
+    world.settle()
+    assert "bad �]0;owned�" in run("status").stderr
+
+
 def test_foreign_component_is_told(run: Run, world: World) -> None:
     world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
     world.service.make("p-acme", "s3://bucket/by-hand.tar.gz")
