@@ -6,6 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
+from adapter_fleet.manifest import LocalArtifact, Manifest
+
 ROOT = Path(__file__).resolve().parents[2]
 TICKETS = ROOT / "examples" / "tickets"
 
@@ -31,6 +33,19 @@ class Workspace:
         """Put further tables at the end of the environment file."""
         self.environment.write_text(f"{self.environment.read_text()}\n{text}")
 
+    def tenants(self) -> dict[str, str]:
+        """Return what each tenant's adapter was trained to say: a key of `answers` in prompts.json.
+
+        One that is no directory of the checkout is not among them.
+        """
+        text = self.manifest.read_bytes()
+        manifest = Manifest.parse(text, where=self.manifest.name, folder=self.manifest.parent)
+        return {
+            adapter.name: _version(adapter.artifact.path)
+            for adapter in manifest.adapters
+            if isinstance(adapter.artifact, LocalArtifact)
+        }
+
     def set_tenant(self, name: str, artifact: str) -> None:
         """Give a tenant another artifact, or add the tenant."""
         line = f"  - {{name: {name}, artifact: {artifact}}}\n"
@@ -46,3 +61,7 @@ class Workspace:
 
     def _line_of(self, name: str) -> re.Pattern[str]:
         return re.compile(rf"^  - {{name: {re.escape(name)},.*\n", re.MULTILINE)
+
+
+def _version(path: Path) -> str:
+    return f"{path.name}-v2" if path.parent.name == "adapters-v2" else path.name

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from examples.demo.cdk import Cdk, CdkError
+from examples.demo.endpoint import Endpoint
 from examples.demo.inventory import leftovers
 from examples.demo.workspace import Workspace
 from local_sagemaker.server import LocalCloud
@@ -77,6 +78,14 @@ def test_base_and_every_adapter_answer_with_their_own_skill(deployment: Deployme
         assert [deployment.ask(label, prompt["prompt"]) for prompt in prompts()[:3]] == [
             prompt["answers"][label] for prompt in prompts()[:3]
         ]
+
+
+def test_every_tenant_of_the_fleet_answers_with_its_own_skill(deployment: Deployment) -> None:
+    outputs, tenants = deployment.cdk.outputs(), deployment.workspace.tenants()
+    endpoint = Endpoint(client(deployment.cloud, "sagemaker-runtime"), outputs["EndpointName"])
+    prefix = outputs["TenantsComponentPrefix"]
+    assert outputs["TenantsSummary"] == "100 of 100 adapters in service"
+    assert endpoint.wrong({f"{prefix}-{name}": version for name, version in tenants.items()}) == []
 
 
 def test_diff_after_a_deployment_says_no_differences(deployment: Deployment) -> None:
