@@ -33,8 +33,9 @@ def undoes(
         newest = generation(newest.number - 1)
     if newest is None or request.source is not Source.DEPLOYMENT or request.previous_digest is None:
         return False
-    if newest.undo and request.source_digest == newest.request.source_digest:
-        return True
+    if newest.undo:
+        # The same again is no other rollback: someone deploys once more what was rolled back.
+        return request.source_digest == newest.request.source_digest
     return (
         newest.request.previous_digest is not None
         and request.previous_digest == newest.request.source_digest

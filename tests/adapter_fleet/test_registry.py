@@ -333,6 +333,24 @@ class TestUndo:
         back = request(source_digest="old", previous_digest="new")
         assert self.opened(registry, there, back, back) == [False, True, True]
 
+    def test_rollback_that_is_continued_still_is_one(self, registry: Registry) -> None:
+        there = request(source_digest="new", previous_digest="old")
+        back, again = (request(source_digest="old", previous_digest="new") for _ in range(2))
+        assert self.opened(registry, there, back, again) == [False, True, True]
+
+    def test_second_try_of_what_was_rolled_back_is_no_undo(self, registry: Registry) -> None:
+        there, back, again, back_again = (
+            request(source_digest=wanted, previous_digest=before)
+            for wanted, before in (("new", "old"), ("old", "new")) * 2
+        )
+        assert self.opened(registry, there, back, again, back_again) == [False, True, False, True]
+
+    def test_rollback_is_one_after_a_manifest_from_s3(self, registry: Registry) -> None:
+        there = request(source_digest="new", previous_digest="old")
+        between = request(source=Source.OBJECT, source_digest="manifest")
+        back = request(source_digest="old", previous_digest="new")
+        assert self.opened(registry, there, between, back) == [False, False, True]
+
 
 class TestRecords:
     def test_record_is_kept_as_it_is(self, registry: Registry, lease: Lease) -> None:

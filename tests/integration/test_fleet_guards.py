@@ -60,13 +60,14 @@ def deployed(
     stack.delete()  # again, where the last test got so far
 
 
-def test_manifest_without_adapters_is_refused_and_changes_nothing(deployed: Deployed) -> None:
-    refused, writes = deployed.update(Fleet())
-    assert refused.status == "UPDATE_ROLLBACK_COMPLETE", refused.reason
-    assert "the manifest has no adapters, and the fleet has 100; 'deletion_guard' with 'allow_empty'" in (
-        refused.reason
-    )
-    assert writes == {}
+def test_manifest_without_adapters_is_refused_as_often_as_it_is_deployed(deployed: Deployed) -> None:
+    for _ in range(2):
+        refused, writes = deployed.update(Fleet())
+        assert refused.status == "UPDATE_ROLLBACK_COMPLETE", refused.reason
+        assert "the manifest has no adapters, and the fleet has 100; 'deletion_guard' with 'allow_empty'" in (
+            refused.reason
+        )
+        assert writes == {}
 
 
 def test_manifest_that_drops_30_of_100_is_refused_and_changes_nothing(deployed: Deployed) -> None:
