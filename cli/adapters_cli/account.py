@@ -10,14 +10,14 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.registry import Registry
-from adapter_fleet.service import ServiceError
+from adapter_fleet.service import Service, ServiceError
 from adapters_cli.text import complain
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.config import Config
     from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_s3 import S3Client
-    from types_boto3_sagemaker import SageMakerClient
     from types_boto3_stepfunctions import SFNClient
 
 
@@ -36,30 +36,43 @@ class Account:
         return boto3.Session()
 
     @cached_property
+    def _config(self) -> "Config":
+        from botocore.config import Config
+
+        # Nobody else tries again what a command asks. Eight readers ask at the same time.
+        return Config(retries={"mode": "standard", "total_max_attempts": 6}, max_pool_connections=16)
+
+    @cached_property
     def cloudformation(self) -> "CloudFormationClient":
         """Knows which tables a stack has."""
-        return self._session.client("cloudformation")
+        return self._session.client("cloudformation", config=self._config)
 
     @cached_property
     def s3(self) -> "S3Client":
         """Has manifests and archives."""
-        return self._session.client("s3")
+        return self._session.client("s3", config=self._config)
 
     @cached_property
-    def sagemaker(self) -> "SageMakerClient":
+    def service(self) -> Service:
         """Has endpoints and components."""
-        return self._session.client("sagemaker")
+        from adapter_fleet.sagemaker_service import SageMakerService
+
+        return SageMakerService(
+            sagemaker=self._session.client("sagemaker", config=self._config),
+            runtime=self._session.client("sagemaker-runtime", config=self._config),
+            s3=self.s3,
+        )
 
     @cached_property
     def machines(self) -> "SFNClient":
         """Runs the state machines of fleets."""
-        return self._session.client("stepfunctions")
+        return self._session.client("stepfunctions", config=self._config)
 
     def registry(self, table: str) -> Registry:
         """Return the registry in a table."""
         from adapter_fleet.dynamodb_registry import DynamoDbRegistry
 
-        return DynamoDbRegistry(table, self._session.client("dynamodb"))
+        return DynamoDbRegistry(table, self._session.client("dynamodb", config=self._config))
 
     def now(self) -> float:
         """Return the seconds since 1970."""

@@ -96,7 +96,7 @@ def _of_nobody(components: Components, *, base: str | None) -> dict[str, tuple[L
         for name, live in described.items()
         if live is not None and live.base is not None and (base is None or live.base == base)
     }
-    tags = components.tags({name: live.arn for name, live in adapters.items() if live.arn is not None})
+    tags = components.tags(adapters)
     return {name: (adapters[name], own) for name, own in sorted(tags.items()) if FLEET_TAG not in own}
 
 

@@ -25,7 +25,7 @@ from adapter_fleet.plan import (
     sighted,
 )
 from adapter_fleet.plan import plan as plan_of
-from adapter_fleet.record import AdapterRecord, Target, Write
+from adapter_fleet.record import AdapterRecord, Cause, Target, Write
 from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.components import Components
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
@@ -162,14 +162,17 @@ def _look(
 ) -> Context:
     """Read what the plan asks for, as a pass would, into `records`; return the context with strangers."""
     for component, live in components.described(made.components(Step.LOOK)).items():
-        records[component] = replace(records[component], live=live)
+        absent_at = context.now if live is None else records[component].absent_at
+        records[component] = replace(records[component], live=live, absent_at=absent_at)
     foreign = dict(context.foreign)
-    arns = {
-        component: live.arn
+    lives = {
+        component: live
         for component in made.components(Step.READ_TAGS)
-        if (live := records[component].live) is not None and live.arn is not None
+        if (live := records[component].live) is not None
     }
-    for component, tags in components.tags(arns).items():
+    for component in lives.keys() - (read := components.tags(lives)).keys():
+        records[component] = replace(records[component], live=None, absent_at=context.now)
+    for component, tags in read.items():
         record = records[component]
         assert record.live is not None  # it has an ARN
         if tags.pop(FLEET_TAG, None) == uid:
@@ -180,8 +183,11 @@ def _look(
 
 
 def _adopted(record: AdapterRecord, tags: dict[str, str]) -> AdapterRecord:
+    """Return the record as the fleet itself will note it (`adapter_fleet.steps`)."""
     assert record.live is not None  # it was listed
     record = replace(record, owned=record.live.created, tags=tags, name=record.name or record.component)
+    if record.failure is not None and record.failure.cause is Cause.FOREIGN:
+        record = replace(record, failure=None)
     if record.intent is not None and record.intent.write is Write.CREATE:
         return record
     return replace(record, serving=None, vouched=None, passed=None, intent=None)

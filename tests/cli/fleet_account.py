@@ -7,7 +7,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -103,62 +102,6 @@ class FakeStacks:
             yield {"StackResourceSummaries": [{"ResourceType": type_, "PhysicalResourceId": made}]}
 
 
-@dataclass(frozen=True)
-class Moment:
-    """A datetime that does not round: the clock of the world has times that no service tells."""
-
-    seconds: float
-
-    def timestamp(self) -> float:
-        return self.seconds
-
-
-class FakeSageMaker:
-    """The components of the world, as boto3 tells of them."""
-
-    def __init__(self, world: World) -> None:
-        self._service = world.service
-
-    def get_paginator(self, operation: str) -> Any:
-        return _Pages(self, operation)
-
-    def list_inference_components(self, EndpointNameEquals: str, **_: Any) -> Iterator[dict[str, Any]]:
-        for page in self._service.pages(EndpointNameEquals):
-            yield {"InferenceComponents": [self._summary(name) for name in page]}
-
-    def list_tags(self, ResourceArn: str) -> Iterator[dict[str, Any]]:
-        tags = self._service.components[ResourceArn.removeprefix("arn:")].tags
-        yield {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-
-    def describe_inference_component(self, *, InferenceComponentName: str) -> dict[str, Any]:
-        live = self._service.describe(InferenceComponentName)
-        if live is None:
-            raise client_error(
-                "ValidationException", f'Could not find inference component "{InferenceComponentName}".'
-            )
-        specification: dict[str, Any] = {"Container": {"ArtifactUrl": live.artifact_uri}}
-        if live.base is not None:
-            specification["BaseInferenceComponentName"] = live.base
-        return self._summary(InferenceComponentName) | {"Specification": specification}
-
-    def _summary(self, name: str) -> dict[str, Any]:
-        live = self._service.describe(name)
-        assert live is not None
-        return {
-            "InferenceComponentName": name,
-            "InferenceComponentArn": f"arn:{name}",
-            "EndpointName": live.endpoint,
-            "InferenceComponentStatus": live.status.value,
-            "CreationTime": Moment(live.created),
-            "LastModifiedTime": Moment(live.modified),
-        }
-
-
-class _Pages:
-    def __init__(self, sagemaker: FakeSageMaker, operation: str) -> None:
-        self.paginate = getattr(sagemaker, operation)
-
-
 class FakeAccount(Account):
     """One fleet in table `registry` of stack `Tenants`. Waiting lets its state machine go on.
 
@@ -181,7 +124,7 @@ class FakeAccount(Account):
             "s3": self.buckets,
             "machines": self.started,
             "cloudformation": self.stacks,
-            "sagemaker": FakeSageMaker(world),
+            "service": world.service,
         }
         vars(self).update(fakes)
 

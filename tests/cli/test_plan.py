@@ -84,6 +84,32 @@ def test_component_of_the_fleet_that_the_registry_lost_is_seen(
     assert made.tags == {FLEET_TAG: UID}
 
 
+def test_component_that_was_someone_else_s_and_is_the_fleet_s_now_is_seen(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.service.make("p-new", artifact("new").uri)
+    world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"), adapter("new"))
+    world.settle()
+    world.service.remove("p-new")
+    world.service.make("p-new", artifact("new").uri, tags={FLEET_TAG: UID})
+    fields = rows(run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--all"))
+    assert ["new", "keep"] in [row[:2] for row in fields]
+
+
+def test_component_that_goes_while_it_is_looked_at_is_created(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.service.make("p-new", artifact("new").uri, tags={FLEET_TAG: UID})
+
+    def go(operation: str, moment: str) -> None:
+        if operation == "ListTags p-new" and moment == "before":
+            world.service.remove("p-new")
+
+    world.service.around = go
+    [row] = rows(run("plan", manifest(acme=1, beta=1, zeta=1, new=1)))
+    assert row[:2] == ["new", "create"]
+
+
 def test_stranger_that_nobody_wants_is_left_out(run: Run, world: World, manifest: Write) -> None:
     world.service.make("stranger", "s3://bucket/by-hand.tar.gz")
     assert rows(run("plan", manifest(acme=1, beta=1, zeta=1))) == []
