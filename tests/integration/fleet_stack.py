@@ -396,11 +396,10 @@ def wrong(
     prefix:
         No other component than the expected may have a name that begins so.
     """
-    there = components(cloud, endpoint)
     found = {
         name: "should not be there"
-        for name in there
-        if prefix is not None and name.startswith(prefix) and name not in expected
+        for name in components(cloud, endpoint)
+        if prefix is not None and name.startswith(prefix) and name not in expected and _exists(cloud, name)
     }
     runtime = client(cloud, "sagemaker-runtime")
     prompt = prompts()[0]
@@ -442,6 +441,15 @@ def leftovers(cloud: LocalCloud, stack: str) -> list[str]:
     ]
     texts = [json.dumps(item, default=str) for items in listed for item in items]
     return [text for text in texts if stack in text]
+
+
+def _exists(cloud: LocalCloud, component: str) -> bool:
+    """Tell whether a component is there; a listing may lag behind."""
+    try:
+        client(cloud, "sagemaker").describe_inference_component(InferenceComponentName=component)
+    except ClientError:
+        return False
+    return True
 
 
 def _directory(label: str) -> Path:
