@@ -633,8 +633,14 @@ def _elsewhere(record: AdapterRecord, context: Context) -> bool:
 
 
 def pinned(desired: Iterable[DesiredAdapter], orders: Iterable[Order]) -> dict[str, DesiredAdapter]:
-    """Return what is wanted, by component, with the artifacts that people pinned."""
-    pins = {order.component: order for order in orders if order.kind is OrderKind.PIN}
+    """Return what is wanted, by component, with the artifacts that people pinned, and did not unpin."""
+    orders = list(orders)
+    unpinned = {order.component for order in orders if order.kind is OrderKind.UNPIN}
+    pins = {
+        order.component: order
+        for order in orders
+        if order.kind is OrderKind.PIN and order.component not in unpinned
+    }
     wanted = {}
     for adapter in desired:
         pin = pins.get(adapter.component)

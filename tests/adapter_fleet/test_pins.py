@@ -1,0 +1,32 @@
+"""What is wanted of an adapter that someone rolled back."""
+
+from __future__ import annotations
+
+from adapter_fleet.plan import pinned
+from adapter_fleet.record import Order, OrderKind
+from tests.adapter_fleet.fleet_world import adapter, artifact
+
+PIN = Order(
+    kind=OrderKind.PIN, component="p-acme", at=1.0, artifact=artifact("acme", 1), replaces=artifact("acme", 2)
+)
+UNPIN = Order(kind=OrderKind.UNPIN, component="p-acme", at=2.0)
+
+
+def test_pinned_artifact_is_wanted_in_place_of_the_manifest_s() -> None:
+    assert pinned([adapter("acme", 2)], [PIN])["p-acme"].artifact == artifact("acme", 1)
+
+
+def test_pin_ends_when_the_manifest_moves_on() -> None:
+    assert pinned([adapter("acme", 3)], [PIN])["p-acme"].artifact == artifact("acme", 3)
+
+
+def test_pin_that_is_taken_back_counts_no_more() -> None:
+    assert pinned([adapter("acme", 2)], [PIN, UNPIN])["p-acme"].artifact == artifact("acme", 2)
+
+
+def test_taking_back_concerns_one_adapter() -> None:
+    wants = pinned([adapter("acme", 2), adapter("zeta", 1)], iter([UNPIN, PIN]))
+    assert {component: want.artifact for component, want in wants.items()} == {
+        "p-acme": artifact("acme", 2),
+        "p-zeta": artifact("zeta", 1),
+    }
