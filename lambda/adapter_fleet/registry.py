@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from adapter_fleet.desired import DesiredFleet
-from adapter_fleet.record import AdapterRecord, Event, FleetRecord, Generation, Order, Request, Source
+from adapter_fleet.record import (
+    AdapterRecord,
+    Event,
+    FleetRecord,
+    Generation,
+    Order,
+    Outcome,
+    Request,
+    Source,
+)
 
 
 class LeaseLostError(Exception):
@@ -46,6 +55,24 @@ def undoes(
 def refuses(newest: Generation, request: Request) -> bool:
     """Tell whether a fleet takes no such request any more; a deletion that got stuck may be asked again."""
     return newest.request.source is Source.DELETION and request.source is not Source.DELETION
+
+
+def active_generation(
+    newest: Generation, converged: int, generation: Callable[[int], Generation | None]
+) -> Generation | None:
+    """Return the generation to bring about: the newest, unless it was refused. None where it has failed.
+
+    A manifest that was refused changes nothing, and what was in force before stays so.
+
+    converged:
+        Number of the newest generation that converged, 0 where none has.
+    """
+    if newest.outcome is Outcome.REFUSED or (
+        newest.outcome is Outcome.OPEN and newest.request.refusal is not None
+    ):
+        before = generation(converged) if converged else None
+        return before if before is not None and before.outcome is Outcome.CONVERGED else None
+    return newest if newest.outcome in (Outcome.OPEN, Outcome.CONVERGED) else None
 
 
 class Registry(Protocol):

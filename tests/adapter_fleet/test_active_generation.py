@@ -1,0 +1,41 @@
+"""Which generation a fleet works on."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapter_fleet.fleet_settings import FleetSettings
+from adapter_fleet.record import Generation, Outcome, Request, Source, Target
+from adapter_fleet.registry import active_generation
+
+TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
+
+
+def generation(number: int, outcome: Outcome, *, refusal: str | None = None) -> Generation:
+    request = Request(
+        delivery=str(number), source=Source.OBJECT, target=TARGET, at=float(number), refusal=refusal
+    )
+    return Generation(number=number, request=request, outcome=outcome)
+
+
+BEFORE = generation(1, Outcome.CONVERGED)
+
+
+@pytest.mark.parametrize(
+    ("newest", "active"),
+    [
+        (generation(2, Outcome.OPEN), 2),
+        (generation(2, Outcome.CONVERGED), 2),
+        (generation(2, Outcome.REFUSED), 1),
+        (generation(2, Outcome.OPEN, refusal="a mistake"), 1),
+        (generation(2, Outcome.FAILED), None),
+    ],
+)
+def test_newest_counts_unless_it_was_refused(newest: Generation, active: int | None) -> None:
+    found = active_generation(newest, 1, {1: BEFORE, 2: newest}.get)
+    assert (found.number if found is not None else None) == active
+
+
+@pytest.mark.parametrize("before", [None, generation(1, Outcome.FAILED)])
+def test_first_manifest_that_is_refused_leaves_nothing_to_do(before: Generation | None) -> None:
+    assert active_generation(generation(2, Outcome.REFUSED), 1 if before else 0, lambda _: before) is None
