@@ -61,16 +61,17 @@ def rollback(
         [(record, want)] = Adapters(found, _worked_on(found)).named([name])
         if want is None:
             raise CommandError(f"adapter '{name}' is being deleted")
+        ordered = {order.kind for order in found.registry.orders() if order.component == want.component}
         if undo:
+            if OrderKind.PIN not in ordered:
+                raise CommandError(f"adapter '{name}' is not rolled back")
             found.order([Order(kind=OrderKind.UNPIN, component=want.component, at=account.now())])
             typer.echo(f"{name} goes back to {want.artifact.version}, as the manifest says; {_FOLLOW}")
             return
-        pinned = any(
-            order.kind is OrderKind.PIN and order.component == want.component
-            for order in found.registry.orders()
-        )
         artifact = _good_before(record, want)
-        if pinned:
+        if OrderKind.UNPIN in ordered:
+            raise CommandError(f"a rollback of adapter '{name}' is being taken back; {_FOLLOW}")
+        if OrderKind.PIN in ordered:
             raise CommandError(f"adapter '{name}' is rolled back already; --undo takes that back")
         if artifact is None:
             raise CommandError(f"no good version of adapter '{name}' before {want.artifact.version} is known")

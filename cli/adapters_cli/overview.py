@@ -17,7 +17,7 @@ from adapter_fleet.record import (
     Source,
     Write,
 )
-from adapter_fleet.registry import Registry
+from adapter_fleet.registry import Registry, active_generation
 
 
 class Group(StrEnum):
@@ -105,7 +105,7 @@ def overview(registry: Registry, now: float) -> Overview | None:
     newest = registry.generation(fleet.generation) if fleet is not None else None
     if fleet is None or newest is None:
         return None
-    active = _active(registry, fleet, newest)
+    active = active_generation(newest, fleet.converged, registry.generation) or newest
     records, orders = registry.records(), registry.orders()
     return Overview(
         fleet=fleet,
@@ -122,12 +122,6 @@ def wanted(registry: Registry, generation: Generation) -> DesiredFleet:
     if generation.request.source is Source.DELETION:
         return DesiredFleet()
     return registry.desired(generation.number)
-
-
-def _active(registry: Registry, fleet: FleetRecord, newest: Generation) -> Generation:
-    refused = newest.outcome is Outcome.REFUSED or newest.request.refusal is not None
-    before = registry.generation(fleet.converged) if refused and fleet.converged else None
-    return before or newest
 
 
 def states(
@@ -148,8 +142,7 @@ def states(
         orders=orders,
         deletes=True,
     )
-    unpinned = {order.component for order in orders if order.kind is OrderKind.UNPIN}
-    wants = pinned(desired.adapters, [order for order in orders if order.component not in unpinned])
+    wants = pinned(desired.adapters, orders)
     plain = {adapter.component: adapter for adapter in desired.adapters}
     retried = {order.component for order in orders if order.kind is OrderKind.RETRY}
     found = []

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -25,7 +25,7 @@ from adapter_fleet.plan import (
     sighted,
 )
 from adapter_fleet.plan import plan as plan_of
-from adapter_fleet.record import AdapterRecord, Cause, Target, Write
+from adapter_fleet.record import AdapterRecord, Cause, Order, OrderKind, Source, Target, Write
 from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.components import Components
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
@@ -115,10 +115,16 @@ def plan(
 
 
 def target_of(fleet: Fleet) -> Target:
-    """Return where a fleet is, as its newest generation says; CommandError where there is none."""
+    """Return where a fleet is, as its newest generation says.
+
+    CommandError where there is none, or the fleet takes no manifest any more.
+    """
     newest = fleet.registry.generation(fleet.record.generation)
     if newest is None:
         raise CommandError(f"fleet '{fleet.record.name}' has never been asked for anything")
+    if newest.request.source is Source.DELETION:
+        how = "was deleted" if fleet.record.deleted else "is being deleted"
+        raise CommandError(f"fleet '{fleet.record.name}' {how}, and takes no manifest any more")
     return newest.request.target
 
 
@@ -130,14 +136,15 @@ def summary(counts: Counter[Action]) -> str:
 def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> tuple[list[Change], str | None]:
     """Return what would become of each adapter, and why a guard would refuse it, if one would."""
     registry, components = fleet.registry, Components(fleet.account, target.endpoint)
-    wanted = pinned(desired.adapters, registry.orders())
-    records = sighted(registry.records(), components.listed(), base=target.base)
+    orders = registry.orders()
+    wanted = pinned(desired.adapters, orders)
+    records = sighted(_retried(registry.records(), orders), components.listed(), base=target.base)
     context = Context.of(
         target,
         now=fleet.account.now(),
         generation=fleet.record.generation + 1,
         foreign=fleet.record.foreign,
-        orders=registry.orders(),
+        orders=orders,
         deletes=True,
     )
     for _ in range(_ROUNDS):
@@ -155,6 +162,15 @@ def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> tuple[list[C
     order = list(Action)
     changes.sort(key=lambda change: (order.index(change.action), change.name))
     return changes, refusal(records, wanted, target)
+
+
+def _retried(records: dict[str, AdapterRecord], orders: Iterable[Order]) -> dict[str, AdapterRecord]:
+    """Return the records as a pass begins with them: without the failures that someone had forgotten."""
+    again = {order.component for order in orders if order.kind is OrderKind.RETRY}
+    return {
+        component: replace(record, failure=None, restore_at=None) if component in again else record
+        for component, record in records.items()
+    }
 
 
 def _look(

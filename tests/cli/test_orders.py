@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import Result
@@ -10,6 +11,7 @@ from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount
 
 Run = Callable[..., Result]
+Write = Callable[..., Path]
 
 
 class TestRetry:
@@ -114,6 +116,38 @@ class TestRollback:
         world.settle()
         assert world.serving()["acme"] == artifact("acme", 2).uri
         assert world.registry.orders() == []
+
+    def test_plan_knows_of_a_rollback_and_that_it_was_taken_back(
+        self, run: Run, world: World, manifest: Write
+    ) -> None:
+        path = manifest(acme=2, zeta=1)
+        assert run("plan", path).stdout == ""
+        run("rollback", "acme")
+        assert run("plan", path).stdout.split("\t")[:2] == ["acme", "update"]
+        world.settle()
+        assert run("plan", path).stdout == ""
+        run("rollback", "acme", "--undo")
+        assert run("plan", path).stdout.split("\t")[:3] == ["acme", "update", "v1.tar.gz"]
+
+    def test_status_knows_that_it_was_taken_back(self, run: Run, world: World) -> None:
+        run("rollback", "acme")
+        world.settle()
+        run("rollback", "acme", "--undo")
+        fields = run("status").stdout.splitlines()[0].split("\t")
+        assert (fields[:3], fields[4]) == (["acme", "updating", "v1.tar.gz"], "")
+
+    def test_undo_takes_a_rollback(self, run: Run, world: World) -> None:
+        result = run("rollback", "acme", "--undo")
+        assert (result.exit_code, result.stderr) == (1, "adapters: adapter 'acme' is not rolled back\n")
+        assert world.registry.orders() == []
+
+    def test_next_rollback_waits_for_the_one_that_is_taken_back(self, run: Run, world: World) -> None:
+        run("rollback", "acme")
+        world.settle()
+        run("rollback", "acme", "--undo")
+        result = run("rollback", "acme")
+        assert result.exit_code == 1
+        assert "is being taken back" in result.stderr
 
     def test_second_rollback_is_refused(self, run: Run) -> None:
         run("rollback", "acme")

@@ -134,6 +134,24 @@ def test_artifact_that_failed_for_a_cause_that_passes_is_tried_again(
     assert (row[1], row[4]) == ("retry", "Insufficient capacity")
 
 
+def test_artifact_that_is_to_be_tried_again_is_tried_again(run: Run, world: World, manifest: Write) -> None:
+    world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
+    world.deploy(adapter("acme", 2), adapter("beta"), adapter("zeta"))
+    world.settle()
+    run("retry", "acme")
+    [row] = rows(run("plan", manifest(acme=2, beta=1, zeta=1)))
+    assert row[:2] == ["acme", "update"]
+
+
+def test_fleet_that_is_deleted_takes_no_manifest(run: Run, world: World, manifest: Write) -> None:
+    world.destroy()
+    result = run("plan", manifest(acme=1))
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "adapters: fleet 'fleet' is being deleted, and takes no manifest any more\n",
+    )
+
+
 def test_guard_that_would_refuse_is_named(run: Run, manifest: Write) -> None:
     result = run("plan", manifest(), "--detailed-exitcode")
     assert result.exit_code == 1
