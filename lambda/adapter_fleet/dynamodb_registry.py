@@ -25,7 +25,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -41,7 +41,7 @@ from adapter_fleet.record import (
     Outcome,
     Request,
 )
-from adapter_fleet.registry import Lease, LeaseLostError, refuses, undoes
+from adapter_fleet.registry import Lease, LeaseLostError, OvertakenError, refuses, undoes
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -70,6 +70,8 @@ _LEASE = {"pk": {"S": "fleet"}, "sk": {"S": "lease"}}
 
 _NOT_LEARNED = ("uid", "name", "machine", "generation", "runner", "runner_at")
 """What of the fleet does not come from passes: each is an attribute of its own."""
+
+_LEARNED = frozenset(field.name for field in fields(FleetRecord)) - frozenset(_NOT_LEARNED)
 
 _CONFLICTS = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 """Reasons of a cancelled transaction that say nothing of its conditions."""
@@ -107,7 +109,8 @@ class DynamoDbRegistry:
             return None
         learned = json.loads(gzip.decompress(item["learned"]["B"])) if "learned" in item else {}
         return FleetRecord(
-            **learned,
+            # Of a later version of this code there may be more: a rollback brings back the functions first.
+            **{name: value for name, value in learned.items() if name in _LEARNED},
             uid=item["uid"]["S"],
             name=item["name"]["S"],
             machine=item["machine"]["S"],
@@ -145,7 +148,9 @@ class DynamoDbRegistry:
             )
         )
 
-    def open_generation(self, request: Request, desired: DesiredFleet) -> Generation:
+    def open_generation(
+        self, request: Request, desired: DesiredFleet, *, after: int | None = None
+    ) -> Generation:
         """Number a request and make it the newest; a delivery that is known keeps its number.
 
         LookupError where the fleet is not registered, ValueError where it is being deleted.
@@ -161,6 +166,8 @@ class DynamoDbRegistry:
             if fleet is None:
                 raise LookupError("the fleet is not registered")
             newest = self.generation(int(fleet["generation"]["N"]))
+            if after is not None and int(fleet["generation"]["N"]) != after:
+                raise OvertakenError(f"generation {after} is not the newest any more")
             if newest is not None and refuses(newest, request):
                 raise ValueError("the fleet is being deleted and takes no other requests")
             made = Generation(

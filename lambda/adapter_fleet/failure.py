@@ -17,8 +17,8 @@ _CAUSES = (
         Cause.ACCESS,
         re.compile(
             r"access ?denied|not authorized|forbidden|\b403\b|could not assume role|no ?such ?key"
-            r"|no ?such ?bucket|could not (find|access) (model|artifact) data|s3:getobject|expired ?token|invalid ?signature"
-            r"|request ?(timeout|expired)",
+            r"|no ?such ?bucket|could not (find|access) (model|artifact) data|s3:getobject|expired ?token"
+            r"|invalid ?signature|request ?(timeout|expired)",
             re.IGNORECASE,
         ),
     ),
@@ -26,7 +26,8 @@ _CAUSES = (
     (
         Cause.CAPACITY,
         re.compile(
-            r"insufficient ?\w* ?capacity|no capacity|no free slot|\b507\b|out of memory|throttl|rate exceeded|not ready|unavailable",
+            r"insufficient ?\w* ?capacity|no capacity|no free slot|\b507\b|out of memory|throttl"
+            r"|rate exceeded|not ready|unavailable",
             re.IGNORECASE,
         ),
     ),

@@ -12,7 +12,7 @@ from adapter_fleet.desired import DesiredFleet
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout
 from adapter_fleet.manifest import Manifest, ManifestError
 from adapter_fleet.record import FleetRecord, Generation, Outcome, Request, Source, Target
-from adapter_fleet.registry import Registry, undoes
+from adapter_fleet.registry import OvertakenError, Registry, undoes
 
 LONGEST_SUMMARY_BYTES = 2500
 """A response to CloudFormation may have 4,096 bytes in all."""
@@ -126,7 +126,12 @@ class Intake:
             source_digest=desired.digest,
             previous_digest=newest.request.source_digest,
         )
-        generation = self.registry.open_generation(request, desired)
+        try:
+            generation = self.registry.open_generation(request, desired, after=newest.number)
+        except OvertakenError:
+            return self.manifest_changed(sequencer)  # it may have another target
+        if generation.number <= newest.number:
+            return None  # the event has come before
         self.start_machine("object", f"{generation.number}-{request.delivery}")
         # Another event may have read a newer one, and been faster than this one.
         return self.manifest_changed(sequencer) or generation
@@ -215,7 +220,11 @@ class Intake:
                     1500,
                 )
             )
-        if generation.exempt or settings.on_timeout is OnTimeout.SUCCEED:
+        if generation.exempt:
+            return {"IsComplete": True, "Data": data_of(generation)}
+        if generation.changes is None:
+            raise FleetError(_cut(f"after {minutes:g} minutes nothing is known of the fleet{trouble}", 1500))
+        if settings.on_timeout is OnTimeout.SUCCEED:
             return {"IsComplete": True, "Data": data_of(generation)}
         raise FleetError(_cut(f"after {minutes:g} minutes {pending} adapters are pending{trouble}", 1500))
 

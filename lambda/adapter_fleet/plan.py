@@ -49,6 +49,8 @@ class Step(StrEnum):
     """Find out whose it is."""
     CLAIM = "claim"
     """Put the fleet's tag on it, as someone asked to."""
+    RELEASE = "release"
+    """Take the fleet's tag off it: an import that is undone."""
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
@@ -73,7 +75,15 @@ class Step(StrEnum):
     @property
     def writes(self) -> bool:
         """Whether it changes something at the service."""
-        return self in (Step.CLAIM, Step.CREATE, Step.UPDATE, Step.DELETE, Step.RETAG, Step.HOLD)
+        return self in (
+            Step.CLAIM,
+            Step.RELEASE,
+            Step.CREATE,
+            Step.UPDATE,
+            Step.DELETE,
+            Step.RETAG,
+            Step.HOLD,
+        )
 
     @property
     def reads(self) -> bool:
@@ -121,6 +131,8 @@ class Context:
 
     deletes:
         Whether components that are not wanted go now; before, everything else is brought in order.
+    undone:
+        The generation from which on everything is undone.
     foreign, claims:
         Creation times, by component, of those known to be someone else's, and of those to be taken over.
     """
@@ -132,6 +144,7 @@ class Context:
     tags: Mapping[str, str] = field(default_factory=dict)
     update_mode: UpdateMode = UpdateMode.IN_PLACE
     deletes: bool = False
+    undone: int | None = None
     foreign: Mapping[str, float] = field(default_factory=dict)
     claims: Mapping[str, float] = field(default_factory=dict)
 
@@ -145,6 +158,7 @@ class Context:
         foreign: Mapping[str, float],
         orders: Iterable[Order] = (),
         deletes: bool = False,
+        undone: int | None = None,
     ) -> "Context":
         """Make the context of a generation with this target."""
         claims = {
@@ -160,6 +174,7 @@ class Context:
             tags=target.tags,
             update_mode=target.settings.update_mode,
             deletes=deletes,
+            undone=undone,
             foreign=foreign,
             claims=claims,
         )
@@ -324,8 +339,8 @@ def _write_succeeded(
         vouched=live.modified,
         intent=None,
         failure=record.failure if intent.restores else None,
-        endpoint=context.endpoint if intent.write is Write.CREATE else record.endpoint,
-        base=context.base if intent.write is Write.CREATE else record.base,
+        endpoint=intent.endpoint if intent.write is Write.CREATE else record.endpoint,
+        base=intent.base if intent.write is Write.CREATE else record.base,
         generation=record.generation if intent.restores else intent.generation,
         changed_at=live.modified,
         drifted=None,
@@ -557,6 +572,8 @@ def _decide_unwanted(record: AdapterRecord, context: Context) -> Decision:
         and failure.retry_at > context.now
     ):
         return Decision(step=Step.FAILED, until=failure.retry_at, why=failure.reason)
+    if record.claimed is not None and context.undone is not None and record.claimed >= context.undone:
+        return Decision(step=Step.RELEASE, why="the import is undone")
     return Decision(step=Step.DELETE if context.deletes else Step.HOLD)
 
 
@@ -618,6 +635,8 @@ def _failing(
     failure = record.failure
     if failure is not None and failure.cause is Cause.UPDATE_REFUSED and not updating:
         return None
+    if failure is not None and failure.cause is Cause.FOREIGN and record.live is None:
+        return None  # it is gone
     if failure is None or not failure.artifact.same_as(want.artifact):
         return None
     if failure.retry_at is not None and failure.retry_at <= context.now:

@@ -43,7 +43,7 @@ from adapter_fleet.record import (
     Status,
     Write,
 )
-from adapter_fleet.registry import Lease, LeaseLostError, Registry
+from adapter_fleet.registry import Lease, LeaseLostError, OvertakenError, Registry
 from adapter_fleet.service import (
     ConflictError,
     MissingError,
@@ -55,7 +55,7 @@ from adapter_fleet.service import (
 )
 from adapter_fleet.steps import Steps, Taken
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 40.0
 PAGE = 100
 """Components that one call lists."""
 READ_RATE = 20.0
@@ -64,12 +64,12 @@ READ_RATE = 20.0
 MOST_REQUESTS_AT_A_TIME = 4
 """Smoke requests take from the adapters' own callers."""
 
-_RENEW_SECONDS = LEASE_SECONDS / 2
+_RENEW_SECONDS = 0.8 * LEASE_SECONDS
 _INLINE_WAIT_SECONDS = 10.0
 _SLICE_SECONDS = 3.0
 _FIRST_POLL_SECONDS = 1.0
-_SHORTEST_POLL_SECONDS = 0.2
-_AFTERWARDS_SECONDS = 0.1
+_SHORTEST_POLL_SECONDS = 0.1
+_AFTERWARDS_SECONDS = 0.05
 _NEWEST_SHARE = 0.3
 _EARLIER = 0.9
 _LONGEST_POLL_SECONDS = 15.0
@@ -79,6 +79,8 @@ _STUCK_POLL_SECONDS = 60.0
 _TROUBLE_SECONDS = 15.0
 _LONGEST_WAIT_SECONDS = 900.0
 _FLUSH_RECORDS = 25
+_PATIENCE = 8
+_FLUSH_SECONDS = 1.0
 _SAVE_SECONDS = 5.0
 WRITE_OPERATIONS = frozenset(
     {
@@ -108,8 +110,10 @@ class Telemetry(Protocol):
     def changed(self, event: Event) -> None:
         """Log one change of an adapter."""
 
-    def measured(self, generation: Generation, fleet: FleetRecord, *, throttles: int, drifted: int) -> None:
-        """Emit the fleet's metrics."""
+    def measured(
+        self, generation: Generation, fleet: FleetRecord, *, age: float, throttles: int, drifted: int
+    ) -> None:
+        """Emit the fleet's metrics; `age` is for how many seconds it has not been what is wanted."""
 
     def trouble(self, text: str) -> None:
         """Log what keeps a pass from going on."""
@@ -272,6 +276,8 @@ class _Pass:
         deleting = active.request.source is Source.DELETION
         desired = DesiredFleet() if deleting else self._registry.desired(active.number)
         self._wanted = pinned(desired.adapters, self._orders)
+        self._changed = self._find_changed()
+        self._undone = self._find_undone()
         self._stored = self._registry.records()
         self._records = dict(self._stored)
         self._foreign = dict(self._fleet.foreign)
@@ -318,8 +324,7 @@ class _Pass:
         void = [
             order
             for order in self._orders
-            if (order.kind is OrderKind.PIN and self._void(order))
-            or (order.component in unpinned and order.kind in (OrderKind.PIN, OrderKind.UNPIN))
+            if order.component in unpinned and order.kind in (OrderKind.PIN, OrderKind.UNPIN)
         ]
         if void:
             self._orders = [order for order in self._orders if order not in void]
@@ -329,10 +334,15 @@ class _Pass:
         if retried or void:
             self._registry.take_orders([*retried, *void], self._lease)
 
-    def _void(self, pin: Order) -> bool:
-        """Tell whether the manifest has moved on from what a pin replaces."""
-        wanted = self._wanted.get(pin.component)
-        return wanted is None or pin.artifact is None or not wanted.artifact.same_as(pin.artifact)
+    def _done_with(self, order: Order) -> bool:
+        """Tell whether an order has nothing to say any more, once this generation is in force."""
+        wanted = self._wanted.get(order.component)
+        if order.kind is OrderKind.CLAIM:
+            return wanted is not None
+        # The manifest has moved on from what a pin replaces.
+        return order.kind is OrderKind.PIN and (
+            wanted is None or order.artifact is None or not wanted.artifact.same_as(order.artifact)
+        )
 
     def _context(self, *, deletes: bool | None = None) -> Context:
         if deletes is not None:
@@ -344,9 +354,23 @@ class _Pass:
             foreign=self._foreign,
             orders=self._orders,
             deletes=self._deletes,
+            undone=self._undone,
         )
 
     _deletes = False
+
+    def _find_undone(self) -> int | None:
+        """Return the number of the generation that this one takes back, with all that followed it."""
+        if not self._generation.undo and self._generation.request.source is not Source.UNDO:
+            return None
+        number = self._generation.number - 1
+        while (before := self._registry.generation(number)) is not None:
+            if before.request.source is Source.DEPLOYMENT and not before.undo:
+                return number
+            if before.request.source is Source.OBJECT and self._generation.request.source is Source.UNDO:
+                return number
+            number -= 1
+        return None
 
     # --- observe
 
@@ -370,6 +394,7 @@ class _Pass:
             try:
                 for page in self._service.pages(endpoint):
                     self._read_pace.begin(self._clock.now())
+                    self._read_pace.went_well()
                     listing |= page
                     pages += 1
                     self._renew()
@@ -377,12 +402,15 @@ class _Pass:
             except (ThrottledError, UnansweredError) as error:
                 attempts += 1
                 self._throttle(error, self._read_pace)
-                if attempts >= 8 or self._clock.now() >= self._call.deadline:
+                if attempts >= _PATIENCE or self._clock.now() >= self._call.deadline:
                     raise _Halt(
                         f"the components of endpoint '{endpoint}' cannot be listed: {error}"
                     ) from None
                 self._clock.sleep(self._read_pace.wait(self._clock.now()) + 0.1)
                 self._renew()
+            except MissingError:
+                listing.clear()  # with the endpoint, all on it is gone
+                break
             except ServiceError as error:
                 raise _Halt(f"the components of endpoint '{endpoint}' cannot be listed: {error}") from None
         self._pages = max(1, pages)
@@ -404,16 +432,32 @@ class _Pass:
         base, fleet = self._base, self._fleet
         if base is None or base.status is not Status.IN_SERVICE or base.modified == fleet.base_modified:
             return
-        try:
-            version = self._service.version_of_base(self._generation.request.target.base)
-        except ServiceError as error:
-            raise _Halt(f"the base component cannot be described: {error}") from None
+        version = self._version_of_base()
         if fleet.base_version not in (None, version):
             for record in list(self._records.values()):
                 if record.serving is not None:
                     self._keep(replace(record, recheck=Recheck.ASK))
             self._flush()
         self._fleet = replace(fleet, base_modified=base.modified, base_version=version)
+
+    def _version_of_base(self) -> str:
+        for _ in range(_PATIENCE):
+            try:
+                version = self._service.version_of_base(self._generation.request.target.base)
+            except (ThrottledError, UnansweredError) as error:
+                trouble = str(error)
+                self._throttle(error, self._read_pace)
+                if self._clock.now() >= self._call.deadline:
+                    break
+                self._clock.sleep(self._read_pace.wait(self._clock.now()) + 0.1)
+                self._renew()
+            except ServiceError as error:
+                trouble = str(error)
+                break
+            else:
+                self._read_pace.went_well()
+                return version
+        raise _Halt(f"the base component cannot be described: {trouble}")
 
     def _guard(self) -> None:
         """Count what the generation changes, and let the guards look at it, before its first write."""
@@ -427,12 +471,12 @@ class _Pass:
             if reason is not None:
                 self._generation = self._end(generation, Outcome.REFUSED, reason)
                 return
-        changes = sum(
-            decision.step.writes or self._fails_now(component)
-            for component, decision in self._decisions.items()
-        )
-        self._generation = replace(generation, changes=changes, desired=len(self._wanted))
+        gone = self._decisions.keys() - self._wanted.keys()
+        changes = len(self._changed) + sum(self._decisions[name].step.writes for name in gone)
+        self._generation = self._counted(replace(generation, changes=changes))
         self._registry.save_generation(self._generation, self._lease)
+        # What has failed before, and is wanted again, fails without an attempt.
+        self._check_limit()
 
     def _report(self) -> None:
         """Only say what is not as it should be."""
@@ -499,7 +543,8 @@ class _Pass:
             if due <= now:
                 self._look_again(now)
             elif due - now <= _INLINE_WAIT_SECONDS or self._ready(writes=writes):
-                self._flush()
+                if due - now >= _FLUSH_SECONDS:
+                    self._flush()
                 self._clock.sleep(min(due - now, _SLICE_SECONDS))
             else:
                 break
@@ -623,7 +668,7 @@ class _Pass:
             self._blocked[component] = str(error)
             self._decisions[component] = replace(self._decisions[component], why=str(error))
             return
-        elif step.writes:
+        elif error is None:
             pace.went_well()
         if taken.foreign is not None:
             self._foreign[component] = taken.foreign
@@ -794,7 +839,7 @@ class _Pass:
             self._writes.append(component)
         if not self._waiting:
             self._poll_at = None
-        if step is Step.FAILED:
+        if step.fails:
             self._check_limit()
 
     def _drop(self, component: str) -> None:
@@ -807,6 +852,9 @@ class _Pass:
         generation = self._generation
         if generation.outcome is not Outcome.OPEN or generation.exempt or generation.changes is None:
             return
+        settings = generation.request.target.settings
+        if self._clock.now() - generation.request.at > settings.timeout_seconds:
+            return  # whoever deployed has been told, and nobody would roll back
         allowed = generation.request.target.settings.failures.allowed(generation.changes)
         if len(self._failures()) > allowed:
             self._over_limit = True
@@ -814,23 +862,28 @@ class _Pass:
     def _failures(self) -> list[str]:
         """The components that this generation changes and that have failed, in their order."""
         failed = []
-        for component, decision in self._decisions.items():
-            record = self._records.get(component)
-            if not decision.step.fails or record is None:
+        for component in self._changed:
+            decision, record = self._decisions.get(component), self._records.get(component)
+            if decision is None or record is None or not decision.step.fails:
                 continue
-            if record.failure is None or record.failure.generation != self._generation.number:
-                continue
-            if record.failure.final:
+            if record.failure is None or record.failure.final:
                 failed.append(component)
         return sorted(failed)
 
-    def _fails_now(self, component: str) -> bool:
-        """Tell whether a component failed in this generation, such as one that is someone else's."""
-        record = self._records.get(component)
-        return (
-            record is not None
-            and record.failure is not None
-            and record.failure.generation == self._generation.number
+    def _find_changed(self) -> frozenset[str]:
+        """Return the components of which this generation wants another artifact than what was in force.
+
+        Not those that are written on: what failed before is tried again by whichever generation comes next,
+        and what was changed by hand is repaired by it.
+        """
+        if not self._fleet.converged or self._fleet.converged == self._generation.number:
+            return frozenset(self._wanted)
+        before = self._registry.desired(self._fleet.converged).adapters
+        artifacts = {adapter.component: adapter.artifact for adapter in before}
+        return frozenset(
+            component
+            for component, adapter in self._wanted.items()
+            if component not in artifacts or not adapter.artifact.same_as(artifacts[component])
         )
 
     def _failure_reason(self) -> str:
@@ -865,8 +918,11 @@ class _Pass:
 
     def _flush(self) -> None:
         """Write what changed to the registry."""
-        changed = [self._records[name] for name in sorted(self._dirty) if name in self._records]
-        gone = [name for name in sorted(self._dirty) if name not in self._records]
+        # A step that is being taken writes its own, and must not be overwritten by what was before it.
+        busy = set(self._futures.values())
+        written = sorted(self._dirty - busy)
+        changed = [self._records[name] for name in written if name in self._records]
+        gone = [name for name in written if name not in self._records]
         if changed:
             self._registry.put(changed, self._lease)
         if gone:
@@ -875,7 +931,7 @@ class _Pass:
             self._stored[record.component] = record
         for name in gone:
             self._stored.pop(name, None)
-        self._dirty.clear()
+        self._dirty &= busy
         if self._events:
             self._registry.append(self._events)
             self._events.clear()
@@ -915,6 +971,8 @@ class _Pass:
         return bool(self._reads or self._asks or self._writes)
 
     def _unsettled(self) -> bool:
+        if self._generation.request.source is Source.DELETION and self._decisions:
+            return True  # it is done when nothing is left
         return bool(
             self._in_flight()
             or self._busy()
@@ -940,7 +998,9 @@ class _Pass:
     def _counted(self, generation: Generation) -> Generation:
         wanted = [self._decisions[name] for name in self._wanted if name in self._decisions]
         kept = sum(decision.step is Step.KEEP for decision in wanted)
-        failed = sum(decision.step.fails for decision in wanted)
+        failed = sum(
+            decision.step.fails for decision in self._decisions.values() if decision.step is not Step.FOREIGN
+        ) + sum(decision.step is Step.FOREIGN for decision in wanted)
         leaving = sum(
             1
             for name, decision in self._decisions.items()
@@ -955,7 +1015,7 @@ class _Pass:
             desired=len(self._wanted),
             in_service=kept,
             failed=failed,
-            pending=len(self._wanted) - kept - failed + leaving,
+            pending=len(self._wanted) - kept - sum(decision.step.fails for decision in wanted) + leaving,
             failures=len(self._failures()),
             writes=generation.writes + writes,
             reads=generation.reads + reads,
@@ -984,41 +1044,43 @@ class _Pass:
                     names = [name for name in self._wanted if self._decisions[name].step.fails]
                     reason = "; ".join(f"{self._name(name)}: {self._reason(name)}" for name in names[:20])
                 generation = self._end(generation, Outcome.CONVERGED, reason)
-                self._registry.take_orders(
-                    [
-                        order
-                        for order in self._orders
-                        if order.kind is OrderKind.CLAIM and order.component in self._wanted
-                    ],
-                    self._lease,
-                )
+                self._registry.take_orders(filter(self._done_with, self._orders), self._lease)
             else:
                 generation = replace(generation, reason=trouble)
         self._registry.save_generation(generation, self._lease)
         converged = generation.outcome is Outcome.CONVERGED
         now = self._clock.now()
+        wait_seconds = self._wait_seconds(now, trouble)
         self._fleet = replace(
             self._fleet,
             rate=self._write_pace.rate,
             write_seconds=self._write_seconds,
             foreign=self._foreign,
-            heartbeat=now,
+            heartbeat=now + (wait_seconds or 0),
             converged=generation.number if converged else self._fleet.converged,
             deleted=converged and generation.request.source is Source.DELETION,
         )
         self._registry.save_fleet(self._fleet, self._lease)
+        newest = generation if generation.number == self._newest.number else self._newest
         self._r.telemetry.measured(
-            generation, self._fleet, throttles=self._throttles, drifted=self._drifted_count()
+            generation,
+            self._fleet,
+            # A manifest that was refused is not what the fleet is.
+            age=0.0 if newest.outcome is Outcome.CONVERGED else now - newest.request.at,
+            throttles=self._throttles,
+            drifted=self._drifted_count(),
         )
         self._registry.release(self._lease)
         if ended and generation.outcome is Outcome.FAILED:
             self._take_back(generation)
-        wait_seconds = self._wait_seconds(now, trouble)
         done = ended or self._reports or (settled and wait_seconds is None)
         return Result(
             done=done,
             wait_seconds=wait_seconds or 1,
-            listed=self._generation.number if self._listed and not (settled and not done) else 0,
+            # After trouble, what is known may be too little for the guards.
+            listed=self._generation.number
+            if self._listed and trouble is None and not (settled and not done)
+            else 0,
         )
 
     def _drifted_count(self) -> int:
@@ -1042,7 +1104,12 @@ class _Pass:
             previous_digest=generation.request.source_digest,
             manifest_version=generation.request.manifest_version,
         )
-        self._registry.open_generation(request, self._registry.desired(before.number))
+        try:
+            self._registry.open_generation(
+                request, self._registry.desired(before.number), after=generation.number
+            )
+        except OvertakenError:
+            return  # what has come since says what is wanted
         self._r.start_machine("undo", request.delivery)
 
     def _wait_seconds(self, now: float, trouble: str | None) -> int | None:

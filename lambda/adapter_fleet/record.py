@@ -74,6 +74,9 @@ class Intent:
     """The component's last-modified time before the write, by which one that has begun is told."""
     failure_reason_before: str | None = None
     """The FailureReason that was there already: it can outlive a success."""
+    endpoint: str | None = None
+    base: str | None = None
+    """Where a creation goes, which the next generation may want elsewhere."""
     restores: bool = False
     """Whether `artifact` is the last good one, in the place of one that failed."""
 
@@ -99,11 +102,13 @@ class Cause(StrEnum):
     """No room for it right now: again, less and less often."""
     QUOTA = "quota"
     """A limit of the account: again, less and less often."""
+    REFUSED = "refused"
+    """The service would not begin, and why is not known: again, less and less often."""
 
     @property
     def retried(self) -> bool:
         """Whether time alone may mend it."""
-        return self in (Cause.ACCESS, Cause.CAPACITY, Cause.QUOTA)
+        return self in (Cause.ACCESS, Cause.CAPACITY, Cause.QUOTA, Cause.REFUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +168,8 @@ class AdapterRecord:
         Why `failure.artifact` is not serving.
     tags:
         The tags last written, beside the fleet's own.
+    claimed:
+        The generation that took it over from whoever made it by hand.
     generation:
         The generation that last changed the adapter.
     changed_at:
@@ -189,6 +196,7 @@ class AdapterRecord:
     intent: Intent | None = None
     failure: Failure | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    claimed: int | None = None
     generation: int = 0
     changed_at: float | None = None
     drifted: str | None = None

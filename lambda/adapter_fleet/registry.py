@@ -17,6 +17,10 @@ from adapter_fleet.record import (
 )
 
 
+class OvertakenError(Exception):
+    """A newer generation has come than the one that a request goes by."""
+
+
 class LeaseLostError(Exception):
     """Another pass may hold the lease by now; this one must not write any more."""
 
@@ -87,11 +91,14 @@ class Registry(Protocol):
     def register(self, fleet: FleetRecord) -> None:
         """Make the fleet, or note its name and its machine where it is there."""
 
-    def open_generation(self, request: Request, desired: DesiredFleet) -> Generation:
+    def open_generation(
+        self, request: Request, desired: DesiredFleet, *, after: int | None = None
+    ) -> Generation:
         """Number a request and make it the newest; a delivery that is known keeps its number.
 
         `undo` is set where the request brings back what the previous generation replaced. A fleet whose
-        newest generation is a deletion takes nothing but another deletion: ValueError.
+        newest generation is a deletion takes nothing but another deletion: ValueError. With `after`,
+        that has to be the newest one so far, else OvertakenError.
         """
 
     def generation(self, number: int) -> Generation | None:

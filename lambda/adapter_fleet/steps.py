@@ -25,6 +25,7 @@ CALL_SECONDS = 25.0
 """The longest that one call may take, by the timeouts of the clients."""
 
 _SMOKE_ATTEMPTS = 3
+_SMOKE_SECONDS = 15.0
 _PROBE = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})
 
 
@@ -147,7 +148,7 @@ class Steps:
                 return foreign
             if write is Write.DELETE and artifact is None:
                 return self._not_deleted(record, str(error))
-            return self._failed(record, artifact or record.serving or Artifact(uri=""), str(error))
+            return self._refused(record, artifact or record.serving or Artifact(uri=""), str(error))
 
     def _foreign_after_all(self, record: AdapterRecord) -> Taken | None:
         """Look whether a write was refused since the component is not the fleet's, as its policy has it."""
@@ -170,6 +171,8 @@ class Steps:
             modified_before=live.modified if live is not None else None,
             failure_reason_before=live.failure_reason if live is not None else None,
             restores=self._decision.restores,
+            endpoint=self._context.endpoint,
+            base=self._context.base,
         )
         return replace(
             record,
@@ -210,6 +213,18 @@ class Steps:
         record, events = with_failure(record, artifact, reason, self._context)
         return Taken(record=record, events=events)
 
+    def _refused(self, record: AdapterRecord, artifact: Artifact, reason: str) -> Taken:
+        """Note that the service would not begin: unlike what it says after a try, that blames no artifact."""
+        cause = cause_of(reason)
+        record, events = with_failure(
+            record,
+            artifact,
+            reason,
+            self._context,
+            cause=Cause.REFUSED if cause is Cause.ARTIFACT else cause,
+        )
+        return Taken(record=record, events=events)
+
     def _not_deleted(self, record: AdapterRecord, reason: str) -> Taken:
         """Note that a deletion was refused: whatever the cause, it can only be tried again later."""
         known = record.failure
@@ -233,7 +248,13 @@ class Steps:
             self._service.tag(record.component, live, {**tags, FLEET_TAG: self._uid})
         except RefusedError as error:
             return self._not_tagged(str(error))
-        return Taken(record=_adopted(record, live, tags))
+        return Taken(record=replace(_adopted(record, live, tags), claimed=self._context.generation))
+
+    def _release(self) -> Taken:
+        record, live = self._record, self._live()
+        self._check_lease()
+        self._service.untag(record.component, live, [FLEET_TAG])
+        return Taken(record=replace(record, owned=None), foreign=live.created)
 
     def _not_tagged(self, reason: str) -> Taken:
         """Note that tags were refused, which says nothing about the artifact: it is tried again later."""
@@ -311,8 +332,10 @@ class Steps:
         return Taken(record=record, events=events)
 
     def _asked(self, smoke: SmokeRequest) -> str | None:
-        problem = None
+        problem, began = None, self._clock.now()
         for attempt in range(_SMOKE_ATTEMPTS):
+            if attempt and self._clock.now() - began > _SMOKE_SECONDS:
+                break
             if attempt:
                 self._clock.sleep(1.0)
             problem = self._service.ask(self._record.component, self._context.endpoint, smoke)
@@ -345,6 +368,7 @@ _STEPS: dict[Step, Callable[[Steps], Taken]] = {
     Step.LOOK: Steps._look,
     Step.READ_TAGS: Steps._read_tags,
     Step.CLAIM: Steps._claim,
+    Step.RELEASE: Steps._release,
     Step.RETAG: Steps._retag,
     Step.SMOKE: Steps._smoke,
     Step.ASK: Steps._ask,

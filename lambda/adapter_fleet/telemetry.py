@@ -1,11 +1,9 @@
 """What the functions tell: a line for each change of an adapter, and the fleet's metrics."""
 
-import time
-
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from adapter_fleet.record import Event, FleetRecord, Generation, Outcome
+from adapter_fleet.record import Event, FleetRecord, Generation
 
 
 class FleetTelemetry:
@@ -32,11 +30,10 @@ class FleetTelemetry:
             generation=event.generation,
         )
 
-    def measured(self, generation: Generation, fleet: FleetRecord, *, throttles: int, drifted: int) -> None:
+    def measured(
+        self, generation: Generation, fleet: FleetRecord, *, age: float, throttles: int, drifted: int
+    ) -> None:
         """Emit the fleet's metrics, and a line that sums the pass up."""
-        age = 0.0
-        if generation.outcome is not Outcome.CONVERGED:
-            age = max(0.0, time.time() - generation.request.at)
         for name, unit, value in (
             ("Desired", MetricUnit.Count, generation.desired),
             ("InService", MetricUnit.Count, generation.in_service),

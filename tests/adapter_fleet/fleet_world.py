@@ -53,7 +53,9 @@ class Log:
     def changed(self, event: Event) -> None:
         self.events.append(event)
 
-    def measured(self, generation: Generation, fleet: FleetRecord, *, throttles: int, drifted: int) -> None:
+    def measured(
+        self, generation: Generation, fleet: FleetRecord, *, age: float, throttles: int, drifted: int
+    ) -> None:
         self.metrics.append({"throttles": throttles, "drifted": drifted})
 
     def trouble(self, text: str) -> None:

@@ -15,7 +15,7 @@ from adapter_fleet.record import (
     Outcome,
     Request,
 )
-from adapter_fleet.registry import Lease, LeaseLostError, refuses, undoes
+from adapter_fleet.registry import Lease, LeaseLostError, OvertakenError, refuses, undoes
 
 
 class MemoryRegistry:
@@ -52,12 +52,16 @@ class MemoryRegistry:
                 self._fleet = fleet
             self._fleet = replace(self._fleet, name=fleet.name, machine=fleet.machine)
 
-    def open_generation(self, request: Request, desired: DesiredFleet) -> Generation:
+    def open_generation(
+        self, request: Request, desired: DesiredFleet, *, after: int | None = None
+    ) -> Generation:
         with self._lock:
             if (known := self._deliveries.get(request.delivery)) is not None:
                 return self._generations[known]
             if self._fleet is None:
                 raise LookupError("the fleet is not registered")
+            if after is not None and self._fleet.generation != after:
+                raise OvertakenError(f"generation {after} is not the newest any more")
             newest = self._generations.get(self._fleet.generation)
             if newest is not None:
                 if refuses(newest, request):

@@ -217,7 +217,7 @@ def test_rank_above_the_limit_of_the_endpoint_is_refused(deployment: Deployment)
 def test_deployment_whose_time_is_up_succeeds_with_what_is_pending(deployment: Deployment) -> None:
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     answer = deployment.intake.on_event(event)
-    deployment.save(1, desired=1, pending=1)
+    deployment.save(1, desired=1, pending=1, changes=1)
     deployment.clock.time += 601
     completed = deployment.complete(event, answer)
     assert completed["IsComplete"]
@@ -228,9 +228,18 @@ def test_deployment_whose_time_is_up_fails_where_the_setting_says_so(deployment:
     deployment.settings = replace(deployment.settings, on_timeout=OnTimeout.FAIL)
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     answer = deployment.intake.on_event(event)
-    deployment.save(1, desired=1, pending=1)
+    deployment.save(1, desired=1, pending=1, changes=1)
     deployment.clock.time += 601
     with pytest.raises(FleetError, match="1 adapters are pending"):
+        deployment.complete(event, answer)
+
+
+def test_deployment_of_which_nothing_is_known_when_its_time_is_up_fails(deployment: Deployment) -> None:
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    answer = deployment.intake.on_event(event)
+    deployment.save(1, reason="the endpoint cannot be listed: AccessDenied")
+    deployment.clock.time += 601
+    with pytest.raises(FleetError, match="nothing is known of the fleet: the endpoint cannot be listed"):
         deployment.complete(event, answer)
 
 
@@ -389,6 +398,7 @@ class TestManifestInS3:
         watched.bucket.put("live", manifest("a", "b"))
         watched.intake.manifest_changed("1")
         assert watched.complete(event, answer) == {"IsComplete": False}
+        watched.save(3, changes=1)
         watched.clock.sleep(1)
         assert watched.complete(event, answer)["IsComplete"]
 

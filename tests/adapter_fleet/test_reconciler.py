@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from adapter_fleet.clock import WallClock
 from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.fleet_settings import DeletionLimit, DriftCheck, FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.record import Cause, OrderKind, Outcome
+from adapter_fleet.service import UnansweredError
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 MANY = [f"a{number:03}" for number in range(120)]
@@ -604,3 +608,186 @@ def test_quota_is_waited_for() -> None:
     world.service.faults.limit = None
     world.settle()
     assert world.serving() == uris(*MANY[:5])
+
+
+STRICT = FleetSettings(request_rate=10, failures=FailureLimit(share=0.0))
+
+
+def test_undo_gives_back_what_was_imported_and_does_not_delete_it() -> None:
+    world = World(settings=STRICT)
+    world.deploy(adapter("a"), digest="one")
+    world.settle()
+    made = world.service.make("p-hand", artifact("hand").uri)
+    world.order(OrderKind.CLAIM, "hand", created=made.created)
+    world.service.faults.broken[artifact("bad").uri] = "bad tensors"
+    world.deploy(adapter("a"), adapter("hand"), adapter("bad"), digest="two", previous="one")
+    world.settle()
+    assert world.newest().outcome is Outcome.FAILED
+    world.deploy(adapter("a"), digest="one", previous="two")
+    world.settle()
+    assert world.serving() == uris("a", "hand")
+    assert FLEET_TAG not in world.service.components["p-hand"].tags
+
+
+def test_guards_are_not_asked_before_everything_is_known() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.registry.__init__()  # type: ignore[misc]
+    deny_tags = True
+
+    def deny(operation: str, when: str) -> None:
+        world.service.faults.denied = deny_tags and operation.startswith("ListTags")
+
+    world.service.around = deny
+    world.deploy(adapter("a000"))
+    world.step()
+    deny_tags = False
+    world.settle()
+    assert world.newest().outcome is Outcome.REFUSED
+    assert world.serving() == uris(*MANY)
+
+
+def test_deletion_is_not_done_while_something_is_left() -> None:
+    world = World()
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    world.destroy()
+    world.run_pass(world.executions[-1], deadline=0.5)
+    world.service.components["p-a"].stuck = True
+    world.clock.time += 4000
+    for _ in range(5):
+        world.step()
+    assert world.newest().outcome is Outcome.OPEN
+    world.service.components["p-a"].stuck = False
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == {}
+
+
+def test_manifest_that_failed_fails_again_when_it_is_deployed_again() -> None:
+    world = World(settings=STRICT)
+    world.deploy(adapter("a"), digest="one")
+    world.settle()
+    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    for _ in range(2):
+        world.deploy(adapter("a", 2), digest="two", previous="one")
+        world.settle()
+        assert world.newest().outcome is Outcome.FAILED
+        world.deploy(adapter("a"), digest="one", previous="two")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+
+
+def test_adapter_that_failed_long_ago_does_not_fail_the_next_deployment() -> None:
+    world = World()
+    world.service.faults.missing.add(artifact("a000").uri)
+    world.deploy(*map(adapter, MANY[:40]))
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.CONVERGED
+    world.deploy(*map(adapter, MANY[:41]))
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.newest().changes == 1
+
+
+def test_adapters_that_are_stuck_count_against_the_limit() -> None:
+    world = World(settings=STRICT)
+    world.deploy(adapter("a"), adapter("b"))
+    world.run_pass(world.executions[0], deadline=0.5)
+    world.service.components["p-a"].stuck = True
+    world.clock.time += 2000
+    for _ in range(5):
+        world.step()
+    assert world.newest().outcome is Outcome.FAILED
+
+
+def test_limit_says_nothing_any_more_once_the_deployment_has_been_told() -> None:
+    world = World(settings=replace(STRICT, timeout_seconds=60))
+    world.service.faults.broken[artifact("a").uri] = "bad tensors"
+    world.deploy(adapter("a"), adapter("b"))
+    world.clock.time += 61
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == uris("b")
+
+
+def test_creation_under_way_belongs_to_the_base_that_it_was_sent_to() -> None:
+    world = World(settings=FleetSettings(request_rate=10, allow_base_replacement=True))
+    world.deploy(adapter("a"))
+    world.run_pass(world.executions[0], deadline=0.5)
+    world.service.add_base("endpoint", "base-2")
+    world.target = replace(world.target, base="base-2")
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.service.components["p-a"].base == "base-2"
+
+
+def test_manifest_that_is_refused_leaves_pins_as_they_are() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY[:20]))
+    world.settle()
+    world.deploy(adapter("a000", 2), *map(adapter, MANY[1:20]))
+    world.settle()
+    world.order(OrderKind.PIN, "a000", artifact=artifact("a000"), replaces=artifact("a000", 2))
+    world.settle()
+    world.deploy(*map(adapter, MANY[5:20]))
+    world.settle()
+    assert world.newest().outcome is Outcome.REFUSED
+    world.start_machine("order")
+    world.settle()
+    assert world.serving() == uris(*MANY[:20])
+
+
+def test_name_that_was_someone_elses_is_used_once_it_is_free() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
+    world.service.make("p-a", "s3://x/y")
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.remove("p-a")
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.serving() == uris("a")
+
+
+def test_adapter_that_cannot_be_asked_is_asked_again_later_and_holds_up_no_other() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
+    smoke = SmokeRequest(body={"inputs": "x"})
+    silent = True
+
+    def hang(operation: str, when: str) -> None:
+        if silent and operation == "InvokeEndpoint p-a" and when == "before":
+            world.clock.time += 60
+            raise UnansweredError("no answer in time")
+
+    world.service.around = hang
+    world.deploy(adapter("a", smoke=smoke), adapter("b", smoke=smoke))
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.service.calls["InvokeEndpoint"] <= 5
+    failure = world.record("a").failure
+    assert failure is not None
+    assert "no answer in time" in failure.reason
+    silent = False
+    world.settle()
+    assert world.record("a").failure is None
+
+
+def test_intent_is_not_overwritten_while_its_write_is_under_way() -> None:
+    world = World(seconds=0.1)
+    world.reconciler = replace(world.reconciler, executor=ThreadPoolExecutor(8), clock=WallClock())
+    world.service.clock = WallClock()  # type: ignore[assignment]
+    without_intent = []
+
+    def look(operation: str, when: str) -> None:
+        name = operation.partition(" ")[2]
+        if operation.startswith("Create") and when == "before":
+            time.sleep(0.05)
+            if world.registry.records()[name].intent is None:
+                without_intent.append(name)
+
+    world.service.around = look
+    world.with_settings(FleetSettings(request_rate=500))
+    world.deploy(*map(adapter, MANY[:60]))
+    world.run_pass(world.executions[0])
+    assert without_intent == []
