@@ -62,8 +62,7 @@ def find_fleet(account: Account, *, stack: str | None, name: str | None, table: 
 
     What is not given comes from ADAPTERS_STACK and ADAPTERS_TABLE.
     """
-    if stack is None and table is None:
-        stack, table = os.environ.get("ADAPTERS_STACK"), os.environ.get("ADAPTERS_TABLE")
+    stack, table = place_of_fleet(stack=stack, name=name, table=table)
     if table:
         fleets = _fleets(account, [table])
         if not fleets:
@@ -75,6 +74,32 @@ def find_fleet(account: Account, *, stack: str | None, name: str | None, table: 
     if not fleets:
         raise CommandError(f"stack '{stack}' has no fleet")
     return _chosen(fleets, name, stack)
+
+
+def place_of_fleet(
+    *, stack: str | None, name: str | None, table: str | None
+) -> tuple[str | None, str | None]:
+    """Return the stack or else the table of a fleet, from the options or else from the environment.
+
+    BadParameter where both are named, or a name goes with a table: a table has one fleet.
+    """
+    if stack is not None and table is not None:
+        raise typer.BadParameter("--stack and --table both say where the fleet is; give one of them")
+    if name is not None and table is not None:
+        raise typer.BadParameter("--fleet chooses one of a stack's; with --table there is nothing to choose")
+    if stack is not None or table is not None:
+        return stack, table
+    stack, table = os.environ.get("ADAPTERS_STACK") or None, os.environ.get("ADAPTERS_TABLE") or None
+    if stack is not None and table is not None:
+        raise typer.BadParameter(
+            "ADAPTERS_STACK and ADAPTERS_TABLE both say where the fleet is; set one of them, or give --stack"
+            " or --table"
+        )
+    if name is not None and table is not None:
+        raise typer.BadParameter(
+            "--fleet chooses one of a stack's, and ADAPTERS_TABLE names a table; give --stack"
+        )
+    return stack, table
 
 
 def _chosen(fleets: list[Fleet], name: str | None, stack: str) -> Fleet:

@@ -22,7 +22,7 @@ from adapters_cli.text import complain, counted, duration, one_line, printable, 
 _HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "REASON")
 _LOOK_SECONDS = 2.0
 _QUIET_SECONDS = 20 * 60.0
-"""A fleet that is not settled passes at least every 15 minutes."""
+"""A pass lasts 15 minutes at most, and so does the wait for the next one."""
 
 NOT_SETTLED = 3
 """Exit code while adapters are pending; 1 is for those that failed, 2 for wrong usage."""
@@ -45,6 +45,8 @@ def status(
     Ends with 0 if all are in service as the newest manifest wants them, with 1 if one failed or the
     manifest was refused, and with 3 while one is pending.
     """
+    if watch and (wait or as_json):
+        raise typer.BadParameter("--watch never ends by itself; give it without --wait and --json")
     with errors_told():
         account = account_of(context)
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
@@ -181,8 +183,8 @@ def _trouble(seen: Overview) -> str | None:
         return f"generation {newest.number}: {newest.reason}"
     if not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _QUIET_SECONDS:
         return (
-            f"the last pass was {duration(seen.at - seen.fleet.heartbeat)} ago; the executions of"
-            f" {seen.fleet.machine} tell why"
+            f"nothing was heard of the fleet for {duration(seen.at - seen.fleet.heartbeat)}; the executions"
+            f" of {seen.fleet.machine} tell why"
         )
     return None
 

@@ -41,6 +41,27 @@ def test_option_goes_before_the_environment(run: Run, monkeypatch: pytest.Monkey
     assert run("status", "--stack", "Tenants", fleet=False).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "options", [["--stack", "Tenants", "--table", "registry"], ["--table", "registry", "--fleet", "fleet"]]
+)
+def test_options_that_contradict_each_other_are_wrong_usage(run: Run, options: list[str]) -> None:
+    result = run("status", *options, fleet=False)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_environment_that_says_it_twice_is_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
+    monkeypatch.setenv("ADAPTERS_TABLE", "registry")
+    assert run("status", fleet=False).exit_code == 2
+    assert run("status", "--stack", "Tenants", fleet=False).exit_code == 0
+
+
+def test_name_of_a_fleet_takes_a_stack(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTERS_TABLE", "registry")
+    assert run("status", "--fleet", "fleet", fleet=False).exit_code == 2
+    assert run("status", "--fleet", "fleet", "--stack", "Tenants", fleet=False).exit_code == 0
+
+
 def test_without_either_the_options_are_told(run: Run) -> None:
     result = run("status", fleet=False)
     assert (result.exit_code, result.stdout) == (1, "")

@@ -190,7 +190,14 @@ def test_machine_that_does_not_run_is_told(run: Run, world: World) -> None:
     world.deploy(adapter("acme"))
     world.step()
     world.clock.sleep(1800)
-    assert "the last pass was 30m ago" in run("status").stderr
+    assert "nothing was heard of the fleet for " in run("status").stderr
+
+
+@pytest.mark.parametrize("option", ["--wait", "--json"])
+def test_watching_ends_with_nothing_to_write(run: Run, option: str) -> None:
+    result = run("status", "--watch", option)
+    assert result.exit_code == 2
+    assert "--watch never ends by itself" in result.stderr
 
 
 @pytest.mark.parametrize("option", ["--watch", "--wait"])
