@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.desired import DesiredFleet
 from adapter_fleet.manifest import Manifest, ManifestError
 from adapter_fleet.plan import pinned, refusal
-from adapter_fleet.record import Generation, Outcome, Target
+from adapter_fleet.record import Generation, Outcome, Source, Target
 from adapters_cli.account import CommandError, account_of, code_of, errors_told
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.manifests import ManifestFile
@@ -32,12 +32,20 @@ class StoredManifest:
 
     etag:
         Of that version, None where there was no object.
+    version:
+        What the fleet knows it by, None where there was no object.
     """
 
     bucket: str
     key: str
     etag: str | None
+    version: str | None
     text: bytes
+
+    @property
+    def uri(self) -> str:
+        """Where it is."""
+        return f"s3://{self.bucket}/{self.key}"
 
     @property
     def digest(self) -> str | None:
@@ -75,9 +83,10 @@ def apply(
         _announce(found, desired, target)
         number = _in_force(found, stored, file, desired)
         if number is None:
-            before = found.record.generation
+            _check_noticeable(found, stored, file)
+            record = found.registry.fleet() or found.record
             version = _write(found, stored, file.text)
-            number = _noticed(found, before, version, desired.digest)
+            number = _noticed(found, stored, record.generation, version, desired.digest)
         raise typer.Exit(_followed(found, number, timeout))
 
 
@@ -92,8 +101,15 @@ def _stored(fleet: Fleet, target: Target) -> StoredManifest:
     except ClientError as error:
         if code_of(error) != "NoSuchKey":
             raise
-        return StoredManifest(bucket=bucket, key=key, etag=None, text=b"")
-    return StoredManifest(bucket=bucket, key=key, etag=answer["ETag"], text=answer["Body"].read())
+        return StoredManifest(bucket=bucket, key=key, etag=None, version=None, text=b"")
+    text = answer["Body"].read()
+    return StoredManifest(bucket=bucket, key=key, etag=answer["ETag"], version=_version_of(answer), text=text)
+
+
+def _version_of(answer: Mapping[str, Any]) -> str:
+    """Return what a fleet knows a version of its manifest by: that of its content, in a bucket without."""
+    version: str | None = answer.get("VersionId")
+    return version if version not in (None, "null") else answer["ETag"].strip('"')
 
 
 def _announce(fleet: Fleet, desired: DesiredFleet, target: Target) -> None:
@@ -124,7 +140,35 @@ def _in_force(fleet: Fleet, stored: StoredManifest, file: ManifestFile, desired:
     return None
 
 
-def _write(fleet: Fleet, stored: StoredManifest, text: bytes) -> set[str]:
+def _check_noticeable(fleet: Fleet, stored: StoredManifest, file: ManifestFile) -> None:
+    """Refuse to write what the fleet would take for the version that it knows, in a bucket without versions.
+
+    It is the rule of `Intake.manifest_changed`: there the same bytes are the same version.
+    """
+    newest = fleet.registry.generation(fleet.record.generation)
+    if (
+        newest is None
+        or newest.request.source is Source.UNDO
+        or stored.version is None
+        or stored.version != _bare(stored.etag)
+        or stored.version != _bare(newest.request.manifest_version)
+        or stored.text != file.text
+    ):
+        return
+    reason = f" ({newest.reason})" if newest.reason else ""
+    raise CommandError(
+        f"nothing is written: {stored.uri} has these very bytes already, and with them generation"
+        f" {newest.number} is {newest.outcome}{reason}\n"
+        "its bucket keeps no versions, so the fleet would not take them for new; change something in the"
+        " file, be it a comment"
+    )
+
+
+def _bare(etag: str | None) -> str:
+    return (etag or "").strip('"')
+
+
+def _write(fleet: Fleet, stored: StoredManifest, text: bytes) -> str:
     """Write the object if it is still the one that was read; return what names the new version."""
     condition: Mapping[str, Any] = {"IfMatch": stored.etag} if stored.etag else {"IfNoneMatch": "*"}
     try:
@@ -135,14 +179,13 @@ def _write(fleet: Fleet, stored: StoredManifest, text: bytes) -> set[str]:
         if code_of(error) not in _MEANWHILE:
             raise
         raise CommandError(
-            f"s3://{stored.bucket}/{stored.key} was written by someone else in the meantime; look at it, and"
-            " apply again"
+            f"{stored.uri} was written by someone else in the meantime; look at it, and apply again"
         ) from None
-    return {answer["ETag"].strip('"'), answer.get("VersionId", "")} - {""}
+    return _version_of(answer)
 
 
-def _noticed(fleet: Fleet, before: int, version: set[str], digest: str) -> int:
-    """Wait for the generation that the new version makes."""
+def _noticed(fleet: Fleet, stored: StoredManifest, before: int, version: str, digest: str) -> int:
+    """Wait for the generation that the new version makes; it is newer than `before`."""
     account = fleet.account
     started = account.now()
     while account.now() - started < _NOTICE_SECONDS:
@@ -151,9 +194,16 @@ def _noticed(fleet: Fleet, before: int, version: set[str], digest: str) -> int:
             made = fleet.registry.generation(number)
             if made is None:
                 continue
-            named = (made.request.manifest_version or "").strip('"')
-            if named in version or made.request.source_digest == digest:
+            named = _bare(made.request.manifest_version)
+            from_object = made.request.source is Source.OBJECT
+            if named == version or (from_object and made.request.source_digest == digest):
                 return number
+            # The fleet reads the newest version, whichever the news are of.
+            if from_object and named != stored.version:
+                raise CommandError(
+                    f"{stored.uri} was superseded by a newer manifest, generation {number}, before the fleet"
+                    " had noticed it"
+                )
         account.sleep(_LOOK_SECONDS)
     raise CommandError(
         f"the manifest is written, and the fleet has not noticed it within {_NOTICE_SECONDS:.0f} seconds;"

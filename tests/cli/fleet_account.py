@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -24,16 +25,21 @@ def client_error(code: str, message: str = "") -> ClientError:
 
 
 class FakeBuckets:
-    """Objects with versions. `news` is called after each new one."""
+    """Objects, with versions or without. `news` is called after each new one."""
 
     def __init__(self) -> None:
+        self.versioned = True
         self.objects: dict[tuple[str, str], bytes] = {}
         self.versions: dict[tuple[str, str], int] = {}
         self.before_put: Any = lambda: None
         self.news: Any = lambda text, version: None
 
     def etag(self, bucket: str, key: str) -> str:
-        return f'"{self.versions[bucket, key]}"'
+        return f'"{hashlib.md5(self.objects[bucket, key]).hexdigest()}"'
+
+    def version(self, bucket: str, key: str) -> dict[str, str]:
+        named = {"VersionId": f"v{self.versions[bucket, key]}"} if self.versioned else {}
+        return {"ETag": self.etag(bucket, key), **named}
 
     def store(self, bucket: str, key: str, text: bytes) -> None:
         self.objects[bucket, key] = text
@@ -42,7 +48,7 @@ class FakeBuckets:
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         if (Bucket, Key) not in self.objects:
             raise client_error("NoSuchKey", "The specified key does not exist.")
-        return {"ETag": self.etag(Bucket, Key), "Body": io.BytesIO(self.objects[Bucket, Key])}
+        return {**self.version(Bucket, Key), "Body": io.BytesIO(self.objects[Bucket, Key])}
 
     def put_object(
         self,
@@ -62,9 +68,9 @@ class FakeBuckets:
         if failed:
             raise client_error("PreconditionFailed", "At least one of the pre-conditions did not hold")
         self.store(Bucket, Key, Body)
-        version = f"v{self.versions[Bucket, Key]}"
-        self.news(Body, version)
-        return {"ETag": self.etag(Bucket, Key), "VersionId": version}
+        answer = self.version(Bucket, Key)
+        self.news(Body, answer.get("VersionId", answer["ETag"].strip('"')))
+        return answer
 
     def download_file(self, bucket: str, key: str, path: str) -> None:
         if (bucket, key) not in self.objects:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from adapter_fleet.desired import SmokeRequest
+from adapter_fleet.desired import DesiredFleet, SmokeRequest
 from adapter_fleet.intake import desired_of
 from adapter_fleet.manifest import ManifestError
 from adapter_fleet.record import Request, Source
@@ -28,7 +28,7 @@ def deployed(world: World, account: FakeAccount) -> None:
 
     def take_in(text: bytes, version: str) -> None:
         request = Request(
-            delivery=f"object-{version}",
+            delivery=f"object-{version}-{world.newest().number}",
             source=Source.OBJECT,
             target=world.target,
             at=world.clock.now(),
@@ -180,6 +180,102 @@ def test_news_that_do_not_arrive_are_told(run: Run, account: FakeAccount, manife
     result = run("apply", manifest(acme=1))
     assert result.exit_code == 1
     assert "does the bucket send its events to EventBridge?" in result.stderr
+
+
+def test_newer_manifest_that_the_fleet_noticed_instead_is_told(
+    run: Run, world: World, account: FakeAccount, manifest: Write
+) -> None:
+    run("apply", manifest(acme=1))
+    account.buckets.news = lambda text, version: world.put_manifest(adapter("theirs"))
+    result = run("apply", manifest(acme=2))
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        1,
+        "adapters: s3://manifests/fleets/tenants.yaml was superseded by a newer manifest, generation 3,"
+        " before the fleet had noticed it",
+    )
+
+
+def test_late_news_of_the_manifest_before_are_no_newer_manifest(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    take_in = account.buckets.news
+    account.buckets.news = lambda text, version: None
+    assert run("apply", manifest(acme=1)).exit_code == 1
+
+    def late(text: bytes, version: str) -> None:
+        take_in(manifest(acme=1).read_bytes(), "v1")
+        take_in(text, version)
+
+    account.buckets.news = late
+    result = run("apply", manifest(acme=2))
+    assert (result.exit_code, result.stdout) == (0, "generation 3 is in force: 1 of 1 in service\n")
+
+
+def test_fleet_that_is_deleted_gets_no_manifest(
+    run: Run, world: World, account: FakeAccount, manifest: Write
+) -> None:
+    world.destroy()
+    world.settle()
+    result = run("apply", manifest(acme=1))
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "adapters: fleet 'fleet' was deleted, and takes no manifest any more\n",
+    )
+    assert account.buckets.objects == {}
+
+
+class TestBucketWithoutVersions:
+    @pytest.fixture(autouse=True)
+    def unversioned(self, account: FakeAccount) -> None:
+        account.buckets.versioned = False
+
+    def refuse(self, world: World, account: FakeAccount, path: Path) -> None:
+        """Have the fleet refuse what is in the bucket."""
+        account.buckets.store(*OBJECT, path.read_bytes())
+        request = Request(
+            delivery="refused",
+            source=Source.OBJECT,
+            target=world.target,
+            at=world.clock.now(),
+            manifest_version=account.buckets.etag(*OBJECT).strip('"'),
+            refusal="there was a reason",
+        )
+        world.open(request, DesiredFleet())
+        world.settle()
+
+    def test_next_manifest_comes_into_force(self, run: Run, manifest: Write) -> None:
+        run("apply", manifest(acme=1))
+        assert run("apply", manifest(acme=2)).exit_code == 0
+
+    def test_bytes_that_were_refused_are_not_written_again(
+        self, run: Run, world: World, account: FakeAccount, manifest: Write
+    ) -> None:
+        path = manifest(acme=1)
+        self.refuse(world, account, path)
+        result = run("apply", path)
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[1] == (
+            "adapters: nothing is written: s3://manifests/fleets/tenants.yaml has these very bytes already,"
+            " and with them generation 2 is refused (there was a reason)"
+        )
+        assert "its bucket keeps no versions" in result.stderr
+        assert account.buckets.versions[OBJECT] == 1
+
+    def test_another_comment_is_another_version(
+        self, run: Run, world: World, account: FakeAccount, manifest: Write
+    ) -> None:
+        path = manifest(acme=1)
+        self.refuse(world, account, path)
+        path.write_text("# again\n" + path.read_text())
+        assert run("apply", path).exit_code == 0
+
+    def test_manifest_that_failed_can_be_applied_again(self, run: Run, world: World, manifest: Write) -> None:
+        path = manifest(acme=1)
+        world.service.faults.broken[artifact("acme").uri] = "Insufficient capacity"
+        assert run("apply", path).exit_code == 1
+        world.settle()
+        world.service.faults.broken.clear()
+        assert run("apply", path).exit_code == 0
 
 
 def test_generation_that_another_supersedes_ends_with_1(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest import Manifest
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.packing import identity
@@ -115,6 +116,7 @@ class TestTakeOver:
     def test_adapters_that_the_manifest_has_already_are_taken_over_at_once(
         self, run: Run, world: World
     ) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit(count=2)))
         self.deploy_imported(world, run("import", "--endpoint", "endpoint"))
         assert run("status").stdout.count("foreign") == 2
         self.take_over(run)
