@@ -252,15 +252,8 @@ class ControlPlane:
                 # At creation, and to take over what has no fleet. Never what is another one's.
                 {**requested, "StringEqualsIfExists": {f"aws:ResourceTag/{FLEET_TAG}": self._uid}},
             ),
-            statement(
-                ["sagemaker:AddTags", "sagemaker:DeleteTags"],
-                [components],
-                {
-                    **owned,
-                    # Other tags of what is the fleet's; that it is so is not taken back.
-                    "ForAllValues:StringNotEquals": {"aws:TagKeys": [FLEET_TAG]},
-                },
-            ),
+            # An import that is undone loses the fleet's tag as well.
+            statement(["sagemaker:AddTags", "sagemaker:DeleteTags"], [components], owned),
             statement(
                 [
                     "sagemaker:DeleteInferenceComponent",

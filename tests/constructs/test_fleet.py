@@ -419,12 +419,13 @@ def test_each_function_may_do_with_the_registry_what_it_does(make, template, rol
     assert len([action for action in found if action.startswith("dynamodb:")]) == count
 
 
-def test_the_pass_may_take_the_fleets_tag_from_no_component(make, template):
+def test_the_pass_may_take_tags_from_its_own_components_alone(make, template, fleet_properties):
     make()
     (statement,) = [
         s for s in statements(template(), "RunPassRole") if "sagemaker:DeleteTags" in actions([s])
     ]
-    assert statement["Condition"]["ForAllValues:StringNotEquals"] == {"aws:TagKeys": ["fleet-uid"]}
+    uid = fleet_properties()["FleetUid"]
+    assert statement["Condition"] == {"StringEquals": {"aws:ResourceTag/fleet-uid": uid}}
 
 
 def test_functions_that_answer_cloudformation_touch_nothing_but_the_registry(make, template):
