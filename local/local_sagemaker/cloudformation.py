@@ -6,6 +6,7 @@ changes, an endpoint when its name does, an inference component never: what its 
 
 import asyncio
 import logging
+import random
 import re
 import secrets
 import uuid
@@ -24,9 +25,10 @@ T = TypeVar("T")
 Properties = dict[str, Any]
 Provisioned = tuple[str, dict[str, Any]]
 
-# Handlers look again this often, and wait this long after a throttle.
+# Handlers look again this often, and wait this long on average after a throttle: at random, or a hundred that
+# are throttled together would be so again and again.
 _POLL_SECONDS = 0.05
-_BACKOFF_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+_BACKOFF_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2, *(6.4,) * 5)
 
 # How a call is refused while the resource, or one that shares its base, is changing.
 _IN_TRANSITION = re.compile(r" while .* is in (state|status) ")
@@ -271,7 +273,7 @@ class Handlers:
             except ServiceError as error:
                 if error.code != "ThrottlingException":
                     raise
-            await plane.clock.sleep(pause)
+            await plane.clock.sleep(pause * random.uniform(0.5, 1.5))
         return plane.call(operation, request)
 
     def _attributes(self, described: Properties) -> dict[str, Any]:
