@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,17 +50,27 @@ class Claim:
         return self.claim, *numbers, self.goal, "yes" if self.holds else "no"
 
 
-def publish(bench: str, claims: Sequence[Claim]) -> int:
-    """Print the claims, write `results/<bench>.json`, renew README.md.
+Figures = Sequence[Mapping[str, str]]
+"""Further rows to read, each of the same columns."""
+
+
+def publish(bench: str, claims: Sequence[Claim], *, figures: Figures = ()) -> int:
+    """Print the claims and the figures behind them, write `results/<bench>.json`, renew README.md.
 
     Returns 0, or 1 where a claim does not hold, for `sys.exit`.
     """
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{bench}.json").write_text(json.dumps([asdict(claim) for claim in claims], indent=2) + "\n")
+    results = {"claims": [asdict(claim) for claim in claims], "figures": list(figures)}
+    (RESULTS / f"{bench}.json").write_text(json.dumps(results, indent=2) + "\n")
     table = Table(*_COLUMNS, title=bench, title_justify="left")
     for claim in claims:
         table.add_row(*claim.cells(), style=None if claim.holds else "bold red")
     Console().print(table)
+    if figures:
+        rows = Table(*figures[0], title=bench, title_justify="left")
+        for row in figures:
+            rows.add_row(*row.values())
+        Console().print(rows)
     _renew_readme()
     return 0 if all(claim.holds for claim in claims) else 1
 
@@ -72,7 +82,12 @@ def _renew_readme() -> None:
         "",
         f"On {os.cpu_count()} processors, {platform.platform()}, Python {platform.python_version()}.",
     ]
-    for results in sorted(RESULTS.glob("*.json")):
-        lines += ["", f"### {results.stem}", "", f"| {' | '.join(_COLUMNS)} |", "|---|--:|--:|--:|--:|---|"]
-        lines += [f"| {' | '.join(Claim(**row).cells())} |" for row in json.loads(results.read_text())]
+    for path in sorted(RESULTS.glob("*.json")):
+        results = json.loads(path.read_text())
+        lines += ["", f"### {path.stem}", "", f"| {' | '.join(_COLUMNS)} |", "|---|--:|--:|--:|--:|---|"]
+        lines += [f"| {' | '.join(Claim(**row).cells())} |" for row in results["claims"]]
+        if results["figures"]:
+            columns = list(results["figures"][0])
+            lines += ["", f"| {' | '.join(columns)} |", f"|---|{'--:|' * (len(columns) - 1)}"]
+            lines += [f"| {' | '.join(row.values())} |" for row in results["figures"]]
     README.write_text(introduction + "\n".join(lines) + "\n")

@@ -1,11 +1,15 @@
-"""Synthesizing native adapters: with and without the CDK's own validation, and beside bare resources.
+"""Synthesizing native adapters, with and without the CDK's own validation, and beside bare resources; fleets.
 
 Each figure is of a process of its own, since the CDK reads `CDK_VALIDATION` when that starts, and leaves out
-the imports. The adapters are in a stack beside the endpoint's, as 499 of them fill one.
+the imports, but for those of `cdk synth`. The adapters are in a stack beside the endpoint's, as 499 of them
+fill one. A fleet of 1,000 is synthesized in turns with one of one, both with the validation, and the best of
+each counts, as what else runs on a machine only ever adds.
 """
 
+import hashlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -22,6 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs
 from bench.harness import Claim, publish
 from multi_adapter_inference import (
     AdapterArtifact,
+    AdapterFleet,
+    AdapterManifest,
     ArtifactSource,
     BaseModel,
     ComputeRequirements,
@@ -34,12 +40,15 @@ from multi_adapter_inference import (
 )
 
 COUNTS = (1, 100, 499)
+FLEET = 1000
+FLEET_ROUNDS = 5
+COMMAND_ROUNDS = 3
 
 
-def _ours(app: cdk.App, count: int) -> None:
+def _endpoint(app: cdk.App) -> MultiAdapterEndpoint:
     stack = cdk.Stack(app, "Endpoint")
     bucket = s3.Bucket.from_bucket_name(stack, "Bucket", "models")
-    endpoint = MultiAdapterEndpoint(
+    return MultiAdapterEndpoint(
         stack,
         "Llm",
         base_model=BaseModel.from_bucket(bucket, "base/"),
@@ -50,6 +59,10 @@ def _ours(app: cdk.App, count: int) -> None:
         artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
         component_prefix="bench",
     )
+
+
+def _ours(app: cdk.App, count: int) -> None:
+    endpoint = _endpoint(app)
     adapters = cdk.Stack(app, "Adapters")
     for number in range(count):
         LoraAdapter(
@@ -78,7 +91,24 @@ def _bare(app: cdk.App, count: int) -> None:
         )
 
 
-BUILDERS: dict[str, Callable[[cdk.App, int], None]] = {"ours": _ours, "bare": _bare}
+def _fleet(app: cdk.App, count: int) -> None:
+    endpoint = _endpoint(app)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as manifest:
+        manifest.write("adapters:\n")
+        for number in range(count):
+            digest = hashlib.sha256(str(number).encode()).hexdigest()
+            uri = f"s3://models/adapters/tenant-{number}/sha256-{digest}.tar.gz"
+            manifest.write(f"  - name: tenant-{number}\n    artifact: {uri}\n    rank: 16\n")
+        manifest.flush()
+        AdapterFleet(
+            cdk.Stack(app, "Adapters"),
+            "Tenants",
+            endpoint=endpoint,
+            manifest=AdapterManifest.from_file(manifest.name),
+        )
+
+
+BUILDERS: dict[str, Callable[[cdk.App, int], None]] = {"ours": _ours, "bare": _bare, "fleet": _fleet}
 
 
 def _measure(builder: str, count: int) -> None:
@@ -101,6 +131,43 @@ def _seconds(builder: str, count: int, *, validation: bool) -> float:
     return float(json.loads(done.stdout))
 
 
+def _command_seconds(count: int) -> float:
+    """Return what `cdk synth` takes for a fleet, imports and the CDK's validation included."""
+    app = shlex.join([sys.executable, str(Path(__file__).resolve()), "fleet", str(count), "for-the-command"])
+    with tempfile.TemporaryDirectory() as outdir:
+        started = time.perf_counter()
+        subprocess.run(
+            ["cdk", "synth", "--quiet", "--app", app, "--output", outdir],
+            env={**os.environ, "CDK_DISABLE_VERSION_CHECK": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+            cwd=Path(__file__).parents[1],
+        )
+        return time.perf_counter() - started
+
+
+def _for_the_command(builder: str, count: int) -> None:
+    app = cdk.App()
+    BUILDERS[builder](app, count)
+    app.synth()
+
+
+def _fleet_claims() -> list[Claim]:
+    one, many, command_one, command_many = [], [], [], []
+    for number in range(FLEET_ROUNDS):
+        one.append(_seconds("fleet", 1, validation=True))
+        many.append(_seconds("fleet", FLEET, validation=True))
+        if number < COMMAND_ROUNDS:
+            command_one.append(_command_seconds(1))
+            command_many.append(_command_seconds(FLEET))
+    what = f"a fleet of {FLEET:,} (other: a fleet of one)"
+    return [
+        Claim.at_most(1.2, f"s of `cdk synth` for {what}", ours=min(command_many), other=min(command_one)),
+        Claim.at_most(1.2, f"s to synthesize {what}, without imports", ours=min(many), other=min(one)),
+    ]
+
+
 def _claims() -> list[Claim]:
     claims = []
     for count in COUNTS:
@@ -113,11 +180,13 @@ def _claims() -> list[Claim]:
             Claim.at_least(1, f"{what}, without validation (other: with)", ours=ours, other=checked),
             Claim.at_most(4, f"{what} (other: as many bare resources)", ours=ours, other=bare),
         ]
-    return claims
+    return claims + _fleet_claims()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
+    if len(sys.argv) == 4:
+        _for_the_command(sys.argv[1], int(sys.argv[2]))
+    elif len(sys.argv) == 3:
         _measure(sys.argv[1], int(sys.argv[2]))
     else:
         sys.exit(publish("synth", _claims()))

@@ -1,0 +1,259 @@
+"""Apps that are synthesized in this process, and deployed to the embedded cloud by plain API calls.
+
+The CDK command line would cost nine seconds a deployment; what is deployed is the same.
+"""
+
+import io
+import json
+import os
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# The CDK reads it when it is imported. Nothing that is deployed depends on it.
+os.environ.setdefault("CDK_VALIDATION", "false")
+
+import aws_cdk as cdk
+import boto3
+from aws_cdk import aws_s3 as s3
+from botocore.config import Config
+
+from adapter_fleet.packing import pack
+from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import (
+    ArtifactSource,
+    BaseModel,
+    ComputeRequirements,
+    InstanceType,
+    LmiContainer,
+    LmiVersion,
+    LoraServing,
+    MultiAdapterEndpoint,
+)
+
+ROOT = Path(__file__).parents[1]
+TICKETS = ROOT / "examples" / "tickets"
+ADAPTERS = ("triage", "summary", "shout")
+BUCKET = "bench-artifacts"
+PREFIX = "bench"
+STACK = "Bench"
+_POLL_SECONDS = 0.1
+_LONGEST_SECONDS = 1800.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """An adapter in the bucket: where, and its identity."""
+
+    uri: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthesized:
+    """A stack that may be deployed: its template, and what the synth of its app took."""
+
+    template: str
+    folder: Path
+    seconds: float
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.template)["Resources"]
+        return found
+
+
+def synthesize(build: Callable[[cdk.Stack], object]) -> Synthesized:
+    """Synthesize an app of one stack."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    started = time.perf_counter()
+    app = cdk.App(outdir=str(folder), context=context)
+    stack = cdk.Stack(
+        app,
+        STACK,
+        env=cdk.Environment(account="000000000000", region="us-east-1"),
+        synthesizer=cdk.DefaultStackSynthesizer(
+            file_assets_bucket_name=BUCKET, generate_bootstrap_version_rule=False
+        ),
+    )
+    build(stack)
+    app.synth()
+    seconds = time.perf_counter() - started
+    return Synthesized(
+        template=(folder / f"{STACK}.template.json").read_text(), folder=folder, seconds=seconds
+    )
+
+
+def endpoint_in(stack: cdk.Stack) -> MultiAdapterEndpoint:
+    """Make the endpoint of all benches: one copy of a tiny model."""
+    bucket = s3.Bucket.from_bucket_name(stack, "Artifacts", BUCKET)
+    return MultiAdapterEndpoint(
+        stack,
+        "Llm",
+        base_model=BaseModel.from_directory(str(TICKETS / "base")),
+        container=LmiContainer(version=LmiVersion.V19),
+        lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
+        instance_type=InstanceType.ML_G5_12XLARGE,
+        compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(1024)),
+        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+        component_prefix=PREFIX,
+    )
+
+
+class Account:
+    """The account of a running embedded cloud, with the adapters of the example in a bucket."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self.cloud = cloud
+        self.s3 = self.client("s3")
+        self.sagemaker = self.client("sagemaker")
+        self.cloudformation = self.client("cloudformation")
+        self._uploaded: set[str] = set()
+        self.s3.create_bucket(Bucket=BUCKET)
+        self.adapters = [self._packed(name) for name in ADAPTERS]
+
+    def client(self, service: str) -> Any:
+        """Make a boto3 client."""
+        make: Any = boto3.client  # its overloads want the service's name at hand
+        return make(
+            service,
+            endpoint_url=self.cloud.url,
+            region_name=self.cloud.environment["AWS_REGION"],
+            aws_access_key_id=self.cloud.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.cloud.environment["AWS_SECRET_ACCESS_KEY"],
+            config=Config(retries={"total_max_attempts": 5}, max_pool_connections=32),
+        )
+
+    def _packed(self, name: str) -> Packed:
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder, f"{name}.tar.gz")
+            identity = pack(TICKETS / "adapters" / name, archive).identity
+            return self.upload(archive.read_bytes(), identity)
+
+    def upload(self, archive: bytes, identity: str) -> Packed:
+        """Put an adapter's archive into the bucket, under a key that holds its identity."""
+        key = f"adapters/sha256-{identity}.tar.gz"
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=archive)
+        return Packed(uri=f"s3://{BUCKET}/{key}", digest=identity)
+
+    def deploy(self, made: Synthesized, *, may_fail: bool = False) -> float:
+        """Create or update the stack, and wait; return the seconds. RuntimeError where that fails."""
+        self.begin(made)
+        started = time.perf_counter()
+        status = self.settled()
+        seconds = time.perf_counter() - started
+        if ("ROLLBACK" in status or "FAILED" in status) and not may_fail:
+            raise RuntimeError(f"the stack is {status}: {self.failures()[:3]}")
+        return seconds
+
+    def begin(self, made: Synthesized) -> None:
+        """Begin to create or update the stack."""
+        self._upload_assets(made.folder)
+        key = f"templates/{time.time_ns()}.json"
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=made.template.encode())
+        there = self._status() is not None
+        act = self.cloudformation.update_stack if there else self.cloudformation.create_stack
+        act(
+            StackName=STACK,
+            TemplateURL=f"https://s3.us-east-1.amazonaws.com/{BUCKET}/{key}",
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+        )
+
+    def settled(self) -> str:
+        """Wait until nothing is in progress, and return the stack's status."""
+        return self._wait(lambda status: not status.endswith("_IN_PROGRESS"))
+
+    def reaches(self, status: str) -> None:
+        """Wait until the stack has a status; RuntimeError where it settles in another."""
+        reached = self._wait(lambda now: now == status or not now.endswith("_IN_PROGRESS"))
+        if reached != status:
+            raise RuntimeError(f"the stack is {reached}, not {status}: {self.failures()[:3]}")
+
+    def _wait(self, enough: Callable[[str], bool]) -> str:
+        deadline = time.monotonic() + _LONGEST_SECONDS
+        while time.monotonic() < deadline:
+            status = self._status()
+            if status is not None and enough(status):
+                return status
+            time.sleep(_POLL_SECONDS)
+        raise TimeoutError(f"the stack is {status} after {_LONGEST_SECONDS:g} s")
+
+    def _status(self) -> str | None:
+        try:
+            found: str = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
+        except self.cloudformation.exceptions.ClientError:
+            return None
+        return found
+
+    def events(self, *, since: float = 0.0) -> list[tuple[float, str, str, str]]:
+        """Return time, resource type, status and reason of the stack's events, oldest first."""
+        pages = self.cloudformation.get_paginator("describe_stack_events").paginate(StackName=STACK)
+        found = [
+            (
+                event["Timestamp"].timestamp(),
+                event["ResourceType"],
+                event["ResourceStatus"],
+                event.get("ResourceStatusReason", ""),
+            )
+            for page in pages
+            for event in page["StackEvents"]
+        ]
+        return [event for event in reversed(found) if event[0] >= since]
+
+    def failures(self) -> list[str]:
+        """Return why resources failed."""
+        return [
+            f"{kind}: {reason}" for _, kind, status, reason in self.events() if status.endswith("_FAILED")
+        ]
+
+    def outputs(self) -> dict[str, str]:
+        """Return the stack's outputs."""
+        stack = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+
+    def resource(self, kind: str) -> str:
+        """Return the physical id of the only resource of a type."""
+        pages = self.cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
+        (found,) = (
+            resource["PhysicalResourceId"]
+            for page in pages
+            for resource in page["StackResourceSummaries"]
+            if resource["ResourceType"] == kind
+        )
+        return str(found)
+
+    def components(self) -> dict[str, str]:
+        """Return the statuses of all components, by name."""
+        pages = self.sagemaker.get_paginator("list_inference_components").paginate(
+            PaginationConfig={"PageSize": 100}
+        )
+        return {
+            component["InferenceComponentName"]: component["InferenceComponentStatus"]
+            for page in pages
+            for component in page["InferenceComponents"]
+        }
+
+    def _upload_assets(self, folder: Path) -> None:
+        assets = json.loads((folder / f"{STACK}.assets.json").read_text())["files"]
+        for asset in assets.values():
+            (where,) = asset["destinations"].values()
+            key, source = where["objectKey"], folder / asset["source"]["path"]
+            if key in self._uploaded or source.name == f"{STACK}.template.json":
+                continue
+            body = _zipped(source) if asset["source"]["packaging"] == "zip" else source.read_bytes()
+            self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+            self._uploaded.add(key)
+
+
+def _zipped(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(folder))
+    return buffer.getvalue()
