@@ -1,6 +1,5 @@
 """`adapters import`: write a manifest of adapters that were made by hand, and hand them over to a fleet."""
 
-import os
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -11,19 +10,20 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.archive import ArchiveError
-from adapter_fleet.manifest import (
-    Manifest,
-    ManifestAdapter,
-    ManifestError,
-    S3Artifact,
-    manifest_text,
-    named_digest,
-)
+from adapter_fleet.manifest import Manifest, ManifestAdapter, ManifestError, manifest_text
 from adapter_fleet.names import FLEET_TAG
-from adapter_fleet.record import Live, Order, OrderKind, Status
+from adapter_fleet.record import Live, Order, OrderKind, Source, Status, Target
 from adapters_cli.account import Account, CommandError, account_of, errors_told, explained
 from adapters_cli.components import Components
-from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.entries import entries_of, entry_of, names_of, sound
+from adapters_cli.fleet import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    place_of_fleet,
+)
 from adapters_cli.overview import Overview, overview, wanted
 from adapters_cli.text import complain, counted, tell
 
@@ -47,41 +47,78 @@ def import_(
 ) -> None:
     """Write a manifest of the adapters on an endpoint that belong to no fleet.
 
-    With --take-over, a fleet may make them its own without creating them again: it does so once its
-    manifest has them.
+    Where a fleet is given, the adapters that it has follow in the manifest, which can then be applied as it
+    is. With --take-over, the fleet may make the others its own without creating them again: it does so once
+    its manifest has them.
+
+    Ends with 1 if an adapter had to be left out.
     """
+    if yes and not take_over:
+        raise typer.BadParameter("--yes confirms --take-over")
     with errors_told():
+        _check_folder(output)
         account = account_of(context)
         found = _fleet(account, stack, fleet, table_name, needed=take_over)
         seen = overview(found.registry, account.now()) if found is not None else None
         target = seen.newest.request.target if seen is not None else None
-        if take_over and target is None:
-            raise CommandError("the fleet has never been asked for anything; deploy it first, without them")
-        if take_over and target is not None and target.endpoint != endpoint:
+        if take_over and (seen is None or seen.newest.request.source is Source.DELETION):
+            raise CommandError("there is nobody to take them over; deploy the fleet first, without them")
+        if target is not None and target.endpoint != endpoint:
             raise CommandError(f"the fleet is on endpoint '{target.endpoint}', got '{endpoint}'")
         alone = _of_nobody(Components(account, endpoint), base=target.base if target is not None else None)
-        adapters, problems = _entries(account, alone, prefix=target.prefix if target is not None else None)
+        present: list[ManifestAdapter] = []
+        lost: list[str] = []
+        if found is not None and seen is not None and target is not None:
+            present, lost = sound(entries_of(wanted(found.registry, seen.active), target))
+        known = {_component(adapter, target) for adapter in present} & alone.keys()
+        adapters, problems = _entries(
+            account,
+            {component: own for component, own in alone.items() if component not in known},
+            prefix=target.prefix if target is not None else None,
+            present=present,
+        )
         for problem in problems:
             complain(problem)
-        text = _text(adapters)
+        for problem in lost:
+            complain(f"{problem}; the manifest would have the fleet delete it")
+        text = _text([*adapters, *present])
         if output is not None:
             output.write_text(text, encoding="utf-8")
         else:
             typer.echo(text, nl=False)
-        tell(f"{counted(len(adapters), 'adapter')} on '{endpoint}' belong to no fleet")
-        if adapters and found is not None and seen is not None and take_over:
-            _confirm(len(adapters), found, yes=yes)
-            components = [adapter.component_name(seen.newest.request.target.prefix) for adapter in adapters]
-            _hand_over(found, seen, {component: alone[component][0] for component in components})
-        if problems:
+        tell(f"{counted(len(adapters) + len(known), 'adapter')} on '{endpoint}' belong to no fleet")
+        if found is not None and present:
+            tell(
+                f"{counted(len(present), 'adapter')} of {found.record.name} as it is now"
+                f" {'follows' if len(present) == 1 else 'follow'} in the manifest, which deletes none of them"
+            )
+        if found is not None and seen is not None and take_over:
+            components = {_component(adapter, target) for adapter in adapters} | known
+            if components:
+                _confirm(len(components), found, yes=yes)
+                _hand_over(found, seen, {component: alone[component][0] for component in sorted(components)})
+        if problems or lost:
             raise typer.Exit(1)
+
+
+def _check_folder(output: Path | None) -> None:
+    """Find out before anything is downloaded whether the file can be written."""
+    if output is None:
+        return
+    if output.is_dir():
+        raise CommandError(f"{output}: is a folder")
+    if not output.parent.is_dir():
+        raise CommandError(f"{output}: there is no folder '{output.parent}'")
+
+
+def _component(adapter: ManifestAdapter, target: Target | None) -> str:
+    return adapter.component or adapter.component_name(target.prefix if target is not None else "")
 
 
 def _fleet(
     account: Account, stack: str | None, name: str | None, table: str | None, *, needed: bool
 ) -> Fleet | None:
-    given = stack or table or os.environ.get("ADAPTERS_STACK") or os.environ.get("ADAPTERS_TABLE")
-    if not needed and not given:
+    if not needed and name is None and place_of_fleet(stack=stack, name=name, table=table) == (None, None):
         return None
     return find_fleet(account, stack=stack, name=name, table=table)
 
@@ -101,13 +138,18 @@ def _of_nobody(components: Components, *, base: str | None) -> dict[str, tuple[L
 
 
 def _entries(
-    account: Account, alone: dict[str, tuple[Live, dict[str, str]]], *, prefix: str | None
+    account: Account,
+    alone: dict[str, tuple[Live, dict[str, str]]],
+    *,
+    prefix: str | None,
+    present: list[ManifestAdapter],
 ) -> tuple[list[ManifestAdapter], list[str]]:
-    """Return the manifest's adapters, and why others are left out."""
+    """Return the manifest's entries, and why others are left out."""
     uris = sorted({live.artifact_uri for live, _ in alone.values() if live.artifact_uri is not None})
     with ThreadPoolExecutor(_DOWNLOADS) as downloads:
         digests = dict(zip(uris, downloads.map(lambda uri: _digest(account, uri), uris), strict=True))
-    adapters, problems = [], []
+    names = names_of(alone.keys(), prefix, [adapter.name for adapter in present])
+    entries, problems = [], []
     for component, (live, tags) in alone.items():
         uri = live.artifact_uri
         if uri is None:
@@ -117,22 +159,15 @@ def _entries(
         if isinstance(digest, Exception):
             problems.append(f"{component}: {uri}: {explained(digest)}")
             continue
-        name = component.removeprefix(f"{prefix}-") if prefix is not None else component
-        artifact = S3Artifact(uri=uri)
-        adapters.append(
-            ManifestAdapter(
-                name=name,
-                artifact=artifact,
-                digest=None if named_digest(artifact) == digest else digest,
-                tags={key: value for key, value in tags.items() if not key.startswith("aws:")},
-                component=component if name == component else None,
-            )
+        entries.append(
+            entry_of(component, names[component], prefix=prefix, uri=uri, digest=digest, tags=tags)
         )
-    return adapters, problems
+    good, unsound = sound(entries, beside=present)
+    return good, [*problems, *unsound]
 
 
 def _text(adapters: list[ManifestAdapter]) -> str:
-    """Return the manifest; CommandError where the adapters cannot be in one."""
+    """Return the manifest; CommandError where there are too many for one."""
     try:
         Manifest.of(adapters)
     except ManifestError as error:

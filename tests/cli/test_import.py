@@ -3,11 +3,13 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.desired import Artifact, SmokeRequest
 from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest import Manifest
 from adapter_fleet.names import FLEET_TAG
@@ -18,6 +20,7 @@ from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fleet_account import FakeAccount
 
 Run = Callable[..., Result]
+ACME = replace(adapter("acme"), artifact=Artifact(uri="s3://bucket/acme/v1.tar.gz", digest="a" * 64))
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def by_hand(world: World, account: FakeAccount, directory: Path) -> None:
     world.service.make("p-one", "s3://hand/made.tar.gz", tags={"team": "support"})
     world.service.make("two", "s3://hand/made.tar.gz")
     world.service.make("other", "s3://hand/made.tar.gz", tags={FLEET_TAG: "another"})
-    world.deploy(adapter("acme"))
+    world.deploy(ACME)
     world.settle()
 
 
@@ -46,8 +49,11 @@ def imported(result: Result) -> Manifest:
 
 def test_manifest_has_what_belongs_to_no_fleet(run: Run, directory: Path) -> None:
     result = run("import", "--endpoint", "endpoint")
-    assert (result.exit_code, result.stderr) == (0, "2 adapters on 'endpoint' belong to no fleet\n")
-    one, two = imported(result).adapters
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
+        0,
+        "2 adapters on 'endpoint' belong to no fleet",
+    )
+    one, two = imported(result).adapters[:2]
     assert (one.name, one.component, one.tags) == ("one", None, {"team": "support"})
     assert (two.name, two.component, two.tags) == ("two", "two", {})
     assert {one.digest, two.digest} == {identity(directory)}
@@ -62,7 +68,83 @@ def test_manifest_can_go_to_a_file(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "imported.yaml"
     result = run("import", "--endpoint", "endpoint", "--output", path)
     assert result.stdout == ""
-    assert len(Manifest.parse(path.read_bytes(), where="imported", folder=None).adapters) == 2
+    assert len(Manifest.parse(path.read_bytes(), where="imported", folder=None).adapters) == 3
+
+
+@pytest.mark.parametrize(
+    ("place", "words"), [("missing/out.yaml", "there is no folder"), ("", "is a folder")]
+)
+def test_file_that_cannot_be_written_is_told_before_anything_is_read(
+    run: Run, world: World, tmp_path: Path, place: str, words: str
+) -> None:
+    calls = world.service.calls.copy()
+    result = run("import", "--endpoint", "endpoint", "--output", tmp_path / place)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert words in result.stderr
+    assert world.service.calls == calls
+
+
+class TestAdaptersOfTheFleet:
+    def test_they_follow_so_that_the_manifest_deletes_none(self, run: Run) -> None:
+        result = run("import", "--endpoint", "endpoint")
+        assert [adapter.name for adapter in imported(result).adapters] == ["one", "two", "acme"]
+        assert result.stderr.splitlines()[1] == (
+            "1 adapter of fleet as it is now follows in the manifest, which deletes none of them"
+        )
+
+    def test_they_are_what_they_were(self, run: Run, world: World) -> None:
+        smoke = SmokeRequest(body={"inputs": "Hello"}, expect="world")
+        world.with_settings(FleetSettings(smoke=smoke))
+        given = (
+            replace(ACME, rank=8, tags={"team": "support"}, smoke=smoke),
+            replace(ACME, name="named", component="a-name-of-its-own"),
+            replace(ACME, name="own", component="p-own", smoke=SmokeRequest(body={"inputs": "Hi"})),
+        )
+        world.deploy(*given)
+        world.settle()
+        desired = imported(run("import", "--endpoint", "endpoint")).resolve(
+            prefix="p", buckets={}, archives={}, smoke=smoke
+        )
+        assert desired.adapters[-3:] == given
+
+    def test_they_keep_the_manifest_of_a_deployment_that_changes_nothing(
+        self, run: Run, world: World
+    ) -> None:
+        manifest = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
+        world.deploy(*imported(manifest).resolve(prefix="p", buckets={}, archives={}).adapters)
+        world.settle()
+        again = run("import", "--endpoint", "endpoint")
+        assert again.stderr.splitlines()[0] == "0 adapters on 'endpoint' belong to no fleet"
+        assert sorted(adapter.name for adapter in imported(again).adapters) == ["acme", "one", "two"]
+
+
+class TestOddComponents:
+    def test_names_that_would_be_the_same_without_the_prefix_keep_it(self, run: Run, world: World) -> None:
+        world.service.make("One", "s3://hand/made.tar.gz")
+        result = run("import", "--endpoint", "endpoint")
+        assert result.exit_code == 0
+        assert {adapter.name: adapter.component for adapter in imported(result).adapters} == {
+            "One": "One",
+            "p-one": "p-one",
+            "two": "two",
+            "acme": None,
+        }
+
+    def test_name_that_the_fleet_has_already_is_left_out_and_told(self, run: Run, world: World) -> None:
+        world.service.make("acme", "s3://hand/made.tar.gz")
+        result = run("import", "--endpoint", "endpoint")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[0] == "adapters: acme: there is an adapter named 'acme' already"
+        assert [adapter.name for adapter in imported(result).adapters] == ["one", "two", "acme"]
+
+    def test_component_with_too_many_tags_is_left_out_and_told(self, run: Run, world: World) -> None:
+        world.service.make("three", "s3://hand/made.tar.gz", tags={f"t{n}": "" for n in range(45)})
+        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[0] == (
+            "adapters: adapter 'three': tags: should be at most 40, got 45"
+        )
+        assert {order.component for order in world.registry.orders()} == {"p-one", "two"}
 
 
 def test_adapter_without_a_readable_archive_is_left_out_and_told(run: Run, account: FakeAccount) -> None:
@@ -70,7 +152,11 @@ def test_adapter_without_a_readable_archive_is_left_out_and_told(run: Run, accou
     result = run("import", "--endpoint", "endpoint")
     assert result.exit_code == 1
     assert "adapters: three: s3://hand/missing.tar.gz: Not Found (404)" in result.stderr
-    assert len(imported(result).adapters) == 2
+    assert len(imported(result).adapters) == 3
+
+
+def test_confirmation_of_nothing_is_wrong_usage(run: Run) -> None:
+    assert run("import", "--endpoint", "endpoint", "--yes").exit_code == 2
 
 
 def test_nothing_is_written_without_a_word(run: Run, world: World, account: FakeAccount) -> None:
@@ -85,7 +171,7 @@ class TestTakeOver:
 
     def deploy_imported(self, world: World, result: Result) -> None:
         desired = imported(result).resolve(prefix=world.target.prefix, buckets={}, archives={})
-        world.deploy(adapter("acme"), *desired.adapters)
+        world.deploy(*desired.adapters)
         world.settle()
 
     def test_fleet_takes_over_without_creating_again(self, run: Run, world: World) -> None:
@@ -100,7 +186,7 @@ class TestTakeOver:
 
     def test_adapters_are_managed_from_then_on(self, run: Run, world: World) -> None:
         self.deploy_imported(world, self.take_over(run))
-        world.deploy(adapter("acme"))
+        world.deploy(ACME)
         world.settle()
         assert {"p-one", "two"}.isdisjoint(world.service.components)
         assert "other" in world.service.components
@@ -134,8 +220,16 @@ class TestTakeOver:
         assert result.exit_code == 1
         assert "Give --stack or --table" in result.stderr
 
-    def test_fleet_of_another_endpoint_takes_nothing_over(self, run: Run) -> None:
-        result = run("import", "--endpoint", "elsewhere", "--take-over", "--yes")
+    def test_fleet_that_is_deleted_takes_nothing_over(self, run: Run, world: World) -> None:
+        world.destroy()
+        result = self.take_over(run)
+        assert result.exit_code == 1
+        assert "there is nobody to take them over" in result.stderr
+        assert world.registry.orders() == []
+
+    @pytest.mark.parametrize("options", [[], ["--take-over", "--yes"]])
+    def test_fleet_of_another_endpoint_takes_nothing_over(self, run: Run, options: list[str]) -> None:
+        result = run("import", "--endpoint", "elsewhere", *options)
         assert (result.exit_code, result.stderr) == (
             1,
             "adapters: the fleet is on endpoint 'endpoint', got 'elsewhere'\n",
