@@ -38,6 +38,7 @@ from local_sagemaker.mends import (
     emf,
     expect,
     failed_custom_resources,
+    failed_deletions,
     failed_updates,
     lambda_errors,
     late_logs,
@@ -210,6 +211,7 @@ def install(cloud: Cloud, *, parallel: bool = False) -> None:
     lambda_errors.install()
     retry_delays.install()
     failed_custom_resources.install()
+    failed_deletions.install()
     worker_threads.install(_TYPE_PREFIX)
     failed_updates.install(_TYPE_PREFIX)
     if parallel:
