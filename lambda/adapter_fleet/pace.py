@@ -2,7 +2,7 @@
 
 from random import Random
 
-LOWEST_RATE = 0.2
+LOWEST_RATE = 0.5
 """Calls a second that are always tried."""
 
 _RECOVERY_SHARE = 0.02

@@ -351,6 +351,39 @@ def test_one_write_at_a_time_is_found_out_and_borne() -> None:
     assert refused <= 3
 
 
+def test_throttling_of_every_second_call_does_not_slow_down_for_ever() -> None:
+    world = World(settings=FleetSettings(request_rate=50))
+    world.deploy(*map(adapter, MANY[:40]))
+    world.settle()
+    count = 0
+
+    def throttle(operation: str, when: str) -> None:
+        nonlocal count
+        if when == "before" and operation.startswith(("Describe", "List", "Update")):
+            count += 1
+            world.service.faults.throttled = count % 2
+
+    world.service.around = throttle
+    started = world.clock.now()
+    world.deploy(*(adapter(name, 2) for name in MANY[:40]))
+    world.settle()
+    assert world.serving() == uris(*MANY[:40], version=2)
+    assert world.clock.now() - started < 200
+
+
+def test_throttled_look_at_the_base_is_made_again_in_the_same_pass() -> None:
+    world = World()
+    world.deploy(adapter("a"))
+    # The first call lists; the second describes the base.
+    world.service.around = lambda operation, when: setattr(
+        world.service.faults,
+        "throttled",
+        int(operation.endswith(" base") and world.service.calls.total() < 5),
+    )
+    world.run_pass(world.executions[0])
+    assert world.serving() == uris("a")
+
+
 def test_throttling_only_slows_down() -> None:
     world = World()
     world.service.faults.throttled = 25
