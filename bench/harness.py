@@ -46,7 +46,10 @@ class Claim:
         )
 
     def cells(self) -> tuple[str, ...]:
-        numbers = (f"{number:.3g}" for number in (self.ours, self.other, self.ratio))
+        numbers = (
+            f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
+            for number in (self.ours, self.other, self.ratio)
+        )
         return self.claim, *numbers, self.goal, "yes" if self.holds else "no"
 
 
