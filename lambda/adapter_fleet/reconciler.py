@@ -43,7 +43,7 @@ from adapter_fleet.record import (
     Status,
     Write,
 )
-from adapter_fleet.registry import Lease, LeaseLostError, OvertakenError, Registry
+from adapter_fleet.registry import Lease, LeaseLostError, OvertakenError, Registry, active_generation
 from adapter_fleet.service import (
     ConflictError,
     MissingError,
@@ -307,11 +307,7 @@ class _Pass:
         newest = self._newest
         if newest.request.refusal is not None and newest.outcome is Outcome.OPEN:
             newest = self._end(newest, Outcome.REFUSED, newest.request.refusal)
-        if newest.outcome is Outcome.REFUSED and self._fleet.converged:
-            # A manifest that was refused changes nothing, and what was in force before stays so.
-            before = self._registry.generation(self._fleet.converged)
-            return before if before is not None and before.outcome is Outcome.CONVERGED else None
-        return newest if newest.outcome in (Outcome.OPEN, Outcome.CONVERGED) else None
+        return active_generation(newest, self._fleet.converged, self._registry.generation)
 
     def _take_orders(self) -> None:
         retried = [order for order in self._orders if order.kind is OrderKind.RETRY]
