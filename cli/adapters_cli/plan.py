@@ -18,6 +18,7 @@ from adapter_fleet.plan import (
     Decision,
     Plan,
     Step,
+    adopted,
     new_record,
     pinned,
     refusal,
@@ -25,7 +26,7 @@ from adapter_fleet.plan import (
     sighted,
 )
 from adapter_fleet.plan import plan as plan_of
-from adapter_fleet.record import AdapterRecord, Cause, Order, OrderKind, Source, Target, Write
+from adapter_fleet.record import AdapterRecord, Order, OrderKind, Source, Target
 from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.components import Components
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
@@ -84,13 +85,17 @@ def plan(
     table_name: TableOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Show what stays as it is, too.")] = False,
     detailed: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="End with 2 where there is something to change.")
+        bool,
+        typer.Option(
+            "--detailed-exitcode", help="End with 2 where there is something to change; so does wrong usage."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
     """Show what a manifest would change on the live endpoint. Nothing is written.
 
-    Ends with 1 if the manifest has mistakes, or a guard would refuse it.
+    Ends with 1 if the manifest has mistakes, or a guard would refuse it. Orders that the fleet has not taken
+    yet, of retry and rollback, count as if it had.
     """
     with errors_told():
         found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
@@ -192,21 +197,10 @@ def _look(
         record = records[component]
         assert record.live is not None  # it has an ARN
         if tags.pop(FLEET_TAG, None) == uid:
-            records[component] = _adopted(record, tags)
+            records[component] = adopted(record, record.live, tags)
         else:
             foreign[component] = record.live.created
     return replace(context, foreign=foreign)
-
-
-def _adopted(record: AdapterRecord, tags: dict[str, str]) -> AdapterRecord:
-    """Return the record as the fleet itself will note it (`adapter_fleet.steps`)."""
-    assert record.live is not None  # it was listed
-    record = replace(record, owned=record.live.created, tags=tags, name=record.name or record.component)
-    if record.failure is not None and record.failure.cause is Cause.FOREIGN:
-        record = replace(record, failure=None)
-    if record.intent is not None and record.intent.write is Write.CREATE:
-        return record
-    return replace(record, serving=None, vouched=None, passed=None, intent=None)
 
 
 _ACTIONS = {
@@ -250,7 +244,7 @@ def _why(record: AdapterRecord, decision: Decision, action: Action) -> str | Non
     if action in (Action.RETRY, Action.FAILED) and record.failure is not None:
         return record.failure.reason
     if action is Action.FOREIGN:
-        return "a component of that name is not this fleet's; 'adapters import' takes it over"
+        return "a component of that name is not this fleet's; 'adapters import --take-over' has it taken over"
     return decision.why or None
 
 

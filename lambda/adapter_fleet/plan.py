@@ -745,6 +745,16 @@ def new_record(component: str, want: DesiredAdapter | None) -> AdapterRecord:
     return AdapterRecord(name=want.name if want is not None else "", component=component)
 
 
+def adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> AdapterRecord:
+    """Return the record of a component that turned out to be the fleet's, of which nothing else is known."""
+    record = replace(record, owned=live.created, tags=dict(tags), name=record.name or record.component)
+    if record.failure is not None and record.failure.cause is Cause.FOREIGN:
+        record = replace(record, failure=None)
+    if record.intent is not None and record.intent.write is Write.CREATE:
+        return record
+    return replace(record, serving=None, vouched=None, passed=None, intent=None)
+
+
 def refusal(
     records: Mapping[str, AdapterRecord], wanted: Mapping[str, DesiredAdapter], target: Target
 ) -> str | None:

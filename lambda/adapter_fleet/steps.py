@@ -1,13 +1,13 @@
 """The steps of a plan, taken: a few calls for one component, an intent in the registry before a write."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from adapter_fleet.clock import Clock
 from adapter_fleet.desired import Artifact, DesiredAdapter, SmokeRequest
 from adapter_fleet.failure import cause_of
 from adapter_fleet.names import FLEET_TAG
-from adapter_fleet.plan import Context, Decision, Step, tags_of, with_failure
+from adapter_fleet.plan import Context, Decision, Step, adopted, tags_of, with_failure
 from adapter_fleet.record import AdapterRecord, Cause, Event, Intent, Live, Recheck, Status, Write
 from adapter_fleet.registry import Lease, LeaseLostError, Registry
 from adapter_fleet.service import (
@@ -105,7 +105,7 @@ class Steps:
         record, live = self._record, self._live()
         tags = self._service.tags(record.component, live)
         if tags.pop(FLEET_TAG, None) == self._uid:
-            return Taken(record=_adopted(record, live, tags))
+            return Taken(record=adopted(record, live, tags))
         return Taken(record=replace(record, owned=None, intent=None), foreign=live.created)
 
     def _live(self) -> Live:
@@ -248,7 +248,7 @@ class Steps:
             self._service.tag(record.component, live, {**tags, FLEET_TAG: self._uid})
         except RefusedError as error:
             return self._not_tagged(str(error))
-        return Taken(record=replace(_adopted(record, live, tags), claimed=self._context.generation))
+        return Taken(record=replace(adopted(record, live, tags), claimed=self._context.generation))
 
     def _release(self) -> Taken:
         record, live = self._record, self._live()
@@ -350,16 +350,6 @@ def _without_failure(record: AdapterRecord) -> AdapterRecord:
     if failure is None or not failure.artifact.same_as(record.serving):
         return record
     return replace(record, failure=None)
-
-
-def _adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> AdapterRecord:
-    """Return the record of a component that turned out to be the fleet's, of which nothing else is known."""
-    record = replace(record, owned=live.created, tags=dict(tags), name=record.name or record.component)
-    if record.failure is not None and record.failure.cause is Cause.FOREIGN:
-        record = replace(record, failure=None)
-    if record.intent is not None and record.intent.write is Write.CREATE:
-        return record
-    return replace(record, serving=None, vouched=None, passed=None, intent=None)
 
 
 _WRITES = {Step.CREATE: Write.CREATE, Step.UPDATE: Write.UPDATE, Step.DELETE: Write.DELETE}
