@@ -9,7 +9,7 @@ LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test check lint types imports bench lock snapshots wheel clean
+.PHONY: help setup demo local test nightly check lint types imports bench lock snapshots wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL
 
 test: setup $(SDK)/.installed  ## the whole suite
 	python -m pytest
+
+nightly: setup  ## look for faults that a fleet does not survive, other ones every time
+	NIGHTLY=1 python -m pytest tests/adapter_fleet/test_reconciler_under_faults.py
 
 check: lint types imports test  ## what CI runs
 
