@@ -17,7 +17,7 @@ from adapter_fleet.record import (
     Source,
     Write,
 )
-from adapter_fleet.registry import Registry, active_generation
+from adapter_fleet.registry import Registry, active_generation, undone_by
 
 
 class Group(StrEnum):
@@ -111,7 +111,15 @@ def overview(registry: Registry, now: float) -> Overview | None:
         fleet=fleet,
         newest=newest,
         active=active,
-        adapters=states(records, wanted(registry, active), orders, fleet, active, now),
+        adapters=states(
+            records,
+            wanted(registry, active),
+            orders,
+            fleet,
+            active,
+            now,
+            undone=undone_by(active, registry.generation),
+        ),
         orders=tuple(orders),
         at=now,
     )
@@ -131,8 +139,10 @@ def states(
     fleet: FleetRecord,
     generation: Generation,
     now: float,
+    *,
+    undone: int | None = None,
 ) -> tuple[AdapterState, ...]:
-    """Return the state of every adapter that is wanted or still there."""
+    """Return the state of every adapter that is wanted or still there; `undone` as in Context."""
     orders = list(orders)
     context = Context.of(
         generation.request.target,
@@ -141,6 +151,7 @@ def states(
         foreign=fleet.foreign,
         orders=orders,
         deletes=True,
+        undone=undone,
     )
     wants = pinned(desired.adapters, orders)
     plain = {adapter.component: adapter for adapter in desired.adapters}
@@ -216,6 +227,7 @@ _WORDS = {
     Step.DELETE: "deleting",
     Step.HOLD: "deleting",
     Step.CLAIM: "claiming",
+    Step.RELEASE: "releasing",
     Step.RETAG: "tagging",
 }
 _WRITE_WORDS = {Write.CREATE: "creating", Write.UPDATE: "updating", Write.DELETE: "deleting"}

@@ -43,7 +43,14 @@ from adapter_fleet.record import (
     Status,
     Write,
 )
-from adapter_fleet.registry import Lease, LeaseLostError, OvertakenError, Registry, active_generation
+from adapter_fleet.registry import (
+    Lease,
+    LeaseLostError,
+    OvertakenError,
+    Registry,
+    active_generation,
+    undone_by,
+)
 from adapter_fleet.service import (
     ConflictError,
     MissingError,
@@ -176,10 +183,11 @@ class Reconciler:
     def run(self, call: Call) -> Result:
         """Make one pass."""
         fleet = self.registry.fleet()
-        if fleet is None or fleet.deleted:
+        newest = None if fleet is None else self.registry.generation(fleet.generation)
+        if fleet is None or newest is None:
             return Result(done=True)
-        newest = self.registry.generation(fleet.generation)
-        if newest is None:
+        # A deletion whose time was up may have ended since, and be asked for again.
+        if fleet.deleted and newest.outcome is not Outcome.OPEN:
             return Result(done=True)
         reports = False
         if call.trigger == DRIFT_TRIGGER and call.passes == 0:
@@ -277,7 +285,7 @@ class _Pass:
         desired = DesiredFleet() if deleting else self._registry.desired(active.number)
         self._wanted = pinned(desired.adapters, self._orders)
         self._changed = self._find_changed()
-        self._undone = self._find_undone()
+        self._undone = undone_by(active, self._registry.generation)
         self._stored = self._registry.records()
         self._records = dict(self._stored)
         self._foreign = dict(self._fleet.foreign)
@@ -354,19 +362,6 @@ class _Pass:
         )
 
     _deletes = False
-
-    def _find_undone(self) -> int | None:
-        """Return the number of the generation that this one takes back, with all that followed it."""
-        if not self._generation.undo and self._generation.request.source is not Source.UNDO:
-            return None
-        number = self._generation.number - 1
-        while (before := self._registry.generation(number)) is not None:
-            if before.request.source is Source.DEPLOYMENT and not before.undo:
-                return number
-            if before.request.source is Source.OBJECT and self._generation.request.source is Source.UNDO:
-                return number
-            number -= 1
-        return None
 
     # --- observe
 

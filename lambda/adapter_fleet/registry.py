@@ -56,6 +56,20 @@ def undoes(
     )
 
 
+def undone_by(generation: Generation, earlier: Callable[[int], Generation | None]) -> int | None:
+    """Return the number of the generation that one takes back, with all that followed it; None for none."""
+    if not generation.undo and generation.request.source is not Source.UNDO:
+        return None
+    number = generation.number - 1
+    while (before := earlier(number)) is not None:
+        if before.request.source is Source.DEPLOYMENT and not before.undo:
+            return number
+        if before.request.source is Source.OBJECT and generation.request.source is Source.UNDO:
+            return number
+        number -= 1
+    return None
+
+
 def refuses(newest: Generation, request: Request) -> bool:
     """Tell whether a fleet takes no such request any more; a deletion that got stuck may be asked again."""
     return newest.request.source is Source.DELETION and request.source is not Source.DELETION

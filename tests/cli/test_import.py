@@ -184,6 +184,16 @@ class TestTakeOver:
         assert {name: component.created for name, component in world.service.components.items()} == created
         assert run("status").stdout.count("in service") == 3
 
+    def test_status_tells_that_they_are_given_back_when_that_is_undone(self, run: Run, world: World) -> None:
+        desired = imported(self.take_over(run)).resolve(prefix=world.target.prefix, buckets={}, archives={})
+        world.deploy(*desired.adapters, digest="after", previous="before")
+        world.settle()
+        world.deploy(ACME, digest="before", previous="after")
+        states = [line.split("\t")[:2] for line in run("status").stdout.splitlines()]
+        assert states == [["one", "releasing"], ["two", "releasing"], ["acme", "in service"]]
+        world.settle()
+        assert {"p-one", "two"} <= world.service.components.keys()
+
     def test_adapters_are_managed_from_then_on(self, run: Run, world: World) -> None:
         self.deploy_imported(world, self.take_over(run))
         world.deploy(ACME)
