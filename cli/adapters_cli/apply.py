@@ -68,6 +68,9 @@ def apply(
 ) -> None:
     """Write the fleet's manifest in S3, unless someone else has meanwhile, and follow until it is in force.
 
+    That is for fleets whose manifest is in S3 (`AdapterManifest.from_bucket`); others change with a
+    deployment.
+
     Ends with 1 if the manifest is refused or fails, and with 3 where the time has passed before.
     """
     with errors_told():

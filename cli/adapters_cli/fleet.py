@@ -21,12 +21,12 @@ StackOption = Annotated[
 ]
 FleetOption = Annotated[
     str | None,
-    typer.Option("--fleet", metavar="NAME", help="Which fleet, where the stack has several."),
+    typer.Option("--fleet", metavar="NAME", help="Which of the stack's fleets, where it has several."),
 ]
 TableOption = Annotated[
     str | None,
     typer.Option(
-        "--table", metavar="NAME", help="The fleet's table, in place of a stack; or ADAPTERS_TABLE."
+        "--table", metavar="NAME", help="Table of the fleet, in place of a stack; or ADAPTERS_TABLE."
     ),
 ]
 

@@ -12,6 +12,7 @@ from adapters_cli.account import account_of, errors_told
 from adapters_cli.fleet import FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.lookup import component_of
 from adapters_cli.rows import show
+from adapters_cli.text import tell
 
 _HEADINGS = ("WHEN", "WHAT", "GENERATION", "FROM", "TO", "SECONDS", "WHY")
 
@@ -32,6 +33,8 @@ def history(
         if as_json:
             for event in events:
                 typer.echo(json.dumps(asdict(event)))
+        elif not events:
+            tell(f"nothing is known of an adapter '{name}'")
         else:
             show(_HEADINGS, [_row(event) for event in events], styled=1)
 

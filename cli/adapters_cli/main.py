@@ -24,4 +24,4 @@ def adapters() -> None:
 
 def main() -> None:
     """Run the command."""
-    app()
+    app(prog_name="adapters")

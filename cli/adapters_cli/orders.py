@@ -18,13 +18,13 @@ _FOLLOW = "'adapters status --wait' follows"
 
 def retry(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME…", help="Adapters to try again.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Adapters to try again.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Every adapter that failed.")] = False,
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
 ) -> None:
-    """Try adapters again that failed, without changing the manifest."""
+    """Try adapters again that failed, without changing the manifest. It takes names, or --failed."""
     if failed == bool(names):
         raise typer.BadParameter("give names, or --failed")
     with errors_told():
@@ -46,7 +46,7 @@ def retry(
 
 def rollback(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The adapter.")],
+    name: Annotated[str, typer.Argument(help="The adapter's name, or its component's.")],
     undo: Annotated[
         bool, typer.Option("--undo", help="Serve what the manifest says again, after a rollback.")
     ] = False,

@@ -50,3 +50,4 @@ def test_adapter_that_is_gone_still_has_one(run: Run, world: World, name: str) -
 def test_unknown_adapter_has_none(run: Run) -> None:
     result = run("history", "nobody")
     assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "nothing is known of an adapter 'nobody'\n"
