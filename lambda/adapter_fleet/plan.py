@@ -509,7 +509,7 @@ def decide(record: AdapterRecord, want: DesiredAdapter | None, context: Context)
     if record.owned != live.created:
         return _decide_unknown(record, live, want, context)
     if live.status.in_transition:
-        return _decide_moving(live, context)
+        return _decide_moving(record, live, context)
     if record.intent is not None:
         if live.described:
             return Decision(step=Step.WAIT, why="the last write may show yet")
@@ -553,9 +553,12 @@ def _decide_unknown(
     return Decision(step=Step.READ_TAGS)
 
 
-def _decide_moving(live: Live, context: Context) -> Decision:
-    if context.now - live.modified > STUCK_SECONDS:
-        minutes = int((context.now - live.modified) / 60)
+def _decide_moving(record: AdapterRecord, live: Live, context: Context) -> Decision:
+    # Right after a write, what the service last said of the component may be from long before.
+    sent = 0.0 if record.intent is None else record.intent.acknowledged or record.intent.at
+    since = max(live.modified, sent)
+    if context.now - since > STUCK_SECONDS:
+        minutes = int((context.now - since) / 60)
         return Decision(
             step=Step.STUCK,
             why=f"{live.status} for {minutes} minutes; the service refuses writes meanwhile",

@@ -384,6 +384,18 @@ def test_throttled_look_at_the_base_is_made_again_in_the_same_pass() -> None:
     assert world.serving() == uris("a")
 
 
+def test_update_of_an_adapter_that_has_long_been_there_is_not_taken_for_a_stuck_one() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
+    world.deploy(adapter("a"))
+    world.settle()
+    world.clock.sleep(24 * 3600)
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.newest().failed == 0
+    assert world.serving() == uris("a", version=2)
+
+
 def test_throttling_only_slows_down() -> None:
     world = World()
     world.service.faults.throttled = 25
