@@ -368,7 +368,7 @@ class FleetRecord:
     base_modified, base_version:
         The base component's last-modified time, and what it ran, when that was last looked at.
     heartbeat:
-        When a pass last ended.
+        When a pass last ended; where another is to follow, when that is due.
     """
 
     uid: str
