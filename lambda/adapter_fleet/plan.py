@@ -344,7 +344,8 @@ def _write_succeeded(
         generation=record.generation if intent.restores else intent.generation,
         changed_at=live.modified,
         drifted=None,
-        recheck=None,
+        # Whether it was before the base model changed that it came into service, nothing tells.
+        recheck=record.recheck if record.recheck is Recheck.ASK else None,
     )
     return changed, [event]
 

@@ -426,7 +426,7 @@ class _Pass:
         version = self._version_of_base()
         if fleet.base_version not in (None, version):
             for record in list(self._records.values()):
-                if record.serving is not None:
+                if record.serving is not None or record.intent is not None:
                     self._keep(replace(record, recheck=Recheck.ASK))
             self._flush()
         self._fleet = replace(fleet, base_modified=base.modified, base_version=version)

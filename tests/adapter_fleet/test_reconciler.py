@@ -396,6 +396,18 @@ def test_update_of_an_adapter_that_has_long_been_there_is_not_taken_for_a_stuck_
     assert world.serving() == uris("a", version=2)
 
 
+def test_adapter_that_a_new_base_lost_while_it_was_made_is_sent_again() -> None:
+    world = World(seconds=0.5)
+    world.deploy(adapter("a"))
+    world.run_pass(world.executions[0], deadline=0.2)
+    world.clock.sleep(5.0)
+    world.service.replace_base("another model", lost=True)
+    assert world.serving() == {"a": None}
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.serving() == uris("a")
+
+
 def test_throttling_only_slows_down() -> None:
     world = World()
     world.service.faults.throttled = 25
