@@ -63,6 +63,7 @@ class Action(StrEnum):
 
 
 _UNCHANGED = (Action.KEEP, Action.FAILED, Action.FOREIGN)
+_PHRASES = {Action.FAILED: "failed", Action.FOREIGN: "foreign"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +136,8 @@ def target_of(fleet: Fleet) -> Target:
 
 def summary(counts: Counter[Action]) -> str:
     """Return how many adapters each action is for."""
-    return ", ".join(f"{counts[action]} to {action}" for action in Action if counts[action]) or "no adapters"
+    told = [f"{counts[action]} {_PHRASES.get(action, f'to {action}')}" for action in Action if counts[action]]
+    return ", ".join(told) or "no adapters"
 
 
 def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> tuple[list[Change], str | None]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.testing import Result
 from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.packing import identity
+from adapters_cli.plan import Action, summary
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 
@@ -141,6 +143,11 @@ def test_artifact_that_is_to_be_tried_again_is_tried_again(run: Run, world: Worl
     run("retry", "acme")
     [row] = rows(run("plan", manifest(acme=2, beta=1, zeta=1)))
     assert row[:2] == ["acme", "update"]
+
+
+def test_totals_say_what_is_to_be_done_and_what_is_not() -> None:
+    counts = Counter({Action.CREATE: 2, Action.KEEP: 97, Action.FAILED: 1})
+    assert summary(counts) == "2 to create, 97 to keep, 1 failed"
 
 
 def test_fleet_that_is_deleted_takes_no_manifest(run: Run, world: World, manifest: Write) -> None:
