@@ -61,19 +61,29 @@ def sound(
     entries: Iterable[ManifestAdapter], *, beside: Iterable[ManifestAdapter] = ()
 ) -> tuple[list[ManifestAdapter], list[str]]:
     """Return the entries that can be in one manifest, also with those beside it, and why others cannot."""
-    others = {adapter.name.casefold(): adapter.name for adapter in beside}
+    taken: dict[tuple[str, str], str] = {}
+    for adapter in beside:
+        taken |= _keys(adapter)
     good, problems = [], []
     for adapter in entries:
-        if (other := others.get(adapter.name.casefold())) is not None:
-            problems.append(
-                f"{adapter.component or adapter.name}: there is an adapter named '{other}' already"
-            )
+        clashes = _keys(adapter).keys() & taken.keys()
+        if clashes:
+            what, _ = clash = max(clashes)
+            problems.append(f"{adapter.component or adapter.name}: adapter '{taken[clash]}' has its {what}")
             continue
         try:
             Manifest.of([adapter])
         except ManifestError as error:
             problems += [finding.message for finding in error.findings]
             continue
-        others[adapter.name.casefold()] = adapter.name
+        taken |= _keys(adapter)
         good.append(adapter)
     return good, problems
+
+
+def _keys(adapter: ManifestAdapter) -> dict[tuple[str, str], str]:
+    """Return what no other adapter of a manifest may have, whatever the case."""
+    keys = {("name", adapter.name.casefold()): adapter.name}
+    if adapter.component is not None:
+        keys["component", adapter.component.casefold()] = adapter.name
+    return keys

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -58,18 +59,10 @@ def import_(
     with errors_told():
         _check_folder(output)
         account = account_of(context)
-        found = _fleet(account, stack, fleet, table_name, needed=take_over)
-        seen = overview(found.registry, account.now()) if found is not None else None
-        target = seen.newest.request.target if seen is not None else None
-        if take_over and (seen is None or seen.newest.request.source is Source.DELETION):
-            raise CommandError("there is nobody to take them over; deploy the fleet first, without them")
-        if target is not None and target.endpoint != endpoint:
-            raise CommandError(f"the fleet is on endpoint '{target.endpoint}', got '{endpoint}'")
+        given = _fleet(account, stack, fleet, table_name, endpoint=endpoint, takes_over=take_over)
+        target = given.seen.newest.request.target if given is not None else None
+        present, lost = sound(given.entries) if given is not None else ([], [])
         alone = _of_nobody(Components(account, endpoint), base=target.base if target is not None else None)
-        present: list[ManifestAdapter] = []
-        lost: list[str] = []
-        if found is not None and seen is not None and target is not None:
-            present, lost = sound(entries_of(wanted(found.registry, seen.active), target))
         known = {_component(adapter, target) for adapter in present} & alone.keys()
         adapters, problems = _entries(
             account,
@@ -77,28 +70,39 @@ def import_(
             prefix=target.prefix if target is not None else None,
             present=present,
         )
-        for problem in problems:
+        for problem in [*problems, *(f"{problem}; the fleet would delete it" for problem in lost)]:
             complain(problem)
-        for problem in lost:
-            complain(f"{problem}; the manifest would have the fleet delete it")
         text = _text([*adapters, *present])
         if output is not None:
             output.write_text(text, encoding="utf-8")
         else:
             typer.echo(text, nl=False)
         tell(f"{counted(len(adapters) + len(known), 'adapter')} on '{endpoint}' belong to no fleet")
-        if found is not None and present:
+        if given is not None and present:
             tell(
-                f"{counted(len(present), 'adapter')} of {found.record.name} as it is now"
+                f"{counted(len(present), 'adapter')} of {given.fleet.record.name} as it is now"
                 f" {'follows' if len(present) == 1 else 'follow'} in the manifest, which deletes none of them"
             )
-        if found is not None and seen is not None and take_over:
-            components = {_component(adapter, target) for adapter in adapters} | known
-            if components:
-                _confirm(len(components), found, yes=yes)
-                _hand_over(found, seen, {component: alone[component][0] for component in sorted(components)})
+        components = {_component(adapter, target) for adapter in adapters} | known
+        if given is not None and take_over and components:
+            _confirm(len(components), given.fleet, yes=yes)
+            _hand_over(given, {component: alone[component][0] for component in sorted(components)})
         if problems or lost:
             raise typer.Exit(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """The fleet that the import is for."""
+
+    fleet: Fleet
+    seen: Overview
+
+    @property
+    def entries(self) -> list[ManifestAdapter]:
+        """The manifest's entries of what it is to have at present."""
+        desired = wanted(self.fleet.registry, self.seen.active)
+        return entries_of(desired, self.seen.newest.request.target)
 
 
 def _check_folder(output: Path | None) -> None:
@@ -116,11 +120,28 @@ def _component(adapter: ManifestAdapter, target: Target | None) -> str:
 
 
 def _fleet(
-    account: Account, stack: str | None, name: str | None, table: str | None, *, needed: bool
-) -> Fleet | None:
-    if not needed and name is None and place_of_fleet(stack=stack, name=name, table=table) == (None, None):
+    account: Account,
+    stack: str | None,
+    name: str | None,
+    table: str | None,
+    *,
+    endpoint: str,
+    takes_over: bool,
+) -> _Given | None:
+    """Return the fleet that is given, None where there is none and none is needed."""
+    place = place_of_fleet(stack=stack, name=name, table=table)
+    if not takes_over and name is None and place == (None, None):
         return None
-    return find_fleet(account, stack=stack, name=name, table=table)
+    found = find_fleet(account, stack=stack, name=name, table=table)
+    seen = overview(found.registry, account.now())
+    if takes_over and (seen is None or seen.newest.request.source is Source.DELETION):
+        raise CommandError("there is nobody to take them over; deploy the fleet first, without them")
+    if seen is None:
+        return None
+    target = seen.newest.request.target
+    if target.endpoint != endpoint:
+        raise CommandError(f"the fleet is on endpoint '{target.endpoint}', got '{endpoint}'")
+    return _Given(fleet=found, seen=seen)
 
 
 def _of_nobody(components: Components, *, base: str | None) -> dict[str, tuple[Live, dict[str, str]]]:
@@ -190,14 +211,15 @@ def _digest(account: Account, uri: str) -> str | Exception:
             return error
 
 
-def _hand_over(fleet: Fleet, seen: Overview, components: dict[str, Live]) -> None:
+def _hand_over(given: _Given, components: dict[str, Live]) -> None:
     """Leave the orders by which the fleet may make components its own."""
+    fleet = given.fleet
     now = fleet.account.now()
     orders = [
         Order(kind=OrderKind.CLAIM, component=component, at=now, created=live.created)
         for component, live in components.items()
     ]
-    present = {adapter.component for adapter in wanted(fleet.registry, seen.active).adapters}
+    present = {adapter.component for adapter in wanted(fleet.registry, given.seen.active).adapters}
     if present.isdisjoint(components):
         # Nothing to do for the fleet until its manifest has them.
         fleet.registry.order(orders)

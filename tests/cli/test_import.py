@@ -134,8 +134,18 @@ class TestOddComponents:
         world.service.make("acme", "s3://hand/made.tar.gz")
         result = run("import", "--endpoint", "endpoint")
         assert result.exit_code == 1
-        assert result.stderr.splitlines()[0] == "adapters: acme: there is an adapter named 'acme' already"
+        assert result.stderr.splitlines()[0] == "adapters: acme: adapter 'acme' has its name"
         assert [adapter.name for adapter in imported(result).adapters] == ["one", "two", "acme"]
+
+    def test_component_that_the_fleet_has_in_another_case_is_left_out_and_told(
+        self, run: Run, world: World
+    ) -> None:
+        world.deploy(replace(ACME, component="Solo"))
+        world.settle()
+        world.service.make("solo", "s3://hand/made.tar.gz")
+        result = run("import", "--endpoint", "endpoint")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[0] == "adapters: solo: adapter 'acme' has its component"
 
     def test_component_with_too_many_tags_is_left_out_and_told(self, run: Run, world: World) -> None:
         world.service.make("three", "s3://hand/made.tar.gz", tags={f"t{n}": "" for n in range(45)})
