@@ -156,6 +156,8 @@ class Demo:
             self._cdk.deploy(validate=False)  # the template is the one that was judged before
             time.sleep(1)  # the client goes on after the deployment, on the new version
         self._show_traffic({closely: expected, widely: skills}, profile)
+        summary = self._cdk.outputs()["TenantsSummary"]
+        self._report.expect(summary == "100 of 100 adapters in service", f"TenantsSummary = {summary}")
         removed = [name for name, artifact in tenants.items() if artifact is None]
         for name in removed:
             self._report.expect(self._endpoint.gone(self._component(name)), f"{name} is gone", quiet=True)
@@ -301,15 +303,22 @@ def main() -> int:
             demo.deploy()
             demo.compare()
             report.chapter("Add, change and remove, under load")
-            demo.change("kind", {"tenant-101": f"{v1}/shout", CHANGED: f"{v2}/summary", "tenant-099": None})
+            demo.change(
+                "kind",
+                {
+                    "tenant-101": f"{v1}/shout",
+                    CHANGED: f"{v2}/summary",
+                    BROKEN: f"{v1}/summary",
+                    "tenant-099": None,
+                },
+            )
             report.chapter("The same where all goes wrong that may")
             demo.change(
                 "hostile",
                 {
-                    BROKEN: f"{v1}/summary",
+                    "tenant-102": f"{v1}/triage",
                     CHANGED: f"{v1}/summary",
                     "tenant-101": None,
-                    "tenant-102": f"{v1}/triage",
                 },
             )
             cloud.admin.change_settings(profile="kind")

@@ -27,6 +27,9 @@ class Bucket:
         """Make it."""
         self._s3.create_bucket(Bucket=self.name)
         self._s3.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
+        self._s3.put_bucket_notification_configuration(
+            Bucket=self.name, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
 
     def publish(self, directory: Path) -> str:
         """Pack an adapter, put it into the bucket, and return its URI."""
