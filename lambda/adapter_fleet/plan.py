@@ -763,7 +763,12 @@ def refusal(
     records: Mapping[str, AdapterRecord], wanted: Mapping[str, DesiredAdapter], target: Target
 ) -> str | None:
     """Return why a guard stops this, with the name of the setting that lets it pass; None if none does."""
-    owned = {component: record for component, record in records.items() if record.owned is not None}
+    owned = {
+        component: record
+        for component, record in records.items()
+        # One that is being made may not show yet.
+        if record.owned is not None or record.intent is not None
+    }
     if not target.settings.allow_base_replacement:
         for component, record in sorted(owned.items()):
             if record.endpoint not in (None, target.endpoint) or record.base not in (None, target.base):

@@ -225,6 +225,19 @@ def test_empty_manifest_is_refused() -> None:
     assert world.serving() == uris("a")
 
 
+def test_empty_manifest_is_refused_while_the_adapters_do_not_show_yet() -> None:
+    world = World()
+    world.service.faults.listing_lag = 3.0
+    world.clock.sleep(5.0)
+    world.deploy(adapter("a"), adapter("b"))
+    world.run_pass(world.executions[0], deadline=0.2)
+    assert len(world.writes()) == 2
+    world.deploy()
+    world.settle()
+    assert world.newest().outcome is Outcome.REFUSED
+    assert not any(write.startswith("Delete") for write in world.writes())
+
+
 def test_empty_manifest_is_obeyed_where_the_setting_allows_it() -> None:
     settings = FleetSettings(request_rate=10, deletions=DeletionLimit(allow_empty=True, share=1.0))
     world = World(settings=settings)
