@@ -405,7 +405,7 @@ def _foreign(
     )
     reason = (
         f"a component named {record.component} is there and has no tag {FLEET_TAG} of this fleet;"
-        " 'adapters import' takes it over"
+        " 'adapters import --take-over' makes it so"
     )
     return with_failure(record, want.artifact, reason, context, cause=Cause.FOREIGN)
 
