@@ -137,6 +137,16 @@ class FakeService:
         component.modified = self._tick()
         self._note(name)
 
+    def replace_base(self, uri: str, *, lost: bool, base: str = "base") -> None:
+        """Let the base be another model; its new copies have its adapters, or have lost them."""
+        self._settle()
+        there = self.components[base]
+        there.uri, there.modified = uri, self._tick()
+        self._note(base)
+        for component in self.components.values():
+            if lost and component.base == base:
+                component.serves = None
+
     def serving(self) -> dict[str, str | None]:
         """What answers: artifact by component, of those that are there."""
         self._settle()

@@ -21,10 +21,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from adapter_fleet.desired import DesiredAdapter, DesiredFleet
-from adapter_fleet.fleet_settings import DeletionLimit, FailureLimit, FleetSettings, UpdateMode
+from adapter_fleet.desired import DesiredAdapter, DesiredFleet, SmokeRequest
+from adapter_fleet.fleet_settings import DeletionLimit, DriftCheck, FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.names import FLEET_TAG
-from adapter_fleet.record import Cause, Generation, Outcome, Request, Source, Write
+from adapter_fleet.record import Cause, Generation, OrderKind, Outcome, Request, Source, Status, Write
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
@@ -32,6 +32,10 @@ NIGHTLY = "NIGHTLY" in os.environ
 EXAMPLES = 2500 if NIGHTLY else 150
 
 NAMES = ["a", "b", "c", "d"]
+SMOKED, TAGGED = ("c", "d"), ("b", "d")
+SMOKE = SmokeRequest(body={"inputs": "Hello"})
+NO_GUARD = DeletionLimit(share=1.0, allow_empty=True)
+GUARD = DeletionLimit(share=0.5, above=1)
 WRITES = ("CreateInferenceComponent", "UpdateInferenceComponent", "DeleteInferenceComponent")
 
 manifests = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3), max_size=len(NAMES))
@@ -61,20 +65,32 @@ class Fleet(RuleBasedStateMachine):
     @initialize(
         seconds=st.sampled_from([0.5, 5.0, 40.0]),
         replaces=st.booleans(),
-        strict=st.booleans(),
+        failing=st.sampled_from([0.0, 0.5, 1.0]),
         lag=st.sampled_from([0.0, 3.0]),
         moves=st.booleans(),
         stays=st.booleans(),
+        guarded=st.booleans(),
+        drift=st.sampled_from([None, *DriftCheck]),
     )
     def begin(
-        self, seconds: float, replaces: bool, strict: bool, lag: float, moves: bool, stays: bool
+        self,
+        seconds: float,
+        replaces: bool,
+        failing: float,
+        lag: float,
+        moves: bool,
+        stays: bool,
+        guarded: bool,
+        drift: DriftCheck | None,
     ) -> None:
+        self.guarded = guarded
         self.world = World(
             seconds=seconds,
             settings=FleetSettings(
                 request_rate=10,
-                failures=FailureLimit(share=0.0 if strict else 1.0),
-                deletions=DeletionLimit(share=1.0, allow_empty=True),
+                failures=FailureLimit(share=failing),
+                deletions=GUARD if guarded else NO_GUARD,
+                drift=drift,
                 update_mode=UpdateMode.REPLACE if replaces else UpdateMode.IN_PLACE,
             ),
         )
@@ -84,7 +100,10 @@ class Fleet(RuleBasedStateMachine):
         self.stall: int | None = None
         self.wanted: dict[str, int] = {}
         self.requests: list[tuple[Request, DesiredFleet, int]] = []
-        self.foreign: dict[str, str] = {}
+        self.foreign: dict[str, tuple[str, dict[str, str]]] = {}
+        self.claimed: set[str] = set()
+        self.arrival: tuple[int, dict[str, int]] | None = None
+        self.deleted: dict[int, set[str]] = {}
         self.token = 0
         self.world.service.around = self._around
         self.world.reconciler = replace(
@@ -102,6 +121,13 @@ class Fleet(RuleBasedStateMachine):
             intent = self.world.registry._records[name].intent
             assert intent is not None, f"{operation} without an intent"
             assert operation.lower().startswith(intent.write.value), f"{operation} with {intent}"
+            if intent.write is Write.DELETE:
+                self._watch_deletion(name, intent.generation)
+        if self.arrival is not None:
+            calls, manifest = self.arrival
+            self.arrival = (calls - 1, manifest) if calls else None
+            if not calls:
+                self.put(manifest, False)
         if self.countdown is not None:
             self.countdown -= 1
             if self.countdown < 0:
@@ -112,6 +138,23 @@ class Fleet(RuleBasedStateMachine):
             if self.stall < 0:
                 self.stall = None
                 self._stall()
+
+    def _watch_deletion(self, name: str, number: int) -> None:
+        registry, there = self.world.registry, self.world.service.components.get(name)
+        generation = registry._generations[number]
+        settings = generation.request.target.settings
+        wanted = {adapter.component for adapter in registry._desired[number].adapters}
+        if name in wanted:
+            serves = there is not None and there.status is Status.IN_SERVICE and there.serves is not None
+            mode = settings.update_mode
+            assert not serves or mode is UpdateMode.REPLACE, f"{name} is wanted, serves and is deleted"
+            return
+        if generation.exempt or settings.deletions != GUARD:
+            return
+        deleted = self.deleted.setdefault(number, set())
+        deleted.add(name)
+        assert wanted, f"{name} is deleted for an empty manifest"
+        assert len(deleted) <= GUARD.share * len(NAMES), f"{deleted} are deleted under a guard"
 
     def _stall(self) -> None:
         """This pass stands still for longer than its lease, while others run."""
@@ -147,7 +190,7 @@ class Fleet(RuleBasedStateMachine):
         newest = self.world.newest() if fleet is not None and fleet.generation else None
         if newest is not None and newest.outcome in (Outcome.FAILED, Outcome.REFUSED):
             self.roll_back()
-        adapters = tuple(adapter(name, version) for name, version in sorted(manifest.items()))
+        adapters = _adapters(manifest)
         previous = DesiredFleet(adapters=_adapters(self.wanted)).digest if self.requests else None
         self._open(manifest, adapters, Source.OBJECT if as_object else Source.DEPLOYMENT, previous=previous)
 
@@ -211,6 +254,56 @@ class Fleet(RuleBasedStateMachine):
         self.run(600.0, 1)
         self.stall = None
 
+    @rule(calls=st.integers(0, 60), manifest=manifests)
+    def arrive_in_the_middle(self, calls: int, manifest: dict[str, int]) -> None:
+        self.arrival = (calls, manifest)
+        self.run(600.0, 1)
+        self.arrival = None
+
+    @rule()
+    def check_for_drift(self) -> None:
+        self.world.start_machine("drift")
+
+    @rule(name=st.sampled_from(NAMES), version=st.integers(1, 3))
+    def pin(self, name: str, version: int) -> None:
+        if name in self.wanted:
+            pinned, replaces = artifact(name, version), artifact(name, self.wanted[name])
+            self.world.order(OrderKind.PIN, name, artifact=pinned, replaces=replaces)
+
+    @rule(name=st.sampled_from(NAMES), kind=st.sampled_from([OrderKind.UNPIN, OrderKind.RETRY]))
+    def order(self, name: str, kind: OrderKind) -> None:
+        self.world.order(kind, name)
+
+    @rule(name=st.sampled_from(NAMES))
+    def claim(self, name: str) -> None:
+        component = f"p-{name}"
+        uri, tags = self.foreign.get(component, ("", {}))
+        if uri and not tags:
+            del self.foreign[component]
+            self.claimed.add(component)
+            created = self.world.service.components[component].created
+            self.world.order(OrderKind.CLAIM, name, created=created)
+
+    @rule(lost=st.booleans())
+    def update_the_base(self, lost: bool) -> None:
+        """Let it run another model, on new copies that may have no adapters."""
+        if self._base_is_known():
+            self.world.service.replace_base(f"model-{self.world.clock.now()}", lost=lost)
+
+    def _base_is_known(self) -> bool:
+        """Tell whether the registry knows what the base runs; else nothing tells that it has changed."""
+        fleet = self.world.registry.fleet()
+        return fleet is not None and fleet.base_version == self.world.service.components["base"].uri
+
+    @rule(name=st.sampled_from(NAMES), version=st.integers(1, 3), silent=st.booleans())
+    def fall_silent(self, name: str, version: int, silent: bool) -> None:
+        artifacts = self.world.service.faults.silent
+        (artifacts.add if silent else artifacts.discard)(artifact(name, version).uri)
+
+    @rule(refused=st.booleans())
+    def refuse_deletions(self, refused: bool) -> None:
+        self.world.service.faults.deletion_refused = "it cannot be deleted for now" if refused else None
+
     @rule(seconds=st.sampled_from([1.0, 60.0, 4000.0]))
     def time_passes(self, seconds: float) -> None:
         self.world.clock.time += seconds
@@ -263,13 +356,17 @@ class Fleet(RuleBasedStateMachine):
             return  # nobody can tell whether that was before or after the creation ended
         self.world.service.edit(f"p-{name}", "s3://bucket/by-hand.tar.gz")
 
-    @rule(name=st.sampled_from(NAMES))
-    def recreate_by_hand(self, name: str) -> None:
-        self.world.service.make(f"p-{name}", "s3://bucket/foreign.tar.gz")
-        self.foreign[f"p-{name}"] = "s3://bucket/foreign.tar.gz"
+    @rule(name=st.sampled_from(NAMES), tags=st.sampled_from([{}, {FLEET_TAG: "fleet-2"}]))
+    def recreate_by_hand(self, name: str, tags: dict[str, str]) -> None:
+        """Let someone, or another fleet, have a component of that name."""
+        self.world.service.make(f"p-{name}", "s3://bucket/foreign.tar.gz", tags=tags)
+        self.foreign[f"p-{name}"] = ("s3://bucket/foreign.tar.gz", tags)
+        self.claimed.discard(f"p-{name}")
 
     @rule()
     def lose_the_registry(self) -> None:
+        if not self._base_is_known() or None in self.world.service.serving().values():
+            return  # nothing else tells that the base has lost adapters
         self.world.registry.__init__()  # type: ignore[misc]
         for execution in self.world.executions:
             execution.done = True
@@ -287,13 +384,17 @@ class Fleet(RuleBasedStateMachine):
         faults.denied = faults.one_write_at_a_time = faults.update_refused = False
         faults.throttled = faults.lost_before = faults.lost_after = 0
         faults.missing.clear()
-        self.countdown = self.stall = None
+        faults.deletion_refused = None
+        for name in NAMES:
+            world.order(OrderKind.UNPIN, name)
+        self.countdown = self.stall = self.arrival = None
         for component in world.service.components.values():
             component.stuck = False
         self._settle()
-        if world.newest().outcome is Outcome.FAILED:
+        if world.newest().outcome in (Outcome.FAILED, Outcome.REFUSED):
             self.roll_back()
             self._settle()
+        world.with_settings(replace(world.target.settings, deletions=NO_GUARD))
         # Changes by hand are found by the next event at the latest, once listings show them.
         world.clock.time += 10.0
         self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
@@ -321,17 +422,20 @@ class Fleet(RuleBasedStateMachine):
         world = self.world
         assert generation.outcome in (Outcome.CONVERGED, Outcome.FAILED), world.describe()
         components, records = world.service.components, world.registry.records()
-        for name, uri in self.foreign.items():
+        for name, (uri, tags) in self.foreign.items():
             there = components[name]
             assert there.uri == uri, f"{name} of someone else was changed"
-            assert FLEET_TAG not in there.tags, f"{name} of someone else was tagged"
+            assert there.tags == tags, f"{name} of someone else was tagged"
         assert not any(component.status.in_transition for component in components.values())
         if generation.outcome is Outcome.FAILED:
             return  # the service refuses what is wanted; CloudFormation would undo it
         serving = world.service.serving()
         for name in NAMES:
             component = f"p-{name}"
-            if component in self.foreign:
+            there = components.get(component)
+            if component in self.foreign or (
+                component in self.claimed and there and FLEET_TAG not in there.tags
+            ):
                 continue
             if name not in self.wanted:
                 assert component not in components, f"{component} is not wanted, and there"
@@ -341,7 +445,10 @@ class Fleet(RuleBasedStateMachine):
             assert record.intent is None
             wanted = artifact(name, self.wanted[name])
             if serving.get(component) == wanted.uri:
-                continue
+                assert there is not None
+                assert there.tags == {FLEET_TAG: UID, **_tags(name, self.wanted[name])}
+                if record.failure is None or record.failure.artifact != wanted:
+                    continue
             failure = record.failure
             assert failure is not None, f"{component} serves {serving.get(component)}, and nothing failed"
             assert failure.artifact == wanted
@@ -349,12 +456,20 @@ class Fleet(RuleBasedStateMachine):
             good = record.last_good
             if failure.cause is Cause.UPDATE_REFUSED:
                 continue  # nor can the last good one be brought back
-            if good is not None and good.uri not in world.service.faults.broken:
+            faulty = {*world.service.faults.broken, *world.service.faults.silent}
+            if good is not None and good.uri not in faulty:
                 assert serving.get(component) == good.uri, f"{component} does not serve the last good one"
 
 
+def _tags(name: str, version: int) -> dict[str, str]:
+    return {"parity": str(version % 2)} if name in TAGGED and version > 1 else {}
+
+
 def _adapters(manifest: dict[str, int]) -> tuple[DesiredAdapter, ...]:
-    return tuple(adapter(name, version) for name, version in sorted(manifest.items()))
+    return tuple(
+        adapter(name, version, smoke=SMOKE if name in SMOKED else None, tags=_tags(name, version))
+        for name, version in sorted(manifest.items())
+    )
 
 
 @pytest.mark.timeout(3600)
