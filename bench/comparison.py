@@ -179,7 +179,7 @@ class Way:
             "synth, s": shown(self.synth, ".2f"),
             "template, bytes": shown(self.template, ","),
             "resources": shown(self.resources, ""),
-            "writes": str(self.writes),
+            "writes, throttled ones too": str(self.writes),
             "reads": str(self.reads),
             f"of the other {ADAPTERS - 1} serve": str(self.serving),
         }
@@ -354,7 +354,7 @@ def main() -> int:
         ),
         Claim.at_most(
             1,
-            f"{what}, writes (other: {native.name}, of which the emulator's reads say nothing)",
+            f"{what}, writes (other: {native.name}, of which the emulator's own reads say nothing)",
             ours=fleet.writes,
             other=native.writes,
         ),
