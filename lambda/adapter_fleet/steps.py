@@ -248,7 +248,9 @@ class Steps:
             self._service.tag(record.component, live, {**tags, FLEET_TAG: self._uid})
         except RefusedError as error:
             return self._not_tagged(str(error))
-        return Taken(record=replace(adopted(record, live, tags), claimed=self._context.generation))
+        # Nothing that the fleet has sent was about this one, which someone else has made.
+        taken = adopted(replace(record, intent=None), live, tags)
+        return Taken(record=replace(taken, claimed=self._context.generation))
 
     def _release(self) -> Taken:
         record, live = self._record, self._live()

@@ -421,6 +421,17 @@ def test_adapter_that_a_new_base_lost_while_it_was_made_is_sent_again() -> None:
     assert world.serving() == uris("a")
 
 
+def test_claimed_component_is_not_taken_for_one_that_the_fleet_was_making() -> None:
+    world = World(seconds=40.0)
+    world.deploy(adapter("a"))
+    world.run_pass(world.executions[0], deadline=0.2)
+    world.clock.sleep(35.0)
+    made = world.service.make("p-a", "s3://x/y")
+    world.order(OrderKind.CLAIM, "a", created=made.created)
+    world.settle()
+    assert world.serving() == uris("a")
+
+
 def test_throttling_only_slows_down() -> None:
     world = World()
     world.service.faults.throttled = 25

@@ -149,8 +149,8 @@ class Fleet(RuleBasedStateMachine):
             mode = settings.update_mode
             assert not serves or mode is UpdateMode.REPLACE, f"{name} is wanted, serves and is deleted"
             return
-        if generation.exempt or settings.deletions != GUARD:
-            return
+        if generation.exempt or settings.deletions != GUARD or generation.outcome is Outcome.CONVERGED:
+            return  # after a refusal, what had converged before is kept
         deleted = self.deleted.setdefault(number, set())
         deleted.add(name)
         assert wanted, f"{name} is deleted for an empty manifest"
