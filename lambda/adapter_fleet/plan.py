@@ -608,6 +608,11 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
         return Decision(step=Step.KEEP)
     if failing is None:
         return Decision(step=Step.UPDATE, artifact=want.artifact)
+    if serving.same_as(record.last_good) and not (record.restore_at or 0) > context.now:
+        if record.recheck is Recheck.SEND:
+            return Decision(step=Step.UPDATE, artifact=serving, restores=True, why="its base model lost it")
+        if record.recheck is Recheck.ASK:
+            return Decision(step=Step.ASK)
     if failing.cause is Cause.UPDATE_REFUSED and context.update_mode is UpdateMode.REPLACE:
         return _delete(record, context, why="the container cannot update it in place")
     return _restore(record, want, failing, context, step=Step.UPDATE)

@@ -432,6 +432,22 @@ def test_claimed_component_is_not_taken_for_one_that_the_fleet_was_making() -> N
     assert world.serving() == uris("a")
 
 
+def test_last_good_version_that_a_new_base_lost_is_sent_again() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    world.deploy(adapter("a", 2))
+    world.settle()
+    world.service.replace_base("another model", lost=True)
+    world.writes().clear()
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.serving() == uris("a")
+    assert world.writes() == ["UpdateInferenceComponent p-a"]
+    assert world.record("a").failure is not None
+
+
 def test_throttling_only_slows_down() -> None:
     world = World()
     world.service.faults.throttled = 25
