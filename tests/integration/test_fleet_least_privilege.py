@@ -110,7 +110,9 @@ class Silent:
     def changed(self, event: Event) -> None:
         pass
 
-    def measured(self, generation: Generation, fleet: FleetRecord, *, throttles: int, drifted: int) -> None:
+    def measured(
+        self, generation: Generation, fleet: FleetRecord, *, age: float, throttles: int, drifted: int
+    ) -> None:
         pass
 
     def trouble(self, text: str) -> None:
