@@ -123,11 +123,12 @@ def larger(than: Instance) -> list[Instance]:
     """Return the types with more accelerator memory, those with the least more first.
 
     Of types that differ in the host alone there is the smallest. Where several have as much, the family of
-    `than` comes first.
+    `than` comes first. From another family nothing leads to g4dn, the oldest: a T4 has no bfloat16.
     """
     smallest: dict[tuple[str, int], Instance] = {}
     for instance in sorted(INSTANCES.values(), key=lambda known: known.vcpus):
-        if instance.accelerators_gib > than.accelerators_gib:
+        older = instance.accelerator is T4 and than.accelerator is not T4
+        if instance.accelerators_gib > than.accelerators_gib and not older:
             smallest.setdefault((instance.family, instance.accelerators), instance)
     return sorted(
         smallest.values(),

@@ -55,21 +55,26 @@ class ModelShape:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ModelShape | None":
         """Read it from a model's `config.json`; None for an architecture that is not Llama-like."""
-        dimensions = Dimensions.from_config(config)
-        if dimensions is None:
+        kind = config.get("model_type")
+        if not isinstance(kind, str) or (dimensions := Dimensions.from_config(config)) is None:
             return None
-        kind = config["model_type"]
         hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+        vocabulary = int(config["vocab_size"])
         head_width = dimensions.modules["self_attn.q_proj"].outputs // heads
+        if min(dimensions.layers, hidden, heads, vocabulary, head_width) < 1:
+            return None
+        key_value_heads = dimensions.modules["self_attn.k_proj"].outputs // head_width
+        if key_value_heads < 1 or dimensions.modules["mlp.up_proj"].outputs < 1:
+            return None
         context = config.get("max_position_embeddings")
         bits, unknown = _quantization(config.get("quantization_config"))
         return cls(
             dimensions=dimensions,
             hidden=hidden,
             heads=heads,
-            key_value_heads=dimensions.modules["self_attn.k_proj"].outputs // head_width,
+            key_value_heads=key_value_heads,
             head_width=head_width,
-            vocabulary=int(config["vocab_size"]),
+            vocabulary=vocabulary,
             other_parameters=_other_parameters(kind, config, dimensions, hidden, head_width),
             tied=bool(config.get("tie_word_embeddings", kind in _TIED_BY_DEFAULT)),
             context=context if type(context) is int and context > 0 else None,

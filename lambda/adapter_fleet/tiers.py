@@ -1,7 +1,10 @@
 """Where the adapters of a base model's copy are: in GPU memory, in CPU memory, or on disk."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from adapter_fleet.gpu_memory import adapter_bytes
+from adapter_fleet.model_shape import ModelShape
 from adapter_fleet.serving import LoraServing
 
 
@@ -40,3 +43,18 @@ class Tiers:
     def mostly_on_disk(self) -> bool:
         """Whether more than half are on disk."""
         return 2 * self.disk > self.adapters
+
+
+def cpu_bytes(
+    shape: ModelShape, ranks: Iterable[int | None], lora: LoraServing, *, number_bytes: int, workers: int
+) -> int:
+    """Return the most CPU memory that adapters of these ranks take, in bytes.
+
+    Of an unknown rank, an adapter counts as one of `max_lora_rank`; each as one of all linear modules. Every
+    worker, one for each accelerator that a copy is split over, keeps all of them whole, those in GPU memory
+    included (`WorkerLoRAManager` in vllm/lora/worker_manager.py, `_registered_adapters` in model_manager.py).
+    """
+    largest = sorted((lora.max_lora_rank if rank is None else rank for rank in ranks), reverse=True)
+    return workers * sum(
+        adapter_bytes(shape, rank, number_bytes=number_bytes) for rank in largest[: lora.max_cpu_loras]
+    )
