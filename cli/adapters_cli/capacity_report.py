@@ -1,0 +1,456 @@
+"""What `adapters capacity` found: as a picture for a terminal, as rows for a pipe and as a JSON document."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from adapter_fleet.gpu_memory import GIB, GpuMemory, lora_number_bytes
+from adapter_fleet.sizing import Sizing, Workload
+from adapter_fleet.tiers import Tiers, cpu_bytes
+from adapters_cli.text import counted, one_line
+
+_NARROW = 76
+_WIDEST_BAR = 96
+_LABEL = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterCount:
+    """How many adapters there are: their ranks, where known, and where that was read.
+
+    unknown:
+        What is not counted.
+    """
+
+    ranks: tuple[int | None, ...]
+    where: str
+    unknown: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """How many copies there are on how many instances, and the host memory that one reserves, if known."""
+
+    copies: int = 1
+    instances: int = 1
+    min_memory_mib: int | None = None
+
+    @property
+    def copies_of_an_instance(self) -> int:
+        """How many an instance has, where they are spread evenly."""
+        return -(-self.copies // self.instances)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part of an accelerator's memory. `glyph` and `style` are how it is drawn."""
+
+    name: str
+    size: int
+    how: str
+    source: str
+    glyph: str
+    style: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityReport:
+    """Everything that was found.
+
+    larger:
+        The same copy on larger instance types.
+    adapters:
+        None where nothing says how many there are.
+    """
+
+    model: str
+    workload: Workload
+    sizing: Sizing
+    larger: tuple[Sizing, ...]
+    adapters: AdapterCount | None
+    placement: Placement
+
+    @property
+    def memory(self) -> GpuMemory:
+        """What is in each accelerator of a copy."""
+        return self.sizing.memory
+
+    @property
+    def fits(self) -> bool:
+        """Whether the engine starts, as far as can be told."""
+        return self.memory.fits
+
+    @property
+    def verdict(self) -> str:
+        """Whether it fits, and why not."""
+        memory, slots = self.memory, counted(self.memory.max_loras, "slot")
+        if memory.fits:
+            return f"it fits: beside {slots}, the key-value cache holds {_cache(memory)}"
+        most = f"at most {counted(memory.most_loras, 'slot')} fit" if memory.most_loras else "no slot fits"
+        if memory.max_model_len is not None:
+            sequence = f"one sequence of {memory.max_model_len:,} tokens ({size(memory.least_cache)})"
+            most = f"{most} beside {sequence}; a shorter OPTION_MAX_MODEL_LEN takes less"
+        if memory.left < 0:
+            return (
+                f"it does not fit: on each accelerator, weights ({size(memory.weights)}), {slots}"
+                f" ({size(memory.slots)}) and the rest ({size(memory.other)}, an estimate) take"
+                f" {size(memory.budget - memory.left)} of {size(memory.budget)}; {most}"
+            )
+        return (
+            f"it does not fit: on each accelerator, {size(memory.cache)} are left for the key-value cache;"
+            f" {most}"
+        )
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """What an accelerator's memory is divided into."""
+        memory, shape, engine = self.memory, self.workload.shape, self.workload.engine
+        bits = shape.linear_bits or engine.quantize_bits
+        plain = 8 * engine.number_bytes
+        vocabulary = "; those of embedding and head are whole on each" if shape.vocabulary_slots else ""
+        return (
+            Part(
+                name="weights",
+                size=memory.weights,
+                how=f"{_parameters(shape.parameters)} parameters, "
+                + (f"{plain} bits" if bits is None else f"linear {bits:.3g} bits, others {plain}"),
+                source="config.json: the widths of its modules, tied embeddings, quantization",
+                glyph="█",
+                style="blue",
+            ),
+            Part(
+                name="LoRA slots",
+                size=memory.slots,
+                how=f"{memory.max_loras} x {size(memory.slot)}, for A and B of rank"
+                f" {self.workload.lora.max_lora_rank}{vocabulary}",
+                source="create_lora_weights in vllm/lora/layers/*_linear.py",
+                glyph="▓",
+                style="magenta",
+            ),
+            Part(
+                name="KV cache",
+                size=memory.cache,
+                how=f"{_cache(memory)}; {size(memory.token)} a token on each",
+                source="2 x layers x key-value heads x head width x bytes for a token",
+                glyph="▒",
+                style="green",
+            ),
+            Part(
+                name="other",
+                size=memory.other,
+                how="an estimate: activations, sampling, CUDA, NCCL",
+                source="vLLM's log tells the real one: --other-gib",
+                glyph="░",
+                style="yellow",
+            ),
+            Part(
+                name="reserved",
+                size=memory.reserved,
+                how=f"vLLM takes {engine.utilization:g} of the {memory.accelerator.visible_gib:g} GiB that it"
+                " sees",
+                source="gpu_memory_utilization; the driver and error correction",
+                glyph="·",
+                style="dim",
+            ),
+        )
+
+    @property
+    def tiers(self) -> Tiers | None:
+        """Where the adapters are; None where nothing says how many there are."""
+        known = self.adapters is not None and (self.adapters.ranks or not self.adapters.unknown)
+        return Tiers.of(len(self.adapters.ranks), self.workload.lora) if self.adapters and known else None
+
+    @property
+    def host_bytes(self) -> int:
+        """The most CPU memory of a copy that adapters take; of as many as may be, where nothing is known."""
+        lora = self.workload.lora
+        ranks: Iterable[int | None] = (None,) * lora.max_cpu_loras
+        if self.adapters is not None and self.tiers is not None:
+            ranks = self.adapters.ranks
+        return cpu_bytes(
+            self.workload.shape,
+            ranks,
+            lora,
+            number_bytes=lora_number_bytes(lora, self.workload.engine),
+            workers=self.memory.tensor_parallel,
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What is not known, or not counted."""
+        engine, memory = self.workload.engine, self.memory
+        found = [f"{variable} is not understood, and not counted" for variable in engine.not_understood]
+        if engine.max_model_len is None and memory.max_model_len is not None:
+            found.append(f"OPTION_MAX_MODEL_LEN is not set: the model's own {memory.max_model_len:,}")
+        if memory.tensor_parallel < self.sizing.accelerators:
+            found.append(
+                f"{self.sizing.accelerators - memory.tensor_parallel} of the copy's"
+                f" {counted(self.sizing.accelerators, 'accelerator')} are not used"
+            )
+        if self.adapters is None:
+            found.append("how many adapters there are: give --manifest, --adapters or --stack")
+        elif self.adapters.unknown:
+            found.append(f"{self.adapters.unknown}: not counted; give --manifest, --adapters or --stack")
+        copies = self.placement.copies_of_an_instance
+        if copies * self.host_bytes > self.sizing.instance.memory_gib * GIB:
+            found.append(
+                f"the instance has {self.sizing.instance.memory_gib} GiB of CPU memory, and adapters may take"
+                f" {size(copies * self.host_bytes)}; lower max_cpu_loras"
+            )
+        reserved = self.placement.min_memory_mib
+        if reserved is not None and self.host_bytes > reserved * 1024**2:
+            found.append(
+                f"a copy reserves {size(reserved * 1024**2)} of CPU memory (min_memory_mib), and adapters may"
+                f" take {size(self.host_bytes)} of it"
+            )
+        return found
+
+
+def as_document(report: CapacityReport) -> dict[str, Any]:
+    """Return a report as what `--json` writes. Sizes are in bytes."""
+    memory, tiers = report.memory, report.tiers
+    return {
+        "fits": report.fits,
+        "verdict": report.verdict,
+        "base_model": report.model,
+        "parameters": report.workload.shape.parameters,
+        "instance": _instance_document(report.sizing),
+        "tensor_parallel": memory.tensor_parallel,
+        "memory": {
+            part.name.lower().replace(" ", "_"): {
+                "accelerator_bytes": part.size,
+                "copy_bytes": part.size * memory.tensor_parallel,
+                "how": part.how,
+                "source": part.source,
+            }
+            for part in report.parts
+        },
+        "slot_bytes": memory.slot,
+        "missing_bytes": max(0, -memory.left),
+        "token_bytes": memory.token,
+        "adapters": None
+        if tiers is None
+        else {"count": tiers.adapters, "gpu": tiers.gpu, "cpu": tiers.cpu, "disk": tiers.disk},
+        "host_memory_bytes": report.host_bytes,
+        "larger": [_instance_document(sizing) for sizing in report.larger],
+        "notes": report.notes,
+    }
+
+
+def _instance_document(sizing: Sizing) -> dict[str, Any]:
+    memory = sizing.memory
+    return {
+        "type": sizing.instance.name,
+        "accelerator": sizing.instance.accelerator.name,
+        "accelerators": sizing.accelerators,
+        "accelerator_bytes": memory.total,
+        "fits": memory.fits,
+        "tokens": memory.tokens,
+        "max_model_len": memory.max_model_len,
+        "sequences": memory.sequences,
+        "most_loras": memory.most_loras,
+    }
+
+
+def rows(report: CapacityReport) -> list[tuple[str, ...]]:
+    """Return a report as rows, whose first field says what the others are of."""
+    memory = report.memory
+    found: list[tuple[str, ...]] = [
+        (
+            "memory",
+            part.name,
+            size(part.size),
+            size(part.size * memory.tensor_parallel),
+            part.how,
+            part.source,
+        )
+        for part in report.parts
+    ]
+    found += [("tier", name, str(number), share) for name, number, share in _tiers(report)]
+    found.append(("host", "adapters", size(report.host_bytes)))
+    found += [("instance", *row) for row in _instances(report)]
+    found += [("note", note) for note in report.notes]
+    return [*found, ("verdict", "fits" if report.fits else "does not fit", report.verdict)]
+
+
+def screen(report: CapacityReport, width: int) -> RenderableType:
+    """Draw a report for a terminal that is so wide."""
+    memory, instance = report.memory, report.sizing.instance
+    parts: list[RenderableType] = [
+        Text(
+            one_line(f"{report.model} on {instance.name}: {_accelerators(report.sizing)} a copy"),
+            style="bold",
+        ),
+        Text(report.verdict, style="green" if report.fits else "red"),
+        Text(),
+        *_picture(report, width),
+        Text(),
+        _legend(report, width),
+        Text(),
+    ]
+    if report.tiers is not None and report.adapters is not None:
+        parts += [*_tier_picture(report, report.tiers, report.adapters.where, width), Text()]
+    workers = counted(memory.tensor_parallel, "worker")
+    parts += [
+        Text(f"CPU memory of adapters: at most {size(report.host_bytes)} in {workers} of a copy"),
+        Text(),
+        _instance_table(report, width),
+    ]
+    if report.notes:
+        parts += [Text(), *(Text(f"note: {one_line(note)}", style="yellow") for note in report.notes)]
+    parts += [Text(), Text("Formulas: docs/guides/capacity.md", style="dim")]
+    return Group(*parts)
+
+
+def size(number: float) -> str:
+    """Return a number of bytes in the largest unit that has one of it: 32 KiB, 352.3 MiB, 3.74 GiB."""
+    if number >= GIB:
+        return f"{number / GIB:.2f} GiB"
+    for unit, length in (("MiB", 1024**2), ("KiB", 1024)):
+        if number >= length:
+            return f"{f'{number / length:.1f}'.removesuffix('.0')} {unit}"
+    return f"{number:.0f} B"
+
+
+def _cache(memory: GpuMemory) -> str:
+    if memory.sequences is None or memory.max_model_len is None:
+        return f"{memory.tokens:,} tokens"
+    return f"{memory.tokens:,} tokens, {memory.sequences:,.1f} sequences of {memory.max_model_len:,}"
+
+
+def _parameters(number: int) -> str:
+    return f"{number / 1e9:.2f} B" if number >= 1e8 else f"{number / 1e6:.2f} M"
+
+
+def _accelerators(sizing: Sizing) -> str:
+    accelerator = sizing.instance.accelerator
+    return f"{sizing.accelerators} x {accelerator.name} {accelerator.memory_gib} GiB"
+
+
+def _picture(report: CapacityReport, width: int) -> list[Text]:
+    """Draw a bar for each accelerator of an instance."""
+    sizing, memory = report.sizing, report.memory
+    room = max(1, min(width, _WIDEST_BAR) - _LABEL)
+    used = _bar([(part.glyph, part.style, part.size) for part in report.parts], room, of=memory.total)
+    here = report.placement.copies_of_an_instance
+    lines = []
+    for number in range(sizing.instance.accelerators):
+        copy, place = divmod(number, sizing.accelerators)
+        taken = copy < here and (copy + 1) * sizing.accelerators <= sizing.instance.accelerators
+        line = Text(f"GPU {number}".ljust(_LABEL))
+        if taken and place < memory.tensor_parallel:
+            line.append_text(used)
+        else:
+            line.append("free", style="dim")
+        lines.append(line)
+    end = f"{memory.accelerator.memory_gib} GiB"
+    return [*lines, Text(f"{' ' * _LABEL}0{end.rjust(room - 1)}", style="dim")]
+
+
+def _bar(parts: Iterable[tuple[str, str, int]], width: int, *, of: int) -> Text:
+    """Draw parts of a whole, each at least one character wide if it is there at all."""
+    drawn, end, begun = Text(no_wrap=True, overflow="crop"), 0, 0
+    for glyph, style, amount in parts:
+        end += amount
+        upto = min(width, max(round(end * width / of), begun + 1)) if amount and of else begun
+        drawn.append(glyph * (upto - begun), style=style)
+        begun = upto
+    return drawn
+
+
+def _legend(report: CapacityReport, width: int) -> RenderableType:
+    parallel = report.memory.tensor_parallel
+    lines = [
+        (part, size(part.size), size(part.size * parallel), f"{part.how} [{part.source}]")
+        for part in report.parts
+    ]
+    missing = size(-report.memory.left) if report.memory.left < 0 else ""
+    if width < _NARROW:
+        texts = []
+        for part, each, copy, how in lines:
+            text = Text(f"{part.glyph} ", style=part.style).append(part.name, style="bold not dim")
+            text.append(f" {each}" + (f" ({copy} a copy)" if parallel > 1 else ""), style="not dim default")
+            texts += [text, Text(how, style="dim")]
+        if missing:
+            texts.append(Text(f"missing {missing}", style="red"))
+        return Group(*texts)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    table.add_column("MEMORY", no_wrap=True)
+    table.add_column("EACH", justify="right", no_wrap=True)
+    table.add_column("COPY", justify="right", no_wrap=True)
+    table.add_column("HOW", ratio=1, overflow="fold")
+    for part, each, copy, how in lines:
+        table.add_row(Text(part.glyph, style=part.style), part.name, each, copy, Text(how))
+    if missing:
+        table.add_row("", Text("missing", style="red"), Text(missing, style="red"), "", "")
+    return table
+
+
+_TIERS = (("GPU", "█", "magenta"), ("CPU", "▓", "cyan"), ("disk", "·", "yellow"))
+
+
+def _tiers(report: CapacityReport) -> list[tuple[str, int, str]]:
+    tiers = report.tiers
+    if tiers is None:
+        return []
+    numbers = (tiers.gpu, tiers.cpu, tiers.disk)
+    return [
+        (name, number, f"{100 * number / max(1, tiers.adapters):.0f} %")
+        for (name, _, _), number in zip(_TIERS, numbers, strict=True)
+    ]
+
+
+def _tier_picture(report: CapacityReport, tiers: Tiers, where: str, width: int) -> list[Text]:
+    room = max(1, min(width, _WIDEST_BAR) - _LABEL)
+    told = _tiers(report)
+    bar = _bar(
+        [(glyph, style, number) for (_, glyph, style), (_, number, _) in zip(_TIERS, told, strict=True)],
+        room,
+        of=tiers.adapters,
+    )
+    legend = Text()
+    for (name, glyph, style), (_, number, share) in zip(_TIERS, told, strict=True):
+        legend.append(f"{glyph} ", style=style).append(f"{name} {number:,} ({share})  ")
+    heading = f"{counted(tiers.adapters, 'adapter')}" + (f" ({where})" if where else "")
+    return [Text(one_line(heading), style="bold"), Text(" " * _LABEL).append_text(bar), legend]
+
+
+_INSTANCE_HEADINGS = ("INSTANCE", "COPY HAS", "KV TOKENS", "SEQUENCES", "MOST LORAS")
+
+
+def _instances(report: CapacityReport) -> list[tuple[str, ...]]:
+    return [
+        (
+            sizing.instance.name,
+            _accelerators(sizing),
+            f"{sizing.memory.tokens:,}",
+            "-" if sizing.memory.sequences is None else f"{sizing.memory.sequences:,.1f}",
+            f"{sizing.memory.most_loras:,}",
+        )
+        for sizing in (report.sizing, *report.larger)
+    ]
+
+
+def _instance_table(report: CapacityReport, width: int) -> RenderableType:
+    lines = _instances(report)
+    if width < _NARROW:
+        return Group(
+            *(
+                Text(f"{name}: {has}").append(
+                    f"\n  {tokens} tokens, {sequences} sequences, at most {most} loras", style="dim"
+                )
+                for name, has, tokens, sequences, most in lines
+            )
+        )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, heading in enumerate(_INSTANCE_HEADINGS):
+        table.add_column(heading, justify="left" if index < 2 else "right", no_wrap=True)
+    for number, line in enumerate(lines):
+        table.add_row(*line, style="" if number else "bold")
+    return table
