@@ -10,12 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from adapter_fleet.base_model import (
-    MAX_CONFIG_BYTES,
-    BaseModelFacts,
-    parse_model_config,
-    read_model_config,
-)
+from adapter_fleet.base_model import MAX_CONFIG_BYTES, parse_model_config, read_model_config
 from adapter_fleet.engine_settings import EngineSettings
 from adapter_fleet.gpu_memory import GIB, OTHER_BYTES
 from adapter_fleet.instance_types import INSTANCES, Instance
@@ -57,13 +52,21 @@ def capacity(
     ] = None,
     accelerators: Annotated[
         int | None,
-        typer.Option("--accelerators", min=1, help="Of one copy of the model; by default the instance's."),
+        typer.Option("--accelerators", min=1, metavar="N", help="Of one copy; by default all there are."),
     ] = None,
-    max_loras: Annotated[int | None, typer.Option("--max-loras", min=1)] = None,
-    max_cpu_loras: Annotated[int | None, typer.Option("--max-cpu-loras", min=1)] = None,
-    max_lora_rank: Annotated[int | None, typer.Option("--max-lora-rank", min=1)] = None,
+    max_loras: Annotated[
+        int | None, typer.Option("--max-loras", min=1, metavar="N", help="Slots in GPU memory.")
+    ] = None,
+    max_cpu_loras: Annotated[
+        int | None,
+        typer.Option("--max-cpu-loras", min=1, metavar="N", help="Adapters in CPU memory, with the slots."),
+    ] = None,
+    max_lora_rank: Annotated[
+        int | None, typer.Option("--max-lora-rank", min=1, metavar="R", help="The rank of a slot.")
+    ] = None,
     fully_sharded: Annotated[
-        bool | None, typer.Option("--fully-sharded/--not-fully-sharded", show_default=False)
+        bool | None,
+        typer.Option("--fully-sharded/--not-fully-sharded", show_default=False, help="Split all of a slot."),
     ] = None,
     options: Annotated[
         list[str] | None,
@@ -148,15 +151,19 @@ def capacity(
 def _shape(account: Account, file: EnvironmentFile | None, given: str | None) -> tuple[str, ModelShape]:
     """Return the base model's name and shape; CommandError where its dimensions are not known."""
     place = file.base_model if file is not None else BaseModelPlace()
-    if given is not None:
-        name = place.name or _last_part(given)
-        if (shape := known_shape(given)) is not None:
-            return given, shape
-        return name, _of_config(_config(account, given), given)
-    if place.directory is not None:
-        path = place.directory / "config.json"
-        name = place.name or BaseModelFacts.from_directory(place.directory).name or ""
-        return name, _of_config(read_model_config(path), str(path))
+    if given is not None and (shape := known_shape(given)) is not None:
+        return given, shape
+    if given is not None or place.directory is not None:
+        where = given or str(place.directory)
+        config = _config(account, where)
+        shape = ModelShape.from_config(config)
+        if shape is None:
+            raise CommandError(
+                f"{where}: the dimensions of a model of the type {config.get('model_type')!r} are not known:"
+                " it is no dense decoder like Llama, or they are not all there"
+            )
+        own = config.get("_name_or_path")
+        return place.name or (own if isinstance(own, str) and own else _last_part(where)), shape
     name = place.name or place.hub or ""
     if (shape := known_shape(name)) is not None:
         return name, shape
@@ -184,16 +191,6 @@ def _config(account: Account, given: str) -> dict[str, object]:
             f" {', '.join(KNOWN_MODELS)}, got {given!r}"
         )
     return read_model_config(path / "config.json" if path.is_dir() else path)
-
-
-def _of_config(config: dict[str, object], where: str) -> ModelShape:
-    shape = ModelShape.from_config(config)
-    if shape is None:
-        raise CommandError(
-            f"{where}: the dimensions of a model of the type {config.get('model_type')!r} are not known: it"
-            " is no dense decoder like Llama, or they are not all there"
-        )
-    return shape
 
 
 def _last_part(given: str) -> str:

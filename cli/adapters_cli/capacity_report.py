@@ -93,17 +93,17 @@ class CapacityReport:
             return f"it fits: beside {slots}, the key-value cache holds {_cache(memory)}"
         most = f"at most {counted(memory.most_loras, 'slot')} fit" if memory.most_loras else "no slot fits"
         if memory.max_model_len is not None:
-            sequence = f"one sequence of {memory.max_model_len:,} tokens ({size(memory.least_cache)})"
-            most = f"{most} beside {sequence}; a shorter OPTION_MAX_MODEL_LEN takes less"
+            most += f" beside one sequence of {memory.max_model_len:,} tokens ({size(memory.least_cache)})"
         if memory.left < 0:
             return (
                 f"it does not fit: on each accelerator, weights ({size(memory.weights)}), {slots}"
                 f" ({size(memory.slots)}) and the rest ({size(memory.other)}, an estimate) take"
                 f" {size(memory.budget - memory.left)} of {size(memory.budget)}; {most}"
             )
+        longest = f"; OPTION_MAX_MODEL_LEN may be {memory.tokens:,} at most" if memory.tokens else ""
         return (
             f"it does not fit: on each accelerator, {size(memory.cache)} are left for the key-value cache;"
-            f" {most}"
+            f" {most}{longest}"
         )
 
     @cached_property

@@ -42,7 +42,10 @@ class BoundModel:
 
 
 class BaseModel(ABC):
-    """The model that the adapters were trained for. Made by one of the `from_*`."""
+    """The model that the adapters were trained for. Made by one of the `from_*`.
+
+    `shape` is how large it is, where that is known at synth.
+    """
 
     def __init__(
         self, *, facts: BaseModelFacts, needs_network: bool, shape: ModelShape | None = None
@@ -50,7 +53,6 @@ class BaseModel(ABC):
         self.facts = facts
         self.needs_network = needs_network
         self.shape = shape or known_shape(facts.name)
-        """How large it is, where that is known at synth."""
 
     @staticmethod
     def from_bucket(

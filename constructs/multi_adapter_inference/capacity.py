@@ -52,6 +52,7 @@ def warn_of_small_cache(scope: Construct, memory: GpuMemory) -> None:
     """Add to `scope` a warning where the key-value cache is too small for the engine to start."""
     if memory.fits:
         return
+    most = f"at most {memory.most_loras} slots leave" if memory.most_loras else "no number of slots leaves"
     needed = (
         f"it should have {_gib(memory.least_cache)}"
         if memory.max_model_len is None
@@ -63,7 +64,7 @@ def warn_of_small_cache(scope: Construct, memory: GpuMemory) -> None:
         f"vLLM may not start: on each accelerator, {_gib(memory.cache)} are left for its key-value cache, and"
         f" {needed}; of the {_gib(memory.budget)} that it takes, the weights have {_gib(memory.weights)},"
         f" {memory.max_loras} slots for adapters {_gib(memory.slots)}, and an estimate of the rest is"
-        f" {_gib(memory.other)}; at most {memory.most_loras} slots leave enough; see 'adapters capacity'",
+        f" {_gib(memory.other)}; {most} enough; 'adapters capacity' shows more",
     )
 
 

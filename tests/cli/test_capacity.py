@@ -130,7 +130,7 @@ class TestVerdict:
         assert result.stderr == (
             "adapters: it does not fit: on each accelerator, weights (14.96 GiB), 30 slots (10.32 GiB) and"
             " the rest (1.50 GiB, an estimate) take 26.78 GiB of 19.80 GiB; no slot fits beside one sequence"
-            " of 131,072 tokens (16.00 GiB); a shorter OPTION_MAX_MODEL_LEN takes less\n"
+            " of 131,072 tokens (16.00 GiB)\n"
         )
         assert fields(result, "verdict")[0][0] == "does not fit"
 
@@ -146,7 +146,15 @@ class TestVerdict:
         result = capacity(*LLAMA, *few, "--option", "OPTION_MAX_MODEL_LEN=32768")
         assert result.exit_code == 1
         assert "1.97 GiB are left for the key-value cache" in result.stderr
-        assert "one sequence of 32,768 tokens (4.00 GiB)" in result.stderr
+        assert "no slot fits beside one sequence of 32,768 tokens (4.00 GiB)" in result.stderr
+
+    def test_longest_sequence_that_is_told_fits_and_a_longer_one_does_not(self, capacity: Run) -> None:
+        few = ("--max-loras", "4", "--max-lora-rank", "64", "--instance-type", "ml.g5.2xlarge")
+        result = capacity(*LLAMA, *few)
+        (longest,) = re.findall(r"OPTION_MAX_MODEL_LEN may be ([\d,]+) at most", result.stderr)
+        for tokens, code in ((int(longest.replace(",", "")), 0), (int(longest.replace(",", "")) + 1, 1)):
+            option = f"OPTION_MAX_MODEL_LEN={tokens}"
+            assert capacity(*LLAMA, *few, "--option", option).exit_code == code
 
 
 class TestAdapters:
@@ -201,7 +209,7 @@ class TestBaseModel:
     @pytest.mark.parametrize("path", [TICKETS / "base", TICKETS / "base" / "config.json"])
     def test_may_be_a_directory_or_its_configuration(self, document: Any, path: Path) -> None:
         found = document("--base-model", path, *SLOTS, "--instance-type", "ml.g5.xlarge")
-        assert (found["parameters"], found["base_model"]) == (844_928, "base")
+        assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
 
     @pytest.mark.parametrize("uri", ["s3://models/tickets/config.json", "s3://models/tickets/"])
     def test_may_be_in_s3(self, document: Any, account: FakeAccount, uri: str) -> None:
@@ -209,7 +217,7 @@ class TestBaseModel:
             "models", "tickets/config.json", (TICKETS / "base" / "config.json").read_bytes()
         )
         found = document("--base-model", uri, *SLOTS, "--instance-type", "ml.g5.xlarge")
-        assert (found["parameters"], found["base_model"]) == (844_928, "tickets")
+        assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
 
     def test_in_a_bucket_that_nobody_knows_has_to_be_given(self, capacity: Run, tmp_path: Path) -> None:
         text = (ROOT / "environments" / "prod.toml").read_text()
