@@ -151,7 +151,7 @@ def capacity(
 def _shape(account: Account, file: EnvironmentFile | None, given: str | None) -> tuple[str, ModelShape]:
     """Return the base model's name and shape; CommandError where its dimensions are not known."""
     place = file.base_model if file is not None else BaseModelPlace()
-    if given is not None and (shape := known_shape(given)) is not None:
+    if given is not None and not Path(given).exists() and (shape := known_shape(given)) is not None:
         return given, shape
     if given is not None or place.directory is not None:
         where = given or str(place.directory)
@@ -163,7 +163,8 @@ def _shape(account: Account, file: EnvironmentFile | None, given: str | None) ->
                 " it is no dense decoder like Llama, or they are not all there"
             )
         own = config.get("_name_or_path")
-        return place.name or (own if isinstance(own, str) and own else _last_part(where)), shape
+        known = place.name if given is None else None
+        return known or (own if isinstance(own, str) and own else _last_part(where)), shape
     name = place.name or place.hub or ""
     if (shape := known_shape(name)) is not None:
         return name, shape

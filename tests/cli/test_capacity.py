@@ -219,6 +219,15 @@ class TestBaseModel:
         found = document("--base-model", uri, *SLOTS, "--instance-type", "ml.g5.xlarge")
         assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
 
+    def test_that_is_given_goes_before_the_file_s_and_a_directory_before_a_well_known_name(
+        self, document: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "llama-3.1-8b").symlink_to(TICKETS / "base")
+        (tmp_path / "environments").symlink_to(ROOT / "environments")
+        monkeypatch.chdir(tmp_path)
+        found = document("--environment", "prod", "--base-model", "llama-3.1-8b")
+        assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
+
     def test_in_a_bucket_that_nobody_knows_has_to_be_given(self, capacity: Run, tmp_path: Path) -> None:
         text = (ROOT / "environments" / "prod.toml").read_text()
         (tmp_path / "own.toml").write_text(text.replace("meta-llama/Llama-3.1-8B-Instruct", "acme/own"))
