@@ -20,7 +20,8 @@ from adapter_fleet.serving import LoraServing
 from adapter_fleet.sizing import Workload
 from adapter_fleet.structure import known_or_meant
 from adapters_cli.account import Account, CommandError, account_of, errors_told
-from adapters_cli.capacity_report import AdapterCount, CapacityReport, Placement, as_document, rows, screen
+from adapters_cli.capacity_picture import screen
+from adapters_cli.capacity_report import AdapterCount, CapacityReport, Placement, as_document, rows
 from adapters_cli.environment_file import (
     BaseModelPlace,
     EnvironmentFile,

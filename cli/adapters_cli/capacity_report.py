@@ -1,22 +1,14 @@
-"""What `adapters capacity` found: as a picture for a terminal, as rows for a pipe and as a JSON document."""
+"""What `adapters capacity` found: as rows for a pipe, and as a JSON document."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from adapter_fleet.gpu_memory import GIB, GpuMemory, lora_number_bytes
 from adapter_fleet.sizing import Sizing, Workload
 from adapter_fleet.tiers import Tiers, cpu_bytes
-from adapters_cli.text import counted, one_line
-
-_NARROW = 76
-_WIDEST_BAR = 96
-_LABEL = 6
+from adapters_cli.text import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +159,7 @@ class CapacityReport:
 
     @property
     def host_bytes(self) -> int:
-        """The most CPU memory of a copy that adapters take; of as many as may be, where nothing is known."""
+        """The CPU memory of a copy that adapters take; of as many as may be, where nothing is known."""
         lora = self.workload.lora
         ranks: Iterable[int | None] = (None,) * lora.max_cpu_loras
         if self.adapters is not None and self.tiers is not None:
@@ -271,40 +263,39 @@ def rows(report: CapacityReport) -> list[tuple[str, ...]]:
         )
         for part in report.parts
     ]
-    found += [("tier", name, str(number), share) for name, number, share in _tiers(report)]
+    found += [("tier", name, str(number), share) for name, number, share in tier_rows(report)]
     found.append(("host", "adapters", size(report.host_bytes)))
-    found += [("instance", *row) for row in _instances(report)]
+    found += [("instance", *row) for row in instance_rows(report)]
     found += [("note", note) for note in report.notes]
     return [*found, ("verdict", "fits" if report.fits else "does not fit", report.verdict)]
 
 
-def screen(report: CapacityReport, width: int) -> RenderableType:
-    """Draw a report for a terminal that is so wide."""
-    memory, instance = report.memory, report.sizing.instance
-    parts: list[RenderableType] = [
-        Text(
-            one_line(f"{report.model} on {instance.name}: {_accelerators(report.sizing)} a copy"),
-            style="bold",
-        ),
-        Text(report.verdict, style="green" if report.fits else "red"),
-        Text(),
-        *_picture(report, width),
-        Text(),
-        _legend(report, width),
-        Text(),
+def tier_rows(report: CapacityReport) -> list[tuple[str, int, str]]:
+    """Return each tier with the number of adapters in it and their share; none where that is not known."""
+    tiers = report.tiers
+    if tiers is None:
+        return []
+    return [
+        (name, number, f"{100 * number / max(1, tiers.adapters):.0f} %")
+        for name, number in (("GPU", tiers.gpu), ("CPU", tiers.cpu), ("disk", tiers.disk))
     ]
-    if report.tiers is not None and report.adapters is not None:
-        parts += [*_tier_picture(report, report.tiers, report.adapters.where, width), Text()]
-    workers = counted(memory.tensor_parallel, "worker")
-    parts += [
-        Text(f"CPU memory of adapters: at most {size(report.host_bytes)} in {workers} of a copy"),
-        Text(),
-        _instance_table(report, width),
+
+
+INSTANCE_HEADINGS = ("INSTANCE", "COPY HAS", "KV TOKENS", "SEQUENCES", "MOST LORAS")
+
+
+def instance_rows(report: CapacityReport) -> list[tuple[str, ...]]:
+    """Return what the instance and larger ones give, in the order of `INSTANCE_HEADINGS`."""
+    return [
+        (
+            sizing.instance.name,
+            accelerators_of(sizing),
+            f"{sizing.memory.tokens:,}",
+            "-" if sizing.memory.sequences is None else f"{sizing.memory.sequences:,.1f}",
+            f"{sizing.memory.most_loras:,}",
+        )
+        for sizing in (report.sizing, *report.larger)
     ]
-    if report.notes:
-        parts += [Text(), *(Text(f"note: {one_line(note)}", style="yellow") for note in report.notes)]
-    parts += [Text(), Text("Formulas: docs/guides/capacity.md", style="dim")]
-    return Group(*parts)
 
 
 def size(number: float) -> str:
@@ -327,130 +318,7 @@ def _parameters(number: int) -> str:
     return f"{number / 1e9:.2f} B" if number >= 1e8 else f"{number / 1e6:.2f} M"
 
 
-def _accelerators(sizing: Sizing) -> str:
+def accelerators_of(sizing: Sizing) -> str:
+    """Return the accelerators of a copy in words: 4 x A10G 24 GiB."""
     accelerator = sizing.instance.accelerator
     return f"{sizing.accelerators} x {accelerator.name} {accelerator.memory_gib} GiB"
-
-
-def _picture(report: CapacityReport, width: int) -> list[Text]:
-    """Draw a bar for each accelerator of an instance."""
-    sizing, memory = report.sizing, report.memory
-    room = max(1, min(width, _WIDEST_BAR) - _LABEL)
-    used = _bar([(part.glyph, part.style, part.size) for part in report.parts], room, of=memory.total)
-    here = report.placement.copies_of_an_instance
-    lines = []
-    for number in range(sizing.instance.accelerators):
-        copy, place = divmod(number, sizing.accelerators)
-        taken = copy < here and (copy + 1) * sizing.accelerators <= sizing.instance.accelerators
-        line = Text(f"GPU {number}".ljust(_LABEL))
-        if taken and place < memory.tensor_parallel:
-            line.append_text(used)
-        else:
-            line.append("free", style="dim")
-        lines.append(line)
-    end = f"{memory.accelerator.memory_gib} GiB"
-    return [*lines, Text(f"{' ' * _LABEL}0{end.rjust(room - 1)}", style="dim")]
-
-
-def _bar(parts: Iterable[tuple[str, str, int]], width: int, *, of: int) -> Text:
-    """Draw parts of a whole, each at least one character wide if it is there at all."""
-    drawn, end, begun = Text(no_wrap=True, overflow="crop"), 0, 0
-    for glyph, style, amount in parts:
-        end += amount
-        upto = min(width, max(round(end * width / of), begun + 1)) if amount and of else begun
-        drawn.append(glyph * (upto - begun), style=style)
-        begun = upto
-    return drawn
-
-
-def _legend(report: CapacityReport, width: int) -> RenderableType:
-    parallel = report.memory.tensor_parallel
-    lines = [
-        (part, size(part.size), size(part.size * parallel), f"{part.how} [{part.source}]")
-        for part in report.parts
-    ]
-    missing = size(-report.memory.left) if report.memory.left < 0 else ""
-    if width < _NARROW:
-        texts = []
-        for part, each, copy, how in lines:
-            text = Text(f"{part.glyph} ", style=part.style).append(part.name, style="bold not dim")
-            text.append(f" {each}" + (f" ({copy} a copy)" if parallel > 1 else ""), style="not dim default")
-            texts += [text, Text(how, style="dim")]
-        if missing:
-            texts.append(Text(f"missing {missing}", style="red"))
-        return Group(*texts)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    table.add_column("MEMORY", no_wrap=True)
-    table.add_column("EACH", justify="right", no_wrap=True)
-    table.add_column("COPY", justify="right", no_wrap=True)
-    table.add_column("HOW", ratio=1, overflow="fold")
-    for part, each, copy, how in lines:
-        table.add_row(Text(part.glyph, style=part.style), part.name, each, copy, Text(how))
-    if missing:
-        table.add_row("", Text("missing", style="red"), Text(missing, style="red"), "", "")
-    return table
-
-
-_TIERS = (("GPU", "█", "magenta"), ("CPU", "▓", "cyan"), ("disk", "·", "yellow"))
-
-
-def _tiers(report: CapacityReport) -> list[tuple[str, int, str]]:
-    tiers = report.tiers
-    if tiers is None:
-        return []
-    numbers = (tiers.gpu, tiers.cpu, tiers.disk)
-    return [
-        (name, number, f"{100 * number / max(1, tiers.adapters):.0f} %")
-        for (name, _, _), number in zip(_TIERS, numbers, strict=True)
-    ]
-
-
-def _tier_picture(report: CapacityReport, tiers: Tiers, where: str, width: int) -> list[Text]:
-    room = max(1, min(width, _WIDEST_BAR) - _LABEL)
-    told = _tiers(report)
-    bar = _bar(
-        [(glyph, style, number) for (_, glyph, style), (_, number, _) in zip(_TIERS, told, strict=True)],
-        room,
-        of=tiers.adapters,
-    )
-    legend = Text()
-    for (name, glyph, style), (_, number, share) in zip(_TIERS, told, strict=True):
-        legend.append(f"{glyph} ", style=style).append(f"{name} {number:,} ({share})  ")
-    heading = f"{counted(tiers.adapters, 'adapter')}" + (f" ({where})" if where else "")
-    return [Text(one_line(heading), style="bold"), Text(" " * _LABEL).append_text(bar), legend]
-
-
-_INSTANCE_HEADINGS = ("INSTANCE", "COPY HAS", "KV TOKENS", "SEQUENCES", "MOST LORAS")
-
-
-def _instances(report: CapacityReport) -> list[tuple[str, ...]]:
-    return [
-        (
-            sizing.instance.name,
-            _accelerators(sizing),
-            f"{sizing.memory.tokens:,}",
-            "-" if sizing.memory.sequences is None else f"{sizing.memory.sequences:,.1f}",
-            f"{sizing.memory.most_loras:,}",
-        )
-        for sizing in (report.sizing, *report.larger)
-    ]
-
-
-def _instance_table(report: CapacityReport, width: int) -> RenderableType:
-    lines = _instances(report)
-    if width < _NARROW:
-        return Group(
-            *(
-                Text(f"{name}: {has}").append(
-                    f"\n  {tokens} tokens, {sequences} sequences, at most {most} loras", style="dim"
-                )
-                for name, has, tokens, sequences, most in lines
-            )
-        )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, heading in enumerate(_INSTANCE_HEADINGS):
-        table.add_column(heading, justify="left" if index < 2 else "right", no_wrap=True)
-    for number, line in enumerate(lines):
-        table.add_row(*line, style="" if number else "bold")
-    return table

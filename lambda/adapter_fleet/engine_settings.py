@@ -55,9 +55,12 @@ class EngineSettings:
             max_model_len=reader.whole("OPTION_MAX_MODEL_LEN"),
             quantize_bits=reader.one_of("OPTION_QUANTIZE", {"fp8": 8}, unset=("awq", "gptq")),
             not_understood=reader.not_understood(
-                # One stage has all layers, and every module has its slots.
+                # One stage has all layers, every module has its slots, and nothing else is in the memory.
                 OPTION_PIPELINE_PARALLEL_DEGREE="1",
                 OPTION_LORA_TARGET_MODULES="",
+                OPTION_CPU_OFFLOAD_GB="0",
+                OPTION_KV_CACHE_MEMORY_BYTES="",
+                OPTION_SPECULATIVE_CONFIG="",
             ),
         )
 

@@ -1,5 +1,6 @@
 """How large a base model is: what the sizes of weights, key-value cache and LoRA slots are computed from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,27 +162,65 @@ def _number(value: Any) -> int | None:
     return value if type(value) is int else None
 
 
-# Models that need no config.json to be read: gated ones that many use. From their public configurations.
-_KNOWN = {
-    name: {
-        "model_type": "llama",
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "vocab_size": 128256,
-        "max_position_embeddings": 131072,
-        "tie_word_embeddings": False,
-    }
-    for name in ("llama-3.1-8b", "llama-3.1-8b-instruct", "meta-llama-3.1-8b", "meta-llama-3.1-8b-instruct")
+# The dense Llama 3 models, which are gated, so that their config.json is not at hand. From public copies of
+# it; the numbers of parameters that follow are those of the model cards.
+_LLAMA_3 = {
+    "model_type": "llama",
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+    "tie_word_embeddings": False,
+}
+_LLAMA_3_8B = {
+    **_LLAMA_3,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+}
+_LLAMA_3_70B = {
+    **_LLAMA_3,
+    "hidden_size": 8192,
+    "intermediate_size": 28672,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+}
+_LLAMA_3_1B = {
+    **_LLAMA_3,
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 32,
+    "head_dim": 64,
+    "tie_word_embeddings": True,
+}
+_LLAMA_3_3B = {
+    **_LLAMA_3,
+    "hidden_size": 3072,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 24,
+    "head_dim": 128,
+    "tie_word_embeddings": True,
+}
+_KNOWN: Mapping[str, dict[str, Any]] = {
+    "llama-3.1-8b": _LLAMA_3_8B,
+    "llama-3.1-70b": _LLAMA_3_70B,
+    "llama-3.2-1b": _LLAMA_3_1B,
+    "llama-3.2-3b": _LLAMA_3_3B,
+    "llama-3.3-70b": _LLAMA_3_70B,
 }
 
 KNOWN_MODELS = tuple(_KNOWN)
-"""The last parts of the names, in lower case, of models that `known_shape` knows."""
+"""The names of the models that `known_shape` knows, without what is before and after them."""
 
 
 def known_shape(name: str | None) -> ModelShape | None:
-    """Return the shape of a well-known model by its name, `meta-llama/Llama-3.1-8B`; None for any other."""
-    config = _KNOWN.get((name or "").rstrip("/").rpartition("/")[2].casefold())
-    return None if config is None else ModelShape.from_config(dict(config))
+    """Return the shape of a well-known model, None for any other.
+
+    By the last part of its name, in any case, with `Meta-` before and `-Instruct` after it or without:
+    `meta-llama/Llama-3.1-8B-Instruct`.
+    """
+    last = (name or "").rstrip("/").rpartition("/")[2].casefold()
+    config = _KNOWN.get(last.removeprefix("meta-").removesuffix("-instruct"))
+    return None if config is None else ModelShape.from_config(config)

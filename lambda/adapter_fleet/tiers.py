@@ -48,11 +48,13 @@ class Tiers:
 def cpu_bytes(
     shape: ModelShape, ranks: Iterable[int | None], lora: LoraServing, *, number_bytes: int, workers: int
 ) -> int:
-    """Return the most CPU memory that adapters of these ranks take, in bytes.
+    """Return the CPU memory that adapters of these ranks take, in bytes.
 
     Of an unknown rank, an adapter counts as one of `max_lora_rank`; each as one of all linear modules. Every
     worker, one for each accelerator that a copy is split over, keeps all of them whole, those in GPU memory
     included (`WorkerLoRAManager` in vllm/lora/worker_manager.py, `_registered_adapters` in model_manager.py).
+    It is page-locked, and PyTorch rounds the size of each such tensor up to a power of two, which is not
+    counted here.
     """
     largest = sorted((lora.max_lora_rank if rank is None else rank for rank in ranks), reverse=True)
     return workers * sum(

@@ -65,6 +65,8 @@ def test_degree_may_have_the_container_s_older_name() -> None:
         ("OPTION_QUANTIZE", "bitsandbytes"),
         ("OPTION_PIPELINE_PARALLEL_DEGREE", "2"),
         ("OPTION_LORA_TARGET_MODULES", "q_proj"),
+        ("OPTION_CPU_OFFLOAD_GB", "4"),
+        ("OPTION_SPECULATIVE_CONFIG", "{}"),
     ],
 )
 def test_value_that_is_not_understood_is_told_and_not_counted(name: str, value: str) -> None:

@@ -351,6 +351,21 @@ class TestShape:
     def test_other_model_is_not(self, name: str | None) -> None:
         assert known_shape(name) is None
 
+    @pytest.mark.parametrize(
+        ("name", "parameters"),
+        [
+            ("Llama-3.1-8B", 8_030_261_248),
+            ("Llama-3.1-70B-Instruct", 70_553_706_496),
+            ("Llama-3.2-1B", 1_235_814_400),
+            ("Llama-3.2-3B-Instruct", 3_212_749_824),
+            ("Llama-3.3-70B-Instruct", 70_553_706_496),
+        ],
+    )
+    def test_well_known_models_have_as_many_parameters_as_published(self, name: str, parameters: int) -> None:
+        shape = known_shape(name)
+        assert shape is not None
+        assert shape.parameters == parameters
+
     def test_every_known_model_has_a_shape(self) -> None:
         assert all(known_shape(name) for name in KNOWN_MODELS)
 
