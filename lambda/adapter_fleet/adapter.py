@@ -41,18 +41,24 @@ from adapter_fleet.archive import (
 )
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.findings import Finding, shortened
+from adapter_fleet.leftovers import is_leftover
 from adapter_fleet.lora_tensors import tensor_findings
 from adapter_fleet.safetensors_header import HeaderError, Tensor, read_tensors
 from adapter_fleet.serving import LoraServing
 
 
 def check_directory(
-    directory: Path, *, lora: LoraServing | None = None, base: BaseModelFacts | None = None
+    directory: Path,
+    *,
+    lora: LoraServing | None = None,
+    base: BaseModelFacts | None = None,
+    leftovers: bool = False,
 ) -> list[Finding]:
     """Check an adapter in a directory, as `save_pretrained` wrote it, and return all that is wrong with it.
 
     Reads the configuration and the header of the weights, whatever the size of the adapter. Without `lora`
-    there is no limit on the rank; without `base` nothing is compared with the base model. A bad adapter
+    there is no limit on the rank; without `base` nothing is compared with the base model. With `leftovers`,
+    what a training run leaves beside an adapter may be there (`adapter_fleet.leftovers`). A bad adapter
     never raises.
     """
     where = str(directory)
@@ -64,7 +70,10 @@ def check_directory(
         return [Finding.error("adapter-files", where, message)]
     check = _Check(where)
     for file in files:
-        if check.takes(file.name, _kind(file)):
+        kind = kind_of(file)
+        if leftovers and is_leftover(file.name, kind):
+            continue
+        if check.takes(file.name, kind):
             try:
                 with Path(file).open("rb") as stream:
                     check.read(file.name, os.fstat(stream.fileno()).st_size, stream)
@@ -105,7 +114,8 @@ def check_archive(
     return check.finish(lora, base)
 
 
-def _kind(file: "os.DirEntry[str]") -> str:
+def kind_of(file: "os.DirEntry[str]") -> str:
+    """Say in words what an entry of a directory is: a file, a folder, a link or a special file."""
     mode = file.stat(follow_symlinks=False).st_mode
     if stat.S_ISLNK(mode):
         return "link"
