@@ -26,6 +26,8 @@ STYLES = {
     "restored": "yellow",
     "retry": "yellow",
     "keep": "dim",
+    "uploaded": "green",
+    "skipped": "dim",
 }
 """How words stand out; others do not."""
 

@@ -1,0 +1,191 @@
+"""Publishing adapters: what one is found to be, and how it comes into S3."""
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.adapter import check_archive, check_directory
+from adapter_fleet.adapter_config import AdapterConfig, read_config
+from adapter_fleet.base_model import BaseModelFacts
+from adapter_fleet.findings import Finding, Severity
+from adapter_fleet.names import check_component_name
+from adapter_fleet.packing import AdapterFiles
+from adapter_fleet.serving import LoraServing
+from adapters_cli.account import CommandError, explained
+from adapters_cli.archive_store import ArchiveStore, Watch
+from adapters_cli.sources import Source
+from adapters_cli.transfer_bars import TransferBars
+
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+
+_FAILURES = (BotoCoreError, ClientError, CommandError, OSError, ValueError)
+"""What one adapter may fail by, with the others going on."""
+
+
+class State(StrEnum):
+    """What became of an adapter."""
+
+    UPLOADED = "uploaded"
+    SKIPPED = "skipped"
+    """It is in S3 already."""
+    NEW = "new"
+    """It is not in S3; nothing was to be written."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of an adapter, and what is known of it.
+
+    size:
+        Bytes of the archive in S3.
+    reasons:
+        Why it has failed.
+    """
+
+    name: str
+    path: str
+    state: State
+    identity: str | None = None
+    uri: str | None = None
+    rank: int | None = None
+    size: int | None = None
+    base_model: str | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """An adapter that was checked: its configuration, unless it has failed, and why it has."""
+
+    source: Source
+    config: AdapterConfig | None
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def rank(self) -> int | None:
+        """The highest rank that a module of it has."""
+        return max(self.config.ranks) if self.config is not None else None
+
+    @property
+    def base_model(self) -> str | None:
+        """What it was trained for, as far as anyone says it."""
+        return self.config.base_model if self.config is not None else None
+
+    def failed(self, *reasons: str) -> "Candidate":
+        """Return it as one that is not to be published."""
+        return replace(self, config=None, reasons=(*self.reasons, *reasons))
+
+    def outcome(self, state: State, **known: Any) -> Outcome:
+        """Return what became of it."""
+        return Outcome(
+            name=self.source.name,
+            path=str(self.source.path),
+            state=state,
+            rank=self.rank,
+            base_model=self.base_model,
+            **known,
+        )
+
+
+class Publisher:
+    """Publishes several adapters at the same time. An interruption ends uploads that are under way."""
+
+    def __init__(self, store: ArchiveStore, bars: TransferBars, *, jobs: int, dry_run: bool) -> None:
+        self._store, self._bars = store, bars
+        self._jobs, self._dry_run = jobs, dry_run
+        self._stop = threading.Event()
+
+    def map(self, do: Callable[[_A], _B], all_: Iterable[_A]) -> list[_B]:
+        """Do something with all, several at the same time; return what becomes of them in their order."""
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="publish") as pool:
+            try:
+                return list(pool.map(do, all_))
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def publish(self, candidate: Candidate) -> Outcome:
+        """Upload an adapter that is not in S3 yet."""
+        try:
+            if candidate.config is None:
+                return candidate.outcome(State.FAILED, reasons=candidate.reasons)
+            return self._uploaded(candidate)
+        except _FAILURES as error:
+            return candidate.outcome(State.FAILED, reasons=(explained(error),))
+        finally:
+            self._bars.done()
+
+    def _uploaded(self, candidate: Candidate) -> Outcome:
+        store, source = self._store, candidate.source
+        with AdapterFiles.of(source.path) as files:
+            identity = files.identity()
+            key = store.key(source.name, identity)
+            known: dict[str, Any] = {"identity": identity, "uri": store.uri(key)}
+            size = store.find(key, identity)
+            if size is not None:
+                return candidate.outcome(State.SKIPPED, size=size, **known)
+            if self._dry_run:
+                return candidate.outcome(State.NEW, **known)
+            # It has no name, and is gone however this ends.
+            with tempfile.TemporaryFile(prefix="adapter-") as archive:
+                if files.write_archive(archive) != identity:
+                    raise CommandError(f"{source.path}: it changed while it was published")
+                size = archive.tell()
+                with self._bars.upload(source.name, size) as watch:
+                    made = store.upload(key, identity, archive, self._until_stopped(watch))
+        return candidate.outcome(State.UPLOADED if made else State.SKIPPED, size=size, **known)
+
+    def _until_stopped(self, watch: Watch) -> Watch:
+        def watched(position: int) -> None:
+            if self._stop.is_set():
+                raise CommandError("interrupted")
+            watch(position)
+
+        return watched
+
+
+def checked(source: Source, lora: LoraServing | None, base: str | None, given: str | None) -> Candidate:
+    """Check an adapter. `given` is the base model that overrules what its configuration says."""
+    facts = BaseModelFacts(name=given) if given is not None else None
+    if source.path.is_dir():
+        findings = check_directory(source.path, lora=lora, base=facts, leftovers=True)
+    else:
+        findings = check_archive(source.path, lora=lora, base=facts)
+    candidate = Candidate(source=source, config=None, warnings=_of(findings, Severity.WARNING))
+    errors = _of(findings, Severity.ERROR)
+    try:
+        check_component_name(source.name, what="name")
+    except ValueError as error:
+        errors = (f"{error}; --name gives it another one", *errors)
+    if errors:
+        return candidate.failed(*errors)
+    try:
+        config = _config(source)
+    except _FAILURES as error:
+        return candidate.failed(explained(error))
+    trained_for = config.base_model
+    if given is None and trained_for is not None and not BaseModelFacts(name=base).is_named(trained_for):
+        return candidate.failed(f"it was trained for {trained_for!r}, and the manifest is for {base!r}")
+    return replace(candidate, config=replace(config, base_model=given or config.base_model))
+
+
+def _of(findings: Iterable[Finding], severity: Severity) -> tuple[str, ...]:
+    return tuple(str(finding) for finding in findings if finding.severity is severity)
+
+
+def _config(source: Source) -> AdapterConfig:
+    with AdapterFiles.of(source.path) as files:
+        config, _ = read_config(files.config, str(source.path))
+    if config is None:
+        raise CommandError(f"{source.path}: it changed while it was read")
+    return config
