@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html: a single upload has at most 5 GB.
-_LARGEST_PUT = 5 * 1000**3
+LARGEST_PUT = 5 * 1000**3
 # At most 10,000 parts. The largest archive that is taken, of 16 GiB, has 128 of these.
-_PART_BYTES = 128 * 1024**2
+PART_BYTES = 128 * 1024**2
 _MOST_ATTEMPTS = 3
 _GONE = ("404", "NoSuchKey", "NotFound")
 
@@ -36,21 +36,18 @@ Watch = Callable[[int], None]
 class ArchiveStore:
     """A folder of a bucket. An object appears whole or not at all, and is never replaced.
 
-    Up to `largest_put` bytes an archive is uploaded at once, with the SHA-256 of the whole object for a
+    Up to `LARGEST_PUT` bytes an archive is uploaded at once, with the SHA-256 of the whole object for a
     checksum. A larger one goes up in parts, for which S3 has a SHA-256 of each part and one of these only;
     the SHA-256 of the whole is in the metadata of either. Parts that an interrupted upload has left are
     found again, and go on being used where they are the same.
     """
 
-    def __init__(
-        self, s3: "S3Client", folder: str, *, largest_put: int = _LARGEST_PUT, part_bytes: int = _PART_BYTES
-    ) -> None:
+    def __init__(self, s3: "S3Client", folder: str) -> None:
         self._s3 = s3
         bucket, _, prefix = folder.removeprefix("s3://").partition("/")
         if not folder.startswith("s3://") or not bucket:
             raise CommandError(f"the destination should be 's3://<bucket>/<prefix>', got {folder!r}")
         self._bucket, self._prefix = bucket, prefix.strip("/")
-        self._largest_put, self._part_bytes = largest_put, part_bytes
 
     def key(self, name: str, identity: str) -> str:
         """Return the key of an adapter's archive."""
@@ -106,7 +103,7 @@ class ArchiveStore:
         metadata = {IDENTITY: identity, SHA256: sha256.hexdigest()}
         for attempt in range(_MOST_ATTEMPTS):
             try:
-                if archive.seek(0, os.SEEK_END) <= self._largest_put:
+                if archive.seek(0, os.SEEK_END) <= LARGEST_PUT:
                     self._put(key, _Watched(archive, watch), metadata, _text(sha256.digest()))
                 else:
                     self._put_parts(key, _Watched(archive, watch), metadata)
@@ -140,7 +137,7 @@ class ArchiveStore:
         there = {part["PartNumber"]: part for part in self._parts(key, upload)}
         parts: list[Any] = []
         archive.seek(0)
-        while piece := archive.read(self._part_bytes):
+        while piece := archive.read(PART_BYTES):
             number, sha256 = len(parts) + 1, _text(hashlib.sha256(piece).digest())
             part = there.get(number)
             if part is None or part.get("ChecksumSHA256") != sha256:
