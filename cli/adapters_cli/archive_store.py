@@ -172,7 +172,9 @@ class ArchiveStore:
         pages = self._s3.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=key)
         found = [upload for page in pages for upload in page.get("Uploads", ()) if upload["Key"] == key]
         found.sort(key=lambda upload: upload["Initiated"])
-        return (upload["UploadId"] for upload in found if upload.get("ChecksumAlgorithm") == "SHA256")
+        return (
+            upload["UploadId"] for upload in found if upload.get("ChecksumAlgorithm", "SHA256") == "SHA256"
+        )
 
     def _abort(self, key: str) -> None:
         """End what is under way at a key where nothing more can come of it."""

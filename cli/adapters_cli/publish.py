@@ -1,6 +1,7 @@
 """`adapters publish`: check adapters of this machine, bring them into S3, and name them in a manifest."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.filesize import decimal
 
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.lmi import LmiVersion
@@ -84,7 +86,7 @@ def publish(
             if place is not None and base is None:
                 base = _common_base(candidates)
             outcomes = publisher.map(publisher.publish, candidates)
-            sent = rate(bars.sent, bars.seconds)
+            sent = rate(bars.sent, bars.seconds) if bars.sent else ""
         for candidate in candidates:
             for warning in candidate.warnings:
                 tell(warning)
@@ -189,15 +191,22 @@ def _row(outcome: "Outcome") -> tuple[str, ...]:
         outcome.state,
         outcome.identity[:12] if outcome.identity else "-",
         str(outcome.rank or "-"),
-        str(outcome.size or "-"),
+        _size(outcome.size),
         why,
     )
+
+
+def _size(size: int | None) -> str:
+    """Return a size for who reads it: with a unit for a person, else in bytes."""
+    if size is None:
+        return "-"
+    return decimal(size) if sys.stdout.isatty() else str(size)
 
 
 def _total(outcomes: Sequence["Outcome"], sent: str, place: ManifestPlace | None, *, changed: bool) -> str:
     counts = Counter(outcome.state for outcome in outcomes)
     parts = [f"{counts[state]} {state}" for state in sorted(counts, reverse=True)]
-    text = f"{counted(len(outcomes), 'adapter')}: {', '.join(parts)}; {sent} sent"
+    text = f"{counted(len(outcomes), 'adapter')}: {', '.join(parts)}{sent and f'; {sent} sent'}"
     if place is not None:
         text += f"; {place.where} {'updated' if changed else 'unchanged'}"
     return text

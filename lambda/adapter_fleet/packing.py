@@ -93,11 +93,6 @@ class AdapterFiles:
         file.seek(0)
         return file.read(MAX_CONFIG_BYTES + 1)
 
-    @property
-    def size(self) -> int:
-        """Bytes of both files."""
-        return sum(os.fstat(file.fileno()).st_size for file in self._files.values())
-
     def identity(self) -> str:
         """Return the identity of the adapter, in hexadecimal."""
         sha = hashlib.sha256()

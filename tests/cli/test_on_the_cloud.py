@@ -148,12 +148,6 @@ class Deployed:
         return [json.loads(self.machines.describe_execution(executionArn=arn)["input"]) for arn in arns]
 
 
-@pytest.fixture(scope="session")
-def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud() as running:
-        yield running
-
-
 @pytest.fixture
 def target() -> Target:
     return Target(endpoint="llm", base="llm-base", prefix="llm", settings=FleetSettings())
