@@ -66,6 +66,11 @@ class ArchiveStore:
                 raise
             raise CommandError(f"there is no bucket '{self._bucket}'") from None
 
+    def has_any(self, name: str) -> bool:
+        """Tell whether any version of an adapter is there."""
+        prefix = self.key(name, "").removesuffix(ARCHIVE_SUFFIX)
+        return bool(self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1).get("Contents"))
+
     def find(self, key: str, identity: str) -> int | None:
         """Return the size in bytes of an adapter's archive, None where it is not there.
 

@@ -16,6 +16,7 @@ from adapter_fleet.lmi import LmiVersion
 from adapter_fleet.manifest import Manifest
 from adapter_fleet.serving import LoraServing
 from adapters_cli.account import CommandError, account_of, errors_told
+from adapters_cli.identity_cache import IdentityCache
 from adapters_cli.manifest_edit import PublishedAdapter, edited
 from adapters_cli.manifest_place import ManifestPlace
 from adapters_cli.rows import show
@@ -81,7 +82,7 @@ def publish(
         base = _base_of(place, base_model)
         store.check_bucket()
         with TransferBars(len(sources)) as bars:
-            publisher = Publisher(store, bars, jobs=jobs, dry_run=dry_run)
+            publisher = Publisher(store, bars, IdentityCache.of_user(), jobs=jobs, dry_run=dry_run)
             candidates = publisher.map(lambda source: checked(source, lora, base, base_model), sources)
             if place is not None and base is None:
                 base = _common_base(candidates)

@@ -4,7 +4,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from adapter_fleet.packing import AdapterFiles
 from adapter_fleet.serving import LoraServing
 from adapters_cli.account import CommandError, explained
 from adapters_cli.archive_store import ArchiveStore, Watch
+from adapters_cli.identity_cache import IdentityCache, Stamp, stamp_of
 from adapters_cli.sources import Source
 from adapters_cli.transfer_bars import TransferBars
 
@@ -63,10 +64,15 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An adapter that was checked: its configuration, unless it has failed, and why it has."""
+    """An adapter that was checked: its configuration, unless it has failed, and why it has.
+
+    stamp:
+        Of the files that were checked.
+    """
 
     source: Source
     config: AdapterConfig | None
+    stamp: Stamp = field(default_factory=list)
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -99,8 +105,10 @@ class Candidate:
 class Publisher:
     """Publishes several adapters at the same time. An interruption ends uploads that are under way."""
 
-    def __init__(self, store: ArchiveStore, bars: TransferBars, *, jobs: int, dry_run: bool) -> None:
-        self._store, self._bars = store, bars
+    def __init__(
+        self, store: ArchiveStore, bars: TransferBars, cache: IdentityCache, *, jobs: int, dry_run: bool
+    ) -> None:
+        self._store, self._bars, self._cache = store, bars, cache
         self._jobs, self._dry_run = jobs, dry_run
         self._stop = threading.Event()
 
@@ -113,6 +121,8 @@ class Publisher:
                 self._stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+            finally:
+                self._cache.save()
 
     def publish(self, candidate: Candidate) -> Outcome:
         """Upload an adapter that is not in S3 yet."""
@@ -128,22 +138,40 @@ class Publisher:
     def _uploaded(self, candidate: Candidate) -> Outcome:
         store, source = self._store, candidate.source
         with AdapterFiles.of(source.path) as files:
-            identity = files.identity()
-            key = store.key(source.name, identity)
-            known: dict[str, Any] = {"identity": identity, "uri": store.uri(key)}
-            size = store.find(key, identity)
-            if size is not None:
-                return candidate.outcome(State.SKIPPED, size=size, **known)
-            if self._dry_run:
-                return candidate.outcome(State.NEW, **known)
+            identity = self._identity(candidate, files)
+            if identity is not None:
+                key = store.key(source.name, identity)
+                known: dict[str, Any] = {"identity": identity, "uri": store.uri(key)}
+                size = store.find(key, identity)
+                if size is not None:
+                    return candidate.outcome(State.SKIPPED, size=size, **known)
+                if self._dry_run:
+                    return candidate.outcome(State.NEW, **known)
             # It has no name, and is gone however this ends.
             with tempfile.TemporaryFile(prefix="adapter-") as archive:
-                if files.write_archive(archive) != identity:
-                    raise CommandError(f"{source.path}: it changed while it was published")
+                identity = files.write_archive(archive)
+                self._remember(candidate, identity)
                 size = archive.tell()
+                key = store.key(source.name, identity)
                 with self._bars.upload(source.name, size) as watch:
                     made = store.upload(key, identity, archive, self._until_stopped(watch))
-        return candidate.outcome(State.UPLOADED if made else State.SKIPPED, size=size, **known)
+        state = State.UPLOADED if made else State.SKIPPED
+        return candidate.outcome(state, size=size, identity=identity, uri=store.uri(key))
+
+    def _identity(self, candidate: Candidate, files: AdapterFiles) -> str | None:
+        """Return the identity, None where packing tells it soon enough: no version is in S3 yet."""
+        identity = self._cache.get(candidate.source.path, candidate.stamp)
+        if identity is None and (self._dry_run or self._store.has_any(candidate.source.name)):
+            identity = files.identity()
+            self._remember(candidate, identity)
+        return identity
+
+    def _remember(self, candidate: Candidate, identity: str) -> None:
+        """Note an identity; CommandError where what was read is perhaps not what was checked."""
+        path = candidate.source.path
+        if stamp_of(path) != candidate.stamp:
+            raise CommandError(f"{path}: it changed while it was published")
+        self._cache.put(path, candidate.stamp, identity)
 
     def _until_stopped(self, watch: Watch) -> Watch:
         def watched(position: int) -> None:
@@ -157,11 +185,12 @@ class Publisher:
 def checked(source: Source, lora: LoraServing | None, base: str | None, given: str | None) -> Candidate:
     """Check an adapter. `given` is the base model that overrules what its configuration says."""
     facts = BaseModelFacts(name=given) if given is not None else None
+    stamp = _stamp(source)
     if source.path.is_dir():
         findings = check_directory(source.path, lora=lora, base=facts, leftovers=True)
     else:
         findings = check_archive(source.path, lora=lora, base=facts)
-    candidate = Candidate(source=source, config=None, warnings=_of(findings, Severity.WARNING))
+    candidate = Candidate(source=source, config=None, stamp=stamp, warnings=_of(findings, Severity.WARNING))
     errors = _of(findings, Severity.ERROR)
     try:
         check_component_name(source.name, what="name")
@@ -181,6 +210,13 @@ def checked(source: Source, lora: LoraServing | None, base: str | None, given: s
 
 def _of(findings: Iterable[Finding], severity: Severity) -> tuple[str, ...]:
     return tuple(str(finding) for finding in findings if finding.severity is severity)
+
+
+def _stamp(source: Source) -> Stamp:
+    try:
+        return stamp_of(source.path)
+    except OSError:
+        return []  # the checks tell what is missing
 
 
 def _config(source: Source) -> AdapterConfig:

@@ -14,6 +14,12 @@ from tests.adapter_fleet.fleet_world import World, artifact
 from tests.cli.fleet_account import FakeAccount
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command remembers anything from one test to the next."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[LocalCloud]:
     """An embedded cloud, for what is tested as a person runs it."""

@@ -89,6 +89,11 @@ class FakeS3:
         stored = self.objects[Key]
         return {"ETag": stored.etag, "Body": io.BytesIO(stored.body)}
 
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, MaxKeys: int) -> dict[str, Any]:
+        self._begin("list_objects_v2", Bucket)
+        found = [{"Key": key} for key in sorted(self.objects) if key.startswith(Prefix)][:MaxKeys]
+        return {"Contents": found} if found else {}
+
     def put_object(
         self,
         *,

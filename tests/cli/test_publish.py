@@ -120,7 +120,7 @@ class TestUploading:
         config = directory / "adapter_config.json"
 
         def train_on(operation: str) -> None:
-            if operation == "head_object":
+            if operation == "list_objects_v2":
                 config.write_text(config.read_text().replace("16", "32"))
 
         world.s3.before = train_on

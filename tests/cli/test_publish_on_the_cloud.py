@@ -35,8 +35,9 @@ MANIFEST = "fleets/tenants.yaml"
 class Bucket:
     """A bucket of its own, and commands that publish to it."""
 
-    def __init__(self, cloud: LocalCloud) -> None:
+    def __init__(self, cloud: LocalCloud, cache: Path) -> None:
         self.cloud, self.name = cloud, f"published-{uuid.uuid4().hex[:8]}"
+        self.environment = cloud.environment | {"XDG_CACHE_HOME": str(cache)}
         self.s3: Any = client(cloud, "s3")
         self.s3.create_bucket(Bucket=self.name)
 
@@ -48,7 +49,7 @@ class Bucket:
     def start(self, *paths: Path, **options: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.command(*paths),
-            env=self.cloud.environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -84,14 +85,16 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bucket(cloud: LocalCloud) -> Bucket:
-    return Bucket(cloud)
+def bucket(cloud: LocalCloud, tmp_path: Path) -> Bucket:
+    return Bucket(cloud, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(cloud: LocalCloud, adapters: Path) -> dict[str, bytes]:
+def undisturbed(
+    cloud: LocalCloud, adapters: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
     """What a bucket holds after a run that nothing has happened to."""
-    bucket = Bucket(cloud)
+    bucket = Bucket(cloud, tmp_path_factory.mktemp("cache"))
     assert bucket.publish(adapters)[0] == 0
     return bucket.content()
 
@@ -180,7 +183,7 @@ def test_large_archive_goes_up_in_parts(
 
 def test_terminal_shows_bars_and_a_table(bucket: Bucket, adapters: Path) -> None:
     terminal, child = pty.openpty()
-    environment = bucket.cloud.environment | {"COLUMNS": "100", "TERM": "xterm"}
+    environment = bucket.environment | {"COLUMNS": "100", "TERM": "xterm"}
     process = subprocess.Popen(bucket.command(adapters), stdout=child, stderr=child, env=environment)
     os.close(child)
     written = b""
