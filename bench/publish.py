@@ -139,11 +139,13 @@ def command(folder: Path) -> tuple[float, dict[str, int]]:
 
 def main() -> int:
     with LocalCloud() as cloud, tempfile.TemporaryDirectory(prefix="bench-publish-") as scratch:
+        os.environ["XDG_CACHE_HOME"] = str(Path(scratch, "cache"))
         os.environ |= {name: value for name, value in cloud.environment.items() if name.startswith("AWS_")}
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         large, small = Path(scratch, "large"), Path(scratch, "small")
         large.mkdir()
         weights = make_adapter(large)
+        adapter = f"{weights.stat().st_size / 1e6:.0f} MB"
         by_us, by_them = [], []
         for number in range(ROUNDS):
             cold(weights)
@@ -153,9 +155,8 @@ def main() -> int:
                 by_them.append(theirs(large, f"theirs/{number}.tar.gz"))
         us, them = (min(rounds, key=lambda seconds: seconds.total) for rounds in (by_us, by_them))
         make_small(small)
-        first, uploaded = command(small)
+        first, _ = command(small)
         second, again = command(small)
-    adapter = f"{weights.stat().st_size / 1e6:.0f} MB" if weights.exists() else "168 MB"
     packing = us.parts["hash"] + us.parts["pack"]
     return publish(
         "publish",

@@ -2,8 +2,11 @@
 
 import base64
 import hashlib
+import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
@@ -33,6 +36,30 @@ Watch = Callable[[int], None]
 """Told how many bytes of an archive are on their way. What it raises ends the upload."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class StoredArchive:
+    """An archive in S3: its size in bytes, and the entity tag of its content."""
+
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Archives in S3 by their keys, when they were listed; all of them only if it is `complete`."""
+
+    archives: Mapping[str, StoredArchive]
+    complete: bool
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        return frozenset(key.rpartition("/")[0] for key in self.archives)
+
+    def has_folder(self, key: str) -> bool:
+        """Tell whether there is an archive in the same folder as this key."""
+        return key.rpartition("/")[0] in self._folders
+
+
 class ArchiveStore:
     """A folder of a bucket. An object appears whole or not at all, and is never replaced.
 
@@ -57,22 +84,23 @@ class ArchiveStore:
         """Return the URI of a key."""
         return f"s3://{self._bucket}/{key}"
 
-    def check_bucket(self) -> None:
-        """Raise CommandError where there is no such bucket."""
+    def listed(self, *, pages: int) -> Listing:
+        """List what is there, in that many calls at most. Raises CommandError where there is no bucket."""
+        archives = {}
+        folder = f"{self._prefix}/" if self._prefix else ""
+        found = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder)
         try:
-            self._s3.head_bucket(Bucket=self._bucket)
+            for page in itertools.islice(found, pages):
+                for item in page.get("Contents", ()):
+                    archives[item["Key"]] = StoredArchive(size=item["Size"], etag=item["ETag"])
         except ClientError as error:
-            if code_of(error) not in (*_GONE, "NoSuchBucket"):
+            if code_of(error) != "NoSuchBucket":
                 raise
             raise CommandError(f"there is no bucket '{self._bucket}'") from None
+        return Listing(archives=archives, complete=not page["IsTruncated"])
 
-    def has_any(self, name: str) -> bool:
-        """Tell whether any version of an adapter is there."""
-        prefix = self.key(name, "").removesuffix(ARCHIVE_SUFFIX)
-        return bool(self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1).get("Contents"))
-
-    def find(self, key: str, identity: str) -> int | None:
-        """Return the size in bytes of an adapter's archive, None where it is not there.
+    def find(self, key: str, identity: str) -> StoredArchive | None:
+        """Return the archive of an adapter, None where it is not there.
 
         What was not uploaded by `upload` is read to tell what it is. Raises CommandError where it is another
         adapter, which an honest key never is.
@@ -85,7 +113,7 @@ class ArchiveStore:
             return None
         if found.get("Metadata", {}).get(IDENTITY) != identity:
             self._read(key, identity)
-        return found["ContentLength"]
+        return StoredArchive(size=found["ContentLength"], etag=found["ETag"])
 
     def _read(self, key: str, identity: str) -> None:
         body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
@@ -98,10 +126,10 @@ class ArchiveStore:
                 f"{self.uri(key)} is there already, and should be the adapter of its name, got {told}"
             )
 
-    def upload(self, key: str, identity: str, archive: IO[bytes], watch: Watch) -> bool:
-        """Upload an archive, and tell whether it was that which brought it there.
+    def upload(self, key: str, identity: str, archive: IO[bytes], watch: Watch) -> str | None:
+        """Upload an archive; return its entity tag, or None where another was there before.
 
-        Of several who upload the same, one does.
+        Of several who upload the same, one does it.
         """
         archive.seek(0)
         sha256 = hashlib.file_digest(archive, "sha256")  # type: ignore[arg-type]  # it asks only to read
@@ -109,25 +137,22 @@ class ArchiveStore:
         for attempt in range(_MOST_ATTEMPTS):
             try:
                 if archive.seek(0, os.SEEK_END) <= LARGEST_PUT:
-                    self._put(key, _Watched(archive, watch), metadata, _text(sha256.digest()))
-                else:
-                    self._put_parts(key, _Watched(archive, watch), metadata)
+                    return self._put(key, _Watched(archive, watch), metadata, _text(sha256.digest()))
+                return self._put_parts(key, _Watched(archive, watch), metadata)
             except ClientError as error:
                 # What was under way at this key may have been another's upload, or a deletion.
                 if code_of(error) not in (*MEANWHILE, "NoSuchUpload"):
                     raise
                 if self.find(key, identity) is not None:
                     self._abort(key)
-                    return False
+                    return None
                 if attempt == _MOST_ATTEMPTS - 1:
                     raise
-            else:
-                break
-        return True
+        return None
 
-    def _put(self, key: str, archive: "_Watched", metadata: dict[str, str], sha256: str) -> None:
+    def _put(self, key: str, archive: "_Watched", metadata: dict[str, str], sha256: str) -> str:
         archive.seek(0)
-        self._s3.put_object(
+        answer = self._s3.put_object(
             Bucket=self._bucket,
             Key=key,
             Body=cast(IO[bytes], archive),
@@ -136,8 +161,9 @@ class ArchiveStore:
             Metadata=metadata,
             IfNoneMatch="*",
         )
+        return answer["ETag"]
 
-    def _put_parts(self, key: str, archive: "_Watched", metadata: dict[str, str]) -> None:
+    def _put_parts(self, key: str, archive: "_Watched", metadata: dict[str, str]) -> str:
         upload = next(self._uploads_under_way(key), None) or self._begin(key, metadata)
         there = {part["PartNumber"]: part for part in self._parts(key, upload)}
         parts: list[Any] = []
@@ -155,13 +181,14 @@ class ArchiveStore:
                     ChecksumSHA256=sha256,
                 )
             parts.append({"PartNumber": number, "ETag": part["ETag"], "ChecksumSHA256": sha256})
-        self._s3.complete_multipart_upload(
+        answer = self._s3.complete_multipart_upload(
             Bucket=self._bucket,
             Key=key,
             UploadId=upload,
             MultipartUpload={"Parts": parts},
             IfNoneMatch="*",
         )
+        return answer["ETag"]
 
     def _begin(self, key: str, metadata: dict[str, str]) -> str:
         return self._s3.create_multipart_upload(

@@ -16,9 +16,9 @@ from adapter_fleet.lmi import LmiVersion
 from adapter_fleet.manifest import Manifest
 from adapter_fleet.serving import LoraServing
 from adapters_cli.account import CommandError, account_of, errors_told
-from adapters_cli.identity_cache import IdentityCache
 from adapters_cli.manifest_edit import PublishedAdapter, edited
 from adapters_cli.manifest_place import ManifestPlace
+from adapters_cli.memory import Memory
 from adapters_cli.rows import show
 from adapters_cli.sources import Source, sources_of
 from adapters_cli.text import complain, counted, tell
@@ -80,9 +80,10 @@ def publish(
         sources = sources_of(paths, name=name)
         place = ManifestPlace.of(manifest, account) if manifest is not None else None
         base = _base_of(place, base_model)
-        store.check_bucket()
+        # A call lists a thousand archives, as many as a hundred adapters may have by and by.
+        listing = store.listed(pages=1 + len(sources) // 100)
         with TransferBars(len(sources)) as bars:
-            publisher = Publisher(store, bars, IdentityCache.of_user(), jobs=jobs, dry_run=dry_run)
+            publisher = Publisher(store, listing, Memory.of_user(), bars, jobs=jobs, dry_run=dry_run)
             candidates = publisher.map(lambda source: checked(source, lora, base, base_model), sources)
             if place is not None and base is None:
                 base = _common_base(candidates)

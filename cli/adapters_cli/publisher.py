@@ -18,8 +18,8 @@ from adapter_fleet.names import check_component_name
 from adapter_fleet.packing import AdapterFiles
 from adapter_fleet.serving import LoraServing
 from adapters_cli.account import CommandError, explained
-from adapters_cli.archive_store import ArchiveStore, Watch
-from adapters_cli.identity_cache import IdentityCache, Stamp, stamp_of
+from adapters_cli.archive_store import ArchiveStore, Listing, StoredArchive, Watch
+from adapters_cli.memory import Memory, Stamp, stamp_of
 from adapters_cli.sources import Source
 from adapters_cli.transfer_bars import TransferBars
 
@@ -106,9 +106,16 @@ class Publisher:
     """Publishes several adapters at the same time. An interruption ends uploads that are under way."""
 
     def __init__(
-        self, store: ArchiveStore, bars: TransferBars, cache: IdentityCache, *, jobs: int, dry_run: bool
+        self,
+        store: ArchiveStore,
+        listing: Listing,
+        memory: Memory,
+        bars: TransferBars,
+        *,
+        jobs: int,
+        dry_run: bool,
     ) -> None:
-        self._store, self._bars, self._cache = store, bars, cache
+        self._store, self._listing, self._memory, self._bars = store, listing, memory, bars
         self._jobs, self._dry_run = jobs, dry_run
         self._stop = threading.Event()
 
@@ -122,7 +129,7 @@ class Publisher:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
             finally:
-                self._cache.save()
+                self._memory.save()
 
     def publish(self, candidate: Candidate) -> Outcome:
         """Upload an adapter that is not in S3 yet."""
@@ -142,36 +149,51 @@ class Publisher:
             if identity is not None:
                 key = store.key(source.name, identity)
                 known: dict[str, Any] = {"identity": identity, "uri": store.uri(key)}
-                size = store.find(key, identity)
-                if size is not None:
-                    return candidate.outcome(State.SKIPPED, size=size, **known)
+                there = self._find(key, identity)
+                if there is not None:
+                    return candidate.outcome(State.SKIPPED, size=there.size, **known)
                 if self._dry_run:
                     return candidate.outcome(State.NEW, **known)
             # It has no name, and is gone however this ends.
             with tempfile.TemporaryFile(prefix="adapter-") as archive:
                 identity = files.write_archive(archive)
-                self._remember(candidate, identity)
+                self._note_identity(candidate, identity)
                 size = archive.tell()
                 key = store.key(source.name, identity)
                 with self._bars.upload(source.name, size) as watch:
-                    made = store.upload(key, identity, archive, self._until_stopped(watch))
-        state = State.UPLOADED if made else State.SKIPPED
+                    etag = store.upload(key, identity, archive, self._until_stopped(watch))
+        if etag is not None:
+            self._memory.note_archive(store.uri(key), etag)
+        state = State.UPLOADED if etag is not None else State.SKIPPED
         return candidate.outcome(state, size=size, identity=identity, uri=store.uri(key))
 
     def _identity(self, candidate: Candidate, files: AdapterFiles) -> str | None:
         """Return the identity, None where packing tells it soon enough: no version is in S3 yet."""
-        identity = self._cache.get(candidate.source.path, candidate.stamp)
-        if identity is None and (self._dry_run or self._store.has_any(candidate.source.name)):
+        source = candidate.source
+        identity = self._memory.identity(source.path, candidate.stamp)
+        fresh = self._listing.complete and not self._listing.has_folder(self._store.key(source.name, ""))
+        if identity is None and (self._dry_run or not fresh):
             identity = files.identity()
-            self._remember(candidate, identity)
+            self._note_identity(candidate, identity)
         return identity
 
-    def _remember(self, candidate: Candidate, identity: str) -> None:
-        """Note an identity; CommandError where what was read is perhaps not what was checked."""
+    def _note_identity(self, candidate: Candidate, identity: str) -> None:
+        """Remember an identity; CommandError where what was read is perhaps not what was checked."""
         path = candidate.source.path
         if stamp_of(path) != candidate.stamp:
             raise CommandError(f"{path}: it changed while it was published")
-        self._cache.put(path, candidate.stamp, identity)
+        self._memory.note_identity(path, candidate.stamp, identity)
+
+    def _find(self, key: str, identity: str) -> StoredArchive | None:
+        uri, listed = self._store.uri(key), self._listing.archives.get(key)
+        if listed is None and self._listing.complete:
+            return None
+        if listed is not None and self._memory.knows_archive(uri, listed.etag):
+            return listed
+        found = self._store.find(key, identity)
+        if found is not None:
+            self._memory.note_archive(uri, found.etag)
+        return found
 
     def _until_stopped(self, watch: Watch) -> Watch:
         def watched(position: int) -> None:

@@ -52,6 +52,7 @@ class FakeS3:
         self.objects: dict[str, Object] = {}
         self.uploads: dict[str, Upload] = {}
         self.calls: list[str] = []
+        self.page_size = 1000
         self.before: Callable[[str], None] = lambda operation: None
         self.after: Callable[[str], None] = lambda operation: None
         self._ids = itertools.count()
@@ -72,15 +73,12 @@ class FakeS3:
         if bucket != self.bucket:
             raise client_error("404" if operation.startswith("head") else "NoSuchBucket", "no such bucket")
 
-    def head_bucket(self, *, Bucket: str) -> None:
-        self._begin("head_bucket", Bucket)
-
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         self._begin("head_object", Bucket)
         if Key not in self.objects:
             raise client_error("404", "Not Found")
         stored = self.objects[Key]
-        return {"ContentLength": len(stored.body), "Metadata": stored.metadata}
+        return {"ContentLength": len(stored.body), "ETag": stored.etag, "Metadata": stored.metadata}
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         self._begin("get_object", Bucket)
@@ -88,11 +86,6 @@ class FakeS3:
             raise client_error("NoSuchKey", "The specified key does not exist.")
         stored = self.objects[Key]
         return {"ETag": stored.etag, "Body": io.BytesIO(stored.body)}
-
-    def list_objects_v2(self, *, Bucket: str, Prefix: str, MaxKeys: int) -> dict[str, Any]:
-        self._begin("list_objects_v2", Bucket)
-        found = [{"Key": key} for key in sorted(self.objects) if key.startswith(Prefix)][:MaxKeys]
-        return {"Contents": found} if found else {}
 
     def put_object(
         self,
@@ -142,7 +135,7 @@ class FakeS3:
 
     def complete_multipart_upload(
         self, *, Bucket: str, Key: str, UploadId: str, MultipartUpload: dict[str, Any], IfNoneMatch: str
-    ) -> None:
+    ) -> dict[str, str]:
         self._begin("complete_multipart_upload", Bucket)
         upload = self._upload(UploadId)
         parts = [upload.parts[part["PartNumber"]] for part in MultipartUpload["Parts"]]
@@ -151,6 +144,7 @@ class FakeS3:
         self._store(Key, Object(body, upload.metadata), {"IfNoneMatch": IfNoneMatch})
         del self.uploads[UploadId]
         self.after("complete_multipart_upload")
+        return {"ETag": self.objects[Key].etag}
 
     def abort_multipart_upload(self, *, Bucket: str, Key: str, UploadId: str) -> None:
         self._begin("abort_multipart_upload", Bucket)
@@ -173,6 +167,16 @@ class _Pages:
         self, *, Bucket: str, Prefix: str = "", Key: str = "", UploadId: str = ""
     ) -> Iterator[dict[str, Any]]:
         self._s3._begin(self._operation, Bucket)
+        if self._operation == "list_objects_v2":
+            found = [
+                {"Key": key, "Size": len(stored.body), "ETag": stored.etag}
+                for key, stored in sorted(self._s3.objects.items())
+                if key.startswith(Prefix)
+            ]
+            size = self._s3.page_size
+            for begin in range(0, max(1, len(found)), size):
+                yield {"Contents": found[begin : begin + size], "IsTruncated": begin + size < len(found)}
+            return
         if self._operation == "list_parts":
             for number, part in self._s3._upload(UploadId).parts.items():
                 listed = {"PartNumber": number, "ETag": part.etag, "ChecksumSHA256": part.checksum}

@@ -4,11 +4,12 @@ import json
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapter_fleet.manifest import Manifest
-from adapter_fleet.packing import identity, pack
+from adapter_fleet.packing import AdapterFiles, identity, pack
 from adapters_cli import archive_store
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fake_s3 import FakeS3, Object, sha256
@@ -55,6 +56,29 @@ class TestUploading:
         world.publish()
         monkeypatch.setattr("adapter_fleet.packing._GzipWriter", None)
         assert world.publish().exit_code == 0
+
+    def test_second_run_asks_for_nothing_but_a_listing(self, world: World) -> None:
+        world.add("acme", "beta")
+        world.publish()
+        world.s3.calls.clear()
+        world.publish()
+        assert world.s3.calls == ["list_objects_v2"]
+
+    def test_archives_are_looked_for_one_by_one_where_a_listing_would_take_long(self, world: World) -> None:
+        world.s3.page_size = 1
+        for name in ("a", "b"):
+            world.s3.objects[f"prod/{name}"] = Object(b"")
+        world.add("acme", "beta")
+        assert [row[1] for row in fields(world.publish())] == ["uploaded", "uploaded"]
+        assert [row[1] for row in fields(world.publish())] == ["skipped", "skipped"]
+        assert world.s3.calls.count("list_objects_v2") == 2
+        assert world.s3.calls.count("head_object") == 4
+
+    def test_archive_that_was_replaced_is_looked_at_again(self, world: World) -> None:
+        world.add("acme")
+        world.publish()
+        world.s3.objects[world.key("acme")] = Object(b"something")
+        assert "should be the adapter of its name" in world.publish().stderr
 
     def test_only_what_has_changed_is_uploaded(self, world: World) -> None:
         world.add("acme", "beta")
@@ -116,14 +140,14 @@ class TestUploading:
     def test_adapter_that_changes_while_it_is_published_fails(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        directory = world.add("acme")
-        config = directory / "adapter_config.json"
+        config = world.add("acme") / "adapter_config.json"
+        write = AdapterFiles.write_archive
 
-        def train_on(operation: str) -> None:
-            if operation == "list_objects_v2":
-                config.write_text(config.read_text().replace("16", "32"))
+        def train_on(*arguments: Any) -> str:
+            config.write_text(config.read_text().replace("16", "32"))
+            return write(*arguments)
 
-        world.s3.before = train_on
+        monkeypatch.setattr(AdapterFiles, "write_archive", train_on)
         result = world.publish()
         assert (result.exit_code, world.s3.objects) == (1, {})
         assert "it changed while it was published" in result.stderr

@@ -54,7 +54,7 @@ class Story:
 
     def __init__(self, folder: Path, *, stored: bool) -> None:
         self.world = World(folder, FakeS3())
-        self.world.add("acme", "beta", "gamma")
+        self.world.add("acme", "beta", "delta", "gamma")
         self._place = STORED if stored else str(self.world.manifest)
         self.world.s3.objects[OLD.removeprefix("s3://my-adapters/")] = Object(b"old")
         if stored:
@@ -95,11 +95,11 @@ def test_run_after_an_interruption_ends_like_an_undisturbed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bool, parts: bool
 ) -> None:
     if parts:
-        monkeypatch.setattr(archive_store, "LARGEST_PUT", 10_000)
-        monkeypatch.setattr(archive_store, "PART_BYTES", 10_000)
+        monkeypatch.setattr(archive_store, "LARGEST_PUT", 3_000)
+        monkeypatch.setattr(archive_store, "PART_BYTES", 3_000)
     undisturbed = Story(tmp_path / "undisturbed", stored=stored)
     steps = undisturbed.run(monkeypatch)
-    assert steps >= 20
+    assert steps >= (60 if parts else 20)
     for step in range(1, steps + 1):
         story = Story(tmp_path / f"{step}", stored=stored)
         assert story.run(monkeypatch, end=step) >= step

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters_cli.identity_cache import IdentityCache, Stamp, stamp_of
+from adapters_cli.memory import Memory, Stamp, stamp_of
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 
 
@@ -18,7 +18,7 @@ def adapter(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "folder" / "identities.json"
+    return tmp_path / "folder" / "published.json"
 
 
 def settled(stamp: Stamp) -> Stamp:
@@ -29,11 +29,19 @@ def settled(stamp: Stamp) -> Stamp:
 
 def test_identity_is_known_in_the_next_run(adapter: Path, file: Path) -> None:
     stamp = settled(stamp_of(adapter))
-    cache = IdentityCache(file)
-    cache.put(adapter, stamp, "abc")
-    cache.save()
-    assert IdentityCache(file).get(adapter, stamp) == "abc"
+    memory = Memory(file)
+    memory.note_identity(adapter, stamp, "abc")
+    memory.save()
+    assert Memory(file).identity(adapter, stamp) == "abc"
     assert os.listdir(file.parent) == [file.name]  # noqa: PTH208
+
+
+def test_archive_is_known_while_its_tag_is_the_same(file: Path) -> None:
+    memory = Memory(file)
+    memory.note_archive("s3://b/k", '"one"')
+    memory.save()
+    assert Memory(file).knows_archive("s3://b/k", '"one"')
+    assert not Memory(file).knows_archive("s3://b/k", '"two"')
 
 
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
@@ -58,22 +66,22 @@ def test_archive_has_a_stamp_as_well(adapter: Path) -> None:
 
 
 def test_what_changed_just_now_is_not_remembered(adapter: Path, file: Path) -> None:
-    cache = IdentityCache(file)
-    cache.put(adapter, stamp_of(adapter), "abc")
-    cache.save()
-    assert cache.get(adapter, stamp_of(adapter)) is None
+    memory = Memory(file)
+    memory.note_identity(adapter, stamp_of(adapter), "abc")
+    memory.save()
+    assert memory.identity(adapter, stamp_of(adapter)) is None
     assert not file.exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"/adapter": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"identities": 1}', '{"identities": {"/adapter": 1}}'])
 def test_file_that_is_none_counts_as_empty(adapter: Path, file: Path, text: str) -> None:
     file.parent.mkdir()
     file.write_text(text.replace("/adapter", str(adapter)))
-    assert IdentityCache(file).get(adapter, stamp_of(adapter)) is None
+    assert Memory(file).identity(adapter, stamp_of(adapter)) is None
 
 
-def test_cache_that_cannot_be_written_is_done_without(adapter: Path, file: Path) -> None:
+def test_memory_that_cannot_be_written_is_done_without(adapter: Path, file: Path) -> None:
     file.parent.write_text("no folder")
-    cache = IdentityCache(file)
-    cache.put(adapter, settled(stamp_of(adapter)), "abc")
-    cache.save()
+    memory = Memory(file)
+    memory.note_identity(adapter, settled(stamp_of(adapter)), "abc")
+    memory.save()
