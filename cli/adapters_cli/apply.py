@@ -44,7 +44,12 @@ def apply(
         file = ManifestFile.read(manifest, target)
         if file.local:
             raise CommandError(
-                "\n".join([*file.local, f"publish them to S3 first: {_publish_command(manifest, file)}"])
+                "\n".join(
+                    [
+                        *file.local,
+                        f"publish them first: adapters publish s3://BUCKET/PREFIX --manifest {manifest}",
+                    ]
+                )
             )
         stored = _stored(found, target)
         desired = file.desired(target)
@@ -56,13 +61,6 @@ def apply(
             version = _write(found, stored, file.text)
             number = _noticed(found, stored, record.generation, version, desired.digest)
         raise typer.Exit(_followed(found, number, timeout))
-
-
-def _publish_command(path: Path, file: ManifestFile) -> str:
-    """Return the command that puts the adapters of this machine into S3 and their URIs into the manifest."""
-    first = file.local_paths[0]
-    more = " …" if len(file.local_paths) > 1 else ""
-    return f"adapters publish {first}{more} s3://BUCKET/PREFIX --manifest {path}"
 
 
 def _stored(fleet: Fleet, target: Target) -> StoredManifest:

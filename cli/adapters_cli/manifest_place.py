@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from adapter_fleet.manifest import Manifest
 from adapters_cli.account import Account, CommandError
 from adapters_cli.stored_manifest import ChangedMeanwhileError, StoredManifest
 
@@ -47,6 +48,10 @@ class ManifestPlace(ABC):
     @abstractmethod
     def read(self) -> bytes:
         """Return the text as it is now."""
+
+    def parsed(self) -> Manifest:
+        """Return the manifest as it is now; ManifestError where it has mistakes."""
+        return Manifest.parse(self.read(), where=self.where, folder=self.folder)
 
     @abstractmethod
     def update(self, change: Change) -> bool:

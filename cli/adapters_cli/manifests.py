@@ -50,15 +50,6 @@ class ManifestFile:
             if isinstance(adapter.artifact, LocalArtifact)
         ]
 
-    @property
-    def local_paths(self) -> list[Path]:
-        """Where those adapters are."""
-        return [
-            adapter.artifact.path
-            for adapter in self.manifest.adapters
-            if isinstance(adapter.artifact, LocalArtifact)
-        ]
-
     def desired(self, target: Target) -> DesiredFleet:
         """Return what the fleet would be; what is on this machine only gets `asset:<identity>` for a URI."""
         manifest, archives = self.manifest, dict(target.archives)

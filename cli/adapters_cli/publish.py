@@ -13,7 +13,7 @@ from rich.filesize import decimal
 
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.lmi import LmiVersion
-from adapter_fleet.manifest import Manifest
+from adapter_fleet.manifest import LocalArtifact, Manifest
 from adapter_fleet.serving import LoraServing
 from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.manifest_edit import PublishedAdapter, edited
@@ -34,7 +34,13 @@ def publish(
     context: typer.Context,
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Adapters: directories, archives (.tar.gz), or folders of such directories."),
+        typer.Argument(
+            metavar="PATH",
+            default_factory=list,
+            help="Directories, archives (.tar.gz), or folders of directories; else those that the manifest"
+            " has on this machine.",
+            show_default=False,
+        ),
     ],
     destination: Annotated[str, typer.Argument(metavar="S3://BUCKET/PREFIX", help="Where they go.")],
     manifest: Annotated[
@@ -77,9 +83,10 @@ def publish(
         account = account_of(context)
         lora = _serving(max_lora_rank, container)
         store = ArchiveStore(account.s3, destination)
-        sources = sources_of(paths, name=name)
         place = ManifestPlace.of(manifest, account) if manifest is not None else None
-        base = _base_of(place, base_model)
+        before = place.parsed() if place is not None else None
+        sources = sources_of(paths, name=name) if paths else _local(before, name)
+        base = _base_of(place, before, base_model)
         # A call lists a thousand archives, as many as a hundred adapters may have by and by.
         listing = store.listed(pages=1 + len(sources) // 100)
         with TransferBars(len(sources)) as bars:
@@ -125,17 +132,31 @@ def _serving(max_lora_rank: int | None, container: str | None) -> LoraServing | 
     return lora
 
 
-def _base_of(place: ManifestPlace | None, given: str | None) -> str | None:
-    """Return the base model that is given, or else the manifest's, which has to be the same.
+def _local(manifest: Manifest | None, name: str | None) -> list[Source]:
+    """Return the adapters that a manifest has on this machine; CommandError where it has none."""
+    if name is not None:
+        raise CommandError("--name is for a path that is given")
+    if manifest is None:
+        raise CommandError("there is nothing to publish; give paths, or a manifest that has some")
+    found = [
+        Source(name=adapter.name, path=adapter.artifact.path)
+        for adapter in manifest.adapters
+        if isinstance(adapter.artifact, LocalArtifact)
+    ]
+    if not found:
+        raise CommandError("there is nothing to publish: the manifest has no adapter on this machine")
+    return found
 
-    Raises ManifestError for a manifest with mistakes, before anything is uploaded.
-    """
-    if place is None:
+
+def _base_of(place: ManifestPlace | None, before: Manifest | None, given: str | None) -> str | None:
+    """Return the base model that is given, or else the manifest's, which has to be the same."""
+    if place is None or before is None or before.base_model is None:
         return given
-    told = Manifest.parse(place.read(), where=place.where, folder=place.folder).base_model
-    if given is not None and told is not None and not BaseModelFacts(name=told).is_named(given):
-        raise CommandError(f"{place.where}: base_model: should be {given!r} ('--base-model'), got {told!r}")
-    return given or told
+    if given is not None and not BaseModelFacts(name=before.base_model).is_named(given):
+        raise CommandError(
+            f"{place.where}: base_model: should be {given!r} ('--base-model'), got {before.base_model!r}"
+        )
+    return given or before.base_model
 
 
 def _common_base(candidates: Sequence["Candidate"]) -> str | None:

@@ -54,8 +54,15 @@ class World:
             directory = SyntheticAdapter(seed=seed, **settings).save(self.adapters / name)
         return directory
 
-    def publish(self, *arguments: str | Path, jobs: int = 4, destination: str = DESTINATION) -> Result:
-        paths = [self.adapters] if not arguments or str(arguments[0]).startswith("-") else []
+    def publish(
+        self,
+        *arguments: str | Path,
+        jobs: int = 4,
+        destination: str = DESTINATION,
+        all_: bool = True,
+    ) -> Result:
+        """Run the command on paths and with options; without paths on all adapters, unless told otherwise."""
+        paths = [self.adapters] if all_ and (not arguments or str(arguments[0]).startswith("-")) else []
         options = [*map(str, [*paths, *arguments]), "--jobs", str(jobs)]
         split = next((n for n, text in enumerate(options) if text.startswith("-")), len(options))
         command = ["publish", *options[:split], destination, *options[split:]]

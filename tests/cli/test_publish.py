@@ -284,6 +284,26 @@ class TestSources:
         checkpoint = SyntheticAdapter().save(world.folder / "run" / "checkpoint-100")
         assert fields(world.publish(checkpoint, "--name", "acme"))[0][:2] == ["acme", "uploaded"]
 
+    def test_without_paths_those_that_the_manifest_has_here_are_published(self, world: World) -> None:
+        world.add("acme-v7", "beta")
+        world.manifest.write_text(
+            "adapters:\n"
+            "  - {name: acme, artifact: ./adapters/acme-v7}\n"
+            f"  - {{name: other, artifact: s3://elsewhere/sha256-{'0' * 64}.tar.gz}}\n"
+        )
+        result = world.publish("--manifest", world.manifest, all_=False)
+        assert [row[:2] for row in fields(result)] == [["acme", "uploaded"]]
+        told = identity(world.adapters / "acme-v7")
+        assert world.parsed().adapters[0].known_digest == told
+        assert list(world.s3.objects) == [f"prod/acme/sha256-{told}.tar.gz"]
+
+    @pytest.mark.parametrize("manifest", [True, False])
+    def test_nothing_to_publish_is_told(self, world: World, manifest: bool) -> None:
+        options = ("--manifest", world.manifest) if manifest else ()
+        result = world.publish(*options, all_=False)
+        assert result.exit_code == 1
+        assert "there is nothing to publish" in result.stderr
+
     def test_one_name_for_several_adapters_is_refused(self, world: World) -> None:
         world.add("acme", "beta")
         assert "--name is for one adapter, got 2" in world.publish("--name", "x").stderr
