@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.document import YAML_LOADER, plain_scalar
 from adapter_fleet.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
 from adapters_cli.account import CommandError
@@ -47,11 +48,15 @@ def edited(
 ) -> bytes:
     """Return a manifest with these adapters in it, changed where they are or added at its end.
 
-    `base_model` is written where the manifest says none. `where` and `folder` are as in `Manifest.parse`.
-    Raises ManifestError for a manifest that has mistakes, before or after, and CommandError for one that
-    cannot be changed without changing more than was meant, as where an alias stands for an adapter.
+    `base_model` is what they were trained for, and is written where the manifest says none. `where` and
+    `folder` are as in `Manifest.parse`. Raises ManifestError for a manifest that has mistakes, before or
+    after, and CommandError for one of another base model, and for one that cannot be changed without changing
+    more than was meant, as where an alias stands for an adapter.
     """
     before = Manifest.parse(text, where=where, folder=folder)
+    told = before.base_model
+    if base_model is not None and told is not None and not BaseModelFacts(name=told).is_named(base_model):
+        raise CommandError(f"{before.where}: base_model: should be {base_model!r}, got {told!r}")
     change = _Change.of(before, adapters, base_model)
     if change.is_none:
         return text

@@ -22,10 +22,11 @@ class Source:
     @property
     def left_behind(self) -> list[str]:
         """The files and folders of a training run that are beside it, and no part of it."""
-        if not self.path.is_dir():
-            return []
-        with os.scandir(self.path) as found:
-            return sorted(entry.name for entry in found if is_leftover(entry.name, kind_of(entry)))
+        try:
+            with os.scandir(self.path) as found:
+                return sorted(entry.name for entry in found if is_leftover(entry.name, kind_of(entry)))
+        except OSError:
+            return []  # an archive, or a directory of which the checks tell that it cannot be read
 
 
 def sources_of(paths: Sequence[Path], *, name: str | None) -> list[Source]:

@@ -109,8 +109,13 @@ def test_base_model_is_added_before_the_first_key() -> None:
 
 
 def test_base_model_that_the_manifest_has_stays() -> None:
-    text = "base_model: ours\nadapters: []\n"
-    assert edit(text, "new", base_model="base").startswith(text.replace(" []\n", "\n"))
+    text = "base_model: org/Base\nadapters: []\n"
+    assert edit(text, "new", base_model="/models/base").startswith(text.replace(" []\n", "\n"))
+
+
+def test_manifest_of_another_base_model_is_not_changed() -> None:
+    with pytest.raises(CommandError, match=r"fleet\.yaml:2: base_model: should be 'org/base', got 'org/other'"):
+        edit("# ours\nbase_model: org/other\nadapters: []\n", "new", base_model="org/base")
 
 
 def test_name_is_the_same_whatever_the_case() -> None:
