@@ -114,9 +114,7 @@ def test_base_model_that_the_manifest_has_stays() -> None:
 
 
 def test_manifest_of_another_base_model_is_not_changed() -> None:
-    with pytest.raises(
-        CommandError, match=r"fleet\.yaml:2: base_model: should be .org/base"
-    ):
+    with pytest.raises(CommandError, match=r"fleet\.yaml:2: base_model: should be .org/base"):
         edit("# ours\nbase_model: org/other\nadapters: []\n", "new", base_model="org/base")
 
 
