@@ -139,7 +139,7 @@ def _rank_problem(config: AdapterConfig | None) -> Callable[[int], str | None]:
 
 
 def _is_target(config: AdapterConfig | None) -> Callable[[str], bool]:
-    """Return what tells whether PEFT adapts a module (`check_target_module_exists`): one of its ends is named.
+    """Return what tells whether PEFT adapts a module (`check_target_module_exists`): it or its end is named.
 
     A regular expression is not tried. It comes from whoever made the adapter, and may be made to never end.
     """
