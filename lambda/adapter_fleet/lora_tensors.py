@@ -18,7 +18,8 @@ _NAME = re.compile(
     r"base_model\.model\.(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))"
 )
 _LONGEST_NAME = 256
-"""Three times what the longest of mixtures of experts take. What is made of a name may cost its square."""
+_MOST_PARTS = 32
+"""Three times what mixtures of experts take. What is made of a name costs its square."""
 _DTYPES = ("BF16", "F16", "F32")
 
 
@@ -48,7 +49,7 @@ def tensor_findings(
             yield CheckRule.TENSOR_DTYPE.broken(
                 where, f"tensor {tensor.name!r:.200} should be of {', '.join(_DTYPES)}, got {tensor.dtype}"
             )
-        match = _NAME.fullmatch(tensor.name) if len(tensor.name) <= _LONGEST_NAME else None
+        match = None if _is_long(tensor.name) else _NAME.fullmatch(tensor.name)
         if match is None:
             rule, problem = _why_no_matrix(tensor.name)
             if rule is not CheckRule.TENSOR_BIAS or not has_biases:
@@ -72,9 +73,16 @@ def tensor_findings(
             )
 
 
+def _is_long(name: str) -> bool:
+    return len(name) > _LONGEST_NAME or name.count(".") >= _MOST_PARTS
+
+
 def _why_no_matrix(name: str) -> tuple[CheckRule, str]:
-    if len(name) > _LONGEST_NAME:
-        return CheckRule.TENSOR_NAME, f"should have a name of at most {_LONGEST_NAME} characters"
+    if _is_long(name):
+        return (
+            CheckRule.TENSOR_NAME,
+            f"should have a name of at most {_LONGEST_NAME} characters and {_MOST_PARTS} parts",
+        )
     if "lora_magnitude_vector" in name:
         return CheckRule.TENSOR_DORA, "is of DoRA, which vLLM does not serve"
     if name.endswith(".bias"):

@@ -113,9 +113,8 @@ class _Entry:
     end: int
 
 
-def _entry(pairs: strict_json.Pairs) -> Any:
+def _entry(entry: dict[str, Any]) -> Any:
     """Make what stands for an object in the header; one that is no tensor's stays a dictionary."""
-    entry = dict(pairs)
     match entry:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [begin, end]}:
             pass

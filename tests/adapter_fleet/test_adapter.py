@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -163,6 +164,19 @@ class TestFiles:
         (directory / "adapter_config.json").rename(directory.parent / "elsewhere.json")
         (directory / "adapter_config.json").symlink_to(directory.parent / "elsewhere.json")
         assert the_only(check_directory(directory)).message == "it should be a regular file, got a link"
+
+    def test_file_that_may_not_be_read_is_told(
+        self, adapter: SyntheticAdapter, save: Save, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        directory = save(adapter)
+
+        def refuse(*_: Any) -> Any:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+        monkeypatch.setattr(Path, "open", refuse)
+        findings = check_directory(directory)
+        assert {finding.rule for finding in findings} == {"file-readable"}
+        assert findings[0].message == "it is not readable: Permission denied"
 
     def test_pipe_is_refused_and_not_waited_for(self, adapter: SyntheticAdapter, save: Save) -> None:
         directory = save(adapter)
@@ -358,7 +372,11 @@ class TestTensors:
             (f"{MODULE}.lora_magnitude_vector", "tensor-dora", "is of DoRA"),
             (A.removeprefix("base_model.model."), "tensor-name", "should be named base_model.model."),
             (f"{MODULE}.lora_A.default.weight", "tensor-name", "should be named"),
-            (f"base_model.model.{'x.' * 200}lora_A.weight", "tensor-name", "at most 256 characters"),
+            (
+                f"base_model.model.{'x.' * 200}lora_A.weight",
+                "tensor-name",
+                "and 32 parts",
+            ),
         ],
     )
     def test_tensor_that_is_no_lora_matrix_is_refused(
