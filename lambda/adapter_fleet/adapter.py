@@ -92,7 +92,7 @@ def check_archive(
             if archive.exists() and not archive.is_file():
                 check.breaks(CheckRule.PATH_READABLE, "it should be a readable file, got no regular file")
                 return check.findings
-            with archive.open("rb") as stream:
+            with archive.open("rb", buffering=0) as stream:
                 check.read_archive(stream, limits, watch)
         else:
             check.read_archive(archive, limits, watch)

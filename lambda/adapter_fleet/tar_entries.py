@@ -73,9 +73,11 @@ class _Headers:
         header = b""
         while True:
             block = self._read(BLOCK_BYTES)
-            header += block
-            if block == _END or (not block and self.entries and not header):
+            if block == _END or (not block and self.entries):
+                if header:
+                    raise self._unreadable("it ends after a header of headers")
                 return None
+            header += block
             self._check(block)
             kind, size = block[156:157], self._number(block[124:136])
             if kind not in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):

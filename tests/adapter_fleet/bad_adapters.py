@@ -557,6 +557,12 @@ def archive_entry_of_negative_size(path: Path) -> None:
     path.write_bytes(gzip.compress(raw_header(b"a", 0, b"0", field=b"\xff" * 12)))
 
 
+@filed("archive-damaged")
+def archive_that_ends_after_a_long_name(path: Path) -> None:
+    header = raw_header(b"././@LongLink", 5, b"L") + padded(b"model")
+    path.write_bytes(gzip.compress(without_end(SOUND) + header + bytes(1024)))
+
+
 @filed("archive-truncated")
 def archive_cut_off(path: Path) -> None:
     archive(path)
