@@ -12,14 +12,13 @@ import typer
 from rich.filesize import decimal
 
 from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.lmi import LmiVersion
 from adapter_fleet.manifest import LocalArtifact, Manifest
-from adapter_fleet.serving import LoraServing
 from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.manifest_edit import PublishedAdapter, edited
 from adapters_cli.manifest_place import ManifestPlace
 from adapters_cli.memory import Memory
 from adapters_cli.rows import show
+from adapters_cli.serving import Serving
 from adapters_cli.sources import Source, sources_of
 from adapters_cli.text import complain, counted, tell
 
@@ -81,7 +80,7 @@ def publish(
         from adapters_cli.transfer_bars import TransferBars, rate
 
         account = account_of(context)
-        lora = _serving(max_lora_rank, container)
+        serving = _serving(max_lora_rank, container)
         store = ArchiveStore(account.s3, destination)
         place = ManifestPlace.of(manifest, account) if manifest is not None else None
         before = place.parsed() if place is not None else None
@@ -91,7 +90,7 @@ def publish(
         listing = store.listed(pages=1 + len(sources) // 100)
         with TransferBars(len(sources)) as bars:
             publisher = Publisher(store, listing, Memory.of_user(), bars, jobs=jobs, dry_run=dry_run)
-            candidates = publisher.map(lambda source: checked(source, lora, base, base_model), sources)
+            candidates = publisher.map(lambda source: checked(source, serving, base, base_model), sources)
             if place is not None and base is None:
                 base = _common_base(candidates)
             outcomes = publisher.map(publisher.publish, candidates)
@@ -114,22 +113,14 @@ def publish(
         raise typer.Exit(int(any(outcome.state is State.FAILED for outcome in outcomes)))
 
 
-def _serving(max_lora_rank: int | None, container: str | None) -> LoraServing | None:
-    """Return the limits that were given; ValueError where the container does not take the rank."""
-    version = None
+def _serving(max_lora_rank: int | None, container: str | None) -> Serving:
+    """Return what was given; ValueError where the container does not take the rank."""
+    serving = Serving()
     if container is not None:
-        known = {f"lmi{version.number}": version for version in LmiVersion}
-        version = known.get(container.lower())
-        if version is None:
-            raise CommandError(f"'--container' should be one of {', '.join(known)}, got {container!r}")
-        if max_lora_rank is None:
-            raise CommandError("'--container' says which ranks may be given; give '--max-lora-rank' with it")
-    if max_lora_rank is None:
-        return None
-    lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=max_lora_rank)
-    if version is not None:
-        version.environment(lora)
-    return lora
+        serving = serving.with_container(container)
+    if max_lora_rank is not None:
+        serving = serving.with_max_lora_rank(max_lora_rank)
+    return serving.checked()
 
 
 def _local(manifest: Manifest | None, name: str | None) -> list[Source]:

@@ -16,10 +16,10 @@ from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.findings import Finding, Severity
 from adapter_fleet.names import check_component_name
 from adapter_fleet.packing import AdapterFiles
-from adapter_fleet.serving import LoraServing
 from adapters_cli.account import CommandError, explained
 from adapters_cli.archive_store import ArchiveStore, Listing, StoredArchive, Watch
 from adapters_cli.memory import Memory, Stamp, stamp_of
+from adapters_cli.serving import Serving
 from adapters_cli.sources import Source
 from adapters_cli.transfer_bars import TransferBars
 
@@ -204,14 +204,16 @@ class Publisher:
         return watched
 
 
-def checked(source: Source, lora: LoraServing | None, base: str | None, given: str | None) -> Candidate:
+def checked(source: Source, serving: Serving, base: str | None, given: str | None) -> Candidate:
     """Check an adapter. `given` is the base model that overrules what its configuration says."""
     facts = BaseModelFacts(name=given) if given is not None else None
     stamp = _stamp(source)
     if source.path.is_dir():
-        findings = check_directory(source.path, lora=lora, base=facts, leftovers=True)
+        findings = check_directory(
+            source.path, lora=serving.lora, base=facts, version=serving.version, leftovers=True
+        )
     else:
-        findings = check_archive(source.path, lora=lora, base=facts)
+        findings = check_archive(source.path, lora=serving.lora, base=facts, version=serving.version)
     candidate = Candidate(source=source, config=None, stamp=stamp, warnings=_of(findings, Severity.WARNING))
     errors = _of(findings, Severity.ERROR)
     try:

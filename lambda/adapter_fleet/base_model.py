@@ -7,7 +7,7 @@ from typing import Any
 
 from adapter_fleet import strict_json
 
-_MAX_CONFIG_BYTES = 1024 * 1024
+MAX_CONFIG_BYTES = 1024 * 1024
 
 # Dense decoders with the module names of Llama (transformers' modeling_llama.py). Others are compared by
 # name only.
@@ -41,7 +41,7 @@ class Dimensions:
             head_width = int(config.get("head_dim") or hidden // heads)
             key_values = int(config.get("num_key_value_heads") or heads) * head_width
             layers = int(config["num_hidden_layers"])
-        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
             return None
         queries = heads * head_width
         return cls(
@@ -84,14 +84,26 @@ class BaseModelFacts:
         path = directory / "config.json"
         try:
             with path.open("rb") as file:
-                config = strict_json.loads(file.read(_MAX_CONFIG_BYTES))
-        except (OSError, ValueError) as error:
+                text = file.read(MAX_CONFIG_BYTES)
+        except OSError as error:
             raise ValueError(f"'{path}' should be the configuration of a base model, got: {error}") from None
+        return cls.from_config(text, where=str(path), folder=directory.resolve().name)
+
+    @classmethod
+    def from_config(cls, text: bytes, *, where: str, folder: str) -> "BaseModelFacts":
+        """Read the facts from the text of a `config.json`, which lies in `folder`.
+
+        Raises ValueError where it is none.
+        """
+        try:
+            config = strict_json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"'{where}' should be the configuration of a base model, got: {error}") from None
         if not isinstance(config, dict):
-            raise ValueError(f"'{path}' should be the configuration of a base model, got no JSON object")
+            raise ValueError(f"'{where}' should be the configuration of a base model, got no JSON object")
         name = config.get("_name_or_path")
         return cls(
-            name=name if isinstance(name, str) and name else directory.resolve().name,
+            name=name if isinstance(name, str) and name else folder,
             dimensions=Dimensions.from_config(config),
         )
 

@@ -11,7 +11,6 @@ import hashlib
 import os
 import shutil
 import struct
-import tarfile
 import tempfile
 import uuid
 from collections import deque
@@ -24,6 +23,7 @@ from typing import IO
 
 from isal import isal_zlib
 
+from adapter_fleet import canonical_tar
 from adapter_fleet.adapter_config import MAX_CONFIG_BYTES
 from adapter_fleet.archive import (
     CONFIG_FILE,
@@ -119,25 +119,21 @@ class AdapterFiles:
 
     def _canonical_tar(self) -> Iterator[bytes]:
         """Yield the canonical tar piece by piece: always the same pieces for the same content."""
-        total = 0
+        sizes = []
         for name in REQUIRED_FILES:
             file = self._files[name]
             file.seek(0)
-            # A fresh TarInfo has no owner, the time 0 and the mode 0644. PAX is USTAR unless a file is
-            # above 8 GiB.
-            entry = tarfile.TarInfo(name)
-            entry.size = os.fstat(file.fileno()).st_size
-            yield entry.tobuf(tarfile.PAX_FORMAT)
+            expected = os.fstat(file.fileno()).st_size
+            yield canonical_tar.header(name, expected)
             size = 0
             while piece := file.read(_BLOCK_BYTES):
                 yield piece
                 size += len(piece)
-            if size != entry.size:
+            if size != expected:
                 raise OSError(f"'{self._where}': {name} changed while it was read")
-            yield bytes(-size % tarfile.BLOCKSIZE)
-            total += tarfile.BLOCKSIZE + size + (-size % tarfile.BLOCKSIZE)
-        end = 2 * tarfile.BLOCKSIZE
-        yield bytes(end + -(total + end) % tarfile.RECORDSIZE)
+            yield canonical_tar.padding(size)
+            sizes.append(size)
+        yield canonical_tar.end(sizes)
 
 
 def identity(directory: Path) -> str:

@@ -73,25 +73,25 @@ def test_archive_of_the_root_folder_is_taken(adapter: SyntheticAdapter, save: Sa
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("name", "rule", "message"),
     [
-        ("/etc/passwd", "its path leaves the archive"),
-        ("../adapter_config.json", "its path leaves the archive"),
-        ("adapter/adapter_config.json", "it is in a sub-folder"),
-        ("model.py", "it is code"),
-        ("adapter_model.bin", "it is a pickle"),
-        ("._adapter_config.json", "only adapter_config.json"),
-        ("adapter_config.json", "it is in the archive twice"),
-        ("./adapter_config.json", "it is in the archive twice"),
+        ("/etc/passwd", "file-path", "its path leaves the archive"),
+        ("../adapter_config.json", "file-path", "its path leaves the archive"),
+        ("adapter/adapter_config.json", "file-at-root", "it is in a sub-folder"),
+        ("model.py", "file-code", "it is code"),
+        ("adapter_model.bin", "file-pickle", "it is a pickle"),
+        ("._adapter_config.json", "file-unexpected", "only adapter_config.json"),
+        ("adapter_config.json", "file-twice", "it is in the archive twice"),
+        ("./adapter_config.json", "file-twice", "it is in the archive twice"),
     ],
 )
 def test_entry_that_has_no_place_is_refused_by_name(
-    adapter: SyntheticAdapter, save: Save, name: str, message: str
+    adapter: SyntheticAdapter, save: Save, name: str, rule: str, message: str
 ) -> None:
     archive = Archive(save(adapter))
     archive.add(name)
     finding = the_only(check_archive(archive.stream(), where="x.tar.gz"))
-    assert finding.rule == "adapter-files"
+    assert finding.rule == rule
     assert finding.where == f"x.tar.gz/{name.removeprefix('./')}"
     assert message in finding.message
 
@@ -117,7 +117,12 @@ def test_entry_that_is_no_regular_file_is_refused(
 def test_sub_folder_is_refused(adapter: SyntheticAdapter, save: Save) -> None:
     archive = Archive()
     archive.tar.add(save(adapter), "ectsum")
-    assert {finding.rule for finding in check_archive(archive.stream())} == {"adapter-files"}
+    assert {finding.rule for finding in check_archive(archive.stream())} == {
+        "file-folder",
+        "file-at-root",
+        "config-present",
+        "weights-present",
+    }
 
 
 class TestUnreadable:
@@ -137,12 +142,12 @@ class TestUnreadable:
     def test_truncated_archive_is_refused(self, adapter: SyntheticAdapter, save: Save, part: float) -> None:
         whole = Archive(save(adapter)).stream().getvalue()
         finding = the_only(check_archive(io.BytesIO(whole[: int(len(whole) * part)])))
-        assert finding.rule == "archive-readable"
+        assert finding.rule == "archive-truncated"
 
     def test_wrong_checksum_is_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
         whole = bytearray(Archive(save(adapter)).stream().getvalue())
         whole[-8] ^= 1
-        assert "CRC check failed" in the_only(check_archive(io.BytesIO(whole))).message
+        assert the_only(check_archive(io.BytesIO(whole))).rule == "archive-damaged"
 
     @given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
     def test_damaged_archive_never_raises(self, position: int, bit: int) -> None:
