@@ -121,9 +121,8 @@ def _serving(max_lora_rank: int | None, container: str | None) -> LoraServing | 
         known = {f"lmi{version.number}": version for version in LmiVersion}
         version = known.get(container.lower())
         if version is None:
-            raise CommandError(f"'--container' should be one of {', '.join(known)}, got {container!r}")
-        if max_lora_rank is None:
-            raise CommandError("'--container' says which ranks may be given; give '--max-lora-rank' with it")
+            first, *_, last = (version.number for version in LmiVersion)
+            raise CommandError(f"the container should be LMI {first} to {last}, got {container!r}")
     if max_lora_rank is None:
         return None
     lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=max_lora_rank)
