@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from adapter_fleet.adapter import check_directory
+from adapter_fleet.findings import Severity
 from adapter_fleet.leftovers import is_leftover
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 
@@ -63,4 +64,4 @@ def test_directory_may_have_them_only_where_that_is_said(tmp_path: Path) -> None
     directory = SyntheticAdapter().save(tmp_path)
     (directory / "training_args.bin").write_bytes(b"left")
     assert check_directory(directory, leftovers=True) == []
-    assert [finding.rule for finding in check_directory(directory)] == ["adapter-files"]
+    assert [finding.severity for finding in check_directory(directory)] == [Severity.ERROR]
