@@ -65,3 +65,10 @@ def test_directory_may_have_them_only_where_that_is_said(tmp_path: Path) -> None
     (directory / "training_args.bin").write_bytes(b"left")
     assert check_directory(directory, leftovers=True) == []
     assert [finding.severity for finding in check_directory(directory)] == [Severity.ERROR]
+
+
+def test_run_on_a_hundred_processors_leaves_not_too_much(tmp_path: Path) -> None:
+    directory = SyntheticAdapter().save(tmp_path)
+    for number in range(100):
+        (directory / f"rng_state_{number}.pth").touch()
+    assert check_directory(directory, leftovers=True) == []
