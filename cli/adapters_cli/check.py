@@ -178,13 +178,13 @@ def _places(account: Account, path: str) -> Iterator[Path | Location | Checked]:
         message = "it should be s3://bucket/key.tar.gz or s3://bucket/prefix/"
         yield _failed(path, CheckRule.PATH_READABLE, message)
         return
-    elif location.is_archive:
-        found = [location]
     else:
         try:
-            found = list(location.archives(account.s3))
+            # Made here, as making a client is not for several threads.
+            s3 = account.s3
+            found = [location] if location.is_archive else list(location.archives(s3))
         except (ClientError, BotoCoreError) as error:
-            yield _failed(path, CheckRule.OBJECT_READABLE, f"it cannot be listed: {explained(error)}")
+            yield _failed(path, CheckRule.OBJECT_READABLE, f"it cannot be reached: {explained(error)}")
             return
         if not found:
             message = f"no {' or '.join(ARCHIVE_SUFFIXES)} lies under it"

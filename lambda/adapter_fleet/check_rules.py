@@ -192,7 +192,7 @@ class CheckRule(Enum):
         "lora-rank",
         _ERROR,
         "no rank above the engine's maximum (`--max-lora-rank`, or the highest that the container knows)",
-        "raise 'max_lora_rank' of the endpoint (every slot then takes more GPU memory), or train with less",
+        "raise 'max_lora_rank' of the endpoint (each slot then takes more GPU memory), or lower the rank",
     )
     PEFT_TYPE = ("peft-type", _ERROR, "`peft_type` LORA", _TRAIN_PLAIN)
     LORA_DORA = ("lora-dora", _ERROR, "`use_dora` false", f"{_TRAIN_PLAIN}, with use_dora=False")

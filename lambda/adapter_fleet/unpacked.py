@@ -1,21 +1,15 @@
 """The uncompressed bytes of an archive that a stranger made: forwards only, in bounded memory, within limits.
 
-`gzip.GzipFile` would do, but takes three halves of the time, and any number of members. Where `isal` is
-installed it inflates; a Lambda has no compiled library, and does with zlib.
+`gzip.GzipFile` would do, but takes more time than ISA-L, and any number of members.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from adapter_fleet.check_rules import CheckRule
+from adapter_fleet.inflater import DAMAGED, Inflater, new_inflater
 
-try:
-    from isal import isal_zlib as _codec
-except ImportError:
-    import zlib as _codec  # type: ignore[no-redef]
-
-_DAMAGED: Any = _codec.error
 GZIP_MAGIC = b"\x1f\x8b"
 
 _INPUT_BYTES = 64 * 1024
@@ -23,7 +17,6 @@ _INPUT_BYTES = 64 * 1024
 _OUTPUT_BYTES = 96 * 1024
 _FREE_BYTES = 1024 * 1024
 """How much may come whatever the expansion: a small file may be nothing but repetition."""
-_GZIP_WINDOW_BITS = 31
 # Each member costs its inflater. Programs that write many put 64 KiB into each.
 _FREE_MEMBERS = 64
 _BYTES_OF_A_MEMBER = 16 * 1024
@@ -159,46 +152,38 @@ class _Members:
     def __init__(self, start: bytes, source: _Counted) -> None:
         self._source = source
         self._input = start
-        self._inflater: Any = _codec.decompressobj(_GZIP_WINDOW_BITS)
+        self._inflater: Inflater | None = new_inflater()
         self._members = 1
         self._made = 0
-        self._is_full = False
 
     def next(self) -> bytes:
         """Return the next piece of what is inside, nothing at the end."""
-        while self._inflater is not None:
-            # A full piece may have left more inside of the inflater than there is input for.
-            if not self._input and not self._is_full:
-                self._input = self._source.read(_INPUT_BYTES)
-                if not self._input:
+        while (inflater := self._inflater) is not None:
+            given, self._input = self._input, b""
+            if not given and inflater.needs_input:
+                given = self._source.read(_INPUT_BYTES)
+                if not given:
                     raise truncated()
-            data = self._inflate()
+            try:
+                data = inflater.decompress(given, _OUTPUT_BYTES)
+            except DAMAGED as error:
+                raise ArchiveError(
+                    f"it is no readable gzip file: {error}", CheckRule.ARCHIVE_DAMAGED
+                ) from None
             self._made += len(data)
+            if inflater.eof:
+                self._inflater = self._next_member(inflater.unused_data)
             if data:
                 return data
         return b""
 
-    def _inflate(self) -> bytes:
-        inflater = self._inflater
-        try:
-            data: bytes = inflater.decompress(self._input, _OUTPUT_BYTES)
-        except _DAMAGED as error:
-            raise ArchiveError(f"it is no readable gzip file: {error}", CheckRule.ARCHIVE_DAMAGED) from None
-        self._is_full = len(data) == _OUTPUT_BYTES
-        if inflater.eof:
-            self._begin_member(inflater.unused_data)
-        else:
-            self._input = inflater.unconsumed_tail
-        return data
-
-    def _begin_member(self, rest: bytes) -> None:
-        self._is_full = False
+    def _next_member(self, rest: bytes) -> Inflater | None:
+        """Return an inflater for the member that begins in `rest` or behind it; None where there is none."""
         rest = rest.lstrip(b"\0")
         while len(rest) < len(GZIP_MAGIC) and (more := self._source.read(_INPUT_BYTES)):
             rest = (rest + more).lstrip(b"\0")
-        self._input, self._inflater = rest, None
         if not rest:
-            return
+            return None
         if rest[: len(GZIP_MAGIC)] != GZIP_MAGIC:
             raise ArchiveError("it has something after its end that is no gzip", CheckRule.ARCHIVE_TRAILING)
         self._members += 1
@@ -206,4 +191,5 @@ class _Members:
             raise ArchiveError(
                 f"it should be one gzip file, got {self._members} in a row", CheckRule.ARCHIVE_MEMBERS
             )
-        self._inflater = _codec.decompressobj(_GZIP_WINDOW_BITS)
+        self._input = rest
+        return new_inflater()

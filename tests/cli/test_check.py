@@ -221,7 +221,7 @@ class TestInS3:
         s3.refused.add("bucket")
         result = check("s3://bucket/adapters/", fine)
         assert rules(result) == ["object-readable", ""]
-        assert "it cannot be listed: Access Denied (AccessDenied)" in result.stdout
+        assert "it cannot be reached: Access Denied (AccessDenied)" in result.stdout
 
     def test_digest_of_a_whole_archive_is_compared_when_asked(
         self, check: Check, s3: FakeS3, fine: Path, tmp_path: Path
