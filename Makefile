@@ -42,8 +42,9 @@ local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL
 test: setup $(SDK)/.installed  ## the whole suite
 	python -m pytest
 
-nightly: setup  ## look for faults that a fleet does not survive, other ones every time
+nightly: setup  ## look for faults that a fleet does not survive, and files that a check does not, other ones every time
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/test_reconciler_under_faults.py
+	NIGHTLY=1 python -m pytest tests/adapter_fleet/test_check_fuzzed.py
 
 check: lint types imports test  ## what CI runs
 

@@ -43,11 +43,10 @@ def make_adapter(directory: Path) -> Path:
     """Write an adapter with random weights; return the weights' file."""
     random = np.random.default_rng(seed=0)
 
-    def weights(*shape: int) -> NDArray[np.uint16]:
-        """Numbers in bfloat16, as 16 bits each, since NumPy has no such type."""
-        return (random.normal(scale=0.02, size=shape).astype(np.float32).view(np.uint32) >> 16).astype(
-            np.uint16
-        )
+    def weights(*shape: int) -> NDArray[np.float16]:
+        """Numbers in bfloat16, given out as the other type of 16 bits, since NumPy has no such one."""
+        bits = random.normal(scale=0.02, size=shape).astype(np.float32).view(np.uint32) >> 16
+        return bits.astype(np.uint16).view(np.float16)
 
     tensors = {}
     for layer in range(LAYERS):

@@ -1,59 +1,24 @@
 """`adapters apply`: bring a manifest into force with no deployment, and follow what becomes of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from botocore.exceptions import ClientError
 
 from adapter_fleet.desired import DesiredFleet
-from adapter_fleet.manifest import Manifest, ManifestError
 from adapter_fleet.plan import pinned, refusal
 from adapter_fleet.record import Generation, Outcome, Source, Target
-from adapters_cli.account import CommandError, account_of, code_of, errors_told
+from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.manifests import ManifestFile
 from adapters_cli.plan import target_of
 from adapters_cli.status import NOT_SETTLED, Progress, look
+from adapters_cli.stored_manifest import ChangedMeanwhileError, StoredManifest
 from adapters_cli.text import complain, counted, one_line, tell
 
 _LOOK_SECONDS = 1.0
 _NOTICE_SECONDS = 120.0
 """How long the news of an object may take. EventBridge mostly delivers within a second."""
-
-_MEANWHILE = ("PreconditionFailed", "ConditionalRequestConflict")
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredManifest:
-    """The manifest in S3, at the moment when it was read.
-
-    etag:
-        Of that version, None where there was no object.
-    version:
-        What the fleet knows it by, None where there was no object.
-    """
-
-    bucket: str
-    key: str
-    etag: str | None
-    version: str | None
-    text: bytes
-
-    @property
-    def uri(self) -> str:
-        """Where it is."""
-        return f"s3://{self.bucket}/{self.key}"
-
-    @property
-    def digest(self) -> str | None:
-        """Digest of the manifest, None where it is none."""
-        try:
-            return Manifest.parse(self.text, where=self.key, folder=None).digest
-        except ManifestError:
-            return None
 
 
 def apply(
@@ -79,7 +44,12 @@ def apply(
         file = ManifestFile.read(manifest, target)
         if file.local:
             raise CommandError(
-                "\n".join([*file.local, "publish them to S3 first, and name them by their URI"])
+                "\n".join(
+                    [
+                        *file.local,
+                        f"publish them first: adapters publish s3://BUCKET/PREFIX --manifest {manifest}",
+                    ]
+                )
             )
         stored = _stored(found, target)
         desired = file.desired(target)
@@ -99,20 +69,7 @@ def _stored(fleet: Fleet, target: Target) -> StoredManifest:
             f"the manifest of fleet '{fleet.record.name}' belongs to its stack, and changes with a deployment"
         )
     bucket, _, key = target.manifest.removeprefix("s3://").partition("/")
-    try:
-        answer = fleet.account.s3.get_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if code_of(error) != "NoSuchKey":
-            raise
-        return StoredManifest(bucket=bucket, key=key, etag=None, version=None, text=b"")
-    text = answer["Body"].read()
-    return StoredManifest(bucket=bucket, key=key, etag=answer["ETag"], version=_version_of(answer), text=text)
-
-
-def _version_of(answer: Mapping[str, Any]) -> str:
-    """Return what a fleet knows a version of its manifest by: that of its content, in a bucket without."""
-    version: str | None = answer.get("VersionId")
-    return version if version not in (None, "null") else answer["ETag"].strip('"')
+    return StoredManifest.read(fleet.account.s3, bucket, key)
 
 
 def _announce(fleet: Fleet, desired: DesiredFleet, target: Target) -> None:
@@ -173,18 +130,12 @@ def _bare(etag: str | None) -> str:
 
 def _write(fleet: Fleet, stored: StoredManifest, text: bytes) -> str:
     """Write the object if it is still the one that was read; return what names the new version."""
-    condition: Mapping[str, Any] = {"IfMatch": stored.etag} if stored.etag else {"IfNoneMatch": "*"}
     try:
-        answer = fleet.account.s3.put_object(
-            Bucket=stored.bucket, Key=stored.key, Body=text, ContentType="application/yaml", **condition
-        )
-    except ClientError as error:
-        if code_of(error) not in _MEANWHILE:
-            raise
+        return stored.write(fleet.account.s3, text)
+    except ChangedMeanwhileError:
         raise CommandError(
             f"{stored.uri} was written by someone else in the meantime; look at it, and apply again"
         ) from None
-    return _version_of(answer)
 
 
 def _noticed(fleet: Fleet, stored: StoredManifest, before: int, version: str, digest: str) -> int:

@@ -24,6 +24,7 @@ EnvironmentOption = Annotated[
     str | None,
     typer.Option(
         "--environment",
+        "-e",
         metavar="NAME",
         help="environments/NAME.toml of the app, or the path of any .toml file.",
         show_default=False,

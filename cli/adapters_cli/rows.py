@@ -13,12 +13,14 @@ from adapters_cli.text import one_line
 STYLES = {
     "failed": "red",
     "foreign": "red",
+    "error": "red",
     "stuck": "red",
     "refused": "red",
     "delete": "red",
     "deleted": "red",
     "in service": "green",
     "converged": "green",
+    "ok": "green",
     "create": "green",
     "created": "green",
     "update": "yellow",
@@ -26,6 +28,8 @@ STYLES = {
     "restored": "yellow",
     "retry": "yellow",
     "keep": "dim",
+    "uploaded": "green",
+    "skipped": "dim",
 }
 """How words stand out; others do not."""
 

@@ -10,8 +10,11 @@ from typing import Any
 
 from adapter_fleet import strict_json
 from adapter_fleet.base_model import BaseModelFacts
+from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding
+from adapter_fleet.lmi import LmiVersion
 from adapter_fleet.serving import LoraServing
+from adapter_fleet.strict_json import shown
 
 MAX_CONFIG_BYTES = 1024 * 1024
 
@@ -56,82 +59,110 @@ class AdapterConfig:
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
     def findings(
-        self, where: str, *, lora: LoraServing | None, base: BaseModelFacts | None
+        self,
+        where: str,
+        *,
+        lora: LoraServing | None,
+        base: BaseModelFacts | None,
+        version: LmiVersion | None = None,
     ) -> Iterator[Finding]:
         """Compare with the engine and the base model that are to serve the adapter."""
         rank = max(self.ranks)
-        if lora is not None and rank > lora.max_lora_rank:
-            yield Finding.error(
-                "lora-rank",
-                where,
-                f"the rank should be at most {lora.max_lora_rank} ('max_lora_rank'), got {rank}",
+        if lora is not None:
+            limit, whose = lora.max_lora_rank, "'max_lora_rank'"
+        elif version is not None:
+            limit, whose = version.highest_rank, f"the highest 'max_lora_rank' of LMI {version.number}"
+        if (lora is not None or version is not None) and rank > limit:
+            yield CheckRule.RANK_LIMIT.broken(
+                where, f"the rank should be at most {limit} ({whose}), got {rank}"
             )
         if not self.has_one_scale:
             # peft_helper.py has one `vllm_lora_scaling_factor` and does not read the patterns.
-            yield Finding.warning(
-                "lora-scaling",
+            yield CheckRule.LORA_SCALING.broken(
                 where,
                 "'rank_pattern' and 'alpha_pattern' give some modules another scale, but vLLM gives them"
                 f" all that of 'lora_alpha' {self.alpha:g} and 'r' {self.rank}",
             )
         if base is not None and self.base_model and not base.is_named(self.base_model):
-            yield Finding.warning(
-                "base-model-name",
-                where,
-                f"it was trained for {self.base_model!r:.200}, and is to run on {base.name!r}",
+            yield CheckRule.BASE_NAME.broken(
+                where, f"it was trained for {self.base_model!r:.200}, and is to run on {base.name!r}"
             )
 
 
-def read_config(text: bytes, where: str) -> tuple[AdapterConfig | None, list[Finding]]:
-    """Parse the text of a configuration; return it, unless it cannot be read, and what is wrong with it."""
+def read_config(
+    text: bytes, where: str, *, version: LmiVersion | None = None
+) -> tuple[AdapterConfig | None, list[Finding]]:
+    """Parse the text of a configuration; return it, unless it cannot be read, and what is wrong with it.
+
+    Without `version` the rules are those of the newest engines.
+    """
     if len(text) > MAX_CONFIG_BYTES:
-        return None, [
-            Finding.error("config-readable", where, f"it should have at most {MAX_CONFIG_BYTES} bytes")
-        ]
+        message = f"it should have at most {MAX_CONFIG_BYTES} bytes"
+        return None, [CheckRule.CONFIG_SIZE.broken(where, message)]
     try:
         document = strict_json.loads(text)
+    except strict_json.DuplicateKeyError as error:
+        return None, [CheckRule.CONFIG_DUPLICATE.broken(where, f"it is not valid JSON: {error}")]
     except ValueError as error:
-        return None, [Finding.error("config-readable", where, f"it is not valid JSON: {error}")]
+        return None, [CheckRule.CONFIG_JSON.broken(where, f"it is not valid JSON: {error}")]
     if not isinstance(document, dict):
-        return None, [Finding.error("config-readable", where, "it should be a JSON object")]
+        return None, [CheckRule.CONFIG_OBJECT.broken(where, "it should be a JSON object")]
     fields = _Fields(document)
     config = fields.adapter_config()
-    return None if fields.problems else config, [
-        *(Finding.error("lora-method", where, problem) for problem in _method_problems(document)),
-        *(
-            Finding.warning("lora-initialisation", where, problem)
-            for problem in _initialisation_problems(document)
-        ),
-        *(Finding.error("config-fields", where, problem) for problem in fields.problems),
+    problems = [
+        *_method_problems(document, version),
+        *_initialisation_problems(document),
+        *fields.problems,
     ]
+    return None if fields.problems else config, [rule.broken(where, problem) for rule, problem in problems]
 
 
-def _method_problems(document: dict[str, Any]) -> Iterator[str]:
+_Problem = tuple[CheckRule, str]
+
+
+def _method_problems(document: dict[str, Any], version: LmiVersion | None) -> Iterator[_Problem]:
     """What the engine cannot serve (`_validate_features`), or does not even look at."""
     method = document.get("peft_type", "LORA")
     if method != "LORA":
-        yield f"'peft_type' should be 'LORA', got {method!r:.200}"
+        yield CheckRule.PEFT_TYPE, f"'peft_type' should be 'LORA', got {shown(method)}"
     if document.get("use_dora"):
-        yield "'use_dora' should be false: vLLM serves no DoRA adapters"
+        yield CheckRule.LORA_DORA, "'use_dora' should be false: vLLM serves no DoRA adapters"
     bias = document.get("bias", "none")
     if bias != "none":
-        yield f"'bias' should be 'none': vLLM serves no adapters with biases, got {bias!r:.200}"
+        yield _bias_problem("'bias' should be 'none'", version, f", got {shown(bias)}")
     if document.get("lora_bias"):
-        yield "'lora_bias' should be false: vLLM serves no adapters with biases"
+        yield _bias_problem("'lora_bias' should be false", version)
     # Whole layers of the base, or rows of one, that were trained beside the LoRA matrices.
-    for field in ("modules_to_save", "trainable_token_indices"):
+    for field, rule in (
+        ("modules_to_save", CheckRule.LORA_MODULES_TO_SAVE),
+        ("trainable_token_indices", CheckRule.LORA_TOKENS),
+    ):
         if value := document.get(field):
-            yield f"'{field}' should be empty: vLLM serves no changed layers, got {value!r:.200}"
+            yield rule, f"'{field}' should be empty: vLLM serves no changed layers, got {shown(value)}"
     if document.get("layer_replication"):
-        yield "'layer_replication' should be empty: such an adapter fits a base with other layers"
+        yield (
+            CheckRule.LORA_REPLICATION,
+            "'layer_replication' should be empty: such an adapter fits a base with other layers",
+        )
 
 
-def _initialisation_problems(document: dict[str, Any]) -> Iterator[str]:
+def _bias_problem(asked: str, version: LmiVersion | None, got: str = "") -> _Problem:
+    if version is not None and version.may_serve_biases:
+        return (
+            CheckRule.LORA_BIAS_SETTING,
+            f"{asked}: the engine of LMI {version.number} serves adapters with biases only where"
+            f" OPTION_ENABLE_LORA_BIAS is on{got}",
+        )
+    return CheckRule.LORA_BIAS, f"{asked}: vLLM serves no adapters with biases{got}"
+
+
+def _initialisation_problems(document: dict[str, Any]) -> Iterator[_Problem]:
     method = document.get("init_lora_weights")
     if isinstance(method, str) and method.startswith(_BASE_CHANGING_INITIALISATIONS):
         yield (
-            f"'init_lora_weights' is {method!r:.200}, which trains on a changed base; save the adapter with"
-            " path_initial_model_for_weight_conversion to make it fit the original one"
+            CheckRule.LORA_INITIALISATION,
+            f"'init_lora_weights' is {shown(method)}, which trains on a changed base; save the adapter with"
+            " path_initial_model_for_weight_conversion to make it fit the original one",
         )
 
 
@@ -140,7 +171,7 @@ class _Fields:
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
-        self.problems: list[str] = []
+        self.problems: list[_Problem] = []
 
     def adapter_config(self) -> AdapterConfig:
         """Return the configuration, which means nothing where there are problems."""
@@ -157,7 +188,7 @@ class _Fields:
 
     def _required(self, field: str, kind: str, is_valid: Callable[[Any], bool], otherwise: Any) -> Any:
         if field not in self._document:
-            self.problems.append(f"'{field}' is missing")
+            self.problems.append((CheckRule.CONFIG_KEY, f"'{field}' is missing"))
         elif is_valid(self._document[field]):
             return self._document[field]
         else:
@@ -183,7 +214,9 @@ class _Fields:
         return None
 
     def _wrong(self, field: str, kind: str) -> None:
-        self.problems.append(f"'{field}' should be {kind}, got {self._document[field]!r:.200}")
+        value = self._document[field]
+        rule = CheckRule.RANK_POSITIVE if field == "r" and type(value) is int else CheckRule.CONFIG_TYPE
+        self.problems.append((rule, f"'{field}' should be {kind}, got {shown(value)}"))
 
 
 def _is_rank(value: Any) -> bool:

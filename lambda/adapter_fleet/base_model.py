@@ -41,7 +41,7 @@ class Dimensions:
             head_width = int(config.get("head_dim") or hidden // heads)
             key_values = int(config.get("num_key_value_heads") or heads) * head_width
             layers = int(config["num_hidden_layers"])
-        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
             return None
         queries = heads * head_width
         return cls(
@@ -102,9 +102,21 @@ class BaseModelFacts:
         Raises ValueError where there is no readable `config.json`.
         """
         config = read_model_config(directory / "config.json")
+        return cls._from(config, folder=directory.resolve().name)
+
+    @classmethod
+    def from_config(cls, text: bytes, *, where: str, folder: str) -> "BaseModelFacts":
+        """Read the facts from the text of a `config.json`, which lies in `folder`.
+
+        Raises ValueError where it is none.
+        """
+        return cls._from(parse_model_config(text, where), folder=folder)
+
+    @classmethod
+    def _from(cls, config: dict[str, Any], *, folder: str) -> "BaseModelFacts":
         name = config.get("_name_or_path")
         return cls(
-            name=name if isinstance(name, str) and name else directory.resolve().name,
+            name=name if isinstance(name, str) and name else folder,
             dimensions=Dimensions.from_config(config),
         )
 

@@ -90,6 +90,8 @@ _FIRST_ROLLING_BATCH = 15
 # vLLM 0.8 added the ranks 320 and 512, vLLM 0.11.1 rank 1 (MaxLoRARanks).
 _FIRST_WITH_RANKS_ABOVE_256 = 15
 _FIRST_WITH_RANK_1 = 17
+# vLLM 0.6.4 added `enable_lora_bias` (#5733), 0.11.1 has it no more; without it biases are refused.
+_WITH_BIASES = range(15, 17)
 
 
 class LmiVersion(Enum):
@@ -139,6 +141,16 @@ class LmiVersion(Enum):
         return LoraMode.ROLLING_BATCH if self.number >= _FIRST_ROLLING_BATCH else LoraMode.LMI_DIST
 
     @property
+    def highest_rank(self) -> int:
+        """The highest 'max_lora_rank' that this release's engine knows."""
+        return 512 if self.number >= _FIRST_WITH_RANKS_ABOVE_256 else 256
+
+    @property
+    def may_serve_biases(self) -> bool:
+        """Whether this release's engine has a setting to serve adapters with biases."""
+        return self.number in _WITH_BIASES
+
+    @property
     def known_faults(self) -> tuple[KnownFault, ...]:
         """Faults that a user of this release has to know of."""
         if self is LmiVersion.V16:
@@ -156,7 +168,7 @@ class LmiVersion(Enum):
 
         Raises ValueError where this release's engine does not know the rank.
         """
-        self._check_rank(lora.max_lora_rank)
+        self.check_rank(lora.max_lora_rank)
         match self.lora_mode:
             case LoraMode.ASYNC:
                 environment = {
@@ -180,8 +192,11 @@ class LmiVersion(Enum):
             environment["OPTION_FULLY_SHARDED_LORAS"] = "true"
         return environment
 
-    def _check_rank(self, rank: int) -> None:
+    def check_rank(self, rank: int) -> None:
+        """Raise ValueError where this release's engine does not know the maximum rank."""
         if rank == 1 and self.number < _FIRST_WITH_RANK_1:
             raise ValueError(f"'max_lora_rank' should be at least 8 with LMI {self.number}, got {rank}")
-        if rank > 256 and self.number < _FIRST_WITH_RANKS_ABOVE_256:
-            raise ValueError(f"'max_lora_rank' should be at most 256 with LMI {self.number}, got {rank}")
+        if rank > self.highest_rank:
+            raise ValueError(
+                f"'max_lora_rank' should be at most {self.highest_rank} with LMI {self.number}, got {rank}"
+            )

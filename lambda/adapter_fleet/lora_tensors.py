@@ -5,21 +5,25 @@ PEFT names them (`get_peft_model_state_dict` in save_and_load.py), and vLLM refu
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from adapter_fleet.adapter_config import AdapterConfig
 from adapter_fleet.base_model import BaseModelFacts
+from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding
 from adapter_fleet.safetensors_header import Tensor
 
 _NAME = re.compile(
     r"base_model\.model\.(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))"
 )
+_LONGEST_NAME = 256
+_MOST_PARTS = 32
+"""Three times what mixtures of experts take. What is made of a name costs its square."""
 _DTYPES = ("BF16", "F16", "F32")
 
 
-@dataclass
+@dataclass(slots=True)
 class _Pair:
     """The two matrices of a module; A has the shape (rank, inputs), B (outputs, rank)."""
 
@@ -28,23 +32,28 @@ class _Pair:
 
 
 def tensor_findings(
-    tensors: Iterable[Tensor], where: str, *, config: AdapterConfig | None, base: BaseModelFacts | None
+    tensors: Iterable[Tensor],
+    where: str,
+    *,
+    config: AdapterConfig | None,
+    base: BaseModelFacts | None,
+    has_biases: bool = False,
 ) -> Iterator[Finding]:
-    """Check the tensors, also against the configuration and the base model if there are such."""
-    targets = _targets(config)
+    """Check the tensors, also against the configuration and the base model if there are such.
+
+    `has_biases` is for an engine that may serve them.
+    """
     pairs: dict[str, _Pair] = {}
     for tensor in tensors:
         if tensor.dtype not in _DTYPES:
-            yield Finding.error(
-                "lora-tensors",
-                where,
-                f"tensor {tensor.name!r:.200} should be of {', '.join(_DTYPES)}, got {tensor.dtype}",
+            yield CheckRule.TENSOR_DTYPE.broken(
+                where, f"tensor {tensor.name!r:.200} should be of {', '.join(_DTYPES)}, got {tensor.dtype}"
             )
-        match = _NAME.fullmatch(tensor.name)
+        match = None if _is_long(tensor.name) else _NAME.fullmatch(tensor.name)
         if match is None:
-            yield Finding.error(
-                "lora-tensors", where, f"tensor {tensor.name!r:.200} {_why_no_matrix(tensor.name)}"
-            )
+            rule, problem = _why_no_matrix(tensor.name)
+            if rule is not CheckRule.TENSOR_BIAS or not has_biases:
+                yield rule.broken(where, f"tensor {tensor.name!r:.200} {problem}")
             continue
         pair = pairs.setdefault(match["module"], _Pair())
         if (match["linear"] or match["embedding"]) == "A":
@@ -52,75 +61,102 @@ def tensor_findings(
         else:
             pair.b = tensor
     if not pairs:
-        yield Finding.error("lora-tensors", where, "it has no LoRA matrices")
+        yield CheckRule.TENSOR_NONE.broken(where, "it has no LoRA matrices")
+    rank_problem = _rank_problem(config)
+    is_target = _is_target(config)
     for module, pair in sorted(pairs.items()):
-        for rule, problem in _pair_problems(pair, module, config, base):
-            yield Finding.error(rule, where, f"module {module!r:.200} {problem}")
-        if targets is not None and not _is_among(module, targets):
-            yield Finding.error(
-                "target-modules",
-                where,
-                f"module {module!r:.200} is not among the configuration's 'target_modules'",
+        for rule, problem in _pair_problems(pair, module, rank_problem, base):
+            yield rule.broken(where, f"module {module!r:.200} {problem}")
+        if not is_target(module):
+            yield CheckRule.TARGET_MODULES.broken(
+                where, f"module {module!r:.200} is not among the configuration's 'target_modules'"
             )
 
 
-def _why_no_matrix(name: str) -> str:
+def _is_long(name: str) -> bool:
+    return len(name) > _LONGEST_NAME or name.count(".") >= _MOST_PARTS
+
+
+def _why_no_matrix(name: str) -> tuple[CheckRule, str]:
+    if _is_long(name):
+        return (
+            CheckRule.TENSOR_NAME,
+            f"should have a name of at most {_LONGEST_NAME} characters and {_MOST_PARTS} parts",
+        )
     if "lora_magnitude_vector" in name:
-        return "is of DoRA, which vLLM does not serve"
+        return CheckRule.TENSOR_DORA, "is of DoRA, which vLLM does not serve"
     if name.endswith(".bias"):
-        return "is a bias, and vLLM serves no adapters with biases"
+        return CheckRule.TENSOR_BIAS, "is a bias, and vLLM serves no adapters with biases"
     if name.endswith(".base_layer.weight"):
-        return "is a whole embedding of the base model; save the adapter with save_embedding_layers=False"
+        return (
+            CheckRule.TENSOR_OF_BASE,
+            "is a whole embedding of the base model; save the adapter with save_embedding_layers=False",
+        )
     if "lora_" not in name:
-        return "is a layer of the base model; save the adapter without it"
-    return "should be named base_model.model.<module>.lora_A.weight or lora_B.weight"
+        return CheckRule.TENSOR_OF_BASE, "is a layer of the base model; save the adapter without it"
+    return (
+        CheckRule.TENSOR_NAME,
+        "should be named base_model.model.<module>.lora_A.weight or lora_B.weight",
+    )
 
 
 def _pair_problems(
-    pair: _Pair, module: str, config: AdapterConfig | None, base: BaseModelFacts | None
-) -> Iterator[tuple[str, str]]:
+    pair: _Pair, module: str, rank_problem: Callable[[int], str | None], base: BaseModelFacts | None
+) -> Iterator[tuple[CheckRule, str]]:
     """Yield the rule and the problem."""
     if pair.a is None or pair.b is None:
         have, lack = ("A", "B") if pair.b is None else ("B", "A")
-        yield "lora-tensors", f"has lora_{have} but no lora_{lack}"
+        yield CheckRule.TENSOR_PAIR, f"has lora_{have} but no lora_{lack}"
         return
     match pair.a.shape, pair.b.shape:
         case (rank, inputs), (outputs, same) if rank == same and rank > 0:
             pass
         case a, b:
             yield (
-                "lora-tensors",
+                CheckRule.TENSOR_SHAPE,
                 "should have lora_A of (rank, inputs) and lora_B of (outputs, rank),"
                 f" got {a!r:.100} and {b!r:.100}",
             )
             return
-    if config is not None and rank not in config.ranks:
-        wanted = " or ".join(map(str, sorted(config.ranks)))
-        yield "lora-tensors", f"should have the configuration's rank {wanted:.100}, got {rank}"
+    if (problem := rank_problem(rank)) is not None:
+        yield CheckRule.TENSOR_RANK, problem
     if base is None or base.dimensions is None:
         return
     shape = base.dimensions.shape_of(module)
     if shape is None:
-        yield "base-model-dimensions", f"is not in the base model {base.name!r}"
+        yield CheckRule.BASE_MODULE, f"is not in the base model {base.name!r}"
     elif (inputs, outputs) != (shape.inputs, shape.outputs):
         yield (
-            "base-model-dimensions",
+            CheckRule.BASE_DIMENSIONS,
             f"should have {shape.inputs} inputs and {shape.outputs} outputs as in the base model"
             f" {base.name!r}, got {inputs} and {outputs}",
         )
 
 
-def _targets(config: AdapterConfig | None) -> frozenset[str] | None:
-    """Return the names that the tensors' modules have to end with, or None for any.
+def _rank_problem(config: AdapterConfig | None) -> Callable[[int], str | None]:
+    """Return what says whether a rank is one of the configuration's, which may have many."""
+    ranks = None if config is None else config.ranks
+    wanted = "" if ranks is None else " or ".join(map(str, sorted(ranks)))
+
+    def problem(rank: int) -> str | None:
+        if ranks is None or rank in ranks:
+            return None
+        return f"should have the configuration's rank {wanted:.100}, got {rank}"
+
+    return problem
+
+
+def _is_target(config: AdapterConfig | None) -> Callable[[str], bool]:
+    """Return what tells whether PEFT adapts a module (`check_target_module_exists`): it or its end is named.
 
     A regular expression is not tried. It comes from whoever made the adapter, and may be made to never end.
     """
     if config is None or config.has_target_parameters or isinstance(config.target_modules, str):
-        return None
-    return frozenset(config.target_modules)
+        return lambda _: True
+    targets = frozenset(config.target_modules)
 
+    def is_target(module: str) -> bool:
+        parts = module.split(".")
+        return any(".".join(parts[start:]) in targets for start in range(len(parts)))
 
-def _is_among(module: str, targets: frozenset[str]) -> bool:
-    """Whether PEFT adapts the module (`check_target_module_exists`): a target is its name or its end."""
-    parts = module.split(".")
-    return any(".".join(parts[start:]) in targets for start in range(len(parts)))
+    return is_target

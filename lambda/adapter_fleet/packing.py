@@ -11,20 +11,22 @@ import hashlib
 import os
 import shutil
 import struct
-import tarfile
 import tempfile
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from isal import isal_zlib
 
+from adapter_fleet import canonical_tar
+from adapter_fleet.adapter_config import MAX_CONFIG_BYTES
 from adapter_fleet.archive import (
+    CONFIG_FILE,
     REQUIRED_FILES,
     ArchiveError,
     ArchiveLimits,
@@ -49,84 +51,141 @@ class PackedAdapter:
     size: int
 
 
+class AdapterFiles:
+    """The two files of an adapter, open for reading, so that all that is done with them sees the same ones.
+
+    Made by `of`. Raises OSError where a file grows or shrinks while it is read.
+    """
+
+    def __init__(self, where: str, files: Mapping[str, IO[bytes]]) -> None:
+        self._where = where
+        self._files = files
+
+    @classmethod
+    @contextmanager
+    def of(
+        cls, source: Path | IO[bytes], *, where: str | None = None, limits: ArchiveLimits | None = None
+    ) -> Iterator["AdapterFiles"]:
+        """Open the adapter in a directory, or in a tar archive, gzipped or not, whoever made it.
+
+        `where` names it in errors. Files of a directory that have no place in an archive do not count;
+        `check_directory` reports them. Those of an archive are copied to files without a name, which are gone
+        when they are closed, however the process ends. Raises FileNotFoundError for a directory that lacks
+        a file, and ArchiveError for an archive that is not readable or holds anything but an adapter.
+        """
+        with ExitStack() as stack:
+            where = where or (str(source) if isinstance(source, Path) else "archive")
+            files: dict[str, IO[bytes]] = {}
+            if isinstance(source, Path) and source.is_dir():
+                for name in REQUIRED_FILES:
+                    files[name] = stack.enter_context((source / name).open("rb", buffering=0))
+            elif isinstance(source, Path):
+                with source.open("rb") as archive:
+                    files = _extracted(archive, stack, where, limits or ArchiveLimits())
+            else:
+                files = _extracted(source, stack, where, limits or ArchiveLimits())
+            yield cls(where, files)
+
+    @property
+    def config(self) -> bytes:
+        """The text of the configuration, as far as anything reads it."""
+        file = self._files[CONFIG_FILE]
+        file.seek(0)
+        return file.read(MAX_CONFIG_BYTES + 1)
+
+    def identity(self) -> str:
+        """Return the identity of the adapter, in hexadecimal."""
+        sha = hashlib.sha256()
+        for piece in self._canonical_tar():
+            sha.update(piece)
+        return sha.hexdigest()
+
+    def write_archive(self, file: IO[bytes], *, durable: bool = False) -> str:
+        """Write the archive to a file, and return the identity of what is in it.
+
+        The files are read once, hashed and compressed at the same time. `durable` has the disk work along,
+        for a file that is to be on it at the end.
+        """
+        # Without this a quarter of the time goes to page faults: glibc returns memory of a block's size to
+        # the system whenever it is freed, until it has seen something larger freed (M_MMAP_THRESHOLD in
+        # mallopt(3)).
+        bytes(8 * _BLOCK_BYTES)
+        sha = hashlib.sha256()
+        with _GzipWriter(file, durable=durable) as gzip:
+            for piece in self._canonical_tar():
+                gzip.write(piece)
+                sha.update(piece)
+        return sha.hexdigest()
+
+    def _canonical_tar(self) -> Iterator[bytes]:
+        """Yield the canonical tar piece by piece: always the same pieces for the same content."""
+        sizes = []
+        for name in REQUIRED_FILES:
+            file = self._files[name]
+            file.seek(0)
+            expected = os.fstat(file.fileno()).st_size
+            yield canonical_tar.header(name, expected)
+            size = 0
+            while piece := file.read(_BLOCK_BYTES):
+                yield piece
+                size += len(piece)
+            if size != expected:
+                raise OSError(f"'{self._where}': {name} changed while it was read")
+            yield canonical_tar.padding(size)
+            sizes.append(size)
+        yield canonical_tar.end(sizes)
+
+
 def identity(directory: Path) -> str:
     """Return the identity of the adapter in a directory, in hexadecimal.
 
-    Files that have no place in an archive do not count; `check_directory` reports them. Raises
-    FileNotFoundError where one of the required files is missing.
+    Raises FileNotFoundError where one of the required files is missing.
     """
-    sha = hashlib.sha256()
-    for piece in _canonical_tar(directory):
-        sha.update(piece)
-    return sha.hexdigest()
+    with AdapterFiles.of(directory) as files:
+        return files.identity()
 
 
-def identity_of_archive(path: Path, *, limits: ArchiveLimits | None = None) -> str:
+def identity_of_archive(archive: Path | IO[bytes], *, limits: ArchiveLimits | None = None) -> str:
     """Return the identity of the adapter in a tar archive, gzipped or not, whoever made it.
 
     Raises ArchiveError for an archive that is not readable or holds anything but an adapter.
     """
-    with tempfile.TemporaryDirectory(prefix="adapter-") as scratch:
-        _extract(path, Path(scratch), limits or ArchiveLimits())
-        return identity(Path(scratch))
+    with AdapterFiles.of(archive, limits=limits) as files:
+        return files.identity()
 
 
 def pack(directory: Path, target: Path) -> PackedAdapter:
     """Write the archive of the adapter in `directory` to `target`, and return it with its identity.
 
-    The files are read once, hashed and compressed at the same time. `target` appears whole and on the disk,
-    or not at all. Raises FileNotFoundError like `identity`.
+    `target` appears whole and on the disk, or not at all. Raises FileNotFoundError like `identity`.
     """
-    # Without this a quarter of the time goes to page faults: glibc returns memory of a block's size to the
-    # system whenever it is freed, until it has seen something larger freed (M_MMAP_THRESHOLD in mallopt(3)).
-    bytes(8 * _BLOCK_BYTES)
-    sha = hashlib.sha256()
-    with _replacing(target) as file:
-        with _GzipWriter(file) as gzip:
-            for piece in _canonical_tar(directory):
-                gzip.write(piece)
-                sha.update(piece)
+    with AdapterFiles.of(directory) as files, _replacing(target) as file:
+        made = files.write_archive(file, durable=True)
         size = file.tell()
-    return PackedAdapter(path=target, identity=sha.hexdigest(), size=size)
+    return PackedAdapter(path=target, identity=made, size=size)
 
 
-def _canonical_tar(directory: Path) -> Iterator[bytes]:
-    """Yield the canonical tar piece by piece: always the same pieces for the same content."""
-    total = 0
-    for name in REQUIRED_FILES:
-        with (directory / name).open("rb", buffering=0) as file:
-            # A fresh TarInfo has no owner, the time 0 and the mode 0644. PAX is USTAR unless a file is
-            # above 8 GiB.
-            entry = tarfile.TarInfo(name)
-            entry.size = os.fstat(file.fileno()).st_size
-            yield entry.tobuf(tarfile.PAX_FORMAT)
-            size = 0
-            while piece := file.read(_BLOCK_BYTES):
-                yield piece
-                size += len(piece)
-            if size != entry.size:
-                raise OSError(f"'{directory / name}' changed while it was read")
-            yield bytes(-size % tarfile.BLOCKSIZE)
-        total += tarfile.BLOCKSIZE + size + (-size % tarfile.BLOCKSIZE)
-    end = 2 * tarfile.BLOCKSIZE
-    yield bytes(end + -(total + end) % tarfile.RECORDSIZE)
-
-
-def _extract(path: Path, directory: Path, limits: ArchiveLimits) -> None:
+def _extracted(
+    archive: IO[bytes], stack: ExitStack, where: str, limits: ArchiveLimits
+) -> dict[str, IO[bytes]]:
+    files: dict[str, IO[bytes]] = {}
     seen: set[str] = set()
-    with path.open("rb") as archive:
-        for entry in entries(archive, limits):
-            problem = problem_of_entry(entry.name, entry.kind, seen)
-            if problem is not None or entry.stream is None:
-                raise ArchiveError(
-                    f"'{path}' should be the archive of an adapter, got {entry.name!r}: {problem}"
-                )
-            seen.add(entry.name)
-            with (directory / entry.name).open("xb") as file:
-                shutil.copyfileobj(entry.stream, file, _BLOCK_BYTES)
+    for entry in entries(archive, limits):
+        problem = problem_of_entry(entry.name, entry.kind, seen)
+        if problem is not None or entry.stream is None:
+            raise ArchiveError(
+                f"'{where}' should be the archive of an adapter, got {entry.name!r}: {problem}"
+            )
+        seen.add(entry.name)
+        if entry.name in REQUIRED_FILES:
+            file = tempfile.TemporaryFile(prefix="adapter-")  # noqa: SIM115 - the stack closes it
+            files[entry.name] = stack.enter_context(file)
+            shutil.copyfileobj(entry.stream, file, _BLOCK_BYTES)
+            file.flush()
     for name in REQUIRED_FILES:
-        if name not in seen:
-            raise ArchiveError(f"'{path}' should be the archive of an adapter, got none with {name}")
+        if name not in files:
+            raise ArchiveError(f"'{where}' should be the archive of an adapter, got none with {name}")
+    return files
 
 
 @contextmanager
@@ -153,8 +212,9 @@ class _GzipWriter:
     _HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"  # deflate, no name, no time, unknown system
     _LAST_BLOCK = b"\x03\x00"  # an empty deflate block with the final bit
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], *, durable: bool) -> None:
         self._file = file
+        self._durable = durable
         # One more than there are processors, as this thread waits for the disk now and then.
         self._threads = (os.cpu_count() or 1) + 1
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="gzip")
@@ -199,7 +259,7 @@ class _GzipWriter:
         self._crc = isal_zlib.crc32_combine(self._crc, crc, size)
         self._size += size
         # The disk works along, so that little is left to wait for at the end.
-        if self._size % _SYNC_BYTES < size:
+        if self._durable and self._size % _SYNC_BYTES < size:
             self._pool.submit(os.fsync, self._file.fileno())
 
     def _flush(self) -> None:

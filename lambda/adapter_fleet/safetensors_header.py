@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from adapter_fleet import strict_json
+from adapter_fleet.check_rules import CheckRule
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 """More than a hundred thousand tensors. The format itself allows 100 MB."""
 
+_MOST_DIMENSIONS = 8
+_MOST_NUMBER = 2**63
 _LENGTH = struct.Struct("<Q")
 # The types of whole bytes in safetensors' Dtype (safetensors/src/tensor.rs); those below a byte are no
 # weights of an adapter.
@@ -48,10 +51,14 @@ class Readable(Protocol):
 
 
 class HeaderError(ValueError):
-    """The file is no valid safetensors file."""
+    """The file is no valid safetensors file; `rule` is the one that it breaks."""
+
+    def __init__(self, rule: CheckRule, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Tensor:
     """One tensor as the header describes it."""
 
@@ -68,72 +75,111 @@ def read_tensors(stream: Readable, size: int) -> list[Tensor]:
     """
     prefix = stream.read(_LENGTH.size)
     if len(prefix) < _LENGTH.size:
-        raise HeaderError(f"it is truncated: {len(prefix)} bytes, less than the header's length field")
+        raise _truncated(f"{len(prefix)} bytes, less than the header's length field")
     (length,) = _LENGTH.unpack(prefix)
-    if length > size - _LENGTH.size:
-        raise HeaderError(f"it is truncated: the header takes {length} bytes, the file has {size}")
     if length > MAX_HEADER_BYTES:
-        raise HeaderError(f"the header should have at most {MAX_HEADER_BYTES} bytes, got {length}")
+        raise HeaderError(
+            CheckRule.WEIGHTS_HEADER_SIZE,
+            f"the header should have at most {MAX_HEADER_BYTES} bytes, got {length} in a file of {size}",
+        )
+    if length > size - _LENGTH.size:
+        raise _truncated(f"the header takes {length} bytes, the file has {size}")
     text = stream.read(length)
     if len(text) < length:
-        raise HeaderError(f"it is truncated: {len(text)} of the header's {length} bytes")
-    try:
-        header = strict_json.loads(text)
-    except ValueError as error:
-        raise HeaderError(f"the header is not valid JSON: {error}") from None
-    if not isinstance(header, dict):
-        raise HeaderError("the header should be a JSON object")
-    header.pop("__metadata__", None)
-
-    placed = sorted(
-        (_parse(name, entry) for name, entry in header.items()), key=lambda item: (item.begin, item.end)
-    )
+        raise _truncated(f"{len(text)} of the header's {length} bytes")
+    placed = _placed(text)
     _check_layout(placed, data_size=size - _LENGTH.size - length)
     return [item.tensor for item in placed]
 
 
-@dataclass(frozen=True)
+def _truncated(message: str) -> HeaderError:
+    return HeaderError(CheckRule.WEIGHTS_TRUNCATED, f"it is truncated: {message}")
+
+
+@dataclass(frozen=True, slots=True)
 class _Placed:
     tensor: Tensor
     begin: int
     end: int
 
 
-def _parse(name: str, entry: Any) -> _Placed:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What the header says of a tensor, before its name is known; kept small, as there may be many."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def _entry(entry: dict[str, Any]) -> Any:
+    """Make what stands for an object in the header; one that is no tensor's stays a dictionary."""
     match entry:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [begin, end]}:
             pass
         case _:
-            raise HeaderError(
-                f"tensor {name!r} should have dtype, shape and two data_offsets, got {entry!r:.200}"
-            )
-    if dtype not in _BYTES_PER_ELEMENT:
-        raise HeaderError(f"tensor {name!r} has the unknown dtype {dtype!r}")
-    if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
+            return entry
+    if len(entry) > 3 or len(shape) > _MOST_DIMENSIONS:
+        return entry
+    if not all(type(number) is int and 0 <= number < _MOST_NUMBER for number in (*shape, begin, end)):
+        return entry
+    return _Entry(dtype, tuple(shape), begin, end)
+
+
+def _placed(text: bytes) -> list[_Placed]:
+    """Parse the header; return the tensors in the order of their bytes."""
+    try:
+        header = strict_json.loads(text, of_object=_entry)
+    except strict_json.DuplicateKeyError as error:
+        raise HeaderError(CheckRule.WEIGHTS_DUPLICATE, f"the header is not valid JSON: {error}") from None
+    except ValueError as error:
+        raise HeaderError(CheckRule.WEIGHTS_JSON, f"the header is not valid JSON: {error}") from None
+    if not isinstance(header, dict):
+        raise HeaderError(CheckRule.WEIGHTS_JSON, "the header should be a JSON object of tensors")
+    metadata = header.pop("__metadata__", {})
+    # The engine's reader takes no other (HashMap<String, String> in safetensors/src/tensor.rs).
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise HeaderError(CheckRule.WEIGHTS_METADATA, "'__metadata__' should be an object of strings")
+    return sorted(
+        (_parse(name, entry) for name, entry in header.items()), key=lambda item: (item.begin, item.end)
+    )
+
+
+def _parse(name: str, entry: Any) -> _Placed:
+    if not isinstance(entry, _Entry):
         raise HeaderError(
-            f"the shape and offsets of tensor {name!r} should be whole numbers, got {entry!r:.200}"
+            CheckRule.WEIGHTS_ENTRY,
+            f"tensor {name!r:.200} should have dtype, shape and two data_offsets, whole numbers and at most"
+            f" {_MOST_DIMENSIONS} dimensions, got {strict_json.shown(entry)}",
         )
-    expected = math.prod(shape) * _BYTES_PER_ELEMENT[dtype]
-    if end - begin != expected:
+    if entry.dtype not in _BYTES_PER_ELEMENT:
         raise HeaderError(
-            f"tensor {name!r} ({dtype}, {shape}) should take {expected} bytes, got {end - begin}"
+            CheckRule.WEIGHTS_DTYPE, f"tensor {name!r:.200} has the unknown dtype {entry.dtype!r:.100}"
         )
-    return _Placed(Tensor(name=name, dtype=dtype, shape=tuple(shape)), begin, end)
+    expected = math.prod(entry.shape) * _BYTES_PER_ELEMENT[entry.dtype]
+    if entry.end - entry.begin != expected:
+        raise HeaderError(
+            CheckRule.WEIGHTS_EXTENT,
+            f"tensor {name!r:.200} ({entry.dtype}, {list(entry.shape)}) should take {expected} bytes, got"
+            f" {entry.end - entry.begin}",
+        )
+    tensor = Tensor(name=name, dtype=entry.dtype, shape=entry.shape)
+    return _Placed(tensor, entry.begin, entry.end)
 
 
 def _check_layout(placed: list[_Placed], data_size: int) -> None:
     """Tensors follow each other from the first byte to the last, as safetensors' own reader demands."""
     position = 0
     for item in placed:
+        name = f"tensor {item.tensor.name!r:.200}"
         if item.end > data_size:
-            raise HeaderError(
-                f"it is truncated: tensor {item.tensor.name!r} ends at byte {item.end} of the weights,"
-                f" of which there are {data_size}"
-            )
+            raise _truncated(f"{name} ends at byte {item.end} of the weights, of which there are {data_size}")
         if item.begin != position:
-            raise HeaderError(
-                f"tensor {item.tensor.name!r} should begin at byte {position}, got {item.begin}"
-            )
+            rule = CheckRule.WEIGHTS_OVERLAP if item.begin < position else CheckRule.WEIGHTS_GAP
+            raise HeaderError(rule, f"{name} should begin at byte {position}, got {item.begin}")
         position = item.end
     if position != data_size:
-        raise HeaderError(f"{data_size - position} bytes after the last tensor belong to none")
+        raise HeaderError(
+            CheckRule.WEIGHTS_GAP, f"{data_size - position} bytes after the last tensor belong to none"
+        )

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -53,7 +54,7 @@ def test_finding_names_place_and_rule(adapter: SyntheticAdapter, save: Save) -> 
     finding = the_only(check_directory(directory))
     assert str(finding) == (
         f"{directory}/adapter_config.json: 'use_dora' should be false:"
-        " vLLM serves no DoRA adapters [lora-method]"
+        " vLLM serves no DoRA adapters [lora-dora]"
     )
 
 
@@ -63,7 +64,7 @@ def test_all_that_is_wrong_is_found_at_once(adapter: SyntheticAdapter, save: Sav
     directory = save(adapter)
     (directory / "model.py").touch()
     rules = {finding.rule for finding in check_directory(directory)}
-    assert rules == {"adapter-files", "lora-method", "config-fields", "lora-tensors"}
+    assert rules == {"file-code", "lora-dora", "config-type", "tensor-pair"}
 
 
 @given(
@@ -122,24 +123,28 @@ class TestFiles:
         assert the_only(check_directory(directory)).message == f"the file {name} is missing"
 
     @pytest.mark.parametrize(
-        ("name", "message"),
+        ("name", "rule", "message"),
         [
-            ("model.py", "it is code"),
-            ("requirements.txt", "it is code"),
-            ("adapter_model.bin", "it is a pickle"),
-            ("training_args.bin", "it is a pickle"),
-            ("optimizer.PT", "it is a pickle"),
-            ("tokenizer.json", "only adapter_config.json, adapter_model.safetensors, README.md belong"),
-            (".hidden", "only adapter_config.json"),
+            ("model.py", "file-code", "it is code"),
+            ("requirements.txt", "file-code", "it is code"),
+            ("adapter_model.bin", "file-pickle", "it is a pickle"),
+            ("training_args.bin", "file-pickle", "it is a pickle"),
+            ("optimizer.PT", "file-pickle", "it is a pickle"),
+            (
+                "tokenizer.json",
+                "file-unexpected",
+                "only adapter_config.json, adapter_model.safetensors, README.md belong",
+            ),
+            (".hidden", "file-unexpected", "only adapter_config.json"),
         ],
     )
     def test_anything_else_than_an_adapter_is_refused_by_name(
-        self, adapter: SyntheticAdapter, save: Save, name: str, message: str
+        self, adapter: SyntheticAdapter, save: Save, name: str, rule: str, message: str
     ) -> None:
         directory = save(adapter)
         (directory / name).touch()
         finding = the_only(check_directory(directory))
-        assert finding.rule == "adapter-files"
+        assert finding.rule == rule
         assert finding.severity is Severity.ERROR
         assert finding.where == f"{directory}/{name}"
         assert message in finding.message
@@ -160,6 +165,19 @@ class TestFiles:
         (directory / "adapter_config.json").symlink_to(directory.parent / "elsewhere.json")
         assert the_only(check_directory(directory)).message == "it should be a regular file, got a link"
 
+    def test_file_that_may_not_be_read_is_told(
+        self, adapter: SyntheticAdapter, save: Save, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        directory = save(adapter)
+
+        def refuse(*_: Any) -> Any:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+        monkeypatch.setattr(Path, "open", refuse)
+        findings = check_directory(directory)
+        assert {finding.rule for finding in findings} == {"file-readable"}
+        assert findings[0].message == "it is not readable: Permission denied"
+
     def test_pipe_is_refused_and_not_waited_for(self, adapter: SyntheticAdapter, save: Save) -> None:
         directory = save(adapter)
         os.mkfifo(directory / "README.md")
@@ -170,25 +188,25 @@ class TestFiles:
 
 class TestConfiguration:
     @pytest.mark.parametrize(
-        ("text", "message"),
+        ("text", "rule", "message"),
         [
-            (b"", "not valid JSON"),
-            (b"{", "not valid JSON"),
-            (b"\xff", "not valid JSON"),
-            (b'{"lora_alpha": NaN}', "NaN is not JSON"),
-            (b'{"r": 8, "r": 512}', "the key 'r' twice"),
-            (b"[" * 50_000, "not valid JSON"),
-            (b"[]", "should be a JSON object"),
-            (b" " * (MAX_CONFIG_BYTES + 1), f"at most {MAX_CONFIG_BYTES} bytes"),
+            (b"", "config-json", "not valid JSON"),
+            (b"{", "config-json", "not valid JSON"),
+            (b"\xff", "config-json", "not valid JSON"),
+            (b'{"lora_alpha": NaN}', "config-json", "NaN is not JSON"),
+            (b'{"r": 8, "r": 512}', "config-duplicate", "the key 'r' twice"),
+            (b"[" * 50_000, "config-json", "not valid JSON"),
+            (b"[]", "config-object", "should be a JSON object"),
+            (b" " * (MAX_CONFIG_BYTES + 1), "config-size", f"at most {MAX_CONFIG_BYTES} bytes"),
         ],
     )
     def test_text_with_no_or_two_meanings_is_refused(
-        self, adapter: SyntheticAdapter, save: Save, text: bytes, message: str
+        self, adapter: SyntheticAdapter, save: Save, text: bytes, rule: str, message: str
     ) -> None:
         directory = save(adapter)
         (directory / "adapter_config.json").write_bytes(text)
         finding = the_only(check_directory(directory))
-        assert finding.rule == "config-readable"
+        assert finding.rule == rule
         assert message in finding.message
 
     @pytest.mark.parametrize("field", ["r", "lora_alpha", "target_modules"])
@@ -197,53 +215,54 @@ class TestConfiguration:
     ) -> None:
         del adapter.config[field]
         finding = the_only(check_directory(save(adapter)))
-        assert (finding.rule, finding.message) == ("config-fields", f"'{field}' is missing")
+        assert (finding.rule, finding.message) == ("config-key", f"'{field}' is missing")
 
     @pytest.mark.parametrize(
-        ("field", "value"),
+        ("field", "value", "rule"),
         [
-            ("r", 0),
-            ("r", True),
-            ("r", "8"),
-            ("r", 8.0),
-            ("lora_alpha", None),
-            ("target_modules", []),
-            ("target_modules", None),
-            ("target_modules", [1]),
-            ("rank_pattern", {"q_proj": 0}),
-            ("rank_pattern", ["q_proj"]),
-            ("alpha_pattern", {"q_proj": "16"}),
-            ("base_model_name_or_path", 7),
+            ("r", 0, "rank-positive"),
+            ("r", -8, "rank-positive"),
+            ("r", True, "config-type"),
+            ("r", "8", "config-type"),
+            ("r", 8.0, "config-type"),
+            ("lora_alpha", None, "config-type"),
+            ("target_modules", [], "config-type"),
+            ("target_modules", None, "config-type"),
+            ("target_modules", [1], "config-type"),
+            ("rank_pattern", {"q_proj": 0}, "config-type"),
+            ("rank_pattern", ["q_proj"], "config-type"),
+            ("alpha_pattern", {"q_proj": "16"}, "config-type"),
+            ("base_model_name_or_path", 7, "config-type"),
         ],
     )
     def test_field_of_the_wrong_type_is_named_with_its_value(
-        self, adapter: SyntheticAdapter, save: Save, field: str, value: Any
+        self, adapter: SyntheticAdapter, save: Save, field: str, value: Any, rule: str
     ) -> None:
         adapter.config[field] = value
         finding = the_only(check_directory(save(adapter)))
-        assert finding.rule == "config-fields"
+        assert finding.rule == rule
         assert finding.message.startswith(f"'{field}' should be ")
         assert finding.message.endswith(f"got {value!r}")
 
     @pytest.mark.parametrize(
-        ("field", "value"),
+        ("field", "value", "rule"),
         [
-            ("peft_type", "LOHA"),
-            ("use_dora", True),
-            ("bias", "all"),
-            ("bias", "lora_only"),
-            ("lora_bias", True),
-            ("modules_to_save", ["lm_head"]),
-            ("trainable_token_indices", [1, 2]),
-            ("layer_replication", [[0, 2], [1, 2]]),
+            ("peft_type", "LOHA", "peft-type"),
+            ("use_dora", True, "lora-dora"),
+            ("bias", "all", "lora-bias"),
+            ("bias", "lora_only", "lora-bias"),
+            ("lora_bias", True, "lora-bias"),
+            ("modules_to_save", ["lm_head"], "lora-modules-to-save"),
+            ("trainable_token_indices", [1, 2], "lora-tokens"),
+            ("layer_replication", [[0, 2], [1, 2]], "lora-replication"),
         ],
     )
     def test_method_that_the_engine_does_not_serve_is_refused(
-        self, adapter: SyntheticAdapter, save: Save, field: str, value: Any
+        self, adapter: SyntheticAdapter, save: Save, field: str, value: Any, rule: str
     ) -> None:
         adapter.config[field] = value
         finding = the_only(check_directory(save(adapter)))
-        assert finding.rule == "lora-method"
+        assert finding.rule == rule
         assert finding.severity is Severity.ERROR
         assert f"'{field}' should be" in finding.message
 
@@ -305,22 +324,23 @@ class TestRank:
     ) -> None:
         adapter.add("model.layers.1.self_attn.q_proj", rank=4)
         finding = the_only(check_directory(save(adapter)))
-        assert finding.rule == "lora-tensors"
+        assert finding.rule == "tensor-rank"
         assert finding.message == (
             "module 'model.layers.1.self_attn.q_proj' should have the configuration's rank 8, got 4"
         )
 
 
 class TestTensors:
-    A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
-    B = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
+    MODULE = "base_model.model.model.layers.0.self_attn.q_proj"
+    A = f"{MODULE}.lora_A.weight"
+    B = f"{MODULE}.lora_B.weight"
 
     def test_truncated_file_is_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
         directory = save(adapter)
         weights = directory / "adapter_model.safetensors"
         weights.write_bytes(weights.read_bytes()[:100])
         finding = the_only(check_directory(directory))
-        assert finding.rule == "weights-readable"
+        assert finding.rule == "weights-truncated"
         assert finding.message.startswith("it is truncated: the header takes")
 
     def test_file_without_tensors_is_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
@@ -344,22 +364,27 @@ class TestTensors:
         assert "should have lora_A of (rank, inputs)" in the_only(check_directory(save(adapter))).message
 
     @pytest.mark.parametrize(
-        ("name", "message"),
+        ("name", "rule", "message"),
         [
-            ("base_model.model.lm_head.weight", "is a layer of the base model"),
-            ("base_model.model.lm_head.base_layer.weight", "save_embedding_layers=False"),
-            ("base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias", "is a bias"),
-            ("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", "is of DoRA"),
-            ("model.layers.0.self_attn.q_proj.lora_A.weight", "should be named base_model.model."),
-            ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight", "should be named"),
+            ("base_model.model.lm_head.weight", "tensor-of-base", "is a layer of the base model"),
+            ("base_model.model.lm_head.base_layer.weight", "tensor-of-base", "save_embedding_layers=False"),
+            (f"{MODULE}.lora_B.bias", "tensor-bias", "is a bias"),
+            (f"{MODULE}.lora_magnitude_vector", "tensor-dora", "is of DoRA"),
+            (A.removeprefix("base_model.model."), "tensor-name", "should be named base_model.model."),
+            (f"{MODULE}.lora_A.default.weight", "tensor-name", "should be named"),
+            (
+                f"base_model.model.{'x.' * 200}lora_A.weight",
+                "tensor-name",
+                "and 32 parts",
+            ),
         ],
     )
     def test_tensor_that_is_no_lora_matrix_is_refused(
-        self, adapter: SyntheticAdapter, save: Save, name: str, message: str
+        self, adapter: SyntheticAdapter, save: Save, name: str, rule: str, message: str
     ) -> None:
         adapter.tensors[name] = np.zeros((8, HIDDEN), np.float32)
         finding = the_only(check_directory(save(adapter)))
-        assert finding.rule == "lora-tensors"
+        assert finding.rule == rule
         assert message in finding.message
 
     def test_quantised_weights_are_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
@@ -442,7 +467,7 @@ class TestBaseModel:
     def test_module_that_the_base_does_not_have_is_refused(self, save: Save, tmp_path: Path) -> None:
         base = base_model(tmp_path / "base")
         finding = the_only(check_directory(save(SyntheticAdapter(layers=1, targets=("c_attn",))), base=base))
-        assert finding.rule == "base-model-dimensions"
+        assert finding.rule == "base-model-module"
 
     @pytest.mark.parametrize("change", [{"model_type": "gpt2"}, {"hidden_size": None}])
     def test_architecture_that_is_not_known_is_compared_by_name_only(

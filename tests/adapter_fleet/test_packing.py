@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from adapter_fleet import packing
 from adapter_fleet.archive import ArchiveError
-from adapter_fleet.packing import identity, identity_of_archive, pack
+from adapter_fleet.packing import AdapterFiles, identity, identity_of_archive, pack
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 
 Save = Callable[[SyntheticAdapter], Path]
@@ -229,3 +229,29 @@ def test_archive_without_the_weights_has_no_identity(directory: Path, tmp_path: 
         tar.add(directory / "adapter_config.json", "adapter_config.json")
     with pytest.raises(ArchiveError, match=r"got none with adapter_model\.safetensors"):
         identity_of_archive(archive)
+
+
+def test_archive_is_read_from_a_stream_too(directory: Path, tmp_path: Path) -> None:
+    packed = pack(directory, tmp_path / "packed.tar.gz")
+    with packed.path.open("rb") as stream:
+        assert identity_of_archive(stream) == packed.identity
+
+
+def test_open_files_of_an_archive_pack_to_the_same_bytes(directory: Path, tmp_path: Path) -> None:
+    packed = pack(directory, tmp_path / "packed.tar.gz")
+    with AdapterFiles.of(packed.path) as files, io.BytesIO() as again:
+        assert files.identity() == packed.identity
+        assert files.write_archive(again) == packed.identity
+        assert again.getvalue() == packed.path.read_bytes()
+        assert files.config == (directory / "adapter_config.json").read_bytes()
+
+
+def test_open_files_of_an_archive_have_no_names(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = pack(directory, tmp_path / "packed.tar.gz")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    with AdapterFiles.of(packed.path):
+        assert list(scratch.iterdir()) == []

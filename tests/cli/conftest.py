@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from adapters_cli.main import app
+from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.fleet_world import World, artifact
 from tests.cli.fleet_account import FakeAccount
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command remembers anything from one test to the next."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[LocalCloud]:
+    """An embedded cloud, for what is tested as a person runs it."""
+    with LocalCloud() as running:
+        yield running
 
 
 @pytest.fixture

@@ -158,7 +158,9 @@ def test_adapter_of_this_machine_has_to_be_published_first(
     assert result.stderr.splitlines()[0].startswith(
         f"adapters: {path}:1: adapter 'acme' is on this machine only"
     )
-    assert len(result.stderr.splitlines()) == 3
+    assert result.stderr.splitlines()[2:] == [
+        f"adapters: publish them first: adapters publish s3://BUCKET/PREFIX --manifest {path}"
+    ]
     assert account.buckets.objects == {}
 
 

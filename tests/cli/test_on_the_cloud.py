@@ -20,7 +20,7 @@ from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapter_fleet.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet_settings import FleetSettings
 from adapter_fleet.manifest import Manifest
-from adapter_fleet.packing import identity
+from adapter_fleet.packing import identity, pack
 from adapter_fleet.record import (
     AdapterRecord,
     Event,
@@ -34,6 +34,7 @@ from adapter_fleet.record import (
     Target,
 )
 from local_sagemaker.server import LocalCloud
+from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.integration.by_hand import V1, ByHand, client
 
 pytestmark = pytest.mark.integration
@@ -148,12 +149,6 @@ class Deployed:
         return [json.loads(self.machines.describe_execution(executionArn=arn)["input"]) for arn in arns]
 
 
-@pytest.fixture(scope="session")
-def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud() as running:
-        yield running
-
-
 @pytest.fixture
 def target() -> Target:
     return Target(endpoint="llm", base="llm-base", prefix="llm", settings=FleetSettings())
@@ -239,6 +234,42 @@ def test_manifest_is_written_only_over_the_version_that_was_read(
         process.kill()
     assert (process.returncode, output) == (0, "generation 2 is in force: 1 of 1 in service\n")
     assert written["Body"].read() == path.read_bytes()
+
+
+def test_adapters_in_a_bucket_are_checked_by_ranges_and_foreign_ones_in_one_pass(
+    cloud: LocalCloud, tmp_path: Path
+) -> None:
+    s3, bucket = client(cloud, "s3"), f"adapters-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    packed = pack(SyntheticAdapter(layers=500).save(tmp_path / "ectsum"), tmp_path / "ectsum.tar.gz")
+    archive = packed.path.read_bytes()
+    ours, foreign = f"a/ectsum/sha256-{packed.identity}.tar.gz", "a/foreign.tar.gz"
+    for key, content in ((ours, archive), (foreign, archive), ("a/half.tar.gz", archive[:1_000_000])):
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    s3.put_object(Bucket=bucket, Key="a/none.tar.gz", Body=b"")
+    config = json.dumps({"_name_or_path": "acme/tiny-base", "model_type": "gpt2"})
+    s3.put_object(Bucket=bucket, Key="base/config.json", Body=config.encode())
+    command = [sys.executable, "-m", "adapters_cli", "check", f"s3://{bucket}/a/", f"s3://{bucket}/b.tgz"]
+    command += ["s3://no-such-bucket/", "--base-model", f"s3://{bucket}/base/", "--json"]
+    done = subprocess.run(
+        command, env=cloud.environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    adapters = {adapter["path"]: adapter for adapter in json.loads(done.stdout)["adapters"]}
+    told = {
+        path.removeprefix(f"s3://{bucket}/"): [finding["rule"] for finding in adapter["findings"]]
+        for path, adapter in adapters.items()
+    }
+    assert told == {
+        ours: [],
+        foreign: [],
+        "a/half.tar.gz": ["archive-truncated"],
+        "a/none.tar.gz": ["archive-gzip"],
+        "b.tgz": ["object-readable"],
+        "s3://no-such-bucket/": ["object-readable"],
+    }
+    assert adapters[f"s3://{bucket}/{ours}"]["bytes_read"] < 0.1 * len(archive)
+    assert adapters[f"s3://{bucket}/{foreign}"]["bytes_read"] == len(archive)
 
 
 @pytest.fixture(scope="module")

@@ -194,13 +194,13 @@ def test_every_error_is_told_at_once(add, change_config, adapter_directory):
     (adapter_directory / "model.py").write_text("import os")
     with pytest.raises(ValueError) as error:
         add()
-    for rule in ("lora-rank", "lora-method", "adapter-files"):
+    for rule in ("lora-rank", "lora-dora", "file-code"):
         assert rule in str(error.value)
 
 
 def test_a_directory_without_configuration_is_an_error(add, adapter_directory):
     (adapter_directory / "adapter_config.json").unlink()
-    with pytest.raises(ValueError, match=r"adapter_config\.json.*\[adapter-files\]"):
+    with pytest.raises(ValueError, match=r"adapter_config\.json.*\[config-present\]"):
         add()
 
 
@@ -209,23 +209,30 @@ def test_a_directory_that_is_not_there_is_an_error(endpoint, tmp_path):
         endpoint.add_adapter("A", artifact=AdapterArtifact.from_directory(tmp_path / "nowhere"))
 
 
-@pytest.mark.parametrize("file", ["adapter_model.bin", "training_args.pt", "model.py"])
-def test_a_file_that_could_run_code_is_an_error(add, adapter_directory, file):
+@pytest.mark.parametrize(
+    ("file", "rule"),
+    [
+        ("adapter_model.bin", "file-pickle"),
+        ("training_args.pt", "file-pickle"),
+        ("model.py", "file-code"),
+    ],
+)
+def test_a_file_that_could_run_code_is_an_error(add, adapter_directory, file, rule):
     (adapter_directory / file).write_bytes(b"\x80\x04N.")
-    with pytest.raises(ValueError, match=rf"{file}.*\[adapter-files\]"):
+    with pytest.raises(ValueError, match=rf"{file}.*\[{rule}\]"):
         add()
 
 
 def test_dora_is_an_error(add, change_config):
     change_config(use_dora=True)
-    with pytest.raises(ValueError, match=r"use_dora.*\[lora-method\]"):
+    with pytest.raises(ValueError, match=r"use_dora.*\[lora-dora\]"):
         add()
 
 
 def test_a_truncated_safetensors_header_is_an_error(add, adapter_directory):
     weights = adapter_directory / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:20])
-    with pytest.raises(ValueError, match=r"adapter_model\.safetensors.*\[weights-readable\]"):
+    with pytest.raises(ValueError, match=r"adapter_model\.safetensors.*\[weights-truncated\]"):
         add()
 
 

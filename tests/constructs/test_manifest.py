@@ -116,7 +116,7 @@ def test_every_error_is_told_at_once_with_file_line_adapter_and_rule(fleet, writ
     ) as error:
         fleet(AdapterManifest.from_file(path))
     lines = str(error.value).splitlines()[1:]
-    rules = ["lora-rank", "component-name", "artifact-source", "bucket-known", "archive-readable"]
+    rules = ["lora-rank", "component-name", "artifact-source", "bucket-known", "path-readable"]
     assert [line.rpartition("[")[2].rstrip("]") for line in lines] == rules
     for line, name in zip(lines, ("ectsum", "x" * 63, "elsewhere", "unknown", "local"), strict=True):
         assert line.startswith(f"  - {path}:")

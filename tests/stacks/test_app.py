@@ -104,4 +104,4 @@ def test_a_broken_adapter_is_told_with_file_and_rule(run, copy_of_local, tmp_pat
     done = run(copy_of_local("../examples/tickets/adapters/triage", str(broken)))
     assert done.returncode == 1
     assert str(weights) in done.stderr
-    assert "[weights-readable]" in done.stderr
+    assert "[weights-truncated]" in done.stderr

@@ -1,0 +1,289 @@
+"""`adapters check`: what is wrong with adapters, before anything is created."""
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import Progress
+
+from adapter_fleet.adapter import check_archive, check_directory
+from adapter_fleet.archive import REQUIRED_FILES
+from adapter_fleet.check_rules import HELP, CheckRule
+from adapter_fleet.findings import Finding, Severity
+from adapter_fleet.stored_adapter import check_object
+from adapters_cli.account import Account, CommandError, account_of, explained
+from adapters_cli.buckets import ARCHIVE_SUFFIXES, Location
+from adapters_cli.environment_file import EnvironmentOption
+from adapters_cli.rows import show, table
+from adapters_cli.serving import Serving
+from adapters_cli.text import counted
+
+_AT_ONCE = 8
+_HEADINGS = ("ADAPTER", "RESULT", "RULE", "FINDING")
+_DIGEST = re.compile(r"(sha256-[0-9a-f]{12})[0-9a-f]{52}")
+
+ONLY_WARNINGS = 3
+"""What `--strict` ends with where there are warnings and no errors."""
+
+
+class Result(StrEnum):
+    """What is to be said of an adapter."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """One adapter with what is wrong with it.
+
+    bytes_read, size:
+        Of an object in S3.
+    """
+
+    path: str
+    findings: list[Finding]
+    bytes_read: int | None = None
+    size: int | None = None
+
+    @property
+    def result(self) -> Result:
+        """The worst of the findings."""
+        if not self.findings:
+            return Result.OK
+        worst = any(finding.severity is Severity.ERROR for finding in self.findings)
+        return Result.ERROR if worst else Result.WARNING
+
+
+def check(
+    context: typer.Context,
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH…",
+            help="An adapter's directory or .tar.gz, s3://bucket/key.tar.gz, or a folder of such, here or in"
+            " S3.",
+        ),
+    ],
+    container: Annotated[
+        str | None, typer.Option(metavar="lmi19", help="The container that is to serve them.")
+    ] = None,
+    max_lora_rank: Annotated[
+        int | None, typer.Option(metavar="64", help="The engine's highest rank.")
+    ] = None,
+    environment: EnvironmentOption = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="The base model's directory or config.json, here or in S3, to compare with."
+        ),
+    ] = None,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="Read published archives to their end, and compare their digests with their keys."
+        ),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help=f"End with {ONLY_WARNINGS} where there are warnings only.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Leave out what is fine.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write a JSON document.")] = False,
+) -> None:
+    """Check adapters against every rule of archives, LoRA, the engine and the base model.
+
+    Ends with 1 if an adapter would not be served, and with 2 if an option is wrong.
+    """
+    account = account_of(context)
+    serving = _serving(account, container, max_lora_rank, environment, base_model)
+    checked = _check_all(account, paths, serving, whole=whole)
+    results = Counter(one.result for one in checked)
+    if as_json:
+        typer.echo(json.dumps(_document(checked, results), indent=2))
+    else:
+        _show([one for one in checked if one.findings or not quiet])
+        if sys.stdout.isatty() and not quiet:
+            typer.echo(_summary(checked, results))
+    if results[Result.ERROR]:
+        raise typer.Exit(1)
+    if strict and results[Result.WARNING]:
+        raise typer.Exit(ONLY_WARNINGS)
+
+
+def _serving(
+    account: Account,
+    container: str | None,
+    max_lora_rank: int | None,
+    environment: str | None,
+    base_model: str | None,
+) -> Serving:
+    """Return what the adapters are to be compared with; options of their own come before an environment's."""
+    try:
+        serving = Serving() if environment is None else Serving.of_environment(environment)
+        if container is not None:
+            serving = serving.with_container(container)
+        if max_lora_rank is not None:
+            serving = serving.with_max_lora_rank(max_lora_rank)
+        if base_model is not None:
+            serving = serving.with_base_model(base_model, account)
+        return serving.checked()
+    except (CommandError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _check_all(account: Account, paths: Sequence[str], serving: Serving, *, whole: bool) -> list[Checked]:
+    """Check several at the same time; what is wrong with one does not stop the others."""
+    places: list[Path | Location | Checked] = []
+    for path in dict.fromkeys(paths):
+        places += _places(account, path)
+    check_one = partial(_check_one, account, serving, whole=whole)
+    shown = sys.stderr.isatty() and len(places) > _AT_ONCE
+    bar = Progress(console=Console(stderr=True), transient=True, disable=not shown)
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool, bar:
+        try:
+            return list(bar.track(pool.map(check_one, places), total=len(places), description="checking"))
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _places(account: Account, path: str) -> Iterator[Path | Location | Checked]:
+    """Yield what a path names: itself, the adapters in a folder, or a finding where there is none."""
+    location = Location.parse(path)
+    found: list[Path | Location]
+    if location is None:
+        local = Path(path)
+        found = [local] if not local.is_dir() or _is_adapter(local) else _below(local)
+        found = found or [local]  # an adapter then, which lacks all that makes one
+    elif not location.bucket:
+        message = "it should be s3://bucket/key.tar.gz or s3://bucket/prefix/"
+        yield _failed(path, CheckRule.PATH_READABLE, message)
+        return
+    else:
+        try:
+            # Made here, as making a client is not for several threads.
+            s3 = account.s3
+            found = [location] if location.is_archive else list(location.archives(s3))
+        except (ClientError, BotoCoreError) as error:
+            yield _failed(path, CheckRule.OBJECT_READABLE, f"it cannot be reached: {explained(error)}")
+            return
+        if not found:
+            message = f"no {' or '.join(ARCHIVE_SUFFIXES)} lies under it"
+            yield _failed(path, CheckRule.PATH_HOLDS_ADAPTERS, message)
+    yield from found
+
+
+def _is_adapter(directory: Path) -> bool:
+    return any((directory / name).exists() for name in REQUIRED_FILES)
+
+
+def _below(directory: Path) -> list[Path | Location]:
+    """Return the adapters that lie in a folder, each a directory or an archive."""
+    try:
+        inside = sorted(directory.iterdir())
+    except OSError:
+        return []  # checking the folder itself tells why
+    return [
+        path
+        for path in inside
+        if (_is_adapter(path) if path.is_dir() else path.name.endswith(ARCHIVE_SUFFIXES))
+    ]
+
+
+def _failed(path: str, rule: CheckRule, message: str) -> Checked:
+    return Checked(path=path, findings=[rule.broken(path, message)])
+
+
+def _check_one(
+    account: Account, serving: Serving, place: Path | Location | Checked, *, whole: bool
+) -> Checked:
+    lora, base, version = serving.lora, serving.base, serving.version
+    if isinstance(place, Checked):
+        return place
+    if isinstance(place, Path):
+        check = check_directory if place.is_dir() else check_archive
+        return Checked(path=str(place), findings=check(place, lora=lora, base=base, version=version))
+    try:
+        done = check_object(
+            account.s3, place.bucket, place.key, lora=lora, base=base, version=version, whole=whole
+        )
+    except (ClientError, BotoCoreError) as error:
+        return _failed(place.uri, CheckRule.OBJECT_READABLE, f"it cannot be read: {explained(error)}")
+    return Checked(path=place.uri, findings=done.findings, bytes_read=done.bytes_read, size=done.size)
+
+
+def _show(checked: Sequence[Checked]) -> None:
+    if not sys.stdout.isatty():
+        show(_HEADINGS, (row for one in checked for row in _fields(one)), styled=1)
+        return
+    if not checked:
+        return
+    show(_HEADINGS, (row for one in checked for row in _lines(one)), styled=1)
+    broken = dict.fromkeys(finding.rule for one in checked for finding in one.findings)
+    if broken:
+        typer.echo()
+        Console().print(table(("RULE", "WHAT TO DO"), ((rule, HELP[rule]) for rule in broken), styled=0))
+        typer.echo()
+
+
+def _lines(one: Checked) -> Iterator[Sequence[str]]:
+    """Yield the rows for a person: the adapter's name once, and in findings what is below it."""
+    name = _DIGEST.sub(r"\1…", "/".join(one.path.rstrip("/").split("/")[-2:]))
+    if not one.findings:
+        yield name, Result.OK, "", ""
+    for number, finding in enumerate(one.findings):
+        file = finding.where.removeprefix(one.path).lstrip("/")
+        message = f"{file}: {finding.message}" if file else finding.message
+        yield "" if number else name, finding.severity, finding.rule, message
+
+
+def _fields(one: Checked) -> Iterator[Sequence[str]]:
+    """Yield the rows for a program: the adapter, how bad, the rule, where, what is wrong, what to do."""
+    if not one.findings:
+        yield one.path, Result.OK, "", "", "", ""
+    for finding in one.findings:
+        yield (
+            one.path,
+            finding.severity,
+            finding.rule,
+            finding.where,
+            finding.message,
+            HELP[finding.rule],
+        )
+
+
+def _summary(checked: Sequence[Checked], results: Counter[Result]) -> str:
+    parts = [f"{results[result]} {result}" for result in Result if results[result]]
+    text = f"{counted(len(checked), 'adapter')}: {', '.join(parts)}"
+    if size := sum(one.size or 0 for one in checked):
+        read = sum(one.bytes_read or 0 for one in checked)
+        text += f"; read {read / 1e6:,.1f} of {size / 1e6:,.1f} MB in S3"
+    return text
+
+
+def _document(checked: Sequence[Checked], results: Counter[Result]) -> dict[str, Any]:
+    return {
+        "results": {result: results[result] for result in Result},
+        "adapters": [
+            {
+                "path": one.path,
+                "result": one.result,
+                "bytes_read": one.bytes_read,
+                "size": one.size,
+                "findings": [{**asdict(finding), "help": HELP[finding.rule]} for finding in one.findings],
+            }
+            for one in checked
+        ],
+    }

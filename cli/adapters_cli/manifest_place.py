@@ -1,0 +1,158 @@
+"""Where a manifest is kept that a command updates: a file, replaced as a whole, or an object in S3."""
+
+import os
+import random
+import shutil
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from adapter_fleet.manifest import Manifest
+from adapters_cli.account import Account, CommandError
+from adapters_cli.stored_manifest import ChangedMeanwhileError, StoredManifest
+
+_MOST_ATTEMPTS = 20
+_WAIT_SECONDS = 0.2
+_STALE_SECONDS = 5.0
+"""So old is what a writer has left that died. Writing takes milliseconds."""
+
+_EMPTY = {"json": b'{\n  "adapters": []\n}\n', "yaml": b"adapters: []\n"}
+
+Change = Callable[[bytes], bytes]
+
+
+class ManifestPlace(ABC):
+    """A manifest that may not be there yet: then it is one without adapters.
+
+    where:
+        What it is called in messages.
+    folder:
+        What paths in it are relative to; None where there may be none.
+    """
+
+    where: str
+    folder: Path | None
+
+    @staticmethod
+    def of(text: str, account: Account) -> "ManifestPlace":
+        """Return the place that a path or an `s3://` URI names; CommandError where it names none."""
+        if not text.startswith("s3://"):
+            return _File(Path(text))
+        bucket, _, key = text.removeprefix("s3://").partition("/")
+        if not bucket or not key or key.endswith("/"):
+            raise CommandError(f"a manifest in S3 should be 's3://<bucket>/<key>', got {text!r}")
+        return _Object(account, bucket, key)
+
+    @abstractmethod
+    def read(self) -> bytes:
+        """Return the text as it is now."""
+
+    def parsed(self) -> Manifest:
+        """Return the manifest as it is now; ManifestError where it has mistakes."""
+        return Manifest.parse(self.read(), where=self.where, folder=self.folder)
+
+    @abstractmethod
+    def update(self, change: Change) -> bool:
+        """Replace the text with a changed one; tell whether it is another.
+
+        The change is made anew where someone else has written meanwhile. What it raises leaves the manifest
+        as it was.
+        """
+
+    def _empty(self) -> bytes:
+        return _EMPTY["json" if self.where.endswith(".json") else "yaml"]
+
+
+class _File(ManifestPlace):
+    def __init__(self, path: Path) -> None:
+        self.where = str(path)
+        # A link stays one.
+        self._path = path.resolve()
+        self.folder = path.parent
+        if not self._path.parent.is_dir():
+            raise CommandError(f"{path}: there is no folder '{path.parent}'")
+        if self._path.is_dir():
+            raise CommandError(f"{path}: is a folder")
+
+    def read(self) -> bytes:
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return self._empty()
+
+    def update(self, change: Change) -> bool:
+        made = self._path.with_name(f".{self._path.name}.next")
+        file = _only_writer(made)
+        try:
+            with file:
+                before = self.read()
+                after = change(before)
+                file.write(after)
+                file.flush()
+                os.fsync(file.fileno())
+            if after == before:
+                made.unlink()
+                return False
+            if self._path.exists():
+                shutil.copymode(self._path, made)
+            made.replace(self._path)
+        except BaseException:
+            made.unlink(missing_ok=True)
+            raise
+        return True
+
+
+def _only_writer(path: Path) -> IO[bytes]:
+    """Open the file that is to be the next version. Nobody else can, until it is in place or gone."""
+    while True:
+        try:
+            return path.open("xb")
+        except FileExistsError:
+            _remove_stale(path)
+
+
+def _remove_stale(path: Path) -> None:
+    """Wait for another writer; remove what one has left that died."""
+    try:
+        old = time.time() - path.stat().st_mtime > _STALE_SECONDS
+    except FileNotFoundError:
+        return
+    if old:
+        path.unlink(missing_ok=True)
+    else:
+        time.sleep(random.uniform(0.01, 0.05))
+
+
+class _Object(ManifestPlace):
+    def __init__(self, account: Account, bucket: str, key: str) -> None:
+        self._account = account
+        self._bucket, self._key = bucket, key
+        self.where, self.folder = f"s3://{bucket}/{key}", None
+
+    def read(self) -> bytes:
+        return self._text(self._stored())
+
+    def _stored(self) -> StoredManifest:
+        return StoredManifest.read(self._account.s3, self._bucket, self._key)
+
+    def _text(self, stored: StoredManifest) -> bytes:
+        return self._empty() if stored.etag is None else stored.text
+
+    def update(self, change: Change) -> bool:
+        for _ in range(_MOST_ATTEMPTS):
+            stored = self._stored()
+            before = self._text(stored)
+            after = change(before)
+            if after == before:
+                return False
+            try:
+                stored.write(self._account.s3, after)
+            except ChangedMeanwhileError:
+                self._account.sleep(random.uniform(0, _WAIT_SECONDS))
+                continue
+            return True
+        raise CommandError(
+            f"{self.where}: others have written it {_MOST_ATTEMPTS} times since it was read; run this again"
+        )

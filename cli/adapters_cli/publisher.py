@@ -1,0 +1,251 @@
+"""Publishing adapters: what one is found to be, and how it comes into S3."""
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.adapter import check_archive, check_directory
+from adapter_fleet.adapter_config import AdapterConfig, read_config
+from adapter_fleet.base_model import BaseModelFacts
+from adapter_fleet.findings import Finding, Severity
+from adapter_fleet.names import check_component_name
+from adapter_fleet.packing import AdapterFiles
+from adapters_cli.account import CommandError, explained
+from adapters_cli.archive_store import ArchiveStore, Listing, StoredArchive, Watch
+from adapters_cli.memory import Memory, Stamp, stamp_of
+from adapters_cli.serving import Serving
+from adapters_cli.sources import Source
+from adapters_cli.transfer_bars import TransferBars
+
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+
+_FAILURES = (BotoCoreError, ClientError, CommandError, OSError, ValueError)
+"""What one adapter may fail by, with the others going on."""
+
+
+class State(StrEnum):
+    """What became of an adapter."""
+
+    UPLOADED = "uploaded"
+    SKIPPED = "skipped"
+    """It is in S3 already."""
+    NEW = "new"
+    """It is not in S3; nothing was to be written."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of an adapter, and what is known of it.
+
+    size:
+        Bytes of the archive in S3.
+    reasons:
+        Why it has failed.
+    """
+
+    name: str
+    path: str
+    state: State
+    identity: str | None = None
+    uri: str | None = None
+    rank: int | None = None
+    size: int | None = None
+    base_model: str | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """An adapter that was checked: its configuration, unless it has failed, and why it has.
+
+    stamp:
+        Of the files that were checked.
+    """
+
+    source: Source
+    config: AdapterConfig | None
+    stamp: Stamp = field(default_factory=list)
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def rank(self) -> int | None:
+        """The highest rank that a module of it has."""
+        return max(self.config.ranks) if self.config is not None else None
+
+    @property
+    def base_model(self) -> str | None:
+        """What it was trained for, as far as anyone says it."""
+        return self.config.base_model if self.config is not None else None
+
+    def failed(self, *reasons: str) -> "Candidate":
+        """Return it as one that is not to be published."""
+        return replace(self, config=None, reasons=(*self.reasons, *reasons))
+
+    def outcome(self, state: State, **known: Any) -> Outcome:
+        """Return what became of it."""
+        return Outcome(
+            name=self.source.name,
+            path=str(self.source.path),
+            state=state,
+            rank=self.rank,
+            base_model=self.base_model,
+            **known,
+        )
+
+
+class Publisher:
+    """Publishes several adapters at the same time. An interruption ends uploads that are under way."""
+
+    def __init__(
+        self,
+        store: ArchiveStore,
+        listing: Listing,
+        memory: Memory,
+        bars: TransferBars,
+        *,
+        jobs: int,
+        dry_run: bool,
+    ) -> None:
+        self._store, self._listing, self._memory, self._bars = store, listing, memory, bars
+        self._jobs, self._dry_run = jobs, dry_run
+        self._stop = threading.Event()
+
+    def map(self, do: Callable[[_A], _B], all_: Iterable[_A]) -> list[_B]:
+        """Do something with all, several at the same time; return what becomes of them in their order."""
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="publish") as pool:
+            try:
+                return list(pool.map(do, all_))
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            finally:
+                self._memory.save()
+
+    def publish(self, candidate: Candidate) -> Outcome:
+        """Upload an adapter that is not in S3 yet."""
+        try:
+            if candidate.config is None:
+                return candidate.outcome(State.FAILED, reasons=candidate.reasons)
+            return self._uploaded(candidate)
+        except _FAILURES as error:
+            return candidate.outcome(State.FAILED, reasons=(explained(error),))
+        finally:
+            self._bars.done()
+
+    def _uploaded(self, candidate: Candidate) -> Outcome:
+        store, source = self._store, candidate.source
+        with AdapterFiles.of(source.path) as files:
+            identity = self._identity(candidate, files)
+            if identity is not None:
+                key = store.key(source.name, identity)
+                known: dict[str, Any] = {"identity": identity, "uri": store.uri(key)}
+                there = self._find(key, identity)
+                if there is not None:
+                    return candidate.outcome(State.SKIPPED, size=there.size, **known)
+                if self._dry_run:
+                    return candidate.outcome(State.NEW, **known)
+            # It has no name, and is gone however this ends.
+            with tempfile.TemporaryFile(prefix="adapter-") as archive:
+                identity = files.write_archive(archive)
+                self._note_identity(candidate, identity)
+                size = archive.tell()
+                key = store.key(source.name, identity)
+                with self._bars.upload(source.name, size) as watch:
+                    etag = store.upload(key, identity, archive, self._until_stopped(watch))
+        if etag is not None:
+            self._memory.note_archive(store.uri(key), etag)
+        state = State.UPLOADED if etag is not None else State.SKIPPED
+        return candidate.outcome(state, size=size, identity=identity, uri=store.uri(key))
+
+    def _identity(self, candidate: Candidate, files: AdapterFiles) -> str | None:
+        """Return the identity, None where packing tells it soon enough: no version is in S3 yet."""
+        source = candidate.source
+        identity = self._memory.identity(source.path, candidate.stamp)
+        fresh = self._listing.complete and not self._listing.has_folder(self._store.key(source.name, ""))
+        if identity is None and (self._dry_run or not fresh):
+            identity = files.identity()
+            self._note_identity(candidate, identity)
+        return identity
+
+    def _note_identity(self, candidate: Candidate, identity: str) -> None:
+        """Remember an identity; CommandError where what was read is perhaps not what was checked."""
+        path = candidate.source.path
+        if stamp_of(path) != candidate.stamp:
+            raise CommandError(f"{path}: it changed while it was published")
+        self._memory.note_identity(path, candidate.stamp, identity)
+
+    def _find(self, key: str, identity: str) -> StoredArchive | None:
+        uri, listed = self._store.uri(key), self._listing.archives.get(key)
+        if listed is None and self._listing.complete:
+            return None
+        if listed is not None and self._memory.knows_archive(uri, listed.etag):
+            return listed
+        found = self._store.find(key, identity)
+        if found is not None:
+            self._memory.note_archive(uri, found.etag)
+        return found
+
+    def _until_stopped(self, watch: Watch) -> Watch:
+        def watched(position: int) -> None:
+            if self._stop.is_set():
+                raise CommandError("interrupted")
+            watch(position)
+
+        return watched
+
+
+def checked(source: Source, serving: Serving, base: str | None, given: str | None) -> Candidate:
+    """Check an adapter. `given` is the base model that overrules what its configuration says."""
+    facts = BaseModelFacts(name=given) if given is not None else None
+    stamp = _stamp(source)
+    if source.path.is_dir():
+        findings = check_directory(
+            source.path, lora=serving.lora, base=facts, version=serving.version, leftovers=True
+        )
+    else:
+        findings = check_archive(source.path, lora=serving.lora, base=facts, version=serving.version)
+    candidate = Candidate(source=source, config=None, stamp=stamp, warnings=_of(findings, Severity.WARNING))
+    errors = _of(findings, Severity.ERROR)
+    try:
+        check_component_name(source.name, what="name")
+    except ValueError as error:
+        errors = (f"{error}; --name gives it another one", *errors)
+    if errors:
+        return candidate.failed(*errors)
+    try:
+        config = _config(source)
+    except _FAILURES as error:
+        return candidate.failed(explained(error))
+    trained_for = config.base_model
+    if given is None and trained_for is not None and not BaseModelFacts(name=base).is_named(trained_for):
+        return candidate.failed(f"it was trained for {trained_for!r}, and the manifest is for {base!r}")
+    return replace(candidate, config=replace(config, base_model=given or config.base_model))
+
+
+def _of(findings: Iterable[Finding], severity: Severity) -> tuple[str, ...]:
+    return tuple(str(finding) for finding in findings if finding.severity is severity)
+
+
+def _stamp(source: Source) -> Stamp:
+    try:
+        return stamp_of(source.path)
+    except OSError:
+        return []  # the checks tell what is missing
+
+
+def _config(source: Source) -> AdapterConfig:
+    with AdapterFiles.of(source.path) as files:
+        config, _ = read_config(files.config, str(source.path))
+    if config is None:
+        raise CommandError(f"{source.path}: it changed while it was read")
+    return config

@@ -1,0 +1,82 @@
+"""A bucket in memory and a folder of this machine, for `adapters publish`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner, Result
+
+from adapter_fleet.manifest import Manifest
+from adapter_fleet.packing import identity
+from adapters_cli.account import Account
+from adapters_cli.main import app
+from tests.adapter_fleet.synthetic import SyntheticAdapter
+from tests.cli.fake_s3 import FakeS3
+
+DESTINATION = "s3://my-adapters/prod"
+STORED = "s3://my-adapters/fleet.yaml"
+"""A manifest in the same bucket."""
+
+
+class FakeAccount(Account):
+    """An account with nothing but a bucket, in which waiting takes no time."""
+
+    def __init__(self, s3: FakeS3) -> None:
+        self.slept: list[float] = []
+        fakes: dict[str, Any] = {"s3": s3}
+        vars(self).update(fakes)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+@dataclass
+class World:
+    """A bucket, and a folder of this machine for adapters and a manifest."""
+
+    folder: Path
+    s3: FakeS3
+
+    @property
+    def adapters(self) -> Path:
+        return self.folder / "adapters"
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / "fleet.yaml"
+
+    def add(self, *names: str, **settings: Any) -> Path:
+        """Write adapters, each different from the others; return the last one's directory."""
+        for name in names:
+            seed = sum(name.encode())
+            directory = SyntheticAdapter(seed=seed, **settings).save(self.adapters / name)
+        return directory
+
+    def publish(
+        self,
+        *arguments: str | Path,
+        jobs: int = 4,
+        destination: str = DESTINATION,
+        all_: bool = True,
+    ) -> Result:
+        """Run the command on paths and with options; without paths on all adapters, unless told otherwise."""
+        paths = [self.adapters] if all_ and (not arguments or str(arguments[0]).startswith("-")) else []
+        options = [*map(str, [*paths, *arguments]), "--jobs", str(jobs)]
+        split = next((n for n, text in enumerate(options) if text.startswith("-")), len(options))
+        command = ["publish", *options[:split], destination, *options[split:]]
+        return CliRunner().invoke(app, command, obj=FakeAccount(self.s3), catch_exceptions=False)
+
+    def key(self, name: str) -> str:
+        return f"prod/{name}/sha256-{identity(self.adapters / name)}.tar.gz"
+
+    def uri(self, name: str) -> str:
+        return f"s3://my-adapters/{self.key(name)}"
+
+    def parsed(self) -> Manifest:
+        return Manifest.parse(self.manifest.read_bytes(), where="fleet.yaml", folder=self.folder)
+
+
+def fields(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.stdout.splitlines()]
