@@ -35,11 +35,6 @@ class Finding:
         """Make a finding that has to be mended."""
         return cls(rule=rule, severity=Severity.ERROR, where=where, message=message)
 
-    @classmethod
-    def warning(cls, rule: str, where: str, message: str) -> "Finding":
-        """Make a finding to look at."""
-        return cls(rule=rule, severity=Severity.WARNING, where=where, message=message)
-
     def __str__(self) -> str:
         return f"{self.where}: {self.message} [{self.rule}]"
 

@@ -170,7 +170,7 @@ class _Headers:
             space = content.find(b" ", begin, begin + 20)
             digits = content[begin : max(space, begin)]
             end = begin + (int(digits) if digits.isdigit() else 0)
-            if not space < end <= len(content) or content[end - 1 : end] != b"\n":
+            if not begin < space < end <= len(content) or content[end - 1 : end] != b"\n":
                 raise self._unreadable("a pax header is malformed")
             key, is_record, value = content[space + 1 : end - 1].partition(b"=")
             if not is_record:

@@ -553,6 +553,13 @@ def archive_pax_header_of_digits(path: Path) -> None:
 
 
 @filed("archive-tar")
+def archive_pax_record_that_has_no_length(path: Path) -> None:
+    """A reader that goes on by the length of what it has not found goes on for ever."""
+    records = b"10 a=bcde\n" + b"x" * 40
+    path.write_bytes(gzip.compress(raw_header(b"pax", len(records), b"x") + padded(records)))
+
+
+@filed("archive-tar")
 def archive_entry_of_negative_size(path: Path) -> None:
     path.write_bytes(gzip.compress(raw_header(b"a", 0, b"0", field=b"\xff" * 12)))
 

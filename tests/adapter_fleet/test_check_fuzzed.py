@@ -152,7 +152,16 @@ def archives(draw: st.DrawFn) -> bytes:
         name = draw(st.sampled_from(NAMES) | st.text(max_size=9))
         kind = draw(st.sampled_from(KINDS))
         content = draw(
-            st.sampled_from([SOUND_CONFIG, SOUND_WEIGHTS, b"", b"20 path=README.md..\n", b"11 size=99\n"])
+            st.sampled_from(
+                [
+                    SOUND_CONFIG,
+                    SOUND_WEIGHTS,
+                    b"",
+                    b"20 path=README.md..\n",
+                    b"11 size=99\n",
+                    b"10 a=bcde\n" + b"x" * 40,
+                ]
+            )
             | st.binary(max_size=600)
             | configs()
             | safetensors()
