@@ -27,7 +27,7 @@ from adapter_fleet.plan import (
 )
 from adapter_fleet.plan import plan as plan_of
 from adapter_fleet.record import AdapterRecord, Order, OrderKind, Source, Target
-from adapters_cli.account import CommandError, account_of, errors_told
+from adapters_cli.account import CommandError, NoFleetError, account_of, errors_told
 from adapters_cli.components import Components
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.manifests import ManifestFile
@@ -123,11 +123,11 @@ def plan(
 def target_of(fleet: Fleet) -> Target:
     """Return where a fleet is, as its newest generation says.
 
-    CommandError where there is none, or the fleet takes no manifest any more.
+    NoFleetError where there is none, CommandError where the fleet takes no manifest any more.
     """
     newest = fleet.registry.generation(fleet.record.generation)
     if newest is None:
-        raise CommandError(f"fleet '{fleet.record.name}' has never been asked for anything")
+        raise NoFleetError(f"fleet '{fleet.record.name}' has never been asked for anything")
     if newest.request.source is Source.DELETION:
         how = "was deleted" if fleet.record.deleted else "is being deleted"
         raise CommandError(f"fleet '{fleet.record.name}' {how}, and takes no manifest any more")

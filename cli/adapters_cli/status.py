@@ -13,7 +13,7 @@ from rich.text import Text
 
 from adapter_fleet.record import Outcome, Source
 from adapters_cli import overview as states
-from adapters_cli.account import CommandError, account_of, errors_told
+from adapters_cli.account import NoFleetError, account_of, errors_told
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.overview import AdapterState, Overview, overview
 from adapters_cli.rows import show, table
@@ -25,7 +25,7 @@ _QUIET_SECONDS = 20 * 60.0
 """A pass lasts 15 minutes at most, and so does the wait for the next one."""
 
 NOT_SETTLED = 3
-"""Exit code while adapters are pending; 1 is for those that failed, 2 for wrong usage."""
+"""Exit code while adapters are pending."""
 
 
 def status(
@@ -61,10 +61,10 @@ def status(
 
 
 def look(fleet: Fleet) -> Overview:
-    """Read how a fleet is; CommandError where nothing was ever asked of it."""
+    """Read how a fleet is; NoFleetError where nothing was ever asked of it."""
     seen = overview(fleet.registry, fleet.account.now())
     if seen is None:
-        raise CommandError(f"fleet '{fleet.record.name}' has never been asked for anything")
+        raise NoFleetError(f"fleet '{fleet.record.name}' has never been asked for anything")
     return seen
 
 

@@ -237,7 +237,7 @@ class TestTakeOver:
 
     def test_it_takes_a_fleet(self, run: Run) -> None:
         result = run("import", "--endpoint", "endpoint", "--take-over", "--yes", fleet=False)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "Give --stack or --table" in result.stderr
 
     def test_fleet_that_is_deleted_takes_nothing_over(self, run: Run, world: World) -> None:

@@ -132,7 +132,7 @@ def test_fleet_that_was_never_asked_for_anything_is_told(run: Run, account: Fake
     account.add_fleet("Tenants", "new", "New")
     result = run("status", "--table", "new", fleet=False)
     assert (result.exit_code, result.stderr) == (
-        1,
+        4,
         "adapters: fleet 'New' has never been asked for anything\n",
     )
 
