@@ -15,6 +15,7 @@ from adapters_cli.rows import show
 from adapters_cli.text import tell
 
 _HEADINGS = ("WHEN", "WHAT", "GENERATION", "FROM", "TO", "SECONDS", "WHY")
+_SPARE = ("SECONDS", "GENERATION", "FROM", "TO")
 
 
 def history(
@@ -36,7 +37,7 @@ def history(
         elif not events:
             tell(f"nothing is known of an adapter '{name}'")
         else:
-            show(_HEADINGS, [_row(event) for event in events], styled=1)
+            show(_HEADINGS, [_row(event) for event in events], styled=1, spare=_SPARE)
 
 
 def _row(event: Event) -> tuple[str, ...]:

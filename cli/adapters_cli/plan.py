@@ -34,6 +34,7 @@ from adapters_cli.manifests import ManifestFile
 from adapters_cli.rows import show
 
 _HEADINGS = ("ADAPTER", "ACTION", "FROM", "TO", "WHY")
+_SPARE = ("FROM", "TO")
 _ROUNDS = 5
 """A component is listed, then its tags are read, then it is described, at most."""
 
@@ -109,7 +110,7 @@ def plan(
             typer.echo(json.dumps(document, indent=2))
         else:
             shown = [change for change in changes if everything or change.action is not Action.KEEP]
-            show(_HEADINGS, [_row(change) for change in shown], styled=1)
+            show(_HEADINGS, [_row(change) for change in shown], styled=1, spare=_SPARE)
             if sys.stdout.isatty():
                 typer.echo(summary(counts))
             if refused:

@@ -20,6 +20,7 @@ from adapters_cli.rows import show, table
 from adapters_cli.text import complain, counted, duration, one_line, printable, tell
 
 _HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "REASON")
+_SPARE = ("AGE", "VERSION")
 _LOOK_SECONDS = 2.0
 _QUIET_SECONDS = 20 * 60.0
 """A pass lasts 15 minutes at most, and so does the wait for the next one."""
@@ -156,7 +157,7 @@ def _screen(seen: Overview, adapters: Sequence[AdapterState]) -> RenderableType:
     target = seen.newest.request.target
     parts: list[RenderableType] = [
         Text(printable(f"{seen.fleet.name} on {target.endpoint}"), style="bold"),
-        table(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1),
+        table(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1, spare=_SPARE),
     ]
     if hidden := len(seen.adapters) - len(adapters):
         parts.append(Text(f"and {hidden} more", style="dim"))

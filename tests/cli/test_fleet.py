@@ -144,7 +144,8 @@ def test_stack_that_is_not_there_is_told_with_the_region(run: Run) -> None:
     result = run("status", "--stack", "Nobody", fleet=False)
     assert (result.exit_code, result.stderr) == (
         4,
-        "adapters: no stack 'Nobody' in eu-central-1: Stack with id Nobody does not exist (ValidationError)\n",
+        "adapters: no stack 'Nobody' in eu-central-1: Stack with id Nobody does not exist"
+        " (ValidationError)\n",
     )
 
 

@@ -33,7 +33,8 @@ def help_of(*command: str, option: str = "--help") -> str:
 def test_reader_that_goes_ends_a_command_quietly() -> None:
     command = [sys.executable, "-c", FLOOD, "flood"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         assert process.stdout.readline() == "0\n"
         process.stdout.close()
         assert (process.wait(timeout=60), process.stderr.read()) == (141, "")
