@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from adapter_fleet.record import Outcome, Source
+from adapter_fleet.record import Generation, Outcome, Source
 from adapters_cli import overview as states
 from adapters_cli.account import NoFleetError, account_of, errors_told
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
@@ -116,8 +116,20 @@ def exit_code(seen: Overview) -> int:
     """Return what `status` ends with."""
     if seen.converged:
         return 0
-    failed = seen.counts[states.Group.FAILED] or seen.newest.outcome in (Outcome.FAILED, Outcome.REFUSED)
+    failed = (
+        seen.counts[states.Group.FAILED]
+        or seen.newest.outcome in (Outcome.FAILED, Outcome.REFUSED)
+        or seen.manifest_not_in_force is not None
+    )
     return 1 if failed else NOT_SETTLED
+
+
+def still_there(manifest: str) -> str:
+    """Say what is to be done about a manifest in S3 that failed or was refused."""
+    return (
+        f"{manifest} still has it, and is not what is in force; apply another manifest before the next"
+        " deployment, which would take it up again"
+    )
 
 
 def totals(seen: Overview) -> str:
@@ -176,38 +188,49 @@ def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
 
 
 def _trouble(seen: Overview) -> str | None:
-    """Return what is wrong beside the single adapters."""
-    newest = seen.newest
-    if newest.outcome is Outcome.REFUSED:
-        return f"generation {newest.number} is refused: {newest.reason}"
-    if newest.outcome is Outcome.FAILED or (newest.outcome is Outcome.OPEN and newest.reason):
-        return f"generation {newest.number}: {newest.reason}"
-    if not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _QUIET_SECONDS:
-        return (
+    """Return what is wrong beside the single adapters, in lines."""
+    newest, rejected, lines = seen.newest, seen.rejected, []
+    if rejected is not None:
+        verb = "is refused" if rejected.outcome is Outcome.REFUSED else "failed"
+        lines.append(f"generation {rejected.number} {verb}: {one_line(rejected.reason or '')}")
+        if rejected.number != newest.number:
+            lines[0] += f"; generation {newest.number} takes it back"
+    if seen.manifest_not_in_force is not None:
+        lines.append(still_there(seen.manifest_not_in_force))
+    if newest.outcome is Outcome.OPEN and newest.reason:
+        lines.append(f"generation {newest.number}: {one_line(newest.reason)}")
+    elif not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _QUIET_SECONDS:
+        lines.append(
             f"nothing was heard of the fleet for {duration(seen.at - seen.fleet.heartbeat)}; the executions"
             f" of {seen.fleet.machine} tell why"
         )
-    return None
+    return "\n".join(lines) or None
 
 
 def as_document(seen: Overview) -> dict[str, Any]:
     """Return an overview as what `--json` writes."""
-    newest = seen.newest
     return {
         "fleet": seen.fleet.name,
-        "endpoint": newest.request.target.endpoint,
-        "generation": {
-            "number": newest.number,
-            "source": newest.request.source,
-            "outcome": newest.outcome,
-            "reason": newest.reason,
-            "requested_at": newest.request.at,
-            "deletion": newest.request.source is Source.DELETION,
-        },
+        "endpoint": seen.newest.request.target.endpoint,
+        "generation": _generation(seen.newest),
+        "in_force": seen.active.number,
+        "rejected": None if seen.rejected is None else _generation(seen.rejected),
+        "manifest_not_in_force": seen.manifest_not_in_force,
         "in_service": seen.counts[states.Group.IN_SERVICE],
         "pending": seen.counts[states.Group.PENDING],
         "failed": seen.counts[states.Group.FAILED],
         "settled": seen.settled,
         "converged": seen.converged,
         "adapters": [asdict(adapter) for adapter in seen.adapters],
+    }
+
+
+def _generation(generation: Generation) -> dict[str, Any]:
+    return {
+        "number": generation.number,
+        "source": generation.request.source,
+        "outcome": generation.outcome,
+        "reason": generation.reason,
+        "requested_at": generation.request.at,
+        "deletion": generation.request.source is Source.DELETION,
     }
