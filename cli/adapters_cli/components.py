@@ -27,11 +27,11 @@ class Components:
 
     def described(self, names: Iterable[str]) -> dict[str, Live | None]:
         """Describe components, None for one that is gone."""
-        return _each(names, self._service.describe)
+        return each(names, self._service.describe)
 
     def tags(self, lives: Mapping[str, Live]) -> dict[str, dict[str, str]]:
         """Read the tags of components that were listed; those that are gone are left out."""
-        read = _each(lives, lambda name: self._tags(name, lives[name]))
+        read = each(lives, lambda name: self._tags(name, lives[name]))
         return {name: tags for name, tags in read.items() if tags is not None}
 
     def unusable(self, artifacts: Iterable[Artifact]) -> dict[Artifact, str]:
@@ -39,7 +39,7 @@ class Components:
 
         One that the caller may not look at is taken for right: the endpoint's role may read it.
         """
-        checked = _each(dict.fromkeys(artifacts), self._problem)
+        checked = each(dict.fromkeys(artifacts), self._problem)
         return {artifact: problem for artifact, problem in checked.items() if problem is not None}
 
     def _problem(self, artifact: Artifact) -> str | None:
@@ -55,7 +55,7 @@ class Components:
             return None
 
 
-def _each(keys: Iterable[_Key], read: Callable[[_Key], _Value]) -> dict[_Key, _Value]:
+def each(keys: Iterable[_Key], read: Callable[[_Key], _Value]) -> dict[_Key, _Value]:
     """Read of many, a few at the same time."""
     listed = list(keys)
     with ThreadPoolExecutor(_READERS) as readers:
