@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +15,7 @@ from adapter_fleet.record import Generation, Outcome, Source
 from adapters_cli import overview as states
 from adapters_cli.account import NoFleetError, account_of, errors_told
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.lookup import Adapters
 from adapters_cli.overview import AdapterState, Overview, overview
 from adapters_cli.rows import show, table
 from adapters_cli.text import complain, counted, duration, one_line, printable, tell
@@ -31,6 +32,10 @@ NOT_SETTLED = 3
 
 def status(
     context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Adapters to show; else all.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Show those that failed only.")] = False,
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
@@ -44,21 +49,60 @@ def status(
     """Show the state of every adapter.
 
     Ends with 0 if all are in service as the newest manifest wants them, with 1 if one failed or the
-    manifest was refused, and with 3 while one is pending.
+    manifest failed or was refused, and with 3 while one is pending. With names, it goes by those adapters.
     """
     if watch and (wait or as_json):
         raise typer.BadParameter("--watch never ends by itself; give it without --wait and --json")
     with errors_told():
         account = account_of(context)
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+        chosen = Chosen.of(found, names or ())
         if watch:
-            _watch(found)
-        seen = follow(found, timeout=timeout) if wait else look(found)
+            _watch(found, chosen, failed=failed)
+        seen = follow(found, timeout=timeout, chosen=chosen) if wait else look(found)
+        shown = _shown(seen, chosen, failed=failed)
         if as_json:
-            typer.echo(json.dumps(as_document(seen), indent=2))
+            typer.echo(json.dumps(as_document(seen, shown), indent=2))
         else:
-            show_overview(seen)
-        raise typer.Exit(exit_code(seen))
+            show_overview(seen, shown)
+        raise typer.Exit(exit_code(seen, chosen))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The adapters that a command is about, by their components; None for all."""
+
+    components: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, fleet: Fleet, names: Iterable[str]) -> "Chosen":
+        """Choose by names; CommandError with all that no adapter has."""
+        listed = list(names)
+        if not listed:
+            return cls()
+        found = (record or want for record, want in Adapters(fleet, look(fleet)).named(listed))
+        return cls(frozenset(adapter.component for adapter in found if adapter is not None))
+
+    def among(self, seen: Overview) -> tuple[AdapterState, ...]:
+        """Return those of a fleet that are chosen."""
+        if self.components is None:
+            return seen.adapters
+        return tuple(adapter for adapter in seen.adapters if adapter.component in self.components)
+
+    def settled(self, seen: Overview) -> bool:
+        """Tell whether nothing more comes by itself of what is chosen."""
+        if self.components is None or seen.newest.outcome is Outcome.FAILED:
+            return seen.settled
+        return all(adapter.settled for adapter in self.among(seen))
+
+
+_ALL = Chosen()
+
+
+def _shown(seen: Overview, chosen: Chosen, *, failed: bool) -> tuple[AdapterState, ...]:
+    return tuple(
+        adapter for adapter in chosen.among(seen) if not failed or adapter.group is states.Group.FAILED
+    )
 
 
 def look(fleet: Fleet) -> Overview:
@@ -69,7 +113,7 @@ def look(fleet: Fleet) -> Overview:
     return seen
 
 
-def follow(fleet: Fleet, *, timeout: float) -> Overview:
+def follow(fleet: Fleet, *, timeout: float, chosen: Chosen = _ALL) -> Overview:
     """Wait until a fleet is settled, or `timeout` seconds have passed, and say on the way how it goes."""
     account = fleet.account
     started = account.now()
@@ -78,7 +122,7 @@ def follow(fleet: Fleet, *, timeout: float) -> Overview:
         while True:
             seen = look(fleet)
             progress.say(seen)
-            if seen.settled or account.now() - started >= timeout:
+            if chosen.settled(seen) or account.now() - started >= timeout:
                 return seen
             account.sleep(_LOOK_SECONDS)
     finally:
@@ -112,16 +156,19 @@ class Progress:
             self._live.stop()
 
 
-def exit_code(seen: Overview) -> int:
+def exit_code(seen: Overview, chosen: Chosen = _ALL) -> int:
     """Return what `status` ends with."""
     if seen.converged:
         return 0
+    groups = {adapter.group for adapter in chosen.among(seen)}
     failed = (
-        seen.counts[states.Group.FAILED]
+        states.Group.FAILED in groups
         or seen.newest.outcome in (Outcome.FAILED, Outcome.REFUSED)
         or seen.manifest_not_in_force is not None
     )
-    return 1 if failed else NOT_SETTLED
+    if failed:
+        return 1
+    return 0 if chosen.components is not None and states.Group.PENDING not in groups else NOT_SETTLED
 
 
 def still_there(manifest: str) -> str:
@@ -142,36 +189,38 @@ def totals(seen: Overview) -> str:
     )
 
 
-def show_overview(seen: Overview) -> None:
+def show_overview(seen: Overview, adapters: Sequence[AdapterState]) -> None:
     """Write an overview for who reads it: with a heading and totals for a person, else the adapters alone."""
     if sys.stdout.isatty():
-        Console().print(_screen(seen, seen.adapters))
+        Console().print(_screen(seen, adapters))
         return
     if line := _trouble(seen):
         complain(line)
-    show(_HEADINGS, [_row(adapter, seen.at) for adapter in seen.adapters], styled=1)
+    show(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1)
 
 
-def _watch(fleet: Fleet) -> None:
+def _watch(fleet: Fleet, chosen: Chosen, *, failed: bool) -> None:
     console = Console()
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         try:
             while True:
                 seen = look(fleet)
+                adapters = _shown(seen, chosen, failed=failed)
                 room = max(1, console.height - 6)
-                live.update(_screen(seen, seen.adapters[:room]), refresh=True)
+                screen = _screen(seen, adapters[:room], hidden=max(0, len(adapters) - room))
+                live.update(screen, refresh=True)
                 fleet.account.sleep(_LOOK_SECONDS)
         except KeyboardInterrupt:
-            raise typer.Exit(exit_code(look(fleet))) from None
+            raise typer.Exit(exit_code(look(fleet), chosen)) from None
 
 
-def _screen(seen: Overview, adapters: Sequence[AdapterState]) -> RenderableType:
+def _screen(seen: Overview, adapters: Sequence[AdapterState], *, hidden: int = 0) -> RenderableType:
     target = seen.newest.request.target
     parts: list[RenderableType] = [
         Text(printable(f"{seen.fleet.name} on {target.endpoint}"), style="bold"),
         table(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1, spare=_SPARE),
     ]
-    if hidden := len(seen.adapters) - len(adapters):
+    if hidden:
         parts.append(Text(f"and {hidden} more", style="dim"))
     parts.append(Text(printable(totals(seen)), style="bold"))
     if line := _trouble(seen):
@@ -207,8 +256,8 @@ def _trouble(seen: Overview) -> str | None:
     return "\n".join(lines) or None
 
 
-def as_document(seen: Overview) -> dict[str, Any]:
-    """Return an overview as what `--json` writes."""
+def as_document(seen: Overview, adapters: Sequence[AdapterState]) -> dict[str, Any]:
+    """Return an overview as what `--json` writes: all of the fleet, and these of its adapters."""
     return {
         "fleet": seen.fleet.name,
         "endpoint": seen.newest.request.target.endpoint,
@@ -221,7 +270,7 @@ def as_document(seen: Overview) -> dict[str, Any]:
         "failed": seen.counts[states.Group.FAILED],
         "settled": seen.settled,
         "converged": seen.converged,
-        "adapters": [asdict(adapter) for adapter in seen.adapters],
+        "adapters": [asdict(adapter) for adapter in adapters],
     }
 
 

@@ -210,6 +210,52 @@ def test_fleet_that_was_never_asked_for_anything_is_told(run: Run, account: Fake
     )
 
 
+class TestSomeOfThem:
+    """acme has failed, beta is in service."""
+
+    @pytest.fixture(autouse=True)
+    def deployed(self, world: World) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+        world.settle()
+
+    @pytest.mark.parametrize(("names", "code"), [(["acme", "beta"], 1), (["beta", "p-zeta"], 0)])
+    def test_named_ones_are_shown_and_decide(self, run: Run, names: list[str], code: int) -> None:
+        result = run("status", *names)
+        assert (result.exit_code, [row[0] for row in rows(result)]) == (
+            code,
+            [name.removeprefix("p-") for name in names],
+        )
+
+    def test_those_that_failed_are_shown(self, run: Run) -> None:
+        result = run("status", "--failed")
+        assert (result.exit_code, [row[:2] for row in rows(result)]) == (1, [["acme", "failed"]])
+        assert rows(run("status", "beta", "--failed")) == []
+
+    def test_json_has_them_beside_the_totals_of_the_fleet(self, run: Run) -> None:
+        document = json.loads(run("status", "beta", "--json").stdout)
+        assert ([one["name"] for one in document["adapters"]], document["failed"]) == (["beta"], 1)
+
+    def test_unknown_names_are_told(self, run: Run) -> None:
+        result = run("status", "beta", "nobody", "noone")
+        assert (result.exit_code, result.stdout, result.stderr) == (
+            1,
+            "",
+            "adapters: the fleet has no adapter 'nobody'\nadapters: the fleet has no adapter 'noone'\n",
+        )
+
+    def test_waiting_ends_with_the_named_ones(self, run: Run, world: World) -> None:
+        world.deploy(adapter("acme"), adapter("beta", 2), adapter("zeta"), adapter("new"))
+        assert run("status", "zeta").exit_code == 0
+        assert run("status", "beta").exit_code == 3
+        result = run("status", "beta", "--wait")
+        assert (result.exit_code, [row[:3] for row in rows(result)]) == (
+            0,
+            [["beta", "in service", "v2.tar.gz"]],
+        )
+
+
 class TestWait:
     def test_it_ends_with_0_when_all_are_in_service(self, run: Run, world: World) -> None:
         world.deploy(*(adapter(f"a{number}") for number in range(30)))
