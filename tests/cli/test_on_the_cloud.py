@@ -212,12 +212,14 @@ def test_manifest_is_written_only_over_the_version_that_was_read(
     deployed.target = replace(deployed.target, manifest=f"s3://{bucket}/fleet.yaml")
     deployed.converge()
     path = tmp_path / "fleet.yaml"
-    path.write_text(f"adapters: [{{name: acme, artifact: '{ARTIFACT.uri}', digest: 'sha256:{'a' * 64}'}}]")
+    s3.put_object(Bucket=bucket, Key="acme.tar.gz", Body=b"an archive")
+    uri = f"s3://{bucket}/acme.tar.gz"
+    path.write_text(f"adapters: [{{name: acme, artifact: '{uri}', digest: 'sha256:{'a' * 64}'}}]")
     command = [sys.executable, "-m", "adapters_cli", "apply", str(path), "--stack", deployed.stack]
     process = subprocess.Popen(command, env=cloud.environment, stdout=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
-        while not s3.list_objects_v2(Bucket=bucket).get("Contents"):
+        while not s3.list_objects_v2(Bucket=bucket, Prefix="fleet").get("Contents"):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         # What the fleet's function does, and a pass.
@@ -239,6 +241,37 @@ def test_manifest_is_written_only_over_the_version_that_was_read(
         process.kill()
     assert (process.returncode, output) == (0, "generation 2 is in force: 1 of 1 in service\n")
     assert written["Body"].read() == path.read_bytes()
+
+
+def test_archive_that_is_not_in_s3_keeps_a_manifest_from_being_written(
+    deployed: Deployed, cloud: LocalCloud, tmp_path: Path
+) -> None:
+    s3, bucket = client(cloud, "s3"), f"manifests-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    deployed.target = replace(deployed.target, manifest=f"s3://{bucket}/fleet.yaml")
+    deployed.converge()
+    path = tmp_path / "fleet.yaml"
+    entries = [
+        f"  - {{name: a{number}, artifact: 's3://{place}/a.tar.gz', digest: 'sha256:{'a' * 64}'}}\n"
+        for number, place in enumerate((bucket, "no-such-bucket"))
+    ]
+    path.write_text("adapters:\n" + "".join(entries))
+    result = deployed.run("apply", path)
+    assert result.returncode == 1
+    assert f"a0: unusable: NoSuchKey: s3://{bucket}/a.tar.gz does not exist" in result.stderr
+    assert "a1: unusable: " in result.stderr
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("AWS_ACCESS_KEY_ID", ""), ("AWS_ENDPOINT_URL", "http://127.0.0.1:9")]
+)
+def test_nobody_to_ask_has_an_exit_code_of_its_own(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    deployed.converge(acme())
+    monkeypatch.setitem(deployed.cloud.environment, variable, value)
+    assert deployed.run("status").returncode == 4
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +328,7 @@ class TestLiveEndpoint:
             f"  - {{name: triage, component: {triage}, artifact: {V1 / 'triage'}}}\n"
         )
         result = deployed.run("plan", path)
-        assert result.returncode == 0, result.stderr
+        assert (result.returncode, result.stderr) == (1, "")
         fields = [line.split("\t")[:4] for line in result.stdout.splitlines()]
         assert fields == [
             ["new", "create", "-", identity(V1 / "summary")[:12]],
