@@ -88,12 +88,12 @@ class Past:
             return "the version after it failed"
         if event.what not in _SENT:
             return None
+        if earlier is not None and earlier.what == "drifted":
+            return "repaired after a change by hand"
         if self._is_pinned(event):
             return "rolled back by 'adapters rollback'"
         if earlier is None:
             return None
-        if earlier.what == "drifted":
-            return "repaired after a change by hand"
         if earlier.what == "retried":
             return "tried again by 'adapters retry'"
         if earlier.generation == event.generation and earlier.what == "deleted":

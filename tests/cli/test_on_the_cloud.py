@@ -190,9 +190,15 @@ def test_terminal_has_headings_and_totals(deployed: Deployed) -> None:
 
 def test_history_is_read_from_the_table(deployed: Deployed) -> None:
     deployed.converge(acme())
-    event = Event(component="llm-acme", name="acme", at=60.0, what="created", generation=1, after="v1")
+    event = Event(
+        component="llm-acme", name="acme", at=60.0, what="created", generation=1, after=ARTIFACT.version
+    )
     deployed.registry.append([event])
-    assert deployed.run("history", "acme").stdout == "1970-01-01T00:01:00Z\tcreated\t1\t-\tv1\t-\t\n"
+    result = deployed.run("history", "acme")
+    assert result.stdout == "1970-01-01T00:01:00Z\tcreated\t1\t-\taaaaaaaaaaaa\t-\t\n"
+    [line] = deployed.run("history").stdout.splitlines()
+    fields = line.split("\t")
+    assert [fields[0], *fields[2:]] == ["1", "deployment", "converged", "-", ""]
 
 
 def test_rollback_leaves_an_order_and_starts_the_machine(deployed: Deployed) -> None:
