@@ -40,10 +40,14 @@ class UsageError(CommandError):
     code = 2
 
 
-class NoFleetError(CommandError):
-    """There is no fleet where the options say, so that nobody can be asked."""
+class NoAnswerError(CommandError):
+    """Nobody could be asked, or the answer is not understood."""
 
     code = COULD_NOT_ASK
+
+
+class NoFleetError(NoAnswerError):
+    """There is no fleet where the options say."""
 
 
 class Account:
@@ -119,8 +123,8 @@ def account_of(context: typer.Context) -> Account:
 def errors_told() -> Iterator[None]:
     """End the command with the words of an error, in place of a traceback.
 
-    With COULD_NOT_ASK for those of AWS and of a registry, with a CommandError's own code, and with 1 for a
-    file.
+    With COULD_NOT_ASK for those of AWS and of a registry, with a CommandError's own code, and with 1 for what
+    the user gave: a file, or a value that breaks a rule.
     """
     try:
         yield
@@ -131,8 +135,13 @@ def errors_told() -> Iterator[None]:
         raise typer.Exit(error.code) from None
     except (BotoCoreError, ClientError, ServiceError, OSError, LookupError, ValueError) as error:
         complain(explained(error))
-        of_a_file = isinstance(error, OSError) and error.filename is not None
-        raise typer.Exit(1 if of_a_file else COULD_NOT_ASK) from None
+        raise typer.Exit(1 if _is_of_the_user(error) else COULD_NOT_ASK) from None
+
+
+def _is_of_the_user(error: Exception) -> bool:
+    if isinstance(error, BotoCoreError):
+        return False  # some are a ValueError as well, such as that of a region
+    return isinstance(error, ValueError) or (isinstance(error, OSError) and error.filename is not None)
 
 
 def explained(error: Exception) -> str:

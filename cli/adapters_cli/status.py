@@ -13,7 +13,13 @@ from rich.text import Text
 
 from adapter_fleet.record import Generation, Outcome, Source
 from adapters_cli import overview as states
-from adapters_cli.account import NoFleetError, account_of, errors_told
+from adapters_cli.account import (
+    NoAnswerError,
+    NoFleetError,
+    account_of,
+    errors_told,
+    explained,
+)
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.lookup import Adapters
 from adapters_cli.overview import AdapterState, Overview, overview
@@ -106,8 +112,14 @@ def _shown(seen: Overview, chosen: Chosen, *, failed: bool) -> tuple[AdapterStat
 
 
 def look(fleet: Fleet) -> Overview:
-    """Read how a fleet is; NoFleetError where nothing was ever asked of it."""
-    seen = overview(fleet.registry, fleet.account.now())
+    """Read how a fleet is; NoFleetError where nothing was ever asked of it.
+
+    NoAnswerError where the registry is not understood, as where a newer version has written it.
+    """
+    try:
+        seen = overview(fleet.registry, fleet.account.now())
+    except ValueError as error:
+        raise NoAnswerError(explained(error)) from None
     if seen is None:
         raise NoFleetError(f"fleet '{fleet.record.name}' has never been asked for anything")
     return seen

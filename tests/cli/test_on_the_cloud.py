@@ -270,7 +270,12 @@ def test_archive_that_is_not_in_s3_keeps_a_manifest_from_being_written(
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("AWS_ACCESS_KEY_ID", ""), ("AWS_ENDPOINT_URL", "http://127.0.0.1:9")]
+    ("variable", "value"),
+    [
+        ("AWS_ACCESS_KEY_ID", ""),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("AWS_DEFAULT_REGION", "no region"),
+    ],
 )
 def test_nobody_to_ask_has_an_exit_code_of_its_own(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
