@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 
 def invoke(
     context: typer.Context,
-    words: Annotated[
+    names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME... PROMPT",
-            help="Adapters of the fleet, and what to ask them; - reads the prompt from standard input. With"
-            " --component and no fleet: the endpoint's name and the prompt.",
+            metavar="NAME",
+            default_factory=list,
+            show_default=False,
+            help="Adapters of the fleet; with --component alone, the endpoint.",
         ),
+    ],
+    prompt: Annotated[
+        str, typer.Argument(metavar="PROMPT", help="The prompt; - reads it from standard input.")
     ],
     component: Annotated[
         list[str] | None,
@@ -57,7 +61,6 @@ def invoke(
     # boto3 takes a while to import, and `--help` does without.
     from adapters_cli.endpoint import Endpoint, Question
 
-    *names, prompt = words
     with errors_told():
         if component and stack is None and fleet is None and table_name is None:
             if len(names) != 1 or base:

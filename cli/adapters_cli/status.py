@@ -39,7 +39,7 @@ NOT_SETTLED = 3
 def status(
     context: typer.Context,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Adapters to show; else all.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Adapters to show; else all.")
     ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Show those that failed only.")] = False,
     stack: StackOption = None,
