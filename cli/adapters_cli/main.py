@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from adapters_cli.apply import apply
+from adapters_cli.capacity import capacity
 from adapters_cli.history import history
 from adapters_cli.importing import import_
 from adapters_cli.invoke import invoke
@@ -64,6 +65,7 @@ for command in (status, plan, apply, history, retry, rollback):
     app.command()(command)
 app.command("import")(import_)
 app.command()(invoke)
+app.command()(capacity)
 
 
 def _tell_version(asked: bool) -> None:

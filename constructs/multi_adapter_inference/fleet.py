@@ -39,6 +39,7 @@ from adapter_fleet.fleet_settings import (
 from adapter_fleet.names import FLEET_TAG
 from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
+from multi_adapter_inference.capacity import warn_of_adapters_on_disk
 from multi_adapter_inference.component_names import TOKEN, claim_checked
 from multi_adapter_inference.control_plane import (
     METRICS_NAMESPACE,
@@ -304,6 +305,8 @@ class AdapterFleet(AdapterFleetBase):
         bound = manifest.bind(self, endpoint, self.component_prefix)
         self._names = bound.component_names
         self._manifest_object = bound.object
+        if bound.component_names is not None:
+            warn_of_adapters_on_disk(self, len(bound.component_names), endpoint.lora)
         if bound.component_names is not None and TOKEN not in self.component_prefix:
             claim_checked(self, bound.component_names.values())
 

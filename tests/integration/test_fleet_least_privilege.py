@@ -32,6 +32,7 @@ from adapter_fleet.intake import Intake
 from adapter_fleet.reconciler import Call, Reconciler, Result
 from adapter_fleet.record import (
     AdapterRecord,
+    Cause,
     Event,
     FleetRecord,
     Generation,
@@ -498,6 +499,13 @@ def run_pass(exercise: Exercise) -> None:
     assert exercise.serves("kept") == second.artifact.uri
     assert exercise.tags("taken") == {"fleet-uid": exercise.uid, "team": "blue"}
     assert f"{exercise.id}-late" not in exercise.registry.records()
+
+    # The name of someone else's component.
+    exercise.want(second, retagged, exercise.adapter("stranger", "shout"))
+    exercise.run()
+    foreign = exercise.record("stranger").failure
+    assert foreign is not None
+    assert foreign.cause is Cause.FOREIGN
 
     # A manifest in S3 that fails and is taken back, for which the machine is started.
     exercise.want(exercise.adapter("kept", BROKEN, smoke=smoke), retagged, source=Source.OBJECT)
