@@ -20,9 +20,34 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
 
+COULD_NOT_ASK = 4
+"""Exit code of a command that got no answer: no region, credentials, network or permission, or no fleet."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
 
 class CommandError(Exception):
     """A command cannot do what it was asked; the text says why, in a line for each thing that is wrong."""
+
+    code = 1
+    """What the command ends with."""
+
+
+class UsageError(CommandError):
+    """The options do not say what is meant."""
+
+    code = 2
+
+
+class NoAnswerError(CommandError):
+    """Nobody could be asked, or the answer is not understood."""
+
+    code = COULD_NOT_ASK
+
+
+class NoFleetError(NoAnswerError):
+    """There is no fleet where the options say."""
 
 
 class Account:
@@ -41,6 +66,11 @@ class Account:
 
         # Nobody else tries again what a command asks. Eight readers ask at the same time.
         return Config(retries={"mode": "standard", "total_max_attempts": 6}, max_pool_connections=16)
+
+    @property
+    def region(self) -> str | None:
+        """The region that is asked."""
+        return self._session.region_name
 
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":
@@ -91,25 +121,27 @@ def account_of(context: typer.Context) -> Account:
 
 @contextmanager
 def errors_told() -> Iterator[None]:
-    """End the command with 1 and the words of an error, in place of a traceback.
+    """End the command with the words of an error, in place of a traceback.
 
-    Beside those of AWS, files and manifests, that is what a registry raises.
+    With COULD_NOT_ASK for those of AWS and of a registry, with a CommandError's own code, and with 1 for what
+    the user gave: a file, or a value that breaks a rule.
     """
     try:
         yield
     except BrokenPipeError:
         raise  # nobody reads on, as with `| head`: no error to tell
-    except (
-        CommandError,
-        BotoCoreError,
-        ClientError,
-        ServiceError,
-        OSError,
-        LookupError,
-        ValueError,
-    ) as error:
+    except CommandError as error:
+        complain(str(error))
+        raise typer.Exit(error.code) from None
+    except (BotoCoreError, ClientError, ServiceError, OSError, LookupError, ValueError) as error:
         complain(explained(error))
-        raise typer.Exit(1) from None
+        raise typer.Exit(1 if _is_of_the_user(error) else COULD_NOT_ASK) from None
+
+
+def _is_of_the_user(error: Exception) -> bool:
+    if isinstance(error, BotoCoreError):
+        return False  # some are a ValueError as well, such as that of a region
+    return isinstance(error, ValueError) or (isinstance(error, OSError) and error.filename is not None)
 
 
 def explained(error: Exception) -> str:

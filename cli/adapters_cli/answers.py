@@ -18,11 +18,19 @@ _NARROWEST_COLUMN = 28
 
 @dataclass
 class Answer:
-    """What one component has answered so far; at its end also how long it took, or why there is none."""
+    """What one component has answered so far; at its end also how long it took, or why there is none.
+
+    name:
+        What the one who asks calls it.
+    unasked:
+        Whether it could not even be asked.
+    """
 
     component: str
+    name: str
     text: str = ""
     error: str | None = None
+    unasked: bool = False
     seconds: float | None = None
 
 
@@ -62,7 +70,7 @@ class Screen:
 
 
 class PlainText:
-    """A pipe or a file: nothing but the answers, each under its component's name if there are several."""
+    """A pipe or a file: nothing but the answers, each under its name if there are several."""
 
     def __init__(self, answers: list[Answer]) -> None:
         self._answers = answers
@@ -77,11 +85,11 @@ class PlainText:
         """Write the answers, and to standard error why there is none."""
         for answer in self._answers:
             if answer.error is not None:
-                complain(f"{answer.component}: {answer.error}")
+                complain(f"{answer.name}: {answer.error}")
             elif self._alone:
                 typer.echo()
             else:
-                typer.echo(f"[{answer.component}]\n{printable(answer.text)}\n")
+                typer.echo(f"[{answer.name}]\n{printable(answer.text)}\n")
 
 
 class JsonLines:
@@ -97,11 +105,20 @@ class JsonLines:
         """Write all answers."""
         for answer in self._answers:
             result = {"text": answer.text} if answer.error is None else {"error": answer.error}
-            typer.echo(json.dumps({"component": answer.component, **result, "seconds": answer.seconds}))
+            typer.echo(
+                json.dumps(
+                    {
+                        "name": answer.name,
+                        "component": answer.component,
+                        **result,
+                        "seconds": answer.seconds,
+                    }
+                )
+            )
 
 
 def _title(answer: Answer) -> Text:
-    title = Text(answer.component, style="bold")
+    title = Text(answer.name, style="bold")
     return title if answer.seconds is None else title.append(f"  {answer.seconds:.2f} s", style="dim")
 
 

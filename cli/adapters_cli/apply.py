@@ -1,18 +1,21 @@
 """`adapters apply`: bring a manifest into force with no deployment, and follow what becomes of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.desired import DesiredFleet
-from adapter_fleet.plan import pinned, refusal
 from adapter_fleet.record import Generation, Outcome, Source, Target
-from adapters_cli.account import CommandError, account_of, errors_told
+from adapter_fleet.service import ServiceError
+from adapters_cli.account import INTERRUPTED, CommandError, account_of, errors_told
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
-from adapters_cli.manifests import ManifestFile
-from adapters_cli.plan import target_of
-from adapters_cli.status import NOT_SETTLED, Progress, look
+from adapters_cli.manifests import ManifestFile, capped
+from adapters_cli.plan import Action, Change, compare, known_to_fail, target_of
+from adapters_cli.status import NOT_SETTLED, Progress, look, still_there
 from adapters_cli.stored_manifest import ChangedMeanwhileError, StoredManifest
 from adapters_cli.text import complain, counted, one_line, tell
 
@@ -20,47 +23,71 @@ _LOOK_SECONDS = 1.0
 _NOTICE_SECONDS = 120.0
 """How long the news of an object may take. EventBridge mostly delivers within a second."""
 
+_WRITTEN = "the manifest is written, and the fleet goes on with it; 'adapters status --wait' follows"
+
 
 def apply(
     context: typer.Context,
-    manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON.")],
+    manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON; - for standard input.")],
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to follow at most.")
     ] = 3600,
+    allow_failing: Annotated[
+        bool, typer.Option("--allow-failing", help="Write it although adapters are known to fail by it.")
+    ] = False,
 ) -> None:
     """Write the fleet's manifest in S3, unless someone else has meanwhile, and follow until it is in force.
 
     That is for fleets whose manifest is in S3 (`AdapterManifest.from_bucket`); others change with a
-    deployment.
+    deployment. What `adapters plan` knows to fail is not written.
 
-    Ends with 1 if the manifest is refused or fails, and with 3 where the time has passed before.
+    Ends with 1 if the manifest is refused or fails, and with 3 where the time has passed before. Ctrl-C
+    stops following; what is written stays.
     """
     with errors_told():
         found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
         target = target_of(found)
+        stored = _stored(found, target)
         file = ManifestFile.read(manifest, target)
         if file.local:
+            mistakes = map(str, file.mistakes)
             raise CommandError(
                 "\n".join(
                     [
+                        *mistakes,
                         *file.local,
                         f"publish them first: adapters publish s3://BUCKET/PREFIX --manifest {manifest}",
                     ]
                 )
             )
-        stored = _stored(found, target)
-        desired = file.desired(target)
-        _announce(found, desired, target)
+        desired, _ = file.desired(target)
+        _announce(found, desired)
         number = _in_force(found, stored, file, desired)
-        if number is None:
-            _check_noticeable(found, stored, file)
-            record = found.registry.fleet() or found.record
-            version = _write(found, stored, file.text)
+        if number is not None:
+            raise typer.Exit(_followed(found, stored, number, timeout))
+        _check_outlook(found, target, desired, allow_failing=allow_failing)
+        _check_noticeable(found, stored, file)
+        record = found.registry.fleet() or found.record
+        version = _write(found, stored, file.text)
+        with _written_told():
             number = _noticed(found, stored, record.generation, version, desired.digest)
-        raise typer.Exit(_followed(found, number, timeout))
+            raise typer.Exit(_followed(found, stored, number, timeout))
+
+
+@contextmanager
+def _written_told() -> Iterator[None]:
+    """Say that the manifest is written where following it ends before the fleet has."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell(_WRITTEN)
+        raise typer.Exit(INTERRUPTED) from None
+    except (BotoCoreError, ClientError, ServiceError):
+        tell(_WRITTEN)
+        raise
 
 
 def _stored(fleet: Fleet, target: Target) -> StoredManifest:
@@ -72,8 +99,8 @@ def _stored(fleet: Fleet, target: Target) -> StoredManifest:
     return StoredManifest.read(fleet.account.s3, bucket, key)
 
 
-def _announce(fleet: Fleet, desired: DesiredFleet, target: Target) -> None:
-    """Say what the manifest changes in what is wanted; CommandError where a guard would refuse it."""
+def _announce(fleet: Fleet, desired: DesiredFleet) -> None:
+    """Say what the manifest changes in what is wanted."""
     seen = look(fleet)
     before = {adapter.component: adapter for adapter in fleet.registry.desired(seen.active.number).adapters}
     after = {adapter.component: adapter for adapter in desired.adapters}
@@ -81,10 +108,30 @@ def _announce(fleet: Fleet, desired: DesiredFleet, target: Target) -> None:
     removed = len(before.keys() - after.keys())
     changed = sum(before[name] != after[name] for name in after.keys() & before.keys())
     tell(f"{fleet.record.name}: {counted(added, 'adapter')} added, {changed} changed, {removed} removed")
-    wants = pinned(desired.adapters, seen.orders)
-    reason = refusal(fleet.registry.records(), wants, target)
-    if reason is not None:
-        raise CommandError(f"the fleet would refuse it: {reason}")
+
+
+def _check_outlook(fleet: Fleet, target: Target, desired: DesiredFleet, *, allow_failing: bool) -> None:
+    """Refuse what `adapters plan` knows that it would be refused, or fail."""
+    changes, refused = compare(fleet, target, desired)
+    if refused is not None:
+        raise CommandError(f"the fleet would refuse it: {refused}")
+    failing = known_to_fail(changes)
+    if not failing:
+        return
+    told = capped(list(map(_why, failing)), "adapters are known to fail")
+    if allow_failing:
+        complain("\n".join(told))
+        return
+    raise CommandError(
+        "\n".join([*told, "nothing is written; mend that, or give --allow-failing to write it all the same"])
+    )
+
+
+def _why(change: Change) -> str:
+    why = f"{change.name}: {change.action}: {one_line(change.why or '')}"
+    if change.action is Action.FAILED:
+        why += f"; 'adapters retry {change.name}' lets it be tried again"
+    return why
 
 
 def _in_force(fleet: Fleet, stored: StoredManifest, file: ManifestFile, desired: DesiredFleet) -> int | None:
@@ -165,7 +212,7 @@ def _noticed(fleet: Fleet, stored: StoredManifest, before: int, version: str, di
     )
 
 
-def _followed(fleet: Fleet, number: int, timeout: float) -> int:
+def _followed(fleet: Fleet, stored: StoredManifest, number: int, timeout: float) -> int:
     """Follow a generation until it has ended; return the exit code."""
     account = fleet.account
     started = account.now()
@@ -186,10 +233,10 @@ def _followed(fleet: Fleet, number: int, timeout: float) -> int:
             account.sleep(_LOOK_SECONDS)
     finally:
         progress.end()
-    return _ended(generation)
+    return _ended(generation, stored)
 
 
-def _ended(generation: Generation) -> int:
+def _ended(generation: Generation, stored: StoredManifest) -> int:
     number, outcome = generation.number, generation.outcome
     if outcome is Outcome.CONVERGED:
         if generation.reason:
@@ -200,4 +247,6 @@ def _ended(generation: Generation) -> int:
         return 0
     if outcome is Outcome.SUPERSEDED:
         raise CommandError(f"generation {number} was superseded before it was in force")
-    raise CommandError(f"generation {number} {outcome}: {one_line(generation.reason or '')}")
+    raise CommandError(
+        f"generation {number} {outcome}: {one_line(generation.reason or '')}\n{still_there(stored.uri)}"
+    )

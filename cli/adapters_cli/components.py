@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from adapter_fleet.desired import Artifact
 from adapter_fleet.record import Live
-from adapter_fleet.service import MissingError
+from adapter_fleet.service import MissingError, ServiceError
 from adapters_cli.account import Account
 
 _READERS = 8
+_Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
@@ -25,12 +27,26 @@ class Components:
 
     def described(self, names: Iterable[str]) -> dict[str, Live | None]:
         """Describe components, None for one that is gone."""
-        return _each(names, self._service.describe)
+        return each(names, self._service.describe)
 
     def tags(self, lives: Mapping[str, Live]) -> dict[str, dict[str, str]]:
         """Read the tags of components that were listed; those that are gone are left out."""
-        read = _each(lives, lambda name: self._tags(name, lives[name]))
+        read = each(lives, lambda name: self._tags(name, lives[name]))
         return {name: tags for name, tags in read.items() if tags is not None}
+
+    def unusable(self, artifacts: Iterable[Artifact]) -> dict[Artifact, str]:
+        """Ask S3 for archives; return what is wrong with those that are missing, another or not readable.
+
+        One that the caller may not look at is taken for right: the endpoint's role may read it.
+        """
+        checked = each(dict.fromkeys(artifacts), self._problem)
+        return {artifact: problem for artifact, problem in checked.items() if problem is not None}
+
+    def _problem(self, artifact: Artifact) -> str | None:
+        try:
+            return self._service.check(artifact)
+        except ServiceError as error:
+            return f"{artifact.uri} cannot be read: {error}"
 
     def _tags(self, name: str, live: Live) -> dict[str, str] | None:
         try:
@@ -39,8 +55,8 @@ class Components:
             return None
 
 
-def _each(names: Iterable[str], read: Callable[[str], _Value]) -> dict[str, _Value]:
+def each(keys: Iterable[_Key], read: Callable[[_Key], _Value]) -> dict[_Key, _Value]:
     """Read of many, a few at the same time."""
-    listed = list(names)
+    listed = list(keys)
     with ThreadPoolExecutor(_READERS) as readers:
         return dict(zip(listed, readers.map(read, listed), strict=True))

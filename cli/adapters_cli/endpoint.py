@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -22,6 +22,10 @@ _CONFIG = Config(read_timeout=500, connect_timeout=10, retries={"total_max_attem
 
 class InvocationError(Exception):
     """A component did not answer; the text says why."""
+
+
+class UnaskedError(InvocationError):
+    """It could not even be asked: no credentials, or no connection."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +51,17 @@ class Endpoint:
 
     @classmethod
     def connect(cls, name: str) -> "Endpoint":
-        """Use the credentials and region of the environment, as every AWS client does."""
-        try:
-            return cls(name, boto3.Session().client("sagemaker-runtime", config=_CONFIG))
-        except BotoCoreError as error:
-            raise InvocationError(_explain(error)) from error
+        """Use the credentials and region of the environment, as every AWS client does; BotoCoreError."""
+        return cls(name, boto3.Session().client("sagemaker-runtime", config=_CONFIG))
 
     def answer(self, component: str, question: Question, *, stream: bool) -> Iterator[str]:
         """Yield a component's answer, in one piece or, as a stream, in many; raise InvocationError."""
         try:
             yield from (self._pieces if stream else self._whole)(component, question)
-        except (BotoCoreError, ClientError) as error:
+        except (ClientError, HTTPClientError) as error:
             raise InvocationError(_explain(error)) from error
+        except BotoCoreError as error:
+            raise UnaskedError(str(error)) from error
 
     def _whole(self, component: str, question: Question) -> Iterator[str]:
         response = self._client.invoke_endpoint(

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.record import FleetRecord, Order
 from adapter_fleet.registry import Registry
-from adapters_cli.account import Account, CommandError, code_of
+from adapters_cli.account import Account, NoFleetError, UsageError, code_of, explained
 
 StackOption = Annotated[
     str | None,
@@ -34,6 +34,8 @@ _TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
 _NO_REGISTRY = ("ValidationException", "ResourceNotFoundException")
 """What a table says that has other keys, or is gone."""
 _DENIED = "AccessDeniedException"
+_NO_STACK = "ValidationError"
+"""What CloudFormation says of a stack that is not there, or of a name that no stack can have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,9 @@ class Fleet:
 
 
 def find_fleet(account: Account, *, stack: str | None, name: str | None, table: str | None) -> Fleet:
-    """Return the fleet of a table, or the one of a stack; CommandError where that names none or several.
+    """Return the fleet of a table, or the one of a stack.
+
+    NoFleetError where that names none, UsageError where it names several or nothing is given.
 
     What is not given comes from ADAPTERS_STACK and ADAPTERS_TABLE.
     """
@@ -66,13 +70,13 @@ def find_fleet(account: Account, *, stack: str | None, name: str | None, table: 
     if table:
         fleets = _fleets(account, [table])
         if not fleets:
-            raise CommandError(f"table '{table}' is no registry of a fleet")
+            raise NoFleetError(f"table '{table}' is no registry of a fleet")
         return fleets[0]
     if not stack:
-        raise CommandError("which fleet? Give --stack or --table, or set ADAPTERS_STACK or ADAPTERS_TABLE")
+        raise UsageError("which fleet? Give --stack or --table, or set ADAPTERS_STACK or ADAPTERS_TABLE")
     fleets = _fleets(account, _tables(account, stack))
     if not fleets:
-        raise CommandError(f"stack '{stack}' has no fleet")
+        raise NoFleetError(f"stack '{stack}' has no fleet")
     return _chosen(fleets, name, stack)
 
 
@@ -106,28 +110,33 @@ def _chosen(fleets: list[Fleet], name: str | None, stack: str) -> Fleet:
     known = ", ".join(sorted(fleet.record.name for fleet in fleets))
     if name is None:
         if len(fleets) > 1:
-            raise CommandError(f"stack '{stack}' has several fleets, and --fleet says which: {known}")
+            raise UsageError(f"stack '{stack}' has several fleets, and --fleet says which: {known}")
         return fleets[0]
     named = [fleet for fleet in fleets if fleet.record.name == name] or [
         fleet for fleet in fleets if fleet.record.name.rpartition("/")[2] == name
     ]
     if len(named) != 1:
-        raise CommandError(f"stack '{stack}' has no one fleet named '{name}': {known}")
+        raise NoFleetError(f"stack '{stack}' has no one fleet named '{name}': {known}")
     return named[0]
 
 
 def _tables(account: Account, stack: str) -> Iterator[str]:
-    """Yield the tables of a stack, and of the stacks nested in it."""
+    """Yield the tables of a stack, and of the stacks nested in it; NoFleetError where there is no stack."""
     pages = account.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-    for page in pages:
-        for resource in page["StackResourceSummaries"]:
-            made = resource.get("PhysicalResourceId")
-            if not made:
-                continue
-            if resource["ResourceType"] in _TABLES:
-                yield made
-            elif resource["ResourceType"] == "AWS::CloudFormation::Stack":
-                yield from _tables(account, made)
+    try:
+        for page in pages:
+            for resource in page["StackResourceSummaries"]:
+                made = resource.get("PhysicalResourceId")
+                if not made:
+                    continue
+                if resource["ResourceType"] in _TABLES:
+                    yield made
+                elif resource["ResourceType"] == "AWS::CloudFormation::Stack":
+                    yield from _tables(account, made)
+    except ClientError as error:
+        if code_of(error) != _NO_STACK:
+            raise
+        raise NoFleetError(f"no stack '{stack}' in {account.region}: {explained(error)}") from None
 
 
 def _fleets(account: Account, tables: Iterable[str]) -> list[Fleet]:

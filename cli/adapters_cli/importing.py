@@ -37,6 +37,7 @@ def import_(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File of the manifest; else standard output.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite that file, if it is there.")] = False,
     take_over: Annotated[
         bool,
         typer.Option("--take-over", help="Allow the fleet to take them over, once its manifest has them."),
@@ -57,7 +58,7 @@ def import_(
     if yes and not take_over:
         raise typer.BadParameter("--yes confirms --take-over")
     with errors_told():
-        _check_folder(output)
+        _check_output(output, force=force)
         account = account_of(context)
         given = _fleet(account, stack, fleet, table_name, endpoint=endpoint, takes_over=take_over)
         target = given.seen.newest.request.target if given is not None else None
@@ -105,7 +106,7 @@ class _Given:
         return entries_of(desired, self.seen.newest.request.target)
 
 
-def _check_folder(output: Path | None) -> None:
+def _check_output(output: Path | None, *, force: bool) -> None:
     """Find out before anything is downloaded whether the file can be written."""
     if output is None:
         return
@@ -113,6 +114,8 @@ def _check_folder(output: Path | None) -> None:
         raise CommandError(f"{output}: is a folder")
     if not output.parent.is_dir():
         raise CommandError(f"{output}: there is no folder '{output.parent}'")
+    if output.is_file() and not force:
+        raise CommandError(f"{output}: is there already; --force overwrites it")
 
 
 def _component(adapter: ManifestAdapter, target: Target | None) -> str:

@@ -24,7 +24,10 @@ def retry(
     fleet: FleetOption = None,
     table_name: TableOption = None,
 ) -> None:
-    """Try adapters again that failed, without changing the manifest. It takes names, or --failed."""
+    """Try adapters again that failed, without changing the manifest. It takes names, or --failed.
+
+    Ends with 1, and orders nothing, where one of those named has not failed.
+    """
     if failed == bool(names):
         raise typer.BadParameter("give names, or --failed")
     with errors_told():
@@ -32,8 +35,7 @@ def retry(
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
         seen = _worked_on(found)
         if names:
-            chosen = Adapters(found, seen).named(names)
-            components = [_component(record, want) for record, want in chosen]
+            components = _failed(Adapters(found, seen), names, seen)
         else:
             components = [adapter.component for adapter in seen.adapters if adapter.group is Group.FAILED]
         if not components:
@@ -97,10 +99,24 @@ def _worked_on(fleet: Fleet) -> Overview:
     return seen
 
 
-def _component(record: AdapterRecord | None, want: DesiredAdapter | None) -> str:
-    named = record or want
-    assert named is not None  # one of them has the name
-    return named.component
+def _failed(adapters: Adapters, names: list[str], seen: Overview) -> list[str]:
+    """Return the components of adapters that failed; CommandError with all that have not.
+
+    One that serves may have failed, too: with an artifact that was taken back since.
+    """
+    states = {adapter.component: adapter for adapter in seen.adapters}
+    components, well = [], []
+    for record, want in adapters.named(names):
+        named = record or want
+        assert named is not None  # one of them has the name
+        state = states.get(named.component)
+        if (state is not None and state.group is Group.FAILED) or (record is not None and record.failure):
+            components.append(named.component)
+        else:
+            well.append(f"adapter '{named.name}' has not failed; it is {state.state if state else 'gone'}")
+    if well:
+        raise CommandError("\n".join(well))
+    return components
 
 
 def _good_before(record: AdapterRecord | None, want: DesiredAdapter) -> Artifact | None:

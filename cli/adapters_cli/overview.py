@@ -62,6 +62,9 @@ class Overview:
 
     newest, active:
         The newest generation, and the one that is in force: another one after a refusal.
+    rejected:
+        The newest generation that failed or was refused, unless one came after it that is not just to take
+        it back.
     adapters:
         Those that failed first, then those that are pending, each by name.
     """
@@ -69,6 +72,7 @@ class Overview:
     fleet: FleetRecord
     newest: Generation
     active: Generation
+    rejected: Generation | None
     adapters: tuple[AdapterState, ...]
     orders: tuple[Order, ...]
     at: float
@@ -95,8 +99,26 @@ class Overview:
         return (
             self.settled
             and self.newest.outcome is Outcome.CONVERGED
+            and self.manifest_not_in_force is None
             and all(adapter.group is Group.IN_SERVICE for adapter in self.adapters)
         )
+
+    @property
+    def manifest_not_in_force(self) -> str | None:
+        """Where in S3 the manifest is that failed or was refused; None where S3 has what is in force."""
+        if self.rejected is None:
+            return None
+        rejected, active = self.rejected.request, self.active.request
+        if (
+            rejected.manifest_version is None
+            or rejected.target.manifest != self.newest.request.target.manifest
+        ):
+            return None
+        # What takes a manifest back by itself keeps the version of that, so that it is not taken in again.
+        another = active is rejected or active.source is Source.UNDO
+        if not another and active.manifest_version == rejected.manifest_version:
+            return None
+        return rejected.target.manifest
 
 
 def overview(registry: Registry, now: float) -> Overview | None:
@@ -111,6 +133,7 @@ def overview(registry: Registry, now: float) -> Overview | None:
         fleet=fleet,
         newest=newest,
         active=active,
+        rejected=_rejected(newest, registry),
         adapters=states(
             records,
             wanted(registry, active),
@@ -123,6 +146,16 @@ def overview(registry: Registry, now: float) -> Overview | None:
         orders=tuple(orders),
         at=now,
     )
+
+
+def _rejected(newest: Generation, registry: Registry) -> Generation | None:
+    generation: Generation | None = newest
+    while generation is not None and generation.outcome not in (Outcome.FAILED, Outcome.REFUSED):
+        takes_back = generation.undo or generation.request.source is Source.UNDO
+        if not takes_back and generation.outcome is not Outcome.SUPERSEDED:
+            return None
+        generation = registry.generation(generation.number - 1)
+    return generation
 
 
 def wanted(registry: Registry, generation: Generation) -> DesiredFleet:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from adapter_fleet.desired import DesiredAdapter, DesiredFleet
+from adapter_fleet.findings import Finding
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.plan import (
     Context,
@@ -27,13 +28,17 @@ from adapter_fleet.plan import (
 )
 from adapter_fleet.plan import plan as plan_of
 from adapter_fleet.record import AdapterRecord, Order, OrderKind, Source, Target
-from adapters_cli.account import CommandError, account_of, errors_told
+from adapters_cli.account import CommandError, NoFleetError, account_of, errors_told
 from adapters_cli.components import Components
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
-from adapters_cli.manifests import ManifestFile
+from adapters_cli.manifests import ManifestFile, MistakesError, capped
+from adapters_cli.overview import wanted as wanted_by
 from adapters_cli.rows import show
+from adapters_cli.status import look
+from adapters_cli.text import complain
 
 _HEADINGS = ("ADAPTER", "ACTION", "FROM", "TO", "WHY")
+_SPARE = ("FROM", "TO")
 _ROUNDS = 5
 """A component is listed, then its tags are read, then it is described, at most."""
 
@@ -60,15 +65,24 @@ class Action(StrEnum):
     """It has failed, and would not be tried again."""
     FOREIGN = "foreign"
     """Someone else's component has that name."""
+    UNUSABLE = "unusable"
+    """Its archive in S3 is missing, or another than was recorded."""
 
 
-_UNCHANGED = (Action.KEEP, Action.FAILED, Action.FOREIGN)
-_PHRASES = {Action.FAILED: "failed", Action.FOREIGN: "foreign"}
+_SENDS = (Action.CREATE, Action.UPDATE, Action.REPLACE, Action.RETRY)
+_FAILS = (Action.FAILED, Action.FOREIGN, Action.UNUSABLE)
+_UNCHANGED = (Action.KEEP, *_FAILS)
+_PHRASES = {action: action.value for action in _FAILS}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What would become of one adapter, from which version to which."""
+    """What would become of one adapter, from which version to which.
+
+    fails:
+        Whether it is known that it would fail, and the manifest is what brings that about: the fleet wants
+        another artifact for it at present, or none.
+    """
 
     name: str
     component: str
@@ -76,11 +90,12 @@ class Change:
     before: str | None
     after: str | None
     why: str | None = None
+    fails: bool = False
 
 
 def plan(
     context: typer.Context,
-    manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON.")],
+    manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON; - for standard input.")],
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
@@ -95,43 +110,72 @@ def plan(
 ) -> None:
     """Show what a manifest would change on the live endpoint. Nothing is written.
 
-    Ends with 1 if the manifest has mistakes, or a guard would refuse it. Orders that the fleet has not taken
-    yet, of retry and rollback, count as if it had.
+    Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if it is known that an adapter
+    would fail by it: its name is a component of someone else, or its archive is not in S3.
+
+    Orders that the fleet has not taken yet, of retry and rollback, count as if it had.
     """
     with errors_told():
         found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
         target = target_of(found)
-        desired = ManifestFile.read(manifest, target).desired(target)
+        try:
+            desired, warnings = ManifestFile.read(manifest, target).desired(target)
+        except MistakesError as error:
+            if as_json:
+                _write_document(mistakes=error.findings)
+            raise
         changes, refused = compare(found, target, desired)
+        for line in capped(list(map(str, warnings)), "warnings"):
+            complain(line)
         counts = Counter(change.action for change in changes)
         if as_json:
-            document = {"refused": refused, "changes": [asdict(change) for change in changes]}
-            typer.echo(json.dumps(document, indent=2))
+            _write_document(changes, refused=refused, warnings=warnings)
         else:
             shown = [change for change in changes if everything or change.action is not Action.KEEP]
-            show(_HEADINGS, [_row(change) for change in shown], styled=1)
+            show(_HEADINGS, [_row(change) for change in shown], styled=1, spare=_SPARE)
             if sys.stdout.isatty():
                 typer.echo(summary(counts))
             if refused:
                 raise CommandError(f"the fleet would refuse it: {refused}")
-        if refused:
+        if refused or counts[Action.FOREIGN] or counts[Action.UNUSABLE] or known_to_fail(changes):
             raise typer.Exit(1)
         if detailed and any(action not in _UNCHANGED for action in counts):
             raise typer.Exit(CHANGES)
 
 
+def _write_document(
+    changes: Sequence[Change] = (),
+    *,
+    refused: str | None = None,
+    mistakes: Sequence[Finding] = (),
+    warnings: Sequence[Finding] = (),
+) -> None:
+    document = {
+        "refused": refused,
+        "mistakes": [asdict(finding) for finding in mistakes],
+        "warnings": [asdict(finding) for finding in warnings],
+        "changes": [asdict(change) for change in changes],
+    }
+    typer.echo(json.dumps(document, indent=2))
+
+
 def target_of(fleet: Fleet) -> Target:
     """Return where a fleet is, as its newest generation says.
 
-    CommandError where there is none, or the fleet takes no manifest any more.
+    NoFleetError where there is none, CommandError where the fleet takes no manifest any more.
     """
     newest = fleet.registry.generation(fleet.record.generation)
     if newest is None:
-        raise CommandError(f"fleet '{fleet.record.name}' has never been asked for anything")
+        raise NoFleetError(f"fleet '{fleet.record.name}' has never been asked for anything")
     if newest.request.source is Source.DELETION:
         how = "was deleted" if fleet.record.deleted else "is being deleted"
         raise CommandError(f"fleet '{fleet.record.name}' {how}, and takes no manifest any more")
     return newest.request.target
+
+
+def known_to_fail(changes: Iterable[Change]) -> list[Change]:
+    """Return what a manifest would bring about that is known to fail."""
+    return [change for change in changes if change.fails]
 
 
 def summary(counts: Counter[Action]) -> str:
@@ -141,7 +185,10 @@ def summary(counts: Counter[Action]) -> str:
 
 
 def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> tuple[list[Change], str | None]:
-    """Return what would become of each adapter, and why a guard would refuse it, if one would."""
+    """Return what would become of each adapter, and why a guard would refuse it, if one would.
+
+    What would be sent to the endpoint is looked for in S3.
+    """
     registry, components = fleet.registry, Components(fleet.account, target.endpoint)
     orders = registry.orders()
     wanted = pinned(desired.adapters, orders)
@@ -159,13 +206,23 @@ def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> tuple[list[C
         if not made.unknown:
             break
         context = _look(components, records, made, fleet.record.uid, context)
-    changes = []
+    changes, sent = [], {}
     for component, decision in made.decisions.items():
         want, record = wanted.get(component), records.get(component)
         record, _ = settle(record or new_record(component, want), want, context)
         if want is None and decision.step in (Step.FOREIGN, Step.FORGET, Step.READ_TAGS):
             continue
-        changes.append(_change(record, want, decision))
+        change = _change(record, want, decision)
+        artifact = decision.artifact or (want.artifact if want is not None else None)
+        if change.action in _SENDS and artifact is not None and artifact.uri.startswith("s3://"):
+            sent[component] = artifact
+        changes.append(change)
+    unusable = components.unusable(sent.values())
+    new = _new_artifacts(fleet, desired)
+    changes = [
+        _judged(change, unusable.get(sent[change.component]) if change.component in sent else None, new)
+        for change in changes
+    ]
     order = list(Action)
     changes.sort(key=lambda change: (order.index(change.action), change.name))
     return changes, refusal(records, wanted, target)
@@ -203,6 +260,26 @@ def _look(
         else:
             foreign[component] = record.live.created
     return replace(context, foreign=foreign)
+
+
+def _new_artifacts(fleet: Fleet, desired: DesiredFleet) -> frozenset[str]:
+    """Return the components of which the fleet wants another artifact at present, or none."""
+    seen = look(fleet)
+    present = {
+        adapter.component: adapter.artifact for adapter in wanted_by(fleet.registry, seen.active).adapters
+    }
+    return frozenset(
+        adapter.component
+        for adapter in desired.adapters
+        if not adapter.artifact.same_as(present.get(adapter.component))
+    )
+
+
+def _judged(change: Change, problem: str | None, new: Collection[str]) -> Change:
+    """Take in what is wrong with the archive, and whether the manifest is what makes the adapter fail."""
+    if problem is not None:
+        change = replace(change, action=Action.UNUSABLE, why=problem)
+    return replace(change, fails=change.action in _FAILS and change.component in new)
 
 
 _ACTIONS = {

@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import typer
@@ -11,25 +11,37 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from adapter_fleet.record import Outcome, Source
+from adapter_fleet.record import Generation, Outcome, Source
 from adapters_cli import overview as states
-from adapters_cli.account import CommandError, account_of, errors_told
+from adapters_cli.account import (
+    NoAnswerError,
+    NoFleetError,
+    account_of,
+    errors_told,
+    explained,
+)
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.lookup import Adapters
 from adapters_cli.overview import AdapterState, Overview, overview
 from adapters_cli.rows import show, table
 from adapters_cli.text import complain, counted, duration, one_line, printable, tell
 
 _HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "REASON")
+_SPARE = ("AGE", "VERSION")
 _LOOK_SECONDS = 2.0
 _QUIET_SECONDS = 20 * 60.0
 """A pass lasts 15 minutes at most, and so does the wait for the next one."""
 
 NOT_SETTLED = 3
-"""Exit code while adapters are pending; 1 is for those that failed, 2 for wrong usage."""
+"""Exit code while adapters are pending."""
 
 
 def status(
     context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Adapters to show; else all.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Show those that failed only.")] = False,
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
@@ -43,32 +55,77 @@ def status(
     """Show the state of every adapter.
 
     Ends with 0 if all are in service as the newest manifest wants them, with 1 if one failed or the
-    manifest was refused, and with 3 while one is pending.
+    manifest failed or was refused, and with 3 while one is pending. With names, it goes by those adapters.
     """
     if watch and (wait or as_json):
         raise typer.BadParameter("--watch never ends by itself; give it without --wait and --json")
     with errors_told():
         account = account_of(context)
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+        chosen = Chosen.of(found, names or ())
         if watch:
-            _watch(found)
-        seen = follow(found, timeout=timeout) if wait else look(found)
+            _watch(found, chosen, failed=failed)
+        seen = follow(found, timeout=timeout, chosen=chosen) if wait else look(found)
+        shown = _shown(seen, chosen, failed=failed)
         if as_json:
-            typer.echo(json.dumps(as_document(seen), indent=2))
+            typer.echo(json.dumps(as_document(seen, shown), indent=2))
         else:
-            show_overview(seen)
-        raise typer.Exit(exit_code(seen))
+            show_overview(seen, shown)
+        raise typer.Exit(exit_code(seen, chosen))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The adapters that a command is about, by their components; None for all."""
+
+    components: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, fleet: Fleet, names: Iterable[str]) -> "Chosen":
+        """Choose by names; CommandError with all that no adapter has."""
+        listed = list(names)
+        if not listed:
+            return cls()
+        found = (record or want for record, want in Adapters(fleet, look(fleet)).named(listed))
+        return cls(frozenset(adapter.component for adapter in found if adapter is not None))
+
+    def among(self, seen: Overview) -> tuple[AdapterState, ...]:
+        """Return those of a fleet that are chosen."""
+        if self.components is None:
+            return seen.adapters
+        return tuple(adapter for adapter in seen.adapters if adapter.component in self.components)
+
+    def settled(self, seen: Overview) -> bool:
+        """Tell whether nothing more comes by itself of what is chosen."""
+        if self.components is None or seen.newest.outcome is Outcome.FAILED:
+            return seen.settled
+        return all(adapter.settled for adapter in self.among(seen))
+
+
+_ALL = Chosen()
+
+
+def _shown(seen: Overview, chosen: Chosen, *, failed: bool) -> tuple[AdapterState, ...]:
+    return tuple(
+        adapter for adapter in chosen.among(seen) if not failed or adapter.group is states.Group.FAILED
+    )
 
 
 def look(fleet: Fleet) -> Overview:
-    """Read how a fleet is; CommandError where nothing was ever asked of it."""
-    seen = overview(fleet.registry, fleet.account.now())
+    """Read how a fleet is; NoFleetError where nothing was ever asked of it.
+
+    NoAnswerError where the registry is not understood, as where a newer version has written it.
+    """
+    try:
+        seen = overview(fleet.registry, fleet.account.now())
+    except ValueError as error:
+        raise NoAnswerError(explained(error)) from None
     if seen is None:
-        raise CommandError(f"fleet '{fleet.record.name}' has never been asked for anything")
+        raise NoFleetError(f"fleet '{fleet.record.name}' has never been asked for anything")
     return seen
 
 
-def follow(fleet: Fleet, *, timeout: float) -> Overview:
+def follow(fleet: Fleet, *, timeout: float, chosen: Chosen = _ALL) -> Overview:
     """Wait until a fleet is settled, or `timeout` seconds have passed, and say on the way how it goes."""
     account = fleet.account
     started = account.now()
@@ -77,7 +134,7 @@ def follow(fleet: Fleet, *, timeout: float) -> Overview:
         while True:
             seen = look(fleet)
             progress.say(seen)
-            if seen.settled or account.now() - started >= timeout:
+            if chosen.settled(seen) or account.now() - started >= timeout:
                 return seen
             account.sleep(_LOOK_SECONDS)
     finally:
@@ -111,12 +168,27 @@ class Progress:
             self._live.stop()
 
 
-def exit_code(seen: Overview) -> int:
+def exit_code(seen: Overview, chosen: Chosen = _ALL) -> int:
     """Return what `status` ends with."""
     if seen.converged:
         return 0
-    failed = seen.counts[states.Group.FAILED] or seen.newest.outcome in (Outcome.FAILED, Outcome.REFUSED)
-    return 1 if failed else NOT_SETTLED
+    groups = {adapter.group for adapter in chosen.among(seen)}
+    failed = (
+        states.Group.FAILED in groups
+        or seen.newest.outcome in (Outcome.FAILED, Outcome.REFUSED)
+        or seen.manifest_not_in_force is not None
+    )
+    if failed:
+        return 1
+    return 0 if chosen.components is not None and states.Group.PENDING not in groups else NOT_SETTLED
+
+
+def still_there(manifest: str) -> str:
+    """Say what is to be done about a manifest in S3 that failed or was refused."""
+    return (
+        f"{manifest} still has it, and is not what is in force; apply another manifest before the next"
+        " deployment, which would take it up again"
+    )
 
 
 def totals(seen: Overview) -> str:
@@ -129,36 +201,38 @@ def totals(seen: Overview) -> str:
     )
 
 
-def show_overview(seen: Overview) -> None:
+def show_overview(seen: Overview, adapters: Sequence[AdapterState]) -> None:
     """Write an overview for who reads it: with a heading and totals for a person, else the adapters alone."""
     if sys.stdout.isatty():
-        Console().print(_screen(seen, seen.adapters))
+        Console().print(_screen(seen, adapters))
         return
     if line := _trouble(seen):
         complain(line)
-    show(_HEADINGS, [_row(adapter, seen.at) for adapter in seen.adapters], styled=1)
+    show(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1)
 
 
-def _watch(fleet: Fleet) -> None:
+def _watch(fleet: Fleet, chosen: Chosen, *, failed: bool) -> None:
     console = Console()
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         try:
             while True:
                 seen = look(fleet)
+                adapters = _shown(seen, chosen, failed=failed)
                 room = max(1, console.height - 6)
-                live.update(_screen(seen, seen.adapters[:room]), refresh=True)
+                screen = _screen(seen, adapters[:room], hidden=max(0, len(adapters) - room))
+                live.update(screen, refresh=True)
                 fleet.account.sleep(_LOOK_SECONDS)
         except KeyboardInterrupt:
-            raise typer.Exit(exit_code(look(fleet))) from None
+            raise typer.Exit(exit_code(look(fleet), chosen)) from None
 
 
-def _screen(seen: Overview, adapters: Sequence[AdapterState]) -> RenderableType:
+def _screen(seen: Overview, adapters: Sequence[AdapterState], *, hidden: int = 0) -> RenderableType:
     target = seen.newest.request.target
     parts: list[RenderableType] = [
         Text(printable(f"{seen.fleet.name} on {target.endpoint}"), style="bold"),
-        table(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1),
+        table(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1, spare=_SPARE),
     ]
-    if hidden := len(seen.adapters) - len(adapters):
+    if hidden:
         parts.append(Text(f"and {hidden} more", style="dim"))
     parts.append(Text(printable(totals(seen)), style="bold"))
     if line := _trouble(seen):
@@ -175,38 +249,49 @@ def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
 
 
 def _trouble(seen: Overview) -> str | None:
-    """Return what is wrong beside the single adapters."""
-    newest = seen.newest
-    if newest.outcome is Outcome.REFUSED:
-        return f"generation {newest.number} is refused: {newest.reason}"
-    if newest.outcome is Outcome.FAILED or (newest.outcome is Outcome.OPEN and newest.reason):
-        return f"generation {newest.number}: {newest.reason}"
-    if not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _QUIET_SECONDS:
-        return (
+    """Return what is wrong beside the single adapters, in lines."""
+    newest, rejected, lines = seen.newest, seen.rejected, []
+    if rejected is not None:
+        verb = "is refused" if rejected.outcome is Outcome.REFUSED else "failed"
+        lines.append(f"generation {rejected.number} {verb}: {one_line(rejected.reason or '')}")
+        if rejected.number != newest.number:
+            lines[0] += f"; generation {newest.number} takes it back"
+    if seen.manifest_not_in_force is not None:
+        lines.append(still_there(seen.manifest_not_in_force))
+    if newest.outcome is Outcome.OPEN and newest.reason:
+        lines.append(f"generation {newest.number}: {one_line(newest.reason)}")
+    elif not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _QUIET_SECONDS:
+        lines.append(
             f"nothing was heard of the fleet for {duration(seen.at - seen.fleet.heartbeat)}; the executions"
             f" of {seen.fleet.machine} tell why"
         )
-    return None
+    return "\n".join(lines) or None
 
 
-def as_document(seen: Overview) -> dict[str, Any]:
-    """Return an overview as what `--json` writes."""
-    newest = seen.newest
+def as_document(seen: Overview, adapters: Sequence[AdapterState]) -> dict[str, Any]:
+    """Return an overview as what `--json` writes: all of the fleet, and these of its adapters."""
     return {
         "fleet": seen.fleet.name,
-        "endpoint": newest.request.target.endpoint,
-        "generation": {
-            "number": newest.number,
-            "source": newest.request.source,
-            "outcome": newest.outcome,
-            "reason": newest.reason,
-            "requested_at": newest.request.at,
-            "deletion": newest.request.source is Source.DELETION,
-        },
+        "endpoint": seen.newest.request.target.endpoint,
+        "generation": _generation(seen.newest),
+        "in_force": seen.active.number,
+        "rejected": None if seen.rejected is None else _generation(seen.rejected),
+        "manifest_not_in_force": seen.manifest_not_in_force,
         "in_service": seen.counts[states.Group.IN_SERVICE],
         "pending": seen.counts[states.Group.PENDING],
         "failed": seen.counts[states.Group.FAILED],
         "settled": seen.settled,
         "converged": seen.converged,
-        "adapters": [asdict(adapter) for adapter in seen.adapters],
+        "adapters": [asdict(adapter) for adapter in adapters],
+    }
+
+
+def _generation(generation: Generation) -> dict[str, Any]:
+    return {
+        "number": generation.number,
+        "source": generation.request.source,
+        "outcome": generation.outcome,
+        "reason": generation.reason,
+        "requested_at": generation.request.at,
+        "deletion": generation.request.source is Source.DELETION,
     }

@@ -117,6 +117,8 @@ class FakeAccount(Account):
         What tables that are no registries answer with.
     """
 
+    region = "eu-central-1"
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.buckets, self.started, self.stacks = FakeBuckets(), FakeMachines(world), FakeStacks()

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.desired import DesiredFleet, SmokeRequest
+from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.intake import desired_of
 from adapter_fleet.manifest import ManifestError
 from adapter_fleet.record import Request, Source
@@ -118,9 +119,122 @@ def test_manifest_that_fails_ends_with_1_and_names_the_adapter(
     world.service.faults.broken[artifact("acme").uri] = "no such tensor"
     result = run("apply", manifest(acme=1))
     assert result.exit_code == 1
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("adapters: generation 2 failed: ")
-    assert last.endswith("acme: no such tensor")
+    failed, still_there = result.stderr.splitlines()[-2:]
+    assert failed.startswith("adapters: generation 2 failed: ")
+    assert failed.endswith("acme: no such tensor")
+    assert still_there == (
+        "adapters: s3://manifests/fleets/tenants.yaml still has it, and is not what is in force; apply"
+        " another manifest before the next deployment, which would take it up again"
+    )
+
+
+class TestWhatIsKnownToFail:
+    """What `adapters plan` knows is not written."""
+
+    @pytest.fixture(autouse=True)
+    def in_force(self, run: Run, manifest: Write) -> None:
+        run("apply", manifest(acme=1))
+
+    def test_component_of_someone_else_is_refused(
+        self, run: Run, world: World, account: FakeAccount, manifest: Write
+    ) -> None:
+        world.service.make("p-new", "s3://bucket/by-hand.tar.gz")
+        result = run("apply", manifest(acme=1, new=1))
+        assert result.exit_code == 1
+        assert "adapters: new: foreign: a component of that name is not this fleet's" in result.stderr
+        assert "--allow-failing" in result.stderr
+        assert account.buckets.versions[OBJECT] == 1
+
+    def test_every_archive_that_is_not_in_s3_is_named(
+        self, run: Run, world: World, account: FakeAccount, manifest: Write
+    ) -> None:
+        world.service.faults.missing |= {artifact("one").uri, artifact("two").uri, artifact("acme", 2).uri}
+        result = run("apply", manifest(acme=2, one=1, two=1, three=1))
+        assert result.exit_code == 1
+        assert [line.split(": ")[1:3] for line in result.stderr.splitlines()[1:-1]] == [
+            ["acme", "unusable"],
+            ["one", "unusable"],
+            ["two", "unusable"],
+        ]
+        assert account.buckets.versions[OBJECT] == 1
+
+    def test_long_list_is_summed_up(self, run: Run, world: World, manifest: Write) -> None:
+        versions = {f"a{number:02}": 1 for number in range(30)}
+        world.service.faults.missing |= {artifact(name).uri for name in versions}
+        lines = run("apply", manifest(acme=1, **versions)).stderr.splitlines()
+        assert lines[-2] == "adapters: and 20 more: 30 adapters are known to fail"
+        assert len(lines) == 13
+
+    def test_archives_of_what_does_not_change_are_not_looked_for(
+        self, run: Run, world: World, manifest: Write
+    ) -> None:
+        world.service.faults.missing.add(artifact("acme").uri)
+        assert run("apply", manifest(acme=1, new=1)).exit_code == 0
+
+    @pytest.fixture
+    def foreign(self, world: World) -> None:
+        """A component of someone else, and a fleet of which one adapter may fail."""
+        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        world.service.make("p-new", "s3://bucket/by-hand.tar.gz")
+        world.deploy(adapter("acme"))
+        world.settle()
+
+    @pytest.mark.usefixtures("foreign")
+    def test_it_is_written_on_request(self, run: Run, world: World, manifest: Write) -> None:
+        result = run("apply", manifest(acme=1, new=1, other=1), "--allow-failing")
+        assert result.exit_code == 0
+        assert "adapters: new: foreign: " in result.stderr
+        assert "other" in world.serving()
+
+    @pytest.mark.usefixtures("foreign")
+    def test_what_the_manifest_does_not_bring_about_is_no_hindrance(self, run: Run, manifest: Write) -> None:
+        run("apply", manifest(acme=1, new=1), "--allow-failing")
+        assert run("apply", manifest(acme=2, new=1)).exit_code == 0
+
+    def test_version_that_failed_before_is_refused_until_it_is_to_be_tried_again(
+        self, run: Run, world: World, manifest: Write
+    ) -> None:
+        path = manifest(acme=2)
+        world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
+        assert run("apply", path).exit_code == 1
+        world.settle()
+        world.service.faults.broken.clear()
+        assert "'adapters retry acme' lets it be tried again" in run("apply", path).stderr
+        assert run("retry", "acme").exit_code == 0
+        world.settle()
+        assert run("apply", path).exit_code == 0
+
+
+def test_interrupt_after_the_manifest_is_written_is_told(
+    run: Run, account: FakeAccount, manifest: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(account, "sleep", interrupt)
+    result = run("apply", manifest(acme=1))
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        130,
+        "the manifest is written, and the fleet goes on with it; 'adapters status --wait' follows",
+    )
+    assert account.buckets.versions[OBJECT] == 1
+
+
+def test_interrupt_before_the_manifest_is_written_writes_nothing(
+    run: Run, account: FakeAccount, world: World, manifest: Write
+) -> None:
+    def interrupt(operation: str, moment: str) -> None:
+        raise KeyboardInterrupt
+
+    world.service.around = interrupt
+    result = run("apply", manifest(acme=1))
+    assert (result.exit_code, account.buckets.objects) == (130, {})
+
+
+def test_manifest_can_come_from_standard_input(run: Run, account: FakeAccount, manifest: Write) -> None:
+    text = manifest(acme=1).read_text()
+    assert run("apply", "-", stdin=text).exit_code == 0
+    assert account.buckets.objects[OBJECT] == text.encode()
 
 
 def test_manifest_that_failed_can_be_applied_again(run: Run, world: World, manifest: Write) -> None:
@@ -164,13 +278,20 @@ def test_adapter_of_this_machine_has_to_be_published_first(
     assert account.buckets.objects == {}
 
 
+def test_many_adapters_of_this_machine_are_summed_up(run: Run, manifest: Write) -> None:
+    entries = ", ".join(f"{{name: a{number}, artifact: ./a{number}}}" for number in range(942))
+    lines = run("apply", manifest(f"adapters: [{entries}]")).stderr.splitlines()
+    assert lines[10] == "adapters: and 932 more: 942 adapters are on this machine only"
+    assert len(lines) == 12
+
+
 def test_fleet_whose_manifest_is_in_its_stack_is_deployed_instead(
     run: Run, world: World, manifest: Write
 ) -> None:
     world.target = replace(world.target, manifest=None)
     world.deploy(adapter("acme"))
     world.settle()
-    result = run("apply", manifest(acme=1))
+    result = run("apply", manifest("adapters: [{name: acme, artifact: ./acme}]"))
     assert (result.exit_code, result.stderr) == (
         1,
         "adapters: the manifest of fleet 'fleet' belongs to its stack, and changes with a deployment\n",

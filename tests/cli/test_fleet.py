@@ -64,7 +64,7 @@ def test_name_of_a_fleet_takes_a_stack(run: Run, monkeypatch: pytest.MonkeyPatch
 
 def test_without_either_the_options_are_told(run: Run) -> None:
     result = run("status", fleet=False)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert "Give --stack or --table" in result.stderr
 
 
@@ -77,7 +77,7 @@ def test_several_fleets_need_a_name(run: Run, account: FakeAccount) -> None:
     account.add_fleet("Tenants", "second", "Llm/Others")
     result = run("status", "--stack", "Tenants", fleet=False)
     assert (result.exit_code, result.stderr) == (
-        1,
+        2,
         "adapters: stack 'Tenants' has several fleets, and --fleet says which: Llm/Others, fleet\n",
     )
 
@@ -97,7 +97,7 @@ def test_name_that_no_fleet_has_is_told(run: Run) -> None:
 def test_stack_without_a_fleet_is_told(run: Run, account: FakeAccount) -> None:
     account.stacks.stacks["Other"] = [("AWS::DynamoDB::Table", "orders")]
     result = run("status", "--stack", "Other", fleet=False)
-    assert (result.exit_code, result.stderr) == (1, "adapters: stack 'Other' has no fleet\n")
+    assert (result.exit_code, result.stderr) == (4, "adapters: stack 'Other' has no fleet\n")
 
 
 def test_table_that_may_not_be_read_does_not_hide_the_fleet(run: Run, account: FakeAccount) -> None:
@@ -110,12 +110,12 @@ def test_table_that_may_not_be_read_is_told_where_no_fleet_is_found(run: Run, ac
     account.stacks.stacks["Other"] = [("AWS::DynamoDB::Table", "secrets")]
     account.refusals["secrets"] = "AccessDeniedException"
     result = run("status", "--stack", "Other", fleet=False)
-    assert (result.exit_code, result.stderr) == (1, "adapters: refused (AccessDeniedException)\n")
+    assert (result.exit_code, result.stderr) == (4, "adapters: refused (AccessDeniedException)\n")
 
 
 def test_table_that_is_no_registry_is_told(run: Run) -> None:
     result = run("status", "--table", "orders", fleet=False)
-    assert (result.exit_code, result.stderr) == (1, "adapters: table 'orders' is no registry of a fleet\n")
+    assert (result.exit_code, result.stderr) == (4, "adapters: table 'orders' is no registry of a fleet\n")
 
 
 @pytest.mark.parametrize(
@@ -135,14 +135,21 @@ def test_trouble_with_the_registry_is_one_line(
 
     monkeypatch.setattr(world.registry, "records", fail)
     result = run("status")
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (4, "")
     assert result.stderr.startswith(f"adapters: {words}")
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_refusal_of_aws_is_shown_as_it_is(run: Run) -> None:
+def test_stack_that_is_not_there_is_told_with_the_region(run: Run) -> None:
     result = run("status", "--stack", "Nobody", fleet=False)
     assert (result.exit_code, result.stderr) == (
-        1,
-        "adapters: Stack with id Nobody does not exist (ValidationError)\n",
+        4,
+        "adapters: no stack 'Nobody' in eu-central-1: Stack with id Nobody does not exist"
+        " (ValidationError)\n",
     )
+
+
+def test_refusal_of_aws_is_shown_as_it_is(run: Run, account: FakeAccount) -> None:
+    account.refusals["registry-of-others"] = "ExpiredTokenException"
+    result = run("status", "--table", "registry-of-others", fleet=False)
+    assert (result.exit_code, result.stderr) == (4, "adapters: refused (ExpiredTokenException)\n")

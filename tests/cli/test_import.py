@@ -71,6 +71,20 @@ def test_manifest_can_go_to_a_file(run: Run, tmp_path: Path) -> None:
     assert len(Manifest.parse(path.read_bytes(), where="imported", folder=None).adapters) == 3
 
 
+def test_file_that_is_there_stays_unless_it_may_be_overwritten(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "imported.yaml"
+    path.write_text("mine")
+    command = ("import", "--endpoint", "endpoint", "-o", path)
+    result = run(*command)
+    assert (result.exit_code, result.stderr, path.read_text()) == (
+        1,
+        f"adapters: {path}: is there already; --force overwrites it\n",
+        "mine",
+    )
+    assert run(*command, "--force").exit_code == 0
+    assert path.read_text() != "mine"
+
+
 @pytest.mark.parametrize(
     ("place", "words"), [("missing/out.yaml", "there is no folder"), ("", "is a folder")]
 )
@@ -237,7 +251,7 @@ class TestTakeOver:
 
     def test_it_takes_a_fleet(self, run: Run) -> None:
         result = run("import", "--endpoint", "endpoint", "--take-over", "--yes", fleet=False)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "Give --stack or --table" in result.stderr
 
     def test_fleet_that_is_deleted_takes_nothing_over(self, run: Run, world: World) -> None:

@@ -4,14 +4,15 @@ import pty
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from adapters_cli.main import app
+from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
+from tests.cli.fleet_account import FakeAccount
 
 BASE, ECTSUM = ["--component", "llm-base"], ["--component", "llm-ectsum"]
 
@@ -85,6 +86,54 @@ def test_json_has_a_line_for_each_component(runtime: FakeRuntime) -> None:
         ("llm-ectsum", "answer of llm-ectsum"),
     ]
     assert all(0 < line["seconds"] < 60 for line in lines)
+
+
+class TestFleet:
+    """Adapters of a fleet, which knows its endpoint."""
+
+    @pytest.fixture(autouse=True)
+    def deployed(self, world: World, account: FakeAccount, runtime: FakeRuntime) -> None:
+        world.deploy(adapter("acme"), adapter("beta"))
+        world.settle()
+
+    def test_adapter_is_asked_by_its_name(self, run: Callable[..., Result], runtime: FakeRuntime) -> None:
+        result = run("invoke", "--stack", "Tenants", "acme", "Hello", fleet=False)
+        assert (result.exit_code, result.stdout) == (0, "answer of p-acme\n")
+        assert runtime.calls[0].path == "/endpoints/endpoint/invocations"
+
+    def test_several_are_told_apart_by_their_names(self, run: Callable[..., Result]) -> None:
+        result = run("invoke", "beta", "acme", "Hello", "--base")
+        assert result.stdout == (
+            "[base]\nanswer of base\n\n[beta]\nanswer of p-beta\n\n[acme]\nanswer of p-acme\n\n"
+        )
+
+    def test_environment_says_which_fleet(
+        self, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
+        assert run("invoke", "acme", "Hello", fleet=False).stdout == "answer of p-acme\n"
+        result = run("invoke", "llm", "Hello", *ECTSUM, fleet=False)
+        assert result.stdout == "answer of llm-ectsum\n"
+
+    def test_component_of_the_same_endpoint_can_be_compared(self, run: Callable[..., Result]) -> None:
+        result = run("invoke", "acme", "Hello", *ECTSUM, "--json")
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        assert [(line["name"], line["component"]) for line in lines] == [
+            ("acme", "p-acme"),
+            ("llm-ectsum", "llm-ectsum"),
+        ]
+
+    def test_unknown_adapter_is_told(self, run: Callable[..., Result], runtime: FakeRuntime) -> None:
+        result = run("invoke", "acme", "nobody", "Hello")
+        assert (result.exit_code, result.stderr) == (1, "adapters: the fleet has no adapter 'nobody'\n")
+        assert runtime.calls == []
+
+    @pytest.mark.parametrize("fleet", [True, False])
+    def test_somebody_has_to_be_asked(
+        self, run: Callable[..., Result], runtime: FakeRuntime, fleet: bool
+    ) -> None:
+        assert run("invoke", "Hello", fleet=fleet).exit_code == 2
+        assert runtime.calls == []
 
 
 class TestStream:
@@ -179,13 +228,13 @@ class TestErrors:
     ) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         result = invoke("Hello", *ECTSUM)
-        assert result.exit_code == 1
+        assert result.exit_code == 4
         assert "adapters: llm-ectsum: Could not connect to the endpoint URL" in result.stderr
 
     def test_missing_region_is_told(self, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AWS_DEFAULT_REGION")
         result = invoke("Hello", *ECTSUM)
-        assert (result.exit_code, result.stderr) == (1, "adapters: You must specify a region.\n")
+        assert (result.exit_code, result.stderr) == (4, "adapters: You must specify a region.\n")
 
     def test_missing_credentials_are_told(
         self, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
@@ -194,11 +243,19 @@ class TestErrors:
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
         result = invoke("Hello", *ECTSUM)
         assert (result.exit_code, result.stderr) == (
-            1,
+            4,
             "adapters: llm-ectsum: Unable to locate credentials\n",
         )
 
-    @pytest.mark.parametrize("arguments", [["Hello"], ["Hello", *BASE, "--max-new-tokens", "0"]])
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["Hello"],
+            ["Hello", *BASE, "--max-new-tokens", "0"],
+            ["another", "Hello", *BASE],
+            ["Hello", *BASE, "--base"],
+        ],
+    )
     def test_wrong_usage_asks_nothing(self, runtime: FakeRuntime, arguments: list[str]) -> None:
         assert invoke(*arguments).exit_code == 2
         assert runtime.calls == []

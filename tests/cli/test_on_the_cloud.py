@@ -185,9 +185,15 @@ def test_terminal_has_headings_and_totals(deployed: Deployed) -> None:
 
 def test_history_is_read_from_the_table(deployed: Deployed) -> None:
     deployed.converge(acme())
-    event = Event(component="llm-acme", name="acme", at=60.0, what="created", generation=1, after="v1")
+    event = Event(
+        component="llm-acme", name="acme", at=60.0, what="created", generation=1, after=ARTIFACT.version
+    )
     deployed.registry.append([event])
-    assert deployed.run("history", "acme").stdout == "1970-01-01T00:01:00Z\tcreated\t1\t-\tv1\t-\t\n"
+    result = deployed.run("history", "acme")
+    assert result.stdout == "1970-01-01T00:01:00Z\tcreated\t1\t-\taaaaaaaaaaaa\t-\t\n"
+    [line] = deployed.run("history").stdout.splitlines()
+    fields = line.split("\t")
+    assert [fields[0], *fields[2:]] == ["1", "deployment", "converged", "-", ""]
 
 
 def test_rollback_leaves_an_order_and_starts_the_machine(deployed: Deployed) -> None:
@@ -207,12 +213,14 @@ def test_manifest_is_written_only_over_the_version_that_was_read(
     deployed.target = replace(deployed.target, manifest=f"s3://{bucket}/fleet.yaml")
     deployed.converge()
     path = tmp_path / "fleet.yaml"
-    path.write_text(f"adapters: [{{name: acme, artifact: '{ARTIFACT.uri}', digest: 'sha256:{'a' * 64}'}}]")
+    s3.put_object(Bucket=bucket, Key="acme.tar.gz", Body=b"an archive")
+    uri = f"s3://{bucket}/acme.tar.gz"
+    path.write_text(f"adapters: [{{name: acme, artifact: '{uri}', digest: 'sha256:{'a' * 64}'}}]")
     command = [sys.executable, "-m", "adapters_cli", "apply", str(path), "--stack", deployed.stack]
     process = subprocess.Popen(command, env=cloud.environment, stdout=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
-        while not s3.list_objects_v2(Bucket=bucket).get("Contents"):
+        while not s3.list_objects_v2(Bucket=bucket, Prefix="fleet").get("Contents"):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         # What the fleet's function does, and a pass.
@@ -272,6 +280,42 @@ def test_adapters_in_a_bucket_are_checked_by_ranges_and_foreign_ones_in_one_pass
     assert adapters[f"s3://{bucket}/{foreign}"]["bytes_read"] == len(archive)
 
 
+def test_archive_that_is_not_in_s3_keeps_a_manifest_from_being_written(
+    deployed: Deployed, cloud: LocalCloud, tmp_path: Path
+) -> None:
+    s3, bucket = client(cloud, "s3"), f"manifests-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    deployed.target = replace(deployed.target, manifest=f"s3://{bucket}/fleet.yaml")
+    deployed.converge()
+    path = tmp_path / "fleet.yaml"
+    entries = [
+        f"  - {{name: a{number}, artifact: 's3://{place}/a.tar.gz', digest: 'sha256:{'a' * 64}'}}\n"
+        for number, place in enumerate((bucket, "no-such-bucket"))
+    ]
+    path.write_text("adapters:\n" + "".join(entries))
+    result = deployed.run("apply", path)
+    assert result.returncode == 1
+    assert f"a0: unusable: NoSuchKey: s3://{bucket}/a.tar.gz does not exist" in result.stderr
+    assert "a1: unusable: " in result.stderr
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_ACCESS_KEY_ID", ""),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("AWS_DEFAULT_REGION", "no region"),
+    ],
+)
+def test_nobody_to_ask_has_an_exit_code_of_its_own(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    deployed.converge(acme())
+    monkeypatch.setitem(deployed.cloud.environment, variable, value)
+    assert deployed.run("status").returncode == 4
+
+
 @pytest.fixture(scope="module")
 def endpoint(cloud: LocalCloud) -> Iterator[ByHand]:
     with ByHand(cloud) as by_hand:
@@ -326,7 +370,7 @@ class TestLiveEndpoint:
             f"  - {{name: triage, component: {triage}, artifact: {V1 / 'triage'}}}\n"
         )
         result = deployed.run("plan", path)
-        assert result.returncode == 0, result.stderr
+        assert (result.returncode, result.stderr) == (1, "")
         fields = [line.split("\t")[:4] for line in result.stdout.splitlines()]
         assert fields == [
             ["new", "create", "-", identity(V1 / "summary")[:12]],

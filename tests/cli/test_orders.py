@@ -34,6 +34,17 @@ class TestRetry:
         world.settle()
         assert world.serving().keys() == {"acme", "beta"}
 
+    def test_adapter_that_has_not_failed_is_not_tried_again(
+        self, run: Run, world: World, account: FakeAccount
+    ) -> None:
+        result = run("retry", "acme", "beta")
+        assert (result.exit_code, result.stdout, result.stderr) == (
+            1,
+            "",
+            "adapters: adapter 'beta' has not failed; it is in service\n",
+        )
+        assert (world.registry.orders(), account.started.inputs) == ([], [])
+
     def test_component_is_a_name_too(self, run: Run, world: World) -> None:
         run("retry", "p-acme")
         world.settle()

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.desired import Artifact
 from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.names import FLEET_TAG
-from adapter_fleet.packing import identity
+from adapter_fleet.packing import identity, pack
+from adapter_fleet.service import UnansweredError
 from adapters_cli.plan import Action, summary
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
@@ -71,9 +73,31 @@ def test_component_that_someone_changed_by_hand_is_seen(run: Run, world: World, 
 
 def test_component_of_someone_else_is_seen(run: Run, world: World, manifest: Write) -> None:
     world.service.make("p-new", "s3://bucket/by-hand.tar.gz", tags={FLEET_TAG: "another"})
-    [row] = rows(run("plan", manifest(acme=1, beta=1, zeta=1, new=1)))
-    assert row[:2] == ["new", "foreign"]
+    result = run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--detailed-exitcode")
+    [row] = rows(result)
+    assert (result.exit_code, row[:2]) == (1, ["new", "foreign"])
     assert "adapters import" in row[4]
+
+
+def test_archives_that_are_not_in_s3_are_seen(run: Run, world: World, manifest: Write) -> None:
+    world.service.faults.missing |= {artifact("acme", 2).uri, artifact("beta").uri, artifact("new").uri}
+    result = run("plan", manifest(acme=2, beta=1, zeta=1, new=1))
+    assert (result.exit_code, [row[:2] for row in rows(result)]) == (
+        1,
+        [["acme", "unusable"], ["new", "unusable"]],
+    )
+    assert rows(result)[0][4] == f"NoSuchKey: {artifact('acme', 2).uri} does not exist"
+
+
+def test_archive_that_cannot_be_looked_at_is_told(
+    run: Run, world: World, manifest: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(_: Artifact) -> str | None:
+        raise UnansweredError("no answer in time")
+
+    monkeypatch.setattr(world.service, "check", check)
+    [row] = rows(run("plan", manifest(acme=2, beta=1, zeta=1)))
+    assert row[4] == f"{artifact('acme', 2).uri} cannot be read: no answer in time"
 
 
 def test_component_of_the_fleet_that_the_registry_lost_is_seen(
@@ -121,8 +145,21 @@ def test_artifact_that_has_failed_is_not_tried_again(run: Run, world: World, man
     world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
     world.deploy(adapter("acme", 2), adapter("beta"), adapter("zeta"))
     world.settle()
-    [row] = rows(run("plan", manifest(acme=2, beta=1, zeta=1)))
+    result = run("plan", manifest(acme=2, beta=1, zeta=1))
+    [row] = rows(result)
     assert (row[1], row[4]) == ("failed", "no such tensor")
+    assert result.exit_code == 0  # that is how it is already
+
+
+def test_artifact_that_has_failed_and_was_taken_back_would_fail_again(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.with_settings(FleetSettings())
+    world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
+    world.put_manifest(adapter("acme", 2), adapter("beta"), adapter("zeta"))
+    world.settle()
+    result = run("plan", manifest(acme=2, beta=1, zeta=1))
+    assert (result.exit_code, rows(result)[0][1]) == (1, "failed")
 
 
 def test_artifact_that_failed_for_a_cause_that_passes_is_tried_again(
@@ -173,6 +210,22 @@ def test_json_has_changes_and_refusal(run: Run, manifest: Write) -> None:
     assert result.exit_code == 1
     assert "'allow_empty'" in document["refused"]
     assert [change["action"] for change in document["changes"]] == ["delete"] * 3
+
+
+def test_json_has_the_mistakes_of_the_manifest(run: Run, manifest: Write) -> None:
+    path = manifest("adapters:\n  - {name: acme}\n")
+    result = run("plan", path, "--json")
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["changes"], document["refused"]) == (1, [], None)
+    [mistake] = document["mistakes"]
+    assert (mistake["rule"], mistake["severity"], mistake["where"]) == ("manifest-keys", "error", f"{path}:2")
+    assert "'acme'" in mistake["message"]
+
+
+def test_manifest_can_come_from_standard_input(run: Run, manifest: Write) -> None:
+    text = manifest(acme=2, beta=1, zeta=1).read_text()
+    assert rows(run("plan", "-", stdin=text))[0][:2] == ["acme", "update"]
+    assert "adapters: standard input:1: " in run("plan", "-", stdin="adapters: 1").stderr
 
 
 def test_every_mistake_of_the_manifest_is_told_with_its_line(run: Run, manifest: Write) -> None:
@@ -236,9 +289,70 @@ class TestLocalArtifacts:
         world.settle()
         assert rows(run("plan", manifest(self.text("./local")))) == []
 
-    def test_adapter_that_is_incomplete_is_told(self, run: Run, manifest: Write, directory: Path) -> None:
+    def test_adapter_that_is_not_there_is_told_as_other_mistakes(
+        self, run: Run, manifest: Write, directory: Path
+    ) -> None:
         path = manifest(self.text("./local"))
         shutil.rmtree(directory)
         result = run("plan", path)
+        assert (result.exit_code, result.stderr) == (
+            1,
+            f"adapters: {path}:5: adapter 'local': artifact: should be a directory or an archive of this"
+            f" machine, got '{directory}', where there is nothing [artifact-place]\n",
+        )
+
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_adapter_that_a_synth_would_refuse_is_told(
+        self, run: Run, world: World, manifest: Write, directory: Path, packed: bool
+    ) -> None:
+        world.with_settings(replace(world.target.settings, max_lora_rank=8))
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+        world.settle()
+        SyntheticAdapter(rank=16).save(directory)
+        name = "local"
+        if packed:
+            name = "local.tar.gz"
+            pack(directory, directory.parent / name)
+        path = manifest(self.text(f"./{name}"))
+        result = run("plan", path)
         assert result.exit_code == 1
-        assert "adapter 'local'" in result.stderr
+        [line] = result.stderr.splitlines()
+        assert line.startswith(
+            f"adapters: {path}:5: adapter 'local': {directory.parent / name}/adapter_config.json: "
+        )
+        assert line.endswith("[lora-rank]")
+
+    def test_every_mistake_is_told_at_once_in_the_order_of_the_manifest(
+        self, run: Run, manifest: Write, directory: Path
+    ) -> None:
+        (directory / "adapter_config.json").write_text("{}")
+        SyntheticAdapter(seed=1).save(directory.parent / "sound")
+        path = manifest(
+            "adapters:\n"
+            "  - {name: one, artifact: ./nothing}\n"
+            f"  - {{name: two, artifact: ./sound, digest: 'sha256:{7:064x}'}}\n"
+            "  - {name: three, artifact: {bucket: unknown, key: a.tar.gz}, digest: 'sha256:"
+            + "7"
+            * 64
+            + "'}\n"
+            "  - {name: four, artifact: ./local}\n"
+            "  - {name: five, artifact: ./local}\n"
+        )
+        lines = run("plan", path).stderr.splitlines()
+        assert [line.rpartition("[")[2] for line in lines[:3]] == [
+            "artifact-place]",
+            "digest-agrees]",
+            "bucket-known]",
+        ]
+        assert all(f"{path}:5: adapter 'four' and 1 more: " in line for line in lines[3:])
+        assert len(lines) > 3
+
+    def test_what_is_only_doubtful_is_told_and_compared(
+        self, run: Run, world: World, manifest: Write, directory: Path
+    ) -> None:
+        world.with_settings(replace(world.target.settings, base_model="another-base"))
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+        world.settle()
+        result = run("plan", manifest(self.text("./local")))
+        assert (result.exit_code, rows(result)[0][:2]) == (0, ["local", "create"])
+        assert "[base-model-name]" in result.stderr

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from typer.testing import Result
@@ -92,6 +93,78 @@ def test_failed_deployment_is_told(run: Run, world: World) -> None:
     assert "'failure_policy' allows 0" in result.stderr
 
 
+class TestManifestInS3:
+    URI = "s3://manifests/fleet.yaml"
+    STILL_THERE = (
+        f"adapters: {URI} still has it, and is not what is in force; apply another manifest before the next"
+        " deployment, which would take it up again"
+    )
+
+    @pytest.fixture(autouse=True)
+    def in_force(self, world: World) -> None:
+        world.target = replace(world.target, manifest=self.URI)
+        world.deploy(adapter("acme"))
+        world.settle()
+        world.put_manifest(adapter("acme"), adapter("beta"))
+        world.settle()
+
+    def fail(self, world: World) -> None:
+        world.service.faults.broken[artifact("zeta").uri] = "no such tensor"
+        world.put_manifest(adapter("acme"), adapter("zeta"))
+        world.settle()
+
+    def test_one_that_failed_is_told_until_another_comes(self, run: Run, world: World) -> None:
+        assert run("status").exit_code == 0
+        self.fail(world)
+        result = run("status")
+        assert (result.exit_code, [row[:2] for row in rows(result)]) == (
+            1,
+            [["acme", "in service"], ["beta", "in service"]],
+        )
+        first, second = result.stderr.splitlines()
+        assert first.startswith("adapters: generation 3 failed: ")
+        assert first.endswith("zeta: no such tensor; generation 4 takes it back")
+        assert second == self.STILL_THERE
+        world.put_manifest(adapter("acme"))
+        world.settle()
+        assert (run("status").exit_code, run("status").stderr) == (0, "")
+
+    def test_one_that_was_refused_is_told(self, run: Run, world: World) -> None:
+        world.put_manifest()
+        world.settle()
+        result = run("status")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[1] == self.STILL_THERE
+
+    def test_json_has_it(self, run: Run, world: World) -> None:
+        self.fail(world)
+        document = json.loads(run("status", "--json").stdout)
+        assert (document["converged"], document["settled"]) == (False, True)
+        assert (document["generation"]["number"], document["in_force"]) == (4, 4)
+        assert (document["rejected"]["number"], document["rejected"]["outcome"]) == (3, "failed")
+        assert "no such tensor" in document["rejected"]["reason"]
+        assert document["manifest_not_in_force"] == self.URI
+
+    def test_json_has_nothing_where_all_is_well(self, run: Run) -> None:
+        document = json.loads(run("status", "--json").stdout)
+        assert (document["rejected"], document["manifest_not_in_force"]) == (None, None)
+
+
+def test_deployment_that_was_rolled_back_is_told(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"), digest="one")
+    world.settle()
+    world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
+    world.deploy(adapter("acme", 2), digest="two", previous="one")
+    world.settle()
+    world.deploy(adapter("acme"), digest="one", previous="two")
+    world.settle()
+    result = run("status")
+    assert result.exit_code == 0
+    [line] = result.stderr.splitlines()
+    assert line.startswith("adapters: generation 2 failed: ")
+    assert line.endswith("; generation 3 takes it back")
+
+
 def test_reason_of_a_failed_deployment_cannot_steer_the_terminal(run: Run, world: World) -> None:
     world.service.faults.broken[artifact("acme").uri] = "bad \x1b]0;owned\x07"
     world.deploy(adapter("acme"))
@@ -132,9 +205,55 @@ def test_fleet_that_was_never_asked_for_anything_is_told(run: Run, account: Fake
     account.add_fleet("Tenants", "new", "New")
     result = run("status", "--table", "new", fleet=False)
     assert (result.exit_code, result.stderr) == (
-        1,
+        4,
         "adapters: fleet 'New' has never been asked for anything\n",
     )
+
+
+class TestSomeOfThem:
+    """acme has failed, beta is in service."""
+
+    @pytest.fixture(autouse=True)
+    def deployed(self, world: World) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+        world.settle()
+
+    @pytest.mark.parametrize(("names", "code"), [(["acme", "beta"], 1), (["beta", "p-zeta"], 0)])
+    def test_named_ones_are_shown_and_decide(self, run: Run, names: list[str], code: int) -> None:
+        result = run("status", *names)
+        assert (result.exit_code, [row[0] for row in rows(result)]) == (
+            code,
+            [name.removeprefix("p-") for name in names],
+        )
+
+    def test_those_that_failed_are_shown(self, run: Run) -> None:
+        result = run("status", "--failed")
+        assert (result.exit_code, [row[:2] for row in rows(result)]) == (1, [["acme", "failed"]])
+        assert rows(run("status", "beta", "--failed")) == []
+
+    def test_json_has_them_beside_the_totals_of_the_fleet(self, run: Run) -> None:
+        document = json.loads(run("status", "beta", "--json").stdout)
+        assert ([one["name"] for one in document["adapters"]], document["failed"]) == (["beta"], 1)
+
+    def test_unknown_names_are_told(self, run: Run) -> None:
+        result = run("status", "beta", "nobody", "noone")
+        assert (result.exit_code, result.stdout, result.stderr) == (
+            1,
+            "",
+            "adapters: the fleet has no adapter 'nobody'\nadapters: the fleet has no adapter 'noone'\n",
+        )
+
+    def test_waiting_ends_with_the_named_ones(self, run: Run, world: World) -> None:
+        world.deploy(adapter("acme"), adapter("beta", 2), adapter("zeta"), adapter("new"))
+        assert run("status", "zeta").exit_code == 0
+        assert run("status", "beta").exit_code == 3
+        result = run("status", "beta", "--wait")
+        assert (result.exit_code, [row[:3] for row in rows(result)]) == (
+            0,
+            [["beta", "in service", "v2.tar.gz"]],
+        )
 
 
 class TestWait:

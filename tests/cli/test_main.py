@@ -1,0 +1,58 @@
+"""What holds for every command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from adapters_cli.main import app
+
+COMMANDS = ("status", "plan", "apply", "history", "retry", "rollback", "import", "invoke")
+FLOOD = """
+import typer
+from adapters_cli import main
+
+@main.app.command()
+def flood():
+    for number in range(100_000):
+        typer.echo(str(number))
+
+main.main()
+"""
+
+
+def help_of(*command: str, option: str = "--help") -> str:
+    result = CliRunner().invoke(app, [*command, option], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_reader_that_goes_ends_a_command_quietly() -> None:
+    command = [sys.executable, "-c", FLOOD, "flood"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "0\n"
+        process.stdout.close()
+        assert (process.wait(timeout=60), process.stderr.read()) == (141, "")
+
+
+def test_version_is_told() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout.split()[0]) == (0, "adapters")
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_has_a_short_option(command: tuple[str, ...]) -> None:
+    assert help_of(*command, option="-h") == help_of(*command)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_sentences_of_a_help_text_end_where_they_end(command: str) -> None:
+    text = help_of(command).partition("╭")[0]
+    paragraphs = [line.strip() for line in text.splitlines() if line.strip()][1:]
+    assert paragraphs
+    assert all(paragraph.endswith(".") or len(paragraph) > 150 for paragraph in paragraphs)
