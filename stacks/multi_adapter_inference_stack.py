@@ -11,6 +11,7 @@ from aws_cdk import Environment as AwsTarget
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from adapter_fleet.fleet_settings import DriftCheck as DriftAction
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,
@@ -205,4 +206,4 @@ def _drift_check(settings: FleetSettings) -> DriftCheck | None:
     if settings.drift_check is None:
         return None
     every = Duration.minutes(settings.drift_every_minutes or _DRIFT_PERIOD_MINUTES)
-    return DriftCheck(settings.drift_check, every)
+    return DriftCheck(every=every, repairs=settings.drift_check is DriftAction.REPAIR)
