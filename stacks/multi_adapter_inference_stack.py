@@ -113,7 +113,7 @@ class MultiAdapterInferenceStack(Stack):
                 endpoint=self.endpoint,
                 manifest=self._manifest(settings),
                 failure_policy=_failure_policy(settings),
-                deletion_guard=DeletionGuard.share(settings.deletion_share, allow_empty=settings.allow_empty),
+                deletion_guard=_deletion_guard(settings),
                 update_mode=settings.update_mode,
                 request_rate=settings.request_rate,
                 timeout=Duration.seconds(round(settings.timeout_minutes * 60)),
@@ -193,13 +193,28 @@ def _artifact(adapter: AdapterSettings) -> AdapterArtifact:
 def _failure_policy(settings: FleetSettings) -> FailurePolicy | None:
     if settings.strict:
         return FailurePolicy.strict()
+    if settings.failure_at_most is not None:
+        return FailurePolicy.at_most(settings.failure_at_most)
     return None if settings.failure_share is None else FailurePolicy.share(settings.failure_share)
+
+
+def _deletion_guard(settings: FleetSettings) -> DeletionGuard:
+    if not settings.deletion_guard:
+        return DeletionGuard.off()
+    default = DeletionGuard()
+    return DeletionGuard(
+        allowed_share=default.allowed_share if settings.deletion_share is None else settings.deletion_share,
+        above=default.above if settings.deletion_above is None else settings.deletion_above,
+        allow_empty=settings.allow_empty,
+    )
 
 
 def _smoke_test(settings: SmokeSettings | None) -> SmokeTest | None:
     if settings is None:
         return None
-    return SmokeTest(prompt=settings.prompt, max_tokens=settings.max_tokens, expect=settings.expect)
+    return SmokeTest(
+        prompt=settings.prompt, max_tokens=settings.max_tokens, body=settings.body, expect=settings.expect
+    )
 
 
 def _drift_check(settings: FleetSettings) -> DriftCheck | None:
