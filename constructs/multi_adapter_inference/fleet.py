@@ -114,9 +114,15 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
         component_name:
             That of its component, where it is not the one that `component_name()` tells.
         """
-        if component_name is not None:
-            self._check_component("component_name", component_name)
-        return FleetMember(fleet=self, component_name=component_name or self.component_name(name))
+        if component_name is None:
+            return FleetMember(fleet=self, component_name=self.component_name(name))
+        self._check_component("component_name", component_name)
+        if self._component_names is not None and (told := self.component_name(name)) != component_name:
+            raise ValueError(
+                f"'{self.node.path}': 'component_name' should be {told!r}, which the manifest gives {name!r},"
+                f" got {component_name!r}"
+            )
+        return FleetMember(fleet=self, component_name=component_name)
 
     def grant_invoke(
         self,

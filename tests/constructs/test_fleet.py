@@ -685,6 +685,13 @@ def test_an_adapter_of_a_fleet_may_be_told_by_its_component(make, bucket):
         fleet.adapter("old", component_name="bad_name")
 
 
+def test_an_adapter_of_a_fleet_has_no_other_component_than_the_manifest_gives_it(make):
+    fleet = make()
+    assert fleet.adapter("ectsum", component_name="acme-ectsum").component_name == "acme-ectsum"
+    with pytest.raises(ValueError, match="'component_name' should be 'acme-ectsum', which the manifest"):
+        fleet.adapter("ectsum", component_name="acme-triage")
+
+
 def test_more_names_than_a_role_holds_are_an_error_that_points_to_tags(make, write_manifest, caller):
     names = [f"tenant{number}" for number in range(51)]
     fleet = make(manifest=AdapterManifest.from_file(write_manifest(*({"name": name} for name in names))))
