@@ -16,6 +16,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.assertions import Template
+from cdk_nag import AwsSolutionsChecks
 from constructs import Construct
 
 from adapter_fleet.converter import converter
@@ -31,6 +32,7 @@ from multi_adapter_inference import (
     FailurePolicy,
     FleetAdapter,
     FleetOptions,
+    MultiAdapterEndpoint,
     OnTimeout,
     SmokeTest,
     UpdateMode,
@@ -764,6 +766,18 @@ def test_a_registry_may_be_encrypted_with_a_key_and_its_users_may_use_it(stack, 
 def test_who_manages_may_use_the_registrys_key_to_write(stack, make, caller, template):
     make(encryption_key=kms.Key(stack, "Key")).grant_manage(caller)
     assert "kms:Encrypt" in actions(statements(template(), "Caller"))
+
+
+def test_cdk_nag_finds_nothing_in_a_fleet_whose_registry_has_a_key(app, stack, write_manifest):
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+        stack, "Llm", endpoint_name="llama", base_component_name="base", component_prefix="acme"
+    )
+    manifest = AdapterManifest.from_file(write_manifest())
+    endpoint.add_fleet(
+        "Tenants", manifest=manifest, encryption_key=kms.Key(stack, "Key", enable_key_rotation=True)
+    )
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    app.synth()  # raises for what is found
 
 
 def test_logs_are_kept_as_long_as_is_said(make, resources):
