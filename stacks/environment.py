@@ -247,15 +247,8 @@ def _check_positive(settings: object, *names: str) -> None:
 def _converter(folder: Path) -> Converter:
     converter = strict_converter()
     converter.register_structure_hook(Path, lambda value, _: folder / exactly(value, str))
-    converter.register_structure_hook(LmiVersion, lambda value, _: _lmi_version(exactly(value, int)))
+    converter.register_structure_hook(LmiVersion, lambda value, _: LmiVersion.numbered(exactly(value, int)))
     return converter
-
-
-def _lmi_version(number: int) -> LmiVersion:
-    versions = {version.number: version for version in LmiVersion}
-    if number not in versions:
-        raise ValueError(f"should be one of {', '.join(map(str, versions))}, got {number}")
-    return versions[number]
 
 
 # What TOML calls them.

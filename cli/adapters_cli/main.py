@@ -3,6 +3,7 @@
 import typer
 
 from adapters_cli.apply import apply
+from adapters_cli.capacity import capacity
 from adapters_cli.history import history
 from adapters_cli.importing import import_
 from adapters_cli.invoke import invoke
@@ -15,6 +16,7 @@ for command in (status, plan, apply, history, retry, rollback):
     app.command()(command)
 app.command("import")(import_)
 app.command()(invoke)
+app.command()(capacity)
 
 
 @app.callback()

@@ -105,7 +105,7 @@ def overview(registry: Registry, now: float) -> Overview | None:
     newest = registry.generation(fleet.generation) if fleet is not None else None
     if fleet is None or newest is None:
         return None
-    active = active_generation(newest, fleet.converged, registry.generation) or newest
+    active = active_generation(newest, registry.generation) or newest
     records, orders = registry.records(), registry.orders()
     return Overview(
         fleet=fleet,

@@ -14,7 +14,8 @@ from aws_cdk import FileSystem, Token
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 
-from adapter_fleet.base_model import BaseModelFacts
+from adapter_fleet.base_model import BaseModelFacts, read_model_config
+from adapter_fleet.model_shape import ModelShape, known_shape
 from multi_adapter_inference.archive_asset import ArchiveFolder
 from multi_adapter_inference.execution_role import ExecutionRole
 from multi_adapter_inference.object_prefix import as_folder
@@ -41,11 +42,17 @@ class BoundModel:
 
 
 class BaseModel(ABC):
-    """The model that the adapters were trained for. Made by one of the `from_*`."""
+    """The model that the adapters were trained for. Made by one of the `from_*`.
 
-    def __init__(self, *, facts: BaseModelFacts, needs_network: bool) -> None:
+    `shape` is how large it is, where that is known at synth.
+    """
+
+    def __init__(
+        self, *, facts: BaseModelFacts, needs_network: bool, shape: ModelShape | None = None
+    ) -> None:
         self.facts = facts
         self.needs_network = needs_network
+        self.shape = shape or known_shape(facts.name)
 
     @staticmethod
     def from_bucket(
@@ -118,6 +125,7 @@ class _DirectoryModel(BaseModel):
         super().__init__(
             facts=facts if name is None else BaseModelFacts(name=name, dimensions=facts.dimensions),
             needs_network=False,
+            shape=ModelShape.from_config(read_model_config(path / "config.json")),
         )
         self._path = path
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from aws_cdk import Duration, Size, SizeRoundingBehavior, Token
 
-from adapter_fleet.base_model import Dimensions
-from adapter_fleet.serving import LoraServing
 from multi_adapter_inference.instance_type import InstanceType
 
 # StartupParameters of CreateInferenceComponent: both are 60 to 3,600 seconds.
@@ -78,32 +76,6 @@ class ComputeRequirements:
                 )
             fits.append(int(available // needed))
         return min(fits, default=None)
-
-    def check_adapters_fit(
-        self, instance_type: InstanceType, lora: LoraServing, dimensions: Dimensions | None
-    ) -> None:
-        """Raise ValueError where the slots for adapters alone are more than the accelerators' memory.
-
-        The engine takes the memory at start-up: `max_loras` slots for both matrices of each linear module, at
-        `max_lora_rank`, in two bytes a number.
-        """
-        if dimensions is None or self.accelerators is None or Token.is_unresolved(self.accelerators):
-            return
-        if instance_type.accelerator_memory_gib is None:
-            return
-        widths = sum(
-            shape.inputs + shape.outputs
-            for module, shape in dimensions.modules.items()
-            if module.startswith(("self_attn.", "mlp."))
-        )
-        slots_gib = 2 * lora.max_loras * lora.max_lora_rank * dimensions.layers * widths / 1024**3
-        available_gib = self.accelerators * instance_type.accelerator_memory_gib
-        if slots_gib >= available_gib:
-            raise ValueError(
-                f"'max_loras' x 'max_lora_rank' should leave the base model room on {self.accelerators} x"
-                f" {instance_type.accelerator_memory_gib} GiB of {instance_type.name}, got {lora.max_loras} x"
-                f" {lora.max_lora_rank}, which take {slots_gib:.1f} GiB"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from adapter_fleet.serving import LoraServing
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
 from multi_adapter_inference.base_model import BaseModel
+from multi_adapter_inference.capacity import memory_of_copy, warn_of_small_cache
 from multi_adapter_inference.component_names import claim, immutable_hash, replace_on_change
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import LmiContainer
@@ -211,7 +212,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
             if vpc is None and (vpc_subnets is not None or security_groups):
                 raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
             room = _room_for_copies(compute, instance_type, instance_count, copy_count)
-            compute.check_adapters_fit(instance_type, lora, base_model.facts.dimensions)
+            memory = memory_of_copy(base_model.shape, lora, container, compute, instance_type)
 
         self.container = container
         self.lora = lora
@@ -259,6 +260,8 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         self.adapters_depend_on = (base, self.execution_role.policy)
 
         container.warn_of_faults(self, inference_ami_version=inference_ami_version)
+        if memory is not None:
+            warn_of_small_cache(self, memory)
         if room is not None and (room == copy_count or copy_count == 1):
             Annotations.of(self).add_warning_v2(
                 "multi-adapter-inference:no-room-for-rolling-update",

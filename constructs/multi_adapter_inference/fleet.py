@@ -44,6 +44,7 @@ from adapter_fleet.names import (
 )
 from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
+from multi_adapter_inference.capacity import warn_of_adapters_on_disk
 from multi_adapter_inference.component_names import TOKEN, claim_checked, claim_manifest
 from multi_adapter_inference.control_plane import (
     METRICS_NAMESPACE,
@@ -403,6 +404,8 @@ class AdapterFleet(AdapterFleetBase):
         self._tags = TagManager(TagType.MAP, "Custom::AdapterFleet")
         self._names = bound.component_names
         self._manifest_object = bound.object
+        if bound.component_names is not None:
+            warn_of_adapters_on_disk(self, len(bound.component_names), endpoint.lora)
         if TOKEN not in self.component_prefix:
             if bound.component_names is not None:
                 claim_checked(self, bound.component_names.values())

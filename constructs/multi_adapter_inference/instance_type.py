@@ -6,26 +6,22 @@ from dataclasses import dataclass
 
 from aws_cdk import Size, SizeRoundingBehavior
 
+from adapter_fleet.instance_types import INSTANCES
+
 
 class _Known:
-    """Makes `ML_G5_XLARGE = _Known(…)` in the class below read as the `InstanceType` of `ml.g5.xlarge`."""
-
-    def __init__(self, *, accelerators: int, accelerator_gib: int, memory_gib: int, vcpus: int) -> None:
-        self._accelerators = accelerators
-        self._accelerator_gib = accelerator_gib
-        self._memory_gib = memory_gib
-        self._vcpus = vcpus
+    """Makes `ML_G5_XLARGE = _Known()` in the class below read as the `InstanceType` of `ml.g5.xlarge`."""
 
     def __set_name__(self, owner: type[InstanceType], attribute: str) -> None:
-        self._name = attribute.lower().replace("_", ".")
+        self._facts = INSTANCES[attribute.lower().replace("_", ".")]
 
     def __get__(self, instance: InstanceType | None, owner: type[InstanceType]) -> InstanceType:
         return owner(
-            name=self._name,
-            accelerators=self._accelerators,
-            accelerator_memory_gib=self._accelerator_gib,
-            memory_gib=self._memory_gib,
-            vcpus=self._vcpus,
+            name=self._facts.name,
+            accelerators=self._facts.accelerators,
+            accelerator_memory_gib=self._facts.accelerator.memory_gib,
+            memory_gib=self._facts.memory_gib,
+            vcpus=self._facts.vcpus,
             local_storage=True,
         )
 
@@ -45,43 +41,43 @@ class InstanceType:
     vcpus: int | None = None
     local_storage: bool | None = None
 
-    # The accelerated families that the LMI container's vLLM runs on, from the pages of the EC2 families.
-    ML_G4DN_XLARGE = _Known(accelerators=1, accelerator_gib=16, memory_gib=16, vcpus=4)
-    ML_G4DN_2XLARGE = _Known(accelerators=1, accelerator_gib=16, memory_gib=32, vcpus=8)
-    ML_G4DN_4XLARGE = _Known(accelerators=1, accelerator_gib=16, memory_gib=64, vcpus=16)
-    ML_G4DN_8XLARGE = _Known(accelerators=1, accelerator_gib=16, memory_gib=128, vcpus=32)
-    ML_G4DN_12XLARGE = _Known(accelerators=4, accelerator_gib=16, memory_gib=192, vcpus=48)
-    ML_G4DN_16XLARGE = _Known(accelerators=1, accelerator_gib=16, memory_gib=256, vcpus=64)
-    ML_G5_XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=16, vcpus=4)
-    ML_G5_2XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=32, vcpus=8)
-    ML_G5_4XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=64, vcpus=16)
-    ML_G5_8XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=128, vcpus=32)
-    ML_G5_12XLARGE = _Known(accelerators=4, accelerator_gib=24, memory_gib=192, vcpus=48)
-    ML_G5_16XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=256, vcpus=64)
-    ML_G5_24XLARGE = _Known(accelerators=4, accelerator_gib=24, memory_gib=384, vcpus=96)
-    ML_G5_48XLARGE = _Known(accelerators=8, accelerator_gib=24, memory_gib=768, vcpus=192)
-    ML_G6_XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=16, vcpus=4)
-    ML_G6_2XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=32, vcpus=8)
-    ML_G6_4XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=64, vcpus=16)
-    ML_G6_8XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=128, vcpus=32)
-    ML_G6_12XLARGE = _Known(accelerators=4, accelerator_gib=24, memory_gib=192, vcpus=48)
-    ML_G6_16XLARGE = _Known(accelerators=1, accelerator_gib=24, memory_gib=256, vcpus=64)
-    ML_G6_24XLARGE = _Known(accelerators=4, accelerator_gib=24, memory_gib=384, vcpus=96)
-    ML_G6_48XLARGE = _Known(accelerators=8, accelerator_gib=24, memory_gib=768, vcpus=192)
-    ML_G6E_XLARGE = _Known(accelerators=1, accelerator_gib=48, memory_gib=32, vcpus=4)
-    ML_G6E_2XLARGE = _Known(accelerators=1, accelerator_gib=48, memory_gib=64, vcpus=8)
-    ML_G6E_4XLARGE = _Known(accelerators=1, accelerator_gib=48, memory_gib=128, vcpus=16)
-    ML_G6E_8XLARGE = _Known(accelerators=1, accelerator_gib=48, memory_gib=256, vcpus=32)
-    ML_G6E_12XLARGE = _Known(accelerators=4, accelerator_gib=48, memory_gib=384, vcpus=48)
-    ML_G6E_16XLARGE = _Known(accelerators=1, accelerator_gib=48, memory_gib=512, vcpus=64)
-    ML_G6E_24XLARGE = _Known(accelerators=4, accelerator_gib=48, memory_gib=768, vcpus=96)
-    ML_G6E_48XLARGE = _Known(accelerators=8, accelerator_gib=48, memory_gib=1536, vcpus=192)
-    ML_P4D_24XLARGE = _Known(accelerators=8, accelerator_gib=40, memory_gib=1152, vcpus=96)
-    ML_P4DE_24XLARGE = _Known(accelerators=8, accelerator_gib=80, memory_gib=1152, vcpus=96)
-    ML_P5_4XLARGE = _Known(accelerators=1, accelerator_gib=80, memory_gib=256, vcpus=16)
-    ML_P5_48XLARGE = _Known(accelerators=8, accelerator_gib=80, memory_gib=2048, vcpus=192)
-    ML_P5E_48XLARGE = _Known(accelerators=8, accelerator_gib=141, memory_gib=2048, vcpus=192)
-    ML_P5EN_48XLARGE = _Known(accelerators=8, accelerator_gib=141, memory_gib=2048, vcpus=192)
+    # Their facts are in adapter_fleet.instance_types; written out here, editors know the names.
+    ML_G4DN_XLARGE = _Known()
+    ML_G4DN_2XLARGE = _Known()
+    ML_G4DN_4XLARGE = _Known()
+    ML_G4DN_8XLARGE = _Known()
+    ML_G4DN_12XLARGE = _Known()
+    ML_G4DN_16XLARGE = _Known()
+    ML_G5_XLARGE = _Known()
+    ML_G5_2XLARGE = _Known()
+    ML_G5_4XLARGE = _Known()
+    ML_G5_8XLARGE = _Known()
+    ML_G5_12XLARGE = _Known()
+    ML_G5_16XLARGE = _Known()
+    ML_G5_24XLARGE = _Known()
+    ML_G5_48XLARGE = _Known()
+    ML_G6_XLARGE = _Known()
+    ML_G6_2XLARGE = _Known()
+    ML_G6_4XLARGE = _Known()
+    ML_G6_8XLARGE = _Known()
+    ML_G6_12XLARGE = _Known()
+    ML_G6_16XLARGE = _Known()
+    ML_G6_24XLARGE = _Known()
+    ML_G6_48XLARGE = _Known()
+    ML_G6E_XLARGE = _Known()
+    ML_G6E_2XLARGE = _Known()
+    ML_G6E_4XLARGE = _Known()
+    ML_G6E_8XLARGE = _Known()
+    ML_G6E_12XLARGE = _Known()
+    ML_G6E_16XLARGE = _Known()
+    ML_G6E_24XLARGE = _Known()
+    ML_G6E_48XLARGE = _Known()
+    ML_P4D_24XLARGE = _Known()
+    ML_P4DE_24XLARGE = _Known()
+    ML_P5_4XLARGE = _Known()
+    ML_P5_48XLARGE = _Known()
+    ML_P5E_48XLARGE = _Known()
+    ML_P5EN_48XLARGE = _Known()
 
     def __post_init__(self) -> None:
         if not self.name.startswith("ml."):

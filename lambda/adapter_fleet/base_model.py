@@ -7,7 +7,7 @@ from typing import Any
 
 from adapter_fleet import strict_json
 
-_MAX_CONFIG_BYTES = 1024 * 1024
+MAX_CONFIG_BYTES = 1024 * 1024
 
 # Dense decoders with the module names of Llama (transformers' modeling_llama.py). Others are compared by
 # name only.
@@ -68,6 +68,26 @@ class Dimensions:
         return self.modules.get(f"{block}.{name}") if int(index) < self.layers else None
 
 
+def read_model_config(path: Path) -> dict[str, Any]:
+    """Read a model's `config.json`; ValueError where it is none or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return parse_model_config(file.read(MAX_CONFIG_BYTES), str(path))
+    except OSError as error:
+        raise ValueError(f"'{path}' should be the configuration of a base model, got: {error}") from None
+
+
+def parse_model_config(data: bytes, where: str) -> dict[str, Any]:
+    """Return the configuration in `data`, which is from `where`; ValueError where it is none."""
+    try:
+        config = strict_json.loads(data)
+    except ValueError as error:
+        raise ValueError(f"'{where}' should be the configuration of a base model, got: {error}") from None
+    if not isinstance(config, dict):
+        raise ValueError(f"'{where}' should be the configuration of a base model, got no JSON object")
+    return config
+
+
 @dataclass(frozen=True, kw_only=True)
 class BaseModelFacts:
     """What the checks of an adapter may compare with: the base's name and, where known, its dimensions."""
@@ -81,14 +101,7 @@ class BaseModelFacts:
 
         Raises ValueError where there is no readable `config.json`.
         """
-        path = directory / "config.json"
-        try:
-            with path.open("rb") as file:
-                config = strict_json.loads(file.read(_MAX_CONFIG_BYTES))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"'{path}' should be the configuration of a base model, got: {error}") from None
-        if not isinstance(config, dict):
-            raise ValueError(f"'{path}' should be the configuration of a base model, got no JSON object")
+        config = read_model_config(directory / "config.json")
         name = config.get("_name_or_path")
         return cls(
             name=name if isinstance(name, str) and name else directory.resolve().name,

@@ -48,6 +48,12 @@ class SmokeRequest:
     body: Mapping[str, object]
     expect: str | None = None
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its JSON, in hexadecimal: tells whether two ask the same."""
+        text = json.dumps([self.body, self.expect], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
 
 @dataclass(frozen=True, kw_only=True)
 class DesiredAdapter:

@@ -42,7 +42,14 @@ from adapter_fleet.record import (
     Outcome,
     Request,
 )
-from adapter_fleet.registry import Lease, LeaseLostError, OvertakenError, refuses, undoes
+from adapter_fleet.registry import (
+    Lease,
+    LeaseLostError,
+    OvertakenError,
+    first_state,
+    refuses,
+    superseded_by,
+)
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -171,16 +178,13 @@ class DynamoDbRegistry:
                 raise OvertakenError(f"generation {after} is not the newest any more")
             if newest is not None and refuses(newest, request):
                 raise ValueError("the fleet is being deleted and takes no other requests")
-            made = Generation(
-                number=int(fleet["generation"]["N"]) + 1,
-                request=request,
-                undo=undoes(request, newest, self.generation),
-            )
+            made = first_state(request, newest, self.generation)
             if not chunks:
                 # Not to be seen before the generation is: nothing else knows their key.
                 chunks = _chunks(desired, expires=request.at + _ORPHAN_SECONDS)
                 self._batch_put(chunks)
-            if self._transact(self._opening(made, newest, chunks)):
+            superseded = superseded_by(made, newest, self.generation)
+            if self._transact(self._opening(made, superseded, chunks)):
                 return made
             self._wait(attempt)
         raise TimeoutError(f"the registry takes no new generation, after {_ATTEMPTS} attempts")
@@ -233,6 +237,18 @@ class DynamoDbRegistry:
         }
         if not self._fenced([{"Update": open_}], lease) and not self._fenced([{"Update": ended}], lease):
             raise LookupError(f"there is no generation {generation.number}")
+
+    def reopen(self, number: int, lease: Lease) -> Generation:
+        """Let a superseded generation go on, as what superseded it was refused; return it.
+
+        LookupError where there is none of that number.
+        """
+        superseded = self.generation(number)
+        if superseded is None:
+            raise LookupError(f"there is no generation {number}")
+        opened = replace(superseded, outcome=Outcome.OPEN, ended=None)
+        self._fenced([{"Update": _changed_outcome(opened, before=Outcome.SUPERSEDED)}], lease)
+        return self.generation(number) or opened
 
     def save_fleet(self, fleet: FleetRecord, lease: Lease) -> None:
         """Note what passes learn. The generation and the runner are not touched."""
@@ -415,7 +431,9 @@ class DynamoDbRegistry:
 
     # What is sent.
 
-    def _opening(self, made: Generation, newest: Generation | None, chunks: Sequence[_Item]) -> list[_Item]:
+    def _opening(
+        self, made: Generation, superseded: Generation | None, chunks: Sequence[_Item]
+    ) -> list[_Item]:
         """Return the transaction that makes a generation, if nobody has made one meanwhile."""
         doc, outcome, end = _generation_attributes(made)
         number = {"N": str(made.number)}
@@ -450,25 +468,8 @@ class DynamoDbRegistry:
         for chunk in chunks:
             key = {"pk": chunk["pk"], "sk": chunk["sk"]}
             actions.append({"Update": {"Key": key, "UpdateExpression": "REMOVE expires"}})
-        if newest is not None and newest.outcome is Outcome.OPEN:
-            _, superseded, end = _generation_attributes(
-                replace(newest, outcome=Outcome.SUPERSEDED, ended=made.request.at)
-            )
-            actions.append(
-                {
-                    "Update": {
-                        "Key": _generation_key(newest.number),
-                        "UpdateExpression": "SET outcome = :superseded, #end = :end",
-                        "ConditionExpression": "outcome = :open",
-                        "ExpressionAttributeNames": {"#end": "end"},
-                        "ExpressionAttributeValues": {
-                            ":superseded": superseded,
-                            ":end": end,
-                            ":open": {"S": Outcome.OPEN},
-                        },
-                    }
-                }
-            )
+        if superseded is not None:
+            actions.append({"Update": _changed_outcome(superseded, before=Outcome.OPEN)})
         return actions
 
     def _fenced(self, actions: Sequence[_Item], lease: Lease) -> bool:
@@ -596,6 +597,18 @@ def _learned(fleet: FleetRecord) -> bytes:
     # Compressed: it names every component on the endpoint that is someone else's.
     text = _text({name: value for name, value in unstructured(fleet).items() if name not in _NOT_LEARNED})
     return gzip.compress(text.encode(), mtime=0)
+
+
+def _changed_outcome(generation: Generation, *, before: Outcome) -> _Item:
+    """Return the update that gives a generation its outcome, where it has that one so far."""
+    _, outcome, end = _generation_attributes(generation)
+    return {
+        "Key": _generation_key(generation.number),
+        "UpdateExpression": "SET outcome = :outcome, #end = :end",
+        "ConditionExpression": "outcome = :before",
+        "ExpressionAttributeNames": {"#end": "end"},
+        "ExpressionAttributeValues": {":outcome": outcome, ":end": end, ":before": {"S": before}},
+    }
 
 
 def _generation_key(number: int) -> _Item:

@@ -8,6 +8,8 @@ from adapter_fleet.record import Cause, Failure
 
 FIRST_RETRY_SECONDS = 20.0
 LAST_RETRY_SECONDS = 900.0
+LONGEST_REASON = 2000
+"""Characters."""
 
 # The first that matches counts. The texts are those of the services and containers as users quote them; what
 # is not known is taken for the artifact's fault, as trying it again and again would cost a write each time.
@@ -27,7 +29,8 @@ _CAUSES = (
         Cause.CAPACITY,
         re.compile(
             r"insufficient ?\w* ?capacity|no capacity|no free slot|\b507\b|out of memory|throttl"
-            r"|rate exceeded|not ready|unavailable",
+            r"|rate exceeded|not ready|unavailable|internal (server |service )?(error|failure)"
+            r"|request to service failed|unable to provision",
             re.IGNORECASE,
         ),
     ),
@@ -52,7 +55,8 @@ def failed(
     """Note one more failure of an artifact; `before` is what was remembered.
 
     Where time may mend the cause, the wait until the next attempt doubles from 20 seconds to 15 minutes. Half
-    of it depends on the component, so that many do not come back at once.
+    of it depends on the component, so that many do not come back at once. What a container says may be long,
+    and is cut.
     """
     cause = cause or cause_of(reason)
     attempts = 1
@@ -67,7 +71,7 @@ def failed(
         retry_at = now + longest * (1 + spread) / 2
     return Failure(
         cause=cause,
-        reason=reason,
+        reason=reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} …",
         artifact=artifact,
         at=now,
         attempts=attempts,

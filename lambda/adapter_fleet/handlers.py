@@ -1,7 +1,9 @@
 """The entry points of the Lambda functions. Thin: they make the clients, and call what does the work."""
 
+import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.clock import WallClock
@@ -18,6 +21,7 @@ from adapter_fleet.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.intake import Intake
 from adapter_fleet.reconciler import Call, Reconciler
+from adapter_fleet.record import Outcome
 from adapter_fleet.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
 from adapter_fleet.telemetry import FleetTelemetry
 
@@ -37,6 +41,14 @@ _LOOKING_SECONDS = 4.0
 """A deployment learns of its end sooner than by the framework's asking, and with fewer questions."""
 
 _LOOK_AGAIN_SECONDS = 0.5
+
+_PATIENT = Config(
+    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=2,
+    read_timeout=5,
+    max_pool_connections=16,
+)
+"""A function whose time is up fails its deployment, so a connection that says nothing is given up before."""
 
 
 def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
@@ -68,6 +80,8 @@ def manifest_object(event: Mapping[str, Any], _context: LambdaContext) -> dict[s
     """Take in a new version of the manifest in S3: the newest, whichever the event is of."""
     sequencer = event["detail"]["object"].get("sequencer", event["id"])
     generation = _intake(os.environ["STATE_MACHINE_ARN"]).manifest_changed(sequencer)
+    if generation is not None and generation.outcome is Outcome.REFUSED:
+        _telemetry().rejected(generation)
     return {"generation": None if generation is None else generation.number}
 
 
@@ -102,7 +116,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
         )
     done = result.done
     if not done and passes + 1 >= MOST_PASSES:
-        _Starter(_machines(), machine)("order", f"after-{event['execution']}"[:80])
+        _Starter(_machines(), machine)("order", f"after-{event['execution']}")
         done = True
     return {
         "done": done,
@@ -151,7 +165,12 @@ class _S3Manifests:
 
 
 def _execution_name(key: str) -> str:
-    return "".join(char if char.isalnum() or char in "-_" else "-" for char in key)[:80]
+    """Return the name of the execution for a key: readable, and another one for each key.
+
+    A name may be used once in 90 days, and have 80 characters of `[a-zA-Z0-9-_]`.
+    """
+    readable = re.sub(r"[^a-zA-Z0-9_-]", "-", key)[:40]
+    return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
 def _intake(machine: str) -> Intake:
@@ -168,7 +187,7 @@ def _intake(machine: str) -> Intake:
 
 @cache
 def _registry() -> DynamoDbRegistry:
-    return DynamoDbRegistry(os.environ["REGISTRY_TABLE"], boto3.client("dynamodb"))
+    return DynamoDbRegistry(os.environ["REGISTRY_TABLE"], boto3.client("dynamodb", config=_PATIENT))
 
 
 @cache
@@ -187,12 +206,12 @@ def _log() -> Logger:
 
 @cache
 def _s3() -> "S3Client":
-    return boto3.client("s3")
+    return boto3.client("s3", config=_PATIENT)
 
 
 @cache
 def _machines() -> "SFNClient":
-    return boto3.client("stepfunctions")
+    return boto3.client("stepfunctions", config=_PATIENT)
 
 
 @cache

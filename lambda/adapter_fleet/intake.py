@@ -12,12 +12,10 @@ from adapter_fleet.desired import DesiredFleet
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout
 from adapter_fleet.manifest import Manifest, ManifestError
 from adapter_fleet.record import FleetRecord, Generation, Outcome, Request, Source, Target
-from adapter_fleet.registry import OvertakenError, Registry, undoes
+from adapter_fleet.registry import STALLED_SECONDS, OvertakenError, Registry, standing, undoes
 
 LONGEST_SUMMARY_BYTES = 2500
 """A response to CloudFormation may have 4,096 bytes in all."""
-
-_STALLED_SECONDS = 180.0
 
 
 class FleetError(Exception):
@@ -82,17 +80,11 @@ class Intake:
         generation, fleet = self._heir(asked), self.registry.fleet()
         if generation.outcome is Outcome.CONVERGED:
             return {"IsComplete": True, "Data": data_of(generation)}
-        if generation.outcome is not Outcome.OPEN and not (
-            # About to be taken back.
-            generation.outcome is Outcome.FAILED
-            and generation.request.source is Source.OBJECT
-            and fleet is not None
-            and fleet.converged
-        ):
+        if generation.outcome is not Outcome.OPEN and not self._goes_on(generation, fleet):
             raise FleetError(_cut(generation.reason or f"generation {number} is {generation.outcome}", 1500))
         now = self.clock.now()
-        if fleet is not None and now - max(fleet.heartbeat, generation.request.at) > _STALLED_SECONDS:
-            self.start_machine("deployment", f"{generation.number}-again-{int(now / _STALLED_SECONDS)}")
+        if fleet is not None and now - max(fleet.heartbeat, generation.request.at) > STALLED_SECONDS:
+            self.start_machine("deployment", f"{generation.number}-again-{int(now / STALLED_SECONDS)}")
         settings = asked.request.target.settings
         if now - asked.request.at < settings.timeout_seconds:
             return {"IsComplete": False}
@@ -110,15 +102,16 @@ class Intake:
             return None
         if newest.request.source is Source.DELETION:
             return None
-        request = Request(
-            delivery="", source=Source.OBJECT, target=newest.request.target, at=self.clock.now()
-        )
+        # Of settings that were refused nothing counts.
+        target = (standing(newest, self.registry.generation) or newest).request.target
+        request = Request(delivery="", source=Source.OBJECT, target=target, at=self.clock.now())
         request, desired = self._desired(request, None)
         version = request.manifest_version
         if version is None:
             return None
         # Where a manifest was taken back, the same one may be wanted again: the event tells.
         if version == newest.request.manifest_version and newest.request.source is not Source.UNDO:
+            self._start_for(newest)
             return None
         request = replace(
             request,
@@ -132,9 +125,17 @@ class Intake:
             return self.manifest_changed(sequencer)  # it may have another target
         if generation.number <= newest.number:
             return None  # the event has come before
-        self.start_machine("object", f"{generation.number}-{request.delivery}")
+        self._start_for(generation)
         # Another event may have read a newer one, and been faster than this one.
         return self.manifest_changed(sequencer) or generation
+
+    def _start_for(self, generation: Generation) -> None:
+        """Start the state machine for a manifest in S3: once, however often its event comes.
+
+        Whoever made the generation may have died before.
+        """
+        if generation.request.source is Source.OBJECT:
+            self.start_machine("object", f"{generation.number}-{generation.request.delivery}")
 
     def _register(self) -> None:
         self.registry.register(FleetRecord(uid=self.uid, name=self.name, machine=self.machine))
@@ -148,24 +149,41 @@ class Intake:
         while generation.outcome is Outcome.SUPERSEDED or (
             generation.outcome is Outcome.FAILED and generation.request.source is Source.OBJECT
         ):
-            following = self.registry.generation(generation.number + 1)
+            following = self._following(generation)
             if following is None or following.request.source not in (Source.OBJECT, Source.UNDO):
                 break
             generation = following
         return generation
 
+    def _following(self, generation: Generation) -> Generation | None:
+        """Return the generation after one, leaving out those that were refused."""
+        following = self.registry.generation(generation.number + 1)
+        while following is not None and following.outcome is Outcome.REFUSED:
+            following = self.registry.generation(following.number + 1)
+        return following
+
+    def _goes_on(self, generation: Generation, fleet: FleetRecord | None) -> bool:
+        """Tell whether a generation that has ended is about to be open again, or taken back."""
+        if self._following(generation) is not None:
+            return False
+        if generation.outcome is Outcome.SUPERSEDED:
+            return True  # by what was then refused
+        taken_back = generation.outcome is Outcome.FAILED and generation.request.source is Source.OBJECT
+        return taken_back and fleet is not None and fleet.converged > 0
+
     def _desired(self, request: Request, asset: Mapping[str, str] | None) -> tuple[Request, DesiredFleet]:
         """Read the manifest; one that is wrong is refused by the pass, after it is numbered."""
         target = request.target
+        before, failed = self._before(request)
         if asset is not None:
             bucket, key = asset["Bucket"], asset["Key"]
-            before = None
         else:
             bucket, _, key = (target.manifest or "").removeprefix("s3://").partition("/")
-            before, failed = self._before(request)
             if before is not None and failed:
                 return self._again(request, before)
         found = self.manifests.read(bucket, key)
+        if found is None and asset is not None and before is not None:
+            return self._again(request, before)  # what a rollback needs may be gone from S3
         if found is None:
             return self._without_manifest(request, f"s3://{bucket}/{key}", asset is None)
         text, version = found
@@ -174,7 +192,7 @@ class Intake:
             return request, desired_of(text, where=f"s3://{bucket}/{key}", target=target)
         except ManifestError as error:
             if before is not None:
-                return self._again(request, before)
+                return self._again(request, before)  # a rollback is never refused
             return replace(request, refusal=_cut(str(error), 1500)), DesiredFleet()
 
     def _before(self, request: Request) -> tuple[Generation | None, bool]:
@@ -192,6 +210,10 @@ class Intake:
             or not undoes(request, newest, self.registry.generation)
         ):
             return None, False
+        while newest.outcome is Outcome.REFUSED and newest.request.source is Source.OBJECT:
+            last = self.registry.generation(newest.number - 1)
+            assert last is not None  # the first generation is a deployment's
+            newest = last
         return self.registry.generation(fleet.converged), newest.outcome is not Outcome.CONVERGED
 
     def _again(self, request: Request, before: Generation) -> tuple[Request, DesiredFleet]:

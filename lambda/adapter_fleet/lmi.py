@@ -118,6 +118,14 @@ class LmiVersion(Enum):
         self.tag = tag
         self.vllm_version = vllm_version
 
+    @classmethod
+    def numbered(cls, number: int) -> "LmiVersion":
+        """Return the release of that number; ValueError where there is none that is known."""
+        versions = {version.number: version for version in cls}
+        if number not in versions:
+            raise ValueError(f"should be one of {', '.join(map(str, versions))}, got {number}")
+        return versions[number]
+
     @property
     def number(self) -> int:
         """The release's number, 19 for `V19`."""

@@ -35,6 +35,12 @@ STUCK_SECONDS = 1800.0
 """After this, a component in transition counts as failed, though it is looked at again. [T] Creating can last
 very long; notebooks tell of two minutes for an adapter, and five for an update."""
 
+MOST_LOST = 5
+"""After so many writes in a row of which nothing was heard or seen, it is tried again later and later."""
+
+MOST_RESTORES = 5
+"""So often the last good artifact is tried again that the service blames, though it has served."""
+
 _RESTORE_SECONDS = 60.0
 
 
@@ -195,7 +201,7 @@ def settle(
 
     Asks nothing of the record but its own fields; the result is a fixed point (settling it changes nothing).
     """
-    record, events = _end_of_write(record, context)
+    record, events = _end_of_write(_without_void_failure(record, want, context), context)
     if record.live is None and record.intent is None and record.owned is not None:
         event = _event(record, context, "drifted", before=record.serving, cause="someone deleted it")
         record, events = _without_component(record, failure=record.failure), [*events, event]
@@ -204,6 +210,23 @@ def settle(
         events = [*events, *foreign]
     record, drifted = _drift(record, context)
     return _good(record, want), events + drifted
+
+
+def _without_void_failure(
+    record: AdapterRecord, want: DesiredAdapter | None, context: Context
+) -> AdapterRecord:
+    """Forget a failure that says nothing any more.
+
+    It was elsewhere, was the answer to another request, or that of a deletion that is not wanted any more.
+    """
+    failure = record.failure
+    if failure is None:
+        return record
+    elsewhere = failure.endpoint not in (None, context.endpoint) or failure.base not in (None, context.base)
+    smoke = want.smoke.digest if want is not None and want.smoke is not None else None
+    asked_otherwise = want is not None and failure.smoke not in (None, smoke)
+    of_deletion = want is not None and not failure.artifact.uri
+    return replace(record, failure=None) if elsewhere or asked_otherwise or of_deletion else record
 
 
 def _end_of_write(record: AdapterRecord, context: Context) -> tuple[AdapterRecord, list[Event]]:
@@ -288,7 +311,24 @@ def _gone(record: AdapterRecord, intent: Intent, context: Context) -> tuple[Adap
         return _without_component(record, failure=record.failure), [ended]
     if intent.acknowledged is not None and record.absent_at - intent.acknowledged < SETTLING_SECONDS:
         return record, []  # it may show yet
-    return _without_component(record, failure=record.failure), []
+    return _lost(_without_component(record, failure=record.failure), intent, context)
+
+
+def _lost(record: AdapterRecord, intent: Intent, context: Context) -> tuple[AdapterRecord, list[Event]]:
+    """End a write that left no trace; one that is lost again and again counts as a failure for now."""
+    record = replace(record, intent=None)
+    if intent.acknowledged is not None:
+        return record, []
+    if record.lost + 1 < MOST_LOST:
+        return replace(record, lost=record.lost + 1), []
+    known = record.failure.artifact if record.failure is not None else None
+    return with_failure(
+        replace(record, lost=0),
+        intent.artifact or known or record.serving or Artifact(uri=""),
+        f"the service gave no answer to {MOST_LOST} requests to {intent.write} it",
+        context,
+        cause=Cause.CAPACITY,
+    )
 
 
 def _without_component(record: AdapterRecord, *, failure: Failure | None) -> AdapterRecord:
@@ -306,6 +346,7 @@ def _without_component(record: AdapterRecord, *, failure: Failure | None) -> Ada
         tags={},
         drifted=None,
         recheck=None,
+        claimed=None,
     )
 
 
@@ -314,7 +355,7 @@ def _not_begun(record: AdapterRecord, intent: Intent, context: Context) -> tuple
     since = intent.acknowledged if intent.acknowledged is not None else intent.at
     if context.now - since < SETTLING_SECONDS:
         return record, []
-    return replace(record, intent=None), []
+    return _lost(record, intent, context)
 
 
 def _write_succeeded(
@@ -333,11 +374,16 @@ def _write_succeeded(
         intent=intent,
         ended=live.modified,
     )
+    recheck = record.recheck
+    if recheck is Recheck.SEND:
+        # Of an update to the same object whose answer was lost, nothing tells that it arrived.
+        recheck = Recheck.ASK if intent.acknowledged is None else None
     changed = replace(
         record,
         serving=intent.artifact,
         vouched=live.modified,
         intent=None,
+        lost=0,
         failure=record.failure if intent.restores else None,
         endpoint=intent.endpoint if intent.write is Write.CREATE else record.endpoint,
         base=intent.base if intent.write is Write.CREATE else record.base,
@@ -345,7 +391,7 @@ def _write_succeeded(
         changed_at=live.modified,
         drifted=None,
         # Whether it was before the base model changed that it came into service, nothing tells.
-        recheck=record.recheck if record.recheck is Recheck.ASK else None,
+        recheck=recheck,
     )
     return changed, [event]
 
@@ -355,25 +401,34 @@ def _write_failed(
 ) -> tuple[AdapterRecord, list[Event]]:
     assert intent.artifact is not None  # creates and updates have one
     reason = live.failure_reason or "the service gave no reason"
-    return with_failure(replace(record, vouched=None), intent.artifact, reason, context)
+    return with_failure(replace(record, vouched=None, lost=0), intent.artifact, reason, context)
 
 
 def with_failure(
-    record: AdapterRecord, artifact: Artifact, reason: str, context: Context, *, cause: Cause | None = None
+    record: AdapterRecord,
+    artifact: Artifact,
+    reason: str,
+    context: Context,
+    *,
+    cause: Cause | None = None,
+    smoke: str | None = None,
 ) -> tuple[AdapterRecord, list[Event]]:
-    """Note that `artifact` could not be brought into service; end the write in flight."""
+    """Note that `artifact` could not be brought into service; end the write in flight.
+
+    smoke:
+        Digest of the smoke request that had no right answer.
+    """
     intent, known = record.intent, record.failure
     restoring = record.last_good is not None and record.last_good.same_as(artifact)
     if restoring and known is not None and not known.artifact.same_as(artifact):
         # What is known of the wanted one stays.
-        passes = (cause or cause_of(reason)).retried
         event = _event(record, context, "failed", after=artifact, cause=f"could not be restored: {reason}")
-        return replace(
-            record,
-            intent=None,
-            last_good=record.last_good if passes else None,
-            restore_at=context.now + _RESTORE_SECONDS if passes else None,
-        ), [event]
+        restores = record.restores + 1
+        # It has served: what the service says of it now may be about something else, for a while.
+        if not (cause or cause_of(reason)).retried and restores >= MOST_RESTORES:
+            return replace(record, intent=None, last_good=None, restore_at=None, restores=0), [event]
+        wait = _RESTORE_SECONDS * 2 ** min(restores - 1, MOST_RESTORES)
+        return replace(record, intent=None, restore_at=context.now + wait, restores=restores), [event]
     failure = failed(
         record.component,
         artifact,
@@ -383,6 +438,7 @@ def with_failure(
         generation=intent.generation if intent is not None else context.generation,
         cause=cause,
     )
+    failure = replace(failure, endpoint=context.endpoint, base=context.base, smoke=smoke)
     changed = replace(record, intent=None, failure=failure, generation=failure.generation)
     return changed, [_event(record, context, "failed", before=record.serving, after=artifact, cause=reason)]
 
@@ -456,7 +512,7 @@ def _good(record: AdapterRecord, want: DesiredAdapter | None) -> AdapterRecord:
         or record.vouched != live.modified
         or record.drifted is not None
         or (record.failure is not None and record.failure.artifact.same_as(serving))
-        or (want.smoke is not None and not serving.same_as(record.passed))
+        or not _has_passed(record, want)
     ):
         return record
     if serving.digest is None and serving.same_as(want.artifact):
@@ -466,8 +522,22 @@ def _good(record: AdapterRecord, want: DesiredAdapter | None) -> AdapterRecord:
     passed = serving if record.passed is not None and record.passed.same_as(serving) else record.passed
     previous = record.previous if serving.same_as(record.last_good) else record.last_good
     return replace(
-        record, serving=serving, last_good=serving, previous=previous, passed=passed, restore_at=None
+        record,
+        serving=serving,
+        last_good=serving,
+        previous=previous,
+        passed=passed,
+        restore_at=None,
+        restores=0,
     )
+
+
+def _has_passed(record: AdapterRecord, want: DesiredAdapter) -> bool:
+    """Tell whether what serves has given a right answer to the smoke request, if there is any."""
+    if want.smoke is None:
+        return True
+    assert record.serving is not None  # whoever asks knows what serves
+    return record.serving.same_as(record.passed) and record.passed_smoke == want.smoke.digest
 
 
 def _event(
@@ -576,7 +646,10 @@ def _decide_unwanted(record: AdapterRecord, context: Context) -> Decision:
         and failure.retry_at > context.now
     ):
         return Decision(step=Step.FAILED, until=failure.retry_at, why=failure.reason)
-    if record.claimed is not None and context.undone is not None and record.claimed >= context.undone:
+    # What a person asked to take over is not the fleet's to delete before the manifest has had it.
+    asked = context.claims.get(record.component) == record.owned
+    undone = record.claimed is not None and context.undone is not None and record.claimed >= context.undone
+    if asked or undone:
         return Decision(step=Step.RELEASE, why="the import is undone")
     return Decision(step=Step.DELETE if context.deletes else Step.HOLD)
 
@@ -601,10 +674,11 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
             return Decision(step=Step.UPDATE, artifact=serving, why="its base model lost it")
         if dict(record.tags) != tags_of(want, context):
             return Decision(step=Step.RETAG)
-        if want.smoke is not None and not serving.same_as(record.passed):
-            return Decision(step=Step.SMOKE)
+        # Before the smoke request: a base that has lost it says nothing about the artifact.
         if record.recheck is Recheck.ASK:
             return Decision(step=Step.ASK)
+        if not _has_passed(record, want):
+            return Decision(step=Step.SMOKE)
         return Decision(step=Step.KEEP)
     if failing is None:
         return Decision(step=Step.UPDATE, artifact=want.artifact)

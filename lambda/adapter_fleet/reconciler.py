@@ -30,6 +30,7 @@ from adapter_fleet.plan import (
 )
 from adapter_fleet.record import (
     AdapterRecord,
+    Cause,
     Event,
     FleetRecord,
     Generation,
@@ -44,11 +45,13 @@ from adapter_fleet.record import (
     Write,
 )
 from adapter_fleet.registry import (
+    STALLED_SECONDS,
     Lease,
     LeaseLostError,
     OvertakenError,
     Registry,
     active_generation,
+    standing,
     undone_by,
 )
 from adapter_fleet.service import (
@@ -84,6 +87,13 @@ _LONGEST_LOOK_SECONDS = 60.0
 _BUSY_POLL_SECONDS = 10.0
 _STUCK_POLL_SECONDS = 60.0
 _TROUBLE_SECONDS = 15.0
+_LONGEST_TROUBLE_SECONDS = 300.0
+_TROUBLE_SHARE = 0.1
+_UNREAD_SECONDS = 60.0
+_STILL_WAITING = 2.0
+_LONGEST_CONFLICT_SECONDS = 10.0
+_TELLING_SECONDS = 10.0
+_MOST_FOREIGN = 5000
 _LONGEST_WAIT_SECONDS = 900.0
 _FLUSH_RECORDS = 25
 _PATIENCE = 8
@@ -109,6 +119,9 @@ def _created(record: AdapterRecord) -> tuple[float, ...]:
 
 
 DRIFT_TRIGGER = "drift"
+
+_OF_THE_BASE = frozenset({Cause.ARTIFACT, Cause.SMOKE, Cause.UPDATE_REFUSED})
+"""Causes that another base model may do away with."""
 
 
 class Telemetry(Protocol):
@@ -191,10 +204,16 @@ class Reconciler:
             return Result(done=True)
         reports = False
         if call.trigger == DRIFT_TRIGGER and call.passes == 0:
-            drift = newest.request.target.settings.drift
-            if drift is None or newest.outcome is Outcome.OPEN:
+            current = active_generation(newest, self.registry.generation)
+            if current is None:
                 return Result(done=True)
-            reports = drift is DriftCheck.REPORT
+            if current.outcome is Outcome.CONVERGED:
+                drift = current.request.target.settings.drift
+                if drift is None:
+                    return Result(done=True)
+                reports = drift is DriftCheck.REPORT
+            elif self.clock.now() - max(fleet.heartbeat, current.request.at) <= STALLED_SECONDS:
+                return Result(done=True)  # it makes way for what is under way
         if not reports and not self.registry.become_runner(call.execution, call.started_at):
             return Result(done=True)
         now = self.clock.now()
@@ -241,7 +260,7 @@ class _Pass:
         self._orders = self._registry.orders()
         self._calls_before = self._service.calls.copy()
         self._throttles = 0
-        self._listed = call.listed == newest.number
+        self._listed = False
         self._verified = False
         self._events: list[Event] = []
         self._dirty: set[str] = set()
@@ -259,30 +278,39 @@ class _Pass:
         self._base: Live | None = None
         self._poll_at: float | None = None
         self._poll_seconds = _FIRST_POLL_SECONDS
-        self._goes_on = self._listed
+        self._goes_on = False
         self._write_seconds = dict(self._fleet.write_seconds)
         self._resume_at = 0.0
         self._over_limit = False
         self._superseded = False
         self._saved_at = self._clock.now()
         self._drifted: set[str] = set()
+        self._failing: set[str] = set()
+        self._unread: set[str] = set()
+        self._strangers: dict[str, AdapterRecord] = {}
+        self._conflicts = 0
 
     # --- the pass
 
     def run(self) -> Result:
-        active = self._active()
+        active = active_generation(self._newest, self._registry.generation)
         if active is None:
             self._registry.release(self._lease)
             # The pass that ended it may have died before it came to that.
-            if self._newest.outcome is Outcome.FAILED:
-                self._take_back(self._newest)
+            failed = standing(self._newest, self._registry.generation)
+            if failed is not None:
+                self._take_back(failed)
             return Result(done=True)
+        if active.outcome is Outcome.SUPERSEDED:
+            active = self._registry.reopen(active.number, self._lease)
+        self._listed = self._goes_on = self._call.listed == active.number
         self._generation = active
         settings = active.request.target.settings
         self._write_pace = Pace(ceiling=settings.request_rate, rate=self._fleet.rate, random=self._r.random)
         self._read_pace = Pace(ceiling=READ_RATE, rate=None, random=self._r.random)
         deleting = active.request.source is Source.DELETION
         desired = DesiredFleet() if deleting else self._registry.desired(active.number)
+        self._declared = {adapter.component: adapter for adapter in desired.adapters}
         self._wanted = pinned(desired.adapters, self._orders)
         self._changed = self._find_changed()
         self._undone = undone_by(active, self._registry.generation)
@@ -310,13 +338,6 @@ class _Pass:
         """Let the calls that are under way end, and take nothing in of them."""
         wait(self._futures)
 
-    def _active(self) -> Generation | None:
-        """Return the generation to bring about: the newest, unless it was refused."""
-        newest = self._newest
-        if newest.request.refusal is not None and newest.outcome is Outcome.OPEN:
-            newest = self._end(newest, Outcome.REFUSED, newest.request.refusal)
-        return active_generation(newest, self._fleet.converged, self._registry.generation)
-
     def _take_orders(self) -> None:
         retried = [order for order in self._orders if order.kind is OrderKind.RETRY]
         for order in retried:
@@ -332,20 +353,23 @@ class _Pass:
         ]
         if void:
             self._orders = [order for order in self._orders if order not in void]
-            desired = self._registry.desired(self._generation.number)
-            self._wanted = pinned(desired.adapters, self._orders) if self._wanted else {}
+            self._wanted = pinned(self._declared.values(), self._orders)
         self._flush()
         if retried or void:
             self._registry.take_orders([*retried, *void], self._lease)
 
     def _done_with(self, order: Order) -> bool:
         """Tell whether an order has nothing to say any more, once this generation is in force."""
-        wanted = self._wanted.get(order.component)
+        declared = self._declared.get(order.component)
         if order.kind is OrderKind.CLAIM:
-            return wanted is not None
+            record = self._records.get(order.component)
+            live = None if record is None else record.live
+            there = live is not None and live.created == order.created
+            taken = record is not None and record.owned == order.created
+            return declared is not None and (taken or not there)
         # The manifest has moved on from what a pin replaces.
         return order.kind is OrderKind.PIN and (
-            wanted is None or order.artifact is None or not wanted.artifact.same_as(order.artifact)
+            declared is None or not declared.artifact.same_as(order.replaces)
         )
 
     def _context(self, *, deletes: bool | None = None) -> Context:
@@ -426,8 +450,15 @@ class _Pass:
         version = self._version_of_base()
         if fleet.base_version not in (None, version):
             for record in list(self._records.values()):
-                if record.serving is not None or record.intent is not None:
-                    self._keep(replace(record, recheck=Recheck.ASK))
+                failure = record.failure
+                if failure is not None and failure.cause in _OF_THE_BASE:
+                    failure = None
+                there = record.live is not None or record.intent is not None
+                recheck = Recheck.ASK if there else record.recheck
+                self._keep(replace(record, failure=failure, recheck=recheck))
+            if self._generation.outcome is Outcome.OPEN and self._generation.changes is None:
+                self._generation = replace(self._generation, rebased=True)
+                self._changed = self._find_changed()
             self._flush()
         self._fleet = replace(fleet, base_modified=base.modified, base_version=version)
 
@@ -458,10 +489,13 @@ class _Pass:
         if self._blocked or self._reads:
             raise _Halt(next(iter(self._blocked.values()), "not everything could be looked at"))
         if not generation.exempt:
-            reason = refusal(self._records, self._wanted, generation.request.target)
+            target = generation.request.target
+            reason = refusal(self._records, self._wanted, target)
             if reason is not None:
                 self._generation = self._end(generation, Outcome.REFUSED, reason)
                 return
+            if self._strangers and refusal({**self._records, **self._strangers}, self._wanted, target):
+                raise _Halt(f"too much could not be looked at, {min(self._strangers)} for one")
         gone = self._decisions.keys() - self._wanted.keys()
         changes = len(self._changed) + sum(self._decisions[name].step.writes for name in gone)
         self._generation = self._counted(replace(generation, changes=changes))
@@ -496,6 +530,9 @@ class _Pass:
             self._drive(writes=True)
             if self._over_limit:
                 self._join()
+                if self._told():
+                    self._over_limit = False
+                    continue
                 self._generation = self._end(self._generation, Outcome.FAILED, self._failure_reason())
                 return
             if self._held and not (self._in_flight() or self._busy() or self._blocked):
@@ -596,7 +633,6 @@ class _Pass:
         ):
             self._renew()
             self._write_pace.begin(now)
-            self._verified = False
             self._submit(self._writes.popleft())
             return True
         if writes and min(self._next_look(), default=math.inf) <= now:
@@ -644,6 +680,8 @@ class _Pass:
         pace = self._read_pace if step.reads or step.asks else self._write_pace
         taken = future.result()
         error = taken.error
+        if step.writes and not taken.idle:
+            self._verified = False
         self._keep(taken.record)
         for event in taken.events:
             self._log(event)
@@ -655,6 +693,9 @@ class _Pass:
                 self._read_pace.throttled(self._clock.now())
         elif isinstance(error, ConflictError):
             self._conflict(component)
+        elif isinstance(error, RefusedError) and step.reads:
+            self._unreadable(component, str(error))
+            return
         elif isinstance(error, RefusedError | MissingError) and taken.blocks:
             self._blocked[component] = str(error)
             self._decisions[component] = replace(self._decisions[component], why=str(error))
@@ -666,14 +707,30 @@ class _Pass:
         first = self._poll_at is None
         self._advance(component)
         if taken.wrote:
+            self._conflicts = 0
             self._wait_for_write(first=first)
+
+    def _unreadable(self, component: str, reason: str) -> None:
+        """Leave alone, in this pass, what may not be looked at: it must not hold up the rest."""
+        record = self._records[component]
+        if component not in self._wanted and record.owned is None and record.intent is None:
+            # Another team's, in all likelihood.
+            self._strangers[component] = replace(record, owned=0.0)
+            self._drop(component)
+            return
+        self._unread.add(component)
+        until = self._clock.now() + _UNREAD_SECONDS
+        self._decisions[component] = Decision(step=Step.FAILED, until=until, why=reason)
+        self._note_failure(component)
 
     def _conflict(self, component: str) -> None:
         """A write was refused for now. Unless the component itself is busy, something beside it is."""
         record = self._records[component]
         if record.live is None or not record.live.status.in_transition:
             self._fleet = replace(self._fleet, serial=True)
-        self._resume_at = max(self._resume_at, self._clock.now() + self._r.random.uniform(0.2, 1.0))
+        self._conflicts += 1
+        longest = min(2.0 ** (self._conflicts - 1), _LONGEST_CONFLICT_SECONDS)
+        self._resume_at = max(self._resume_at, self._clock.now() + self._r.random.uniform(0.2, 1.0) * longest)
 
     def _throttle(self, error: Exception, pace: Pace) -> None:
         if isinstance(error, ThrottledError):
@@ -830,55 +887,83 @@ class _Pass:
             self._writes.append(component)
         if not self._waiting:
             self._poll_at = None
-        if step.fails:
-            self._check_limit()
+        self._note_failure(component)
 
     def _drop(self, component: str) -> None:
         self._records.pop(component, None)
         self._decisions.pop(component, None)
+        self._failing.discard(component)
         if component in self._stored:
             self._dirty.add(component)
+
+    def _note_failure(self, component: str) -> None:
+        """Keep up which of the changed components have failed, and notice when they are too many."""
+        decision, record = self._decisions.get(component), self._records.get(component)
+        final = record is not None and (record.failure is None or record.failure.final)
+        if component in self._changed and decision is not None and decision.step.fails and final:
+            self._failing.add(component)
+            self._check_limit()
+        else:
+            self._failing.discard(component)
 
     def _check_limit(self) -> None:
         generation = self._generation
         if generation.outcome is not Outcome.OPEN or generation.exempt or generation.changes is None:
             return
-        settings = generation.request.target.settings
-        if self._clock.now() - generation.request.at > settings.timeout_seconds:
-            return  # whoever deployed has been told, and nobody would roll back
         allowed = generation.request.target.settings.failures.allowed(generation.changes)
-        if len(self._failures()) > allowed:
+        if len(self._failing) > allowed and not self._told():
             self._over_limit = True
 
-    def _failures(self) -> list[str]:
-        """The components that this generation changes and that have failed, in their order."""
-        failed = []
-        for component in self._changed:
-            decision, record = self._decisions.get(component), self._records.get(component)
-            if decision is None or record is None or not decision.step.fails:
-                continue
-            if record.failure is None or record.failure.final:
-                failed.append(component)
-        return sorted(failed)
+    def _told(self) -> bool:
+        """Tell whether whoever deployed has been told of an end, so that no failure is rolled back any more.
+
+        A little earlier than that: `is_complete` must not say one thing while this says the other.
+        """
+        request = self._generation.request
+        waited = self._clock.now() - request.at
+        by_cloudformation = request.source is Source.DEPLOYMENT
+        return by_cloudformation and waited > request.target.settings.timeout_seconds - _TELLING_SECONDS
 
     def _find_changed(self) -> frozenset[str]:
-        """Return the components of which this generation wants another artifact than what was in force.
+        """Return the components of which this generation wants something else than the one before it.
 
         Not those that are written on: what failed before is tried again by whichever generation comes next,
         and what was changed by hand is repaired by it.
         """
-        if not self._fleet.converged or self._fleet.converged == self._generation.number:
-            return frozenset(self._wanted)
-        before = self._registry.desired(self._fleet.converged).adapters
-        artifacts = {adapter.component: adapter.artifact for adapter in before}
+        before, target = self._before(), self._generation.request.target
+        if before is None or self._generation.rebased:
+            return frozenset(self._declared)
+        if (before.request.target.endpoint, before.request.target.base) != (target.endpoint, target.base):
+            return frozenset(self._declared)
+        known = {adapter.component: adapter for adapter in self._registry.desired(before.number).adapters}
         return frozenset(
             component
-            for component, adapter in self._wanted.items()
-            if component not in artifacts or not adapter.artifact.same_as(artifacts[component])
+            for component, adapter in self._declared.items()
+            if component not in known
+            or not adapter.artifact.same_as(known[component].artifact)
+            or adapter.smoke != known[component].smoke
         )
 
+    def _before(self) -> Generation | None:
+        """Return the last generation of which someone was told that it is in force, though it may be pending.
+
+        The others were superseded on the way, refused or rolled back: what they changed is this one's.
+        """
+        number = self._generation.number - 1
+        while (before := self._registry.generation(number)) is not None:
+            waited = (before.ended or 0.0) - before.request.at
+            told = (
+                before.outcome is Outcome.SUPERSEDED
+                and before.request.source is Source.DEPLOYMENT
+                and waited >= before.request.target.settings.timeout_seconds
+            )
+            if before.outcome is Outcome.CONVERGED or told:
+                return before
+            number -= 1
+        return None
+
     def _failure_reason(self) -> str:
-        failed = self._failures()
+        failed = sorted(self._failing)
         allowed = self._generation.request.target.settings.failures.allowed(self._generation.changes or 0)
         reasons = "; ".join(f"{self._name(name)}: {self._reason(name)}" for name in failed[:5])
         more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
@@ -976,15 +1061,19 @@ class _Pass:
         )
 
     def _is_final(self, component: str) -> bool:
+        if component in self._unread:
+            return True
         record = self._records.get(component)
         if record is None or record.failure is None:
             return False
         return record.failure.final
 
     def _end(self, generation: Generation, outcome: Outcome, reason: str | None) -> Generation:
+        """End a generation, and return it as it is then: another one may have superseded it before."""
         ended = replace(generation, outcome=outcome, reason=reason, ended=self._clock.now())
         self._registry.save_generation(ended, self._lease)
-        return ended
+        stored = self._registry.generation(generation.number)
+        return ended if stored is None else replace(ended, outcome=stored.outcome, reason=stored.reason)
 
     def _counted(self, generation: Generation) -> Generation:
         wanted = [self._decisions[name] for name in self._wanted if name in self._decisions]
@@ -1007,7 +1096,7 @@ class _Pass:
             in_service=kept,
             failed=failed,
             pending=len(self._wanted) - kept - sum(decision.step.fails for decision in wanted) + leaving,
-            failures=len(self._failures()),
+            failures=len(self._failing),
             writes=generation.writes + writes,
             reads=generation.reads + reads,
         )
@@ -1035,9 +1124,11 @@ class _Pass:
                     names = [name for name in self._wanted if self._decisions[name].step.fails]
                     reason = "; ".join(f"{self._name(name)}: {self._reason(name)}" for name in names[:20])
                 generation = self._end(generation, Outcome.CONVERGED, reason)
-                self._registry.take_orders(filter(self._done_with, self._orders), self._lease)
+                if generation.outcome is Outcome.CONVERGED:
+                    self._registry.take_orders(filter(self._done_with, self._orders), self._lease)
             else:
-                generation = replace(generation, reason=trouble)
+                held_up = trouble or next(iter(self._blocked.values()), None)
+                generation = replace(generation, reason=held_up)
         self._registry.save_generation(generation, self._lease)
         converged = generation.outcome is Outcome.CONVERGED
         now = self._clock.now()
@@ -1046,7 +1137,8 @@ class _Pass:
             self._fleet,
             rate=self._write_pace.rate,
             write_seconds=self._write_seconds,
-            foreign=self._foreign,
+            # Very many would not fit into an item; the rest is read again.
+            foreign=dict(itertools.islice(self._foreign.items(), _MOST_FOREIGN)),
             heartbeat=now + (wait_seconds or 0),
             converged=generation.number if converged else self._fleet.converged,
             deleted=converged and generation.request.source is Source.DELETION,
@@ -1064,7 +1156,10 @@ class _Pass:
         self._registry.release(self._lease)
         if ended and generation.outcome is Outcome.FAILED:
             self._take_back(generation)
-        done = ended or self._reports or (settled and wait_seconds is None)
+        # What a refused one would have superseded goes on.
+        refused = generation.outcome is Outcome.REFUSED
+        goes_on = refused and active_generation(generation, self._registry.generation) is not None
+        done = (ended and not goes_on) or self._reports or (settled and wait_seconds is None)
         return Result(
             done=done,
             wait_seconds=wait_seconds or 1,
@@ -1096,26 +1191,38 @@ class _Pass:
             manifest_version=generation.request.manifest_version,
         )
         try:
-            self._registry.open_generation(
-                request, self._registry.desired(before.number), after=generation.number
+            undo = self._registry.open_generation(
+                request, self._registry.desired(before.number), after=self._newest.number
             )
         except OvertakenError:
             return  # what has come since says what is wanted
-        self._r.start_machine("undo", request.delivery)
+        # With its time: numbers begin anew after a lost registry, and names of executions do not.
+        self._r.start_machine("undo", f"{request.delivery}-{int(undo.request.at)}")
 
     def _wait_seconds(self, now: float, trouble: str | None) -> int | None:
         """Return the seconds until the next pass, None if there is nothing to come back for."""
         times = []
         if trouble is not None or self._blocked:
-            times.append(now + _TROUBLE_SECONDS)
-        if self._busy() or self._held:
+            # The longer it lasts, the less often it is looked at.
+            lasted = now - self._generation.request.at
+            pause = min(max(_TROUBLE_SECONDS, _TROUBLE_SHARE * lasted), _LONGEST_TROUBLE_SECONDS)
+            times.append(now + pause)
+        # What waits for a write to end comes when someone looks at that.
+        writes = self._writes and not self._serial_wait()
+        deletes = self._held and not self._in_flight()
+        if trouble is None and (self._reads or self._asks or writes or deletes):
             times.append(max(now, self._resume_at))
         times += self._next_look()
-        times += [
+        retries = [
             decision.until
             for decision in self._decisions.values()
             if decision.step is Step.FAILED and decision.until is not None
         ]
+        if retries and not times and self._generation.outcome is Outcome.CONVERGED:
+            # Nobody waits: those that come soon after the first are taken along.
+            latest = now + _STILL_WAITING * (min(retries) - now)
+            times.append(max(retry for retry in retries if retry <= latest or retry == min(retries)))
+        times += retries if not times else [min(retries)] if retries and self._unsettled() else []
         if not times:
             return None
         # The state machine waits whole seconds; what is left of one is waited for by the pass.

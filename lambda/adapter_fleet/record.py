@@ -122,6 +122,11 @@ class Failure:
     attempts: int = 1
     retry_at: float | None = None
     generation: int = 0
+    endpoint: str | None = None
+    base: str | None = None
+    """Where it failed. Elsewhere it may not."""
+    smoke: str | None = None
+    """Digest of the smoke request that had no right answer."""
 
     @property
     def final(self) -> bool:
@@ -160,8 +165,8 @@ class AdapterRecord:
         The one that was the last good one before that.
     restore_at:
         When the last good one may be tried again, after that failed for a cause that passes.
-    passed:
-        The artifact that last passed a smoke request.
+    passed, passed_smoke:
+        The artifact that last passed a smoke request, and the digest of that.
     intent:
         The write in flight.
     failure:
@@ -178,6 +183,10 @@ class AdapterRecord:
         What someone changed by hand, in words, until it is repaired.
     recheck:
         What is to be done because the base model changed, which may have lost its adapters.
+    lost:
+        How many writes in a row got no answer and did not show.
+    restores:
+        How many attempts in a row to bring back the last good one have failed.
     """
 
     name: str
@@ -193,6 +202,7 @@ class AdapterRecord:
     previous: Artifact | None = None
     restore_at: float | None = None
     passed: Artifact | None = None
+    passed_smoke: str | None = None
     intent: Intent | None = None
     failure: Failure | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -201,6 +211,8 @@ class AdapterRecord:
     changed_at: float | None = None
     drifted: str | None = None
     recheck: Recheck | None = None
+    lost: int = 0
+    restores: int = 0
 
 
 class Outcome(StrEnum):
@@ -274,6 +286,10 @@ class Generation:
 
     undo:
         Brings back what was before the previous generation; no guard or limit stops it.
+    deployment:
+        The newest one, up to this, that CloudFormation asked for.
+    rebased:
+        Whether it found another base model, so that it changes every adapter.
     changes, failures:
         How many adapters it changes, and how many of those have failed; None until that is known.
     """
@@ -281,6 +297,8 @@ class Generation:
     number: int
     request: Request
     undo: bool = False
+    deployment: int = 0
+    rebased: bool = False
     outcome: Outcome = Outcome.OPEN
     reason: str | None = None
     changes: int | None = None

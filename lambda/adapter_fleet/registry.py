@@ -1,7 +1,7 @@
 """The registry: where a fleet's state outlives its passes. Its interface; DynamoDB is behind it in AWS."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from adapter_fleet.desired import DesiredFleet
@@ -15,6 +15,9 @@ from adapter_fleet.record import (
     Request,
     Source,
 )
+
+STALLED_SECONDS = 180.0
+"""After so long without a word of a generation that is open, its state machine is started again."""
 
 
 class OvertakenError(Exception):
@@ -42,17 +45,18 @@ def undoes(
     That is what CloudFormation's rollback sends: another deployment, with the old properties of the first;
     and sends once more where it went wrong. Manifests from S3 may have come in between.
     """
-    while newest is not None and newest.request.source in (Source.OBJECT, Source.UNDO):
-        newest = generation(newest.number - 1)
     if newest is None or request.source is not Source.DEPLOYMENT or request.previous_digest is None:
         return False
-    if newest.undo:
+    last = generation(newest.deployment)
+    if last is None:
+        return False
+    if last.undo:
         # The same again is no other rollback: someone deploys once more what was rolled back.
-        return request.source_digest == newest.request.source_digest
+        return request.source_digest == last.request.source_digest
     return (
-        newest.request.previous_digest is not None
-        and request.previous_digest == newest.request.source_digest
-        and request.source_digest == newest.request.previous_digest
+        last.request.previous_digest is not None
+        and request.previous_digest == last.request.source_digest
+        and request.source_digest == last.request.previous_digest
     )
 
 
@@ -60,37 +64,76 @@ def undone_by(generation: Generation, earlier: Callable[[int], Generation | None
     """Return the number of the generation that one takes back, with all that followed it; None for none."""
     if not generation.undo and generation.request.source is not Source.UNDO:
         return None
+    by_the_fleet = generation.request.source is Source.UNDO
     number = generation.number - 1
     while (before := earlier(number)) is not None:
-        if before.request.source is Source.DEPLOYMENT and not before.undo:
+        source = before.request.source
+        if source is Source.DEPLOYMENT and not before.undo:
             return number
-        if before.request.source is Source.OBJECT and generation.request.source is Source.UNDO:
+        if by_the_fleet and source is Source.OBJECT and before.outcome is not Outcome.REFUSED:
             return number
-        number -= 1
+        number = number - 1 if by_the_fleet or before.deployment == number else before.deployment
     return None
 
 
+def first_state(
+    request: Request, newest: Generation | None, generation: Callable[[int], Generation | None]
+) -> Generation:
+    """Return the generation that a request makes, after the newest one so far.
+
+    One that cannot be taken is refused from the beginning.
+    """
+    number = 1 if newest is None else newest.number + 1
+    asked = request.source in (Source.DEPLOYMENT, Source.DELETION)
+    refused = request.refusal is not None
+    return Generation(
+        number=number,
+        request=request,
+        undo=undoes(request, newest, generation),
+        deployment=number if asked or newest is None else newest.deployment,
+        outcome=Outcome.REFUSED if refused else Outcome.OPEN,
+        reason=request.refusal,
+        ended=request.at if refused else None,
+    )
+
+
+def superseded_by(
+    made: Generation, newest: Generation | None, generation: Callable[[int], Generation | None]
+) -> Generation | None:
+    """Return the generation that a new one puts an end to; None for none."""
+    under_way = standing(newest, generation)
+    if made.outcome is not Outcome.OPEN or under_way is None or under_way.outcome is not Outcome.OPEN:
+        return None
+    return replace(under_way, outcome=Outcome.SUPERSEDED, ended=made.request.at)
+
+
 def refuses(newest: Generation, request: Request) -> bool:
-    """Tell whether a fleet takes no such request any more; a deletion that got stuck may be asked again."""
-    return newest.request.source is Source.DELETION and request.source is not Source.DELETION
+    """Tell whether a fleet takes no such request any more.
+
+    A deletion that got stuck may be asked again. One that is done may be followed by a creation, as where
+    CloudFormation had kept the table of a fleet that it could not create.
+    """
+    if newest.request.source is not Source.DELETION or request.source is Source.DELETION:
+        return False
+    return not (newest.outcome is Outcome.CONVERGED and request.source is Source.DEPLOYMENT)
+
+
+def standing(newest: Generation | None, generation: Callable[[int], Generation | None]) -> Generation | None:
+    """Return the newest generation that was not refused, None for none: those that were change nothing."""
+    while newest is not None and newest.outcome is Outcome.REFUSED:
+        newest = generation(newest.number - 1)
+    return newest
 
 
 def active_generation(
-    newest: Generation, converged: int, generation: Callable[[int], Generation | None]
+    newest: Generation, generation: Callable[[int], Generation | None]
 ) -> Generation | None:
-    """Return the generation to bring about: the newest, unless it was refused. None where it has failed.
+    """Return the generation to bring about: the newest that was not refused. None where that has failed.
 
-    A manifest that was refused changes nothing, and what was in force before stays so.
-
-    converged:
-        Number of the newest generation that converged, 0 where none has.
+    One that was superseded by what was then refused goes on.
     """
-    if newest.outcome is Outcome.REFUSED or (
-        newest.outcome is Outcome.OPEN and newest.request.refusal is not None
-    ):
-        before = generation(converged) if converged else None
-        return before if before is not None and before.outcome is Outcome.CONVERGED else None
-    return newest if newest.outcome in (Outcome.OPEN, Outcome.CONVERGED) else None
+    found = standing(newest, generation)
+    return None if found is None or found.outcome is Outcome.FAILED else found
 
 
 class Registry(Protocol):
@@ -110,9 +153,9 @@ class Registry(Protocol):
     ) -> Generation:
         """Number a request and make it the newest; a delivery that is known keeps its number.
 
-        `undo` is set where the request brings back what the previous generation replaced. A fleet whose
-        newest generation is a deletion takes nothing but another deletion: ValueError. With `after`,
-        that has to be the newest one so far, else OvertakenError.
+        `undo` is set where the request brings back what the previous generation replaced. One with a refusal
+        is refused, and supersedes nothing. A fleet that is being deleted takes nothing but another deletion:
+        ValueError. With `after`, that has to be the newest one so far, else OvertakenError.
         """
 
     def generation(self, number: int) -> Generation | None:
@@ -123,6 +166,9 @@ class Registry(Protocol):
 
     def save_generation(self, generation: Generation, lease: Lease) -> None:
         """Note how far a generation is. An outcome that is not OPEN stays."""
+
+    def reopen(self, number: int, lease: Lease) -> Generation:
+        """Let a generation go on that was superseded, as what superseded it was refused; return it."""
 
     def save_fleet(self, fleet: FleetRecord, lease: Lease) -> None:
         """Note what passes learn.

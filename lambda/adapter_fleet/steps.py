@@ -1,5 +1,6 @@
 """The steps of a plan, taken: a few calls for one component, an intent in the registry before a write."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,10 @@ CALL_SECONDS = 25.0
 
 _SMOKE_ATTEMPTS = 3
 _SMOKE_SECONDS = 15.0
+# [I] The container that has the adapter may take other bodies only.
+_OTHERWISE_ANSWERED = re.compile(
+    r"client error \((400|415|422)\)(?!.*(adapter|lora))", re.IGNORECASE | re.DOTALL
+)
 _PROBE = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})
 
 
@@ -39,6 +44,8 @@ class Taken:
         Whether nothing can be done for the component for now.
     wrote:
         Whether a write was taken whose end is to be waited for.
+    idle:
+        Whether nothing was sent.
     foreign:
         The creation time of a component that turned out to be someone else's.
     """
@@ -48,6 +55,7 @@ class Taken:
     events: list[Event] = field(default_factory=list)
     blocks: bool = False
     wrote: bool = False
+    idle: bool = False
     foreign: float | None = None
 
 
@@ -121,7 +129,8 @@ class Steps:
         if artifact is not None:
             problem = self._service.check(artifact)
             if problem is not None:
-                return self._failed(self._record, artifact, problem)
+                record, events = with_failure(self._record, artifact, problem, self._context)
+                return Taken(record=record, events=events, idle=True)
         record = self._intended(write, artifact)
         # The intent first: should the rest be lost, the next pass looks.
         self._registry.put([record], self._lease)
@@ -209,10 +218,6 @@ class Steps:
             live = replace(live, status=status)
         return Taken(record=replace(record, intent=intent, live=live), wrote=True)
 
-    def _failed(self, record: AdapterRecord, artifact: Artifact, reason: str) -> Taken:
-        record, events = with_failure(record, artifact, reason, self._context)
-        return Taken(record=record, events=events)
-
     def _refused(self, record: AdapterRecord, artifact: Artifact, reason: str) -> Taken:
         """Note that the service would not begin: unlike what it says after a try, that blames no artifact."""
         cause = cause_of(reason)
@@ -228,7 +233,9 @@ class Steps:
     def _not_deleted(self, record: AdapterRecord, reason: str) -> Taken:
         """Note that a deletion was refused: whatever the cause, it can only be tried again later."""
         known = record.failure
-        artifact = known.artifact if known is not None else record.serving or Artifact(uri="")
+        # Of one that is wanted to be away, what it serves is not to blame: it may be wanted again.
+        served = record.serving if self._want is not None else None
+        artifact = known.artifact if known is not None else served or Artifact(uri="")
         cause = cause_of(reason)
         record, events = with_failure(
             # Not as a last good one that could not be brought back.
@@ -241,7 +248,13 @@ class Steps:
         return Taken(record=replace(record, last_good=self._record.last_good), events=events)
 
     def _claim(self) -> Taken:
-        record, live = self._record, self._live()
+        live = self._service.describe(self._record.component)
+        if live is None or live.created != self._live().created:
+            # A listing may lag behind, and this is another one by now.
+            return Taken(record=replace(self._record, live=live, absent_at=self._clock.now()), idle=True)
+        # Before it has the tag: whoever finds it with that has to know whose it was.
+        record = self._record = replace(self._record, claimed=self._context.generation)
+        self._registry.put([record], self._lease)
         tags = tags_of(self._want, self._context) if self._want is not None else dict(self._context.tags)
         self._check_lease()
         try:
@@ -249,14 +262,13 @@ class Steps:
         except RefusedError as error:
             return self._not_tagged(str(error))
         # Nothing that the fleet has sent was about this one, which someone else has made.
-        taken = adopted(replace(record, intent=None), live, tags)
-        return Taken(record=replace(taken, claimed=self._context.generation))
+        return Taken(record=adopted(replace(record, intent=None, failure=None), live, tags))
 
     def _release(self) -> Taken:
         record, live = self._record, self._live()
         self._check_lease()
         self._service.untag(record.component, live, [FLEET_TAG])
-        return Taken(record=replace(record, owned=None), foreign=live.created)
+        return Taken(record=replace(record, owned=None, claimed=None), foreign=live.created)
 
     def _not_tagged(self, reason: str) -> Taken:
         """Note that tags were refused, which says nothing about the artifact: it is tried again later."""
@@ -275,7 +287,10 @@ class Steps:
         record, live, want = self._record, self._live(), self._want
         assert want is not None  # only what is wanted has tags to be wanted
         tags = tags_of(want, self._context)
-        gone = sorted(record.tags.keys() - tags.keys() - {FLEET_TAG})
+        # Those of AWS stay: they cannot be taken off.
+        gone = sorted(
+            key for key in record.tags.keys() - tags.keys() - {FLEET_TAG} if not key.startswith("aws:")
+        )
         try:
             if tags:
                 self._check_lease()
@@ -302,10 +317,14 @@ class Steps:
         except (UnansweredError, RefusedError) as error:
             return self._not_asked(error)
         if problem is None:
-            passed = replace(record, passed=record.serving, recheck=None)
-            return Taken(record=_without_failure(passed))
+            return Taken(record=_answered(record, want.smoke))
         record, events = with_failure(
-            record, record.serving, f"the smoke request failed: {problem}", self._context, cause=Cause.SMOKE
+            record,
+            record.serving,
+            f"the smoke request failed: {problem}",
+            self._context,
+            cause=Cause.SMOKE,
+            smoke=want.smoke.digest,
         )
         return Taken(record=record, events=events)
 
@@ -315,8 +334,8 @@ class Steps:
             problem = self._asked(smoke or _PROBE)
         except (UnansweredError, RefusedError) as error:
             return self._not_asked(error)
-        if problem is None:
-            return Taken(record=_without_failure(replace(self._record, recheck=None)))
+        if problem is None or (smoke is None and _OTHERWISE_ANSWERED.search(problem)):
+            return Taken(record=_answered(self._record, smoke))
         return Taken(record=replace(self._record, recheck=Recheck.SEND))
 
     def _not_asked(self, error: ServiceError) -> Taken:
@@ -346,8 +365,11 @@ class Steps:
         return problem
 
 
-def _without_failure(record: AdapterRecord) -> AdapterRecord:
-    """Return the record once the artifact that serves has answered."""
+def _answered(record: AdapterRecord, smoke: SmokeRequest | None) -> AdapterRecord:
+    """Return the record once the artifact that serves has answered, to a smoke request where there is one."""
+    record = replace(record, recheck=None)
+    if smoke is not None:
+        record = replace(record, passed=record.serving, passed_smoke=smoke.digest)
     failure = record.failure
     if failure is None or not failure.artifact.same_as(record.serving):
         return record

@@ -3,7 +3,7 @@
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from adapter_fleet.record import Event, FleetRecord, Generation
+from adapter_fleet.record import Event, FleetRecord, Generation, Outcome
 
 
 class FleetTelemetry:
@@ -42,6 +42,7 @@ class FleetTelemetry:
             ("ConvergenceAge", MetricUnit.Seconds, age),
             ("Throttles", MetricUnit.Count, throttles),
             ("Drifted", MetricUnit.Count, drifted),
+            ("Rejected", MetricUnit.Count, int(generation.outcome in (Outcome.REFUSED, Outcome.FAILED))),
         ):
             self._metrics.add_metric(name=name, unit=unit, value=value)
         self._metrics.flush_metrics()
@@ -59,6 +60,12 @@ class FleetTelemetry:
             rate=fleet.rate,
             serial=fleet.serial,
         )
+
+    def rejected(self, generation: Generation) -> None:
+        """Say of a manifest in S3 that it was refused before any pass."""
+        self._metrics.add_metric(name="Rejected", unit=MetricUnit.Count, value=1)
+        self._metrics.flush_metrics()
+        self._logger.warning("manifest refused", generation=generation.number, reason=generation.reason)
 
     def trouble(self, text: str) -> None:
         """Log what keeps a pass from going on."""

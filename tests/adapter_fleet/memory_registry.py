@@ -15,7 +15,14 @@ from adapter_fleet.record import (
     Outcome,
     Request,
 )
-from adapter_fleet.registry import Lease, LeaseLostError, OvertakenError, refuses, undoes
+from adapter_fleet.registry import (
+    Lease,
+    LeaseLostError,
+    OvertakenError,
+    first_state,
+    refuses,
+    superseded_by,
+)
 
 
 class MemoryRegistry:
@@ -63,18 +70,12 @@ class MemoryRegistry:
             if after is not None and self._fleet.generation != after:
                 raise OvertakenError(f"generation {after} is not the newest any more")
             newest = self._generations.get(self._fleet.generation)
-            if newest is not None:
-                if refuses(newest, request):
-                    raise ValueError("the fleet is being deleted and takes no other requests")
-                if newest.outcome is Outcome.OPEN:
-                    self._generations[newest.number] = replace(
-                        newest, outcome=Outcome.SUPERSEDED, ended=request.at
-                    )
-            made = Generation(
-                number=self._fleet.generation + 1,
-                request=request,
-                undo=undoes(request, newest, self.generation),
-            )
+            if newest is not None and refuses(newest, request):
+                raise ValueError("the fleet is being deleted and takes no other requests")
+            made = first_state(request, newest, self.generation)
+            superseded = superseded_by(made, newest, self.generation)
+            if superseded is not None:
+                self._generations[superseded.number] = superseded
             self._generations[made.number] = made
             self._desired[made.number] = desired
             self._deliveries[request.delivery] = made.number
@@ -98,6 +99,15 @@ class MemoryRegistry:
                     generation, outcome=before.outcome, reason=before.reason, ended=before.ended
                 )
             self._generations[generation.number] = generation
+
+    def reopen(self, number: int, lease: Lease) -> Generation:
+        with self._lock:
+            self._check(lease)
+            generation = self._generations[number]
+            if generation.outcome is Outcome.SUPERSEDED:
+                generation = replace(generation, outcome=Outcome.OPEN, ended=None)
+                self._generations[number] = generation
+            return generation
 
     def save_fleet(self, fleet: FleetRecord, lease: Lease) -> None:
         with self._lock:

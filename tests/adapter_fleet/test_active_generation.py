@@ -11,10 +11,8 @@ from adapter_fleet.registry import active_generation
 TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
 
 
-def generation(number: int, outcome: Outcome, *, refusal: str | None = None) -> Generation:
-    request = Request(
-        delivery=str(number), source=Source.OBJECT, target=TARGET, at=float(number), refusal=refusal
-    )
+def generation(number: int, outcome: Outcome) -> Generation:
+    request = Request(delivery=str(number), source=Source.OBJECT, target=TARGET, at=float(number))
     return Generation(number=number, request=request, outcome=outcome)
 
 
@@ -27,15 +25,21 @@ BEFORE = generation(1, Outcome.CONVERGED)
         (generation(2, Outcome.OPEN), 2),
         (generation(2, Outcome.CONVERGED), 2),
         (generation(2, Outcome.REFUSED), 1),
-        (generation(2, Outcome.OPEN, refusal="a mistake"), 1),
         (generation(2, Outcome.FAILED), None),
     ],
 )
 def test_newest_counts_unless_it_was_refused(newest: Generation, active: int | None) -> None:
-    found = active_generation(newest, 1, {1: BEFORE, 2: newest}.get)
+    found = active_generation(newest, {1: BEFORE, 2: newest}.get)
     assert (found.number if found is not None else None) == active
+
+
+def test_what_was_under_way_goes_on_after_any_number_of_refused_ones() -> None:
+    under_way = generation(2, Outcome.SUPERSEDED)
+    refused = [generation(number, Outcome.REFUSED) for number in (3, 4)]
+    known = {made.number: made for made in (BEFORE, under_way, *refused)}
+    assert active_generation(refused[-1], known.get) == under_way
 
 
 @pytest.mark.parametrize("before", [None, generation(1, Outcome.FAILED)])
 def test_first_manifest_that_is_refused_leaves_nothing_to_do(before: Generation | None) -> None:
-    assert active_generation(generation(2, Outcome.REFUSED), 1 if before else 0, lambda _: before) is None
+    assert active_generation(generation(2, Outcome.REFUSED), {1: before}.get) is None

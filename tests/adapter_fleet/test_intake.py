@@ -168,12 +168,20 @@ def test_deployment_ends_with_the_counts(deployment: Deployment) -> None:
     }
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REFUSED, Outcome.SUPERSEDED])
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REFUSED])
 def test_deployment_fails_with_the_reason(deployment: Deployment, outcome: Outcome) -> None:
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     answer = deployment.intake.on_event(event)
     deployment.save(1, outcome=outcome, reason="too many failed")
     with pytest.raises(FleetError, match="too many failed"):
+        deployment.complete(event, answer)
+
+
+def test_deployment_that_another_one_superseded_fails(deployment: Deployment) -> None:
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    answer = deployment.intake.on_event(event)
+    deployment.intake.on_event(deployment.event("Update", Manifest=deployment.asset("two", "b")))
+    with pytest.raises(FleetError, match="generation 1 is superseded"):
         deployment.complete(event, answer)
 
 
@@ -382,14 +390,40 @@ class TestManifestInS3:
         watched.save(4, outcome=Outcome.CONVERGED, desired=1, in_service=1)
         assert watched.complete(event, answer)["IsComplete"]
 
-    def test_manifest_that_is_refused_during_a_deployment_fails_it(self, watched: Deployment) -> None:
+    def test_manifest_that_is_wrong_does_not_hurt_a_deployment_under_way(self, watched: Deployment) -> None:
+        event = watched.event("Update", ManifestObject=self.OBJECT, old={})
+        answer = watched.intake.on_event(event)
+        watched.bucket.put("live", b"adapters: 3")
+        watched.intake.manifest_changed("1")
+        assert watched.newest().outcome is Outcome.REFUSED
+        assert watched.complete(event, answer) == {"IsComplete": False}
+        watched.save(2, outcome=Outcome.CONVERGED, desired=1, in_service=1)
+        assert watched.complete(event, answer)["IsComplete"]
+
+    def test_manifest_that_a_guard_refuses_does_not_hurt_a_deployment_under_way(
+        self, watched: Deployment
+    ) -> None:
         event = watched.event("Update", ManifestObject=self.OBJECT, old={})
         answer = watched.intake.on_event(event)
         watched.bucket.put("live", manifest())
         watched.intake.manifest_changed("1")
         watched.save(3, outcome=Outcome.REFUSED, reason="the manifest has no adapters")
-        with pytest.raises(FleetError, match="the manifest has no adapters"):
-            watched.complete(event, answer)
+        assert watched.complete(event, answer) == {"IsComplete": False}
+        lease = watched.registry.acquire("pass", watched.clock.now(), 40.0)
+        assert lease is not None
+        assert watched.registry.reopen(2, lease).outcome is Outcome.OPEN
+        assert watched.complete(event, answer) == {"IsComplete": False}
+
+    def test_event_that_comes_again_starts_the_machine_that_the_first_could_not(
+        self, watched: Deployment
+    ) -> None:
+        watched.converge(1)
+        watched.bucket.put("live", manifest("a", "b"))
+        watched.intake.manifest_changed("1")
+        started = watched.started[-1]
+        watched.started.clear()
+        watched.intake.manifest_changed("1")
+        assert watched.started == [started]
 
     def test_manifests_that_keep_coming_do_not_lengthen_a_deployment(self, watched: Deployment) -> None:
         event = watched.event("Update", ManifestObject=self.OBJECT, old={})

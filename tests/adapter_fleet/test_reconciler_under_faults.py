@@ -102,6 +102,7 @@ class Fleet(RuleBasedStateMachine):
         self.requests: list[tuple[Request, DesiredFleet, int]] = []
         self.foreign: dict[str, tuple[str, dict[str, str]]] = {}
         self.claimed: set[str] = set()
+        self.ended: set[int] = set()
         self.arrival: tuple[int, dict[str, int]] | None = None
         self.deleted: dict[int, set[str]] = {}
         self.token = 0
@@ -123,6 +124,8 @@ class Fleet(RuleBasedStateMachine):
             assert operation.lower().startswith(intent.write.value), f"{operation} with {intent}"
             if intent.write is Write.DELETE:
                 self._watch_deletion(name, intent.generation)
+        if (operation, when) == ("save_generation", "after"):
+            self._watch_ends()
         if self.arrival is not None:
             calls, manifest = self.arrival
             self.arrival = (calls - 1, manifest) if calls else None
@@ -139,13 +142,31 @@ class Fleet(RuleBasedStateMachine):
                 self.stall = None
                 self._stall()
 
+    def _watch_ends(self) -> None:
+        """Look at how a generation has ended, when it has: its counts go on."""
+        for generation in self.world.registry._generations.values():
+            if generation.number in self.ended or generation.outcome is Outcome.OPEN:
+                continue
+            self.ended.add(generation.number)
+            settings = generation.request.target.settings
+            if generation.exempt:
+                assert generation.outcome in (Outcome.CONVERGED, Outcome.SUPERSEDED), generation
+            elif generation.outcome is Outcome.CONVERGED:
+                assert generation.changes is not None
+                assert generation.ended is not None
+                late = generation.ended - generation.request.at >= settings.timeout_seconds - 10
+                allowed = settings.failures.allowed(generation.changes)
+                assert late or generation.failures <= allowed, generation
+
     def _watch_deletion(self, name: str, number: int) -> None:
         registry, there = self.world.registry, self.world.service.components.get(name)
         generation = registry._generations[number]
         settings = generation.request.target.settings
         wanted = {adapter.component for adapter in registry._desired[number].adapters}
         if name in wanted:
-            serves = there is not None and there.status is Status.IN_SERVICE and there.serves is not None
+            # What is someone else's by now is refused by the policy of the fleet's role.
+            own = there is not None and there.tags.get(FLEET_TAG) == UID
+            serves = own and there.status is Status.IN_SERVICE and there.serves is not None
             mode = settings.update_mode
             assert not serves or mode is UpdateMode.REPLACE, f"{name} is wanted, serves and is deleted"
             return
@@ -215,16 +236,29 @@ class Fleet(RuleBasedStateMachine):
         self.requests.append((request, desired, generation.number))
         self.before, self.wanted = self.wanted, dict(manifest)
 
+    @rule()
+    def put_what_is_no_manifest(self) -> None:
+        """It changes nothing, whatever is under way."""
+        newest = self.world.newest()
+        request = replace(
+            newest.request,
+            delivery=f"wrong-{newest.number + 1}",
+            source=Source.OBJECT,
+            at=self.world.clock.now(),
+            refusal="adapters: should be a list",
+        )
+        if newest.request.source is not Source.DELETION:
+            assert self.world.open(request, DesiredFleet()).outcome is Outcome.REFUSED
+
     @precondition(lambda self: len(self.requests) > 1)
     @rule()
     def roll_back(self) -> None:
         """CloudFormation sends the last manifest but one."""
-        newest = self.world.newest()
+        registry = self.world.registry
+        last = registry.generation(self.world.newest().deployment)
+        assert last is not None  # the first one is a deployment
         self._open(
-            self.before,
-            _adapters(self.before),
-            Source.DEPLOYMENT,
-            previous=newest.request.source_digest,
+            self.before, _adapters(self.before), Source.DEPLOYMENT, previous=last.request.source_digest
         )
 
     @rule(data=st.data())
@@ -400,12 +434,13 @@ class Fleet(RuleBasedStateMachine):
         self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
         self._settle()
         self._check_end(world.newest())
+        converged = world.newest().outcome is Outcome.CONVERGED
         # And then there is nothing to do.
         world.clock.time += 1000
         writes = len(world.writes())
         self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
         self._settle()
-        if world.newest().outcome is Outcome.CONVERGED:
+        if converged:
             assert world.writes()[writes:] == []
 
     def _settle(self) -> None:
@@ -426,9 +461,9 @@ class Fleet(RuleBasedStateMachine):
             there = components[name]
             assert there.uri == uri, f"{name} of someone else was changed"
             assert there.tags == tags, f"{name} of someone else was tagged"
-        assert not any(component.status.in_transition for component in components.values())
         if generation.outcome is Outcome.FAILED:
             return  # the service refuses what is wanted; CloudFormation would undo it
+        assert not any(component.status.in_transition for component in components.values())
         serving = world.service.serving()
         for name in NAMES:
             component = f"p-{name}"

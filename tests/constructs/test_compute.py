@@ -2,8 +2,8 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import Duration, Size
 
-from adapter_fleet.base_model import Dimensions
-from multi_adapter_inference import ComputeRequirements, InstanceType, LoraServing, StartupTimeouts
+from adapter_fleet.instance_types import INSTANCES
+from multi_adapter_inference import ComputeRequirements, InstanceType, StartupTimeouts
 
 
 def test_as_many_copies_fit_as_the_scarcest_thing_allows():
@@ -58,38 +58,6 @@ def test_requirements_known_at_deployment_only_are_not_checked():
     assert compute.copies_on(InstanceType.ML_G5_12XLARGE) is None
 
 
-# Llama 3.1 8B: a slot of rank 16 in two bytes a number takes 80 MiB.
-LLAMA_8B = Dimensions.from_config(
-    {
-        "model_type": "llama",
-        "hidden_size": 4096,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "intermediate_size": 14336,
-        "vocab_size": 128256,
-        "num_hidden_layers": 32,
-    }
-)
-
-
-def slots(count: int) -> LoraServing:
-    return LoraServing(max_loras=count, max_cpu_loras=count, max_lora_rank=64)
-
-
-def test_slots_for_adapters_may_fill_less_than_the_accelerators_memory():
-    compute = ComputeRequirements(accelerators=1, min_memory=Size.gibibytes(1))
-    compute.check_adapters_fit(InstanceType.ML_G5_XLARGE, slots(76), LLAMA_8B)
-    with pytest.raises(
-        ValueError, match=r"on 1 x 24 GiB of ml\.g5\.xlarge, got 77 x 64, which take 24\.1 GiB"
-    ):
-        compute.check_adapters_fit(InstanceType.ML_G5_XLARGE, slots(77), LLAMA_8B)
-
-
-def test_slots_for_adapters_of_an_unknown_model_are_not_checked():
-    compute = ComputeRequirements(accelerators=1, min_memory=Size.gibibytes(1))
-    compute.check_adapters_fit(InstanceType.ML_G5_XLARGE, slots(10_000), None)
-
-
 @pytest.mark.parametrize("setting", ["model_download", "container_health_check"])
 @pytest.mark.parametrize("seconds", [59, 3601])
 def test_a_timeout_the_service_refuses_is_an_error(setting, seconds):
@@ -100,6 +68,11 @@ def test_a_timeout_the_service_refuses_is_an_error(setting, seconds):
 def test_a_known_instance_type_can_be_had_by_name():
     assert InstanceType.of("ml.g5.12xlarge") == InstanceType.ML_G5_12XLARGE
     assert InstanceType.ML_G5_12XLARGE.accelerators == 4
+
+
+def test_every_instance_type_that_is_known_can_be_had_by_attribute():
+    attributes = [name for name in vars(InstanceType) if name.startswith("ML_")]
+    assert [getattr(InstanceType, name).name for name in attributes] == list(INSTANCES)
 
 
 def test_memory_of_an_instance_type_that_is_not_whole_is_rounded_down():

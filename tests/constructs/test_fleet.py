@@ -32,6 +32,7 @@ from multi_adapter_inference import (
     FailurePolicy,
     FleetAdapter,
     FleetOptions,
+    LoraServing,
     MultiAdapterEndpoint,
     OnTimeout,
     SmokeTest,
@@ -120,7 +121,16 @@ def test_a_thousand_adapters_are_as_many_resources_as_one(make, write_manifest, 
     assert one == many > 0
 
 
-def test_a_thousand_adapters_ask_the_cdk_as_often_as_one(make, write_manifest, monkeypatch):
+def test_a_thousand_adapters_ask_the_cdk_as_often_as_one(
+    make, make_endpoint, bucket, write_manifest, monkeypatch
+):
+    roomy = make_endpoint(
+        id="Roomy",
+        component_prefix="roomy",
+        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+        # For all of them: a warning asks, too.
+        lora=LoraServing(max_loras=30, max_cpu_loras=1000, max_lora_rank=64),
+    )
     process = jsii.kernel.provider._process
     asked = []
 
@@ -128,13 +138,13 @@ def test_a_thousand_adapters_ask_the_cdk_as_often_as_one(make, write_manifest, m
         asked.append(request)
         return original(request, response_type)
 
-    make("Warm", component_prefix="warm")
+    make("Warm", endpoint=roomy, component_prefix="warm")
     monkeypatch.setattr(process, "send", send)
     counts = []
     for name, adapters in (("One", 1), ("Many", 1000)):
         path = write_manifest(*({"name": f"{name}{number}"} for number in range(adapters)))
         asked.clear()
-        make(name, manifest=AdapterManifest.from_file(path))
+        make(name, endpoint=roomy, manifest=AdapterManifest.from_file(path))
         counts.append(len(asked))
     assert counts[0] == counts[1] > 0
 

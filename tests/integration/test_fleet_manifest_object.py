@@ -32,6 +32,7 @@ NEWEST = {
     "ConvergenceAge": 0,
     "Throttles": 0,
     "Drifted": 0,
+    "Rejected": 0,
 }
 """The metrics at the end of the module."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
-from aws_cdk.assertions import Template
+from aws_cdk.assertions import Annotations, Match, Template
 from cdk_nag import AwsSolutionsChecks
 from cfnlint import lint
 from cfnlint.config import ManualArgs
@@ -44,6 +44,11 @@ def template(stack: MultiAdapterInferenceStack) -> dict[str, Any]:
 
 def test_the_template_is_the_one_that_was_reviewed(template, snapshot: SnapshotAssertion):
     assert json.loads(ASSET_HASH.sub("<hash>", json.dumps(template))) == snapshot
+
+
+def test_what_it_serves_fits_into_memory(stack):
+    warnings = [str(w.entry.data) for w in Annotations.from_stack(stack).find_warning("*", Match.any_value())]
+    assert not [w for w in warnings if "small-key-value-cache" in w or "most-adapters-on-disk" in w]
 
 
 def test_cfn_lint_has_nothing_to_say(template):

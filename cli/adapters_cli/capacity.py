@@ -1,0 +1,294 @@
+"""`adapters capacity`: what fits into the accelerators' memory, and where the adapters of a fleet are."""
+
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from adapter_fleet.base_model import MAX_CONFIG_BYTES, parse_model_config, read_model_config
+from adapter_fleet.engine_settings import EngineSettings
+from adapter_fleet.gpu_memory import GIB, OTHER_BYTES
+from adapter_fleet.instance_types import INSTANCES, Instance
+from adapter_fleet.manifest import Manifest, ManifestError
+from adapter_fleet.model_shape import KNOWN_MODELS, ModelShape, known_shape
+from adapter_fleet.serving import LoraServing
+from adapter_fleet.sizing import Workload
+from adapter_fleet.structure import known_or_meant
+from adapters_cli.account import Account, CommandError, account_of, errors_told
+from adapters_cli.capacity_picture import screen
+from adapters_cli.capacity_report import AdapterCount, CapacityReport, Placement, as_document, rows
+from adapters_cli.environment_file import (
+    BaseModelPlace,
+    EnvironmentFile,
+    EnvironmentOption,
+    read_environment,
+)
+from adapters_cli.fleet import FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.overview import wanted
+from adapters_cli.status import look
+from adapters_cli.text import complain, one_line
+
+_S3_URI = re.compile(r"s3://([^/]+)/?(.*)")
+_MOST_LARGER = 6
+
+
+def capacity(
+    context: typer.Context,
+    environment: EnvironmentOption = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(
+            "--base-model",
+            metavar="MODEL",
+            help="The model's directory, its config.json here or in S3 (s3://…), or a well-known name.",
+        ),
+    ] = None,
+    instance_type: Annotated[
+        str | None, typer.Option("--instance-type", metavar="TYPE", help="Such as ml.g5.12xlarge.")
+    ] = None,
+    accelerators: Annotated[
+        int | None,
+        typer.Option("--accelerators", min=1, metavar="N", help="Of one copy; by default all there are."),
+    ] = None,
+    max_loras: Annotated[
+        int | None, typer.Option("--max-loras", min=1, metavar="N", help="Slots in GPU memory.")
+    ] = None,
+    max_cpu_loras: Annotated[
+        int | None,
+        typer.Option("--max-cpu-loras", min=1, metavar="N", help="Adapters in CPU memory, with the slots."),
+    ] = None,
+    max_lora_rank: Annotated[
+        int | None, typer.Option("--max-lora-rank", min=1, metavar="R", help="The rank of a slot.")
+    ] = None,
+    fully_sharded: Annotated[
+        bool | None,
+        typer.Option("--fully-sharded/--not-fully-sharded", show_default=False, help="Split all of a slot."),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            metavar="NAME=VALUE",
+            help="Of the container's environment: OPTION_MAX_MODEL_LEN=8192.",
+        ),
+    ] = None,
+    other: Annotated[
+        float | None,
+        typer.Option(
+            "--other-gib",
+            min=0,
+            metavar="GIB",
+            help=f"What else the engine takes of an accelerator; {OTHER_BYTES / GIB:g} is an estimate.",
+        ),
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option("--manifest", metavar="FILE", help="Count the adapters of a manifest.")
+    ] = None,
+    adapters: Annotated[
+        int | None, typer.Option("--adapters", min=0, metavar="N", help="Count with so many adapters.")
+    ] = None,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Show what fits into the accelerators' memory, and which adapters are in which tier.
+
+    What an environment file says can be changed by the other options. Ends with 1 if it does not fit.
+    """
+    live = stack is not None or table_name is not None or fleet is not None
+    sources = (manifest is not None, adapters is not None, live)
+    if sum(sources) > 1:
+        raise typer.BadParameter("--manifest, --adapters and a live fleet all say how many; give one of them")
+    with errors_told():
+        account = account_of(context)
+        file = None if environment is None else read_environment(environment)
+        name, shape = _shape(account, file, base_model)
+        lora = _lora(file, max_loras, max_cpu_loras, max_lora_rank, fully_sharded)
+        instance = _instance(file, instance_type)
+        variables = dict(file.container.environment) if file is not None else {}
+        engine = EngineSettings.from_environment(variables | _variables(options or []))
+        workload = Workload(
+            shape=shape,
+            lora=lora,
+            engine=engine,
+            other=OTHER_BYTES if other is None else round(other * GIB),
+        )
+        sizing = workload.on(instance, _accelerators(file, instance, accelerators))
+        if manifest is not None:
+            count: AdapterCount | None = _of_manifest(manifest)
+        elif adapters is not None:
+            count = AdapterCount(ranks=(None,) * adapters, where="--adapters")
+        elif live:
+            count = _of_fleet(account, stack, fleet, table_name)
+        else:
+            count = None if file is None else _of_file(file)
+        report = CapacityReport(
+            model=name,
+            workload=workload,
+            sizing=sizing,
+            larger=tuple(workload.on_larger(sizing))[:_MOST_LARGER],
+            adapters=count,
+            placement=_placement(file),
+        )
+        if as_json:
+            typer.echo(json.dumps(as_document(report), indent=2))
+        elif sys.stdout.isatty():
+            console = Console()
+            console.print(screen(report, console.width))
+        else:
+            for row in rows(report):
+                typer.echo("\t".join(map(one_line, row)))
+        if not report.fits:
+            complain(report.verdict)
+            raise typer.Exit(1)
+
+
+def _shape(account: Account, file: EnvironmentFile | None, given: str | None) -> tuple[str, ModelShape]:
+    """Return the base model's name and shape; CommandError where its dimensions are not known."""
+    place = file.base_model if file is not None else BaseModelPlace()
+    if given is not None and not Path(given).exists() and (shape := known_shape(given)) is not None:
+        return given, shape
+    if given is not None or place.directory is not None:
+        where = given or str(place.directory)
+        config = _config(account, where)
+        shape = ModelShape.from_config(config)
+        if shape is None:
+            raise CommandError(
+                f"{where}: the dimensions of a model of the type {config.get('model_type')!r} are not known:"
+                " it is no dense decoder like Llama, or they are not all there"
+            )
+        own = config.get("_name_or_path")
+        known = place.name if given is None else None
+        return known or (own if isinstance(own, str) and own else _last_part(where)), shape
+    name = place.name or place.hub or ""
+    if (shape := known_shape(name)) is not None:
+        return name, shape
+    if file is None:
+        raise CommandError("which base model? Give --base-model, or --environment")
+    if place.bucket is not None:
+        where = f"s3://{place.bucket}/{place.prefix.strip('/')}".rstrip("/")
+        raise CommandError(
+            f"the dimensions of the base model are not known, as it is in a bucket; give --base-model"
+            f" {where}/config.json"
+        )
+    raise CommandError(f"the dimensions of {name!r} are not known; give its config.json with --base-model")
+
+
+def _config(account: Account, given: str) -> dict[str, object]:
+    if (uri := _S3_URI.fullmatch(given)) is not None:
+        bucket, key = uri.groups()
+        key = key if key.endswith(".json") else f"{key.rstrip('/')}/config.json".lstrip("/")
+        body = account.s3.get_object(Bucket=bucket, Key=key)["Body"]
+        return parse_model_config(body.read(MAX_CONFIG_BYTES), f"s3://{bucket}/{key}")
+    path = Path(given)
+    if not path.exists():
+        raise CommandError(
+            f"'--base-model' should be a directory, a config.json here or in S3, or one of"
+            f" {', '.join(KNOWN_MODELS)}, got {given!r}"
+        )
+    return read_model_config(path / "config.json" if path.is_dir() else path)
+
+
+def _last_part(given: str) -> str:
+    path = PurePosixPath(given.removesuffix("config.json").rstrip("/"))
+    return path.name or given
+
+
+def _lora(
+    file: EnvironmentFile | None,
+    max_loras: int | None,
+    max_cpu_loras: int | None,
+    max_lora_rank: int | None,
+    fully_sharded: bool | None,
+) -> LoraServing:
+    given = {
+        "max_loras": max_loras,
+        "max_cpu_loras": max_cpu_loras,
+        "max_lora_rank": max_lora_rank,
+        "fully_sharded": fully_sharded,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if file is not None:
+        return replace(file.lora, **changes)  # type: ignore[arg-type]  # each of its own type
+    if max_loras is None or max_lora_rank is None:
+        raise CommandError("how many adapters? Give --max-loras and --max-lora-rank, or --environment")
+    # vLLM's own default.
+    return LoraServing(**{"max_cpu_loras": max_loras, **changes})  # type: ignore[arg-type]
+
+
+def _instance(file: EnvironmentFile | None, given: str | None) -> Instance:
+    name = given or (file.endpoint.instance_type if file is not None else None)
+    if name is None:
+        raise CommandError("on which instances? Give --instance-type, or --environment")
+    if name not in INSTANCES:
+        raise CommandError(
+            f"nothing is known of the instance type {name!r} ({known_or_meant(name, INSTANCES)})"
+        )
+    return INSTANCES[name]
+
+
+def _accelerators(file: EnvironmentFile | None, instance: Instance, given: int | None) -> int:
+    if given is not None:
+        return given
+    if file is None or file.copies.accelerators is None:
+        return instance.accelerators
+    there = INSTANCES.get(file.endpoint.instance_type)
+    if there is None or there.name == instance.name:
+        return file.copies.accelerators
+    # Another type than the file's: all of them, where a copy has all of the file's.
+    whole = file.copies.accelerators == there.accelerators
+    return instance.accelerators if whole else min(file.copies.accelerators, instance.accelerators)
+
+
+def _variables(options: list[str]) -> dict[str, str]:
+    for option in options:
+        if "=" not in option:
+            raise typer.BadParameter(f"--option should be NAME=VALUE, got {option!r}")
+    return dict(option.split("=", 1) for option in options)
+
+
+def _placement(file: EnvironmentFile | None) -> Placement:
+    if file is None:
+        return Placement()
+    return Placement(
+        copies=file.copies.count,
+        instances=file.endpoint.instance_count,
+        min_memory_mib=file.copies.min_memory_mib,
+    )
+
+
+def _of_manifest(path: Path) -> AdapterCount:
+    try:
+        read = Manifest.parse(path.read_bytes(), where=str(path), folder=path.parent)
+    except ManifestError as error:
+        raise CommandError(str(error)) from None
+    return AdapterCount(ranks=tuple(adapter.rank for adapter in read.adapters), where=str(path))
+
+
+def _of_fleet(account: Account, stack: str | None, name: str | None, table: str | None) -> AdapterCount:
+    fleet = find_fleet(account, stack=stack, name=name, table=table)
+    adapters = wanted(fleet.registry, look(fleet).active).adapters
+    return AdapterCount(ranks=tuple(adapter.rank for adapter in adapters), where=f"fleet {fleet.record.name}")
+
+
+def _of_file(file: EnvironmentFile) -> AdapterCount | None:
+    """Count the adapters of an environment: of the stack itself, and of the manifests on this machine."""
+    ranks: list[int | None] = [None] * len(file.adapters)
+    places = [str(file.path)] if file.adapters else []
+    elsewhere = []
+    for fleet, place in file.fleets.items():
+        if place.manifest is None:
+            elsewhere.append(f"fleet {fleet} has its manifest in s3://{place.bucket}/{place.key}")
+            continue
+        counted = _of_manifest(place.manifest)
+        ranks += counted.ranks
+        places.append(counted.where)
+    if not places and not elsewhere:
+        return None
+    return AdapterCount(ranks=tuple(ranks), where=", ".join(places), unknown="; ".join(elsewhere))

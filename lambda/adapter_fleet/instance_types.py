@@ -1,0 +1,136 @@
+"""The accelerated instance types that the LMI container's vLLM runs on, and what one of each has.
+
+From the EC2 pages of the families (g4dn, g5, g6, g6e, p4, p5), sure; SageMaker puts `ml.` before the name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerator:
+    """A kind of accelerator.
+
+    memory_gib:
+        What its instance type is sold with.
+    visible_gib:
+        What a program sees of it. The driver and, on some, error correction keep the rest. Less sure: from
+        PyTorch's own "GPU 0 has a total capacity of …" in public issues, the lowest of those, rounded down.
+    """
+
+    name: str
+    memory_gib: int
+    visible_gib: float
+
+
+T4 = Accelerator(name="T4", memory_gib=16, visible_gib=14.5)
+A10G = Accelerator(name="A10G", memory_gib=24, visible_gib=22.0)
+L4 = Accelerator(name="L4", memory_gib=24, visible_gib=22.0)
+L40S = Accelerator(name="L40S", memory_gib=48, visible_gib=44.4)
+A100_40 = Accelerator(name="A100", memory_gib=40, visible_gib=39.3)
+A100_80 = Accelerator(name="A100", memory_gib=80, visible_gib=79.1)
+H100 = Accelerator(name="H100", memory_gib=80, visible_gib=79.1)
+H200 = Accelerator(name="H200", memory_gib=141, visible_gib=139.7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """What one instance of a type has."""
+
+    name: str
+    accelerator: Accelerator
+    accelerators: int
+    memory_gib: int
+    vcpus: int
+
+    @property
+    def family(self) -> str:
+        """The part of the name before the size: `ml.g5`."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def accelerators_gib(self) -> float:
+        """The memory of all its accelerators, as programs see it."""
+        return self.accelerators * self.accelerator.visible_gib
+
+
+def _family(
+    name: str, accelerator: Accelerator, sizes: Mapping[str, tuple[int, int, int]]
+) -> dict[str, Instance]:
+    """Return the types of a family by name; a size has accelerators, GiB of memory and vCPUs."""
+    return {
+        f"ml.{name}.{size}": Instance(
+            name=f"ml.{name}.{size}",
+            accelerator=accelerator,
+            accelerators=accelerators,
+            memory_gib=memory_gib,
+            vcpus=vcpus,
+        )
+        for size, (accelerators, memory_gib, vcpus) in sizes.items()
+    }
+
+
+_G5_SIZES = {
+    "xlarge": (1, 16, 4),
+    "2xlarge": (1, 32, 8),
+    "4xlarge": (1, 64, 16),
+    "8xlarge": (1, 128, 32),
+    "12xlarge": (4, 192, 48),
+    "16xlarge": (1, 256, 64),
+    "24xlarge": (4, 384, 96),
+    "48xlarge": (8, 768, 192),
+}
+
+INSTANCES: Mapping[str, Instance] = {
+    **_family(
+        "g4dn",
+        T4,
+        {
+            "xlarge": (1, 16, 4),
+            "2xlarge": (1, 32, 8),
+            "4xlarge": (1, 64, 16),
+            "8xlarge": (1, 128, 32),
+            "12xlarge": (4, 192, 48),
+            "16xlarge": (1, 256, 64),
+        },
+    ),
+    **_family("g5", A10G, _G5_SIZES),
+    **_family("g6", L4, _G5_SIZES),
+    **_family(
+        "g6e",
+        L40S,
+        {
+            "xlarge": (1, 32, 4),
+            "2xlarge": (1, 64, 8),
+            "4xlarge": (1, 128, 16),
+            "8xlarge": (1, 256, 32),
+            "12xlarge": (4, 384, 48),
+            "16xlarge": (1, 512, 64),
+            "24xlarge": (4, 768, 96),
+            "48xlarge": (8, 1536, 192),
+        },
+    ),
+    **_family("p4d", A100_40, {"24xlarge": (8, 1152, 96)}),
+    **_family("p4de", A100_80, {"24xlarge": (8, 1152, 96)}),
+    **_family("p5", H100, {"4xlarge": (1, 256, 16), "48xlarge": (8, 2048, 192)}),
+    **_family("p5e", H200, {"48xlarge": (8, 2048, 192)}),
+    **_family("p5en", H200, {"48xlarge": (8, 2048, 192)}),
+}
+"""By name. A newer type is missing rather than guessed."""
+
+
+def larger(than: Instance) -> list[Instance]:
+    """Return the types with more accelerator memory, those with the least more first.
+
+    Of types that differ in the host alone there is the smallest. Where several have as much, the family of
+    `than` comes first. From another family nothing leads to g4dn, the oldest: a T4 has no bfloat16.
+    """
+    smallest: dict[tuple[str, int], Instance] = {}
+    for instance in sorted(INSTANCES.values(), key=lambda known: known.vcpus):
+        older = instance.accelerator is T4 and than.accelerator is not T4
+        if instance.accelerators_gib > than.accelerators_gib and not older:
+            smallest.setdefault((instance.family, instance.accelerators), instance)
+    return sorted(
+        smallest.values(),
+        key=lambda known: (known.accelerators_gib, known.family != than.family, known.name),
+    )
