@@ -6,6 +6,7 @@ import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from cattrs import Converter
 
@@ -107,11 +108,14 @@ class AdapterSettings:
 class SmokeSettings:
     """A request that an adapter has to answer before it is believed to be in service."""
 
-    prompt: str
-    max_tokens: int = 16
+    prompt: str | None = None
+    max_tokens: int | None = None
+    body: dict[str, Any] | None = None
     expect: str | None = None
 
     def __post_init__(self) -> None:
+        _check_one_of(prompt=self.prompt, body=self.body)
+        _check_goes_with("max_tokens", self.max_tokens, prompt=self.prompt)
         _check_positive(self, "max_tokens")
 
 
@@ -126,8 +130,11 @@ class FleetSettings:
     buckets: dict[str, str] = field(default_factory=dict)
     component_prefix: str | None = None
     failure_share: float | None = None
+    failure_at_most: int | None = None
     strict: bool = False
-    deletion_share: float = 0.2
+    deletion_guard: bool = True
+    deletion_share: float | None = None
+    deletion_above: int | None = None
     allow_empty: bool = False
     update_mode: UpdateMode = UpdateMode.IN_PLACE
     request_rate: float = 5.0
@@ -144,10 +151,14 @@ class FleetSettings:
         _check_goes_with("key", self.key, bucket=self.bucket)
         if self.bucket is not None and self.key is None:
             raise ValueError("'key' should be given with bucket, got nothing")
-        if self.strict and self.failure_share is not None:
-            raise ValueError(
-                f"'failure_share' should be left out when strict is on, got {self.failure_share}"
-            )
+        if self.strict:
+            for name in ("failure_share", "failure_at_most"):
+                _check_left_out(self, name, "strict is on")
+        if self.failure_at_most is not None:
+            _check_left_out(self, "failure_share", "failure_at_most is given")
+        if not self.deletion_guard:
+            for name in ("deletion_share", "deletion_above", "allow_empty"):
+                _check_left_out(self, name, "deletion_guard is off")
         _check_goes_with("drift_every_minutes", self.drift_every_minutes, drift_check=self.drift_check)
         _check_positive(self, "drift_every_minutes", "request_rate", "timeout_minutes")
 
@@ -218,6 +229,12 @@ def _check_one_of(**settings: object) -> None:
 def _check_goes_with(name: str, value: object, **choices: object) -> None:
     if value is not None and all(choice is None for choice in choices.values()):
         raise ValueError(f"'{name}' should be given with {' or '.join(choices)} only, got {value!r}")
+
+
+def _check_left_out(settings: object, name: str, when: str) -> None:
+    value = getattr(settings, name)
+    if value is not None and value is not False:
+        raise ValueError(f"'{name}' should be left out when {when}, got {value}")
 
 
 def _check_positive(settings: object, *names: str) -> None:

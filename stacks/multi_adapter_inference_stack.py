@@ -11,6 +11,7 @@ from aws_cdk import Environment as AwsTarget
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from adapter_fleet.fleet_settings import DriftCheck as DriftAction
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,
@@ -112,7 +113,7 @@ class MultiAdapterInferenceStack(Stack):
                 endpoint=self.endpoint,
                 manifest=self._manifest(settings),
                 failure_policy=_failure_policy(settings),
-                deletion_guard=DeletionGuard.share(settings.deletion_share, allow_empty=settings.allow_empty),
+                deletion_guard=_deletion_guard(settings),
                 update_mode=settings.update_mode,
                 request_rate=settings.request_rate,
                 timeout=Duration.seconds(round(settings.timeout_minutes * 60)),
@@ -192,17 +193,32 @@ def _artifact(adapter: AdapterSettings) -> AdapterArtifact:
 def _failure_policy(settings: FleetSettings) -> FailurePolicy | None:
     if settings.strict:
         return FailurePolicy.strict()
+    if settings.failure_at_most is not None:
+        return FailurePolicy.at_most(settings.failure_at_most)
     return None if settings.failure_share is None else FailurePolicy.share(settings.failure_share)
+
+
+def _deletion_guard(settings: FleetSettings) -> DeletionGuard:
+    if not settings.deletion_guard:
+        return DeletionGuard.off()
+    default = DeletionGuard()
+    return DeletionGuard(
+        allowed_share=default.allowed_share if settings.deletion_share is None else settings.deletion_share,
+        above=default.above if settings.deletion_above is None else settings.deletion_above,
+        allow_empty=settings.allow_empty,
+    )
 
 
 def _smoke_test(settings: SmokeSettings | None) -> SmokeTest | None:
     if settings is None:
         return None
-    return SmokeTest(prompt=settings.prompt, max_tokens=settings.max_tokens, expect=settings.expect)
+    return SmokeTest(
+        prompt=settings.prompt, max_tokens=settings.max_tokens, body=settings.body, expect=settings.expect
+    )
 
 
 def _drift_check(settings: FleetSettings) -> DriftCheck | None:
     if settings.drift_check is None:
         return None
     every = Duration.minutes(settings.drift_every_minutes or _DRIFT_PERIOD_MINUTES)
-    return DriftCheck(settings.drift_check, every)
+    return DriftCheck(every=every, repairs=settings.drift_check is DriftAction.REPAIR)

@@ -13,14 +13,20 @@ from multi_adapter_inference.endpoint import (
     MultiAdapterEndpointBase,
     RoutingStrategy,
 )
-from multi_adapter_inference.fleet import AdapterFleet, AdapterFleetBase
+from multi_adapter_inference.fleet import AdapterFleet, AdapterFleetBase, FleetMember, FleetOptions
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.lora_serving import LoraServing
-from multi_adapter_inference.manifest import AdapterManifest, FleetAdapter, SmokeTest
+from multi_adapter_inference.manifest import (
+    AdapterDefaults,
+    AdapterManifest,
+    FleetAdapter,
+    SmokeTest,
+)
 
 __all__ = [
     "AdapterArtifact",
+    "AdapterDefaults",
     "AdapterFleet",
     "AdapterFleetBase",
     "AdapterManifest",
@@ -31,6 +37,8 @@ __all__ = [
     "DriftCheck",
     "FailurePolicy",
     "FleetAdapter",
+    "FleetMember",
+    "FleetOptions",
     "InstanceType",
     "LmiContainer",
     "LmiVersion",

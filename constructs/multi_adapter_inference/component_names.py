@@ -17,7 +17,7 @@ _HASH_LENGTH = 8
 TOKEN = "${Token["
 """Begins the text of every token. Asking the CDK for them takes longer than looking."""
 
-_Owners = dict[str, Construct]  # by component name
+_Owners = dict[str, Construct]  # by component name, or by prefix and manifest
 
 # By app and place of deployment, and the same by stack: looking a stack's place up takes the CDK a while.
 _owners_by_place: WeakKeyDictionary[IConstruct, dict[str, _Owners]] = WeakKeyDictionary()
@@ -65,6 +65,20 @@ def claim_checked(scope: Construct, names: Iterable[str]) -> None:
                 f"each component should have a name of its own, got {name!r} for '{owner.node.path}' and"
                 f" '{scope.node.path}'"
             )
+
+
+def claim_manifest(scope: Construct, *, prefix: str, bucket_name: str, key: str) -> None:
+    """Note a manifest in S3 as that of `scope`; raise ValueError if a fleet of the same prefix has it.
+
+    Which components it will name is not known, but both would want the same.
+    """
+    # No name of a component has a slash.
+    owner = _owners(Stack.of(scope)).setdefault(f"{prefix.lower()}/{bucket_name}/{key}", scope)
+    if owner is not scope:
+        raise ValueError(
+            f"each fleet should have a manifest or a 'component_prefix' of its own, got the manifest {key!r}"
+            f" and the prefix {prefix!r} for '{owner.node.path}' and '{scope.node.path}'"
+        )
 
 
 def _check(name: str, made_of: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from aws_cdk import Aws, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
@@ -20,7 +21,7 @@ from multi_adapter_inference.lambda_asset import lambda_zip
 
 METRICS_NAMESPACE = "MultiAdapterInference"
 
-REGISTRY_ACTIONS = (
+_REGISTRY_ACTIONS = (
     "dynamodb:BatchWriteItem",
     "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",
@@ -44,12 +45,12 @@ _ANSWER_SECONDS = 120
 _SHORT = Duration.minutes(2)
 _PASS_TIMEOUT = Duration.minutes(15)
 _PASS_MEMORY_MIB = 1024
-_LOGS_KEPT = logs.RetentionDays.THREE_MONTHS
 
 _REASON_FOR_WILDCARDS = (
     "which components, archives and manifests there are is in the manifests, whose versions come and go;"
     " what is written has to have the fleet's tag"
 )
+_REASON_FOR_KEY_ACTIONS = "the CDK grants the use of a key so: data keys with and without their plain text"
 _REASON_FOR_VERSIONS = "the CDK's framework lets its functions call every version of those it was given"
 
 # The machine of one deployment makes some hundred passes; a pass that fails is repeated until it does not.
@@ -67,6 +68,8 @@ class ControlPlane:
 
     The functions have a role each, with what that one needs.
 
+    encryption_key, log_retention:
+        Of the table, where it is not AWS's own key; and for how long all logs are kept.
     reads_manifest:
         Statements for those that read the manifest.
     reads_artifacts:
@@ -80,8 +83,10 @@ class ControlPlane:
         uid: str,
         name: str,
         endpoint_arn: str,
-        timeout: Duration,
+        timeout_seconds: int,
         registry_removal_policy: RemovalPolicy,
+        encryption_key: kms.IKey | None,
+        log_retention: logs.RetentionDays,
         reads_manifest: Sequence[iam.PolicyStatement],
         reads_artifacts: Sequence[iam.PolicyStatement],
         watches_object: bool,
@@ -90,13 +95,18 @@ class ControlPlane:
         self._endpoint_arn = endpoint_arn
         self._uid = uid
         self._code = lambda_zip().code()
+        self._encryption_key = encryption_key
+        self._log_retention = log_retention
         self.registry = dynamodb.Table(
             scope,
             "Registry",
             partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            encryption=dynamodb.TableEncryption.AWS_MANAGED
+            if encryption_key is None
+            else dynamodb.TableEncryption.CUSTOMER_MANAGED,
+            encryption_key=encryption_key,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
@@ -115,7 +125,7 @@ class ControlPlane:
             "RunPass",
             "run_pass",
             "One pass over the fleet: looks, plans and acts",
-            registry=REGISTRY_ACTIONS,
+            registry=_REGISTRY_ACTIONS,
             statements=[*self._manages_components(), *reads_artifacts],
             timeout=_PASS_TIMEOUT,
             memory_mib=_PASS_MEMORY_MIB,
@@ -157,7 +167,7 @@ class ControlPlane:
             if watches_object
             else None
         )
-        self.provider = self._create_provider(timeout)
+        self.provider = self._create_provider(timeout_seconds)
 
     @property
     def parts(self) -> Sequence[Construct]:
@@ -173,9 +183,9 @@ class ControlPlane:
             *([] if self.manifest_object is None else [self.manifest_object]),
         ]
 
-    def answer_timeout(self, timeout: Duration) -> Duration:
+    def answer_timeout(self, timeout_seconds: int) -> Duration:
         """Return how long CloudFormation should wait, for a fleet that waits that long itself."""
-        return Duration.seconds(timeout.to_seconds() + 2 * _ANSWER_SECONDS)
+        return Duration.seconds(timeout_seconds + 2 * _ANSWER_SECONDS)
 
     @property
     def roles_that_read_manifests(self) -> Sequence[iam.Role]:
@@ -213,6 +223,10 @@ class ControlPlane:
             for resource in statement.resources:
                 if resource.endswith("*"):
                     acknowledge_wildcard(role, resource, _REASON_FOR_WILDCARDS)
+        if self._encryption_key is not None:
+            self._encryption_key.grant_encrypt_decrypt(role)
+            for action in ("GenerateDataKey", "ReEncrypt"):
+                acknowledge(role, f"IAM5[Action::kms:{action}*]", _REASON_FOR_KEY_ACTIONS)
         function = lambda_.Function(
             self._scope,
             id,
@@ -300,7 +314,7 @@ class ControlPlane:
             tracing_enabled=True,
         )
 
-    def _create_provider(self, timeout: Duration) -> cr.Provider:
+    def _create_provider(self, timeout_seconds: int) -> cr.Provider:
         framework_logs = self._log_group("ProviderLogs")
         roles = [
             iam.Role(
@@ -317,7 +331,7 @@ class ControlPlane:
             on_event_handler=self._on_event,
             is_complete_handler=self._is_complete,
             query_interval=_QUERY_INTERVAL,
-            total_timeout=Duration.seconds(timeout.to_seconds() + _ANSWER_SECONDS),
+            total_timeout=Duration.seconds(timeout_seconds + _ANSWER_SECONDS),
             log_group=framework_logs,
             framework_on_event_role=roles[0],
             framework_complete_and_timeout_role=roles[1],
@@ -330,7 +344,9 @@ class ControlPlane:
         return provider
 
     def _log_group(self, id: str) -> logs.LogGroup:
-        return logs.LogGroup(self._scope, id, retention=_LOGS_KEPT, removal_policy=RemovalPolicy.DESTROY)
+        return logs.LogGroup(
+            self._scope, id, retention=self._log_retention, removal_policy=RemovalPolicy.DESTROY
+        )
 
 
 def component_arn(scope: Construct, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import jsii
 from aws_cdk import Annotations, Duration, Names, Stack, Token
@@ -29,6 +29,10 @@ from multi_adapter_inference.execution_role import ExecutionRole
 from multi_adapter_inference.grants import grant_invoke
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.metrics import ComponentMetrics
+
+if TYPE_CHECKING:
+    from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
+    from multi_adapter_inference.manifest import AdapterManifest
 
 VARIANT_NAME = "AllTraffic"
 """An endpoint with inference components has one variant."""
@@ -89,17 +93,7 @@ class MultiAdapterEndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIA
         component_name: str | None = None,
     ) -> LoraAdapter:
         """Add an adapter to the base model; see `LoraAdapter`."""
-        if id in _OWN_IDS:
-            raise ValueError(
-                f"'id' of an adapter should be none of {', '.join(sorted(_OWN_IDS))}, which"
-                f" '{self.node.path}' keeps for its own parts, got {id!r}"
-            )
-        taken = self.node.try_find_child(id)
-        if taken is not None:
-            raise ValueError(
-                f"each adapter should have an id of its own, got {id!r} for '{taken.node.path}' and for"
-                " another one"
-            )
+        self._check_id(id, "an adapter")
         return LoraAdapter(
             self,
             id,
@@ -108,6 +102,28 @@ class MultiAdapterEndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIA
             adapter_name=adapter_name,
             component_name=component_name,
         )
+
+    def add_fleet(
+        self, id: str, *, manifest: AdapterManifest, **options: Unpack[FleetOptions]
+    ) -> AdapterFleet:
+        """Add the adapters of a manifest to the base model; see `AdapterFleet`."""
+        # It needs this module.
+        from multi_adapter_inference.fleet import AdapterFleet
+
+        self._check_id(id, "a fleet")
+        return AdapterFleet(self, id, endpoint=self, manifest=manifest, **options)
+
+    def _check_id(self, id: str, what: str) -> None:
+        if id in _OWN_IDS:
+            raise ValueError(
+                f"'id' of {what} should be none of {', '.join(sorted(_OWN_IDS))}, which"
+                f" '{self.node.path}' keeps for its own parts, got {id!r}"
+            )
+        taken = self.node.try_find_child(id)
+        if taken is not None:
+            raise ValueError(
+                f"{what} should have an id of its own, got {id!r} for '{taken.node.path}' and for another one"
+            )
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` send requests to the base model. Each adapter has a `grant_invoke` of its own."""
@@ -266,11 +282,12 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         component_prefix: str,
         lora: LoraServing | None = None,
         role: iam.IRole | None = None,
+        artifact_sources: Sequence[ArtifactSource] | None = None,
     ) -> MultiAdapterEndpointBase:
         """Return an endpoint of this account and region that another app or a person made.
 
         With `lora`, adapters from directories are checked against it; with `role`, the endpoint's execution
-        role may read them.
+        role may read them. With `artifact_sources`, those in buckets have to be there.
         """
         return _ImportedEndpoint(
             scope,
@@ -280,6 +297,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
             component_prefix=component_prefix,
             lora=lora,
             role=role,
+            artifact_sources=artifact_sources,
         )
 
     @property
@@ -423,8 +441,10 @@ class _ImportedEndpoint(MultiAdapterEndpointBase):
         component_prefix: str,
         lora: LoraServing | None,
         role: iam.IRole | None,
+        artifact_sources: Sequence[ArtifactSource] | None,
     ) -> None:
         super().__init__(scope, id)
+        self.artifact_sources = None if artifact_sources is None else tuple(artifact_sources)
         self.endpoint_name = endpoint_name
         self.endpoint_arn = _arn(self, "endpoint", _lower(endpoint_name))
         self.base_component_arn = _arn(self, "inference-component", _lower(base_component_name))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Unpack
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import jsii
 from aws_cdk import (
@@ -26,30 +27,35 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct, IValidation
 
+from adapter_fleet.checks import check_choice, check_kind, check_names
 from adapter_fleet.converter import unstructured
-from adapter_fleet.fleet_settings import (
-    LONGEST_TIMEOUT_SECONDS,
-    FleetSettings,
-    OnTimeout,
-    UpdateMode,
+from adapter_fleet.fleet_settings import FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.names import (
+    FLEET_TAG,
+    check_component_name,
+    check_component_prefix,
+    component_name,
 )
-from adapter_fleet.names import FLEET_TAG
 from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
 from multi_adapter_inference.capacity import warn_of_adapters_on_disk
-from multi_adapter_inference.component_names import TOKEN, claim_checked
+from multi_adapter_inference.component_names import TOKEN, claim_checked, claim_manifest
 from multi_adapter_inference.control_plane import (
     METRICS_NAMESPACE,
-    REGISTRY_ACTIONS,
     ControlPlane,
     component_arn,
 )
+from multi_adapter_inference.durations import whole_seconds
 from multi_adapter_inference.endpoint import MultiAdapterEndpoint, MultiAdapterEndpointBase
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
+from multi_adapter_inference.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
 from multi_adapter_inference.manifest import (
     MANIFESTS,
     AdapterManifest,
@@ -57,6 +63,7 @@ from multi_adapter_inference.manifest import (
     ManifestObject,
     SmokeTest,
 )
+from multi_adapter_inference.metrics import ComponentMetrics
 
 if TYPE_CHECKING:
     from multi_adapter_inference.metrics import MetricOptions
@@ -64,8 +71,7 @@ if TYPE_CHECKING:
 MOST_NAMED_GRANTS = 50
 """A thousand names fill 26 managed policies, and a role may have ten."""
 
-_INVOKE = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")
-_LONGEST_TIMEOUT = Duration.seconds(LONGEST_TIMEOUT_SECONDS)
+_A_MANIFEST = "an AdapterManifest, such as AdapterManifest.from_file('adapters.yaml')"
 _DEFAULT_TIMEOUT = Duration.minutes(50)
 _KEPT = (CfnDeletionPolicy.RETAIN, CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE)
 _EVENT_RETRIES = 24
@@ -88,76 +94,97 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
     def component_name(self, adapter: str) -> str:
         """Return the name of an adapter's component, which callers put into their requests.
 
-        Raises ValueError for an adapter that is known not to be in the fleet.
+        Raises ValueError for an adapter that is known not to be in the fleet. Where the manifest is not known
+        at synth, as it is in S3 or the fleet another app's, that is `<prefix>-<adapter>`: for an adapter
+        to which such a manifest gives a `component`, that is its name.
         """
-        names = self._component_names
-        if names is None:
-            return f"{self.component_prefix}-{adapter}"
-        if adapter not in names:
-            close = difflib.get_close_matches(adapter, names, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it has {len(names)} others"
-            raise ValueError(
-                f"'adapter' should be in the manifest of fleet '{self.node.path}' ({hint}), got {adapter!r}"
-            )
-        return names[adapter]
+        with told_of(self):
+            names = self._component_names
+            if names is not None:
+                if adapter not in names:
+                    raise _unknown("adapter", adapter, names)
+                return names[adapter]
+            check_kind("adapter", adapter, str, "a name")
+            if TOKEN in self.component_prefix or TOKEN in adapter:
+                return f"{self.component_prefix}-{adapter}"
+            return component_name(self.component_prefix, adapter)
 
-    def grant_invoke(self, grantee: iam.IGrantable, *, adapters: Sequence[str] | None = None) -> iam.Grant:
-        """Let `grantee` send requests to all adapters of the fleet, or to those of `adapters`.
+    def adapter(self, name: str, *, component_name: str | None = None) -> FleetMember:
+        """Return an adapter of the fleet, to grant its use and for the metrics of its component.
+
+        component_name:
+            That of its component, where it is not the one that `component_name()` tells.
+        """
+        if component_name is None:
+            return FleetMember(fleet=self, component_name=self.component_name(name))
+        self._check_component("component_name", component_name)
+        if self._component_names is not None and (told := self.component_name(name)) != component_name:
+            raise ValueError(
+                f"'{self.node.path}': 'component_name' should be {told!r}, which the manifest gives {name!r},"
+                f" got {component_name!r}"
+            )
+        return FleetMember(fleet=self, component_name=component_name)
+
+    def grant_invoke(
+        self,
+        grantee: iam.IGrantable,
+        *,
+        adapters: Sequence[str] | None = None,
+        components: Sequence[str] | None = None,
+    ) -> iam.Grant:
+        """Let `grantee` send requests to all adapters of the fleet, or to those that are named.
 
         All of them are told by the fleet's tag, whatever the manifest will hold. Not an isolation of tenants:
         the container lets a request to one adapter name another in its body.
+
+        adapters:
+            By their names; see `component_name` for those of a manifest that is not known at synth.
+        components:
+            By the names of their components.
         """
-        if adapters is None:
-            endpoint = iam.Grant.add_to_principal(
-                grantee=grantee, actions=list(_INVOKE), resource_arns=[self.endpoint.endpoint_arn]
-            )
+        if adapters is None and components is None:
+            endpoint = grant_invoke(grantee, self.endpoint.endpoint_arn)
             return endpoint.combine(
                 iam.Grant.add_to_principal(
                     grantee=grantee,
-                    actions=list(_INVOKE),
+                    actions=list(INVOKE_ACTIONS),
                     resource_arns=[component_arn(self, "*")],
                     conditions={"StringEquals": {f"aws:ResourceTag/{FLEET_TAG}": self.fleet_uid}},
                 )
             )
-        if len(adapters) > MOST_NAMED_GRANTS:
+        with told_of(self):
+            for setting, named in {"adapters": adapters, "components": components}.items():
+                if named is not None:
+                    check_names(setting, named)
+        names = [self.component_name(adapter) for adapter in adapters or ()]
+        for component in components or ():
+            self._check_component("components", component)
+            names.append(component)
+        if len(names) > MOST_NAMED_GRANTS:
             raise ValueError(
-                f"'adapters' should name at most {MOST_NAMED_GRANTS}, as a role's policies hold no more, got"
-                f" {len(adapters)}: leave it out for the whole fleet, whose components have the tag"
-                f" {FLEET_TAG!r}, or grant by a tag of your own"
+                f"'{self.node.path}': 'adapters' and 'components' should name at most {MOST_NAMED_GRANTS}, as"
+                f" a role's policies hold no more, got {len(names)}: leave them out for the whole fleet,"
+                f" whose components have the tag {FLEET_TAG!r}, or grant by a tag of your own"
             )
-        arns = [arn for adapter in adapters for arn in self._spellings(self.component_name(adapter))]
-        return iam.Grant.add_to_principal(
-            grantee=grantee, actions=list(_INVOKE), resource_arns=[self.endpoint.endpoint_arn, *arns]
-        )
+        arns = dict.fromkeys(arn for name in names for arn in self._spellings(name))
+        return grant_invoke(grantee, self.endpoint.endpoint_arn, *arns)
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` see how the fleet is: `adapters status`, `history` and `plan`."""
+        return self._operated("read").grant_read(grantee)
 
     def grant_manage(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` use the `adapters` command: see the fleet's state, give orders, apply a manifest."""
-        if self.registry is None or self.state_machine is None:
+        """Let `grantee` use the `adapters` command: see the fleet's state, give orders, apply a manifest.
+
+        It may change no component, no generation and no history itself. `adapters import` reads archives
+        under the endpoint's `artifact_sources`.
+        """
+        operated = self._operated("managed")
+        if self.state_machine is None:
             raise ValueError(
-                f"fleet '{self.node.path}' should be imported with 'registry' and 'state_machine' to be"
-                " managed, got None"
+                f"fleet '{self.node.path}' should be imported with 'state_machine' to be managed, got None"
             )
-
-        def grant(actions: Sequence[str], *arns: str) -> iam.Grant:
-            return iam.Grant.add_to_principal(
-                grantee=grantee, actions=list(actions), resource_arns=list(arns)
-            )
-
-        granted = grant(REGISTRY_ACTIONS, self.registry.table_arn)
-        granted = granted.combine(grant(["states:StartExecution"], self.state_machine.state_machine_arn))
-        granted = granted.combine(grant(["sagemaker:ListInferenceComponents"], "*"))
-        granted = granted.combine(
-            grant(["sagemaker:DescribeInferenceComponent", "sagemaker:ListTags"], component_arn(self, "*"))
-        )
-        for stack in self._stacks:
-            granted = granted.combine(grant(["cloudformation:ListStackResources"], stack))
-        if self._manifest_object is not None:
-            bucket, key = self._manifest_object.bucket, self._manifest_object.key
-            granted = granted.combine(grant(["s3:GetObject", "s3:PutObject"], bucket.arn_for_objects(key)))
-            granted = granted.combine(grant(["s3:ListBucket"], bucket.bucket_arn))
-            if bucket.encryption_key is not None:
-                granted = granted.combine(bucket.encryption_key.grant_encrypt_decrypt(grantee))
-        return granted
+        return operated.grant_manage(grantee, self.state_machine)
 
     def metric(self, metric_name: str, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the fleet's metric of that name; the statistic is the average by default."""
@@ -208,9 +235,33 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
     def _component_names(self) -> Mapping[str, str] | None:
         """The names of components by adapter; None where the manifest is not known at synth."""
 
+    def _check_component(self, setting: str, component: str) -> None:
+        """Raise ValueError unless it may be the name of a component of this fleet."""
+        with told_of(self):
+            check_kind(setting, component, str, "the name of a component")
+            names = self._component_names
+            if names is not None and component not in names.values():
+                raise _unknown(setting, component, names.values())
+            if TOKEN not in component:
+                check_component_name(component, what=setting)
+
+    def _operated(self, doing: str) -> OperatedFleet:
+        if self.registry is None:
+            raise ValueError(
+                f"fleet '{self.node.path}' should be imported with 'registry' to be {doing}, got None"
+            )
+        manifest = self._manifest_object
+        return OperatedFleet(
+            registry=self.registry,
+            stacks=self._stacks,
+            components=component_arn(self, "*"),
+            manifest=None if manifest is None else (manifest.bucket, manifest.key),
+            archives=self.endpoint.artifact_sources or (),
+        )
+
     @property
     def _stacks(self) -> Sequence[str]:
-        """The ARNs of the stacks by whose names the fleet is found; none for one of another app."""
+        """The ARNs of the stacks by whose names the fleet is found."""
         return []
 
     def _spellings(self, name: str) -> Sequence[str]:
@@ -221,6 +272,40 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
         if TOKEN in name:
             return [component_arn(self, name)]
         return [component_arn(self, spelling) for spelling in dict.fromkeys((name.lower(), name))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetMember(ComponentMetrics):
+    """One adapter of a fleet. Made by `AdapterFleetBase.adapter`."""
+
+    fleet: AdapterFleetBase
+    component_name: str
+    """What callers put into their requests."""
+
+    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` send requests to this adapter, and to no other component of the endpoint.
+
+        Not an isolation of tenants: the container lets a request to one adapter name another in its body.
+        """
+        return self.fleet.grant_invoke(grantee, components=[self.component_name])
+
+
+class FleetOptions(TypedDict, total=False):
+    """What a fleet may be given beside its endpoint and its manifest; see `AdapterFleet`."""
+
+    failure_policy: FailurePolicy | None
+    deletion_guard: DeletionGuard | None
+    update_mode: UpdateMode
+    request_rate: float
+    timeout: Duration
+    on_timeout: OnTimeout
+    smoke_test: SmokeTest | None
+    drift_check: DriftCheck | None
+    allow_base_replacement: bool
+    component_prefix: str | None
+    registry_removal_policy: RemovalPolicy
+    encryption_key: kms.IKey | None
+    log_retention: logs.RetentionDays
 
 
 @jsii.implements(ITaggableV2)
@@ -251,9 +336,14 @@ class AdapterFleet(AdapterFleetBase):
         Whether the fleet may follow to another endpoint or base model: every adapter is then made anew.
     component_prefix:
         Begins the names of the components, `<prefix>-<adapter>`; that of the endpoint by default. Fleets
-        of one endpoint need different ones where their adapters have the same names.
+        of one endpoint need different ones where their adapters have the same names. Another prefix is
+        another name for every adapter: each is deleted and made anew, out of service for that time.
     registry_removal_policy:
         What becomes of the fleet's table, with the histories in it, when the fleet is deleted.
+    encryption_key:
+        Encrypts the table; a key of AWS by default.
+    log_retention:
+        For how long the logs of the functions and of the state machines are kept.
     """
 
     registry: dynamodb.ITable
@@ -277,24 +367,30 @@ class AdapterFleet(AdapterFleetBase):
         allow_base_replacement: bool = False,
         component_prefix: str | None = None,
         registry_removal_policy: RemovalPolicy = RemovalPolicy.DESTROY,
+        encryption_key: kms.IKey | None = None,
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
     ) -> None:
         super().__init__(scope, id)
-        self.endpoint = endpoint
-        self.component_prefix = component_prefix or endpoint.component_prefix
-        self._tags = TagManager(TagType.MAP, "Custom::AdapterFleet")
         with told_of(self):
-            if timeout.is_unresolved() or timeout.to_seconds() > LONGEST_TIMEOUT_SECONDS:
-                raise ValueError(
-                    f"'timeout' should be at most {_LONGEST_TIMEOUT.to_human_string()}, as CloudFormation"
-                    " waits an hour for a custom resource, got"
-                    f" {'a token' if timeout.is_unresolved() else timeout.to_human_string()}"
-                )
+            check_kind("endpoint", endpoint, MultiAdapterEndpointBase, "a MultiAdapterEndpoint")
+            check_kind("manifest", manifest, AdapterManifest, _A_MANIFEST)
+            for setting, value, kind, should_be in (
+                ("failure_policy", failure_policy, FailurePolicy, "a FailurePolicy, such as .share(0.05)"),
+                ("deletion_guard", deletion_guard, DeletionGuard, "a DeletionGuard, such as .share(0.2)"),
+                ("smoke_test", smoke_test, SmokeTest, "a SmokeTest, such as SmokeTest(prompt='Hello')"),
+                ("drift_check", drift_check, DriftCheck, "a DriftCheck, such as .report(every=…)"),
+            ):
+                if value is not None:
+                    check_kind(setting, value, kind, should_be)
+            check_choice("registry_removal_policy", registry_removal_policy, RemovalPolicy)
+            check_choice("log_retention", log_retention, logs.RetentionDays)
+            timeout_seconds = whole_seconds("timeout", timeout)
             settings = FleetSettings(
-                failures=(failure_policy or FailurePolicy.share(0.05)).limit,
-                deletions=(deletion_guard or DeletionGuard.share(0.2)).limit,
+                failures=(failure_policy or FailurePolicy()).limit,
+                deletions=(deletion_guard or DeletionGuard()).limit,
                 update_mode=update_mode,
                 request_rate=request_rate,
-                timeout_seconds=int(timeout.to_seconds()),
+                timeout_seconds=timeout_seconds,
                 on_timeout=on_timeout,
                 drift=None if drift_check is None else drift_check.action,
                 allow_base_replacement=allow_base_replacement,
@@ -302,13 +398,24 @@ class AdapterFleet(AdapterFleetBase):
                 base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
                 smoke=None if smoke_test is None else smoke_test.request(),
             )
-        bound = manifest.bind(self, endpoint, self.component_prefix)
+            self.component_prefix = _prefix_of(endpoint, component_prefix)
+            bound = manifest.bind(self, endpoint, self.component_prefix)
+        self.endpoint = endpoint
+        self._tags = TagManager(TagType.MAP, "Custom::AdapterFleet")
         self._names = bound.component_names
         self._manifest_object = bound.object
         if bound.component_names is not None:
             warn_of_adapters_on_disk(self, len(bound.component_names), endpoint.lora)
-        if bound.component_names is not None and TOKEN not in self.component_prefix:
-            claim_checked(self, bound.component_names.values())
+        if TOKEN not in self.component_prefix:
+            if bound.component_names is not None:
+                claim_checked(self, bound.component_names.values())
+            if bound.object is not None:
+                claim_manifest(
+                    self,
+                    prefix=self.component_prefix,
+                    bucket_name=bound.object.bucket.bucket_name,
+                    key=bound.object.key,
+                )
 
         stack = Stack.of(self)
         # The end of the stack's ARN makes it another one for every deployment of the same app.
@@ -319,8 +426,10 @@ class AdapterFleet(AdapterFleetBase):
             uid=uid,
             name=name,
             endpoint_arn=endpoint.endpoint_arn,
-            timeout=timeout,
+            timeout_seconds=timeout_seconds,
             registry_removal_policy=registry_removal_policy,
+            encryption_key=encryption_key,
+            log_retention=log_retention,
             reads_manifest=_reads_manifest(self, bound),
             reads_artifacts=_reads_artifacts(self, bound, endpoint),
             watches_object=bound.object is not None,
@@ -334,7 +443,7 @@ class AdapterFleet(AdapterFleetBase):
             "Resource",
             resource_type="Custom::AdapterFleet",
             service_token=self._control.provider.service_token,
-            service_timeout=self._control.answer_timeout(timeout),
+            service_timeout=self._control.answer_timeout(timeout_seconds),
             removal_policy=RemovalPolicy.DESTROY,
             properties={
                 "FleetUid": uid,
@@ -370,19 +479,27 @@ class AdapterFleet(AdapterFleetBase):
         component_prefix: str | None = None,
         registry: dynamodb.ITable | None = None,
         state_machine: sfn.IStateMachine | None = None,
+        stack_name: str | None = None,
+        manifest_bucket: s3.IBucket | None = None,
+        manifest_key: str | None = None,
     ) -> AdapterFleetBase:
         """Return a fleet of this account and region that another app made.
 
-        `registry` and `state_machine` are needed to grant its management only.
+        To grant what the `adapters` command needs, `registry` has to be given, for `grant_manage` also
+        `state_machine`; `stack_name` lets it find the fleet by the stack, and `manifest_bucket` and
+        `manifest_key` let it apply a manifest in S3.
         """
         return _ImportedFleet(
             scope,
             id,
             fleet_uid=fleet_uid,
             endpoint=endpoint,
-            component_prefix=component_prefix or endpoint.component_prefix,
+            component_prefix=component_prefix,
             registry=registry,
             state_machine=state_machine,
+            stack_name=stack_name,
+            manifest_bucket=manifest_bucket,
+            manifest_key=manifest_key,
         )
 
     @property
@@ -426,13 +543,36 @@ class AdapterFleet(AdapterFleetBase):
     def _component_names(self) -> Mapping[str, str] | None:
         return self._names
 
+    def _check_component(self, setting: str, component: str) -> None:
+        """Raise ValueError unless it may be the name of a component of this fleet."""
+        with told_of(self):
+            check_kind(setting, component, str, "the name of a component")
+            names = self._component_names
+            if names is not None and component not in names.values():
+                raise _unknown(setting, component, names.values())
+            if TOKEN not in component:
+                check_component_name(component, what=setting)
+
+    def _operated(self, doing: str) -> OperatedFleet:
+        if self.registry is None:
+            raise ValueError(
+                f"fleet '{self.node.path}' should be imported with 'registry' to be {doing}, got None"
+            )
+        manifest = self._manifest_object
+        return OperatedFleet(
+            registry=self.registry,
+            stacks=self._stacks,
+            components=component_arn(self, "*"),
+            manifest=None if manifest is None else (manifest.bucket, manifest.key),
+            archives=self.endpoint.artifact_sources or (),
+        )
+
     @property
     def _stacks(self) -> Sequence[str]:
         stack: Stack | None = Stack.of(self)
         arns = []
         while stack is not None:
-            name = f"{stack.stack_name}/*"
-            arns.append(stack.format_arn(service="cloudformation", resource="stack", resource_name=name))
+            arns.append(_stack_arn(stack, stack.stack_name))
             stack = stack.nested_stack_parent
         return arns
 
@@ -535,20 +675,60 @@ class _ImportedFleet(AdapterFleetBase):
         *,
         fleet_uid: str,
         endpoint: MultiAdapterEndpointBase,
-        component_prefix: str,
+        component_prefix: str | None,
         registry: dynamodb.ITable | None,
         state_machine: sfn.IStateMachine | None,
+        stack_name: str | None,
+        manifest_bucket: s3.IBucket | None,
+        manifest_key: str | None,
     ) -> None:
         super().__init__(scope, id)
+        with told_of(self):
+            check_kind("endpoint", endpoint, MultiAdapterEndpointBase, "a MultiAdapterEndpoint")
+            self.component_prefix = _prefix_of(endpoint, component_prefix)
+            if (manifest_bucket is None) != (manifest_key is None):
+                given = "manifest_bucket" if manifest_key is None else "manifest_key"
+                raise ValueError(
+                    f"'manifest_bucket' and 'manifest_key' should be given together, got '{given}' alone"
+                )
+            if manifest_bucket is not None and manifest_key is not None:
+                self._manifest_object = ManifestObject(
+                    bucket=manifest_bucket, key=manifest_key, enable_events=False
+                )
         self.fleet_uid = fleet_uid
         self.endpoint = endpoint
-        self.component_prefix = component_prefix
         self.registry = registry
         self.state_machine = state_machine
+        self._stack_name = stack_name
 
     @property
     def _component_names(self) -> None:
         return None
+
+    @property
+    def _stacks(self) -> Sequence[str]:
+        return [] if self._stack_name is None else [_stack_arn(self, self._stack_name)]
+
+
+def _prefix_of(endpoint: MultiAdapterEndpointBase, given: str | None) -> str:
+    """Return what the names of a fleet's components begin with; ValueError where that cannot be."""
+    prefix = endpoint.component_prefix if given is None else given
+    check_kind("component_prefix", prefix, str, "letters, digits and hyphens")
+    if TOKEN not in prefix:
+        check_component_prefix(prefix)
+    return prefix
+
+
+def _unknown(setting: str, name: object, known: Collection[str]) -> ValueError:
+    close = difflib.get_close_matches(str(name), known, n=1)
+    others = f"{len(known)} other{'' if len(known) == 1 else 's'}" if known else "none"
+    hint = f"did you mean {close[0]!r}?" if close else f"it has {others}"
+    return ValueError(f"'{setting}' should be in the fleet's manifest ({hint}), got {name!r}")
+
+
+def _stack_arn(scope: Construct, name: str) -> str:
+    stack = Stack.of(scope)
+    return stack.format_arn(service="cloudformation", resource="stack", resource_name=f"{name}/*")
 
 
 def _reads_manifest(scope: Construct, bound: BoundManifest) -> list[iam.PolicyStatement]:

@@ -1,6 +1,20 @@
-"""What a caller needs in order to send requests to a component."""
+"""What callers need in order to send requests, and operators to use the `adapters` command."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_stepfunctions as sfn
+
+from adapter_fleet.names import ORDERS_PARTITION
+from multi_adapter_inference.artifact import ArtifactSource
+
+INVOKE_ACTIONS = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")
 
 
 def grant_invoke(grantee: iam.IGrantable, endpoint_arn: str, *component_arns: str) -> iam.Grant:
@@ -8,8 +22,85 @@ def grant_invoke(grantee: iam.IGrantable, endpoint_arn: str, *component_arns: st
 
     Several ARNs are for spellings of one component's.
     """
+    return _grant(grantee, INVOKE_ACTIONS, endpoint_arn, *component_arns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatedFleet:
+    """What of a fleet the `adapters` command reaches.
+
+    registry:
+        The table that it reads and leaves orders in.
+    stacks:
+        The ARNs of the stacks by whose names it finds the fleet.
+    components:
+        The ARN of all components of the account and region.
+    manifest:
+        The bucket and the key of the manifest, where that lives in S3.
+    archives:
+        Where the adapters are that it may import.
+    """
+
+    registry: dynamodb.ITable
+    stacks: Sequence[str]
+    components: str
+    manifest: tuple[s3.IBucket, str] | None
+    archives: Sequence[ArtifactSource]
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` see how the fleet is: `status`, `history` and `plan`."""
+        granted = _grant(grantee, ["dynamodb:GetItem", "dynamodb:Query"], self.registry.table_arn)
+        granted = granted.combine(_grant(grantee, ["sagemaker:ListInferenceComponents"], "*"))
+        granted = granted.combine(
+            _grant(grantee, ["sagemaker:DescribeInferenceComponent", "sagemaker:ListTags"], self.components)
+        )
+        if self.stacks:
+            granted = granted.combine(_grant(grantee, ["cloudformation:ListStackResources"], *self.stacks))
+        if self.registry.encryption_key is not None:
+            granted = granted.combine(self.registry.encryption_key.grant_decrypt(grantee))
+        return granted
+
+    def grant_manage(self, grantee: iam.IGrantable, state_machine: sfn.IStateMachine) -> iam.Grant:
+        """Let `grantee` give orders as well, write the manifest in S3 and read archives."""
+        granted = self.grant_read(grantee)
+        granted = granted.combine(
+            _grant(
+                grantee,
+                ["dynamodb:PutItem"],
+                self.registry.table_arn,
+                # What the fleet's functions know of adapters and generations is theirs to write.
+                conditions={
+                    "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [ORDERS_PARTITION]},
+                    "Null": {"dynamodb:LeadingKeys": "false"},
+                },
+            )
+        )
+        granted = granted.combine(_grant(grantee, ["states:StartExecution"], state_machine.state_machine_arn))
+        if self.registry.encryption_key is not None:
+            granted = granted.combine(self.registry.encryption_key.grant_encrypt_decrypt(grantee))
+        if self.manifest is not None:
+            bucket, key = self.manifest
+            granted = granted.combine(
+                _grant(grantee, ["s3:GetObject", "s3:PutObject"], bucket.arn_for_objects(key))
+            )
+            # Without it, a manifest that is not there yet looks like one that may not be read.
+            granted = granted.combine(_grant(grantee, ["s3:ListBucket"], bucket.bucket_arn))
+            if bucket.encryption_key is not None:
+                granted = granted.combine(bucket.encryption_key.grant_encrypt_decrypt(grantee))
+        for source in self.archives:
+            objects = source.bucket.arn_for_objects(f"{source.prefix}*")
+            granted = granted.combine(_grant(grantee, ["s3:GetObject"], objects))
+            if source.bucket.encryption_key is not None:
+                granted = granted.combine(source.bucket.encryption_key.grant_decrypt(grantee))
+        return granted
+
+
+def _grant(
+    grantee: iam.IGrantable,
+    actions: Sequence[str],
+    *arns: str,
+    conditions: Mapping[str, Any] | None = None,
+) -> iam.Grant:
     return iam.Grant.add_to_principal(
-        grantee=grantee,
-        actions=["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"],
-        resource_arns=[endpoint_arn, *component_arns],
+        grantee=grantee, actions=list(actions), resource_arns=list(arns), conditions=conditions
     )

@@ -11,13 +11,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from aws_cdk import Annotations, FileAssetLocation
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from adapter_fleet.adapter import check_archive, check_directory
+from adapter_fleet.checks import check_kind, check_whole_number
 from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.findings import Finding, Severity
 from adapter_fleet.manifest import (
@@ -28,6 +29,7 @@ from adapter_fleet.manifest import (
     ManifestError,
     S3Artifact,
 )
+from adapter_fleet.manifest_adapter import problems_of_smoke, prompt_request
 from adapter_fleet.packing import identity, identity_of_archive
 from multi_adapter_inference.archive_asset import ArchiveFolder
 from multi_adapter_inference.artifact import (
@@ -57,7 +59,7 @@ class SmokeTest:
     It reaches one copy of the base model, whichever SageMaker picks.
 
     prompt, max_tokens:
-        What to ask, at temperature 0, and the length of the answer.
+        What to ask, at temperature 0, and the length of the answer, 16 tokens if nothing is said.
     body:
         The whole JSON body of the request, for containers that take another one.
     expect:
@@ -65,7 +67,7 @@ class SmokeTest:
     """
 
     prompt: str | None = None
-    max_tokens: int = 16
+    max_tokens: int | None = None
     body: Mapping[str, Any] | None = None
     expect: str | None = None
 
@@ -73,38 +75,35 @@ class SmokeTest:
         if (self.prompt is None) == (self.body is None):
             given = "none" if self.prompt is None else "both"
             raise ValueError(f"one of 'prompt' and 'body' should be given, got {given}")
-        if self.max_tokens < 1:
-            raise ValueError(f"'max_tokens' should be at least 1, got {self.max_tokens}")
+        for setting in ("prompt", "expect"):
+            if getattr(self, setting) is not None:
+                check_kind(setting, getattr(self, setting), str, "a text")
+        if self.prompt == "":
+            raise ValueError("'prompt' should not be empty, got ''")
+        if self.body is not None:
+            check_kind("body", self.body, Mapping, "a mapping, which is sent as JSON")
+        if self.max_tokens is not None:
+            check_whole_number("max_tokens", self.max_tokens, at_least=1)
+            if self.prompt is None:
+                raise ValueError(f"'max_tokens' should be given with 'prompt' only, got {self.max_tokens}")
+        problems = [f"'{setting}' {problem}" for setting, problem in problems_of_smoke(self.request())]
+        if problems:
+            raise ValueError("; ".join(problems))
 
     @property
     def document(self) -> dict[str, Any]:
         """It, as a manifest has it."""
-        asked = (
-            {"prompt": self.prompt, "max_tokens": self.max_tokens}
-            if self.body is None
-            else {"body": dict(self.body)}
-        )
+        asked: dict[str, Any] = {"prompt": self.prompt} if self.body is None else {"body": dict(self.body)}
+        if self.max_tokens is not None:
+            asked["max_tokens"] = self.max_tokens
         return asked if self.expect is None else {**asked, "expect": self.expect}
 
     def request(self) -> SmokeRequest:
-        """Return it, as the Lambda functions send it; ValueError for what cannot be one."""
-        document = {
-            "adapters": [
-                {
-                    "name": "smoke-test",
-                    "artifact": f"s3://any/sha256-{'0' * 64}.tar.gz",
-                    "smoke": self.document,
-                }
-            ]
-        }
-        try:
-            (adapter,) = Manifest.parse(
-                json.dumps(document).encode(), where="smoke_test", folder=None
-            ).adapters
-        except ManifestError as error:
-            raise ValueError("; ".join(finding.message for finding in error.findings)) from None
-        assert adapter.smoke is not None  # it is given
-        return adapter.smoke
+        """Return it, as the Lambda functions send it."""
+        if self.body is not None:
+            return SmokeRequest(body=dict(self.body), expect=self.expect)
+        assert self.prompt is not None  # one of the two is given
+        return prompt_request(self.prompt, max_tokens=self.max_tokens, expect=self.expect)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +122,7 @@ class FleetAdapter:
     tags:
         Tags of its component, beside those of the fleet.
     smoke:
-        Its own smoke test, in the place of the fleet's.
+        Its own smoke test, in the place of the fleet's; False for none.
     component_name:
         The whole name of a component that was there before the fleet.
     """
@@ -133,8 +132,29 @@ class FleetAdapter:
     digest: str | None = None
     rank: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    smoke: SmokeTest | None = None
+    smoke: SmokeTest | Literal[False] | None = None
     component_name: str | None = None
+
+    def __post_init__(self) -> None:
+        check_kind("name", self.name, str, "a text")
+        check_kind("artifact", self.artifact, AdapterArtifact, "an AdapterArtifact, such as .from_uri(…)")
+        _check_smoke(self.smoke)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterDefaults:
+    """What adapters of `AdapterManifest.from_adapters` have that say nothing else.
+
+    rank, tags, smoke:
+        As of a `FleetAdapter`. Tags are joined, and the adapter's own win.
+    """
+
+    rank: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    smoke: SmokeTest | Literal[False] | None = None
+
+    def __post_init__(self) -> None:
+        _check_smoke(self.smoke)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,14 +202,23 @@ class AdapterManifest(ABC):
         return _FileManifest(Path(path), buckets or {})
 
     @staticmethod
-    def from_adapters(adapters: Sequence[FleetAdapter], *, base_model: str | None = None) -> AdapterManifest:
+    def from_adapters(
+        adapters: Sequence[FleetAdapter],
+        *,
+        base_model: str | None = None,
+        defaults: AdapterDefaults | None = None,
+    ) -> AdapterManifest:
         """Use adapters listed in code. `base_model`, if given, has to be the endpoint's."""
-        return _ListedManifest(tuple(adapters), base_model)
+        return _ListedManifest(tuple(adapters), base_model, defaults or AdapterDefaults())
 
     @staticmethod
-    def of_directory(path: str | Path) -> AdapterManifest:
-        """Use every directory in a directory, each an adapter of that name."""
-        return _DirectoryManifest(Path(path))
+    def of_directory(path: str | Path, *, base_model: str | None = None) -> AdapterManifest:
+        """Use every directory in a directory, each an adapter of that name.
+
+        Those whose names begin with `.` or `__`, as `.git` and `__pycache__`, are none. `base_model`, if
+        given, has to be the endpoint's.
+        """
+        return _DirectoryManifest(Path(path), base_model)
 
     @staticmethod
     def from_bucket(
@@ -222,7 +251,7 @@ class _DocumentManifest(AdapterManifest):
         try:
             manifest, buckets = self._read()
         except ManifestError as error:
-            raise _error(fleet, error.findings) from None
+            raise _error(error.findings) from None
         bucket_names = {alias: bucket.bucket_name for alias, bucket in buckets.items()}
         shown_prefix = _PLACEHOLDER_PREFIX if TOKEN in prefix else prefix
         findings = [
@@ -240,13 +269,13 @@ class _DocumentManifest(AdapterManifest):
         findings += local.findings
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
         if errors:
-            raise _error(fleet, errors)
+            raise _error(errors)
         compiled = local.compiled
         archives = local.stage(fleet)
         try:
             desired = compiled.resolve(prefix=shown_prefix, buckets=bucket_names, archives=archives)
         except ManifestError as error:
-            raise _error(fleet, error.findings) from None
+            raise _error(error.findings) from None
 
         text = compiled.to_json()
         asset = MANIFESTS.stage(
@@ -299,9 +328,14 @@ class _FileManifest(_DocumentManifest):
 
 
 class _ListedManifest(_DocumentManifest):
-    def __init__(self, adapters: Sequence[FleetAdapter], base_model: str | None) -> None:
+    def __init__(
+        self, adapters: Sequence[FleetAdapter], base_model: str | None, defaults: AdapterDefaults
+    ) -> None:
+        for adapter in adapters:
+            check_kind("adapters", adapter, FleetAdapter, "of type FleetAdapter")
         self._adapters = adapters
         self._base_model = base_model
+        self._defaults = _traits(defaults.rank, defaults.tags, defaults.smoke)
 
     def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
         buckets = _Aliases()
@@ -317,33 +351,50 @@ class _ListedManifest(_DocumentManifest):
             # The CDK fills in what is in a template, and not what is in an asset.
             if TOKEN in line
         ]
+        if TOKEN in json.dumps(self._defaults):
+            message = "defaults: they should be known at synth, got a token"
+            findings.append(Finding.error("unresolved-token", "adapters", message))
         if findings:
             raise ManifestError(findings)
-        # One adapter a line, so that the number of a line is that of the adapter.
-        head = "{" if self._base_model is None else f'{{"base_model": {json.dumps(self._base_model)}, '
-        text = f'{head}"adapters": [' + ",\n".join(lines) + "]}"
-        return Manifest.parse(text.encode(), where="adapters", folder=Path.cwd()), buckets.buckets
+        text = _text(lines, self._base_model, self._defaults)
+        return Manifest.parse(text, where="adapters", folder=Path.cwd()), buckets.buckets
 
 
 class _DirectoryManifest(_DocumentManifest):
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, base_model: str | None) -> None:
         self._path = path
+        self._base_model = base_model
 
     def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
         if not self._path.is_dir():
             raise ValueError(f"'path' should be a directory of adapters, got {str(self._path)!r}")
-        names = sorted(entry.name for entry in os.scandir(self._path) if entry.is_dir())
-        adapters = [{"name": name, "artifact": f"./{name}"} for name in names]
-        text = '{"adapters": [' + ",\n".join(map(json.dumps, adapters)) + "]}"
-        return Manifest.parse(text.encode(), where=str(self._path), folder=self._path), {}
+        names = sorted(
+            entry.name
+            for entry in os.scandir(self._path)
+            if entry.is_dir() and not entry.name.startswith((".", "__"))
+        )
+        if not names:
+            raise ValueError(
+                f"'path' should be a directory with a directory for each adapter, got {str(self._path)!r}"
+                " with none in it"
+            )
+        lines = [json.dumps({"name": name, "artifact": f"./{name}"}) for name in names]
+        text = _text(lines, self._base_model, {})
+        return Manifest.parse(text, where=str(self._path), folder=self._path), {}
 
 
 class _StoredManifest(AdapterManifest):
     def __init__(
         self, bucket: s3.IBucket, key: str, buckets: Mapping[str, s3.IBucket], *, enable_events: bool
     ) -> None:
-        if not key or key.startswith("/"):
-            raise ValueError(f"'key' should be that of an object, without '/' at its beginning, got {key!r}")
+        check_kind("key", key, str, "that of an object")
+        # In a policy, `*` and `?` would stand for other keys as well, and `$` may begin a variable.
+        plain = TOKEN in key or not any(wild in key for wild in ("*", "?", "${"))
+        if not key or key.startswith("/") or key.endswith("/") or not plain:
+            raise ValueError(
+                "'key' should be that of one object, without '/' at its beginning or its end and without '*',"
+                f" '?' and '${{', got {key!r}"
+            )
         self._object = ManifestObject(bucket=bucket, key=key, enable_events=enable_events)
         self._buckets = buckets
 
@@ -458,15 +509,39 @@ def _document(adapter: FleetAdapter, aliases: _Aliases) -> dict[str, Any]:
     document: dict[str, Any] = {"name": adapter.name, "artifact": artifact}
     if adapter.digest is not None:
         document["digest"] = f"sha256:{adapter.digest.removeprefix('sha256:')}"
-    if adapter.rank is not None:
-        document["rank"] = adapter.rank
-    if adapter.tags:
-        document["tags"] = dict(adapter.tags)
-    if adapter.smoke is not None:
-        document["smoke"] = adapter.smoke.document
+    document |= _traits(adapter.rank, adapter.tags, adapter.smoke)
     if adapter.component_name is not None:
         document["component"] = adapter.component_name
     return document
+
+
+def _traits(
+    rank: int | None, tags: Mapping[str, str], smoke: SmokeTest | Literal[False] | None
+) -> dict[str, Any]:
+    """Return what both an adapter and the defaults may have, as a manifest has it."""
+    traits: dict[str, Any] = {}
+    if rank is not None:
+        traits["rank"] = rank
+    if tags:
+        traits["tags"] = dict(tags)
+    if smoke is not None:
+        traits["smoke"] = smoke and smoke.document
+    return traits
+
+
+def _text(adapters: Sequence[str], base_model: str | None, defaults: Mapping[str, Any]) -> bytes:
+    """Return a manifest with one adapter a line, so that the number of a line is that of the adapter."""
+    head = "".join(
+        f"{json.dumps(key)}: {json.dumps(value)}, "
+        for key, value in (("base_model", base_model), ("defaults", defaults or None))
+        if value is not None
+    )
+    return ("{" + head + '"adapters": [' + ",\n".join(adapters) + "]}").encode()
+
+
+def _check_smoke(smoke: object) -> None:
+    if smoke is not None and smoke is not False:
+        check_kind("smoke", smoke, SmokeTest, "a SmokeTest, or False for none")
 
 
 def _misplaced(
@@ -515,9 +590,9 @@ def _bucket_of(adapter: ManifestAdapter, bucket_names: Mapping[str, str]) -> str
             return ""
 
 
-def _error(fleet: Construct, findings: Sequence[Finding]) -> ValueError:
+def _error(findings: Sequence[Finding]) -> ValueError:
     lines = "".join(f"\n  - {finding}" for finding in findings)
-    return ValueError(f"the manifest of fleet '{fleet.node.path}' cannot be deployed:{lines}")
+    return ValueError(f"the manifest cannot be deployed:{lines}")
 
 
 def _pack(path: Path, checked: str, target: Path) -> None:

@@ -32,6 +32,7 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.converter import converter, unstructured
 from adapter_fleet.desired import DesiredFleet
+from adapter_fleet.names import ORDERS_PARTITION
 from adapter_fleet.record import (
     AdapterRecord,
     Event,
@@ -392,7 +393,7 @@ class DynamoDbRegistry:
                 {
                     "Put": {
                         "Item": {
-                            "pk": {"S": "orders"},
+                            "pk": {"S": ORDERS_PARTITION},
                             "sk": {"S": _order_key(order)},
                             "at": _number(order.at),
                             "doc": {"S": _text(unstructured(order))},
@@ -408,7 +409,7 @@ class DynamoDbRegistry:
 
     def orders(self) -> list[Order]:
         """Return the orders that are there, oldest first."""
-        orders = self._documents("orders", Order)
+        orders = self._documents(ORDERS_PARTITION, Order)
         return sorted(orders, key=lambda order: (order.at, order.component, order.kind))
 
     def take_orders(self, orders: Iterable[Order], lease: Lease) -> None:
@@ -418,7 +419,7 @@ class DynamoDbRegistry:
             deletes = [
                 {
                     "Delete": {
-                        "Key": {"pk": {"S": "orders"}, "sk": {"S": _order_key(order)}},
+                        "Key": {"pk": {"S": ORDERS_PARTITION}, "sk": {"S": _order_key(order)}},
                         "ConditionExpression": "attribute_not_exists(pk) OR #at <= :at",
                         "ExpressionAttributeNames": {"#at": "at"},
                         "ExpressionAttributeValues": {":at": _number(order.at)},

@@ -3,6 +3,13 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from adapter_fleet.checks import (
+    check_choice,
+    check_flag,
+    check_number,
+    check_share,
+    check_whole_number,
+)
 from adapter_fleet.desired import SmokeRequest
 
 LONGEST_TIMEOUT_SECONDS = 55 * 60
@@ -50,10 +57,9 @@ class FailureLimit:
     count: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"'share' should be from 0 to 1, got {self.share}")
-        if self.count is not None and self.count < 0:
-            raise ValueError(f"'count' should be at least 0, got {self.count}")
+        check_share("share", self.share)
+        if self.count is not None:
+            check_whole_number("count", self.count, at_least=0)
 
     def allowed(self, changes: int) -> int:
         """Return how many of `changes` may fail."""
@@ -77,10 +83,9 @@ class DeletionLimit:
     allow_empty: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"'share' should be from 0 to 1, got {self.share}")
-        if self.above < 0:
-            raise ValueError(f"'above' should be at least 0, got {self.above}")
+        check_share("share", self.share)
+        check_whole_number("above", self.above, at_least=0)
+        check_flag("allow_empty", self.allow_empty)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +119,15 @@ class FleetSettings:
     smoke: SmokeRequest | None = None
 
     def __post_init__(self) -> None:
+        check_choice("update_mode", self.update_mode, UpdateMode)
+        check_choice("on_timeout", self.on_timeout, OnTimeout)
+        check_flag("allow_base_replacement", self.allow_base_replacement)
+        check_number("request_rate", self.request_rate)
         if self.request_rate <= 0:
             raise ValueError(f"'request_rate' should be above 0, got {self.request_rate}")
         if not 0 < self.timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
             raise ValueError(
                 f"'timeout' should be above 0 and at most {LONGEST_TIMEOUT_SECONDS // 60} minutes, as"
-                f" CloudFormation waits an hour, got {self.timeout_seconds} seconds"
+                " CloudFormation waits an hour for a custom resource, got"
+                f" {self.timeout_seconds / 60:g} minutes"
             )

@@ -257,12 +257,18 @@ def _is_of_tags(character: str) -> bool:
 def _broken_smoke(smoke: SmokeRequest | None) -> Iterator[Broken]:
     if smoke is None:
         return
+    for key, problem in problems_of_smoke(smoke):
+        yield Broken("smoke-request", ("smoke", key), problem)
+
+
+def problems_of_smoke(smoke: SmokeRequest) -> Iterator[tuple[str, str]]:
+    """Tell what is wrong with a smoke request, each with the key that it is about."""
     try:
         json.dumps(smoke.body, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        yield Broken("smoke-request", ("smoke", "body"), f"should be plain data: {error!s:.200}")
+        yield "body", f"should be plain data: {error!s:.200}"
     if smoke.expect is not None and (problem := _problem_of_expression(smoke.expect)):
-        yield Broken("smoke-request", ("smoke", "expect"), problem)
+        yield "expect", problem
 
 
 def _problem_of_expression(text: str) -> str | None:

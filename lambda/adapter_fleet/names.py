@@ -1,4 +1,4 @@
-"""Names of inference components, unique in an account and region, and the tag of those in a fleet."""
+"""Names: of inference components, unique in an account and region, and those that policies go by."""
 
 import re
 
@@ -6,6 +6,9 @@ MAX_COMPONENT_NAME_LENGTH = 63
 
 FLEET_TAG = "fleet-uid"
 """The tag that says which fleet a component belongs to."""
+
+ORDERS_PARTITION = "orders"
+"""The partition of a fleet's registry that people write; whoever operates a fleet has to write no other."""
 
 # InferenceComponentName in the botocore service model of SageMaker. `\Z`, as `$` would let a newline pass.
 _COMPONENT_NAME = re.compile(r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
@@ -20,6 +23,21 @@ def check_component_name(name: str, *, what: str = "component_name") -> None:
     if not _COMPONENT_NAME.match(name):
         raise ValueError(
             f"'{what}' should be letters, digits and hyphens and begin and end with no hyphen, got {name!r}"
+        )
+
+
+def check_component_prefix(prefix: str) -> None:
+    """Raise ValueError unless a component's name may begin with `prefix`, a hyphen and something more."""
+    what = "component_prefix"
+    longest = MAX_COMPONENT_NAME_LENGTH - len("-a")
+    if len(prefix) > longest:
+        raise ValueError(
+            f"'{what}' should have at most {longest} characters, so that a name fits behind it, got"
+            f" {len(prefix)}: {prefix!r}"
+        )
+    if not _COMPONENT_NAME.match(f"{prefix}-a"):
+        raise ValueError(
+            f"'{what}' should be letters, digits and hyphens and begin with no hyphen, got {prefix!r}"
         )
 
 

@@ -42,6 +42,7 @@ from local_sagemaker.mends import (
     failed_updates,
     lambda_errors,
     late_logs,
+    leading_keys,
     missing_objects,
     parallel_provisioning,
     retry_delays,
@@ -205,6 +206,7 @@ def install(cloud: Cloud, *, parallel: bool = False) -> None:
     bucket_tags.install()
     table_properties.install()
     missing_objects.install()
+    leading_keys.install()
     s3_events.install()
     late_logs.install()
     emf.install()

@@ -2,7 +2,12 @@ import re
 
 import pytest
 
-from adapter_fleet.names import MAX_COMPONENT_NAME_LENGTH, check_component_name, component_name
+from adapter_fleet.names import (
+    MAX_COMPONENT_NAME_LENGTH,
+    check_component_name,
+    check_component_prefix,
+    component_name,
+)
 
 
 @pytest.mark.parametrize("name", ["a", "A1", "llm-ectsum", "a--b", "7", "x" * MAX_COMPONENT_NAME_LENGTH])
@@ -24,6 +29,18 @@ def test_name_that_is_too_long_is_refused_and_not_cut() -> None:
 def test_component_name_is_prefix_and_adapter() -> None:
     assert component_name("acme", "ectsum") == "acme-ectsum"
     assert len(component_name("acme", "x" * 58)) == MAX_COMPONENT_NAME_LENGTH
+
+
+@pytest.mark.parametrize("prefix", ["a", "llama-3-1-8b", "a-", "p" * 61])
+def test_prefix_that_names_can_begin_with_is_accepted(prefix: str) -> None:
+    check_component_prefix(prefix)
+    check_component_name(component_name(prefix, "a"))
+
+
+@pytest.mark.parametrize("prefix", ["", "-a", "a_b", "a b", "a\n", "p" * 62])
+def test_prefix_that_no_name_can_begin_with_is_refused(prefix: str) -> None:
+    with pytest.raises(ValueError, match=f"'component_prefix' should .*{re.escape(repr(prefix))}"):
+        check_component_prefix(prefix)
 
 
 def test_pattern_is_that_of_the_service_model() -> None:

@@ -1,4 +1,6 @@
+import inspect
 import json
+import math
 import re
 import subprocess
 import sys
@@ -10,9 +12,11 @@ import pytest
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.assertions import Template
+from cdk_nag import AwsSolutionsChecks
 from constructs import Construct
 
 from adapter_fleet.converter import converter
@@ -26,7 +30,10 @@ from multi_adapter_inference import (
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
+    FleetAdapter,
+    FleetOptions,
     LoraServing,
+    MultiAdapterEndpoint,
     OnTimeout,
     SmokeTest,
     UpdateMode,
@@ -215,24 +222,88 @@ def test_no_guard_allows_to_delete_everything():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"timeout": cdk.Duration.minutes(56)}, "'timeout' should be at most 55 minutes, .* got 56 minutes"),
-        ({"timeout": cdk.Duration.minutes(0)}, "'timeout' should be above 0"),
+        (
+            {"timeout": cdk.Duration.minutes(56)},
+            "'timeout' should be .* at most 55 minutes, .* got 56 minutes",
+        ),
+        ({"timeout": cdk.Duration.minutes(0)}, "'timeout' should be above 0 .* got 0 minutes"),
+        (
+            {"timeout": cdk.Duration.millis(1500)},
+            "'timeout' should be whole seconds, got 1 second 500 millis",
+        ),
+        ({"timeout": 50}, "'timeout' should be a Duration, such as .*, got 50"),
+        ({"timeout": None}, "'timeout' should be a Duration, such as .*, got None"),
         ({"request_rate": 0}, "'request_rate' should be above 0, got 0"),
+        ({"request_rate": math.nan}, "'request_rate' should be a number, got nan"),
+        ({"request_rate": math.inf}, "'request_rate' should be a number, got inf"),
+        ({"request_rate": "5"}, "'request_rate' should be a number, got '5'"),
+        ({"update_mode": 3}, "'update_mode' should be one of UpdateMode.IN_PLACE, UpdateMode.REPLACE, got 3"),
+        ({"on_timeout": "FAIL"}, "'on_timeout' should be one of OnTimeout.SUCCEED, .* got 'FAIL'"),
+        ({"on_timeout": None}, "'on_timeout' should be one of OnTimeout.SUCCEED, .* got None"),
+        ({"failure_policy": 0.05}, r"'failure_policy' should be a FailurePolicy, such as .*, got 0\.05"),
+        ({"deletion_guard": "off"}, "'deletion_guard' should be a DeletionGuard, such as .*, got 'off'"),
+        ({"manifest": "adapters.yaml"}, "'manifest' should be an AdapterManifest, .* got 'adapters.yaml'"),
+        ({"smoke_test": "hello"}, "'smoke_test' should be a SmokeTest, such as .*, got 'hello'"),
+        ({"drift_check": HOURLY}, "'drift_check' should be a DriftCheck, such as .*, got "),
+        ({"endpoint": None}, "'endpoint' should be a MultiAdapterEndpoint, got None"),
+        ({"allow_base_replacement": "no"}, "'allow_base_replacement' should be True or False, got 'no'"),
+        ({"registry_removal_policy": "retain"}, "'registry_removal_policy' should be one of .* got 'retain'"),
+        ({"log_retention": 90}, "'log_retention' should be one of RetentionDays.ONE_DAY, .* got 90"),
+        ({"component_prefix": ""}, "'component_prefix' should be letters, .* got ''"),
+        ({"component_prefix": "bad_prefix!"}, "'component_prefix' should be letters, .* got 'bad_prefix!'"),
+        ({"component_prefix": "p" * 80}, "'component_prefix' should have at most 61 characters, .* got 80"),
+        ({"component_prefix": 5}, "'component_prefix' should be letters, digits and hyphens, got 5"),
     ],
 )
 def test_a_setting_that_cannot_be_is_an_error_with_the_fleet(make, settings, message):
-    with pytest.raises(ValueError, match=f"'Stack/Tenants': {message}"):
+    with pytest.raises(ValueError, match=f"^'Stack/Tenants': {message}"):
         make(**settings)
 
 
-def test_a_share_above_one_is_an_error():
-    with pytest.raises(ValueError, match="'share' should be from 0 to 1, got 5"):
-        FailurePolicy.share(5)
+def test_a_prefix_is_checked_also_where_nobody_knows_the_adapters(make, bucket):
+    with pytest.raises(ValueError, match=r"^'Stack/Tenants': 'component_prefix' should be letters"):
+        make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"), component_prefix="bad_prefix!")
 
 
-def test_drift_is_not_checked_more_often_than_rules_allow():
-    with pytest.raises(ValueError, match="'every' should be at least a minute, got 30 seconds"):
-        DriftCheck.report(every=cdk.Duration.seconds(30))
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (lambda: FailurePolicy.share(5), "'share' should be from 0 to 1, got 5"),
+        (lambda: FailurePolicy.share("x"), "'share' should be a number, got 'x'"),
+        (lambda: FailurePolicy.at_most(1.5), r"'count' should be a whole number, got 1\.5"),
+        (lambda: FailurePolicy.at_most(True), "'count' should be a whole number, got True"),
+        (lambda: FailurePolicy.at_most(-1), "'count' should be at least 0, got -1"),
+        (lambda: DeletionGuard.share(0.2, above=1.5), r"'above' should be a whole number, got 1\.5"),
+        (lambda: DeletionGuard.share(0.2, allow_empty=1), "'allow_empty' should be True or False, got 1"),
+        (lambda: DriftCheck.report(every=60), "'every' should be a Duration, such as .*, got 60"),
+        (
+            lambda: DriftCheck.report(every=cdk.Duration.seconds(30)),
+            "'every' should be at least a minute, got 30 seconds",
+        ),
+        (
+            lambda: DriftCheck.report(every=cdk.Duration.seconds(90)),
+            "'every' should be whole minutes, got 1 minute 30 seconds",
+        ),
+    ],
+)
+def test_a_policy_that_cannot_be_is_an_error(policy, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        policy()
+
+
+def test_drift_may_be_checked_as_often_as_a_parameter_says(stack, make, resources):
+    minutes = cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number
+    make(drift_check=DriftCheck.report(every=cdk.Duration.minutes(minutes)))
+    (rule,) = resources("AWS::Events::Rule")
+    assert "Minutes" in json.dumps(rule["Properties"]["ScheduleExpression"])
+    with pytest.raises(ValueError, match="'every' should be whole minutes, got a token of seconds"):
+        DriftCheck.report(every=cdk.Duration.seconds(minutes))
+
+
+def test_a_timeout_that_a_parameter_says_is_an_error(stack, make):
+    minutes = cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number
+    with pytest.raises(ValueError, match="'timeout' should be known at synth, got a token"):
+        make(timeout=cdk.Duration.minutes(minutes))
 
 
 def test_cloudformation_waits_longer_than_the_fleet_and_no_longer_than_it_can(make, fleet_properties):
@@ -489,6 +560,26 @@ def test_an_adapter_that_is_not_in_the_manifest_is_an_error_with_what_was_meant(
         make().component_name("ectsums")
 
 
+@pytest.mark.parametrize(("count", "others"), [(0, "none"), (1, "1 other"), (3, "3 others")])
+def test_an_adapter_that_is_nothing_like_those_of_the_manifest_is_an_error_with_their_number(
+    make, count, others
+):
+    uri = "s3://models/adapters/sha256-" + "0" * 64 + ".tar.gz"
+    adapters = [
+        FleetAdapter(name=f"a{number}", artifact=AdapterArtifact.from_uri(uri)) for number in range(count)
+    ]
+    fleet = make(manifest=AdapterManifest.from_adapters(adapters))
+    with pytest.raises(ValueError, match=rf"'Stack/Tenants': 'adapter' .* \(it has {others}\), got 'ectsum'"):
+        fleet.component_name("ectsum")
+
+
+@pytest.mark.parametrize("name", ["", "bad_name", "x" * 60, 5])
+def test_a_name_that_no_component_can_have_is_an_error_where_nobody_knows_the_adapters(make, bucket, name):
+    fleet = make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
+    with pytest.raises(ValueError, match=r"^'Stack/Tenants': "):
+        fleet.component_name(name)
+
+
 def test_a_manifest_in_s3_may_have_any_adapter(make, bucket):
     fleet = make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
     assert fleet.component_name("anything") == "acme-anything"
@@ -498,6 +589,14 @@ def test_two_fleets_of_one_prefix_and_one_name_are_an_error_that_names_both(make
     make()
     with pytest.raises(ValueError, match="got 'acme-ectsum' for 'Stack/Tenants' and 'Stack/Others'"):
         make("Others")
+
+
+def test_two_fleets_of_one_manifest_in_s3_and_one_prefix_are_an_error_that_names_both(make, bucket):
+    make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
+    make("Others", manifest=AdapterManifest.from_bucket(bucket, "b.yaml"))
+    make("Third", manifest=AdapterManifest.from_bucket(bucket, "a.yaml"), component_prefix="third")
+    with pytest.raises(ValueError, match=r"'a.yaml' and the prefix 'acme' for 'Stack/Tenants' and 'Stack/Ag"):
+        make("Again", manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
 
 
 def test_two_fleets_of_one_endpoint_are_told_apart_by_prefixes(make, resources):
@@ -549,23 +648,105 @@ def test_a_caller_of_some_adapters_is_told_their_names_in_every_case(make, write
     assert "triage" not in text
 
 
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"adapters": "acme"}, "'adapters' should be a list of names, got 'acme'"),
+        ({"adapters": []}, "'adapters' should have at least one name or be left out, got none"),
+        ({"adapters": [5]}, r"'adapters' should be a list of names, got \[5\]"),
+        ({"components": "acme-a"}, "'components' should be a list of names, got 'acme-a'"),
+        ({"adapters": ["ectsum"], "components": []}, "'components' should have at least one name"),
+        ({"components": ["acme-ectsun"]}, r"'components' should be in .* \(did you mean 'acme-ectsum'\?\)"),
+    ],
+)
+def test_names_to_grant_that_cannot_be_meant_are_an_error(make, caller, template, named, message):
+    fleet = make()
+    with pytest.raises(ValueError, match=f"^'Stack/Tenants': {message}"):
+        fleet.grant_invoke(caller, **named)
+    assert statements(template(), "Caller") == []
+
+
+def test_a_caller_may_be_granted_components_by_name_where_nobody_knows_the_adapters(
+    make, bucket, caller, template
+):
+    fleet = make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
+    fleet.grant_invoke(caller, adapters=["acme"], components=["tenant-old-2023"])
+    (statement,) = statements(template(), "Caller")
+    _, *arns = statement["Resource"]
+    assert [arn["Fn::Join"][1][-1] for arn in arns] == [
+        ":inference-component/acme-acme",
+        ":inference-component/tenant-old-2023",
+    ]
+
+
+def test_an_adapter_of_a_fleet_has_the_metrics_and_the_grant_of_a_native_one(make, caller, template):
+    adapter = make().adapter("ectsum")
+    made = adapter.metric_model_latency()
+    assert (made.namespace, made.metric_name) == ("AWS/SageMaker", "ModelLatency")
+    assert dict(made.dimensions) == {"InferenceComponentName": "acme-ectsum"}
+    adapter.grant_invoke(caller)
+    (statement,) = statements(template(), "Caller")
+    assert ":inference-component/acme-ectsum" in json.dumps(statement)
+
+
+def test_an_adapter_of_a_fleet_may_be_told_by_its_component(make, bucket):
+    fleet = make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
+    adapter = fleet.adapter("old", component_name="tenant-old-2023")
+    assert dict(adapter.metric_invocations().dimensions) == {"InferenceComponentName": "tenant-old-2023"}
+    with pytest.raises(ValueError, match=r"'component_name' should be letters, .* got 'bad_name'"):
+        fleet.adapter("old", component_name="bad_name")
+
+
+def test_an_adapter_of_a_fleet_has_no_other_component_than_the_manifest_gives_it(make):
+    fleet = make()
+    assert fleet.adapter("ectsum", component_name="acme-ectsum").component_name == "acme-ectsum"
+    with pytest.raises(ValueError, match="'component_name' should be 'acme-ectsum', which the manifest"):
+        fleet.adapter("ectsum", component_name="acme-triage")
+
+
 def test_more_names_than_a_role_holds_are_an_error_that_points_to_tags(make, write_manifest, caller):
     names = [f"tenant{number}" for number in range(51)]
     fleet = make(manifest=AdapterManifest.from_file(write_manifest(*({"name": name} for name in names))))
-    with pytest.raises(ValueError, match=r"'adapters' should name at most 50, .* got 51: .*tag"):
+    with pytest.raises(
+        ValueError, match=r"'adapters' and 'components' should name at most 50, .* got 51: .*tag"
+    ):
         fleet.grant_invoke(caller, adapters=names)
 
 
-def test_who_manages_reads_and_orders_and_changes_no_component(make, caller, template):
-    make().grant_manage(caller)
-    granted = actions(statements(template(), "Caller"))
-    assert "cloudformation:ListStackResources" in granted
-    assert {"dynamodb:Query", "dynamodb:PutItem", "states:StartExecution"} <= granted
-    assert {action for action in granted if action.startswith("sagemaker:")} == {
+def test_who_reads_writes_nothing(make, caller, template):
+    make().grant_read(caller)
+    assert actions(statements(template(), "Caller")) == {
+        "cloudformation:ListStackResources",
+        "dynamodb:GetItem",
+        "dynamodb:Query",
         "sagemaker:DescribeInferenceComponent",
         "sagemaker:ListInferenceComponents",
         "sagemaker:ListTags",
     }
+
+
+def test_who_manages_reads_gives_orders_and_changes_no_component(make, caller, template):
+    make().grant_manage(caller)
+    found = statements(template(), "Caller")
+    assert actions(found) == {
+        "cloudformation:ListStackResources",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "s3:GetObject",  # on archives, for `adapters import`
+        "sagemaker:DescribeInferenceComponent",
+        "sagemaker:ListInferenceComponents",
+        "sagemaker:ListTags",
+        "states:StartExecution",
+    }
+    (writes,) = [statement for statement in found if "dynamodb:PutItem" in actions([statement])]
+    assert writes["Condition"]["ForAllValues:StringEquals"] == {"dynamodb:LeadingKeys": ["orders"]}
+
+
+def test_who_manages_reads_archives_of_the_endpoint_and_no_others(stack, make, caller, template):
+    make().grant_manage(caller)
+    (statement,) = [s for s in statements(template(), "Caller") if "s3:GetObject" in actions([s])]
+    assert statement["Resource"]["Fn::Join"][1][-1] == ":s3:::models/adapters/*"
 
 
 def test_who_manages_writes_the_manifest_in_s3_and_no_other_object(stack, make, caller, template):
@@ -573,6 +754,45 @@ def test_who_manages_writes_the_manifest_in_s3_and_no_other_object(stack, make, 
     make(manifest=AdapterManifest.from_bucket(own, "a.yaml")).grant_manage(caller)
     (statement,) = [s for s in statements(template(), "Caller") if "s3:PutObject" in actions([s])]
     assert statement["Resource"]["Fn::Join"][1][-1] == "/a.yaml"
+
+
+def test_a_registry_may_be_encrypted_with_a_key_and_its_users_may_use_it(stack, make, caller, template):
+    key = kms.Key(stack, "Key")
+    make(encryption_key=key).grant_read(caller)
+    resources = template()
+    table = resources[logical_id(resources, "AWS::DynamoDB::Table")]["Properties"]
+    assert table["SSESpecification"] == {
+        "KMSMasterKeyId": stack.resolve(key.key_arn),
+        "SSEEnabled": True,
+        "SSEType": "KMS",
+    }
+    for role in ("RunPassRole", "OnEventRole", "IsCompleteRole"):
+        assert "kms:GenerateDataKey*" in actions(statements(resources, f"Tenants{role}"))
+    assert {action for action in actions(statements(resources, "Caller")) if action.startswith("kms")} == {
+        "kms:Decrypt"
+    }
+
+
+def test_who_manages_may_use_the_registrys_key_to_write(stack, make, caller, template):
+    make(encryption_key=kms.Key(stack, "Key")).grant_manage(caller)
+    assert "kms:Encrypt" in actions(statements(template(), "Caller"))
+
+
+def test_cdk_nag_finds_nothing_in_a_fleet_whose_registry_has_a_key(app, stack, write_manifest):
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+        stack, "Llm", endpoint_name="llama", base_component_name="base", component_prefix="acme"
+    )
+    manifest = AdapterManifest.from_file(write_manifest())
+    endpoint.add_fleet(
+        "Tenants", manifest=manifest, encryption_key=kms.Key(stack, "Key", enable_key_rotation=True)
+    )
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    app.synth()  # raises for what is found
+
+
+def test_logs_are_kept_as_long_as_is_said(make, resources):
+    make(log_retention=logs.RetentionDays.ONE_WEEK)
+    assert {group["Properties"]["RetentionInDays"] for group in resources("AWS::Logs::LogGroup")} == {7}
 
 
 @pytest.mark.parametrize(
@@ -607,27 +827,122 @@ def test_what_became_of_a_deployment_can_be_an_output(stack, make):
         assert stack.resolve(value)["Fn::GetAtt"][1] == name
 
 
-def test_a_fleet_of_another_app_can_be_invoked_and_managed(stack, endpoint, caller, template):
-    fleet = AdapterFleet.from_fleet_attributes(
-        stack,
-        "Imported",
-        fleet_uid="1234-uuid",
-        endpoint=endpoint,
-        registry=dynamodb.Table.from_table_name(stack, "Table", "registry"),
-        state_machine=sfn.StateMachine.from_state_machine_name(stack, "Machine", "machine"),
-    )
+@pytest.fixture
+def imported(stack, endpoint):
+    """Return a function that imports a fleet of another app."""
+
+    def make_imported(**attributes):
+        return AdapterFleet.from_fleet_attributes(
+            stack, "Imported", **{"fleet_uid": "1234-uuid", "endpoint": endpoint, **attributes}
+        )
+
+    return make_imported
+
+
+@pytest.fixture
+def operated(stack):
+    """The attributes of a fleet of another app that its operators reach."""
+    return {
+        "registry": dynamodb.Table.from_table_name(stack, "Table", "registry"),
+        "state_machine": sfn.StateMachine.from_state_machine_name(stack, "Machine", "machine"),
+        "stack_name": "Theirs",
+        "manifest_bucket": s3.Bucket.from_bucket_name(stack, "Manifests", "manifests"),
+        "manifest_key": "a.yaml",
+    }
+
+
+def test_a_fleet_of_another_app_can_be_invoked(imported, caller, template):
+    fleet = imported()
     fleet.grant_invoke(caller)
-    fleet.grant_manage(caller)
     text = json.dumps(statements(template(), "Caller"))
     assert '{"aws:ResourceTag/fleet-uid": "1234-uuid"}' in text
-    assert "table/registry" in text
     assert fleet.component_name("any") == "acme-any"
 
 
-def test_a_fleet_imported_without_registry_cannot_be_managed(stack, endpoint, caller):
-    fleet = AdapterFleet.from_fleet_attributes(stack, "Imported", fleet_uid="1234", endpoint=endpoint)
-    with pytest.raises(ValueError, match="should be imported with 'registry' and 'state_machine'"):
-        fleet.grant_manage(caller)
+@pytest.mark.parametrize("grant", ["grant_read", "grant_manage"])
+def test_a_fleet_of_another_app_grants_what_one_of_this_app_does(
+    stack, make, imported, operated, template, grant
+):
+    own, theirs = (iam.Role(stack, name, assumed_by=iam.AccountRootPrincipal()) for name in ("A", "B"))
+    bucket, key = operated["manifest_bucket"], operated["manifest_key"]
+    fleet = make(manifest=AdapterManifest.from_bucket(bucket, key))
+    getattr(fleet, grant)(own)
+    getattr(imported(**operated), grant)(theirs)
+
+    def granted(name):
+        resources = template()
+        (policy,) = [id_ for id_ in resources if id_.startswith(f"{name}DefaultPolicy")]
+        return statements(resources, policy)
+
+    def shape(statement):
+        return (sorted(actions([statement])), json.dumps(statement.get("Condition")))
+
+    assert list(map(shape, granted("A"))) == list(map(shape, granted("B")))
+    text = json.dumps(granted("B"))
+    assert "table/registry" in text
+    assert "stack/Theirs/*" in text
+
+
+def test_a_fleet_imported_without_its_stack_is_found_by_its_table_alone(imported, operated, caller, template):
+    imported(**{**operated, "stack_name": None}).grant_manage(caller)
+    assert "cloudformation:ListStackResources" not in actions(statements(template(), "Caller"))
+
+
+@pytest.mark.parametrize("missing", ["manifest_bucket", "manifest_key"])
+def test_half_the_place_of_a_manifest_is_an_error(imported, operated, missing):
+    with pytest.raises(ValueError, match="'manifest_bucket' and 'manifest_key' should be given together"):
+        imported(**{**operated, missing: None})
+
+
+@pytest.mark.parametrize(
+    ("grant", "missing", "doing"),
+    [
+        ("grant_read", "registry", "read"),
+        ("grant_manage", "registry", "managed"),
+        ("grant_manage", "state_machine", "managed"),
+    ],
+)
+def test_a_fleet_imported_without_what_is_granted_is_an_error(
+    imported, operated, caller, grant, missing, doing
+):
+    fleet = imported(**{**operated, missing: None})
+    with pytest.raises(ValueError, match=f"should be imported with '{missing}' to be {doing}, got None"):
+        getattr(fleet, grant)(caller)
+
+
+def test_a_fleet_imported_with_a_prefix_that_cannot_be_is_an_error(imported):
+    with pytest.raises(ValueError, match="'Stack/Imported': 'component_prefix' should be letters"):
+        imported(component_prefix="bad_prefix!")
+
+
+def test_a_fleet_may_be_added_to_its_endpoint_as_adapters_are(stack, endpoint, write_manifest, resources):
+    fleet = endpoint.add_fleet(
+        "Tenants", manifest=AdapterManifest.from_file(write_manifest()), component_prefix="eu"
+    )
+    assert (fleet.node.path, fleet.endpoint) == ("Stack/Llm/Tenants", endpoint)
+    assert fleet.component_name("ectsum") == "eu-ectsum"
+    (resource,) = resources("Custom::AdapterFleet")
+    assert resource["Properties"]["FleetName"] == "Llm/Tenants"
+
+
+@pytest.mark.parametrize(
+    ("id", "message"),
+    [
+        ("Base", "'id' of a fleet should be none of Base, .* got 'Base'"),
+        ("Tenants", "a fleet should have an id of its own, got 'Tenants' for 'Stack/Llm/Tenants'"),
+    ],
+)
+def test_an_id_that_is_taken_on_the_endpoint_is_an_error(endpoint, write_manifest, id, message):
+    manifest = AdapterManifest.from_file(write_manifest())
+    endpoint.add_fleet("Tenants", manifest=manifest)
+    with pytest.raises(ValueError, match=message):
+        endpoint.add_fleet(id, manifest=manifest)
+
+
+def test_a_fleet_that_is_added_takes_every_setting_of_one_that_is_made():
+    parameters = inspect.signature(AdapterFleet.__init__).parameters.keys()
+    own = parameters - {"self", "scope", "id", "endpoint", "manifest"}
+    assert own == FleetOptions.__annotations__.keys()
 
 
 def test_two_machines_make_the_same_template(tmp_path):

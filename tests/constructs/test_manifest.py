@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from adapter_fleet.manifest import Manifest
 from adapter_fleet.packing import identity, identity_of_archive, pack
 from multi_adapter_inference import (
     AdapterArtifact,
+    AdapterDefaults,
     AdapterFleet,
     AdapterManifest,
     ArtifactSource,
@@ -111,9 +113,7 @@ def test_every_error_is_told_at_once_with_file_line_adapter_and_rule(fleet, writ
         {"name": "unknown", "artifact": {"bucket": "own", "key": KEY}},
         {"name": "local", "artifact": "./nothing"},
     )
-    with pytest.raises(
-        ValueError, match="the manifest of fleet 'Stack/Tenants' cannot be deployed:"
-    ) as error:
+    with pytest.raises(ValueError, match=r"^'Stack/Tenants': the manifest cannot be deployed:") as error:
         fleet(AdapterManifest.from_file(path))
     lines = str(error.value).splitlines()[1:]
     rules = ["lora-rank", "component-name", "artifact-source", "bucket-known", "path-readable"]
@@ -256,6 +256,26 @@ def test_every_directory_of_a_directory_is_an_adapter(fleet, adapter_directory, 
     assert [adapter.name for adapter in compiled().adapters] == ["summary", "triage"]
 
 
+@pytest.mark.parametrize("name", [".ipynb_checkpoints", "__pycache__"])
+def test_a_directory_that_tools_have_made_is_no_adapter(fleet, adapter_directory, tmp_path, compiled, name):
+    shutil.copytree(adapter_directory, tmp_path / "all" / "triage")
+    (tmp_path / "all" / name).mkdir()
+    fleet(AdapterManifest.of_directory(tmp_path / "all"))
+    assert [adapter.name for adapter in compiled().adapters] == ["triage"]
+
+
+def test_a_directory_of_adapters_may_be_for_one_base_model_alone(fleet, adapter_directory, tmp_path):
+    shutil.copytree(adapter_directory, tmp_path / "all" / "triage")
+    with pytest.raises(ValueError, match=r"got .meta-llama.*\[manifest-base-model\]"):
+        fleet(AdapterManifest.of_directory(tmp_path / "all", base_model="meta-llama/Llama-3.1-8B-Instruct"))
+
+
+def test_a_directory_without_adapters_is_an_error_with_the_fleet(fleet, tmp_path):
+    (tmp_path / "all" / ".git").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"^'Stack/Tenants': 'path' should .* got '.*all' with none in it"):
+        fleet(AdapterManifest.of_directory(tmp_path / "all"))
+
+
 def test_a_directory_that_is_not_there_is_an_error(fleet, tmp_path):
     with pytest.raises(ValueError, match=r"'path' should be a directory of adapters, got '.*nowhere'"):
         fleet(AdapterManifest.of_directory(tmp_path / "nowhere"))
@@ -290,6 +310,52 @@ def test_adapters_may_be_listed_in_code(stack, fleet, bucket, adapter_directory,
     assert (ectsum.rank, ectsum.tags, ectsum.smoke) == (4, {"tier": "gold"}, smoke.request())
     assert (local.component, local.known_digest) == ("triage-by-hand", identity(adapter_directory))
     assert old.known_digest == DIGEST
+
+
+def test_listed_adapters_may_have_defaults(fleet, bucket, compiled):
+    artifact = AdapterArtifact.from_bucket(bucket, KEY)
+    smoke = SmokeTest(prompt="Hello")
+    fleet(
+        AdapterManifest.from_adapters(
+            [
+                FleetAdapter(name="plain", artifact=artifact),
+                FleetAdapter(name="own", artifact=artifact, rank=8, tags={"tier": "gold"}, smoke=False),
+            ],
+            defaults=AdapterDefaults(rank=4, tags={"team": "support"}, smoke=smoke),
+        )
+    )
+    plain, own = compiled().adapters
+    assert (plain.rank, plain.tags, plain.smoke) == (4, {"team": "support"}, smoke.request())
+    assert (own.rank, own.tags, own.smokeless) == (8, {"team": "support", "tier": "gold"}, True)
+
+
+def test_a_token_in_the_defaults_is_an_error(stack, fleet):
+    defaults = AdapterDefaults(tags={"team": stack.region})
+    with pytest.raises(ValueError, match=r"defaults: they should be known at synth, got a token"):
+        fleet(AdapterManifest.from_adapters([], defaults=defaults))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": 5}, "'name' should be a text, got 5"),
+        (
+            {"artifact": "s3://a/b.tar.gz"},
+            "'artifact' should be an AdapterArtifact, .* got 's3://a/b.tar.gz'",
+        ),
+        ({"smoke": True}, "'smoke' should be a SmokeTest, or False for none, got True"),
+        ({"smoke": "hello"}, "'smoke' should be a SmokeTest, or False for none, got 'hello'"),
+    ],
+)
+def test_a_listed_adapter_that_cannot_be_is_an_error(bucket, settings, message):
+    good = {"name": "a", "artifact": AdapterArtifact.from_bucket(bucket, KEY)}
+    with pytest.raises(ValueError, match=f"^{message}"):
+        FleetAdapter(**{**good, **settings})
+
+
+def test_something_else_than_adapters_in_the_list_is_an_error():
+    with pytest.raises(ValueError, match="'adapters' should be of type FleetAdapter, got 'acme'"):
+        AdapterManifest.from_adapters(["acme"])
 
 
 def test_a_listed_adapter_in_a_bucket_of_the_app_needs_no_alias(stack, make_endpoint, fleet_properties):
@@ -330,10 +396,19 @@ def test_a_manifest_in_a_bucket_is_told_by_its_key_alone(stack, fleet, fleet_pro
     assert "Manifest" not in properties
 
 
-@pytest.mark.parametrize("key", ["", "/a.yaml"])
-def test_a_key_that_is_none_is_an_error(bucket, key):
-    with pytest.raises(ValueError, match=f"'key' should be that of an object, .* got {key!r}"):
+@pytest.mark.parametrize(
+    "key", ["", "/a.yaml", "fleets/", "fleets/*.yaml", "a?.yaml", "${aws:username}.yaml"]
+)
+def test_a_key_that_is_none_or_stands_for_several_is_an_error(bucket, key):
+    with pytest.raises(
+        ValueError, match=f"'key' should be that of one object, .* got {re.escape(repr(key))}"
+    ):
         AdapterManifest.from_bucket(bucket, key)
+
+
+def test_a_key_may_be_known_at_deployment_only(stack, fleet, bucket, fleet_properties):
+    fleet(AdapterManifest.from_bucket(bucket, cdk.CfnParameter(stack, "Key").value_as_string))
+    assert fleet_properties()["ManifestObject"]["Key"] == {"Ref": "Key"}
 
 
 def test_an_endpoint_of_elsewhere_takes_archives_from_any_bucket(stack, write_manifest, fleet_properties):
@@ -350,13 +425,22 @@ def test_an_endpoint_of_elsewhere_takes_archives_from_any_bucket(stack, write_ma
         ({}, "one of 'prompt' and 'body' should be given, got none"),
         ({"prompt": "a", "body": {}}, "one of 'prompt' and 'body' should be given, got both"),
         ({"prompt": "a", "max_tokens": 0}, "'max_tokens' should be at least 1, got 0"),
+        ({"prompt": "a", "max_tokens": 1.5}, r"'max_tokens' should be a whole number, got 1\.5"),
+        ({"prompt": ""}, "'prompt' should not be empty, got ''"),
+        ({"prompt": 5}, "'prompt' should be a text, got 5"),
+        ({"body": "{}"}, "'body' should be a mapping, which is sent as JSON, got '{}'"),
+        ({"body": {"inputs": b"a"}}, "'body' should be plain data: .*bytes"),
+        ({"body": {}, "max_tokens": 5}, "'max_tokens' should be given with 'prompt' only, got 5"),
+        ({"prompt": "a", "expect": "("}, r"'expect' should be a regular expression \(.*\), got '\('"),
     ],
 )
 def test_a_smoke_test_that_cannot_be_is_an_error(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^{message}"):
         SmokeTest(**settings)
 
 
-def test_an_expression_that_is_none_is_an_error(fleet, write_manifest):
-    with pytest.raises(ValueError, match=r"'Stack/Tenants': .*expect"):
-        fleet(AdapterManifest.from_file(write_manifest()), smoke_test=SmokeTest(prompt="a", expect="("))
+@pytest.mark.parametrize("smoke", [SmokeTest(prompt="a"), SmokeTest(body={"inputs": "a"}, expect="b")])
+def test_a_smoke_test_asks_the_same_in_a_manifest_as_for_the_whole_fleet(fleet, bucket, compiled, smoke):
+    artifact = AdapterArtifact.from_bucket(bucket, KEY)
+    fleet(AdapterManifest.from_adapters([FleetAdapter(name="a", artifact=artifact, smoke=smoke)]))
+    assert compiled().adapters[0].smoke == smoke.request()

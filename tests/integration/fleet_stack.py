@@ -78,12 +78,16 @@ class Fleet:
         The bucket and key of its manifest, in the place of `adapters`.
     settings:
         Further arguments of `AdapterFleet`.
+    users:
+        Grants (`grant_read`, `grant_manage`) by the ids of users who get nothing else. Their names are
+        outputs, `<Id>User`.
     """
 
     adapters: Mapping[str, str] = field(default_factory=dict)
     document: str | None = None
     stored: tuple[str, str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    users: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,6 +318,10 @@ class FleetStack:
             "Pending": made.pending_count,
         }.items():
             cdk.CfnOutput(stack, f"{id}{name}", value=value)
+        for user_id, grant in fleet.users.items():
+            user = iam.User(stack, user_id)
+            getattr(made, grant)(user)
+            cdk.CfnOutput(stack, f"{user_id}User", value=user.user_name)
 
     def _fail(self, stack: cdk.Stack, id: str, endpoint: MultiAdapterEndpointBase) -> None:
         """Add a resource that fails once a fleet is done: an adapter of a base model that is not there."""

@@ -204,6 +204,32 @@ def test_a_value_of_another_type_is_an_error_with_file_key_and_value(write, good
         ),
         (
             "[base_model]",
+            "[fleets.a]\nmanifest = 'a.yaml'\nstrict = true\nfailure_at_most = 3\n[base_model]",
+            "fleets.a: 'failure_at_most' should be left out when strict is on, got 3",
+        ),
+        (
+            "[base_model]",
+            "[fleets.a]\nmanifest = 'a.yaml'\nfailure_share = 0.1\nfailure_at_most = 3\n[base_model]",
+            "fleets.a: 'failure_share' should be left out when failure_at_most is given, got 0.1",
+        ),
+        (
+            "[base_model]",
+            "[fleets.a]\nmanifest = 'a.yaml'\ndeletion_guard = false\ndeletion_above = 3\n[base_model]",
+            "fleets.a: 'deletion_above' should be left out when deletion_guard is off, got 3",
+        ),
+        (
+            "[base_model]",
+            "[fleets.a]\nmanifest = 'a.yaml'\n[fleets.a.smoke]\nexpect = 'a'\n[base_model]",
+            "fleets.a.smoke: one of prompt, body should be given, got none",
+        ),
+        (
+            "[base_model]",
+            "[fleets.a]\nmanifest = 'a.yaml'\n[fleets.a.smoke]\nbody = {inputs = 'a'}\nmax_tokens = 4\n"
+            "[base_model]",
+            "fleets.a.smoke: 'max_tokens' should be given with prompt only, got 4",
+        ),
+        (
+            "[base_model]",
             "[fleets.a]\nmanifest = 'a.yaml'\ndrift_every_minutes = 5\n[base_model]",
             "fleets.a: 'drift_every_minutes' should be given with drift_check only, got 5",
         ),

@@ -12,6 +12,10 @@ from cfnlint import lint
 from cfnlint.config import ManualArgs
 from syrupy.assertion import SnapshotAssertion
 
+from adapter_fleet.converter import converter
+from adapter_fleet.desired import SmokeRequest
+from adapter_fleet.fleet_settings import DeletionLimit, DriftCheck, FailureLimit, FleetSettings
+from adapter_fleet.manifest_adapter import prompt_request
 from stacks.environment import ENVIRONMENTS, load
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 
@@ -77,6 +81,46 @@ def test_the_outputs_tell_where_each_fleet_is(stack, environment, template):
             "Summary": stack.resolve(fleet.summary),
             "ComponentPrefix": stack.endpoint.component_prefix,
         }
+
+
+def settings_of(tmp_path: Path, fleet: str) -> FleetSettings:
+    """Return what the functions of a fleet with these lines in the environment file go by."""
+    text = (ENVIRONMENTS / "dev.toml").read_text()
+    path = tmp_path / "own.toml"
+    path.write_text(text.replace("allow_empty = true", fleet))
+    stack = MultiAdapterInferenceStack(
+        cdk.App(outdir=str(tmp_path / "out"), context=CONTEXT), "Own", environment=load(path)
+    )
+    (resource,) = Template.from_stack(stack).find_resources("Custom::AdapterFleet").values()
+    return converter.structure(json.loads(resource["Properties"]["Settings"]), FleetSettings)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("", {}),
+        ("failure_share = 0.2", {"failures": FailureLimit(share=0.2)}),
+        ("failure_at_most = 3", {"failures": FailureLimit(count=3)}),
+        ("strict = true", {"failures": FailureLimit(count=0)}),
+        ("deletion_share = 0.5", {"deletions": DeletionLimit(share=0.5)}),
+        ("deletion_above = 3", {"deletions": DeletionLimit(above=3)}),
+        ("allow_empty = true", {"deletions": DeletionLimit(allow_empty=True)}),
+        ("deletion_guard = false", {"deletions": DeletionLimit(share=1, allow_empty=True)}),
+        ("drift_check = 'repair'", {"drift": DriftCheck.REPAIR}),
+        ("drift_check = 'report'", {"drift": DriftCheck.REPORT}),
+        (
+            "[fleets.Tenants.smoke]\nbody = {inputs = 'Hello'}\nexpect = 'a'",
+            {"smoke": SmokeRequest(body={"inputs": "Hello"}, expect="a")},
+        ),
+        (
+            "[fleets.Tenants.smoke]\nprompt = 'Hello'",
+            {"smoke": prompt_request("Hello")},
+        ),
+    ],
+)
+def test_a_setting_of_a_fleet_in_the_file_reaches_its_functions(tmp_path, lines, expected):
+    endpoint = {"max_lora_rank": 64, "base_model": "meta-llama/Llama-3.1-8B-Instruct"}
+    assert settings_of(tmp_path, lines) == FleetSettings(**endpoint, **expected)
 
 
 def violations(outdir: Path) -> list[tuple[str, str]]:

@@ -1,0 +1,63 @@
+"""What the README and the guides show to paste works as it is."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from adapter_fleet.manifest import SCHEMA_FILE
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+APP, FLEET = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+MANIFEST = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)[1]
+SCHEMA = re.compile(r"# yaml-language-server: \$schema=(\S+)\n")
+
+
+def synthesize(folder: Path, code: str) -> str:
+    """Run an app in a folder that has the repository's examples; return its template."""
+    (folder / "examples").symlink_to(ROOT / "examples")
+    (folder / "inference.py").write_text(code)
+    subprocess.run(
+        [sys.executable, "inference.py"],
+        cwd=folder,
+        check=True,
+        env={**os.environ, "CDK_OUTDIR": "cdk.out"},
+    )
+    return (folder / "cdk.out" / "Inference.template.json").read_text()
+
+
+def test_the_app_of_the_readme_runs_as_it_is(tmp_path):
+    assert "AWS::SageMaker::InferenceComponent" in synthesize(tmp_path, APP)
+
+
+def test_the_fleet_of_the_readme_runs_in_its_app(tmp_path):
+    (tmp_path / "adapters.yaml").write_text(MANIFEST)
+    imports = "    AdapterArtifact,\n    AdapterManifest,\n    SmokeTest,\n"
+    code = APP.replace("    AdapterArtifact,\n", imports).replace("app.synth()", f"{FLEET}app.synth()")
+    assert "Custom::AdapterFleet" in synthesize(tmp_path, code)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "environments").glob("*.yaml")), ids=lambda path: path.name)
+def test_editors_find_the_schema_of_the_repositorys_manifests(path):
+    (address,) = SCHEMA.findall(path.read_text())
+    assert (path.parent / address).resolve() == SCHEMA_FILE
+
+
+@pytest.mark.parametrize("name", ["fleets.md", "manifest.md"])
+def test_editors_find_the_schema_where_the_guides_say(name):
+    (address,) = SCHEMA.findall((ROOT / "docs" / "guides" / name).read_text())
+    places = [ROOT / "environments", ROOT / "docs" / "guides"]
+    assert SCHEMA_FILE in [(place / address).resolve() for place in places]
+
+
+def test_the_command_of_the_guide_copies_the_schema(tmp_path):
+    guide = (ROOT / "docs" / "guides" / "manifest.md").read_text()
+    (command,) = re.findall(r"^cp .*SCHEMA_FILE.*$", guide, re.MULTILINE)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True, env={**os.environ, "PATH": path})
+    assert yaml.safe_load((tmp_path / "manifest.schema.json").read_text())["properties"]["adapters"]

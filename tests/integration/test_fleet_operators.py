@@ -1,0 +1,202 @@
+"""With IAM enforcement on: who may read or manage a fleet can use the `adapters` command, and no more."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from typer.testing import CliRunner, Result
+
+from adapters_cli.main import app
+from local_sagemaker.server import LocalCloud
+from tests.integration.by_hand import client
+from tests.integration.fleet_stack import Archives, Fleet, FleetStack
+
+pytestmark = pytest.mark.integration
+
+USERS = {"Reader": "grant_read", "Manager": "grant_manage"}
+FIRST = {"acme": "triage", "globex": "summary"}
+SECOND = {"acme": "shout", "globex": "summary"}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Someone with one of the grants and nothing else."""
+
+    cloud: LocalCloud
+    stack: str
+    key: str
+    secret: str
+
+    def run(self, *arguments: str | Path) -> Result:
+        """Run the command with this one's keys."""
+        environment = {
+            **self.cloud.environment,
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+        }
+        return CliRunner().invoke(app, [*map(str, arguments), "--stack", self.stack], env=environment)
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.cloud.url,
+            region_name=self.cloud.environment["AWS_DEFAULT_REGION"],
+            verify=self.cloud.environment["AWS_CA_BUNDLE"],
+            aws_access_key_id=self.key,
+            aws_secret_access_key=self.secret,
+        )
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A fleet whose manifest is in S3, and those who may do something with it."""
+
+    stack: FleetStack
+    outputs: dict[str, str]
+    people: dict[str, Person]
+
+    def write(self, path: Path, adapters: dict[str, str]) -> Path:
+        path.write_text(self.stack.archives.manifest(adapters))
+        return path
+
+
+@pytest.fixture(scope="module")
+def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    stack = FleetStack(guarded, tmp_path_factory.mktemp("operators"))
+    bucket, key = Archives.bucket, f"manifests/{stack.name}.json"
+    text = stack.archives.manifest(FIRST)  # makes the bucket
+    client(guarded, "s3").put_object(Bucket=bucket, Key=key, Body=text.encode())
+    before = guarded.admin.settings()
+    guarded.admin.change_settings(
+        component_create_seconds=0, component_update_seconds=0, component_delete_seconds=0
+    )
+    guarded.admin.scale_waits(0.1)
+    made = stack.create({"Tenants": Fleet(stored=(bucket, key), users=USERS)})
+    assert made.status == "CREATE_COMPLETE", made.reason
+    iam = client(guarded, "iam")
+    keys = {who: iam.create_access_key(UserName=made.outputs[f"{who}User"])["AccessKey"] for who in USERS}
+    yield Deployed(
+        stack=stack,
+        outputs=dict(made.outputs),
+        people={
+            who: Person(guarded, stack.name, key["AccessKeyId"], key["SecretAccessKey"])
+            for who, key in keys.items()
+        },
+    )
+    for who, key in keys.items():
+        iam.delete_access_key(UserName=made.outputs[f"{who}User"], AccessKeyId=key["AccessKeyId"])
+    assert stack.delete().status == "DELETE_COMPLETE"
+    guarded.admin.scale_waits(1)
+    guarded.admin.change_settings(**before)
+
+
+@pytest.fixture
+def reader(deployed: Deployed) -> Person:
+    return deployed.people["Reader"]
+
+
+@pytest.fixture
+def manager(deployed: Deployed) -> Person:
+    return deployed.people["Manager"]
+
+
+@pytest.mark.parametrize("who", USERS)
+def test_who_may_read_sees_how_the_fleet_is_and_what_a_manifest_would_change(
+    deployed: Deployed, who: str, tmp_path: Path
+) -> None:
+    person = deployed.people[who]
+    status = person.run("status", "--wait", "--json")
+    assert (status.exit_code, json.loads(status.stdout)["in_service"]) == (0, 2), status.output
+    history = person.run("history", "acme", "--json")
+    assert json.loads(history.stdout.splitlines()[-1])["what"] == "created", history.output
+    plan = person.run("plan", deployed.write(tmp_path / "a.json", {**FIRST, "new": "shout"}), "--json")
+    changes = {change["name"]: change["action"] for change in json.loads(plan.stdout)["changes"]}
+    assert changes == {"acme": "keep", "globex": "keep", "new": "create"}, plan.output
+
+
+def test_who_may_read_can_neither_order_nor_apply(deployed: Deployed, reader: Person, tmp_path: Path) -> None:
+    retried = reader.run("retry", "acme")
+    applied = reader.run("apply", deployed.write(tmp_path / "a.json", SECOND))
+    for denied in (retried, applied):
+        assert denied.exit_code == 1
+        assert "not authorized" in denied.output or "AccessDenied" in denied.output
+
+
+def test_who_manages_applies_rolls_back_and_retries(
+    deployed: Deployed, manager: Person, tmp_path: Path
+) -> None:
+    applied = manager.run("apply", deployed.write(tmp_path / "a.json", SECOND))
+    assert applied.exit_code == 0, applied.output
+    assert "is in force: 2 of 2 in service" in applied.stdout
+    for order in (("rollback", "acme"), ("rollback", "--undo", "acme"), ("retry", "globex")):
+        done = manager.run(*order)
+        assert done.exit_code == 0, done.output
+        assert manager.run("status", "--wait").exit_code == 0
+    endpoint = deployed.outputs["EndpointName"]
+    assert deployed.stack.wrong("Tenants", endpoint, SECOND) == {}
+
+
+def test_who_manages_imports_what_was_made_by_hand(
+    deployed: Deployed, manager: Person, tmp_path: Path
+) -> None:
+    sagemaker, name = client(manager.cloud, "sagemaker"), f"{deployed.stack.prefix}-by-hand"
+    sagemaker.create_inference_component(
+        InferenceComponentName=name,
+        EndpointName=deployed.outputs["EndpointName"],
+        Specification={
+            "BaseInferenceComponentName": deployed.outputs["BaseComponentName"],
+            "Container": {"ArtifactUrl": deployed.stack.archives.uri("triage")},
+        },
+    )
+    try:
+        manifest = tmp_path / "imported.yaml"
+        imported = manager.run(
+            *(
+                "import",
+                "--endpoint",
+                deployed.outputs["EndpointName"],
+                "--take-over",
+                "--yes",
+                "-o",
+                manifest,
+            )
+        )
+        assert imported.exit_code == 0, imported.output
+        assert name in manifest.read_text()
+    finally:
+        deadline = time.monotonic() + 10
+        while sagemaker.list_inference_components(NameContains=name)["InferenceComponents"]:
+            assert time.monotonic() < deadline
+            try:
+                sagemaker.delete_inference_component(InferenceComponentName=name)
+            except ClientError:  # what is under way ends first
+                time.sleep(0.1)
+
+
+def test_who_manages_can_change_nothing_but_orders_and_the_manifest(
+    deployed: Deployed, manager: Person
+) -> None:
+    table = manager.client("dynamodb")
+    item = {"pk": {"S": "records"}, "sk": {"S": "acme"}, "doc": {"S": "{}"}}
+    order = {"pk": {"S": "orders"}, "sk": {"S": "acme#retry"}}
+    name = deployed.outputs["TenantsTable"]
+    component = deployed.stack.component("Tenants", "acme")
+    calls = [
+        lambda: table.put_item(TableName=name, Item=item),
+        lambda: table.transact_write_items(TransactItems=[{"Put": {"TableName": name, "Item": item}}]),
+        lambda: table.delete_item(TableName=name, Key=order),
+        lambda: table.scan(TableName=name),
+        lambda: manager.client("s3").put_object(Bucket=Archives.bucket, Key="manifests/other.json", Body=b""),
+        lambda: manager.client("sagemaker").delete_inference_component(InferenceComponentName=component),
+    ]
+    for call in calls:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            call()
