@@ -56,6 +56,7 @@ from multi_adapter_inference.manifest import (
     ManifestObject,
     SmokeTest,
 )
+from multi_adapter_inference.provider import answer_timeout
 
 if TYPE_CHECKING:
     from multi_adapter_inference.metrics import MetricOptions
@@ -331,7 +332,7 @@ class AdapterFleet(AdapterFleetBase):
             "Resource",
             resource_type="Custom::AdapterFleet",
             service_token=self._control.provider.service_token,
-            service_timeout=self._control.answer_timeout(timeout),
+            service_timeout=answer_timeout(timeout),
             removal_policy=RemovalPolicy.DESTROY,
             properties={
                 "FleetUid": uid,
