@@ -15,6 +15,7 @@ from multi_adapter_inference.endpoint import (
 )
 from multi_adapter_inference.fleet import AdapterFleet, AdapterFleetBase
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
+from multi_adapter_inference.hub_model import HubModel
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.lora_serving import LoraServing
 from multi_adapter_inference.manifest import AdapterManifest, FleetAdapter, SmokeTest
@@ -31,6 +32,7 @@ __all__ = [
     "DriftCheck",
     "FailurePolicy",
     "FleetAdapter",
+    "HubModel",
     "InstanceType",
     "LmiContainer",
     "LmiVersion",
