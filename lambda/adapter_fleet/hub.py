@@ -27,7 +27,9 @@ _LONGEST_WAIT_SECONDS = 30.0
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
 _MOST_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
-_PIECE_BYTES = 1024 * 1024
+PIECE_BYTES = 64 * 1024
+"""Of a piece that is cut off within, nothing arrives."""
+
 _MAX_LISTING_BYTES = 32 * 1024 * 1024
 _MAX_MESSAGE = 200
 _WRONG_TOKEN = "Invalid credentials in Authorization header"
@@ -148,7 +150,7 @@ class Hub:
                 )
             while True:
                 try:
-                    piece = response.read(_PIECE_BYTES)
+                    piece = response.read(PIECE_BYTES)
                 except (HTTPError, OSError) as error:
                     raise HubBusyError(f"the connection for {what} broke: {type(error).__name__}") from None
                 if not piece:
