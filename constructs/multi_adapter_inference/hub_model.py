@@ -58,6 +58,15 @@ _RETRY_ALL = {
     "MaxAttempts": RETRIES,
 }
 _NO_RETRY = {"ErrorEquals": ["CopyError"], "MaxAttempts": 0}
+# An account may have fewer functions at once than a copy asks for.
+_RETRY_THROTTLED = {
+    "ErrorEquals": ["Lambda.TooManyRequestsException"],
+    "IntervalSeconds": 2,
+    "BackoffRate": 1.5,
+    "MaxDelaySeconds": 20,
+    "JitterStrategy": "FULL",
+    "MaxAttempts": 100,
+}
 _ENDED = {"done": True, "reason": "a function ended before its work did; its log says why"}
 
 
@@ -436,7 +445,8 @@ class _Functions:
         files = min(_FILES_AT_ONCE, self._source.max_concurrency)
         definition = _definition(
             *(function.function_arn for function in functions),
-            seconds=int(self._source.timeout.to_seconds()),
+            # Who waits for it stops it before, and says how far it is.
+            seconds=int(self._source.timeout.to_seconds() + _SHORT.to_seconds()),
             files=files,
             ranges=self._source.max_concurrency // files,
         )
@@ -483,8 +493,12 @@ def _definition(
             "TimeoutSeconds": int(_LONG.to_seconds()) + 60,
         }
 
-    def told_that_it_ended(state: dict[str, Any]) -> dict[str, Any]:
-        return {**state, "Retry": [_RETRY_ALL], "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Ended"}]}
+    def retried(state: dict[str, Any], *, otherwise: str) -> dict[str, Any]:
+        return {
+            **state,
+            "Retry": [_RETRY_THROTTLED, _RETRY_ALL],
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": otherwise}],
+        }
 
     def each(label: str, at_once: int, **processor: Any) -> dict[str, Any]:
         return {
@@ -513,8 +527,8 @@ def _definition(
     one_range = {
         "StartAt": "Copy",
         "States": {
-            "Copy": told_that_it_ended({**copy_range, "OutputPath": "$.Payload", "End": True}),
-            "Ended": ended,
+            "Copy": retried({**copy_range, "OutputPath": "$.Payload", "End": True}, otherwise="Not copied"),
+            "Not copied": ended,
         },
     }
     look = call(
@@ -530,13 +544,14 @@ def _definition(
     one_file = {
         "StartAt": "Look",
         "States": {
-            "Look": told_that_it_ended(
+            "Look": retried(
                 {
                     **look,
                     "ResultSelector": {"found.$": "$.Payload"},
                     "ResultPath": "$.look",
                     "Next": "Copied?",
-                }
+                },
+                otherwise="Not looked at",
             ),
             "Copied?": {
                 "Type": "Choice",
@@ -555,7 +570,7 @@ def _definition(
                 "Next": "Look",
             },
             "Copied": {"Type": "Succeed", "OutputPath": "$.look.found"},
-            "Ended": ended,
+            "Not looked at": ended,
         },
     }
     next_plan = call(
@@ -569,7 +584,7 @@ def _definition(
             "Plan": {
                 **next_plan,
                 "OutputPath": "$.Payload",
-                "Retry": [_NO_RETRY, _RETRY_ALL],
+                "Retry": [_NO_RETRY, _RETRY_THROTTLED, _RETRY_ALL],
                 "Next": "Whole?",
             },
             "Whole?": {

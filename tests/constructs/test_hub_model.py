@@ -154,20 +154,37 @@ def test_an_encrypted_bucket_is_written_with_its_key(stack, make):
         assert any("kms:GenerateDataKey*" in str(s) for s in role_statements(stack, function)), function
 
 
-def test_a_map_over_ranges_is_in_one_over_files(stack, make):
-    make(max_concurrency=8)
-    machine = next(
+def definition(stack):
+    """Return the state machine of the copy."""
+    return next(
         json.loads("".join(part if isinstance(part, str) else "x" for part in join[1]))
         for resource in Template.from_stack(stack).find_resources("AWS::StepFunctions::StateMachine").values()
         for join in [resource["Properties"]["DefinitionString"]["Fn::Join"]]
         if "Files" in str(join)
     )
-    files = machine["States"]["Files"]
+
+
+def states_of(machine):
+    """Yield the names of all states, those in maps included."""
+    for name, state in machine["States"].items():
+        yield name
+        yield from states_of(state.get("ItemProcessor", {"States": {}}))
+
+
+def test_a_map_over_ranges_is_in_one_over_files(stack, make):
+    make(max_concurrency=8)
+    files = definition(stack)["States"]["Files"]
     ranges = files["ItemProcessor"]["States"]["Ranges"]
     assert [
         (state["ItemProcessor"]["ProcessorConfig"]["Mode"], state["MaxConcurrency"])
         for state in (files, ranges)
     ] == [("DISTRIBUTED", 4), ("DISTRIBUTED", 2)]
+
+
+def test_no_two_states_have_one_name_as_step_functions_wants_it(stack, make):
+    make()
+    names = list(states_of(definition(stack)))
+    assert sorted(set(names)) == sorted(names)
 
 
 @pytest.mark.parametrize(
