@@ -96,8 +96,8 @@ class HubStandIn:
         What a request has to bring; None for a public model.
     gated:
         Whether the token's account has not accepted the licence.
-    forbidden:
-        Whether the token may not read.
+    forbidden, reason:
+        Whether the token may not read, and what the hub says then.
     busy:
         How many requests to the API are answered with 429.
     ranges:
@@ -111,6 +111,7 @@ class HubStandIn:
         self.branches = {"main": COMMIT}
         self.gated = False
         self.forbidden = False
+        self.reason = "The token lacks the permission"
         self.busy = 0
         self.requests: Counter[str] = Counter()
         self.ranges: Counter[tuple[str, int]] = Counter()
@@ -165,10 +166,16 @@ class HubStandIn:
             self.ranges[path, start] += number
 
     def _server(self, handler: type[_Handler]) -> ThreadingHTTPServer:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), type(handler.__name__, (handler,), {"hub": self}))
-        server.daemon_threads = True
+        server = _Server(("127.0.0.1", 0), type(handler.__name__, (handler,), {"hub": self}))
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return server
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that are gone."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -266,10 +273,10 @@ class _Hub(_Handler):
             self.refuse(HTTPStatus.UNAUTHORIZED, message="Invalid credentials in Authorization header")
         elif hub.gated and "/api/models/" not in self.path:
             # [V] The listing of a gated model is public; its files are not.
-            said = f"Access to model {hub.model_id} is restricted, and {given} is not in its list"
+            said = f"Access to model {hub.model_id} is restricted and you are not in the authorized list"
             self.refuse(HTTPStatus.FORBIDDEN, "GatedRepo", said)
         elif hub.forbidden:
-            self.refuse(HTTPStatus.FORBIDDEN, message="The token lacks the permission")
+            self.refuse(HTTPStatus.FORBIDDEN, message=hub.reason)
         else:
             return True
         return False

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from adapter_fleet.model_files import Digest, ModelFile, ModelFilesError, wanted_files
 from adapter_fleet.model_store import ModelStore, Repository
 from adapters_cli.account import Account, CommandError, account_of, errors_told
-from adapters_cli.text import counted, tell
+from adapters_cli.text import counted, one_line, tell
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -53,7 +53,9 @@ def _copy(store: ModelStore, api: "HfApi", account: Account, files: Sequence[Mod
     missing = [file for file in files if file.path not in verified]
 
     def download(file: ModelFile) -> Path:
-        path = Path(api.hf_hub_download(location.repository.model_id, file.path, revision=location.commit))
+        with _asking_the_hub():
+            name = api.hf_hub_download(location.repository.model_id, file.path, revision=location.commit)
+        path = Path(name)
         _check(file, path)
         return path
 
@@ -94,7 +96,8 @@ def _check(file: ModelFile, path: Path) -> None:
 
 def _listed(api: "HfApi", model_id: str, revision: str) -> tuple[str, Sequence[ModelFile]]:
     """Return the commit of a revision, and which of its files are wanted."""
-    info = api.model_info(model_id, revision=revision, files_metadata=True)
+    with _asking_the_hub():
+        info = api.model_info(model_id, revision=revision, files_metadata=True)
     files = [
         ModelFile(
             path=sibling.rfilename,
@@ -130,6 +133,15 @@ def _api() -> "HfApi":
             " pip install 'cdk-multi-adapter-inference[hub]'"
         ) from None
     return HfApi()
+
+
+@contextmanager
+def _asking_the_hub() -> Iterator[None]:
+    """Tell in one line what the library raises: errors of several families, those of its HTTP client too."""
+    try:
+        yield
+    except Exception as error:
+        raise CommandError(one_line(str(error)) or type(error).__name__) from error
 
 
 @contextmanager

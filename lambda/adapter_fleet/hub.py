@@ -204,9 +204,12 @@ class Hub:
             return HubBusyError(f"'{urlsplit(url).hostname}' answered {status} for {what}")
         page = f"{self._endpoint}/{model_id}"
         if code == "GatedRepo":
-            text = f"the licence of '{model_id}' is not accepted: do so at {page}, with the token's account"
             if self._token is None:
                 text = f"'{model_id}' is gated: accept its licence at {page}, and give a token"
+            else:
+                text = (
+                    f"the licence of '{model_id}' is not accepted: do so at {page}, with the token's account"
+                )
         elif said == _WRONG_TOKEN or (status == 401 and self._token is not None and code != "RepoNotFound"):
             text = "the hub does not know the token, or no longer"
         elif status == 401 or code == "RepoNotFound":
@@ -217,12 +220,13 @@ class Hub:
         elif code == "RevisionNotFound":
             text = f"the hub has no {what}"
         elif status == 403:
-            text = f"the hub forbids {what} to {'the token' if self._token else 'those without a token'}"
+            whom = "the token" if self._token else "those without a token"
+            text = f"the hub forbids {what} to {whom}{f': {said}' if said else ''}"
         elif status == 404:
             text = f"the hub does not find {what}"
         else:
-            text = f"the hub refuses {what}"
-        return HubError(f"{text} ({' '.join(filter(None, (str(status), code, said)))})")
+            text = f"the hub refuses {what}{f': {said}' if said else ''}"
+        return HubError(f"{text} ({status} {code}".rstrip() + ")")
 
     def _patiently(self, ask: Callable[[], _Result]) -> _Result:
         """Ask some times, with full jitter between, or as long as the hub says."""

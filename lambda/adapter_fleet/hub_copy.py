@@ -318,11 +318,8 @@ def _explained(
     # That of a file that cannot be had says more than that of one that did not come in time.
     worst = sorted(failed, key=lambda outcome: not outcome.get("final"))
     reasons = list(dict.fromkeys(outcome["reason"] for outcome in worst))
-    return (
-        f"'{request.model_id}' could not be copied: {'; '.join(reasons[:3]) or _ENDED}."
-        f" {store.progress(files)} are in {store.location.uri} and stay there; the next deployment goes on"
-        " from there"
-    )
+    reason = "; ".join(reasons[:3]) or _ENDED
+    return f"'{request.model_id}' could not be copied: {reason}; {store.how_far(files)}"
 
 
 def _differs(file: ModelFile) -> str:

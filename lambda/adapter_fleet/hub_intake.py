@@ -96,18 +96,13 @@ class HubIntake:
             return
         if number:
             self._stop(self._execution(f"{event['Delivery']}-{number}"))
-        progress = "nothing is copied yet"
+        how_far = "nothing is copied yet"
         commit = resolved(request, s3=self.s3)
         if commit is not None:
             store = ModelStore(request.repository.at(commit), self.s3)
-            files = store.planned_files()
-            if files is not None:
-                progress = (
-                    f"{store.progress(files)} are in {store.location.uri} and stay there; the next"
-                    " deployment goes on from there"
-                )
+            how_far = store.how_far(store.planned_files() or [])
         raise CopyError(
-            f"'{request.model_id}' is not copied after {seconds / 60:g} minutes, the timeout: {progress}"
+            f"'{request.model_id}' is not copied after {seconds / 60:g} minutes, the timeout: {how_far}"
         )
 
     def _clear_before(self, event: Mapping[str, Any], request: CopyRequest) -> None:

@@ -101,22 +101,6 @@ class ModelLocation:
         return f"{self.records}{path}/{etag.strip(chr(34))}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How much of a model is there and verified."""
-
-    files: int
-    all_files: int
-    bytes: int
-    all_bytes: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.files} of {self.all_files} files"
-            f" ({self.bytes / 1e9:,.1f} of {self.all_bytes / 1e9:,.1f} GB)"
-        )
-
-
 class ModelStore:
     """Reads and writes what S3 knows of one commit's copy. Errors are botocore's."""
 
@@ -154,14 +138,16 @@ class ModelStore:
         records = set(self._keys(f"{self.location.records}{file.path}/"))
         return bool(records and self._recorded([file], self._objects(self.location.key(file.path)), records))
 
-    def progress(self, files: Sequence[ModelFile]) -> Progress:
-        """Return how far the copy is."""
+    def how_far(self, files: Sequence[ModelFile]) -> str:
+        """Say how much of these files is there and verified, for the end of an error's message."""
         verified = self.verified(files)
-        return Progress(
-            files=len(verified),
-            all_files=len(files),
-            bytes=sum(file.size for file in files if file.path in verified),
-            all_bytes=sum(file.size for file in files),
+        if not verified:
+            return "nothing is copied yet"
+        there = sum(file.size for file in files if file.path in verified) / 1e9
+        total = sum(file.size for file in files) / 1e9
+        return (
+            f"{len(verified)} of {len(files)} files ({there:.3g} of {total:.3g} GB)"
+            f" are in {self.location.uri} and stay there; the next deployment goes on from there"
         )
 
     def keep_verified(self, path: str, etag: str) -> None:

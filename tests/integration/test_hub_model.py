@@ -119,16 +119,6 @@ def test_model_is_copied_byte_for_byte_whatever_happens_on_the_way(
         assert leaks(copied, cloud) == []
 
 
-def test_second_stack_finds_what_the_first_has_copied(stack: Callable[..., HubStack]) -> None:
-    with HubStandIn(MODEL, small_model()) as hub:
-        assert stack(hub).create().status == "CREATE_COMPLETE"
-        before = hub.sent.copy()
-        second = stack(hub, revision="main").create()
-        assert second.status == "CREATE_COMPLETE", second.reason
-        assert second.outputs["Commit"] == COMMIT
-        assert hub.sent == before
-
-
 def test_deployment_says_that_a_licence_is_not_accepted(stack: Callable[..., HubStack], secret: str) -> None:
     with HubStandIn(MODEL, small_model(), token=TOKEN) as hub:
         hub.gated = True

@@ -120,6 +120,13 @@ def test_what_the_hub_refuses_is_told_without_a_traceback(pull: Pull, hub: HubSt
     assert "gated repo" in failed.stderr
 
 
+def test_hub_that_is_not_there_is_told_in_a_line(pull: Pull) -> None:
+    failed = pull(HF_ENDPOINT="http://127.0.0.1:9")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("adapters: ")
+    assert failed.stderr.count("\n") == 1
+
+
 def test_target_that_is_no_place_in_s3_is_told() -> None:
     failed = CliRunner().invoke(app, ["pull", MODEL, "models/base"])
     assert failed.exit_code == 1
