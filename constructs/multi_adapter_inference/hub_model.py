@@ -361,7 +361,7 @@ class _Functions:
                 *starts_and_stops,
                 finds_uploads,
                 self._on_objects("s3:AbortMultipartUpload", "*"),
-                self._on_objects("s3:GetObject", "*.plan.json", "revisions/*"),
+                self._on_objects("s3:GetObject", "*.complete.json", "*.plan.json", "revisions/*"),
                 self._on_objects("s3:DeleteObject", "revisions/*"),
             ],
             environment=machine,

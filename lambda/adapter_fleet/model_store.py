@@ -130,12 +130,12 @@ class ModelStore:
 
     def verified(self, files: Iterable[ModelFile]) -> Mapping[str, str]:
         """Return the ETags, by path, of those files that are there and have been verified."""
-        records = set(self._keys(self.location.records))
+        records = {*self._keys(self.location.records), *self._marked()}
         return self._recorded(files, self._objects(self.location.folder), records)
 
     def is_verified(self, file: ModelFile) -> bool:
         """Tell whether one file is there and has been verified."""
-        records = set(self._keys(f"{self.location.records}{file.path}/"))
+        records = {*self._keys(f"{self.location.records}{file.path}/"), *self._marked()}
         return bool(records and self._recorded([file], self._objects(self.location.key(file.path)), records))
 
     def how_far(self, files: Sequence[ModelFile]) -> str:
@@ -191,6 +191,12 @@ class ModelStore:
         found.sort(key=lambda upload: (upload["Key"], upload["Initiated"], upload["UploadId"]))
         for upload in found:
             yield upload["Key"], upload["UploadId"]
+
+    def _marked(self) -> Iterator[str]:
+        """Yield the records that the marker stands for, which were removed when it was written."""
+        marker = read_json(self._s3, self.location.bucket, self.location.marker)
+        for file in marker["files"] if marker else ():
+            yield self.location.record(file["path"], file["etag"])
 
     def _recorded(
         self, files: Iterable[ModelFile], objects: Mapping[str, tuple[str, int]], records: set[str]
