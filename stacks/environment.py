@@ -31,20 +31,42 @@ class AwsEnvironment:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseModelSettings:
-    """The base model: in a bucket, in a directory or on the Hugging Face Hub."""
+    """The base model: in a bucket, in a directory or on the Hugging Face Hub.
+
+    One on the hub is downloaded by the container when it starts, or copied to a bucket by the deployment
+    (`copy_to_bucket`). `token_secret` is the name of a secret in Secrets Manager.
+    """
 
     bucket: str | None = None
     prefix: str = ""
     directory: Path | None = None
     hub: str | None = None
     revision: str | None = None
+    copy_to_bucket: str | None = None
+    token_secret: str | None = None
+    hub_endpoint: str | None = None
+    copy_timeout_minutes: float | None = None
     name: str | None = None
 
     def __post_init__(self) -> None:
         _check_one_of(bucket=self.bucket, directory=self.directory, hub=self.hub)
-        _check_goes_with("prefix", self.prefix or None, bucket=self.bucket)
+        _check_goes_with(
+            "prefix", self.prefix or None, bucket=self.bucket, copy_to_bucket=self.copy_to_bucket
+        )
         _check_goes_with("revision", self.revision, hub=self.hub)
-        _check_goes_with("name", self.name, bucket=self.bucket, directory=self.directory)
+        _check_goes_with("copy_to_bucket", self.copy_to_bucket, hub=self.hub)
+        for setting in ("token_secret", "hub_endpoint", "copy_timeout_minutes"):
+            _check_goes_with(setting, getattr(self, setting), copy_to_bucket=self.copy_to_bucket)
+        if self.copy_to_bucket is not None and self.revision is None:
+            raise ValueError("'revision' should be given with copy_to_bucket, got nothing")
+        _check_goes_with(
+            "name",
+            self.name,
+            bucket=self.bucket,
+            directory=self.directory,
+            copy_to_bucket=self.copy_to_bucket,
+        )
+        _check_positive(self, "copy_timeout_minutes")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags
 from aws_cdk import Environment as AwsTarget
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from adapter_fleet.fleet_settings import DriftCheck as DriftAction
+from adapter_fleet.hub import HUB
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,
@@ -143,10 +145,28 @@ class MultiAdapterInferenceStack(Stack):
     def _base_model(self, settings: BaseModelSettings) -> BaseModel:
         if settings.directory is not None:
             return BaseModel.from_directory(settings.directory, name=settings.name)
+        if settings.hub is not None and settings.copy_to_bucket is not None:
+            return self._copied_model(settings, settings.hub, settings.copy_to_bucket)
         if settings.hub is not None:
             return BaseModel.from_hugging_face_hub(settings.hub, revision=settings.revision)
         assert settings.bucket is not None  # one of the three is given
         return BaseModel.from_bucket(self._bucket(settings.bucket), settings.prefix, name=settings.name)
+
+    def _copied_model(self, settings: BaseModelSettings, model_id: str, bucket: str) -> BaseModel:
+        assert settings.revision is not None  # it is given with the bucket
+        secret, minutes = settings.token_secret, settings.copy_timeout_minutes
+        return BaseModel.copied_from_hub(
+            model_id,
+            revision=settings.revision,
+            bucket=self._bucket(bucket),
+            prefix=settings.prefix,
+            token=None
+            if secret is None
+            else secretsmanager.Secret.from_secret_name_v2(self, "HubToken", secret),
+            name=settings.name,
+            hub_endpoint=settings.hub_endpoint or HUB,
+            timeout=None if minutes is None else Duration.seconds(round(minutes * 60)),
+        )
 
     def _bucket(self, name: str) -> s3.IBucket:
         """Return the bucket of that name; a file may name one twice."""

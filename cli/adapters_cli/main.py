@@ -19,6 +19,7 @@ from adapters_cli.invoke import invoke
 from adapters_cli.orders import retry, rollback
 from adapters_cli.plan import plan
 from adapters_cli.publish import publish
+from adapters_cli.pull import pull
 from adapters_cli.status import status
 
 _NOBODY_READS = 141
@@ -76,6 +77,9 @@ def _tell_version(asked: bool) -> None:
     if asked:
         typer.echo(f"adapters {version('cdk-multi-adapter-inference')}")
         raise typer.Exit
+
+
+app.command()(pull)
 
 
 @app.callback()

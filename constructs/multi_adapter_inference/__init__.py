@@ -15,6 +15,7 @@ from multi_adapter_inference.endpoint import (
 )
 from multi_adapter_inference.fleet import AdapterFleet, AdapterFleetBase, FleetMember, FleetOptions
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
+from multi_adapter_inference.hub_model import HubModel
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.lora_serving import LoraServing
 from multi_adapter_inference.manifest import (
@@ -39,6 +40,7 @@ __all__ = [
     "FleetAdapter",
     "FleetMember",
     "FleetOptions",
+    "HubModel",
     "InstanceType",
     "LmiContainer",
     "LmiVersion",

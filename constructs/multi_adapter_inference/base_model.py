@@ -6,15 +6,19 @@ import gzip
 import tarfile
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from aws_cdk import FileSystem, Token
+from aws_cdk import Duration, FileSystem, Size, Token
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import IDependable
 
 from adapter_fleet.base_model import BaseModelFacts, read_model_config
+from adapter_fleet.hub import HUB
 from adapter_fleet.model_shape import ModelShape, known_shape
 from multi_adapter_inference.archive_asset import ArchiveFolder
 from multi_adapter_inference.execution_role import ExecutionRole
@@ -34,11 +38,12 @@ class ModelDownload(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class BoundModel:
-    """A base model as the SageMaker model resource takes it."""
+    """A base model as the SageMaker model resource takes it, and what has to be there before."""
 
     environment: dict[str, str] = field(default_factory=dict)
     data_source: sagemaker.CfnModel.ModelDataSourceProperty | None = None
     data_url: str | None = None
+    depends_on: Sequence[IDependable] = ()
 
 
 class BaseModel(ABC):
@@ -82,9 +87,51 @@ class BaseModel(ABC):
     def from_hugging_face_hub(model_id: str, *, revision: str | None = None) -> BaseModel:
         """Use a public model that the container downloads from the Hugging Face Hub when it starts.
 
-        Not for gated models: a token would be readable in the model's environment. Copy those to a bucket.
+        Not for gated models: a token would be readable in the model's environment. Those can be copied.
         """
-        return _HubModel(model_id, revision=revision)
+        return _StartupModel(model_id, revision=revision)
+
+    @staticmethod
+    def copied_from_hub(
+        model_id: str,
+        *,
+        revision: str,
+        bucket: s3.IBucket,
+        prefix: str = "",
+        token: secretsmanager.ISecret | None = None,
+        name: str | None = None,
+        hub_endpoint: str = HUB,
+        timeout: Duration | None = None,
+        part_size: Size | None = None,
+        max_concurrency: int | None = None,
+    ) -> BaseModel:
+        """Use a model that the deployment copies from the Hugging Face Hub into a bucket; see `HubModel`.
+
+        Each endpoint that is given it has a `HubModel` as a child. What is there already is not copied again.
+        """
+        # Imported here, as it needs this class.
+        from multi_adapter_inference.hub_model import (
+            DEFAULT_CONCURRENCY,
+            DEFAULT_PART_SIZE,
+            DEFAULT_TIMEOUT,
+            CopiedModel,
+            HubSource,
+        )
+
+        return CopiedModel(
+            HubSource(
+                model_id=model_id,
+                revision=revision,
+                bucket=bucket,
+                prefix=prefix,
+                token=token,
+                name=name,
+                hub_endpoint=hub_endpoint,
+                timeout=timeout or DEFAULT_TIMEOUT,
+                part_size=part_size or DEFAULT_PART_SIZE,
+                max_concurrency=DEFAULT_CONCURRENCY if max_concurrency is None else max_concurrency,
+            )
+        )
 
     @abstractmethod
     def bind(self, role: ExecutionRole, /) -> BoundModel:
@@ -140,7 +187,7 @@ class _DirectoryModel(BaseModel):
         return BoundModel(data_url=location.s3_object_url)
 
 
-class _HubModel(BaseModel):
+class _StartupModel(BaseModel):
     def __init__(self, model_id: str, *, revision: str | None) -> None:
         if not Token.is_unresolved(model_id) and model_id.count("/") != 1:
             raise ValueError(f"'model_id' should be '<organization>/<model>', got {model_id!r}")

@@ -12,12 +12,12 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
-from aws_cdk import custom_resources as cr
 from constructs import Construct
 
 from adapter_fleet.names import FLEET_TAG
 from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
 from multi_adapter_inference.lambda_asset import lambda_zip
+from multi_adapter_inference.provider import log_group, waiting_provider, writes_logs
 
 METRICS_NAMESPACE = "MultiAdapterInference"
 
@@ -40,8 +40,6 @@ _OPENS_GENERATIONS = (
 _READS_GENERATIONS = ("dynamodb:GetItem",)
 
 _QUERY_INTERVAL = Duration.seconds(1)
-_ANSWER_SECONDS = 120
-"""For the answer to arrive after the fleet's own timeout: CloudFormation gives a custom resource an hour."""
 _SHORT = Duration.minutes(2)
 _PASS_TIMEOUT = Duration.minutes(15)
 _PASS_MEMORY_MIB = 1024
@@ -51,7 +49,6 @@ _REASON_FOR_WILDCARDS = (
     " what is written has to have the fleet's tag"
 )
 _REASON_FOR_KEY_ACTIONS = "the CDK grants the use of a key so: data keys with and without their plain text"
-_REASON_FOR_VERSIONS = "the CDK's framework lets its functions call every version of those it was given"
 
 # The machine of one deployment makes some hundred passes; a pass that fails is repeated until it does not.
 _RETRY = {
@@ -113,7 +110,7 @@ class ControlPlane:
             time_to_live_attribute="expires",
             removal_policy=registry_removal_policy,
         )
-        self._logs = self._log_group("Logs")
+        self._logs = log_group(scope, "Logs", log_retention)
         self._environment = {
             "REGISTRY_TABLE": self.registry.table_name,
             "FLEET_UID": uid,
@@ -167,7 +164,14 @@ class ControlPlane:
             if watches_object
             else None
         )
-        self.provider = self._create_provider(timeout_seconds)
+        self.provider = waiting_provider(
+            scope,
+            on_event=self._on_event,
+            is_complete=self._is_complete,
+            timeout=Duration.seconds(timeout_seconds),
+            query_interval=_QUERY_INTERVAL,
+            retention=log_retention,
+        )
 
     @property
     def parts(self) -> Sequence[Construct]:
@@ -182,10 +186,6 @@ class ControlPlane:
             self.provider,
             *([] if self.manifest_object is None else [self.manifest_object]),
         ]
-
-    def answer_timeout(self, timeout_seconds: int) -> Duration:
-        """Return how long CloudFormation should wait, for a fleet that waits that long itself."""
-        return Duration.seconds(timeout_seconds + 2 * _ANSWER_SECONDS)
 
     @property
     def roles_that_read_manifests(self) -> Sequence[iam.Role]:
@@ -212,7 +212,7 @@ class ControlPlane:
             inline_policies={
                 "Fleet": iam.PolicyDocument(
                     statements=[
-                        _writes(self._logs),
+                        writes_logs(self._logs),
                         iam.PolicyStatement(actions=list(registry), resources=[self.registry.table_arn]),
                         *statements,
                     ]
@@ -307,45 +307,11 @@ class ControlPlane:
             ),
             role=role,
             logs=sfn.LogOptions(
-                destination=self._log_group("MachineLogs"),
+                destination=log_group(self._scope, "MachineLogs", self._log_retention),
                 level=sfn.LogLevel.ALL,
                 include_execution_data=True,
             ),
             tracing_enabled=True,
-        )
-
-    def _create_provider(self, timeout_seconds: int) -> cr.Provider:
-        framework_logs = self._log_group("ProviderLogs")
-        roles = [
-            iam.Role(
-                self._scope,
-                role_id,
-                assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-                inline_policies={"Logs": iam.PolicyDocument(statements=[_writes(framework_logs)])},
-            )
-            for role_id in ("ProviderEventRole", "ProviderCompleteRole")
-        ]
-        provider = cr.Provider(
-            self._scope,
-            "Provider",
-            on_event_handler=self._on_event,
-            is_complete_handler=self._is_complete,
-            query_interval=_QUERY_INTERVAL,
-            total_timeout=Duration.seconds(timeout_seconds + _ANSWER_SECONDS),
-            log_group=framework_logs,
-            framework_on_event_role=roles[0],
-            framework_complete_and_timeout_role=roles[1],
-            waiter_state_machine_log_options=cr.LogOptions(
-                destination=self._log_group("WaiterLogs"), level=sfn.LogLevel.ALL
-            ),
-            disable_waiter_state_machine_logging=False,
-        )
-        _acknowledge_framework(provider, roles, [self._on_event, self._is_complete])
-        return provider
-
-    def _log_group(self, id: str) -> logs.LogGroup:
-        return logs.LogGroup(
-            self._scope, id, retention=self._log_retention, removal_policy=RemovalPolicy.DESTROY
         )
 
 
@@ -392,27 +358,6 @@ def _definition(function_arn: str) -> dict[str, Any]:
             "End": {"Type": "Succeed"},
         },
     }
-
-
-def _acknowledge_framework(
-    provider: cr.Provider, roles: Sequence[iam.Role], handlers: Sequence[lambda_.Function]
-) -> None:
-    """Give the reasons for what the CDK's framework of custom resources does, and gives no choice in."""
-    for role in roles:
-        for handler in handlers:
-            acknowledge_wildcard(role, f"{handler.function_arn}:*", _REASON_FOR_VERSIONS)
-    for child in provider.node.find_all():
-        if isinstance(child, lambda_.Function):
-            acknowledge_wildcard(provider, f"{child.function_arn}:*", _REASON_FOR_VERSIONS)
-    acknowledge_wildcard(provider, "*", "the delivery of logs has no resource that a policy could name")
-    acknowledge(provider, "SF2", "the CDK's framework makes this state machine, and traces none")
-    acknowledge(provider, "L1", "the CDK's framework chooses the runtime of its own functions")
-
-
-def _writes(group: logs.LogGroup) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[group.log_group_arn]
-    )
 
 
 def _role_of(function: lambda_.Function) -> iam.Role:

@@ -19,7 +19,7 @@ from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.serving import LoraServing
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
-from multi_adapter_inference.base_model import BaseModel
+from multi_adapter_inference.base_model import BaseModel, BoundModel
 from multi_adapter_inference.capacity import memory_of_copy, warn_of_small_cache
 from multi_adapter_inference.component_names import claim, immutable_hash, replace_on_change
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
@@ -41,7 +41,7 @@ VARIANT_NAME = "AllTraffic"
 _LONGEST_DEFAULT_PREFIX = 29
 
 # The children of an endpoint. Its adapters are children as well, so that their logical ids are short.
-_OWN_IDS = frozenset({"Base", "Config", "Model", "Policy", "Resource", "Role", "SecurityGroup"})
+_OWN_IDS = frozenset({"Base", "Config", "HubModel", "Model", "Policy", "Resource", "Role", "SecurityGroup"})
 
 
 class _Network(TypedDict):
@@ -242,7 +242,8 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         self.role = self.execution_role.role
         self._grant_to_role(encryption_key)
 
-        model = self._create_model(base_model, container)
+        bound = base_model.bind(self.execution_role)
+        model = self._create_model(bound, container)
         endpoint = self._create_endpoint(
             instance_type, instance_count, startup, routing_strategy, encryption_key, inference_ami_version
         )
@@ -252,7 +253,8 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         self.base_component_arn = base.attr_inference_component_arn
         self.base_model_name = model.attr_model_name
         for resource in (model, endpoint, base):
-            resource.node.add_dependency(self.execution_role.policy)
+            # No instance is paid for while its model is still being copied.
+            resource.node.add_dependency(self.execution_role.policy, *bound.depends_on)
         if self._subnets is not None:
             # Containers that download something fail while there is no route yet.
             for resource in (endpoint, base):
@@ -326,8 +328,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         if encryption_key is not None:
             self.execution_role.use_volume_key(encryption_key)
 
-    def _create_model(self, base_model: BaseModel, container: LmiContainer) -> sagemaker.CfnModel:
-        bound = base_model.bind(self.execution_role)
+    def _create_model(self, bound: BoundModel, container: LmiContainer) -> sagemaker.CfnModel:
         with told_of(self):
             image = container.image(self)
             environment = container.environment_for(self.lora, bound.environment)

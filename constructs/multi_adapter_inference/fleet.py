@@ -64,6 +64,7 @@ from multi_adapter_inference.manifest import (
     SmokeTest,
 )
 from multi_adapter_inference.metrics import ComponentMetrics
+from multi_adapter_inference.provider import LOGS_KEPT, answer_timeout
 
 if TYPE_CHECKING:
     from multi_adapter_inference.metrics import MetricOptions
@@ -368,7 +369,7 @@ class AdapterFleet(AdapterFleetBase):
         component_prefix: str | None = None,
         registry_removal_policy: RemovalPolicy = RemovalPolicy.DESTROY,
         encryption_key: kms.IKey | None = None,
-        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+        log_retention: logs.RetentionDays = LOGS_KEPT,
     ) -> None:
         super().__init__(scope, id)
         with told_of(self):
@@ -443,7 +444,7 @@ class AdapterFleet(AdapterFleetBase):
             "Resource",
             resource_type="Custom::AdapterFleet",
             service_token=self._control.provider.service_token,
-            service_timeout=self._control.answer_timeout(timeout_seconds),
+            service_timeout=answer_timeout(Duration.seconds(timeout_seconds)),
             removal_policy=RemovalPolicy.DESTROY,
             properties={
                 "FleetUid": uid,

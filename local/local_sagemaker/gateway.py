@@ -47,6 +47,7 @@ from local_sagemaker.mends import (
     parallel_provisioning,
     retry_delays,
     s3_events,
+    stopped_executions,
     table_properties,
     worker_threads,
 )
@@ -212,6 +213,7 @@ def install(cloud: Cloud, *, parallel: bool = False) -> None:
     emf.install()
     lambda_errors.install()
     retry_delays.install()
+    stopped_executions.install()
     failed_custom_resources.install()
     failed_deletions.install()
     worker_threads.install(_TYPE_PREFIX)

@@ -25,7 +25,8 @@ V2 = TICKETS / "adapters-v2"
 def client(cloud: LocalCloud, service: str, **credentials: str) -> Any:
     """Return a boto3 client of the embedded cloud that never retries, so that a failure shows as one."""
     variables = cloud.environment
-    return boto3.client(
+    make: Any = boto3.client  # whose stubs want each service by its name
+    return make(
         service,
         endpoint_url=cloud.url,
         region_name=variables["AWS_DEFAULT_REGION"],

@@ -164,8 +164,28 @@ def test_a_value_of_another_type_is_an_error_with_file_key_and_value(write, good
         ),
         (
             'bucket = "models"',
+            "hub = 'org/model'\ntoken_secret = 'hub'",
+            "base_model: 'token_secret' should be given with copy_to_bucket only, got 'hub'",
+        ),
+        (
+            'bucket = "models"',
+            "hub = 'org/model'\ncopy_to_bucket = 'models'",
+            "base_model: 'revision' should be given with copy_to_bucket, got nothing",
+        ),
+        (
+            "[base_model]",
+            "[base_model]\ncopy_to_bucket = 'others'",
+            "base_model: 'copy_to_bucket' should be given with hub only, got 'others'",
+        ),
+        (
+            'bucket = "models"',
+            "hub = 'org/model'\nrevision = 'v1'\ncopy_to_bucket = 'models'\ncopy_timeout_minutes = -1.5",
+            "base_model: 'copy_timeout_minutes' should be above 0, got -1.5",
+        ),
+        (
+            'bucket = "models"',
             "directory = 'base'\nprefix = 'models/'",
-            "base_model: 'prefix' should be given with bucket only, got 'models/'",
+            "base_model: 'prefix' should be given with bucket or copy_to_bucket only, got 'models/'",
         ),
         (
             "[copies]",

@@ -1,0 +1,152 @@
+"""`adapters pull`: copy a model from the Hugging Face Hub to S3 by way of this machine."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from adapter_fleet.model_files import Digest, ModelFile, ModelFilesError, wanted_files
+from adapter_fleet.model_store import ModelStore, Repository
+from adapters_cli.account import Account, CommandError, account_of, errors_told
+from adapters_cli.text import counted, one_line, tell
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+_PIECE_BYTES = 4 * 1024 * 1024
+
+
+def pull(
+    context: typer.Context,
+    model_id: Annotated[str, typer.Argument(help="The model, <organization>/<model>.")],
+    target: Annotated[str, typer.Argument(help="Where to copy it, s3://bucket/prefix.")],
+    revision: Annotated[str, typer.Option("--revision", help="A commit, branch or tag.")] = "main",
+) -> None:
+    """Copy a model from the hub to S3, to where BaseModel.copied_from_hub looks for it.
+
+    Only what serving needs: safetensors, configuration, tokenizer and chat template. The bytes are compared
+    with the hub's digests. What is there already is not copied again, whoever copied it.
+
+    The hub, the token and the cache are those of the huggingface_hub library: HF_ENDPOINT, HF_TOKEN, HF_HOME.
+    """
+    with errors_told():
+        account, api = account_of(context), _api()
+        repository = _repository(target, model_id)
+        commit, files = _listed(api, model_id, revision)
+        store = ModelStore(repository.at(commit), account.s3)
+        if store.complete_files() is not None:
+            tell(f"{model_id} at {commit} is there already")
+        else:
+            _copy(store, api, account, files)
+            tell(f"{counted(len(files), 'file')} of {model_id} at {commit}")
+        typer.echo(store.location.uri)
+
+
+def _copy(store: ModelStore, api: "HfApi", account: Account, files: Sequence[ModelFile]) -> None:
+    location, verified = store.location, dict(store.verified(files))
+    missing = [file for file in files if file.path not in verified]
+
+    def download(file: ModelFile) -> Path:
+        with _asking_the_hub():
+            name = api.hf_hub_download(location.repository.model_id, file.path, revision=location.commit)
+        path = Path(name)
+        _check(file, path)
+        return path
+
+    executor = ThreadPoolExecutor(1)
+    try:
+        # One after the other, while those that have come are uploaded.
+        downloads = [(file, executor.submit(download, file)) for file in missing]
+        with _progress() as progress:
+            for file, coming in downloads:
+                path, key = coming.result(), location.key(file.path)
+                bar = progress.add_task(file.path, total=file.size)
+                account.s3.upload_file(
+                    str(path),
+                    location.bucket,
+                    key,
+                    ExtraArgs={"ChecksumAlgorithm": "CRC32"},
+                    Callback=lambda sent, bar=bar: progress.advance(bar, sent),
+                )
+                etag = account.s3.head_object(Bucket=location.bucket, Key=key)["ETag"]
+                store.keep_verified(file.path, etag)
+                verified[file.path] = etag
+    finally:
+        executor.shutdown(cancel_futures=True)
+    store.keep_complete(files, verified)
+
+
+def _check(file: ModelFile, path: Path) -> None:
+    """Compare what was downloaded with the hub's digest: the library compares the size alone."""
+    hashed = file.hasher()
+    with path.open("rb") as content:
+        while piece := content.read(_PIECE_BYTES):
+            hashed.update(piece)
+    if not file.matches(hashed):
+        raise CommandError(
+            f"the bytes of {path} are not those that the hub has for '{file.path}': delete it and pull again"
+        )
+
+
+def _listed(api: "HfApi", model_id: str, revision: str) -> tuple[str, Sequence[ModelFile]]:
+    """Return the commit of a revision, and which of its files are wanted."""
+    with _asking_the_hub():
+        info = api.model_info(model_id, revision=revision, files_metadata=True)
+    files = [
+        ModelFile(
+            path=sibling.rfilename,
+            size=-1 if sibling.size is None else sibling.size,
+            digest=f"{Digest.SHA256}:{sibling.lfs.sha256}"
+            if sibling.lfs
+            else f"{Digest.GIT_BLOB}:{sibling.blob_id}",
+        )
+        for sibling in info.siblings or ()
+    ]
+    if info.sha is None:
+        raise CommandError(f"the hub should name the commit of '{model_id}' at '{revision}', got nothing")
+    try:
+        return info.sha, wanted_files(f"{model_id}@{info.sha[:12]}", files)
+    except ModelFilesError as error:
+        raise CommandError(str(error)) from None
+
+
+def _repository(target: str, model_id: str) -> Repository:
+    parts = urlsplit(target)
+    if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+        raise CommandError(f"'TARGET' should be s3://bucket/prefix, got {target!r}")
+    prefix = parts.path.strip("/")
+    return Repository(bucket=parts.netloc, prefix=f"{prefix}/" if prefix else "", model_id=model_id)
+
+
+def _api() -> "HfApi":
+    try:
+        from huggingface_hub import HfApi
+    except ImportError:
+        raise CommandError(
+            "the huggingface_hub library should be installed for this command:"
+            " pip install 'cdk-multi-adapter-inference[hub]'"
+        ) from None
+    return HfApi()
+
+
+@contextmanager
+def _asking_the_hub() -> Iterator[None]:
+    """Tell in one line what the library raises: errors of several families, those of its HTTP client too."""
+    try:
+        yield
+    except Exception as error:
+        raise CommandError(one_line(str(error)) or type(error).__name__) from error
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        yield progress

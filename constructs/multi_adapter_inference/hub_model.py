@@ -1,0 +1,626 @@
+"""A base model that a deployment copies from the Hugging Face Hub into a bucket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from aws_cdk import ArnFormat, Aws, CustomResource, Duration, Fn, RemovalPolicy, Size, Stack, Token
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sagemaker as sagemaker
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from adapter_fleet.base_model import BaseModelFacts
+from adapter_fleet.fleet_settings import LONGEST_TIMEOUT_SECONDS
+from adapter_fleet.hub import HUB
+from adapter_fleet.hub_copy import RETRIES
+from adapter_fleet.model_store import repository_prefix
+from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
+from multi_adapter_inference.base_model import BaseModel, BoundModel
+from multi_adapter_inference.errors import told_of
+from multi_adapter_inference.execution_role import ExecutionRole
+from multi_adapter_inference.lambda_asset import lambda_zip
+from multi_adapter_inference.object_prefix import as_folder
+from multi_adapter_inference.provider import answer_timeout, log_group, waiting_provider, writes_logs
+
+DEFAULT_TIMEOUT = Duration.minutes(50)
+DEFAULT_PART_SIZE = Size.mebibytes(64)
+DEFAULT_CONCURRENCY = 64
+
+_LONGEST_TIMEOUT = Duration.seconds(LONGEST_TIMEOUT_SECONDS)
+# S3 takes no smaller part but the last, and 10,000 of a file. A function holds one in memory.
+_SMALLEST_PART_MIB, _LARGEST_PART_MIB = 5, 256
+_FILES_AT_ONCE = 4
+_QUERY_INTERVAL = Duration.seconds(3)
+_SHORT = Duration.minutes(2)
+_LONG = Duration.minutes(15)
+_MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+_REASON_FOR_WILDCARDS = (
+    "a model is many objects and its copy many executions, and both come and go under what is named here"
+)
+
+# CopyError is final. The rest is called again, and the last time says by its answer what is wrong.
+_RETRY_ALL = {
+    "ErrorEquals": ["States.ALL"],
+    "IntervalSeconds": 2,
+    "BackoffRate": 2,
+    "MaxDelaySeconds": 60,
+    "JitterStrategy": "FULL",
+    "MaxAttempts": RETRIES,
+}
+_NO_RETRY = {"ErrorEquals": ["CopyError"], "MaxAttempts": 0}
+# An account may have fewer functions at once than a copy asks for.
+_RETRY_THROTTLED = {
+    "ErrorEquals": ["Lambda.TooManyRequestsException"],
+    "IntervalSeconds": 2,
+    "BackoffRate": 1.5,
+    "MaxDelaySeconds": 20,
+    "JitterStrategy": "FULL",
+    "MaxAttempts": 100,
+}
+_ENDED = {"done": True, "reason": "a function ended before its work did; its log says why"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubSource:
+    """What to copy, where to and how. The settings are those of `HubModel`."""
+
+    model_id: str
+    revision: str
+    bucket: s3.IBucket
+    prefix: str = ""
+    token: secretsmanager.ISecret | None = None
+    name: str | None = None
+    hub_endpoint: str = HUB
+    timeout: Duration = DEFAULT_TIMEOUT
+    part_size: Size = DEFAULT_PART_SIZE
+    max_concurrency: int = DEFAULT_CONCURRENCY
+
+    def __post_init__(self) -> None:
+        if Token.is_unresolved(self.model_id) or not _MODEL_ID.fullmatch(self.model_id):
+            raise ValueError(
+                "'model_id' should be '<organization>/<model>', known at synth, got"
+                f" {'a token' if Token.is_unresolved(self.model_id) else repr(self.model_id)}"
+            )
+        if not self.revision.strip():
+            raise ValueError(
+                "'revision' should be a commit, or a branch or tag that is resolved once, got"
+                f" {self.revision!r}"
+            )
+        as_folder(self.prefix)
+        self._check_endpoint()
+        if self.timeout.is_unresolved() or self.timeout.to_seconds() > LONGEST_TIMEOUT_SECONDS:
+            raise ValueError(
+                f"'timeout' should be at most {_LONGEST_TIMEOUT.to_human_string()}, as CloudFormation"
+                " waits an hour for a custom resource, got"
+                f" {'a token' if self.timeout.is_unresolved() else self.timeout.to_human_string()}"
+            )
+        mebibytes = self.part_size.to_mebibytes()
+        if not _SMALLEST_PART_MIB <= mebibytes <= _LARGEST_PART_MIB:
+            raise ValueError(
+                f"'part_size' should be from {_SMALLEST_PART_MIB} to {_LARGEST_PART_MIB} MiB, got"
+                f" {mebibytes:g}"
+            )
+        if self.max_concurrency < 1:
+            raise ValueError(f"'max_concurrency' should be at least 1, got {self.max_concurrency}")
+
+    @property
+    def repository_prefix(self) -> str:
+        """What the keys of all copies of this model begin with."""
+        return repository_prefix(as_folder(self.prefix), self.model_id)
+
+    def _check_endpoint(self) -> None:
+        parts = urlsplit(self.hub_endpoint)
+        loopback = parts.hostname in _LOOPBACK
+        if (
+            not parts.hostname
+            or parts.username
+            or parts.query
+            or parts.fragment
+            or not (parts.scheme == "https" or (parts.scheme == "http" and (loopback or self.token is None)))
+        ):
+            raise ValueError(
+                "'hub_endpoint' should be an https URL without a query (http with no token only), got"
+                f" {self.hub_endpoint!r}"
+            )
+
+
+class HubModel(Construct):
+    """A copy of one revision of a model of the hub, made when the stack is deployed.
+
+    It is under `<prefix>/<organization>--<model>/<commit>/` and stays when the stack goes: another stack with
+    the same revision and bucket finds it and copies nothing. No machine of yours is in between, and a copy
+    that was interrupted goes on where it was.
+
+    model_id, revision:
+        `<organization>/<model>`, and a commit (40 hexadecimal digits), branch or tag. A branch or tag is
+        resolved to its commit the first time that this resource is deployed with it, and stays at that.
+    bucket, prefix:
+        Where to copy it.
+    token:
+        A secret whose text is a token of the hub, for gated and private models. Only the functions that ask
+        the hub read it, when they run.
+    name:
+        What adapters call the model; `model_id` by default.
+    hub_endpoint:
+        Another hub that has the same API, such as a mirror.
+    timeout:
+        How long a deployment waits for the copy, at most 55 minutes. Then it fails, and says how far the copy
+        is; the files that are whole stay, and the next deployment goes on from there.
+    part_size, max_concurrency:
+        The size of a range, 5 to 256 MiB, and how many are copied at once.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        model_id: str,
+        revision: str,
+        bucket: s3.IBucket,
+        prefix: str = "",
+        token: secretsmanager.ISecret | None = None,
+        name: str | None = None,
+        hub_endpoint: str = HUB,
+        timeout: Duration = DEFAULT_TIMEOUT,
+        part_size: Size = DEFAULT_PART_SIZE,
+        max_concurrency: int = DEFAULT_CONCURRENCY,
+    ) -> None:
+        super().__init__(scope, id)
+        with told_of(self):
+            source = HubSource(
+                model_id=model_id,
+                revision=revision,
+                bucket=bucket,
+                prefix=prefix,
+                token=token,
+                name=name,
+                hub_endpoint=hub_endpoint,
+                timeout=timeout,
+                part_size=part_size,
+                max_concurrency=max_concurrency,
+            )
+        self.source = source
+        functions = _Functions(self, source)
+        self.state_machine = functions.machine
+        provider = waiting_provider(
+            self,
+            on_event=functions.on_event,
+            is_complete=functions.is_complete,
+            timeout=timeout,
+            query_interval=_QUERY_INTERVAL,
+        )
+        stack = Stack.of(self)
+        self._resource = CustomResource(
+            self,
+            "Resource",
+            resource_type="Custom::HubModel",
+            service_token=provider.service_token,
+            service_timeout=answer_timeout(timeout),
+            removal_policy=RemovalPolicy.DESTROY,
+            properties={
+                "ModelId": model_id,
+                "Revision": revision,
+                "Bucket": bucket.bucket_name,
+                "Prefix": as_folder(prefix),
+                # The end of the stack's ARN makes it another one for every deployment of the same app.
+                "Who": Fn.join("-", [self.node.addr[:8], Fn.select(2, Fn.split("/", stack.stack_id))]),
+                "PartBytes": int(part_size.to_bytes()),
+                "TimeoutSeconds": int(timeout.to_seconds()),
+            },
+        )
+        # Created after all that it needs, and so deleted before.
+        self._resource.node.add_dependency(*functions.parts, provider)
+
+    @property
+    def base_model(self) -> BaseModel:
+        """The copy, for an endpoint."""
+        return _CopyOf(self)
+
+    @property
+    def commit(self) -> str:
+        """The commit that was copied, known when it is deployed."""
+        return self._resource.get_att_string("Commit")
+
+    @property
+    def prefix(self) -> str:
+        """Where in the bucket the model's files are, with a slash at its end; known when it is deployed."""
+        return self._resource.get_att_string("Prefix")
+
+
+class CopiedModel(BaseModel):
+    """A base model that each endpoint copies for itself: what is there already is not copied again."""
+
+    def __init__(self, source: HubSource) -> None:
+        super().__init__(facts=_facts(source), needs_network=False)
+        self._source = source
+
+    def bind(self, role: ExecutionRole, /) -> BoundModel:
+        """Add the copy beside the role."""
+        settings: dict[str, Any] = {
+            field.name: getattr(self._source, field.name) for field in fields(self._source)
+        }
+        return HubModel(role.scope, "HubModel", **settings).base_model.bind(role)
+
+
+class _CopyOf(BaseModel):
+    def __init__(self, model: HubModel) -> None:
+        super().__init__(facts=_facts(model.source), needs_network=False)
+        self._model = model
+
+    def bind(self, role: ExecutionRole, /) -> BoundModel:
+        source = self._model.source
+        # Every revision: a rollback goes back to the one before.
+        role.read_prefix(source.bucket, source.repository_prefix)
+        return BoundModel(
+            data_source=sagemaker.CfnModel.ModelDataSourceProperty(
+                s3_data_source=sagemaker.CfnModel.S3DataSourceProperty(
+                    s3_uri=source.bucket.s3_url_for_object(self._model.prefix),
+                    s3_data_type="S3Prefix",
+                    compression_type="None",
+                )
+            ),
+            depends_on=(self._model,),
+        )
+
+
+class _Functions:
+    """The functions of a copy and its state machine. They are children of `scope`.
+
+    Each has a role with what that one needs. Two of them speak with the hub and can read the token; neither
+    can read the weights.
+    """
+
+    def __init__(self, scope: Construct, source: HubSource) -> None:
+        self._scope, self._source = scope, source
+        self._code = lambda_zip().code()
+        self._logs = log_group(scope, "Logs")
+        hub = {"HUB_ENDPOINT": source.hub_endpoint}
+        if source.token is not None:
+            hub["TOKEN_SECRET"] = source.token.secret_arn
+        finds_uploads = self._on_bucket("s3:ListBucket", "s3:ListBucketMultipartUploads")
+
+        self._plan = self._function(
+            "Plan",
+            "plan",
+            "Says which files are missing",
+            statements=[
+                finds_uploads,
+                self._on_objects("s3:AbortMultipartUpload", "*"),
+                self._on_objects(["s3:GetObject", "s3:PutObject"], "*.json"),
+                self._on_objects("s3:DeleteObject", "*.plan.json", "*.verified/*"),
+            ],
+            environment=hub,
+            timeout=_LONG,
+        )
+        self._advance = self._function(
+            "Advance",
+            "advance",
+            "Completes and verifies a file",
+            statements=[
+                finds_uploads,
+                self._on_objects(
+                    ["s3:DeleteObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"], "*"
+                ),
+            ],
+            timeout=_LONG,
+            # A whole processor, to hash with.
+            memory_mib=1792,
+        )
+        self._copy = self._function(
+            "Copy",
+            "copy_range",
+            "Copies a range of a file",
+            statements=[self._on_objects("s3:PutObject", "*")],
+            environment=hub,
+            timeout=_LONG,
+            memory_mib=1024,
+        )
+        self.machine = self._create_machine()
+        arn = self.machine.state_machine_arn
+        executions = [f"{_executions(self.machine)}{end}" for end in (":*", "/*")]
+        runs_itself = iam.Policy(
+            scope,
+            "Maps",
+            statements=[
+                # A distributed map starts executions of its own machine; one in another does so as well.
+                _allow(["states:StartExecution"], arn, f"{arn}/*"),
+                _allow(["states:DescribeExecution", "states:StopExecution"], *executions),
+            ],
+        )
+        runs_itself.attach_to_role(self.machine.role)
+        self._acknowledge(runs_itself, f"{arn}/*", *executions)
+
+        starts_and_stops = [
+            _allow(["states:ListExecutions", "states:StartExecution"], arn),
+            _allow(["states:DescribeExecution", "states:StopExecution"], executions[0]),
+        ]
+        machine = {"STATE_MACHINE_ARN": arn}
+        self.on_event = self._function(
+            "OnEvent",
+            "on_event",
+            "Starts a copy",
+            statements=starts_and_stops,
+            environment=machine,
+        )
+        self.is_complete = self._function(
+            "IsComplete",
+            "is_complete",
+            "Tells a deployment how far a copy is",
+            statements=[
+                *starts_and_stops,
+                finds_uploads,
+                self._on_objects("s3:AbortMultipartUpload", "*"),
+                self._on_objects("s3:GetObject", "*.complete.json", "*.plan.json", "revisions/*"),
+                self._on_objects("s3:DeleteObject", "revisions/*"),
+            ],
+            environment=machine,
+        )
+        self._grant_keys_and_secret()
+        self.parts: Sequence[Construct] = [
+            self._plan,
+            self._advance,
+            self._copy,
+            self.machine,
+            runs_itself,
+            self.on_event,
+            self.is_complete,
+        ]
+
+    def _grant_keys_and_secret(self) -> None:
+        key, token = self._source.bucket.encryption_key, self._source.token
+        if key is not None:
+            for function in (self._plan, self._advance, self._copy):
+                key.grant_encrypt_decrypt(function)
+            key.grant_decrypt(self.is_complete)
+        if token is not None:
+            for function in (self._plan, self._copy):
+                token.grant_read(function)
+
+    def _function(
+        self,
+        id: str,
+        handler: str,
+        description: str,
+        *,
+        statements: Sequence[iam.PolicyStatement],
+        environment: Mapping[str, str] | None = None,
+        timeout: Duration = _SHORT,
+        memory_mib: int = 256,
+    ) -> lambda_.Function:
+        role = iam.Role(
+            self._scope,
+            f"{id}Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            inline_policies={"Copy": iam.PolicyDocument(statements=[writes_logs(self._logs), *statements])},
+        )
+        for statement in statements:
+            wildcards = [resource for resource in statement.resources if resource.endswith(("*", ".json"))]
+            self._acknowledge(role, *wildcards)
+        function = lambda_.Function(
+            self._scope,
+            id,
+            code=self._code,
+            handler=f"adapter_fleet.hub_handlers.{handler}",
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            description=f"{description} ({self._source.model_id})",
+            role=role,
+            environment=dict(environment or {}),
+            timeout=timeout,
+            memory_size=memory_mib,
+            log_group=self._logs,
+        )
+        acknowledge(
+            function, "L1", "the code is tested with Python 3.13, which every region with these instances has"
+        )
+        return function
+
+    def _create_machine(self) -> sfn.StateMachine:
+        functions = (self._plan, self._advance, self._copy)
+        role = iam.Role(
+            self._scope,
+            "MachineRole",
+            assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
+            inline_policies={
+                "Invoke": iam.PolicyDocument(
+                    statements=[
+                        _allow(["lambda:InvokeFunction"], *(function.function_arn for function in functions))
+                    ]
+                )
+            },
+        )
+        acknowledge_wildcard(
+            role, "*", "the delivery of logs and of traces has no resource that a policy could name"
+        )
+        files = min(_FILES_AT_ONCE, self._source.max_concurrency)
+        definition = _definition(
+            *(function.function_arn for function in functions),
+            # Who waits for it stops it before, and says how far it is.
+            seconds=int(self._source.timeout.to_seconds() + _SHORT.to_seconds()),
+            files=files,
+            ranges=self._source.max_concurrency // files,
+        )
+        return sfn.StateMachine(
+            self._scope,
+            "Machine",
+            comment=f"Copies {self._source.model_id} from the hub",
+            definition_body=sfn.DefinitionBody.from_string(Stack.of(self._scope).to_json_string(definition)),
+            role=role,
+            logs=sfn.LogOptions(
+                destination=log_group(self._scope, "MachineLogs"),
+                level=sfn.LogLevel.ALL,
+                include_execution_data=True,
+            ),
+            tracing_enabled=True,
+        )
+
+    def _on_bucket(self, *actions: str) -> iam.PolicyStatement:
+        return _allow(list(actions), self._source.bucket.bucket_arn)
+
+    def _on_objects(self, actions: str | Sequence[str], *ends: str) -> iam.PolicyStatement:
+        """Allow something on those of the model's objects whose keys go on so."""
+        return _allow(
+            [actions] if isinstance(actions, str) else list(actions),
+            *(self._source.bucket.arn_for_objects(f"{self._source.repository_prefix}{end}") for end in ends),
+        )
+
+    def _acknowledge(self, scope: Construct, *arns: str) -> None:
+        for arn in arns:
+            acknowledge_wildcard(scope, arn, _REASON_FOR_WILDCARDS)
+
+
+def _definition(
+    plan: str, advance: str, copy: str, *, seconds: int, files: int, ranges: int
+) -> dict[str, Any]:
+    """Return the state machine: plan, copy the files that are missing, and again until none is."""
+    of_file = {"request.$": "$.request", "commit.$": "$.commit"}
+
+    def call(function: str, **payload: Any) -> dict[str, Any]:
+        return {
+            "Type": "Task",
+            "Resource": f"arn:{Aws.PARTITION}:states:::lambda:invoke",
+            "Parameters": {"FunctionName": function, "Payload": payload},
+            "TimeoutSeconds": int(_LONG.to_seconds()) + 60,
+        }
+
+    def retried(state: dict[str, Any], *, otherwise: str) -> dict[str, Any]:
+        return {
+            **state,
+            "Retry": [_RETRY_THROTTLED, _RETRY_ALL],
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": otherwise}],
+        }
+
+    def each(label: str, at_once: int, **processor: Any) -> dict[str, Any]:
+        return {
+            "Type": "Map",
+            "Label": label,
+            "MaxConcurrency": at_once,
+            "ToleratedFailurePercentage": 100,
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                **processor,
+            },
+            "ResultPath": "$.outcomes",
+        }
+
+    ended = {"Type": "Pass", "Result": _ENDED, "End": True}
+    copy_range = call(
+        copy,
+        **of_file,
+        **{
+            "file.$": "$.file",
+            "upload.$": "$.upload",
+            "part.$": "$.part",
+            "attempt.$": "$$.State.RetryCount",
+        },
+    )
+    one_range = {
+        "StartAt": "Copy",
+        "States": {
+            "Copy": retried({**copy_range, "OutputPath": "$.Payload", "End": True}, otherwise="Not copied"),
+            "Not copied": ended,
+        },
+    }
+    look = call(
+        advance,
+        **of_file,
+        **{
+            "file.$": "$.file",
+            "outcomes.$": "$.outcomes",
+            "looks.$": "$.look.found.looks",
+            "attempt.$": "$$.State.RetryCount",
+        },
+    )
+    one_file = {
+        "StartAt": "Look",
+        "States": {
+            "Look": retried(
+                {
+                    **look,
+                    "ResultSelector": {"found.$": "$.Payload"},
+                    "ResultPath": "$.look",
+                    "Next": "Copied?",
+                },
+                otherwise="Not looked at",
+            ),
+            "Copied?": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.look.found.done", "BooleanEquals": True, "Next": "Copied"}],
+                "Default": "Ranges",
+            },
+            "Ranges": {
+                **each("ranges", ranges, **one_range),
+                "ItemsPath": "$.look.found.parts",
+                "ItemSelector": {
+                    **of_file,
+                    "file.$": "$.file",
+                    "upload.$": "$.look.found.upload",
+                    "part.$": "$$.Map.Item.Value",
+                },
+                "Next": "Look",
+            },
+            "Copied": {"Type": "Succeed", "OutputPath": "$.look.found"},
+            "Not looked at": ended,
+        },
+    }
+    next_plan = call(
+        plan,
+        **{"request.$": "$.request", "outcomes.$": "$.outcomes", "round.$": "$.round"},
+    )
+    return {
+        "StartAt": "Plan",
+        "TimeoutSeconds": seconds,
+        "States": {
+            "Plan": {
+                **next_plan,
+                "OutputPath": "$.Payload",
+                "Retry": [_NO_RETRY, _RETRY_THROTTLED, _RETRY_ALL],
+                "Next": "Whole?",
+            },
+            "Whole?": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.done", "BooleanEquals": True, "Next": "Whole"}],
+                "Default": "Files",
+            },
+            "Files": {
+                **each("files", files, **one_file),
+                "ItemsPath": "$.files",
+                "ItemSelector": {
+                    **of_file,
+                    "file.$": "$$.Map.Item.Value",
+                    "outcomes": [],
+                    "look": {"found": {"looks": 0}},
+                },
+                "Next": "Plan",
+            },
+            "Whole": {"Type": "Succeed"},
+        },
+    }
+
+
+def _facts(source: HubSource) -> BaseModelFacts:
+    return BaseModelFacts(name=source.name or source.model_id)
+
+
+def _executions(machine: sfn.StateMachine) -> str:
+    """Return the beginning of the ARNs of a machine's executions."""
+    return Stack.of(machine).format_arn(
+        service="states",
+        resource="execution",
+        resource_name=machine.state_machine_name,
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+    )
+
+
+def _allow(actions: Sequence[str], *resources: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=list(actions), resources=list(resources))

@@ -1,0 +1,94 @@
+"""The CDK's framework of custom resources, with logs that end and the reasons for what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import custom_resources as cr
+from constructs import Construct
+
+from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
+
+LOGS_KEPT = logs.RetentionDays.THREE_MONTHS
+"""How long logs are kept where nobody says otherwise."""
+
+_ANSWER_SECONDS = 120
+"""For the answer to arrive after the timeout: CloudFormation gives a custom resource an hour."""
+
+_REASON_FOR_VERSIONS = "the CDK's framework lets its functions call every version of those it was given"
+
+
+def waiting_provider(
+    scope: Construct,
+    *,
+    on_event: lambda_.Function,
+    is_complete: lambda_.Function,
+    timeout: Duration,
+    query_interval: Duration,
+    retention: logs.RetentionDays = LOGS_KEPT,
+) -> cr.Provider:
+    """Make the framework around two handlers, for a resource that has an own timeout."""
+    framework_logs = log_group(scope, "ProviderLogs", retention)
+    roles = [
+        iam.Role(
+            scope,
+            role_id,
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            inline_policies={"Logs": iam.PolicyDocument(statements=[writes_logs(framework_logs)])},
+        )
+        for role_id in ("ProviderEventRole", "ProviderCompleteRole")
+    ]
+    provider = cr.Provider(
+        scope,
+        "Provider",
+        on_event_handler=on_event,
+        is_complete_handler=is_complete,
+        query_interval=query_interval,
+        total_timeout=Duration.seconds(timeout.to_seconds() + _ANSWER_SECONDS),
+        log_group=framework_logs,
+        framework_on_event_role=roles[0],
+        framework_complete_and_timeout_role=roles[1],
+        waiter_state_machine_log_options=cr.LogOptions(
+            destination=log_group(scope, "WaiterLogs", retention), level=sfn.LogLevel.ALL
+        ),
+        disable_waiter_state_machine_logging=False,
+    )
+    _acknowledge_framework(provider, roles, [on_event, is_complete])
+    return provider
+
+
+def answer_timeout(timeout: Duration) -> Duration:
+    """Return how long CloudFormation should wait, for a resource that waits that long itself."""
+    return Duration.seconds(timeout.to_seconds() + 2 * _ANSWER_SECONDS)
+
+
+def log_group(scope: Construct, id: str, retention: logs.RetentionDays = LOGS_KEPT) -> logs.LogGroup:
+    """Make a log group that goes with its stack."""
+    return logs.LogGroup(scope, id, retention=retention, removal_policy=RemovalPolicy.DESTROY)
+
+
+def writes_logs(group: logs.LogGroup) -> iam.PolicyStatement:
+    """Return what a function needs to log."""
+    return iam.PolicyStatement(
+        actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[group.log_group_arn]
+    )
+
+
+def _acknowledge_framework(
+    provider: cr.Provider, roles: Sequence[iam.Role], handlers: Sequence[lambda_.Function]
+) -> None:
+    """Give the reasons for what the CDK's framework of custom resources does, and gives no choice in."""
+    for role in roles:
+        for handler in handlers:
+            acknowledge_wildcard(role, f"{handler.function_arn}:*", _REASON_FOR_VERSIONS)
+    for child in provider.node.find_all():
+        if isinstance(child, lambda_.Function):
+            acknowledge_wildcard(provider, f"{child.function_arn}:*", _REASON_FOR_VERSIONS)
+    acknowledge_wildcard(provider, "*", "the delivery of logs has no resource that a policy could name")
+    acknowledge(provider, "SF2", "the CDK's framework makes this state machine, and traces none")
+    acknowledge(provider, "L1", "the CDK's framework chooses the runtime of its own functions")

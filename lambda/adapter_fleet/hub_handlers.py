@@ -1,0 +1,123 @@
+"""The entry points of the Lambda functions that copy a model from the hub. Thin, as those in `handlers`."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet import hub_copy
+from adapter_fleet.clock import WallClock
+from adapter_fleet.converter import converter
+from adapter_fleet.hub import Hub
+from adapter_fleet.hub_copy import RETRIES, CopyRequest, FileCopy
+from adapter_fleet.hub_intake import HubIntake
+from adapter_fleet.model_files import ModelFile
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 6})
+
+
+def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Take in an event of CloudFormation."""
+    return _intake().on_event(event)
+
+
+def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Say whether the model is copied. An error of AWS is "not yet": what is raised fails the deployment."""
+    try:
+        return _intake().is_complete(event)
+    except (ClientError, BotoCoreError) as error:
+        _log().warning("the state machine or the bucket did not answer", reason=str(error))
+        return {"IsComplete": False}
+
+
+def plan(event: Mapping[str, Any], _context: LambdaContext) -> Any:
+    """Say which files are missing."""
+    number = int(event["round"])
+    found = hub_copy.plan(_request(event), event["outcomes"], number, hub=_hub(), s3=_s3())
+    _log().info("planned", round=number, done=found["done"], commit=found["commit"])
+    return found if found["done"] else {**found, "round": number + 1, "request": event["request"]}
+
+
+def advance(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Bring a file as far as it can be."""
+    copy, looks = _file_copy(event), int(event["looks"])
+    found = _told(event, lambda: hub_copy.advance(copy, event["outcomes"], looks, s3=_s3()))
+    found.setdefault("done", True)
+    _log().info("looked at a file", path=copy.file.path, **{**found, "parts": len(found.get("parts", ()))})
+    return found if found["done"] else {**found, "looks": looks + 1}
+
+
+def copy_range(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Copy one range of a file."""
+    copy, part = _file_copy(event), int(event["part"])
+
+    def copied() -> dict[str, Any]:
+        hub_copy.copy_range(copy, event["upload"], part, hub=_hub(), s3=_s3())
+        return {}
+
+    outcome = _told(event, copied)
+    _log().info(
+        "copied a range" if not outcome else "did not copy", path=copy.file.path, part=part, **outcome
+    )
+    return outcome
+
+
+def _told(event: Mapping[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Do some work; return why it cannot be done, unless the machine is to call again."""
+    try:
+        return work()
+    except Exception as error:
+        told = hub_copy.refusal(error, last=int(event["attempt"]) >= RETRIES)
+        if told is None:
+            raise
+        return told
+
+
+def _request(event: Mapping[str, Any]) -> CopyRequest:
+    return converter.structure(event["request"], CopyRequest)
+
+
+def _file_copy(event: Mapping[str, Any]) -> FileCopy:
+    return FileCopy(
+        request=_request(event),
+        commit=event["commit"],
+        file=converter.structure(event["file"], ModelFile),
+    )
+
+
+def _intake() -> HubIntake:
+    return HubIntake(
+        machine=os.environ["STATE_MACHINE_ARN"],
+        machines=boto3.client("stepfunctions", config=_CONFIG),
+        s3=_s3(),
+        clock=WallClock(),
+    )
+
+
+def _hub() -> Hub:
+    """Return the hub; its token is read each time, as it may be replaced, and is nowhere but in here."""
+    secret = os.environ.get("TOKEN_SECRET")
+    token = None
+    if secret is not None:
+        found = boto3.client("secretsmanager", config=_CONFIG).get_secret_value(SecretId=secret)
+        token = found["SecretString"].strip()
+    return Hub(os.environ["HUB_ENDPOINT"], token=token)
+
+
+@cache
+def _s3() -> "S3Client":
+    return boto3.client("s3", config=_CONFIG)
+
+
+@cache
+def _log() -> Logger:
+    return Logger(service="hub-model")

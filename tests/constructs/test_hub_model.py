@@ -1,0 +1,235 @@
+import json
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk.assertions import Match, Template
+from cdk_nag import AwsSolutionsChecks
+
+from multi_adapter_inference import BaseModel, HubModel
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+OWN = "arn:aws:s3:::models/base/acme--llama/"
+
+
+@pytest.fixture
+def token(stack):
+    return secretsmanager.Secret.from_secret_complete_arn(
+        stack, "Token", "arn:aws:secretsmanager:us-east-1:111122223333:secret:hub-AbCdEf"
+    )
+
+
+@pytest.fixture
+def make(stack, bucket):
+    def make(id="Model", **settings):
+        return HubModel(
+            stack,
+            id,
+            **{"model_id": "acme/llama", "revision": COMMIT, "bucket": bucket, "prefix": "base", **settings},
+        )
+
+    return make
+
+
+def only(stack, type_):
+    (resource,) = Template.from_stack(stack).find_resources(type_).values()
+    return resource
+
+
+def role_statements(stack, function):
+    """Return the statements of a function's role, its partition named."""
+    statements = []
+    for policy in [
+        *Template.from_stack(stack).find_resources("AWS::IAM::Role").items(),
+        *Template.from_stack(stack).find_resources("AWS::IAM::Policy").items(),
+    ]:
+        logical_id, resource = policy
+        if logical_id.startswith(f"Model{function}Role"):
+            for inline in resource["Properties"].get("Policies", [resource["Properties"]]):
+                statements += inline["PolicyDocument"]["Statement"]
+    return statements
+
+
+def test_an_endpoint_waits_for_its_copy(stack, make_endpoint, bucket):
+    make_endpoint(base_model=BaseModel.copied_from_hub("acme/llama", revision=COMMIT, bucket=bucket))
+    template = Template.from_stack(stack)
+    (copy,) = template.find_resources("Custom::HubModel")
+    for type_ in ("Model", "Endpoint", "InferenceComponent"):
+        (resource,) = template.find_resources(f"AWS::SageMaker::{type_}").values()
+        assert copy in resource["DependsOn"]
+
+
+def test_sagemaker_downloads_what_was_copied(stack, make_endpoint, make):
+    model = make()
+    make_endpoint(base_model=model.base_model, network_isolation=True)
+    (copy,) = Template.from_stack(stack).find_resources("Custom::HubModel")
+    source = only(stack, "AWS::SageMaker::Model")["Properties"]["PrimaryContainer"]["ModelDataSource"]
+    assert source == {
+        "S3DataSource": {
+            "S3Uri": {"Fn::Join": ["", ["s3://models/", {"Fn::GetAtt": [copy, "Prefix"]}]]},
+            "S3DataType": "S3Prefix",
+            "CompressionType": "None",
+        }
+    }
+
+
+def test_the_execution_role_reads_every_revision_so_that_a_rollback_can(stack, make_endpoint, make):
+    make_endpoint(base_model=make().base_model)
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::IAM::Policy",
+        {
+            "PolicyDocument": {
+                "Statement": Match.array_with(
+                    [
+                        Match.object_like(
+                            {
+                                "Action": "s3:ListBucket",
+                                "Condition": {"StringLike": {"s3:prefix": "base/acme--llama/*"}},
+                            }
+                        )
+                    ]
+                )
+            }
+        },
+    )
+
+
+def test_adapters_are_compared_with_the_name_of_the_model(make_endpoint, bucket):
+    def named(id, **settings):
+        model = BaseModel.copied_from_hub("acme/llama", revision=COMMIT, bucket=bucket, **settings)
+        return make_endpoint(id=id, component_prefix=id.lower(), base_model=model).base_model_facts.name
+
+    assert named("One") == "acme/llama"
+    assert named("Two", name="llama") == "llama"
+
+
+def test_the_copy_is_told_what_to_copy(stack, make):
+    make(timeout=cdk.Duration.minutes(30), part_size=cdk.Size.mebibytes(8))
+    properties = only(stack, "Custom::HubModel")["Properties"]
+    told = {
+        "ModelId": "acme/llama",
+        "Revision": COMMIT,
+        "Bucket": "models",
+        "Prefix": "base/",
+        "PartBytes": 8 * 1024 * 1024,
+        "TimeoutSeconds": 1800,
+        "ServiceTimeout": "2040",
+    }
+    assert {name: properties[name] for name in told} == told
+
+
+def test_only_who_asks_the_hub_reads_the_token_and_by_its_arn(stack, make, token):
+    make(token=token)
+    functions = Template.from_stack(stack).find_resources("AWS::Lambda::Function")
+    knows = {
+        name
+        for name, function in functions.items()
+        if "TOKEN_SECRET" in function["Properties"].get("Environment", {}).get("Variables", {})
+    }
+    assert {name.removeprefix("Model")[:4] for name in knows} == {"Plan", "Copy"}
+    assert all(
+        functions[name]["Properties"]["Environment"]["Variables"]["TOKEN_SECRET"] == token.secret_arn
+        for name in knows
+    )
+    for function in ("Plan", "Copy", "Advance", "OnEvent", "IsComplete"):
+        reads = any("secretsmanager:GetSecretValue" in str(s) for s in role_statements(stack, function))
+        assert reads == (function in ("Plan", "Copy")), function
+
+
+def test_who_copies_a_range_may_write_below_the_model_and_nothing_else(stack, make):
+    make()
+    statements = [s for s in role_statements(stack, "Copy") if "logs:" not in str(s["Action"])]
+    assert [(s["Action"], str(s["Resource"]).partition(":s3")[2]) for s in statements] == [
+        ("s3:PutObject", ":::models/base/acme--llama/*']]}")
+    ]
+
+
+def test_an_encrypted_bucket_is_written_with_its_key(stack, make):
+    key = kms.Key(stack, "Key")
+    make(bucket=s3.Bucket(stack, "Encrypted", encryption_key=key))
+    for function in ("Plan", "Copy", "Advance"):
+        assert any("kms:GenerateDataKey*" in str(s) for s in role_statements(stack, function)), function
+
+
+def definition(stack):
+    """Return the state machine of the copy."""
+    return next(
+        json.loads("".join(part if isinstance(part, str) else "x" for part in join[1]))
+        for resource in Template.from_stack(stack).find_resources("AWS::StepFunctions::StateMachine").values()
+        for join in [resource["Properties"]["DefinitionString"]["Fn::Join"]]
+        if "Files" in str(join)
+    )
+
+
+def states_of(machine):
+    """Yield the names of all states, those in maps included."""
+    for name, state in machine["States"].items():
+        yield name
+        yield from states_of(state.get("ItemProcessor", {"States": {}}))
+
+
+def test_a_map_over_ranges_is_in_one_over_files(stack, make):
+    make(max_concurrency=8)
+    files = definition(stack)["States"]["Files"]
+    ranges = files["ItemProcessor"]["States"]["Ranges"]
+    assert [
+        (state["ItemProcessor"]["ProcessorConfig"]["Mode"], state["MaxConcurrency"])
+        for state in (files, ranges)
+    ] == [("DISTRIBUTED", 4), ("DISTRIBUTED", 2)]
+
+
+def test_no_two_states_have_one_name_as_step_functions_wants_it(stack, make):
+    make()
+    names = list(states_of(definition(stack)))
+    assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"model_id": "llama"}, "'model_id' should be '<organization>/<model>', known at synth, got 'llama'"),
+        ({"model_id": "a/../b"}, "'model_id' should be '<organization>/<model>', known at synth"),
+        ({"model_id": cdk.Aws.REGION}, "'model_id' should be .* known at synth, got a token"),
+        ({"revision": " "}, "'revision' should be a commit, or a branch or tag that is resolved once"),
+        ({"prefix": "/base"}, "'prefix' should not start with '/', got '/base'"),
+        ({"hub_endpoint": "huggingface.co"}, "'hub_endpoint' should be an https URL"),
+        ({"hub_endpoint": "https://me:secret@hub"}, "'hub_endpoint' should be an https URL without a query"),
+        ({"timeout": cdk.Duration.minutes(56)}, "'timeout' should be at most 55 minutes, as CloudFormation"),
+        ({"part_size": cdk.Size.mebibytes(4)}, "'part_size' should be from 5 to 256 MiB, got 4"),
+        ({"max_concurrency": 0}, "'max_concurrency' should be at least 1, got 0"),
+    ],
+)
+def test_what_cannot_be_copied_is_an_error_at_synth(make, bucket, settings, error):
+    with pytest.raises(ValueError, match=f"'Stack/Model': {error}"):
+        make(**settings)
+    given = {"model_id": "acme/llama", "revision": COMMIT, **settings}
+    with pytest.raises(ValueError, match=f"^{error}"):
+        BaseModel.copied_from_hub(given.pop("model_id"), bucket=bucket, **given)
+
+
+def test_a_token_goes_nowhere_unencrypted(make, token):
+    make(hub_endpoint="http://mirror.internal")
+    make("Loopback", hub_endpoint="http://127.0.0.1:8000", token=token)
+    with pytest.raises(ValueError, match=r"https URL .*got 'http://mirror\.internal'"):
+        make("Mirror", hub_endpoint="http://mirror.internal", token=token)
+
+
+def test_cdk_nag_finds_nothing_that_is_not_acknowledged(stack, app, make_endpoint, make, token):
+    make_endpoint(base_model=make(token=token).base_model)
+    # One that is not acknowledged, to see that the rules are applied.
+    s3.Bucket(stack, "Probe")
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        app.synth()
+    report = json.loads((Path(app.outdir) / "validation-report.json").read_text())
+    found = {
+        construct["constructPath"]
+        for plugin in report["pluginReports"]
+        if plugin["pluginName"] != "Construct Annotations"
+        for violation in plugin["violations"]
+        for construct in violation["violatingConstructs"]
+    }
+    assert found == {"Stack/Probe/Resource"}

@@ -1,0 +1,144 @@
+"""`adapters pull` as a person runs it: from a stand-in of the hub to the embedded S3."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from adapters_cli.main import app
+from local_sagemaker.server import LocalCloud
+from tests.hub import COMMIT, CONFIGURATION, File, Generated, HubStandIn, small_model
+from tests.integration.by_hand import client
+from tests.integration.hub_stack import HubStack
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
+
+MODEL, TOKEN = "acme/tiny", "hf_secret"
+FOLDER = f"models/acme--tiny/{COMMIT}/"
+SIZE = 20_000_001
+
+Pull = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def hub() -> Iterator[HubStandIn]:
+    files = small_model(model=File(Generated(SIZE, 1)))
+    with HubStandIn(MODEL, files, token=TOKEN) as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(cloud: LocalCloud) -> str:
+    name = f"pulled-{uuid.uuid4().hex[:8]}"
+    client(cloud, "s3").create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def pull(cloud: LocalCloud, hub: HubStandIn, bucket: str, tmp_path: Path) -> Pull:
+    def run(model: str = MODEL, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "cache")}
+        return subprocess.run(
+            [sys.executable, "-m", "adapters_cli", "pull", model, f"s3://{bucket}/models", *arguments],
+            env=cloud.environment | own | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+def objects(cloud: LocalCloud, bucket: str) -> dict[str, bytes]:
+    s3: Any = client(cloud, "s3")
+    found = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+    return {item["Key"]: s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in found}
+
+
+def test_model_is_pulled_to_where_a_deployment_finds_it(
+    pull: Pull, hub: HubStandIn, cloud: LocalCloud, bucket: str, tmp_path: Path
+) -> None:
+    pulled = pull()
+    assert (pulled.returncode, pulled.stdout) == (0, f"s3://{bucket}/{FOLDER}\n"), pulled.stderr
+    found = objects(cloud, bucket)
+    paths = sorted(["model.safetensors", *CONFIGURATION])
+    assert sorted(found) == sorted([f"{FOLDER[:-1]}.complete.json", *(FOLDER + path for path in paths)])
+    content = hub.files["model.safetensors"].content.read(0, SIZE)
+    assert found[f"{FOLDER}model.safetensors"] == b"".join(content)
+    assert hub.strangers == []
+
+    sent = hub.sent.copy()
+    again = pull()
+    assert (again.returncode, again.stdout) == (0, pulled.stdout)
+    assert f"{MODEL} at {COMMIT} is there already" in again.stderr
+    stack = HubStack(cloud, tmp_path, hub, bucket=bucket)
+    deployed = stack.create()
+    assert deployed.status == "CREATE_COMPLETE", deployed.reason
+    assert hub.sent == sent
+    assert stack.delete().status == "DELETE_COMPLETE"
+    assert objects(cloud, bucket) == found
+
+
+def test_pull_takes_up_what_is_verified_already(
+    pull: Pull, hub: HubStandIn, cloud: LocalCloud, bucket: str, tmp_path: Path
+) -> None:
+    hub.files["tokenizer.json"].fails = 10_000
+    failed = pull()
+    assert failed.returncode == 1
+    assert "503" in failed.stderr
+    assert f"{FOLDER}model.safetensors" in objects(cloud, bucket)
+    hub.files["tokenizer.json"].fails = 0
+    sent = hub.sent["model.safetensors"]
+    assert pull(HF_HOME=str(tmp_path / "another cache")).returncode == 0
+    assert hub.sent["model.safetensors"] == sent
+    assert f"{FOLDER[:-1]}.complete.json" in objects(cloud, bucket)
+
+
+def test_bytes_that_are_not_the_hubs_are_not_uploaded(
+    pull: Pull, hub: HubStandIn, cloud: LocalCloud, bucket: str
+) -> None:
+    hub.files["model.safetensors"].digest = "0" * 64
+    failed = pull()
+    assert failed.returncode == 1
+    assert "are not those that the hub has for 'model.safetensors': delete it and pull again" in failed.stderr
+    assert f"{FOLDER}model.safetensors" not in objects(cloud, bucket)
+
+
+def test_what_the_hub_refuses_is_told_without_a_traceback(pull: Pull, hub: HubStandIn) -> None:
+    hub.gated = True
+    failed = pull()
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    assert "gated repo" in failed.stderr
+
+
+def test_hub_that_is_not_there_is_told_in_a_line(pull: Pull) -> None:
+    failed = pull(HF_ENDPOINT="http://127.0.0.1:9")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("adapters: ")
+    assert failed.stderr.count("\n") == 1
+
+
+def test_target_that_is_no_place_in_s3_is_told() -> None:
+    failed = CliRunner().invoke(app, ["pull", MODEL, "models/base"])
+    assert failed.exit_code == 1
+    assert failed.stderr == "adapters: 'TARGET' should be s3://bucket/prefix, got 'models/base'\n"
+
+
+def test_library_that_is_not_installed_is_told() -> None:
+    script = (
+        "import sys; sys.modules['huggingface_hub'] = None;"
+        f" sys.argv = {json.dumps(['adapters', 'pull', MODEL, 's3://models/base'])};"
+        " from adapters_cli.main import main; main()"
+    )
+    failed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert "pip install 'cdk-multi-adapter-inference[hub]'" in failed.stderr
