@@ -225,17 +225,15 @@ class _Handler(BaseHTTPRequestHandler):
         cut = next((at for at in file.cut_at if start < at < end), None)
         if cut is not None:
             file.cut_at.remove(cut)
-        at = start
         try:
             for piece in file.content.read(start, end if cut is None else cut):
                 if file.seconds_each:
                     time.sleep(file.seconds_each)
+                # Before the client has it, as it may look right after.
+                self.hub.count_bytes(path, start, len(piece))
                 self.wfile.write(piece)
-                at += len(piece)
         except OSError:
             pass  # the client has gone
-        finally:
-            self.hub.count_bytes(path, start, at - start)
         if cut is not None:
             self.close_connection = True
 

@@ -121,7 +121,12 @@ class _DirectoryArtifact(AdapterArtifact):
         return self._path
 
     def bind(self, adapter: Construct, endpoint: MultiAdapterEndpointBase) -> str:
-        findings = check_directory(self._path, lora=endpoint.lora, base=endpoint.base_model_facts)
+        findings = check_directory(
+            self._path,
+            lora=endpoint.lora,
+            base=endpoint.base_model_facts,
+            version=None if endpoint.container is None else endpoint.container.version,
+        )
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
         if errors:
             lines = "".join(f"\n  - {error}" for error in errors)

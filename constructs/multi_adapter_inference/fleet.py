@@ -226,6 +226,11 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
         options.setdefault("statistic", cloudwatch.Stats.SUM)
         return self.metric("Throttles", **options)
 
+    def metric_rejected(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of manifests that were refused, or taken back as too many adapters failed."""
+        options.setdefault("statistic", cloudwatch.Stats.SUM)
+        return self.metric("Rejected", **options)
+
     def metric_drifted(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of adapters that someone changed by hand, as the last drift check found."""
         options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)

@@ -442,7 +442,12 @@ class _LocalArtifacts:
         check = check_directory if path.is_dir() else check_archive
         found = [
             replace(finding, where=first.where, message=f"{whose}: {finding.where}: {finding.message}")
-            for finding in check(path, lora=endpoint.lora, base=endpoint.base_model_facts)
+            for finding in check(
+                path,
+                lora=endpoint.lora,
+                base=endpoint.base_model_facts,
+                version=None if endpoint.container is None else endpoint.container.version,
+            )
         ]
         if any(finding.severity is Severity.ERROR for finding in found):
             return found

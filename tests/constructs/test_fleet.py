@@ -805,6 +805,7 @@ def test_logs_are_kept_as_long_as_is_said(make, resources):
         ("metric_convergence_age", "ConvergenceAge"),
         ("metric_throttles", "Throttles"),
         ("metric_drifted", "Drifted"),
+        ("metric_rejected", "Rejected"),
     ],
 )
 def test_a_metric_is_that_of_the_fleet(make, metric, name):
