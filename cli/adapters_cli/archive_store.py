@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
+from adapter_fleet.archive import DIGEST_METADATA
 from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
 from adapter_fleet.packing import identity_of_archive
 from adapters_cli.account import CommandError, code_of
@@ -26,8 +27,6 @@ PART_BYTES = 128 * 1024**2
 _MOST_ATTEMPTS = 3
 _GONE = ("404", "NoSuchKey", "NotFound")
 
-IDENTITY = "identity"
-"""The key of the identity in an object's metadata."""
 SHA256 = "sha256"
 """The key of the SHA-256 of the archive itself, in hexadecimal."""
 
@@ -111,7 +110,7 @@ class ArchiveStore:
             if code_of(error) not in _GONE:
                 raise
             return None
-        if found.get("Metadata", {}).get(IDENTITY) != identity:
+        if found.get("Metadata", {}).get(DIGEST_METADATA) != identity:
             self._read(key, identity)
         return StoredArchive(size=found["ContentLength"], etag=found["ETag"])
 
@@ -133,7 +132,7 @@ class ArchiveStore:
         """
         archive.seek(0)
         sha256 = hashlib.file_digest(archive, "sha256")  # type: ignore[arg-type]  # it asks only to read
-        metadata = {IDENTITY: identity, SHA256: sha256.hexdigest()}
+        metadata = {DIGEST_METADATA: identity, SHA256: sha256.hexdigest()}
         for attempt in range(_MOST_ATTEMPTS):
             try:
                 if archive.seek(0, os.SEEK_END) <= LARGEST_PUT:

@@ -165,7 +165,7 @@ def _read(path: Path, *, target: Target) -> tuple[list[Finding], str | None]:
     try:
         return findings, identity(path) if directory else identity_of_archive(path)
     except (OSError, ArchiveError) as error:
-        return [*findings, Finding.error("adapter-files", "", f"{path}: {error}")], None
+        return [*findings, Finding.error("file-readable", "", f"{path}: {error}")], None
 
 
 def _of_adapters(finding: Finding, adapters: Sequence[ManifestAdapter]) -> Finding:

@@ -12,6 +12,7 @@ from adapter_fleet.unpacked import ArchiveError, ArchiveLimits, Readable, Unpack
 __all__ = [
     "ALLOWED_FILES",
     "CONFIG_FILE",
+    "DIGEST_METADATA",
     "README_FILE",
     "REQUIRED_FILES",
     "WEIGHTS_FILE",
@@ -26,6 +27,10 @@ __all__ = [
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 README_FILE = "README.md"
+
+DIGEST_METADATA = "adapter-digest"
+"""The metadata of an object in S3 in which `adapters publish` notes the adapter's identity, and by which the
+fleet tells an archive that is another one than the manifest says."""
 
 REQUIRED_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 """What an adapter is, in the order of the canonical archive.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.archive import DIGEST_METADATA
 from adapter_fleet.desired import Artifact, SmokeRequest
 from adapter_fleet.pattern import matches
 from adapter_fleet.record import Live, Status
@@ -42,9 +43,6 @@ CLIENT_CONFIG = Config(
 
 RUNTIME_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=60)
 """[V] A container may take a minute to answer. An adapter that is on no disk yet is loaded first."""
-
-DIGEST_METADATA = "adapter-digest"
-"""The metadata of an object in S3 in which `adapters publish` notes the adapter's identity."""
 
 _PAGE = 100
 _LONGEST_ANSWER = 10_000

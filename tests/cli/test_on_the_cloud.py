@@ -304,7 +304,6 @@ def test_archive_that_is_not_in_s3_keeps_a_manifest_from_being_written(
     ("variable", "value"),
     [
         ("AWS_ACCESS_KEY_ID", ""),
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
         ("AWS_DEFAULT_REGION", "no region"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adapter_fleet.archive import DIGEST_METADATA
 from adapter_fleet.manifest import Manifest
 from adapter_fleet.packing import AdapterFiles, identity, pack
 from adapters_cli import archive_store
@@ -41,7 +42,7 @@ class TestUploading:
         packed = pack(world.adapters / "acme", tmp_path / "packed.tar.gz")
         assert stored.body == packed.path.read_bytes()
         assert stored.checksum == sha256(stored.body)
-        assert stored.metadata["identity"] == packed.identity
+        assert stored.metadata[DIGEST_METADATA] == packed.identity
 
     def test_second_run_uploads_nothing(self, world: World) -> None:
         world.add("acme", "beta")
@@ -195,7 +196,7 @@ class TestInParts:
         world.publish()
         stored = world.s3.objects[world.key("acme")]
         assert stored.body == pack(world.adapters / "acme", tmp_path / "packed").path.read_bytes()
-        assert stored.metadata["identity"] == identity(world.adapters / "acme")
+        assert stored.metadata[DIGEST_METADATA] == identity(world.adapters / "acme")
         assert world.s3.uploads == {}
 
     def test_parts_of_an_interrupted_upload_are_not_sent_again(self, world: World) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from adapter_fleet.archive import DIGEST_METADATA
 from adapter_fleet.manifest import Manifest
 from adapter_fleet.packing import identity, identity_of_archive
 from adapters_cli import archive_store
@@ -169,14 +170,14 @@ def test_large_archive_goes_up_in_parts(
     # An interrupted one has left its first part.
     key = f"prod/large/sha256-{identity(large)}.tar.gz"
     left = bucket.s3.create_multipart_upload(
-        Bucket=bucket.name, Key=key, ChecksumAlgorithm="SHA256", Metadata={"identity": identity(large)}
+        Bucket=bucket.name, Key=key, ChecksumAlgorithm="SHA256", Metadata={DIGEST_METADATA: identity(large)}
     )["UploadId"]
     bucket.s3.upload_part(Bucket=bucket.name, Key=key, UploadId=left, PartNumber=1, Body=bytes(part))
     command = ["publish", str(large), f"s3://{bucket.name}/prod", "--name", "large"]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     head = bucket.s3.head_object(Bucket=bucket.name, Key=key)
-    assert identity_of_archive(io.BytesIO(bucket.read(key))) == head["Metadata"]["identity"]
+    assert identity_of_archive(io.BytesIO(bucket.read(key))) == head["Metadata"][DIGEST_METADATA]
     assert head["ContentLength"] > part
     assert bucket.s3.list_multipart_uploads(Bucket=bucket.name).get("Uploads", []) == []
 

@@ -12,23 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import V1, V2, client
 from tests.integration.fleet_stack import (
-    ACCOUNT,
     LABELS,
     Archives,
     Deployment,
     Endpoint,
     Fleet,
     FleetStack,
-    wrong,
 )
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
-APP = Path(__file__).parent / "apps" / "published.py"
 KEY = "fleets/tenants.yaml"
 
 
@@ -114,31 +110,3 @@ def test_publishing_to_the_fleets_own_manifest_is_enough(
     while stack.wrong("Tenants", shared_endpoint.name, expected):
         assert time.monotonic() < deadline, stack.wrong("Tenants", shared_endpoint.name, expected)
         time.sleep(0.2)
-
-
-def test_cdk_deploys_the_file_that_was_published(
-    published: Published, shared_endpoint: Endpoint, tmp_path: Path
-) -> None:
-    manifest, name = tmp_path / "adapters.yaml", f"published-{uuid.uuid4().hex[:8]}"
-    published.publish(V1, manifest=manifest)
-    cloud = published.cloud
-    cdk = Cdk(
-        options=("--app", f"{sys.executable} {APP}"),
-        out=tmp_path / "cdk.out",
-        home=tmp_path / "home",
-        variables=cloud.environment
-        | {
-            "STACK": name,
-            "ACCOUNT": ACCOUNT,
-            "ENDPOINT": shared_endpoint.name,
-            "BASE": shared_endpoint.base,
-            "MANIFEST": str(manifest),
-        },
-    )
-    cdk.deploy(validate=False)
-    try:
-        assert cdk.outputs()["Summary"] == "3 of 3 adapters in service"
-        components = {f"{name}-{label}": label for label in LABELS}
-        assert wrong(cloud, shared_endpoint.name, components, prefix=f"{name}-") == {}
-    finally:
-        cdk.destroy()
