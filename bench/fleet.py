@@ -26,6 +26,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 
 from adapter_fleet.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.handlers import LOOKING_SECONDS
 from adapter_fleet.reconciler import PAGE
 from adapter_fleet.record import Generation
 from bench.harness import Claim, publish
@@ -37,13 +38,14 @@ from multi_adapter_inference import (
     DeletionGuard,
     FleetAdapter,
 )
+from multi_adapter_inference.control_plane import QUERY_INTERVAL
 
 ADAPTERS = int(os.environ.get("BENCH_ADAPTERS", "1000"))
 RATE = 10.0
 DELAY_SECONDS = 5.0
 TIMEOUT = cdk.Duration.minutes(30)
-INTERVAL_SECONDS = 3.0
-"""How often the CDK's framework asks whether the fleet is done."""
+INTERVAL_SECONDS = LOOKING_SECONDS + QUERY_INTERVAL.to_seconds()
+"""How often the CDK's framework asks whether the fleet is done: each time it is looked for some seconds."""
 LIMITS = {
     "write_rate": RATE,
     "component_create_seconds": DELAY_SECONDS,

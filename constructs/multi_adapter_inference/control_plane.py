@@ -39,7 +39,7 @@ _OPENS_GENERATIONS = (
 )
 _READS_GENERATIONS = ("dynamodb:GetItem",)
 
-_QUERY_INTERVAL = Duration.seconds(1)
+QUERY_INTERVAL = Duration.seconds(1)
 _SHORT = Duration.minutes(2)
 _PASS_TIMEOUT = Duration.minutes(15)
 _PASS_MEMORY_MIB = 1024
@@ -169,7 +169,7 @@ class ControlPlane:
             on_event=self._on_event,
             is_complete=self._is_complete,
             timeout=Duration.seconds(timeout_seconds),
-            query_interval=_QUERY_INTERVAL,
+            query_interval=QUERY_INTERVAL,
             retention=log_retention,
         )
 

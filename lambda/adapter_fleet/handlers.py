@@ -37,7 +37,7 @@ _MARGIN_SECONDS = 60.0
 
 _WORKERS = 8
 
-_LOOKING_SECONDS = 4.0
+LOOKING_SECONDS = 4.0
 """A deployment learns of its end sooner than by the framework's asking, and with fewer questions."""
 
 _LOOK_AGAIN_SECONDS = 0.5
@@ -59,7 +59,7 @@ def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any
 def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Say whether the fleet is what the event wants; look for some seconds before saying no."""
     intake, clock = _intake(os.environ["STATE_MACHINE_ARN"]), WallClock()
-    end = clock.now() + _LOOKING_SECONDS
+    end = clock.now() + LOOKING_SECONDS
     while True:
         answer = _patiently(lambda: intake.is_complete(event))
         if answer["IsComplete"] or clock.now() >= end:
