@@ -619,7 +619,8 @@ def _decide_unknown(
         if failing is None or failing.cause is Cause.FOREIGN:
             return Decision(step=Step.CLAIM)
         return Decision(step=Step.FAILED, until=failing.retry_at, why=failing.reason)
-    if context.foreign.get(record.component) == live.created:
+    # While it was being taken over, it may have got the tag.
+    if context.foreign.get(record.component) == live.created and record.claimed is None:
         return Decision(step=Step.FOREIGN, why="a component of that name is not this fleet's")
     return Decision(step=Step.READ_TAGS)
 

@@ -114,7 +114,7 @@ class Steps:
         tags = self._service.tags(record.component, live)
         if tags.pop(FLEET_TAG, None) == self._uid:
             return Taken(record=adopted(record, live, tags))
-        return Taken(record=replace(record, owned=None, intent=None), foreign=live.created)
+        return Taken(record=replace(record, owned=None, intent=None, claimed=None), foreign=live.created)
 
     def _live(self) -> Live:
         live = self._record.live
