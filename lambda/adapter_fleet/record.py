@@ -187,6 +187,8 @@ class AdapterRecord:
         How many writes in a row got no answer and did not show.
     restores:
         How many attempts in a row to bring back the last good one have failed.
+    not_in_place:
+        Whether its container refused to bring that back by an update.
     """
 
     name: str
@@ -213,6 +215,7 @@ class AdapterRecord:
     recheck: Recheck | None = None
     lost: int = 0
     restores: int = 0
+    not_in_place: bool = False
 
 
 class Outcome(StrEnum):
