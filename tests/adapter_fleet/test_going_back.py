@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.fleet_settings import DeletionLimit, FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.record import OrderKind, Outcome, Status
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
@@ -159,6 +160,52 @@ def test_last_good_version_is_given_up_after_it_has_failed_again_and_again() -> 
     world.settle()
     assert world.record("a").last_good is None
     assert 5 <= world.writes().count("CreateInferenceComponent p-a") <= 10
+
+
+REPLACING = FleetSettings(
+    request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0)
+)
+
+
+def test_replacement_that_fails_its_smoke_request_makes_the_last_good_one_again() -> None:
+    world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
+    world.deploy(adapter("a", smoke=smoke))
+    world.settle()
+    world.service.faults.update_refused = True
+    world.service.faults.silent.add(artifact("a", 2).uri)
+    world.writes().clear()
+    world.deploy(adapter("a", 2, smoke=smoke))
+    world.settle()
+    assert world.serving() == uris("a")
+    assert world.record("a").last_good == artifact("a")
+    operations = [write.removesuffix("InferenceComponent p-a") for write in world.writes()]
+    assert operations == ["Update", "Delete", "Create", "Update", "Delete", "Create"]
+
+
+def test_adapter_that_a_new_base_lost_is_made_again_where_it_takes_no_update() -> None:
+    world = World(settings=REPLACING)
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.update_refused = True
+    world.service.replace_base("model-2", lost=True)
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.serving() == uris("a")
+    assert world.newest().failed == 0
+
+
+def test_last_good_version_that_a_new_base_lost_is_made_again_where_it_takes_no_update() -> None:
+    world = World(settings=REPLACING)
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    world.deploy(adapter("a", 2))
+    world.settle()
+    world.service.faults.update_refused = True
+    world.service.replace_base("model-2", lost=True)
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.serving() == uris("a")
 
 
 def test_pin_does_not_come_back_once_the_manifest_has_moved_on() -> None:
