@@ -1,4 +1,4 @@
-"""Another base model, another smoke request: all that they concern counts as changed, and old failures do not."""
+"""Another base model or smoke request: all that it concerns counts as changed, and no old failure does."""
 
 from __future__ import annotations
 

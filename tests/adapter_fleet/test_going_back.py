@@ -162,9 +162,7 @@ def test_last_good_version_is_given_up_after_it_has_failed_again_and_again() -> 
     assert 5 <= world.writes().count("CreateInferenceComponent p-a") <= 10
 
 
-REPLACING = FleetSettings(
-    request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0)
-)
+REPLACING = FleetSettings(request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0))
 
 
 def test_replacement_that_fails_its_smoke_request_makes_the_last_good_one_again() -> None:
@@ -241,7 +239,7 @@ class TestLimitNearTheTimeout:
     """What `is_complete` says goes: a deployment that was told of success does not fail afterwards."""
 
     def world(self, *, until: float, slow: str) -> tuple[World, dict[str, Any]]:
-        """A fleet that is over its limit after half of its time, and what is told when a look took so long."""
+        """A fleet over its limit after half of its time, and what is told when a look has taken so long."""
         settings = FleetSettings(request_rate=10, timeout_seconds=60, failures=FailureLimit(count=0))
         world = World(settings=settings, seconds=30.0)
         bad = [adapter("bad0"), adapter("bad1")]
