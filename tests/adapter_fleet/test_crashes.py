@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.desired import DesiredAdapter, SmokeRequest
+from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.fleet_settings import DeletionLimit, FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.names import FLEET_TAG
-from adapter_fleet.record import Outcome
+from adapter_fleet.record import OrderKind, Outcome
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.test_intake import Deployment, manifest
@@ -69,7 +69,7 @@ class Ticking:
 
 
 class Story:
-    """A deployment that adds, changes, tags and removes adapters; one is broken, one fails its smoke request."""
+    """A deployment that adds, changes, tags and removes; one adapter is broken, one gives no right answer."""
 
     def __init__(self, mode: UpdateMode) -> None:
         self.world = World(
@@ -147,6 +147,39 @@ def test_deployment_ends_the_same_whichever_call_a_pass_dies_at(mode: UpdateMode
         assert story.end() == end, f"it died at call {number}, {operation}"
         # One that died after a write has no answer; nothing but that one may be sent again.
         assert len(story.world.writes()) <= writes + 2, f"it died at call {number}, {operation}"
+
+
+def imported(*, dies_at: int | None, going_back: bool) -> tuple[list[str], World]:
+    """Take over what was made by hand and go back at once; the process dies in one of the two."""
+    world, ticks = World(seconds=1.0), Ticks()
+    made = world.service.make("p-x", artifact("x").uri)
+    world.deploy(adapter("a"), digest="one")
+    world.settle()
+    world.order(OrderKind.CLAIM, "x", created=made.created)
+    world.settle()
+    ticks.dies_at = dies_at
+    dying = replace(
+        world.reconciler, registry=Ticking(world.registry, ticks), service=Ticking(world.service, ticks)
+    )
+    world.reconciler, lives_on = (world.reconciler, dying) if going_back else (dying, world.reconciler)
+    world.deploy(adapter("a"), adapter("x"), digest="two", previous="one")
+    world.run_newest(deadline=600.0)
+    world.reconciler = lives_on
+    assert world.deploy(adapter("a"), digest="one", previous="two").undo
+    world.settle(passes=40)
+    return ticks.operations, world
+
+
+@pytest.mark.parametrize("going_back", [False, True])
+def test_import_that_is_rolled_back_is_given_back_whichever_call_a_pass_dies_at(going_back: bool) -> None:
+    operations, _ = imported(dies_at=None, going_back=going_back)
+    assert f"after {'untag' if going_back else 'tag'}" in operations
+    for number, operation in enumerate(operations):
+        _, world = imported(dies_at=number, going_back=going_back)
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.serving() == {"a": artifact("a").uri, "x": artifact("x").uri}
+        assert world.service.components["p-x"].tags == {}, f"it died at call {number}, {operation}"
+        assert set(world.registry.records()) == {"p-a"}
 
 
 class DyingBetween:

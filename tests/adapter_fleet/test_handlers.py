@@ -101,8 +101,8 @@ class Machines:
     def __init__(self) -> None:
         self.started: list[tuple[str, str]] = []
 
-    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:
-        assert stateMachineArn == "machine"
+    def start_execution(self, *, name: str, input: str, **further: str) -> None:
+        assert further == {"stateMachineArn": "machine"}
         if name in [known for known, _ in self.started]:
             raise ClientError({"Error": {"Code": "ExecutionAlreadyExists"}}, "StartExecution")
         self.started.append((name, json.loads(input)["trigger"]))
