@@ -267,7 +267,12 @@ class Steps:
     def _release(self) -> Taken:
         record, live = self._record, self._live()
         self._check_lease()
-        self._service.untag(record.component, live, [FLEET_TAG])
+        try:
+            self._service.untag(record.component, live, [FLEET_TAG])
+        except RefusedError:
+            # Of what has the tag no more, since an earlier try took it off, the policy lets nothing be taken.
+            if self._service.tags(record.component, live).get(FLEET_TAG) == self._uid:
+                raise
         return Taken(record=replace(record, owned=None, claimed=None), foreign=live.created)
 
     def _not_tagged(self, reason: str) -> Taken:
