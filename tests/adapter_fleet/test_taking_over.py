@@ -82,6 +82,25 @@ def test_rollback_gives_back_what_was_tagged_without_an_answer() -> None:
     assert given_back(world)
 
 
+def test_rollback_ends_where_the_answer_to_its_giving_back_was_lost() -> None:
+    world = fleet(STRICT)
+    import_x(world)
+    world.settle()
+    untag, tried = world.service.untag, []
+
+    def unanswered(component: str, live: Live, keys: list[str]) -> None:
+        tried.append(component)
+        untag(component, live, keys)
+        if len(tried) == 1:
+            raise UnansweredError("no answer in time")
+
+    world.service.untag = unanswered  # type: ignore[method-assign]
+    go_back(world)
+    assert given_back(world)
+    assert tried == ["p-x"] * 2
+    assert set(world.registry.records()) == {"p-a"}
+
+
 def test_rollback_gives_back_what_was_updated_since() -> None:
     world = fleet(STRICT)
     import_x(world)
