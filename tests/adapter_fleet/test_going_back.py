@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapter_fleet.desired import SmokeRequest
-from adapter_fleet.fleet_settings import DeletionLimit, FailureLimit, FleetSettings, UpdateMode
+from adapter_fleet.fleet_settings import FailureLimit, FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.record import OrderKind, Outcome, Status
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
@@ -51,7 +51,8 @@ def test_undo_is_not_stopped_by_the_guard_against_deletions() -> None:
 
 
 def test_undo_whose_time_is_up_succeeds_whatever_the_setting() -> None:
-    world = World(settings=FleetSettings(request_rate=10, timeout_seconds=60, deletions=DeletionLimit()))
+    settings = FleetSettings(request_rate=10, timeout_seconds=60, on_timeout=OnTimeout.FAIL)
+    world = World(settings=settings)
     world.deploy(adapter("a"), digest="one")
     world.settle()
     world.deploy(adapter("a"), adapter("b"), digest="two", previous="one")
@@ -192,17 +193,21 @@ def test_adapter_that_a_new_base_lost_is_made_again_where_it_takes_no_update() -
     assert world.newest().failed == 0
 
 
-def test_last_good_version_that_a_new_base_lost_is_made_again_where_it_takes_no_update() -> None:
+@pytest.mark.parametrize("fault", ["broken", "missing"])
+def test_last_good_version_that_a_new_base_lost_is_made_again_where_it_takes_no_update(fault: str) -> None:
     world = World(settings=REPLACING)
     world.deploy(adapter("a"))
     world.settle()
-    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    if fault == "broken":
+        world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    else:
+        world.service.faults.missing.add(artifact("a", 2).uri)
     world.deploy(adapter("a", 2))
-    world.settle()
+    world.settle_but_retries()
     world.service.faults.update_refused = True
     world.service.replace_base("model-2", lost=True)
     world.deploy(adapter("a", 2))
-    world.settle()
+    world.run_for(60)
     assert world.serving() == uris("a")
 
 

@@ -56,6 +56,13 @@ def test_manifest_under_way_goes_on(refuse: Refuse) -> None:
     assert world.deletions() == []
 
 
+def test_manifest_that_cannot_be_read_does_not_supersede_what_is_under_way() -> None:
+    world = fleet_of_twenty()
+    world.put_manifest(*BEFORE, *ADDED)
+    world.put_what_is_no_manifest()
+    assert world.outcomes() == [Outcome.CONVERGED, Outcome.OPEN, Outcome.REFUSED]
+
+
 @REFUSED
 def test_any_number_of_them_let_what_is_under_way_go_on(refuse: Refuse) -> None:
     world = fleet_of_twenty()
