@@ -123,7 +123,8 @@ class Decision:
     until:
         When a failed one is tried again.
     restores:
-        Whether `artifact` is the last good one, in the place of the wanted one.
+        Whether `artifact` is the last good one, in the place of the wanted one. Of a deletion, whether it
+        makes room for that.
     """
 
     step: Step
@@ -694,7 +695,7 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
         return Decision(step=Step.UPDATE, artifact=want.artifact)
     if serving.same_as(record.last_good) and not (record.restore_at or 0) > context.now:
         if record.recheck is Recheck.SEND and _replaces_good(record, context):
-            return _delete(record, context, why=_NOT_IN_PLACE)
+            return Decision(step=Step.DELETE, restores=True, why=_NOT_IN_PLACE)
         if record.recheck is Recheck.SEND:
             return Decision(step=Step.UPDATE, artifact=serving, restores=True, why="its base model lost it")
         if record.recheck is Recheck.ASK:
@@ -730,7 +731,7 @@ def _restore(
     if record.restore_at is not None and record.restore_at > context.now:
         return Decision(step=Step.FAILED, until=record.restore_at, why=failing.reason)
     if step is Step.UPDATE and _replaces_good(record, context):
-        return _delete(record, context, why=_NOT_IN_PLACE)
+        return Decision(step=Step.DELETE, restores=True, why=_NOT_IN_PLACE)
     return Decision(step=step, artifact=good, restores=True, why=failing.reason)
 
 

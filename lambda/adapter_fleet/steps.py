@@ -237,13 +237,17 @@ class Steps:
         served = record.serving if self._want is not None else None
         artifact = known.artifact if known is not None else served or Artifact(uri="")
         cause = cause_of(reason)
+        cause = cause if cause.retried else Cause.ACCESS
+        if self._decision.restores and record.last_good is not None:
+            record, events = with_failure(record, record.last_good, reason, self._context, cause=cause)
+            return Taken(record=record, events=events)
         record, events = with_failure(
             # Not as a last good one that could not be brought back.
             replace(record, last_good=None),
             artifact,
             reason,
             self._context,
-            cause=cause if cause.retried else Cause.ACCESS,
+            cause=cause,
         )
         return Taken(record=replace(record, last_good=self._record.last_good), events=events)
 
