@@ -181,6 +181,32 @@ def test_replacement_that_fails_its_smoke_request_makes_the_last_good_one_again(
     assert operations == ["Update", "Delete", "Create", "Update", "Delete", "Create"]
 
 
+def test_last_good_one_is_made_again_later_and_later_where_the_deletion_is_refused() -> None:
+    world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
+    world.deploy(adapter("a", smoke=smoke))
+    world.settle()
+    faults = world.service.faults
+    faults.silent.add(artifact("a", 2).uri)
+    faults.update_refused = True
+
+    def refuse(_operation: str, _when: str) -> None:
+        # The first deletion lets the new version in.
+        serves = world.service.components["p-a"].serves if "p-a" in world.service.components else None
+        faults.deletion_refused = "it cannot be deleted" if serves == artifact("a", 2).uri else None
+
+    world.service.around = refuse
+    world.service.calls.clear()
+    world.deploy(adapter("a", 2, smoke=smoke))
+    world.run_for(3600)
+    assert world.serving() == uris("a", version=2)
+    assert 4 <= world.service.calls["DeleteInferenceComponent"] <= 10
+    assert world.record("a").last_good == artifact("a")
+    world.service.around = lambda _operation, _when: None
+    faults.deletion_refused = None
+    world.run_for(3600)
+    assert world.serving() == uris("a")
+
+
 def test_adapter_that_a_new_base_lost_is_made_again_where_it_takes_no_update() -> None:
     world = World(settings=REPLACING)
     world.deploy(adapter("a"))
