@@ -181,6 +181,22 @@ def test_replacement_that_fails_its_smoke_request_makes_the_last_good_one_again(
     assert operations == ["Update", "Delete", "Create", "Update", "Delete", "Create"]
 
 
+def test_last_good_one_is_brought_back_in_place_where_its_new_component_takes_that() -> None:
+    world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
+    world.deploy(adapter("a", smoke=smoke))
+    world.settle()
+    world.service.faults.silent.update(artifact("a", version).uri for version in (2, 3))
+    world.service.faults.update_refused = True
+    world.deploy(adapter("a", 2, smoke=smoke))
+    world.settle()
+    world.service.faults.update_refused = False
+    world.writes().clear()
+    world.deploy(adapter("a", 3, smoke=smoke))
+    world.settle()
+    assert world.serving() == uris("a")
+    assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
+
+
 def test_last_good_one_is_made_again_later_and_later_where_the_deletion_is_refused() -> None:
     world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
     world.deploy(adapter("a", smoke=smoke))

@@ -465,6 +465,19 @@ class TestManifestInS3:
         watched.intake.manifest_changed("1")
         assert watched.started == [started]
 
+    def test_manifest_that_was_taken_back_may_be_wanted_again(self, watched: Deployment) -> None:
+        watched.converge(1)
+        watched.bucket.put("live", manifest("a", "b"))
+        watched.intake.manifest_changed("1")
+        watched.save(2, outcome=Outcome.FAILED, reason="too many failed")
+        undo = replace(watched.newest().request, source=Source.UNDO, delivery="undo-2")
+        watched.registry.open_generation(undo, watched.registry.desired(1))
+        assert watched.intake.manifest_changed("1") is None
+        again = watched.intake.manifest_changed("2")
+        assert again is not None
+        assert (again.number, again.outcome) == (4, Outcome.OPEN)
+        assert [adapter.name for adapter in watched.registry.desired(4).adapters] == ["a", "b"]
+
     def test_machine_that_could_not_be_started_is_started_when_the_event_comes_again(
         self, watched: Deployment
     ) -> None:

@@ -47,6 +47,16 @@ class TestDriftRun:
         assert world.registry.fleet() == before
         assert (len(world.writes()), world.service.calls) == (writes, calls)
 
+    def test_it_makes_way_for_what_has_long_been_under_way(self) -> None:
+        world = self.under_way()
+        world.clock.time += 3600
+        world.run_pass(world.executions[0], deadline=1.0)
+        writes = len(world.writes())
+        world.run_newest(deadline=600.0)
+        assert world.executions[-1].done
+        assert len(world.writes()) == writes
+        assert world.newest().outcome is Outcome.OPEN
+
     def test_it_takes_over_what_has_stalled(self) -> None:
         world = self.under_way()
         world.executions[0].done = True  # and nobody looks after it
