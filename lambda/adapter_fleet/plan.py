@@ -382,6 +382,9 @@ def _write_succeeded(
     if recheck is Recheck.SEND:
         # Of an update to the same object whose answer was lost, nothing tells that it arrived.
         recheck = Recheck.ASK if intent.acknowledged is None else None
+        # Nor, where a failure has the words of an earlier one, whether it was taken.
+        if recheck is None and live.failure_reason is not None:
+            recheck = Recheck.SENT
     changed = replace(
         record,
         serving=intent.artifact,
@@ -686,7 +689,7 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
         if dict(record.tags) != tags_of(want, context):
             return Decision(step=Step.RETAG)
         # Before the smoke request: a base that has lost it says nothing about the artifact.
-        if record.recheck is Recheck.ASK:
+        if record.recheck is not None:
             return Decision(step=Step.ASK)
         if not _has_passed(record, want):
             return Decision(step=Step.SMOKE)
@@ -698,7 +701,7 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
             return Decision(step=Step.DELETE, restores=True, why=_NOT_IN_PLACE)
         if record.recheck is Recheck.SEND:
             return Decision(step=Step.UPDATE, artifact=serving, restores=True, why="its base model lost it")
-        if record.recheck is Recheck.ASK:
+        if record.recheck is not None:
             return Decision(step=Step.ASK)
     if _replaces(failing, context):
         return _delete(record, context, why=_NOT_IN_PLACE)

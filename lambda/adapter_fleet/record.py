@@ -141,6 +141,8 @@ class Recheck(StrEnum):
     """Ask it something."""
     SEND = "send"
     """It does not answer: send its artifact again."""
+    SENT = "sent"
+    """It was sent again, and what the service says may be of that or of an earlier time: ask it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -345,7 +345,15 @@ class Steps:
             return self._not_asked(error)
         if problem is None or (smoke is None and _OTHERWISE_ANSWERED.search(problem)):
             return Taken(record=_answered(self._record, smoke))
-        return Taken(record=replace(self._record, recheck=Recheck.SEND))
+        record = replace(self._record, recheck=Recheck.SEND)
+        if self._record.recheck is not Recheck.SENT:
+            return Taken(record=record)
+        assert record.serving is not None  # only what serves is asked
+        words = self._live().failure_reason
+        record, events = with_failure(
+            record, record.serving, words or f"it does not answer: {problem}", self._context
+        )
+        return Taken(record=record, events=events)
 
     def _not_asked(self, error: ServiceError) -> Taken:
         """Note that an adapter could not be asked, which says nothing about it: it is asked again later."""
