@@ -191,6 +191,40 @@ class TestAdaptersThatTheBaseModelLostBeforeTheFleetKnewThem:
         assert world.serving() == {"a": artifact("a").uri}
 
 
+class TestAdapterThatANewBaseCannotLoad:
+    """The service says of it what it said before, so that asking alone tells that it does not serve."""
+
+    def world(self, settings: FleetSettings = LENIENT) -> World:
+        world = fleet(settings, adapter("a"))
+        world.service.replace_base("model-2", lost=True)
+        world.service.faults.broken[artifact("a").uri] = REASON
+        world.deploy(adapter("a"))
+        world.settle()
+        world.service.replace_base("model-3", lost=False)
+        return world
+
+    def test_it_fails_also_with_the_words_of_the_last_time(self) -> None:
+        world = self.world()
+        world.writes().clear()
+        world.deploy(adapter("a"))
+        world.settle()
+        assert world.writes() == ["UpdateInferenceComponent p-a"]
+        assert world.newest().failed == 1
+        failure = world.record("a").failure
+        assert failure is not None
+        assert failure.reason == REASON
+
+    def test_it_serves_where_the_next_one_can_whatever_words_stay(self) -> None:
+        world = self.world(STRICT)
+        world.service.faults.broken.clear()
+        world.service.faults.failure_reason_stays = True
+        world.deploy(adapter("a"))
+        world.settle()
+        assert world.serving() == {"a": artifact("a").uri}
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.newest().failed == 0
+
+
 class TestSmokeRequestThatChanges:
     def test_every_adapter_counts_as_changed(self) -> None:
         world = fleet()
