@@ -174,7 +174,7 @@ class AdapterRecord:
     failure:
         Why `failure.artifact` is not serving.
     tags:
-        The tags last written, beside the fleet's own.
+        The tags last written, beside the fleet's own; with that while others are being written.
     claimed:
         The generation that took it over from whoever made it by hand.
     generation:

@@ -296,6 +296,9 @@ class Steps:
         record, live, want = self._record, self._live(), self._want
         assert want is not None  # only what is wanted has tags to be wanted
         tags = tags_of(want, self._context)
+        # First: whoever goes on has to know which there may be. The fleet's own is in no wish.
+        record = self._record = replace(record, tags={**record.tags, **tags, FLEET_TAG: self._uid})
+        self._registry.put([record], self._lease)
         # Those of AWS stay: they cannot be taken off.
         gone = sorted(
             key for key in record.tags.keys() - tags.keys() - {FLEET_TAG} if not key.startswith("aws:")
