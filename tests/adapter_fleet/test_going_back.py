@@ -9,8 +9,10 @@ import pytest
 
 from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.fleet_settings import FailureLimit, FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.record import OrderKind, Outcome, Status
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fake_service import Crash
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0))
 GENERIC = "Request to service failed. If failure persists after retry, contact customer support."
@@ -99,6 +101,25 @@ def test_deletions_come_after_everything_else_has_ended() -> None:
     world.settle()
     assert under_way == [set(), set()]
     assert world.writes()[-2:] == ["DeleteInferenceComponent p-b", "DeleteInferenceComponent p-c"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_tags_that_were_being_written_when_the_pass_died_are_taken_back(when: str) -> None:
+    world = World(settings=STRICT)
+    world.deploy(adapter("a", tags={"tier": "gold"}), digest="one")
+    world.settle()
+
+    def die(operation: str, at: str) -> None:
+        if (operation, at) == ("AddTags p-a", when):
+            raise Crash
+
+    world.service.around = die
+    world.deploy(adapter("a", tags={"tier": "silver", "new": "1"}), digest="two", previous="one")
+    world.run_newest(deadline=600.0)
+    world.deploy(adapter("a", tags={"tier": "gold"}), digest="one", previous="two")
+    world.settle()
+    assert world.service.components["p-a"].tags == {"tier": "gold", FLEET_TAG: UID}
+    assert world.record("a").tags == {"tier": "gold"}
 
 
 def test_deletion_that_was_refused_does_not_hold_up_the_undo() -> None:
