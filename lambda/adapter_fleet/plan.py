@@ -43,6 +43,8 @@ MOST_RESTORES = 5
 
 _RESTORE_SECONDS = 60.0
 
+_NOT_IN_PLACE = "the container cannot update it in place"
+
 
 class Step(StrEnum):
     """What comes next for a component."""
@@ -121,7 +123,8 @@ class Decision:
     until:
         When a failed one is tried again.
     restores:
-        Whether `artifact` is the last good one, in the place of the wanted one.
+        Whether `artifact` is the last good one, in the place of the wanted one. Of a deletion, whether it
+        makes room for that.
     """
 
     step: Step
@@ -347,6 +350,7 @@ def _without_component(record: AdapterRecord, *, failure: Failure | None) -> Ada
         drifted=None,
         recheck=None,
         claimed=None,
+        not_in_place=False,
     )
 
 
@@ -378,6 +382,9 @@ def _write_succeeded(
     if recheck is Recheck.SEND:
         # Of an update to the same object whose answer was lost, nothing tells that it arrived.
         recheck = Recheck.ASK if intent.acknowledged is None else None
+        # Nor, where a failure has the words of an earlier one, whether it was taken.
+        if recheck is None and live.failure_reason is not None:
+            recheck = Recheck.SENT
     changed = replace(
         record,
         serving=intent.artifact,
@@ -423,9 +430,12 @@ def with_failure(
     if restoring and known is not None and not known.artifact.same_as(artifact):
         # What is known of the wanted one stays.
         event = _event(record, context, "failed", after=artifact, cause=f"could not be restored: {reason}")
+        told = cause or cause_of(reason)
+        if told is Cause.UPDATE_REFUSED and context.update_mode is UpdateMode.REPLACE:
+            return replace(record, intent=None, not_in_place=True), [event]
         restores = record.restores + 1
         # It has served: what the service says of it now may be about something else, for a while.
-        if not (cause or cause_of(reason)).retried and restores >= MOST_RESTORES:
+        if not told.retried and restores >= MOST_RESTORES:
             return replace(record, intent=None, last_good=None, restore_at=None, restores=0), [event]
         wait = _RESTORE_SECONDS * 2 ** min(restores - 1, MOST_RESTORES)
         return replace(record, intent=None, restore_at=context.now + wait, restores=restores), [event]
@@ -529,6 +539,7 @@ def _good(record: AdapterRecord, want: DesiredAdapter | None) -> AdapterRecord:
         passed=passed,
         restore_at=None,
         restores=0,
+        not_in_place=False,
     )
 
 
@@ -619,7 +630,8 @@ def _decide_unknown(
         if failing is None or failing.cause is Cause.FOREIGN:
             return Decision(step=Step.CLAIM)
         return Decision(step=Step.FAILED, until=failing.retry_at, why=failing.reason)
-    if context.foreign.get(record.component) == live.created:
+    # While it was being taken over, it may have got the tag.
+    if context.foreign.get(record.component) == live.created and record.claimed is None:
         return Decision(step=Step.FOREIGN, why="a component of that name is not this fleet's")
     return Decision(step=Step.READ_TAGS)
 
@@ -668,6 +680,8 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
     if serving.same_as(want.artifact):
         if failing is not None and failing.cause.retried:
             return Decision(step=Step.FAILED, until=failing.retry_at, why=failing.reason)
+        if failing is not None and record.recheck is Recheck.SEND and _replaces(failing, context):
+            return _delete(record, context, why=_NOT_IN_PLACE)
         if failing is not None:
             return _restore(record, want, failing, context, step=Step.UPDATE)
         if record.recheck is Recheck.SEND:
@@ -675,7 +689,7 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
         if dict(record.tags) != tags_of(want, context):
             return Decision(step=Step.RETAG)
         # Before the smoke request: a base that has lost it says nothing about the artifact.
-        if record.recheck is Recheck.ASK:
+        if record.recheck is not None:
             return Decision(step=Step.ASK)
         if not _has_passed(record, want):
             return Decision(step=Step.SMOKE)
@@ -683,13 +697,24 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
     if failing is None:
         return Decision(step=Step.UPDATE, artifact=want.artifact)
     if serving.same_as(record.last_good) and not (record.restore_at or 0) > context.now:
+        if record.recheck is Recheck.SEND and _replaces_good(record, context):
+            return Decision(step=Step.DELETE, restores=True, why=_NOT_IN_PLACE)
         if record.recheck is Recheck.SEND:
             return Decision(step=Step.UPDATE, artifact=serving, restores=True, why="its base model lost it")
-        if record.recheck is Recheck.ASK:
+        if record.recheck is not None:
             return Decision(step=Step.ASK)
-    if failing.cause is Cause.UPDATE_REFUSED and context.update_mode is UpdateMode.REPLACE:
-        return _delete(record, context, why="the container cannot update it in place")
+    if _replaces(failing, context):
+        return _delete(record, context, why=_NOT_IN_PLACE)
     return _restore(record, want, failing, context, step=Step.UPDATE)
+
+
+def _replaces(failing: Failure, context: Context) -> bool:
+    """Tell whether an adapter is deleted and created again, as its container takes no update."""
+    return failing.cause is Cause.UPDATE_REFUSED and context.update_mode is UpdateMode.REPLACE
+
+
+def _replaces_good(record: AdapterRecord, context: Context) -> bool:
+    return record.not_in_place and context.update_mode is UpdateMode.REPLACE
 
 
 def _delete(record: AdapterRecord, context: Context, *, why: str) -> Decision:
@@ -708,6 +733,8 @@ def _restore(
         return Decision(step=Step.FAILED, until=failing.retry_at, why=failing.reason)
     if record.restore_at is not None and record.restore_at > context.now:
         return Decision(step=Step.FAILED, until=record.restore_at, why=failing.reason)
+    if step is Step.UPDATE and _replaces_good(record, context):
+        return Decision(step=Step.DELETE, restores=True, why=_NOT_IN_PLACE)
     return Decision(step=step, artifact=good, restores=True, why=failing.reason)
 
 

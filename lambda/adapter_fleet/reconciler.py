@@ -494,14 +494,20 @@ class _Pass:
             if reason is not None:
                 self._generation = self._end(generation, Outcome.REFUSED, reason)
                 return
-            if self._strangers and refusal({**self._records, **self._strangers}, self._wanted, target):
-                raise _Halt(f"too much could not be looked at, {min(self._strangers)} for one")
+            for unknown in (self._strangers, self._strangers | self._maybe_own()):
+                if unknown and refusal({**self._records, **unknown}, self._wanted, target):
+                    raise _Halt(f"too much could not be looked at, {min(unknown)} for one")
         gone = self._decisions.keys() - self._wanted.keys()
         changes = len(self._changed) + sum(self._decisions[name].step.writes for name in gone)
         self._generation = self._counted(replace(generation, changes=changes))
         self._registry.save_generation(self._generation, self._lease)
         # What has failed before, and is wanted again, fails without an attempt.
         self._check_limit()
+
+    def _maybe_own(self) -> dict[str, AdapterRecord]:
+        """Return what is wanted and could not be looked at, as if it were the fleet's."""
+        unread = [self._records[component] for component in self._unread]
+        return {record.component: replace(record, owned=0.0) for record in unread if record.owned is None}
 
     def _report(self) -> None:
         """Only say what is not as it should be."""

@@ -141,6 +141,8 @@ class Recheck(StrEnum):
     """Ask it something."""
     SEND = "send"
     """It does not answer: send its artifact again."""
+    SENT = "sent"
+    """It was sent again, and what the service says may be of that or of an earlier time: ask it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +174,7 @@ class AdapterRecord:
     failure:
         Why `failure.artifact` is not serving.
     tags:
-        The tags last written, beside the fleet's own.
+        The tags last written, beside the fleet's own; with that while others are being written.
     claimed:
         The generation that took it over from whoever made it by hand.
     generation:
@@ -187,6 +189,8 @@ class AdapterRecord:
         How many writes in a row got no answer and did not show.
     restores:
         How many attempts in a row to bring back the last good one have failed.
+    not_in_place:
+        Whether its container refused to bring that back by an update.
     """
 
     name: str
@@ -213,6 +217,7 @@ class AdapterRecord:
     recheck: Recheck | None = None
     lost: int = 0
     restores: int = 0
+    not_in_place: bool = False
 
 
 class Outcome(StrEnum):

@@ -114,7 +114,7 @@ class Steps:
         tags = self._service.tags(record.component, live)
         if tags.pop(FLEET_TAG, None) == self._uid:
             return Taken(record=adopted(record, live, tags))
-        return Taken(record=replace(record, owned=None, intent=None), foreign=live.created)
+        return Taken(record=replace(record, owned=None, intent=None, claimed=None), foreign=live.created)
 
     def _live(self) -> Live:
         live = self._record.live
@@ -237,13 +237,17 @@ class Steps:
         served = record.serving if self._want is not None else None
         artifact = known.artifact if known is not None else served or Artifact(uri="")
         cause = cause_of(reason)
+        cause = cause if cause.retried else Cause.ACCESS
+        if self._decision.restores and record.last_good is not None:
+            record, events = with_failure(record, record.last_good, reason, self._context, cause=cause)
+            return Taken(record=record, events=events)
         record, events = with_failure(
             # Not as a last good one that could not be brought back.
             replace(record, last_good=None),
             artifact,
             reason,
             self._context,
-            cause=cause if cause.retried else Cause.ACCESS,
+            cause=cause,
         )
         return Taken(record=replace(record, last_good=self._record.last_good), events=events)
 
@@ -267,7 +271,12 @@ class Steps:
     def _release(self) -> Taken:
         record, live = self._record, self._live()
         self._check_lease()
-        self._service.untag(record.component, live, [FLEET_TAG])
+        try:
+            self._service.untag(record.component, live, [FLEET_TAG])
+        except RefusedError:
+            # Of what has the tag no more, since an earlier try took it off, the policy lets nothing be taken.
+            if self._service.tags(record.component, live).get(FLEET_TAG) == self._uid:
+                raise
         return Taken(record=replace(record, owned=None, claimed=None), foreign=live.created)
 
     def _not_tagged(self, reason: str) -> Taken:
@@ -287,6 +296,9 @@ class Steps:
         record, live, want = self._record, self._live(), self._want
         assert want is not None  # only what is wanted has tags to be wanted
         tags = tags_of(want, self._context)
+        # First: whoever goes on has to know which there may be. The fleet's own is in no wish.
+        record = self._record = replace(record, tags={**record.tags, **tags, FLEET_TAG: self._uid})
+        self._registry.put([record], self._lease)
         # Those of AWS stay: they cannot be taken off.
         gone = sorted(
             key for key in record.tags.keys() - tags.keys() - {FLEET_TAG} if not key.startswith("aws:")
@@ -336,7 +348,15 @@ class Steps:
             return self._not_asked(error)
         if problem is None or (smoke is None and _OTHERWISE_ANSWERED.search(problem)):
             return Taken(record=_answered(self._record, smoke))
-        return Taken(record=replace(self._record, recheck=Recheck.SEND))
+        record = replace(self._record, recheck=Recheck.SEND)
+        if self._record.recheck is not Recheck.SENT:
+            return Taken(record=record)
+        assert record.serving is not None  # only what serves is asked
+        words = self._live().failure_reason
+        record, events = with_failure(
+            record, record.serving, words or f"it does not answer: {problem}", self._context
+        )
+        return Taken(record=record, events=events)
 
     def _not_asked(self, error: ServiceError) -> Taken:
         """Note that an adapter could not be asked, which says nothing about it: it is asked again later."""

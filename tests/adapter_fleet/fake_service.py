@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,28 @@ class FakeClock:
 
     def sleep(self, seconds: float) -> None:
         self.time += max(0.0, seconds)
+
+
+class RunningClock(FakeClock):
+    """Time that passes by itself, as threads need it, and may be put forward."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+        super().__init__(time.time())
+
+    @property
+    def time(self) -> float:
+        return time.time() + self._ahead
+
+    @time.setter
+    def time(self, value: float) -> None:
+        self._ahead = value - time.time()
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds))
 
 
 @dataclass(kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.fleet_settings import FleetSettings
+from adapter_fleet.intake import Intake
 from adapter_fleet.reconciler import Call, Reconciler, Result
 from adapter_fleet.record import (
     AdapterRecord,
@@ -48,7 +49,7 @@ class Log:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.troubles: list[str] = []
-        self.metrics: list[dict[str, int]] = []
+        self.metrics: list[dict[str, float]] = []
 
     def changed(self, event: Event) -> None:
         self.events.append(event)
@@ -56,7 +57,7 @@ class Log:
     def measured(
         self, generation: Generation, fleet: FleetRecord, *, age: float, throttles: int, drifted: int
     ) -> None:
-        self.metrics.append({"throttles": throttles, "drifted": drifted})
+        self.metrics.append({"age": age, "throttles": throttles, "drifted": drifted})
 
     def trouble(self, text: str) -> None:
         self.troubles.append(text)
@@ -74,6 +75,13 @@ def adapter(
     )
 
 
+class NoManifests:
+    """S3 without any manifest: what is wanted comes with the request here."""
+
+    def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        return None
+
+
 class Execution:
     """One execution of the state machine: waits, and calls passes."""
 
@@ -88,8 +96,10 @@ class Execution:
 class World:
     """The fleet, and everything around it."""
 
-    def __init__(self, *, seconds: float = 5.0, settings: FleetSettings | None = None) -> None:
-        self.clock = FakeClock()
+    def __init__(
+        self, *, seconds: float = 5.0, settings: FleetSettings | None = None, clock: FakeClock | None = None
+    ) -> None:
+        self.clock = clock or FakeClock()
         self.service = FakeService(self.clock, seconds=seconds)
         self.service.uid = UID
         self.service.add_base()
@@ -143,6 +153,20 @@ class World:
                 manifest_version=str(self.events),
             ),
             desired,
+        )
+
+    def put_what_is_no_manifest(self) -> Generation:
+        """A new object in S3, in the place of the manifest, that cannot be read as one."""
+        return self.open(
+            Request(
+                delivery=f"event-{self.events}",
+                source=Source.OBJECT,
+                target=self.target,
+                at=self.clock.now(),
+                manifest_version=str(self.events),
+                refusal="adapters: should be a list",
+            ),
+            DesiredFleet(),
         )
 
     def destroy(self) -> Generation:
@@ -208,6 +232,19 @@ class World:
         execution.done, execution.listed = result.done, result.listed
         execution.next_at = self.clock.now() + result.wait_seconds
 
+    def run_newest(self, *, deadline: float) -> None:
+        """Run a pass of so many seconds of the execution that was started last."""
+        execution = self.executions[-1]
+        self.clock.time = max(self.clock.time, execution.next_at)
+        self.run_pass(execution, deadline=deadline)
+
+    def run_for(self, seconds: float) -> int:
+        """Run what is due within some seconds; return the number of passes."""
+        end, passes = self.clock.now() + seconds, 0
+        while self.clock.now() < end and self.step():
+            passes += 1
+        return passes
+
     def settle(self, *, passes: int = 200) -> None:
         """Run until every execution is done."""
         for _ in range(passes):
@@ -235,6 +272,24 @@ class World:
         assert generation is not None
         return generation
 
+    def outcomes(self) -> list[Outcome]:
+        """What became of the generations so far, the first one first."""
+        numbers = range(1, self.newest().number + 1)
+        return [made.outcome for number in numbers if (made := self.registry.generation(number))]
+
+    def told(self, generation: Generation) -> dict[str, Any]:
+        """What CloudFormation is told of a deployment now; FleetError where it has failed."""
+        intake = Intake(
+            uid=UID,
+            name="fleet",
+            machine="machine",
+            registry=self.registry,
+            manifests=NoManifests(),
+            clock=self.clock,
+            start_machine=lambda trigger, _key: self.start_machine(trigger),
+        )
+        return intake.is_complete({"RequestType": "Update", "Generation": generation.number})
+
     def record(self, name: str) -> AdapterRecord:
         return self.registry.records()[f"{PREFIX}-{name}"]
 
@@ -243,6 +298,9 @@ class World:
 
     def writes(self) -> list[str]:
         return self.service.written
+
+    def deletions(self) -> list[str]:
+        return [write for write in self.writes() if write.startswith("DeleteInferenceComponent")]
 
     def with_settings(self, settings: FleetSettings) -> None:
         self.target = replace(self.target, settings=settings)

@@ -203,6 +203,46 @@ def test_rollback_of_cloudformation_is_known_as_an_undo(deployment: Deployment) 
     assert [adapter.name for adapter in deployment.registry.desired(3).adapters] == ["a"]
 
 
+@pytest.mark.parametrize("text", [None, b"adapters: ["], ids=["gone", "unreadable"])
+def test_rollback_does_without_the_old_manifest_in_s3(deployment: Deployment, text: bytes | None) -> None:
+    first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    deployment.intake.on_event(first)
+    deployment.converge(1)
+    second = deployment.event(
+        "Update", Manifest=deployment.asset("two", "b"), old=first["ResourceProperties"]
+    )
+    deployment.intake.on_event(second)
+    deployment.save(2, outcome=Outcome.FAILED)
+    if text is None:
+        del deployment.bucket.objects["one"]
+    else:
+        deployment.bucket.put("one", text)
+    back = deployment.event("Update", old=second["ResourceProperties"])
+    deployment.intake.on_event({**back, "ResourceProperties": first["ResourceProperties"]})
+    newest = deployment.newest()
+    assert newest.undo
+    assert newest.outcome is Outcome.OPEN
+    assert deployment.registry.desired(3) == deployment.registry.desired(1)
+
+
+def test_deployment_whose_manifest_is_not_in_s3_fails(deployment: Deployment) -> None:
+    event = deployment.event("Create", Manifest={"Bucket": "assets", "Key": "one", "Digest": "x"})
+    with pytest.raises(FleetError, match="the manifest s3://assets/one is not there"):
+        deployment.intake.on_event(event)
+
+
+def test_creation_after_a_deletion_that_has_ended_is_taken(deployment: Deployment) -> None:
+    deployment.intake.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
+    deployment.save(1, outcome=Outcome.FAILED)
+    deployment.intake.on_event(deployment.event("Delete"))
+    create = deployment.event("Create", Manifest=deployment.asset("two", "a"))
+    with pytest.raises(ValueError, match="is being deleted"):
+        deployment.intake.on_event(create)
+    deployment.converge(2)
+    assert deployment.intake.on_event(create)["Generation"] == 3
+    assert deployment.newest().outcome is Outcome.OPEN
+
+
 def test_manifest_that_is_wrong_is_refused_and_changes_nothing(deployment: Deployment) -> None:
     deployment.bucket.put("one", b"adapters: [{name: a}]")
     event = deployment.event("Create", Manifest={"Bucket": "assets", "Key": "one", "Digest": "x"})
@@ -424,6 +464,38 @@ class TestManifestInS3:
         watched.started.clear()
         watched.intake.manifest_changed("1")
         assert watched.started == [started]
+
+    def test_manifest_that_was_taken_back_may_be_wanted_again(self, watched: Deployment) -> None:
+        watched.converge(1)
+        watched.bucket.put("live", manifest("a", "b"))
+        watched.intake.manifest_changed("1")
+        watched.save(2, outcome=Outcome.FAILED, reason="too many failed")
+        undo = replace(watched.newest().request, source=Source.UNDO, delivery="undo-2")
+        watched.registry.open_generation(undo, watched.registry.desired(1))
+        assert watched.intake.manifest_changed("1") is None
+        again = watched.intake.manifest_changed("2")
+        assert again is not None
+        assert (again.number, again.outcome) == (4, Outcome.OPEN)
+        assert [adapter.name for adapter in watched.registry.desired(4).adapters] == ["a", "b"]
+
+    def test_machine_that_could_not_be_started_is_started_when_the_event_comes_again(
+        self, watched: Deployment
+    ) -> None:
+        watched.converge(1)
+        watched.bucket.put("live", manifest("a", "b"))
+        started: list[str] = []
+
+        def start(_trigger: str, key: str) -> None:
+            started.append(key)
+            if len(started) == 1:
+                raise RuntimeError("ThrottlingException: StartExecution")
+
+        intake = replace(watched.intake, start_machine=start)
+        with pytest.raises(RuntimeError):
+            intake.manifest_changed("1")
+        intake.manifest_changed("1")
+        assert started == [started[0]] * 2
+        assert watched.newest().number == 2
 
     def test_manifests_that_keep_coming_do_not_lengthen_a_deployment(self, watched: Deployment) -> None:
         event = watched.event("Update", ManifestObject=self.OBJECT, old={})

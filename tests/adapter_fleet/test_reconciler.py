@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.clock import WallClock
 from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.fleet_settings import DeletionLimit, DriftCheck, FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.names import FLEET_TAG
@@ -869,23 +866,3 @@ def test_adapter_that_cannot_be_asked_is_asked_again_later_and_holds_up_no_other
     silent = False
     world.settle()
     assert world.record("a").failure is None
-
-
-def test_intent_is_not_overwritten_while_its_write_is_under_way() -> None:
-    world = World(seconds=0.1)
-    world.reconciler = replace(world.reconciler, executor=ThreadPoolExecutor(8), clock=WallClock())
-    world.service.clock = WallClock()  # type: ignore[assignment]
-    without_intent = []
-
-    def look(operation: str, when: str) -> None:
-        name = operation.partition(" ")[2]
-        if operation.startswith("Create") and when == "before":
-            time.sleep(0.05)
-            if world.registry.records()[name].intent is None:
-                without_intent.append(name)
-
-    world.service.around = look
-    world.with_settings(FleetSettings(request_rate=500))
-    world.deploy(*map(adapter, MANY[:60]))
-    world.run_pass(world.executions[0])
-    assert without_intent == []
