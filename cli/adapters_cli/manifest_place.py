@@ -1,13 +1,13 @@
 """Where a manifest is kept that a command updates: a file, replaced as a whole, or an object in S3."""
 
+import fcntl
 import os
 import random
 import shutil
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from adapter_fleet.manifest import Manifest
 from adapters_cli.account import Account, CommandError
@@ -15,8 +15,6 @@ from adapters_cli.stored_manifest import ChangedMeanwhileError, StoredManifest
 
 _MOST_ATTEMPTS = 20
 _WAIT_SECONDS = 0.2
-_STALE_SECONDS = 5.0
-"""So old is what a writer has left that died. Writing takes milliseconds."""
 
 _EMPTY = {"json": b'{\n  "adapters": []\n}\n', "yaml": b"adapters: []\n"}
 
@@ -84,45 +82,38 @@ class _File(ManifestPlace):
 
     def update(self, change: Change) -> bool:
         made = self._path.with_name(f".{self._path.name}.next")
-        file = _only_writer(made)
-        try:
-            with file:
-                before = self.read()
-                after = change(before)
-                file.write(after)
-                file.flush()
-                os.fsync(file.fileno())
+        with _only_writer(self._path.parent):
+            made.unlink(missing_ok=True)  # one that a writer has left that died
+            before = self.read()
+            after = change(before)
             if after == before:
-                made.unlink()
                 return False
-            if self._path.exists():
-                shutil.copymode(self._path, made)
-            made.replace(self._path)
-        except BaseException:
-            made.unlink(missing_ok=True)
-            raise
+            try:
+                with made.open("xb") as file:
+                    file.write(after)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if self._path.exists():
+                    shutil.copymode(self._path, made)
+                made.replace(self._path)
+            except BaseException:
+                made.unlink(missing_ok=True)
+                raise
         return True
 
 
-def _only_writer(path: Path) -> IO[bytes]:
-    """Open the file that is to be the next version. Nobody else can, until it is in place or gone."""
-    while True:
-        try:
-            return path.open("xb")
-        except FileExistsError:
-            _remove_stale(path)
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    """Keep other commands from writing in a folder meanwhile.
 
-
-def _remove_stale(path: Path) -> None:
-    """Wait for another writer; remove what one has left that died."""
+    The lock ends with the process, however that does.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        old = time.time() - path.stat().st_mtime > _STALE_SECONDS
-    except FileNotFoundError:
-        return
-    if old:
-        path.unlink(missing_ok=True)
-    else:
-        time.sleep(random.uniform(0.01, 0.05))
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class _Object(ManifestPlace):

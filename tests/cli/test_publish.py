@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ from adapter_fleet.archive import DIGEST_METADATA
 from adapter_fleet.manifest import Manifest
 from adapter_fleet.packing import AdapterFiles, identity, pack
 from adapters_cli import archive_store
+from adapters_cli.account import Account
+from adapters_cli.manifest_place import ManifestPlace
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fake_s3 import FakeS3, Object, sha256
 from tests.cli.fleet_account import client_error
@@ -514,6 +519,26 @@ class TestManifest:
         os.utime(left, (1, 1))
         assert world.publish("--manifest", world.manifest).exit_code == 0
         assert not left.exists()
+
+    def test_slow_writer_loses_nothing_to_another(self, tmp_path: Path) -> None:
+        place = ManifestPlace.of(str(tmp_path / "fleet.yaml"), Account())
+        began, may_end = threading.Event(), threading.Event()
+
+        def slowly(before: bytes) -> bytes:
+            began.set()
+            assert may_end.wait(10)
+            return before + b"# slow\n"
+
+        with ThreadPoolExecutor(2) as threads:
+            slow = threads.submit(place.update, slowly)
+            assert began.wait(10)
+            quick = threads.submit(place.update, lambda before: before + b"# quick\n")
+            time.sleep(0.1)
+            assert not quick.done()
+            may_end.set()
+            assert slow.result(10)
+            assert quick.result(10)
+        assert place.read() == b"adapters: []\n# slow\n# quick\n"
 
     @pytest.mark.parametrize("place", ["no/such/folder/fleet.yaml", "s3://my-adapters", "adapters"])
     def test_place_that_can_hold_none_is_refused(self, world: World, place: str) -> None:
