@@ -87,7 +87,8 @@ def capacity(
         ),
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option("--manifest", metavar="FILE", help="Count the adapters of a manifest.")
+        str | None,
+        typer.Option("--manifest", metavar="FILE", help="Count the adapters of a manifest, here or in S3."),
     ] = None,
     adapters: Annotated[
         int | None, typer.Option("--adapters", min=0, metavar="N", help="Count with so many adapters.")
@@ -112,7 +113,10 @@ def capacity(
         lora = _lora(file, max_loras, max_cpu_loras, max_lora_rank, fully_sharded)
         instance = _instance(file, instance_type)
         variables = dict(file.container.environment) if file is not None else {}
-        engine = EngineSettings.from_environment(variables | _variables(options or []))
+        given = _variables(options or [])
+        if wrong := EngineSettings.from_environment(given).not_understood:
+            raise typer.BadParameter(f"--option cannot be counted with: {', '.join(wrong)}")
+        engine = EngineSettings.from_environment(variables | given)
         workload = Workload(
             shape=shape,
             lora=lora,
@@ -121,13 +125,13 @@ def capacity(
         )
         sizing = workload.on(instance, _accelerators(file, instance, accelerators))
         if manifest is not None:
-            count: AdapterCount | None = _of_manifest(manifest)
+            count: AdapterCount | None = _of_manifest(account, manifest)
         elif adapters is not None:
             count = AdapterCount(ranks=(None,) * adapters, where="--adapters")
         elif live:
             count = _of_fleet(account, stack, fleet, table_name)
         else:
-            count = None if file is None else _of_file(file)
+            count = None if file is None else _of_file(account, file)
         report = CapacityReport(
             model=name,
             workload=workload,
@@ -263,12 +267,17 @@ def _placement(file: EnvironmentFile | None) -> Placement:
     )
 
 
-def _of_manifest(path: Path) -> AdapterCount:
+def _of_manifest(account: Account, where: str) -> AdapterCount:
+    if (uri := _S3_URI.fullmatch(where)) is not None:
+        bucket, key = uri.groups()
+        text, folder = account.s3.get_object(Bucket=bucket, Key=key)["Body"].read(), None
+    else:
+        text, folder = Path(where).read_bytes(), Path(where).parent
     try:
-        read = Manifest.parse(path.read_bytes(), where=str(path), folder=path.parent)
+        read = Manifest.parse(text, where=where, folder=folder)
     except ManifestError as error:
         raise CommandError(str(error)) from None
-    return AdapterCount(ranks=tuple(adapter.rank for adapter in read.adapters), where=str(path))
+    return AdapterCount(ranks=tuple(adapter.rank for adapter in read.adapters), where=where)
 
 
 def _of_fleet(account: Account, stack: str | None, name: str | None, table: str | None) -> AdapterCount:
@@ -277,7 +286,7 @@ def _of_fleet(account: Account, stack: str | None, name: str | None, table: str 
     return AdapterCount(ranks=tuple(adapter.rank for adapter in adapters), where=f"fleet {fleet.record.name}")
 
 
-def _of_file(file: EnvironmentFile) -> AdapterCount | None:
+def _of_file(account: Account, file: EnvironmentFile) -> AdapterCount | None:
     """Count the adapters of an environment: of the stack itself, and of the manifests on this machine."""
     ranks: list[int | None] = [None] * len(file.adapters)
     places = [str(file.path)] if file.adapters else []
@@ -286,7 +295,7 @@ def _of_file(file: EnvironmentFile) -> AdapterCount | None:
         if place.manifest is None:
             elsewhere.append(f"fleet {fleet} has its manifest in s3://{place.bucket}/{place.key}")
             continue
-        counted = _of_manifest(place.manifest)
+        counted = _of_manifest(account, str(place.manifest))
         ranks += counted.ranks
         places.append(counted.where)
     if not places and not elsewhere:

@@ -99,17 +99,21 @@ def publish(
             for warning in candidate.warnings:
                 tell(warning)
         _tell_left_behind(sources)
-        changed = False
-        if place is not None and not dry_run:
-            changed = _update(place, outcomes, base)
         for outcome in outcomes:
             for reason in outcome.reasons:
                 complain(f"{outcome.name}: {reason}")
-        if as_json:
-            typer.echo(json.dumps(_document(outcomes, place, changed=changed), indent=2))
-        else:
+        if not as_json:
             show(_HEADINGS, map(_row, outcomes), styled=1)
-            tell(_total(outcomes, sent, place, changed=changed))
+        changed = False
+        try:
+            if place is not None and not dry_run:
+                changed = _update(place, outcomes, base)
+        finally:
+            # Also where the manifest cannot be written: what is in S3 by now is worth knowing.
+            if as_json:
+                typer.echo(json.dumps(_document(outcomes, place, changed=changed), indent=2))
+            else:
+                tell(_total(outcomes, sent, place, changed=changed))
         raise typer.Exit(int(any(outcome.state is State.FAILED for outcome in outcomes)))
 
 

@@ -287,11 +287,17 @@ class TestMistakes:
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.startswith(f"adapters: {message}")
 
-    def test_in_an_option_are_wrong_usage(self, capacity: Run) -> None:
-        assert capacity(*ON_FOUR, "--option", "OPTION_DTYPE").exit_code == 2
+    @pytest.mark.parametrize("option", ["OPTION_DTYPE", "OPTION_MAX_MODEL_LEN=6k"])
+    def test_in_an_option_are_wrong_usage(self, capacity: Run, option: str) -> None:
+        assert capacity(*ON_FOUR, "--option", option).exit_code == 2
 
-    def test_in_a_value_of_the_container_are_noted_and_not_counted(self, capacity: Run) -> None:
-        result = capacity(*ON_FOUR, "--option", "OPTION_MAX_MODEL_LEN=6k")
+    def test_in_a_value_of_an_environment_are_noted_and_not_counted(
+        self, capacity: Run, tmp_path: Path
+    ) -> None:
+        prod = Path(__file__).parents[2] / "environments" / "prod.toml"
+        text = prod.read_text().replace('OPTION_MAX_MODEL_LEN = "6000"', 'OPTION_MAX_MODEL_LEN = "6k"')
+        (tmp_path / "wrong.toml").write_text(text)
+        result = capacity("--environment", tmp_path / "wrong.toml", "--adapters", "1")
         assert ["OPTION_MAX_MODEL_LEN=6k is not understood, and not counted"] in fields(result, "note")
 
     def test_in_a_manifest_are_told_with_the_line(self, capacity: Run, manifest: Callable[..., Path]) -> None:

@@ -500,6 +500,7 @@ class TestManifest:
         result = world.publish("--manifest", STORED)
         assert result.exit_code == 1
         assert "others have written it 20 times" in result.stderr
+        assert fields(result)[0][:2] == ["acme", "uploaded"]
 
     def test_link_to_a_manifest_stays_one_and_its_mode_as_well(self, world: World) -> None:
         world.add("acme")
