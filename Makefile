@@ -39,8 +39,9 @@ demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; 
 local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind)
 	local-sagemaker --port $(LOCAL_PORT) --profile $(LOCAL_PROFILE)
 
+# A file at a time, as the tests of one share what they deploy. Half the time is waiting.
 test: setup $(SDK)/.installed  ## the whole suite
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 nightly: setup  ## look for faults that a fleet does not survive, and files that a check does not, other ones every time
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/test_reconciler_under_faults.py
