@@ -245,14 +245,14 @@ def end_lease(place: Place) -> None:
     )
 
 
-def test_deployment_that_is_cancelled_gives_way_to_another(place: Place) -> None:
-    with settings(place.cloud, component_update_seconds=1):
-        place.update(more=True)
-        place.until(lambda: place.written() >= 1)
-        client(place.cloud, "cloudformation").cancel_update_stack(StackName=place.stack.name)
-    assert "no-such-base" not in place.stays(), "the resource after the fleet was begun"
-    place.update()
-    place.converges()
+def test_deployment_that_is_cancelled_gives_way_to_another(harmed: Place) -> None:
+    with settings(harmed.cloud, component_update_seconds=1):
+        harmed.update(more=True)
+        harmed.until(lambda: harmed.written() >= 1)
+        client(harmed.cloud, "cloudformation").cancel_update_stack(StackName=harmed.stack.name)
+    assert "no-such-base" not in harmed.stays(), "the resource after the fleet was begun"
+    harmed.update()
+    harmed.converges()
 
 
 def test_half_of_all_calls_are_throttled(harmed: Place) -> None:
@@ -270,25 +270,25 @@ def test_answers_are_lost_after_the_service_acted(harmed: Place) -> None:
 
 
 def test_update_that_is_refused_in_place_fails_the_deployment_and_leaves_everything_as_it_was(
-    place: Place,
+    harmed: Place,
 ) -> None:
-    names = {place.stack.component("Main", name): label for name, label in place.adapters.items()}
-    before = said_of(place.cloud, names)
-    with settings(place.cloud, adapter_update="refused"):
+    names = {harmed.stack.component("Main", name): label for name, label in harmed.adapters.items()}
+    before = said_of(harmed.cloud, names)
+    with settings(harmed.cloud, adapter_update="refused"):
         # Not those that it had before: that would be an undo, which no failure stops.
-        place.update({**place.others, "more": "shout"})
-        reason = place.stays()
+        harmed.update({**harmed.others, "more": "shout"})
+        reason = harmed.stays()
     assert "not supported" in reason
     assert "failure_policy" in reason
-    kept = [name for name in place.adapters if name in place.others]
-    after = said_of(place.cloud, {place.stack.component("Main", name): "" for name in kept})
+    kept = [name for name in harmed.adapters if name in harmed.others]
+    after = said_of(harmed.cloud, {harmed.stack.component("Main", name): "" for name in kept})
     assert {name: before[name] for name in after} == after
 
 
-def test_update_that_is_refused_in_place_is_a_new_component_where_the_mode_says_so(place: Place) -> None:
-    with settings(place.cloud, adapter_update="refused"):
-        place.update(update_mode=UpdateMode.REPLACE)
-        place.converges()
+def test_update_that_is_refused_in_place_is_a_new_component_where_the_mode_says_so(harmed: Place) -> None:
+    with settings(harmed.cloud, adapter_update="refused"):
+        harmed.update(update_mode=UpdateMode.REPLACE)
+        harmed.converges()
 
 
 def test_machine_that_is_stopped_is_started_again_by_the_deployment(place: Place) -> None:
