@@ -355,7 +355,7 @@ class _Functions:
                 finds_uploads,
                 self._on_objects("s3:AbortMultipartUpload", "*"),
                 self._on_objects(["s3:GetObject", "s3:PutObject"], "*.json"),
-                self._on_objects("s3:DeleteObject", "*.plan.json", "*.verified/*"),
+                self._on_objects("s3:DeleteObject", "*.copying/*", "*.plan.json", "*.verified/*"),
             ],
             environment=hub,
             timeout=_LONG,
@@ -419,7 +419,7 @@ class _Functions:
                 finds_uploads,
                 self._on_objects("s3:AbortMultipartUpload", "*"),
                 self._on_objects("s3:GetObject", "*.complete.json", "*.plan.json", "revisions/*"),
-                self._on_objects("s3:DeleteObject", "revisions/*"),
+                self._on_objects("s3:DeleteObject", "*.copying/*", "revisions/*"),
             ],
             environment=machine,
         )
