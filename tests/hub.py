@@ -100,6 +100,8 @@ class HubStandIn:
         Whether the token may not read, and what the hub says then.
     busy:
         How many requests to the API are answered with 429.
+    cut_listings:
+        How many listings are cut off within.
     ranges:
         How many bytes were sent, by path and the first byte that was asked for.
     strangers:
@@ -113,6 +115,7 @@ class HubStandIn:
         self.forbidden = False
         self.reason = "The token lacks the permission"
         self.busy = 0
+        self.cut_listings = 0
         self.requests: Counter[str] = Counter()
         self.ranges: Counter[tuple[str, int]] = Counter()
         self.strangers: list[str] = []
@@ -296,7 +299,12 @@ class _Hub(_Handler):
                 entry["lfs"] = {"sha256": file.digest, "size": file.content.size, "pointerSize": 134}
             siblings.append(entry)
         listing = {"id": hub.model_id, "sha": commit, "siblings": siblings, "gated": False, "private": False}
-        self.answer(HTTPStatus.OK, json.dumps(listing).encode(), {"Content-Type": "application/json"})
+        body = json.dumps(listing).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        if hub.cut_listings:
+            hub.cut_listings -= 1
+            body, self.close_connection = body[: len(body) // 2], True
+        self.answer(HTTPStatus.OK, body, headers)
 
     def _resolve(self, revision: str, path: str) -> None:
         hub, commit = self.hub, self._commit(revision)

@@ -24,7 +24,7 @@ _PIECE_BYTES = 4 * 1024 * 1024
 
 def pull(
     context: typer.Context,
-    model_id: Annotated[str, typer.Argument(help="The model, <organization>/<model>.")],
+    model_id: Annotated[str, typer.Argument(help="The model, as ORGANIZATION/MODEL.")],
     target: Annotated[str, typer.Argument(help="Where to copy it, s3://bucket/prefix.")],
     revision: Annotated[str, typer.Option("--revision", help="A commit, branch or tag.")] = "main",
 ) -> None:
@@ -36,6 +36,8 @@ def pull(
     The hub, the token and the cache are those of the huggingface_hub library: HF_ENDPOINT, HF_TOKEN, HF_HOME.
     """
     with errors_told():
+        if not revision.strip():
+            raise CommandError(f"'--revision' should be a commit, branch or tag, got {revision!r}")
         account, api = account_of(context), _api()
         repository = _repository(target, model_id)
         commit, files = _listed(api, model_id, revision)
@@ -53,7 +55,7 @@ def _copy(store: ModelStore, api: "HfApi", account: Account, files: Sequence[Mod
     missing = [file for file in files if file.path not in verified]
 
     def download(file: ModelFile) -> Path:
-        with _asking_the_hub():
+        with _asking_the_hub(api):
             name = api.hf_hub_download(location.repository.model_id, file.path, revision=location.commit)
         path = Path(name)
         _check(file, path)
@@ -96,7 +98,7 @@ def _check(file: ModelFile, path: Path) -> None:
 
 def _listed(api: "HfApi", model_id: str, revision: str) -> tuple[str, Sequence[ModelFile]]:
     """Return the commit of a revision, and which of its files are wanted."""
-    with _asking_the_hub():
+    with _asking_the_hub(api):
         info = api.model_info(model_id, revision=revision, files_metadata=True)
     files = [
         ModelFile(
@@ -136,12 +138,14 @@ def _api() -> "HfApi":
 
 
 @contextmanager
-def _asking_the_hub() -> Iterator[None]:
+def _asking_the_hub(api: "HfApi") -> Iterator[None]:
     """Tell in one line what the library raises: errors of several families, those of its HTTP client too."""
     try:
         yield
     except Exception as error:
-        raise CommandError(one_line(str(error)) or type(error).__name__) from error
+        text, host = one_line(str(error)) or type(error).__name__, urlsplit(api.endpoint).hostname or ""
+        # What the HTTP client says of a connection does not name the other end.
+        raise CommandError(text if host in text else f"the hub at '{host}': {text}") from error
 
 
 @contextmanager

@@ -5,10 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from types import NoneType
 from typing import Any
 from urllib.parse import urlsplit
 
-from aws_cdk import ArnFormat, Aws, CustomResource, Duration, Fn, RemovalPolicy, Size, Stack, Token
+from aws_cdk import (
+    ArnFormat,
+    Aws,
+    CustomResource,
+    Duration,
+    Fn,
+    RemovalPolicy,
+    Size,
+    SizeRoundingBehavior,
+    Stack,
+    Token,
+)
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
@@ -18,12 +30,14 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from adapter_fleet.base_model import BaseModelFacts
+from adapter_fleet.checks import check_kind, check_whole_number
 from adapter_fleet.fleet_settings import LONGEST_TIMEOUT_SECONDS
 from adapter_fleet.hub import HUB
 from adapter_fleet.hub_copy import RETRIES
 from adapter_fleet.model_store import repository_prefix
 from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
 from multi_adapter_inference.base_model import BaseModel, BoundModel
+from multi_adapter_inference.durations import whole_seconds
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.execution_role import ExecutionRole
 from multi_adapter_inference.lambda_asset import lambda_zip
@@ -33,6 +47,8 @@ from multi_adapter_inference.provider import answer_timeout, log_group, waiting_
 DEFAULT_TIMEOUT = Duration.minutes(50)
 DEFAULT_PART_SIZE = Size.mebibytes(64)
 DEFAULT_CONCURRENCY = 64
+MOST_CONCURRENCY = 10_000
+"""Of a distributed map."""
 
 _LONGEST_TIMEOUT = Duration.seconds(LONGEST_TIMEOUT_SECONDS)
 # S3 takes no smaller part but the last, and 10,000 of a file. A function holds one in memory.
@@ -41,7 +57,7 @@ _FILES_AT_ONCE = 4
 _QUERY_INTERVAL = Duration.seconds(3)
 _SHORT = Duration.minutes(2)
 _LONG = Duration.minutes(15)
-_MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+_MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*/(?!\.{1,2}$)[\w.-]+", re.ASCII)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _REASON_FOR_WILDCARDS = (
@@ -86,52 +102,93 @@ class HubSource:
     max_concurrency: int = DEFAULT_CONCURRENCY
 
     def __post_init__(self) -> None:
-        if Token.is_unresolved(self.model_id) or not _MODEL_ID.fullmatch(self.model_id):
-            raise ValueError(
-                "'model_id' should be '<organization>/<model>', known at synth, got"
-                f" {'a token' if Token.is_unresolved(self.model_id) else repr(self.model_id)}"
-            )
-        if not self.revision.strip():
-            raise ValueError(
-                "'revision' should be a commit, or a branch or tag that is resolved once, got"
-                f" {self.revision!r}"
-            )
-        as_folder(self.prefix)
+        self._check_model()
+        self._check_place()
         self._check_endpoint()
-        if self.timeout.is_unresolved() or self.timeout.to_seconds() > LONGEST_TIMEOUT_SECONDS:
+        seconds = whole_seconds("timeout", self.timeout)
+        if not 1 <= seconds <= LONGEST_TIMEOUT_SECONDS:
             raise ValueError(
-                f"'timeout' should be at most {_LONGEST_TIMEOUT.to_human_string()}, as CloudFormation"
-                " waits an hour for a custom resource, got"
-                f" {'a token' if self.timeout.is_unresolved() else self.timeout.to_human_string()}"
+                f"'timeout' should be from 1 second to {_LONGEST_TIMEOUT.to_human_string()}, as"
+                f" CloudFormation waits an hour for a custom resource, got {self.timeout.to_human_string()}"
             )
-        mebibytes = self.part_size.to_mebibytes()
-        if not _SMALLEST_PART_MIB <= mebibytes <= _LARGEST_PART_MIB:
+        self._check_part_size()
+        check_whole_number("max_concurrency", self.max_concurrency, at_least=1)
+        if self.max_concurrency > MOST_CONCURRENCY:
             raise ValueError(
-                f"'part_size' should be from {_SMALLEST_PART_MIB} to {_LARGEST_PART_MIB} MiB, got"
-                f" {mebibytes:g}"
+                f"'max_concurrency' should be at most {MOST_CONCURRENCY}, as Step Functions has it, got"
+                f" {self.max_concurrency}"
             )
-        if self.max_concurrency < 1:
-            raise ValueError(f"'max_concurrency' should be at least 1, got {self.max_concurrency}")
 
     @property
     def repository_prefix(self) -> str:
         """What the keys of all copies of this model begin with."""
         return repository_prefix(as_folder(self.prefix), self.model_id)
 
+    def _check_model(self) -> None:
+        should_be = "'<organization>/<model>', known at synth"
+        if Token.is_unresolved(self.model_id):
+            raise ValueError(f"'model_id' should be {should_be}, got a token")
+        check_kind("model_id", self.model_id, str, should_be)
+        if not _MODEL_ID.fullmatch(self.model_id):
+            raise ValueError(f"'model_id' should be {should_be}, got {self.model_id!r}")
+        should_be = "a commit, or a branch or tag that is resolved once"
+        check_kind("revision", self.revision, str, should_be)
+        if not self.revision.strip():
+            raise ValueError(f"'revision' should be {should_be}, got {self.revision!r}")
+        should_be = "what adapters call the model, or None for its id"
+        check_kind("name", self.name, (str, NoneType), should_be)
+        if self.name is not None and not self.name.strip():
+            raise ValueError(f"'name' should be {should_be}, got {self.name!r}")
+
+    def _check_place(self) -> None:
+        # Interfaces of jsii, which isinstance does not know by a class made in Python.
+        if not hasattr(self.bucket, "bucket_name"):
+            raise ValueError(
+                f"'bucket' should be a bucket, such as Bucket.from_bucket_name(…), got {self.bucket!r}"
+            )
+        if self.token is not None and not hasattr(self.token, "secret_arn"):
+            # It may be the token itself.
+            raise ValueError(
+                "'token' should be a secret, such as Secret.from_secret_name_v2(…), got"
+                f" {type(self.token).__name__!r}"
+            )
+        check_kind("prefix", self.prefix, str, "the beginning of the keys, such as 'base'")
+        parts = as_folder(self.prefix).removesuffix("/").split("/")
+        if "://" in self.prefix or (self.prefix and any(part in ("", ".", "..") for part in parts)):
+            raise ValueError(
+                f"'prefix' should be the beginning of the keys, such as 'base', got {self.prefix!r}"
+            )
+
+    def _check_part_size(self) -> None:
+        check_kind("part_size", self.part_size, Size, "a Size, such as Size.mebibytes(64)")
+        if self.part_size.is_unresolved():
+            raise ValueError("'part_size' should be known at synth, got a token")
+        # By default, what is no whole number of the unit is an error of jsii.
+        mebibytes = self.part_size.to_mebibytes(rounding=SizeRoundingBehavior.NONE)
+        if not _SMALLEST_PART_MIB <= mebibytes <= _LARGEST_PART_MIB:
+            raise ValueError(
+                f"'part_size' should be from {_SMALLEST_PART_MIB} to {_LARGEST_PART_MIB} MiB, got"
+                f" {mebibytes:g}"
+            )
+
     def _check_endpoint(self) -> None:
-        parts = urlsplit(self.hub_endpoint)
+        should_be = "an https URL without a query (http with no token only)"
+        check_kind("hub_endpoint", self.hub_endpoint, str, should_be)
+        try:
+            parts = urlsplit(self.hub_endpoint)
+            port = parts.port
+        except ValueError:
+            raise ValueError(f"'hub_endpoint' should be {should_be}, got {self.hub_endpoint!r}") from None
         loopback = parts.hostname in _LOOPBACK
         if (
             not parts.hostname
+            or port == 0
             or parts.username
             or parts.query
             or parts.fragment
             or not (parts.scheme == "https" or (parts.scheme == "http" and (loopback or self.token is None)))
         ):
-            raise ValueError(
-                "'hub_endpoint' should be an https URL without a query (http with no token only), got"
-                f" {self.hub_endpoint!r}"
-            )
+            raise ValueError(f"'hub_endpoint' should be {should_be}, got {self.hub_endpoint!r}")
 
 
 class HubModel(Construct):
@@ -157,7 +214,7 @@ class HubModel(Construct):
         How long a deployment waits for the copy, at most 55 minutes. Then it fails, and says how far the copy
         is; the files that are whole stay, and the next deployment goes on from there.
     part_size, max_concurrency:
-        The size of a range, 5 to 256 MiB, and how many are copied at once.
+        The size of a range, 5 to 256 MiB, and how many are copied at once, 10,000 at most.
     """
 
     def __init__(
@@ -298,7 +355,7 @@ class _Functions:
                 finds_uploads,
                 self._on_objects("s3:AbortMultipartUpload", "*"),
                 self._on_objects(["s3:GetObject", "s3:PutObject"], "*.json"),
-                self._on_objects("s3:DeleteObject", "*.plan.json", "*.verified/*"),
+                self._on_objects("s3:DeleteObject", "*.copying/*", "*.plan.json", "*.verified/*"),
             ],
             environment=hub,
             timeout=_LONG,
@@ -362,7 +419,7 @@ class _Functions:
                 finds_uploads,
                 self._on_objects("s3:AbortMultipartUpload", "*"),
                 self._on_objects("s3:GetObject", "*.complete.json", "*.plan.json", "revisions/*"),
-                self._on_objects("s3:DeleteObject", "revisions/*"),
+                self._on_objects("s3:DeleteObject", "*.copying/*", "revisions/*"),
             ],
             environment=machine,
         )

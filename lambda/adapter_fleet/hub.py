@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ PIECE_BYTES = 64 * 1024
 
 _MAX_LISTING_BYTES = 32 * 1024 * 1024
 _MAX_MESSAGE = 200
+# What a header may hold. The HTTP libraries quote the whole of one that they do not take.
+_TOKEN = re.compile(r"[!-~]+")
 _WRONG_TOKEN = "Invalid credentials in Authorization header"
 
 _Result = TypeVar("_Result")
@@ -64,14 +67,20 @@ class Hub:
     endpoint:
         Where the hub is: scheme and host, and a path where a mirror has one.
     token:
-        Sent to the endpoint's own host alone: not where the hub redirects to.
+        Sent to the endpoint's own host alone: not where the hub redirects to. HubError where no header can
+        hold it.
     """
 
     def __init__(
         self, endpoint: str, *, token: str | None = None, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
-        self._token = token
+        self._token = None if token is None else token.strip()
+        if self._token is not None and not _TOKEN.fullmatch(self._token):
+            raise HubError(
+                "the hub's token should be printable ASCII without spaces, and no JSON around it,"
+                f" got {len(self._token)} characters with others among them, or none"
+            )
         self._sleep = sleep
         self._http = urllib3.PoolManager(timeout=_TIMEOUT, retries=False)
 
@@ -83,20 +92,22 @@ class Hub:
         path = f"/api/models/{quote(model_id)}/revision/{quote(revision, safe='')}?blobs=true"
         what = f"'{model_id}' at revision '{revision}'"
 
-        def read() -> Any:
+        def read() -> bytes:
             response = self._get(path, what, model_id)
             try:
-                text = response.read(_MAX_LISTING_BYTES)
+                return _read(response, _MAX_LISTING_BYTES, what)
             finally:
                 response.close()
-            return json.loads(text)
 
+        text = self._patiently(read)
         try:
-            answer = self._patiently(read)
+            answer = json.loads(text)
             commit = str(answer["sha"])
             files = tuple(_file(entry) for entry in answer["siblings"])
-        except (ValueError, LookupError, TypeError) as error:
-            raise HubError(f"the hub's listing of {what} is not as expected: {error!r}") from None
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise HubError(
+                f"the hub's listing of {what} is not as expected: {type(error).__name__}"
+            ) from None
         if not COMMIT.fullmatch(commit):
             raise HubError(f"the hub's listing of {what} should name a commit, got {commit[:50]!r}")
         return HubRevision(commit=commit, files=files)
@@ -149,10 +160,7 @@ class Hub:
                     f"the hub should send '{expected}' of {what}, got {response.status} '{given[:60]}'"
                 )
             while True:
-                try:
-                    piece = response.read(PIECE_BYTES)
-                except (HTTPError, OSError) as error:
-                    raise HubBusyError(f"the connection for {what} broke: {type(error).__name__}") from None
+                piece = _read(response, PIECE_BYTES, what)
                 if not piece:
                     return
                 yield piece
@@ -176,13 +184,16 @@ class Hub:
                 raise HubBusyError(
                     f"'{urlsplit(url).hostname}' cannot be reached for {what}: {type(error).__name__}"
                 ) from None
+            except ValueError as error:
+                # Its text may have a header, and so the token.
+                raise HubError(f"{what} cannot be asked for: {type(error).__name__}") from None
             if response.status not in _REDIRECTS:
                 if response.status in (200, 206):
                     return response
                 response.close()
                 raise self._refusal(response, url, what, model_id)
             response.close()
-            target = urljoin(url, response.headers.get("Location", ""))
+            target = _target(url, response.headers.get("Location", ""), what)
             if url.startswith("https:") and not target.startswith("https:"):
                 raise HubError(f"the hub redirects {what} to where nothing is encrypted")
             url = target
@@ -245,6 +256,23 @@ def origin(url: str) -> tuple[str, str, int | None]:
     """Return what has to be equal for two URLs to be of one server."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _target(url: str, location: str, what: str) -> str:
+    """Return where a redirect goes."""
+    try:
+        target = urljoin(url, location)
+        origin(target)
+    except ValueError:
+        raise HubError(f"the hub redirects {what} to what is no URL") from None
+    return target
+
+
+def _read(response: urllib3.BaseHTTPResponse, most: int, what: str) -> bytes:
+    try:
+        return response.read(most)
+    except (HTTPError, OSError) as error:
+        raise HubBusyError(f"the connection for {what} broke: {type(error).__name__}") from None
 
 
 def _delay(headers: Mapping[str, str]) -> float | None:

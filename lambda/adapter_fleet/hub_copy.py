@@ -107,7 +107,7 @@ def plan(request: CopyRequest, outcomes: Sequence[Any], rounds: int, *, hub: Hub
     outcomes:
         What became of each file in the round before.
 
-    Raises CopyError where it cannot be made whole, with nothing left half uploaded.
+    Raises CopyError where it cannot be made whole, with nothing left half uploaded but what another copies.
     """
     try:
         commit = resolve(request, hub=hub, s3=s3)
@@ -131,8 +131,9 @@ def plan(request: CopyRequest, outcomes: Sequence[Any], rounds: int, *, hub: Hub
         return _whole(store, files)
     failed = [outcome for outcome in outcomes if outcome.get("reason")]
     if any(outcome.get("final") for outcome in failed) or rounds >= MOST_ROUNDS:
-        store.abort_uploads()
+        store.give_up(request.who)
         raise CopyError(_explained(request, store, files, failed))
+    store.keep_copying(request.who)
     return {"done": False, "commit": commit, "files": [asdict(file) for file in missing]}
 
 
@@ -245,7 +246,10 @@ def _verify(copy: FileCopy, store: ModelStore, s3: "S3Client") -> dict[str, Any]
     if file.matches(hashed):
         store.keep_verified(file.path, etag)
         return {"done": True}
-    s3.delete_object(Bucket=bucket, Key=key)
+    # Another may have written a good one meanwhile. Not every store of objects deletes by ETag, so it is
+    # looked up before: what comes between the two calls is deleted, and copied once more.
+    if s3.head_object(Bucket=bucket, Key=key)["ETag"] == etag:
+        s3.delete_object(Bucket=bucket, Key=key)
     return _given_up({"reason": _differs(file)})
 
 

@@ -14,10 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet import hub_copy
 from adapter_fleet.clock import WallClock
 from adapter_fleet.converter import converter
-from adapter_fleet.hub import Hub
-from adapter_fleet.hub_copy import RETRIES, CopyRequest, FileCopy
+from adapter_fleet.hub import Hub, HubError
+from adapter_fleet.hub_copy import RETRIES, CopyError, CopyRequest, FileCopy
 from adapter_fleet.hub_intake import HubIntake
 from adapter_fleet.model_files import ModelFile
+from adapter_fleet.model_store import code_of
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -42,7 +43,11 @@ def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
 def plan(event: Mapping[str, Any], _context: LambdaContext) -> Any:
     """Say which files are missing."""
     number = int(event["round"])
-    found = hub_copy.plan(_request(event), event["outcomes"], number, hub=_hub(), s3=_s3())
+    try:
+        hub = _hub()
+    except HubError as error:
+        raise CopyError(str(error)) from None
+    found = hub_copy.plan(_request(event), event["outcomes"], number, hub=hub, s3=_s3())
     _log().info("planned", round=number, done=found["done"], commit=found["commit"])
     return found if found["done"] else {**found, "round": number + 1, "request": event["request"]}
 
@@ -106,11 +111,21 @@ def _intake() -> HubIntake:
 def _hub() -> Hub:
     """Return the hub; its token is read each time, as it may be replaced, and is nowhere but in here."""
     secret = os.environ.get("TOKEN_SECRET")
-    token = None
-    if secret is not None:
+    return Hub(os.environ["HUB_ENDPOINT"], token=None if secret is None else _token(secret))
+
+
+def _token(secret: str) -> str:
+    """Return the text of a secret; HubError where it has none, which asking again does not help."""
+    try:
         found = boto3.client("secretsmanager", config=_CONFIG).get_secret_value(SecretId=secret)
-        token = found["SecretString"].strip()
-    return Hub(os.environ["HUB_ENDPOINT"], token=token)
+    except ClientError as error:
+        if code_of(error) != "ResourceNotFoundException":
+            raise
+        raise HubError(f"the secret '{secret}' of the hub's token is not there, or has no value") from None
+    text: str | None = found.get("SecretString")
+    if text is None:
+        raise HubError(f"the secret '{secret}' should hold the hub's token as text, got bytes")
+    return text
 
 
 @cache

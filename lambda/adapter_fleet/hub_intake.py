@@ -106,7 +106,7 @@ class HubIntake:
         )
 
     def _clear_before(self, event: Mapping[str, Any], request: CopyRequest) -> None:
-        """Abort what an update found half uploaded: after a rollback, that of the version that failed."""
+        """Give up what an update found half uploaded: after a rollback, that of the version that failed."""
         if event["RequestType"] != "Update":
             return
         before = request_of(event["OldResourceProperties"])
@@ -115,17 +115,17 @@ class HubIntake:
             request.repository,
             resolved(request, s3=self.s3),
         ):
-            _though_gone(lambda: ModelStore(before.repository.at(commit), self.s3).abort_uploads())
+            _though_gone(lambda: ModelStore(before.repository.at(commit), self.s3).give_up(before.who))
 
     def _is_cleared(self, delivery: str, request: CopyRequest) -> bool:
-        """Stop the copy and abort its uploads; tell whether there was nothing left of it. The files stay."""
+        """Stop the copy and give up its uploads; tell whether nothing was left of it. The files stay."""
         left = self._stop_others(delivery)
 
         def clear() -> int:
             commit = resolved(request, s3=self.s3)
             uploads = 0
             if commit is not None:
-                uploads = ModelStore(request.repository.at(commit), self.s3).abort_uploads()
+                uploads = ModelStore(request.repository.at(commit), self.s3).give_up(request.who)
             if not left and not uploads:
                 self._forget_revisions(request)
             return uploads

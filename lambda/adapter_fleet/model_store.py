@@ -6,6 +6,7 @@ Everything of a model's repository is under `<prefix><organization>--<name>/`:
     <commit>.complete.json            says that all of them are there, which ones, and with what digests
     <commit>.plan.json                which files are wanted, until they are all there
     <commit>.verified/<path>/<etag>   an object of that file and ETag has been verified, until then
+    <commit>.copying/<who>.json       who copies it, until then: what is half uploaded is theirs together
     revisions/<who>/<revision>.json   the commit that a branch or tag was resolved to
 
 The construct and `adapters pull` both write it, so that either finds what the other has copied.
@@ -92,6 +93,11 @@ class ModelLocation:
         """What the keys of the records of verified files begin with."""
         return f"{self.repository.base}{self.commit}.verified/"
 
+    @property
+    def copying(self) -> str:
+        """What the keys of the notes of those who copy it begin with."""
+        return f"{self.repository.base}{self.commit}.copying/"
+
     def key(self, path: str) -> str:
         """Return the key of a file."""
         return self.folder + path
@@ -167,8 +173,20 @@ class ModelStore:
                 "files": [asdict(file) | {"etag": etags[file.path]} for file in files],
             },
         )
-        notes = [*self._keys(self.location.records), self.location.plan]
+        notes = [*self._keys(self.location.records), *self._keys(self.location.copying), self.location.plan]
         delete_keys(self._s3, self.location.bucket, notes)
+
+    def keep_copying(self, who: str) -> None:
+        """Note that someone copies the commit."""
+        self._write(self._copying(who), {})
+
+    def give_up(self, who: str) -> int:
+        """Forget that someone copies the commit, and abort its uploads unless another still does.
+
+        Returns how many there were. Those who copy one commit at once share its uploads.
+        """
+        delete_keys(self._s3, self.location.bucket, [self._copying(who)])
+        return 0 if self._keys(self.location.copying) else self.abort_uploads()
 
     def abort_uploads(self) -> int:
         """Abort every upload of a file of this commit; return how many there were."""
@@ -191,6 +209,9 @@ class ModelStore:
         found.sort(key=lambda upload: (upload["Key"], upload["Initiated"], upload["UploadId"]))
         for upload in found:
             yield upload["Key"], upload["UploadId"]
+
+    def _copying(self, who: str) -> str:
+        return f"{self.location.copying}{who}.json"
 
     def _marked(self) -> Iterator[str]:
         """Yield the records that the marker stands for, which were removed when it was written."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import traceback
 from collections.abc import Iterator
 
 import pytest
@@ -135,6 +137,43 @@ def test_what_the_hub_says_does_not_repeat_the_token(
         hub(private, TOKEN).revision(MODEL, "main")
 
 
+SECRETS = {
+    "json": '{\n "token": "hf_SECRET"\n}',
+    "zero-width space": "hf_SECRET\u200b",
+    "two lines": "hf_SECRET\nhf_SECRET",
+    "nothing": " \n",
+}
+
+
+@pytest.mark.parametrize("token", SECRETS.values(), ids=SECRETS)
+def test_token_that_no_header_can_hold_is_refused_and_not_repeated(token: str) -> None:
+    with pytest.raises(HubError, match="should be printable ASCII without spaces") as caught:
+        Hub("http://127.0.0.1:9", token=token)
+    told = [str(caught.value), repr(caught.value), *traceback.format_exception(caught.value, chain=True)]
+    # The lines of this file name no token but by variable.
+    assert "hf_SECRET" not in "".join(told)
+    assert caught.value.__context__ is None
+
+
+def test_space_around_a_token_is_not_of_it(private: HubStandIn) -> None:
+    assert hub(private, f" {TOKEN}\n").revision(MODEL, "main").commit == COMMIT
+
+
+@pytest.mark.parametrize("ask", ["revision", "read"])
+def test_header_that_the_http_library_refuses_is_not_repeated(
+    standin: HubStandIn, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    client, file = hub(standin, TOKEN), file_of(standin)
+
+    def refuse(*_: object, headers: dict[str, str], **__: object) -> None:
+        raise ValueError(f"Invalid header value {headers['Authorization']!r}")
+
+    monkeypatch.setattr(client._http, "request", refuse)
+    with pytest.raises(HubError, match="cannot be asked for: ValueError") as caught:
+        client.revision(MODEL, "main") if ask == "revision" else read(client, file)
+    assert TOKEN not in "".join(traceback.format_exception(caught.value))
+
+
 def test_wrong_token(private: HubStandIn) -> None:
     with pytest.raises(HubError, match="the hub does not know the token, or no longer"):
         hub(private, "hf_other").revision(MODEL, "main")
@@ -171,6 +210,34 @@ def test_expired_signature_is_tried_again(standin: HubStandIn, monkeypatch: pyte
     urls = iter([signed("model.safetensors").replace("signed", "expired")])
     monkeypatch.setattr(standin, "cdn_url", lambda path: next(urls, signed(path)))
     assert read(hub(standin), file, 0, 10) == content(standin, 0, 10)
+
+
+def test_listing_that_is_cut_off_is_asked_for_again(standin: HubStandIn) -> None:
+    standin.cut_listings = 2
+    assert hub(standin).revision(MODEL, "main").commit == COMMIT
+
+
+def test_listing_that_is_always_cut_off_is_busy(standin: HubStandIn) -> None:
+    standin.cut_listings = 1000
+    with pytest.raises(HubBusyError, match="the connection for 'acme/tiny' at revision 'main' broke"):
+        hub(standin).revision(MODEL, "main")
+    assert standin.cut_listings == 995
+
+
+@pytest.mark.parametrize("listing", ["[]", "{}", "no JSON", '{"sha": "x", "siblings": ["y"]}'])
+def test_listing_of_another_form_is_an_error(
+    standin: HubStandIn, monkeypatch: pytest.MonkeyPatch, listing: str
+) -> None:
+    monkeypatch.setattr(json, "dumps", lambda _: listing)
+    with pytest.raises(HubError, match="listing of 'acme/tiny' at revision 'main' is not as expected"):
+        hub(standin).revision(MODEL, "main")
+
+
+def test_redirect_to_what_is_no_url_is_an_error(standin: HubStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = file_of(standin)
+    monkeypatch.setattr(standin, "cdn_url", lambda _: "http://h:99999/")
+    with pytest.raises(HubError, match="to what is no URL"):
+        read(hub(standin), file)
 
 
 def test_listing_that_is_none_is_an_error(standin: HubStandIn, monkeypatch: pytest.MonkeyPatch) -> None:

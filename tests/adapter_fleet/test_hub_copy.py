@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -225,6 +226,39 @@ def test_refusal_by_the_hub_ends_the_copy_with_its_reason_and_nothing_half_uploa
     with pytest.raises(CopyError, match=r"'acme/tiny' could not be copied: 'acme/tiny' is gated.*of 6 files"):
         machine.run()
     assert s3.uploads == {}
+
+
+def test_copy_that_fails_leaves_the_uploads_that_another_stack_goes_on_with(
+    machine: Machine, standin: HubStandIn, s3: FakeS3
+) -> None:
+    other = Machine(standin, s3)
+    other.request = replace(other.request, who="another")
+    weights = other.weights()
+    upload = other.advance(weights)["upload"]
+    with pytest.raises(CopyError):
+        machine.plan([{"reason": "no", "final": True}])
+    assert list(s3.uploads) == [upload]
+    other.run()
+    assert s3.uploads == {}
+
+
+def test_good_file_that_came_while_a_bad_one_was_read_is_not_deleted(
+    machine: Machine, standin: HubStandIn, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = machine.weights()
+    key = f"{BASE}/model.safetensors"
+    s3.objects[key] = bytes(SIZE)
+    get = s3.get_object
+
+    def get_and_replace(**arguments: Any) -> Any:
+        answer = get(**arguments)
+        if arguments["Key"] == key:
+            s3.objects[key] = content(standin)
+        return answer
+
+    monkeypatch.setattr(s3, "get_object", get_and_replace)
+    assert "are not those of its sha256" in machine.advance(weights)["reason"]
+    assert s3.objects[key] == content(standin)
 
 
 def test_hub_that_stays_away_ends_the_copy_after_some_rounds(machine: Machine, standin: HubStandIn) -> None:

@@ -199,3 +199,24 @@ def test_rollback_aborts_what_the_failed_version_has_half_uploaded(world: World)
     world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
     assert world.intake.is_complete(event)["IsComplete"]
     assert [COMMIT in key for key, _ in world.s3.uploads.values()] == [True]
+
+
+@pytest.mark.parametrize("kind", ["Delete", "Update"])
+def test_uploads_that_another_stack_goes_on_with_are_left(world: World, kind: str) -> None:
+    world.begin_upload()
+    for who in ("me", "another"):
+        world.store().keep_copying(who)
+    event = world.event(kind, old={}, Revision=COMMIT if kind == "Delete" else "b" * 40)
+    if kind == "Update":
+        world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
+    assert world.intake.is_complete(event)["IsComplete"]
+    assert len(world.s3.uploads) == 1
+    assert list(world.s3.objects) == [f"models/acme--tiny/{COMMIT}.copying/another.json"]
+
+
+def test_last_stack_that_gives_up_aborts_what_all_have_uploaded(world: World) -> None:
+    world.begin_upload()
+    for who in ("me", "another"):
+        world.store().keep_copying(who)
+    assert [world.store().give_up(who) for who in ("another", "me")] == [0, 1]
+    assert (world.s3.uploads, world.s3.objects) == ({}, {})

@@ -193,11 +193,38 @@ def test_no_two_states_have_one_name_as_step_functions_wants_it(stack, make):
         ({"model_id": "llama"}, "'model_id' should be '<organization>/<model>', known at synth, got 'llama'"),
         ({"model_id": "a/../b"}, "'model_id' should be '<organization>/<model>', known at synth"),
         ({"model_id": cdk.Aws.REGION}, "'model_id' should be .* known at synth, got a token"),
+        ({"model_id": "acme/.."}, "'model_id' should be '<organization>/<model>', known at synth"),
+        ({"model_id": 5}, "'model_id' should be .* known at synth, got 5"),
+        ({"revision": None}, "'revision' should be a commit, or a branch or tag .* got None"),
+        ({"name": ""}, "'name' should be what adapters call the model, or None for its id, got ''"),
+        ({"bucket": "name"}, "'bucket' should be a bucket, such as .* got 'name'"),
+        ({"token": "hf_abc"}, "'token' should be a secret, such as .* got 'str'$"),
+        ({"prefix": "s3://x"}, "'prefix' should be the beginning of the keys, such as 'base', got 's3://x'"),
+        ({"prefix": ".."}, "'prefix' should be the beginning of the keys, such as 'base', got '..'"),
+        ({"prefix": "a//b"}, "'prefix' should be the beginning of the keys"),
+        ({"prefix": None}, "'prefix' should be the beginning of the keys, such as 'base', got None"),
+        ({"hub_endpoint": "https://h:99999"}, "'hub_endpoint' should be an https URL"),
+        ({"hub_endpoint": None}, "'hub_endpoint' should be an https URL .* got None"),
+        ({"timeout": cdk.Duration.seconds(0)}, "'timeout' should be from 1 second to 55 minutes"),
+        (
+            {"timeout": cdk.Duration.millis(1500)},
+            "'timeout' should be whole seconds, got 1 second 500 millis",
+        ),
+        ({"timeout": 50}, "'timeout' should be a Duration, such as .* got 50"),
+        ({"part_size": 64}, "'part_size' should be a Size, such as Size.mebibytes.64., got 64"),
+        ({"part_size": cdk.Size.kibibytes(5000)}, "'part_size' should be from 5 to 256 MiB, got 4.88281"),
+        ({"max_concurrency": 1.5}, "'max_concurrency' should be a whole number, got 1.5"),
+        ({"max_concurrency": True}, "'max_concurrency' should be a whole number, got True"),
+        ({"max_concurrency": "8"}, "'max_concurrency' should be a whole number, got '8'"),
+        ({"max_concurrency": 100_000}, "'max_concurrency' should be at most 10000, as Step Functions"),
         ({"revision": " "}, "'revision' should be a commit, or a branch or tag that is resolved once"),
         ({"prefix": "/base"}, "'prefix' should not start with '/', got '/base'"),
         ({"hub_endpoint": "huggingface.co"}, "'hub_endpoint' should be an https URL"),
         ({"hub_endpoint": "https://me:secret@hub"}, "'hub_endpoint' should be an https URL without a query"),
-        ({"timeout": cdk.Duration.minutes(56)}, "'timeout' should be at most 55 minutes, as CloudFormation"),
+        (
+            {"timeout": cdk.Duration.minutes(56)},
+            "'timeout' should be from 1 second to 55 minutes, as CloudFormation",
+        ),
         ({"part_size": cdk.Size.mebibytes(4)}, "'part_size' should be from 5 to 256 MiB, got 4"),
         ({"max_concurrency": 0}, "'max_concurrency' should be at least 1, got 0"),
     ],
@@ -205,9 +232,14 @@ def test_no_two_states_have_one_name_as_step_functions_wants_it(stack, make):
 def test_what_cannot_be_copied_is_an_error_at_synth(make, bucket, settings, error):
     with pytest.raises(ValueError, match=f"'Stack/Model': {error}"):
         make(**settings)
-    given = {"model_id": "acme/llama", "revision": COMMIT, **settings}
+    given = {"model_id": "acme/llama", "revision": COMMIT, "bucket": bucket, **settings}
     with pytest.raises(ValueError, match=f"^{error}"):
-        BaseModel.copied_from_hub(given.pop("model_id"), bucket=bucket, **given)
+        BaseModel.copied_from_hub(given.pop("model_id"), **given)
+
+
+def test_a_part_may_be_between_two_mebibytes(stack, make):
+    make(part_size=cdk.Size.kibibytes(5500))
+    assert only(stack, "Custom::HubModel")["Properties"]["PartBytes"] == 5500 * 1024
 
 
 def test_a_token_goes_nowhere_unencrypted(make, token):

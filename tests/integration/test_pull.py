@@ -123,7 +123,7 @@ def test_what_the_hub_refuses_is_told_without_a_traceback(pull: Pull, hub: HubSt
 def test_hub_that_is_not_there_is_told_in_a_line(pull: Pull) -> None:
     failed = pull(HF_ENDPOINT="http://127.0.0.1:9")
     assert failed.returncode == 1
-    assert failed.stderr.startswith("adapters: ")
+    assert failed.stderr.startswith("adapters: the hub at '127.0.0.1': ")
     assert failed.stderr.count("\n") == 1
 
 
@@ -131,6 +131,17 @@ def test_target_that_is_no_place_in_s3_is_told() -> None:
     failed = CliRunner().invoke(app, ["pull", MODEL, "models/base"])
     assert failed.exit_code == 1
     assert failed.stderr == "adapters: 'TARGET' should be s3://bucket/prefix, got 'models/base'\n"
+
+
+@pytest.mark.parametrize("revision", ["", " "])
+def test_revision_that_is_nothing_is_told(revision: str) -> None:
+    failed = CliRunner().invoke(app, ["pull", MODEL, "s3://models/base", "--revision", revision])
+    assert failed.exit_code == 1
+    assert failed.stderr == f"adapters: '--revision' should be a commit, branch or tag, got {revision!r}\n"
+
+
+def test_help_says_how_a_model_is_written() -> None:
+    assert "ORGANIZATION/MODEL" in CliRunner().invoke(app, ["pull", "--help"]).stdout
 
 
 def test_library_that_is_not_installed_is_told() -> None:
