@@ -175,11 +175,13 @@ class AdapterCheck:
 
     def refused(self, error: ArchiveError) -> list[Finding]:
         """Return all findings on an archive that could not be read to its end."""
+        self.findings = shortened(self.findings)
         self.breaks(error.rule, str(error))
         return self.findings
 
     def finish(self, lora: LoraServing | None, base: BaseModelFacts | None) -> list[Finding]:
         """Apply the rules that need the whole adapter; return all findings."""
+        self.findings = shortened(self.findings)  # of a folder that was packed by mistake
         for name, rule in _REQUIRED:
             if name not in self._seen:
                 self.breaks(rule, f"the file {name} is missing")
