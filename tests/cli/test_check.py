@@ -510,6 +510,12 @@ class TestTerminal:
         assert f"lora-dora {HELP['lora-dora']}" in lines
         assert lines[-1] == "2 adapters: 1 ok, 1 error"
 
+    def test_guide_shows_what_a_person_sees(self, tmp_path: Path) -> None:
+        adapter = SyntheticAdapter(rank=64).save(tmp_path / "out" / "globex")
+        lines = self.show(adapter, "--max-lora-rank", "8").splitlines()
+        guide = (Path(__file__).parents[2] / "docs" / "guides" / "adapters.md").read_text()
+        assert "```\n" + "\n".join(line.rstrip() for line in lines) + "\n```" in guide
+
     def test_name_of_a_file_cannot_steer_the_terminal(self, fine: Path) -> None:
         (fine / "\x1b]0;owned\x07").touch()
         shown = self.show(fine)
