@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
+
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 _SCHEME = "s3://"
-ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Location:
     @property
     def is_archive(self) -> bool:
         """Whether the key is that of an archive; others are folders."""
-        return self.key.endswith(ARCHIVE_SUFFIXES)
+        return self.key.endswith(ARCHIVE_SUFFIX)
 
     @property
     def uri(self) -> str:

@@ -3,8 +3,9 @@
 import json
 import re
 import sys
+import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -18,15 +19,16 @@ from rich.console import Console
 from rich.progress import Progress
 
 from adapter_fleet.adapter import check_archive, check_directory
-from adapter_fleet.archive import REQUIRED_FILES
 from adapter_fleet.check_rules import HELP, CheckRule
 from adapter_fleet.findings import Finding, Severity
+from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
 from adapter_fleet.stored_adapter import check_object
 from adapters_cli.account import Account, CommandError, account_of, explained
-from adapters_cli.buckets import ARCHIVE_SUFFIXES, Location
+from adapters_cli.buckets import Location
 from adapters_cli.environment_file import EnvironmentOption
 from adapters_cli.rows import show, table
 from adapters_cli.serving import Serving
+from adapters_cli.sources import NO_SOURCE, Folder, is_adapter, tell_left_behind
 from adapters_cli.text import counted
 
 _AT_ONCE = 8
@@ -67,6 +69,10 @@ class Checked:
         return Result.ERROR if worst else Result.WARNING
 
 
+Place = Path | Location | Checked
+"""What is to be checked, or what is known to be wrong already."""
+
+
 def check(
     context: typer.Context,
     paths: Annotated[
@@ -87,7 +93,9 @@ def check(
     base_model: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR", help="The base model's directory or config.json, here or in S3, to compare with."
+            metavar="DIR|NAME",
+            help="The base model's directory or config.json, here or in S3, or a well-known name, to compare"
+            " with.",
         ),
     ] = None,
     whole: Annotated[
@@ -108,7 +116,9 @@ def check(
     """
     account = account_of(context)
     serving = _serving(account, container, max_lora_rank, environment, base_model)
-    checked = _check_all(account, paths, serving, whole=whole)
+    places = [place for path in dict.fromkeys(paths) for place in _places(account, path)]
+    checked = _check_all(account, places, serving, whole=whole)
+    tell_left_behind(place for place in places if isinstance(place, Path))
     results = Counter(one.result for one in checked)
     if as_json:
         typer.echo(json.dumps(_document(checked, results), indent=2))
@@ -143,63 +153,63 @@ def _serving(
         raise typer.BadParameter(str(error)) from None
 
 
-def _check_all(account: Account, paths: Sequence[str], serving: Serving, *, whole: bool) -> list[Checked]:
+def _check_all(account: Account, places: Sequence[Place], serving: Serving, *, whole: bool) -> list[Checked]:
     """Check several at the same time; what is wrong with one does not stop the others."""
-    places: list[Path | Location | Checked] = []
-    for path in dict.fromkeys(paths):
-        places += _places(account, path)
-    check_one = partial(_check_one, account, serving, whole=whole)
+    stop = threading.Event()
+    check_one = partial(_check_one, account, serving, stop, whole=whole)
     shown = sys.stderr.isatty() and len(places) > _AT_ONCE
     bar = Progress(console=Console(stderr=True), transient=True, disable=not shown)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool, bar:
         try:
             return list(bar.track(pool.map(check_one, places), total=len(places), description="checking"))
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _places(account: Account, path: str) -> Iterator[Path | Location | Checked]:
-    """Yield what a path names: itself, the adapters in a folder, or a finding where there is none."""
+def _places(account: Account, path: str) -> list[Place]:
+    """Return what a path names: itself, the adapters in a folder, or a finding where there is none."""
     location = Location.parse(path)
-    found: list[Path | Location]
     if location is None:
-        local = Path(path)
-        found = [local] if not local.is_dir() or _is_adapter(local) else _below(local)
-        found = found or [local]  # an adapter then, which lacks all that makes one
-    elif not location.bucket:
-        message = "it should be s3://bucket/key.tar.gz or s3://bucket/prefix/"
-        yield _failed(path, CheckRule.PATH_READABLE, message)
-        return
-    else:
         try:
-            # Made here, as making a client is not for several threads.
-            s3 = account.s3
-            found = [location] if location.is_archive else list(location.archives(s3))
-        except (ClientError, BotoCoreError) as error:
-            yield _failed(path, CheckRule.OBJECT_READABLE, f"it cannot be reached: {explained(error)}")
-            return
-        if not found:
-            message = f"no {' or '.join(ARCHIVE_SUFFIXES)} lies under it"
-            yield _failed(path, CheckRule.PATH_HOLDS_ADAPTERS, message)
-    yield from found
-
-
-def _is_adapter(directory: Path) -> bool:
-    return any((directory / name).exists() for name in REQUIRED_FILES)
-
-
-def _below(directory: Path) -> list[Path | Location]:
-    """Return the adapters that lie in a folder, each a directory or an archive."""
+            return list(_local(Path(path)))
+        except OSError as error:
+            return [_unreadable(path, error)]
+    if not location.bucket:
+        message = "it should be s3://bucket/key.tar.gz or s3://bucket/prefix/"
+        return [_failed(path, CheckRule.PATH_READABLE, message)]
     try:
-        inside = sorted(directory.iterdir())
-    except OSError:
-        return []  # checking the folder itself tells why
-    return [
-        path
-        for path in inside
-        if (_is_adapter(path) if path.is_dir() else path.name.endswith(ARCHIVE_SUFFIXES))
-    ]
+        # Made here, as making a client is not for several threads.
+        s3 = account.s3
+        found = [location] if location.is_archive else list(location.archives(s3))
+    except (ClientError, BotoCoreError) as error:
+        return [_failed(path, CheckRule.OBJECT_READABLE, f"it cannot be reached: {explained(error)}")]
+    if not found:
+        return [_failed(path, CheckRule.PATH_HOLDS_ADAPTERS, f"no {ARCHIVE_SUFFIX} lies under it")]
+    return list(found)
+
+
+def _local(path: Path) -> Iterator[Place]:
+    """Yield the adapters that a path of this machine leads to, as `publish` takes them, and archives."""
+    if not path.is_dir():
+        if path.is_file() and not path.name.endswith(ARCHIVE_SUFFIX):
+            yield _failed(str(path), CheckRule.PATH_READABLE, NO_SOURCE)
+        else:
+            yield path
+        return
+    if is_adapter(path):
+        yield path
+        return
+    archives = (file.name for file in path.iterdir() if file.name.endswith(ARCHIVE_SUFFIX))
+    inside = sorted({*Folder.of(path).adapters, *archives})
+    # With nothing in it, it is checked as an adapter, which lacks all that makes one.
+    yield from (path / name for name in inside) if inside else [path]
+
+
+def _unreadable(path: str | Path, error: OSError) -> Checked:
+    message = f"it should be a readable directory or file, got: {error.strerror}"
+    return _failed(str(path), CheckRule.PATH_READABLE, message)
 
 
 def _failed(path: str, rule: CheckRule, message: str) -> Checked:
@@ -207,17 +217,43 @@ def _failed(path: str, rule: CheckRule, message: str) -> Checked:
 
 
 def _check_one(
-    account: Account, serving: Serving, place: Path | Location | Checked, *, whole: bool
+    account: Account, serving: Serving, stop: threading.Event, place: Place, *, whole: bool
 ) -> Checked:
-    lora, base, version = serving.lora, serving.base, serving.version
+    """Check one; CommandError once `stop` is set, with no more than a piece of an archive read."""
+
+    def until_stopped(_: bytes) -> None:
+        if stop.is_set():
+            raise CommandError("interrupted")
+
     if isinstance(place, Checked):
         return place
-    if isinstance(place, Path):
-        check = check_directory if place.is_dir() else check_archive
-        return Checked(path=str(place), findings=check(place, lora=lora, base=base, version=version))
+    until_stopped(b"")
+    if isinstance(place, Location):
+        return _check_stored(account, serving, place, until_stopped, whole=whole)
+    lora, base, version = serving.lora, serving.base, serving.version
+    try:
+        if place.is_dir():
+            findings = check_directory(place, lora=lora, base=base, version=version, leftovers=True)
+        else:
+            findings = check_archive(place, lora=lora, base=base, version=version, watch=until_stopped)
+    except OSError as error:
+        return _unreadable(place, error)
+    return Checked(path=str(place), findings=findings)
+
+
+def _check_stored(
+    account: Account, serving: Serving, place: Location, watch: Callable[[bytes], object], *, whole: bool
+) -> Checked:
     try:
         done = check_object(
-            account.s3, place.bucket, place.key, lora=lora, base=base, version=version, whole=whole
+            account.s3,
+            place.bucket,
+            place.key,
+            lora=serving.lora,
+            base=serving.base,
+            version=serving.version,
+            whole=whole,
+            watch=watch,
         )
     except (ClientError, BotoCoreError) as error:
         return _failed(place.uri, CheckRule.OBJECT_READABLE, f"it cannot be read: {explained(error)}")

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,14 +19,13 @@ from adapters_cli.manifest_place import ManifestPlace
 from adapters_cli.memory import Memory
 from adapters_cli.rows import show
 from adapters_cli.serving import Serving
-from adapters_cli.sources import Source, sources_of
-from adapters_cli.text import complain, counted, tell
+from adapters_cli.sources import Source, sources_of, tell_left_behind
+from adapters_cli.text import complain, counted, few, tell
 
 if TYPE_CHECKING:
     from adapters_cli.publisher import Candidate, Outcome
 
 _HEADINGS = ("ADAPTER", "STATE", "IDENTITY", "RANK", "SIZE", "WHY")
-_MOST_LEFT_BEHIND = 8
 
 
 def publish(
@@ -98,7 +97,7 @@ def publish(
         for candidate in candidates:
             for warning in candidate.warnings:
                 tell(warning)
-        _tell_left_behind(sources)
+        tell_left_behind(source.path for source in sources)
         for outcome in outcomes:
             for reason in outcome.reasons:
                 complain(f"{outcome.name}: {reason}")
@@ -162,7 +161,7 @@ def _common_base(candidates: Sequence["Candidate"]) -> str | None:
             same = next((other for other in bases if BaseModelFacts(name=other).is_named(base)), base)
             bases.setdefault(same, []).append(candidate.source.name)
     if len(bases) > 1:
-        lines = [f"{base!r}: {_few(names)}" for base, names in bases.items()]
+        lines = [f"{base!r}: {few(names)}" for base, names in bases.items()]
         raise CommandError(
             "\n".join(
                 [
@@ -173,11 +172,6 @@ def _common_base(candidates: Sequence["Candidate"]) -> str | None:
             )
         )
     return next(iter(bases), None)
-
-
-def _few(names: Sequence[str], most: int = 3) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _update(place: ManifestPlace, outcomes: Sequence["Outcome"], base: str | None) -> bool:
@@ -192,13 +186,6 @@ def _update(place: ManifestPlace, outcomes: Sequence["Outcome"], base: str | Non
     return place.update(
         lambda text: edited(text, adapters, base_model=base, where=place.where, folder=place.folder)
     )
-
-
-def _tell_left_behind(sources: Iterable[Source]) -> None:
-    beside = Counter(name for source in sources for name in source.left_behind)
-    if beside:
-        names = [name for name, _ in beside.most_common()]
-        tell(f"left behind, as no part of an adapter: {_few(names, _MOST_LEFT_BEHIND)}")
 
 
 def _row(outcome: "Outcome") -> tuple[str, ...]:

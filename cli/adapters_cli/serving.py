@@ -7,6 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.base_model import MAX_CONFIG_BYTES, BaseModelFacts
 from adapter_fleet.lmi import LmiVersion
+from adapter_fleet.model_shape import base_named
 from adapter_fleet.serving import LoraServing
 from adapters_cli.account import Account, explained
 from adapters_cli.buckets import Location
@@ -37,9 +38,15 @@ class Serving:
         return replace(self, lora=LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=rank))
 
     def with_base_model(self, place: str, account: Account) -> "Serving":
-        """Return it with a base model by its directory or `config.json`, on this machine or in S3."""
+        """Return it with a base model by its directory or `config.json`, on this machine or in S3.
+
+        One that `known_shape` knows may be given by its name, where no file has it.
+        """
         location = Location.parse(place)
         if location is None:
+            known = base_named(place)
+            if known.dimensions is not None and not Path(place).exists():
+                return replace(self, base=known)
             path = Path(place)
             facts = BaseModelFacts.from_directory(path.parent if path.name == _CONFIG_FILE else path)
         else:
@@ -63,7 +70,7 @@ def _base_of(file: EnvironmentFile) -> BaseModelFacts | None:
     place = file.base_model
     name = place.name or place.hub
     if place.directory is None:
-        return None if name is None else BaseModelFacts(name=name)
+        return None if name is None else base_named(name)
     try:
         facts = BaseModelFacts.from_directory(place.directory)
     except ValueError as error:

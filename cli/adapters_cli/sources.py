@@ -1,6 +1,7 @@
-"""What is to be published: directories and archives of this machine that paths lead to, and their names."""
+"""What is to be checked or published: directories and archives of this machine that paths lead to."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,10 @@ from adapter_fleet.archive import REQUIRED_FILES
 from adapter_fleet.leftovers import is_leftover
 from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
 from adapters_cli.account import CommandError
+from adapters_cli.text import few, tell
+
+NO_SOURCE = f"it should be a directory, or an archive '…{ARCHIVE_SUFFIX}'"
+_MOST_LEFT_BEHIND = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,14 +24,46 @@ class Source:
     name: str
     path: Path
 
-    @property
-    def left_behind(self) -> list[str]:
-        """The files and folders of a training run that are beside it, and no part of it."""
-        try:
-            with os.scandir(self.path) as found:
-                return sorted(entry.name for entry in found if is_leftover(entry.name, kind_of(entry)))
-        except OSError:
-            return []  # an archive, or a directory of which the checks tell that it cannot be read
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """A folder of adapters: the names of its sub-folders, and of those that a training run leaves."""
+
+    adapters: list[str]
+    leftovers: list[str]
+
+    @classmethod
+    def of(cls, path: Path) -> "Folder":
+        """Look into one. Raises OSError."""
+        with os.scandir(path) as found:
+            folders = sorted((entry.name, kind_of(entry)) for entry in found if entry.is_dir())
+        return cls(
+            adapters=[
+                name for name, kind in folders if not is_leftover(name, kind) and not name.startswith(".")
+            ],
+            leftovers=[name for name, kind in folders if is_leftover(name, kind)],
+        )
+
+
+def is_adapter(directory: Path) -> bool:
+    """Tell whether a directory is an adapter, if perhaps not a whole one. Raises OSError."""
+    return any((directory / file).exists() for file in REQUIRED_FILES)
+
+
+def tell_left_behind(paths: Iterable[Path]) -> None:
+    """Tell which files and folders of training runs are beside adapters, and no part of them."""
+    beside = Counter(name for path in paths for name in _leftovers_in(path))
+    if beside:
+        names = [name for name, _ in beside.most_common()]
+        tell(f"left behind, as no part of an adapter: {few(names, _MOST_LEFT_BEHIND)}")
+
+
+def _leftovers_in(path: Path) -> list[str]:
+    try:
+        with os.scandir(path) as found:
+            return sorted(entry.name for entry in found if is_leftover(entry.name, kind_of(entry)))
+    except OSError:
+        return []  # an archive, or a directory of which the checks tell that it cannot be read
 
 
 def sources_of(paths: Sequence[Path], *, name: str | None) -> list[Source]:
@@ -50,26 +87,24 @@ def _at(path: Path) -> Iterator[Source]:
         raise CommandError(f"{path}: there is no such file or directory")
     if not path.is_dir():
         if not path.name.endswith(ARCHIVE_SUFFIX):
-            raise CommandError(f"{path}: it should be a directory, or an archive '….tar.gz'")
+            raise CommandError(f"{path}: {NO_SOURCE}")
         yield Source(name=path.name.removesuffix(ARCHIVE_SUFFIX), path=path)
         return
-    if any((path / file).exists() for file in REQUIRED_FILES):
+    if is_adapter(path):
         yield Source(name=path.resolve().name, path=path)
         return
     yield from _in(path)
 
 
 def _in(folder: Path) -> Iterator[Source]:
-    with os.scandir(folder) as found:
-        folders = sorted((entry.name, kind_of(entry)) for entry in found if entry.is_dir())
-    adapters = [name for name, kind in folders if not is_leftover(name, kind) and not name.startswith(".")]
-    if not adapters:
-        beside = [name for name, kind in folders if is_leftover(name, kind)]
-        hint = f"; of {', '.join(beside[:3])}, name the one that is meant, with --name" if beside else ""
+    inside = Folder.of(folder)
+    if not inside.adapters:
+        beside = ", ".join(inside.leftovers[:3])
+        hint = f"; of {beside}, name the one that is meant, with --name" if beside else ""
         raise CommandError(
             f"{folder}: it should be an adapter ({', '.join(REQUIRED_FILES)}) or a folder of adapters{hint}"
         )
-    for name in adapters:
+    for name in inside.adapters:
         yield Source(name=name, path=folder / name)
 
 

@@ -1,6 +1,7 @@
 """Words for people: durations, and text that comes from elsewhere."""
 
 import unicodedata
+from collections.abc import Sequence
 
 import typer
 
@@ -27,6 +28,12 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return a text on one line, with nothing in it that steers a terminal or ends a field."""
     return printable(" ".join(text.split()))
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """Return the first of some names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def complain(text: str) -> None:

@@ -106,8 +106,7 @@ def check_archive(
         check.breaks(CheckRule.PATH_READABLE, f"it should be a readable file, got: {error.strerror}")
         return check.findings
     except ArchiveError as error:
-        check.breaks(error.rule, str(error))
-        return check.findings
+        return check.refused(error)
     return check.finish(lora, base)
 
 
@@ -174,8 +173,15 @@ class AdapterCheck:
             if self.takes(entry.name, entry.kind) and entry.stream is not None:
                 self.read(entry.name, entry.size, entry.stream)
 
+    def refused(self, error: ArchiveError) -> list[Finding]:
+        """Return all findings on an archive that could not be read to its end."""
+        self.findings = shortened(self.findings)
+        self.breaks(error.rule, str(error))
+        return self.findings
+
     def finish(self, lora: LoraServing | None, base: BaseModelFacts | None) -> list[Finding]:
         """Apply the rules that need the whole adapter; return all findings."""
+        self.findings = shortened(self.findings)  # of a folder that was packed by mistake
         for name, rule in _REQUIRED:
             if name not in self._seen:
                 self.breaks(rule, f"the file {name} is missing")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapter_fleet.base_model import Dimensions
+from adapter_fleet.base_model import BaseModelFacts, Dimensions
 
 _LINEAR_PARTS = ("self_attn.", "mlp.")
 
@@ -224,3 +224,9 @@ def known_shape(name: str | None) -> ModelShape | None:
     last = (name or "").rstrip("/").rpartition("/")[2].casefold()
     config = _KNOWN.get(last.removeprefix("meta-").removesuffix("-instruct"))
     return None if config is None else ModelShape.from_config(config)
+
+
+def base_named(name: str) -> BaseModelFacts:
+    """Return what is known of a base model by its name alone: of a well-known one, its dimensions too."""
+    shape = known_shape(name)
+    return BaseModelFacts(name=name, dimensions=None if shape is None else shape.dimensions)

@@ -7,8 +7,8 @@ vouches for other bytes; `whole` reads all of them and compares the digest.
 """
 
 import hashlib
-import re
 import struct
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet import canonical_tar
-from adapter_fleet.adapter import AdapterCheck, check_archive
-from adapter_fleet.archive import REQUIRED_FILES, ArchiveError, ArchiveLimits, entries
+from adapter_fleet.adapter import AdapterCheck
+from adapter_fleet.adapter_config import MAX_CONFIG_BYTES
+from adapter_fleet.archive import CONFIG_FILE, REQUIRED_FILES, ArchiveError, ArchiveLimits, entries
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding
 from adapter_fleet.lmi import LmiVersion
+from adapter_fleet.manifest_adapter import S3Artifact, named_digest
+from adapter_fleet.safetensors_header import MAX_HEADER_BYTES
 from adapter_fleet.serving import LoraServing
 
 if TYPE_CHECKING:
@@ -32,11 +35,12 @@ if TYPE_CHECKING:
 _FIRST_BYTES = 32 * 1024
 """Enough for an adapter of 8 billion parameters on all linear modules: 450 tensors are 8 KiB compressed."""
 _MOST_BYTES = 1024 * 1024
+_LONGEST_START = MAX_CONFIG_BYTES + MAX_HEADER_BYTES + _MOST_BYTES
+"""What the configuration and the header of the weights take, were they random; no more is kept in memory."""
 _TRAILER = struct.Struct("<2sII")
 _LAST_BLOCK = b"\x03\x00"
 _GZIP_HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
 """Those of `packing`: no name, no time; then a last, empty block of deflate at the end."""
-_DIGEST_IN_KEY = re.compile(r"sha256-([0-9a-f]{64})\.tar\.gz")
 _ATTEMPTS = 3
 
 
@@ -59,32 +63,52 @@ def check_object(
     version: LmiVersion | None = None,
     limits: ArchiveLimits | None = None,
     whole: bool = False,
+    watch: Callable[[bytes], object] | None = None,
 ) -> StoredCheck:
     """Check an adapter in a `.tar.gz` in S3, by the same rules as `check_archive`.
 
-    Raises ClientError or BotoCoreError where the object cannot be read.
+    `watch` gets what is read of the tar. Raises ClientError or BotoCoreError where the object cannot be read,
+    and what `watch` raises.
     """
     stored = _Object(s3, bucket, key)
-    named = _DIGEST_IN_KEY.search(key)
+    named = named_digest(S3Artifact(uri=stored.uri))
     findings = None
     if named and not whole and stored.read_start()[: len(_GZIP_HEADER)] == _GZIP_HEADER:
-        findings = _check_ours(stored, lora, base, version, limits or ArchiveLimits())
+        findings = _check_ours(stored, lora, base, version, limits or ArchiveLimits(), watch)
     if findings is None:
-        sha = hashlib.sha256()
-        with closing(_Stream(stored)) as stream:
-            findings = check_archive(
-                stream,
-                lora=lora,
-                base=base,
-                version=version,
-                limits=limits,
-                where=stored.uri,
-                watch=sha.update if named else None,
-            )
-        if named and not findings and sha.hexdigest() != named[1]:
-            message = f"its content should have the digest that its name says, got {sha.hexdigest()}"
-            findings.append(CheckRule.ARCHIVE_DIGEST.broken(stored.uri, message))
+        findings = _check_whole(stored, lora, base, version, limits, watch, named)
     return StoredCheck(findings=findings, bytes_read=stored.count, size=stored.size or 0)
+
+
+def _check_whole(
+    stored: "_Object",
+    lora: LoraServing | None,
+    base: BaseModelFacts | None,
+    version: LmiVersion | None,
+    limits: ArchiveLimits | None,
+    watch: Callable[[bytes], object] | None,
+    digest: str | None,
+) -> list[Finding]:
+    """Check an archive to its end and, where it can be read to there, compare its digest."""
+    check = AdapterCheck(stored.uri, version=version)
+    sha = hashlib.sha256()
+
+    def watched(data: bytes) -> None:
+        if watch is not None:
+            watch(data)
+        if digest is not None:
+            sha.update(data)
+
+    try:
+        with closing(_Stream(stored)) as stream:
+            check.read_archive(stream, limits, watched)
+    except ArchiveError as error:
+        return check.refused(error)
+    findings = check.finish(lora, base)
+    if digest is not None and sha.hexdigest() != digest:
+        message = f"its content should have the digest that its name says, got {sha.hexdigest()}"
+        findings.append(CheckRule.ARCHIVE_DIGEST.broken(stored.uri, message))
+    return findings
 
 
 def _check_ours(
@@ -93,14 +117,17 @@ def _check_ours(
     base: BaseModelFacts | None,
     version: LmiVersion | None,
     limits: ArchiveLimits,
+    watch: Callable[[bytes], object] | None,
 ) -> list[Finding] | None:
     """Check an archive of ours from its first bytes; None for one that turns out to be no such archive."""
     check = AdapterCheck(stored.uri, version=version)
     sizes: list[int] = []
     try:
-        for name, entry in zip(REQUIRED_FILES, entries(_Start(stored), limits), strict=False):
+        for name, entry in zip(REQUIRED_FILES, entries(_Start(stored), limits, watch=watch), strict=False):
             if (entry.name, entry.header) != (name, canonical_tar.header(name, entry.size)):
                 return None
+            if name == CONFIG_FILE and entry.size > MAX_CONFIG_BYTES:
+                return None  # it is refused; what is between it and the weights is not to be kept
             sizes.append(entry.size)
             assert entry.stream is not None  # the header is that of a file
             check.takes(name, entry.kind)
@@ -127,9 +154,9 @@ class _Object:
         self.size: int | None = None
         self._s3, self._bucket, self._key = s3, bucket, key
         self._etag: str | None = None
-        self.start = b""
+        self.start = bytearray()
 
-    def read_start(self) -> bytes:
+    def read_start(self) -> bytearray:
         """Read more of the start, twice as much each time; return all of it."""
         position = len(self.start)
         if self.size is None or position < self.size:
@@ -169,7 +196,11 @@ class _Object:
 
 
 class _Start:
-    """The first bytes of an object as a stream that reads on as it is asked to."""
+    """The first bytes of an object as a stream that reads on as it is asked to.
+
+    Raises ArchiveError beyond what an archive of ours has before the tensors: deflate may go on for ever and
+    give nothing.
+    """
 
     def __init__(self, stored: _Object) -> None:
         self._stored = stored
@@ -177,8 +208,10 @@ class _Start:
 
     def read(self, size: int) -> bytes:
         if self._position == len(self._stored.start):
+            if self._position >= _LONGEST_START:
+                raise ArchiveError("it should have its tensors sooner")
             self._stored.read_start()
-        data = self._stored.start[self._position : self._position + size]
+        data = bytes(self._stored.start[self._position : self._position + size])
         self._position += len(data)
         return data
 
@@ -194,7 +227,7 @@ class _Stream:
 
     def read(self, size: int) -> bytes:
         if self._position < len(self._rest):
-            data = self._rest[self._position : self._position + size]
+            data = bytes(self._rest[self._position : self._position + size])
         elif self._position < (self._stored.size or 0):
             data = self._read_on(size)
             self._stored.count += len(data)

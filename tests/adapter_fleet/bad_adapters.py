@@ -719,6 +719,26 @@ def archive_weights_that_claim_terabytes(path: Path) -> None:
     archive(path, sound=(entry(CONFIG, SOUND_CONFIG), entry(WEIGHTS, content)))
 
 
+@filed("config-size")
+def archive_configuration_of_many_megabytes_before_the_weights(path: Path) -> None:
+    """As the publisher writes it, so that a reader of its first bytes goes on reading."""
+    made = tarfile.TarInfo(CONFIG)
+    noise, mebibytes = os.urandom(MIB), 150
+    made.size = mebibytes * MIB
+    compressor = zlib.compressobj(0, zlib.DEFLATED, 31)
+    with path.open("wb") as file:
+        file.write(compressor.compress(made.tobuf()))
+        for _ in range(mebibytes):
+            file.write(compressor.compress(noise))
+        file.write(compressor.compress(without_end(SOUND[1:]) + bytes(1024)) + compressor.flush())
+
+
+@filed("archive-truncated")
+def archive_of_millions_of_empty_blocks(path: Path) -> None:
+    """Deflate may go on without giving a byte."""
+    path.write_bytes(gzip.compress(b"")[:10] + b"\0\0\0\xff\xff" * 8 * MIB)
+
+
 def sound(path: Path) -> None:
     directory(path, {"README.md": b"# An adapter"})
 

@@ -2,20 +2,26 @@
 
     python -m tests.adapter_fleet.measured_checks DIRECTORY
 
+Archives are checked twice: as files, and as `s3://…`, as objects in S3 that look like those of the publisher.
 It imports nothing but what a check needs, so that the memory is that of a check.
 """
 
+# ruff: noqa: N803 - the names are those of boto3
+
+import io
 import json
 import os
 import resource
 import signal
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 from adapter_fleet.adapter import check_archive, check_directory
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.lmi import LmiVersion
 from adapter_fleet.serving import LoraServing
+from adapter_fleet.stored_adapter import check_object
 
 MOST_CPU_SECONDS = 10
 LONGEST_SECONDS = 120
@@ -23,24 +29,55 @@ MOST_BYTES = 2 * 1024**3
 """Beyond these the process is ended. They are above what is allowed, so that the excess can be told."""
 
 
-def check_in_child(path: Path, lora: LoraServing, base: BaseModelFacts, answer: int) -> None:
+IN_S3 = "s3://"
+KEY = f"a/sha256-{'0' * 64}.tar.gz"
+GZIP_HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+
+
+class FileInS3:
+    """An object whose bytes are a file's, with the publisher's header where it has one of gzip."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = path.stat().st_size
+
+    def get_object(self, *, Range: str, **_: Any) -> dict[str, Any]:
+        first, _, last = Range.removeprefix("bytes=").partition("-")
+        begin, end = int(first), min(int(last or self._size) + 1, self._size)
+        body: io.BufferedIOBase = self._path.open("rb")
+        body.seek(begin)
+        if not begin:
+            data = body.read(end)
+            if data.startswith(GZIP_HEADER[:4]):
+                data = GZIP_HEADER + data[len(GZIP_HEADER) :]
+            body = io.BytesIO(data)
+        return {"ETag": "etag", "ContentRange": f"bytes {begin}-{end - 1}/{self._size}", "Body": body}
+
+
+def check_in_child(place: str, folder: Path, lora: LoraServing, base: BaseModelFacts, answer: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_SECONDS, MOST_CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     signal.alarm(LONGEST_SECONDS)
-    check = check_directory if path.is_dir() else check_archive
-    findings = check(path, lora=lora, base=base, version=LmiVersion.V19)
+    path = folder / place.removeprefix(IN_S3)
+    if place.startswith(IN_S3):
+        s3 = cast(Any, FileInS3(path))
+        findings = check_object(s3, "bucket", KEY, lora=lora, base=base, version=LmiVersion.V19).findings
+    else:
+        check = check_directory if path.is_dir() else check_archive
+        findings = check(path, lora=lora, base=base, version=LmiVersion.V19)
     os.write(answer, json.dumps(sorted({finding.rule for finding in findings})).encode())
 
 
 def main(folder: Path) -> None:
     lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=16)
     base = BaseModelFacts.from_directory(folder / "base")
-    for name in json.loads((folder / "corpus.json").read_text()):
+    names = list(json.loads((folder / "corpus.json").read_text()))
+    for name in names + [IN_S3 + name for name in names if name.endswith(".tar.gz")]:
         reading, writing = os.pipe()
         child = os.fork()
         if not child:
             try:
-                check_in_child(folder / name, lora, base, writing)
+                check_in_child(name, folder, lora, base, writing)
             except BaseException as error:  # told by the missing answer
                 sys.stderr.write(f"{name}: {error!r}\n")
                 os._exit(1)

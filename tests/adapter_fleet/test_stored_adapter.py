@@ -109,7 +109,7 @@ class TestOurs:
             archive.add(directory / "model.py", "model.py")
         data = gzip.compress(extended.getvalue(), mtime=0)
         s3.objects["bucket", key] = data[:9] + b"\xff" + data[10:]
-        assert [finding.rule for finding in check(s3, key).findings] == ["file-code"]
+        assert [finding.rule for finding in check(s3, key).findings] == ["file-code", "archive-digest"]
 
     def test_whole_archive_is_compared_with_the_digest_in_its_key(
         self, s3: FakeS3, adapter: SyntheticAdapter, save: Save
@@ -122,6 +122,30 @@ class TestOurs:
         found = check(s3, key, whole=True).findings
         assert [finding.rule for finding in found] == ["archive-digest"]
         assert s3.bytes_read > len(s3.objects["bucket", key])
+
+    def test_warning_does_not_hide_that_the_digest_is_wrong(
+        self, s3: FakeS3, adapter: SyntheticAdapter, save: Save
+    ) -> None:
+        key = published(s3, save(adapter))
+        adapter.config["init_lora_weights"] = "pissa"
+        published(s3, save(adapter), key=key)
+        found = check(s3, key, whole=True).findings
+        assert [finding.rule for finding in found] == ["lora-initialisation", "archive-digest"]
+
+    @pytest.mark.parametrize(
+        ("form", "rules"),
+        [
+            ("ectsum/sha256-{0}.tar.gz", ["archive-digest"]),
+            ("ectsum/{0}.tar.gz", ["archive-digest"]),
+            ("sha256-{0}.tar.gz.d/ectsum.tar.gz", []),
+            ("ectsum/my-sha256-{0}.tar.gz", []),
+        ],
+    )
+    def test_key_names_a_digest_as_in_a_manifest(
+        self, s3: FakeS3, adapter: SyntheticAdapter, save: Save, form: str, rules: list[str]
+    ) -> None:
+        key = published(s3, save(adapter), key=form.format("0" * 64))
+        assert [finding.rule for finding in check(s3, key, whole=True).findings] == rules
 
     def test_whole_archive_that_is_what_its_key_says_is_fine(
         self, s3: FakeS3, adapter: SyntheticAdapter, save: Save

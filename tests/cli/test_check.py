@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import re
+import struct
 import subprocess
 import sys
+import tarfile
+import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,11 +43,16 @@ def s3() -> FakeS3:
     return FakeS3()
 
 
+def _account(s3: FakeS3) -> Account:
+    account = Account()
+    vars(account)["s3"] = s3
+    return account
+
+
 @pytest.fixture
 def check(s3: FakeS3) -> Check:
     """Runs the command in a pipe, in an account with these objects."""
-    account = Account()
-    vars(account)["s3"] = s3
+    account = _account(s3)
 
     def check(*arguments: str | Path) -> Result:
         command = ["check", *map(str, arguments)]
@@ -139,6 +149,122 @@ def test_one_bad_path_does_not_stop_the_others(check: Check, fine: Path, tmp_pat
     assert result.exit_code == 1
     assert rules(result) == ["path-readable", "", "path-readable", "object-readable"]
     assert result.stderr == ""
+
+
+def test_path_that_cannot_even_be_asked_for_is_a_finding(check: Check, fine: Path) -> None:
+    result = check("a" * 300, fine, "--json")
+    assert result.exit_code == 1
+    long, other = json.loads(result.stdout)["adapters"]
+    assert [finding["rule"] for finding in long["findings"]] == ["path-readable"]
+    assert "File name too long" in long["findings"][0]["message"]
+    assert other["result"] == "ok"
+
+
+@pytest.mark.parametrize("call", ["exists", "is_dir"])
+def test_directory_that_may_not_be_read_does_not_stop_the_others(
+    check: Check, fine: Path, dora: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    ask = getattr(Path, call)
+
+    def refused(path: Path, *arguments: Any) -> Any:
+        if dora in (path, *path.parents):
+            raise PermissionError(13, "Permission denied", str(path))
+        return ask(path, *arguments)
+
+    monkeypatch.setattr(Path, call, refused)  # root, as which tests may run, may read everything
+    result = check(dora, fine)
+    assert rules(result) == ["path-readable", ""]
+    assert "Permission denied" in result.stdout
+
+
+def test_what_a_training_run_leaves_is_told_and_no_finding(check: Check, fine: Path) -> None:
+    for name in ("training_args.bin", "tokenizer.json"):
+        (fine / name).touch()
+    (fine / "checkpoint-5").mkdir()
+    result = check(fine)
+    assert (result.exit_code, rules(result)) == (0, [""])
+    assert result.stderr == (
+        "left behind, as no part of an adapter: checkpoint-5, tokenizer.json, training_args.bin\n"
+    )
+    (fine / "model.py").touch()
+    assert rules(check(fine)) == ["file-code"]
+
+
+def test_checkpoints_and_hidden_folders_beside_adapters_are_left_out(check: Check, fine: Path) -> None:
+    for name in ("checkpoint-5", ".venv"):
+        SyntheticAdapter().save(fine.parent / name)
+    assert [row[0] for row in rows(check(fine.parent))] == [str(fine)]
+
+
+def test_folder_that_is_no_adapter_beside_some_is_told_as_publish_does(check: Check, fine: Path) -> None:
+    (fine.parent / "empty").mkdir()
+    assert rules(check(fine.parent)) == ["config-present", "weights-present", ""]
+
+
+def test_file_of_another_name_is_refused_as_by_publish(check: Check, fine: Path, s3: FakeS3) -> None:
+    archive = pack(fine, fine.parent / "fine.tgz").path
+    s3.objects["bucket", "fine.tgz"] = archive.read_bytes()
+    result = check(archive, "s3://bucket/fine.tgz")
+    assert rules(result) == ["path-readable", "path-holds-adapters"]
+    assert "an archive '….tar.gz'" in result.stdout
+    assert [row[0] for row in rows(check(fine.parent))] == [str(fine)]
+
+
+def test_files_that_are_no_part_of_an_archive_are_told_a_few_times_and_counted(
+    check: Check, fine: Path
+) -> None:
+    archive = fine.parent.parent / "many.tar.gz"
+    for number in range(20):
+        (fine / f"{number}.txt").touch()
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(fine, ".")
+    result = check(archive)
+    assert rules(result) == ["file-unexpected"] * 6
+    assert rows(result)[-1][4] == "and 15 more of this kind"
+
+
+def test_interrupt_stops_what_is_being_read(
+    check: Check, s3: FakeS3, fine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive that takes a while, and a Ctrl-C in its midst."""
+    uri = store(s3, SyntheticAdapter(layers=500).save(tmp_path / "large"))
+    key = uri.removeprefix("s3://bucket/")
+    begun = threading.Event()
+    reads: list[int] = []
+
+    class Endless:
+        def __init__(self) -> None:
+            noise = os.urandom(60_000)
+            self._block = b"\0" + struct.pack("<HH", len(noise), len(noise) ^ 0xFFFF) + noise
+
+        def read(self, size: int) -> bytes:
+            reads.append(len(self._block))
+            begun.set()
+            return self._block
+
+        def close(self) -> None:
+            pass
+
+    made = tarfile.TarInfo("adapter_model.safetensors")
+    made.size = 2**33
+    start = zlib.compressobj(0, zlib.DEFLATED, 31)
+    s3.objects["bucket", key] = start.compress(made.tobuf()) + start.flush(zlib.Z_FULL_FLUSH)
+    answer = {"ETag": "e", "ContentRange": f"bytes 0-9/{2**40}"}
+
+    def get(*, Range: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+        first = Range.startswith("bytes=0-")
+        return answer | {"Body": io.BytesIO(s3.objects["bucket", key]) if first else Endless()}
+
+    monkeypatch.setattr(s3, "get_object", get)
+
+    def interrupt(*_: Any, **__: Any) -> Any:
+        assert begun.wait(10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adapters_cli.check.Progress.track", interrupt)
+    result = CliRunner().invoke(app, ["check", "--whole", uri], obj=_account(s3))
+    assert result.exit_code != 0
+    assert 0 < sum(reads) < made.size / 4
 
 
 def test_path_given_twice_is_checked_once(check: Check, fine: Path) -> None:
@@ -308,6 +434,16 @@ class TestServing:
         overridden = check("adapter", "-e", "prod", "--max-lora-rank", "32", "--base-model", "base")
         assert set(rules(overridden)) == {"base-model-module"}
 
+    def test_base_model_that_is_well_known_is_compared_by_its_name_alone(
+        self, check: Check, fine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        result = check(fine, "--base-model", "meta-llama/Llama-3.1-8B-Instruct")
+        assert set(rules(result)) == {"base-model-name", "base-model-dimensions"}
+        environment = ENVIRONMENT.replace('directory = "../base"\n', "")
+        Path("e.toml").write_text(environment.replace("acme/other", "meta-llama/Llama-3.1-8B"))
+        assert "base-model-dimensions" in rules(check(fine, "-e", "e.toml"))
+
     def test_environments_of_this_repository_are_understood(self, check: Check, fine: Path) -> None:
         folder = Path(__file__).parents[2] / "environments"
         for name in ("local", "dev", "prod"):
@@ -373,6 +509,12 @@ class TestTerminal:
         )
         assert f"lora-dora {HELP['lora-dora']}" in lines
         assert lines[-1] == "2 adapters: 1 ok, 1 error"
+
+    def test_guide_shows_what_a_person_sees(self, tmp_path: Path) -> None:
+        adapter = SyntheticAdapter(rank=64).save(tmp_path / "out" / "globex")
+        lines = self.show(adapter, "--max-lora-rank", "8").splitlines()
+        guide = (Path(__file__).parents[2] / "docs" / "guides" / "adapters.md").read_text()
+        assert "```\n" + "\n".join(line.rstrip() for line in lines) + "\n```" in guide
 
     def test_name_of_a_file_cannot_steer_the_terminal(self, fine: Path) -> None:
         (fine / "\x1b]0;owned\x07").touch()

@@ -257,7 +257,7 @@ def test_adapters_in_a_bucket_are_checked_by_ranges_and_foreign_ones_in_one_pass
     s3.put_object(Bucket=bucket, Key="a/none.tar.gz", Body=b"")
     config = json.dumps({"_name_or_path": "acme/tiny-base", "model_type": "gpt2"})
     s3.put_object(Bucket=bucket, Key="base/config.json", Body=config.encode())
-    command = [sys.executable, "-m", "adapters_cli", "check", f"s3://{bucket}/a/", f"s3://{bucket}/b.tgz"]
+    command = [sys.executable, "-m", "adapters_cli", "check", f"s3://{bucket}/a/", f"s3://{bucket}/b.tar.gz"]
     command += ["s3://no-such-bucket/", "--base-model", f"s3://{bucket}/base/", "--json"]
     done = subprocess.run(
         command, env=cloud.environment, capture_output=True, text=True, timeout=120, check=False
@@ -273,7 +273,7 @@ def test_adapters_in_a_bucket_are_checked_by_ranges_and_foreign_ones_in_one_pass
         foreign: [],
         "a/half.tar.gz": ["archive-truncated"],
         "a/none.tar.gz": ["archive-gzip"],
-        "b.tgz": ["object-readable"],
+        "b.tar.gz": ["object-readable"],
         "s3://no-such-bucket/": ["object-readable"],
     }
     assert adapters[f"s3://{bucket}/{ours}"]["bytes_read"] < 0.1 * len(archive)

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guides" / "adapters.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+LEFTOVERS = ("training_args.bin", "tokenizer.json", "checkpoint-5/")
 PROMPT = "Ticket: Grace from Lima wants a refund for the keyboard. Thank you.\nAnswer:\n"
 
 
@@ -34,6 +35,9 @@ def said(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     for name in ("app.py", "cdk.json"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "examples", folder / "examples")
+    trained = folder / "examples" / "tickets" / "adapters" / "triage"
+    for name in LEFTOVERS:  # what `trainer.save_model` and the run leave
+        (trained / name).mkdir() if name.endswith("/") else (trained / name).touch()
     variables = cloud.environment | {
         "HOME": str(folder / "home"),
         "CDK_DISABLE_VERSION_CHECK": "1",
