@@ -208,7 +208,8 @@ class TestLimits:
             archive.add(f"{number}.txt")
         findings = check_archive(archive.stream(), limits=ArchiveLimits(entries=10))
         assert findings[-1].message == "it should have at most 10 entries"
-        assert len(findings) == 11
+        # Five of the ten, and a word about the others.
+        assert len(findings) == 7
 
     def test_header_that_claims_much_is_refused_before_it_is_read(self) -> None:
         """`tarfile` reads an extended header into memory at the size that it claims."""
