@@ -42,6 +42,7 @@ from multi_adapter_inference import (
 COUNTS = (1, 100, 499)
 FLEET = 1000
 FLEET_ROUNDS = 5
+NATIVE_ROUNDS = 3
 COMMAND_ROUNDS = 3
 
 
@@ -180,9 +181,9 @@ def _fleet_claims() -> list[Claim]:
 def _claims() -> list[Claim]:
     claims = []
     for count in COUNTS:
-        ours = _seconds("ours", count, validation=False)
+        ours = min(_seconds("ours", count, validation=False) for _ in range(NATIVE_ROUNDS))
         checked = _seconds("ours", count, validation=True)
-        bare = _seconds("bare", count, validation=False)
+        bare = min(_seconds("bare", count, validation=False) for _ in range(NATIVE_ROUNDS))
         what = f"s to synthesize {count} native adapters"
         claims += [
             # What the validation costs is the CDK's; that leaving it out costs nothing is ours to hold.
