@@ -1,6 +1,7 @@
 """The entry point of the `adapters` command."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,4 +99,8 @@ def adapters(
 
 def main() -> None:
     """Run the command."""
-    app(prog_name="adapters")
+    try:
+        app(prog_name="adapters")
+    finally:
+        # What it was to do is done or told. Python would print where in its own ending Ctrl-C met it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

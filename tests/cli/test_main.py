@@ -56,3 +56,18 @@ def test_sentences_of_a_help_text_end_where_they_end(command: str) -> None:
     paragraphs = [line.strip() for line in text.splitlines() if line.strip()][1:]
     assert paragraphs
     assert all(paragraph.endswith(".") or len(paragraph) > 150 for paragraph in paragraphs)
+
+
+ENDING = """
+import atexit, os, signal, sys
+from adapters_cli.main import main
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+sys.argv = ["adapters", "--version"]
+main()
+"""
+
+
+def test_interrupt_while_python_ends_is_not_told() -> None:
+    done = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("adapters ")
