@@ -157,6 +157,6 @@ def _is_target(config: AdapterConfig | None) -> Callable[[str], bool]:
 
     def is_target(module: str) -> bool:
         parts = module.split(".")
-        return any(".".join(parts[start:]) in targets for start in range(len(parts)))
+        return any(".".join(parts[start:]) in targets for start in reversed(range(len(parts))))
 
     return is_target
