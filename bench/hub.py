@@ -35,16 +35,23 @@ AT_ONCE = 8
 PART_MIB = 64
 MODEL = "acme/large"
 FOLDER = f"models/acme--large/{COMMIT}/"
+TOKEN = "hf_theSecretThatNobodyMaySee"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Copied:
-    """What one deployment took, in seconds and in bytes that the hub sent, and what it left."""
+    """What one deployment took, in seconds and in bytes that the hub sent, and what it left.
+
+    looked_at, leaks:
+        In how many texts the token was looked for, and in how many it was.
+    """
 
     seconds: float
     sent: int
     different: int
     uploads: int
+    looked_at: int
+    leaks: int
 
 
 def model() -> dict[str, File]:
@@ -64,7 +71,7 @@ def disturb(hub: HubStandIn) -> None:
     hub.files["part1.safetensors"].cut_at = [MEGABYTES * 1_000_000 // FILES // 3]
 
 
-def deploy(cloud: LocalCloud, hub: HubStandIn, folder: Path, *, stopped: bool) -> Copied:
+def deploy(cloud: LocalCloud, hub: HubStandIn, folder: Path, secret: str, *, stopped: bool) -> Copied:
     """Deploy a copy; have its machine stopped when a third has come."""
     s3, bucket = client(cloud, "s3"), f"deployed-{stopped}".lower()
     s3.create_bucket(Bucket=bucket)
@@ -73,6 +80,7 @@ def deploy(cloud: LocalCloud, hub: HubStandIn, folder: Path, *, stopped: bool) -
         folder,
         hub,
         bucket=bucket,
+        secret=secret,
         part_size=cdk.Size.mebibytes(PART_MIB),
         max_concurrency=AT_ONCE,
     )
@@ -88,11 +96,14 @@ def deploy(cloud: LocalCloud, hub: HubStandIn, folder: Path, *, stopped: bool) -
     seconds = time.perf_counter() - started
     if deployed.status != "CREATE_COMPLETE":
         raise SystemExit(f"the deployment ended as {deployed.status}: {deployed.reason}")
+    told = [*stack.told().values(), *small_objects(cloud, bucket)]
     copied = Copied(
         seconds=seconds,
         sent=sum(hub.sent[path] for path in weights(hub)),
         different=different(cloud, hub, bucket),
         uploads=len(stack.uploads()),
+        looked_at=len(told),
+        leaks=sum(TOKEN in text for text in told),
     )
     stack.delete()
     for item in s3.list_objects_v2(Bucket=bucket)["Contents"]:
@@ -100,10 +111,23 @@ def deploy(cloud: LocalCloud, hub: HubStandIn, folder: Path, *, stopped: bool) -
     return copied
 
 
+def small_objects(cloud: LocalCloud, bucket: str) -> Iterator[str]:
+    """Return the objects in a bucket but the weights, which are compared with the hub's."""
+    s3 = client(cloud, "s3")
+    for item in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+        if not item["Key"].startswith(f"{FOLDER}part"):
+            yield s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().decode("latin-1")
+
+
 def pull(cloud: LocalCloud, hub: HubStandIn, folder: Path) -> tuple[float, int]:
     """Run `adapters pull`; return the seconds, and how many files are other than the hub's."""
     client(cloud, "s3").create_bucket(Bucket="pulled")
-    own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "cache"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    own = {
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(folder / "cache"),
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_TOKEN": TOKEN,
+    }
     started = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "adapters_cli", "pull", MODEL, "s3://pulled/models"],
@@ -135,12 +159,14 @@ def pieces(body: object) -> Iterator[bytes]:
 def main() -> int:
     with (
         tempfile.TemporaryDirectory(prefix="bench-hub-") as name,
-        HubStandIn(MODEL, model()) as hub,
+        HubStandIn(MODEL, model(), token=TOKEN) as hub,
         LocalCloud() as cloud,
     ):
-        plain = deploy(cloud, hub, Path(name), stopped=False)
+        made = client(cloud, "secretsmanager").create_secret(Name="bench-hub", SecretString=TOKEN)
+        secret = str(made["ARN"])
+        plain = deploy(cloud, hub, Path(name), secret, stopped=False)
         disturb(hub)
-        stopped = deploy(cloud, hub, Path(name), stopped=True)
+        stopped = deploy(cloud, hub, Path(name), secret, stopped=True)
         pulled, pulled_different = pull(cloud, hub, Path(name))
         total = sum(weights(hub).values())
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
@@ -156,6 +182,13 @@ def main() -> int:
         ),
         _all(f"{trouble}: files as on the hub", FILES - stopped.different, FILES),
         _all(f"{trouble}: files whose upload ended", FILES - stopped.uploads, FILES),
+        Claim.at_most(
+            0,
+            f"{trouble}: texts with the token (other: templates, states, logs, functions, tables and small"
+            " objects that it was looked for in)",
+            ours=stopped.leaks,
+            other=stopped.looked_at,
+        ),
         Claim.at_most(
             1, f"{subject}: bytes that the hub sent (other: of the model)", ours=plain.sent, other=total
         ),

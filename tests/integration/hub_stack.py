@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class HubStack(FleetStack):
             **settings,
         }
         self.machines = client(cloud, "stepfunctions")
+        self._cloud = cloud
 
     def _endpoint(self, stack: cdk.Stack) -> MultiAdapterEndpointBase:
         settings = {
@@ -116,6 +118,36 @@ class HubStack(FleetStack):
             and item["ResourceType"] == "AWS::StepFunctions::StateMachine"
         ]
         return arn
+
+    def told(self) -> dict[str, str]:
+        """Return all that the cloud tells of a copy but its objects, by where: the template, the inputs,
+        outputs and histories of the machine, and of all stacks the functions, logs and tables."""
+        told = {"template": json.dumps(self._stacks.get_template(StackName=self.name))}
+        machines = self.machines
+        for execution in machines.list_executions(stateMachineArn=self.machine())["executions"]:
+            arn = execution["executionArn"]
+            told[arn] = json.dumps(machines.describe_execution(executionArn=arn), default=str)
+            told[f"{arn} history"] = json.dumps(
+                machines.get_execution_history(executionArn=arn, maxResults=1000), default=str
+            )
+            for run in machines.list_map_runs(executionArn=arn)["mapRuns"]:
+                for child in machines.list_executions(mapRunArn=run["mapRunArn"])["executions"]:
+                    told[child["executionArn"]] = json.dumps(
+                        machines.describe_execution(executionArn=child["executionArn"]), default=str
+                    )
+        for page in client(self._cloud, "lambda").get_paginator("list_functions").paginate():
+            told |= {item["FunctionName"]: json.dumps(item) for item in page["Functions"]}
+        logs = client(self._cloud, "logs")
+        for page in logs.get_paginator("describe_log_groups").paginate():
+            for group in page["logGroups"]:
+                events = logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+                told[group["logGroupName"]] = "\n".join(
+                    item["message"] for events_page in events for item in events_page["events"]
+                )
+        tables = client(self._cloud, "dynamodb")
+        for table in tables.list_tables()["TableNames"]:
+            told[table] = json.dumps(tables.scan(TableName=table), default=str)
+        return told
 
     def running(self, seconds: float = 30) -> str:
         """Wait until the machine runs, and return its execution."""
