@@ -1,4 +1,4 @@
-"""Run every bench in turn, each in a process of its own."""
+"""Run every bench in turn, or those that are named, each in a process of its own."""
 
 import subprocess
 import sys
@@ -10,7 +10,10 @@ NOT_A_BENCH = {"__init__", "__main__", "cloud", "harness"}
 
 def main() -> int:
     benches = sorted(path.stem for path in BENCH.glob("*.py") if path.stem not in NOT_A_BENCH)
-    codes = [subprocess.run([sys.executable, "-m", f"bench.{bench}"]).returncode for bench in benches]
+    named = sys.argv[1:] or benches
+    if unknown := sorted({*named} - {*benches}):
+        sys.exit(f"a bench should be one of {', '.join(benches)}, got {', '.join(unknown)}")
+    codes = [subprocess.run([sys.executable, "-m", f"bench.{bench}"]).returncode for bench in named]
     return int(any(codes))
 
 
