@@ -293,6 +293,8 @@ class Generation:
         Brings back what was before the previous generation; no guard or limit stops it.
     deployment:
         The newest one, up to this, that CloudFormation asked for.
+    standing:
+        The newest one before it that was not refused at that time; 0 for none.
     rebased:
         Whether it found another base model, so that it changes every adapter.
     changes, failures:
@@ -303,6 +305,7 @@ class Generation:
     request: Request
     undo: bool = False
     deployment: int = 0
+    standing: int = 0
     rebased: bool = False
     outcome: Outcome = Outcome.OPEN
     reason: str | None = None

@@ -86,11 +86,13 @@ def first_state(
     number = 1 if newest is None else newest.number + 1
     asked = request.source in (Source.DEPLOYMENT, Source.DELETION)
     refused = request.refusal is not None
+    before = standing(newest, generation)
     return Generation(
         number=number,
         request=request,
         undo=undoes(request, newest, generation),
         deployment=number if asked or newest is None else newest.deployment,
+        standing=0 if before is None else before.number,
         outcome=Outcome.REFUSED if refused else Outcome.OPEN,
         reason=request.refusal,
         ended=request.at if refused else None,
@@ -119,9 +121,12 @@ def refuses(newest: Generation, request: Request) -> bool:
 
 
 def standing(newest: Generation | None, generation: Callable[[int], Generation | None]) -> Generation | None:
-    """Return the newest generation that was not refused, None for none: those that were change nothing."""
+    """Return the newest generation that was not refused, None for none: those that were change nothing.
+
+    There may be thousands in a row, as where a job writes a wrong manifest again and again.
+    """
     while newest is not None and newest.outcome is Outcome.REFUSED:
-        newest = generation(newest.number - 1)
+        newest = generation(newest.standing)
     return newest
 
 

@@ -11,9 +11,11 @@ from adapter_fleet.registry import active_generation
 TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
 
 
-def generation(number: int, outcome: Outcome) -> Generation:
+def generation(number: int, outcome: Outcome, *, standing: int | None = None) -> Generation:
+    """Return a generation that came when `standing` was the one that stood, the one before it by default."""
     request = Request(delivery=str(number), source=Source.OBJECT, target=TARGET, at=float(number))
-    return Generation(number=number, request=request, outcome=outcome)
+    before = number - 1 if standing is None else standing
+    return Generation(number=number, request=request, outcome=outcome, standing=before)
 
 
 BEFORE = generation(1, Outcome.CONVERGED)
@@ -35,7 +37,11 @@ def test_newest_counts_unless_it_was_refused(newest: Generation, active: int | N
 
 def test_what_was_under_way_goes_on_after_any_number_of_refused_ones() -> None:
     under_way = generation(2, Outcome.SUPERSEDED)
-    refused = [generation(number, Outcome.REFUSED) for number in (3, 4)]
+    # The third was refused when the fourth had come, the fifth came when both were.
+    refused = [
+        generation(number, Outcome.REFUSED, standing=standing)
+        for number, standing in ((3, 2), (4, 3), (5, 2))
+    ]
     known = {made.number: made for made in (BEFORE, under_way, *refused)}
     assert active_generation(refused[-1], known.get) == under_way
 
