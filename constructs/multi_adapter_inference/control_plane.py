@@ -141,7 +141,7 @@ class ControlPlane:
             "on_event",
             "Takes what a deployment wants of the fleet",
             registry=_OPENS_GENERATIONS,
-            statements=[starts, *reads_manifest],
+            statements=[starts, *reads_manifest, _sees_rollbacks(scope)],
             environment=machine,
         )
         self._is_complete = self._function(
@@ -313,6 +313,12 @@ class ControlPlane:
             ),
             tracing_enabled=True,
         )
+
+
+def _sees_rollbacks(scope: Construct) -> iam.PolicyStatement:
+    """Return what tells a rollback, which no guard may stop, from someone who deploys an old manifest."""
+    own = Stack.of(scope).stack_id
+    return iam.PolicyStatement(actions=["cloudformation:DescribeStacks"], resources=[own])
 
 
 def component_arn(scope: Construct, name: str) -> str:

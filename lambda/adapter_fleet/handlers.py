@@ -26,6 +26,7 @@ from adapter_fleet.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageM
 from adapter_fleet.telemetry import FleetTelemetry
 
 if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
 
@@ -144,6 +145,22 @@ class _Starter:
                 raise
 
 
+class _Rollbacks:
+    """Tells whether a stack is rolling back; None where CloudFormation does not say."""
+
+    def __init__(self, client: "CloudFormationClient") -> None:
+        self._client = client
+
+    def __call__(self, stack: str) -> bool | None:
+        try:
+            (found,) = self._client.describe_stacks(StackName=stack)["Stacks"]
+        except (ClientError, BotoCoreError) as error:
+            # A rollback that is taken for a deployment might be refused, which cannot be mended.
+            _log().warning("CloudFormation does not tell whether the stack rolls back", reason=str(error))
+            return None
+        return "ROLLBACK" in found["StackStatus"]
+
+
 class _S3Manifests:
     def __init__(self, client: "S3Client") -> None:
         self._client = client
@@ -182,6 +199,7 @@ def _intake(machine: str) -> Intake:
         manifests=_S3Manifests(_s3()),
         clock=WallClock(),
         start_machine=_Starter(_machines(), machine),
+        rolling_back=_Rollbacks(_stacks()),
     )
 
 
@@ -207,6 +225,11 @@ def _log() -> Logger:
 @cache
 def _s3() -> "S3Client":
     return boto3.client("s3", config=_PATIENT)
+
+
+@cache
+def _stacks() -> "CloudFormationClient":
+    return boto3.client("cloudformation", config=_PATIENT)
 
 
 @cache

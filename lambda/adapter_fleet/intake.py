@@ -35,6 +35,8 @@ class Intake:
 
     start_machine:
         Starts an execution for a trigger, and does nothing where one of the same key was started already.
+    rolling_back:
+        Tells whether a stack is rolling back, None where that cannot be known.
     """
 
     uid: str
@@ -44,6 +46,7 @@ class Intake:
     manifests: Manifests
     clock: Clock
     start_machine: Callable[[str, str], None]
+    rolling_back: Callable[[str], bool | None]
 
     def on_event(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Take in an event of CloudFormation; return what its `is_complete` needs."""
@@ -60,6 +63,7 @@ class Intake:
             at=self.clock.now(),
             source_digest=_digest(properties),
             previous_digest=None if before is None else _digest(before),
+            rolling_back=None if before is None else self.rolling_back(event["StackId"]),
         )
         if request.source is Source.DELETION:
             desired = DesiredFleet()
@@ -67,6 +71,8 @@ class Intake:
             request, desired = self._desired(request, properties.get("Manifest"))
         generation = self.registry.open_generation(request, desired)
         self.start_machine("deployment", f"{generation.number}-{delivery[:16]}")
+        if request.source is Source.DEPLOYMENT:
+            self._catch_up(generation)
         return {"PhysicalResourceId": self.uid, "Generation": generation.number}
 
     def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,6 +135,30 @@ class Intake:
         # Another event may have read a newer one, and been faster than this one.
         return self.manifest_changed(sequencer) or generation
 
+    def _catch_up(self, deployment: Generation) -> None:
+        """Take in the manifest in S3 where a deployment is not of it.
+
+        It came while the deployment read the one before; or the deployment goes back to what was in force,
+        with no guard, and this one is to pass them.
+        """
+        target = deployment.request.target
+        if target.manifest is None:
+            return
+        bucket, key = _place(target)
+        found = self.manifests.read(bucket, key)
+        if found is None or found[1] == self._turned_down(deployment):
+            return
+        self.manifest_changed(f"after-{deployment.number}")
+
+    def _turned_down(self, newest: Generation) -> str | None:
+        """Return the version of the last manifest that was read in S3, if it was refused or failed."""
+        latest: Generation | None = newest
+        while latest is not None and (latest.undo or latest.request.source is Source.UNDO):
+            latest = self.registry.generation(latest.number - 1)
+        if latest is None or latest.outcome not in (Outcome.REFUSED, Outcome.FAILED):
+            return None
+        return latest.request.manifest_version
+
     def _start_for(self, generation: Generation) -> None:
         """Start the state machine for a manifest in S3: once, however often its event comes.
 
@@ -174,15 +204,15 @@ class Intake:
     def _desired(self, request: Request, asset: Mapping[str, str] | None) -> tuple[Request, DesiredFleet]:
         """Read the manifest; one that is wrong is refused by the pass, after it is numbered."""
         target = request.target
-        before, failed = self._before(request)
+        before = self._before(request)
         if asset is not None:
             bucket, key = asset["Bucket"], asset["Key"]
+        elif before is not None:
+            return self._again(request, before)  # what is in S3 is not the deployment's
         else:
-            bucket, _, key = (target.manifest or "").removeprefix("s3://").partition("/")
-            if before is not None and failed:
-                return self._again(request, before)
+            bucket, key = _place(target)
         found = self.manifests.read(bucket, key)
-        if found is None and asset is not None and before is not None:
+        if found is None and before is not None:
             return self._again(request, before)  # what a rollback needs may be gone from S3
         if found is None:
             return self._without_manifest(request, f"s3://{bucket}/{key}", asset is None)
@@ -195,30 +225,19 @@ class Intake:
                 return self._again(request, before)  # a rollback is never refused
             return replace(request, refusal=_cut(str(error), 1500)), DesiredFleet()
 
-    def _before(self, request: Request) -> tuple[Generation | None, bool]:
-        """Return what a rollback can go back to, and whether the fleet itself was what failed.
-
-        What is in S3 then may be the very manifest that made the deployment fail. None for what is no
-        rollback.
-        """
+    def _before(self, request: Request) -> Generation | None:
+        """Return what a rollback can go back to; None for what is no rollback."""
         fleet = self.registry.fleet()
         newest = None if fleet is None else self.registry.generation(fleet.generation)
-        if (
-            fleet is None
-            or newest is None
-            or not fleet.converged
-            or not undoes(request, newest, self.registry.generation)
-        ):
-            return None, False
-        while newest.outcome is Outcome.REFUSED and newest.request.source is Source.OBJECT:
-            last = self.registry.generation(newest.number - 1)
-            assert last is not None  # the first generation is a deployment's
-            newest = last
-        return self.registry.generation(fleet.converged), newest.outcome is not Outcome.CONVERGED
+        if fleet is None or not fleet.converged or not undoes(request, newest, self.registry.generation):
+            return None
+        return self.registry.generation(fleet.converged)
 
     def _again(self, request: Request, before: Generation) -> tuple[Request, DesiredFleet]:
         """Return the manifest of an earlier generation."""
-        version = before.request.manifest_version
+        # What took a manifest back has the version of that.
+        took_back = before.request.source is Source.UNDO
+        version = None if took_back else before.request.manifest_version
         return replace(request, manifest_version=version), self.registry.desired(before.number)
 
     def _without_manifest(
@@ -249,6 +268,12 @@ class Intake:
         if settings.on_timeout is OnTimeout.SUCCEED:
             return {"IsComplete": True, "Data": data_of(generation)}
         raise FleetError(_cut(f"after {minutes:g} minutes {pending} adapters are pending{trouble}", 1500))
+
+
+def _place(target: Target) -> tuple[str, str]:
+    """Return the bucket and the key of the manifest in S3."""
+    bucket, _, key = (target.manifest or "").removeprefix("s3://").partition("/")
+    return bucket, key
 
 
 def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:

@@ -271,6 +271,8 @@ class Request:
         Tells one delivery of an event from the next; the same delivery never makes two generations.
     source_digest:
         Digest of the manifest that it wants. For undo: `previous_digest` is that which it replaces.
+    rolling_back:
+        Whether its stack was rolling back; None where that is not known.
     refusal:
         Why it cannot be taken, if the manifest itself is wrong.
     """
@@ -281,6 +283,7 @@ class Request:
     at: float
     source_digest: str = ""
     previous_digest: str | None = None
+    rolling_back: bool | None = None
     manifest_version: str | None = None
     refusal: str | None = None
 

@@ -43,9 +43,12 @@ def undoes(
     """Tell whether a request brings back what the newest deployment replaced.
 
     That is what CloudFormation's rollback sends: another deployment, with the old properties of the first;
-    and sends once more where it went wrong. Manifests from S3 may have come in between.
+    and sends once more where it went wrong. Manifests from S3 may have come in between. A person who deploys
+    what was there before sends the same, but the stack is not rolling back then.
     """
     if newest is None or request.source is not Source.DEPLOYMENT or request.previous_digest is None:
+        return False
+    if request.rolling_back is False:
         return False
     last = generation(newest.deployment)
     if last is None:

@@ -48,6 +48,7 @@ class Deployment:
         self.started: list[tuple[str, str]] = []
         self.settings = FleetSettings(timeout_seconds=600)
         self.requests = 0
+        self.rolling_back: bool | None = None
         self.intake = Intake(
             uid=UID,
             name="Llm/Tenants",
@@ -56,12 +57,14 @@ class Deployment:
             manifests=self.bucket,
             clock=self.clock,
             start_machine=lambda trigger, key: self.started.append((trigger, key)),
+            rolling_back=lambda stack: self.rolling_back,
         )
 
     def event(self, kind: str, *, old: dict[str, Any] | None = None, **properties: Any) -> dict[str, Any]:
         self.requests += 1
         event = {
             "RequestType": kind,
+            "StackId": "arn:stack",
             "RequestId": f"request-{self.requests}",
             "ResponseURL": f"https://response/{self.requests}",
             "ResourceProperties": self.properties(**properties),
@@ -201,6 +204,32 @@ def test_rollback_of_cloudformation_is_known_as_an_undo(deployment: Deployment) 
     )
     assert deployment.newest().undo
     assert [adapter.name for adapter in deployment.registry.desired(3).adapters] == ["a"]
+
+
+def test_old_manifest_that_a_person_deploys_again_is_no_undo(deployment: Deployment) -> None:
+    first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    deployment.intake.on_event(first)
+    second = deployment.event(
+        "Update", Manifest=deployment.asset("two", "a", "b"), old=first["ResourceProperties"]
+    )
+    deployment.intake.on_event(second)
+    deployment.rolling_back = False
+    again = deployment.event("Update", old=second["ResourceProperties"])
+    deployment.intake.on_event({**again, "ResourceProperties": first["ResourceProperties"]})
+    assert not deployment.newest().exempt
+
+
+def test_rollback_of_what_a_person_has_deployed_again_is_an_undo(deployment: Deployment) -> None:
+    first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    second = deployment.event("Update", Manifest=deployment.asset("two", "b"))
+    one, two = first["ResourceProperties"], second["ResourceProperties"]
+    deployment.intake.on_event(first)
+    deployment.rolling_back = False
+    for old, new in ((one, two), (two, one)):
+        deployment.intake.on_event({**deployment.event("Update", old=old), "ResourceProperties": new})
+    deployment.rolling_back = True
+    deployment.intake.on_event({**deployment.event("Update", old=one), "ResourceProperties": two})
+    assert deployment.newest().undo
 
 
 @pytest.mark.parametrize("text", [None, b"adapters: ["], ids=["gone", "unreadable"])
@@ -400,6 +429,107 @@ class TestManifestInS3:
         generation = self.rolled_back(watched, Outcome.CONVERGED, manifest("a", "b"))
         assert generation.request.manifest_version == "v2"
         assert [adapter.name for adapter in watched.registry.desired(3).adapters] == ["a", "b"]
+
+    def update(self, watched: Deployment, *, seconds: int, old: dict[str, Any] | None = None) -> Any:
+        """Deploy a setting; return the properties."""
+        watched.settings = replace(watched.settings, timeout_seconds=seconds)
+        event = watched.event("Update", ManifestObject=self.OBJECT, old=old or {})
+        watched.intake.on_event(event)
+        return event["ResourceProperties"]
+
+    @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REFUSED])
+    def test_rollback_does_not_bring_about_what_was_turned_down(
+        self, watched: Deployment, outcome: Outcome
+    ) -> None:
+        one = self.update(watched, seconds=700)
+        two = self.update(watched, seconds=800, old=one)
+        watched.converge(3)
+        watched.bucket.put("live", manifest("a", "broken"))
+        watched.intake.manifest_changed("1")
+        watched.save(4, outcome=outcome)
+        watched.rolling_back = True
+        back = watched.event("Update", old=two)
+        watched.intake.on_event({**back, "ResourceProperties": one})
+        newest = watched.newest()
+        assert (newest.number, newest.undo) == (5, True)
+        assert [adapter.name for adapter in watched.registry.desired(5).adapters] == ["a"]
+
+    @pytest.mark.parametrize("handled", [False, True], ids=["unseen", "under way"])
+    def test_manifest_that_is_not_in_force_yet_passes_the_guards_after_a_rollback(
+        self, watched: Deployment, handled: bool
+    ) -> None:
+        one = self.update(watched, seconds=700)
+        two = self.update(watched, seconds=800, old=one)
+        watched.converge(3)
+        watched.bucket.put("live", manifest("a", "b"))
+        if handled:
+            watched.intake.manifest_changed("1")
+        watched.rolling_back = True
+        back = watched.event("Update", old=two)
+        answer = watched.intake.on_event({**back, "ResourceProperties": one})
+        undo = watched.registry.generation(answer["Generation"])
+        assert undo is not None
+        assert undo.undo
+        assert [adapter.name for adapter in watched.registry.desired(undo.number).adapters] == ["a"]
+        newest = watched.newest()
+        assert (newest.number, newest.request.source, newest.exempt) == (
+            undo.number + 1,
+            Source.OBJECT,
+            False,
+        )
+        assert newest.request.target.settings.timeout_seconds == 700
+        assert [adapter.name for adapter in watched.registry.desired(newest.number).adapters] == ["a", "b"]
+
+    def test_manifest_that_comes_while_a_deployment_reads_the_one_before_is_not_lost(
+        self, watched: Deployment
+    ) -> None:
+        read = watched.bucket.read
+
+        def read_late(bucket: str, key: str) -> tuple[bytes, str] | None:
+            found = read(bucket, key)
+            watched.bucket.read = read  # type: ignore[method-assign]
+            watched.bucket.put("live", manifest("a", "b"))
+            watched.intake.manifest_changed("1")
+            return found
+
+        watched.bucket.read = read_late  # type: ignore[method-assign]
+        self.update(watched, seconds=700)
+        newest = watched.newest()
+        assert [adapter.name for adapter in watched.registry.desired(newest.number).adapters] == ["a", "b"]
+        assert newest.request.target.settings.timeout_seconds == 700
+
+    def test_many_refused_manifests_do_not_make_the_next_one_slow(self, watched: Deployment) -> None:
+        for number in range(50):
+            watched.bucket.put("live", b"adapters: [")
+            watched.intake.manifest_changed(str(number))
+        assert watched.newest().number == 51
+        reads: list[int] = []
+        generation = watched.registry.generation
+        watched.registry.generation = lambda number: (  # type: ignore[method-assign]
+            reads.append(number) or generation(number)  # type: ignore[func-returns-value]
+        )
+        watched.bucket.put("live", manifest("b"))
+        assert watched.intake.manifest_changed("good") is not None
+        assert len(reads) < 20
+
+    def test_rollback_after_a_manifest_that_was_taken_back_says_that_s3_has_another(
+        self, watched: Deployment
+    ) -> None:
+        one = self.update(watched, seconds=700)
+        two = self.update(watched, seconds=800, old=one)
+        watched.converge(3)
+        watched.bucket.put("live", manifest("broken"))
+        watched.intake.manifest_changed("1")
+        watched.save(4, outcome=Outcome.FAILED)
+        failed = watched.newest().request
+        undo = replace(failed, delivery="undo-4", source=Source.UNDO)
+        watched.registry.open_generation(undo, watched.registry.desired(3))
+        watched.converge(5)
+        watched.rolling_back = True
+        watched.intake.on_event({**watched.event("Update", old=two), "ResourceProperties": one})
+        newest = watched.newest()
+        assert (newest.undo, newest.request.manifest_version) == (True, None)
+        assert [adapter.name for adapter in watched.registry.desired(6).adapters] == ["a"]
 
     def test_rollback_does_without_a_manifest_that_is_wrong(self, watched: Deployment) -> None:
         generation = self.rolled_back(watched, Outcome.CONVERGED, b"adapters: [")

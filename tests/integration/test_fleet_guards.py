@@ -93,6 +93,20 @@ def test_deletion_guard_can_allow_a_manifest_without_adapters(deployed: Deployed
     assert deployed.stack.live("Tenants", deployed.endpoint.name) == {}
 
 
+def test_manifest_of_before_that_is_deployed_again_is_guarded_as_any_other(
+    cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path: Path
+) -> None:
+    stack = FleetStack(cloud, tmp_path, endpoint=shared_endpoint)
+    few, many = numbered(12), numbered(30)
+    assert stack.create({"Tenants": Fleet(adapters=few)}).status == "CREATE_COMPLETE"
+    assert stack.update({"Tenants": Fleet(adapters=many)}).status == "UPDATE_COMPLETE"
+    refused = stack.update({"Tenants": Fleet(adapters=few)})
+    assert refused.status == "UPDATE_ROLLBACK_COMPLETE", refused.reason
+    assert "18 of 30 adapters would be deleted, and 'deletion_guard' allows 20%" in refused.reason
+    assert stack.wrong("Tenants", shared_endpoint.name, many) == {}
+    assert stack.delete().status == "DELETE_COMPLETE"
+
+
 def test_deleted_stack_takes_what_is_its_own_and_nothing_else(deployed: Deployed, tmp_path: Path) -> None:
     cloud, endpoint = deployed.stack.cloud, deployed.endpoint
     going = FleetStack(cloud, tmp_path, endpoint=endpoint, name=NEIGHBOUR)

@@ -27,7 +27,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.handlers import _S3Manifests, _Starter
+from adapter_fleet.handlers import _Rollbacks, _S3Manifests, _Starter
 from adapter_fleet.intake import Intake
 from adapter_fleet.reconciler import Call, Reconciler, Result
 from adapter_fleet.record import (
@@ -74,7 +74,14 @@ ACTIONS = {
         "sagemaker:UpdateInferenceComponent",
         "states:StartExecution",
     ),
-    "OnEvent": (*LOGS, *OPENS, "s3:GetObject", "s3:ListBucket", "states:StartExecution"),
+    "OnEvent": (
+        "cloudformation:DescribeStacks",
+        *LOGS,
+        *OPENS,
+        "s3:GetObject",
+        "s3:ListBucket",
+        "states:StartExecution",
+    ),
     "ManifestObject": (*LOGS, *OPENS, "s3:GetObject", "s3:ListBucket", "states:StartExecution"),
     "IsComplete": (*LOGS, "dynamodb:GetItem", "states:StartExecution"),
 }
@@ -166,6 +173,7 @@ class Deployed:
 
     cloud: LocalCloud
     stack: FleetStack
+    stack_id: str
     endpoint: str
     base: str
     uid: str
@@ -225,6 +233,7 @@ def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> I
     yield Deployed(
         cloud=guarded,
         stack=stack,
+        stack_id=described["StackResources"][0]["StackId"],
         endpoint=made.outputs["EndpointName"],
         base=made.outputs["BaseComponentName"],
         uid=made.outputs["StoredUid"],
@@ -426,6 +435,7 @@ class Exercise:
             manifests=_S3Manifests(self.user.client("s3")),
             clock=self.clock,
             start_machine=self.starter(),
+            rolling_back=_Rollbacks(self.user.client("cloudformation")),
         )
 
     def event(self, kind: str) -> dict[str, Any]:
@@ -443,6 +453,7 @@ class Exercise:
         }
         return {
             "RequestType": kind,
+            "StackId": self.place.stack_id,
             "RequestId": uuid.uuid4().hex,
             "ResourceProperties": properties,
             **({"OldResourceProperties": properties} if kind == "Update" else {}),
@@ -533,14 +544,18 @@ def on_event(exercise: Exercise) -> None:
     intake.on_event(exercise.event("Update"))
     assert len(exercise.registry.desired(2).adapters) == 2
     exercise.converge()
+    # The same properties again are what a rollback would send, too.
+    intake.on_event(exercise.event("Update"))
+    assert not exercise.newest().undo
+    exercise.converge()
     exercise.take_manifest_away()
     # With another memory than that which wrote it.
     del exercise.theirs
     exercise.intake().on_event(exercise.event("Update"))
-    assert len(exercise.registry.desired(3).adapters) == 2
+    assert len(exercise.registry.desired(4).adapters) == 2
     intake.on_event(exercise.event("Delete"))
     assert exercise.newest().request.source is Source.DELETION
-    assert exercise.executions() == 4
+    assert exercise.executions() == 5
 
 
 def manifest_object(exercise: Exercise) -> None:
