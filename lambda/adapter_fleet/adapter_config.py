@@ -12,7 +12,7 @@ from adapter_fleet import strict_json
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding
-from adapter_fleet.lmi import LmiVersion
+from adapter_fleet.lmi import NEWEST, LmiVersion
 from adapter_fleet.serving import LoraServing
 from adapter_fleet.strict_json import shown
 
@@ -64,15 +64,15 @@ class AdapterConfig:
         *,
         lora: LoraServing | None,
         base: BaseModelFacts | None,
-        version: LmiVersion | None = None,
+        version: LmiVersion = NEWEST,
     ) -> Iterator[Finding]:
         """Compare with the engine and the base model that are to serve the adapter."""
         rank = max(self.ranks)
         if lora is not None:
             limit, whose = lora.max_lora_rank, "'max_lora_rank'"
-        elif version is not None:
+        else:
             limit, whose = version.highest_rank, f"the highest 'max_lora_rank' of LMI {version.number}"
-        if (lora is not None or version is not None) and rank > limit:
+        if rank > limit:
             yield CheckRule.RANK_LIMIT.broken(
                 where, f"the rank should be at most {limit} ({whose}), got {rank}"
             )
@@ -90,12 +90,9 @@ class AdapterConfig:
 
 
 def read_config(
-    text: bytes, where: str, *, version: LmiVersion | None = None
+    text: bytes, where: str, *, version: LmiVersion = NEWEST
 ) -> tuple[AdapterConfig | None, list[Finding]]:
-    """Parse the text of a configuration; return it, unless it cannot be read, and what is wrong with it.
-
-    Without `version` the rules are those of the newest engines.
-    """
+    """Parse the text of a configuration; return it, unless it cannot be read, and what is wrong with it."""
     if len(text) > MAX_CONFIG_BYTES:
         message = f"it should have at most {MAX_CONFIG_BYTES} bytes"
         return None, [CheckRule.CONFIG_SIZE.broken(where, message)]
@@ -120,7 +117,7 @@ def read_config(
 _Problem = tuple[CheckRule, str]
 
 
-def _method_problems(document: dict[str, Any], version: LmiVersion | None) -> Iterator[_Problem]:
+def _method_problems(document: dict[str, Any], version: LmiVersion) -> Iterator[_Problem]:
     """What the engine cannot serve (`_validate_features`), or does not even look at."""
     method = document.get("peft_type", "LORA")
     if method != "LORA":
@@ -146,8 +143,8 @@ def _method_problems(document: dict[str, Any], version: LmiVersion | None) -> It
         )
 
 
-def _bias_problem(asked: str, version: LmiVersion | None, got: str = "") -> _Problem:
-    if version is not None and version.may_serve_biases:
+def _bias_problem(asked: str, version: LmiVersion, got: str = "") -> _Problem:
+    if version.may_serve_biases:
         return (
             CheckRule.LORA_BIAS_SETTING,
             f"{asked}: the engine of LMI {version.number} serves adapters with biases only where"

@@ -200,3 +200,7 @@ class LmiVersion(Enum):
             raise ValueError(
                 f"'max_lora_rank' should be at most {self.highest_rank} with LMI {self.number}, got {rank}"
             )
+
+
+NEWEST = tuple(LmiVersion)[-1]
+"""The release whose rules apply where none is named."""

@@ -12,6 +12,7 @@ from adapter_fleet.adapter_config import AdapterConfig
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding
+from adapter_fleet.lmi import NEWEST, LmiVersion
 from adapter_fleet.safetensors_header import Tensor
 
 _NAME = re.compile(
@@ -37,12 +38,9 @@ def tensor_findings(
     *,
     config: AdapterConfig | None,
     base: BaseModelFacts | None,
-    has_biases: bool = False,
+    version: LmiVersion = NEWEST,
 ) -> Iterator[Finding]:
-    """Check the tensors, also against the configuration and the base model if there are such.
-
-    `has_biases` is for an engine that may serve them.
-    """
+    """Check the tensors, also against the configuration and the base model if there are such."""
     pairs: dict[str, _Pair] = {}
     for tensor in tensors:
         if tensor.dtype not in _DTYPES:
@@ -52,7 +50,7 @@ def tensor_findings(
         match = None if _is_long(tensor.name) else _NAME.fullmatch(tensor.name)
         if match is None:
             rule, problem = _why_no_matrix(tensor.name)
-            if rule is not CheckRule.TENSOR_BIAS or not has_biases:
+            if rule is not CheckRule.TENSOR_BIAS or not version.may_serve_biases:
                 yield rule.broken(where, f"tensor {tensor.name!r:.200} {problem}")
             continue
         pair = pairs.setdefault(match["module"], _Pair())

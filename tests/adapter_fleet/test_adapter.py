@@ -14,6 +14,7 @@ from adapter_fleet.adapter import check_directory
 from adapter_fleet.adapter_config import MAX_CONFIG_BYTES, read_config
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.findings import Finding, Severity
+from adapter_fleet.lmi import NEWEST
 from adapter_fleet.serving import LoraServing
 from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter
 
@@ -292,8 +293,13 @@ class TestRank:
         assert finding.rule == "lora-rank"
         assert finding.message == "the rank should be at most 16 ('max_lora_rank'), got 32"
 
-    def test_rank_is_not_limited_without_an_engine(self, save: Save) -> None:
-        assert check_directory(save(SyntheticAdapter(rank=32))) == []
+    def test_without_an_engine_the_rank_is_limited_by_the_newest(self, save: Save) -> None:
+        assert check_directory(save(SyntheticAdapter(rank=512))) == []
+        finding = the_only(check_directory(save(SyntheticAdapter(rank=513))))
+        assert finding.rule == "lora-rank"
+        assert finding.message == (
+            f"the rank should be at most 512 (the highest 'max_lora_rank' of LMI {NEWEST.number}), got 513"
+        )
 
     def test_highest_rank_of_a_pattern_counts(self, adapter: SyntheticAdapter, save: Save) -> None:
         adapter.config["rank_pattern"] = {"v_proj": 32}
