@@ -20,7 +20,12 @@ MAX_CONFIG_BYTES = 1024 * 1024
 
 # These train on a base that they have changed (`init_lora_weights` of LoraConfig in PEFT's documentation).
 # PEFT writes true instead when it converts such an adapter to fit the original base.
-_BASE_CHANGING_INITIALISATIONS = ("corda", "loftq", "olora", "pissa")
+_BASE_CHANGING_INITIALISATIONS = ("corda", "loftq", "lora_ga", "olora", "pissa")
+
+# PEFT computes something else than B·A of the input with these (`is_lora_variant` and `use_qalora` of
+# LoraConfig in PEFT's tuners/lora/config.py, and what lora/variants.py makes of them; VeLoRA, MonteCLoRA and
+# MiCA differ in training only). vLLM's `from_dict` drops keys that it does not know, and serves plain LoRA.
+_VARIANTS = ("alora_invocation_tokens", "arrow_config", "kasa_config", "use_bdlora", "use_qalora")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +141,12 @@ def _method_problems(document: dict[str, Any], version: LmiVersion) -> Iterator[
     ):
         if value := document.get(field):
             yield rule, f"'{field}' should be empty: vLLM serves no changed layers, got {shown(value)}"
+    for field in _VARIANTS:
+        if value := document.get(field):
+            yield (
+                CheckRule.LORA_VARIANT,
+                f"'{field}' should be empty: vLLM does not know it and serves plain LoRA, got {shown(value)}",
+            )
     if document.get("layer_replication"):
         yield (
             CheckRule.LORA_REPLICATION,

@@ -226,10 +226,17 @@ class CheckRule(Enum):
         "`layer_replication` empty",
         "train it without layer_replication",
     )
+    LORA_VARIANT = (
+        "lora-variant",
+        _ERROR,
+        "no variant of LoRA that computes something else: `alora_invocation_tokens`, `arrow_config`,"
+        " `kasa_config`, `use_bdlora` and `use_qalora` empty",
+        f"{_TRAIN_PLAIN}, without the named setting",
+    )
     LORA_INITIALISATION = (
         "lora-initialisation",
         _WARNING,
-        "training on the base's own weights, not on a changed base (PiSSA, OLoRA, LoftQ, CorDA)",
+        "training on the base's own weights, not on a changed base (PiSSA, OLoRA, LoftQ, CorDA, LoRA-GA)",
         "save it with path_initial_model_for_weight_conversion, so that it fits the original base",
     )
     LORA_SCALING = (

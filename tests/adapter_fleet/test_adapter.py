@@ -256,6 +256,11 @@ class TestConfiguration:
             ("modules_to_save", ["lm_head"], "lora-modules-to-save"),
             ("trainable_token_indices", [1, 2], "lora-tokens"),
             ("layer_replication", [[0, 2], [1, 2]], "lora-replication"),
+            ("alora_invocation_tokens", [1, 2, 3], "lora-variant"),
+            ("arrow_config", {"top_k": 3}, "lora-variant"),
+            ("kasa_config", {"beta": 0.1}, "lora-variant"),
+            ("use_bdlora", {"nblocks": 2}, "lora-variant"),
+            ("use_qalora", True, "lora-variant"),
         ],
     )
     def test_method_that_the_engine_does_not_serve_is_refused(
@@ -267,11 +272,18 @@ class TestConfiguration:
         assert finding.severity is Severity.ERROR
         assert f"'{field}' should be" in finding.message
 
+    @pytest.mark.parametrize("field", ["velora_config", "monteclora_config", "qalora_group_size"])
+    def test_setting_that_matters_in_training_only_is_no_finding(
+        self, adapter: SyntheticAdapter, save: Save, field: str
+    ) -> None:
+        adapter.config[field] = 16
+        assert check_directory(save(adapter)) == []
+
     def test_rank_stabilised_lora_is_served(self, adapter: SyntheticAdapter, save: Save) -> None:
         adapter.config["use_rslora"] = True
         assert check_directory(save(adapter), lora=LORA) == []
 
-    @pytest.mark.parametrize("method", ["pissa", "pissa_niter_16", "olora", "loftq", "corda"])
+    @pytest.mark.parametrize("method", ["pissa", "pissa_niter_16", "olora", "loftq", "corda", "lora_ga"])
     def test_training_on_a_changed_base_is_a_warning(
         self, adapter: SyntheticAdapter, save: Save, method: str
     ) -> None:
