@@ -340,7 +340,13 @@ class CheckRule(Enum):
         "modules that `target_modules` names",
         "use the adapter_config.json of this very training run: it names other modules",
     )
-    BASE_MODULE = ("base-model-module", _ERROR, "modules that the base model has", _BASE_SIZE)
+    BASE_MODULE = (
+        "base-model-module",
+        _ERROR,
+        "modules that the base model has, and that the engine adapts: embedding and head of Llama, of Mistral"
+        " up to LMI 20 and of Qwen3 from LMI 20 on",
+        f"{_BASE_SIZE}; train no embedding and no head where the engine does not adapt them",
+    )
     BASE_DIMENSIONS = ("base-model-dimensions", _ERROR, "the widths of the base model's modules", _BASE_SIZE)
 
     def __init__(self, id: str, severity: Severity, asks: str, help: str) -> None:

@@ -1,5 +1,7 @@
 """The LMI container images (djl-inference): their tags, registries and settings for LoRA."""
 
+import sys
+from collections.abc import Mapping
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
@@ -93,6 +95,19 @@ _FIRST_WITH_RANK_1 = 17
 # vLLM 0.6.4 added `enable_lora_bias` (#5733), 0.11.1 has it no more; without it biases are refused.
 _WITH_BIASES = range(15, 17)
 
+VOCABULARY_RELEASES: Mapping[str, range] = {
+    "llama": range(sys.maxsize),
+    "mistral": range(21),
+    "qwen3": range(20, sys.maxsize),
+}
+"""The releases whose engine has LoRA for the embedding and the output head, by the model's type.
+
+The model's class lists them in `embedding_modules` (vllm/model_executor/models): LlamaForCausalLM, which
+served Mistral as well up to 0.14, and Qwen3ForCausalLM since 0.16 (#29816); read in the sources of 0.8.4,
+0.10.2, 0.11.1, 0.12.0, 0.14.0, 0.16.0, 0.17.0, 0.20.1 and 0.26.0. Those of 0.15.1 (LMI 20) were not at hand:
+it is taken to have both. Qwen2, Gemma and Gemma 2 have none in any of these.
+"""
+
 
 class LmiVersion(Enum):
     """A release of the LMI container. Each value is the image's tag and the version of vLLM in it."""
@@ -149,6 +164,10 @@ class LmiVersion(Enum):
     def may_serve_biases(self) -> bool:
         """Whether this release's engine has a setting to serve adapters with biases."""
         return self.number in _WITH_BIASES
+
+    def adapts_vocabulary(self, model_type: str) -> bool:
+        """Whether this release's engine has LoRA for the embedding and the output head of such a model."""
+        return self.number in VOCABULARY_RELEASES.get(model_type, ())
 
     @property
     def known_faults(self) -> tuple[KnownFault, ...]:

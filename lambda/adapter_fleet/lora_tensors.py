@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from adapter_fleet.adapter_config import AdapterConfig
-from adapter_fleet.base_model import BaseModelFacts
+from adapter_fleet.base_model import VOCABULARY_MODULES, BaseModelFacts
 from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding
 from adapter_fleet.lmi import NEWEST, LmiVersion
@@ -63,7 +63,7 @@ def tensor_findings(
     rank_problem = _rank_problem(config)
     is_target = _is_target(config)
     for module, pair in sorted(pairs.items()):
-        for rule, problem in _pair_problems(pair, module, rank_problem, base):
+        for rule, problem in _pair_problems(pair, module, rank_problem, base, version):
             yield rule.broken(where, f"module {module!r:.200} {problem}")
         if not is_target(module):
             yield CheckRule.TARGET_MODULES.broken(
@@ -99,7 +99,11 @@ def _why_no_matrix(name: str) -> tuple[CheckRule, str]:
 
 
 def _pair_problems(
-    pair: _Pair, module: str, rank_problem: Callable[[int], str | None], base: BaseModelFacts | None
+    pair: _Pair,
+    module: str,
+    rank_problem: Callable[[int], str | None],
+    base: BaseModelFacts | None,
+    version: LmiVersion,
 ) -> Iterator[tuple[CheckRule, str]]:
     """Yield the rule and the problem."""
     if pair.a is None or pair.b is None:
@@ -120,9 +124,15 @@ def _pair_problems(
         yield CheckRule.TENSOR_RANK, problem
     if base is None or base.dimensions is None:
         return
-    shape = base.dimensions.shape_of(module)
+    shape, kind = base.dimensions.shape_of(module), base.dimensions.kind
     if shape is None:
         yield CheckRule.BASE_MODULE, f"is not in the base model {base.name!r}"
+    elif module in VOCABULARY_MODULES and not version.adapts_vocabulary(kind):
+        yield (
+            CheckRule.BASE_MODULE,
+            f"is in the base model {base.name!r}, but the engine of LMI {version.number} has no LoRA for the"
+            f" embedding and the head of a {kind!r}",
+        )
     elif (inputs, outputs) != (shape.inputs, shape.outputs):
         yield (
             CheckRule.BASE_DIMENSIONS,

@@ -14,7 +14,7 @@ from adapter_fleet.adapter import check_directory
 from adapter_fleet.adapter_config import MAX_CONFIG_BYTES, read_config
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.findings import Finding, Severity
-from adapter_fleet.lmi import NEWEST
+from adapter_fleet.lmi import NEWEST, LmiVersion
 from adapter_fleet.serving import LoraServing
 from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter
 
@@ -417,6 +417,50 @@ class TestTensors:
         adapter.tensors[f"{name}A"] = np.zeros((8, 100), np.float32)
         adapter.tensors[f"{name}B"] = np.zeros((HIDDEN, 8), np.float32)
         assert check_directory(save(adapter), base=base_model(tmp_path / "base")) == []
+
+    @pytest.mark.parametrize(
+        ("model_type", "version", "serves"),
+        [
+            ("llama", LmiVersion.V15, True),
+            ("llama", None, True),
+            ("mistral", LmiVersion.V19, True),
+            ("mistral", LmiVersion.V21, False),
+            ("qwen3", LmiVersion.V19, False),
+            ("qwen3", LmiVersion.V21, True),
+            ("qwen2", None, False),
+            ("gemma2", None, False),
+        ],
+    )
+    def test_embedding_and_head_are_adapted_where_the_engine_does_so(
+        self,
+        adapter: SyntheticAdapter,
+        save: Save,
+        tmp_path: Path,
+        model_type: str,
+        version: LmiVersion | None,
+        serves: bool,
+    ) -> None:
+        adapter.config["target_modules"] += ["embed_tokens", "lm_head"]
+        embedding, head = "base_model.model.model.embed_tokens", "base_model.model.lm_head"
+        adapter.tensors[f"{embedding}.lora_embedding_A"] = np.zeros((8, 100), np.float32)
+        adapter.tensors[f"{embedding}.lora_embedding_B"] = np.zeros((HIDDEN, 8), np.float32)
+        adapter.tensors[f"{head}.lora_A.weight"] = np.zeros((8, HIDDEN), np.float32)
+        adapter.tensors[f"{head}.lora_B.weight"] = np.zeros((100, 8), np.float32)
+        base = base_model(tmp_path / "base", model_type=model_type)
+        found = [
+            (finding.rule, finding.message)
+            for finding in check_directory(save(adapter), base=base, version=version)
+        ]
+        refused = [
+            (
+                "base-model-module",
+                f"module '{module}' is in the base model 'acme/tiny-base', but the engine of LMI"
+                f" {(version or NEWEST).number} has no LoRA for the embedding and the head of a"
+                f" '{model_type}'",
+            )
+            for module in ("lm_head", "model.embed_tokens")
+        ]
+        assert found == ([] if serves else refused)
 
     def test_module_that_is_no_target_is_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
         adapter.config["target_modules"] = ["q_proj"]
