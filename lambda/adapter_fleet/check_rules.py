@@ -304,7 +304,8 @@ class CheckRule(Enum):
     TENSOR_NAME = (
         "tensor-name",
         _ERROR,
-        "PEFT's names, of at most 256 characters and 32 parts",
+        "PEFT's names, `lora_embedding_A` for embeddings and `lora_A.weight` for all else, of at most 256"
+        " characters and 32 parts",
         "save the adapter with PEFT, which names tensors as the engine does",
     )
     TENSOR_DORA = ("tensor-dora", _ERROR, "no magnitudes of DoRA", f"{_TRAIN_PLAIN}, with use_dora=False")

@@ -15,8 +15,12 @@ from adapter_fleet.findings import Finding
 from adapter_fleet.lmi import NEWEST, LmiVersion
 from adapter_fleet.safetensors_header import Tensor
 
+# Each kind of module has its own form: vLLM takes both for any, and keeps the last of two that it is given.
+# The embeddings are those of the `embedding_modules` in vllm/model_executor/models.
 _NAME = re.compile(
-    r"base_model\.model\.(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))"
+    r"base_model\.model\.(?P<module>.+)\."
+    r"(?:lora_(?P<linear>[AB])\.weight(?<!\.embed_tokens\.lora_[AB]\.weight)(?<!\.wte\.lora_[AB]\.weight)"
+    r"|(?:(?<=\.embed_tokens\.)|(?<=\.wte\.))lora_embedding_(?P<embedding>[AB]))"
 )
 _LONGEST_NAME = 256
 _MOST_PARTS = 32
@@ -94,7 +98,8 @@ def _why_no_matrix(name: str) -> tuple[CheckRule, str]:
         return CheckRule.TENSOR_OF_BASE, "is a layer of the base model; save the adapter without it"
     return (
         CheckRule.TENSOR_NAME,
-        "should be named base_model.model.<module>.lora_A.weight or lora_B.weight",
+        "should be named base_model.model.<module>.lora_A.weight or lora_B.weight, and of an embedding"
+        " (embed_tokens, wte) lora_embedding_A or lora_embedding_B",
     )
 
 

@@ -390,6 +390,8 @@ class TestTensors:
             (f"{MODULE}.lora_magnitude_vector", "tensor-dora", "is of DoRA"),
             (A.removeprefix("base_model.model."), "tensor-name", "should be named base_model.model."),
             (f"{MODULE}.lora_A.default.weight", "tensor-name", "should be named"),
+            (f"{MODULE}.lora_embedding_A", "tensor-name", "of an embedding (embed_tokens, wte)"),
+            ("base_model.model.model.embed_tokens.lora_A.weight", "tensor-name", "should be named"),
             (
                 f"base_model.model.{'x.' * 200}lora_A.weight",
                 "tensor-name",
@@ -404,6 +406,12 @@ class TestTensors:
         finding = the_only(check_directory(save(adapter)))
         assert finding.rule == rule
         assert message in finding.message
+
+    def test_matrix_in_the_form_of_an_embedding_is_no_half_of_a_linear_pair(
+        self, adapter: SyntheticAdapter, save: Save
+    ) -> None:
+        adapter.tensors[f"{self.MODULE}.lora_embedding_A"] = adapter.tensors.pop(self.A)
+        assert [finding.rule for finding in check_directory(save(adapter))] == ["tensor-name", "tensor-pair"]
 
     def test_quantised_weights_are_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
         adapter.tensors[self.A] = np.zeros((8, HIDDEN), np.int8)
