@@ -35,7 +35,7 @@ class AdapterConfig:
     rank: int
     alpha: float
     target_modules: tuple[str, ...] | str
-    """Names of modules, or one regular expression."""
+    """Names of modules, or one regular expression; none where only parameters are adapted."""
     has_target_parameters: bool
     """Whether single parameters are adapted as well, such as the experts of a mixture."""
     rank_pattern: dict[str, int]
@@ -187,7 +187,7 @@ class _Fields:
             rank=self._required("r", "a whole number above 0", _is_rank, 1),
             alpha=self._required("lora_alpha", "a number", _is_number, 1.0),
             target_modules=self._target_modules(),
-            has_target_parameters=bool(self._document.get("target_parameters")),
+            has_target_parameters=self._has_target_parameters,
             rank_pattern=self._pattern("rank_pattern", "whole numbers above 0", _is_rank),
             alpha_pattern=self._pattern("alpha_pattern", "numbers", _is_number),
             use_rslora=bool(self._document.get("use_rslora")),
@@ -203,7 +203,13 @@ class _Fields:
             self._wrong(field, kind)
         return otherwise
 
+    @property
+    def _has_target_parameters(self) -> bool:
+        return bool(self._document.get("target_parameters"))
+
     def _target_modules(self) -> tuple[str, ...] | str:
+        if self._has_target_parameters and self._document.get("target_modules", ()) is None:
+            return ()  # PEFT writes null, and vLLM asks for no more than the key
         modules = self._required("target_modules", "module names or a regular expression", _are_modules, ())
         return modules if isinstance(modules, str) else tuple(modules)
 

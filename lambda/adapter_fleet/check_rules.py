@@ -173,7 +173,7 @@ class CheckRule(Enum):
     CONFIG_KEY = (
         "config-key",
         _ERROR,
-        "`r`, `lora_alpha` and `target_modules`",
+        "`r`, `lora_alpha` and `target_modules`, which is null at most beside `target_parameters`",
         "add the key with the value that the adapter was trained with",
     )
     CONFIG_TYPE = (
@@ -318,7 +318,7 @@ class CheckRule(Enum):
     TENSOR_OF_BASE = (
         "tensor-of-base",
         _ERROR,
-        "no layers of the base model",
+        "no layers of the base model but, from LMI 18 on, the embedding and head that are adapted",
         "save the adapter without layers of the base: no modules_to_save, and save_embedding_layers=False",
     )
     TENSOR_DTYPE = (
@@ -332,7 +332,7 @@ class CheckRule(Enum):
     TENSOR_RANK = (
         "tensor-rank",
         _ERROR,
-        "the configuration's rank",
+        "the configuration's rank, or a multiple for stacked experts of `target_parameters` (from LMI 17 on)",
         "use the adapter_config.json of this very training run: its rank is another",
     )
     TARGET_MODULES = (

@@ -94,6 +94,10 @@ _FIRST_WITH_RANKS_ABOVE_256 = 15
 _FIRST_WITH_RANK_1 = 17
 # vLLM 0.6.4 added `enable_lora_bias` (#5733), 0.11.1 has it no more; without it biases are refused.
 _WITH_BIASES = range(15, 17)
+# vLLM 0.11.1 has LoRA for stacked experts (FusedMoEWithLoRA), 0.12.0 skips the embeddings that PEFT saves
+# beside an adapter (`is_base_embeddding_weights` in vllm/lora/utils.py); 0.10.2 and 0.11.1 refuse them.
+_FIRST_WITH_STACKED_EXPERTS = 17
+_FIRST_SKIPPING_EMBEDDINGS = 18
 
 VOCABULARY_RELEASES: Mapping[str, range] = {
     "llama": range(sys.maxsize),
@@ -164,6 +168,16 @@ class LmiVersion(Enum):
     def may_serve_biases(self) -> bool:
         """Whether this release's engine has a setting to serve adapters with biases."""
         return self.number in _WITH_BIASES
+
+    @property
+    def adapts_stacked_experts(self) -> bool:
+        """Whether this release's engine takes adapters of all experts of a mixture in one matrix."""
+        return self.number >= _FIRST_WITH_STACKED_EXPERTS
+
+    @property
+    def skips_embeddings(self) -> bool:
+        """Whether this release's engine leaves whole embeddings of the base in an adapter alone."""
+        return self.number >= _FIRST_SKIPPING_EMBEDDINGS
 
     def adapts_vocabulary(self, model_type: str) -> bool:
         """Whether this release's engine has LoRA for the embedding and the output head of such a model."""

@@ -385,7 +385,11 @@ class TestTensors:
         ("name", "rule", "message"),
         [
             ("base_model.model.lm_head.weight", "tensor-of-base", "is a layer of the base model"),
-            ("base_model.model.lm_head.base_layer.weight", "tensor-of-base", "save_embedding_layers=False"),
+            (
+                "base_model.model.score.base_layer.weight",
+                "tensor-of-base",
+                "is a layer of the base model",
+            ),
             (f"{MODULE}.lora_B.bias", "tensor-bias", "is a bias"),
             (f"{MODULE}.lora_magnitude_vector", "tensor-dora", "is of DoRA"),
             (A.removeprefix("base_model.model."), "tensor-name", "should be named base_model.model."),
@@ -481,6 +485,58 @@ class TestTensors:
     ) -> None:
         adapter.config |= {"target_modules": ["q_proj"], "target_parameters": ["self_attn.v_proj.weight"]}
         assert check_directory(save(adapter)) == []
+
+    @pytest.mark.parametrize("version", [None, LmiVersion.V17])
+    def test_experts_of_a_mixture_may_be_stacked_with_no_target_modules(
+        self, save: Save, version: LmiVersion | None
+    ) -> None:
+        adapter = SyntheticAdapter(targets=())
+        adapter.config |= {
+            "target_modules": None,
+            "target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
+        }
+        for module in ("experts", "experts.base_layer"):
+            adapter.add(f"model.layers.0.mlp.{module}", rank=4 * adapter.rank)
+        assert check_directory(save(adapter), version=version) == []
+
+    @pytest.mark.parametrize(
+        ("module", "rank", "version", "message"),
+        [
+            (
+                "mlp.experts",
+                20,
+                None,
+                "should have the configuration's rank 8 for each expert, got 20 in all",
+            ),
+            ("mlp.experts", 32, LmiVersion.V16, "should have the configuration's rank 8, got 32"),
+            ("mlp.down_proj", 32, None, "should have the configuration's rank 8, got 32"),
+        ],
+    )
+    def test_rank_of_what_is_no_stack_of_experts_is_refused(
+        self,
+        adapter: SyntheticAdapter,
+        save: Save,
+        module: str,
+        rank: int,
+        version: LmiVersion | None,
+        message: str,
+    ) -> None:
+        adapter.config["target_parameters"] = [f"{module}.weight"]
+        adapter.add(f"model.layers.0.{module}", rank=rank)
+        finding = the_only(check_directory(save(adapter), version=version))
+        assert finding.rule == "tensor-rank"
+        assert message in finding.message
+
+    @pytest.mark.parametrize("name", ["model.embed_tokens", "lm_head"])
+    def test_whole_embedding_that_peft_saves_is_skipped_by_engines_since_lmi_18(
+        self, adapter: SyntheticAdapter, save: Save, name: str
+    ) -> None:
+        adapter.tensors[f"base_model.model.{name}.base_layer.weight"] = np.zeros((100, HIDDEN), np.float32)
+        directory = save(adapter)
+        assert check_directory(directory) == check_directory(directory, version=LmiVersion.V18) == []
+        finding = the_only(check_directory(directory, version=LmiVersion.V17))
+        assert finding.rule == "tensor-of-base"
+        assert "which the engine of LMI 17 refuses; save the adapter with save_embedding" in finding.message
 
     def test_target_may_be_a_whole_name_or_its_end_but_not_half_a_word(
         self, adapter: SyntheticAdapter, save: Save
