@@ -241,9 +241,10 @@ class CheckRule(Enum):
     )
     LORA_SCALING = (
         "lora-scaling",
-        _WARNING,
+        _ERROR,
         "one scale for all modules",
-        "train it with one rank and one alpha, or make sure that its answers are as they should be",
+        "train it with one scale, or multiply lora_B of each module that has another by its scale over that"
+        " of 'lora_alpha' and 'r', and set 'alpha_pattern' so that all have one",
     )
     BASE_NAME = (
         "base-model-name",

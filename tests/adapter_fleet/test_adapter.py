@@ -330,12 +330,12 @@ class TestRank:
             {"rank_pattern": {"v_proj": 4}, "alpha_pattern": {"v_proj": 8}, "use_rslora": True},
         ],
     )
-    def test_modules_of_another_scale_are_a_warning(
+    def test_modules_of_another_scale_are_refused(
         self, adapter: SyntheticAdapter, save: Save, patterns: dict[str, Any]
     ) -> None:
         adapter.config |= patterns
         finding = the_only(check_directory(save(adapter)))
-        assert (finding.rule, finding.severity) == ("lora-scaling", Severity.WARNING)
+        assert (finding.rule, finding.severity) == ("lora-scaling", Severity.ERROR)
 
     def test_tensors_of_a_rank_that_the_configuration_does_not_name_are_refused(
         self, adapter: SyntheticAdapter, save: Save
