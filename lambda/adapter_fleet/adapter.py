@@ -24,7 +24,7 @@ from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding, shortened
 from adapter_fleet.leftovers import is_leftover
-from adapter_fleet.lmi import LmiVersion
+from adapter_fleet.lmi import NEWEST, LmiVersion
 from adapter_fleet.lora_tensors import tensor_findings
 from adapter_fleet.safetensors_header import HeaderError, Tensor, read_tensors
 from adapter_fleet.serving import LoraServing
@@ -45,10 +45,9 @@ def check_directory(
     """Check an adapter in a directory, as `save_pretrained` wrote it, and return all that is wrong with it.
 
     Reads the configuration and the header of the weights, whatever the size of the adapter. Without `lora`
-    the rank is limited by what `version` knows, without both by nothing; without `base` nothing is compared
-    with the base model. Without `version` the rules are those of the newest engines. With `leftovers`, what
-    a training run leaves beside an adapter may be there (`adapter_fleet.leftovers`). A bad adapter never
-    raises.
+    the rank is limited by what `version` knows; without `base` nothing is compared with the base model.
+    Without `version` the rules are those of the newest engine. With `leftovers`, what a training run leaves
+    beside an adapter may be there (`adapter_fleet.leftovers`). A bad adapter never raises.
     """
     where = str(directory)
     limits = ArchiveLimits()
@@ -126,7 +125,7 @@ class AdapterCheck:
     def __init__(self, where: str, *, version: LmiVersion | None) -> None:
         self.findings: list[Finding] = []
         self._where = where
-        self._version = version
+        self._version = version or NEWEST
         self._seen: set[str] = set()
         self._config: AdapterConfig | None = None
         self._tensors: list[Tensor] | None = None
@@ -195,7 +194,7 @@ class AdapterCheck:
                 self._place(WEIGHTS_FILE),
                 config=self._config,
                 base=base,
-                has_biases=self._version is not None and self._version.may_serve_biases,
+                version=self._version,
             )
             self.findings += shortened(of_tensors)
         return self.findings

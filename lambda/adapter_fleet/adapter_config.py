@@ -12,7 +12,7 @@ from adapter_fleet import strict_json
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding
-from adapter_fleet.lmi import LmiVersion
+from adapter_fleet.lmi import NEWEST, LmiVersion
 from adapter_fleet.serving import LoraServing
 from adapter_fleet.strict_json import shown
 
@@ -20,7 +20,12 @@ MAX_CONFIG_BYTES = 1024 * 1024
 
 # These train on a base that they have changed (`init_lora_weights` of LoraConfig in PEFT's documentation).
 # PEFT writes true instead when it converts such an adapter to fit the original base.
-_BASE_CHANGING_INITIALISATIONS = ("corda", "loftq", "olora", "pissa")
+_BASE_CHANGING_INITIALISATIONS = ("corda", "loftq", "lora_ga", "olora", "pissa")
+
+# PEFT computes something else than B·A of the input with these (`is_lora_variant` and `use_qalora` of
+# LoraConfig in PEFT's tuners/lora/config.py, and what lora/variants.py makes of them; VeLoRA, MonteCLoRA and
+# MiCA differ in training only). vLLM's `from_dict` drops keys that it does not know, and serves plain LoRA.
+_VARIANTS = ("alora_invocation_tokens", "arrow_config", "kasa_config", "use_bdlora", "use_qalora")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,7 @@ class AdapterConfig:
     rank: int
     alpha: float
     target_modules: tuple[str, ...] | str
-    """Names of modules, or one regular expression."""
+    """Names of modules, or one regular expression; none where only parameters are adapted."""
     has_target_parameters: bool
     """Whether single parameters are adapted as well, such as the experts of a mixture."""
     rank_pattern: dict[str, int]
@@ -64,15 +69,15 @@ class AdapterConfig:
         *,
         lora: LoraServing | None,
         base: BaseModelFacts | None,
-        version: LmiVersion | None = None,
+        version: LmiVersion = NEWEST,
     ) -> Iterator[Finding]:
         """Compare with the engine and the base model that are to serve the adapter."""
         rank = max(self.ranks)
         if lora is not None:
             limit, whose = lora.max_lora_rank, "'max_lora_rank'"
-        elif version is not None:
+        else:
             limit, whose = version.highest_rank, f"the highest 'max_lora_rank' of LMI {version.number}"
-        if (lora is not None or version is not None) and rank > limit:
+        if rank > limit:
             yield CheckRule.RANK_LIMIT.broken(
                 where, f"the rank should be at most {limit} ({whose}), got {rank}"
             )
@@ -90,12 +95,9 @@ class AdapterConfig:
 
 
 def read_config(
-    text: bytes, where: str, *, version: LmiVersion | None = None
+    text: bytes, where: str, *, version: LmiVersion = NEWEST
 ) -> tuple[AdapterConfig | None, list[Finding]]:
-    """Parse the text of a configuration; return it, unless it cannot be read, and what is wrong with it.
-
-    Without `version` the rules are those of the newest engines.
-    """
+    """Parse the text of a configuration; return it, unless it cannot be read, and what is wrong with it."""
     if len(text) > MAX_CONFIG_BYTES:
         message = f"it should have at most {MAX_CONFIG_BYTES} bytes"
         return None, [CheckRule.CONFIG_SIZE.broken(where, message)]
@@ -120,7 +122,7 @@ def read_config(
 _Problem = tuple[CheckRule, str]
 
 
-def _method_problems(document: dict[str, Any], version: LmiVersion | None) -> Iterator[_Problem]:
+def _method_problems(document: dict[str, Any], version: LmiVersion) -> Iterator[_Problem]:
     """What the engine cannot serve (`_validate_features`), or does not even look at."""
     method = document.get("peft_type", "LORA")
     if method != "LORA":
@@ -139,6 +141,12 @@ def _method_problems(document: dict[str, Any], version: LmiVersion | None) -> It
     ):
         if value := document.get(field):
             yield rule, f"'{field}' should be empty: vLLM serves no changed layers, got {shown(value)}"
+    for field in _VARIANTS:
+        if value := document.get(field):
+            yield (
+                CheckRule.LORA_VARIANT,
+                f"'{field}' should be empty: vLLM does not know it and serves plain LoRA, got {shown(value)}",
+            )
     if document.get("layer_replication"):
         yield (
             CheckRule.LORA_REPLICATION,
@@ -146,8 +154,8 @@ def _method_problems(document: dict[str, Any], version: LmiVersion | None) -> It
         )
 
 
-def _bias_problem(asked: str, version: LmiVersion | None, got: str = "") -> _Problem:
-    if version is not None and version.may_serve_biases:
+def _bias_problem(asked: str, version: LmiVersion, got: str = "") -> _Problem:
+    if version.may_serve_biases:
         return (
             CheckRule.LORA_BIAS_SETTING,
             f"{asked}: the engine of LMI {version.number} serves adapters with biases only where"
@@ -179,7 +187,7 @@ class _Fields:
             rank=self._required("r", "a whole number above 0", _is_rank, 1),
             alpha=self._required("lora_alpha", "a number", _is_number, 1.0),
             target_modules=self._target_modules(),
-            has_target_parameters=bool(self._document.get("target_parameters")),
+            has_target_parameters=self._has_target_parameters,
             rank_pattern=self._pattern("rank_pattern", "whole numbers above 0", _is_rank),
             alpha_pattern=self._pattern("alpha_pattern", "numbers", _is_number),
             use_rslora=bool(self._document.get("use_rslora")),
@@ -195,7 +203,13 @@ class _Fields:
             self._wrong(field, kind)
         return otherwise
 
+    @property
+    def _has_target_parameters(self) -> bool:
+        return bool(self._document.get("target_parameters"))
+
     def _target_modules(self) -> tuple[str, ...] | str:
+        if self._has_target_parameters and self._document.get("target_modules", ()) is None:
+            return ()  # PEFT writes null, and vLLM asks for no more than the key
         modules = self._required("target_modules", "module names or a regular expression", _are_modules, ())
         return modules if isinstance(modules, str) else tuple(modules)
 

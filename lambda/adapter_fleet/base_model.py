@@ -15,6 +15,10 @@ _LLAMA_LIKE = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2"
 _LAYER_MODULE = re.compile(r"model\.layers\.([0-9]{1,6})\.(self_attn|mlp)\.([a-z_]+)")
 
 
+VOCABULARY_MODULES = frozenset({"model.embed_tokens", "lm_head"})
+"""The embedding and the output head, which not every engine adapts (`LmiVersion.adapts_vocabulary`)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LinearShape:
     """Width in and out of a linear module or, for an embedding, vocabulary and width."""
@@ -25,15 +29,21 @@ class LinearShape:
 
 @dataclass(frozen=True, kw_only=True)
 class Dimensions:
-    """The modules of a Llama-like model that an adapter may change, and how wide they are."""
+    """The modules of a Llama-like model that an adapter may change, and how wide they are.
 
+    kind:
+        The `model_type` of its configuration.
+    """
+
+    kind: str
     layers: int
     modules: dict[str, LinearShape]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Dimensions | None":
         """Read them from a model's `config.json`; None for an architecture that is not Llama-like."""
-        if config.get("model_type") not in _LLAMA_LIKE:
+        kind = config.get("model_type")
+        if not isinstance(kind, str) or kind not in _LLAMA_LIKE:
             return None
         try:
             hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
@@ -45,6 +55,7 @@ class Dimensions:
             return None
         queries = heads * head_width
         return cls(
+            kind=kind,
             layers=layers,
             modules={
                 "self_attn.q_proj": LinearShape(inputs=hidden, outputs=queries),

@@ -173,7 +173,7 @@ class CheckRule(Enum):
     CONFIG_KEY = (
         "config-key",
         _ERROR,
-        "`r`, `lora_alpha` and `target_modules`",
+        "`r`, `lora_alpha` and `target_modules`, which is null at most beside `target_parameters`",
         "add the key with the value that the adapter was trained with",
     )
     CONFIG_TYPE = (
@@ -226,17 +226,25 @@ class CheckRule(Enum):
         "`layer_replication` empty",
         "train it without layer_replication",
     )
+    LORA_VARIANT = (
+        "lora-variant",
+        _ERROR,
+        "no variant of LoRA that computes something else: `alora_invocation_tokens`, `arrow_config`,"
+        " `kasa_config`, `use_bdlora` and `use_qalora` empty",
+        f"{_TRAIN_PLAIN}, without the named setting",
+    )
     LORA_INITIALISATION = (
         "lora-initialisation",
         _WARNING,
-        "training on the base's own weights, not on a changed base (PiSSA, OLoRA, LoftQ, CorDA)",
+        "training on the base's own weights, not on a changed base (PiSSA, OLoRA, LoftQ, CorDA, LoRA-GA)",
         "save it with path_initial_model_for_weight_conversion, so that it fits the original base",
     )
     LORA_SCALING = (
         "lora-scaling",
-        _WARNING,
+        _ERROR,
         "one scale for all modules",
-        "train it with one rank and one alpha, or make sure that its answers are as they should be",
+        "train it with one scale, or multiply lora_B of each module that has another by its scale over that"
+        " of 'lora_alpha' and 'r', and set 'alpha_pattern' so that all have one",
     )
     BASE_NAME = (
         "base-model-name",
@@ -297,7 +305,8 @@ class CheckRule(Enum):
     TENSOR_NAME = (
         "tensor-name",
         _ERROR,
-        "PEFT's names, of at most 256 characters and 32 parts",
+        "PEFT's names, `lora_embedding_A` for embeddings and `lora_A.weight` for all else, of at most 256"
+        " characters and 32 parts",
         "save the adapter with PEFT, which names tensors as the engine does",
     )
     TENSOR_DORA = ("tensor-dora", _ERROR, "no magnitudes of DoRA", f"{_TRAIN_PLAIN}, with use_dora=False")
@@ -310,7 +319,7 @@ class CheckRule(Enum):
     TENSOR_OF_BASE = (
         "tensor-of-base",
         _ERROR,
-        "no layers of the base model",
+        "no layers of the base model but, from LMI 18 on, the embedding and head that are adapted",
         "save the adapter without layers of the base: no modules_to_save, and save_embedding_layers=False",
     )
     TENSOR_DTYPE = (
@@ -324,7 +333,7 @@ class CheckRule(Enum):
     TENSOR_RANK = (
         "tensor-rank",
         _ERROR,
-        "the configuration's rank",
+        "the configuration's rank, or a multiple for stacked experts of `target_parameters` (from LMI 17 on)",
         "use the adapter_config.json of this very training run: its rank is another",
     )
     TARGET_MODULES = (
@@ -333,7 +342,13 @@ class CheckRule(Enum):
         "modules that `target_modules` names",
         "use the adapter_config.json of this very training run: it names other modules",
     )
-    BASE_MODULE = ("base-model-module", _ERROR, "modules that the base model has", _BASE_SIZE)
+    BASE_MODULE = (
+        "base-model-module",
+        _ERROR,
+        "modules that the base model has, and that the engine adapts: embedding and head of Llama, of Mistral"
+        " up to LMI 20 and of Qwen3 from LMI 20 on",
+        f"{_BASE_SIZE}; train no embedding and no head where the engine does not adapt them",
+    )
     BASE_DIMENSIONS = ("base-model-dimensions", _ERROR, "the widths of the base model's modules", _BASE_SIZE)
 
     def __init__(self, id: str, severity: Severity, asks: str, help: str) -> None:

@@ -12,7 +12,7 @@ from adapter_fleet.archive import ALLOWED_FILES
 _FILES = (
     # `save_pretrained` of tokenizers and processors (transformers: tokenization_utils_base.py,
     # processing_utils.py) and of the vocabularies of their models.
-    r"(special_tokens_map|added_tokens|vocab|preprocessor_config|processor_config|chat_template)\.json",
+    r"(special_tokens_map|added_tokens|vocab|(video_)?preprocessor_config|processor_config|chat_template)\.json",
     r"tokenizer.*\.(json|model)|.*\.(spm|tiktoken)|(spiece|sentencepiece\.bpe)\.model|vocab\.txt|merges\.txt",
     r"chat_template\.jinja",
     # The base model's, which `Trainer` saves with some models.
@@ -20,6 +20,8 @@ _FILES = (
     # `Trainer` and its checkpoints (transformers: trainer.py), DeepSpeed's and FSDP's among them.
     r"training_args\.bin|trainer_state\.json|(all|train|eval|test|predict)_results\.json",
     r"(optimizer|scheduler|scaler)(_\d+)?\.(pt|bin)|rng_state(_\d+)?\.pth|latest|zero_to_fp32\.py",
+    # TensorBoard's, where `logging_dir` is the directory itself.
+    r"events\.out\.tfevents\..*",
     # LLaMA-Factory and axolotl.
     r"trainer_log\.jsonl|training_(loss|eval_loss|args)\.(png|yaml)|debug\.log",
     # The hub's, and what desktops and git write.

@@ -1,5 +1,7 @@
 """The LMI container images (djl-inference): their tags, registries and settings for LoRA."""
 
+import sys
+from collections.abc import Mapping
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
@@ -92,6 +94,23 @@ _FIRST_WITH_RANKS_ABOVE_256 = 15
 _FIRST_WITH_RANK_1 = 17
 # vLLM 0.6.4 added `enable_lora_bias` (#5733), 0.11.1 has it no more; without it biases are refused.
 _WITH_BIASES = range(15, 17)
+# vLLM 0.11.1 has LoRA for stacked experts (FusedMoEWithLoRA), 0.12.0 skips the embeddings that PEFT saves
+# beside an adapter (`is_base_embeddding_weights` in vllm/lora/utils.py); 0.10.2 and 0.11.1 refuse them.
+_FIRST_WITH_STACKED_EXPERTS = 17
+_FIRST_SKIPPING_EMBEDDINGS = 18
+
+VOCABULARY_RELEASES: Mapping[str, range] = {
+    "llama": range(sys.maxsize),
+    "mistral": range(21),
+    "qwen3": range(20, sys.maxsize),
+}
+"""The releases whose engine has LoRA for the embedding and the output head, by the model's type.
+
+The model's class lists them in `embedding_modules` (vllm/model_executor/models): LlamaForCausalLM, which
+served Mistral as well up to 0.14, and Qwen3ForCausalLM since 0.16 (#29816); read in the sources of 0.8.4,
+0.10.2, 0.11.1, 0.12.0, 0.14.0, 0.16.0, 0.17.0, 0.20.1 and 0.26.0. Those of 0.15.1 (LMI 20) were not at hand:
+it is taken to have both. Qwen2, Gemma and Gemma 2 have none in any of these.
+"""
 
 
 class LmiVersion(Enum):
@@ -151,6 +170,20 @@ class LmiVersion(Enum):
         return self.number in _WITH_BIASES
 
     @property
+    def adapts_stacked_experts(self) -> bool:
+        """Whether this release's engine takes adapters of all experts of a mixture in one matrix."""
+        return self.number >= _FIRST_WITH_STACKED_EXPERTS
+
+    @property
+    def skips_embeddings(self) -> bool:
+        """Whether this release's engine leaves whole embeddings of the base in an adapter alone."""
+        return self.number >= _FIRST_SKIPPING_EMBEDDINGS
+
+    def adapts_vocabulary(self, model_type: str) -> bool:
+        """Whether this release's engine has LoRA for the embedding and the output head of such a model."""
+        return self.number in VOCABULARY_RELEASES.get(model_type, ())
+
+    @property
     def known_faults(self) -> tuple[KnownFault, ...]:
         """Faults that a user of this release has to know of."""
         if self is LmiVersion.V16:
@@ -200,3 +233,7 @@ class LmiVersion(Enum):
             raise ValueError(
                 f"'max_lora_rank' should be at most {self.highest_rank} with LMI {self.number}, got {rank}"
             )
+
+
+NEWEST = tuple(LmiVersion)[-1]
+"""The release whose rules apply where none is named."""

@@ -9,18 +9,29 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from adapter_fleet.adapter_config import AdapterConfig
-from adapter_fleet.base_model import BaseModelFacts
+from adapter_fleet.base_model import VOCABULARY_MODULES, BaseModelFacts
 from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding
+from adapter_fleet.lmi import NEWEST, LmiVersion
 from adapter_fleet.safetensors_header import Tensor
 
+# Each kind of module has its own form: vLLM takes both for any, and keeps the last of two that it is given.
+# The embeddings are those of the `embedding_modules` in vllm/model_executor/models.
 _NAME = re.compile(
-    r"base_model\.model\.(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))"
+    r"base_model\.model\.(?P<module>.+)\."
+    r"(?:lora_(?P<linear>[AB])\.weight(?<!\.embed_tokens\.lora_[AB]\.weight)(?<!\.wte\.lora_[AB]\.weight)"
+    r"|(?:(?<=\.embed_tokens\.)|(?<=\.wte\.))lora_embedding_(?P<embedding>[AB]))"
 )
 _LONGEST_NAME = 256
 _MOST_PARTS = 32
 """Three times what mixtures of experts take. What is made of a name costs its square."""
 _DTYPES = ("BF16", "F16", "F32")
+# What vLLM looks for below a mixture's layer (`_stack_moe_lora_weights` in vllm/lora/model_manager.py): the
+# second is gate and up, the first down. PEFT stacks the experts of `target_parameters` (ParamWrapper in
+# tuners/lora/layer.py): A has the shape (rank * experts, inputs), B (outputs, rank * experts).
+_STACKED_EXPERTS = (".experts", ".experts.base_layer")
+# Whole embeddings, as PEFT saves them beside an adapter of them (save_embedding_layers="auto").
+_EMBEDDINGS = (".embed_tokens.base_layer.weight", ".lm_head.base_layer.weight")
 
 
 @dataclass(slots=True)
@@ -37,12 +48,9 @@ def tensor_findings(
     *,
     config: AdapterConfig | None,
     base: BaseModelFacts | None,
-    has_biases: bool = False,
+    version: LmiVersion = NEWEST,
 ) -> Iterator[Finding]:
-    """Check the tensors, also against the configuration and the base model if there are such.
-
-    `has_biases` is for an engine that may serve them.
-    """
+    """Check the tensors, also against the configuration and the base model if there are such."""
     pairs: dict[str, _Pair] = {}
     for tensor in tensors:
         if tensor.dtype not in _DTYPES:
@@ -51,8 +59,8 @@ def tensor_findings(
             )
         match = None if _is_long(tensor.name) else _NAME.fullmatch(tensor.name)
         if match is None:
-            rule, problem = _why_no_matrix(tensor.name)
-            if rule is not CheckRule.TENSOR_BIAS or not has_biases:
+            if (refusal := _why_no_matrix(tensor.name, version)) is not None:
+                rule, problem = refusal
                 yield rule.broken(where, f"tensor {tensor.name!r:.200} {problem}")
             continue
         pair = pairs.setdefault(match["module"], _Pair())
@@ -62,10 +70,10 @@ def tensor_findings(
             pair.b = tensor
     if not pairs:
         yield CheckRule.TENSOR_NONE.broken(where, "it has no LoRA matrices")
-    rank_problem = _rank_problem(config)
+    rank_problem = _rank_problem(config, version)
     is_target = _is_target(config)
     for module, pair in sorted(pairs.items()):
-        for rule, problem in _pair_problems(pair, module, rank_problem, base):
+        for rule, problem in _pair_problems(pair, module, rank_problem, base, version):
             yield rule.broken(where, f"module {module!r:.200} {problem}")
         if not is_target(module):
             yield CheckRule.TARGET_MODULES.broken(
@@ -77,7 +85,8 @@ def _is_long(name: str) -> bool:
     return len(name) > _LONGEST_NAME or name.count(".") >= _MOST_PARTS
 
 
-def _why_no_matrix(name: str) -> tuple[CheckRule, str]:
+def _why_no_matrix(name: str, version: LmiVersion) -> tuple[CheckRule, str] | None:
+    """Return the rule and the problem; None for what the engine serves or skips."""
     if _is_long(name):
         return (
             CheckRule.TENSOR_NAME,
@@ -86,22 +95,32 @@ def _why_no_matrix(name: str) -> tuple[CheckRule, str]:
     if "lora_magnitude_vector" in name:
         return CheckRule.TENSOR_DORA, "is of DoRA, which vLLM does not serve"
     if name.endswith(".bias"):
+        if version.may_serve_biases:
+            return None
         return CheckRule.TENSOR_BIAS, "is a bias, and vLLM serves no adapters with biases"
-    if name.endswith(".base_layer.weight"):
+    if name.endswith(_EMBEDDINGS):
+        if version.skips_embeddings:
+            return None
         return (
             CheckRule.TENSOR_OF_BASE,
-            "is a whole embedding of the base model; save the adapter with save_embedding_layers=False",
+            f"is a whole embedding of the base model, which the engine of LMI {version.number} refuses; save"
+            " the adapter with save_embedding_layers=False",
         )
     if "lora_" not in name:
         return CheckRule.TENSOR_OF_BASE, "is a layer of the base model; save the adapter without it"
     return (
         CheckRule.TENSOR_NAME,
-        "should be named base_model.model.<module>.lora_A.weight or lora_B.weight",
+        "should be named base_model.model.<module>.lora_A.weight or lora_B.weight, and of an embedding"
+        " (embed_tokens, wte) lora_embedding_A or lora_embedding_B",
     )
 
 
 def _pair_problems(
-    pair: _Pair, module: str, rank_problem: Callable[[int], str | None], base: BaseModelFacts | None
+    pair: _Pair,
+    module: str,
+    rank_problem: Callable[[str, int], str | None],
+    base: BaseModelFacts | None,
+    version: LmiVersion,
 ) -> Iterator[tuple[CheckRule, str]]:
     """Yield the rule and the problem."""
     if pair.a is None or pair.b is None:
@@ -118,13 +137,19 @@ def _pair_problems(
                 f" got {a!r:.100} and {b!r:.100}",
             )
             return
-    if (problem := rank_problem(rank)) is not None:
+    if (problem := rank_problem(module, rank)) is not None:
         yield CheckRule.TENSOR_RANK, problem
     if base is None or base.dimensions is None:
         return
-    shape = base.dimensions.shape_of(module)
+    shape, kind = base.dimensions.shape_of(module), base.dimensions.kind
     if shape is None:
         yield CheckRule.BASE_MODULE, f"is not in the base model {base.name!r}"
+    elif module in VOCABULARY_MODULES and not version.adapts_vocabulary(kind):
+        yield (
+            CheckRule.BASE_MODULE,
+            f"is in the base model {base.name!r}, but the engine of LMI {version.number} has no LoRA for the"
+            f" embedding and the head of a {kind!r}",
+        )
     elif (inputs, outputs) != (shape.inputs, shape.outputs):
         yield (
             CheckRule.BASE_DIMENSIONS,
@@ -133,14 +158,21 @@ def _pair_problems(
         )
 
 
-def _rank_problem(config: AdapterConfig | None) -> Callable[[int], str | None]:
-    """Return what says whether a rank is one of the configuration's, which may have many."""
-    ranks = None if config is None else config.ranks
-    wanted = "" if ranks is None else " or ".join(map(str, sorted(ranks)))
+def _rank_problem(config: AdapterConfig | None, version: LmiVersion) -> Callable[[str, int], str | None]:
+    """Return what says whether a module's rank is one of the configuration's, which may have many."""
+    if config is None:
+        return lambda _module, _rank: None
+    ranks = config.ranks
+    wanted = " or ".join(map(str, sorted(ranks)))
+    has_experts = config.has_target_parameters and version.adapts_stacked_experts
 
-    def problem(rank: int) -> str | None:
-        if ranks is None or rank in ranks:
+    def problem(module: str, rank: int) -> str | None:
+        if rank in ranks:
             return None
+        if has_experts and module.endswith(_STACKED_EXPERTS):
+            if rank % config.rank == 0:
+                return None
+            return f"should have the configuration's rank {config.rank} for each expert, got {rank} in all"
         return f"should have the configuration's rank {wanted:.100}, got {rank}"
 
     return problem

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter_fleet.base_model import BaseModelFacts, Dimensions
+from adapter_fleet.lmi import VOCABULARY_RELEASES
 
 _LINEAR_PARTS = ("self_attn.", "mlp.")
-
-# vLLM's LlamaForCausalLM, which serves Mistral as well, lists embed_tokens and lm_head in its
-# `embedding_modules` (vllm/model_executor/models/llama.py); its Qwen2 and Qwen3 had none when read.
-_WITH_VOCABULARY_SLOTS = frozenset({"llama", "mistral"})
 
 # transformers' own defaults for a config.json that says nothing (configuration_gemma.py; the others: False).
 _TIED_BY_DEFAULT = frozenset({"gemma", "gemma2"})
@@ -32,7 +29,8 @@ class ModelShape:
     context:
         The longest sequence it was trained for, in tokens; None where its configuration does not say.
     vocabulary_slots:
-        Whether vLLM makes LoRA slots for the embedding and the output head, too.
+        Whether vLLM makes LoRA slots for the embedding and the output head, too, in any release: what is
+        computed for others is an upper bound.
     linear_bits:
         Bits in memory for each parameter of a linear module, with what a quantization needs beside them; None
         where there is none, and the engine's data type decides.
@@ -56,9 +54,9 @@ class ModelShape:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ModelShape | None":
         """Read it from a model's `config.json`; None for an architecture that is not Llama-like."""
-        kind = config.get("model_type")
-        if not isinstance(kind, str) or (dimensions := Dimensions.from_config(config)) is None:
+        if (dimensions := Dimensions.from_config(config)) is None:
             return None
+        kind = dimensions.kind
         hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
         vocabulary = int(config["vocab_size"])
         head_width = dimensions.modules["self_attn.q_proj"].outputs // heads
@@ -79,7 +77,7 @@ class ModelShape:
             other_parameters=_other_parameters(kind, config, dimensions, hidden, head_width),
             tied=bool(config.get("tie_word_embeddings", kind in _TIED_BY_DEFAULT)),
             context=context if type(context) is int and context > 0 else None,
-            vocabulary_slots=kind in _WITH_VOCABULARY_SLOTS,
+            vocabulary_slots=kind in VOCABULARY_RELEASES,
             linear_bits=bits,
             unknown_quantization=unknown,
         )

@@ -140,9 +140,11 @@ def _placed(text: bytes) -> list[_Placed]:
         raise HeaderError(CheckRule.WEIGHTS_JSON, f"the header is not valid JSON: {error}") from None
     if not isinstance(header, dict):
         raise HeaderError(CheckRule.WEIGHTS_JSON, "the header should be a JSON object of tensors")
-    metadata = header.pop("__metadata__", {})
-    # The engine's reader takes no other (HashMap<String, String> in safetensors/src/tensor.rs).
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+    metadata = header.pop("__metadata__", None)
+    # The engine's reader takes no other (Option<HashMap<String, String>> in safetensors/src/tensor.rs).
+    if metadata is not None and not (
+        isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())
+    ):
         raise HeaderError(CheckRule.WEIGHTS_METADATA, "'__metadata__' should be an object of strings")
     return sorted(
         (_parse(name, entry) for name, entry in header.items()), key=lambda item: (item.begin, item.end)

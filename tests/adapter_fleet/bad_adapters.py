@@ -324,6 +324,16 @@ def layer_replication(path: Path) -> None:
     with_config(path, config(layer_replication=[[0, 1], [0, 1]]))
 
 
+@filed("lora-scaling")
+def module_of_another_scale(path: Path) -> None:
+    with_config(path, config(alpha_pattern={"q_proj": 64}))
+
+
+@filed("lora-variant")
+def activated_lora(path: Path) -> None:
+    with_config(path, config(alora_invocation_tokens=[1, 2, 3]))
+
+
 # The weights' file.
 
 

@@ -14,6 +14,7 @@ from adapter_fleet.adapter import check_directory
 from adapter_fleet.adapter_config import MAX_CONFIG_BYTES, read_config
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.findings import Finding, Severity
+from adapter_fleet.lmi import NEWEST, LmiVersion
 from adapter_fleet.serving import LoraServing
 from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter
 
@@ -255,6 +256,11 @@ class TestConfiguration:
             ("modules_to_save", ["lm_head"], "lora-modules-to-save"),
             ("trainable_token_indices", [1, 2], "lora-tokens"),
             ("layer_replication", [[0, 2], [1, 2]], "lora-replication"),
+            ("alora_invocation_tokens", [1, 2, 3], "lora-variant"),
+            ("arrow_config", {"top_k": 3}, "lora-variant"),
+            ("kasa_config", {"beta": 0.1}, "lora-variant"),
+            ("use_bdlora", {"nblocks": 2}, "lora-variant"),
+            ("use_qalora", True, "lora-variant"),
         ],
     )
     def test_method_that_the_engine_does_not_serve_is_refused(
@@ -266,11 +272,18 @@ class TestConfiguration:
         assert finding.severity is Severity.ERROR
         assert f"'{field}' should be" in finding.message
 
+    @pytest.mark.parametrize("field", ["velora_config", "monteclora_config", "qalora_group_size"])
+    def test_setting_that_matters_in_training_only_is_no_finding(
+        self, adapter: SyntheticAdapter, save: Save, field: str
+    ) -> None:
+        adapter.config[field] = 16
+        assert check_directory(save(adapter)) == []
+
     def test_rank_stabilised_lora_is_served(self, adapter: SyntheticAdapter, save: Save) -> None:
         adapter.config["use_rslora"] = True
         assert check_directory(save(adapter), lora=LORA) == []
 
-    @pytest.mark.parametrize("method", ["pissa", "pissa_niter_16", "olora", "loftq", "corda"])
+    @pytest.mark.parametrize("method", ["pissa", "pissa_niter_16", "olora", "loftq", "corda", "lora_ga"])
     def test_training_on_a_changed_base_is_a_warning(
         self, adapter: SyntheticAdapter, save: Save, method: str
     ) -> None:
@@ -292,8 +305,13 @@ class TestRank:
         assert finding.rule == "lora-rank"
         assert finding.message == "the rank should be at most 16 ('max_lora_rank'), got 32"
 
-    def test_rank_is_not_limited_without_an_engine(self, save: Save) -> None:
-        assert check_directory(save(SyntheticAdapter(rank=32))) == []
+    def test_without_an_engine_the_rank_is_limited_by_the_newest(self, save: Save) -> None:
+        assert check_directory(save(SyntheticAdapter(rank=512))) == []
+        finding = the_only(check_directory(save(SyntheticAdapter(rank=513))))
+        assert finding.rule == "lora-rank"
+        assert finding.message == (
+            f"the rank should be at most 512 (the highest 'max_lora_rank' of LMI {NEWEST.number}), got 513"
+        )
 
     def test_highest_rank_of_a_pattern_counts(self, adapter: SyntheticAdapter, save: Save) -> None:
         adapter.config["rank_pattern"] = {"v_proj": 32}
@@ -312,12 +330,12 @@ class TestRank:
             {"rank_pattern": {"v_proj": 4}, "alpha_pattern": {"v_proj": 8}, "use_rslora": True},
         ],
     )
-    def test_modules_of_another_scale_are_a_warning(
+    def test_modules_of_another_scale_are_refused(
         self, adapter: SyntheticAdapter, save: Save, patterns: dict[str, Any]
     ) -> None:
         adapter.config |= patterns
         finding = the_only(check_directory(save(adapter)))
-        assert (finding.rule, finding.severity) == ("lora-scaling", Severity.WARNING)
+        assert (finding.rule, finding.severity) == ("lora-scaling", Severity.ERROR)
 
     def test_tensors_of_a_rank_that_the_configuration_does_not_name_are_refused(
         self, adapter: SyntheticAdapter, save: Save
@@ -367,11 +385,17 @@ class TestTensors:
         ("name", "rule", "message"),
         [
             ("base_model.model.lm_head.weight", "tensor-of-base", "is a layer of the base model"),
-            ("base_model.model.lm_head.base_layer.weight", "tensor-of-base", "save_embedding_layers=False"),
+            (
+                "base_model.model.score.base_layer.weight",
+                "tensor-of-base",
+                "is a layer of the base model",
+            ),
             (f"{MODULE}.lora_B.bias", "tensor-bias", "is a bias"),
             (f"{MODULE}.lora_magnitude_vector", "tensor-dora", "is of DoRA"),
             (A.removeprefix("base_model.model."), "tensor-name", "should be named base_model.model."),
             (f"{MODULE}.lora_A.default.weight", "tensor-name", "should be named"),
+            (f"{MODULE}.lora_embedding_A", "tensor-name", "of an embedding (embed_tokens, wte)"),
+            ("base_model.model.model.embed_tokens.lora_A.weight", "tensor-name", "should be named"),
             (
                 f"base_model.model.{'x.' * 200}lora_A.weight",
                 "tensor-name",
@@ -387,6 +411,12 @@ class TestTensors:
         assert finding.rule == rule
         assert message in finding.message
 
+    def test_matrix_in_the_form_of_an_embedding_is_no_half_of_a_linear_pair(
+        self, adapter: SyntheticAdapter, save: Save
+    ) -> None:
+        adapter.tensors[f"{self.MODULE}.lora_embedding_A"] = adapter.tensors.pop(self.A)
+        assert [finding.rule for finding in check_directory(save(adapter))] == ["tensor-name", "tensor-pair"]
+
     def test_quantised_weights_are_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
         adapter.tensors[self.A] = np.zeros((8, HIDDEN), np.int8)
         assert the_only(check_directory(save(adapter))).message.endswith(
@@ -400,6 +430,50 @@ class TestTensors:
         adapter.tensors[f"{name}B"] = np.zeros((HIDDEN, 8), np.float32)
         assert check_directory(save(adapter), base=base_model(tmp_path / "base")) == []
 
+    @pytest.mark.parametrize(
+        ("model_type", "version", "serves"),
+        [
+            ("llama", LmiVersion.V15, True),
+            ("llama", None, True),
+            ("mistral", LmiVersion.V19, True),
+            ("mistral", LmiVersion.V21, False),
+            ("qwen3", LmiVersion.V19, False),
+            ("qwen3", LmiVersion.V21, True),
+            ("qwen2", None, False),
+            ("gemma2", None, False),
+        ],
+    )
+    def test_embedding_and_head_are_adapted_where_the_engine_does_so(
+        self,
+        adapter: SyntheticAdapter,
+        save: Save,
+        tmp_path: Path,
+        model_type: str,
+        version: LmiVersion | None,
+        serves: bool,
+    ) -> None:
+        adapter.config["target_modules"] += ["embed_tokens", "lm_head"]
+        embedding, head = "base_model.model.model.embed_tokens", "base_model.model.lm_head"
+        adapter.tensors[f"{embedding}.lora_embedding_A"] = np.zeros((8, 100), np.float32)
+        adapter.tensors[f"{embedding}.lora_embedding_B"] = np.zeros((HIDDEN, 8), np.float32)
+        adapter.tensors[f"{head}.lora_A.weight"] = np.zeros((8, HIDDEN), np.float32)
+        adapter.tensors[f"{head}.lora_B.weight"] = np.zeros((100, 8), np.float32)
+        base = base_model(tmp_path / "base", model_type=model_type)
+        found = [
+            (finding.rule, finding.message)
+            for finding in check_directory(save(adapter), base=base, version=version)
+        ]
+        refused = [
+            (
+                "base-model-module",
+                f"module '{module}' is in the base model 'acme/tiny-base', but the engine of LMI"
+                f" {(version or NEWEST).number} has no LoRA for the embedding and the head of a"
+                f" '{model_type}'",
+            )
+            for module in ("lm_head", "model.embed_tokens")
+        ]
+        assert found == ([] if serves else refused)
+
     def test_module_that_is_no_target_is_refused(self, adapter: SyntheticAdapter, save: Save) -> None:
         adapter.config["target_modules"] = ["q_proj"]
         findings = check_directory(save(adapter))
@@ -411,6 +485,58 @@ class TestTensors:
     ) -> None:
         adapter.config |= {"target_modules": ["q_proj"], "target_parameters": ["self_attn.v_proj.weight"]}
         assert check_directory(save(adapter)) == []
+
+    @pytest.mark.parametrize("version", [None, LmiVersion.V17])
+    def test_experts_of_a_mixture_may_be_stacked_with_no_target_modules(
+        self, save: Save, version: LmiVersion | None
+    ) -> None:
+        adapter = SyntheticAdapter(targets=())
+        adapter.config |= {
+            "target_modules": None,
+            "target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
+        }
+        for module in ("experts", "experts.base_layer"):
+            adapter.add(f"model.layers.0.mlp.{module}", rank=4 * adapter.rank)
+        assert check_directory(save(adapter), version=version) == []
+
+    @pytest.mark.parametrize(
+        ("module", "rank", "version", "message"),
+        [
+            (
+                "mlp.experts",
+                20,
+                None,
+                "should have the configuration's rank 8 for each expert, got 20 in all",
+            ),
+            ("mlp.experts", 32, LmiVersion.V16, "should have the configuration's rank 8, got 32"),
+            ("mlp.down_proj", 32, None, "should have the configuration's rank 8, got 32"),
+        ],
+    )
+    def test_rank_of_what_is_no_stack_of_experts_is_refused(
+        self,
+        adapter: SyntheticAdapter,
+        save: Save,
+        module: str,
+        rank: int,
+        version: LmiVersion | None,
+        message: str,
+    ) -> None:
+        adapter.config["target_parameters"] = [f"{module}.weight"]
+        adapter.add(f"model.layers.0.{module}", rank=rank)
+        finding = the_only(check_directory(save(adapter), version=version))
+        assert finding.rule == "tensor-rank"
+        assert message in finding.message
+
+    @pytest.mark.parametrize("name", ["model.embed_tokens", "lm_head"])
+    def test_whole_embedding_that_peft_saves_is_skipped_by_engines_since_lmi_18(
+        self, adapter: SyntheticAdapter, save: Save, name: str
+    ) -> None:
+        adapter.tensors[f"base_model.model.{name}.base_layer.weight"] = np.zeros((100, HIDDEN), np.float32)
+        directory = save(adapter)
+        assert check_directory(directory) == check_directory(directory, version=LmiVersion.V18) == []
+        finding = the_only(check_directory(directory, version=LmiVersion.V17))
+        assert finding.rule == "tensor-of-base"
+        assert "which the engine of LMI 17 refuses; save the adapter with save_embedding" in finding.message
 
     def test_target_may_be_a_whole_name_or_its_end_but_not_half_a_word(
         self, adapter: SyntheticAdapter, save: Save

@@ -28,6 +28,9 @@ from tests.adapter_fleet.synthetic import SyntheticAdapter
         "all_results.json",
         "zero_to_fp32.py",
         "generation_config.json",
+        "preprocessor_config.json",
+        "video_preprocessor_config.json",
+        "events.out.tfevents.1700000000.host.123.0",
         ".gitattributes",
     ],
 )

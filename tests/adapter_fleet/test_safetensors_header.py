@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import deserialize
 from safetensors.numpy import save
 
 from adapter_fleet.safetensors_header import MAX_HEADER_BYTES, HeaderError, Tensor, read_tensors
@@ -74,6 +75,12 @@ def test_header_that_claims_terabytes_is_refused_without_reading_them() -> None:
         (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
         (b"[]", "should be a JSON object"),
         (b'{"t": 1, "t": 2}', "the key 't' twice"),
+        (rb'{"t\ud800": 1}', "half of a surrogate pair"),
+        (rb'{"t\uDC00\ud800": 1}', "half of a surrogate pair"),
+        (rb'{"t\ud800\\udc00": 1}', "half of a surrogate pair"),
+        (rb'{"__metadata__": {"a": "\ud800"}}', "half of a surrogate pair"),
+        (b'{"t": {"dtype": "F32", "shape": [2], "data_offsets": [-0, 8]}}', "-0 is no whole number"),
+        ({"__metadata__": []}, "should be an object of strings"),
         ({"t": 1}, "should have dtype, shape and two data_offsets"),
         ({"t": {"dtype": "F32", "shape": [2]}}, "should have dtype, shape and two data_offsets"),
         ({"t": entry(dtype="F33")}, "unknown dtype 'F33'"),
@@ -92,6 +99,21 @@ def test_header_that_claims_terabytes_is_refused_without_reading_them() -> None:
 def test_inconsistent_header_is_refused(header: Any, message: str) -> None:
     with pytest.raises(HeaderError, match=message):
         read(file_of(header, bytes(8)))
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata"),
+    [
+        (r"\ud83d\ude00", "null"),
+        (r"\\ud800", '{"a": "-0"}'),
+        (r"layer-0 \u00e9\n\"", "{}"),
+        ("\N{GRINNING FACE}", r'{"a": "\uD83D\uDE00"}'),
+    ],
+)
+def test_header_of_whole_characters_is_read_as_the_library_does(name: str, metadata: str) -> None:
+    text = f'{{"__metadata__": {metadata}, "{name}": {json.dumps(entry())}}}'
+    file = file_of(text.encode(), bytes(8))
+    assert [tensor.name for tensor in read(file)] == [found for found, _ in deserialize(file)]
 
 
 @given(st.binary(max_size=200))

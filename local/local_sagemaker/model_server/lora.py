@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
@@ -14,8 +14,6 @@ from local_sagemaker.model_server.tensors import Array, StoredTensor, read_tenso
 
 # By module name: (A transposed, B transposed times the scale), ready to apply to rows.
 LoraWeights: TypeAlias = Mapping[str, tuple[Array, Array]]
-
-Value = TypeVar("Value")
 
 TENSOR_NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 
@@ -29,7 +27,6 @@ class LoraConfig:
     rank_stabilized: bool
     target_modules: str | tuple[str, ...]
     rank_pattern: Mapping[str, int]
-    alpha_pattern: Mapping[str, float]
 
     @classmethod
     def from_directory(cls, directory: Path) -> Self:
@@ -56,8 +53,7 @@ class LoraConfig:
             alpha=number("lora_alpha", content["lora_alpha"]),
             rank_stabilized=bool(content.get("use_rslora")),
             target_modules=module_names(content["target_modules"]),
-            rank_pattern=patterns("rank_pattern", content.get("rank_pattern"), positive_integer),
-            alpha_pattern=patterns("alpha_pattern", content.get("alpha_pattern"), number),
+            rank_pattern=rank_pattern(content.get("rank_pattern")),
         )
 
     @property
@@ -73,25 +69,36 @@ class LoraConfig:
 
     def rank_of(self, module: str) -> int:
         """The rank of one module."""
-        return by_pattern(self.rank_pattern, module, self.rank)
+        for pattern, rank in self.rank_pattern.items():  # the first that matches the name's end, as in PEFT
+            if re.match(rf"(.*\.)?({pattern})$", module):
+                return rank
+        return self.rank
 
-    def scale_of(self, module: str) -> float:
-        """What B·A is multiplied by: alpha / r, or alpha / √r for a rank-stabilized adapter."""
-        rank, alpha = self.rank_of(module), by_pattern(self.alpha_pattern, module, self.alpha)
-        return alpha / rank**0.5 if self.rank_stabilized else alpha / rank
+    @property
+    def scale(self) -> float:
+        """What B·A is multiplied by: alpha / r, or alpha / √r for a rank-stabilized adapter.
+
+        The same for all modules, whatever the patterns say, as in vLLM's `PEFTHelper`.
+        """
+        return self.alpha / self.rank**0.5 if self.rank_stabilized else self.alpha / self.rank
 
 
-# Values under which an adapter is plain LoRA, as vLLM's `PEFTHelper` demands.
+# Values under which an adapter is plain LoRA. vLLM's `PEFTHelper` demands those of 'bias', 'use_dora' and
+# 'modules_to_save' and ignores the others; the checks of adapters call them errors, and here they are refused
+# as well, since a load that fails says which setting it is, and text that is quietly wrong does not.
 SERVED_VALUES: dict[str, tuple[Any, ...]] = {
     "peft_type": ("LORA",),
     "bias": ("none", None),
     "use_dora": (False, None),
     "lora_bias": (False, None),
     "modules_to_save": (None, []),
-    "fan_in_fan_out": (False, None),
     "layer_replication": (None, []),
     "trainable_token_indices": (None, []),
     "alora_invocation_tokens": (None, []),
+    "arrow_config": (None, {}),
+    "kasa_config": (None, {}),
+    "use_bdlora": (None, {}),
+    "use_qalora": (False, None),
 }
 
 
@@ -129,21 +136,16 @@ def module_names(value: object) -> str | tuple[str, ...]:
     raise ValueError(f"'target_modules' should be a list of names or one string, got {json.dumps(value)}")
 
 
-def patterns(key: str, value: object, check: Callable[[str, object], Value]) -> dict[str, Value]:
-    """Return `rank_pattern` or `alpha_pattern`, or say why it is none."""
+def rank_pattern(value: object) -> dict[str, int]:
+    """Return `rank_pattern`, or say why it is none."""
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ValueError(f"'{key}' should be an object, got {json.dumps(value)}")
-    return {expression(key, name): check(f"{key}.{name}", entry) for name, entry in value.items()}
-
-
-def by_pattern(values: Mapping[str, Value], module: str, default: Value) -> Value:
-    """Return the value of the first pattern that matches the end of a module's name, as PEFT does."""
-    for pattern, value in values.items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
-            return value
-    return default
+        raise ValueError(f"'rank_pattern' should be an object, got {json.dumps(value)}")
+    return {
+        expression("rank_pattern", name): positive_integer(f"rank_pattern.{name}", rank)
+        for name, rank in value.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +181,7 @@ class Adapter:
         return {
             module: (
                 np.ascontiguousarray(down.to_float32().T),
-                np.ascontiguousarray(up.to_float32().T) * np.float32(self.config.scale_of(module)),
+                np.ascontiguousarray(up.to_float32().T) * np.float32(self.config.scale),
             )
             for module, (down, up) in self.pairs.items()
         }

@@ -1,4 +1,4 @@
-"""PEFT's semantics: an adapter computes what its merged weights W + scale·B·A compute."""
+"""vLLM's semantics: an adapter computes what its merged weights W + scale·B·A compute."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,7 +12,6 @@ from local_sagemaker.model_server.errors import AdapterLoadError
 from local_sagemaker.model_server.llama import KeyValueCache, LlamaConfig, LlamaModel
 from local_sagemaker.model_server.lora import Adapter, LoraWeights
 from tests.local.model_server.models import (
-    LINEAR_MODULES,
     Tensors,
     merge,
     random_adapter,
@@ -63,7 +62,9 @@ def test_rank_stabilized_scale_is_alpha_over_the_root_of_the_rank(model: LlamaMo
     assert_equals_merged(model, directory, adapter, 1.5)
 
 
-def test_rank_and_alpha_patterns_set_the_scale_by_module(model: LlamaModel, tmp_path: Path) -> None:
+def test_rank_and_alpha_patterns_leave_all_modules_one_scale_as_in_vllm(
+    model: LlamaModel, tmp_path: Path
+) -> None:
     ranks = {"self_attn.q_proj": 8, "mlp.down_proj": 2}
     adapter = random_adapter(CONFIG, ranks=ranks)
     directory = write_adapter(
@@ -74,17 +75,12 @@ def test_rank_and_alpha_patterns_set_the_scale_by_module(model: LlamaModel, tmp_
         rank_pattern={"q_proj": 8, r".*\.mlp\.down_proj": 2},
         alpha_pattern={"q_proj": 4, "v_proj": 12},
     )
-    scales = dict.fromkeys(LINEAR_MODULES, 2.0) | {
-        "self_attn.q_proj": 4 / 8,
-        "self_attn.v_proj": 12 / 4,
-        "mlp.down_proj": 8 / 2,
-    }
-    assert_equals_merged(model, directory, adapter, scales)
+    assert_equals_merged(model, directory, adapter, 8 / 4)
 
 
 def test_pattern_names_a_whole_module_not_the_end_of_one(model: LlamaModel, tmp_path: Path) -> None:
     adapter = random_adapter(CONFIG)
-    directory = write_adapter(tmp_path, adapter, r=4, lora_alpha=8, alpha_pattern={"proj": 40, "_proj": 40})
+    directory = write_adapter(tmp_path, adapter, r=4, lora_alpha=8, rank_pattern={"proj": 40, "_proj": 40})
     assert_equals_merged(model, directory, adapter, 2.0)
 
 
@@ -167,7 +163,10 @@ def test_rank_pattern_above_the_maximum_is_refused(model: LlamaModel, tmp_path: 
         ({"target_modules": ["q_proj"]}, "is not among the target_modules"),
         ({"rank_pattern": ["q_proj"]}, "'rank_pattern' should be an object"),
         ({"rank_pattern": {"q_proj": 0}}, r"'rank_pattern\.q_proj' should be a positive integer"),
-        ({"alpha_pattern": {"(": 3}}, "'alpha_pattern' should be a regular expression"),
+        ({"rank_pattern": {"(": 3}}, "'rank_pattern' should be a regular expression"),
+        ({"alora_invocation_tokens": [1]}, r"'alora_invocation_tokens' should be null, got \[1\]"),
+        ({"use_qalora": True}, "'use_qalora' should be false, got true"),
+        ({"use_bdlora": {"nblocks": 2}}, "'use_bdlora' should be null"),
         ({"r": 8}, r"lora_A should have shape \(8, 48\), got \(4, 48\)"),
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
@@ -178,6 +177,11 @@ def test_configuration_that_is_not_plain_lora_is_refused(
     directory = write_adapter(tmp_path, random_adapter(CONFIG), **setting)
     with pytest.raises(AdapterLoadError, match=message):
         load(model, directory)
+
+
+def test_storage_of_the_bases_weights_is_no_matter_of_the_adapter(model: LlamaModel, tmp_path: Path) -> None:
+    adapter = random_adapter(CONFIG)
+    assert_equals_merged(model, write_adapter(tmp_path, adapter, fan_in_fan_out=True), adapter, 2.0)
 
 
 def rename(tensors: Tensors, old: str, new: str) -> Tensors:

@@ -14,9 +14,7 @@ from local_sagemaker.model_server.errors import (
 from local_sagemaker.model_server.lora import Adapter, LoraConfig
 from local_sagemaker.model_server.tiers import AdapterTiers
 
-CONFIG = LoraConfig(
-    rank=8, alpha=16, rank_stabilized=False, target_modules="all-linear", rank_pattern={}, alpha_pattern={}
-)
+CONFIG = LoraConfig(rank=8, alpha=16, rank_stabilized=False, target_modules="all-linear", rank_pattern={})
 
 
 class Disk:
