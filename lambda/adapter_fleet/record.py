@@ -392,6 +392,10 @@ class FleetRecord:
         The base component's last-modified time, and what it ran, when that was last looked at.
     heartbeat:
         When a pass last ended; where another is to follow, when that is due.
+    behind_since:
+        Since when the fleet has not been what its newest manifest says; None while it is.
+    trouble:
+        What the last pass could not get past, if it left something undone.
     """
 
     uid: str
@@ -408,4 +412,6 @@ class FleetRecord:
     base_modified: float | None = None
     base_version: str | None = None
     heartbeat: float = 0.0
+    behind_since: float | None = None
+    trouble: str | None = None
     deleted: bool = False
