@@ -25,8 +25,17 @@ from adapter_fleet.service import (
 CALL_SECONDS = 25.0
 """The longest that one call may take, by the timeouts of the clients."""
 
+ASK_SECONDS = 65.0
+"""The longest that one request to an adapter may take, by the timeouts of the runtime's client."""
+
 _SMOKE_ATTEMPTS = 3
 _SMOKE_SECONDS = 15.0
+_SMOKE_PAUSE_SECONDS = 1.0
+
+LONGEST_STEP_SECONDS = max(3 * CALL_SECONDS, _SMOKE_SECONDS + _SMOKE_PAUSE_SECONDS + ASK_SECONDS)
+"""The longest that a step may take: a look at the archive, a write and a look at the tags where that is
+refused; or smoke requests, of which the last one begins when the others have taken their time."""
+
 # [I] The container that has the adapter may take other bodies only.
 _OTHERWISE_ANSWERED = re.compile(
     r"client error \((400|415|422)\)(?!.*(adapter|lora))", re.IGNORECASE | re.DOTALL
@@ -378,7 +387,7 @@ class Steps:
             if attempt and self._clock.now() - began > _SMOKE_SECONDS:
                 break
             if attempt:
-                self._clock.sleep(1.0)
+                self._clock.sleep(_SMOKE_PAUSE_SECONDS)
             problem = self._service.ask(self._record.component, self._context.endpoint, smoke)
             if problem is None:
                 break
