@@ -268,7 +268,7 @@ def _trouble(seen: Overview) -> str | None:
     if not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _QUIET_SECONDS:
         lines.append(
             f"nothing was heard of the fleet for {duration(seen.at - seen.fleet.heartbeat)}; the executions"
-            f" of {seen.fleet.machine} tell why"
+            f" of {seen.fleet.machine} tell why, and 'adapters retry' of one that is pending has it go on"
         )
     return "\n".join(lines) or None
 
