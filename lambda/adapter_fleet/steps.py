@@ -320,7 +320,7 @@ class Steps:
                 self._check_lease()
                 self._service.untag(record.component, live, gone)
         except RefusedError as error:
-            return self._not_tagged(str(error))
+            return self._foreign_after_all(record) or self._not_tagged(str(error))
         return Taken(record=replace(record, tags=tags, generation=self._context.generation))
 
     def _check_lease(self) -> None:
