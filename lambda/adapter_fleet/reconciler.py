@@ -6,6 +6,7 @@ each write. `docs/adr/0009-reconciler.md` tells why each promise holds.
 
 import itertools
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -71,6 +72,9 @@ PAGE = 100
 """Components that one call lists."""
 READ_RATE = 20.0
 """Reads and requests to adapters a second at most. [I] No quota is published."""
+
+TAGS_A_DRIFT_RUN = 100
+"""Components whose tags one drift run reads: five seconds at the read rate, and a call for each."""
 
 MOST_REQUESTS_AT_A_TIME = 4
 """Smoke requests take from the adapters' own callers."""
@@ -399,6 +403,8 @@ class _Pass:
             self._listed = True
             self._look_at_base()
         self._advance_all()
+        if self._call.trigger == DRIFT_TRIGGER and self._call.passes == 0:
+            self._read_some_tags()
         self._drive(writes=False)
 
     def _list(self) -> None:
@@ -441,6 +447,22 @@ class _Pass:
             self._keep(record)
         self._foreign = {name: created for name, created in self._foreign.items() if name in listing}
         self._verified = True
+
+    def _read_some_tags(self) -> None:
+        """Have the tags of some wanted components read again, of the others in the next drift runs.
+
+        Whoever takes the fleet's tag off, or puts it back, changes nothing that a listing shows.
+        """
+        names = sorted(
+            name for name in self._wanted if self._decisions[name].step in (Step.KEEP, Step.FOREIGN)
+        )
+        start = bisect_right(names, self._fleet.tags_read)
+        chosen = [*names[start:], *names[:start]][:TAGS_A_DRIFT_RUN]
+        for component in chosen:
+            self._decisions[component] = Decision(step=Step.READ_TAGS)
+            self._reads.append(component)
+        if chosen:
+            self._fleet = replace(self._fleet, tags_read=chosen[-1])
 
     def _look_at_base(self) -> None:
         """Have every adapter asked once the base model is another one, as that may have lost them.

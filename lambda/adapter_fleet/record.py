@@ -396,6 +396,8 @@ class FleetRecord:
         Since when the fleet has not been what its newest manifest says; None while it is.
     trouble:
         What the last pass could not get past, if it left something undone.
+    tags_read:
+        The component up to which drift runs have read tags, in the order of names.
     """
 
     uid: str
@@ -414,4 +416,5 @@ class FleetRecord:
     heartbeat: float = 0.0
     behind_since: float | None = None
     trouble: str | None = None
+    tags_read: str = ""
     deleted: bool = False

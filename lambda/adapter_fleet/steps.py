@@ -122,7 +122,7 @@ class Steps:
         record, live = self._record, self._live()
         tags = self._service.tags(record.component, live)
         if tags.pop(FLEET_TAG, None) == self._uid:
-            return Taken(record=adopted(record, live, tags))
+            return Taken(record=record if record.owned == live.created else adopted(record, live, tags))
         return Taken(record=replace(record, owned=None, intent=None, claimed=None), foreign=live.created)
 
     def _live(self) -> Live:
