@@ -44,8 +44,8 @@ def apply(
     That is for fleets whose manifest is in S3 (`AdapterManifest.from_bucket`); others change with a
     deployment. What `adapters plan` knows to fail is not written.
 
-    Ends with 1 if the manifest is refused or fails, and with 3 where the time has passed before. Ctrl-C
-    stops following; what is written stays.
+    Ends with 1 if the manifest is refused or fails, and with 3 where the time has passed before, or
+    something is pending though it is in force. Ctrl-C stops following; what is written stays.
     """
     with errors_told():
         found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
@@ -112,10 +112,12 @@ def _announce(fleet: Fleet, desired: DesiredFleet) -> None:
 
 def _check_outlook(fleet: Fleet, target: Target, desired: DesiredFleet, *, allow_failing: bool) -> None:
     """Refuse what `adapters plan` knows that it would be refused, or fail."""
-    changes, refused = compare(fleet, target, desired)
-    if refused is not None:
-        raise CommandError(f"the fleet would refuse it: {refused}")
-    failing = known_to_fail(changes)
+    outlook = compare(fleet, target, desired)
+    if outlook.refused is not None:
+        raise CommandError(f"the fleet would refuse it: {outlook.refused}")
+    if outlook.trouble is not None:
+        complain(outlook.trouble)
+    failing = known_to_fail(outlook.changes)
     if not failing:
         return
     told = capped(list(map(_why, failing)), "adapters are known to fail")
@@ -229,22 +231,33 @@ def _followed(fleet: Fleet, stored: StoredManifest, number: int, timeout: float)
                 break
             if account.now() - started >= timeout:
                 complain(f"generation {number} is not settled after {timeout:.0f} seconds")
-                return NOT_SETTLED
+                return _held_up(fleet)
             account.sleep(_LOOK_SECONDS)
     finally:
         progress.end()
-    return _ended(generation, stored)
+    return _ended(fleet, generation, stored)
 
 
-def _ended(generation: Generation, stored: StoredManifest) -> int:
+def _held_up(fleet: Fleet) -> int:
+    """Say what keeps a fleet from going on, where that is known; return the exit code."""
+    record = fleet.registry.fleet()
+    if record is not None and record.trouble is not None:
+        complain(one_line(record.trouble))
+    return NOT_SETTLED
+
+
+def _ended(fleet: Fleet, generation: Generation, stored: StoredManifest) -> int:
     number, outcome = generation.number, generation.outcome
     if outcome is Outcome.CONVERGED:
         if generation.reason:
             complain(one_line(generation.reason))
-        typer.echo(
-            f"generation {number} is in force: {generation.in_service} of {generation.desired} in service"
-        )
-        return 0
+        told = f"generation {number} is in force: {generation.in_service} of {generation.desired} in service"
+        if not generation.pending:
+            typer.echo(told)
+            return 0
+        # Something was taken away by hand since.
+        typer.echo(f"{told}, {generation.pending} pending")
+        return _held_up(fleet)
     if outcome is Outcome.SUPERSEDED:
         raise CommandError(f"generation {number} was superseded before it was in force")
     raise CommandError(

@@ -26,7 +26,9 @@ def retry(
 ) -> None:
     """Try adapters again that failed, without changing the manifest. It takes names, or --failed.
 
-    Ends with 1, and orders nothing, where one of those named has not failed.
+    One that is pending may be named as well: the fleet goes on, should its state machine have stopped.
+
+    Ends with 1, and orders nothing, where one of those named has not failed, and is not pending.
     """
     if failed == bool(names):
         raise typer.BadParameter("give names, or --failed")
@@ -35,11 +37,12 @@ def retry(
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
         seen = _worked_on(found)
         if names:
-            components = _failed(Adapters(found, seen), names, seen)
+            components = _not_well(Adapters(found, seen), names, seen)
         else:
             components = [adapter.component for adapter in seen.adapters if adapter.group is Group.FAILED]
         if not components:
-            typer.echo("no adapter has failed")
+            pending = seen.counts[Group.PENDING]
+            typer.echo(f"no adapter has failed; {pending} pending" if pending else "no adapter has failed")
             return
         now = account.now()
         found.order([Order(kind=OrderKind.RETRY, component=component, at=now) for component in components])
@@ -99,8 +102,8 @@ def _worked_on(fleet: Fleet) -> Overview:
     return seen
 
 
-def _failed(adapters: Adapters, names: list[str], seen: Overview) -> list[str]:
-    """Return the components of adapters that failed; CommandError with all that have not.
+def _not_well(adapters: Adapters, names: list[str], seen: Overview) -> list[str]:
+    """Return the components of adapters that failed or are pending; CommandError with all others.
 
     One that serves may have failed, too: with an artifact that was taken back since.
     """
@@ -110,7 +113,8 @@ def _failed(adapters: Adapters, names: list[str], seen: Overview) -> list[str]:
         named = record or want
         assert named is not None  # one of them has the name
         state = states.get(named.component)
-        if (state is not None and state.group is Group.FAILED) or (record is not None and record.failure):
+        unwell = state is not None and state.group is not Group.IN_SERVICE
+        if unwell or (record is not None and record.failure):
             components.append(named.component)
         else:
             well.append(f"adapter '{named.name}' has not failed; it is {state.state if state else 'gone'}")

@@ -228,7 +228,7 @@ def _state(
         state=_doing(record, decision),
         version=version,
         since=record.intent.at if record.intent is not None else None,
-        reason=decision.why or None,
+        reason=decision.why or record.drifted,
         settled=False,
     )
 

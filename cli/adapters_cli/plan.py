@@ -20,6 +20,7 @@ from adapter_fleet.plan import (
     Plan,
     Step,
     adopted,
+    base_trouble,
     new_record,
     pinned,
     refusal,
@@ -34,7 +35,7 @@ from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, fin
 from adapters_cli.manifests import ManifestFile, MistakesError, capped
 from adapters_cli.overview import wanted as wanted_by
 from adapters_cli.rows import show
-from adapters_cli.status import look
+from adapters_cli.status import NOT_SETTLED, look
 from adapters_cli.text import complain
 
 _HEADINGS = ("ADAPTER", "ACTION", "FROM", "TO", "WHY")
@@ -93,6 +94,21 @@ class Change:
     fails: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What would come of a manifest.
+
+    refused:
+        Why a guard would refuse it.
+    trouble:
+        Why the fleet would do nothing for now.
+    """
+
+    changes: Sequence[Change] = ()
+    refused: str | None = None
+    trouble: str | None = None
+
+
 def plan(
     context: typer.Context,
     manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON; - for standard input.")],
@@ -111,7 +127,8 @@ def plan(
     """Show what a manifest would change on the live endpoint. Nothing is written.
 
     Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if it is known that an adapter
-    would fail by it: its name is a component of someone else, or its archive is not in S3.
+    would fail by it: its name is a component of someone else, or its archive is not in S3. Else with 3 if
+    the base component is not in service, so that nothing would be done for now.
 
     Orders that the fleet has not taken yet, of retry and rollback, count as if it had.
     """
@@ -124,37 +141,42 @@ def plan(
             if as_json:
                 _write_document(mistakes=error.findings)
             raise
-        changes, refused = compare(found, target, desired)
+        outlook = compare(found, target, desired)
+        changes = outlook.changes
         for line in capped(list(map(str, warnings)), "warnings"):
             complain(line)
         counts = Counter(change.action for change in changes)
         if as_json:
-            _write_document(changes, refused=refused, warnings=warnings)
+            _write_document(outlook, warnings=warnings)
         else:
             shown = [change for change in changes if everything or change.action is not Action.KEEP]
             show(_HEADINGS, [_row(change) for change in shown], styled=1, spare=_SPARE)
             if sys.stdout.isatty():
                 typer.echo(summary(counts))
-            if refused:
-                raise CommandError(f"the fleet would refuse it: {refused}")
-        if refused or counts[Action.FOREIGN] or counts[Action.UNUSABLE] or known_to_fail(changes):
+            if outlook.trouble:
+                complain(outlook.trouble)
+            if outlook.refused:
+                raise CommandError(f"the fleet would refuse it: {outlook.refused}")
+        if outlook.refused or counts[Action.FOREIGN] or counts[Action.UNUSABLE] or known_to_fail(changes):
             raise typer.Exit(1)
+        if outlook.trouble:
+            raise typer.Exit(NOT_SETTLED)
         if detailed and any(action not in _UNCHANGED for action in counts):
             raise typer.Exit(CHANGES)
 
 
 def _write_document(
-    changes: Sequence[Change] = (),
+    outlook: Outlook = Outlook(),
     *,
-    refused: str | None = None,
     mistakes: Sequence[Finding] = (),
     warnings: Sequence[Finding] = (),
 ) -> None:
     document = {
-        "refused": refused,
+        "refused": outlook.refused,
+        "trouble": outlook.trouble,
         "mistakes": [asdict(finding) for finding in mistakes],
         "warnings": [asdict(finding) for finding in warnings],
-        "changes": [asdict(change) for change in changes],
+        "changes": [asdict(change) for change in outlook.changes],
     }
     typer.echo(json.dumps(document, indent=2))
 
@@ -184,15 +206,16 @@ def summary(counts: Counter[Action]) -> str:
     return ", ".join(told) or "no adapters"
 
 
-def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> tuple[list[Change], str | None]:
-    """Return what would become of each adapter, and why a guard would refuse it, if one would.
+def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> Outlook:
+    """Return what would become of each adapter, and what would keep the fleet from it.
 
     What would be sent to the endpoint is looked for in S3.
     """
     registry, components = fleet.registry, Components(fleet.account, target.endpoint)
     orders = registry.orders()
     wanted = pinned(desired.adapters, orders)
-    records = sighted(_retried(registry.records(), orders), components.listed(), base=target.base)
+    listing = components.listed()
+    records = sighted(_retried(registry.records(), orders), listing, base=target.base)
     context = Context.of(
         target,
         now=fleet.account.now(),
@@ -225,7 +248,12 @@ def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> tuple[list[C
     ]
     order = list(Action)
     changes.sort(key=lambda change: (order.index(change.action), change.name))
-    return changes, refusal(records, wanted, target)
+    trouble = base_trouble(target.base, listing.get(target.base))
+    return Outlook(
+        changes=changes,
+        refused=refusal(records, wanted, target),
+        trouble=f"{trouble}, and the fleet changes nothing before it is in service" if trouble else None,
+    )
 
 
 def _retried(records: dict[str, AdapterRecord], orders: Iterable[Order]) -> dict[str, AdapterRecord]:

@@ -142,7 +142,10 @@ def follow(fleet: Fleet, *, timeout: float, chosen: Chosen = _ALL) -> Overview:
 
 
 class Progress:
-    """Says on standard error how many adapters are how: in place on a terminal, else a line a change."""
+    """Says on standard error how many adapters are how, and what holds them up.
+
+    In place on a terminal, else a line a change.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -154,6 +157,8 @@ class Progress:
     def say(self, seen: Overview) -> None:
         """Show the totals, if they have changed."""
         line = totals(seen)
+        if seen.fleet.trouble is not None:
+            line = f"{line}; {one_line(seen.fleet.trouble)}"
         if line == self._last:
             return
         self._last = line
@@ -258,12 +263,12 @@ def _trouble(seen: Overview) -> str | None:
             lines[0] += f"; generation {newest.number} takes it back"
     if seen.manifest_not_in_force is not None:
         lines.append(still_there(seen.manifest_not_in_force))
-    if newest.outcome is Outcome.OPEN and newest.reason:
-        lines.append(f"generation {newest.number}: {one_line(newest.reason)}")
-    elif not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _QUIET_SECONDS:
+    if seen.fleet.trouble is not None:
+        lines.append(one_line(seen.fleet.trouble))
+    if not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _QUIET_SECONDS:
         lines.append(
             f"nothing was heard of the fleet for {duration(seen.at - seen.fleet.heartbeat)}; the executions"
-            f" of {seen.fleet.machine} tell why"
+            f" of {seen.fleet.machine} tell why, and 'adapters retry' of one that is pending has it go on"
         )
     return "\n".join(lines) or None
 
@@ -280,6 +285,7 @@ def as_document(seen: Overview, adapters: Sequence[AdapterState]) -> dict[str, A
         "in_service": seen.counts[states.Group.IN_SERVICE],
         "pending": seen.counts[states.Group.PENDING],
         "failed": seen.counts[states.Group.FAILED],
+        "trouble": seen.fleet.trouble,
         "settled": seen.settled,
         "converged": seen.converged,
         "adapters": [asdict(adapter) for adapter in adapters],

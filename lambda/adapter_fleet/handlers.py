@@ -23,6 +23,7 @@ from adapter_fleet.intake import Intake
 from adapter_fleet.reconciler import Call, Reconciler
 from adapter_fleet.record import Outcome
 from adapter_fleet.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
+from adapter_fleet.steps import LONGEST_STEP_SECONDS
 from adapter_fleet.telemetry import FleetTelemetry
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
 MOST_PASSES = 1000
 """An execution ends after this many and another one goes on: its history may have 25,000 events."""
 
-_MARGIN_SECONDS = 60.0
-"""For the calls under way to end, and to save what they did, before the function's time is up."""
+MARGIN_SECONDS = LONGEST_STEP_SECONDS + 15.0
+"""For the steps under way to end, and to save what they did, before the function's time is up.
+
+A function that is stopped keeps its lease: no other pass can go on before that expires.
+"""
 
 _WORKERS = 8
 
@@ -110,7 +114,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
                 started_at=datetime.fromisoformat(event["started_at"]).timestamp(),
                 owner=f"{event['execution']}/{context.aws_request_id}",
                 trigger=trigger,
-                deadline=clock.now() + remaining - min(_MARGIN_SECONDS, remaining / 2),
+                deadline=clock.now() + remaining - min(MARGIN_SECONDS, remaining / 2),
                 listed=int(state.get("listed", 0)),
                 passes=passes,
             )

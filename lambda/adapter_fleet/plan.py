@@ -44,6 +44,7 @@ MOST_RESTORES = 5
 _RESTORE_SECONDS = 60.0
 
 _NOT_IN_PLACE = "the container cannot update it in place"
+_DELETED_BY_HAND = "someone deleted it"
 
 
 class Step(StrEnum):
@@ -206,8 +207,9 @@ def settle(
     """
     record, events = _end_of_write(_without_void_failure(record, want, context), context)
     if record.live is None and record.intent is None and record.owned is not None:
-        event = _event(record, context, "drifted", before=record.serving, cause="someone deleted it")
-        record, events = _without_component(record, failure=record.failure), [*events, event]
+        event = _event(record, context, "drifted", before=record.serving, cause=_DELETED_BY_HAND)
+        record = replace(_without_component(record, failure=record.failure), drifted=_DELETED_BY_HAND)
+        events = [*events, event]
     if want is not None:
         record, foreign = _foreign(record, want, context)
         events = [*events, *foreign]
@@ -863,6 +865,17 @@ def adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> Adapt
     if record.intent is not None and record.intent.write is Write.CREATE:
         return record
     return replace(record, serving=None, vouched=None, passed=None, intent=None)
+
+
+def base_trouble(base: str, live: Live | None) -> str | None:
+    """Return why no adapter can be made on a base component now, None where one can be.
+
+    live:
+        What a full listing of the endpoint says of it, None where it is left out.
+    """
+    if live is not None and live.status in (Status.IN_SERVICE, Status.UPDATING):
+        return None
+    return f"the base component '{base}' is {live.status if live is not None else 'not there'}"
 
 
 def refusal(

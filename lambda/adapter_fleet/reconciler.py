@@ -6,6 +6,7 @@ each write. `docs/adr/0009-reconciler.md` tells why each promise holds.
 
 import itertools
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -21,6 +22,7 @@ from adapter_fleet.plan import (
     Context,
     Decision,
     Step,
+    base_trouble,
     decide,
     new_record,
     pinned,
@@ -70,6 +72,9 @@ PAGE = 100
 """Components that one call lists."""
 READ_RATE = 20.0
 """Reads and requests to adapters a second at most. [I] No quota is published."""
+
+TAGS_A_DRIFT_RUN = 100
+"""Components whose tags one drift run reads: five seconds at the read rate, and a call for each."""
 
 MOST_REQUESTS_AT_A_TIME = 4
 """Smoke requests take from the adapters' own callers."""
@@ -324,10 +329,12 @@ class _Pass:
         try:
             self._observe()
             self._guard()
-            if self._generation.outcome in (Outcome.OPEN, Outcome.CONVERGED) and not self._reports:
-                self._apply()
-            elif self._reports:
+            if self._reports:
                 self._report()
+            if self._generation.outcome in (Outcome.OPEN, Outcome.CONVERGED):
+                self._check_base()
+                if not self._reports:
+                    self._apply()
         except _Halt as halt:
             trouble = str(halt)
             self._r.telemetry.trouble(trouble)
@@ -396,6 +403,8 @@ class _Pass:
             self._listed = True
             self._look_at_base()
         self._advance_all()
+        if self._call.trigger == DRIFT_TRIGGER and self._call.passes == 0:
+            self._read_some_tags()
         self._drive(writes=False)
 
     def _list(self) -> None:
@@ -438,6 +447,22 @@ class _Pass:
             self._keep(record)
         self._foreign = {name: created for name, created in self._foreign.items() if name in listing}
         self._verified = True
+
+    def _read_some_tags(self) -> None:
+        """Have the tags of some wanted components read again, of the others in the next drift runs.
+
+        Whoever takes the fleet's tag off, or puts it back, changes nothing that a listing shows.
+        """
+        names = sorted(
+            name for name in self._wanted if self._decisions[name].step in (Step.KEEP, Step.FOREIGN)
+        )
+        start = bisect_right(names, self._fleet.tags_read)
+        chosen = [*names[start:], *names[:start]][:TAGS_A_DRIFT_RUN]
+        for component in chosen:
+            self._decisions[component] = Decision(step=Step.READ_TAGS)
+            self._reads.append(component)
+        if chosen:
+            self._fleet = replace(self._fleet, tags_read=chosen[-1])
 
     def _look_at_base(self) -> None:
         """Have every adapter asked once the base model is another one, as that may have lost them.
@@ -509,29 +534,27 @@ class _Pass:
         unread = [self._records[component] for component in self._unread]
         return {record.component: replace(record, owned=0.0) for record in unread if record.owned is None}
 
+    def _check_base(self) -> None:
+        """Halt without a base component: no adapter can be there without."""
+        if self._generation.request.source is Source.DELETION or not self._verified:
+            return
+        trouble = base_trouble(self._generation.request.target.base, self._base)
+        if trouble is not None:
+            raise _Halt(trouble)
+
     def _report(self) -> None:
         """Only say what is not as it should be."""
         for component, decision in self._decisions.items():
             record = self._records.get(component)
             if record is None:
                 continue
-            if not decision.step.writes and record.drifted is None:
-                continue
-            if decision.step is Step.KEEP:
-                self._keep(replace(record, drifted=None))
-                continue
-            if record.drifted is None:
+            if decision.step.writes and record.drifted is None:
                 text = f"needs {decision.step}: {decision.why or 'it is not as the manifest says'}"
                 self._keep(replace(record, drifted=text))
 
     # --- apply
 
     def _apply(self) -> None:
-        if self._base_is_away():
-            raise _Halt(
-                f"the base component '{self._generation.request.target.base}' is"
-                f" {self._base.status if self._base is not None else 'not there'}"
-            )
         while True:
             self._drive(writes=True)
             if self._over_limit:
@@ -550,11 +573,6 @@ class _Pass:
                 return
             self._list()
             self._advance_all()
-
-    def _base_is_away(self) -> bool:
-        if self._generation.request.source is Source.DELETION or not self._verified:
-            return False
-        return self._base is None or self._base.status in (Status.CREATING, Status.FAILED, Status.DELETING)
 
     def _drive(self, *, writes: bool) -> None:
         """Take steps until there is nothing to do, or nothing before a while has passed."""
@@ -865,6 +883,9 @@ class _Pass:
             self._log(event)
             self._learn(event)
         decision = decide(record, want, context)
+        if decision.step is Step.KEEP and record.drifted is not None:
+            # Whoever changed it has changed it back.
+            self._keep(replace(record, drifted=None))
         self._decisions[component] = decision
         self._held.discard(component)
         self._waiting.discard(component)
@@ -1123,6 +1144,7 @@ class _Pass:
         generation = replace(generation, passes=generation.passes + 1)
         ended = generation.outcome in (Outcome.FAILED, Outcome.REFUSED)
         settled = trouble is None and not self._unsettled() and self._verified
+        held_up = None if settled or ended else trouble or next(iter(self._blocked.values()), None)
         if generation.outcome is Outcome.OPEN:
             if settled:
                 reason = None
@@ -1133,12 +1155,14 @@ class _Pass:
                 if generation.outcome is Outcome.CONVERGED:
                     self._registry.take_orders(filter(self._done_with, self._orders), self._lease)
             else:
-                held_up = trouble or next(iter(self._blocked.values()), None)
                 generation = replace(generation, reason=held_up)
         self._registry.save_generation(generation, self._lease)
         converged = generation.outcome is Outcome.CONVERGED
         now = self._clock.now()
         wait_seconds = self._wait_seconds(now, trouble)
+        newest = generation if generation.number == self._newest.number else self._newest
+        whole = settled and newest.outcome is Outcome.CONVERGED
+        behind_since = None if whole else self._behind_since(newest, now)
         self._fleet = replace(
             self._fleet,
             rate=self._write_pace.rate,
@@ -1146,16 +1170,16 @@ class _Pass:
             # Very many would not fit into an item; the rest is read again.
             foreign=dict(itertools.islice(self._foreign.items(), _MOST_FOREIGN)),
             heartbeat=now + (wait_seconds or 0),
+            behind_since=behind_since,
+            trouble=held_up,
             converged=generation.number if converged else self._fleet.converged,
             deleted=converged and generation.request.source is Source.DELETION,
         )
         self._registry.save_fleet(self._fleet, self._lease)
-        newest = generation if generation.number == self._newest.number else self._newest
         self._r.telemetry.measured(
             generation,
             self._fleet,
-            # A manifest that was refused is not what the fleet is.
-            age=0.0 if newest.outcome is Outcome.CONVERGED else now - newest.request.at,
+            age=0.0 if behind_since is None else now - behind_since,
             throttles=self._throttles,
             drifted=self._drifted_count(),
         )
@@ -1174,6 +1198,15 @@ class _Pass:
             if self._listed and trouble is None and not (settled and not done)
             else 0,
         )
+
+    def _behind_since(self, newest: Generation, now: float) -> float:
+        """Return since when the fleet is not what its newest manifest says, however many have come since.
+
+        A manifest that was refused is not what the fleet is, either.
+        """
+        if self._fleet.behind_since is not None:
+            return self._fleet.behind_since
+        return now if newest.outcome is Outcome.CONVERGED else newest.request.at
 
     def _drifted_count(self) -> int:
         """Count what someone changed by hand, repaired in this pass or not."""

@@ -398,6 +398,12 @@ class FleetRecord:
         The base component's last-modified time, and what it ran, when that was last looked at.
     heartbeat:
         When a pass last ended; where another is to follow, when that is due.
+    behind_since:
+        Since when the fleet has not been what its newest manifest says; None while it is.
+    trouble:
+        What the last pass could not get past, if it left something undone.
+    tags_read:
+        The component up to which drift runs have read tags, in the order of names.
     """
 
     uid: str
@@ -414,4 +420,7 @@ class FleetRecord:
     base_modified: float | None = None
     base_version: str | None = None
     heartbeat: float = 0.0
+    behind_since: float | None = None
+    trouble: str | None = None
+    tags_read: str = ""
     deleted: bool = False

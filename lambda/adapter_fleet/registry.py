@@ -181,9 +181,7 @@ class Registry(Protocol):
     def save_fleet(self, fleet: FleetRecord, lease: Lease) -> None:
         """Note what passes learn.
 
-        That is rate, serial, write_seconds, foreign, base_modified, heartbeat, converged and deleted.
-
-        The generation and the runner are not touched.
+        That is all but the name, the machine, the generation and the runner, which are not touched.
         """
 
     def records(self) -> dict[str, AdapterRecord]:

@@ -42,7 +42,10 @@ CLIENT_CONFIG = Config(
 """For all clients but the runtime's. Both timeouts together are below `steps.CALL_SECONDS`."""
 
 RUNTIME_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=60)
-"""[V] A container may take a minute to answer. An adapter that is on no disk yet is loaded first."""
+"""[V] A container may take a minute to answer. An adapter that is on no disk yet is loaded first.
+
+Both timeouts together are below `steps.ASK_SECONDS`.
+"""
 
 _PAGE = 100
 _LONGEST_ANSWER = 10_000

@@ -25,8 +25,17 @@ from adapter_fleet.service import (
 CALL_SECONDS = 25.0
 """The longest that one call may take, by the timeouts of the clients."""
 
+ASK_SECONDS = 65.0
+"""The longest that one request to an adapter may take, by the timeouts of the runtime's client."""
+
 _SMOKE_ATTEMPTS = 3
 _SMOKE_SECONDS = 15.0
+_SMOKE_PAUSE_SECONDS = 1.0
+
+LONGEST_STEP_SECONDS = max(3 * CALL_SECONDS, _SMOKE_SECONDS + _SMOKE_PAUSE_SECONDS + ASK_SECONDS)
+"""The longest that a step may take: a look at the archive, a write and a look at the tags where that is
+refused; or smoke requests, of which the last one begins when the others have taken their time."""
+
 # [I] The container that has the adapter may take other bodies only.
 _OTHERWISE_ANSWERED = re.compile(
     r"client error \((400|415|422)\)(?!.*(adapter|lora))", re.IGNORECASE | re.DOTALL
@@ -113,7 +122,7 @@ class Steps:
         record, live = self._record, self._live()
         tags = self._service.tags(record.component, live)
         if tags.pop(FLEET_TAG, None) == self._uid:
-            return Taken(record=adopted(record, live, tags))
+            return Taken(record=record if record.owned == live.created else adopted(record, live, tags))
         return Taken(record=replace(record, owned=None, intent=None, claimed=None), foreign=live.created)
 
     def _live(self) -> Live:
@@ -311,7 +320,7 @@ class Steps:
                 self._check_lease()
                 self._service.untag(record.component, live, gone)
         except RefusedError as error:
-            return self._not_tagged(str(error))
+            return self._foreign_after_all(record) or self._not_tagged(str(error))
         return Taken(record=replace(record, tags=tags, generation=self._context.generation))
 
     def _check_lease(self) -> None:
@@ -378,7 +387,7 @@ class Steps:
             if attempt and self._clock.now() - began > _SMOKE_SECONDS:
                 break
             if attempt:
-                self._clock.sleep(1.0)
+                self._clock.sleep(_SMOKE_PAUSE_SECONDS)
             problem = self._service.ask(self._record.component, self._context.endpoint, smoke)
             if problem is None:
                 break

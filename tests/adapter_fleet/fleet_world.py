@@ -232,6 +232,13 @@ class World:
         execution.done, execution.listed = result.done, result.listed
         execution.next_at = self.clock.now() + result.wait_seconds
 
+    def lose_base(self) -> None:
+        """Have someone delete the base component, with which its adapters go, and a pass find that out."""
+        for component in list(self.service.components):
+            self.service.remove(component)
+        self.start_machine("order")
+        self.run_for(1)
+
     def run_newest(self, *, deadline: float) -> None:
         """Run a pass of so many seconds of the execution that was started last."""
         execution = self.executions[-1]

@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter_fleet import handlers
+from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.reconciler import Call, Result
 from adapter_fleet.record import Generation, Outcome
+from adapter_fleet.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG
+from adapter_fleet.steps import ASK_SECONDS, CALL_SECONDS
 from tests.adapter_fleet.fake_service import FakeClock
-from tests.adapter_fleet.fleet_world import World
+from tests.adapter_fleet.fleet_world import World, adapter
 
 
 class Looks:
@@ -155,7 +158,7 @@ class TestPass:
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
     ) -> None:
         _, call = self.run(monkeypatch, Result(done=True))
-        assert call.deadline == clock.now() + 840
+        assert call.deadline == clock.now() + 804
         assert call.owner == "execution-1/request"
 
     def test_what_it_hands_on_is_what_the_next_one_gets(
@@ -252,3 +255,31 @@ def test_manifest_that_is_refused_as_it_comes_is_measured(
     assert handlers.manifest_object(event, None) == {"generation": 2}  # type: ignore[arg-type]
     assert sequencers == ["0A"]
     assert rejected == ([Outcome.REFUSED] if refused else [])
+
+
+def test_smoke_request_that_begins_just_before_the_deadline_ends_before_the_function_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.deploy(adapter("acme"))
+    world.settle()
+    taken = iter([14.0, ASK_SECONDS])
+
+    def ask(*_: object) -> str:
+        world.clock.time += next(taken)
+        return "no answer"
+
+    monkeypatch.setattr(world.service, "ask", ask)
+    world.deploy(adapter("acme", smoke=SmokeRequest(body={"inputs": "Hello"})))
+    deadline = world.clock.now() + 1.0
+    world.run_newest(deadline=1.0)
+    assert list(taken) == []
+    assert world.clock.now() < deadline + handlers.MARGIN_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("config", "seconds"), [(CLIENT_CONFIG, CALL_SECONDS), (RUNTIME_CONFIG, ASK_SECONDS)]
+)
+def test_call_is_given_up_within_the_time_that_a_pass_reckons_with(config: Any, seconds: float) -> None:
+    assert config.connect_timeout + config.read_timeout < seconds
+    assert config.retries == {"total_max_attempts": 1}

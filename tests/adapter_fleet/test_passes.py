@@ -207,6 +207,16 @@ class TestMetrics:
         world.settle()
         assert world.log.metrics[-1]["age"] == 0
 
+    def test_age_of_a_fleet_that_never_gets_there_does_not_begin_anew_with_each_manifest(self) -> None:
+        world = World(seconds=5000.0)
+        for version in range(1, 5):
+            world.put_manifest(*(adapter(f"a{number:02}", version) for number in range(4)))
+            world.run_newest(deadline=1.0)
+            world.clock.time += 100
+        ages = [metrics["age"] for metrics in world.log.metrics]
+        assert ages == sorted(ages)
+        assert 300 < ages[-1] < 330
+
     def test_throttled_calls_are_counted(self) -> None:
         world = World()
         world.service.faults.throttled = 3

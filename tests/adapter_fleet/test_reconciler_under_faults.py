@@ -397,6 +397,17 @@ class Fleet(RuleBasedStateMachine):
         self.foreign[f"p-{name}"] = ("s3://bucket/foreign.tar.gz", tags)
         self.claimed.discard(f"p-{name}")
 
+    @rule(name=st.sampled_from(NAMES))
+    def take_off_the_tag(self, name: str) -> None:
+        """Let someone take the fleet's tag off: it is nobody's then."""
+        component = self.world.service.components.get(f"p-{name}")
+        if component is None or component.status.in_transition or component.tags.get(FLEET_TAG) != UID:
+            return
+        if component.name in self.claimed:
+            return  # as long as someone asks for that, it gets the tag again
+        del component.tags[FLEET_TAG]
+        self.foreign[component.name] = (component.uri, dict(component.tags))
+
     @rule()
     def lose_the_registry(self) -> None:
         if not self._base_is_known() or None in self.world.service.serving().values():

@@ -158,6 +158,8 @@ class TestFleet:
             foreign={"by-hand": 1_764_000_000.123},
             base_modified=1_764_000_001.5,
             heartbeat=1_764_000_002.0,
+            behind_since=1_764_000_000.5,
+            trouble="the base component 'base' is not there",
             converged=3,
             deleted=True,
         )

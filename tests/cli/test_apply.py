@@ -205,6 +205,33 @@ class TestWhatIsKnownToFail:
         assert run("apply", path).exit_code == 0
 
 
+class TestLostBase:
+    @pytest.fixture(autouse=True)
+    def lost(self, run: Run, world: World, manifest: Write) -> None:
+        run("apply", manifest(acme=1))
+        world.lose_base()
+
+    def test_manifest_that_was_in_force_is_not_any_more(self, run: Run, manifest: Write) -> None:
+        result = run("apply", manifest(acme=1))
+        assert (result.exit_code, result.stdout, result.stderr.splitlines()[-1]) == (
+            3,
+            "generation 2 is in force: 0 of 1 in service, 1 pending\n",
+            "adapters: the base component 'base' is not there",
+        )
+
+    def test_another_manifest_is_written_and_told_to_wait(
+        self, run: Run, account: FakeAccount, manifest: Write
+    ) -> None:
+        result = run("apply", manifest(acme=2), "--timeout", "60")
+        assert result.exit_code == 3
+        assert "'base' is not there, and the fleet changes nothing before it is in service" in result.stderr
+        assert result.stderr.splitlines()[-2:] == [
+            "adapters: generation 3 is not settled after 60 seconds",
+            "adapters: the base component 'base' is not there",
+        ]
+        assert account.buckets.versions[OBJECT] == 2
+
+
 def test_interrupt_after_the_manifest_is_written_is_told(
     run: Run, account: FakeAccount, manifest: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,32 @@ class TestRetry:
         assert run("retry", *arguments).exit_code == 2
 
 
+class TestRetryOfWhatIsPending:
+    @pytest.fixture(autouse=True)
+    def stopped(self, world: World) -> None:
+        """The deployment's execution has died with two adapters on their way."""
+        world.deploy(adapter("acme"), adapter("beta"))
+        world.run_newest(deadline=1.0)
+        world.executions[-1].done = True
+        world.clock.time += 7200
+
+    def test_status_names_the_way_out(self, run: Run) -> None:
+        assert run("status").stderr == (
+            "adapters: nothing was heard of the fleet for 1h; the executions of machine tell why, and"
+            " 'adapters retry' of one that is pending has it go on\n"
+        )
+
+    def test_fleet_goes_on_with_all_that_is_pending(self, run: Run, world: World) -> None:
+        assert run("retry", "acme").exit_code == 0
+        result = run("status", "--wait")
+        assert (result.exit_code, world.serving().keys()) == (0, {"acme", "beta"})
+
+    def test_all_that_failed_are_none_of_them(self, run: Run, account: FakeAccount) -> None:
+        result = run("retry", "--failed")
+        assert (result.exit_code, result.stdout) == (0, "no adapter has failed; 2 pending\n")
+        assert account.started.inputs == []
+
+
 class TestRollback:
     @pytest.fixture(autouse=True)
     def updated(self, world: World) -> None:

@@ -34,6 +34,30 @@ def deployed(world: World) -> None:
     world.settle()
 
 
+class TestLostBase:
+    @pytest.fixture(autouse=True)
+    def lost(self, world: World) -> None:
+        world.lose_base()
+
+    def test_it_is_told_with_what_it_hinders(self, run: Run, manifest: Write) -> None:
+        result = run("plan", manifest(acme=1, beta=1, zeta=1), "--detailed-exitcode")
+        assert (result.exit_code, result.stderr) == (
+            3,
+            "adapters: the base component 'base' is not there, and the fleet changes nothing before it is in"
+            " service\n",
+        )
+        assert [row[1] for row in rows(result)] == ["create"] * 3
+
+    def test_it_is_in_the_document(self, run: Run, manifest: Write) -> None:
+        result = run("plan", manifest(acme=1, beta=1, zeta=1), "--json")
+        assert result.exit_code == 3
+        assert json.loads(result.stdout)["trouble"].startswith("the base component 'base' is not there")
+
+    def test_what_would_fail_on_any_base_is_told_first(self, run: Run, world: World, manifest: Write) -> None:
+        world.service.faults.missing.add(artifact("acme", 2).uri)
+        assert run("plan", manifest(acme=2)).exit_code == 1
+
+
 def test_each_change_is_a_line(run: Run, manifest: Write) -> None:
     result = run("plan", manifest(acme=1, beta=2, new=1))
     assert (result.exit_code, result.stderr) == (0, "")

@@ -201,6 +201,34 @@ def test_json_has_everything(run: Run, world: World) -> None:
     assert (one["name"], one["component"], one["group"]) == ("acme", "p-acme", "in service")
 
 
+class TestLostBase:
+    @pytest.fixture(autouse=True)
+    def lost(self, world: World) -> None:
+        world.deploy(adapter("acme"), adapter("zeta"))
+        world.settle()
+        world.lose_base()
+
+    def test_it_is_told_though_the_manifest_was_in_force(self, run: Run) -> None:
+        result = run("status")
+        assert (result.exit_code, result.stderr) == (3, "adapters: the base component 'base' is not there\n")
+        assert rows(result)[0] == ["acme", "creating", "-", "-", "someone deleted it"]
+
+    def test_it_is_in_the_document(self, run: Run) -> None:
+        document = json.loads(run("status", "--json").stdout)
+        assert document["trouble"] == "the base component 'base' is not there"
+        assert (document["generation"]["outcome"], document["pending"]) == ("converged", 2)
+
+    def test_it_is_told_while_it_is_waited_for(self, run: Run) -> None:
+        result = run("status", "--wait", "--timeout", "60")
+        assert result.exit_code == 3
+        assert "2 pending, 0 failed; the base component 'base' is not there" in result.stderr
+
+    def test_it_is_not_told_any_more_once_it_is_back(self, run: Run, world: World) -> None:
+        world.service.add_base()
+        result = run("status", "--wait")
+        assert (result.exit_code, run("status").stderr) == (0, "")
+
+
 def test_fleet_that_was_never_asked_for_anything_is_told(run: Run, account: FakeAccount) -> None:
     account.add_fleet("Tenants", "new", "New")
     result = run("status", "--table", "new", fleet=False)
