@@ -523,6 +523,7 @@ def _good(record: AdapterRecord, want: DesiredAdapter | None) -> AdapterRecord:
         or record.intent is not None
         or record.vouched != live.modified
         or record.drifted is not None
+        or record.recheck is not None  # it may have been lost with its base model
         or (record.failure is not None and record.failure.artifact.same_as(serving))
         or not _has_passed(record, want)
     ):
@@ -698,7 +699,8 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
         return Decision(step=Step.KEEP)
     if failing is None:
         return Decision(step=Step.UPDATE, artifact=want.artifact)
-    if serving.same_as(record.last_good) and not (record.restore_at or 0) > context.now:
+    later = record.restore_at if (record.restore_at or 0) > context.now else None
+    if serving.same_as(record.last_good) and later is None:
         if record.recheck is Recheck.SEND and _replaces_good(record, context):
             return Decision(step=Step.DELETE, restores=True, why=_NOT_IN_PLACE)
         if record.recheck is Recheck.SEND:
@@ -707,6 +709,8 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
             return Decision(step=Step.ASK)
     if _replaces(failing, context):
         return _delete(record, context, why=_NOT_IN_PLACE)
+    if serving.same_as(record.last_good) and record.recheck is not None and later is not None:
+        return Decision(step=Step.FAILED, until=later, why=failing.reason)
     return _restore(record, want, failing, context, step=Step.UPDATE)
 
 

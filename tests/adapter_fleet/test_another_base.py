@@ -225,6 +225,23 @@ class TestAdapterThatANewBaseCannotLoad:
         assert world.newest().failed == 0
 
 
+def test_last_good_one_that_the_new_base_cannot_serve_either_is_given_up_within_the_event() -> None:
+    world = fleet(LENIENT, adapter("a"), adapter("b"))
+    world.service.faults.failure_reason_stays = True
+    world.service.replace_base("model-2", lost=False)
+    world.service.faults.broken[artifact("a", 2).uri] = REASON
+    world.service.faults.silent.add(artifact("a").uri)
+    world.deploy(adapter("a", 2), adapter("b"))
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.record("a").last_good is None
+    world.writes().clear()
+    world.clock.time += 10_000
+    world.deploy(adapter("a", 2), adapter("b"))
+    world.settle()
+    assert world.writes() == []
+
+
 class TestSmokeRequestThatChanges:
     def test_every_adapter_counts_as_changed(self) -> None:
         world = fleet()
