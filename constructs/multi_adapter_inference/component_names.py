@@ -10,12 +10,11 @@ from weakref import WeakKeyDictionary
 from aws_cdk import CfnResource, Stack, Token
 from constructs import Construct, IConstruct
 
+from adapter_fleet.checks import TOKEN
 from adapter_fleet.names import check_component_name
 from multi_adapter_inference.errors import told_of
 
 _HASH_LENGTH = 8
-TOKEN = "${Token["
-"""Begins the text of every token. Asking the CDK for them takes longer than looking."""
 
 _Owners = dict[str, Construct]  # by component name, or by prefix and manifest
 

@@ -33,7 +33,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct, IValidation
 
-from adapter_fleet.checks import check_choice, check_kind, check_names
+from adapter_fleet.checks import TOKEN, check_choice, check_kind, check_names
 from adapter_fleet.converter import unstructured
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.names import (
@@ -45,7 +45,7 @@ from adapter_fleet.names import (
 from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
 from multi_adapter_inference.capacity import warn_of_adapters_on_disk
-from multi_adapter_inference.component_names import TOKEN, claim_checked, claim_manifest
+from multi_adapter_inference.component_names import claim_checked, claim_manifest
 from multi_adapter_inference.control_plane import (
     METRICS_NAMESPACE,
     ControlPlane,

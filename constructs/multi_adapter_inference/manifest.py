@@ -18,7 +18,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from adapter_fleet.adapter import check_archive, check_directory
-from adapter_fleet.checks import check_kind, check_whole_number
+from adapter_fleet.checks import TOKEN, check_kind, check_known, check_whole_number, holds_token
 from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.findings import Finding, Severity
 from adapter_fleet.manifest import (
@@ -38,7 +38,6 @@ from multi_adapter_inference.artifact import (
     ArtifactSources,
     pack_checked,
 )
-from multi_adapter_inference.component_names import TOKEN
 
 if TYPE_CHECKING:
     from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
@@ -89,6 +88,9 @@ class SmokeTest:
         problems = [f"'{setting}' {problem}" for setting, problem in problems_of_smoke(self.request())]
         if problems:
             raise ValueError("; ".join(problems))
+        for setting in ("prompt", "body", "expect"):
+            # It becomes a part of a JSON text, in which a quote that the deployment brings would end it.
+            check_known(setting, getattr(self, setting))
 
     @property
     def document(self) -> dict[str, Any]:
@@ -339,7 +341,7 @@ class _ListedManifest(_DocumentManifest):
 
     def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
         buckets = _Aliases()
-        lines = [json.dumps(_document(adapter, buckets)) for adapter in self._adapters]
+        documents = [_document(adapter, buckets) for adapter in self._adapters]
         findings = [
             Finding.error(
                 "unresolved-token",
@@ -347,16 +349,16 @@ class _ListedManifest(_DocumentManifest):
                 f"adapter {self._adapters[number - 1].name!r}: all but a bucket's name should be known at"
                 " synth, got a token",
             )
-            for number, line in enumerate(lines, 1)
+            for number, document in enumerate(documents, 1)
             # The CDK fills in what is in a template, and not what is in an asset.
-            if TOKEN in line
+            if holds_token(document)
         ]
-        if TOKEN in json.dumps(self._defaults):
+        if holds_token(self._defaults):
             message = "defaults: they should be known at synth, got a token"
             findings.append(Finding.error("unresolved-token", "adapters", message))
         if findings:
             raise ManifestError(findings)
-        text = _text(lines, self._base_model, self._defaults)
+        text = _text([json.dumps(document) for document in documents], self._base_model, self._defaults)
         return Manifest.parse(text, where="adapters", folder=Path.cwd()), buckets.buckets
 
 

@@ -306,6 +306,21 @@ def test_a_timeout_that_a_parameter_says_is_an_error(stack, make):
         make(timeout=cdk.Duration.minutes(minutes))
 
 
+@pytest.mark.parametrize(
+    ("setting", "settings"),
+    [
+        ("request_rate", lambda number: {"request_rate": number}),
+        ("share", lambda number: {"failure_policy": FailurePolicy.share(number)}),
+        ("count", lambda number: {"failure_policy": FailurePolicy.at_most(number)}),
+        ("above", lambda number: {"deletion_guard": DeletionGuard.share(0.5, above=number)}),
+    ],
+)
+def test_a_number_that_a_parameter_says_is_an_error(stack, make, setting, settings):
+    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    with pytest.raises(ValueError, match=f"'{setting}' should be known at synth, got a token$"):
+        make(**settings(number))
+
+
 def test_cloudformation_waits_longer_than_the_fleet_and_no_longer_than_it_can(make, fleet_properties):
     make(timeout=cdk.Duration.minutes(55))
     assert 55 * 60 < int(fleet_properties()["ServiceTimeout"]) <= 3600
