@@ -36,6 +36,7 @@ from constructs import Construct, IValidation
 from adapter_fleet.checks import TOKEN, check_choice, check_kind, check_names
 from adapter_fleet.converter import unstructured
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.manifest_adapter import problem_of_tags
 from adapter_fleet.names import (
     FLEET_TAG,
     check_component_name,
@@ -409,6 +410,7 @@ class AdapterFleet(AdapterFleetBase):
         self.endpoint = endpoint
         self._tags = TagManager(TagType.MAP, "Custom::AdapterFleet")
         self._names = bound.component_names
+        self._adapter_tags = bound.adapter_tags
         self._manifest_object = bound.object
         if bound.component_names is not None:
             warn_of_adapters_on_disk(self, len(bound.component_names), endpoint.lora)
@@ -665,11 +667,19 @@ class _FleetValidation:
         ]
 
     def _of_tags(self) -> list[str]:
-        if FLEET_TAG not in self._fleet.cdk_tag_manager.tag_values():
-            return []
+        fleet = self._fleet
+        tags = fleet.cdk_tag_manager.tag_values()
+        if FLEET_TAG in tags:
+            return [
+                f"the fleet '{fleet.node.path}' should not be given the tag {FLEET_TAG!r}, by which its own"
+                " components are told"
+            ]
+        if problem := problem_of_tags({}, tags):
+            return [f"the tags of the components of '{fleet.node.path}' {problem}"]
         return [
-            f"the fleet '{self._fleet.node.path}' should not be given the tag {FLEET_TAG!r}, by which its own"
-            " components are told"
+            f"the tags of adapter {name!r} of the fleet '{fleet.node.path}' {problem}"
+            for name, own in fleet._adapter_tags.items()
+            if (problem := problem_of_tags(own, tags))
         ]
 
 

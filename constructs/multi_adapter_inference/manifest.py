@@ -173,11 +173,14 @@ class BoundManifest:
         Where it was staged, where it is an asset.
     bucket_names:
         Of the buckets that hold adapters, as far as is known.
+    adapter_tags:
+        The tags of each adapter, beside those of the fleet, as far as is known.
     """
 
     properties: Mapping[str, Any]
     component_names: Mapping[str, str] | None
     bucket_names: Sequence[str]
+    adapter_tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     object: ManifestObject | None = None
     asset: FileAssetLocation | None = None
 
@@ -310,6 +313,7 @@ class _DocumentManifest(AdapterManifest):
                 for adapter in desired.adapters
             },
             bucket_names=sorted({_bucket_of(adapter, bucket_names) for adapter in compiled.adapters} - {""}),
+            adapter_tags={adapter.name: adapter.tags for adapter in compiled.adapters},
             asset=asset,
         )
 

@@ -296,7 +296,10 @@ def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
     settings = target.settings
     manifest = Manifest.parse(text, where=where, folder=None)
     findings = manifest.findings(
-        prefix=target.prefix, max_lora_rank=settings.max_lora_rank, base_model=settings.base_model
+        prefix=target.prefix,
+        max_lora_rank=settings.max_lora_rank,
+        base_model=settings.base_model,
+        fleet_tags=target.tags,
     )
     if findings:
         raise ManifestError(findings)

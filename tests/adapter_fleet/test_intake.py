@@ -283,6 +283,14 @@ def test_manifest_that_is_wrong_is_refused_and_changes_nothing(deployment: Deplo
     assert "adapter 'a'" in refusal
 
 
+def test_more_tags_with_those_of_the_fleet_than_a_component_may_have_are_refused(
+    deployment: Deployment,
+) -> None:
+    tags = {f"tag{number}": "x" for number in range(50)}
+    deployment.intake.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a"), Tags=tags))
+    assert "adapter 'a': tags: should be at most 50" in str(deployment.newest().request.refusal)
+
+
 def test_rank_above_the_limit_of_the_endpoint_is_refused(deployment: Deployment) -> None:
     deployment.settings = replace(deployment.settings, max_lora_rank=8)
     text = json.loads(manifest("a"))

@@ -339,6 +339,32 @@ def test_the_fleets_own_tag_is_not_for_users(app, make):
         app.synth()
 
 
+def test_more_tags_than_a_component_may_have_are_an_error_that_names_the_adapter(
+    app, stack, make, write_manifest
+):
+    tagged = {"name": "tagged", "tags": {f"own{number}": "x" for number in range(40)}}
+    fleet = make(manifest=AdapterManifest.from_file(write_manifest({"name": "plain"}, tagged)))
+    for number in range(10):
+        cdk.Tags.of(stack).add(f"stack{number}", "x")
+    with pytest.raises(RuntimeError) as error:
+        app.synth()
+    assert (
+        "the tags of adapter 'tagged' of the fleet 'Stack/Tenants' should be at most 50 with the 10 of the"
+        " fleet and 'fleet-uid', got 51" in str(error.value)
+    )
+    assert "plain" not in str(error.value)
+    cdk.Tags.of(fleet).remove("stack0")
+    app.synth()
+
+
+def test_more_tags_of_the_stack_than_a_component_may_have_are_an_error(app, stack, make, bucket):
+    make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml", enable_events=False))
+    for number in range(50):
+        cdk.Tags.of(stack).add(f"stack{number}", "x")
+    with pytest.raises(RuntimeError, match="the tags of the components of 'Stack/Tenants' should be at most"):
+        app.synth()
+
+
 def test_the_fleet_is_there_after_all_it_needs_and_gone_before(make, template):
     make(drift_check=DriftCheck.report(every=HOURLY))
     resources = template()
