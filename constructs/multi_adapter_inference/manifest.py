@@ -405,6 +405,11 @@ class _StoredManifest(AdapterManifest):
         self._buckets = buckets
 
     def bind(self, _fleet: Construct, endpoint: MultiAdapterEndpointBase, _prefix: str) -> BoundManifest:
+        if endpoint.artifact_sources is not None and not endpoint.artifact_sources:
+            raise ValueError(
+                f"'{endpoint.node.path}' should have 'artifact_sources', under which those of a manifest in"
+                " S3 have to be, got none: no role could read any of them"
+            )
         if endpoint.container is not None:
             endpoint.container.warn_of_unchecked_archives(endpoint)
         bucket_names = {alias: bucket.bucket_name for alias, bucket in self._buckets.items()}

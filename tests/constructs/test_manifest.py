@@ -384,6 +384,16 @@ def test_any_other_token_is_an_error_that_names_the_adapter(stack, fleet, bucket
         fleet(AdapterManifest.from_adapters([FleetAdapter(name="ectsum", artifact=artifact, **traits)]))
 
 
+def test_a_manifest_in_a_bucket_is_an_error_where_no_role_could_read_an_adapter(stack, make_endpoint, bucket):
+    with pytest.raises(ValueError, match=r"^'Stack/Tenants': 'Stack/Llm' should have 'artifact_s"):
+        AdapterFleet(
+            stack,
+            "Tenants",
+            endpoint=make_endpoint(),
+            manifest=AdapterManifest.from_bucket(bucket, "adapters.yaml"),
+        )
+
+
 def test_a_manifest_in_a_bucket_is_told_by_its_key_alone(stack, fleet, fleet_properties):
     own = s3.Bucket(stack, "Own")
     fleet(AdapterManifest.from_bucket(own, "fleets/tenants.yaml", buckets={"adapters": own}))
