@@ -551,30 +551,6 @@ class AdapterFleet(AdapterFleetBase):
     def _component_names(self) -> Mapping[str, str] | None:
         return self._names
 
-    def _check_component(self, setting: str, component: str) -> None:
-        """Raise ValueError unless it may be the name of a component of this fleet."""
-        with told_of(self):
-            check_kind(setting, component, str, "the name of a component")
-            names = self._component_names
-            if names is not None and component not in names.values():
-                raise _unknown(setting, component, names.values())
-            if TOKEN not in component:
-                check_component_name(component, what=setting)
-
-    def _operated(self, doing: str) -> OperatedFleet:
-        if self.registry is None:
-            raise ValueError(
-                f"fleet '{self.node.path}' should be imported with 'registry' to be {doing}, got None"
-            )
-        manifest = self._manifest_object
-        return OperatedFleet(
-            registry=self.registry,
-            stacks=self._stacks,
-            components=component_arn(self, "*"),
-            manifest=None if manifest is None else (manifest.bucket, manifest.key),
-            archives=self.endpoint.artifact_sources or (),
-        )
-
     @property
     def _stacks(self) -> Sequence[str]:
         stack: Stack | None = Stack.of(self)
