@@ -227,6 +227,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         claim(
             self,
             self.component_name,
+            endpoint=self,
             made_of={"base_component_name": base_component_name}
             if base_component_name
             else {"component_prefix": self.component_prefix},

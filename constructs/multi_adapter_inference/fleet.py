@@ -65,6 +65,7 @@ from multi_adapter_inference.manifest import (
     SmokeTest,
 )
 from multi_adapter_inference.metrics import ComponentMetrics
+from multi_adapter_inference.places import check_same_environment, deployed_together
 from multi_adapter_inference.provider import LOGS_KEPT, answer_timeout
 
 if TYPE_CHECKING:
@@ -380,6 +381,7 @@ class AdapterFleet(AdapterFleetBase):
         super().__init__(scope, id)
         with told_of(self):
             check_kind("endpoint", endpoint, MultiAdapterEndpointBase, "a MultiAdapterEndpoint")
+            check_same_environment(self, endpoint)
             check_kind("manifest", manifest, AdapterManifest, _A_MANIFEST)
             for setting, value, kind, should_be in (
                 ("failure_policy", failure_policy, FailurePolicy, "a FailurePolicy, such as .share(0.05)"),
@@ -416,10 +418,11 @@ class AdapterFleet(AdapterFleetBase):
             warn_of_adapters_on_disk(self, len(bound.component_names), endpoint.lora)
         if TOKEN not in self.component_prefix:
             if bound.component_names is not None:
-                claim_checked(self, bound.component_names.values())
+                claim_checked(self, bound.component_names.values(), endpoint=endpoint)
             if bound.object is not None:
                 claim_manifest(
                     self,
+                    endpoint=endpoint,
                     prefix=self.component_prefix,
                     bucket_name=bound.object.bucket.bucket_name,
                     key=bound.object.key,
@@ -630,9 +633,8 @@ class _FleetValidation:
         fleet = self._fleet
         resource = fleet._resource.node.default_child
         kept = isinstance(resource, CfnResource) and resource.cfn_options.deletion_policy in _KEPT
-        same_stack = (
-            isinstance(fleet.endpoint, MultiAdapterEndpoint)
-            and Stack.of(fleet.endpoint).node.addr == Stack.of(fleet).node.addr
+        same_stack = isinstance(fleet.endpoint, MultiAdapterEndpoint) and deployed_together(
+            fleet.endpoint, fleet
         )
         if not (kept and same_stack):
             return []

@@ -32,6 +32,10 @@ from multi_adapter_inference import (
     FailurePolicy,
     FleetAdapter,
     FleetOptions,
+    InstanceType,
+    LmiContainer,
+    LmiVersion,
+    LoraAdapter,
     LoraServing,
     MultiAdapterEndpoint,
     OnTimeout,
@@ -469,6 +473,12 @@ def test_a_fleet_that_an_aspect_retains_is_an_error_too(app, stack, make):
         app.synth()
 
 
+def test_a_fleet_in_a_nested_stack_of_its_base_that_stays_is_an_error_too(app, stack, make):
+    make(scope=cdk.NestedStack(stack, "Nested")).apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+    with pytest.raises(RuntimeError, match="'Stack/Nested/Tenants' should not be retained"):
+        app.synth()
+
+
 def test_a_fleet_may_stay_when_its_base_is_in_another_stack(app, make):
     other = cdk.Stack(app, "Other")
     make(scope=other).apply_removal_policy(cdk.RemovalPolicy.RETAIN)
@@ -635,6 +645,59 @@ def test_two_fleets_of_one_prefix_and_one_name_are_an_error_that_names_both(make
     make()
     with pytest.raises(ValueError, match="got 'acme-ectsum' for 'Stack/Tenants' and 'Stack/Others'"):
         make("Others")
+
+
+@pytest.mark.parametrize("where", ["a stack", "a nested stack"])
+def test_two_fleets_of_one_endpoint_in_two_stacks_are_told_apart_too(app, stack, make, where):
+    make()
+    other = cdk.Stack(app, "Other") if where == "a stack" else cdk.NestedStack(stack, "Other")
+    with pytest.raises(ValueError, match=r"got 'acme-ectsum' for 'Stack/Tenants' and '.*Other/Tenants'"):
+        make(scope=other)
+
+
+def test_two_fleets_of_one_stack_on_the_endpoints_of_two_are_told_apart_too(app, make, make_endpoint, bucket):
+    other = cdk.Stack(app, "Other")
+    sources = [ArtifactSource(bucket=bucket, prefix="adapters/")]
+    make("Own", scope=other, endpoint=make_endpoint(other, component_prefix="acme", artifact_sources=sources))
+    with pytest.raises(ValueError, match="got 'acme-ectsum' for 'Other/Own' and 'Other/Tenants'"):
+        make(scope=other)
+
+
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        (
+            {"account": "222222222222", "region": "us-east-1"},
+            "'endpoint' should be in the account 111111111111, .* got 'There/Llm' in 222222222222",
+        ),
+        (
+            {"account": "111111111111", "region": "eu-west-1"},
+            "'endpoint' should be in the region us-east-1, .* got 'There/Llm' in eu-west-1",
+        ),
+    ],
+)
+def test_an_endpoint_that_is_known_to_be_elsewhere_is_an_error(app, write_manifest, bucket, there, message):
+    here = cdk.Stack(app, "Here", env=cdk.Environment(account="111111111111", region="us-east-1"))
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+        cdk.Stack(app, "There", env=cdk.Environment(**there)),
+        "Llm",
+        endpoint_name="llama",
+        base_component_name="base",
+        component_prefix="acme",
+    )
+    with pytest.raises(ValueError, match=f"^'Here/Tenants': {message}"):
+        AdapterFleet(here, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(write_manifest()))
+    with pytest.raises(ValueError, match=f"^'Here/Ectsum': {message}"):
+        LoraAdapter(
+            here,
+            "Ectsum",
+            endpoint=endpoint,
+            artifact=AdapterArtifact.from_bucket(bucket, "adapters/a.tar.gz"),
+        )
+
+
+def test_an_endpoint_whose_region_is_not_known_may_be_used_in_one_that_is(app, make, stack):
+    make(scope=cdk.Stack(app, "Here", env=cdk.Environment(region="us-east-1")))
 
 
 def test_two_fleets_of_one_manifest_in_s3_and_one_prefix_are_an_error_that_names_both(make, bucket):
