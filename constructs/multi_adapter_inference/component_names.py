@@ -17,7 +17,7 @@ from multi_adapter_inference.places import top_level_stack
 
 _HASH_LENGTH = 8
 
-_Owners = dict[str, Construct]  # by component name, or by prefix and manifest
+_Owners = dict[str, Construct]  # by component name, by prefix and manifest, or by a fleet's identifier
 
 # By app and place of deployment, and the same by stack: looking a stack's place up takes the CDK a while.
 _owners_by_place: WeakKeyDictionary[IConstruct, dict[str, _Owners]] = WeakKeyDictionary()
@@ -77,6 +77,15 @@ def claim_manifest(scope: Construct, *, endpoint: Construct, prefix: str, bucket
         raise ValueError(
             f"each fleet should have a manifest or a 'component_prefix' of its own, got the manifest {key!r}"
             f" and the prefix {prefix!r} for '{owner.node.path}' and '{scope.node.path}'"
+        )
+
+
+def claim_fleet_uid(scope: Construct, uid: str, *, endpoint: Construct) -> None:
+    """Note the identifier of a fleet as that of `scope`; raise ValueError if it is another's."""
+    if owner := _other_owner(scope, _places(scope, endpoint), f"fleet-uid/{uid}"):
+        raise ValueError(
+            f"each fleet should have a 'fleet_uid' of its own, got {uid!r} for '{owner.node.path}' and"
+            f" '{scope.node.path}'"
         )
 
 

@@ -33,7 +33,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct, IValidation
 
-from adapter_fleet.checks import TOKEN, check_choice, check_kind, check_names
+from adapter_fleet.checks import TOKEN, check_choice, check_kind, check_names, holds_token
 from adapter_fleet.converter import unstructured
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.manifest_adapter import problem_of_tags
@@ -41,12 +41,13 @@ from adapter_fleet.names import (
     FLEET_TAG,
     check_component_name,
     check_component_prefix,
+    check_fleet_uid,
     component_name,
 )
 from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
 from multi_adapter_inference.capacity import warn_of_adapters_on_disk
-from multi_adapter_inference.component_names import claim_checked, claim_manifest
+from multi_adapter_inference.component_names import claim_checked, claim_fleet_uid, claim_manifest
 from multi_adapter_inference.control_plane import (
     METRICS_NAMESPACE,
     ControlPlane,
@@ -314,6 +315,7 @@ class FleetOptions(TypedDict, total=False):
     registry_removal_policy: RemovalPolicy
     encryption_key: kms.IKey | None
     log_retention: logs.RetentionDays
+    fleet_uid: str | None
 
 
 @jsii.implements(ITaggableV2)
@@ -352,6 +354,10 @@ class AdapterFleet(AdapterFleetBase):
         Encrypts the table; a key of AWS by default.
     log_retention:
         For how long the logs of the functions and of the state machines are kept.
+    fleet_uid:
+        The identifier that the fleet had, for one whose construct was moved or renamed while the logical ids
+        of its resources were kept; see docs/guides/fleets.md. By default it is made of the construct's path
+        and the stack, so each deployment of an app has others.
     """
 
     registry: dynamodb.ITable
@@ -377,6 +383,7 @@ class AdapterFleet(AdapterFleetBase):
         registry_removal_policy: RemovalPolicy = RemovalPolicy.DESTROY,
         encryption_key: kms.IKey | None = None,
         log_retention: logs.RetentionDays = LOGS_KEPT,
+        fleet_uid: str | None = None,
     ) -> None:
         super().__init__(scope, id)
         with told_of(self):
@@ -407,6 +414,9 @@ class AdapterFleet(AdapterFleetBase):
                 base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
                 smoke=None if smoke_test is None else smoke_test.request(),
             )
+            if fleet_uid is not None and not holds_token(fleet_uid):
+                check_fleet_uid(fleet_uid)
+                claim_fleet_uid(self, fleet_uid, endpoint=endpoint)
             self.component_prefix = _prefix_of(endpoint, component_prefix)
             bound = manifest.bind(self, endpoint, self.component_prefix)
         self.endpoint = endpoint
@@ -430,7 +440,7 @@ class AdapterFleet(AdapterFleetBase):
 
         stack = Stack.of(self)
         # The end of the stack's ARN makes it another one for every deployment of the same app.
-        uid = Fn.join("-", [self.node.addr[:8], Fn.select(2, Fn.split("/", stack.stack_id))])
+        uid = fleet_uid or Fn.join("-", [self.node.addr[:8], Fn.select(2, Fn.split("/", stack.stack_id))])
         name = self.node.path.removeprefix(stack.node.path).removeprefix("/")
         self._control = ControlPlane(
             self,

@@ -178,6 +178,24 @@ def test_the_identifier_is_another_one_in_every_deployment_of_the_app(make, flee
     assert of_stack == {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
 
 
+def test_a_moved_fleet_keeps_the_identifier_that_it_is_given(make, fleet_properties, template):
+    make(fleet_uid="c8a1b2c3-9f3e")
+    assert fleet_properties()["FleetUid"] == "c8a1b2c3-9f3e"
+    assert '"aws:RequestTag/fleet-uid": "c8a1b2c3-9f3e"' in json.dumps(template())
+
+
+@pytest.mark.parametrize("uid", ["", "a/b", "*", "a" * 129, 5])
+def test_an_identifier_that_cannot_be_is_an_error(make, uid):
+    with pytest.raises(ValueError, match=r"^'Stack/Tenants': 'fleet_uid' should be at most 128 letters, "):
+        make(fleet_uid=uid)
+
+
+def test_two_fleets_of_one_identifier_are_an_error_that_names_both(make):
+    make(fleet_uid="c8a1b2c3-9f3e")
+    with pytest.raises(ValueError, match="got 'c8a1b2c3-9f3e' for 'Stack/Tenants' and 'Stack/Others'"):
+        make("Others", component_prefix="others", fleet_uid="c8a1b2c3-9f3e")
+
+
 def test_settings_are_those_of_the_promises_by_default(make, settings):
     make()
     assert settings() == FleetSettings(max_lora_rank=64)
