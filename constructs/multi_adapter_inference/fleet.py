@@ -459,6 +459,7 @@ class AdapterFleet(AdapterFleetBase):
         self.state_machine = self._control.state_machine
         self._decrypt(bound, endpoint)
 
+        base_model = endpoint.base_model_for(self)
         self._resource = CustomResource(
             self,
             "Resource",
@@ -473,7 +474,7 @@ class AdapterFleet(AdapterFleetBase):
                 "BaseComponentName": endpoint.base_component_name,
                 "ComponentPrefix": self.component_prefix,
                 # So that the fleet is told of another base model, which may have lost its adapters.
-                **({} if endpoint.base_model_name is None else {"BaseModelName": endpoint.base_model_name}),
+                **({} if base_model is None else {"BaseModelName": base_model}),
                 "Settings": json.dumps(unstructured(settings), sort_keys=True),
                 "Tags": self._tags.rendered_tags,
                 **bound.properties,

@@ -27,6 +27,8 @@ from multi_adapter_inference import (
     AdapterFleet,
     AdapterManifest,
     ArtifactSource,
+    BaseModel,
+    ComputeRequirements,
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
@@ -163,7 +165,79 @@ def test_the_resource_says_where_the_fleet_is(stack, endpoint, make, fleet_prope
 
 def test_the_resource_changes_with_the_base_model(stack, endpoint, make, fleet_properties):
     make()
-    assert fleet_properties()["BaseModelName"] == stack.resolve(endpoint.base_model_name)
+    assert fleet_properties()["BaseModelName"] == {
+        "Fn::GetAtt": [stack.get_logical_id(endpoint.node.find_child("Model")), "ModelName"]
+    }
+
+
+@pytest.fixture
+def told_from_another_stack(tmp_path, write_manifest):
+    """Return a function that returns what a fleet in a stack of its own is told of the base model.
+
+    With it, the outputs of the endpoint's stack.
+    """
+
+    def told(**settings) -> tuple[str, dict]:
+        app = cdk.App(outdir=str(tmp_path / "other.out"))
+        first, second = cdk.Stack(app, "First"), cdk.Stack(app, "Second")
+        models = s3.Bucket(first, "Models")
+        endpoint = MultiAdapterEndpoint(
+            first,
+            "Llm",
+            **{
+                "base_model": BaseModel.from_bucket(models, "llama/"),
+                "container": LmiContainer(version=LmiVersion.V19),
+                "lora": LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
+                "instance_type": InstanceType.ML_G5_12XLARGE,
+                "compute": ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
+                "component_prefix": "acme",
+                "artifact_sources": [
+                    ArtifactSource(bucket=s3.Bucket.from_bucket_name(first, "Archives", "models"))
+                ],
+                **{name: make(models) for name, make in settings.items()},
+            },
+        )
+        AdapterFleet(
+            second, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(write_manifest())
+        )
+        models.node.default_child.override_logical_id("Renamed")  # nothing has fixed it yet
+        (fleet,) = Template.from_stack(second).find_resources("Custom::AdapterFleet").values()
+        return fleet["Properties"]["BaseModelName"], Template.from_stack(first).to_json()["Outputs"]
+
+    return told
+
+
+def test_a_fleet_in_another_stack_takes_no_export_of_the_base_model(told_from_another_stack):
+    told, outputs = told_from_another_stack()
+    assert re.fullmatch("[0-9a-f]{16}", told)
+    assert "ModelName" not in json.dumps(outputs)
+
+
+@pytest.mark.parametrize(
+    "another",
+    [
+        {"base_model": lambda models: BaseModel.from_bucket(models, "qwen/")},
+        {"container": lambda _: LmiContainer(version=LmiVersion.V20)},
+        {"container": lambda _: LmiContainer(version=LmiVersion.V19, environment={"OPTION_X": "1"})},
+        {"lora": lambda _: LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=64)},
+        {"network_isolation": lambda _: True},
+    ],
+    ids=["model", "version", "environment", "lora", "isolation"],
+)
+def test_a_fleet_in_another_stack_is_told_of_another_base_model(told_from_another_stack, another):
+    before, _ = told_from_another_stack()
+    assert told_from_another_stack()[0] == before
+    assert told_from_another_stack(**another)[0] != before
+
+
+def test_a_fleet_in_another_stack_is_told_of_another_revision_of_a_copied_model(told_from_another_stack):
+    def revision(name):
+        def copied(models):
+            return BaseModel.copied_from_hub("acme/llama", revision=name, bucket=models)
+
+        return told_from_another_stack(base_model=copied)[0]
+
+    assert revision("v1") != revision("v2")
 
 
 def test_the_name_for_people_has_no_stack_in_it(stack, make, write_manifest, fleet_properties):

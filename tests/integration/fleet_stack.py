@@ -140,6 +140,7 @@ class FleetStack:
         self._stacks, self._s3 = client(cloud, "cloudformation"), client(cloud, "s3")
         self._sagemaker, self._runtime = client(cloud, "sagemaker"), client(cloud, "sagemaker-runtime")
         self._id: str | None = None
+        self.container = LmiContainer(version=LmiVersion.V19)
         self.archives = Archives(cloud)
 
     # --- deployments
@@ -241,21 +242,19 @@ class FleetStack:
         """Stage a template and its assets; return the template's URL."""
         folder = self._folder / f"{self.name}-{next(self._synths)}"
         app = cdk.App(outdir=str(folder / "cdk.out"), analytics_reporting=False)
-        stack = cdk.Stack(
-            app,
-            self.name,
-            env=cdk.Environment(account=ACCOUNT, region=REGION),
-            synthesizer=cdk.DefaultStackSynthesizer(
-                file_assets_bucket_name=ASSETS, generate_bootstrap_version_rule=False
-            ),
-        )
-        endpoint = self._endpoint(stack)
+        around_endpoint, stack = self._cdk_stacks(app)
+        endpoint = self._endpoint(around_endpoint)
         for name, fleet in fleets.items():
             self._fleet(stack, name, fleet, endpoint, folder)
         for name in broken:
             self._fail(stack, name, endpoint)
         app.synth()
         return self._publish(folder / "cdk.out")
+
+    def _cdk_stacks(self, app: cdk.App) -> tuple[cdk.Stack, cdk.Stack]:
+        """Return the stack of the endpoint and that of the fleets."""
+        stack = cdk_stack(app, self.name)
+        return stack, stack
 
     def _endpoint(self, stack: cdk.Stack) -> MultiAdapterEndpointBase:
         if self.endpoint is not None:
@@ -273,7 +272,7 @@ class FleetStack:
             stack,
             "Llm",
             base_model=BaseModel.from_directory(TICKETS / "base"),
-            container=LmiContainer(version=LmiVersion.V19),
+            container=self.container,
             lora=LORA,
             instance_type=InstanceType.ML_G5_2XLARGE,
             compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(1024)),
