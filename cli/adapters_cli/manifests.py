@@ -65,6 +65,7 @@ class ManifestFile:
             prefix=target.prefix,
             max_lora_rank=target.settings.max_lora_rank,
             base_model=target.settings.base_model,
+            fleet_tags=target.tags,
         )
         stored = [adapter for adapter in manifest.adapters if not isinstance(adapter.artifact, LocalArtifact)]
         try:

@@ -26,6 +26,7 @@ from adapter_fleet.plan import (
     refusal,
     settle,
     sighted,
+    why_foreign,
 )
 from adapter_fleet.plan import plan as plan_of
 from adapter_fleet.record import AdapterRecord, Order, OrderKind, Source, Target
@@ -283,9 +284,10 @@ def _look(
     for component, tags in read.items():
         record = records[component]
         assert record.live is not None  # it has an ARN
-        if tags.pop(FLEET_TAG, None) == uid:
+        if (other := tags.pop(FLEET_TAG, None)) == uid:
             records[component] = adopted(record, record.live, tags)
         else:
+            records[component] = replace(record, other_fleet=other)
             foreign[component] = record.live.created
     return replace(context, foreign=foreign)
 
@@ -351,7 +353,7 @@ def _why(record: AdapterRecord, decision: Decision, action: Action) -> str | Non
     if action in (Action.RETRY, Action.FAILED) and record.failure is not None:
         return record.failure.reason
     if action is Action.FOREIGN:
-        return "a component of that name is not this fleet's; 'adapters import --take-over' has it taken over"
+        return why_foreign(record)
     return decision.why or None
 
 

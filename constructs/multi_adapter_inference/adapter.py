@@ -9,8 +9,10 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from multi_adapter_inference.component_names import claim, immutable_hash, replace_on_change
+from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.grants import grant_invoke
 from multi_adapter_inference.metrics import ComponentMetrics
+from multi_adapter_inference.places import check_same_environment
 
 if TYPE_CHECKING:
     from multi_adapter_inference.artifact import AdapterArtifact
@@ -46,6 +48,8 @@ class LoraAdapter(Construct, ComponentMetrics):
         component_name: str | None = None,
     ) -> None:
         super().__init__(scope, id)
+        with told_of(self):
+            check_same_environment(self, endpoint)
         name = adapter_name or id
         hashed = immutable_hash(self, endpoint.identity, endpoint.base_component_name, name)
         self.endpoint = endpoint
@@ -53,6 +57,7 @@ class LoraAdapter(Construct, ComponentMetrics):
         claim(
             self,
             self.component_name,
+            endpoint=endpoint,
             made_of={"component_name": component_name}
             if component_name
             else {

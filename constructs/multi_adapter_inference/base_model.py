@@ -38,11 +38,16 @@ class ModelDownload(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class BoundModel:
-    """A base model as the SageMaker model resource takes it, and what has to be there before."""
+    """A base model as the SageMaker model resource takes it, and what has to be there before.
+
+    version:
+        Which one it is, where the rest does not tell before it is deployed.
+    """
 
     environment: dict[str, str] = field(default_factory=dict)
     data_source: sagemaker.CfnModel.ModelDataSourceProperty | None = None
     data_url: str | None = None
+    version: str | None = None
     depends_on: Sequence[IDependable] = ()
 
 

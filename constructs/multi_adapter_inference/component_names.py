@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 from aws_cdk import CfnResource, Stack, Token
 from constructs import Construct, IConstruct
 
+from adapter_fleet.checks import TOKEN
 from adapter_fleet.names import check_component_name
 from multi_adapter_inference.errors import told_of
+from multi_adapter_inference.places import top_level_stack
 
 _HASH_LENGTH = 8
-TOKEN = "${Token["
-"""Begins the text of every token. Asking the CDK for them takes longer than looking."""
 
-_Owners = dict[str, Construct]  # by component name, or by prefix and manifest
+_Owners = dict[str, Construct]  # by component name, by prefix and manifest, or by a fleet's identifier
 
 # By app and place of deployment, and the same by stack: looking a stack's place up takes the CDK a while.
 _owners_by_place: WeakKeyDictionary[IConstruct, dict[str, _Owners]] = WeakKeyDictionary()
-_owners_by_stack: WeakKeyDictionary[Stack, _Owners] = WeakKeyDictionary()
+_owners_by_stack: WeakKeyDictionary[Stack, tuple[_Owners, bool]] = WeakKeyDictionary()
 
 
 def immutable_hash(scope: Construct, *immutable: str) -> str:
@@ -42,7 +42,7 @@ def replace_on_change(resource: CfnResource, *immutable: str) -> None:
     resource.override_logical_id(f"{logical_id}{immutable_hash(resource, *immutable)}")
 
 
-def claim(scope: Construct, name: str, *, made_of: Mapping[str, str]) -> None:
+def claim(scope: Construct, name: str, *, endpoint: Construct, made_of: Mapping[str, str]) -> None:
     """Check a component's name and note it as that of `scope`; raise ValueError if it is another's.
 
     `made_of` are the settings that the user gave and the name is made of.
@@ -51,33 +51,41 @@ def claim(scope: Construct, name: str, *, made_of: Mapping[str, str]) -> None:
         return
     with told_of(scope):
         _check(name, made_of)
-    claim_checked(scope, [name])
+    claim_checked(scope, [name], endpoint=endpoint)
 
 
-def claim_checked(scope: Construct, names: Iterable[str]) -> None:
+def claim_checked(scope: Construct, names: Iterable[str], *, endpoint: Construct) -> None:
     """Note the names of components as those of `scope`, as `claim` does; they are checked already."""
-    owners = _owners(Stack.of(scope))
+    places = _places(scope, endpoint)
     for name in names:
         # ARNs are in lower case, so case alone makes no other name.
-        owner = owners.setdefault(name.lower(), scope)
-        if owner is not scope:
+        if owner := _other_owner(scope, places, name.lower()):
             raise ValueError(
                 f"each component should have a name of its own, got {name!r} for '{owner.node.path}' and"
                 f" '{scope.node.path}'"
             )
 
 
-def claim_manifest(scope: Construct, *, prefix: str, bucket_name: str, key: str) -> None:
+def claim_manifest(scope: Construct, *, endpoint: Construct, prefix: str, bucket_name: str, key: str) -> None:
     """Note a manifest in S3 as that of `scope`; raise ValueError if a fleet of the same prefix has it.
 
     Which components it will name is not known, but both would want the same.
     """
     # No name of a component has a slash.
-    owner = _owners(Stack.of(scope)).setdefault(f"{prefix.lower()}/{bucket_name}/{key}", scope)
-    if owner is not scope:
+    thing = f"{prefix.lower()}/{bucket_name}/{key}"
+    if owner := _other_owner(scope, _places(scope, endpoint), thing):
         raise ValueError(
             f"each fleet should have a manifest or a 'component_prefix' of its own, got the manifest {key!r}"
             f" and the prefix {prefix!r} for '{owner.node.path}' and '{scope.node.path}'"
+        )
+
+
+def claim_fleet_uid(scope: Construct, uid: str, *, endpoint: Construct) -> None:
+    """Note the identifier of a fleet as that of `scope`; raise ValueError if it is another's."""
+    if owner := _other_owner(scope, _places(scope, endpoint), f"fleet-uid/{uid}"):
+        raise ValueError(
+            f"each fleet should have a 'fleet_uid' of its own, got {uid!r} for '{owner.node.path}' and"
+            f" '{scope.node.path}'"
         )
 
 
@@ -89,10 +97,24 @@ def _check(name: str, made_of: Mapping[str, str]) -> None:
         raise ValueError(f"{error}, made of {settings}") from None
 
 
-def _owners(stack: Stack) -> _Owners:
+def _other_owner(scope: Construct, places: Sequence[_Owners], thing: str) -> Construct | None:
+    """Note a thing as that of `scope` at all places; return who has it already at one of them."""
+    owners = (owners.setdefault(thing, scope) for owners in places)
+    return next((owner for owner in owners if owner is not scope), None)
+
+
+def _places(scope: Construct, endpoint: Construct) -> Sequence[_Owners]:
+    """Return who owns what where `scope` is deployed, which is where its endpoint is, too."""
+    own, known = _owners(top_level_stack(scope))
+    return [own] if known else [own, _owners(top_level_stack(endpoint))[0]]
+
+
+def _owners(stack: Stack) -> tuple[_Owners, bool]:
+    """Return who owns what where a stack is deployed, and whether it is known where that is."""
     if stack not in _owners_by_stack:
         # Stacks whose account or region is known at deployment only may well go to different ones.
         unknown = Token.is_unresolved(stack.account) or Token.is_unresolved(stack.region)
         place = stack.node.addr if unknown else stack.environment
-        _owners_by_stack[stack] = _owners_by_place.setdefault(stack.node.root, {}).setdefault(place, {})
+        owners = _owners_by_place.setdefault(stack.node.root, {}).setdefault(place, {})
+        _owners_by_stack[stack] = owners, not unknown
     return _owners_by_stack[stack]

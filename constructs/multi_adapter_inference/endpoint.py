@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import jsii
-from aws_cdk import Annotations, Duration, Names, Stack, Token
+from aws_cdk import Annotations, Duration, IStableStringProducer, Lazy, Names, Stack, Token
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -29,6 +31,7 @@ from multi_adapter_inference.execution_role import ExecutionRole
 from multi_adapter_inference.grants import grant_invoke
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.metrics import ComponentMetrics
+from multi_adapter_inference.places import deployed_together
 
 if TYPE_CHECKING:
     from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
@@ -65,8 +68,6 @@ class MultiAdapterEndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIA
     endpoint_name: str
     endpoint_arn: str
     base_component_arn: str
-    base_model_name: str | None = None
-    """Changes when the base component gets another model or container; None if that is not known."""
     component_prefix: str
     """Begins the names of the adapters' components."""
     identity: str
@@ -128,6 +129,13 @@ class MultiAdapterEndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIA
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` send requests to the base model. Each adapter has a `grant_invoke` of its own."""
         return grant_invoke(grantee, self.endpoint_arn, *self._base_component_arns)
+
+    def base_model_for(self, _scope: Construct, /) -> str | None:
+        """Return what changes when the base component gets another model or container, to be used in a scope.
+
+        None if that is not known.
+        """
+        return None
 
     @property
     @abstractmethod
@@ -227,6 +235,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         claim(
             self,
             self.component_name,
+            endpoint=self,
             made_of={"base_component_name": base_component_name}
             if base_component_name
             else {"component_prefix": self.component_prefix},
@@ -251,7 +260,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         self.endpoint_arn = endpoint.ref
         base = self._create_base(model, compute, copy_count, startup)
         self.base_component_arn = base.attr_inference_component_arn
-        self.base_model_name = model.attr_model_name
+        self._base_model_name = model.attr_model_name
         for resource in (model, endpoint, base):
             # No instance is paid for while its model is still being copied.
             resource.node.add_dependency(self.execution_role.policy, *bound.depends_on)
@@ -302,6 +311,17 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
             artifact_sources=artifact_sources,
         )
 
+    def base_model_for(self, scope: Construct, /) -> str:
+        """Return what changes when the base component gets another model or container, to be used in a scope.
+
+        In another stack than the endpoint's, that is told by what synth knows of it. The name of the model
+        would be an export there, and CloudFormation refuses to change one that is in use: no other model
+        or container could be deployed as long as that stack is there.
+        """
+        if deployed_together(self, scope):
+            return self._base_model_name
+        return Lazy.string(self._base_model)
+
     @property
     def _base_component_arns(self) -> Sequence[str]:
         return (self.base_component_arn,)
@@ -333,6 +353,17 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
             image = container.image(self)
             environment = container.environment_for(self.lora, bound.environment)
         self.execution_role.pull(image)
+        self._base_model = _KnownOfModel(
+            self,
+            self.role.role_arn,
+            image.uri,
+            environment,
+            bound.data_source,
+            bound.data_url,
+            bound.version,
+            self._network_isolation,
+            self._network,
+        )
         return sagemaker.CfnModel(
             self,
             "Model",
@@ -429,6 +460,21 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
             "subnets": self._subnets.subnet_ids,
             "security_group_ids": [group.security_group_id for group in self.connections.security_groups],
         }
+
+
+@jsii.implements(IStableStringProducer)
+class _KnownOfModel:
+    """A short hash of what synth knows of a model.
+
+    Made at the end of it: to look a token up before would fix the logical id that it refers to.
+    """
+
+    def __init__(self, scope: Construct, *known: object) -> None:
+        self._scope, self._known = scope, known
+
+    def produce(self) -> str:
+        resolved = Stack.of(self._scope).resolve(list(self._known))
+        return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class _ImportedEndpoint(MultiAdapterEndpointBase):

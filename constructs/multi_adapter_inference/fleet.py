@@ -33,19 +33,21 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct, IValidation
 
-from adapter_fleet.checks import check_choice, check_kind, check_names
+from adapter_fleet.checks import TOKEN, check_choice, check_kind, check_names, holds_token
 from adapter_fleet.converter import unstructured
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.manifest_adapter import problem_of_tags
 from adapter_fleet.names import (
     FLEET_TAG,
     check_component_name,
     check_component_prefix,
+    check_fleet_uid,
     component_name,
 )
 from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
 from multi_adapter_inference.capacity import warn_of_adapters_on_disk
-from multi_adapter_inference.component_names import TOKEN, claim_checked, claim_manifest
+from multi_adapter_inference.component_names import claim_checked, claim_fleet_uid, claim_manifest
 from multi_adapter_inference.control_plane import (
     METRICS_NAMESPACE,
     ControlPlane,
@@ -64,6 +66,7 @@ from multi_adapter_inference.manifest import (
     SmokeTest,
 )
 from multi_adapter_inference.metrics import ComponentMetrics
+from multi_adapter_inference.places import check_same_environment, deployed_together
 from multi_adapter_inference.provider import LOGS_KEPT, answer_timeout
 
 if TYPE_CHECKING:
@@ -312,6 +315,7 @@ class FleetOptions(TypedDict, total=False):
     registry_removal_policy: RemovalPolicy
     encryption_key: kms.IKey | None
     log_retention: logs.RetentionDays
+    fleet_uid: str | None
 
 
 @jsii.implements(ITaggableV2)
@@ -350,6 +354,10 @@ class AdapterFleet(AdapterFleetBase):
         Encrypts the table; a key of AWS by default.
     log_retention:
         For how long the logs of the functions and of the state machines are kept.
+    fleet_uid:
+        The identifier that the fleet had, for one whose construct was moved or renamed while the logical ids
+        of its resources were kept; see docs/guides/fleets.md. By default it is made of the construct's path
+        and the stack, so each deployment of an app has others.
     """
 
     registry: dynamodb.ITable
@@ -375,10 +383,12 @@ class AdapterFleet(AdapterFleetBase):
         registry_removal_policy: RemovalPolicy = RemovalPolicy.DESTROY,
         encryption_key: kms.IKey | None = None,
         log_retention: logs.RetentionDays = LOGS_KEPT,
+        fleet_uid: str | None = None,
     ) -> None:
         super().__init__(scope, id)
         with told_of(self):
             check_kind("endpoint", endpoint, MultiAdapterEndpointBase, "a MultiAdapterEndpoint")
+            check_same_environment(self, endpoint)
             check_kind("manifest", manifest, AdapterManifest, _A_MANIFEST)
             for setting, value, kind, should_be in (
                 ("failure_policy", failure_policy, FailurePolicy, "a FailurePolicy, such as .share(0.05)"),
@@ -404,20 +414,25 @@ class AdapterFleet(AdapterFleetBase):
                 base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
                 smoke=None if smoke_test is None else smoke_test.request(),
             )
+            if fleet_uid is not None and not holds_token(fleet_uid):
+                check_fleet_uid(fleet_uid)
+                claim_fleet_uid(self, fleet_uid, endpoint=endpoint)
             self.component_prefix = _prefix_of(endpoint, component_prefix)
             bound = manifest.bind(self, endpoint, self.component_prefix)
         self.endpoint = endpoint
         self._tags = TagManager(TagType.MAP, "Custom::AdapterFleet")
         self._names = bound.component_names
+        self._adapter_tags = bound.adapter_tags
         self._manifest_object = bound.object
         if bound.component_names is not None:
             warn_of_adapters_on_disk(self, len(bound.component_names), endpoint.lora)
         if TOKEN not in self.component_prefix:
             if bound.component_names is not None:
-                claim_checked(self, bound.component_names.values())
+                claim_checked(self, bound.component_names.values(), endpoint=endpoint)
             if bound.object is not None:
                 claim_manifest(
                     self,
+                    endpoint=endpoint,
                     prefix=self.component_prefix,
                     bucket_name=bound.object.bucket.bucket_name,
                     key=bound.object.key,
@@ -425,7 +440,7 @@ class AdapterFleet(AdapterFleetBase):
 
         stack = Stack.of(self)
         # The end of the stack's ARN makes it another one for every deployment of the same app.
-        uid = Fn.join("-", [self.node.addr[:8], Fn.select(2, Fn.split("/", stack.stack_id))])
+        uid = fleet_uid or Fn.join("-", [self.node.addr[:8], Fn.select(2, Fn.split("/", stack.stack_id))])
         name = self.node.path.removeprefix(stack.node.path).removeprefix("/")
         self._control = ControlPlane(
             self,
@@ -444,6 +459,7 @@ class AdapterFleet(AdapterFleetBase):
         self.state_machine = self._control.state_machine
         self._decrypt(bound, endpoint)
 
+        base_model = endpoint.base_model_for(self)
         self._resource = CustomResource(
             self,
             "Resource",
@@ -458,7 +474,7 @@ class AdapterFleet(AdapterFleetBase):
                 "BaseComponentName": endpoint.base_component_name,
                 "ComponentPrefix": self.component_prefix,
                 # So that the fleet is told of another base model, which may have lost its adapters.
-                **({} if endpoint.base_model_name is None else {"BaseModelName": endpoint.base_model_name}),
+                **({} if base_model is None else {"BaseModelName": base_model}),
                 "Settings": json.dumps(unstructured(settings), sort_keys=True),
                 "Tags": self._tags.rendered_tags,
                 **bound.properties,
@@ -549,30 +565,6 @@ class AdapterFleet(AdapterFleetBase):
     def _component_names(self) -> Mapping[str, str] | None:
         return self._names
 
-    def _check_component(self, setting: str, component: str) -> None:
-        """Raise ValueError unless it may be the name of a component of this fleet."""
-        with told_of(self):
-            check_kind(setting, component, str, "the name of a component")
-            names = self._component_names
-            if names is not None and component not in names.values():
-                raise _unknown(setting, component, names.values())
-            if TOKEN not in component:
-                check_component_name(component, what=setting)
-
-    def _operated(self, doing: str) -> OperatedFleet:
-        if self.registry is None:
-            raise ValueError(
-                f"fleet '{self.node.path}' should be imported with 'registry' to be {doing}, got None"
-            )
-        manifest = self._manifest_object
-        return OperatedFleet(
-            registry=self.registry,
-            stacks=self._stacks,
-            components=component_arn(self, "*"),
-            manifest=None if manifest is None else (manifest.bucket, manifest.key),
-            archives=self.endpoint.artifact_sources or (),
-        )
-
     @property
     def _stacks(self) -> Sequence[str]:
         stack: Stack | None = Stack.of(self)
@@ -652,9 +644,8 @@ class _FleetValidation:
         fleet = self._fleet
         resource = fleet._resource.node.default_child
         kept = isinstance(resource, CfnResource) and resource.cfn_options.deletion_policy in _KEPT
-        same_stack = (
-            isinstance(fleet.endpoint, MultiAdapterEndpoint)
-            and Stack.of(fleet.endpoint).node.addr == Stack.of(fleet).node.addr
+        same_stack = isinstance(fleet.endpoint, MultiAdapterEndpoint) and deployed_together(
+            fleet.endpoint, fleet
         )
         if not (kept and same_stack):
             return []
@@ -665,11 +656,19 @@ class _FleetValidation:
         ]
 
     def _of_tags(self) -> list[str]:
-        if FLEET_TAG not in self._fleet.cdk_tag_manager.tag_values():
-            return []
+        fleet = self._fleet
+        tags = fleet.cdk_tag_manager.tag_values()
+        if FLEET_TAG in tags:
+            return [
+                f"the fleet '{fleet.node.path}' should not be given the tag {FLEET_TAG!r}, by which its own"
+                " components are told"
+            ]
+        if problem := problem_of_tags({}, tags):
+            return [f"the tags of the components of '{fleet.node.path}' {problem}"]
         return [
-            f"the fleet '{self._fleet.node.path}' should not be given the tag {FLEET_TAG!r}, by which its own"
-            " components are told"
+            f"the tags of adapter {name!r} of the fleet '{fleet.node.path}' {problem}"
+            for name, own in fleet._adapter_tags.items()
+            if (problem := problem_of_tags(own, tags))
         ]
 
 

@@ -327,6 +327,7 @@ class _CopyOf(BaseModel):
                     compression_type="None",
                 )
             ),
+            version=source.revision,
             depends_on=(self._model,),
         )
 

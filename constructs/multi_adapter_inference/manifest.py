@@ -18,7 +18,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from adapter_fleet.adapter import check_archive, check_directory
-from adapter_fleet.checks import check_kind, check_whole_number
+from adapter_fleet.checks import TOKEN, check_kind, check_known, check_whole_number, holds_token
 from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.findings import Finding, Severity
 from adapter_fleet.manifest import (
@@ -38,7 +38,6 @@ from multi_adapter_inference.artifact import (
     ArtifactSources,
     pack_checked,
 )
-from multi_adapter_inference.component_names import TOKEN
 
 if TYPE_CHECKING:
     from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
@@ -89,6 +88,9 @@ class SmokeTest:
         problems = [f"'{setting}' {problem}" for setting, problem in problems_of_smoke(self.request())]
         if problems:
             raise ValueError("; ".join(problems))
+        for setting in ("prompt", "body", "expect"):
+            # It becomes a part of a JSON text, in which a quote that the deployment brings would end it.
+            check_known(setting, getattr(self, setting))
 
     @property
     def document(self) -> dict[str, Any]:
@@ -171,11 +173,14 @@ class BoundManifest:
         Where it was staged, where it is an asset.
     bucket_names:
         Of the buckets that hold adapters, as far as is known.
+    adapter_tags:
+        The tags of each adapter, beside those of the fleet, as far as is known.
     """
 
     properties: Mapping[str, Any]
     component_names: Mapping[str, str] | None
     bucket_names: Sequence[str]
+    adapter_tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     object: ManifestObject | None = None
     asset: FileAssetLocation | None = None
 
@@ -308,6 +313,7 @@ class _DocumentManifest(AdapterManifest):
                 for adapter in desired.adapters
             },
             bucket_names=sorted({_bucket_of(adapter, bucket_names) for adapter in compiled.adapters} - {""}),
+            adapter_tags={adapter.name: adapter.tags for adapter in compiled.adapters},
             asset=asset,
         )
 
@@ -339,7 +345,7 @@ class _ListedManifest(_DocumentManifest):
 
     def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
         buckets = _Aliases()
-        lines = [json.dumps(_document(adapter, buckets)) for adapter in self._adapters]
+        documents = [_document(adapter, buckets) for adapter in self._adapters]
         findings = [
             Finding.error(
                 "unresolved-token",
@@ -347,16 +353,16 @@ class _ListedManifest(_DocumentManifest):
                 f"adapter {self._adapters[number - 1].name!r}: all but a bucket's name should be known at"
                 " synth, got a token",
             )
-            for number, line in enumerate(lines, 1)
+            for number, document in enumerate(documents, 1)
             # The CDK fills in what is in a template, and not what is in an asset.
-            if TOKEN in line
+            if holds_token(document)
         ]
-        if TOKEN in json.dumps(self._defaults):
+        if holds_token(self._defaults):
             message = "defaults: they should be known at synth, got a token"
             findings.append(Finding.error("unresolved-token", "adapters", message))
         if findings:
             raise ManifestError(findings)
-        text = _text(lines, self._base_model, self._defaults)
+        text = _text([json.dumps(document) for document in documents], self._base_model, self._defaults)
         return Manifest.parse(text, where="adapters", folder=Path.cwd()), buckets.buckets
 
 
@@ -399,6 +405,11 @@ class _StoredManifest(AdapterManifest):
         self._buckets = buckets
 
     def bind(self, _fleet: Construct, endpoint: MultiAdapterEndpointBase, _prefix: str) -> BoundManifest:
+        if endpoint.artifact_sources is not None and not endpoint.artifact_sources:
+            raise ValueError(
+                f"'{endpoint.node.path}' should have 'artifact_sources', under which those of a manifest in"
+                " S3 have to be, got none: no role could read any of them"
+            )
         if endpoint.container is not None:
             endpoint.container.warn_of_unchecked_archives(endpoint)
         bucket_names = {alias: bucket.bucket_name for alias, bucket in self._buckets.items()}

@@ -51,8 +51,7 @@ class Intake:
     def on_event(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Take in an event of CloudFormation; return what its `is_complete` needs."""
         properties = event["ResourceProperties"]
-        if properties["FleetUid"] != self.uid:
-            raise FleetError(f"'FleetUid' should be '{self.uid}' as long as the fleet is there, got another")
+        self._check_identity(event)
         self._register()
         delivery = _hash([event["RequestId"], event.get("ResponseURL", "")])
         before = event.get("OldResourceProperties")
@@ -166,6 +165,22 @@ class Intake:
         """
         if generation.request.source is Source.OBJECT:
             self.start_machine("object", f"{generation.number}-{generation.request.delivery}")
+
+    def _check_identity(self, event: Mapping[str, Any]) -> None:
+        """Raise FleetError where the event is another fleet's, or would make another one of this fleet.
+
+        To answer an update with another physical id would have CloudFormation delete the fleet of the one
+        before, once all else is done (AWS::CloudFormation::CustomResource, "Replacing a custom resource
+        during an update"), and meanwhile nothing that has the tag before would be this fleet's.
+        """
+        given = event["ResourceProperties"]["FleetUid"]
+        if event["RequestType"] == "Update" and given != (deployed := event["PhysicalResourceId"]):
+            raise FleetError(
+                f"'FleetUid' should be '{deployed}' as long as the fleet is there, got '{given}': its"
+                f" construct was moved or renamed; give it fleet_uid='{deployed}', or bring it back"
+            )
+        if given != self.uid:
+            raise FleetError(f"'FleetUid' should be '{self.uid}', that of the function, got '{given}'")
 
     def _register(self) -> None:
         self.registry.register(FleetRecord(uid=self.uid, name=self.name, machine=self.machine))
@@ -281,7 +296,10 @@ def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
     settings = target.settings
     manifest = Manifest.parse(text, where=where, folder=None)
     findings = manifest.findings(
-        prefix=target.prefix, max_lora_rank=settings.max_lora_rank, base_model=settings.base_model
+        prefix=target.prefix,
+        max_lora_rank=settings.max_lora_rank,
+        base_model=settings.base_model,
+        fleet_tags=target.tags,
     )
     if findings:
         raise ManifestError(findings)

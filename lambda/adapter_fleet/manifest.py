@@ -20,7 +20,7 @@ digest-agrees         the digest that the key or the asset has in its name
 rank-positive         a rank above 0
 lora-rank             a rank within the endpoint's limit
 tag-form              what AWS takes for a tag, and not the tag that marks a fleet's own
-tag-count             at most 40 tags, as the fleet has its own beside them
+tag-count             at most 40 tags, and at most 50 with those that the fleet gives
 smoke-request         a prompt or a body, and a regular expression
 component-name        a name that SageMaker takes for the component
 component-unique      no component twice, whatever the case
@@ -147,9 +147,14 @@ class Manifest:
         )
 
     def findings(
-        self, *, prefix: str, max_lora_rank: int | None = None, base_model: str | None = None
+        self,
+        *,
+        prefix: str,
+        max_lora_rank: int | None = None,
+        base_model: str | None = None,
+        fleet_tags: Mapping[str, str] | None = None,
     ) -> list[Finding]:
-        """Apply the rules that need the endpoint; what is not known about it is not compared.
+        """Apply the rules that need the fleet and its endpoint; what is not known about them is not compared.
 
         Base models are the same if the last parts of their names are.
         """
@@ -163,7 +168,7 @@ class Manifest:
         for adapter in self.adapters:
             found += [
                 rule.finding(adapter.where, adapter.name)
-                for rule in broken_at_endpoint(adapter, prefix, max_lora_rank, components)
+                for rule in broken_at_endpoint(adapter, prefix, max_lora_rank, components, fleet_tags or {})
             ]
         return found
 

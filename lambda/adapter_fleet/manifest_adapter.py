@@ -14,7 +14,9 @@ from adapter_fleet.structure import Keys, dotted, shown
 
 ARCHIVE_SUFFIX = ".tar.gz"
 MAX_TAGS = 40
-"""Of AWS's 50 for a resource. The rest is for the fleet's own tag and those of the stack."""
+"""Of an adapter's own. The rest of what a component may have is for the fleet's own tag and its others."""
+MAX_COMPONENT_TAGS = 50
+"""TagList in the botocore service model of SageMaker."""
 DEFAULT_MAX_TOKENS = 16
 MAX_EXPECT_LENGTH = 1000
 
@@ -281,13 +283,27 @@ def _problem_of_expression(text: str) -> str | None:
     return None
 
 
+def problem_of_tags(tags: Mapping[str, str], fleet_tags: Mapping[str, str]) -> str | None:
+    """Tell what is wrong with the number of tags that a component gets: the adapter's and the fleet's."""
+    count = len({*tags, *fleet_tags, FLEET_TAG})
+    if count <= MAX_COMPONENT_TAGS:
+        return None
+    return (
+        f"should be at most {MAX_COMPONENT_TAGS} with the {len(fleet_tags)} of the fleet and {FLEET_TAG!r},"
+        f" got {count}"
+    )
+
+
 def broken_at_endpoint(
     adapter: ManifestAdapter,
     prefix: str,
     max_lora_rank: int | None,
     components: dict[str, ManifestAdapter],
+    fleet_tags: Mapping[str, str],
 ) -> Iterator[Broken]:
-    """Apply the rules on one adapter that need the endpoint; `components` are those of the ones before."""
+    """Apply the rules on one adapter that need the fleet; `components` are those of the ones before."""
+    if problem := problem_of_tags(adapter.tags, fleet_tags):
+        yield Broken("tag-count", ("tags",), problem)
     if max_lora_rank is not None and adapter.rank is not None and adapter.rank > max_lora_rank:
         message = f"should be at most {max_lora_rank} ('max_lora_rank'), got {adapter.rank}"
         yield Broken("lora-rank", ("rank",), message)

@@ -13,6 +13,9 @@ ORDERS_PARTITION = "orders"
 # InferenceComponentName in the botocore service model of SageMaker. `\Z`, as `$` would let a newline pass.
 _COMPONENT_NAME = re.compile(r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
 
+_LONGEST_FLEET_UID = 128
+_FLEET_UID = re.compile(rf"[a-zA-Z0-9\-]{{1,{_LONGEST_FLEET_UID}}}\Z")
+
 
 def check_component_name(name: str, *, what: str = "component_name") -> None:
     """Raise ValueError, naming `what`, unless SageMaker takes `name` for an inference component."""
@@ -38,6 +41,14 @@ def check_component_prefix(prefix: str) -> None:
     if not _COMPONENT_NAME.match(f"{prefix}-a"):
         raise ValueError(
             f"'{what}' should be letters, digits and hyphens and begin with no hyphen, got {prefix!r}"
+        )
+
+
+def check_fleet_uid(uid: object) -> None:
+    """Raise ValueError unless `uid` may be the identifier of a fleet, which tags and policies have."""
+    if not isinstance(uid, str) or not _FLEET_UID.match(uid):
+        raise ValueError(
+            f"'fleet_uid' should be at most {_LONGEST_FLEET_UID} letters, digits and hyphens, got {uid!r}"
         )
 
 

@@ -471,11 +471,18 @@ def _foreign(
     record = replace(
         record, owned=None, intent=None, serving=None, vouched=None, last_good=None, failure=None
     )
-    reason = (
-        f"a component named {record.component} is there and has no tag {FLEET_TAG} of this fleet;"
-        " 'adapters import --take-over' makes it so"
+    return with_failure(record, want.artifact, why_foreign(record), context, cause=Cause.FOREIGN)
+
+
+def why_foreign(record: AdapterRecord) -> str:
+    """Say why a component is not the fleet's, and what can be done: another fleet's is never taken over."""
+    there = f"a component named {record.component} is there and has"
+    if record.other_fleet is None:
+        return f"{there} no tag {FLEET_TAG} of this fleet; 'adapters import --take-over' makes it so"
+    return (
+        f"{there} the tag {FLEET_TAG} of another fleet, {record.other_fleet}; give this fleet another"
+        " 'component_prefix', or have the other one give it up first"
     )
-    return with_failure(record, want.artifact, reason, context, cause=Cause.FOREIGN)
 
 
 def _drift(record: AdapterRecord, context: Context) -> tuple[AdapterRecord, list[Event]]:
@@ -863,7 +870,8 @@ def new_record(component: str, want: DesiredAdapter | None) -> AdapterRecord:
 
 def adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> AdapterRecord:
     """Return the record of a component that turned out to be the fleet's, of which nothing else is known."""
-    record = replace(record, owned=live.created, tags=dict(tags), name=record.name or record.component)
+    name = record.name or record.component
+    record = replace(record, owned=live.created, tags=dict(tags), name=name, other_fleet=None)
     if record.failure is not None and record.failure.cause is Cause.FOREIGN:
         record = replace(record, failure=None)
     if record.intent is not None and record.intent.write is Write.CREATE:

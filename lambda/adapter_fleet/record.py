@@ -175,6 +175,8 @@ class AdapterRecord:
         Why `failure.artifact` is not serving.
     tags:
         The tags last written, beside the fleet's own; with that while others are being written.
+    other_fleet:
+        The identifier of the fleet whose tag it has in the place of this one's, as its tags were last read.
     claimed:
         The generation that took it over from whoever made it by hand.
     generation:
@@ -210,6 +212,7 @@ class AdapterRecord:
     intent: Intent | None = None
     failure: Failure | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    other_fleet: str | None = None
     claimed: int | None = None
     generation: int = 0
     changed_at: float | None = None

@@ -121,9 +121,10 @@ class Steps:
     def _read_tags(self) -> Taken:
         record, live = self._record, self._live()
         tags = self._service.tags(record.component, live)
-        if tags.pop(FLEET_TAG, None) == self._uid:
+        if (fleet := tags.pop(FLEET_TAG, None)) == self._uid:
             return Taken(record=record if record.owned == live.created else adopted(record, live, tags))
-        return Taken(record=replace(record, owned=None, intent=None, claimed=None), foreign=live.created)
+        record = replace(record, owned=None, intent=None, claimed=None, other_fleet=fleet)
+        return Taken(record=record, foreign=live.created)
 
     def _live(self) -> Live:
         live = self._record.live

@@ -37,6 +37,7 @@ from local_sagemaker.mends import (
     content_type,
     emf,
     expect,
+    exports_in_use,
     failed_custom_resources,
     failed_deletions,
     failed_updates,
@@ -216,6 +217,7 @@ def install(cloud: Cloud, *, parallel: bool = False) -> None:
     stopped_executions.install()
     failed_custom_resources.install()
     failed_deletions.install()
+    exports_in_use.install()
     worker_threads.install(_TYPE_PREFIX)
     failed_updates.install(_TYPE_PREFIX)
     if parallel:

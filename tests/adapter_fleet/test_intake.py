@@ -69,6 +69,8 @@ class Deployment:
             "ResponseURL": f"https://response/{self.requests}",
             "ResourceProperties": self.properties(**properties),
         }
+        if kind != "Create":
+            event["PhysicalResourceId"] = UID
         if old is not None:
             event["OldResourceProperties"] = old
         return event
@@ -281,6 +283,14 @@ def test_manifest_that_is_wrong_is_refused_and_changes_nothing(deployment: Deplo
     assert "adapter 'a'" in refusal
 
 
+def test_more_tags_with_those_of_the_fleet_than_a_component_may_have_are_refused(
+    deployment: Deployment,
+) -> None:
+    tags = {f"tag{number}": "x" for number in range(50)}
+    deployment.intake.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a"), Tags=tags))
+    assert "adapter 'a': tags: should be at most 50" in str(deployment.newest().request.refusal)
+
+
 def test_rank_above_the_limit_of_the_endpoint_is_refused(deployment: Deployment) -> None:
     deployment.settings = replace(deployment.settings, max_lora_rank=8)
     text = json.loads(manifest("a"))
@@ -347,8 +357,34 @@ def test_machine_that_stands_still_is_started_again(deployment: Deployment) -> N
 
 
 def test_another_identifier_is_refused(deployment: Deployment) -> None:
-    with pytest.raises(FleetError, match="FleetUid"):
+    with pytest.raises(FleetError, match="'FleetUid' should be 'fleet-1', that of the function, got 'anoth"):
         deployment.intake.on_event(deployment.event("Create", FleetUid="another"))
+
+
+def test_update_that_would_make_another_fleet_of_a_moved_one_is_refused_and_leaves_it_as_it_is(
+    deployment: Deployment,
+) -> None:
+    first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    deployment.intake.on_event(first)
+    # The functions of a moved fleet are updated before it.
+    moved = replace(deployment.intake, uid="fleet-2")
+    update = deployment.event("Update", old=first["ResourceProperties"], FleetUid="fleet-2")
+    with pytest.raises(
+        FleetError,
+        match="'FleetUid' should be 'fleet-1' as long as the fleet is there, got 'fleet-2': its construct"
+        " was moved or renamed; give it fleet_uid='fleet-1', or bring",
+    ):
+        moved.on_event(update)
+    assert deployment.newest().number == 1
+
+
+def test_rollback_of_a_refused_move_is_taken_in(deployment: Deployment) -> None:
+    first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    deployment.intake.on_event(first)
+    back = deployment.event("Update", old=deployment.properties(FleetUid="fleet-2"))
+    deployment.intake.on_event({**back, "ResourceProperties": first["ResourceProperties"]})
+    assert deployment.newest().number == 2
+    assert [adapter.name for adapter in deployment.registry.desired(2).adapters] == ["a"]
 
 
 class TestManifestInS3:

@@ -357,6 +357,16 @@ class TestAtTheEndpoint:
             "adapters.yaml:7: adapter 'acme': rank: should be at most 8 ('max_lora_rank'), got 16 [lora-rank]"
         )
 
+    def test_tags_are_counted_with_those_of_the_fleet(self):
+        text = entry(tags={f"own{number}": "x" for number in range(40)})
+        of_fleet = {"own0": "y", **{f"fleet{number}": "x" for number in range(9)}}
+        assert parse(text).findings(prefix="p", fleet_tags=of_fleet) == []
+        (finding,) = parse(text).findings(prefix="p", fleet_tags={**of_fleet, "one": "more"})
+        assert str(finding) == (
+            "adapters.yaml:1: adapter 'acme': tags: should be at most 50 with the 11 of the fleet and"
+            " 'fleet-uid', got 51 [tag-count]"
+        )
+
     def test_another_base_model_is_an_error_on_the_line_that_names_it(self):
         (finding,) = parse(FULL).findings(prefix="p", base_model="Qwen/Qwen3-8B")
         assert str(finding) == (

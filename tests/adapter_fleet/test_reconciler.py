@@ -266,6 +266,25 @@ def test_foreign_component_of_a_wanted_name_is_reported_and_not_touched() -> Non
     failure = world.record("a").failure
     assert failure is not None
     assert failure.cause is Cause.FOREIGN
+    assert failure.reason == (
+        "a component named p-a is there and has no tag fleet-uid of this fleet;"
+        " 'adapters import --take-over' makes it so"
+    )
+    assert world.service.foreign_writes == []
+
+
+def test_component_of_another_fleet_is_reported_with_whose_it_is() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
+    world.service.make("p-a", "s3://x/y", tags={FLEET_TAG: "fleet-2"})
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    failure = world.record("a").failure
+    assert failure is not None
+    assert (failure.cause, failure.reason) == (
+        Cause.FOREIGN,
+        "a component named p-a is there and has the tag fleet-uid of another fleet, fleet-2; give this fleet"
+        " another 'component_prefix', or have the other one give it up first",
+    )
     assert world.service.foreign_writes == []
 
 

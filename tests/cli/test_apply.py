@@ -141,7 +141,7 @@ class TestWhatIsKnownToFail:
         world.service.make("p-new", "s3://bucket/by-hand.tar.gz")
         result = run("apply", manifest(acme=1, new=1))
         assert result.exit_code == 1
-        assert "adapters: new: foreign: a component of that name is not this fleet's" in result.stderr
+        assert "adapters: new: foreign: a component named p-new is there and has no tag" in result.stderr
         assert "--allow-failing" in result.stderr
         assert account.buckets.versions[OBJECT] == 1
 

@@ -95,12 +95,21 @@ def test_component_that_someone_changed_by_hand_is_seen(run: Run, world: World, 
     ]
 
 
-def test_component_of_someone_else_is_seen(run: Run, world: World, manifest: Write) -> None:
+def test_component_of_nobody_is_seen_and_how_to_take_it_over(run: Run, world: World, manifest: Write) -> None:
+    world.service.make("p-new", "s3://bucket/by-hand.tar.gz")
+    result = run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--detailed-exitcode")
+    [row] = rows(result)
+    assert (result.exit_code, row[:2]) == (1, ["new", "foreign"])
+    assert "'adapters import --take-over' makes it so" in row[4]
+
+
+def test_component_of_another_fleet_is_seen_and_whose_it_is(run: Run, world: World, manifest: Write) -> None:
     world.service.make("p-new", "s3://bucket/by-hand.tar.gz", tags={FLEET_TAG: "another"})
     result = run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--detailed-exitcode")
     [row] = rows(result)
     assert (result.exit_code, row[:2]) == (1, ["new", "foreign"])
-    assert "adapters import" in row[4]
+    assert "has the tag fleet-uid of another fleet, another; give this fleet another" in row[4]
+    assert "adapters import" not in row[4]
 
 
 def test_archives_that_are_not_in_s3_are_seen(run: Run, world: World, manifest: Write) -> None:

@@ -188,12 +188,12 @@ class TestFleet:
         make_fleet(140)
         assert told() == []
 
-    def test_one_of_an_unknown_number_is_not(self, stack, make, told):
+    def test_one_of_an_unknown_number_is_not(self, stack, make, bucket, told):
         manifests = s3.Bucket.from_bucket_name(stack, "Manifests", "manifests")
         AdapterFleet(
             stack,
             "Tenants",
-            endpoint=make(),
+            endpoint=make(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")]),
             manifest=AdapterManifest.from_bucket(manifests, "tenants.yaml", enable_events=False),
         )
         assert told() == []

@@ -27,11 +27,17 @@ from multi_adapter_inference import (
     AdapterFleet,
     AdapterManifest,
     ArtifactSource,
+    BaseModel,
+    ComputeRequirements,
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
     FleetAdapter,
     FleetOptions,
+    InstanceType,
+    LmiContainer,
+    LmiVersion,
+    LoraAdapter,
     LoraServing,
     MultiAdapterEndpoint,
     OnTimeout,
@@ -159,7 +165,79 @@ def test_the_resource_says_where_the_fleet_is(stack, endpoint, make, fleet_prope
 
 def test_the_resource_changes_with_the_base_model(stack, endpoint, make, fleet_properties):
     make()
-    assert fleet_properties()["BaseModelName"] == stack.resolve(endpoint.base_model_name)
+    assert fleet_properties()["BaseModelName"] == {
+        "Fn::GetAtt": [stack.get_logical_id(endpoint.node.find_child("Model")), "ModelName"]
+    }
+
+
+@pytest.fixture
+def told_from_another_stack(tmp_path, write_manifest):
+    """Return a function that returns what a fleet in a stack of its own is told of the base model.
+
+    With it, the outputs of the endpoint's stack.
+    """
+
+    def told(**settings) -> tuple[str, dict]:
+        app = cdk.App(outdir=str(tmp_path / "other.out"))
+        first, second = cdk.Stack(app, "First"), cdk.Stack(app, "Second")
+        models = s3.Bucket(first, "Models")
+        endpoint = MultiAdapterEndpoint(
+            first,
+            "Llm",
+            **{
+                "base_model": BaseModel.from_bucket(models, "llama/"),
+                "container": LmiContainer(version=LmiVersion.V19),
+                "lora": LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
+                "instance_type": InstanceType.ML_G5_12XLARGE,
+                "compute": ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
+                "component_prefix": "acme",
+                "artifact_sources": [
+                    ArtifactSource(bucket=s3.Bucket.from_bucket_name(first, "Archives", "models"))
+                ],
+                **{name: make(models) for name, make in settings.items()},
+            },
+        )
+        AdapterFleet(
+            second, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(write_manifest())
+        )
+        models.node.default_child.override_logical_id("Renamed")  # nothing has fixed it yet
+        (fleet,) = Template.from_stack(second).find_resources("Custom::AdapterFleet").values()
+        return fleet["Properties"]["BaseModelName"], Template.from_stack(first).to_json()["Outputs"]
+
+    return told
+
+
+def test_a_fleet_in_another_stack_takes_no_export_of_the_base_model(told_from_another_stack):
+    told, outputs = told_from_another_stack()
+    assert re.fullmatch("[0-9a-f]{16}", told)
+    assert "ModelName" not in json.dumps(outputs)
+
+
+@pytest.mark.parametrize(
+    "another",
+    [
+        {"base_model": lambda models: BaseModel.from_bucket(models, "qwen/")},
+        {"container": lambda _: LmiContainer(version=LmiVersion.V20)},
+        {"container": lambda _: LmiContainer(version=LmiVersion.V19, environment={"OPTION_X": "1"})},
+        {"lora": lambda _: LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=64)},
+        {"network_isolation": lambda _: True},
+    ],
+    ids=["model", "version", "environment", "lora", "isolation"],
+)
+def test_a_fleet_in_another_stack_is_told_of_another_base_model(told_from_another_stack, another):
+    before, _ = told_from_another_stack()
+    assert told_from_another_stack()[0] == before
+    assert told_from_another_stack(**another)[0] != before
+
+
+def test_a_fleet_in_another_stack_is_told_of_another_revision_of_a_copied_model(told_from_another_stack):
+    def revision(name):
+        def copied(models):
+            return BaseModel.copied_from_hub("acme/llama", revision=name, bucket=models)
+
+        return told_from_another_stack(base_model=copied)[0]
+
+    assert revision("v1") != revision("v2")
 
 
 def test_the_name_for_people_has_no_stack_in_it(stack, make, write_manifest, fleet_properties):
@@ -172,6 +250,24 @@ def test_the_identifier_is_another_one_in_every_deployment_of_the_app(make, flee
     place, of_stack = fleet_properties()["FleetUid"]["Fn::Join"][1]
     assert place == fleet.node.addr[:8]
     assert of_stack == {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+
+
+def test_a_moved_fleet_keeps_the_identifier_that_it_is_given(make, fleet_properties, template):
+    make(fleet_uid="c8a1b2c3-9f3e")
+    assert fleet_properties()["FleetUid"] == "c8a1b2c3-9f3e"
+    assert '"aws:RequestTag/fleet-uid": "c8a1b2c3-9f3e"' in json.dumps(template())
+
+
+@pytest.mark.parametrize("uid", ["", "a/b", "*", "a" * 129, 5])
+def test_an_identifier_that_cannot_be_is_an_error(make, uid):
+    with pytest.raises(ValueError, match=r"^'Stack/Tenants': 'fleet_uid' should be at most 128 letters, "):
+        make(fleet_uid=uid)
+
+
+def test_two_fleets_of_one_identifier_are_an_error_that_names_both(make):
+    make(fleet_uid="c8a1b2c3-9f3e")
+    with pytest.raises(ValueError, match="got 'c8a1b2c3-9f3e' for 'Stack/Tenants' and 'Stack/Others'"):
+        make("Others", component_prefix="others", fleet_uid="c8a1b2c3-9f3e")
 
 
 def test_settings_are_those_of_the_promises_by_default(make, settings):
@@ -306,6 +402,21 @@ def test_a_timeout_that_a_parameter_says_is_an_error(stack, make):
         make(timeout=cdk.Duration.minutes(minutes))
 
 
+@pytest.mark.parametrize(
+    ("setting", "settings"),
+    [
+        ("request_rate", lambda number: {"request_rate": number}),
+        ("share", lambda number: {"failure_policy": FailurePolicy.share(number)}),
+        ("count", lambda number: {"failure_policy": FailurePolicy.at_most(number)}),
+        ("above", lambda number: {"deletion_guard": DeletionGuard.share(0.5, above=number)}),
+    ],
+)
+def test_a_number_that_a_parameter_says_is_an_error(stack, make, setting, settings):
+    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    with pytest.raises(ValueError, match=f"'{setting}' should be known at synth, got a token$"):
+        make(**settings(number))
+
+
 def test_cloudformation_waits_longer_than_the_fleet_and_no_longer_than_it_can(make, fleet_properties):
     make(timeout=cdk.Duration.minutes(55))
     assert 55 * 60 < int(fleet_properties()["ServiceTimeout"]) <= 3600
@@ -321,6 +432,32 @@ def test_tags_of_the_stack_and_of_the_fleet_reach_its_components(stack, make, fl
 def test_the_fleets_own_tag_is_not_for_users(app, make):
     cdk.Tags.of(make()).add("fleet-uid", "mine")
     with pytest.raises(RuntimeError, match="'Stack/Tenants' should not be given the tag 'fleet-uid'"):
+        app.synth()
+
+
+def test_more_tags_than_a_component_may_have_are_an_error_that_names_the_adapter(
+    app, stack, make, write_manifest
+):
+    tagged = {"name": "tagged", "tags": {f"own{number}": "x" for number in range(40)}}
+    fleet = make(manifest=AdapterManifest.from_file(write_manifest({"name": "plain"}, tagged)))
+    for number in range(10):
+        cdk.Tags.of(stack).add(f"stack{number}", "x")
+    with pytest.raises(RuntimeError) as error:
+        app.synth()
+    assert (
+        "the tags of adapter 'tagged' of the fleet 'Stack/Tenants' should be at most 50 with the 10 of the"
+        " fleet and 'fleet-uid', got 51" in str(error.value)
+    )
+    assert "plain" not in str(error.value)
+    cdk.Tags.of(fleet).remove("stack0")
+    app.synth()
+
+
+def test_more_tags_of_the_stack_than_a_component_may_have_are_an_error(app, stack, make, bucket):
+    make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml", enable_events=False))
+    for number in range(50):
+        cdk.Tags.of(stack).add(f"stack{number}", "x")
+    with pytest.raises(RuntimeError, match="the tags of the components of 'Stack/Tenants' should be at most"):
         app.synth()
 
 
@@ -425,6 +562,12 @@ def test_a_fleet_that_an_aspect_retains_is_an_error_too(app, stack, make):
     make()
     cdk.RemovalPolicies.of(stack).retain()
     with pytest.raises(RuntimeError, match="'Stack/Tenants' should not be retained"):
+        app.synth()
+
+
+def test_a_fleet_in_a_nested_stack_of_its_base_that_stays_is_an_error_too(app, stack, make):
+    make(scope=cdk.NestedStack(stack, "Nested")).apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+    with pytest.raises(RuntimeError, match="'Stack/Nested/Tenants' should not be retained"):
         app.synth()
 
 
@@ -594,6 +737,59 @@ def test_two_fleets_of_one_prefix_and_one_name_are_an_error_that_names_both(make
     make()
     with pytest.raises(ValueError, match="got 'acme-ectsum' for 'Stack/Tenants' and 'Stack/Others'"):
         make("Others")
+
+
+@pytest.mark.parametrize("where", ["a stack", "a nested stack"])
+def test_two_fleets_of_one_endpoint_in_two_stacks_are_told_apart_too(app, stack, make, where):
+    make()
+    other = cdk.Stack(app, "Other") if where == "a stack" else cdk.NestedStack(stack, "Other")
+    with pytest.raises(ValueError, match=r"got 'acme-ectsum' for 'Stack/Tenants' and '.*Other/Tenants'"):
+        make(scope=other)
+
+
+def test_two_fleets_of_one_stack_on_the_endpoints_of_two_are_told_apart_too(app, make, make_endpoint, bucket):
+    other = cdk.Stack(app, "Other")
+    sources = [ArtifactSource(bucket=bucket, prefix="adapters/")]
+    make("Own", scope=other, endpoint=make_endpoint(other, component_prefix="acme", artifact_sources=sources))
+    with pytest.raises(ValueError, match="got 'acme-ectsum' for 'Other/Own' and 'Other/Tenants'"):
+        make(scope=other)
+
+
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        (
+            {"account": "222222222222", "region": "us-east-1"},
+            "'endpoint' should be in the account 111111111111, .* got 'There/Llm' in 222222222222",
+        ),
+        (
+            {"account": "111111111111", "region": "eu-west-1"},
+            "'endpoint' should be in the region us-east-1, .* got 'There/Llm' in eu-west-1",
+        ),
+    ],
+)
+def test_an_endpoint_that_is_known_to_be_elsewhere_is_an_error(app, write_manifest, bucket, there, message):
+    here = cdk.Stack(app, "Here", env=cdk.Environment(account="111111111111", region="us-east-1"))
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+        cdk.Stack(app, "There", env=cdk.Environment(**there)),
+        "Llm",
+        endpoint_name="llama",
+        base_component_name="base",
+        component_prefix="acme",
+    )
+    with pytest.raises(ValueError, match=f"^'Here/Tenants': {message}"):
+        AdapterFleet(here, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(write_manifest()))
+    with pytest.raises(ValueError, match=f"^'Here/Ectsum': {message}"):
+        LoraAdapter(
+            here,
+            "Ectsum",
+            endpoint=endpoint,
+            artifact=AdapterArtifact.from_bucket(bucket, "adapters/a.tar.gz"),
+        )
+
+
+def test_an_endpoint_whose_region_is_not_known_may_be_used_in_one_that_is(app, make, stack):
+    make(scope=cdk.Stack(app, "Here", env=cdk.Environment(region="us-east-1")))
 
 
 def test_two_fleets_of_one_manifest_in_s3_and_one_prefix_are_an_error_that_names_both(make, bucket):

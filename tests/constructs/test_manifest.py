@@ -371,17 +371,27 @@ def test_a_listed_adapter_in_a_bucket_of_the_app_needs_no_alias(stack, make_endp
     assert list(fleet_properties()["Buckets"].values()) == [stack.resolve(own.bucket_name)]
 
 
-@pytest.mark.parametrize("where", ["key", "uri", "tags"])
+@pytest.mark.parametrize("where", ["key", "uri", "rank", "tags"])
 def test_any_other_token_is_an_error_that_names_the_adapter(stack, fleet, bucket, where):
     token = cdk.CfnParameter(stack, "Parameter").value_as_string
     artifact = {
         "key": lambda: AdapterArtifact.from_bucket(bucket, f"{token}.tar.gz"),
         "uri": lambda: AdapterArtifact.from_uri(token),
-        "tags": lambda: AdapterArtifact.from_bucket(bucket, KEY),
-    }[where]()
-    tags = {"tier": token} if where == "tags" else {}
+    }.get(where, lambda: AdapterArtifact.from_bucket(bucket, KEY))()
+    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    traits = {"tags": {"tags": {"tier": token}}, "rank": {"rank": number}}.get(where, {})
     with pytest.raises(ValueError, match=r"adapter 'ectsum'.*token"):
-        fleet(AdapterManifest.from_adapters([FleetAdapter(name="ectsum", artifact=artifact, tags=tags)]))
+        fleet(AdapterManifest.from_adapters([FleetAdapter(name="ectsum", artifact=artifact, **traits)]))
+
+
+def test_a_manifest_in_a_bucket_is_an_error_where_no_role_could_read_an_adapter(stack, make_endpoint, bucket):
+    with pytest.raises(ValueError, match=r"^'Stack/Tenants': 'Stack/Llm' should have 'artifact_s"):
+        AdapterFleet(
+            stack,
+            "Tenants",
+            endpoint=make_endpoint(),
+            manifest=AdapterManifest.from_bucket(bucket, "adapters.yaml"),
+        )
 
 
 def test_a_manifest_in_a_bucket_is_told_by_its_key_alone(stack, fleet, fleet_properties):
@@ -437,6 +447,23 @@ def test_an_endpoint_of_elsewhere_takes_archives_from_any_bucket(stack, write_ma
 def test_a_smoke_test_that_cannot_be_is_an_error(settings, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         SmokeTest(**settings)
+
+
+@pytest.mark.parametrize(
+    ("setting", "settings"),
+    [
+        ("prompt", lambda text, _: {"prompt": f"Say {text}"}),
+        ("body", lambda text, _: {"body": {"inputs": [text]}}),
+        ("body", lambda _, number: {"body": {"parameters": {"max_new_tokens": number}}}),
+        ("expect", lambda text, _: {"prompt": "a", "expect": text}),
+        ("max_tokens", lambda _, number: {"prompt": "a", "max_tokens": number}),
+    ],
+)
+def test_a_smoke_test_that_a_parameter_says_is_an_error(stack, setting, settings):
+    text = cdk.CfnParameter(stack, "Text").value_as_string
+    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    with pytest.raises(ValueError, match=f"^'{setting}' should be known at synth, got a token$"):
+        SmokeTest(**settings(text, number))
 
 
 @pytest.mark.parametrize("smoke", [SmokeTest(prompt="a"), SmokeTest(body={"inputs": "a"}, expect="b")])

@@ -14,7 +14,7 @@ import uuid
 import zipfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from botocore.exceptions import ClientError
+from constructs import Construct
 
 from adapter_fleet.packing import pack
 from local_sagemaker.server import LocalCloud
@@ -78,6 +79,8 @@ class Fleet:
         The bucket and key of its manifest, in the place of `adapters`.
     settings:
         Further arguments of `AdapterFleet`.
+    moved_to:
+        The id of a construct to put it into; its resources keep the logical ids that they had without.
     users:
         Grants (`grant_read`, `grant_manage`) by the ids of users who get nothing else. Their names are
         outputs, `<Id>User`.
@@ -87,6 +90,7 @@ class Fleet:
     document: str | None = None
     stored: tuple[str, str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    moved_to: str | None = None
     users: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -136,6 +140,7 @@ class FleetStack:
         self._stacks, self._s3 = client(cloud, "cloudformation"), client(cloud, "s3")
         self._sagemaker, self._runtime = client(cloud, "sagemaker"), client(cloud, "sagemaker-runtime")
         self._id: str | None = None
+        self.container = LmiContainer(version=LmiVersion.V19)
         self.archives = Archives(cloud)
 
     # --- deployments
@@ -237,21 +242,19 @@ class FleetStack:
         """Stage a template and its assets; return the template's URL."""
         folder = self._folder / f"{self.name}-{next(self._synths)}"
         app = cdk.App(outdir=str(folder / "cdk.out"), analytics_reporting=False)
-        stack = cdk.Stack(
-            app,
-            self.name,
-            env=cdk.Environment(account=ACCOUNT, region=REGION),
-            synthesizer=cdk.DefaultStackSynthesizer(
-                file_assets_bucket_name=ASSETS, generate_bootstrap_version_rule=False
-            ),
-        )
-        endpoint = self._endpoint(stack)
+        around_endpoint, stack = self._cdk_stacks(app)
+        endpoint = self._endpoint(around_endpoint)
         for name, fleet in fleets.items():
             self._fleet(stack, name, fleet, endpoint, folder)
         for name in broken:
             self._fail(stack, name, endpoint)
         app.synth()
         return self._publish(folder / "cdk.out")
+
+    def _cdk_stacks(self, app: cdk.App) -> tuple[cdk.Stack, cdk.Stack]:
+        """Return the stack of the endpoint and that of the fleets."""
+        stack = cdk_stack(app, self.name)
+        return stack, stack
 
     def _endpoint(self, stack: cdk.Stack) -> MultiAdapterEndpointBase:
         if self.endpoint is not None:
@@ -269,7 +272,7 @@ class FleetStack:
             stack,
             "Llm",
             base_model=BaseModel.from_directory(TICKETS / "base"),
-            container=LmiContainer(version=LmiVersion.V19),
+            container=self.container,
             lora=LORA,
             instance_type=InstanceType.ML_G5_2XLARGE,
             compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(1024)),
@@ -288,7 +291,7 @@ class FleetStack:
 
     def _fleet(
         self, stack: cdk.Stack, id: str, fleet: Fleet, endpoint: MultiAdapterEndpointBase, folder: Path
-    ) -> None:
+    ) -> AdapterFleet:
         if fleet.stored is not None:
             bucket, key = fleet.stored
             manifest = AdapterManifest.from_bucket(
@@ -300,13 +303,19 @@ class FleetStack:
             path.write_text(fleet.document or self.archives.manifest(fleet.adapters, local=True))
             manifest = AdapterManifest.from_file(path)
         made = AdapterFleet(
-            stack,
+            stack if fleet.moved_to is None else Construct(stack, fleet.moved_to),
             id,
             endpoint=endpoint,
             manifest=manifest,
             component_prefix=f"{self.prefix}-{id.lower()}",
             **{"request_rate": 50.0, **fleet.settings},
         )
+        if fleet.moved_to is not None:
+            before = cdk.Stack(cdk.App(outdir=str(folder / "before.out")), self.name)
+            unmoved = self._fleet(before, id, replace(fleet, moved_to=None), self._endpoint(before), folder)
+            ids = _logical_ids(made)
+            for place, logical_id in _logical_ids(unmoved).items():
+                stack.rename_logical_id(ids[place], logical_id)
         for name, value in {
             "Uid": made.fleet_uid,
             "Table": made.registry.table_name,
@@ -322,6 +331,7 @@ class FleetStack:
             user = iam.User(stack, user_id)
             getattr(made, grant)(user)
             cdk.CfnOutput(stack, f"{user_id}User", value=user.user_name)
+        return made
 
     def _fail(self, stack: cdk.Stack, id: str, endpoint: MultiAdapterEndpointBase) -> None:
         """Add a resource that fails once a fleet is done: an adapter of a base model that is not there."""
@@ -461,6 +471,28 @@ def _exists(cloud: LocalCloud, component: str) -> bool:
     except ClientError:
         return False
     return True
+
+
+def cdk_stack(app: cdk.App, name: str) -> cdk.Stack:
+    """Return a stack of an app for the embedded cloud."""
+    return cdk.Stack(
+        app,
+        name,
+        env=cdk.Environment(account=ACCOUNT, region=REGION),
+        synthesizer=cdk.DefaultStackSynthesizer(
+            file_assets_bucket_name=ASSETS, generate_bootstrap_version_rule=False
+        ),
+    )
+
+
+def _logical_ids(fleet: AdapterFleet) -> dict[str, str]:
+    """Return those of a fleet's resources, by where they are in it."""
+    stack = cdk.Stack.of(fleet)
+    return {
+        element.node.path.removeprefix(fleet.node.path): stack.get_logical_id(element)
+        for element in fleet.node.find_all()
+        if isinstance(element, cdk.CfnElement)
+    }
 
 
 def _directory(label: str) -> Path:

@@ -456,6 +456,7 @@ class Exercise:
             "StackId": self.place.stack_id,
             "RequestId": uuid.uuid4().hex,
             "ResourceProperties": properties,
+            **({} if kind == "Create" else {"PhysicalResourceId": self.uid}),
             **({"OldResourceProperties": properties} if kind == "Update" else {}),
         }
 

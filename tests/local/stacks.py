@@ -112,16 +112,28 @@ class Stack:
         self.name = name
         self._api = cloudformation
 
-    def create(self, resources: dict[str, Any], *, tags: dict[str, str] | None = None) -> str:
+    def create(
+        self,
+        resources: dict[str, Any],
+        *,
+        tags: dict[str, str] | None = None,
+        exports: dict[str, Any] | None = None,
+    ) -> str:
         """Create it, and return the status it ends in."""
-        body = json.dumps({"Resources": resources})
+        body = _template(resources, exports)
         self._api.create_stack(
             StackName=self.name, TemplateBody=body, Tags=_tags(tags), Capabilities=["CAPABILITY_IAM"]
         )
         return self.settled()
 
-    def update(self, resources: dict[str, Any], *, tags: dict[str, str] | None = None) -> str:
-        body = json.dumps({"Resources": resources})
+    def update(
+        self,
+        resources: dict[str, Any],
+        *,
+        tags: dict[str, str] | None = None,
+        exports: dict[str, Any] | None = None,
+    ) -> str:
+        body = _template(resources, exports)
         self._api.update_stack(
             StackName=self.name, TemplateBody=body, Tags=_tags(tags), Capabilities=["CAPABILITY_IAM"]
         )
@@ -160,10 +172,26 @@ class Stack:
             if event["ResourceStatus"] == status and event["LogicalResourceId"] != self.name
         ]
 
+    def why_failed(self) -> str:
+        """Why the last operation of the stack failed."""
+        events = self._api.describe_stack_events(StackName=self.name)["StackEvents"]
+        own = (event for event in events if event["LogicalResourceId"] == self.name)
+        return next(
+            str(event["ResourceStatusReason"]) for event in own if event["ResourceStatus"].endswith("_FAILED")
+        )
+
     def events(self, logical_id: str) -> list[str]:
         """The statuses a resource went through, newest first."""
         events = self._api.describe_stack_events(StackName=self.name)["StackEvents"]
         return [event["ResourceStatus"] for event in events if event["LogicalResourceId"] == logical_id]
+
+
+def _template(resources: dict[str, Any], exports: dict[str, Any] | None) -> str:
+    outputs = {
+        f"Output{number}": {"Value": value, "Export": {"Name": name}}
+        for number, (name, value) in enumerate((exports or {}).items())
+    }
+    return json.dumps({"Resources": resources, **({"Outputs": outputs} if outputs else {})})
 
 
 def _tags(tags: dict[str, str] | None) -> list[dict[str, str]]:
