@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import Progress
 
-from adapter_fleet.adapter import check_archive, check_directory
+from adapter_fleet.adapter import examine
 from adapter_fleet.check_rules import HELP, CheckRule
 from adapter_fleet.findings import Finding, Severity
 from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
@@ -232,13 +232,10 @@ def _check_one(
         return _check_stored(account, serving, place, until_stopped, whole=whole)
     lora, base, version = serving.lora, serving.base, serving.version
     try:
-        if place.is_dir():
-            findings = check_directory(place, lora=lora, base=base, version=version, leftovers=True)
-        else:
-            findings = check_archive(place, lora=lora, base=base, version=version, watch=until_stopped)
+        check = examine(place, lora=lora, base=base, version=version, watch=until_stopped)
     except OSError as error:
         return _unreadable(place, error)
-    return Checked(path=str(place), findings=findings)
+    return Checked(path=str(place), findings=check.findings)
 
 
 def _check_stored(

@@ -14,7 +14,7 @@ import pytest
 from adapter_fleet.archive import DIGEST_METADATA
 from adapter_fleet.manifest import Manifest
 from adapter_fleet.packing import AdapterFiles, identity, pack
-from adapters_cli import archive_store
+from adapters_cli import archive_store, memory
 from adapters_cli.account import Account
 from adapters_cli.manifest_place import ManifestPlace
 from tests.adapter_fleet.synthetic import SyntheticAdapter
@@ -62,6 +62,18 @@ class TestUploading:
         world.publish()
         monkeypatch.setattr("adapter_fleet.packing._GzipWriter", None)
         assert world.publish().exit_code == 0
+
+    @pytest.mark.parametrize("packed", [False, True], ids=["directory", "archive"])
+    def test_second_run_opens_nothing_but_for_the_check(
+        self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+    ) -> None:
+        path = world.add("acme")
+        if packed:
+            path = pack(path, tmp_path / "acme.tar.gz").path
+        monkeypatch.setattr(memory, "_SETTLED_SECONDS", 0)
+        assert fields(world.publish(path))[0][1] == "uploaded"
+        monkeypatch.setattr(AdapterFiles, "of", None)
+        assert fields(world.publish(path))[0][:2] == ["acme", "skipped"]
 
     def test_second_run_asks_for_nothing_but_a_listing(self, world: World) -> None:
         world.add("acme", "beta")
