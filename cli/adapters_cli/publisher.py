@@ -218,7 +218,7 @@ def checked(source: Source, serving: Serving, base: str | None, given: str | Non
     try:
         check_component_name(source.name, what="name")
     except ValueError as error:
-        errors = (f"{error}; --name gives it another one", *errors)
+        errors = (f"{error}; rename it, or publish it alone with --name", *errors)
     config = check.config
     if errors or config is None:
         return candidate.failed(*errors)
