@@ -28,7 +28,7 @@ from adapters_cli.buckets import Location
 from adapters_cli.environment_file import EnvironmentOption
 from adapters_cli.rows import show, table
 from adapters_cli.serving import Serving
-from adapters_cli.sources import NO_SOURCE, Folder, is_adapter, tell_left_behind
+from adapters_cli.sources import adapters_at, tell_left_behind
 from adapters_cli.text import counted
 
 _AT_ONCE = 8
@@ -173,9 +173,12 @@ def _places(account: Account, path: str) -> list[Place]:
     location = Location.parse(path)
     if location is None:
         try:
-            return list(_local(Path(path)))
+            # A folder with nothing in it is checked as an adapter, which lacks all that makes one.
+            return list(adapters_at(Path(path)) or [Path(path)])
         except OSError as error:
             return [_unreadable(path, error)]
+        except ValueError as error:
+            return [_failed(path, CheckRule.PATH_READABLE, str(error))]
     if not location.bucket:
         message = "it should be s3://bucket/key.tar.gz or s3://bucket/prefix/"
         return [_failed(path, CheckRule.PATH_READABLE, message)]
@@ -188,23 +191,6 @@ def _places(account: Account, path: str) -> list[Place]:
     if not found:
         return [_failed(path, CheckRule.PATH_HOLDS_ADAPTERS, f"no {ARCHIVE_SUFFIX} lies under it")]
     return list(found)
-
-
-def _local(path: Path) -> Iterator[Place]:
-    """Yield the adapters that a path of this machine leads to, as `publish` takes them, and archives."""
-    if not path.is_dir():
-        if path.is_file() and not path.name.endswith(ARCHIVE_SUFFIX):
-            yield _failed(str(path), CheckRule.PATH_READABLE, NO_SOURCE)
-        else:
-            yield path
-        return
-    if is_adapter(path):
-        yield path
-        return
-    archives = (file.name for file in path.iterdir() if file.name.endswith(ARCHIVE_SUFFIX))
-    inside = sorted({*Folder.of(path).adapters, *archives})
-    # With nothing in it, it is checked as an adapter, which lacks all that makes one.
-    yield from (path / name for name in inside) if inside else [path]
 
 
 def _unreadable(path: str | Path, error: OSError) -> Checked:

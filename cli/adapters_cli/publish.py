@@ -35,8 +35,8 @@ def publish(
         typer.Argument(
             metavar="PATH",
             default_factory=list,
-            help="Directories, archives (.tar.gz), or folders of directories; else those that the manifest"
-            " has on this machine.",
+            help="Directories, archives (.tar.gz), or folders of such; else those that the manifest has on"
+            " this machine.",
             show_default=False,
         ),
     ],

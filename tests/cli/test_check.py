@@ -193,6 +193,7 @@ def test_what_a_training_run_leaves_is_told_and_no_finding(check: Check, fine: P
 def test_checkpoints_and_hidden_folders_beside_adapters_are_left_out(check: Check, fine: Path) -> None:
     for name in ("checkpoint-5", ".venv"):
         SyntheticAdapter().save(fine.parent / name)
+    pack(fine, fine.parent / ".hidden.tar.gz")
     assert [row[0] for row in rows(check(fine.parent))] == [str(fine)]
 
 

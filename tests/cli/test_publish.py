@@ -333,9 +333,26 @@ class TestSources:
         assert (result.exit_code, world.s3.calls) == (1, [])
         assert "name: should be its own, whatever the case" in result.stderr
 
+    def test_folder_stands_for_its_directories_and_archives(self, world: World) -> None:
+        pack(world.add("acme", "beta"), world.adapters / "gamma.tar.gz")
+        pack(world.adapters / "acme", world.adapters / ".hidden.tar.gz")
+        (world.adapters / "notes.txt").write_text("no adapter")
+        assert [row[:2] for row in fields(world.publish())] == [
+            ["acme", "uploaded"],
+            ["beta", "uploaded"],
+            ["gamma", "uploaded"],
+        ]
+
+    def test_directory_and_archive_of_one_name_in_a_folder_are_refused(self, world: World) -> None:
+        pack(world.add("acme"), world.adapters / "acme.tar.gz")
+        result = world.publish()
+        assert (result.exit_code, world.s3.calls) == (1, [])
+        assert f"{world.adapters / 'acme'} has it, got 'acme'" in result.stderr
+
     def test_name_that_no_component_may_have_fails_that_adapter(self, world: World) -> None:
         world.add("my_adapter", "beta")
         result = world.publish()
+        assert "; rename it, or publish it alone with --name" in result.stderr
         assert [row[:2] for row in fields(result)] == [["beta", "uploaded"], ["my_adapter", "failed"]]
         assert "should be letters, digits and hyphens" in result.stderr
 
