@@ -101,16 +101,19 @@ class ArchiveStore:
     def find(self, key: str, identity: str) -> StoredArchive | None:
         """Return the archive of an adapter, None where it is not there.
 
-        What was not uploaded by `upload` is read to tell what it is. Raises CommandError where it is another
-        adapter, which an honest key never is.
+        Metadata may have been copied from another object. It is taken for true where S3 has the same SHA-256
+        of the object as it has; what came in parts, or was not uploaded by `upload`, is read. Raises
+        CommandError where it is another adapter, which an honest key never is.
         """
         try:
-            found = self._s3.head_object(Bucket=self._bucket, Key=key)
+            found = self._s3.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
             if code_of(error) not in _GONE:
                 raise
             return None
-        if found.get("Metadata", {}).get(DIGEST_METADATA) != identity:
+        metadata = found.get("Metadata", {})
+        vouched = _is_of(found.get("ChecksumSHA256"), metadata.get(SHA256))
+        if metadata.get(DIGEST_METADATA) != identity or not vouched:
             self._read(key, identity)
         return StoredArchive(size=found["ContentLength"], etag=found["ETag"])
 
@@ -237,3 +240,11 @@ class _Watched:
 
 def _text(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
+
+
+def _is_of(checksum: str | None, sha256: str | None) -> bool:
+    """Tell whether a checksum of S3 is this SHA-256 of a whole object."""
+    try:
+        return checksum is not None and base64.b64decode(checksum, validate=True).hex() == sha256
+    except ValueError:
+        return False  # `…-2` is the checksum of the checksums of two parts

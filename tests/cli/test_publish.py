@@ -141,6 +141,30 @@ class TestUploading:
         world.s3.objects[world.key("acme")].metadata.clear()
         assert fields(world.publish())[0][1] == "skipped"
 
+    @pytest.mark.parametrize("checksum", [True, False], ids=["with a checksum", "without"])
+    def test_half_an_archive_with_the_metadata_of_the_whole_is_no_adapter(
+        self, world: World, checksum: bool
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        stored = world.s3.objects[world.key("acme")]
+        half = stored.body[: len(stored.body) // 2]
+        told = sha256(half) if checksum else None
+        world.s3.objects[world.key("acme")] = Object(half, stored.metadata, told)
+        result = world.publish()
+        assert (result.exit_code, fields(result)[0][1]) == (1, "failed")
+        assert "should be the adapter of its name, got it is truncated" in result.stderr
+
+    def test_archive_that_s3_vouches_for_is_not_read(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(world.folder / "another machine"))
+        world.s3.calls.clear()
+        assert fields(world.publish())[0][1] == "skipped"
+        assert world.s3.calls == ["list_objects_v2", "head_object"]
+
     @pytest.mark.parametrize("content", ["no archive", "another adapter"])
     def test_other_content_under_that_key_fails_the_adapter(
         self, world: World, content: str, tmp_path: Path
@@ -215,6 +239,17 @@ class TestInParts:
         assert stored.body == pack(world.adapters / "acme", tmp_path / "packed").path.read_bytes()
         assert stored.metadata[DIGEST_METADATA] == identity(world.adapters / "acme")
         assert world.s3.uploads == {}
+
+    def test_archive_that_came_in_parts_is_read_once_on_another_machine(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(world.folder / "another machine"))
+        for calls in (["head_object", "get_object"], []):
+            world.s3.calls.clear()
+            assert fields(world.publish())[0][1] == "skipped"
+            assert world.s3.calls == ["list_objects_v2", *calls]
 
     def test_parts_of_an_interrupted_upload_are_not_sent_again(self, world: World) -> None:
         world.add("acme")
