@@ -138,6 +138,17 @@ def errors_told() -> Iterator[None]:
         raise typer.Exit(1 if _is_of_the_user(error) else COULD_NOT_ASK) from None
 
 
+@contextmanager
+def options_meant() -> Iterator[None]:
+    """Make a UsageError of what refuses the value of an option."""
+    try:
+        yield
+    except BotoCoreError:
+        raise  # some are a ValueError as well, such as that of a region
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
 def _is_of_the_user(error: Exception) -> bool:
     if isinstance(error, BotoCoreError):
         return False  # some are a ValueError as well, such as that of a region

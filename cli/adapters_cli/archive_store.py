@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.archive import DIGEST_METADATA
 from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
 from adapter_fleet.packing import identity_of_archive
-from adapters_cli.account import CommandError, code_of
+from adapters_cli.account import CommandError, NoAnswerError, UsageError, code_of
 from adapters_cli.stored_manifest import MEANWHILE
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class ArchiveStore:
         self._s3 = s3
         bucket, _, prefix = folder.removeprefix("s3://").partition("/")
         if not folder.startswith("s3://") or not bucket:
-            raise CommandError(f"the destination should be 's3://<bucket>/<prefix>', got {folder!r}")
+            raise UsageError(f"the destination should be 's3://<bucket>/<prefix>', got {folder!r}")
         self._bucket, self._prefix = bucket, prefix.strip("/")
 
     def key(self, name: str, identity: str) -> str:
@@ -84,7 +84,7 @@ class ArchiveStore:
         return f"s3://{self._bucket}/{key}"
 
     def listed(self, *, pages: int) -> Listing:
-        """List what is there, in that many calls at most. Raises CommandError where there is no bucket."""
+        """List what is there, in that many calls at most. Raises NoAnswerError where there is no bucket."""
         archives = {}
         folder = f"{self._prefix}/" if self._prefix else ""
         found = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder)
@@ -95,7 +95,7 @@ class ArchiveStore:
         except ClientError as error:
             if code_of(error) != "NoSuchBucket":
                 raise
-            raise CommandError(f"there is no bucket '{self._bucket}'") from None
+            raise NoAnswerError(f"there is no bucket '{self._bucket}'") from None
         return Listing(archives=archives, complete=not page["IsTruncated"])
 
     def find(self, key: str, identity: str) -> StoredArchive | None:

@@ -23,7 +23,14 @@ from adapter_fleet.check_rules import HELP, CheckRule
 from adapter_fleet.findings import Finding, Severity
 from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
 from adapter_fleet.stored_adapter import check_object
-from adapters_cli.account import Account, CommandError, account_of, explained
+from adapters_cli.account import (
+    COULD_NOT_ASK,
+    Account,
+    CommandError,
+    account_of,
+    errors_told,
+    explained,
+)
 from adapters_cli.buckets import Location
 from adapters_cli.environment_file import EnvironmentOption
 from adapters_cli.rows import show, table
@@ -112,45 +119,39 @@ def check(
 ) -> None:
     """Check adapters against every rule of archives, LoRA, the engine and the base model.
 
-    Ends with 1 if an adapter would not be served, and with 2 if an option is wrong.
+    Ends with 1 if an adapter would not be served, with 2 if an option is wrong, and with 4 if nothing else is
+    wrong than that S3 could not be asked.
     """
-    account = account_of(context)
-    serving = _serving(account, container, max_lora_rank, environment, base_model)
-    places = [place for path in dict.fromkeys(paths) for place in _places(account, path)]
-    checked = _check_all(account, places, serving, whole=whole)
-    tell_left_behind(place for place in places if isinstance(place, Path))
-    results = Counter(one.result for one in checked)
-    if as_json:
-        typer.echo(json.dumps(_document(checked, results), indent=2))
-    else:
-        _show([one for one in checked if one.findings or not quiet])
-        if sys.stdout.isatty() and not quiet:
-            typer.echo(_summary(checked, results))
-    if results[Result.ERROR]:
-        raise typer.Exit(1)
-    if strict and results[Result.WARNING]:
-        raise typer.Exit(ONLY_WARNINGS)
+    with errors_told():
+        account = account_of(context)
+        serving = Serving.of_options(
+            account,
+            container=container,
+            max_lora_rank=max_lora_rank,
+            environment=environment,
+            base_model=base_model,
+        )
+        places = [place for path in dict.fromkeys(paths) for place in _places(account, path)]
+        checked = _check_all(account, places, serving, whole=whole)
+        tell_left_behind(place for place in places if isinstance(place, Path))
+        results = Counter(one.result for one in checked)
+        if as_json:
+            typer.echo(json.dumps(_document(checked, results), indent=2))
+        else:
+            _show([one for one in checked if one.findings or not quiet])
+            if sys.stdout.isatty() and not quiet:
+                typer.echo(_summary(checked, results))
+        raise typer.Exit(_code(checked, strict=strict))
 
 
-def _serving(
-    account: Account,
-    container: str | None,
-    max_lora_rank: int | None,
-    environment: str | None,
-    base_model: str | None,
-) -> Serving:
-    """Return what the adapters are to be compared with; options of their own come before an environment's."""
-    try:
-        serving = Serving() if environment is None else Serving.of_environment(environment)
-        if container is not None:
-            serving = serving.with_container(container)
-        if max_lora_rank is not None:
-            serving = serving.with_max_lora_rank(max_lora_rank)
-        if base_model is not None:
-            serving = serving.with_base_model(base_model, account)
-        return serving.checked()
-    except (CommandError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from None
+def _code(checked: Sequence[Checked], *, strict: bool) -> int:
+    findings = [finding for one in checked for finding in one.findings]
+    broken = {finding.rule for finding in findings if finding.severity is Severity.ERROR}
+    if broken == {CheckRule.OBJECT_READABLE.id}:
+        return COULD_NOT_ASK
+    if broken:
+        return 1
+    return ONLY_WARNINGS if strict and findings else 0
 
 
 def _check_all(account: Account, places: Sequence[Place], serving: Serving, *, whole: bool) -> list[Checked]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adapter_fleet.manifest import Manifest
-from adapters_cli.account import Account, CommandError
+from adapters_cli.account import Account, CommandError, UsageError
 from adapters_cli.stored_manifest import ChangedMeanwhileError, StoredManifest
 
 _MOST_ATTEMPTS = 20
@@ -35,12 +35,15 @@ class ManifestPlace(ABC):
 
     @staticmethod
     def of(text: str, account: Account) -> "ManifestPlace":
-        """Return the place that a path or an `s3://` URI names; CommandError where it names none."""
+        """Return the place that a path or an `s3://` URI names.
+
+        Raises UsageError for a URI that is none, and CommandError where no file can be.
+        """
         if not text.startswith("s3://"):
             return _File(Path(text))
         bucket, _, key = text.removeprefix("s3://").partition("/")
         if not bucket or not key or key.endswith("/"):
-            raise CommandError(f"a manifest in S3 should be 's3://<bucket>/<key>', got {text!r}")
+            raise UsageError(f"a manifest in S3 should be 's3://<bucket>/<key>', got {text!r}")
         return _Object(account, bucket, key)
 
     @abstractmethod

@@ -13,7 +13,7 @@ from rich.filesize import decimal
 
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.manifest import LocalArtifact, Manifest
-from adapters_cli.account import CommandError, account_of, errors_told
+from adapters_cli.account import CommandError, UsageError, account_of, errors_told
 from adapters_cli.manifest_edit import PublishedAdapter, edited
 from adapters_cli.manifest_place import ManifestPlace
 from adapters_cli.memory import Memory
@@ -79,7 +79,7 @@ def publish(
         from adapters_cli.transfer_bars import TransferBars, rate
 
         account = account_of(context)
-        serving = _serving(max_lora_rank, container)
+        serving = Serving.of_options(account, container=container, max_lora_rank=max_lora_rank)
         store = ArchiveStore(account.s3, destination)
         place = ManifestPlace.of(manifest, account) if manifest is not None else None
         before = place.parsed() if place is not None else None
@@ -116,20 +116,10 @@ def publish(
         raise typer.Exit(int(any(outcome.state is State.FAILED for outcome in outcomes)))
 
 
-def _serving(max_lora_rank: int | None, container: str | None) -> Serving:
-    """Return what was given; ValueError where the container does not take the rank."""
-    serving = Serving()
-    if container is not None:
-        serving = serving.with_container(container)
-    if max_lora_rank is not None:
-        serving = serving.with_max_lora_rank(max_lora_rank)
-    return serving.checked()
-
-
 def _local(manifest: Manifest | None, name: str | None) -> list[Source]:
     """Return the adapters that a manifest has on this machine; CommandError where it has none."""
     if name is not None:
-        raise CommandError("--name is for a path that is given")
+        raise UsageError("--name is for a path that is given")
     if manifest is None:
         raise CommandError("there is nothing to publish; give paths, or a manifest that has some")
     found = [

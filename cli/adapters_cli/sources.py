@@ -10,7 +10,7 @@ from adapter_fleet.adapter import kind_of
 from adapter_fleet.archive import REQUIRED_FILES
 from adapter_fleet.leftovers import is_leftover
 from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
-from adapters_cli.account import CommandError
+from adapters_cli.account import CommandError, UsageError
 from adapters_cli.text import few, tell
 
 NO_SOURCE = f"it should be a directory, or an archive '…{ARCHIVE_SUFFIX}'"
@@ -85,12 +85,12 @@ def sources_of(paths: Sequence[Path], *, name: str | None) -> list[Source]:
     """Return the adapters that paths lead to, in the order of the paths and then of their names.
 
     `name` is for a single adapter. Raises CommandError for paths that lead to none, and where two adapters
-    have one name.
+    have one name, and UsageError for a name for several.
     """
     found = [source for path in paths for source in _at(path)]
     if name is not None:
         if len(found) != 1:
-            raise CommandError(f"--name is for one adapter, got {len(found)}")
+            raise UsageError(f"--name is for one adapter, got {len(found)}")
         found = [Source(name=name, path=found[0].path)]
     _check_unique(found)
     return found

@@ -359,7 +359,8 @@ class TestSources:
 
     def test_one_name_for_several_adapters_is_refused(self, world: World) -> None:
         world.add("acme", "beta")
-        assert "--name is for one adapter, got 2" in world.publish("--name", "x").stderr
+        result = world.publish("--name", "x")
+        assert (result.exit_code, result.stderr) == (2, "adapters: --name is for one adapter, got 2\n")
 
     def test_two_adapters_of_one_name_are_refused_whatever_the_case(self, world: World) -> None:
         world.add("acme")
@@ -404,13 +405,13 @@ class TestSources:
     def test_bucket_that_is_not_there_is_told_once(self, world: World) -> None:
         world.add("acme", "beta")
         result = world.publish(destination="s3://other/prod")
-        assert (result.exit_code, result.stderr) == (1, "adapters: there is no bucket 'other'\n")
+        assert (result.exit_code, result.stderr) == (4, "adapters: there is no bucket 'other'\n")
 
     @pytest.mark.parametrize("destination", ["/local", "s3://", "bucket/prefix"])
     def test_destination_that_is_no_uri_is_refused(self, world: World, destination: str) -> None:
         world.add("acme")
         result = world.publish(destination=destination)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "should be 's3://<bucket>/<prefix>'" in result.stderr
 
 
@@ -468,7 +469,7 @@ class TestFailures:
     ) -> None:
         world.add("acme")
         result = world.publish(*options)
-        assert (result.exit_code, world.s3.calls) == (1, [])
+        assert (result.exit_code, world.s3.calls) == (2, [])
         assert words in result.stderr
 
 
@@ -605,13 +606,15 @@ class TestManifest:
             assert quick.result(10)
         assert place.read() == b"adapters: []\n# slow\n# quick\n"
 
-    @pytest.mark.parametrize("place", ["no/such/folder/fleet.yaml", "s3://my-adapters", "adapters"])
-    def test_place_that_can_hold_none_is_refused(self, world: World, place: str) -> None:
+    @pytest.mark.parametrize(
+        ("place", "code"), [("no/such/folder/fleet.yaml", 1), ("s3://my-adapters", 2), ("adapters", 1)]
+    )
+    def test_place_that_can_hold_none_is_refused(self, world: World, place: str, code: int) -> None:
         world.add("acme")
         if not place.startswith("s3:"):
             place = str(world.folder / place)
         result = world.publish("--manifest", place)
-        assert (result.exit_code, world.s3.calls) == (1, [])
+        assert (result.exit_code, world.s3.calls) == (code, [])
 
 
 class TestBaseModel:
