@@ -55,6 +55,10 @@ class ManifestPlace(ABC):
         return Manifest.parse(self.read(), where=self.where, folder=self.folder)
 
     @abstractmethod
+    def try_to_write(self) -> None:
+        """Raise CommandError where it is known that nothing can be written. Leaves everything as it is."""
+
+    @abstractmethod
     def update(self, change: Change) -> bool:
         """Replace the text with a changed one; tell whether it is another.
 
@@ -82,6 +86,15 @@ class _File(ManifestPlace):
             return self._path.read_bytes()
         except FileNotFoundError:
             return self._empty()
+
+    def try_to_write(self) -> None:
+        made = self._path.with_name(f".{self._path.name}.next")
+        try:
+            with _only_writer(self._path.parent):
+                made.touch()
+                made.unlink()
+        except OSError as error:
+            raise CommandError(f"{self.where}: it cannot be written: {error.strerror}") from None
 
     def update(self, change: Change) -> bool:
         made = self._path.with_name(f".{self._path.name}.next")
@@ -133,6 +146,9 @@ class _Object(ManifestPlace):
 
     def _text(self, stored: StoredManifest) -> bytes:
         return self._empty() if stored.etag is None else stored.text
+
+    def try_to_write(self) -> None:
+        pass  # S3 tells it by writing only
 
     def update(self, change: Change) -> bool:
         for _ in range(_MOST_ATTEMPTS):

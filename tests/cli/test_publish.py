@@ -537,6 +537,49 @@ class TestManifest:
         assert (result.exit_code, world.s3.calls) == (1, [])
         assert "[manifest-keys]" in result.stderr
 
+    def test_artifact_that_would_be_too_long_for_it_is_not_uploaded(self, world: World) -> None:
+        world.add("acme")
+        result = world.publish("--manifest", world.manifest, destination=f"s3://my-adapters/{'x' * 940}")
+        assert (result.exit_code, world.s3.objects, world.manifest.exists()) == (1, {}, False)
+        assert "adapter 'acme': artifact: should have at most 1024 characters" in result.stderr
+
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_change_that_it_cannot_take_is_refused_before_anything_is_uploaded(
+        self, world: World, dry_run: bool
+    ) -> None:
+        world.add("acme")
+        other = "artifact: &place ./adapters/acme}, {name: beta, artifact: *place"
+        world.manifest.write_text(f"adapters: [{{name: beta2, {other}}}, {{name: acme, artifact: *place}}]")
+        options = ("--dry-run",) if dry_run else ()
+        result = world.publish(world.adapters / "acme", "--manifest", world.manifest, *options)
+        assert (result.exit_code, world.s3.objects) == (1, {})
+        assert "it cannot be changed for these adapters" in result.stderr
+
+    def test_folder_that_takes_no_file_is_told_before_anything_is_uploaded(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.add("acme")
+
+        def refuse(path: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "touch", refuse)  # root, as which tests may run, may write everywhere
+        result = world.publish("--manifest", world.manifest)
+        assert (result.exit_code, world.s3.calls) == (1, [])
+        assert f"{world.manifest}: it cannot be written: Permission denied" in result.stderr
+
+    def test_alias_of_an_adapter_that_stays_as_it_is_is_none_to_refuse(self, world: World) -> None:
+        world.add("acme")
+        world.publish("--manifest", world.manifest)
+        text = (
+            "base_model: acme/tiny-base\n"
+            f"adapters:\n- {{name: acme, artifact: &place '{world.uri('acme')}', rank: 8}}\n"
+            "- {name: beta, artifact: *place}\n"
+        )
+        world.manifest.write_text(text)
+        assert world.publish("--manifest", world.manifest).exit_code == 0
+        assert world.manifest.read_text() == text
+
     def test_one_that_is_written_meanwhile_is_read_again(self, world: World) -> None:
         world.add("acme")
         world.s3.objects["fleet.yaml"] = Object(b"adapters: []\n")
@@ -631,6 +674,13 @@ class TestBaseModel:
         result = world.publish("--manifest", world.manifest, "--base-model", "org/other")
         assert result.exit_code == 0
         assert "[base-model-name]" in result.stderr
+
+    @pytest.mark.parametrize("base", ["", " "])
+    def test_base_without_a_name_is_wrong_usage(self, world: World, base: str) -> None:
+        world.add("acme")
+        result = world.publish("--manifest", world.manifest, "--base-model", base)
+        assert (result.exit_code, world.s3.calls) == (2, [])
+        assert f"'--base-model' should be a name, got {base!r}" in result.stderr
 
     def test_base_that_is_given_has_to_be_the_manifests(self, world: World) -> None:
         world.add("acme")
