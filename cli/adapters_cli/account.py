@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 COULD_NOT_ASK = 4
 """Exit code of a command that got no answer: no region, credentials, network or permission, or no fleet."""
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
-
 
 class CommandError(Exception):
     """A command cannot do what it was asked; the text says why, in a line for each thing that is wrong."""
