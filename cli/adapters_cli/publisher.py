@@ -14,6 +14,7 @@ from adapter_fleet.adapter import examine
 from adapter_fleet.adapter_config import AdapterConfig
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.findings import Finding, Severity
+from adapter_fleet.model_shape import base_named
 from adapter_fleet.names import check_component_name
 from adapter_fleet.packing import AdapterFiles
 from adapters_cli.account import CommandError, explained
@@ -207,8 +208,8 @@ class Publisher:
 
 
 def checked(source: Source, serving: Serving, base: str | None, given: str | None) -> Candidate:
-    """Check an adapter. `given` is the base model that overrules what its configuration says."""
-    facts = BaseModelFacts(name=given) if given is not None else None
+    """Check an adapter for a base model. One that is `given` overrules what its configuration says."""
+    facts = None if base is None else base_named(base)
     stamp = _stamp(source)
     check = examine(source.path, lora=serving.lora, base=facts, version=serving.version)
     candidate = Candidate(

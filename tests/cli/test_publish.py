@@ -699,6 +699,21 @@ class TestBaseModel:
         assert "'acme/tiny-base': acme" in result.stderr
         assert "'org/other': beta" in result.stderr
 
+    @pytest.mark.parametrize("named_by", ["option", "manifest"])
+    def test_dimensions_are_compared_with_those_of_a_well_known_base(
+        self, world: World, named_by: str
+    ) -> None:
+        adapter = SyntheticAdapter()
+        adapter.config["base_model_name_or_path"] = "meta-llama/Llama-3.1-8B"
+        adapter.save(world.adapters / "acme")
+        options: tuple[str, ...] = ("--base-model", "meta-llama/Llama-3.1-8B")
+        if named_by == "manifest":
+            options = ()
+            world.manifest.write_text("base_model: meta-llama/Llama-3.1-8B\nadapters: []\n")
+        result = world.publish("--manifest", world.manifest, *options)
+        assert (result.exit_code, world.s3.objects) == (1, {})
+        assert "[base-model-dimensions]" in result.stderr
+
     def test_folders_before_the_name_make_no_difference(self, world: World) -> None:
         world.add("acme")
         world.manifest.write_text("base_model: /models/Tiny-Base/\nadapters: []\n")
