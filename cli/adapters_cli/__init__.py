@@ -1,1 +1,4 @@
 """The `adapters` command."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""

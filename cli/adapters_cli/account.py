@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 COULD_NOT_ASK = 4
 """Exit code of a command that got no answer: no region, credentials, network or permission, or no fleet."""
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
-
 
 class CommandError(Exception):
     """A command cannot do what it was asked; the text says why, in a line for each thing that is wrong."""
@@ -136,6 +133,17 @@ def errors_told() -> Iterator[None]:
     except (BotoCoreError, ClientError, ServiceError, OSError, LookupError, ValueError) as error:
         complain(explained(error))
         raise typer.Exit(1 if _is_of_the_user(error) else COULD_NOT_ASK) from None
+
+
+@contextmanager
+def options_meant() -> Iterator[None]:
+    """Make a UsageError of what refuses the value of an option."""
+    try:
+        yield
+    except BotoCoreError:
+        raise  # some are a ValueError as well, such as that of a region
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _is_of_the_user(error: Exception) -> bool:

@@ -11,7 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.desired import DesiredFleet
 from adapter_fleet.record import Generation, Outcome, Source, Target
 from adapter_fleet.service import ServiceError
-from adapters_cli.account import INTERRUPTED, CommandError, account_of, errors_told
+from adapters_cli import INTERRUPTED
+from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.manifests import ManifestFile, capped
 from adapters_cli.plan import Action, Change, compare, known_to_fail, target_of

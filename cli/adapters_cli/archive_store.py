@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.archive import DIGEST_METADATA
 from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
 from adapter_fleet.packing import identity_of_archive
-from adapters_cli.account import CommandError, code_of
+from adapters_cli.account import CommandError, NoAnswerError, UsageError, code_of
 from adapters_cli.stored_manifest import MEANWHILE
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class ArchiveStore:
         self._s3 = s3
         bucket, _, prefix = folder.removeprefix("s3://").partition("/")
         if not folder.startswith("s3://") or not bucket:
-            raise CommandError(f"the destination should be 's3://<bucket>/<prefix>', got {folder!r}")
+            raise UsageError(f"the destination should be 's3://<bucket>/<prefix>', got {folder!r}")
         self._bucket, self._prefix = bucket, prefix.strip("/")
 
     def key(self, name: str, identity: str) -> str:
@@ -84,7 +84,7 @@ class ArchiveStore:
         return f"s3://{self._bucket}/{key}"
 
     def listed(self, *, pages: int) -> Listing:
-        """List what is there, in that many calls at most. Raises CommandError where there is no bucket."""
+        """List what is there, in that many calls at most. Raises NoAnswerError where there is no bucket."""
         archives = {}
         folder = f"{self._prefix}/" if self._prefix else ""
         found = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder)
@@ -95,22 +95,25 @@ class ArchiveStore:
         except ClientError as error:
             if code_of(error) != "NoSuchBucket":
                 raise
-            raise CommandError(f"there is no bucket '{self._bucket}'") from None
+            raise NoAnswerError(f"there is no bucket '{self._bucket}'") from None
         return Listing(archives=archives, complete=not page["IsTruncated"])
 
     def find(self, key: str, identity: str) -> StoredArchive | None:
         """Return the archive of an adapter, None where it is not there.
 
-        What was not uploaded by `upload` is read to tell what it is. Raises CommandError where it is another
-        adapter, which an honest key never is.
+        Metadata may have been copied from another object. It is taken for true where S3 has the same SHA-256
+        of the object as it has; what came in parts, or was not uploaded by `upload`, is read. Raises
+        CommandError where it is another adapter, which an honest key never is.
         """
         try:
-            found = self._s3.head_object(Bucket=self._bucket, Key=key)
+            found = self._s3.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
             if code_of(error) not in _GONE:
                 raise
             return None
-        if found.get("Metadata", {}).get(DIGEST_METADATA) != identity:
+        metadata = found.get("Metadata", {})
+        vouched = _is_of(found.get("ChecksumSHA256"), metadata.get(SHA256))
+        if metadata.get(DIGEST_METADATA) != identity or not vouched:
             self._read(key, identity)
         return StoredArchive(size=found["ContentLength"], etag=found["ETag"])
 
@@ -237,3 +240,11 @@ class _Watched:
 
 def _text(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
+
+
+def _is_of(checksum: str | None, sha256: str | None) -> bool:
+    """Tell whether a checksum of S3 is this SHA-256 of a whole object."""
+    try:
+        return checksum is not None and base64.b64decode(checksum, validate=True).hex() == sha256
+    except ValueError:
+        return False  # `…-2` is the checksum of the checksums of two parts

@@ -1,25 +1,33 @@
 """`adapters capacity`: what fits into the accelerators' memory, and where the adapters of a fleet are."""
 
 import json
-import re
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from adapter_fleet.base_model import MAX_CONFIG_BYTES, parse_model_config, read_model_config
-from adapter_fleet.engine_settings import EngineSettings
+from adapter_fleet.engine_settings import COUNTED, EngineSettings
 from adapter_fleet.gpu_memory import GIB, OTHER_BYTES
 from adapter_fleet.instance_types import INSTANCES, Instance
 from adapter_fleet.manifest import Manifest, ManifestError
-from adapter_fleet.model_shape import KNOWN_MODELS, ModelShape, known_shape
+from adapter_fleet.model_shape import ModelShape, known_shape
 from adapter_fleet.serving import LoraServing
 from adapter_fleet.sizing import Workload
 from adapter_fleet.structure import known_or_meant
-from adapters_cli.account import Account, CommandError, account_of, errors_told
+from adapters_cli.account import (
+    Account,
+    CommandError,
+    NoAnswerError,
+    UsageError,
+    account_of,
+    errors_told,
+    options_meant,
+)
+from adapters_cli.buckets import Location
 from adapters_cli.capacity_picture import screen
 from adapters_cli.capacity_report import AdapterCount, CapacityReport, Placement, as_document, rows
 from adapters_cli.environment_file import (
@@ -29,11 +37,12 @@ from adapters_cli.environment_file import (
     read_environment,
 )
 from adapters_cli.fleet import FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.given_model import GivenModel
 from adapters_cli.overview import wanted
 from adapters_cli.status import look
+from adapters_cli.stored_manifest import StoredManifest
 from adapters_cli.text import complain, one_line
 
-_S3_URI = re.compile(r"s3://([^/]+)/?(.*)")
 _MOST_LARGER = 6
 
 
@@ -110,20 +119,21 @@ def capacity(
         account = account_of(context)
         file = None if environment is None else read_environment(environment)
         name, shape = _shape(account, file, base_model)
-        lora = _lora(file, max_loras, max_cpu_loras, max_lora_rank, fully_sharded)
-        instance = _instance(file, instance_type)
-        variables = dict(file.container.environment) if file is not None else {}
-        given = _variables(options or [])
-        if wrong := EngineSettings.from_environment(given).not_understood:
-            raise typer.BadParameter(f"--option cannot be counted with: {', '.join(wrong)}")
-        engine = EngineSettings.from_environment(variables | given)
-        workload = Workload(
-            shape=shape,
-            lora=lora,
-            engine=engine,
-            other=OTHER_BYTES if other is None else round(other * GIB),
-        )
-        sizing = workload.on(instance, _accelerators(file, instance, accelerators))
+        given = EngineSettings.from_environment(variables := _variables(options or []))
+        if given.not_understood:
+            raise UsageError(f"--option cannot be counted with: {', '.join(given.not_understood)}")
+        if file is not None:
+            variables = {**file.container.environment, **variables}
+        settings = _settings(max_loras, max_cpu_loras, max_lora_rank, fully_sharded)
+        with options_meant():
+            workload = Workload(
+                shape=shape,
+                lora=_lora(file, settings, given.lora),
+                engine=EngineSettings.from_environment(variables),
+                other=OTHER_BYTES if other is None else round(other * GIB),
+            )
+            instance = _instance(file, instance_type)
+            sizing = workload.on(instance, _accelerators(file, instance, accelerators))
         if manifest is not None:
             count: AdapterCount | None = _of_manifest(account, manifest)
         elif adapters is not None:
@@ -154,84 +164,66 @@ def capacity(
 
 
 def _shape(account: Account, file: EnvironmentFile | None, given: str | None) -> tuple[str, ModelShape]:
-    """Return the base model's name and shape; CommandError where its dimensions are not known."""
+    """Return the base model's name and shape; UsageError where its dimensions are not known."""
     place = file.base_model if file is not None else BaseModelPlace()
-    if given is not None and not Path(given).exists() and (shape := known_shape(given)) is not None:
-        return given, shape
     if given is not None or place.directory is not None:
         where = given or str(place.directory)
-        config = _config(account, where)
-        shape = ModelShape.from_config(config)
-        if shape is None:
-            raise CommandError(
-                f"{where}: the dimensions of a model of the type {config.get('model_type')!r} are not known:"
-                " it is no dense decoder like Llama, or they are not all there"
+        model = GivenModel.read(where, account)
+        if model.shape is None:
+            raise UsageError(
+                f"{where}: the dimensions of a model of the type {model.kind!r} are not known: it is no dense"
+                " decoder like Llama, or they are not all there"
             )
-        own = config.get("_name_or_path")
         known = place.name if given is None else None
-        return known or (own if isinstance(own, str) and own else _last_part(where)), shape
+        return known or model.facts.name or where, model.shape
     name = place.name or place.hub or ""
     if (shape := known_shape(name)) is not None:
         return name, shape
     if file is None:
-        raise CommandError("which base model? Give --base-model, or --environment")
+        raise UsageError("which base model? Give --base-model, or --environment")
     if place.bucket is not None:
         where = f"s3://{place.bucket}/{place.prefix.strip('/')}".rstrip("/")
-        raise CommandError(
+        raise UsageError(
             f"the dimensions of the base model are not known, as it is in a bucket; give --base-model"
             f" {where}/config.json"
         )
-    raise CommandError(f"the dimensions of {name!r} are not known; give its config.json with --base-model")
+    raise UsageError(f"the dimensions of {name!r} are not known; give its config.json with --base-model")
 
 
-def _config(account: Account, given: str) -> dict[str, object]:
-    if (uri := _S3_URI.fullmatch(given)) is not None:
-        bucket, key = uri.groups()
-        key = key if key.endswith(".json") else f"{key.rstrip('/')}/config.json".lstrip("/")
-        body = account.s3.get_object(Bucket=bucket, Key=key)["Body"]
-        return parse_model_config(body.read(MAX_CONFIG_BYTES), f"s3://{bucket}/{key}")
-    path = Path(given)
-    if not path.exists():
-        raise CommandError(
-            f"'--base-model' should be a directory, a config.json here or in S3, or one of"
-            f" {', '.join(KNOWN_MODELS)}, got {given!r}"
-        )
-    return read_model_config(path / "config.json" if path.is_dir() else path)
-
-
-def _last_part(given: str) -> str:
-    path = PurePosixPath(given.removesuffix("config.json").rstrip("/"))
-    return path.name or given
-
-
-def _lora(
-    file: EnvironmentFile | None,
-    max_loras: int | None,
-    max_cpu_loras: int | None,
-    max_lora_rank: int | None,
-    fully_sharded: bool | None,
-) -> LoraServing:
-    given = {
+def _settings(
+    max_loras: int | None, max_cpu_loras: int | None, max_lora_rank: int | None, fully_sharded: bool | None
+) -> dict[str, object]:
+    settings = {
         "max_loras": max_loras,
         "max_cpu_loras": max_cpu_loras,
         "max_lora_rank": max_lora_rank,
         "fully_sharded": fully_sharded,
     }
-    changes = {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _lora(
+    file: EnvironmentFile | None, given: dict[str, object], in_container: Mapping[str, object]
+) -> LoraServing:
+    """Return the LoRA settings, which options of their own give, or variables of the container."""
+    if twice := given.keys() & in_container.keys():
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(twice))
+        raise UsageError(f"{names}: --option says it as well; give one of them")
+    changes: dict[str, Any] = {**given, **in_container}
     if file is not None:
-        return replace(file.lora, **changes)  # type: ignore[arg-type]  # each of its own type
-    if max_loras is None or max_lora_rank is None:
-        raise CommandError("how many adapters? Give --max-loras and --max-lora-rank, or --environment")
+        return replace(file.lora, **changes)
+    if not {"max_loras", "max_lora_rank"} <= changes.keys():
+        raise UsageError("how many adapters? Give --max-loras and --max-lora-rank, or --environment")
     # vLLM's own default.
-    return LoraServing(**{"max_cpu_loras": max_loras, **changes})  # type: ignore[arg-type]
+    return LoraServing(**{"max_cpu_loras": changes["max_loras"], **changes})
 
 
 def _instance(file: EnvironmentFile | None, given: str | None) -> Instance:
     name = given or (file.endpoint.instance_type if file is not None else None)
     if name is None:
-        raise CommandError("on which instances? Give --instance-type, or --environment")
+        raise UsageError("on which instances? Give --instance-type, or --environment")
     if name not in INSTANCES:
-        raise CommandError(
+        raise UsageError(
             f"nothing is known of the instance type {name!r} ({known_or_meant(name, INSTANCES)})"
         )
     return INSTANCES[name]
@@ -252,8 +244,13 @@ def _accelerators(file: EnvironmentFile | None, instance: Instance, given: int |
 
 def _variables(options: list[str]) -> dict[str, str]:
     for option in options:
-        if "=" not in option:
-            raise typer.BadParameter(f"--option should be NAME=VALUE, got {option!r}")
+        name, equals, _ = option.partition("=")
+        if not equals:
+            raise UsageError(f"--option should be NAME=VALUE, got {option!r}")
+        if name not in COUNTED:
+            raise UsageError(
+                f"--option: {name!r} changes nothing that is counted; counted are {', '.join(COUNTED)}"
+            )
     return dict(option.split("=", 1) for option in options)
 
 
@@ -268,9 +265,11 @@ def _placement(file: EnvironmentFile | None) -> Placement:
 
 
 def _of_manifest(account: Account, where: str) -> AdapterCount:
-    if (uri := _S3_URI.fullmatch(where)) is not None:
-        bucket, key = uri.groups()
-        text, folder = account.s3.get_object(Bucket=bucket, Key=key)["Body"].read(), None
+    if (location := Location.parse(where)) is not None:
+        stored = StoredManifest.read(account.s3, location.bucket, location.key)
+        if stored.etag is None:
+            raise NoAnswerError(f"{where}: there is no such object")
+        text, folder = stored.text, None
     else:
         text, folder = Path(where).read_bytes(), Path(where).parent
     try:

@@ -18,17 +18,24 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import Progress
 
-from adapter_fleet.adapter import check_archive, check_directory
+from adapter_fleet.adapter import examine
 from adapter_fleet.check_rules import HELP, CheckRule
 from adapter_fleet.findings import Finding, Severity
 from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
 from adapter_fleet.stored_adapter import check_object
-from adapters_cli.account import Account, CommandError, account_of, explained
+from adapters_cli.account import (
+    COULD_NOT_ASK,
+    Account,
+    CommandError,
+    account_of,
+    errors_told,
+    explained,
+)
 from adapters_cli.buckets import Location
 from adapters_cli.environment_file import EnvironmentOption
 from adapters_cli.rows import show, table
 from adapters_cli.serving import Serving
-from adapters_cli.sources import NO_SOURCE, Folder, is_adapter, tell_left_behind
+from adapters_cli.sources import adapters_at, tell_left_behind
 from adapters_cli.text import counted
 
 _AT_ONCE = 8
@@ -112,45 +119,39 @@ def check(
 ) -> None:
     """Check adapters against every rule of archives, LoRA, the engine and the base model.
 
-    Ends with 1 if an adapter would not be served, and with 2 if an option is wrong.
+    Ends with 1 if an adapter would not be served, with 2 if an option is wrong, and with 4 if nothing else is
+    wrong than that S3 could not be asked.
     """
-    account = account_of(context)
-    serving = _serving(account, container, max_lora_rank, environment, base_model)
-    places = [place for path in dict.fromkeys(paths) for place in _places(account, path)]
-    checked = _check_all(account, places, serving, whole=whole)
-    tell_left_behind(place for place in places if isinstance(place, Path))
-    results = Counter(one.result for one in checked)
-    if as_json:
-        typer.echo(json.dumps(_document(checked, results), indent=2))
-    else:
-        _show([one for one in checked if one.findings or not quiet])
-        if sys.stdout.isatty() and not quiet:
-            typer.echo(_summary(checked, results))
-    if results[Result.ERROR]:
-        raise typer.Exit(1)
-    if strict and results[Result.WARNING]:
-        raise typer.Exit(ONLY_WARNINGS)
+    with errors_told():
+        account = account_of(context)
+        serving = Serving.of_options(
+            account,
+            container=container,
+            max_lora_rank=max_lora_rank,
+            environment=environment,
+            base_model=base_model,
+        )
+        places = [place for path in dict.fromkeys(paths) for place in _places(account, path)]
+        checked = _check_all(account, places, serving, whole=whole)
+        tell_left_behind(place for place in places if isinstance(place, Path))
+        results = Counter(one.result for one in checked)
+        if as_json:
+            typer.echo(json.dumps(_document(checked, results), indent=2))
+        else:
+            _show([one for one in checked if one.findings or not quiet])
+            if sys.stdout.isatty() and not quiet:
+                typer.echo(_summary(checked, results))
+        raise typer.Exit(_code(checked, strict=strict))
 
 
-def _serving(
-    account: Account,
-    container: str | None,
-    max_lora_rank: int | None,
-    environment: str | None,
-    base_model: str | None,
-) -> Serving:
-    """Return what the adapters are to be compared with; options of their own come before an environment's."""
-    try:
-        serving = Serving() if environment is None else Serving.of_environment(environment)
-        if container is not None:
-            serving = serving.with_container(container)
-        if max_lora_rank is not None:
-            serving = serving.with_max_lora_rank(max_lora_rank)
-        if base_model is not None:
-            serving = serving.with_base_model(base_model, account)
-        return serving.checked()
-    except (CommandError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from None
+def _code(checked: Sequence[Checked], *, strict: bool) -> int:
+    findings = [finding for one in checked for finding in one.findings]
+    broken = {finding.rule for finding in findings if finding.severity is Severity.ERROR}
+    if broken == {CheckRule.OBJECT_READABLE.id}:
+        return COULD_NOT_ASK
+    if broken:
+        return 1
+    return ONLY_WARNINGS if strict and findings else 0
 
 
 def _check_all(account: Account, places: Sequence[Place], serving: Serving, *, whole: bool) -> list[Checked]:
@@ -173,9 +174,12 @@ def _places(account: Account, path: str) -> list[Place]:
     location = Location.parse(path)
     if location is None:
         try:
-            return list(_local(Path(path)))
+            # A folder with nothing in it is checked as an adapter, which lacks all that makes one.
+            return list(adapters_at(Path(path)) or [Path(path)])
         except OSError as error:
             return [_unreadable(path, error)]
+        except ValueError as error:
+            return [_failed(path, CheckRule.PATH_READABLE, str(error))]
     if not location.bucket:
         message = "it should be s3://bucket/key.tar.gz or s3://bucket/prefix/"
         return [_failed(path, CheckRule.PATH_READABLE, message)]
@@ -188,23 +192,6 @@ def _places(account: Account, path: str) -> list[Place]:
     if not found:
         return [_failed(path, CheckRule.PATH_HOLDS_ADAPTERS, f"no {ARCHIVE_SUFFIX} lies under it")]
     return list(found)
-
-
-def _local(path: Path) -> Iterator[Place]:
-    """Yield the adapters that a path of this machine leads to, as `publish` takes them, and archives."""
-    if not path.is_dir():
-        if path.is_file() and not path.name.endswith(ARCHIVE_SUFFIX):
-            yield _failed(str(path), CheckRule.PATH_READABLE, NO_SOURCE)
-        else:
-            yield path
-        return
-    if is_adapter(path):
-        yield path
-        return
-    archives = (file.name for file in path.iterdir() if file.name.endswith(ARCHIVE_SUFFIX))
-    inside = sorted({*Folder.of(path).adapters, *archives})
-    # With nothing in it, it is checked as an adapter, which lacks all that makes one.
-    yield from (path / name for name in inside) if inside else [path]
 
 
 def _unreadable(path: str | Path, error: OSError) -> Checked:
@@ -232,13 +219,10 @@ def _check_one(
         return _check_stored(account, serving, place, until_stopped, whole=whole)
     lora, base, version = serving.lora, serving.base, serving.version
     try:
-        if place.is_dir():
-            findings = check_directory(place, lora=lora, base=base, version=version, leftovers=True)
-        else:
-            findings = check_archive(place, lora=lora, base=base, version=version, watch=until_stopped)
+        check = examine(place, lora=lora, base=base, version=version, watch=until_stopped)
     except OSError as error:
         return _unreadable(place, error)
-    return Checked(path=str(place), findings=findings)
+    return Checked(path=str(place), findings=check.findings)
 
 
 def _check_stored(

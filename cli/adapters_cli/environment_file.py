@@ -15,7 +15,7 @@ from cattrs import Converter
 from adapter_fleet.lmi import LmiVersion
 from adapter_fleet.serving import LoraServing
 from adapter_fleet.structure import StructureError, exactly, strict_converter, structure
-from adapters_cli.account import CommandError
+from adapters_cli.account import UsageError
 
 FOLDER = Path("environments")
 """Where the app has its files."""
@@ -98,14 +98,14 @@ class EnvironmentFile:
 def read_environment(name: str) -> EnvironmentFile:
     """Read `environments/<name>.toml`, or the file of that path.
 
-    Raises CommandError with a line for each thing that is wrong: file, key, what and what was got. Keys that
+    Raises UsageError with a line for each thing that is wrong: file, key, what and what was got. Keys that
     no command needs are not looked at.
     """
     path = _path(name)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path}: not a TOML document: {error}") from None
+        raise UsageError(f"{path}: not a TOML document: {error}") from None
     parts = {key: _needed(key, data[key], type_) for key, type_ in _TABLES.items() if key in data}
     fleets, adapters = data.get("fleets", {}), data.get("adapters", {})
     if isinstance(fleets, dict):
@@ -117,7 +117,7 @@ def read_environment(name: str) -> EnvironmentFile:
             _converter(path.parent), {**parts, "fleets": fleets, "adapters": adapters}, _Tables, words=_WORDS
         )
     except StructureError as error:
-        raise CommandError("\n".join(f"{path}: {problem}" for problem in error.problems)) from None
+        raise UsageError("\n".join(f"{path}: {problem}" for problem in error.problems)) from None
     return EnvironmentFile(
         path=path,
         base_model=read.base_model,
@@ -166,7 +166,7 @@ def _path(name: str) -> Path:
     if not path.is_file():
         existing = ", ".join(sorted(file.stem for file in FOLDER.glob("*.toml")))
         known = f"one of {existing}, or " if existing else ""
-        raise CommandError(f"'--environment' should be {known}the path of a .toml file, got {name!r}")
+        raise UsageError(f"'--environment' should be {known}the path of a .toml file, got {name!r}")
     return path
 
 

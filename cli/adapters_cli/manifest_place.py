@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adapter_fleet.manifest import Manifest
-from adapters_cli.account import Account, CommandError
+from adapters_cli.account import Account, CommandError, UsageError
 from adapters_cli.stored_manifest import ChangedMeanwhileError, StoredManifest
 
 _MOST_ATTEMPTS = 20
@@ -35,12 +35,15 @@ class ManifestPlace(ABC):
 
     @staticmethod
     def of(text: str, account: Account) -> "ManifestPlace":
-        """Return the place that a path or an `s3://` URI names; CommandError where it names none."""
+        """Return the place that a path or an `s3://` URI names.
+
+        Raises UsageError for a URI that is none, and CommandError where no file can be.
+        """
         if not text.startswith("s3://"):
             return _File(Path(text))
         bucket, _, key = text.removeprefix("s3://").partition("/")
         if not bucket or not key or key.endswith("/"):
-            raise CommandError(f"a manifest in S3 should be 's3://<bucket>/<key>', got {text!r}")
+            raise UsageError(f"a manifest in S3 should be 's3://<bucket>/<key>', got {text!r}")
         return _Object(account, bucket, key)
 
     @abstractmethod
@@ -50,6 +53,10 @@ class ManifestPlace(ABC):
     def parsed(self) -> Manifest:
         """Return the manifest as it is now; ManifestError where it has mistakes."""
         return Manifest.parse(self.read(), where=self.where, folder=self.folder)
+
+    @abstractmethod
+    def try_to_write(self) -> None:
+        """Raise CommandError where it is known that nothing can be written. Leaves everything as it is."""
 
     @abstractmethod
     def update(self, change: Change) -> bool:
@@ -79,6 +86,15 @@ class _File(ManifestPlace):
             return self._path.read_bytes()
         except FileNotFoundError:
             return self._empty()
+
+    def try_to_write(self) -> None:
+        made = self._path.with_name(f".{self._path.name}.next")
+        try:
+            with _only_writer(self._path.parent):
+                made.touch()
+                made.unlink()
+        except OSError as error:
+            raise CommandError(f"{self.where}: it cannot be written: {error.strerror}") from None
 
     def update(self, change: Change) -> bool:
         made = self._path.with_name(f".{self._path.name}.next")
@@ -130,6 +146,9 @@ class _Object(ManifestPlace):
 
     def _text(self, stored: StoredManifest) -> bytes:
         return self._empty() if stored.etag is None else stored.text
+
+    def try_to_write(self) -> None:
+        pass  # S3 tells it by writing only
 
     def update(self, change: Change) -> bool:
         for _ in range(_MOST_ATTEMPTS):

@@ -12,8 +12,8 @@ import typer
 from rich.filesize import decimal
 
 from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.manifest import LocalArtifact, Manifest
-from adapters_cli.account import CommandError, account_of, errors_told
+from adapter_fleet.manifest import LocalArtifact, Manifest, S3Artifact
+from adapters_cli.account import CommandError, UsageError, account_of, errors_told
 from adapters_cli.manifest_edit import PublishedAdapter, edited
 from adapters_cli.manifest_place import ManifestPlace
 from adapters_cli.memory import Memory
@@ -23,6 +23,7 @@ from adapters_cli.sources import Source, sources_of, tell_left_behind
 from adapters_cli.text import complain, counted, few, tell
 
 if TYPE_CHECKING:
+    from adapters_cli.archive_store import ArchiveStore
     from adapters_cli.publisher import Candidate, Outcome
 
 _HEADINGS = ("ADAPTER", "STATE", "IDENTITY", "RANK", "SIZE", "WHY")
@@ -35,8 +36,8 @@ def publish(
         typer.Argument(
             metavar="PATH",
             default_factory=list,
-            help="Directories, archives (.tar.gz), or folders of directories; else those that the manifest"
-            " has on this machine.",
+            help="Directories, archives (.tar.gz), or folders of such; else those that the manifest has on"
+            " this machine.",
             show_default=False,
         ),
     ],
@@ -78,13 +79,17 @@ def publish(
         from adapters_cli.publisher import Publisher, State, checked
         from adapters_cli.transfer_bars import TransferBars, rate
 
+        if base_model is not None and not base_model.strip():
+            raise UsageError(f"'--base-model' should be a name, got {base_model!r}")
         account = account_of(context)
-        serving = _serving(max_lora_rank, container)
+        serving = Serving.of_options(account, container=container, max_lora_rank=max_lora_rank)
         store = ArchiveStore(account.s3, destination)
         place = ManifestPlace.of(manifest, account) if manifest is not None else None
         before = place.parsed() if place is not None else None
         sources = sources_of(paths, name=name) if paths else _local(before, name)
         base = _base_of(place, before, base_model)
+        if place is not None and not dry_run:
+            place.try_to_write()
         # A call lists a thousand archives, as many as a hundred adapters may have by and by.
         listing = store.listed(pages=1 + len(sources) // 100)
         with TransferBars(len(sources)) as bars:
@@ -92,6 +97,8 @@ def publish(
             candidates = publisher.map(lambda source: checked(source, serving, base, base_model), sources)
             if place is not None and base is None:
                 base = _common_base(candidates)
+            if place is not None and before is not None:
+                _rehearse(place, before, store, candidates, base)
             outcomes = publisher.map(publisher.publish, candidates)
             sent = rate(bars.sent, bars.seconds) if bars.sent else ""
         for candidate in candidates:
@@ -116,20 +123,10 @@ def publish(
         raise typer.Exit(int(any(outcome.state is State.FAILED for outcome in outcomes)))
 
 
-def _serving(max_lora_rank: int | None, container: str | None) -> Serving:
-    """Return what was given; ValueError where the container does not take the rank."""
-    serving = Serving()
-    if container is not None:
-        serving = serving.with_container(container)
-    if max_lora_rank is not None:
-        serving = serving.with_max_lora_rank(max_lora_rank)
-    return serving.checked()
-
-
 def _local(manifest: Manifest | None, name: str | None) -> list[Source]:
     """Return the adapters that a manifest has on this machine; CommandError where it has none."""
     if name is not None:
-        raise CommandError("--name is for a path that is given")
+        raise UsageError("--name is for a path that is given")
     if manifest is None:
         raise CommandError("there is nothing to publish; give paths, or a manifest that has some")
     found = [
@@ -172,6 +169,39 @@ def _common_base(candidates: Sequence["Candidate"]) -> str | None:
             )
         )
     return next(iter(bases), None)
+
+
+def _rehearse(
+    place: ManifestPlace,
+    before: Manifest,
+    store: "ArchiveStore",
+    candidates: Sequence["Candidate"],
+    base: str | None,
+) -> None:
+    """Change the manifest's text as after the upload, so that what is wrong with that is told before it.
+
+    The identities are made up, as most are not known yet. What the manifest has in its place already may be
+    the same, and stay as it is.
+    """
+    there = {
+        adapter.artifact.uri.rpartition("/")[0]
+        for adapter in before.adapters
+        if isinstance(adapter.artifact, S3Artifact)
+    }
+    identity = "0" * 64
+    adapters = [
+        PublishedAdapter(
+            name=candidate.source.name,
+            uri=store.uri(store.key(candidate.source.name, identity)),
+            identity=identity,
+            rank=candidate.rank,
+        )
+        for candidate in candidates
+        if candidate.rank is not None
+    ]
+    new = [adapter for adapter in adapters if adapter.uri.rpartition("/")[0] not in there]
+    if adapters:
+        edited(place.read(), new, base_model=base, where=place.where, folder=place.folder)
 
 
 def _update(place: ManifestPlace, outcomes: Sequence["Outcome"], base: str | None) -> bool:

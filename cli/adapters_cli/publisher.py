@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.adapter import check_archive, check_directory
-from adapter_fleet.adapter_config import AdapterConfig, read_config
+from adapter_fleet.adapter import examine
+from adapter_fleet.adapter_config import AdapterConfig
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.findings import Finding, Severity
+from adapter_fleet.model_shape import base_named
 from adapter_fleet.names import check_component_name
 from adapter_fleet.packing import AdapterFiles
 from adapters_cli.account import CommandError, explained
@@ -144,16 +145,16 @@ class Publisher:
 
     def _uploaded(self, candidate: Candidate) -> Outcome:
         store, source = self._store, candidate.source
+        identity = self._memory.identity(source.path, candidate.stamp)
+        if identity is not None and (outcome := self._without_upload(candidate, identity)) is not None:
+            return outcome
         with AdapterFiles.of(source.path) as files:
-            identity = self._identity(candidate, files)
-            if identity is not None:
-                key = store.key(source.name, identity)
-                known: dict[str, Any] = {"identity": identity, "uri": store.uri(key)}
-                there = self._find(key, identity)
-                if there is not None:
-                    return candidate.outcome(State.SKIPPED, size=there.size, **known)
-                if self._dry_run:
-                    return candidate.outcome(State.NEW, **known)
+            # Where no version is in S3 yet, packing tells it soon enough.
+            if identity is None and (self._dry_run or not self._is_fresh(source)):
+                identity = files.identity()
+                self._note_identity(candidate, identity)
+                if (outcome := self._without_upload(candidate, identity)) is not None:
+                    return outcome
             # It has no name, and is gone however this ends.
             with tempfile.TemporaryFile(prefix="adapter-") as archive:
                 identity = files.write_archive(archive)
@@ -167,15 +168,17 @@ class Publisher:
         state = State.UPLOADED if etag is not None else State.SKIPPED
         return candidate.outcome(state, size=size, identity=identity, uri=store.uri(key))
 
-    def _identity(self, candidate: Candidate, files: AdapterFiles) -> str | None:
-        """Return the identity, None where packing tells it soon enough: no version is in S3 yet."""
-        source = candidate.source
-        identity = self._memory.identity(source.path, candidate.stamp)
-        fresh = self._listing.complete and not self._listing.has_folder(self._store.key(source.name, ""))
-        if identity is None and (self._dry_run or not fresh):
-            identity = files.identity()
-            self._note_identity(candidate, identity)
-        return identity
+    def _without_upload(self, candidate: Candidate, identity: str) -> Outcome | None:
+        """Return what becomes of an adapter that is not to be uploaded, None for one that is."""
+        key = self._store.key(candidate.source.name, identity)
+        known: dict[str, Any] = {"identity": identity, "uri": self._store.uri(key)}
+        there = self._find(key, identity)
+        if there is not None:
+            return candidate.outcome(State.SKIPPED, size=there.size, **known)
+        return candidate.outcome(State.NEW, **known) if self._dry_run else None
+
+    def _is_fresh(self, source: Source) -> bool:
+        return self._listing.complete and not self._listing.has_folder(self._store.key(source.name, ""))
 
     def _note_identity(self, candidate: Candidate, identity: str) -> None:
         """Remember an identity; CommandError where what was read is perhaps not what was checked."""
@@ -205,27 +208,21 @@ class Publisher:
 
 
 def checked(source: Source, serving: Serving, base: str | None, given: str | None) -> Candidate:
-    """Check an adapter. `given` is the base model that overrules what its configuration says."""
-    facts = BaseModelFacts(name=given) if given is not None else None
+    """Check an adapter for a base model. One that is `given` overrules what its configuration says."""
+    facts = None if base is None else base_named(base)
     stamp = _stamp(source)
-    if source.path.is_dir():
-        findings = check_directory(
-            source.path, lora=serving.lora, base=facts, version=serving.version, leftovers=True
-        )
-    else:
-        findings = check_archive(source.path, lora=serving.lora, base=facts, version=serving.version)
-    candidate = Candidate(source=source, config=None, stamp=stamp, warnings=_of(findings, Severity.WARNING))
-    errors = _of(findings, Severity.ERROR)
+    check = examine(source.path, lora=serving.lora, base=facts, version=serving.version)
+    candidate = Candidate(
+        source=source, config=None, stamp=stamp, warnings=_of(check.findings, Severity.WARNING)
+    )
+    errors = _of(check.findings, Severity.ERROR)
     try:
         check_component_name(source.name, what="name")
     except ValueError as error:
-        errors = (f"{error}; --name gives it another one", *errors)
-    if errors:
+        errors = (f"{error}; rename it, or publish it alone with --name", *errors)
+    config = check.config
+    if errors or config is None:
         return candidate.failed(*errors)
-    try:
-        config = _config(source)
-    except _FAILURES as error:
-        return candidate.failed(explained(error))
     trained_for = config.base_model
     if given is None and trained_for is not None and not BaseModelFacts(name=base).is_named(trained_for):
         return candidate.failed(f"it was trained for {trained_for!r}, and the manifest is for {base!r}")
@@ -241,11 +238,3 @@ def _stamp(source: Source) -> Stamp:
         return stamp_of(source.path)
     except OSError:
         return []  # the checks tell what is missing
-
-
-def _config(source: Source) -> AdapterConfig:
-    with AdapterFiles.of(source.path) as files:
-        config, _ = read_config(files.config, str(source.path))
-    if config is None:
-        raise CommandError(f"{source.path}: it changed while it was read")
-    return config

@@ -10,7 +10,7 @@ from adapter_fleet.adapter import kind_of
 from adapter_fleet.archive import REQUIRED_FILES
 from adapter_fleet.leftovers import is_leftover
 from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
-from adapters_cli.account import CommandError
+from adapters_cli.account import CommandError, UsageError
 from adapters_cli.text import few, tell
 
 NO_SOURCE = f"it should be a directory, or an archive '…{ARCHIVE_SUFFIX}'"
@@ -27,7 +27,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """A folder of adapters: the names of its sub-folders, and of those that a training run leaves."""
+    """A folder of adapters: the names of its sub-folders and archives, and of what a training run leaves."""
 
     adapters: list[str]
     leftovers: list[str]
@@ -36,18 +36,33 @@ class Folder:
     def of(cls, path: Path) -> "Folder":
         """Look into one. Raises OSError."""
         with os.scandir(path) as found:
-            folders = sorted((entry.name, kind_of(entry)) for entry in found if entry.is_dir())
+            inside = sorted(
+                (entry.name, kind_of(entry))
+                for entry in found
+                if entry.is_dir() or entry.name.endswith(ARCHIVE_SUFFIX)
+            )
         return cls(
             adapters=[
-                name for name, kind in folders if not is_leftover(name, kind) and not name.startswith(".")
+                name for name, kind in inside if not is_leftover(name, kind) and not name.startswith(".")
             ],
-            leftovers=[name for name, kind in folders if is_leftover(name, kind)],
+            leftovers=[name for name, kind in inside if is_leftover(name, kind)],
         )
 
 
-def is_adapter(directory: Path) -> bool:
-    """Tell whether a directory is an adapter, if perhaps not a whole one. Raises OSError."""
-    return any((directory / file).exists() for file in REQUIRED_FILES)
+def adapters_at(path: Path) -> list[Path]:
+    """Return the adapters that a path leads to: itself, or those in a folder, which may be none.
+
+    A directory that has one of the two files is an adapter; any other is a folder of directories and
+    archives, of which those of a training run are left out. Raises OSError, and ValueError for a file that is
+    no archive by its name.
+    """
+    if not path.is_dir():
+        if path.is_file() and not path.name.endswith(ARCHIVE_SUFFIX):
+            raise ValueError(NO_SOURCE)
+        return [path]
+    if any((path / file).exists() for file in REQUIRED_FILES):
+        return [path]
+    return [path / name for name in Folder.of(path).adapters]
 
 
 def tell_left_behind(paths: Iterable[Path]) -> None:
@@ -69,14 +84,13 @@ def _leftovers_in(path: Path) -> list[str]:
 def sources_of(paths: Sequence[Path], *, name: str | None) -> list[Source]:
     """Return the adapters that paths lead to, in the order of the paths and then of their names.
 
-    A directory that has one of the two files is an adapter; any other is a folder of adapters, of which
-    those of a training run are left out. `name` is for a single adapter. Raises CommandError for paths that
-    lead to none, and where two adapters have one name.
+    `name` is for a single adapter. Raises CommandError for paths that lead to none, and where two adapters
+    have one name, and UsageError for a name for several.
     """
     found = [source for path in paths for source in _at(path)]
     if name is not None:
         if len(found) != 1:
-            raise CommandError(f"--name is for one adapter, got {len(found)}")
+            raise UsageError(f"--name is for one adapter, got {len(found)}")
         found = [Source(name=name, path=found[0].path)]
     _check_unique(found)
     return found
@@ -85,27 +99,25 @@ def sources_of(paths: Sequence[Path], *, name: str | None) -> list[Source]:
 def _at(path: Path) -> Iterator[Source]:
     if not path.exists():
         raise CommandError(f"{path}: there is no such file or directory")
-    if not path.is_dir():
-        if not path.name.endswith(ARCHIVE_SUFFIX):
-            raise CommandError(f"{path}: {NO_SOURCE}")
-        yield Source(name=path.name.removesuffix(ARCHIVE_SUFFIX), path=path)
-        return
-    if is_adapter(path):
-        yield Source(name=path.resolve().name, path=path)
-        return
-    yield from _in(path)
-
-
-def _in(folder: Path) -> Iterator[Source]:
-    inside = Folder.of(folder)
-    if not inside.adapters:
-        beside = ", ".join(inside.leftovers[:3])
+    try:
+        found = adapters_at(path)
+    except ValueError as error:
+        raise CommandError(f"{path}: {error}") from None
+    if not found:
+        beside = ", ".join(Folder.of(path).leftovers[:3])
         hint = f"; of {beside}, name the one that is meant, with --name" if beside else ""
         raise CommandError(
-            f"{folder}: it should be an adapter ({', '.join(REQUIRED_FILES)}) or a folder of adapters{hint}"
+            f"{path}: it should be an adapter ({', '.join(REQUIRED_FILES)}) or a folder of adapters{hint}"
         )
-    for name in inside.adapters:
-        yield Source(name=name, path=folder / name)
+    for adapter in found:
+        yield Source(name=_name_of(adapter, given=adapter == path), path=adapter)
+
+
+def _name_of(adapter: Path, *, given: bool) -> str:
+    if not adapter.is_dir():
+        return adapter.name.removesuffix(ARCHIVE_SUFFIX)
+    # `.` has a name as well.
+    return adapter.resolve().name if given else adapter.name
 
 
 def _check_unique(sources: Iterable[Source]) -> None:

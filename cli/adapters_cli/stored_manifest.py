@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from adapter_fleet.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.manifest import Manifest, ManifestError
 from adapters_cli.account import code_of
 
@@ -45,7 +46,8 @@ class StoredManifest:
             if code_of(error) != "NoSuchKey":
                 raise
             return cls(bucket=bucket, key=key, etag=None, version=None, text=b"")
-        text = answer["Body"].read()
+        # One byte more than a manifest may have, so that a larger one is seen to be so.
+        text = answer["Body"].read(MAX_DOCUMENT_BYTES + 1)
         return cls(bucket=bucket, key=key, etag=answer["ETag"], version=_version_of(answer), text=text)
 
     @property

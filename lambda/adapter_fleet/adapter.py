@@ -40,36 +40,16 @@ def check_directory(
     lora: LoraServing | None = None,
     base: BaseModelFacts | None = None,
     version: LmiVersion | None = None,
-    leftovers: bool = False,
 ) -> list[Finding]:
     """Check an adapter in a directory, as `save_pretrained` wrote it, and return all that is wrong with it.
 
     Reads the configuration and the header of the weights, whatever the size of the adapter. Without `lora`
     the rank is limited by what `version` knows; without `base` nothing is compared with the base model.
-    Without `version` the rules are those of the newest engine. With `leftovers`, what a training run leaves
-    beside an adapter may be there (`adapter_fleet.leftovers`). A bad adapter never raises.
+    Without `version` the rules are those of the newest engine. A bad adapter never raises.
     """
-    where = str(directory)
-    limits = ArchiveLimits()
-    check = AdapterCheck(where, version=version)
-    try:
-        with os.scandir(directory) as found:
-            of_adapter = (file for file in found if not (leftovers and is_leftover(file.name, kind_of(file))))
-            files = sorted(islice(of_adapter, limits.entries + 1), key=lambda entry: entry.name)
-    except OSError as error:
-        check.breaks(CheckRule.PATH_READABLE, f"it should be a readable directory, got: {error.strerror}")
-        return check.findings
-    if len(files) > limits.entries:
-        check.breaks(CheckRule.FILE_COUNT, f"it should have at most {limits.entries} entries")
-        return check.findings
-    for file in files:
-        try:
-            if check.takes(file.name, kind_of(file)):
-                with Path(file).open("rb") as stream:
-                    check.read(file.name, os.fstat(stream.fileno()).st_size, stream)
-        except OSError as error:
-            check.breaks(CheckRule.FILE_READABLE, f"it is not readable: {error.strerror}", file.name)
-    return check.finish(lora, base)
+    check = AdapterCheck(str(directory), version=version)
+    _check_directory(check, directory, lora, base, leftovers=False)
+    return check.findings
 
 
 def check_archive(
@@ -89,12 +69,74 @@ def check_archive(
     raises; what reading from `archive` raises, other than a path, is passed on.
     """
     check = AdapterCheck(where or (str(archive) if isinstance(archive, Path) else "archive"), version=version)
+    _check_archive(check, archive, lora, base, limits, watch)
+    return check.findings
+
+
+def examine(
+    path: Path,
+    *,
+    lora: LoraServing | None = None,
+    base: BaseModelFacts | None = None,
+    version: LmiVersion | None = None,
+    watch: Callable[[bytes], object] | None = None,
+) -> "AdapterCheck":
+    """Check an adapter in a directory or an archive, by the rules of `check_directory` and `check_archive`.
+
+    In a directory, what a training run leaves beside an adapter may be there (`adapter_fleet.leftovers`).
+    Return the findings with the configuration that was read for them.
+    """
+    check = AdapterCheck(str(path), version=version)
+    if path.is_dir():
+        _check_directory(check, path, lora, base, leftovers=True)
+    else:
+        _check_archive(check, path, lora, base, None, watch)
+    return check
+
+
+def _check_directory(
+    check: "AdapterCheck",
+    directory: Path,
+    lora: LoraServing | None,
+    base: BaseModelFacts | None,
+    *,
+    leftovers: bool,
+) -> None:
+    limits = ArchiveLimits()
+    try:
+        with os.scandir(directory) as found:
+            of_adapter = (file for file in found if not (leftovers and is_leftover(file.name, kind_of(file))))
+            files = sorted(islice(of_adapter, limits.entries + 1), key=lambda entry: entry.name)
+    except OSError as error:
+        check.breaks(CheckRule.PATH_READABLE, f"it should be a readable directory, got: {error.strerror}")
+        return
+    if len(files) > limits.entries:
+        check.breaks(CheckRule.FILE_COUNT, f"it should have at most {limits.entries} entries")
+        return
+    for file in files:
+        try:
+            if check.takes(file.name, kind_of(file)):
+                with Path(file).open("rb") as stream:
+                    check.read(file.name, os.fstat(stream.fileno()).st_size, stream)
+        except OSError as error:
+            check.breaks(CheckRule.FILE_READABLE, f"it is not readable: {error.strerror}", file.name)
+    check.finish(lora, base)
+
+
+def _check_archive(
+    check: "AdapterCheck",
+    archive: Path | Readable,
+    lora: LoraServing | None,
+    base: BaseModelFacts | None,
+    limits: ArchiveLimits | None,
+    watch: Callable[[bytes], object] | None,
+) -> None:
     try:
         if isinstance(archive, Path):
             # A pipe would be waited for.
             if archive.exists() and not archive.is_file():
                 check.breaks(CheckRule.PATH_READABLE, "it should be a readable file, got no regular file")
-                return check.findings
+                return
             with archive.open("rb", buffering=0) as stream:
                 check.read_archive(stream, limits, watch)
         else:
@@ -103,10 +145,10 @@ def check_archive(
         if not isinstance(archive, Path):
             raise
         check.breaks(CheckRule.PATH_READABLE, f"it should be a readable file, got: {error.strerror}")
-        return check.findings
     except ArchiveError as error:
-        return check.refused(error)
-    return check.finish(lora, base)
+        check.refused(error)
+    else:
+        check.finish(lora, base)
 
 
 def kind_of(file: "os.DirEntry[str]") -> str:
@@ -120,14 +162,18 @@ def kind_of(file: "os.DirEntry[str]") -> str:
 
 
 class AdapterCheck:
-    """One adapter: what was read of it so far, and what is wrong with that."""
+    """One adapter: what was read of it so far, and what is wrong with that.
+
+    config:
+        The configuration, None where there is none that can be read.
+    """
 
     def __init__(self, where: str, *, version: LmiVersion | None) -> None:
         self.findings: list[Finding] = []
+        self.config: AdapterConfig | None = None
         self._where = where
         self._version = version or NEWEST
         self._seen: set[str] = set()
-        self._config: AdapterConfig | None = None
         self._tensors: list[Tensor] | None = None
 
     def breaks(self, rule: CheckRule, message: str, file: str | None = None) -> None:
@@ -153,7 +199,7 @@ class AdapterCheck:
         """Read a file as far as the rules go."""
         if name == CONFIG_FILE:
             text = stream.read(MAX_CONFIG_BYTES + 1)
-            self._config, findings = read_config(text, self._place(name), version=self._version)
+            self.config, findings = read_config(text, self._place(name), version=self._version)
             self.findings += findings
         elif name == WEIGHTS_FILE:
             try:
@@ -184,15 +230,15 @@ class AdapterCheck:
         for name, rule in _REQUIRED:
             if name not in self._seen:
                 self.breaks(rule, f"the file {name} is missing")
-        if self._config is not None:
-            self.findings += self._config.findings(
+        if self.config is not None:
+            self.findings += self.config.findings(
                 self._place(CONFIG_FILE), lora=lora, base=base, version=self._version
             )
         if self._tensors is not None:
             of_tensors = tensor_findings(
                 self._tensors,
                 self._place(WEIGHTS_FILE),
-                config=self._config,
+                config=self.config,
                 base=base,
                 version=self._version,
             )

@@ -84,11 +84,11 @@ class Document:
         return place.line
 
 
-def read(data: bytes) -> Document:
+def read(data: bytes, *, called_json: bool = False) -> Document:
     """Read a document of YAML or JSON.
 
-    Raises DocumentError for what is neither. What can be read around is told in `problems` instead, so that
-    one run shows all.
+    Raises DocumentError for what is neither, with what is wrong with it as JSON where it is `called_json`.
+    What can be read around is told in `problems` instead, so that one run shows all.
     """
     if len(data) > MAX_DOCUMENT_BYTES:
         raise DocumentError(1, f"it should have at most {MAX_DOCUMENT_BYTES} bytes, got {len(data)}")
@@ -97,12 +97,18 @@ def read(data: bytes) -> Document:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DocumentError(line, f"it should be UTF-8, got the byte 0x{data[error.start]:02x}") from None
-    if text.lstrip(_JSON_SPACE).startswith("{"):
+    no_json = None
+    if called_json or text.lstrip(_JSON_SPACE).startswith("{"):
         try:
             return _JsonReader(text).read()
-        except json.JSONDecodeError:
-            pass  # YAML has mappings in braces as well
-    return _YamlReader(text).read()
+        except json.JSONDecodeError as error:
+            no_json = DocumentError(error.lineno, f"it is not JSON: {error.msg}")
+    try:
+        return _YamlReader(text).read()  # it has mappings in braces as well
+    except DocumentError:
+        if called_json and no_json is not None:
+            raise no_json from None
+        raise
 
 
 def plain_scalar(text: str) -> Any:

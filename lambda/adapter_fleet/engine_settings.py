@@ -1,7 +1,12 @@
 """What a container's environment says about memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from adapter_fleet.serving import LoraDtype
+
+_T = TypeVar("_T")
 
 _NUMBER_BYTES = {
     **dict.fromkeys(("auto", "fp16", "float16", "half", "bf16", "bfloat16"), 2),
@@ -10,6 +15,32 @@ _NUMBER_BYTES = {
 _CACHE_BYTES = {**_NUMBER_BYTES, **dict.fromkeys(("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc"), 1)}
 
 _DEFAULT_UTILIZATION = 0.9
+
+# One stage has all layers, every module has its slots, and nothing else is in the memory.
+_PLAIN = {
+    "OPTION_PIPELINE_PARALLEL_DEGREE": "1",
+    "OPTION_LORA_TARGET_MODULES": "",
+    "OPTION_CPU_OFFLOAD_GB": "0",
+    "OPTION_KV_CACHE_MEMORY_BYTES": "",
+    "OPTION_SPECULATIVE_CONFIG": "",
+}
+
+COUNTED = (
+    "OPTION_TENSOR_PARALLEL_DEGREE",
+    "TENSOR_PARALLEL_DEGREE",
+    "OPTION_DTYPE",
+    "OPTION_KV_CACHE_DTYPE",
+    "OPTION_GPU_MEMORY_UTILIZATION",
+    "OPTION_MAX_MODEL_LEN",
+    "OPTION_QUANTIZE",
+    "OPTION_MAX_LORAS",
+    "OPTION_MAX_CPU_LORAS",
+    "OPTION_MAX_LORA_RANK",
+    "OPTION_LORA_DTYPE",
+    "OPTION_FULLY_SHARDED_LORAS",
+    *_PLAIN,
+)
+"""The variables that `EngineSettings` looks at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +61,9 @@ class EngineSettings:
         The longest sequence in tokens; None for the model's own.
     quantize_bits:
         Bits of a linear parameter where the engine quantizes the model when it loads it.
+    lora:
+        What is set of `LoraServing`, by the names of its settings. The library sets these itself, so they are
+        in no environment that it takes.
     not_understood:
         Variables with a value that cannot be counted with, as `NAME=value`.
     """
@@ -40,12 +74,21 @@ class EngineSettings:
     utilization: float = _DEFAULT_UTILIZATION
     max_model_len: int | None = None
     quantize_bits: float | None = None
+    lora: Mapping[str, object] = field(default_factory=dict)
     not_understood: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "EngineSettings":
         """Read them from a container's environment. Nothing in it is an error."""
         reader = _Reader(environment)
+        # The names are those that `LmiVersion.environment` gives them.
+        lora = {
+            "max_loras": reader.whole("OPTION_MAX_LORAS"),
+            "max_cpu_loras": reader.whole("OPTION_MAX_CPU_LORAS"),
+            "max_lora_rank": reader.whole("OPTION_MAX_LORA_RANK"),
+            "lora_dtype": reader.one_of("OPTION_LORA_DTYPE", {dtype.value: dtype for dtype in LoraDtype}),
+            "fully_sharded": reader.one_of("OPTION_FULLY_SHARDED_LORAS", {"true": True, "false": False}),
+        }
         return cls(
             tensor_parallel=reader.whole("OPTION_TENSOR_PARALLEL_DEGREE", unset=("max",))
             or reader.whole("TENSOR_PARALLEL_DEGREE", unset=("max",)),
@@ -54,14 +97,8 @@ class EngineSettings:
             utilization=reader.share("OPTION_GPU_MEMORY_UTILIZATION") or _DEFAULT_UTILIZATION,
             max_model_len=reader.whole("OPTION_MAX_MODEL_LEN"),
             quantize_bits=reader.one_of("OPTION_QUANTIZE", {"fp8": 8}, unset=("awq", "gptq")),
-            not_understood=reader.not_understood(
-                # One stage has all layers, every module has its slots, and nothing else is in the memory.
-                OPTION_PIPELINE_PARALLEL_DEGREE="1",
-                OPTION_LORA_TARGET_MODULES="",
-                OPTION_CPU_OFFLOAD_GB="0",
-                OPTION_KV_CACHE_MEMORY_BYTES="",
-                OPTION_SPECULATIVE_CONFIG="",
-            ),
+            lora={setting: value for setting, value in lora.items() if value is not None},
+            not_understood=reader.not_understood(),
         )
 
 
@@ -93,16 +130,16 @@ class _Reader:
         self._bad.append(self._shown(name))
         return None
 
-    def one_of(self, name: str, values: Mapping[str, int], *, unset: tuple[str, ...] = ()) -> int | None:
+    def one_of(self, name: str, values: Mapping[str, _T], *, unset: tuple[str, ...] = ()) -> _T | None:
         text = self._text(name, unset)
         if text is not None and text not in values:
             self._bad.append(self._shown(name))
         return values.get(text or "")
 
-    def not_understood(self, **plain: str) -> tuple[str, ...]:
-        """Return those, and these where they have another value than the one that changes nothing."""
+    def not_understood(self) -> tuple[str, ...]:
+        """Return those, and those of `_PLAIN` with another value than the one that changes nothing."""
         others = [
-            self._shown(name) for name, value in plain.items() if self._text(name, (value,)) is not None
+            self._shown(name) for name, value in _PLAIN.items() if self._text(name, (value,)) is not None
         ]
         return (*self._bad, *others)
 

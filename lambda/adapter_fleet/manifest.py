@@ -97,11 +97,12 @@ class Manifest:
     def parse(cls, text: bytes, *, where: str, folder: Path | None) -> "Manifest":
         """Read a manifest in YAML or JSON.
 
-        `where` names it in messages. Paths are relative to `folder`; without one there may be none. Raises
-        ManifestError with all that is wrong, and nothing else whatever the bytes are.
+        `where` names it in messages; one in `….json` is told what is wrong with it as JSON. Paths are
+        relative to `folder`; without one there may be none. Raises ManifestError with all that is wrong, and
+        nothing else whatever the bytes are.
         """
         try:
-            document = read(text)
+            document = read(text, called_json=where.endswith(".json"))
         except DocumentError as error:
             place = f"{where}:{error.line}"
             raise ManifestError([Finding.error("manifest-readable", place, str(error))]) from None

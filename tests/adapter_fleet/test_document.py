@@ -237,6 +237,26 @@ def test_json_with_a_refused_number_is_read_on_after_it():
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ('{\n  // comment\n  "adapters": []\n}\n', 2, "a key should be here"),
+        ('{\n  "a": [1,\n    2\n', 4, "',' should be here"),
+        ('{"a":\n\x07}', 2, "Expecting value"),
+        ("", 1, "Expecting value"),
+    ],
+)
+def test_what_is_wrong_with_what_is_called_json_is_told_of_json(text, line, message):
+    with pytest.raises(DocumentError, match=message) as raised:
+        read(text.encode(), called_json=True)
+    assert raised.value.line == line
+    assert str(raised.value).startswith("it is not JSON: ")
+
+
+def test_what_is_called_json_and_is_yaml_is_read_all_the_same():
+    assert read(b"{a: 1,}", called_json=True).value == read(b"a: 1", called_json=True).value == {"a": 1}
+
+
 def test_json_with_half_of_a_surrogate_pair_is_a_problem():
     assert problems('{"a": "\\ud800", "\\udfff": 1, "b": 1}') == [
         (("a",), 1, r"a text should have no half of a surrogate pair, got '\ud800'"),
@@ -291,11 +311,12 @@ def test_json_that_python_writes_is_read_back(value, indented):
 @example(b"%TAG ! %\n--- a")
 @example(b"&a : *a")
 @example(b"{? }")
+@pytest.mark.parametrize("called_json", [True, False])
 @pytest.mark.parametrize("parser", [yaml.CSafeLoader, yaml.SafeLoader])
-def test_any_bytes_are_a_document_or_an_error(parser, data):
+def test_any_bytes_are_a_document_or_an_error(parser, called_json, data):
     before, document.YAML_LOADER = document.YAML_LOADER, parser
     try:
-        found = read(data)
+        found = read(data, called_json=called_json)
         json.dumps(found.value, allow_nan=False).encode()
     except DocumentError as raised:
         assert raised.line >= 1  # noqa: PT017

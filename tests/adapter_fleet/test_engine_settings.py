@@ -2,7 +2,9 @@
 
 import pytest
 
-from adapter_fleet.engine_settings import EngineSettings
+from adapter_fleet.engine_settings import COUNTED, EngineSettings
+from adapter_fleet.lmi import LmiVersion
+from adapter_fleet.serving import LoraDtype, LoraServing
 
 
 def test_environment_that_says_nothing_has_the_engine_s_defaults() -> None:
@@ -28,6 +30,26 @@ def test_settings_are_read() -> None:
         max_model_len=6000,
         quantize_bits=8,
     )
+
+
+@pytest.mark.parametrize("version", LmiVersion)
+def test_lora_settings_that_a_container_is_given_are_read_as_they_were(version: LmiVersion) -> None:
+    lora = LoraServing(
+        max_loras=3, max_cpu_loras=5, max_lora_rank=64, lora_dtype=LoraDtype.FLOAT16, fully_sharded=True
+    )
+    read = EngineSettings.from_environment(version.environment(lora))
+    assert (LoraServing(**read.lora), read.not_understood) == (lora, ())
+
+
+def test_names_that_count_are_all_that_are_looked_at() -> None:
+    class Environment(dict[str, str]):
+        def get(self, name, default=None):
+            asked.add(name)
+            return default
+
+    asked: set[str] = set()
+    EngineSettings.from_environment(Environment())
+    assert asked == set(COUNTED)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +89,9 @@ def test_degree_may_have_the_container_s_older_name() -> None:
         ("OPTION_LORA_TARGET_MODULES", "q_proj"),
         ("OPTION_CPU_OFFLOAD_GB", "4"),
         ("OPTION_SPECULATIVE_CONFIG", "{}"),
+        ("OPTION_MAX_LORAS", "many"),
+        ("OPTION_LORA_DTYPE", "float8"),
+        ("OPTION_FULLY_SHARDED_LORAS", "maybe"),
     ],
 )
 def test_value_that_is_not_understood_is_told_and_not_counted(name: str, value: str) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.adapter import check_directory
+from adapter_fleet.adapter import check_directory, examine
 from adapter_fleet.findings import Severity
 from adapter_fleet.leftovers import is_leftover
 from tests.adapter_fleet.synthetic import SyntheticAdapter
@@ -66,7 +66,7 @@ def test_nothing_else_is(name: str, kind: str) -> None:
 def test_directory_may_have_them_only_where_that_is_said(tmp_path: Path) -> None:
     directory = SyntheticAdapter().save(tmp_path)
     (directory / "training_args.bin").write_bytes(b"left")
-    assert check_directory(directory, leftovers=True) == []
+    assert examine(directory).findings == []
     assert [finding.severity for finding in check_directory(directory)] == [Severity.ERROR]
 
 
@@ -74,4 +74,4 @@ def test_run_on_a_hundred_processors_leaves_not_too_much(tmp_path: Path) -> None
     directory = SyntheticAdapter().save(tmp_path)
     for number in range(100):
         (directory / f"rng_state_{number}.pth").touch()
-    assert check_directory(directory, leftovers=True) == []
+    assert examine(directory).findings == []

@@ -203,6 +203,11 @@ adapters:
             " [manifest-readable]"
         ]
 
+    def test_a_manifest_in_json_is_told_what_is_wrong_with_it_as_json(self):
+        with pytest.raises(ManifestError) as error:
+            Manifest.parse(b'{\n  "adapters": [],\n}}', where="fleet.json", folder=None)
+        assert str(error.value) == "fleet.json:3: it is not JSON: a key should be here [manifest-readable]"
+
     @pytest.mark.parametrize("text", ["5", "[]", "null", "adapters", '"adapters"'])
     def test_what_is_no_mapping_is_no_manifest(self, text):
         (error,) = errors(text)

@@ -73,12 +73,15 @@ class FakeS3:
         if bucket != self.bucket:
             raise client_error("404" if operation.startswith("head") else "NoSuchBucket", "no such bucket")
 
-    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+    def head_object(self, *, Bucket: str, Key: str, ChecksumMode: str = "") -> dict[str, Any]:
         self._begin("head_object", Bucket)
         if Key not in self.objects:
             raise client_error("404", "Not Found")
         stored = self.objects[Key]
-        return {"ContentLength": len(stored.body), "ETag": stored.etag, "Metadata": stored.metadata}
+        head = {"ContentLength": len(stored.body), "ETag": stored.etag, "Metadata": stored.metadata}
+        if ChecksumMode == "ENABLED" and stored.checksum is not None:
+            head["ChecksumSHA256"] = stored.checksum
+        return head
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         self._begin("get_object", Bucket)
@@ -141,7 +144,9 @@ class FakeS3:
         parts = [upload.parts[part["PartNumber"]] for part in MultipartUpload["Parts"]]
         assert [part.etag for part in parts] == [part["ETag"] for part in MultipartUpload["Parts"]]
         body = b"".join(part.body for part in parts)
-        self._store(Key, Object(body, upload.metadata), {"IfNoneMatch": IfNoneMatch})
+        of_parts = sha256(b"".join(base64.b64decode(part.checksum or "") for part in parts))
+        made = Object(body, upload.metadata, f"{of_parts}-{len(parts)}")
+        self._store(Key, made, {"IfNoneMatch": IfNoneMatch})
         del self.uploads[UploadId]
         self.after("complete_multipart_upload")
         return {"ETag": self.objects[Key].etag}

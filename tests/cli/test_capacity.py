@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
+from adapter_fleet.engine_settings import COUNTED
 from adapters_cli.capacity_report import size
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
@@ -99,6 +100,27 @@ class TestFigures:
         longer = document("--environment", "prod", "--option", "OPTION_MAX_MODEL_LEN=12000")
         assert longer["instance"]["sequences"] == pytest.approx(before["instance"]["sequences"] / 2)
 
+    @pytest.mark.parametrize(
+        ("named", "option"),
+        [
+            (("--max-loras", "60"), "OPTION_MAX_LORAS=60"),
+            (("--max-cpu-loras", "99"), "OPTION_MAX_CPU_LORAS=99"),
+            (("--max-lora-rank", "256"), "OPTION_MAX_LORA_RANK=256"),
+            (("--fully-sharded",), "OPTION_FULLY_SHARDED_LORAS=true"),
+        ],
+    )
+    def test_variable_of_the_container_says_the_same_as_its_option(
+        self, capacity: Run, named: tuple[str, ...], option: str
+    ) -> None:
+        file = ("--environment", "prod", "--adapters", "200")
+        before, *others = (capacity(*file, *more) for more in ((), named, ("--option", option)))
+        assert others[0].stdout == others[1].stdout != before.stdout
+
+    def test_variables_alone_say_how_many_adapters_there_may_be(self, capacity: Run) -> None:
+        variables = ("--option", "OPTION_MAX_LORAS=30", "--option", "OPTION_MAX_LORA_RANK=64")
+        result = capacity(*LLAMA, "--instance-type", "ml.g5.2xlarge", *variables)
+        assert "30 slots (10.32 GiB)" in result.stderr
+
     def test_copy_has_all_accelerators_of_another_type_if_it_has_all_now(self, document: Any) -> None:
         found = document("--environment", "prod", "--instance-type", "ml.g5.48xlarge")
         assert (found["instance"]["accelerators"], found["tensor_parallel"]) == (8, 8)
@@ -170,6 +192,11 @@ class TestAdapters:
         assert found["adapters"]["count"] == 2
         assert found["host_memory_bytes"] == 4 * (80 + 160) * 1024**2
 
+    def test_of_a_manifest_in_s3_that_is_not_there_are_not_asked_for_in_vain(self, capacity: Run) -> None:
+        result = capacity(*ON_FOUR, "--manifest", "s3://bucket/none.yaml")
+        assert (result.exit_code, result.stdout) == (4, "")
+        assert "s3://bucket/none.yaml: there is no such object" in result.stderr
+
     def test_of_a_live_fleet_are_counted(self, document: Any, world: World) -> None:
         world.deploy(adapter("acme"), adapter("zeta"))
         world.settle()
@@ -219,6 +246,19 @@ class TestBaseModel:
         found = document("--base-model", uri, *SLOTS, "--instance-type", "ml.g5.xlarge")
         assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
 
+    @pytest.mark.parametrize("place", ["s3://models/own-8b.json", "own-8b.json"])
+    def test_may_be_a_configuration_of_another_name(
+        self, document: Any, account: FakeAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    ) -> None:
+        config = json.loads((TICKETS / "base" / "config.json").read_text())
+        config.pop("_name_or_path", None)
+        text = json.dumps(config).encode()
+        account.buckets.store("models", "own-8b.json", text)
+        monkeypatch.chdir(tmp_path)
+        Path("own-8b.json").write_bytes(text)
+        found = document("--base-model", place, *SLOTS, "--instance-type", "ml.g5.xlarge")
+        assert (found["parameters"], found["base_model"]) == (844_928, "own-8b")
+
     def test_that_is_given_goes_before_the_file_s_and_a_directory_before_a_well_known_name(
         self, document: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -232,7 +272,7 @@ class TestBaseModel:
         text = (ROOT / "environments" / "prod.toml").read_text()
         (tmp_path / "own.toml").write_text(text.replace("meta-llama/Llama-3.1-8B-Instruct", "acme/own"))
         result = capacity("--environment", tmp_path / "own.toml")
-        assert (result.exit_code, result.stdout) == (1, "")
+        assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr == (
             "adapters: the dimensions of the base model are not known, as it is in a bucket; give"
             " --base-model s3://amzn-s3-demo-bucket-llm-prod/models/meta-llama-Llama-3.1-8B-Instruct/config.json\n"
@@ -250,12 +290,12 @@ class TestBaseModel:
     ) -> None:
         (tmp_path / "config.json").write_text(json.dumps(config))
         result = capacity("--base-model", tmp_path, *SLOTS, "--instance-type", "ml.g5.xlarge")
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert message in result.stderr
 
     def test_that_is_nowhere_is_an_error(self, capacity: Run) -> None:
         result = capacity("--base-model", "acme/own", *SLOTS, "--instance-type", "ml.g5.xlarge")
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "'--base-model' should be a directory, a config.json here or in S3, or one of" in result.stderr
 
 
@@ -284,8 +324,20 @@ class TestMistakes:
     )
     def test_are_told_in_one_line(self, capacity: Run, arguments: tuple[str, ...], message: str) -> None:
         result = capacity(*arguments)
-        assert (result.exit_code, result.stdout) == (1, "")
+        assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr.startswith(f"adapters: {message}")
+
+    @pytest.mark.parametrize("option", ["OPTION_MAX_LORA=4", "option_max_loras=4", "OPTION_ENABLE_LORA=true"])
+    def test_in_an_option_s_name_are_told_with_the_names_that_count(self, capacity: Run, option: str) -> None:
+        result = capacity(*ON_FOUR, "--option", option)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"{option.partition('=')[0]!r} changes nothing that is counted" in result.stderr
+        assert all(name in result.stderr for name in COUNTED)
+
+    def test_setting_that_is_given_twice_is_one(self, capacity: Run) -> None:
+        result = capacity(*ON_FOUR, "--option", "OPTION_MAX_LORAS=74")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "--max-loras: --option says it as well; give one of them" in result.stderr
 
     @pytest.mark.parametrize("option", ["OPTION_DTYPE", "OPTION_MAX_MODEL_LEN=6k"])
     def test_in_an_option_are_wrong_usage(self, capacity: Run, option: str) -> None:

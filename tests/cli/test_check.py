@@ -193,6 +193,7 @@ def test_what_a_training_run_leaves_is_told_and_no_finding(check: Check, fine: P
 def test_checkpoints_and_hidden_folders_beside_adapters_are_left_out(check: Check, fine: Path) -> None:
     for name in ("checkpoint-5", ".venv"):
         SyntheticAdapter().save(fine.parent / name)
+    pack(fine, fine.parent / ".hidden.tar.gz")
     assert [row[0] for row in rows(check(fine.parent))] == [str(fine)]
 
 
@@ -349,6 +350,14 @@ class TestInS3:
         assert rules(result) == ["object-readable", ""]
         assert "it cannot be reached: Access Denied (AccessDenied)" in result.stdout
 
+    def test_nothing_wrong_but_that_s3_could_not_be_asked_ends_with_4(
+        self, check: Check, s3: FakeS3, fine: Path, dora: Path, pissa: Path
+    ) -> None:
+        s3.refused.add("bucket")
+        assert check("s3://bucket/adapters/").exit_code == 4
+        assert check("s3://bucket/none.tar.gz", fine, pissa, "--strict").exit_code == 4
+        assert check("s3://bucket/adapters/", dora).exit_code == 1
+
     def test_digest_of_a_whole_archive_is_compared_when_asked(
         self, check: Check, s3: FakeS3, fine: Path, tmp_path: Path
     ) -> None:
@@ -421,6 +430,22 @@ class TestServing:
         for place in ("s3://bucket/models/base/", "s3://bucket/models/base/config.json"):
             assert set(rules(check(fine, "--base-model", place))) == {"base-model-dimensions"}
 
+    def test_base_model_may_be_a_configuration_of_another_name(
+        self, check: Check, s3: FakeS3, fine: Path, tmp_path: Path
+    ) -> None:
+        text = json.dumps({**BASE, "hidden_size": 64})
+        (tmp_path / "own.json").write_text(text)
+        s3.objects["bucket", "own.json"] = text.encode()
+        for place in (tmp_path / "own.json", "s3://bucket/own.json"):
+            assert set(rules(check(fine, "--base-model", place))) == {"base-model-dimensions"}
+
+    def test_base_model_that_may_not_be_read_is_no_answer(self, check: Check, s3: FakeS3, fine: Path) -> None:
+        s3.objects["bucket", "base/config.json"] = json.dumps(BASE).encode()
+        s3.refused.add("base/config.json")
+        result = check(fine, "--base-model", "s3://bucket/base")
+        assert (result.exit_code, result.stdout) == (4, "")
+        assert "'s3://bucket/base/config.json' cannot be read: Access Denied" in result.stderr
+
     def test_environment_gives_container_rank_and_base(
         self, check: Check, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -458,14 +483,26 @@ class TestServing:
             (["--max-lora-rank", "48"], "'max_lora_rank' should be one of 8, 16"),
             (["--container", "lmi14", "--max-lora-rank", "512"], "at most 256 with LMI 14, got 512"),
             (["--container", "lmi16", "--max-lora-rank", "1"], "at least 8 with LMI 16, got 1"),
-            (["--base-model", "nowhere"], "'nowhere/config.json' should be the configuration"),
+            (
+                ["--base-model", "nowhere"],
+                "'--base-model' should be a directory, a config.json here or in S3",
+            ),
+            (["--base-model", "."], "'config.json' should be the configuration"),
+            (["--base-model", "s3://"], "'--base-model' should be a directory, a config.json here or in S3"),
             (["--base-model", "s3://bucket/none/"], "The specified key does not exist. (NoSuchKey)"),
             (["--environment", "nowhere"], "the path of a .toml file, got 'nowhere'"),
         ],
     )
     def test_option_that_is_wrong_ends_with_2_and_says_so(
-        self, check: Check, fine: Path, options: list[str], message: str
+        self,
+        check: Check,
+        fine: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        options: list[str],
+        message: str,
     ) -> None:
+        monkeypatch.chdir(tmp_path)
         result = check(fine, *options)
         assert result.exit_code == 2
         words = " ".join(result.stderr.replace("│", " ").split())

@@ -71,3 +71,24 @@ def test_interrupt_while_python_ends_is_not_told() -> None:
     done = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("adapters ")
+
+
+BEGINNING = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+from adapters_cli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["adapters_cli.main", "botocore.exceptions", "adapters_cli.status"])
+def test_interrupt_while_the_command_is_imported_ends_it_quietly(module: str) -> None:
+    command = [sys.executable, "-c", BEGINNING, module]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -14,7 +14,7 @@ import pytest
 from adapter_fleet.archive import DIGEST_METADATA
 from adapter_fleet.manifest import Manifest
 from adapter_fleet.packing import AdapterFiles, identity, pack
-from adapters_cli import archive_store
+from adapters_cli import archive_store, memory
 from adapters_cli.account import Account
 from adapters_cli.manifest_place import ManifestPlace
 from tests.adapter_fleet.synthetic import SyntheticAdapter
@@ -62,6 +62,18 @@ class TestUploading:
         world.publish()
         monkeypatch.setattr("adapter_fleet.packing._GzipWriter", None)
         assert world.publish().exit_code == 0
+
+    @pytest.mark.parametrize("packed", [False, True], ids=["directory", "archive"])
+    def test_second_run_opens_nothing_but_for_the_check(
+        self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+    ) -> None:
+        path = world.add("acme")
+        if packed:
+            path = pack(path, tmp_path / "acme.tar.gz").path
+        monkeypatch.setattr(memory, "_SETTLED_SECONDS", 0)
+        assert fields(world.publish(path))[0][1] == "uploaded"
+        monkeypatch.setattr(AdapterFiles, "of", None)
+        assert fields(world.publish(path))[0][:2] == ["acme", "skipped"]
 
     def test_second_run_asks_for_nothing_but_a_listing(self, world: World) -> None:
         world.add("acme", "beta")
@@ -128,6 +140,30 @@ class TestUploading:
         world.publish()
         world.s3.objects[world.key("acme")].metadata.clear()
         assert fields(world.publish())[0][1] == "skipped"
+
+    @pytest.mark.parametrize("checksum", [True, False], ids=["with a checksum", "without"])
+    def test_half_an_archive_with_the_metadata_of_the_whole_is_no_adapter(
+        self, world: World, checksum: bool
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        stored = world.s3.objects[world.key("acme")]
+        half = stored.body[: len(stored.body) // 2]
+        told = sha256(half) if checksum else None
+        world.s3.objects[world.key("acme")] = Object(half, stored.metadata, told)
+        result = world.publish()
+        assert (result.exit_code, fields(result)[0][1]) == (1, "failed")
+        assert "should be the adapter of its name, got it is truncated" in result.stderr
+
+    def test_archive_that_s3_vouches_for_is_not_read(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(world.folder / "another machine"))
+        world.s3.calls.clear()
+        assert fields(world.publish())[0][1] == "skipped"
+        assert world.s3.calls == ["list_objects_v2", "head_object"]
 
     @pytest.mark.parametrize("content", ["no archive", "another adapter"])
     def test_other_content_under_that_key_fails_the_adapter(
@@ -203,6 +239,17 @@ class TestInParts:
         assert stored.body == pack(world.adapters / "acme", tmp_path / "packed").path.read_bytes()
         assert stored.metadata[DIGEST_METADATA] == identity(world.adapters / "acme")
         assert world.s3.uploads == {}
+
+    def test_archive_that_came_in_parts_is_read_once_on_another_machine(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(world.folder / "another machine"))
+        for calls in (["head_object", "get_object"], []):
+            world.s3.calls.clear()
+            assert fields(world.publish())[0][1] == "skipped"
+            assert world.s3.calls == ["list_objects_v2", *calls]
 
     def test_parts_of_an_interrupted_upload_are_not_sent_again(self, world: World) -> None:
         world.add("acme")
@@ -312,7 +359,8 @@ class TestSources:
 
     def test_one_name_for_several_adapters_is_refused(self, world: World) -> None:
         world.add("acme", "beta")
-        assert "--name is for one adapter, got 2" in world.publish("--name", "x").stderr
+        result = world.publish("--name", "x")
+        assert (result.exit_code, result.stderr) == (2, "adapters: --name is for one adapter, got 2\n")
 
     def test_two_adapters_of_one_name_are_refused_whatever_the_case(self, world: World) -> None:
         world.add("acme")
@@ -321,9 +369,26 @@ class TestSources:
         assert (result.exit_code, world.s3.calls) == (1, [])
         assert "name: should be its own, whatever the case" in result.stderr
 
+    def test_folder_stands_for_its_directories_and_archives(self, world: World) -> None:
+        pack(world.add("acme", "beta"), world.adapters / "gamma.tar.gz")
+        pack(world.adapters / "acme", world.adapters / ".hidden.tar.gz")
+        (world.adapters / "notes.txt").write_text("no adapter")
+        assert [row[:2] for row in fields(world.publish())] == [
+            ["acme", "uploaded"],
+            ["beta", "uploaded"],
+            ["gamma", "uploaded"],
+        ]
+
+    def test_directory_and_archive_of_one_name_in_a_folder_are_refused(self, world: World) -> None:
+        pack(world.add("acme"), world.adapters / "acme.tar.gz")
+        result = world.publish()
+        assert (result.exit_code, world.s3.calls) == (1, [])
+        assert f"{world.adapters / 'acme'} has it, got 'acme'" in result.stderr
+
     def test_name_that_no_component_may_have_fails_that_adapter(self, world: World) -> None:
         world.add("my_adapter", "beta")
         result = world.publish()
+        assert "; rename it, or publish it alone with --name" in result.stderr
         assert [row[:2] for row in fields(result)] == [["beta", "uploaded"], ["my_adapter", "failed"]]
         assert "should be letters, digits and hyphens" in result.stderr
 
@@ -340,13 +405,13 @@ class TestSources:
     def test_bucket_that_is_not_there_is_told_once(self, world: World) -> None:
         world.add("acme", "beta")
         result = world.publish(destination="s3://other/prod")
-        assert (result.exit_code, result.stderr) == (1, "adapters: there is no bucket 'other'\n")
+        assert (result.exit_code, result.stderr) == (4, "adapters: there is no bucket 'other'\n")
 
     @pytest.mark.parametrize("destination", ["/local", "s3://", "bucket/prefix"])
     def test_destination_that_is_no_uri_is_refused(self, world: World, destination: str) -> None:
         world.add("acme")
         result = world.publish(destination=destination)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "should be 's3://<bucket>/<prefix>'" in result.stderr
 
 
@@ -404,7 +469,7 @@ class TestFailures:
     ) -> None:
         world.add("acme")
         result = world.publish(*options)
-        assert (result.exit_code, world.s3.calls) == (1, [])
+        assert (result.exit_code, world.s3.calls) == (2, [])
         assert words in result.stderr
 
 
@@ -471,6 +536,49 @@ class TestManifest:
         result = world.publish("--manifest", world.manifest)
         assert (result.exit_code, world.s3.calls) == (1, [])
         assert "[manifest-keys]" in result.stderr
+
+    def test_artifact_that_would_be_too_long_for_it_is_not_uploaded(self, world: World) -> None:
+        world.add("acme")
+        result = world.publish("--manifest", world.manifest, destination=f"s3://my-adapters/{'x' * 940}")
+        assert (result.exit_code, world.s3.objects, world.manifest.exists()) == (1, {}, False)
+        assert "adapter 'acme': artifact: should have at most 1024 characters" in result.stderr
+
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_change_that_it_cannot_take_is_refused_before_anything_is_uploaded(
+        self, world: World, dry_run: bool
+    ) -> None:
+        world.add("acme")
+        other = "artifact: &place ./adapters/acme}, {name: beta, artifact: *place"
+        world.manifest.write_text(f"adapters: [{{name: beta2, {other}}}, {{name: acme, artifact: *place}}]")
+        options = ("--dry-run",) if dry_run else ()
+        result = world.publish(world.adapters / "acme", "--manifest", world.manifest, *options)
+        assert (result.exit_code, world.s3.objects) == (1, {})
+        assert "it cannot be changed for these adapters" in result.stderr
+
+    def test_folder_that_takes_no_file_is_told_before_anything_is_uploaded(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.add("acme")
+
+        def refuse(path: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "touch", refuse)  # root, as which tests may run, may write everywhere
+        result = world.publish("--manifest", world.manifest)
+        assert (result.exit_code, world.s3.calls) == (1, [])
+        assert f"{world.manifest}: it cannot be written: Permission denied" in result.stderr
+
+    def test_alias_of_an_adapter_that_stays_as_it_is_is_none_to_refuse(self, world: World) -> None:
+        world.add("acme")
+        world.publish("--manifest", world.manifest)
+        text = (
+            "base_model: acme/tiny-base\n"
+            f"adapters:\n- {{name: acme, artifact: &place '{world.uri('acme')}', rank: 8}}\n"
+            "- {name: beta, artifact: *place}\n"
+        )
+        world.manifest.write_text(text)
+        assert world.publish("--manifest", world.manifest).exit_code == 0
+        assert world.manifest.read_text() == text
 
     def test_one_that_is_written_meanwhile_is_read_again(self, world: World) -> None:
         world.add("acme")
@@ -541,13 +649,15 @@ class TestManifest:
             assert quick.result(10)
         assert place.read() == b"adapters: []\n# slow\n# quick\n"
 
-    @pytest.mark.parametrize("place", ["no/such/folder/fleet.yaml", "s3://my-adapters", "adapters"])
-    def test_place_that_can_hold_none_is_refused(self, world: World, place: str) -> None:
+    @pytest.mark.parametrize(
+        ("place", "code"), [("no/such/folder/fleet.yaml", 1), ("s3://my-adapters", 2), ("adapters", 1)]
+    )
+    def test_place_that_can_hold_none_is_refused(self, world: World, place: str, code: int) -> None:
         world.add("acme")
         if not place.startswith("s3:"):
             place = str(world.folder / place)
         result = world.publish("--manifest", place)
-        assert (result.exit_code, world.s3.calls) == (1, [])
+        assert (result.exit_code, world.s3.calls) == (code, [])
 
 
 class TestBaseModel:
@@ -565,6 +675,13 @@ class TestBaseModel:
         assert result.exit_code == 0
         assert "[base-model-name]" in result.stderr
 
+    @pytest.mark.parametrize("base", ["", " "])
+    def test_base_without_a_name_is_wrong_usage(self, world: World, base: str) -> None:
+        world.add("acme")
+        result = world.publish("--manifest", world.manifest, "--base-model", base)
+        assert (result.exit_code, world.s3.calls) == (2, [])
+        assert f"'--base-model' should be a name, got {base!r}" in result.stderr
+
     def test_base_that_is_given_has_to_be_the_manifests(self, world: World) -> None:
         world.add("acme")
         world.manifest.write_text("base_model: org/other\nadapters: []\n")
@@ -581,6 +698,21 @@ class TestBaseModel:
         assert (result.exit_code, world.s3.objects) == (1, {})
         assert "'acme/tiny-base': acme" in result.stderr
         assert "'org/other': beta" in result.stderr
+
+    @pytest.mark.parametrize("named_by", ["option", "manifest"])
+    def test_dimensions_are_compared_with_those_of_a_well_known_base(
+        self, world: World, named_by: str
+    ) -> None:
+        adapter = SyntheticAdapter()
+        adapter.config["base_model_name_or_path"] = "meta-llama/Llama-3.1-8B"
+        adapter.save(world.adapters / "acme")
+        options: tuple[str, ...] = ("--base-model", "meta-llama/Llama-3.1-8B")
+        if named_by == "manifest":
+            options = ()
+            world.manifest.write_text("base_model: meta-llama/Llama-3.1-8B\nadapters: []\n")
+        result = world.publish("--manifest", world.manifest, *options)
+        assert (result.exit_code, world.s3.objects) == (1, {})
+        assert "[base-model-dimensions]" in result.stderr
 
     def test_folders_before_the_name_make_no_difference(self, world: World) -> None:
         world.add("acme")
