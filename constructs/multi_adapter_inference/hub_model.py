@@ -398,16 +398,13 @@ class _Functions:
         runs_itself.attach_to_role(self.machine.role)
         self._acknowledge(runs_itself, f"{arn}/*", *executions)
 
-        starts_and_stops = [
-            _allow(["states:ListExecutions", "states:StartExecution"], arn),
-            _allow(["states:DescribeExecution", "states:StopExecution"], executions[0]),
-        ]
+        starts = _allow(["states:ListExecutions", "states:StartExecution"], arn)
         machine = {"STATE_MACHINE_ARN": arn}
         self.on_event = self._function(
             "OnEvent",
             "on_event",
             "Starts a copy",
-            statements=starts_and_stops,
+            statements=[starts, _allow(["states:StopExecution"], executions[0])],
             environment=machine,
         )
         self.is_complete = self._function(
@@ -415,7 +412,8 @@ class _Functions:
             "is_complete",
             "Tells a deployment how far a copy is",
             statements=[
-                *starts_and_stops,
+                starts,
+                _allow(["states:DescribeExecution", "states:StopExecution"], executions[0]),
                 finds_uploads,
                 self._on_objects("s3:AbortMultipartUpload", "*"),
                 self._on_objects("s3:GetObject", "*.complete.json", "*.plan.json", "revisions/*"),
