@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import Aws, Duration, RemovalPolicy, Stack
@@ -16,8 +16,8 @@ from constructs import Construct
 
 from adapter_fleet.names import FLEET_TAG
 from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
-from multi_adapter_inference.lambda_asset import lambda_zip
-from multi_adapter_inference.provider import log_group, waiting_provider, writes_logs
+from multi_adapter_inference.functions import Functions
+from multi_adapter_inference.provider import log_group, waiting_provider
 
 METRICS_NAMESPACE = "MultiAdapterInference"
 
@@ -40,7 +40,6 @@ _OPENS_GENERATIONS = (
 _READS_GENERATIONS = ("dynamodb:GetItem",)
 
 QUERY_INTERVAL = Duration.seconds(1)
-_SHORT = Duration.minutes(2)
 _PASS_TIMEOUT = Duration.minutes(15)
 _PASS_MEMORY_MIB = 1024
 
@@ -91,8 +90,6 @@ class ControlPlane:
         self._scope = scope
         self._endpoint_arn = endpoint_arn
         self._uid = uid
-        self._code = lambda_zip().code()
-        self._encryption_key = encryption_key
         self._log_retention = log_retention
         self.registry = dynamodb.Table(
             scope,
@@ -110,20 +107,30 @@ class ControlPlane:
             time_to_live_attribute="expires",
             removal_policy=registry_removal_policy,
         )
-        self._logs = log_group(scope, "Logs", log_retention)
-        self._environment = {
-            "REGISTRY_TABLE": self.registry.table_name,
-            "FLEET_UID": uid,
-            "FLEET_NAME": name,
-            "METRICS_NAMESPACE": METRICS_NAMESPACE,
-        }
+        functions = Functions(
+            scope,
+            module="handlers",
+            policy="Fleet",
+            about=name,
+            environment={
+                "REGISTRY_TABLE": self.registry.table_name,
+                "FLEET_UID": uid,
+                "FLEET_NAME": name,
+                "METRICS_NAMESPACE": METRICS_NAMESPACE,
+            },
+            log_group=log_group(scope, "Logs", log_retention),
+            why_wildcards=_REASON_FOR_WILDCARDS,
+        )
 
-        self.run_pass = self._function(
+        self.run_pass = functions.add(
             "RunPass",
             "run_pass",
             "One pass over the fleet: looks, plans and acts",
-            registry=_REGISTRY_ACTIONS,
-            statements=[*self._manages_components(), *reads_artifacts],
+            statements=[
+                self._on_registry(_REGISTRY_ACTIONS),
+                *self._manages_components(),
+                *reads_artifacts,
+            ],
             timeout=_PASS_TIMEOUT,
             memory_mib=_PASS_MEMORY_MIB,
         )
@@ -135,35 +142,35 @@ class ControlPlane:
         self._restart = iam.Policy(scope, "Restart", statements=[starts])
         self._restart.attach_to_role(_role_of(self.run_pass))
 
+        opens = self._on_registry(_OPENS_GENERATIONS)
         machine = {"STATE_MACHINE_ARN": self.state_machine.state_machine_arn}
-        self._on_event = self._function(
+        self._on_event = functions.add(
             "OnEvent",
             "on_event",
             "Takes what a deployment wants of the fleet",
-            registry=_OPENS_GENERATIONS,
-            statements=[starts, *reads_manifest, _sees_rollbacks(scope)],
+            statements=[opens, starts, *reads_manifest, _sees_rollbacks(scope)],
             environment=machine,
         )
-        self._is_complete = self._function(
+        self._is_complete = functions.add(
             "IsComplete",
             "is_complete",
             "Tells a deployment how far the fleet is",
-            registry=_READS_GENERATIONS,
-            statements=[starts],
+            statements=[self._on_registry(_READS_GENERATIONS), starts],
             environment=machine,
         )
         self.manifest_object = (
-            self._function(
+            functions.add(
                 "ManifestObject",
                 "manifest_object",
                 "Takes a new version of the fleet's manifest in S3",
-                registry=_OPENS_GENERATIONS,
-                statements=[starts, *reads_manifest],
+                statements=[opens, starts, *reads_manifest],
                 environment=machine,
             )
             if watches_object
             else None
         )
+        if encryption_key is not None:
+            self._grant_key(encryption_key)
         self.provider = waiting_provider(
             scope,
             on_event=self._on_event,
@@ -193,57 +200,15 @@ class ControlPlane:
         functions = [self._on_event, self.manifest_object]
         return [_role_of(function) for function in functions if function is not None]
 
-    def _function(
-        self,
-        id: str,
-        handler: str,
-        description: str,
-        *,
-        registry: Sequence[str],
-        statements: Sequence[iam.PolicyStatement],
-        environment: Mapping[str, str] | None = None,
-        timeout: Duration = _SHORT,
-        memory_mib: int = 256,
-    ) -> lambda_.Function:
-        role = iam.Role(
-            self._scope,
-            f"{id}Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            inline_policies={
-                "Fleet": iam.PolicyDocument(
-                    statements=[
-                        writes_logs(self._logs),
-                        iam.PolicyStatement(actions=list(registry), resources=[self.registry.table_arn]),
-                        *statements,
-                    ]
-                )
-            },
-        )
-        for statement in statements:
-            for resource in statement.resources:
-                if resource.endswith("*"):
-                    acknowledge_wildcard(role, resource, _REASON_FOR_WILDCARDS)
-        if self._encryption_key is not None:
-            self._encryption_key.grant_encrypt_decrypt(role)
+    def _on_registry(self, actions: Sequence[str]) -> iam.PolicyStatement:
+        return iam.PolicyStatement(actions=list(actions), resources=[self.registry.table_arn])
+
+    def _grant_key(self, key: kms.IKey) -> None:
+        functions = [self.run_pass, self._on_event, self._is_complete, self.manifest_object]
+        for role in [_role_of(function) for function in functions if function is not None]:
+            key.grant_encrypt_decrypt(role)
             for action in ("GenerateDataKey", "ReEncrypt"):
                 acknowledge(role, f"IAM5[Action::kms:{action}*]", _REASON_FOR_KEY_ACTIONS)
-        function = lambda_.Function(
-            self._scope,
-            id,
-            code=self._code,
-            handler=f"adapter_fleet.handlers.{handler}",
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            description=f"{description} ({self._environment['FLEET_NAME']})",
-            role=role,
-            environment={**self._environment, **(environment or {})},
-            timeout=timeout,
-            memory_size=memory_mib,
-            log_group=self._logs,
-        )
-        acknowledge(
-            function, "L1", "the code is tested with Python 3.13, which every region with these instances has"
-        )
-        return function
 
     def _manages_components(self) -> list[iam.PolicyStatement]:
         """Return what the pass needs on SageMaker: to write, only what has or gets the fleet's tag."""

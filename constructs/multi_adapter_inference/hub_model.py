@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from types import NoneType
 from typing import Any
@@ -22,7 +22,6 @@ from aws_cdk import (
     Token,
 )
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -35,14 +34,14 @@ from adapter_fleet.fleet_settings import LONGEST_TIMEOUT_SECONDS
 from adapter_fleet.hub import HUB
 from adapter_fleet.hub_copy import RETRIES
 from adapter_fleet.model_store import repository_prefix
-from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
+from multi_adapter_inference.acknowledgement import acknowledge_wildcard
 from multi_adapter_inference.base_model import BaseModel, BoundModel
 from multi_adapter_inference.durations import whole_seconds
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.execution_role import ExecutionRole
-from multi_adapter_inference.lambda_asset import lambda_zip
+from multi_adapter_inference.functions import Functions
 from multi_adapter_inference.object_prefix import as_folder
-from multi_adapter_inference.provider import answer_timeout, log_group, waiting_provider, writes_logs
+from multi_adapter_inference.provider import answer_timeout, log_group, waiting_provider
 
 DEFAULT_TIMEOUT = Duration.minutes(50)
 DEFAULT_PART_SIZE = Size.mebibytes(64)
@@ -341,14 +340,21 @@ class _Functions:
 
     def __init__(self, scope: Construct, source: HubSource) -> None:
         self._scope, self._source = scope, source
-        self._code = lambda_zip().code()
-        self._logs = log_group(scope, "Logs")
+        functions = Functions(
+            scope,
+            module="hub_handlers",
+            policy="Copy",
+            about=source.model_id,
+            environment={},
+            log_group=log_group(scope, "Logs"),
+            why_wildcards=_REASON_FOR_WILDCARDS,
+        )
         hub = {"HUB_ENDPOINT": source.hub_endpoint}
         if source.token is not None:
             hub["TOKEN_SECRET"] = source.token.secret_arn
         finds_uploads = self._on_bucket("s3:ListBucket", "s3:ListBucketMultipartUploads")
 
-        self._plan = self._function(
+        self._plan = functions.add(
             "Plan",
             "plan",
             "Says which files are missing",
@@ -361,7 +367,7 @@ class _Functions:
             environment=hub,
             timeout=_LONG,
         )
-        self._advance = self._function(
+        self._advance = functions.add(
             "Advance",
             "advance",
             "Completes and verifies a file",
@@ -375,7 +381,7 @@ class _Functions:
             # A whole processor, to hash with.
             memory_mib=1792,
         )
-        self._copy = self._function(
+        self._copy = functions.add(
             "Copy",
             "copy_range",
             "Copies a range of a file",
@@ -397,26 +403,25 @@ class _Functions:
             ],
         )
         runs_itself.attach_to_role(self.machine.role)
-        self._acknowledge(runs_itself, f"{arn}/*", *executions)
+        for resource in (f"{arn}/*", *executions):
+            acknowledge_wildcard(runs_itself, resource, _REASON_FOR_WILDCARDS)
 
-        starts_and_stops = [
-            _allow(["states:ListExecutions", "states:StartExecution"], arn),
-            _allow(["states:DescribeExecution", "states:StopExecution"], executions[0]),
-        ]
+        starts = _allow(["states:ListExecutions", "states:StartExecution"], arn)
         machine = {"STATE_MACHINE_ARN": arn}
-        self.on_event = self._function(
+        self.on_event = functions.add(
             "OnEvent",
             "on_event",
             "Starts a copy",
-            statements=starts_and_stops,
+            statements=[starts, _allow(["states:StopExecution"], executions[0])],
             environment=machine,
         )
-        self.is_complete = self._function(
+        self.is_complete = functions.add(
             "IsComplete",
             "is_complete",
             "Tells a deployment how far a copy is",
             statements=[
-                *starts_and_stops,
+                starts,
+                _allow(["states:DescribeExecution", "states:StopExecution"], executions[0]),
                 finds_uploads,
                 self._on_objects("s3:AbortMultipartUpload", "*"),
                 self._on_objects("s3:GetObject", "*.complete.json", "*.plan.json", "revisions/*"),
@@ -444,44 +449,6 @@ class _Functions:
         if token is not None:
             for function in (self._plan, self._copy):
                 token.grant_read(function)
-
-    def _function(
-        self,
-        id: str,
-        handler: str,
-        description: str,
-        *,
-        statements: Sequence[iam.PolicyStatement],
-        environment: Mapping[str, str] | None = None,
-        timeout: Duration = _SHORT,
-        memory_mib: int = 256,
-    ) -> lambda_.Function:
-        role = iam.Role(
-            self._scope,
-            f"{id}Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            inline_policies={"Copy": iam.PolicyDocument(statements=[writes_logs(self._logs), *statements])},
-        )
-        for statement in statements:
-            wildcards = [resource for resource in statement.resources if resource.endswith(("*", ".json"))]
-            self._acknowledge(role, *wildcards)
-        function = lambda_.Function(
-            self._scope,
-            id,
-            code=self._code,
-            handler=f"adapter_fleet.hub_handlers.{handler}",
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            description=f"{description} ({self._source.model_id})",
-            role=role,
-            environment=dict(environment or {}),
-            timeout=timeout,
-            memory_size=memory_mib,
-            log_group=self._logs,
-        )
-        acknowledge(
-            function, "L1", "the code is tested with Python 3.13, which every region with these instances has"
-        )
-        return function
 
     def _create_machine(self) -> sfn.StateMachine:
         functions = (self._plan, self._advance, self._copy)
@@ -531,10 +498,6 @@ class _Functions:
             [actions] if isinstance(actions, str) else list(actions),
             *(self._source.bucket.arn_for_objects(f"{self._source.repository_prefix}{end}") for end in ends),
         )
-
-    def _acknowledge(self, scope: Construct, *arns: str) -> None:
-        for arn in arns:
-            acknowledge_wildcard(scope, arn, _REASON_FOR_WILDCARDS)
 
 
 def _definition(

@@ -497,13 +497,13 @@ class Fleet(RuleBasedStateMachine):
                     continue
             failure = record.failure
             assert failure is not None, f"{component} serves {serving.get(component)}, and nothing failed"
-            if failure.cause is Cause.UPDATE_REFUSED:
-                # Nor can the last good one be brought back. One that a new base lost, and whose sending is
-                # refused with the words that were there already, looks like one that was sent.
-                continue
             assert failure.artifact == wanted
             assert not failure.cause.retried
             good = record.last_good
+            if failure.cause is Cause.UPDATE_REFUSED and good == wanted:
+                # A new base lost it, and sending it again was refused: that is not repeated before the
+                # artifact or the base is another one, or someone says so. Another good one is sent again.
+                continue
             faulty = {*world.service.faults.broken, *world.service.faults.silent}
             if good is not None and good.uri not in faulty:
                 assert serving.get(component) == good.uri, f"{component} does not serve the last good one"

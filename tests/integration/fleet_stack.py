@@ -447,6 +447,28 @@ def wrong(
     return found
 
 
+def metric(cloud: LocalCloud, uid: str, name: str, stat: str = "Maximum") -> list[float]:
+    """Return the values of a fleet's metric in the last hour, one for each second that has any, the newest
+    first."""
+    query = {
+        "Id": "one",
+        "MetricStat": {
+            "Metric": {
+                "Namespace": "MultiAdapterInference",
+                "MetricName": name,
+                "Dimensions": [{"Name": "Fleet", "Value": uid}],
+            },
+            "Period": 1,
+            "Stat": stat,
+        },
+    }
+    now = time.time()
+    (found,) = client(cloud, "cloudwatch").get_metric_data(
+        StartTime=now - 3600, EndTime=now + 60, MetricDataQueries=[query]
+    )["MetricDataResults"]
+    return [value for _, value in sorted(zip(found["Timestamps"], found["Values"], strict=True))][::-1]
+
+
 def leftovers(cloud: LocalCloud, stack: str) -> list[str]:
     """Return what there still is of a stack, each as JSON.
 

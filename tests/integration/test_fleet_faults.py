@@ -19,7 +19,7 @@ from adapter_fleet.reconciler import LEASE_SECONDS
 from adapter_fleet.registry import Lease
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import client
-from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, components, numbered, wrong
+from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, components, metric, numbered, wrong
 
 pytestmark = pytest.mark.integration
 
@@ -34,6 +34,7 @@ class Place:
     cloud: LocalCloud
     endpoint: Endpoint
     stack: FleetStack
+    uid: str
     table: str
     machine: str
     strangers: Mapping[str, str]
@@ -99,6 +100,10 @@ class Place:
         """Return how many writes there were since the update began."""
         return sum(self.cloud.admin.writes().values())
 
+    def throttled(self) -> float:
+        """Return how many of its calls the fleet has found throttled, as its metric says."""
+        return sum(metric(self.cloud, self.uid, "Throttles", "Sum"))
+
     def lease(self) -> Lease:
         """Return the lease as it is in the table."""
         key = {"pk": {"S": "fleet"}, "sk": {"S": "lease"}}
@@ -159,6 +164,7 @@ def place(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         cloud=cloud,
         endpoint=endpoint,
         stack=main,
+        uid=created.outputs["MainUid"],
         table=created.outputs["MainTable"],
         machine=created.outputs["MainMachine"],
         strangers=strangers,
@@ -256,10 +262,15 @@ def test_deployment_that_is_cancelled_gives_way_to_another(harmed: Place) -> Non
 
 
 def test_half_of_all_calls_are_throttled(harmed: Place) -> None:
+    before = harmed.throttled()
     for calls in ("writes", "reads"):
-        harmed.cloud.admin.fail_calls(calls, code="ThrottlingException", times=None, share=0.5, seconds=4)
+        harmed.cloud.admin.fail_calls(calls, code="ThrottlingException", times=None, share=0.5)
     harmed.update()
     harmed.converges()
+    # Four changes: whatever was refused was asked for again.
+    assert harmed.written() > 4
+    # Metrics are made of what a pass has logged, for which the end of a deployment does not wait.
+    harmed.until(lambda: harmed.throttled() > before)
 
 
 def test_answers_are_lost_after_the_service_acted(harmed: Place) -> None:

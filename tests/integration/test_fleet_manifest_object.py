@@ -18,7 +18,7 @@ from adapter_fleet.record import FleetRecord, Generation, Outcome, Source
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
 from tests.integration.by_hand import client
-from tests.integration.fleet_stack import BROKEN, Deployment, Endpoint, Fleet, FleetStack, numbered
+from tests.integration.fleet_stack import BROKEN, Deployment, Endpoint, Fleet, FleetStack, metric, numbered
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
@@ -100,23 +100,7 @@ class Deployed:
 
     def metric(self, name: str) -> list[float]:
         """Return the values of a metric, the newest first."""
-        query = {
-            "Id": "one",
-            "MetricStat": {
-                "Metric": {
-                    "Namespace": "MultiAdapterInference",
-                    "MetricName": name,
-                    "Dimensions": [{"Name": "Fleet", "Value": self.outputs["TenantsUid"]}],
-                },
-                "Period": 1,
-                "Stat": "Maximum",
-            },
-        }
-        now = time.time()
-        (found,) = client(self.cloud, "cloudwatch").get_metric_data(
-            StartTime=now - 3600, EndTime=now + 60, MetricDataQueries=[query]
-        )["MetricDataResults"]
-        return [value for _, value in sorted(zip(found["Timestamps"], found["Values"], strict=True))][::-1]
+        return metric(self.cloud, self.outputs["TenantsUid"], name)
 
     def check_for_drift(self) -> None:
         """Start the machine as the schedule does, and wait for its end."""
