@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
 from adapter_fleet.hub_copy import CopyError
 from adapter_fleet.hub_intake import HubIntake, request_of
@@ -220,3 +221,14 @@ def test_last_stack_that_gives_up_aborts_what_all_have_uploaded(world: World) ->
         world.store().keep_copying(who)
     assert [world.store().give_up(who) for who in ("another", "me")] == [0, 1]
     assert (world.s3.uploads, world.s3.objects) == ({}, {})
+
+
+def test_note_that_may_not_be_deleted_is_an_error_and_its_uploads_stay(world: World) -> None:
+    world.begin_upload()
+    world.store().keep_copying("me")
+    world.s3.forbidden = (world.store().location.copying,)
+    with pytest.raises(
+        ClientError, match=rf"AccessDenied.*s3://b/.*{COMMIT}\.copying/me\.json: Access Denied"
+    ):
+        world.store().give_up("me")
+    assert len(world.s3.uploads) == 1
