@@ -121,6 +121,16 @@ def test_the_copy_is_told_what_to_copy(stack, make):
     assert {name: properties[name] for name in told} == told
 
 
+@pytest.mark.parametrize("seconds", [1, 2, 100, 55 * 60 - 1])
+def test_a_timeout_of_any_seconds_is_waited_for(stack, make, seconds):
+    make(timeout=cdk.Duration.seconds(seconds))
+    waiter = "framework-isComplete-task"
+    (asking,) = definition(stack, waiter)["States"][waiter]["Retry"]
+    framework = asking["IntervalSeconds"] * asking["MaxAttempts"]
+    answer = int(only(stack, "Custom::HubModel")["Properties"]["ServiceTimeout"])
+    assert seconds < framework < answer < 3600
+
+
 def test_only_who_asks_the_hub_reads_the_token_and_by_its_arn(stack, make, token):
     make(token=token)
     functions = Template.from_stack(stack).find_resources("AWS::Lambda::Function")
@@ -154,13 +164,13 @@ def test_an_encrypted_bucket_is_written_with_its_key(stack, make):
         assert any("kms:GenerateDataKey*" in str(s) for s in role_statements(stack, function)), function
 
 
-def definition(stack):
-    """Return the state machine of the copy."""
+def definition(stack, having="Files"):
+    """Return the state machine that has a state of this name: by default that of the copy."""
     return next(
         json.loads("".join(part if isinstance(part, str) else "x" for part in join[1]))
         for resource in Template.from_stack(stack).find_resources("AWS::StepFunctions::StateMachine").values()
         for join in [resource["Properties"]["DefinitionString"]["Fn::Join"]]
-        if "Files" in str(join)
+        if having in str(join)
     )
 
 
