@@ -40,7 +40,14 @@ _ENDED = "a function ended before its work did; its log says why"
 
 # What nobody can mend by asking again.
 _DENIED = frozenset(
-    {"AccessDenied", "AllAccessDisabled", "KMS.DisabledException", "KMS.NotFoundException", "NoSuchBucket"}
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AllAccessDisabled",
+        "KMS.DisabledException",
+        "KMS.NotFoundException",
+        "NoSuchBucket",
+    }
 )
 
 
@@ -220,13 +227,18 @@ def copy_range(copy: FileCopy, upload: str, part: int, *, hub: Hub, s3: "S3Clien
 
 def refusal(error: Exception, *, last: bool) -> dict[str, Any] | None:
     """Return what to tell the machine of an error; None where it is to call again."""
-    if isinstance(error, HubError) or (isinstance(error, ClientError) and code_of(error) in _DENIED):
+    if isinstance(error, HubError) or is_denied(error):
         return {"reason": _short(error), "final": True}
     if isinstance(error, ClientError) and code_of(error) == "NoSuchUpload":
         return {"reason": _short(error)}  # aborted by someone: the file gets another one
     if last and isinstance(error, (HubBusyError, ClientError, BotoCoreError)):
         return {"reason": _short(error)}
     return None
+
+
+def is_denied(error: Exception) -> bool:
+    """Tell whether AWS does not let a function have what it asks for."""
+    return isinstance(error, ClientError) and code_of(error) in _DENIED
 
 
 def _verify(copy: FileCopy, store: ModelStore, s3: "S3Client") -> dict[str, Any]:

@@ -105,6 +105,7 @@ def _intake() -> HubIntake:
         machines=boto3.client("stepfunctions", config=_CONFIG),
         s3=_s3(),
         clock=WallClock(),
+        left=lambda reason: _log().warning("what was begun before is left as it is", reason=reason),
     )
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.clock import Clock
 from adapter_fleet.converter import unstructured
-from adapter_fleet.hub_copy import CopyError, CopyRequest, resolved
+from adapter_fleet.hub_copy import CopyError, CopyRequest, is_denied, resolved
 from adapter_fleet.model_store import ModelStore, code_of, delete_keys
 
 if TYPE_CHECKING:
@@ -28,12 +28,17 @@ _SUPERSEDED = "Superseded"
 
 @dataclass(frozen=True, kw_only=True)
 class HubIntake:
-    """Takes the events of one custom resource. Every method returns within seconds, and may be repeated."""
+    """Takes the events of one custom resource. Every method returns within seconds, and may be repeated.
+
+    left:
+        Told why something that nobody goes on with was left in a bucket.
+    """
 
     machine: str
     machines: "SFNClient"
     s3: "S3Client"
     clock: Clock
+    left: Callable[[str], None]
 
     def on_event(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Start a copy, and stop what an event before has started."""
@@ -106,31 +111,42 @@ class HubIntake:
         )
 
     def _clear_before(self, event: Mapping[str, Any], request: CopyRequest) -> None:
-        """Give up what an update found half uploaded: after a rollback, that of the version that failed."""
+        """Give up what an update found half uploaded: after a rollback, that of the version that failed.
+
+        Where an update changes the place, CloudFormation has changed the roles before: they are for the new
+        one alone. The model is whole, so what they may not clear stays, and fails no deployment.
+        """
         if event["RequestType"] != "Update":
             return
         before = request_of(event["OldResourceProperties"])
-        commit = resolved(before, s3=self.s3)
-        if commit is not None and (before.repository, commit) != (
-            request.repository,
-            resolved(request, s3=self.s3),
-        ):
-            _though_gone(lambda: ModelStore(before.repository.at(commit), self.s3).give_up(before.who))
+        try:
+            commit = resolved(before, s3=self.s3)
+            if commit is not None and (before.repository, commit) != (
+                request.repository,
+                resolved(request, s3=self.s3),
+            ):
+                ModelStore(before.repository.at(commit), self.s3).give_up(before.who)
+        except ClientError as error:
+            if not is_denied(error):
+                raise
+            self.left(str(error))
 
     def _is_cleared(self, delivery: str, request: CopyRequest) -> bool:
         """Stop the copy and give up its uploads; tell whether nothing was left of it. The files stay."""
         left = self._stop_others(delivery)
 
-        def clear() -> int:
+        try:
             commit = resolved(request, s3=self.s3)
             uploads = 0
             if commit is not None:
                 uploads = ModelStore(request.repository.at(commit), self.s3).give_up(request.who)
             if not left and not uploads:
                 self._forget_revisions(request)
-            return uploads
-
-        return not left and not _though_gone(clear)
+        except ClientError as error:
+            if code_of(error) != "NoSuchBucket":
+                raise
+            return not left  # there is nothing to clear
+        return not left and not uploads
 
     def _forget_revisions(self, request: CopyRequest) -> None:
         pages = self.s3.get_paginator("list_objects_v2").paginate(
@@ -209,13 +225,3 @@ def _reason(execution: "DescribeExecutionOutputTypeDef") -> str:
         return str(json.loads(cause)["errorMessage"])
     status = execution["status"]
     return f"the state machine of the copy ended as {status}: {execution.get('error', '')} {cause}".strip()
-
-
-def _though_gone(clear: Callable[[], int]) -> int:
-    """Clear something in a bucket; there is nothing to clear where the bucket is gone."""
-    try:
-        return clear()
-    except ClientError as error:
-        if code_of(error) == "NoSuchBucket":
-            return 0
-        raise

@@ -85,8 +85,13 @@ class World:
 
     def __init__(self) -> None:
         self.machines, self.s3, self.clock = FakeMachines(), FakeS3(), FakeClock()
+        self.left: list[str] = []
         self.intake = HubIntake(
-            machine=MACHINE, machines=cast(Any, self.machines), s3=cast(Any, self.s3), clock=self.clock
+            machine=MACHINE,
+            machines=cast(Any, self.machines),
+            s3=cast(Any, self.s3),
+            clock=self.clock,
+            left=self.left.append,
         )
         self._events = 0
 
@@ -200,6 +205,18 @@ def test_rollback_aborts_what_the_failed_version_has_half_uploaded(world: World)
     world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
     assert world.intake.is_complete(event)["IsComplete"]
     assert [COMMIT in key for key, _ in world.s3.uploads.values()] == [True]
+
+
+@pytest.mark.parametrize("revision", [COMMIT, "main"])
+def test_place_that_the_roles_are_no_longer_for_is_left_and_fails_nothing(
+    world: World, revision: str
+) -> None:
+    event = world.event("Update", old={"Prefix": "elsewhere/", "Revision": revision})
+    world.s3.forbidden = ("elsewhere/",)
+    world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
+    assert world.intake.is_complete(event)["IsComplete"]
+    (reason,) = world.left
+    assert "AccessDenied" in reason
 
 
 @pytest.mark.parametrize("kind", ["Delete", "Update"])
