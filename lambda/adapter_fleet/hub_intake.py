@@ -42,19 +42,27 @@ class HubIntake:
 
     def on_event(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Start a copy, and stop what an event before has started."""
-        delivery = _delivery(event)
+        delivery, now = _delivery(event), self.clock.now()
         self._stop_others(delivery)
         if event["RequestType"] != "Delete":
-            self._start(delivery, 1, request_of(event["ResourceProperties"]))
+            self._start(delivery, 1, request_of(event["ResourceProperties"], asked_at=now))
         return {
             "PhysicalResourceId": event["ResourceProperties"]["Who"],
             "Delivery": delivery,
-            "StartedAt": self.clock.now(),
+            "StartedAt": now,
         }
 
     def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Say whether the copy is whole; CopyError where it cannot be, or not in time."""
-        request = request_of(event["ResourceProperties"])
+        request = request_of(event["ResourceProperties"], asked_at=float(event["StartedAt"]))
+        try:
+            return self._looked_at(event, request)
+        except ClientError as error:
+            if not is_denied(error) or request.is_early(self.clock.now()):
+                raise
+            raise CopyError(str(error)[:LONGEST_REASON]) from None
+
+    def _looked_at(self, event: Mapping[str, Any], request: CopyRequest) -> dict[str, Any]:
         if event["RequestType"] == "Delete":
             return {"IsComplete": self._is_cleared(event["Delivery"], request)}
         number, execution = self._newest(event["Delivery"])
@@ -97,7 +105,7 @@ class HubIntake:
 
     def _check_time(self, event: Mapping[str, Any], request: CopyRequest, number: int) -> None:
         seconds = float(event["ResourceProperties"]["TimeoutSeconds"])
-        if self.clock.now() < float(event["StartedAt"]) + seconds:
+        if self.clock.now() < request.asked_at + seconds:
             return
         if number:
             self._stop(self._execution(f"{event['Delivery']}-{number}"))
@@ -191,7 +199,7 @@ class HubIntake:
         return f"{self.machine.replace(':stateMachine:', ':execution:')}:{name}"
 
 
-def request_of(properties: Mapping[str, Any]) -> CopyRequest:
+def request_of(properties: Mapping[str, Any], *, asked_at: float = 0.0) -> CopyRequest:
     """Return what the properties of the custom resource ask for; all of them are strings."""
     return CopyRequest(
         model_id=properties["ModelId"],
@@ -200,6 +208,7 @@ def request_of(properties: Mapping[str, Any]) -> CopyRequest:
         prefix=properties.get("Prefix", ""),
         who=properties["Who"],
         part_bytes=int(properties["PartBytes"]),
+        asked_at=asked_at,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from adapter_fleet.hub_copy import CopyError
+from adapter_fleet.hub_copy import PATIENCE_SECONDS, CopyError
 from adapter_fleet.hub_intake import HubIntake, request_of
 from adapter_fleet.model_files import ModelFile
 from adapter_fleet.model_store import ModelStore
@@ -124,7 +124,8 @@ def test_creation_starts_a_copy_and_waits_for_it(world: World) -> None:
     event = world.event("Create")
     assert event["PhysicalResourceId"] == "me"
     assert world.intake.is_complete(event) == {"IsComplete": False}
-    assert world.machines.newest["input"]["request"] == asdict(request_of(PROPERTIES))
+    asked = request_of(PROPERTIES, asked_at=world.clock.now())
+    assert world.machines.newest["input"]["request"] == asdict(asked)
 
 
 def test_copy_that_is_whole_ends_the_waiting_with_where_it_is(world: World) -> None:
@@ -185,6 +186,18 @@ def test_time_that_has_passed_stops_the_machine_and_says_how_far_it_is(world: Wo
     with pytest.raises(CopyError, match=r"not copied after 10 minutes, the timeout: nothing is copied"):
         world.intake.is_complete(event)
     assert world.machines.newest["status"] == "ABORTED"
+
+
+def test_denial_is_told_once_a_role_that_was_changed_should_be_known(world: World) -> None:
+    world.store().keep_copying("me")
+    world.s3.forbidden = (world.store().location.copying,)
+    event = world.event("Delete")
+    world.clock.sleep(PATIENCE_SECONDS - 1)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        world.intake.is_complete(event)
+    world.clock.sleep(1)
+    with pytest.raises(CopyError, match=r"AccessDenied.*s3://b/models/"):
+        world.intake.is_complete(event)
 
 
 def test_deletion_ends_when_nothing_is_left_half_uploaded(world: World) -> None:

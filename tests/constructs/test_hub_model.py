@@ -9,6 +9,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk.assertions import Match, Template
 from cdk_nag import AwsSolutionsChecks
 
+from adapter_fleet.hub_copy import PATIENCE_SECONDS
 from multi_adapter_inference import BaseModel, HubModel
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -189,6 +190,14 @@ def test_a_map_over_ranges_is_in_one_over_files(stack, make):
         (state["ItemProcessor"]["ProcessorConfig"]["Mode"], state["MaxConcurrency"])
         for state in (files, ranges)
     ] == [("DISTRIBUTED", 4), ("DISTRIBUTED", 2)]
+
+
+def test_the_plan_is_tried_until_a_denial_cannot_be_about_the_roles_before(stack, make):
+    make()
+    retry = definition(stack)["States"]["Plan"]["Retry"][-1]
+    assert retry["JitterStrategy"] == "NONE"
+    waits = [retry["IntervalSeconds"] * retry["BackoffRate"] ** n for n in range(retry["MaxAttempts"])]
+    assert sum(min(wait, retry["MaxDelaySeconds"]) for wait in waits) > PATIENCE_SECONDS
 
 
 def test_no_two_states_have_one_name_as_step_functions_wants_it(stack, make):
