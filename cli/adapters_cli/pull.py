@@ -1,23 +1,31 @@
 """`adapters pull`: copy a model from the Hugging Face Hub to S3 by way of this machine."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import urlsplit
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from adapter_fleet.model_files import Digest, ModelFile, ModelFilesError, wanted_files
-from adapter_fleet.model_store import ModelStore, Repository
+from adapter_fleet.model_store import ModelLocation, ModelStore, Repository
+from adapters_cli import INTERRUPTED
 from adapters_cli.account import Account, CommandError, account_of, errors_told
 from adapters_cli.text import counted, one_line, tell
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+    from types_boto3_s3 import S3Client
 
 _PIECE_BYTES = 4 * 1024 * 1024
 
@@ -53,35 +61,86 @@ def pull(
 def _copy(store: ModelStore, api: "HfApi", account: Account, files: Sequence[ModelFile]) -> None:
     location, verified = store.location, dict(store.verified(files))
     missing = [file for file in files if file.path not in verified]
+    under_way = _UnderWay(account.s3)
+    # One after the other, while the next one comes. That one comes in the main thread, where Ctrl-C ends it.
+    uploader = ThreadPoolExecutor(1)
+    uploads: list[Future[str]] = []
 
-    def download(file: ModelFile) -> Path:
-        with _asking_the_hub(api):
-            name = api.hf_hub_download(location.repository.model_id, file.path, revision=location.commit)
-        path = Path(name)
-        _check(file, path)
-        return path
+    def upload(file: ModelFile, path: Path, advance: Callable[[int], None]) -> str:
+        key = location.key(file.path)
+        account.s3.upload_file(
+            str(path),
+            location.bucket,
+            key,
+            ExtraArgs={"ChecksumAlgorithm": "CRC32"},
+            Callback=advance,
+        )
+        etag = account.s3.head_object(Bucket=location.bucket, Key=key)["ETag"]
+        store.keep_verified(file.path, etag)
+        return etag
 
-    executor = ThreadPoolExecutor(1)
     try:
-        # One after the other, while those that have come are uploaded.
-        downloads = [(file, executor.submit(download, file)) for file in missing]
         with _progress() as progress:
-            for file, coming in downloads:
-                path, key = coming.result(), location.key(file.path)
-                bar = progress.add_task(file.path, total=file.size)
-                account.s3.upload_file(
-                    str(path),
-                    location.bucket,
-                    key,
-                    ExtraArgs={"ChecksumAlgorithm": "CRC32"},
-                    Callback=lambda sent, bar=bar: progress.advance(bar, sent),
-                )
-                etag = account.s3.head_object(Bucket=location.bucket, Key=key)["ETag"]
-                store.keep_verified(file.path, etag)
-                verified[file.path] = etag
-    finally:
-        executor.shutdown(cancel_futures=True)
+            try:
+                for file in missing:
+                    _raise_of(uploads)
+                    path = _downloaded(api, location, file)
+                    bar = progress.add_task(file.path, total=file.size)
+                    uploads.append(uploader.submit(upload, file, path, partial(progress.advance, bar)))
+                verified |= {file.path: done.result() for file, done in zip(missing, uploads, strict=True)}
+            except Exception:
+                # What has come is uploaded all the same.
+                wait(uploads)
+                raise
+    except KeyboardInterrupt:
+        under_way.end()
     store.keep_complete(files, verified)
+
+
+def _downloaded(api: "HfApi", location: ModelLocation, file: ModelFile) -> Path:
+    with _asking_the_hub(api):
+        name = api.hf_hub_download(location.repository.model_id, file.path, revision=location.commit)
+    path = Path(name)
+    _check(file, path)
+    return path
+
+
+def _raise_of(uploads: Iterable[Future[str]]) -> None:
+    """Raise the error of an upload that has failed, before more is downloaded."""
+    for upload in uploads:
+        if upload.done():
+            upload.result()
+
+
+class _UnderWay:
+    """The last upload in parts that was begun, and how a process ends while it goes on."""
+
+    def __init__(self, s3: "S3Client") -> None:
+        self._s3 = s3
+        self._begun: dict[str, Any] | None = None
+        s3.meta.events.register("after-call.s3.CreateMultipartUpload", self._note)
+
+    def _note(self, parsed: dict[str, Any], **_: Any) -> None:
+        if "UploadId" in parsed:
+            self._begun = {name: parsed[name] for name in ("Bucket", "Key", "UploadId")}
+
+    def end(self) -> NoReturn:
+        """End the process, after a second at most, with nothing left of the upload.
+
+        Its threads would send the parts that they are at to their ends, of megabytes each.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        abort = threading.Thread(target=self._abort, daemon=True)
+        abort.start()
+        abort.join(1)
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
+
+    def _abort(self) -> None:
+        if self._begun is not None:
+            # It may have ended.
+            with suppress(BotoCoreError, ClientError):
+                self._s3.abort_multipart_upload(**self._begun)
 
 
 def _check(file: ModelFile, path: Path) -> None:

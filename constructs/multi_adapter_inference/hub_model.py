@@ -72,6 +72,8 @@ _RETRY_ALL = {
     "JitterStrategy": "FULL",
     "MaxAttempts": RETRIES,
 }
+# The first to use the roles, and alone: it waits for as long as one that was just changed may be denied.
+_RETRY_PLAN = {**_RETRY_ALL, "JitterStrategy": "NONE"}
 _NO_RETRY = {"ErrorEquals": ["CopyError"], "MaxAttempts": 0}
 # An account may have fewer functions at once than a copy asks for.
 _RETRY_THROTTLED = {
@@ -596,7 +598,12 @@ def _definition(
     }
     next_plan = call(
         plan,
-        **{"request.$": "$.request", "outcomes.$": "$.outcomes", "round.$": "$.round"},
+        **{
+            "request.$": "$.request",
+            "outcomes.$": "$.outcomes",
+            "round.$": "$.round",
+            "attempt.$": "$$.State.RetryCount",
+        },
     )
     return {
         "StartAt": "Plan",
@@ -605,7 +612,7 @@ def _definition(
             "Plan": {
                 **next_plan,
                 "OutputPath": "$.Payload",
-                "Retry": [_NO_RETRY, _RETRY_THROTTLED, _RETRY_ALL],
+                "Retry": [_NO_RETRY, _RETRY_THROTTLED, _RETRY_PLAN],
                 "Next": "Whole?",
             },
             "Whole?": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from aws_cdk import Duration, RemovalPolicy
@@ -43,13 +44,15 @@ def waiting_provider(
         )
         for role_id in ("ProviderEventRole", "ProviderCompleteRole")
     ]
+    # The framework asks that often, and wants no rest.
+    questions = math.ceil((timeout.to_seconds() + _ANSWER_SECONDS) / query_interval.to_seconds())
     provider = cr.Provider(
         scope,
         "Provider",
         on_event_handler=on_event,
         is_complete_handler=is_complete,
         query_interval=query_interval,
-        total_timeout=Duration.seconds(timeout.to_seconds() + _ANSWER_SECONDS),
+        total_timeout=Duration.seconds(questions * query_interval.to_seconds()),
         log_group=framework_logs,
         framework_on_event_role=roles[0],
         framework_complete_and_timeout_role=roles[1],

@@ -24,8 +24,15 @@ if TYPE_CHECKING:
 MOST_ROUNDS = 3
 """How often the machine goes over all files before it gives up."""
 
-RETRIES = 5
+RETRIES = 6
 """How often the machine repeats a call; after the last one it is told what is wrong in the answer."""
+
+PATIENCE_SECONDS = 120.0
+"""How long a denial may be about roles as they were before CloudFormation has changed them.
+
+IAM tells of a change by and by. Terraform's AWS provider waits as long (`propagationTimeout` of its
+internal/service/iam).
+"""
 
 _MOST_LOOKS = 60
 """At one file in a round: some for each 500 ranges."""
@@ -40,7 +47,14 @@ _ENDED = "a function ended before its work did; its log says why"
 
 # What nobody can mend by asking again.
 _DENIED = frozenset(
-    {"AccessDenied", "AllAccessDisabled", "KMS.DisabledException", "KMS.NotFoundException", "NoSuchBucket"}
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AllAccessDisabled",
+        "KMS.DisabledException",
+        "KMS.NotFoundException",
+        "NoSuchBucket",
+    }
 )
 
 
@@ -58,6 +72,8 @@ class CopyRequest:
         Who asks: a branch is resolved once for each.
     part_bytes:
         The size of a range. A smaller file is copied in one piece.
+    asked_at:
+        When CloudFormation has asked for it, in seconds since 1970.
     """
 
     model_id: str
@@ -66,6 +82,11 @@ class CopyRequest:
     prefix: str
     who: str
     part_bytes: int
+    asked_at: float = 0.0
+
+    def is_early(self, now: float) -> bool:
+        """Tell whether a denial may pass yet."""
+        return now < self.asked_at + PATIENCE_SECONDS
 
     @property
     def repository(self) -> Repository:
@@ -218,15 +239,20 @@ def copy_range(copy: FileCopy, upload: str, part: int, *, hub: Hub, s3: "S3Clien
     ModelStore(location, s3).keep_verified(file.path, written["ETag"])
 
 
-def refusal(error: Exception, *, last: bool) -> dict[str, Any] | None:
+def refusal(error: Exception, *, last: bool, early: bool = False) -> dict[str, Any] | None:
     """Return what to tell the machine of an error; None where it is to call again."""
-    if isinstance(error, HubError) or (isinstance(error, ClientError) and code_of(error) in _DENIED):
+    if isinstance(error, HubError) or (is_denied(error) and not early):
         return {"reason": _short(error), "final": True}
     if isinstance(error, ClientError) and code_of(error) == "NoSuchUpload":
         return {"reason": _short(error)}  # aborted by someone: the file gets another one
     if last and isinstance(error, (HubBusyError, ClientError, BotoCoreError)):
         return {"reason": _short(error)}
     return None
+
+
+def is_denied(error: Exception) -> bool:
+    """Tell whether AWS does not let a function have what it asks for."""
+    return isinstance(error, ClientError) and code_of(error) in _DENIED
 
 
 def _verify(copy: FileCopy, store: ModelStore, s3: "S3Client") -> dict[str, Any]:

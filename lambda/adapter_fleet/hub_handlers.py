@@ -44,10 +44,11 @@ def plan(event: Mapping[str, Any], _context: LambdaContext) -> Any:
     """Say which files are missing."""
     number = int(event["round"])
     try:
-        hub = _hub()
-    except HubError as error:
+        found = hub_copy.plan(_request(event), event["outcomes"], number, hub=_hub(), s3=_s3())
+    except Exception as error:
+        if _refusal(event, error) is None:
+            raise
         raise CopyError(str(error)) from None
-    found = hub_copy.plan(_request(event), event["outcomes"], number, hub=hub, s3=_s3())
     _log().info("planned", round=number, done=found["done"], commit=found["commit"])
     return found if found["done"] else {**found, "round": number + 1, "request": event["request"]}
 
@@ -81,10 +82,15 @@ def _told(event: Mapping[str, Any], work: Callable[[], dict[str, Any]]) -> dict[
     try:
         return work()
     except Exception as error:
-        told = hub_copy.refusal(error, last=int(event["attempt"]) >= RETRIES)
+        told = _refusal(event, error)
         if told is None:
             raise
         return told
+
+
+def _refusal(event: Mapping[str, Any], error: Exception) -> dict[str, Any] | None:
+    early = _request(event).is_early(WallClock().now())
+    return hub_copy.refusal(error, last=int(event["attempt"]) >= RETRIES, early=early)
 
 
 def _request(event: Mapping[str, Any]) -> CopyRequest:
@@ -105,6 +111,7 @@ def _intake() -> HubIntake:
         machines=boto3.client("stepfunctions", config=_CONFIG),
         s3=_s3(),
         clock=WallClock(),
+        left=lambda reason: _log().warning("what was begun before is left as it is", reason=reason),
     )
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.clock import Clock
 from adapter_fleet.converter import unstructured
-from adapter_fleet.hub_copy import CopyError, CopyRequest, resolved
+from adapter_fleet.hub_copy import CopyError, CopyRequest, is_denied, resolved
 from adapter_fleet.model_store import ModelStore, code_of, delete_keys
 
 if TYPE_CHECKING:
@@ -28,28 +28,41 @@ _SUPERSEDED = "Superseded"
 
 @dataclass(frozen=True, kw_only=True)
 class HubIntake:
-    """Takes the events of one custom resource. Every method returns within seconds, and may be repeated."""
+    """Takes the events of one custom resource. Every method returns within seconds, and may be repeated.
+
+    left:
+        Told why something that nobody goes on with was left in a bucket.
+    """
 
     machine: str
     machines: "SFNClient"
     s3: "S3Client"
     clock: Clock
+    left: Callable[[str], None]
 
     def on_event(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Start a copy, and stop what an event before has started."""
-        delivery = _delivery(event)
+        delivery, now = _delivery(event), self.clock.now()
         self._stop_others(delivery)
         if event["RequestType"] != "Delete":
-            self._start(delivery, 1, request_of(event["ResourceProperties"]))
+            self._start(delivery, 1, request_of(event["ResourceProperties"], asked_at=now))
         return {
             "PhysicalResourceId": event["ResourceProperties"]["Who"],
             "Delivery": delivery,
-            "StartedAt": self.clock.now(),
+            "StartedAt": now,
         }
 
     def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Say whether the copy is whole; CopyError where it cannot be, or not in time."""
-        request = request_of(event["ResourceProperties"])
+        request = request_of(event["ResourceProperties"], asked_at=float(event["StartedAt"]))
+        try:
+            return self._looked_at(event, request)
+        except ClientError as error:
+            if not is_denied(error) or request.is_early(self.clock.now()):
+                raise
+            raise CopyError(str(error)[:LONGEST_REASON]) from None
+
+    def _looked_at(self, event: Mapping[str, Any], request: CopyRequest) -> dict[str, Any]:
         if event["RequestType"] == "Delete":
             return {"IsComplete": self._is_cleared(event["Delivery"], request)}
         number, execution = self._newest(event["Delivery"])
@@ -92,7 +105,7 @@ class HubIntake:
 
     def _check_time(self, event: Mapping[str, Any], request: CopyRequest, number: int) -> None:
         seconds = float(event["ResourceProperties"]["TimeoutSeconds"])
-        if self.clock.now() < float(event["StartedAt"]) + seconds:
+        if self.clock.now() < request.asked_at + seconds:
             return
         if number:
             self._stop(self._execution(f"{event['Delivery']}-{number}"))
@@ -106,31 +119,42 @@ class HubIntake:
         )
 
     def _clear_before(self, event: Mapping[str, Any], request: CopyRequest) -> None:
-        """Give up what an update found half uploaded: after a rollback, that of the version that failed."""
+        """Give up what an update found half uploaded: after a rollback, that of the version that failed.
+
+        Where an update changes the place, CloudFormation has changed the roles before: they are for the new
+        one alone. The model is whole, so what they may not clear stays, and fails no deployment.
+        """
         if event["RequestType"] != "Update":
             return
         before = request_of(event["OldResourceProperties"])
-        commit = resolved(before, s3=self.s3)
-        if commit is not None and (before.repository, commit) != (
-            request.repository,
-            resolved(request, s3=self.s3),
-        ):
-            _though_gone(lambda: ModelStore(before.repository.at(commit), self.s3).give_up(before.who))
+        try:
+            commit = resolved(before, s3=self.s3)
+            if commit is not None and (before.repository, commit) != (
+                request.repository,
+                resolved(request, s3=self.s3),
+            ):
+                ModelStore(before.repository.at(commit), self.s3).give_up(before.who)
+        except ClientError as error:
+            if not is_denied(error):
+                raise
+            self.left(str(error))
 
     def _is_cleared(self, delivery: str, request: CopyRequest) -> bool:
         """Stop the copy and give up its uploads; tell whether nothing was left of it. The files stay."""
         left = self._stop_others(delivery)
 
-        def clear() -> int:
+        try:
             commit = resolved(request, s3=self.s3)
             uploads = 0
             if commit is not None:
                 uploads = ModelStore(request.repository.at(commit), self.s3).give_up(request.who)
             if not left and not uploads:
                 self._forget_revisions(request)
-            return uploads
-
-        return not left and not _though_gone(clear)
+        except ClientError as error:
+            if code_of(error) != "NoSuchBucket":
+                raise
+            return not left  # there is nothing to clear
+        return not left and not uploads
 
     def _forget_revisions(self, request: CopyRequest) -> None:
         pages = self.s3.get_paginator("list_objects_v2").paginate(
@@ -175,7 +199,7 @@ class HubIntake:
         return f"{self.machine.replace(':stateMachine:', ':execution:')}:{name}"
 
 
-def request_of(properties: Mapping[str, Any]) -> CopyRequest:
+def request_of(properties: Mapping[str, Any], *, asked_at: float = 0.0) -> CopyRequest:
     """Return what the properties of the custom resource ask for; all of them are strings."""
     return CopyRequest(
         model_id=properties["ModelId"],
@@ -184,6 +208,7 @@ def request_of(properties: Mapping[str, Any]) -> CopyRequest:
         prefix=properties.get("Prefix", ""),
         who=properties["Who"],
         part_bytes=int(properties["PartBytes"]),
+        asked_at=asked_at,
     )
 
 
@@ -209,13 +234,3 @@ def _reason(execution: "DescribeExecutionOutputTypeDef") -> str:
         return str(json.loads(cause)["errorMessage"])
     status = execution["status"]
     return f"the state machine of the copy ended as {status}: {execution.get('error', '')} {cause}".strip()
-
-
-def _though_gone(clear: Callable[[], int]) -> int:
-    """Clear something in a bucket; there is nothing to clear where the bucket is gone."""
-    try:
-        return clear()
-    except ClientError as error:
-        if code_of(error) == "NoSuchBucket":
-            return 0
-        raise

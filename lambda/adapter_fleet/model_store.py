@@ -25,6 +25,7 @@ from adapter_fleet.model_files import ModelFile
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import DeleteTypeDef
 
 _MISSING = ("NoSuchKey", "404", "NotFound")
 _DELETED_AT_ONCE = 1000
@@ -270,10 +271,19 @@ def write_json(s3: "S3Client", bucket: str, key: str, value: object) -> None:
 
 
 def delete_keys(s3: "S3Client", bucket: str, keys: Sequence[str]) -> None:
-    """Delete objects; those that are not there are none to delete."""
+    """Delete objects; those that are not there are none to delete.
+
+    Raises ClientError for one that could not be deleted: S3 tells it in an answer that is no error itself.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+    """
     for start in range(0, len(keys), _DELETED_AT_ONCE):
         batch = keys[start : start + _DELETED_AT_ONCE]
-        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True})
+        delete: DeleteTypeDef = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
+        refused = s3.delete_objects(Bucket=bucket, Delete=delete).get("Errors")
+        if refused:
+            first = refused[0]
+            message = f"s3://{bucket}/{first.get('Key', '')}: {first.get('Message', '')}"
+            raise ClientError({"Error": {"Code": first.get("Code", ""), "Message": message}}, "DeleteObjects")
 
 
 def code_of(error: ClientError) -> str:

@@ -21,12 +21,15 @@ class FakeS3:
 
     calls:
         The names of all calls, in order.
+    forbidden:
+        What the keys begin with that nobody may read or delete.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
         self.calls: list[str] = []
+        self.forbidden: tuple[str, ...] = ()
         self._begun: dict[str, datetime] = {}
 
     def put_object(self, *, Bucket: str, Key: str, Body: Any, **_: Any) -> dict[str, Any]:
@@ -49,9 +52,13 @@ class FakeS3:
     def delete_object(self, *, Bucket: str, Key: str) -> None:
         self.objects.pop(Key, None)
 
-    def delete_objects(self, *, Bucket: str, Delete: Any) -> None:
-        for item in Delete["Objects"]:
-            self.objects.pop(item["Key"], None)
+    def delete_objects(self, *, Bucket: str, Delete: Any) -> dict[str, Any]:
+        keys = [item["Key"] for item in Delete["Objects"]]
+        refused = [key for key in keys if key.startswith(self.forbidden)]
+        for key in {*keys} - {*refused}:
+            self.objects.pop(key, None)
+        error = {"Code": "AccessDenied", "Message": "Access Denied"}
+        return {"Errors": [{"Key": key, **error} for key in refused]} if refused else {}
 
     def create_multipart_upload(self, *, Bucket: str, Key: str, ChecksumAlgorithm: str) -> dict[str, str]:
         assert ChecksumAlgorithm == "CRC32"
@@ -104,6 +111,8 @@ class FakeS3:
             yield {"Parts": [part]}
 
     def _object(self, key: str) -> bytes:
+        if key.startswith(self.forbidden):
+            raise client_error("AccessDenied")
         if key not in self.objects:
             raise client_error("NoSuchKey")
         return self.objects[key]

@@ -297,3 +297,11 @@ def test_missing_rights_are_told_at_once_and_other_errors_of_aws_in_the_end() ->
     assert refusal(HubBusyError("busy"), last=False) is None
     assert refusal(HubError("no " * 200), last=False) == {"reason": ("no " * 200)[:200], "final": True}
     assert refusal(ValueError("a mistake"), last=True) is None
+
+
+def test_rights_that_are_missing_right_after_a_role_was_changed_are_asked_for_again() -> None:
+    denied = client_error("AccessDenied")
+    assert refusal(denied, last=False, early=True) is None
+    told = refusal(denied, last=True, early=True)
+    assert told is not None
+    assert "final" not in told

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict, replace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from adapter_fleet import hub_handlers
-from adapter_fleet.hub_copy import CopyError
+from adapter_fleet.hub_copy import CopyError, CopyRequest
 from tests.adapter_fleet.fake_bucket import client_error
+from tests.hub import COMMIT
 
 SECRET = "arn:aws:secretsmanager:us-east-1:111122223333:secret:hub-AbCdEf"
-EVENT = {"request": {}, "outcomes": [], "round": 0}
+REQUEST = CopyRequest(model_id="acme/tiny", revision=COMMIT, bucket="b", prefix="", who="me", part_bytes=100)
+EVENT = {"request": asdict(REQUEST), "outcomes": [], "round": 0, "attempt": 0}
 
 
 class FakeSecrets:
@@ -46,3 +51,17 @@ def test_secret_without_a_token_ends_the_copy_with_why_and_not_with_what_it_hold
         hub_handlers.plan(EVENT, None)  # type: ignore[arg-type]
     assert str(caught.value).startswith(reason)
     assert "hf_SECRET" not in repr(caught.value)
+
+
+@pytest.mark.parametrize(("seconds_ago", "raised"), [(0, ClientError), (600, CopyError)])
+def test_plan_is_called_again_where_a_denial_may_pass_and_says_one_that_lasts(
+    monkeypatch: pytest.MonkeyPatch, seconds_ago: int, raised: type[Exception]
+) -> None:
+    monkeypatch.setenv("TOKEN_SECRET", SECRET)
+    monkeypatch.setenv("HUB_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(
+        boto3, "client", lambda _name, **_: FakeSecrets(client_error("AccessDeniedException"))
+    )
+    request = replace(REQUEST, asked_at=time.time() - seconds_ago)
+    with pytest.raises(raised, match="AccessDeniedException"):
+        hub_handlers.plan({**EVENT, "request": asdict(request)}, None)  # type: ignore[arg-type]

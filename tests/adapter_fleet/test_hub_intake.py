@@ -9,8 +9,9 @@ from dataclasses import asdict
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
-from adapter_fleet.hub_copy import CopyError
+from adapter_fleet.hub_copy import PATIENCE_SECONDS, CopyError
 from adapter_fleet.hub_intake import HubIntake, request_of
 from adapter_fleet.model_files import ModelFile
 from adapter_fleet.model_store import ModelStore
@@ -84,8 +85,13 @@ class World:
 
     def __init__(self) -> None:
         self.machines, self.s3, self.clock = FakeMachines(), FakeS3(), FakeClock()
+        self.left: list[str] = []
         self.intake = HubIntake(
-            machine=MACHINE, machines=cast(Any, self.machines), s3=cast(Any, self.s3), clock=self.clock
+            machine=MACHINE,
+            machines=cast(Any, self.machines),
+            s3=cast(Any, self.s3),
+            clock=self.clock,
+            left=self.left.append,
         )
         self._events = 0
 
@@ -118,7 +124,8 @@ def test_creation_starts_a_copy_and_waits_for_it(world: World) -> None:
     event = world.event("Create")
     assert event["PhysicalResourceId"] == "me"
     assert world.intake.is_complete(event) == {"IsComplete": False}
-    assert world.machines.newest["input"]["request"] == asdict(request_of(PROPERTIES))
+    asked = request_of(PROPERTIES, asked_at=world.clock.now())
+    assert world.machines.newest["input"]["request"] == asdict(asked)
 
 
 def test_copy_that_is_whole_ends_the_waiting_with_where_it_is(world: World) -> None:
@@ -181,6 +188,18 @@ def test_time_that_has_passed_stops_the_machine_and_says_how_far_it_is(world: Wo
     assert world.machines.newest["status"] == "ABORTED"
 
 
+def test_denial_is_told_once_a_role_that_was_changed_should_be_known(world: World) -> None:
+    world.store().keep_copying("me")
+    world.s3.forbidden = (world.store().location.copying,)
+    event = world.event("Delete")
+    world.clock.sleep(PATIENCE_SECONDS - 1)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        world.intake.is_complete(event)
+    world.clock.sleep(1)
+    with pytest.raises(CopyError, match=r"AccessDenied.*s3://b/models/"):
+        world.intake.is_complete(event)
+
+
 def test_deletion_ends_when_nothing_is_left_half_uploaded(world: World) -> None:
     world.event("Create")
     world.begin_upload()
@@ -199,6 +218,18 @@ def test_rollback_aborts_what_the_failed_version_has_half_uploaded(world: World)
     world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
     assert world.intake.is_complete(event)["IsComplete"]
     assert [COMMIT in key for key, _ in world.s3.uploads.values()] == [True]
+
+
+@pytest.mark.parametrize("revision", [COMMIT, "main"])
+def test_place_that_the_roles_are_no_longer_for_is_left_and_fails_nothing(
+    world: World, revision: str
+) -> None:
+    event = world.event("Update", old={"Prefix": "elsewhere/", "Revision": revision})
+    world.s3.forbidden = ("elsewhere/",)
+    world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
+    assert world.intake.is_complete(event)["IsComplete"]
+    (reason,) = world.left
+    assert "AccessDenied" in reason
 
 
 @pytest.mark.parametrize("kind", ["Delete", "Update"])
@@ -220,3 +251,14 @@ def test_last_stack_that_gives_up_aborts_what_all_have_uploaded(world: World) ->
         world.store().keep_copying(who)
     assert [world.store().give_up(who) for who in ("another", "me")] == [0, 1]
     assert (world.s3.uploads, world.s3.objects) == ({}, {})
+
+
+def test_note_that_may_not_be_deleted_is_an_error_and_its_uploads_stay(world: World) -> None:
+    world.begin_upload()
+    world.store().keep_copying("me")
+    world.s3.forbidden = (world.store().location.copying,)
+    with pytest.raises(
+        ClientError, match=rf"AccessDenied.*s3://b/.*{COMMIT}\.copying/me\.json: Access Denied"
+    ):
+        world.store().give_up("me")
+    assert len(world.s3.uploads) == 1

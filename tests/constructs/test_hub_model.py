@@ -9,6 +9,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk.assertions import Match, Template
 from cdk_nag import AwsSolutionsChecks
 
+from adapter_fleet.hub_copy import PATIENCE_SECONDS
 from multi_adapter_inference import BaseModel, HubModel
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -121,6 +122,16 @@ def test_the_copy_is_told_what_to_copy(stack, make):
     assert {name: properties[name] for name in told} == told
 
 
+@pytest.mark.parametrize("seconds", [1, 2, 100, 55 * 60 - 1])
+def test_a_timeout_of_any_seconds_is_waited_for(stack, make, seconds):
+    make(timeout=cdk.Duration.seconds(seconds))
+    waiter = "framework-isComplete-task"
+    (asking,) = definition(stack, waiter)["States"][waiter]["Retry"]
+    framework = asking["IntervalSeconds"] * asking["MaxAttempts"]
+    answer = int(only(stack, "Custom::HubModel")["Properties"]["ServiceTimeout"])
+    assert seconds < framework < answer < 3600
+
+
 def test_only_who_asks_the_hub_reads_the_token_and_by_its_arn(stack, make, token):
     make(token=token)
     functions = Template.from_stack(stack).find_resources("AWS::Lambda::Function")
@@ -154,13 +165,13 @@ def test_an_encrypted_bucket_is_written_with_its_key(stack, make):
         assert any("kms:GenerateDataKey*" in str(s) for s in role_statements(stack, function)), function
 
 
-def definition(stack):
-    """Return the state machine of the copy."""
+def definition(stack, having="Files"):
+    """Return the state machine that has a state of this name: by default that of the copy."""
     return next(
         json.loads("".join(part if isinstance(part, str) else "x" for part in join[1]))
         for resource in Template.from_stack(stack).find_resources("AWS::StepFunctions::StateMachine").values()
         for join in [resource["Properties"]["DefinitionString"]["Fn::Join"]]
-        if "Files" in str(join)
+        if having in str(join)
     )
 
 
@@ -179,6 +190,14 @@ def test_a_map_over_ranges_is_in_one_over_files(stack, make):
         (state["ItemProcessor"]["ProcessorConfig"]["Mode"], state["MaxConcurrency"])
         for state in (files, ranges)
     ] == [("DISTRIBUTED", 4), ("DISTRIBUTED", 2)]
+
+
+def test_the_plan_is_tried_until_a_denial_cannot_be_about_the_roles_before(stack, make):
+    make()
+    retry = definition(stack)["States"]["Plan"]["Retry"][-1]
+    assert retry["JitterStrategy"] == "NONE"
+    waits = [retry["IntervalSeconds"] * retry["BackoffRate"] ** n for n in range(retry["MaxAttempts"])]
+    assert sum(min(wait, retry["MaxDelaySeconds"]) for wait in waits) > PATIENCE_SECONDS
 
 
 def test_no_two_states_have_one_name_as_step_functions_wants_it(stack, make):

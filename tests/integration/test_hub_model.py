@@ -182,6 +182,55 @@ def test_deployment_that_has_no_time_left_says_how_far_it_is_and_the_next_one_go
     guarded.admin.scale_waits(1)
 
 
+@pytest.fixture
+def moving(guarded: LocalCloud, tmp_path: Path) -> Iterator[tuple[HubStack, HubStandIn]]:
+    """A stack with a whole copy, in a cloud that enforces IAM."""
+    bucket = f"hub-{uuid.uuid4().hex[:8]}"
+    client(guarded, "s3").create_bucket(Bucket=bucket)
+    guarded.admin.scale_waits(0.1)
+    with HubStandIn(MODEL, small_model(a=File(Generated(PART + 1, 1)))) as hub:
+        copied = HubStack(guarded, tmp_path, hub, bucket=bucket, revision="main")
+        deployed = copied.create()
+        assert deployed.status == "CREATE_COMPLETE", deployed.reason
+        yield copied, hub
+        assert copied.delete().status == "DELETE_COMPLETE"
+    guarded.admin.scale_waits(1)
+
+
+def test_model_moves_to_another_prefix_and_to_another_bucket(
+    moving: tuple[HubStack, HubStandIn], guarded: LocalCloud
+) -> None:
+    copied, _ = moving
+    copied.settings["prefix"] = "elsewhere"
+    deployed = copied.update({})
+    assert deployed.status == "UPDATE_COMPLETE", deployed.reason
+    assert f"elsewhere/acme--tiny/{COMMIT}.complete.json" in copied.objects()
+
+    copied.bucket = f"{copied.bucket}-other"
+    client(guarded, "s3").create_bucket(Bucket=copied.bucket)
+    deployed = copied.update({})
+    assert deployed.status == "UPDATE_COMPLETE", deployed.reason
+    assert f"elsewhere/acme--tiny/{COMMIT}.complete.json" in copied.objects()
+
+
+def test_change_to_a_model_that_cannot_be_had_is_rolled_back_to_the_copy_before(
+    moving: tuple[HubStack, HubStandIn], guarded: LocalCloud
+) -> None:
+    copied, hub = moving
+    before, sent = copied.objects(), hub.sent
+    with (
+        HubStandIn("acme/gated", small_model(), token=TOKEN) as gated,
+        contextlib.contextmanager(secrets)(guarded) as copied.secret,
+    ):
+        gated.gated, copied.hub = True, gated
+        deployed = copied.update({})
+    assert "the licence of 'acme/gated' is not accepted" in deployed.reason
+    assert deployed.status == "UPDATE_ROLLBACK_COMPLETE"
+    found = copied.objects()
+    assert {key: found.get(key) for key in before} == before
+    assert hub.sent == sent
+
+
 def leaks(copied: HubStack) -> list[str]:
     """Return where the token is found outside of its secret."""
     told = copied.told()

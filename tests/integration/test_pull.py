@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +113,83 @@ def test_bytes_that_are_not_the_hubs_are_not_uploaded(
     assert failed.returncode == 1
     assert "are not those that the hub has for 'model.safetensors': delete it and pull again" in failed.stderr
     assert f"{FOLDER}model.safetensors" not in objects(cloud, bucket)
+
+
+@dataclass
+class Interrupted:
+    """How a pull ended that was interrupted, and how long after."""
+
+    code: int
+    seconds: float
+    errors: str
+
+
+@pytest.fixture
+def interrupt(
+    cloud: LocalCloud, hub: HubStandIn, bucket: str, tmp_path: Path
+) -> Callable[[str, Callable[[], bool]], Interrupted]:
+    """Runs a script that pulls, and interrupts it as Ctrl-C does once something holds."""
+
+    def run(script: str, holds: Callable[[], bool]) -> Interrupted:
+        own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "cache")}
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, "pull", MODEL, f"s3://{bucket}/models"],
+            env=cloud.environment | own,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            deadline = time.monotonic() + 30
+            while not holds():
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            began = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+        return Interrupted(code=process.returncode, seconds=time.monotonic() - began, errors=errors)
+
+    return run
+
+
+PULLING = "from adapters_cli.main import main; main()"
+SLOW_LINE = """
+import time
+from adapters_cli.account import Account
+from adapters_cli.main import app
+account = Account()
+account.s3.meta.events.register("before-send.s3.UploadPart", lambda **_: time.sleep(20))
+app(obj=account)
+"""
+
+
+def test_interrupt_ends_a_download_and_the_next_pull_starts_from_nothing_half_done(
+    interrupt: Callable[[str, Callable[[], bool]], Interrupted], pull: Pull, hub: HubStandIn, tmp_path: Path
+) -> None:
+    weights = hub.files["model.safetensors"]
+    weights.seconds_each = 0.2
+    ended = interrupt(PULLING, lambda: hub.sent["model.safetensors"] > 0)
+    assert (ended.code, ended.seconds < 3, "Traceback" in ended.errors) == (130, True, False), ended
+    assert hub.sent["model.safetensors"] < SIZE
+    assert list((tmp_path / "cache").rglob("*.incomplete")) == []
+    weights.seconds_each = 0
+    assert pull().returncode == 0
+
+
+def test_interrupt_ends_an_upload_on_a_slow_line_and_leaves_none_of_its_parts(
+    interrupt: Callable[[str, Callable[[], bool]], Interrupted], pull: Pull, cloud: LocalCloud, bucket: str
+) -> None:
+    s3 = client(cloud, "s3")
+
+    def uploads() -> list[Any]:
+        return list(s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []))
+
+    ended = interrupt(SLOW_LINE, lambda: bool(uploads()))
+    assert (ended.code, ended.seconds < 3, "Traceback" in ended.errors) == (130, True, False), ended
+    assert uploads() == []
+    assert pull().returncode == 0
 
 
 def test_what_the_hub_refuses_is_told_without_a_traceback(pull: Pull, hub: HubStandIn) -> None:
