@@ -515,7 +515,10 @@ def _drift(record: AdapterRecord, context: Context) -> tuple[AdapterRecord, list
         return record, []
     what = "adopted" if before is None else "drifted"
     drifted = None if before is None else f"serves {served.uri} in the place of {before.uri}"
-    changed = replace(record, serving=served, changed_at=live.modified, drifted=drifted)
+    failure = record.failure
+    if before is None and failure is not None and failure.cause.retried and failure.artifact.same_as(served):
+        failure = None  # it was not to be had when no listing showed yet that it is there
+    changed = replace(record, serving=served, changed_at=live.modified, drifted=drifted, failure=failure)
     return changed, [_event(record, context, what, before=before, after=served)]
 
 

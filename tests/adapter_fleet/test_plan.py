@@ -163,6 +163,33 @@ def test_component_in_transition_is_left_alone(
         assert not decision.step.writes or decision.step is Step.CLAIM
 
 
+@pytest.mark.parametrize("cause", Cause)
+@pytest.mark.parametrize("of_what_serves", [True, False])
+def test_adapter_that_is_found_serving_has_not_failed_for_a_cause_that_passes(
+    cause: Cause, of_what_serves: bool
+) -> None:
+    """Its registry was lost, and its archive was not to be had before a listing showed that it is there."""
+    served, other = Artifact(uri="s3://b/1.tar.gz"), Artifact(uri="s3://b/2.tar.gz")
+    record = AdapterRecord(
+        name="a",
+        component=NAME,
+        owned=NOW - 40,
+        live=Live(
+            status=Status.IN_SERVICE, created=NOW - 40, modified=NOW - 10, arn="arn", endpoint="endpoint",
+            base="base", artifact_uri=served.uri, described=True,
+        ),
+        failure=Failure(
+            cause=cause, reason="why", artifact=served if of_what_serves else other, at=NOW - 20,
+            generation=1,
+        ),
+    )  # fmt: skip
+    context = Context(now=NOW, generation=1, endpoint="endpoint", base="base")
+    settled, events = settle(record, DesiredAdapter(name="a", component=NAME, artifact=served), context)
+    assert settled.serving == served
+    assert [event.what for event in events] == ["adopted"]
+    assert (settled.failure is None) == (of_what_serves and cause.retried)
+
+
 @given(records, wants, contexts)
 def test_plan_of_the_same_state_is_the_same(
     record: AdapterRecord, want: DesiredAdapter | None, context: Context
