@@ -188,7 +188,10 @@ def _is_target(config: AdapterConfig | None) -> Callable[[str], bool]:
     targets = frozenset(config.target_modules)
 
     def is_target(module: str) -> bool:
-        parts = module.split(".")
-        return any(".".join(parts[start:]) in targets for start in reversed(range(len(parts))))
+        dot = len(module)
+        while (dot := module.rfind(".", 0, dot)) >= 0:
+            if module[dot + 1 :] in targets:
+                return True
+        return module in targets
 
     return is_target
