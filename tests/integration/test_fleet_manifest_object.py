@@ -170,10 +170,10 @@ def test_new_version_of_the_object_takes_effect(deployed: Deployed) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("adapters: [{name: a001, artifact: 's3://", "it is not YAML"),
+        ("adapters: [{name: a001, artifact: 's3://", "it is not JSON"),
         (json.dumps({"adapters": []}), "deletion_guard"),
     ],
-    ids=["no YAML", "no adapters"],
+    ids=["no JSON", "no adapters"],
 )
 def test_bad_manifest_is_refused_and_the_one_before_stays_in_force(
     deployed: Deployed, text: str, reason: str
@@ -197,7 +197,7 @@ def test_deployment_is_rolled_back_while_what_is_in_s3_cannot_be_used(deployed: 
     deployed.ended(number)
     failed = deployed.deploy(**REPORTS, timeout=Duration.minutes(20))
     assert failed.status == "UPDATE_ROLLBACK_COMPLETE", failed.reason
-    assert "it is not YAML" in failed.reason
+    assert "it is not JSON" in failed.reason
     assert deployed.wrong() == {}
 
 
