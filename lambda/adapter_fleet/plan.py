@@ -465,7 +465,11 @@ def _foreign(
         or record.owned == live.created
         or context.foreign.get(record.component) != live.created
         or context.claims.get(record.component) == live.created
-        or (failure is not None and failure.cause is Cause.FOREIGN and failure.artifact == want.artifact)
+        or (
+            failure is not None
+            and failure.artifact == want.artifact
+            and (failure.cause, failure.reason) == (Cause.FOREIGN, why_foreign(record))
+        )
     ):
         return record, []
     record = replace(

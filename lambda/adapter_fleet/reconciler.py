@@ -459,10 +459,14 @@ class _Pass:
         start = bisect_right(names, self._fleet.tags_read)
         chosen = [*names[start:], *names[:start]][:TAGS_A_DRIFT_RUN]
         for component in chosen:
-            self._decisions[component] = Decision(step=Step.READ_TAGS)
-            self._reads.append(component)
+            self._read_tags_of(component)
         if chosen:
             self._fleet = replace(self._fleet, tags_read=chosen[-1])
+
+    def _read_tags_of(self, component: str) -> None:
+        if component not in self._reads:
+            self._decisions[component] = Decision(step=Step.READ_TAGS)
+            self._reads.append(component)
 
     def _look_at_base(self) -> None:
         """Have every adapter asked once the base model is another one, as that may have lost them.
@@ -730,6 +734,8 @@ class _Pass:
             self._foreign[component] = taken.foreign
         first = self._poll_at is None
         self._advance(component)
+        if step is Step.READ_TAGS and isinstance(error, ThrottledError | UnansweredError):
+            self._read_tags_of(component)  # where nothing but a drift run wants that
         if taken.wrote:
             self._conflicts = 0
             self._wait_for_write(first=first)

@@ -8,6 +8,7 @@ from adapter_fleet.fleet_settings import DriftCheck, FleetSettings
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.reconciler import TAGS_A_DRIFT_RUN
 from adapter_fleet.record import Cause, OrderKind
+from adapter_fleet.service import ThrottledError, UnansweredError
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 MANY = [adapter(f"a{number:03}") for number in range(2 * TAGS_A_DRIFT_RUN + 50)]
@@ -51,6 +52,36 @@ def test_component_that_has_lost_the_tag_can_be_taken_over_again() -> None:
     assert component.tags == {FLEET_TAG: UID}
     assert world.record("acme").failure is None
     assert world.writes() == ["AddTags p-acme"]
+
+
+def test_component_that_got_another_fleets_tag_after_that_is_said_to_have_it() -> None:
+    world = whole(adapter("acme"))
+    tags = world.service.components["p-acme"].tags
+    del tags[FLEET_TAG]
+    run_drift_check(world)
+    tags[FLEET_TAG] = "fleet-2"
+    run_drift_check(world)
+    failure = world.record("acme").failure
+    assert failure is not None
+    assert "of another fleet, fleet-2" in failure.reason
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["throttled", "unanswered"])
+def test_reading_tags_is_tried_again_where_the_service_did_not_answer(lost: bool) -> None:
+    world = whole(adapter("acme"), adapter("zeta"))
+    del world.service.components["p-acme"].tags[FLEET_TAG]
+    failures = [UnansweredError("no answer") if lost else ThrottledError("Rate exceeded")] * 3
+
+    def fail(operation: str, when: str) -> None:
+        if operation.startswith("ListTags") and when == "before" and failures:
+            raise failures.pop()
+
+    world.service.around = fail
+    run_drift_check(world)
+    assert failures == []
+    failure = world.record("acme").failure
+    assert failure is not None
+    assert failure.cause is Cause.FOREIGN
 
 
 def test_component_that_has_the_tag_back_is_the_fleets_again() -> None:
