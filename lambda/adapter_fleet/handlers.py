@@ -58,7 +58,14 @@ _PATIENT = Config(
 
 def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take in an event of CloudFormation."""
-    return _intake(os.environ["STATE_MACHINE_ARN"]).on_event(event)
+    intake = _intake(os.environ["STATE_MACHINE_ARN"])
+    answer = intake.on_event(event)
+    try:
+        intake.catch_up(answer["Generation"])
+    except (ClientError, BotoCoreError, TimeoutError) as error:
+        # The rollback itself is on its way, and whatever this function raises would fail it.
+        _log().warning("the manifest in S3 waits for its next version", reason=str(error))
+    return answer
 
 
 def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:

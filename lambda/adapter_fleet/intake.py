@@ -12,7 +12,7 @@ from adapter_fleet.desired import DesiredFleet
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout
 from adapter_fleet.manifest import Manifest, ManifestError
 from adapter_fleet.record import FleetRecord, Generation, Outcome, Request, Source, Target
-from adapter_fleet.registry import STALLED_SECONDS, OvertakenError, Registry, standing, undoes
+from adapter_fleet.registry import STALLED_SECONDS, OvertakenError, Registry, standing, undoes, undone_by
 
 LONGEST_SUMMARY_BYTES = 2500
 """A response to CloudFormation may have 4,096 bytes in all."""
@@ -65,14 +65,21 @@ class Intake:
             rolling_back=None if before is None else self.rolling_back(event["StackId"]),
         )
         if request.source is Source.DELETION:
-            desired = DesiredFleet()
+            generation = self.registry.open_generation(request, DesiredFleet())
         else:
-            request, desired = self._desired(request, properties.get("Manifest"))
-        generation = self.registry.open_generation(request, desired)
+            generation = self._open(request, properties.get("Manifest"))
         self.start_machine("deployment", f"{generation.number}-{delivery[:16]}")
-        if request.source is Source.DEPLOYMENT:
-            self._catch_up(generation)
         return {"PhysicalResourceId": self.uid, "Generation": generation.number}
+
+    def _open(self, request: Request, asset: Mapping[str, str] | None) -> Generation:
+        """Number a deployment with what it wants, read once more where a manifest came meanwhile."""
+        while True:
+            fleet = self.registry.fleet()
+            assert fleet is not None  # it is registered
+            try:
+                return self.registry.open_generation(*self._desired(request, asset), after=fleet.generation)
+            except OvertakenError:
+                continue
 
     def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Say whether the event's generation is done; FleetError where it has failed."""
@@ -86,6 +93,8 @@ class Intake:
         if generation.outcome is Outcome.CONVERGED:
             return {"IsComplete": True, "Data": data_of(generation)}
         if generation.outcome is not Outcome.OPEN and not self._goes_on(generation, fleet):
+            if asked.undo:  # CloudFormation could not do anything about it
+                return {"IsComplete": True, "Data": data_of(generation, undo=True)}
             raise FleetError(_cut(generation.reason or f"generation {number} is {generation.outcome}", 1500))
         now = self.clock.now()
         if fleet is not None and now - max(fleet.heartbeat, generation.request.at) > STALLED_SECONDS:
@@ -93,7 +102,7 @@ class Intake:
         settings = asked.request.target.settings
         if now - asked.request.at < settings.timeout_seconds:
             return {"IsComplete": False}
-        return self._timed_out(generation, settings)
+        return self._timed_out(generation, settings, undo=asked.undo)
 
     def manifest_changed(self, sequencer: str) -> Generation | None:
         """Take in the newest manifest in S3; None where that is in force already, or there is no fleet.
@@ -134,25 +143,25 @@ class Intake:
         # Another event may have read a newer one, and been faster than this one.
         return self.manifest_changed(sequencer) or generation
 
-    def _catch_up(self, deployment: Generation) -> None:
-        """Take in the manifest in S3 where a deployment is not of it.
+    def catch_up(self, number: int) -> None:
+        """Take in the manifest in S3 where a rollback went back to another one.
 
-        It came while the deployment read the one before; or the deployment goes back to what was in force,
-        with no guard, and this one is to pass them.
+        The rollback brought back what was in force, with no guard; this one has to pass them. One that was
+        refused or has failed is left alone.
         """
-        target = deployment.request.target
-        if target.manifest is None:
+        undo = self.registry.generation(number)
+        if undo is None or not undo.undo or undo.request.target.manifest is None:
             return
-        bucket, key = _place(target)
-        found = self.manifests.read(bucket, key)
-        if found is None or found[1] == self._turned_down(deployment):
-            return
-        self.manifest_changed(f"after-{deployment.number}")
+        found = self.manifests.read(*_place(undo.request.target))
+        if found is not None and found[1] != self._turned_down(undo):
+            self.manifest_changed(f"after-{number}")
 
-    def _turned_down(self, newest: Generation) -> str | None:
-        """Return the version of the last manifest that was read in S3, if it was refused or failed."""
-        latest: Generation | None = newest
-        while latest is not None and (latest.undo or latest.request.source is Source.UNDO):
+    def _turned_down(self, undo: Generation) -> str | None:
+        """Return the version of the manifest in S3 that was wanted last, if it was refused or failed."""
+        latest: Generation | None = undo
+        while latest is not None and (
+            latest.exempt or latest.request.target.manifest != undo.request.target.manifest
+        ):
             latest = self.registry.generation(latest.number - 1)
         if latest is None or latest.outcome not in (Outcome.REFUSED, Outcome.FAILED):
             return None
@@ -218,14 +227,10 @@ class Intake:
 
     def _desired(self, request: Request, asset: Mapping[str, str] | None) -> tuple[Request, DesiredFleet]:
         """Read the manifest; one that is wrong is refused by the pass, after it is numbered."""
-        target = request.target
         before = self._before(request)
-        if asset is not None:
-            bucket, key = asset["Bucket"], asset["Key"]
-        elif before is not None:
-            return self._again(request, before)  # what is in S3 is not the deployment's
-        else:
-            bucket, key = _place(target)
+        if before is not None and (asset is None or before.request.source_digest == request.source_digest):
+            return self._again(request, before)  # as it was then, whatever became of it in S3
+        bucket, key = _place(request.target) if asset is None else (asset["Bucket"], asset["Key"])
         found = self.manifests.read(bucket, key)
         if found is None and before is not None:
             return self._again(request, before)  # what a rollback needs may be gone from S3
@@ -234,19 +239,44 @@ class Intake:
         text, version = found
         request = replace(request, manifest_version=version)
         try:
-            return request, desired_of(text, where=f"s3://{bucket}/{key}", target=target)
+            return request, desired_of(text, where=f"s3://{bucket}/{key}", target=request.target)
         except ManifestError as error:
             if before is not None:
                 return self._again(request, before)  # a rollback is never refused
             return replace(request, refusal=_cut(str(error), 1500)), DesiredFleet()
 
     def _before(self, request: Request) -> Generation | None:
-        """Return what a rollback can go back to; None for what is no rollback."""
+        """Return what a rollback goes back to; None for what is no rollback, or has nothing to go back to.
+
+        That is what was in force before the deployment that is rolled back. But where the manifest is in S3,
+        the stack owns the key alone: what came from the same place meanwhile stays.
+        """
         fleet = self.registry.fleet()
         newest = None if fleet is None else self.registry.generation(fleet.generation)
-        if fleet is None or not fleet.converged or not undoes(request, newest, self.registry.generation):
+        if newest is None or not undoes(request, newest, self.registry.generation):
             return None
-        return self.registry.generation(fleet.converged)
+        target = request.target
+        if target.manifest is not None:
+            found = self._in_force(newest, lambda made: _resolves_alike(made.request.target, target))
+            if found is not None:
+                return found
+        return self._in_force(self._before_deployment(newest), lambda _: True)
+
+    def _before_deployment(self, newest: Generation) -> Generation | None:
+        """Return what stood before the newest deployment that is no rollback."""
+        last = self.registry.generation(newest.deployment)
+        if last is not None and last.undo:
+            undone = undone_by(last, self.registry.generation)
+            last = None if undone is None else self.registry.generation(undone)
+        return None if last is None else self.registry.generation(last.standing)
+
+    def _in_force(self, newest: Generation | None, counts: Callable[[Generation], bool]) -> Generation | None:
+        """Return the newest one up to this that was in force and counts, None where a deletion is before."""
+        while newest is not None and not (newest.told and counts(newest)):
+            newest = self.registry.generation(newest.standing)
+            if newest is not None and newest.request.source is Source.DELETION:
+                return None
+        return newest
 
     def _again(self, request: Request, before: Generation) -> tuple[Request, DesiredFleet]:
         """Return the manifest of an earlier generation."""
@@ -265,7 +295,7 @@ class Intake:
             return request, DesiredFleet()  # the first manifest is still to come
         return request, self.registry.desired(fleet.converged)
 
-    def _timed_out(self, generation: Generation, settings: FleetSettings) -> dict[str, Any]:
+    def _timed_out(self, generation: Generation, settings: FleetSettings, *, undo: bool) -> dict[str, Any]:
         pending = generation.pending
         minutes = settings.timeout_seconds / 60
         trouble = f": {generation.reason}" if generation.reason else ""
@@ -276,8 +306,8 @@ class Intake:
                     1500,
                 )
             )
-        if generation.exempt:
-            return {"IsComplete": True, "Data": data_of(generation)}
+        if undo or generation.exempt:
+            return {"IsComplete": True, "Data": data_of(generation, undo=undo)}
         if generation.changes is None:
             raise FleetError(_cut(f"after {minutes:g} minutes nothing is known of the fleet{trouble}", 1500))
         if settings.on_timeout is OnTimeout.SUCCEED:
@@ -289,6 +319,17 @@ def _place(target: Target) -> tuple[str, str]:
     """Return the bucket and the key of the manifest in S3."""
     bucket, _, key = (target.manifest or "").removeprefix("s3://").partition("/")
     return bucket, key
+
+
+def _resolves_alike(one: Target, other: Target) -> bool:
+    """Tell whether the same manifest is the same adapters for two targets."""
+    return (one.manifest, one.prefix, one.buckets, one.archives, one.settings.smoke) == (
+        other.manifest,
+        other.prefix,
+        other.buckets,
+        other.archives,
+        other.settings.smoke,
+    )
 
 
 def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
@@ -323,8 +364,12 @@ def target_of(properties: Mapping[str, Any]) -> Target:
     )
 
 
-def data_of(generation: Generation) -> dict[str, str]:
-    """Return the attributes of the custom resource."""
+def data_of(generation: Generation, *, undo: bool = False) -> dict[str, str]:
+    """Return the attributes of the custom resource.
+
+    undo:
+        Whether it came in the place of one that was to take a deployment back.
+    """
     counts = {
         "Desired": generation.desired,
         "InService": generation.in_service,
@@ -337,7 +382,7 @@ def data_of(generation: Generation) -> dict[str, str]:
     if generation.pending:
         words.append(f"{generation.pending} pending")
     summary = ", ".join(words)
-    if generation.undo and (generation.failed or generation.pending):
+    if (undo or generation.undo) and (generation.failed or generation.pending):
         summary = f"degraded: {summary}"
     if generation.reason:
         summary = f"{summary}: {generation.reason}"

@@ -978,22 +978,14 @@ class _Pass:
         )
 
     def _before(self) -> Generation | None:
-        """Return the last generation of which someone was told that it is in force, though it may be pending.
+        """Return the last generation of which someone was told that it is in force.
 
         The others were superseded on the way, refused or rolled back: what they changed is this one's.
         """
-        number = self._generation.number - 1
-        while (before := self._registry.generation(number)) is not None:
-            waited = (before.ended or 0.0) - before.request.at
-            told = (
-                before.outcome is Outcome.SUPERSEDED
-                and before.request.source is Source.DEPLOYMENT
-                and waited >= before.request.target.settings.timeout_seconds
-            )
-            if before.outcome is Outcome.CONVERGED or told:
-                return before
-            number -= 1
-        return None
+        before = self._registry.generation(self._generation.standing)
+        while before is not None and not before.told:
+            before = self._registry.generation(before.standing)
+        return before
 
     def _failure_reason(self) -> str:
         failed = sorted(self._failing)

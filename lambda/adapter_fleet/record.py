@@ -331,6 +331,17 @@ class Generation:
         """Whether guards and limits let it pass: it takes back, or takes down."""
         return self.undo or self.request.source in (Source.UNDO, Source.DELETION)
 
+    @property
+    def told(self) -> bool:
+        """Whether someone was told that it is in force, though some adapters may have been pending."""
+        waited = (self.ended or 0.0) - self.request.at
+        pending = (
+            self.outcome is Outcome.SUPERSEDED
+            and self.request.source is Source.DEPLOYMENT
+            and waited >= self.request.target.settings.timeout_seconds
+        )
+        return self.outcome is Outcome.CONVERGED or pending
+
 
 class OrderKind(StrEnum):
     """What a person may ask of one adapter, beside the manifest."""
@@ -406,7 +417,8 @@ class FleetRecord:
     trouble:
         What the last pass could not get past, if it left something undone.
     tags_read:
-        The component up to which drift runs have read tags, in the order of names.
+        The component up to which drift runs have read tags, in the order of names. Those that a run did not
+        come to, as its time was up, have their turn when all others had theirs.
     """
 
     uid: str

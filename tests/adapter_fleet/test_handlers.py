@@ -98,6 +98,29 @@ def test_deployment_that_failed_fails_at_once(clock: FakeClock, monkeypatch: pyt
         handlers.is_complete({}, None)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "AccessDenied"}}, "GetObject"),
+        ConnectTimeoutError(endpoint_url="https://s3"),
+        TimeoutError("the registry takes no new generation"),
+    ],
+)
+def test_rollback_does_not_fail_for_a_manifest_in_s3_that_cannot_be_looked_at(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    class Unsure:
+        def on_event(self, _event: Mapping[str, Any]) -> dict[str, Any]:
+            return {"PhysicalResourceId": "fleet-1", "Generation": 3}
+
+        def catch_up(self, number: int) -> None:
+            assert number == 3
+            raise error
+
+    monkeypatch.setattr(handlers, "_intake", lambda _machine: Unsure())
+    assert handlers.on_event({}, None)["Generation"] == 3  # type: ignore[arg-type]
+
+
 class Machines:
     """Step Functions, which starts an execution of a name once."""
 

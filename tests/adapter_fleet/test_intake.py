@@ -92,6 +92,16 @@ class Deployment:
         self.bucket.put(key, manifest(*names))
         return {"Bucket": "assets", "Key": key, "Digest": key}
 
+    def send(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Send an event, as the function takes it."""
+        answer = self.intake.on_event(event)
+        self.intake.catch_up(answer["Generation"])
+        return answer
+
+    def names(self) -> list[str]:
+        """Return the adapters that are wanted now."""
+        return [adapter.name for adapter in self.registry.desired(self.newest().number).adapters]
+
     def complete(self, event: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
         return self.intake.is_complete({**event, **answer})
 
@@ -447,7 +457,7 @@ class TestManifestInS3:
         else:
             watched.save(2, outcome=outcome)
         back = watched.event("Update", old=event["ResourceProperties"])
-        watched.intake.on_event({**back, "ResourceProperties": before})
+        watched.send({**back, "ResourceProperties": before})
         assert watched.newest().undo
         return watched.newest()
 
@@ -485,7 +495,7 @@ class TestManifestInS3:
         watched.save(4, outcome=outcome)
         watched.rolling_back = True
         back = watched.event("Update", old=two)
-        watched.intake.on_event({**back, "ResourceProperties": one})
+        watched.send({**back, "ResourceProperties": one})
         newest = watched.newest()
         assert (newest.number, newest.undo) == (5, True)
         assert [adapter.name for adapter in watched.registry.desired(5).adapters] == ["a"]
@@ -502,7 +512,7 @@ class TestManifestInS3:
             watched.intake.manifest_changed("1")
         watched.rolling_back = True
         back = watched.event("Update", old=two)
-        answer = watched.intake.on_event({**back, "ResourceProperties": one})
+        answer = watched.send({**back, "ResourceProperties": one})
         undo = watched.registry.generation(answer["Generation"])
         assert undo is not None
         assert undo.undo
@@ -562,10 +572,122 @@ class TestManifestInS3:
         watched.registry.open_generation(undo, watched.registry.desired(3))
         watched.converge(5)
         watched.rolling_back = True
-        watched.intake.on_event({**watched.event("Update", old=two), "ResourceProperties": one})
+        watched.send({**watched.event("Update", old=two), "ResourceProperties": one})
         newest = watched.newest()
         assert (newest.undo, newest.request.manifest_version) == (True, None)
         assert [adapter.name for adapter in watched.registry.desired(6).adapters] == ["a"]
+
+    def moved(self, watched: Deployment, first: dict[str, Any], *names: str) -> dict[str, Any]:
+        """Deploy a manifest from another place over the first one; return the properties."""
+        watched.converge(1)
+        watched.rolling_back = False
+        watched.bucket.put("moved", manifest(*names))
+        second = watched.properties(ManifestObject={"Bucket": "manifests", "Key": "moved"})
+        watched.send({**watched.event("Update", old=first), "ResourceProperties": second})
+        watched.rolling_back = True
+        return second
+
+    @pytest.mark.parametrize("outcome", [Outcome.CONVERGED, Outcome.FAILED, Outcome.REFUSED, Outcome.OPEN])
+    @pytest.mark.parametrize("place", ["manifest in S3", "manifest in S3 that is gone", "asset"])
+    def test_rollback_of_another_place_brings_back_the_manifest_before(
+        self, deployment: Deployment, outcome: Outcome, place: str
+    ) -> None:
+        deployment.bucket.put("live", manifest("a"))
+        asset = {"Manifest": deployment.asset("one", "a")}
+        first = deployment.properties(**(asset if place == "asset" else {"ManifestObject": self.OBJECT}))
+        deployment.send({**deployment.event("Create"), "ResourceProperties": first})
+        second = self.moved(deployment, first, "b", "c")
+        if outcome is Outcome.CONVERGED:
+            deployment.converge(2)
+        elif outcome is not Outcome.OPEN:
+            deployment.save(2, outcome=outcome)
+        if place != "manifest in S3":
+            deployment.bucket.objects.clear()
+        deployment.send({**deployment.event("Update", old=second), "ResourceProperties": first})
+        assert deployment.newest().undo
+        assert deployment.names() == ["a"]
+
+    def test_rollback_of_another_prefix_does_not_keep_its_names(self, watched: Deployment) -> None:
+        watched.converge(1)
+        first = watched.properties(ManifestObject=self.OBJECT)
+        second = {**first, "ComponentPrefix": "q"}
+        watched.send({**watched.event("Update", old=first), "ResourceProperties": second})
+        watched.converge(2)
+        assert [adapter.component for adapter in watched.registry.desired(2).adapters] == ["q-a"]
+        watched.send({**watched.event("Update", old=second), "ResourceProperties": first})
+        assert [adapter.component for adapter in watched.registry.desired(3).adapters] == ["p-a"]
+
+    def test_rollback_keeps_what_came_from_s3_meanwhile(self, watched: Deployment) -> None:
+        watched.converge(1)
+        one = watched.properties(ManifestObject=self.OBJECT)
+        two = self.update(watched, seconds=700, old=one)
+        watched.converge(2)
+        watched.bucket.put("live", manifest("a", "b"))
+        watched.intake.manifest_changed("1")
+        watched.converge(3)
+        watched.bucket.put("live", b"adapters: [")
+        watched.intake.manifest_changed("2")
+        watched.send({**watched.event("Update", old=two), "ResourceProperties": one})
+        assert watched.newest().undo
+        assert watched.names() == ["a", "b"]
+
+    def test_rollback_does_not_go_back_behind_a_deletion(self, deployment: Deployment) -> None:
+        first = deployment.properties(Manifest=deployment.asset("one", "a"))
+        deployment.send({**deployment.event("Create"), "ResourceProperties": first})
+        deployment.send({**deployment.event("Delete"), "ResourceProperties": first})
+        deployment.converge(2)
+        again = deployment.properties(Manifest=deployment.asset("two", "b"))
+        deployment.send({**deployment.event("Create"), "ResourceProperties": again})
+        deployment.save(3, outcome=Outcome.FAILED)
+        second = deployment.properties(Manifest=deployment.asset("three", "c"))
+        deployment.send({**deployment.event("Update", old=again), "ResourceProperties": second})
+        deployment.bucket.objects.clear()
+        with pytest.raises(FleetError, match="s3://assets/two is not there"):
+            deployment.send({**deployment.event("Update", old=second), "ResourceProperties": again})
+
+    def test_rollback_of_another_place_does_not_bring_about_what_had_failed_there(
+        self, watched: Deployment
+    ) -> None:
+        watched.converge(1)
+        watched.bucket.put("live", manifest("a", "broken"))
+        watched.intake.manifest_changed("1")
+        watched.save(2, outcome=Outcome.FAILED)
+        undo = replace(watched.newest().request, delivery="undo-2", source=Source.UNDO)
+        watched.registry.open_generation(undo, watched.registry.desired(1))
+        watched.converge(3)
+        first = watched.properties(ManifestObject=self.OBJECT)
+        second = self.moved(watched, first, "b")
+        watched.save(4, outcome=Outcome.REFUSED)
+        watched.send({**watched.event("Update", old=second), "ResourceProperties": first})
+        assert (watched.newest().number, watched.newest().undo) == (5, True)
+        assert watched.names() == ["a"]
+
+    @pytest.mark.parametrize("ends", ["late", "failed"])
+    def test_rollback_succeeds_whatever_becomes_of_the_manifest_that_follows_it(
+        self, watched: Deployment, ends: str
+    ) -> None:
+        watched.settings = replace(watched.settings, on_timeout=OnTimeout.FAIL)
+        one = self.update(watched, seconds=700)
+        two = self.update(watched, seconds=800, old=one)
+        watched.converge(3)
+        watched.bucket.put("live", manifest("a", "b"))
+        event = {**watched.event("Update", old=two), "ResourceProperties": one}
+        answer = watched.send(event)
+        assert watched.newest().request.source is Source.OBJECT
+        if ends == "late":
+            watched.save(watched.newest().number, changes=1, pending=1, desired=2, in_service=1)
+            watched.clock.sleep(701)
+        else:
+            lease = watched.registry.acquire("test", watched.clock.now(), 1.0)
+            fleet = watched.registry.fleet()
+            assert lease is not None
+            assert fleet is not None
+            watched.registry.save_fleet(replace(fleet, converged=0), lease)
+            watched.registry.release(lease)
+            watched.save(watched.newest().number, outcome=Outcome.FAILED, failed=1, desired=2, in_service=1)
+        found = watched.complete(event, answer)
+        assert found["IsComplete"]
+        assert found["Data"]["Summary"].startswith("degraded: 1 of 2 adapters in service")
 
     def test_rollback_does_without_a_manifest_that_is_wrong(self, watched: Deployment) -> None:
         generation = self.rolled_back(watched, Outcome.CONVERGED, b"adapters: [")
