@@ -415,8 +415,10 @@ class Fleet(RuleBasedStateMachine):
         self.world.registry.__init__()  # type: ignore[misc]
         for execution in self.world.executions:
             execution.done = True
-        # With it goes all that tells deliveries apart.
+        # With it goes all that tells deliveries apart, and generations begin at one again.
         self.requests.clear()
+        self.ended.clear()
+        self.deleted.clear()
         self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
 
     # --- in the end
