@@ -282,6 +282,7 @@ class _DocumentManifest(AdapterManifest):
         except ManifestError as error:
             raise _error(error.findings) from None
 
+        pinned = {adapter.name for adapter in compiled.adapters if adapter.component is not None}
         text = compiled.to_json()
         asset = MANIFESTS.stage(
             fleet,
@@ -308,7 +309,7 @@ class _DocumentManifest(AdapterManifest):
             },
             component_names={
                 adapter.name: adapter.component
-                if shown_prefix == prefix
+                if shown_prefix == prefix or adapter.name in pinned
                 else f"{prefix}{adapter.component.removeprefix(shown_prefix)}"
                 for adapter in desired.adapters
             },

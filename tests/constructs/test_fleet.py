@@ -703,6 +703,19 @@ def test_a_prefix_known_at_deployment_only_begins_the_names(stack, make):
     assert stack.resolve(fleet.component_name("ectsum")) == {"Fn::Join": ["", [{"Ref": "Prefix"}, "-ectsum"]]}
 
 
+def test_a_prefix_known_at_deployment_only_begins_no_name_that_the_manifest_gives(
+    stack, make, write_manifest, caller, template
+):
+    # It begins as what stands for the prefix at synth does.
+    path = write_manifest({"name": "llama", "component": "prod-llama"})
+    prefix = cdk.CfnParameter(stack, "Prefix").value_as_string
+    fleet = make(component_prefix=prefix, manifest=AdapterManifest.from_file(path))
+    assert fleet.component_name("llama") == "prod-llama"
+    fleet.grant_invoke(caller, adapters=["llama"])
+    (statement,) = statements(template(), "Caller")
+    assert statement["Resource"][1]["Fn::Join"][1][-1] == ":inference-component/prod-llama"
+
+
 def test_an_adapter_that_is_not_in_the_manifest_is_an_error_with_what_was_meant(make):
     with pytest.raises(ValueError, match=r"\(did you mean 'ectsum'\?\), got 'ectsums'"):
         make().component_name("ectsums")
