@@ -340,6 +340,7 @@ class _ListedManifest(_DocumentManifest):
     ) -> None:
         for adapter in adapters:
             check_kind("adapters", adapter, FleetAdapter, "of type FleetAdapter")
+        check_known("base_model", base_model)
         self._adapters = adapters
         self._base_model = base_model
         self._defaults = _traits(defaults.rank, defaults.tags, defaults.smoke)
@@ -369,6 +370,7 @@ class _ListedManifest(_DocumentManifest):
 
 class _DirectoryManifest(_DocumentManifest):
     def __init__(self, path: Path, base_model: str | None) -> None:
+        check_known("base_model", base_model)
         self._path = path
         self._base_model = base_model
 
