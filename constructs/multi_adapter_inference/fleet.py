@@ -36,7 +36,7 @@ from constructs import Construct, IValidation
 from adapter_fleet.checks import TOKEN, check_choice, check_kind, check_names, holds_token
 from adapter_fleet.converter import unstructured
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout, UpdateMode
-from adapter_fleet.manifest_adapter import problem_of_tags
+from adapter_fleet.manifest_adapter import problem_of_tag, problem_of_tags
 from adapter_fleet.names import (
     FLEET_TAG,
     check_component_name,
@@ -658,11 +658,13 @@ class _FleetValidation:
     def _of_tags(self) -> list[str]:
         fleet = self._fleet
         tags = fleet.cdk_tag_manager.tag_values()
-        if FLEET_TAG in tags:
-            return [
-                f"the fleet '{fleet.node.path}' should not be given the tag {FLEET_TAG!r}, by which its own"
-                " components are told"
-            ]
+        if wrong := [
+            f"the tag {key!r:.80} of the fleet '{fleet.node.path}': {problem}"
+            for key, value in tags.items()
+            # A value that the deployment will know may be right; its key can be checked all the same.
+            if not holds_token(key) and (problem := problem_of_tag(key, "" if holds_token(value) else value))
+        ]:
+            return wrong
         if problem := problem_of_tags({}, tags):
             return [f"the tags of the components of '{fleet.node.path}' {problem}"]
         return [

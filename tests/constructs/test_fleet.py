@@ -429,10 +429,38 @@ def test_tags_of_the_stack_and_of_the_fleet_reach_its_components(stack, make, fl
     assert fleet_properties()["Tags"] == {"team": "support", "tier": "gold"}
 
 
-def test_the_fleets_own_tag_is_not_for_users(app, make):
-    cdk.Tags.of(make()).add("fleet-uid", "mine")
-    with pytest.raises(RuntimeError, match="'Stack/Tenants' should not be given the tag 'fleet-uid'"):
+@pytest.mark.parametrize("key", ["fleet-uid", "Fleet-UID"])
+@pytest.mark.parametrize("value", ["mine", cdk.Aws.REGION], ids=["known", "token"])
+def test_the_fleets_own_tag_is_not_for_users(app, make, key, value):
+    cdk.Tags.of(make()).add(key, value)
+    with pytest.raises(
+        RuntimeError, match=f"the tag '{key}' of the fleet 'Stack/Tenants': 'fleet-uid' is the tag by which"
+    ):
         app.synth()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("AWS:team", "support", "keys that begin with 'aws:' are AWS's own"),
+        ("team", "support & sales", r"should be letters, .* got 'support & sales'"),
+        ("team", "x" * 257, "should have at most 256 characters, got 257"),
+        ("x" * 129, "support", "a key should have 1 to 128 characters, got 129"),
+    ],
+    ids=["of AWS", "characters", "length of a value", "length of a key"],
+)
+def test_a_tag_of_the_stack_that_no_component_can_have_is_an_error(app, stack, make, key, value, problem):
+    make()
+    cdk.Tags.of(stack).add(key, value)
+    with pytest.raises(RuntimeError, match=f"the tag '{key[:70]}.* of the fleet 'Stack/Tenants': {problem}"):
+        app.synth()
+
+
+def test_the_value_of_a_tag_may_be_known_at_deployment_only(app, stack, make, fleet_properties):
+    make()
+    cdk.Tags.of(stack).add("place", f"{cdk.Aws.REGION}/{cdk.Aws.ACCOUNT_ID}")
+    assert fleet_properties()["Tags"]["place"]["Fn::Join"][1][0] == {"Ref": "AWS::Region"}
+    app.synth()
 
 
 def test_more_tags_than_a_component_may_have_are_an_error_that_names_the_adapter(
