@@ -174,14 +174,17 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
         return grant_invoke(grantee, self.endpoint.endpoint_arn, *arns)
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` see how the fleet is: `adapters status`, `history` and `plan`."""
+        """Let `grantee` see how the fleet is: `adapters status`, `history` and `plan`.
+
+        `plan` looks for archives under the endpoint's `artifact_sources`.
+        """
         return self._operated("read").grant_read(grantee)
 
     def grant_manage(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` use the `adapters` command: see the fleet's state, give orders, apply a manifest.
 
-        It may change no component, no generation and no history itself. `adapters import` reads archives
-        under the endpoint's `artifact_sources`.
+        It may change no component, no generation and no history itself. `adapters plan` and `import`
+        read archives under the endpoint's `artifact_sources`.
         """
         operated = self._operated("managed")
         if self.state_machine is None:

@@ -961,6 +961,8 @@ def test_who_reads_writes_nothing(make, caller, template):
         "cloudformation:ListStackResources",
         "dynamodb:GetItem",
         "dynamodb:Query",
+        "s3:GetObject",  # on archives, for `adapters plan`
+        "s3:ListBucket",
         "sagemaker:DescribeInferenceComponent",
         "sagemaker:ListInferenceComponents",
         "sagemaker:ListTags",
@@ -975,7 +977,8 @@ def test_who_manages_reads_gives_orders_and_changes_no_component(make, caller, t
         "dynamodb:GetItem",
         "dynamodb:PutItem",
         "dynamodb:Query",
-        "s3:GetObject",  # on archives, for `adapters import`
+        "s3:GetObject",  # on archives, for `adapters plan` and `adapters import`
+        "s3:ListBucket",
         "sagemaker:DescribeInferenceComponent",
         "sagemaker:ListInferenceComponents",
         "sagemaker:ListTags",
@@ -985,10 +988,42 @@ def test_who_manages_reads_gives_orders_and_changes_no_component(make, caller, t
     assert writes["Condition"]["ForAllValues:StringEquals"] == {"dynamodb:LeadingKeys": ["orders"]}
 
 
-def test_who_manages_reads_archives_of_the_endpoint_and_no_others(stack, make, caller, template):
-    make().grant_manage(caller)
-    (statement,) = [s for s in statements(template(), "Caller") if "s3:GetObject" in actions([s])]
-    assert statement["Resource"]["Fn::Join"][1][-1] == ":s3:::models/adapters/*"
+@pytest.mark.parametrize("grant", ["grant_read", "grant_manage"])
+def test_who_reads_or_manages_reads_archives_of_the_endpoint_and_no_others(make, caller, template, grant):
+    getattr(make(), grant)(caller)
+    found = [s for s in statements(template(), "Caller") if str(s["Action"]).startswith("s3:")]
+    # The second tells an archive that is missing from one that may not be read.
+    assert [(s["Action"], s["Resource"]["Fn::Join"][1][-1]) for s in found] == [
+        ("s3:GetObject", ":s3:::models/adapters/*"),
+        ("s3:ListBucket", ":s3:::models"),
+    ]
+
+
+@pytest.mark.parametrize("grant", ["grant_read", "grant_manage"])
+def test_who_reads_or_manages_may_use_the_key_of_the_archives_to_read(
+    stack, make, make_endpoint, caller, template, grant
+):
+    own = s3.Bucket(stack, "Own", encryption_key=kms.Key(stack, "Key"))
+    sources = [ArtifactSource(bucket=own, prefix=prefix) for prefix in ("a", "b")]
+    endpoint = make_endpoint(id="Own-Llm", component_prefix="own", artifact_sources=sources)
+    manifest = AdapterManifest.from_adapters(
+        [FleetAdapter(name="a", artifact=AdapterArtifact.from_bucket(own, f"a/{'0' * 64}.tar.gz"))]
+    )
+    getattr(make(endpoint=endpoint, manifest=manifest), grant)(caller)
+    used = [action for action in actions(statements(template(), "Caller")) if action.startswith("kms:")]
+    assert used == ["kms:Decrypt"]
+
+
+@pytest.mark.parametrize("grant", ["grant_read", "grant_manage"])
+def test_nothing_of_s3_is_granted_where_no_archive_is_known(
+    stack, imported, operated, caller, template, grant
+):
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+        stack, "Theirs", endpoint_name="llama", base_component_name="base", component_prefix="acme"
+    )
+    unknown = {"endpoint": endpoint, "manifest_bucket": None, "manifest_key": None}
+    getattr(imported(**{**operated, **unknown}), grant)(caller)
+    assert not any(action.startswith("s3:") for action in actions(statements(template(), "Caller")))
 
 
 def test_who_manages_writes_the_manifest_in_s3_and_no_other_object(stack, make, caller, template):
