@@ -36,7 +36,7 @@ from constructs import Construct, IValidation
 from adapter_fleet.checks import TOKEN, check_choice, check_kind, check_names, holds_token
 from adapter_fleet.converter import unstructured
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout, UpdateMode
-from adapter_fleet.manifest_adapter import problem_of_tags
+from adapter_fleet.manifest_adapter import problem_of_tag, problem_of_tags
 from adapter_fleet.names import (
     FLEET_TAG,
     check_component_name,
@@ -174,14 +174,17 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
         return grant_invoke(grantee, self.endpoint.endpoint_arn, *arns)
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` see how the fleet is: `adapters status`, `history` and `plan`."""
+        """Let `grantee` see how the fleet is: `adapters status`, `history` and `plan`.
+
+        `plan` looks for archives under the endpoint's `artifact_sources`.
+        """
         return self._operated("read").grant_read(grantee)
 
     def grant_manage(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` use the `adapters` command: see the fleet's state, give orders, apply a manifest.
 
-        It may change no component, no generation and no history itself. `adapters import` reads archives
-        under the endpoint's `artifact_sources`.
+        It may change no component, no generation and no history itself. `adapters plan` and `import`
+        read archives under the endpoint's `artifact_sources`.
         """
         operated = self._operated("managed")
         if self.state_machine is None:
@@ -658,11 +661,13 @@ class _FleetValidation:
     def _of_tags(self) -> list[str]:
         fleet = self._fleet
         tags = fleet.cdk_tag_manager.tag_values()
-        if FLEET_TAG in tags:
-            return [
-                f"the fleet '{fleet.node.path}' should not be given the tag {FLEET_TAG!r}, by which its own"
-                " components are told"
-            ]
+        if wrong := [
+            f"the tag {key!r:.80} of the fleet '{fleet.node.path}': {problem}"
+            for key, value in tags.items()
+            # A value that the deployment will know may be right; its key can be checked all the same.
+            if not holds_token(key) and (problem := problem_of_tag(key, "" if holds_token(value) else value))
+        ]:
+            return wrong
         if problem := problem_of_tags({}, tags):
             return [f"the tags of the components of '{fleet.node.path}' {problem}"]
         return [

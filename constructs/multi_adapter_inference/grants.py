@@ -38,7 +38,7 @@ class OperatedFleet:
     manifest:
         The bucket and the key of the manifest, where that lives in S3.
     archives:
-        Where the adapters are that it may import.
+        Where the adapters in buckets are, as far as is known.
     """
 
     registry: dynamodb.ITable
@@ -58,10 +58,10 @@ class OperatedFleet:
             granted = granted.combine(_grant(grantee, ["cloudformation:ListStackResources"], *self.stacks))
         if self.registry.encryption_key is not None:
             granted = granted.combine(self.registry.encryption_key.grant_decrypt(grantee))
-        return granted
+        return granted.combine(self._read_archives(grantee)) if self.archives else granted
 
     def grant_manage(self, grantee: iam.IGrantable, state_machine: sfn.IStateMachine) -> iam.Grant:
-        """Let `grantee` give orders as well, write the manifest in S3 and read archives."""
+        """Let `grantee` give orders as well, and write the manifest in S3."""
         granted = self.grant_read(grantee)
         granted = granted.combine(
             _grant(
@@ -87,9 +87,15 @@ class OperatedFleet:
             granted = granted.combine(_grant(grantee, ["s3:ListBucket"], bucket.bucket_arn))
             if bucket.encryption_key is not None:
                 granted = granted.combine(bucket.encryption_key.grant_encrypt_decrypt(grantee))
+        return granted
+
+    def _read_archives(self, grantee: iam.IGrantable) -> iam.Grant:
+        objects = [source.bucket.arn_for_objects(f"{source.prefix}*") for source in self.archives]
+        granted = _grant(grantee, ["s3:GetObject"], *objects)
+        # Without it, an archive that is missing looks like one that may not be read.
+        buckets = dict.fromkeys(source.bucket.bucket_arn for source in self.archives)
+        granted = granted.combine(_grant(grantee, ["s3:ListBucket"], *buckets))
         for source in self.archives:
-            objects = source.bucket.arn_for_objects(f"{source.prefix}*")
-            granted = granted.combine(_grant(grantee, ["s3:GetObject"], objects))
             if source.bucket.encryption_key is not None:
                 granted = granted.combine(source.bucket.encryption_key.grant_decrypt(grantee))
         return granted

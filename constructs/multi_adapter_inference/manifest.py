@@ -282,6 +282,7 @@ class _DocumentManifest(AdapterManifest):
         except ManifestError as error:
             raise _error(error.findings) from None
 
+        pinned = {adapter.name for adapter in compiled.adapters if adapter.component is not None}
         text = compiled.to_json()
         asset = MANIFESTS.stage(
             fleet,
@@ -308,7 +309,7 @@ class _DocumentManifest(AdapterManifest):
             },
             component_names={
                 adapter.name: adapter.component
-                if shown_prefix == prefix
+                if shown_prefix == prefix or adapter.name in pinned
                 else f"{prefix}{adapter.component.removeprefix(shown_prefix)}"
                 for adapter in desired.adapters
             },
@@ -339,6 +340,7 @@ class _ListedManifest(_DocumentManifest):
     ) -> None:
         for adapter in adapters:
             check_kind("adapters", adapter, FleetAdapter, "of type FleetAdapter")
+        check_known("base_model", base_model)
         self._adapters = adapters
         self._base_model = base_model
         self._defaults = _traits(defaults.rank, defaults.tags, defaults.smoke)
@@ -368,6 +370,7 @@ class _ListedManifest(_DocumentManifest):
 
 class _DirectoryManifest(_DocumentManifest):
     def __init__(self, path: Path, base_model: str | None) -> None:
+        check_known("base_model", base_model)
         self._path = path
         self._base_model = base_model
 

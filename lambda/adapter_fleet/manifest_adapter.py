@@ -232,11 +232,12 @@ def _broken_tags(tags: Mapping[str, str]) -> Iterator[Broken]:
         yield Broken("tag-count", ("tags",), f"should be at most {MAX_TAGS}, got {len(tags)}")
         return
     for key, value in tags.items():
-        if problem := _problem_of_tag(key, value):
+        if problem := problem_of_tag(key, value):
             yield Broken("tag-form", ("tags", key), problem)
 
 
-def _problem_of_tag(key: str, value: str) -> str | None:
+def problem_of_tag(key: str, value: str) -> str | None:
+    """Tell what is wrong with one tag of a component, be it an adapter's own or of its fleet."""
     if not 0 < len(key) <= _MAX_TAG_KEY_LENGTH:
         return f"a key should have 1 to {_MAX_TAG_KEY_LENGTH} characters, got {len(key)}"
     if len(value) > _MAX_TAG_VALUE_LENGTH:

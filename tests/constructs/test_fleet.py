@@ -429,10 +429,38 @@ def test_tags_of_the_stack_and_of_the_fleet_reach_its_components(stack, make, fl
     assert fleet_properties()["Tags"] == {"team": "support", "tier": "gold"}
 
 
-def test_the_fleets_own_tag_is_not_for_users(app, make):
-    cdk.Tags.of(make()).add("fleet-uid", "mine")
-    with pytest.raises(RuntimeError, match="'Stack/Tenants' should not be given the tag 'fleet-uid'"):
+@pytest.mark.parametrize("key", ["fleet-uid", "Fleet-UID"])
+@pytest.mark.parametrize("value", ["mine", cdk.Aws.REGION], ids=["known", "token"])
+def test_the_fleets_own_tag_is_not_for_users(app, make, key, value):
+    cdk.Tags.of(make()).add(key, value)
+    with pytest.raises(
+        RuntimeError, match=f"the tag '{key}' of the fleet 'Stack/Tenants': 'fleet-uid' is the tag by which"
+    ):
         app.synth()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("AWS:team", "support", "keys that begin with 'aws:' are AWS's own"),
+        ("team", "support & sales", r"should be letters, .* got 'support & sales'"),
+        ("team", "x" * 257, "should have at most 256 characters, got 257"),
+        ("x" * 129, "support", "a key should have 1 to 128 characters, got 129"),
+    ],
+    ids=["of AWS", "characters", "length of a value", "length of a key"],
+)
+def test_a_tag_of_the_stack_that_no_component_can_have_is_an_error(app, stack, make, key, value, problem):
+    make()
+    cdk.Tags.of(stack).add(key, value)
+    with pytest.raises(RuntimeError, match=f"the tag '{key[:70]}.* of the fleet 'Stack/Tenants': {problem}"):
+        app.synth()
+
+
+def test_the_value_of_a_tag_may_be_known_at_deployment_only(app, stack, make, fleet_properties):
+    make()
+    cdk.Tags.of(stack).add("place", f"{cdk.Aws.REGION}/{cdk.Aws.ACCOUNT_ID}")
+    assert fleet_properties()["Tags"]["place"]["Fn::Join"][1][0] == {"Ref": "AWS::Region"}
+    app.synth()
 
 
 def test_more_tags_than_a_component_may_have_are_an_error_that_names_the_adapter(
@@ -703,6 +731,19 @@ def test_a_prefix_known_at_deployment_only_begins_the_names(stack, make):
     assert stack.resolve(fleet.component_name("ectsum")) == {"Fn::Join": ["", [{"Ref": "Prefix"}, "-ectsum"]]}
 
 
+def test_a_prefix_known_at_deployment_only_begins_no_name_that_the_manifest_gives(
+    stack, make, write_manifest, caller, template
+):
+    # It begins as what stands for the prefix at synth does.
+    path = write_manifest({"name": "llama", "component": "prod-llama"})
+    prefix = cdk.CfnParameter(stack, "Prefix").value_as_string
+    fleet = make(component_prefix=prefix, manifest=AdapterManifest.from_file(path))
+    assert fleet.component_name("llama") == "prod-llama"
+    fleet.grant_invoke(caller, adapters=["llama"])
+    (statement,) = statements(template(), "Caller")
+    assert statement["Resource"][1]["Fn::Join"][1][-1] == ":inference-component/prod-llama"
+
+
 def test_an_adapter_that_is_not_in_the_manifest_is_an_error_with_what_was_meant(make):
     with pytest.raises(ValueError, match=r"\(did you mean 'ectsum'\?\), got 'ectsums'"):
         make().component_name("ectsums")
@@ -920,6 +961,8 @@ def test_who_reads_writes_nothing(make, caller, template):
         "cloudformation:ListStackResources",
         "dynamodb:GetItem",
         "dynamodb:Query",
+        "s3:GetObject",  # on archives, for `adapters plan`
+        "s3:ListBucket",
         "sagemaker:DescribeInferenceComponent",
         "sagemaker:ListInferenceComponents",
         "sagemaker:ListTags",
@@ -934,7 +977,8 @@ def test_who_manages_reads_gives_orders_and_changes_no_component(make, caller, t
         "dynamodb:GetItem",
         "dynamodb:PutItem",
         "dynamodb:Query",
-        "s3:GetObject",  # on archives, for `adapters import`
+        "s3:GetObject",  # on archives, for `adapters plan` and `adapters import`
+        "s3:ListBucket",
         "sagemaker:DescribeInferenceComponent",
         "sagemaker:ListInferenceComponents",
         "sagemaker:ListTags",
@@ -944,10 +988,42 @@ def test_who_manages_reads_gives_orders_and_changes_no_component(make, caller, t
     assert writes["Condition"]["ForAllValues:StringEquals"] == {"dynamodb:LeadingKeys": ["orders"]}
 
 
-def test_who_manages_reads_archives_of_the_endpoint_and_no_others(stack, make, caller, template):
-    make().grant_manage(caller)
-    (statement,) = [s for s in statements(template(), "Caller") if "s3:GetObject" in actions([s])]
-    assert statement["Resource"]["Fn::Join"][1][-1] == ":s3:::models/adapters/*"
+@pytest.mark.parametrize("grant", ["grant_read", "grant_manage"])
+def test_who_reads_or_manages_reads_archives_of_the_endpoint_and_no_others(make, caller, template, grant):
+    getattr(make(), grant)(caller)
+    found = [s for s in statements(template(), "Caller") if str(s["Action"]).startswith("s3:")]
+    # The second tells an archive that is missing from one that may not be read.
+    assert [(s["Action"], s["Resource"]["Fn::Join"][1][-1]) for s in found] == [
+        ("s3:GetObject", ":s3:::models/adapters/*"),
+        ("s3:ListBucket", ":s3:::models"),
+    ]
+
+
+@pytest.mark.parametrize("grant", ["grant_read", "grant_manage"])
+def test_who_reads_or_manages_may_use_the_key_of_the_archives_to_read(
+    stack, make, make_endpoint, caller, template, grant
+):
+    own = s3.Bucket(stack, "Own", encryption_key=kms.Key(stack, "Key"))
+    sources = [ArtifactSource(bucket=own, prefix=prefix) for prefix in ("a", "b")]
+    endpoint = make_endpoint(id="Own-Llm", component_prefix="own", artifact_sources=sources)
+    manifest = AdapterManifest.from_adapters(
+        [FleetAdapter(name="a", artifact=AdapterArtifact.from_bucket(own, f"a/{'0' * 64}.tar.gz"))]
+    )
+    getattr(make(endpoint=endpoint, manifest=manifest), grant)(caller)
+    used = [action for action in actions(statements(template(), "Caller")) if action.startswith("kms:")]
+    assert used == ["kms:Decrypt"]
+
+
+@pytest.mark.parametrize("grant", ["grant_read", "grant_manage"])
+def test_nothing_of_s3_is_granted_where_no_archive_is_known(
+    stack, imported, operated, caller, template, grant
+):
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+        stack, "Theirs", endpoint_name="llama", base_component_name="base", component_prefix="acme"
+    )
+    unknown = {"endpoint": endpoint, "manifest_bucket": None, "manifest_key": None}
+    getattr(imported(**{**operated, **unknown}), grant)(caller)
+    assert not any(action.startswith("s3:") for action in actions(statements(template(), "Caller")))
 
 
 def test_who_manages_writes_the_manifest_in_s3_and_no_other_object(stack, make, caller, template):

@@ -336,6 +336,19 @@ def test_a_token_in_the_defaults_is_an_error(stack, fleet):
 
 
 @pytest.mark.parametrize(
+    "make",
+    [
+        lambda name: AdapterManifest.from_adapters([], base_model=name),
+        lambda name: AdapterManifest.of_directory("adapters", base_model=name),
+    ],
+    ids=["from_adapters", "of_directory"],
+)
+def test_a_token_for_the_base_model_is_an_error(stack, make):
+    with pytest.raises(ValueError, match="'base_model' should be known at synth, got a token"):
+        make(cdk.CfnParameter(stack, "BaseModel").value_as_string)
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"name": 5}, "'name' should be a text, got 5"),

@@ -122,6 +122,20 @@ def test_who_may_read_sees_how_the_fleet_is_and_what_a_manifest_would_change(
     assert changes == {"acme": "keep", "globex": "keep", "new": "create"}, plan.output
 
 
+@pytest.mark.parametrize("who", USERS)
+def test_who_may_read_is_told_of_an_archive_that_is_missing(
+    deployed: Deployed, who: str, tmp_path: Path
+) -> None:
+    document = json.loads(deployed.stack.archives.manifest(FIRST))
+    missing = f"s3://{Archives.bucket}/adapters/missing/sha256-{'0' * 64}.tar.gz"
+    document["adapters"].append({"name": "new", "artifact": missing})
+    manifest = tmp_path / "a.json"
+    manifest.write_text(json.dumps(document))
+    plan = deployed.people[who].run("plan", manifest, "--json")
+    (change,) = [change for change in json.loads(plan.stdout)["changes"] if change["name"] == "new"]
+    assert (change["action"], change["why"]) == ("unusable", f"NoSuchKey: {missing} does not exist")
+
+
 def test_who_may_read_can_neither_order_nor_apply(deployed: Deployed, reader: Person, tmp_path: Path) -> None:
     order = {"pk": {"S": "orders"}, "sk": {"S": "acme#retry"}}
     with pytest.raises(ClientError, match="AccessDenied"):
