@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
+from adapters_cli.account import UsageError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -26,6 +27,17 @@ class Location:
             return None
         bucket, _, key = text.removeprefix(_SCHEME).partition("/")
         return cls(bucket=bucket, key=key)
+
+    @classmethod
+    def of_manifest(cls, text: str) -> "Location | None":
+        """Return the object that a manifest is, or None for one that is none in S3.
+
+        Raises UsageError for a bucket or a folder.
+        """
+        location = cls.parse(text)
+        if location is not None and (not location.bucket or not location.key or location.key.endswith("/")):
+            raise UsageError(f"a manifest in S3 should be 's3://<bucket>/<key>', got {text!r}")
+        return location
 
     @property
     def is_archive(self) -> bool:

@@ -265,7 +265,7 @@ def _placement(file: EnvironmentFile | None) -> Placement:
 
 
 def _of_manifest(account: Account, where: str) -> AdapterCount:
-    if (location := Location.parse(where)) is not None:
+    if (location := Location.of_manifest(where)) is not None:
         stored = StoredManifest.read(account.s3, location.bucket, location.key)
         if stored.etag is None:
             raise NoAnswerError(f"{where}: there is no such object")

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adapter_fleet.manifest import Manifest
-from adapters_cli.account import Account, CommandError, UsageError
+from adapters_cli.account import Account, CommandError
+from adapters_cli.buckets import Location
 from adapters_cli.stored_manifest import ChangedMeanwhileError, StoredManifest
 
 _MOST_ATTEMPTS = 20
@@ -39,12 +40,8 @@ class ManifestPlace(ABC):
 
         Raises UsageError for a URI that is none, and CommandError where no file can be.
         """
-        if not text.startswith("s3://"):
-            return _File(Path(text))
-        bucket, _, key = text.removeprefix("s3://").partition("/")
-        if not bucket or not key or key.endswith("/"):
-            raise UsageError(f"a manifest in S3 should be 's3://<bucket>/<key>', got {text!r}")
-        return _Object(account, bucket, key)
+        location = Location.of_manifest(text)
+        return _File(Path(text)) if location is None else _Object(account, location.bucket, location.key)
 
     @abstractmethod
     def read(self) -> bytes:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from adapter_fleet.model_files import Digest, ModelFile, ModelFilesError, wanted_files
 from adapter_fleet.model_store import ModelLocation, ModelStore, Repository
 from adapters_cli import INTERRUPTED
-from adapters_cli.account import Account, CommandError, account_of, errors_told
+from adapters_cli.account import Account, CommandError, NoAnswerError, UsageError, account_of, errors_told
 from adapters_cli.text import counted, one_line, tell
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def pull(
     """
     with errors_told():
         if not revision.strip():
-            raise CommandError(f"'--revision' should be a commit, branch or tag, got {revision!r}")
+            raise UsageError(f"'--revision' should be a commit, branch or tag, got {revision!r}")
         account, api = account_of(context), _api()
         repository = _repository(target, model_id)
         commit, files = _listed(api, model_id, revision)
@@ -180,7 +182,7 @@ def _listed(api: "HfApi", model_id: str, revision: str) -> tuple[str, Sequence[M
 def _repository(target: str, model_id: str) -> Repository:
     parts = urlsplit(target)
     if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
-        raise CommandError(f"'TARGET' should be s3://bucket/prefix, got {target!r}")
+        raise UsageError(f"'TARGET' should be s3://bucket/prefix, got {target!r}")
     prefix = parts.path.strip("/")
     return Repository(bucket=parts.netloc, prefix=f"{prefix}/" if prefix else "", model_id=model_id)
 
@@ -203,8 +205,21 @@ def _asking_the_hub(api: "HfApi") -> Iterator[None]:
         yield
     except Exception as error:
         text, host = one_line(str(error)) or type(error).__name__, urlsplit(api.endpoint).hostname or ""
+        kind = NoAnswerError if _is_of_the_network(error) else CommandError
         # What the HTTP client says of a connection does not name the other end.
-        raise CommandError(text if host in text else f"the hub at '{host}': {text}") from error
+        raise kind(text if host in text else f"the hub at '{host}': {text}") from error
+
+
+def _is_of_the_network(error: BaseException | None) -> bool:
+    """Tell whether an error comes from a connection, and not from the hub's answer.
+
+    The library's HTTP client is another one in each of its major versions. Python's errors are below both.
+    """
+    while error is not None:
+        if isinstance(error, ConnectionError | TimeoutError | socket.gaierror | ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager

@@ -126,9 +126,12 @@ def _check_unique(sources: Iterable[Source]) -> None:
     for source in sources:
         other = seen.setdefault(source.name.casefold(), source)
         if other is not source:
+            # Which of a directory and an archive is meant, and which one is newer, cannot be known.
+            is_pair = (source.name, source.path.parent) == (other.name, other.path.parent)
+            hint = "name the one that is meant, or remove the other" if is_pair else "rename one of them"
             problems.append(
                 f"{source.path}: name: should be its own, whatever the case, and {other.path} has it, got"
-                f" {source.name!r}"
+                f" {source.name!r}; {hint}"
             )
     if problems:
         raise CommandError("\n".join(problems))

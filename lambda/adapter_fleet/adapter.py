@@ -25,7 +25,7 @@ from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding, shortened
 from adapter_fleet.leftovers import is_leftover
 from adapter_fleet.lmi import NEWEST, LmiVersion
-from adapter_fleet.lora_tensors import tensor_findings
+from adapter_fleet.lora_tensors import modules_of, tensor_findings
 from adapter_fleet.safetensors_header import HeaderError, Tensor, read_tensors
 from adapter_fleet.serving import LoraServing
 from adapter_fleet.unpacked import Readable
@@ -232,7 +232,11 @@ class AdapterCheck:
                 self.breaks(rule, f"the file {name} is missing")
         if self.config is not None:
             self.findings += self.config.findings(
-                self._place(CONFIG_FILE), lora=lora, base=base, version=self._version
+                self._place(CONFIG_FILE),
+                lora=lora,
+                base=base,
+                version=self._version,
+                modules=None if self._tensors is None else modules_of(self._tensors),
             )
         if self._tensors is not None:
             of_tensors = tensor_findings(

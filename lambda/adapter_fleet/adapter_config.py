@@ -4,7 +4,7 @@ Their source is vLLM's `vllm/lora/peft_helper.py`, where no other is named.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding
 from adapter_fleet.lmi import NEWEST, LmiVersion
+from adapter_fleet.module_pattern import by_module, is_name
 from adapter_fleet.serving import LoraServing
 from adapter_fleet.strict_json import shown
 
@@ -48,19 +49,26 @@ class AdapterConfig:
         """Every rank that a module of the adapter may have."""
         return frozenset({self.rank, *self.rank_pattern.values()})
 
-    @property
-    def has_one_scale(self) -> bool:
-        """Whether the patterns leave all modules the scale of the whole adapter."""
-        whole = self._scale(self.alpha, self.rank)
-        return all(
-            math.isclose(
-                whole,
-                self._scale(self.alpha_pattern.get(key, self.alpha), self.rank_pattern.get(key, self.rank)),
-            )
-            for key in self.rank_pattern | self.alpha_pattern
-        )
+    def has_one_scale(self, modules: Iterable[str] | None = None) -> bool:
+        """Whether the patterns leave these modules the scale of the whole adapter.
 
-    def _scale(self, alpha: float, rank: int) -> float:
+        Where they are not known, or a key is more than a name, each key stands for a module. So it does where
+        parameters are adapted, whose tensors are not named as the keys are.
+        """
+        pairs: Iterable[tuple[float, float]]
+        alphas, ranks = self.alpha_pattern, self.rank_pattern
+        keys = alphas | ranks
+        if not keys:
+            return True
+        if modules is None or self.has_target_parameters or not all(map(is_name, keys)):
+            pairs = ((alphas.get(key, self.alpha), ranks.get(key, self.rank)) for key in keys)
+        else:
+            alpha_of, rank_of = by_module(alphas, self.alpha), by_module(ranks, self.rank)
+            pairs = ((alpha_of(module), rank_of(module)) for module in modules)
+        whole = self._scale(self.alpha, self.rank)
+        return all(math.isclose(whole, self._scale(alpha, rank)) for alpha, rank in pairs)
+
+    def _scale(self, alpha: float, rank: float) -> float:
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
     def findings(
@@ -70,8 +78,12 @@ class AdapterConfig:
         lora: LoraServing | None,
         base: BaseModelFacts | None,
         version: LmiVersion = NEWEST,
+        modules: Iterable[str] | None = None,
     ) -> Iterator[Finding]:
-        """Compare with the engine and the base model that are to serve the adapter."""
+        """Compare with the engine and the base model that are to serve the adapter.
+
+        `modules` are those that it has tensors of, and are asked for where there are patterns only.
+        """
         rank = max(self.ranks)
         if lora is not None:
             limit, whose = lora.max_lora_rank, "'max_lora_rank'"
@@ -81,7 +93,7 @@ class AdapterConfig:
             yield CheckRule.RANK_LIMIT.broken(
                 where, f"the rank should be at most {limit} ({whose}), got {rank}"
             )
-        if not self.has_one_scale:
+        if not self.has_one_scale(modules):
             # peft_helper.py has one `vllm_lora_scaling_factor` and does not read the patterns.
             yield CheckRule.LORA_SCALING.broken(
                 where,

@@ -242,9 +242,11 @@ class CheckRule(Enum):
     LORA_SCALING = (
         "lora-scaling",
         _ERROR,
-        "one scale for all modules",
+        "one scale for all modules that it has; where a key of `rank_pattern` or `alpha_pattern` is more than"
+        " a name, or `target_parameters` is set, for all keys",
         "train it with one scale, or multiply lora_B of each module that has another by its scale over that"
-        " of 'lora_alpha' and 'r', and set 'alpha_pattern' so that all have one",
+        " of 'lora_alpha' and 'r', and set 'alpha_pattern' so that all have one; name modules in place of"
+        " regular expressions, which are not run",
     )
     BASE_NAME = (
         "base-model-name",

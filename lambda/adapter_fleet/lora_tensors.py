@@ -81,6 +81,14 @@ def tensor_findings(
             )
 
 
+def modules_of(tensors: Iterable[Tensor]) -> Iterator[str]:
+    """Yield the modules that have a matrix A."""
+    for tensor in tensors:
+        match = None if _is_long(tensor.name) else _NAME.fullmatch(tensor.name)
+        if match is not None and (match["linear"] or match["embedding"]) == "A":
+            yield match["module"]
+
+
 def _is_long(name: str) -> bool:
     return len(name) > _LONGEST_NAME or name.count(".") >= _MOST_PARTS
 

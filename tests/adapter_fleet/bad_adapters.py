@@ -497,6 +497,22 @@ def many_tensors_of_another_rank_than_many(path: Path) -> None:
     with_tensors(path, shapes, rank_pattern={str(rank): rank for rank in range(2, 60_000)})
 
 
+@filed("lora-scaling")
+def many_modules_of_many_parts_with_many_patterns(path: Path) -> None:
+    shapes: Shapes = {}
+    for number in range(40_000):
+        module = f"base_model.model.{number}" + ".a" * 25
+        shapes |= {f"{module}.lora_A.weight": (RANK, 0), f"{module}.lora_B.weight": (0, RANK)}
+    keys = [f"{number}" + ".a" * 5 for number in range(20_000)]
+    pattern = dict.fromkeys(keys, 16) | {"39999" + ".a" * 25: 64}
+    with_tensors(path, shapes, target_modules=["a"], rank_pattern={"q_proj": RANK}, alpha_pattern=pattern)
+
+
+@filed("lora-scaling")
+def pattern_that_never_ends(path: Path) -> None:
+    with_tensors(path, PAIR, alpha_pattern={"(([a-z0-9_.])+.)+!": 64})
+
+
 @filed("target-modules")
 def module_that_is_no_target(path: Path) -> None:
     with_tensors(path, PAIR, target_modules=["v_proj"])

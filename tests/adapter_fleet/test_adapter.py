@@ -18,6 +18,7 @@ from adapter_fleet.lmi import NEWEST, LmiVersion
 from adapter_fleet.serving import LoraServing
 from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter
 
+Q_PROJ = "model.layers.0.self_attn.q_proj"
 LORA = LoraServing(max_loras=2, max_cpu_loras=4, max_lora_rank=16)
 BASE_CONFIG = {
     "_name_or_path": "acme/tiny-base",
@@ -328,6 +329,8 @@ class TestRank:
             {"rank_pattern": {"v_proj": 4}},
             {"alpha_pattern": {"v_proj": 32}},
             {"rank_pattern": {"v_proj": 4}, "alpha_pattern": {"v_proj": 8}, "use_rslora": True},
+            {"rank_pattern": {"q_proj": 16}, "alpha_pattern": {Q_PROJ: 32}},
+            {"alpha_pattern": {"layers.0.self_attn.q_proj": 16, "q_proj": 32}},
         ],
     )
     def test_modules_of_another_scale_are_refused(
@@ -336,6 +339,43 @@ class TestRank:
         adapter.config |= patterns
         finding = the_only(check_directory(save(adapter)))
         assert (finding.rule, finding.severity) == ("lora-scaling", Severity.ERROR)
+
+    @pytest.mark.parametrize(
+        "patterns",
+        [
+            {"rank_pattern": {"q_proj": 16}, "alpha_pattern": {"model.layers.0.self_attn.q_proj": 32}},
+            {"rank_pattern": {r"self_attn\.q_proj": 16}, "alpha_pattern": {f"^{Q_PROJ}": 32}},
+            {"rank_pattern": {Q_PROJ: 16, "q_proj": 4}, "alpha_pattern": {"q_proj": 32, Q_PROJ: 4}},
+        ],
+    )
+    def test_patterns_that_say_one_scale_in_two_ways_are_fine(
+        self, save: Save, patterns: dict[str, Any]
+    ) -> None:
+        adapter = SyntheticAdapter(layers=0)
+        adapter.config |= patterns
+        adapter.add(Q_PROJ, rank=16)
+        assert check_directory(save(adapter)) == []
+
+    @pytest.mark.parametrize("key", ["k_proj", "proj", "layers.7.self_attn.q_proj", "^q_proj", "^layers.0"])
+    def test_pattern_that_is_about_no_module_there_changes_no_scale(
+        self, adapter: SyntheticAdapter, save: Save, key: str
+    ) -> None:
+        adapter.config |= {"rank_pattern": {key: 4}, "alpha_pattern": {key: 99}}
+        assert check_directory(save(adapter)) == []
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"alpha_pattern": {r".*\.k_proj": 32}},
+            {"alpha_pattern": {"(([a-z.])+.)+!": 32}},
+            {"alpha_pattern": {"k_proj": 32}, "target_parameters": ["mlp.experts.down_proj"]},
+        ],
+    )
+    def test_keys_whose_modules_are_not_known_are_compared_as_they_are_written(
+        self, adapter: SyntheticAdapter, save: Save, changes: dict[str, Any]
+    ) -> None:
+        adapter.config |= changes
+        assert the_only(check_directory(save(adapter))).rule == "lora-scaling"
 
     def test_tensors_of_a_rank_that_the_configuration_does_not_name_are_refused(
         self, adapter: SyntheticAdapter, save: Save

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -188,16 +189,35 @@ def test_time_that_has_passed_stops_the_machine_and_says_how_far_it_is(world: Wo
     assert world.machines.newest["status"] == "ABORTED"
 
 
-def test_denial_is_told_once_a_role_that_was_changed_should_be_known(world: World) -> None:
-    world.store().keep_copying("me")
-    world.s3.forbidden = (world.store().location.copying,)
-    event = world.event("Delete")
+def test_denial_is_told_once_a_role_that_was_changed_should_be_known(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(**_: str) -> None:
+        raise client_error("AccessDenied")
+
+    event = world.event("Create")
+    monkeypatch.setattr(world.machines, "describe_execution", denied)
     world.clock.sleep(PATIENCE_SECONDS - 1)
     with pytest.raises(ClientError, match="AccessDenied"):
         world.intake.is_complete(event)
     world.clock.sleep(1)
-    with pytest.raises(CopyError, match=r"AccessDenied.*s3://b/models/"):
+    with pytest.raises(CopyError, match="AccessDenied"):
         world.intake.is_complete(event)
+
+
+@pytest.mark.parametrize("revision", [COMMIT, "main"])
+def test_deletion_that_may_clear_nothing_waits_a_while_and_ends_with_what_is_left(
+    world: World, revision: str
+) -> None:
+    world.s3.forbidden = ("models/",)
+    event = world.event("Delete", Revision=revision)
+    world.clock.sleep(PATIENCE_SECONDS - 1)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        world.intake.is_complete(event)
+    world.clock.sleep(1)
+    assert world.intake.is_complete(event) == {"IsComplete": True}
+    (reason,) = world.left
+    assert re.search(r"half uploaded or noted below s3://b/models/acme--tiny/ .*AccessDenied", reason)
 
 
 def test_deletion_ends_when_nothing_is_left_half_uploaded(world: World) -> None:

@@ -197,6 +197,16 @@ class TestAdapters:
         assert (result.exit_code, result.stdout) == (4, "")
         assert "s3://bucket/none.yaml: there is no such object" in result.stderr
 
+    @pytest.mark.parametrize(
+        "place", ["s3://bucket", "s3://bucket/", "s3://bucket/folder/", "s3:///fleet.yaml"]
+    )
+    def test_of_what_is_no_object_are_wrong_usage(self, capacity: Run, place: str) -> None:
+        result = capacity(*ON_FOUR, "--manifest", place)
+        assert (result.exit_code, result.stderr) == (
+            2,
+            f"adapters: a manifest in S3 should be 's3://<bucket>/<key>', got {place!r}\n",
+        )
+
     def test_of_a_live_fleet_are_counted(self, document: Any, world: World) -> None:
         world.deploy(adapter("acme"), adapter("zeta"))
         world.settle()

@@ -368,6 +368,7 @@ class TestSources:
         result = world.publish(world.adapters, other)
         assert (result.exit_code, world.s3.calls) == (1, [])
         assert "name: should be its own, whatever the case" in result.stderr
+        assert "; rename one of them" in result.stderr
 
     def test_folder_stands_for_its_directories_and_archives(self, world: World) -> None:
         pack(world.add("acme", "beta"), world.adapters / "gamma.tar.gz")
@@ -383,7 +384,9 @@ class TestSources:
         pack(world.add("acme"), world.adapters / "acme.tar.gz")
         result = world.publish()
         assert (result.exit_code, world.s3.calls) == (1, [])
-        assert f"{world.adapters / 'acme'} has it, got 'acme'" in result.stderr
+        one = world.adapters / "acme"
+        assert f"{one} has it, got 'acme'; name the one that is meant, or remove the other" in result.stderr
+        assert world.publish(one).exit_code == 0
 
     def test_name_that_no_component_may_have_fails_that_adapter(self, world: World) -> None:
         world.add("my_adapter", "beta")

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
 
+from adapters_cli.account import COULD_NOT_ASK
 from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.hub import COMMIT, CONFIGURATION, File, Generated, HubStandIn, small_model
@@ -200,23 +202,35 @@ def test_what_the_hub_refuses_is_told_without_a_traceback(pull: Pull, hub: HubSt
     assert "gated repo" in failed.stderr
 
 
-def test_hub_that_is_not_there_is_told_in_a_line(pull: Pull) -> None:
-    failed = pull(HF_ENDPOINT="http://127.0.0.1:9")
-    assert failed.returncode == 1
-    assert failed.stderr.startswith("adapters: the hub at '127.0.0.1': ")
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "http://hub.invalid"])
+def test_hub_that_is_not_there_is_told_in_a_line(pull: Pull, endpoint: str) -> None:
+    failed = pull(HF_ENDPOINT=endpoint)
+    assert failed.returncode == COULD_NOT_ASK
+    assert failed.stderr.startswith(f"adapters: the hub at '{urlsplit(endpoint).hostname}': ")
     assert failed.stderr.count("\n") == 1
+
+
+def test_library_that_is_to_stay_offline_asks_nobody(pull: Pull) -> None:
+    failed = pull(HF_HUB_OFFLINE="1")
+    assert failed.returncode == COULD_NOT_ASK
+    assert "offline mode is enabled" in failed.stderr
+
+
+@pytest.mark.parametrize("arguments", [("acme/other",), (MODEL, "--revision", "no-such"), ("a/b/c",)])
+def test_what_the_hub_does_not_have_is_a_no(pull: Pull, arguments: tuple[str, ...]) -> None:
+    assert pull(*arguments).returncode == 1
 
 
 def test_target_that_is_no_place_in_s3_is_told() -> None:
     failed = CliRunner().invoke(app, ["pull", MODEL, "models/base"])
-    assert failed.exit_code == 1
+    assert failed.exit_code == 2
     assert failed.stderr == "adapters: 'TARGET' should be s3://bucket/prefix, got 'models/base'\n"
 
 
 @pytest.mark.parametrize("revision", ["", " "])
 def test_revision_that_is_nothing_is_told(revision: str) -> None:
     failed = CliRunner().invoke(app, ["pull", MODEL, "s3://models/base", "--revision", revision])
-    assert failed.exit_code == 1
+    assert failed.exit_code == 2
     assert failed.stderr == f"adapters: '--revision' should be a commit, branch or tag, got {revision!r}\n"
 
 
