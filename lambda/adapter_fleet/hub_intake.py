@@ -114,16 +114,22 @@ class HubIntake:
         seconds = float(event["ResourceProperties"]["TimeoutSeconds"])
         if self.clock.now() < request.asked_at + seconds:
             return
+        how_far = self._how_far(request)
         if number:
             self._stop(self._execution(f"{event['Delivery']}-{number}"))
-        how_far = "nothing is copied yet"
-        commit = resolved(request, s3=self.s3)
-        if commit is not None:
-            store = ModelStore(request.repository.at(commit), self.s3)
-            how_far = store.how_far(store.planned_files() or [])
         raise CopyError(
             f"'{request.model_id}' is not copied after {seconds / 60:g} minutes, the timeout: {how_far}"
         )
+
+    def _how_far(self, request: CopyRequest) -> str:
+        try:
+            commit = resolved(request, s3=self.s3)
+            if commit is None:
+                return "nothing is copied yet"
+            store = ModelStore(request.repository.at(commit), self.s3)
+            return store.how_far(store.planned_files() or [])
+        except ClientError as error:
+            return f"how far it is could not be asked: {error}"[:LONGEST_REASON]
 
     def _clear_before(self, event: Mapping[str, Any], request: CopyRequest) -> None:
         """Give up what an update found half uploaded: after a rollback, that of the version that failed.

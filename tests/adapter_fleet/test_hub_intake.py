@@ -189,6 +189,15 @@ def test_time_that_has_passed_stops_the_machine_and_says_how_far_it_is(world: Wo
     assert world.machines.newest["status"] == "ABORTED"
 
 
+def test_time_that_has_passed_is_told_where_s3_does_not_say_how_far_it_is(world: World) -> None:
+    event = world.event("Create")
+    world.s3.forbidden = ("models/",)
+    world.clock.sleep(600)
+    with pytest.raises(CopyError, match=r"the timeout: how far it is could not be asked: .*AccessDenied"):
+        world.intake.is_complete(event)
+    assert world.machines.newest["status"] == "ABORTED"
+
+
 def test_denial_is_told_once_a_role_that_was_changed_should_be_known(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
