@@ -305,4 +305,5 @@ def test_smoke_request_that_begins_just_before_the_deadline_ends_before_the_func
 )
 def test_call_is_given_up_within_the_time_that_a_pass_reckons_with(config: Any, seconds: float) -> None:
     assert config.connect_timeout + config.read_timeout < seconds
-    assert config.retries == {"total_max_attempts": 1}
+    # A client that was made with it has added its mode.
+    assert config.retries["total_max_attempts"] == 1
