@@ -55,7 +55,7 @@ class Report:
         for line in _cut(ran.lines, first):
             text = Text.from_ansi(f"  {line}")
             text.rstrip()
-            self._console.print(text, no_wrap=True, overflow="ellipsis")
+            self._console.print(text, soft_wrap=True)
         self.expect(
             ran.code == code,
             f"'{ran.command}' ended with {ran.code}, where {code} was expected",
