@@ -1,15 +1,22 @@
 """Where parts of an app are deployed."""
 
+from weakref import WeakKeyDictionary
+
 from aws_cdk import Stack, Token
-from constructs import Construct
+from constructs import Construct, IConstruct
+
+# Each question takes the CDK a while, and hundreds of adapters in a stack have the same answers.
+_top_level_stacks: WeakKeyDictionary[IConstruct, Stack] = WeakKeyDictionary()
+_environments: WeakKeyDictionary[Stack, tuple[str, str]] = WeakKeyDictionary()
 
 
-def top_level_stack(scope: Construct) -> Stack:
+def top_level_stack(scope: IConstruct) -> Stack:
     """Return the stack that is deployed with `scope` in it: of a nested stack, the one around it."""
-    stack = Stack.of(scope)
-    while (parent := stack.nested_stack_parent) is not None:
-        stack = parent
-    return stack
+    if scope not in _top_level_stacks:
+        stack = Stack.of(scope)
+        around = stack.nested_stack_parent if stack is scope else stack
+        _top_level_stacks[scope] = stack if around is None else top_level_stack(around)
+    return _top_level_stacks[scope]
 
 
 def deployed_together(one: Construct, other: Construct) -> bool:
@@ -19,13 +26,16 @@ def deployed_together(one: Construct, other: Construct) -> bool:
 
 def check_same_environment(scope: Construct, endpoint: Construct) -> None:
     """Raise ValueError where an endpoint is known to be in another account or region than what runs on it."""
-    own, its = top_level_stack(scope), top_level_stack(endpoint)
-    for what, here, there in (
-        ("account", own.account, its.account),
-        ("region", own.region, its.region),
-    ):
+    own, its = _environment(top_level_stack(scope)), _environment(top_level_stack(endpoint))
+    for what, here, there in zip(("account", "region"), own, its, strict=True):
         if here != there and not Token.is_unresolved(here) and not Token.is_unresolved(there):
             raise ValueError(
                 f"'endpoint' should be in the {what} {here}, where its adapters are to be, got"
                 f" '{endpoint.node.path}' in {there}"
             )
+
+
+def _environment(stack: Stack) -> tuple[str, str]:
+    if stack not in _environments:
+        _environments[stack] = stack.account, stack.region
+    return _environments[stack]
