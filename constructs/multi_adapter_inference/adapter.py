@@ -79,7 +79,9 @@ class LoraAdapter(Construct, ComponentMetrics):
                 ),
             ),
         )
-        replace_on_change(resource, endpoint.identity, endpoint.base_component_name, self.component_name)
+        replace_on_change(
+            self, resource, endpoint.identity, endpoint.base_component_name, self.component_name
+        )
         resource.node.add_dependency(*endpoint.adapters_depend_on)
         # As SageMaker gives it, not made from the name: IAM compares ARNs letter by letter, and those of
         # SageMaker are in lower case whatever the name is.

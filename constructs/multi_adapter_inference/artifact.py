@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,12 +40,17 @@ class ArtifactSource:
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefix", as_folder(self.prefix))
 
+    @cached_property
+    def bucket_name(self) -> str:
+        """That of the bucket; the CDK is asked once, however many adapters there are."""
+        return self.bucket.bucket_name
+
 
 class ArtifactSources:
-    """All prefixes from which an endpoint's role reads adapters. Asks the CDK once, however many adapters."""
+    """All prefixes from which an endpoint's role reads adapters."""
 
     def __init__(self, sources: Sequence[ArtifactSource]) -> None:
-        self._places = [(source.bucket.bucket_name, source.prefix) for source in sources]
+        self._places = [(source.bucket_name, source.prefix) for source in sources]
 
     def may_hold(self, bucket_name: str, key: str) -> bool:
         """Tell whether the object may be in one; names known at deployment only may be any."""

@@ -13,7 +13,7 @@ from constructs import Construct, IConstruct
 from adapter_fleet.checks import TOKEN
 from adapter_fleet.names import check_component_name
 from multi_adapter_inference.errors import told_of
-from multi_adapter_inference.places import top_level_stack
+from multi_adapter_inference.places import stack_of, top_level_stack
 
 _HASH_LENGTH = 8
 
@@ -29,17 +29,17 @@ def immutable_hash(scope: Construct, *immutable: str) -> str:
     hashed = list(immutable)
     # Resolved, as the text of a token is another in every app.
     if any(TOKEN in part for part in hashed):
-        hashed = Stack.of(scope).resolve(hashed)
+        hashed = stack_of(scope).resolve(hashed)
     return hashlib.sha256(json.dumps(hashed).encode()).hexdigest()[:_HASH_LENGTH]
 
 
-def replace_on_change(resource: CfnResource, *immutable: str) -> None:
-    """Make CloudFormation replace a component when one of these changes, by another logical id.
+def replace_on_change(scope: Construct, resource: CfnResource, *immutable: str) -> None:
+    """Make CloudFormation replace a component of `scope` when one of these changes, by another logical id.
 
     The resource type declares no property whose change means that, and would send what SageMaker refuses.
     """
-    logical_id = Stack.of(resource).get_logical_id(resource)
-    resource.override_logical_id(f"{logical_id}{immutable_hash(resource, *immutable)}")
+    logical_id = stack_of(scope).get_logical_id(resource)
+    resource.override_logical_id(f"{logical_id}{immutable_hash(scope, *immutable)}")
 
 
 def claim(scope: Construct, name: str, *, endpoint: Construct, made_of: Mapping[str, str]) -> None:

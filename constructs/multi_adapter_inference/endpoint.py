@@ -449,7 +449,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
             ),
             runtime_config=cfn.InferenceComponentRuntimeConfigProperty(copy_count=copy_count),
         )
-        replace_on_change(base, self.identity, VARIANT_NAME, self.component_name)
+        replace_on_change(self, base, self.identity, VARIANT_NAME, self.component_name)
         return base
 
     @property

@@ -6,17 +6,25 @@ from aws_cdk import Stack, Token
 from constructs import Construct, IConstruct
 
 # Each question takes the CDK a while, and hundreds of adapters in a stack have the same answers.
-_top_level_stacks: WeakKeyDictionary[IConstruct, Stack] = WeakKeyDictionary()
+_stacks: WeakKeyDictionary[IConstruct, Stack] = WeakKeyDictionary()
+_stacks_around: WeakKeyDictionary[Stack, Stack] = WeakKeyDictionary()
 _environments: WeakKeyDictionary[Stack, tuple[str, str]] = WeakKeyDictionary()
+
+
+def stack_of(scope: IConstruct) -> Stack:
+    """Return the stack that a construct is in."""
+    if scope not in _stacks:
+        _stacks[scope] = Stack.of(scope)
+    return _stacks[scope]
 
 
 def top_level_stack(scope: IConstruct) -> Stack:
     """Return the stack that is deployed with `scope` in it: of a nested stack, the one around it."""
-    if scope not in _top_level_stacks:
-        stack = Stack.of(scope)
-        around = stack.nested_stack_parent if stack is scope else stack
-        _top_level_stacks[scope] = stack if around is None else top_level_stack(around)
-    return _top_level_stacks[scope]
+    stack = stack_of(scope)
+    if stack not in _stacks_around:
+        around = stack.nested_stack_parent
+        _stacks_around[stack] = stack if around is None else top_level_stack(around)
+    return _stacks_around[stack]
 
 
 def deployed_together(one: Construct, other: Construct) -> bool:
