@@ -37,6 +37,8 @@ def main() -> None:
         port=arguments.port,
         log_level="warning",
         access_log=False,
+        # Far longer than a caller keeps one: on a busy machine either may be seconds late to notice.
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 
