@@ -120,11 +120,7 @@ class Stack:
         exports: dict[str, Any] | None = None,
     ) -> str:
         """Create it, and return the status it ends in."""
-        body = _template(resources, exports)
-        self._api.create_stack(
-            StackName=self.name, TemplateBody=body, Tags=_tags(tags), Capabilities=["CAPABILITY_IAM"]
-        )
-        return self.settled()
+        return self._deployed(self._api.create_stack, resources, tags, exports)
 
     def update(
         self,
@@ -133,9 +129,21 @@ class Stack:
         tags: dict[str, str] | None = None,
         exports: dict[str, Any] | None = None,
     ) -> str:
-        body = _template(resources, exports)
-        self._api.update_stack(
-            StackName=self.name, TemplateBody=body, Tags=_tags(tags), Capabilities=["CAPABILITY_IAM"]
+        """Update it, and return the status it ends in."""
+        return self._deployed(self._api.update_stack, resources, tags, exports)
+
+    def _deployed(
+        self,
+        call: Callable[..., Any],
+        resources: dict[str, Any],
+        tags: dict[str, str] | None,
+        exports: dict[str, Any] | None,
+    ) -> str:
+        call(
+            StackName=self.name,
+            TemplateBody=_template(resources, exports),
+            Tags=_tags(tags),
+            Capabilities=["CAPABILITY_IAM"],
         )
         return self.settled()
 
