@@ -8,7 +8,8 @@ and brings a compiled extension; a check has to read an archive as it streams by
 import math
 import struct
 from dataclasses import dataclass
-from typing import Any, Protocol
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol, cast
 
 from adapter_fleet import strict_json
 from adapter_fleet.check_rules import CheckRule
@@ -97,22 +98,15 @@ def _truncated(message: str) -> HeaderError:
     return HeaderError(CheckRule.WEIGHTS_TRUNCATED, f"it is truncated: {message}")
 
 
-# Not frozen, as those are made at half the speed, and an adapter has hundreds.
-@dataclass(slots=True)
-class _Placed:
+# What the header says of a tensor: dtype, shape, the first byte and the end. A plain tuple, as there may be a
+# hundred thousand, and JSON has none that could stand there instead.
+_Entry = tuple[str, tuple[int, ...], int, int]
+
+
+class _Placed(NamedTuple):
+    begin: int
+    end: int
     tensor: Tensor
-    begin: int
-    end: int
-
-
-@dataclass(slots=True)
-class _Entry:
-    """What the header says of a tensor, before its name is known; kept small, as there may be many."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
 
 
 def _entry(entry: dict[str, Any]) -> Any:
@@ -127,7 +121,7 @@ def _entry(entry: dict[str, Any]) -> Any:
     for number in shape + offsets:
         if type(number) is not int or not 0 <= number < _MOST_NUMBER:
             return entry
-    return _Entry(dtype, tuple(shape), *offsets)
+    return dtype, tuple(shape), *offsets
 
 
 def _placed(text: bytes) -> list[_Placed]:
@@ -146,44 +140,45 @@ def _placed(text: bytes) -> list[_Placed]:
         isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())
     ):
         raise HeaderError(CheckRule.WEIGHTS_METADATA, "'__metadata__' should be an object of strings")
-    return sorted(
-        (_parse(name, entry) for name, entry in header.items()), key=lambda item: (item.begin, item.end)
-    )
+    return sorted((_parse(name, entry) for name, entry in header.items()), key=itemgetter(0, 1))
 
 
 def _parse(name: str, entry: Any) -> _Placed:
-    if not isinstance(entry, _Entry):
+    if type(entry) is not tuple:
         raise HeaderError(
             CheckRule.WEIGHTS_ENTRY,
             f"tensor {name!r:.200} should have dtype, shape and two data_offsets, whole numbers and at most"
             f" {_MOST_DIMENSIONS} dimensions, got {strict_json.shown(entry)}",
         )
-    if entry.dtype not in _BYTES_PER_ELEMENT:
+    dtype, shape, begin, end = cast(_Entry, entry)
+    if dtype not in _BYTES_PER_ELEMENT:
         raise HeaderError(
-            CheckRule.WEIGHTS_DTYPE, f"tensor {name!r:.200} has the unknown dtype {entry.dtype!r:.100}"
+            CheckRule.WEIGHTS_DTYPE, f"tensor {name!r:.200} has the unknown dtype {dtype!r:.100}"
         )
-    expected = math.prod(entry.shape) * _BYTES_PER_ELEMENT[entry.dtype]
-    if entry.end - entry.begin != expected:
+    expected = math.prod(shape) * _BYTES_PER_ELEMENT[dtype]
+    if end - begin != expected:
         raise HeaderError(
             CheckRule.WEIGHTS_EXTENT,
-            f"tensor {name!r:.200} ({entry.dtype}, {list(entry.shape)}) should take {expected} bytes, got"
-            f" {entry.end - entry.begin}",
+            f"tensor {name!r:.200} ({dtype}, {list(shape)}) should take {expected} bytes, got {end - begin}",
         )
-    tensor = Tensor(name=name, dtype=entry.dtype, shape=entry.shape)
-    return _Placed(tensor, entry.begin, entry.end)
+    return _Placed(begin, end, Tensor(name=name, dtype=dtype, shape=shape))
 
 
 def _check_layout(placed: list[_Placed], data_size: int) -> None:
     """Tensors follow each other from the first byte to the last, as safetensors' own reader demands."""
     position = 0
-    for item in placed:
-        name = f"tensor {item.tensor.name!r:.200}"
-        if item.end > data_size:
-            raise _truncated(f"{name} ends at byte {item.end} of the weights, of which there are {data_size}")
-        if item.begin != position:
-            rule = CheckRule.WEIGHTS_OVERLAP if item.begin < position else CheckRule.WEIGHTS_GAP
-            raise HeaderError(rule, f"{name} should begin at byte {position}, got {item.begin}")
-        position = item.end
+    for begin, end, tensor in placed:
+        if end > data_size:
+            raise _truncated(
+                f"tensor {tensor.name!r:.200} ends at byte {end} of the weights, of which there are"
+                f" {data_size}"
+            )
+        if begin != position:
+            rule = CheckRule.WEIGHTS_OVERLAP if begin < position else CheckRule.WEIGHTS_GAP
+            raise HeaderError(
+                rule, f"tensor {tensor.name!r:.200} should begin at byte {position}, got {begin}"
+            )
+        position = end
     if position != data_size:
         raise HeaderError(
             CheckRule.WEIGHTS_GAP, f"{data_size - position} bytes after the last tensor belong to none"
