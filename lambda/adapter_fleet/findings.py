@@ -1,6 +1,6 @@
 """What a check found: one finding for each broken rule, so that a user sees all of them at once."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -44,12 +44,15 @@ def shortened(findings: Iterable[Finding]) -> list[Finding]:
 
     One mistake may show in a thousand tensors.
     """
-    by_rule: defaultdict[str, list[Finding]] = defaultdict(list)
+    first: defaultdict[str, list[Finding]] = defaultdict(list)
+    count: Counter[str] = Counter()
     for finding in findings:
-        by_rule[finding.rule].append(finding)
+        count[finding.rule] += 1
+        if count[finding.rule] <= _MOST_OF_A_RULE + 1:  # the last of them stands for the rest
+            first[finding.rule].append(finding)
     kept = []
-    for of_rule in by_rule.values():
+    for rule, of_rule in first.items():
         kept += of_rule[:_MOST_OF_A_RULE]
-        if more := of_rule[_MOST_OF_A_RULE:]:
-            kept.append(replace(more[0], message=f"and {len(more)} more of this kind"))
+        if (more := count[rule] - _MOST_OF_A_RULE) > 0:
+            kept.append(replace(of_rule[-1], message=f"and {more} more of this kind"))
     return kept
