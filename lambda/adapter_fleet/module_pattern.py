@@ -6,7 +6,7 @@ adapter, and may be made to never end: none is run here. Nearly all are names.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 # A dot would match any character; no model has modules whose names differ in nothing else.
 _NAME = re.compile(r"\^?(?:[A-Za-z0-9_.-]|\\\.)+")
@@ -17,23 +17,24 @@ def is_name(key: str) -> bool:
     return _NAME.fullmatch(key) is not None
 
 
-def by_module(pattern: Mapping[str, float], otherwise: float) -> Callable[[str], float]:
-    """Return what gives a module its value by a pattern whose keys are names."""
+def by_names(pattern: Mapping[str, float], otherwise: float) -> Callable[[Sequence[str]], float]:
+    """Return what gives a module, by its `names_of`, its value by a pattern whose keys are names."""
     values: dict[str, tuple[int, float]] = {}
     for place, (key, value) in enumerate(pattern.items()):
         values.setdefault(key.replace("\\.", "."), (place, value))
 
-    def value_of(module: str) -> float:
-        found = [values[name] for name in _names_of(module) if name in values]
-        return min(found)[1] if found else otherwise
+    def value_of(names: Sequence[str]) -> float:
+        if values.keys().isdisjoint(names):
+            return otherwise
+        return min(values[name] for name in names if name in values)[1]
 
-    return value_of if values else lambda _: otherwise
+    return value_of
 
 
-def _names_of(module: str) -> Iterator[str]:
-    """Yield all by which a key may name a module, `^` where it is to be the whole name."""
-    yield f"^{module}"
-    dot, rest = ".", module
-    while dot:
-        yield rest
-        _, dot, rest = rest.partition(".")
+def names_of(module: str) -> list[str]:
+    """Return all by which a key may name a module, with `^` where it is to be the whole name."""
+    names = [f"^{module}", module]
+    dot = -1
+    while (dot := module.find(".", dot + 1)) >= 0:
+        names.append(module[dot + 1 :])
+    return names
