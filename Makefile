@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SDK := .venv-sagemaker-sdk
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+# Where a machine sets it, every command, synth and function would compile the checkout's own code anew.
+unexport PYTHONDONTWRITEBYTECODE
 LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
 
@@ -39,9 +41,10 @@ demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; 
 local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind)
 	local-sagemaker --port $(LOCAL_PORT) --profile $(LOCAL_PROFILE)
 
-# A file at a time, as the tests of one share what they deploy. Half the time is waiting.
+# A file at a time, as the tests of one share what they deploy. Three for two cores, as a third of the time
+# is waiting.
 test: setup $(SDK)/.installed  ## the whole suite
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 3 --dist loadfile
 
 nightly: setup  ## look for faults that a fleet does not survive, and files that a check does not, other ones every time
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/test_reconciler_under_faults.py
