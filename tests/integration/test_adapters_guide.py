@@ -34,7 +34,8 @@ def said(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("guide")
     for name in ("app.py", "cdk.json"):
         (folder / name).symlink_to(ROOT / name)
-    shutil.copytree(ROOT / "examples", folder / "examples")
+    # What Python compiled may be renamed meanwhile, by another test's process.
+    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     trained = folder / "examples" / "tickets" / "adapters" / "triage"
     for name in LEFTOVERS:  # what `trainer.save_model` and the run leave
         (trained / name).mkdir() if name.endswith("/") else (trained / name).touch()
