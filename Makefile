@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SDK := .venv-sagemaker-sdk
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
-# Where a machine sets it, every command, synth and function would compile the checkout's own code anew.
+# Some machines set it, and then every command, synth and function compiles the checkout's code anew.
 unexport PYTHONDONTWRITEBYTECODE
 LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind

@@ -13,7 +13,7 @@ from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding
 from adapter_fleet.lmi import NEWEST, LmiVersion
-from adapter_fleet.module_pattern import by_names, is_name, names_of
+from adapter_fleet.module_pattern import is_name, names_of, value_by_names
 from adapter_fleet.serving import LoraServing
 from adapter_fleet.strict_json import shown
 
@@ -63,7 +63,7 @@ class AdapterConfig:
         if modules is None or self.has_target_parameters or not all(map(is_name, keys)):
             pairs = ((alphas.get(key, self.alpha), ranks.get(key, self.rank)) for key in keys)
         else:
-            alpha_of, rank_of = by_names(alphas, self.alpha), by_names(ranks, self.rank)
+            alpha_of, rank_of = value_by_names(alphas, self.alpha), value_by_names(ranks, self.rank)
             pairs = ((alpha_of(names), rank_of(names)) for names in map(names_of, modules))
         whole = self._scale(self.alpha, self.rank)
         return all(math.isclose(whole, self._scale(alpha, rank)) for alpha, rank in pairs)

@@ -17,8 +17,11 @@ def is_name(key: str) -> bool:
     return _NAME.fullmatch(key) is not None
 
 
-def by_names(pattern: Mapping[str, float], otherwise: float) -> Callable[[Sequence[str]], float]:
-    """Return what gives a module, by its `names_of`, its value by a pattern whose keys are names."""
+def value_by_names(pattern: Mapping[str, float], otherwise: float) -> Callable[[Sequence[str]], float]:
+    """Return the function that finds a module's value in a pattern whose keys are names.
+
+    It is called with the module's `names_of`.
+    """
     values: dict[str, tuple[int, float]] = {}
     for place, (key, value) in enumerate(pattern.items()):
         values.setdefault(key.replace("\\.", "."), (place, value))

@@ -98,8 +98,8 @@ def _truncated(message: str) -> HeaderError:
     return HeaderError(CheckRule.WEIGHTS_TRUNCATED, f"it is truncated: {message}")
 
 
-# What the header says of a tensor: dtype, shape, the first byte and the end. A plain tuple, as there may be a
-# hundred thousand, and JSON has none that could stand there instead.
+# What the header says of a tensor: dtype, shape, the first byte and the end. A plain tuple is the quickest to
+# make, and there may be a hundred thousand. JSON has none that could stand there instead.
 _Entry = tuple[str, tuple[int, ...], int, int]
 
 
