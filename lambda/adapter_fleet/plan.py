@@ -14,6 +14,7 @@ from adapter_fleet.failure import cause_of, failed
 from adapter_fleet.fleet_settings import DeletionLimit, UpdateMode
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.record import (
+    MOST_VERSIONS,
     AdapterRecord,
     Cause,
     Event,
@@ -547,12 +548,13 @@ def _good(record: AdapterRecord, want: DesiredAdapter | None) -> AdapterRecord:
     if serving == record.last_good and serving == record.serving:
         return record
     passed = serving if record.passed is not None and record.passed.same_as(serving) else record.passed
-    previous = record.previous if serving.same_as(record.last_good) else record.last_good
+    # The same adapter at another address is no other version to go back to.
+    others = [version for version in record.versions if not version.same_version_as(serving)]
     return replace(
         record,
         serving=serving,
         last_good=serving,
-        previous=previous,
+        versions=(serving, *others)[:MOST_VERSIONS],
         passed=passed,
         restore_at=None,
         restores=0,
@@ -590,6 +592,8 @@ def _event(
         generation=intent.generation if intent is not None else context.generation,
         before=before.version if before else None,
         after=after.version if after else None,
+        before_artifact=before,
+        after_artifact=after,
         seconds=seconds,
         cause=cause,
     )
@@ -793,7 +797,7 @@ def pinned(desired: Iterable[DesiredAdapter], orders: Iterable[Order]) -> dict[s
     wanted = {}
     for adapter in desired:
         pin = pins.get(adapter.component)
-        if pin is not None and pin.artifact is not None and adapter.artifact.same_as(pin.replaces):
+        if pin is not None and pin.artifact is not None and adapter.artifact.same_version_as(pin.replaces):
             adapter = replace(adapter, artifact=pin.artifact)
         wanted[adapter.component] = adapter
     return wanted

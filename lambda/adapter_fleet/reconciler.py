@@ -376,7 +376,7 @@ class _Pass:
             return declared is not None and (taken or not there)
         # The manifest has moved on from what a pin replaces.
         return order.kind is OrderKind.PIN and (
-            declared is None or not declared.artifact.same_as(order.replaces)
+            declared is None or not declared.artifact.same_version_as(order.replaces)
         )
 
     def _context(self, *, deletes: bool | None = None) -> Context:
