@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from adapter_fleet.desired import DesiredAdapter, DesiredFleet
+from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapter_fleet.plan import Context, Decision, Step, decide, new_record, pinned, settle
 from adapter_fleet.record import (
     AdapterRecord,
@@ -42,6 +42,10 @@ class AdapterState:
         Whether nothing more comes by itself, as far as a deployment waits for it.
     pinned:
         Whether someone had it rolled back.
+    artifact:
+        What `version` is a short name of.
+    earlier:
+        Versions that served before and that the manifest does not name now, the newest first.
     """
 
     name: str
@@ -54,6 +58,8 @@ class AdapterState:
     retry_at: float | None = None
     settled: bool = True
     pinned: bool = False
+    artifact: Artifact | None = None
+    earlier: tuple[Artifact, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +203,7 @@ def states(
         if decision.step is Step.FORGET or (want is None and decision.step is Step.FOREIGN):
             continue
         state = _state(record, want, decision, waits=component in retried)
+        state = replace(state, artifact=record.serving, earlier=_earlier(record, plain.get(component)))
         if want is not None and want != plain[component]:
             state = _as_pinned(state, plain[component])
         found.append(state)
@@ -252,6 +259,11 @@ def _failed_state(
         # A stuck one is looked at now and then; nobody can do more, or waits for it.
         settled=failure is None or failure.final,
     )
+
+
+def _earlier(record: AdapterRecord, plain: DesiredAdapter | None) -> tuple[Artifact, ...]:
+    declared = None if plain is None else plain.artifact
+    return tuple(version for version in record.versions if not version.same_version_as(declared))
 
 
 _WORDS = {

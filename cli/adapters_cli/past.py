@@ -92,6 +92,8 @@ class Past:
             return "repaired after a change by hand"
         if self._is_pinned(event):
             return "rolled back by 'adapters rollback'"
+        if event.after_artifact is not None and event.after_artifact.same_version_as(event.before_artifact):
+            return "the same archive at another address"
         if earlier is None:
             return None
         if earlier.what == "retried":

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.desired import DesiredAdapter, DesiredFleet
+from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapter_fleet.findings import Finding
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.plan import (
@@ -38,14 +38,15 @@ from adapters_cli.overview import wanted as wanted_by
 from adapters_cli.rows import show
 from adapters_cli.status import NOT_SETTLED, look
 from adapters_cli.text import complain
+from adapters_cli.versions import as_document
 
 _HEADINGS = ("ADAPTER", "ACTION", "FROM", "TO", "WHY")
 _SPARE = ("FROM", "TO")
 _ROUNDS = 5
 """A component is listed, then its tags are read, then it is described, at most."""
 
-CHANGES = 2
-"""What `--detailed-exitcode` ends with where there is something to change, as Terraform's."""
+CHANGES = 5
+"""What `--detailed-exitcode` ends with where something changes. Terraform's 2 is wrong usage here."""
 
 
 class Action(StrEnum):
@@ -81,6 +82,8 @@ _PHRASES = {action: action.value for action in _FAILS}
 class Change:
     """What would become of one adapter, from which version to which.
 
+    before_artifact, after_artifact:
+        What these versions are.
     fails:
         Whether it is known that it would fail, and the manifest is what brings that about: the fleet wants
         another artifact for it at present, or none.
@@ -93,6 +96,8 @@ class Change:
     after: str | None
     why: str | None = None
     fails: bool = False
+    before_artifact: Artifact | None = None
+    after_artifact: Artifact | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +124,7 @@ def plan(
     everything: Annotated[bool, typer.Option("--all", help="Show what stays as it is, too.")] = False,
     detailed: Annotated[
         bool,
-        typer.Option(
-            "--detailed-exitcode", help="End with 2 where there is something to change; so does wrong usage."
-        ),
+        typer.Option("--detailed-exitcode", help=f"End with {CHANGES} where there is something to change."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
@@ -177,9 +180,17 @@ def _write_document(
         "trouble": outlook.trouble,
         "mistakes": [asdict(finding) for finding in mistakes],
         "warnings": [asdict(finding) for finding in warnings],
-        "changes": [asdict(change) for change in outlook.changes],
+        "changes": [_document(change) for change in outlook.changes],
     }
     typer.echo(json.dumps(document, indent=2))
+
+
+def _document(change: Change) -> dict[str, object]:
+    return {
+        **asdict(change),
+        "before_artifact": as_document(change.before_artifact),
+        "after_artifact": as_document(change.after_artifact),
+    }
 
 
 def target_of(fleet: Fleet) -> Target:
@@ -345,6 +356,8 @@ def _change(record: AdapterRecord, want: DesiredAdapter | None, decision: Decisi
         action=action,
         before=record.serving.version if record.serving is not None else None,
         after=artifact.version if artifact is not None else None,
+        before_artifact=record.serving,
+        after_artifact=artifact,
         why=_why(record, decision, action),
     )
 
@@ -354,6 +367,9 @@ def _why(record: AdapterRecord, decision: Decision, action: Action) -> str | Non
         return record.failure.reason
     if action is Action.FOREIGN:
         return why_foreign(record)
+    artifact = decision.artifact
+    if action is Action.UPDATE and artifact is not None and artifact.same_version_as(record.serving):
+        return decision.why or f"the same archive at {artifact.uri}"
     return decision.why or None
 
 
