@@ -13,14 +13,14 @@ import typer
 
 from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapter_fleet.findings import Finding
-from adapter_fleet.names import FLEET_TAG
+from adapter_fleet.names import FLEET_TAG, stack_of
 from adapter_fleet.plan import (
     Context,
     Decision,
-    Plan,
     Step,
     adopted,
     base_trouble,
+    known_foreign,
     new_record,
     pinned,
     refusal,
@@ -232,15 +232,19 @@ def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> Outlook:
         target,
         now=fleet.account.now(),
         generation=fleet.record.generation + 1,
-        foreign=fleet.record.foreign,
+        foreign=known_foreign(fleet.record.foreign, records, wanted),
         orders=orders,
         deletes=True,
     )
+    claimed: set[str] = set()
     for _ in range(_ROUNDS):
         made = plan_of(records, wanted, context)
-        if not made.unknown:
+        # Before the fleet takes a component over, a pass looks whether it has an owner.
+        unread = [*made.components(Step.READ_TAGS), *(set(made.components(Step.CLAIM)) - claimed)]
+        claimed.update(made.components(Step.CLAIM))
+        if not made.unknown and not unread:
             break
-        context = _look(components, records, made, fleet.record.uid, context)
+        context = _look(components, records, made.components(Step.LOOK), unread, fleet.record.uid, context)
     changes, sent = [], {}
     for component, decision in made.decisions.items():
         want, record = wanted.get(component), records.get(component)
@@ -278,27 +282,30 @@ def _retried(records: dict[str, AdapterRecord], orders: Iterable[Order]) -> dict
 
 
 def _look(
-    components: Components, records: dict[str, AdapterRecord], made: Plan, uid: str, context: Context
+    components: Components,
+    records: dict[str, AdapterRecord],
+    unseen: Iterable[str],
+    unread: Iterable[str],
+    uid: str,
+    context: Context,
 ) -> Context:
-    """Read what the plan asks for, as a pass would, into `records`; return the context with strangers."""
-    for component, live in components.described(made.components(Step.LOOK)).items():
+    """Read what a pass would into `records`: components and tags; return the context with strangers."""
+    for component, live in components.described(unseen).items():
         absent_at = context.now if live is None else records[component].absent_at
         records[component] = replace(records[component], live=live, absent_at=absent_at)
     foreign = dict(context.foreign)
-    lives = {
-        component: live
-        for component in made.components(Step.READ_TAGS)
-        if (live := records[component].live) is not None
-    }
+    lives = {component: live for component in unread if (live := records[component].live) is not None}
     for component in lives.keys() - (read := components.tags(lives)).keys():
         records[component] = replace(records[component], live=None, absent_at=context.now)
     for component, tags in read.items():
         record = records[component]
         assert record.live is not None  # it has an ARN
-        if (other := tags.pop(FLEET_TAG, None)) == uid:
+        other, stack = tags.pop(FLEET_TAG, None), stack_of(tags)
+        if other == uid and stack is None:
             records[component] = adopted(record, record.live, tags)
         else:
-            records[component] = replace(record, other_fleet=other)
+            other = None if other == uid else other
+            records[component] = replace(record, owned=None, other_fleet=other, other_stack=stack)
             foreign[component] = record.live.created
     return replace(context, foreign=foreign)
 

@@ -465,7 +465,7 @@ def _foreign(
         live is None
         or record.owned == live.created
         or context.foreign.get(record.component) != live.created
-        or context.claims.get(record.component) == live.created
+        or _is_claimed(record, live, context)
         or (
             failure is not None
             and failure.artifact == want.artifact
@@ -479,8 +479,39 @@ def _foreign(
     return with_failure(record, want.artifact, why_foreign(record), context, cause=Cause.FOREIGN)
 
 
+def _is_claimed(record: AdapterRecord, live: Live, context: Context) -> bool:
+    """Tell whether the fleet is to take a component over: someone ordered it, and no stack has it."""
+    return context.claims.get(record.component) == live.created and record.other_stack is None
+
+
+def known_foreign(
+    foreign: Mapping[str, float],
+    records: Mapping[str, AdapterRecord],
+    wanted: Mapping[str, DesiredAdapter],
+) -> dict[str, float]:
+    """Return the strangers on an endpoint without those whose tags have to be read once more.
+
+    Whose a stranger is, nobody remembers. It has to be said once a manifest has a component of its name.
+    """
+    return {
+        component: created
+        for component, created in foreign.items()
+        if component not in wanted
+        or (
+            (record := records.get(component)) is not None
+            and record.failure is not None
+            and record.failure.cause is Cause.FOREIGN
+        )
+    }
+
+
 def why_foreign(record: AdapterRecord) -> str:
-    """Say why a component is not the fleet's, and what can be done: another fleet's is never taken over."""
+    """Say why a component is not the fleet's, and what can be done: what has an owner is never taken over."""
+    if record.other_stack is not None:
+        return (
+            f"a component named {record.component} is there and belongs to stack '{record.other_stack}';"
+            " take it out of that stack, or give the adapter another 'component'"
+        )
     there = f"a component named {record.component} is there and has"
     if record.other_fleet is None:
         return f"{there} no tag {FLEET_TAG} of this fleet; 'adapters import --take-over' makes it so"
@@ -646,7 +677,7 @@ def _decide_unknown(
     record: AdapterRecord, live: Live, want: DesiredAdapter | None, context: Context
 ) -> Decision:
     # Not before a manifest has it: it would be deleted at once, as the fleet's and not wanted.
-    if want is not None and context.claims.get(record.component) == live.created:
+    if want is not None and _is_claimed(record, live, context):
         failing = _failing(record, want, context)
         if failing is None or failing.cause is Cause.FOREIGN:
             return Decision(step=Step.CLAIM)
@@ -882,7 +913,8 @@ def new_record(component: str, want: DesiredAdapter | None) -> AdapterRecord:
 def adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> AdapterRecord:
     """Return the record of a component that turned out to be the fleet's, of which nothing else is known."""
     name = record.name or record.component
-    record = replace(record, owned=live.created, tags=dict(tags), name=name, other_fleet=None)
+    record = replace(record, owned=live.created, tags=dict(tags), name=name)
+    record = replace(record, other_fleet=None, other_stack=None)
     if record.failure is not None and record.failure.cause is Cause.FOREIGN:
         record = replace(record, failure=None)
     if record.intent is not None and record.intent.write is Write.CREATE:

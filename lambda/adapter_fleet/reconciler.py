@@ -24,6 +24,7 @@ from adapter_fleet.plan import (
     Step,
     base_trouble,
     decide,
+    known_foreign,
     new_record,
     pinned,
     refusal,
@@ -321,7 +322,7 @@ class _Pass:
         self._undone = undone_by(active, self._registry.generation)
         self._stored = self._registry.records()
         self._records = dict(self._stored)
-        self._foreign = dict(self._fleet.foreign)
+        self._foreign = known_foreign(self._fleet.foreign, self._records, self._wanted)
         self._pages = math.ceil((len(self._records) + len(self._foreign) + 1) / PAGE)
         self._fleet = replace(self._fleet, serial=self._fleet.serial and self._listed)
         self._take_orders()
@@ -373,7 +374,8 @@ class _Pass:
             live = None if record is None else record.live
             there = live is not None and live.created == order.created
             taken = record is not None and record.owned == order.created
-            return declared is not None and (taken or not there)
+            refused = record is not None and record.other_stack is not None
+            return declared is not None and (taken or refused or not there)
         # The manifest has moved on from what a pin replaces.
         return order.kind is OrderKind.PIN and (
             declared is None or not declared.artifact.same_version_as(order.replaces)

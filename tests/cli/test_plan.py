@@ -14,6 +14,7 @@ from adapter_fleet.desired import Artifact
 from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.packing import identity, pack
+from adapter_fleet.record import OrderKind
 from adapter_fleet.service import UnansweredError
 from adapters_cli.plan import Action, summary
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
@@ -115,6 +116,23 @@ def test_component_of_another_fleet_is_seen_and_whose_it_is(run: Run, world: Wor
     assert (result.exit_code, row[:2]) == (1, ["new", "foreign"])
     assert "has the tag fleet-uid of another fleet, another; give this fleet another" in row[4]
     assert "adapters import" not in row[4]
+
+
+@pytest.mark.parametrize("ordered", [True, False], ids=["ordered to be taken over", "not ordered"])
+@pytest.mark.parametrize("known", [True, False], ids=["known as a stranger", "new"])
+def test_component_of_a_stack_is_seen_and_which_one_has_it(
+    run: Run, world: World, manifest: Write, known: bool, ordered: bool
+) -> None:
+    made = world.service.make("p-new", artifact("new").uri, tags={"aws:cloudformation:stack-name": "Llm"})
+    if known:
+        world.start_machine("order")
+        world.settle()
+    if ordered:
+        world.order(OrderKind.CLAIM, "new", created=made.created)
+    result = run("plan", manifest(acme=1, beta=1, zeta=1, new=1))
+    [row] = rows(result)
+    assert (result.exit_code, row[:2]) == (1, ["new", "foreign"])
+    assert row[4].startswith("a component named p-new is there and belongs to stack 'Llm'; ")
 
 
 def test_archives_that_are_not_in_s3_are_seen(run: Run, world: World, manifest: Write) -> None:
