@@ -396,13 +396,15 @@ class TestSources:
         assert "should be letters, digits and hyphens" in result.stderr
 
     @pytest.mark.parametrize(
-        ("path", "words"),
-        [("nowhere", "there is no such file"), ("notes.txt", "should be a directory, or an archive")],
+        ("path", "code", "words"),
+        [("nowhere", 2, "there is no such file"), ("notes.txt", 1, "should be a directory, or an archive")],
     )
-    def test_path_that_leads_to_no_adapter_is_refused(self, world: World, path: str, words: str) -> None:
+    def test_path_that_leads_to_no_adapter_is_refused(
+        self, world: World, path: str, code: int, words: str
+    ) -> None:
         (world.folder / "notes.txt").write_text("")
         result = world.publish(world.folder / path)
-        assert result.exit_code == 1
+        assert result.exit_code == code
         assert words in result.stderr
 
     def test_bucket_that_is_not_there_is_told_once(self, world: World) -> None:
