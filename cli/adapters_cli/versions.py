@@ -20,6 +20,8 @@ def as_document(artifact: Artifact | None) -> dict[str, Any] | None:
 
 def tell_earlier(adapter: AdapterState) -> None:
     """Say which versions an adapter can go back to, if there are any."""
-    if adapter.earlier:
-        known = ", ".join(artifact.version for artifact in adapter.earlier)
+    # What a rollback has brought back is none to go back to.
+    serving = adapter.artifact if adapter.pinned else None
+    known = ", ".join(found.version for found in adapter.earlier if not found.same_version_as(serving))
+    if known:
         tell(f"{adapter.name} can go back to {known}: 'adapters rollback {adapter.name} --to VERSION'")

@@ -14,7 +14,7 @@ import pytest
 from adapter_fleet.archive import DIGEST_METADATA
 from adapter_fleet.manifest import Manifest
 from adapter_fleet.packing import AdapterFiles, identity, pack
-from adapters_cli import archive_store, memory
+from adapters_cli import archive_store, manifest_place, memory
 from adapters_cli.account import Account
 from adapters_cli.manifest_place import ManifestPlace
 from tests.adapter_fleet.synthetic import SyntheticAdapter
@@ -634,7 +634,12 @@ class TestManifest:
         assert world.publish("--manifest", world.manifest).exit_code == 0
         assert not left.exists()
 
-    def test_slow_writer_loses_nothing_to_another(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("platform", ["POSIX", "Windows"])
+    def test_slow_writer_loses_nothing_to_another(
+        self, tmp_path: Path, platform: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if platform == "Windows":
+            monkeypatch.setattr(manifest_place, "fcntl", None)
         place = ManifestPlace.of(str(tmp_path / "fleet.yaml"), Account())
         began, may_end = threading.Event(), threading.Event()
 
