@@ -103,11 +103,13 @@ def with_registry(size: int) -> list[dict[str, float | str]]:
             aws_access_key_id=cloud.environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=cloud.environment["AWS_SECRET_ACCESS_KEY"],
         )
-        keys = ("pk", "HASH"), ("sk", "RANGE")
         dynamodb.create_table(
             TableName=_TABLE,
-            KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
             BillingMode="PAY_PER_REQUEST",
         )
         world = new_world()
