@@ -34,8 +34,6 @@ FUNCTION_MIB = 1024
 _MEBIBYTE = 1024
 _TABLE = "registry"
 
-Figures = dict[str, str]
-
 
 def measure(change: str, world: World, begin: Callable[[], object]) -> dict[str, float | str]:
     """Begin a change, let the fleet settle, and return what that took."""
@@ -171,17 +169,18 @@ def claims(measured: list[dict[str, float | str]]) -> list[Claim]:
     ]
 
 
-def figures(measured: list[dict[str, float | str]]) -> list[Figures]:
-    """Return the rows of the table."""
+def figures(measured: list[dict[str, float | str]]) -> list[dict[str, str]]:
+    """Return the rows of the table, with the columns that `bench.fleet` has."""
     return [
         {
             "change": str(row["change"]),
-            "CPU s": f"{float(row['cpu']):.1f}",
             "s": f"{float(row['seconds']):.1f}",
+            "of it reconciling": "",
+            "bound": "",
+            "CPU s": f"{float(row['cpu']):.1f}",
             "peak MiB": f"{float(row['peak']):.0f}",
-            "writes": f"{float(row['writes']):,.0f}",
-            "reads": f"{float(row['reads']):,.0f}",
             "passes": f"{float(row['passes']):.0f}",
+            "API calls": f"{float(row['writes']):,.0f} writes, {float(row['reads']):,.0f} reads",
         }
         for row in measured
     ]
