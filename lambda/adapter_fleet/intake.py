@@ -376,6 +376,7 @@ def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
 def target_of(properties: Mapping[str, Any]) -> Target:
     """Return the target that the custom resource's properties describe."""
     object_ = properties.get("ManifestObject")
+    hosting = properties.get("Hosting")
     return Target(
         endpoint=properties["EndpointName"],
         base=properties["BaseComponentName"],
@@ -385,6 +386,7 @@ def target_of(properties: Mapping[str, Any]) -> Target:
         buckets=dict(properties.get("Buckets", {})),
         archives=dict(properties.get("Archives", {})),
         manifest=None if object_ is None else f"s3://{object_['Bucket']}/{object_['Key']}",
+        hosting=None if hosting is None else json.dumps(hosting, sort_keys=True),
     )
 
 
