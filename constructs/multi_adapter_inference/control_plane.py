@@ -16,8 +16,8 @@ from constructs import Construct
 
 from adapter_fleet.names import FLEET_TAG
 from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
-from multi_adapter_inference.functions import Functions
-from multi_adapter_inference.provider import log_group, waiting_provider
+from multi_adapter_inference.functions import Functions, log_group
+from multi_adapter_inference.provider import waiting_provider
 
 METRICS_NAMESPACE = "MultiAdapterInference"
 
@@ -121,6 +121,7 @@ class ControlPlane:
             log_group=log_group(scope, "Logs", log_retention),
             why_wildcards=_REASON_FOR_WILDCARDS,
         )
+        self.dead_letters = functions.dead_letters
 
         self.run_pass = functions.add(
             "RunPass",
@@ -178,6 +179,7 @@ class ControlPlane:
             timeout=Duration.seconds(timeout_seconds),
             query_interval=QUERY_INTERVAL,
             retention=log_retention,
+            dead_letters=self.dead_letters,
         )
 
     @property
@@ -185,6 +187,7 @@ class ControlPlane:
         """All that has to be there as long as the fleet is."""
         return [
             self.registry,
+            self.dead_letters,
             self.run_pass,
             self._restart,
             self.state_machine,

@@ -57,6 +57,7 @@ from multi_adapter_inference.durations import whole_seconds
 from multi_adapter_inference.endpoint import MultiAdapterEndpoint, MultiAdapterEndpointBase
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
+from multi_adapter_inference.functions import LOGS_KEPT
 from multi_adapter_inference.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
 from multi_adapter_inference.manifest import (
     MANIFESTS,
@@ -67,7 +68,7 @@ from multi_adapter_inference.manifest import (
 )
 from multi_adapter_inference.metrics import ComponentMetrics
 from multi_adapter_inference.places import check_same_environment, deployed_together
-from multi_adapter_inference.provider import LOGS_KEPT, answer_timeout
+from multi_adapter_inference.provider import answer_timeout
 
 if TYPE_CHECKING:
     from multi_adapter_inference.metrics import MetricOptions

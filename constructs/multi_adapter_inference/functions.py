@@ -4,17 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
 from multi_adapter_inference.lambda_asset import lambda_zip
-from multi_adapter_inference.provider import writes_logs
+
+LOGS_KEPT = logs.RetentionDays.THREE_MONTHS
+"""How long logs are kept where nobody says otherwise."""
 
 _SHORT = Duration.minutes(2)
+
+_DEAD_LETTERS_KEPT = Duration.days(14)
+"""The longest that SQS keeps a message."""
+
+
+def log_group(scope: Construct, id: str, retention: logs.RetentionDays = LOGS_KEPT) -> logs.LogGroup:
+    """Make a log group that goes with its stack."""
+    return logs.LogGroup(scope, id, retention=retention, removal_policy=RemovalPolicy.DESTROY)
+
+
+def writes_logs(group: logs.LogGroup) -> iam.PolicyStatement:
+    """Return what a function needs to log."""
+    return iam.PolicyStatement(
+        actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[group.log_group_arn]
+    )
+
+
+def dead_letter_queue(scope: Construct, id: str) -> sqs.Queue:
+    """Create a queue for the events that functions failed to handle; see `keep_dead_letters`."""
+    queue = sqs.Queue(
+        scope,
+        id,
+        retention_period=_DEAD_LETTERS_KEPT,
+        encryption=sqs.QueueEncryption.SQS_MANAGED,
+        enforce_ssl=True,
+    )
+    acknowledge(queue, "SQS3", "this is a dead-letter queue; a person reads it")
+    return queue
+
+
+def keep_dead_letters(function: lambda_.Function, queue: sqs.IQueue) -> None:
+    """Send the events that `function` fails to handle to `queue`.
+
+    Lambda does so when the last retry of an asynchronous event has failed. The function's role needs
+    `sends_dead_letters(queue)`.
+    """
+    resource = function.node.default_child
+    assert isinstance(resource, lambda_.CfnFunction)
+    # Not by `dead_letter_queue=`, which adds a policy of its own for each function.
+    resource.dead_letter_config = lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=queue.queue_arn)
+
+
+def sends_dead_letters(queue: sqs.IQueue) -> iam.PolicyStatement:
+    """Return what a function needs to send events to its dead-letter queue."""
+    return iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn])
 
 
 class Functions:
@@ -30,6 +78,8 @@ class Functions:
         What all of them get.
     why_wildcards:
         The reason for those in the resources of their statements.
+
+    The events that they fail to handle are kept in `dead_letters`.
     """
 
     def __init__(
@@ -47,6 +97,7 @@ class Functions:
         self._module, self._policy, self._about = module, policy, about
         self._environment, self._logs, self._why_wildcards = environment, log_group, why_wildcards
         self._code = lambda_zip().code()
+        self.dead_letters = dead_letter_queue(scope, "DeadLetters")
 
     def add(
         self,
@@ -65,7 +116,9 @@ class Functions:
             f"{id}Role",
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             inline_policies={
-                self._policy: iam.PolicyDocument(statements=[writes_logs(self._logs), *statements])
+                self._policy: iam.PolicyDocument(
+                    statements=[writes_logs(self._logs), sends_dead_letters(self.dead_letters), *statements]
+                )
             },
         )
         for statement in statements:
@@ -85,6 +138,7 @@ class Functions:
             memory_size=memory_mib,
             log_group=self._logs,
         )
+        keep_dead_letters(function, self.dead_letters)
         acknowledge(
             function, "L1", "the code is tested with Python 3.13, which every region with these instances has"
         )

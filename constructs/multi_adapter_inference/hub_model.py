@@ -39,9 +39,9 @@ from multi_adapter_inference.base_model import BaseModel, BoundModel
 from multi_adapter_inference.durations import whole_seconds
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.execution_role import ExecutionRole
-from multi_adapter_inference.functions import Functions
+from multi_adapter_inference.functions import Functions, log_group
 from multi_adapter_inference.object_prefix import as_folder
-from multi_adapter_inference.provider import answer_timeout, log_group, waiting_provider
+from multi_adapter_inference.provider import answer_timeout, waiting_provider
 
 DEFAULT_TIMEOUT = Duration.minutes(50)
 DEFAULT_PART_SIZE = Size.mebibytes(64)
@@ -257,6 +257,7 @@ class HubModel(Construct):
             is_complete=functions.is_complete,
             timeout=timeout,
             query_interval=_QUERY_INTERVAL,
+            dead_letters=functions.dead_letters,
         )
         stack = Stack.of(self)
         self._resource = CustomResource(
@@ -351,6 +352,7 @@ class _Functions:
             log_group=log_group(scope, "Logs"),
             why_wildcards=_REASON_FOR_WILDCARDS,
         )
+        self.dead_letters = functions.dead_letters
         hub = {"HUB_ENDPOINT": source.hub_endpoint}
         if source.token is not None:
             hub["TOKEN_SECRET"] = source.token.secret_arn
@@ -433,6 +435,7 @@ class _Functions:
         )
         self._grant_keys_and_secret()
         self.parts: Sequence[Construct] = [
+            self.dead_letters,
             self._plan,
             self._advance,
             self._copy,

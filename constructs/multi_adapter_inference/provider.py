@@ -5,18 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
 from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
-
-LOGS_KEPT = logs.RetentionDays.THREE_MONTHS
-"""How long logs are kept where nobody says otherwise."""
+from multi_adapter_inference.functions import (
+    LOGS_KEPT,
+    keep_dead_letters,
+    log_group,
+    sends_dead_letters,
+    writes_logs,
+)
 
 _ANSWER_SECONDS = 120
 """For the answer to arrive after the timeout: CloudFormation gives a custom resource an hour."""
@@ -31,16 +36,24 @@ def waiting_provider(
     is_complete: lambda_.Function,
     timeout: Duration,
     query_interval: Duration,
+    dead_letters: sqs.IQueue,
     retention: logs.RetentionDays = LOGS_KEPT,
 ) -> cr.Provider:
-    """Make the framework around two handlers, for a resource that has an own timeout."""
+    """Make the framework around two handlers, for a resource that has an own timeout.
+
+    `dead_letters` keeps the events of CloudFormation that the framework's own functions failed to handle.
+    """
     framework_logs = log_group(scope, "ProviderLogs", retention)
     roles = [
         iam.Role(
             scope,
             role_id,
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            inline_policies={"Logs": iam.PolicyDocument(statements=[writes_logs(framework_logs)])},
+            inline_policies={
+                "Logs": iam.PolicyDocument(
+                    statements=[writes_logs(framework_logs), sends_dead_letters(dead_letters)]
+                )
+            },
         )
         for role_id in ("ProviderEventRole", "ProviderCompleteRole")
     ]
@@ -61,6 +74,9 @@ def waiting_provider(
         ),
         disable_waiter_state_machine_logging=False,
     )
+    for child in provider.node.find_all():
+        if isinstance(child, lambda_.Function):
+            keep_dead_letters(child, dead_letters)
     _acknowledge_framework(provider, roles, [on_event, is_complete])
     return provider
 
@@ -68,18 +84,6 @@ def waiting_provider(
 def answer_timeout(timeout: Duration) -> Duration:
     """Return how long CloudFormation should wait, for a resource that waits that long itself."""
     return Duration.seconds(timeout.to_seconds() + 2 * _ANSWER_SECONDS)
-
-
-def log_group(scope: Construct, id: str, retention: logs.RetentionDays = LOGS_KEPT) -> logs.LogGroup:
-    """Make a log group that goes with its stack."""
-    return logs.LogGroup(scope, id, retention=retention, removal_policy=RemovalPolicy.DESTROY)
-
-
-def writes_logs(group: logs.LogGroup) -> iam.PolicyStatement:
-    """Return what a function needs to log."""
-    return iam.PolicyStatement(
-        actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[group.log_group_arn]
-    )
 
 
 def _acknowledge_framework(
