@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import jsii
 from aws_cdk import (
+    Aspects,
     CfnDeletionPolicy,
     CfnResource,
     CustomResource,
     Duration,
     Fn,
+    IStableAnyProducer,
     ITaggableV2,
+    Lazy,
     RemovalPolicy,
+    RemoveTag,
     Stack,
     TagManager,
     TagType,
@@ -480,7 +484,9 @@ class AdapterFleet(AdapterFleetBase):
                 # So that the fleet is told of another base model, which may have lost its adapters.
                 **({} if base_model is None else {"BaseModelName": base_model}),
                 "Settings": json.dumps(unstructured(settings), sort_keys=True),
-                "Tags": self._tags.rendered_tags,
+                # At the end of synth, as aspects add tags.
+                "Tags": Lazy.any(_TagsOf(self)),
+                "StackTagsLeftOut": Lazy.any(_TagsLeftOut(self)),
                 **bound.properties,
             },
         )
@@ -532,6 +538,31 @@ class AdapterFleet(AdapterFleetBase):
     def cdk_tag_manager(self) -> TagManager:
         """What `Tags.of(…).add` gives to every component of the fleet."""
         return self._tags
+
+    @property
+    def component_tags(self) -> dict[str, str]:
+        """The tags that components get from the app: those of the stack and of `Tags.of(…).add`.
+
+        Those of `cdk deploy --tags` come with a deployment.
+        """
+        inherited: dict[str, str] = {}
+        stack: Stack | None = Stack.of(self)
+        while stack is not None:
+            inherited = {**stack.tags.tag_values(), **inherited}
+            stack = stack.nested_stack_parent
+        removed = self._removed_tags
+        kept = {key: value for key, value in inherited.items() if key not in removed}
+        return {**kept, **self._tags.tag_values()}
+
+    @property
+    def _removed_tags(self) -> set[str]:
+        """The keys that `Tags.of(…).remove` took off the fleet, which no tag manager tells."""
+        return {
+            aspect.key
+            for scope in self.node.scopes
+            for aspect in Aspects.of(scope).all
+            if isinstance(aspect, RemoveTag)
+        }
 
     @property
     def summary(self) -> str:
@@ -634,6 +665,32 @@ class AdapterFleet(AdapterFleetBase):
         rule.node.add_dependency(self._resource)
 
 
+@jsii.implements(IStableAnyProducer)
+class _TagsOf:
+    """The tags of a fleet's components: those of its stack, as a native resource has them, and its own.
+
+    The function reads those of the stack as well, as `cdk deploy --tags` gives them no synth. That those
+    known here are a property makes a change of them an update of the fleet.
+    """
+
+    def __init__(self, fleet: AdapterFleet) -> None:
+        self._fleet = fleet
+
+    def produce(self) -> dict[str, str] | None:
+        return self._fleet.component_tags or None
+
+
+@jsii.implements(IStableAnyProducer)
+class _TagsLeftOut:
+    """The keys of tags of the stack that components do not get."""
+
+    def __init__(self, fleet: AdapterFleet) -> None:
+        self._fleet = fleet
+
+    def produce(self) -> list[str] | None:
+        return sorted(self._fleet._removed_tags) or None
+
+
 @jsii.implements(IValidation)
 class _FleetValidation:
     """What is known only when the whole app is there, aspects included."""
@@ -661,7 +718,7 @@ class _FleetValidation:
 
     def _of_tags(self) -> list[str]:
         fleet = self._fleet
-        tags = fleet.cdk_tag_manager.tag_values()
+        tags = fleet.component_tags
         if wrong := [
             f"the tag {key!r:.80} of the fleet '{fleet.node.path}': {problem}"
             for key, value in tags.items()
