@@ -28,6 +28,7 @@ from aws_cdk import (
 )
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -61,7 +62,7 @@ from multi_adapter_inference.durations import whole_seconds
 from multi_adapter_inference.endpoint import MultiAdapterEndpoint, MultiAdapterEndpointBase
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
-from multi_adapter_inference.functions import LOGS_KEPT
+from multi_adapter_inference.functions import LOGS_KEPT, FunctionSettings
 from multi_adapter_inference.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
 from multi_adapter_inference.manifest import (
     MANIFESTS,
@@ -323,6 +324,9 @@ class FleetOptions(TypedDict, total=False):
     registry_removal_policy: RemovalPolicy
     encryption_key: kms.IKey | None
     log_retention: logs.RetentionDays
+    vpc: ec2.IVpc | None
+    vpc_subnets: ec2.SubnetSelection | None
+    security_groups: Sequence[ec2.ISecurityGroup]
     fleet_uid: str | None
 
 
@@ -359,9 +363,13 @@ class AdapterFleet(AdapterFleetBase):
     registry_removal_policy:
         What becomes of the fleet's table, with the histories in it, when the fleet is deleted.
     encryption_key:
-        Encrypts the table; a key of AWS by default.
+        Encrypts the table, the logs, the functions' environment variables and the queue of events that they
+        failed to handle; keys of AWS by default.
     log_retention:
         For how long the logs of the functions and of the state machines are kept.
+    vpc, vpc_subnets, security_groups:
+        The network of the functions; AWS's own by default. docs/guides/security.md lists the services that
+        they have to reach from there.
     fleet_uid:
         The identifier that the fleet had, for one whose construct was moved or renamed while the logical ids
         of its resources were kept; see docs/guides/fleets.md. By default it is made of the construct's path
@@ -391,6 +399,9 @@ class AdapterFleet(AdapterFleetBase):
         registry_removal_policy: RemovalPolicy = RemovalPolicy.DESTROY,
         encryption_key: kms.IKey | None = None,
         log_retention: logs.RetentionDays = LOGS_KEPT,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] = (),
         fleet_uid: str | None = None,
     ) -> None:
         super().__init__(scope, id)
@@ -421,6 +432,13 @@ class AdapterFleet(AdapterFleetBase):
                 max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
                 base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
                 smoke=None if smoke_test is None else smoke_test.request(),
+            )
+            functions = FunctionSettings(
+                encryption_key=encryption_key,
+                log_retention=log_retention,
+                vpc=vpc,
+                vpc_subnets=vpc_subnets,
+                security_groups=security_groups,
             )
             if fleet_uid is not None and not holds_token(fleet_uid):
                 check_fleet_uid(fleet_uid)
@@ -457,8 +475,7 @@ class AdapterFleet(AdapterFleetBase):
             endpoint_arn=endpoint.endpoint_arn,
             timeout_seconds=timeout_seconds,
             registry_removal_policy=registry_removal_policy,
-            encryption_key=encryption_key,
-            log_retention=log_retention,
+            functions=functions,
             reads_manifest=_reads_manifest(self, bound),
             reads_artifacts=_reads_artifacts(self, bound, endpoint),
             watches_object=bound.object is not None,
