@@ -19,7 +19,6 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, is_typedd
 import typing_extensions
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
-from jsii._reference_map import InterfaceDynamicProxy
 
 from adapter_fleet.checks import holds_token
 from multi_adapter_inference.errors import LocatedError
@@ -193,19 +192,25 @@ def _fits(value: object, hint: Any) -> bool:
             return True
         return type(value) is int or (hint is float and type(value) is float and math.isfinite(value))
     if typing_extensions.is_protocol(hint):
-        return isinstance(value, InterfaceDynamicProxy) or _implements(type(value), hint)
+        return _implements(_classes_of(value), hint)
     return isinstance(value, hint)
 
 
+def _classes_of(value: object) -> tuple[type, ...]:
+    """Return the class of a value; of an object that jsii puts together from several, the class of each."""
+    parts = inspect.getattr_static(value, "_delegates", None)
+    return tuple(map(type, parts)) if type(value).__module__.startswith("jsii.") and parts else (type(value),)
+
+
 @cache
-def _implements(cls: type, interface: Any) -> bool:
-    """Tell whether a class has all that an interface of jsii has, which isinstance cannot.
+def _implements(classes: Sequence[type], interface: Any) -> bool:
+    """Tell whether classes together have all that an interface of jsii has, which isinstance cannot.
 
     By the class: to look at the object would ask the CDK for the value of every property.
     """
     missing = object()
     return all(
-        inspect.getattr_static(cls, member, missing) is not missing
+        any(inspect.getattr_static(cls, member, missing) is not missing for cls in classes)
         for member in typing_extensions.get_protocol_members(interface)
     )
 

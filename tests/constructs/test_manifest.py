@@ -367,7 +367,9 @@ def test_a_listed_adapter_that_cannot_be_is_an_error(bucket, settings, message):
 
 
 def test_something_else_than_adapters_in_the_list_is_an_error():
-    with pytest.raises(ValueError, match="'adapters' should be a list of FleetAdapter objects, got 'acme' at index 0"):
+    with pytest.raises(
+        ValueError, match="'adapters' should be a list of FleetAdapter objects, got 'acme' at index 0"
+    ):
         AdapterManifest.from_adapters(["acme"])
 
 
@@ -419,9 +421,7 @@ def test_a_manifest_in_a_bucket_is_told_by_its_key_alone(stack, fleet, fleet_pro
     assert "Manifest" not in properties
 
 
-@pytest.mark.parametrize(
-    "key", ["/a.yaml", "fleets/", "fleets/*.yaml", "a?.yaml", "${aws:username}.yaml"]
-)
+@pytest.mark.parametrize("key", ["/a.yaml", "fleets/", "fleets/*.yaml", "a?.yaml", "${aws:username}.yaml"])
 def test_a_key_that_is_none_or_stands_for_several_is_an_error(bucket, key):
     with pytest.raises(
         ValueError, match=f"'key' should be that of one object, .* got {re.escape(repr(key))}"
