@@ -184,3 +184,56 @@ def test_the_model_is_copied_from_the_hub_where_the_file_asks_for_it(tmp_path):
         },
     )
     test_cfn_lint_has_nothing_to_say(template.to_json())
+
+
+@pytest.fixture
+def closed(tmp_path):
+    """The stack of an environment with a network, a key and logs of its own."""
+    path = tmp_path / "closed.toml"
+    path.write_text(
+        (ENVIRONMENTS / "dev.toml").read_text()
+        + """
+[network]
+vpc = "vpc-0a1b2c3d"
+subnets = ["subnet-0a1b2c3d", "subnet-1a1b2c3d"]
+security_groups = ["sg-0a1b2c3d"]
+
+[encryption]
+key_arn = "arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d"
+
+[logs]
+retention = "one_year"
+"""
+    )
+    app = cdk.App(outdir=str(tmp_path / "cdk.out"), context=CONTEXT)
+    return MultiAdapterInferenceStack(app, "Closed", environment=load(path))
+
+
+def test_the_network_of_a_file_is_that_of_containers_and_functions(closed):
+    template = Template.from_stack(closed)
+    inside = {"SubnetIds": ["subnet-0a1b2c3d", "subnet-1a1b2c3d"], "SecurityGroupIds": ["sg-0a1b2c3d"]}
+    handlers = [
+        function["Properties"]["VpcConfig"]
+        for function in template.find_resources("AWS::Lambda::Function").values()
+        if "BucketNotifications" not in str(function["Properties"].get("Description"))
+        and "DeadLetterConfig" in function["Properties"]
+    ]
+    assert handlers
+    assert all(vpc == inside for vpc in handlers)
+    (model,) = template.find_resources("AWS::SageMaker::Model").values()
+    assert model["Properties"]["VpcConfig"] == {
+        "Subnets": inside["SubnetIds"],
+        "SecurityGroupIds": inside["SecurityGroupIds"],
+    }
+
+
+def test_the_key_and_the_time_of_a_file_are_those_of_the_logs(closed):
+    groups = Template.from_stack(closed).find_resources("AWS::Logs::LogGroup").values()
+    key = "arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d"
+    assert {
+        (group["Properties"]["KmsKeyId"], group["Properties"]["RetentionInDays"]) for group in groups
+    } == {(key, 365)}
+
+
+def test_cfn_lint_has_nothing_to_say_of_a_network_and_a_key(closed):
+    test_cfn_lint_has_nothing_to_say(Template.from_stack(closed).to_json())
