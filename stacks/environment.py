@@ -26,6 +26,11 @@ from multi_adapter_inference.instance_type import check_instance_type
 ENVIRONMENTS = Path(__file__).resolve().parents[1] / "environments"
 
 
+_KEY_ARN = re.compile(
+    r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+)
+
+
 class EnvironmentFileError(ValueError):
     """Everything that is wrong with an environment file."""
 
@@ -266,7 +271,7 @@ class EncryptionSettings:
     key_arn: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"arn:aws[\w-]*:kms:[\w-]+:[0-9]{12}:key/[\w-]+", self.key_arn):
+        if not _KEY_ARN.fullmatch(self.key_arn):
             raise ValueError(
                 "'key_arn' should be the ARN of a key, such as"
                 f" 'arn:aws:kms:us-east-1:111122223333:key/…', got {self.key_arn!r}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypedDict
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags
+from aws_cdk import Annotations, CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags
 from aws_cdk import Environment as AwsTarget
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
@@ -42,6 +42,7 @@ from stacks.environment import (
     EndpointSettings,
     Environment,
     FleetSettings,
+    NetworkSettings,
     SmokeSettings,
 )
 
@@ -217,17 +218,7 @@ def _hosting(scope: Construct, environment: Environment) -> _Hosting:
         if encryption is None
         else kms.Key.from_key_arn(scope, "Key", encryption.key_arn),
         "log_retention": logs.RetentionDays[environment.logs.retention.upper()],
-        # By what the file says alone: a look-up would need credentials at synth.
-        "vpc": None
-        if network is None
-        else ec2.Vpc.from_vpc_attributes(
-            scope,
-            "Vpc",
-            vpc_id=network.vpc,
-            # Not known, and in no template. By one zone, any number of subnets can be divided.
-            availability_zones=["any"],
-            private_subnet_ids=network.subnets,
-        ),
+        "vpc": None if network is None else _vpc(scope, network),
         "security_groups": []
         if network is None
         else [
@@ -235,6 +226,23 @@ def _hosting(scope: Construct, environment: Environment) -> _Hosting:
             for group in network.security_groups
         ],
     }
+
+
+def _vpc(scope: Construct, network: NetworkSettings) -> ec2.IVpc:
+    """Return the VPC by what the file says alone: a look-up would need credentials at synth."""
+    vpc = ec2.Vpc.from_vpc_attributes(
+        scope,
+        "Vpc",
+        vpc_id=network.vpc,
+        # Not known, and in no template. By one zone, any number of subnets can be divided.
+        availability_zones=["any"],
+        private_subnet_ids=network.subnets,
+    )
+    for subnet in vpc.private_subnets:
+        Annotations.of(subnet).acknowledge_warning(
+            "@aws-cdk/aws-ec2:noSubnetRouteTableId", "nothing here adds a route"
+        )
+    return vpc
 
 
 def _instance_type(settings: EndpointSettings) -> InstanceType:

@@ -199,7 +199,7 @@ subnets = ["subnet-0a1b2c3d", "subnet-1a1b2c3d"]
 security_groups = ["sg-0a1b2c3d"]
 
 [encryption]
-key_arn = "arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d"
+key_arn = "arn:aws:kms:us-east-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef"
 
 [logs]
 retention = "one_year"
@@ -229,7 +229,7 @@ def test_the_network_of_a_file_is_that_of_containers_and_functions(closed):
 
 def test_the_key_and_the_time_of_a_file_are_those_of_the_logs(closed):
     groups = Template.from_stack(closed).find_resources("AWS::Logs::LogGroup").values()
-    key = "arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d"
+    key = "arn:aws:kms:us-east-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef"
     assert {
         (group["Properties"]["KmsKeyId"], group["Properties"]["RetentionInDays"]) for group in groups
     } == {(key, 365)}
