@@ -5,6 +5,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+import yaml
 from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Annotations, Match, Template
 from cdk_nag import AwsSolutionsChecks
@@ -237,3 +238,9 @@ def test_the_key_and_the_time_of_a_file_are_those_of_the_logs(closed):
 
 def test_cfn_lint_has_nothing_to_say_of_a_network_and_a_key(closed):
     test_cfn_lint_has_nothing_to_say(Template.from_stack(closed).to_json())
+
+
+def test_the_security_guide_answers_every_finding_that_checkov_is_asked_to_skip():
+    skipped = yaml.safe_load((ROOT / ".checkov.yaml").read_text())["skip-check"]
+    answered = re.findall(r"^\| (CKV\w+) \|", (ROOT / "docs/guides/security.md").read_text(), re.MULTILINE)
+    assert answered == skipped
