@@ -100,6 +100,12 @@ class Silent:
     def trouble(self, text: str) -> None:
         pass
 
+    def unforeseen(self, component: str, error: Exception) -> None:
+        pass
+
+    def failed_pass(self, error: Exception, *, in_a_row: int) -> None:
+        pass
+
 
 @dataclass(frozen=True, eq=False)
 class Deployed:
