@@ -102,7 +102,7 @@ class AdapterConfig:
             )
         if base is not None and self.base_model and not base.is_named(self.base_model):
             yield CheckRule.BASE_NAME.broken(
-                where, f"it was trained for {self.base_model!r:.200}, and is to run on {base.name!r}"
+                where, f"it was trained for {self.base_model!r:.200}, and is to run on {base.name!r:.200}"
             )
 
 

@@ -96,7 +96,7 @@ def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | N
     """
     if base is None:
         return None
-    whose = f"the base model {base.name!r}"
+    whose = f"the base model {base.name!r:.200}"
     if base.dimensions is None:
         why = "only its name is known" if base.kind is None else f"a {base.kind!r:.100} is not known"
         return CheckRule.BASE_COMPARED.broken(where, f"no module was compared with {whose}: {why}")
@@ -177,18 +177,18 @@ def _pair_problems(
     if not base.dimensions.knows(module):
         return
     if shape is None:
-        yield CheckRule.BASE_MODULE, f"is not in the base model {base.name!r}"
+        yield CheckRule.BASE_MODULE, f"is not in the base model {base.name!r:.200}"
     elif module in VOCABULARY_MODULES and not version.adapts_vocabulary(kind):
         yield (
             CheckRule.BASE_MODULE,
-            f"is in the base model {base.name!r}, but the engine of LMI {version.number} has no LoRA for the"
-            f" embedding and the head of a {kind!r}",
+            f"is in the base model {base.name!r:.200}, but the engine of LMI {version.number} has no LoRA for"
+            f" the embedding and the head of a {kind!r}",
         )
     elif (inputs, outputs) != (shape.inputs, shape.outputs):
         yield (
             CheckRule.BASE_DIMENSIONS,
             f"should have {shape.inputs} inputs and {shape.outputs} outputs as in the base model"
-            f" {base.name!r}, got {inputs} and {outputs}",
+            f" {base.name!r:.200}, got {inputs} and {outputs}",
         )
 
 

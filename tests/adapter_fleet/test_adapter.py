@@ -675,6 +675,19 @@ class TestBaseModel:
             " base model 'acme/tiny-base', got 32 and 32"
         )
 
+    def test_long_name_of_a_base_is_cut_in_messages(
+        self, adapter: SyntheticAdapter, save: Save, tmp_path: Path
+    ) -> None:
+        adapter.add("model.layers.7.self_attn.q_proj")
+        base = base_model(tmp_path / "base", _name_or_path="x" * 10_000, num_key_value_heads=2)
+        mixture = base_model(tmp_path / "mixture", _name_or_path="x" * 10_000, model_type="phimoe")
+        findings = check_directory(save(adapter), base=base)
+        rules = {finding.rule for finding in findings}
+        assert rules == {"base-model-name", "base-model-dimensions", "base-model-module"}
+        missing = examine(save(adapter), base=mixture).not_compared
+        assert missing is not None
+        assert max(len(str(finding)) for finding in (*findings, missing)) < 600
+
     def test_layer_that_the_base_does_not_have_is_refused(self, save: Save, tmp_path: Path) -> None:
         base = base_model(tmp_path / "base")
         findings = check_directory(save(SyntheticAdapter(layers=3)), base=base)
