@@ -35,6 +35,7 @@ from local_sagemaker.hosting import LocalHosting
 from local_sagemaker.mends import (
     bucket_tags,
     content_type,
+    copied_checksums,
     emf,
     expect,
     exports_in_use,
@@ -210,6 +211,7 @@ def install(cloud: Cloud, *, parallel: bool = False) -> None:
     missing_objects.install()
     leading_keys.install()
     s3_events.install()
+    copied_checksums.install()
     late_logs.install()
     emf.install()
     lambda_errors.install()
