@@ -1,7 +1,7 @@
 """A copied object has the checksum that CopyObject asks for, and no other.
 
-[V CopyObject, x-amz-checksum-algorithm] S3 computes it from the copied bytes. ministack reads only the header of
-PutObject, `x-amz-sdk-checksum-algorithm`, and keeps the checksums of the source beside the new one.
+[V CopyObject, x-amz-checksum-algorithm] S3 computes it from the copied bytes. ministack reads only the header
+of PutObject, `x-amz-sdk-checksum-algorithm`, and keeps the checksums of the source beside the new one.
 """
 
 from contextvars import ContextVar
