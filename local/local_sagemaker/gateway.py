@@ -38,8 +38,10 @@ from local_sagemaker.hosting import LocalHosting
 from local_sagemaker.mends import (
     bucket_tags,
     compressed_bodies,
+    conditional_changes,
     content_type,
     copied_checksums,
+    deletions_during_creation,
     download_urls,
     emf,
     expect,
@@ -48,6 +50,7 @@ from local_sagemaker.mends import (
     failed_deletions,
     failed_updates,
     lambda_errors,
+    lambda_workers,
     late_logs,
     leading_keys,
     missing_objects,
@@ -222,15 +225,18 @@ def install(cloud: Cloud, signer: DownloadSigner, *, parallel: bool = False) -> 
     late_logs.install()
     emf.install()
     lambda_errors.install()
+    lambda_workers.install()
     retry_delays.install()
     stopped_executions.install()
     failed_custom_resources.install()
     failed_deletions.install()
     exports_in_use.install()
+    conditional_changes.install()
     worker_threads.install(_TYPE_PREFIX)
     failed_updates.install(_TYPE_PREFIX)
     if parallel:
         parallel_provisioning.install()
+    deletions_during_creation.install()
     content_type.install(VARIANT_HEADER)
     compressed_bodies.install(REQUEST_BYTES)
     download_urls.install(signer)
