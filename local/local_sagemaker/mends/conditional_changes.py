@@ -12,6 +12,7 @@ from ministack.services.cloudformation import _stacks, changesets, engine, handl
 from local_sagemaker.mends import expect
 
 _ACTION = "CreateChangeSet"
+_EMPTY = "The submitted information didn't contain changes."
 _COMPARE = "_resolve_props_for_diff"
 
 Template = dict[str, Any]
@@ -36,14 +37,15 @@ def install() -> None:
             }
         }
 
-    def outputs(template: Template, parameters: Parameters, *stack: str) -> dict[str, Any]:
+    def resolve_outputs(template: Template, parameters: Parameters, *stack: str) -> dict[str, Any]:
         # In the place of resources, so that conditions, references and mappings mean the same.
         as_resources = {
             name: {"Properties": output, "Condition": output.get("Condition")}
             for name, output in (template.get("Outputs") or {}).items()
         }
-        resolved: dict[str, Any] = resolve_active(template | {"Resources": as_resources}, parameters, *stack)
-        return resolved["Resources"]
+        resolved = resolve_active(template | {"Resources": as_resources}, parameters, *stack)
+        outputs: dict[str, Any] = resolved["Resources"]
+        return outputs
 
     def create_with_outputs(request: dict[str, Any]) -> Any:
         answer = create(request)
@@ -52,8 +54,10 @@ def install() -> None:
         if created is not None and answer[0] == 200 and _is_empty(created):
             stack = _stacks[created["StackName"]]
             identity = (created["StackName"], created["StackId"])
-            before = outputs(stack.get("_template") or {}, stack.get("_resolved_params") or {}, *identity)
-            after = outputs(created["_template"], created["_resolved_params"], *identity)
+            before = resolve_outputs(
+                stack.get("_template") or {}, stack.get("_resolved_params") or {}, *identity
+            )
+            after = resolve_outputs(created["_template"], created["_resolved_params"], *identity)
             if before != after:
                 created |= {"Status": "CREATE_COMPLETE", "ExecutionStatus": "AVAILABLE", "StatusReason": ""}
         return answer
@@ -76,8 +80,5 @@ def _name_of(stack: str) -> str:
 
 
 def _is_empty(change_set: dict[str, Any]) -> bool:
-    return (
-        change_set["ChangeSetType"] == "UPDATE"
-        and change_set["Status"] == "FAILED"
-        and change_set["StatusReason"].startswith("The submitted information didn't contain changes.")
-    )
+    reason: str = change_set["StatusReason"]
+    return change_set["ChangeSetType"] == "UPDATE" and reason.startswith(_EMPTY)
