@@ -66,6 +66,7 @@ from local_sagemaker.request_guard import RequestGuard
 from local_sagemaker.runtime import VARIANT_HEADER, Invocation, Runtime
 from local_sagemaker.s3_access import S3Access
 from local_sagemaker.settings import CurrentSettings, Settings
+from local_sagemaker.tags import refuse_reserved_keys
 from local_sagemaker.traffic import Traffic
 
 _TYPE_PREFIX = "AWS::SageMaker::"
@@ -121,7 +122,9 @@ class Cloud:
         try:
             if ministack.app.AUTH:
                 self._authorize(operation, headers, body, query)
-            answer = self.plane().call(operation, json.loads(body or b"{}"))
+            request = json.loads(body or b"{}")
+            refuse_reserved_keys(request if isinstance(request, dict) else {})
+            answer = self.plane().call(operation, request)
             if self.traffic.loses_answer(operation):
                 return 200, {"Content-Type": _CONTROL_CONTENT_TYPE}, _broken()
         except ServiceError as error:

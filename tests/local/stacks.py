@@ -208,6 +208,10 @@ class Stack:
         events: list[dict[str, Any]] = self._api.describe_stack_events(StackName=name)["StackEvents"]
         return events
 
+    def stack_id(self) -> str:
+        identifier: str = self._describe()["StackId"]
+        return identifier
+
     def physical_id(self, logical_id: str) -> str:
         answer = self._api.describe_stack_resource(StackName=self.name, LogicalResourceId=logical_id)
         identifier: str = answer["StackResourceDetail"]["PhysicalResourceId"]
