@@ -14,6 +14,7 @@ from adapter_fleet.failure import cause_of, failed
 from adapter_fleet.fleet_settings import DeletionLimit, UpdateMode
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.record import (
+    MOST_VERSIONS,
     AdapterRecord,
     Cause,
     Event,
@@ -78,6 +79,8 @@ class Step(StrEnum):
     """Nothing to do before `until`, or at all."""
     FOREIGN = "foreign"
     """Someone else's."""
+    ORPHAN = "orphan"
+    """It carries the fleet's tag, and no guard has counted its deletion: it is left alone."""
     FORGET = "forget"
     """Gone, as wanted."""
 
@@ -107,12 +110,17 @@ class Step(StrEnum):
     @property
     def settled(self) -> bool:
         """Whether nothing is to be done, now or at all."""
-        return self in (Step.KEEP, Step.FAILED, Step.STUCK, Step.FOREIGN, Step.FORGET)
+        return self in (Step.KEEP, Step.FAILED, Step.STUCK, Step.FOREIGN, Step.ORPHAN, Step.FORGET)
 
     @property
     def fails(self) -> bool:
         """Whether a component is not as wanted, and nothing more is done about that now."""
-        return self in (Step.FAILED, Step.STUCK, Step.FOREIGN)
+        return self in (Step.FAILED, Step.STUCK) or self.left_alone
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether the fleet may not touch a component. It fails only where the manifest wants it."""
+        return self in (Step.FOREIGN, Step.ORPHAN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,9 +215,11 @@ def settle(
     """
     record, events = _end_of_write(_without_void_failure(record, want, context), context)
     if record.live is None and record.intent is None and record.owned is not None:
-        event = _event(record, context, "drifted", before=record.serving, cause=_DELETED_BY_HAND)
-        record = replace(_without_component(record, failure=record.failure), drifted=_DELETED_BY_HAND)
-        events = [*events, event]
+        gone = _without_component(record, failure=record.failure)
+        if not _is_orphan(record, want):
+            event = _event(record, context, "drifted", before=record.serving, cause=_DELETED_BY_HAND)
+            gone, events = replace(gone, drifted=_DELETED_BY_HAND), [*events, event]
+        record = gone
     if want is not None:
         record, foreign = _foreign(record, want, context)
         events = [*events, *foreign]
@@ -330,7 +340,8 @@ def _lost(record: AdapterRecord, intent: Intent, context: Context) -> tuple[Adap
     return with_failure(
         replace(record, lost=0),
         intent.artifact or known or record.serving or Artifact(uri=""),
-        f"the service gave no answer to {MOST_LOST} requests to {intent.write} it",
+        f"the service gave no answer to {MOST_LOST} requests to {intent.write} it"
+        + (f": {intent.error}" if intent.error else ""),
         context,
         cause=Cause.CAPACITY,
     )
@@ -352,6 +363,8 @@ def _without_component(record: AdapterRecord, *, failure: Failure | None) -> Ada
         drifted=None,
         recheck=None,
         claimed=None,
+        adopted=False,
+        counted=None,
         not_in_place=False,
     )
 
@@ -464,7 +477,7 @@ def _foreign(
         live is None
         or record.owned == live.created
         or context.foreign.get(record.component) != live.created
-        or context.claims.get(record.component) == live.created
+        or _is_claimed(record, live, context)
         or (
             failure is not None
             and failure.artifact == want.artifact
@@ -478,8 +491,39 @@ def _foreign(
     return with_failure(record, want.artifact, why_foreign(record), context, cause=Cause.FOREIGN)
 
 
+def _is_claimed(record: AdapterRecord, live: Live, context: Context) -> bool:
+    """Tell whether the fleet is to take a component over: someone ordered it, and no stack has it."""
+    return context.claims.get(record.component) == live.created and record.other_stack is None
+
+
+def known_foreign(
+    foreign: Mapping[str, float],
+    records: Mapping[str, AdapterRecord],
+    wanted: Mapping[str, DesiredAdapter],
+) -> dict[str, float]:
+    """Return the strangers on an endpoint without those whose tags have to be read once more.
+
+    Whose a stranger is, nobody remembers. It has to be said once a manifest has a component of its name.
+    """
+    return {
+        component: created
+        for component, created in foreign.items()
+        if component not in wanted
+        or (
+            (record := records.get(component)) is not None
+            and record.failure is not None
+            and record.failure.cause is Cause.FOREIGN
+        )
+    }
+
+
 def why_foreign(record: AdapterRecord) -> str:
-    """Say why a component is not the fleet's, and what can be done: another fleet's is never taken over."""
+    """Say why a component is not the fleet's, and what can be done: what has an owner is never taken over."""
+    if record.other_stack is not None:
+        return (
+            f"a component named {record.component} is there and belongs to stack '{record.other_stack}';"
+            " take it out of that stack, or give the adapter another 'component'"
+        )
     there = f"a component named {record.component} is there and has"
     if record.other_fleet is None:
         return f"{there} no tag {FLEET_TAG} of this fleet; 'adapters import --take-over' makes it so"
@@ -511,8 +555,8 @@ def _drift(record: AdapterRecord, context: Context) -> tuple[AdapterRecord, list
     before, served = record.serving, Artifact(uri=live.artifact_uri or "")
     if live.status is Status.FAILED:
         record = replace(record, serving=None)
-        if record.failure is not None:
-            return record, []
+        if record.failure is not None or not (before or served).uri:
+            return record, []  # of which artifact it is, nothing tells
         reason = live.failure_reason or "the service gave no reason"
         return with_failure(record, before or served, reason, context)
     if before is not None and before.uri == served.uri:
@@ -547,12 +591,13 @@ def _good(record: AdapterRecord, want: DesiredAdapter | None) -> AdapterRecord:
     if serving == record.last_good and serving == record.serving:
         return record
     passed = serving if record.passed is not None and record.passed.same_as(serving) else record.passed
-    previous = record.previous if serving.same_as(record.last_good) else record.last_good
+    # The same adapter at another address is no other version to go back to.
+    others = [version for version in record.versions if not version.same_version_as(serving)]
     return replace(
         record,
         serving=serving,
         last_good=serving,
-        previous=previous,
+        versions=(serving, *others)[:MOST_VERSIONS],
         passed=passed,
         restore_at=None,
         restores=0,
@@ -590,6 +635,8 @@ def _event(
         generation=intent.generation if intent is not None else context.generation,
         before=before.version if before else None,
         after=after.version if after else None,
+        before_artifact=before,
+        after_artifact=after,
         seconds=seconds,
         cause=cause,
     )
@@ -607,6 +654,8 @@ def decide(record: AdapterRecord, want: DesiredAdapter | None, context: Context)
         return Decision(step=Step.LOOK, why="a listing left it out")
     if record.owned != live.created:
         return _decide_unknown(record, live, want, context)
+    if _is_orphan(record, want) and not _releases(record, context):
+        return Decision(step=Step.ORPHAN, why="it has the fleet's tag, and no manifest wants it")
     if live.status.in_transition:
         return _decide_moving(record, live, context)
     if record.intent is not None:
@@ -617,6 +666,12 @@ def decide(record: AdapterRecord, want: DesiredAdapter | None, context: Context)
         return _decide_unwanted(record, context)
     if record.vouched != live.modified:
         return Decision(step=Step.LOOK, why="it was modified")
+    if _elsewhere(record, context) and record.counted is None:
+        return Decision(
+            step=Step.ORPHAN,
+            why=f"it is on endpoint '{record.endpoint}' and base '{record.base}'; a deployment with"
+            " 'allow_base_replacement' deletes and re-creates it",
+        )
     if _elsewhere(record, context):
         return _delete(record, context, why="it belongs to another endpoint or base")
     if live.status is Status.FAILED:
@@ -642,7 +697,7 @@ def _decide_unknown(
     record: AdapterRecord, live: Live, want: DesiredAdapter | None, context: Context
 ) -> Decision:
     # Not before a manifest has it: it would be deleted at once, as the fleet's and not wanted.
-    if want is not None and context.claims.get(record.component) == live.created:
+    if want is not None and _is_claimed(record, live, context):
         failing = _failing(record, want, context)
         if failing is None or failing.cause is Cause.FOREIGN:
             return Decision(step=Step.CLAIM)
@@ -675,12 +730,25 @@ def _decide_unwanted(record: AdapterRecord, context: Context) -> Decision:
         and failure.retry_at > context.now
     ):
         return Decision(step=Step.FAILED, until=failure.retry_at, why=failure.reason)
+    if _releases(record, context):
+        return Decision(step=Step.RELEASE, why="the import is undone")
+    return Decision(step=Step.DELETE if context.deletes else Step.HOLD)
+
+
+def _releases(record: AdapterRecord, context: Context) -> bool:
+    """Tell whether a component that nobody wants loses the fleet's tag, and stays."""
     # What a person asked to take over is not the fleet's to delete before the manifest has had it.
     asked = context.claims.get(record.component) == record.owned
     undone = record.claimed is not None and context.undone is not None and record.claimed >= context.undone
-    if asked or undone:
-        return Decision(step=Step.RELEASE, why="the import is undone")
-    return Decision(step=Step.DELETE if context.deletes else Step.HOLD)
+    return asked or undone
+
+
+def _is_orphan(record: AdapterRecord, want: DesiredAdapter | None) -> bool:
+    """Tell whether a component of the fleet is neither wanted nor counted by a guard.
+
+    A write in flight is the registry's own: its end is waited for first.
+    """
+    return want is None and record.counted is None and record.intent is None
 
 
 def _decide_failed(record: AdapterRecord, want: DesiredAdapter, context: Context) -> Decision:
@@ -793,7 +861,7 @@ def pinned(desired: Iterable[DesiredAdapter], orders: Iterable[Order]) -> dict[s
     wanted = {}
     for adapter in desired:
         pin = pins.get(adapter.component)
-        if pin is not None and pin.artifact is not None and adapter.artifact.same_as(pin.replaces):
+        if pin is not None and pin.artifact is not None and adapter.artifact.same_version_as(pin.replaces):
             adapter = replace(adapter, artifact=pin.artifact)
         wanted[adapter.component] = adapter
     return wanted
@@ -878,12 +946,13 @@ def new_record(component: str, want: DesiredAdapter | None) -> AdapterRecord:
 def adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> AdapterRecord:
     """Return the record of a component that turned out to be the fleet's, of which nothing else is known."""
     name = record.name or record.component
-    record = replace(record, owned=live.created, tags=dict(tags), name=name, other_fleet=None)
+    record = replace(record, owned=live.created, tags=dict(tags), name=name)
+    record = replace(record, other_fleet=None, other_stack=None)
     if record.failure is not None and record.failure.cause is Cause.FOREIGN:
         record = replace(record, failure=None)
     if record.intent is not None and record.intent.write is Write.CREATE:
         return record
-    return replace(record, serving=None, vouched=None, passed=None, intent=None)
+    return replace(record, adopted=True, counted=None, serving=None, vouched=None, passed=None, intent=None)
 
 
 def base_trouble(base: str, live: Live | None) -> str | None:
@@ -895,6 +964,45 @@ def base_trouble(base: str, live: Live | None) -> str | None:
     if live is not None and live.status in (Status.IN_SERVICE, Status.UPDATING):
         return None
     return f"the base component '{base}' is {live.status if live is not None else 'not there'}"
+
+
+def with_new_attempts(record: AdapterRecord) -> AdapterRecord:
+    """Return a record as a new generation begins with it: without the failures that may be mended by now.
+
+    An artifact's own fault waits for another artifact, or for `adapters retry`.
+    """
+    failure = record.failure
+    if failure is not None and failure.cause.retried:
+        failure = None
+    return replace(record, failure=failure, restore_at=None)
+
+
+def counted(
+    records: Mapping[str, AdapterRecord],
+    wanted: Mapping[str, DesiredAdapter],
+    target: Target,
+    *,
+    generation: int,
+    spares_adopted: bool = False,
+) -> dict[str, AdapterRecord]:
+    """Return the records whose deletion a generation counts, once its guard let it pass, with that count.
+
+    Those that it does not want, and those that it wants elsewhere.
+
+    spares_adopted:
+        Whether components stay that carried the tag before the registry knew them. What takes something
+        back deletes only what the fleet itself has made.
+    """
+    return {
+        component: replace(record, counted=generation)
+        for component, record in records.items()
+        if (record.owned is not None or record.intent is not None)
+        and (
+            record.endpoint not in (None, target.endpoint) or record.base not in (None, target.base)
+            if component in wanted
+            else not (spares_adopted and record.adopted)
+        )
+    }
 
 
 def refusal(

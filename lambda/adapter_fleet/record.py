@@ -7,18 +7,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from adapter_fleet.bounded import bound_texts
 from adapter_fleet.desired import Artifact
 from adapter_fleet.fleet_settings import FleetSettings
 
 
 class Status(StrEnum):
-    """The statuses of an inference component (`InferenceComponentStatus` in botocore's service model)."""
+    """The statuses of an inference component (`InferenceComponentStatus` in botocore's service model).
+
+    A status that is not among them keeps its own name, and counts as in transition.
+    """
 
     IN_SERVICE = "InService"
     CREATING = "Creating"
     UPDATING = "Updating"
     FAILED = "Failed"
     DELETING = "Deleting"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Status | None":
+        if not isinstance(value, str):
+            return None
+        # A status that SageMaker added since: the service may refuse writes meanwhile.
+        unknown = str.__new__(cls, value)
+        unknown._name_ = unknown._value_ = value
+        return unknown
 
     @property
     def in_transition(self) -> bool:
@@ -47,6 +60,9 @@ class Live:
     failure_reason: str | None = None
     described: bool = False
     doubtful: bool = False
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("failure_reason",))
 
 
 class Write(StrEnum):
@@ -79,6 +95,11 @@ class Intent:
     """Where a creation goes, which the next generation may want elsewhere."""
     restores: bool = False
     """Whether `artifact` is the last good one, in the place of one that failed."""
+    error: str | None = None
+    """Why no answer came: what the call ended with."""
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("failure_reason_before", "error"))
 
 
 ATTEMPTS_OF_A_DEPLOYMENT = 3
@@ -104,11 +125,13 @@ class Cause(StrEnum):
     """A limit of the account: again, less and less often."""
     REFUSED = "refused"
     """The service would not begin, and why is not known: again, less and less often."""
+    UNEXPECTED = "unexpected"
+    """An exception that nobody foresaw: again, less and less often."""
 
     @property
     def retried(self) -> bool:
-        """Whether time alone may mend it."""
-        return self in (Cause.ACCESS, Cause.CAPACITY, Cause.QUOTA, Cause.REFUSED)
+        """Whether time or people may mend it: a new generation tries again at once."""
+        return self not in (Cause.ARTIFACT, Cause.SMOKE, Cause.UPDATE_REFUSED, Cause.FOREIGN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +151,9 @@ class Failure:
     smoke: str | None = None
     """Digest of the smoke request that had no right answer."""
 
+    def __post_init__(self) -> None:
+        bound_texts(self, ("reason",))
+
     @property
     def final(self) -> bool:
         """Whether a deployment need not wait for another attempt."""
@@ -143,6 +169,10 @@ class Recheck(StrEnum):
     """It does not answer: send its artifact again."""
     SENT = "sent"
     """It was sent again, and what the service says may be of that or of an earlier time: ask it."""
+
+
+MOST_VERSIONS = 5
+"""So many versions of an adapter are remembered, to go back to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +193,9 @@ class AdapterRecord:
         The last-modified time of the component when `serving` was confirmed.
     last_good:
         The last artifact that was in service and, where there is one, passed the smoke request.
-    previous:
-        The one that was the last good one before that.
+    versions:
+        The versions that were the last good one so far, the newest first, `MOST_VERSIONS` at most. Each is
+        where it served last.
     restore_at:
         When the last good one may be tried again, after that failed for a cause that passes.
     passed, passed_smoke:
@@ -177,8 +208,14 @@ class AdapterRecord:
         The tags last written, beside the fleet's own; with that while others are being written.
     other_fleet:
         The identifier of the fleet whose tag it has in the place of this one's, as its tags were last read.
+    other_stack:
+        The CloudFormation stack that the component belongs to, as its tags were last read.
     claimed:
         The generation that took it over from whoever made it by hand.
+    adopted:
+        Whether it carried the fleet's tag before this registry knew it.
+    counted:
+        The generation that passed the guard and counted its deletion. A pass deletes nothing else.
     generation:
         The generation that last changed the adapter.
     changed_at:
@@ -205,7 +242,7 @@ class AdapterRecord:
     serving: Artifact | None = None
     vouched: float | None = None
     last_good: Artifact | None = None
-    previous: Artifact | None = None
+    versions: tuple[Artifact, ...] = ()
     restore_at: float | None = None
     passed: Artifact | None = None
     passed_smoke: str | None = None
@@ -213,7 +250,10 @@ class AdapterRecord:
     failure: Failure | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     other_fleet: str | None = None
+    other_stack: str | None = None
     claimed: int | None = None
+    adopted: bool = False
+    counted: int | None = None
     generation: int = 0
     changed_at: float | None = None
     drifted: str | None = None
@@ -221,6 +261,9 @@ class AdapterRecord:
     lost: int = 0
     restores: int = 0
     not_in_place: bool = False
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("drifted",))
 
 
 class Outcome(StrEnum):
@@ -275,7 +318,8 @@ class Request:
     source_digest:
         Digest of the manifest that it wants. For undo: `previous_digest` is that which it replaces.
     rolling_back:
-        Whether its stack was rolling back; None where that is not known.
+        Whether its stack was rolling back, which a deletion after a failed creation is; None where that is
+        not known.
     refusal:
         Why it cannot be taken, if the manifest itself is wrong.
     """
@@ -289,6 +333,9 @@ class Request:
     rolling_back: bool | None = None
     manifest_version: str | None = None
     refusal: str | None = None
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("refusal",))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,6 +352,9 @@ class Generation:
         Whether it found another base model, so that it changes every adapter.
     changes, failures:
         How many adapters it changes, and how many of those have failed; None until that is known.
+    orphans:
+        How many components carry the fleet's tag, though no manifest wants them and no guard counted their
+        deletion. They are left alone.
     """
 
     number: int
@@ -321,15 +371,32 @@ class Generation:
     in_service: int = 0
     failed: int = 0
     desired: int = 0
+    orphans: int = 0
     ended: float | None = None
     writes: int = 0
     reads: int = 0
     passes: int = 0
 
+    def __post_init__(self) -> None:
+        bound_texts(self, ("reason",))
+
     @property
     def exempt(self) -> bool:
         """Whether guards and limits let it pass: it takes back, or takes down."""
         return self.undo or self.request.source in (Source.UNDO, Source.DELETION)
+
+    def spares_adopted(self, *, converged: bool) -> bool:
+        """Tell whether components stay that carried the tag before the registry knew them.
+
+        What takes a change back, be it the creation of the whole fleet, deletes what that change has made.
+
+        converged:
+            Whether the fleet has ever been in force.
+        """
+        if self.request.source is not Source.DELETION:
+            return self.exempt
+        unknown = self.request.rolling_back is None and not converged
+        return bool(self.request.rolling_back) or unknown
 
     @property
     def told(self) -> bool:
@@ -353,6 +420,8 @@ class OrderKind(StrEnum):
     UNPIN = "unpin"
     CLAIM = "claim"
     """Take over the component of creation time `created`, which has no fleet tag."""
+    PRUNE = "prune"
+    """Delete the orphan of creation time `created`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -375,6 +444,8 @@ class Event:
         created, updated, deleted, restored, failed, adopted, drifted, retried, pinned.
     before, after:
         Versions (`Artifact.version`).
+    before_artifact, after_artifact:
+        What these versions are; None in events of earlier releases.
     seconds:
         From the write to its confirmation.
     """
@@ -386,8 +457,13 @@ class Event:
     generation: int
     before: str | None = None
     after: str | None = None
+    before_artifact: Artifact | None = None
+    after_artifact: Artifact | None = None
     seconds: float | None = None
     cause: str | None = None
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("cause",))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -416,6 +492,8 @@ class FleetRecord:
         Since when the fleet has not been what its newest manifest says; None while it is.
     trouble:
         What the last pass could not get past, if it left something undone.
+    failed_passes:
+        How many passes in a row ended in trouble, or with an exception.
     tags_read:
         The component up to which drift runs have read tags, in the order of names. Those that a run did not
         come to, as its time was up, have their turn when all others had theirs.
@@ -438,4 +516,8 @@ class FleetRecord:
     behind_since: float | None = None
     trouble: str | None = None
     tags_read: str = ""
+    failed_passes: int = 0
     deleted: bool = False
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("trouble",))

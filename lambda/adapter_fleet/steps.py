@@ -1,13 +1,14 @@
 """The steps of a plan, taken: a few calls for one component, an intent in the registry before a write."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from adapter_fleet.bounded import text_of
 from adapter_fleet.clock import Clock
 from adapter_fleet.desired import Artifact, DesiredAdapter, SmokeRequest
 from adapter_fleet.failure import cause_of
-from adapter_fleet.names import FLEET_TAG
+from adapter_fleet.names import FLEET_TAG, stack_of
 from adapter_fleet.plan import Context, Decision, Step, adopted, tags_of, with_failure
 from adapter_fleet.record import AdapterRecord, Cause, Event, Intent, Live, Recheck, Status, Write
 from adapter_fleet.registry import Lease, LeaseLostError, Registry
@@ -57,6 +58,8 @@ class Taken:
         Whether nothing was sent.
     foreign:
         The creation time of a component that turned out to be someone else's.
+    unforeseen:
+        The exception that nobody foresaw; the record says what it came to.
     """
 
     record: AdapterRecord
@@ -66,6 +69,7 @@ class Taken:
     wrote: bool = False
     idle: bool = False
     foreign: float | None = None
+    unforeseen: Exception | None = None
 
 
 class Steps:
@@ -92,7 +96,7 @@ class Steps:
         self._record, self._want, self._decision = record, want, decision
 
     def take(self) -> Taken:
-        """Take the step of the decision. What the service refuses is in the result, not raised."""
+        """Take the step of the decision. Whatever goes wrong is in the result; LeaseLostError is raised."""
         step = self._decision.step
         try:
             if step in _WRITES:
@@ -108,6 +112,23 @@ class Steps:
             return Taken(record=replace(self._record, live=replace(live, doubtful=True)), error=error)
         except RefusedError as error:
             return Taken(record=self._record, error=error, blocks=True)
+        except LeaseLostError:
+            raise
+        except Exception as error:  # One adapter must not stop the others.
+            return replace(self._failed_by(error), unforeseen=error)
+
+    def _failed_by(self, error: Exception) -> Taken:
+        """Note an exception that nobody foresaw, before any write was sent."""
+        record, reason = self._record, text_of(error)
+        if self._decision.step.reads:
+            return Taken(record=record, error=RefusedError(reason))
+        if self._decision.step is Step.DELETE:
+            return self._not_deleted(record, reason)
+        wanted = self._want.artifact if self._want is not None else None
+        asked = record.serving if self._decision.step.asks else None
+        artifact = asked or self._decision.artifact or wanted or Artifact(uri="")
+        record, events = with_failure(record, artifact, reason, self._context, cause=Cause.UNEXPECTED)
+        return Taken(record=record, events=events)
 
     # --- reads
 
@@ -121,10 +142,26 @@ class Steps:
     def _read_tags(self) -> Taken:
         record, live = self._record, self._live()
         tags = self._service.tags(record.component, live)
-        if (fleet := tags.pop(FLEET_TAG, None)) == self._uid:
-            return Taken(record=record if record.owned == live.created else adopted(record, live, tags))
-        record = replace(record, owned=None, intent=None, claimed=None, other_fleet=fleet)
-        return Taken(record=record, foreign=live.created)
+        if not self._is_own(tags):
+            return self._not_own(tags, live)
+        del tags[FLEET_TAG]
+        return Taken(record=record if record.owned == live.created else adopted(record, live, tags))
+
+    def _is_own(self, tags: Mapping[str, str]) -> bool:
+        return tags.get(FLEET_TAG) == self._uid and stack_of(tags) is None
+
+    def _not_own(self, tags: Mapping[str, str], live: Live) -> Taken:
+        """Note whose a component is that is not the fleet's."""
+        fleet = tags.get(FLEET_TAG)
+        record = replace(
+            self._record,
+            owned=None,
+            intent=None,
+            claimed=None,
+            other_fleet=None if fleet == self._uid else fleet,
+            other_stack=stack_of(tags),
+        )
+        return Taken(record=record, foreign=live.created, idle=True)
 
     def _live(self) -> Live:
         live = self._record.live
@@ -150,7 +187,7 @@ class Steps:
         except ThrottledError as error:
             return Taken(record=self._record, error=error)
         except UnansweredError as error:
-            return Taken(record=record, error=error)
+            return Taken(record=_unanswered(record, str(error)), error=error)
         except ExistsError:
             return Taken(record=record)
         except ConflictError as error:
@@ -168,12 +205,19 @@ class Steps:
             if write is Write.DELETE and artifact is None:
                 return self._not_deleted(record, str(error))
             return self._refused(record, artifact or record.serving or Artifact(uri=""), str(error))
+        except LeaseLostError:
+            raise
+        except Exception as error:  # One adapter must not stop the others.
+            # It may have been sent: the next look tells.
+            reason = text_of(error)
+            taken = Taken(record=_unanswered(record, reason), error=UnansweredError(reason))
+            return replace(taken, unforeseen=error)
 
     def _foreign_after_all(self, record: AdapterRecord) -> Taken | None:
         """Look whether a write was refused since the component is not the fleet's, as its policy has it."""
         live = record.live
         try:
-            if live is None or self._service.tags(record.component, live).get(FLEET_TAG) == self._uid:
+            if live is None or self._is_own(self._service.tags(record.component, live)):
                 return None
         except ServiceError:
             return None
@@ -266,6 +310,13 @@ class Steps:
         if live is None or live.created != self._live().created:
             # A listing may lag behind, and this is another one by now.
             return Taken(record=replace(self._record, live=live, absent_at=self._clock.now()), idle=True)
+        try:
+            present = self._service.tags(self._record.component, live)
+        except RefusedError as error:
+            return self._not_tagged(str(error))
+        # A stack may have made it after someone had ordered this.
+        if stack_of(present) is not None:
+            return self._not_own(present, live)
         # Before it has the tag: whoever finds it with that has to know whose it was.
         record = self._record = replace(self._record, claimed=self._context.generation)
         self._registry.put([record], self._lease)
@@ -393,6 +444,12 @@ class Steps:
             if problem is None:
                 break
         return problem
+
+
+def _unanswered(record: AdapterRecord, why: str) -> AdapterRecord:
+    """Return the record with the reason why nobody knows what became of the write in flight."""
+    intent = record.intent
+    return record if intent is None else replace(record, intent=replace(intent, error=why))
 
 
 def _answered(record: AdapterRecord, smoke: SmokeRequest | None) -> AdapterRecord:

@@ -50,6 +50,15 @@ class MemoryRegistry:
             copy._events = {component: list(events) for component, events in self._events.items()}
         return copy
 
+    def restore(self, backup: "MemoryRegistry") -> None:
+        """Be as a backup was; whoever held the lease has lost it."""
+        copy = backup.clone()
+        with self._lock:
+            token = self._lease.token + 1
+            for name in ("fleet", "generations", "desired", "deliveries", "records", "orders", "events"):
+                setattr(self, f"_{name}", getattr(copy, f"_{name}"))
+            self._lease = Lease(owner="", token=token, expires=0.0)
+
     def fleet(self) -> FleetRecord | None:
         return self._fleet
 
@@ -84,6 +93,11 @@ class MemoryRegistry:
 
     def generation(self, number: int) -> Generation | None:
         return self._generations.get(number)
+
+    def generations(self) -> list[int]:
+        """Return the numbers of all generations."""
+        with self._lock:
+            return list(self._generations)
 
     def desired(self, number: int) -> DesiredFleet:
         return self._desired[number]
@@ -189,9 +203,7 @@ class MemoryRegistry:
     def order(self, orders: Iterable[Order]) -> None:
         with self._lock:
             for order in orders:
-                key = (order.component, order.kind)
-                if key not in self._orders or self._orders[key].at <= order.at:
-                    self._orders[key] = order
+                self._orders[order.component, order.kind] = order
 
     def orders(self) -> list[Order]:
         with self._lock:
@@ -204,7 +216,7 @@ class MemoryRegistry:
                 self._check(lease)
             for order in taken:
                 key = (order.component, order.kind)
-                if key in self._orders and self._orders[key].at <= order.at:
+                if key in self._orders and self._orders[key].at == order.at:
                     del self._orders[key]
 
     def deliveries(self) -> Mapping[str, int]:

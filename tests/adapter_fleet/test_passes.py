@@ -15,7 +15,7 @@ import pytest
 from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.fleet_settings import DriftCheck, FailureLimit, FleetSettings
 from adapter_fleet.reconciler import MOST_REQUESTS_AT_A_TIME
-from adapter_fleet.record import Generation, Outcome
+from adapter_fleet.record import Event, Generation, Outcome
 from adapter_fleet.registry import STALLED_SECONDS, Lease
 from tests.adapter_fleet.fake_service import RunningClock
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
@@ -139,10 +139,14 @@ class TestCallsUnderWay:
             def fail(wanted: Any) -> str | None:
                 if wanted == artifact("a03"):
                     time.sleep(0.1)  # until the others have begun
-                    raise RuntimeError("it has a defect")
+                    return "bad tensors"
                 return check(wanted)
 
+            def changed(event: Event) -> None:
+                raise RuntimeError("it has a defect")
+
             world.service.check = fail  # type: ignore[method-assign]
+            world.log.changed = changed  # type: ignore[method-assign]
         world.deploy(*MANY[:4])
         if ends_by == "an error":
             with pytest.raises(RuntimeError, match="it has a defect"):
