@@ -48,6 +48,7 @@ from local_sagemaker.mends import (
     exports_in_use,
     failed_custom_resources,
     failed_deletions,
+    failed_events,
     failed_updates,
     lambda_errors,
     lambda_workers,
@@ -221,6 +222,7 @@ def install(cloud: Cloud, signer: DownloadSigner, *, parallel: bool = False) -> 
             provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
     bucket_tags.install()
     table_properties.install()
+    failed_events.install()
     missing_objects.install()
     leading_keys.install()
     s3_events.install()
