@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from adapter_fleet.archive_version import ArchiveVersion
 from adapter_fleet.desired import Artifact
 from adapter_fleet.fleet_settings import FleetSettings
 
@@ -79,6 +80,8 @@ class Intent:
     """Where a creation goes, which the next generation may want elsewhere."""
     restores: bool = False
     """Whether `artifact` is the last good one, in the place of one that failed."""
+    archive: ArchiveVersion | None = None
+    """The version of the archive that was verified before the write; None where there was no digest."""
 
 
 ATTEMPTS_OF_A_DEPLOYMENT = 3
@@ -193,6 +196,9 @@ class AdapterRecord:
         How many attempts in a row to bring back the last good one have failed.
     not_in_place:
         Whether its container refused to bring that back by an update.
+    unconfirmed:
+        The version of the archive that was verified before the last write. It goes once the archive is
+        found to be the same after that: SageMaker takes no version, and may have loaded another one.
     """
 
     name: str
@@ -221,6 +227,7 @@ class AdapterRecord:
     lost: int = 0
     restores: int = 0
     not_in_place: bool = False
+    unconfirmed: ArchiveVersion | None = None
 
 
 class Outcome(StrEnum):
