@@ -445,6 +445,7 @@ class AdapterFleet(AdapterFleetBase):
         stack = Stack.of(self)
         # The end of the stack's ARN makes it another one for every deployment of the same app.
         uid = fleet_uid or Fn.join("-", [self.node.addr[:8], Fn.select(2, Fn.split("/", stack.stack_id))])
+        kept = _kept(self, bound, uid)
         name = self.node.path.removeprefix(stack.node.path).removeprefix("/")
         self._control = ControlPlane(
             self,
@@ -456,7 +457,10 @@ class AdapterFleet(AdapterFleetBase):
             encryption_key=encryption_key,
             log_retention=log_retention,
             reads_manifest=_reads_manifest(self, bound),
-            reads_artifacts=_reads_artifacts(self, bound, endpoint),
+            reads_artifacts=[
+                *_reads_artifacts(self, bound, endpoint),
+                *_keeps_archives(self, bound, kept),
+            ],
             watches_object=bound.object is not None,
         )
         self.registry = self._control.registry
@@ -482,6 +486,8 @@ class AdapterFleet(AdapterFleetBase):
                 "Settings": json.dumps(unstructured(settings), sort_keys=True),
                 "Tags": self._tags.rendered_tags,
                 **bound.properties,
+                # Apart, as stacks that are made of the same construct have the same beginning.
+                **({} if kept is None else {"KeptArchives": f"s3://{kept}{uid}/"}),
             },
         )
         # Created after all that it needs, and so deleted before.
@@ -779,6 +785,32 @@ def _reads_artifacts(
         *([_allow(["s3:GetObject"], *objects)] if objects else []),
         *([_allow(["s3:ListBucket"], *dict.fromkeys(buckets))] if buckets else []),
     ]
+
+
+def _kept(scope: Construct, bound: BoundManifest, uid: str) -> str | None:
+    """Return the beginning of the fleet's own copies of its archives, `<bucket>/<key>`.
+
+    None for a manifest in S3, whose archives are in buckets of the user.
+    """
+    if bound.asset is None:
+        return None
+    # As the beginning of a minted identifier, which a fleet that is moved gets as `fleet_uid`.
+    name = scope.node.addr[:8] if holds_token(uid) else uid[:8]
+    return ADAPTER_ARCHIVES.kept(bound.asset, f"fleet-{name}")
+
+
+def _keeps_archives(scope: Construct, bound: BoundManifest, kept: str | None) -> list[iam.PolicyStatement]:
+    if kept is None or bound.asset is None:
+        return []
+    arn = f"arn:{Stack.of(scope).partition}:s3:::"
+    statements = [
+        _allow(["s3:PutObject"], f"{arn}{kept}*"),
+        # Without it, a copy that is still to be made looks like one that may not be read.
+        _allow(["s3:ListBucket"], f"{arn}{bound.asset.bucket_name}"),
+    ]
+    if bound.asset.kms_key_arn is not None:
+        statements.append(_allow(["kms:Decrypt", "kms:GenerateDataKey"], bound.asset.kms_key_arn))
+    return statements
 
 
 def _allow(actions: Sequence[str], *resources: str) -> iam.PolicyStatement:

@@ -323,12 +323,18 @@ def _place(target: Target) -> tuple[str, str]:
 
 def _resolves_alike(one: Target, other: Target) -> bool:
     """Tell whether the same manifest is the same adapters for two targets."""
-    return (one.manifest, one.prefix, one.buckets, one.archives, one.settings.smoke) == (
-        other.manifest,
-        other.prefix,
-        other.buckets,
-        other.archives,
-        other.settings.smoke,
+    return _resolves(one) == _resolves(other)
+
+
+def _resolves(target: Target) -> tuple[object, ...]:
+    """Return all that decides which adapters a manifest is."""
+    return (
+        target.manifest,
+        target.prefix,
+        target.buckets,
+        target.archives,
+        target.kept_archives,
+        target.settings.smoke,
     )
 
 
@@ -345,7 +351,11 @@ def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
     if findings:
         raise ManifestError(findings)
     return manifest.resolve(
-        prefix=target.prefix, buckets=target.buckets, archives=target.archives, smoke=settings.smoke
+        prefix=target.prefix,
+        buckets=target.buckets,
+        archives=target.archives,
+        kept_archives=target.kept_archives,
+        smoke=settings.smoke,
     )
 
 
@@ -360,6 +370,7 @@ def target_of(properties: Mapping[str, Any]) -> Target:
         tags=dict(properties.get("Tags", {})),
         buckets=dict(properties.get("Buckets", {})),
         archives=dict(properties.get("Archives", {})),
+        kept_archives=properties.get("KeptArchives"),
         manifest=None if object_ is None else f"s3://{object_['Bucket']}/{object_['Key']}",
     )
 

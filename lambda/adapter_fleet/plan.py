@@ -792,6 +792,8 @@ def _failing(
         return None  # it is gone
     if failure is None or not failure.artifact.same_as(want.artifact):
         return None
+    if failure.unverified and failure.generation != context.generation:
+        return None  # people may have put the right archive there, and a look at it costs no write
     if failure.retry_at is not None and failure.retry_at <= context.now:
         return None
     return failure

@@ -130,6 +130,8 @@ class Failure:
     """Where it failed. Elsewhere it may not."""
     smoke: str | None = None
     """Digest of the smoke request that had no right answer."""
+    unverified: bool = False
+    """Whether S3 has another archive than was recorded: the next generation looks at it again."""
 
     @property
     def final(self) -> bool:
@@ -269,6 +271,9 @@ class Target:
     """Names of the buckets that a manifest refers to by alias."""
     archives: Mapping[str, str] = field(default_factory=dict)
     """S3 URIs of the archives that were deployed with the manifest, by identity."""
+    kept_archives: str | None = None
+    """S3 URI of the folder into which those archives are copied before they are used; None to use them as
+    they are. `cdk gc` deletes an archive of the deployment once no template names it."""
     manifest: str | None = None
     """`s3://bucket/key` of the manifest, where that is in S3 and may change without a deployment."""
 

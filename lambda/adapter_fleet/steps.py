@@ -197,9 +197,7 @@ class Steps:
     def _not_usable(self, artifact: Artifact, verdict: verification.Verdict) -> Taken:
         """Note why an archive cannot be sent: that is the failure of this adapter alone."""
         assert verdict.problem is not None  # that is what is noted
-        record, events = with_failure(
-            self._record, artifact, verdict.problem, self._context, cause=verdict.cause
-        )
+        record, events = self._unverified(self._record, artifact, verdict.problem, verdict)
         missing = verdict.problem if verdict.missing else None
         return Taken(record=record, events=events, idle=True, missing=missing)
 
@@ -222,7 +220,8 @@ class Steps:
                 problem=f"{error}; a manifest that 'adapters publish' wrote has the archive's checksum, with"
                 " which it need not be read"
             )
-        if verdict.problem is not None:
+        # Of another archive than was recorded the step that comes next knows by what was read.
+        if verdict.problem is not None and not verdict.mismatch:
             return self._not_usable(artifact, verdict)
         return Taken(record=self._record, idle=True)
 
@@ -243,16 +242,22 @@ class Steps:
             if failure is not None and failure.artifact.same_as(artifact):
                 record = replace(record, failure=None)
             return Taken(record=replace(record, unconfirmed=None), idle=True)
-        replaced = verdict.version is not None
         reason = verdict.problem
-        if replaced:
+        if verdict.mismatch:
             reason = f"{reason}; it was replaced while SageMaker loaded it: {before} is {verdict.version} now"
             # What it serves is not known: once it is tried again, it is sent again.
             record = replace(record, unconfirmed=None, recheck=Recheck.SEND)
-        record, events = with_failure(
-            record, artifact, reason, self._context, cause=Cause.ARTIFACT if replaced else verdict.cause
-        )
+        record, events = self._unverified(record, artifact, reason, verdict)
         return Taken(record=record, events=events, idle=True)
+
+    def _unverified(
+        self, record: AdapterRecord, artifact: Artifact, reason: str, verdict: verification.Verdict
+    ) -> tuple[AdapterRecord, list[Event]]:
+        record, events = with_failure(record, artifact, reason, self._context, cause=verdict.cause)
+        failure = record.failure
+        if verdict.mismatch and failure is not None and failure.artifact.same_as(artifact):
+            record = replace(record, failure=replace(failure, unverified=True))
+        return record, events
 
     # --- how a write is sent
 

@@ -8,7 +8,7 @@ which version, so each version is read once. docs/adr/0013-verified-archives.md 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adapter_fleet.archive_version import ArchiveVersion
+from adapter_fleet.archive_version import ArchiveVersion, ReadArchive
 from adapter_fleet.desired import Artifact
 from adapter_fleet.record import Cause
 from adapter_fleet.registry import Registry
@@ -27,6 +27,8 @@ class Verdict:
         The version that is verified, or is to be.
     problem:
         Why it cannot be sent. The wording lets `cause_of` tell a missing object from a wrong one.
+    mismatch:
+        Whether it is another archive than was recorded.
     missing:
         Whether there is no such object.
     denied:
@@ -37,14 +39,15 @@ class Verdict:
 
     version: ArchiveVersion | None = None
     problem: str | None = None
+    mismatch: bool = False
     missing: bool = False
     denied: bool = False
     unread: bool = False
 
     @property
     def cause(self) -> Cause:
-        """The cause of the failure: people put the right archive there, or give the right."""
-        return Cause.ACCESS
+        """The cause of the failure: an archive that is missing or denied may be there any moment."""
+        return Cause.ARTIFACT if self.mismatch else Cause.ACCESS
 
 
 def look(artifact: Artifact, service: Service, registry: Registry) -> Verdict:
@@ -67,7 +70,7 @@ def look(artifact: Artifact, service: Service, registry: Registry) -> Verdict:
     known = registry.known_archive(artifact.uri)
     if known is None or not known.version.same_content(found):
         return Verdict(version=found, unread=True)
-    return Verdict(version=found, problem=known.mismatch(artifact))
+    return _compared(known, artifact, found)
 
 
 def read(artifact: Artifact, service: Service, registry: Registry, stop: Callable[[], bool]) -> Verdict:
@@ -97,7 +100,7 @@ def read(artifact: Artifact, service: Service, registry: Registry, stop: Callabl
     except RefusedError as error:
         return _denied(f"read {artifact.uri}", "s3:GetObject and kms:Decrypt", error)
     registry.know_archive(found)
-    return Verdict(version=verdict.version, problem=found.mismatch(artifact))
+    return _compared(found, artifact, verdict.version)
 
 
 def foresee(artifact: Artifact, service: Service, registry: Registry) -> str | None:
@@ -114,6 +117,11 @@ def foresee(artifact: Artifact, service: Service, registry: Registry) -> str | N
         except RefusedError:
             return None
     return verdict.problem
+
+
+def _compared(known: ReadArchive, artifact: Artifact, version: ArchiveVersion) -> Verdict:
+    problem = known.mismatch(artifact)
+    return Verdict(version=version, problem=problem, mismatch=problem is not None)
 
 
 def _missing(uri: str) -> Verdict:
