@@ -8,15 +8,13 @@ from typing import Any
 from aws_cdk import Aws, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from adapter_fleet.names import FLEET_TAG
-from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
-from multi_adapter_inference.functions import Functions, log_group
+from multi_adapter_inference.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference.functions import FunctionParts, Functions, FunctionSettings
 from multi_adapter_inference.provider import waiting_provider
 
 METRICS_NAMESPACE = "MultiAdapterInference"
@@ -47,7 +45,6 @@ _REASON_FOR_WILDCARDS = (
     "which components, archives and manifests there are is in the manifests, whose versions come and go;"
     " what is written has to have the fleet's tag"
 )
-_REASON_FOR_KEY_ACTIONS = "the CDK grants the use of a key so: data keys with and without their plain text"
 
 # The machine of one deployment makes some hundred passes; a pass that fails is repeated until it does not.
 _RETRY = {
@@ -64,8 +61,8 @@ class ControlPlane:
 
     The functions have a role each, with what that one needs.
 
-    encryption_key, log_retention:
-        Of the table, where it is not AWS's own key; and for how long all logs are kept.
+    functions:
+        The settings of the functions. Their key encrypts the table as well.
     reads_manifest:
         Statements for those that read the manifest.
     reads_artifacts:
@@ -81,8 +78,7 @@ class ControlPlane:
         endpoint_arn: str,
         timeout_seconds: int,
         registry_removal_policy: RemovalPolicy,
-        encryption_key: kms.IKey | None,
-        log_retention: logs.RetentionDays,
+        functions: FunctionSettings,
         reads_manifest: Sequence[iam.PolicyStatement],
         reads_artifacts: Sequence[iam.PolicyStatement],
         watches_object: bool,
@@ -90,7 +86,8 @@ class ControlPlane:
         self._scope = scope
         self._endpoint_arn = endpoint_arn
         self._uid = uid
-        self._log_retention = log_retention
+        encryption_key = functions.encryption_key
+        self._parts = parts = FunctionParts(scope, functions)
         self.registry = dynamodb.Table(
             scope,
             "Registry",
@@ -107,7 +104,7 @@ class ControlPlane:
             time_to_live_attribute="expires",
             removal_policy=registry_removal_policy,
         )
-        functions = Functions(
+        add_function = Functions(
             scope,
             module="handlers",
             policy="Fleet",
@@ -118,12 +115,12 @@ class ControlPlane:
                 "FLEET_NAME": name,
                 "METRICS_NAMESPACE": METRICS_NAMESPACE,
             },
-            log_group=log_group(scope, "Logs", log_retention),
+            parts=parts,
             why_wildcards=_REASON_FOR_WILDCARDS,
-        )
-        self.dead_letters = functions.dead_letters
+        ).add
+        self.dead_letters = parts.dead_letters
 
-        self.run_pass = functions.add(
+        self.run_pass = add_function(
             "RunPass",
             "run_pass",
             "One pass over the fleet: looks, plans and acts",
@@ -145,14 +142,14 @@ class ControlPlane:
 
         opens = self._on_registry(_OPENS_GENERATIONS)
         machine = {"STATE_MACHINE_ARN": self.state_machine.state_machine_arn}
-        self._on_event = functions.add(
+        self._on_event = add_function(
             "OnEvent",
             "on_event",
             "Takes what a deployment wants of the fleet",
             statements=[opens, starts, *reads_manifest, _sees_rollbacks(scope)],
             environment=machine,
         )
-        self._is_complete = functions.add(
+        self._is_complete = add_function(
             "IsComplete",
             "is_complete",
             "Tells a deployment how far the fleet is",
@@ -160,7 +157,7 @@ class ControlPlane:
             environment=machine,
         )
         self.manifest_object = (
-            functions.add(
+            add_function(
                 "ManifestObject",
                 "manifest_object",
                 "Takes a new version of the fleet's manifest in S3",
@@ -170,16 +167,13 @@ class ControlPlane:
             if watches_object
             else None
         )
-        if encryption_key is not None:
-            self._grant_key(encryption_key)
         self.provider = waiting_provider(
             scope,
             on_event=self._on_event,
             is_complete=self._is_complete,
             timeout=Duration.seconds(timeout_seconds),
             query_interval=QUERY_INTERVAL,
-            retention=log_retention,
-            dead_letters=self.dead_letters,
+            parts=parts,
         )
 
     @property
@@ -205,13 +199,6 @@ class ControlPlane:
 
     def _on_registry(self, actions: Sequence[str]) -> iam.PolicyStatement:
         return iam.PolicyStatement(actions=list(actions), resources=[self.registry.table_arn])
-
-    def _grant_key(self, key: kms.IKey) -> None:
-        functions = [self.run_pass, self._on_event, self._is_complete, self.manifest_object]
-        for role in [_role_of(function) for function in functions if function is not None]:
-            key.grant_encrypt_decrypt(role)
-            for action in ("GenerateDataKey", "ReEncrypt"):
-                acknowledge(role, f"IAM5[Action::kms:{action}*]", _REASON_FOR_KEY_ACTIONS)
 
     def _manages_components(self) -> list[iam.PolicyStatement]:
         """Return what the pass needs on SageMaker: to write, only what has or gets the fleet's tag."""
@@ -275,7 +262,7 @@ class ControlPlane:
             ),
             role=role,
             logs=sfn.LogOptions(
-                destination=log_group(self._scope, "MachineLogs", self._log_retention),
+                destination=self._parts.log_group("MachineLogs"),
                 level=sfn.LogLevel.ALL,
                 include_execution_data=True,
             ),

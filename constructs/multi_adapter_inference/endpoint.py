@@ -166,7 +166,8 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
     vpc, vpc_subnets, security_groups:
         Where the containers' network interfaces are. By default in no VPC of the account.
     network_isolation:
-        Cut the containers off from every network. The base model has then to come from a bucket or directory.
+        Cut the containers off from every network. By default they are, unless the container itself downloads
+        the base model. Code that an adapter's archive smuggles in can then send nothing out.
     encryption_key:
         Encrypts the storage volumes, on instance types that have any.
     inference_ami_version:
@@ -199,7 +200,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] = (),
-        network_isolation: bool = False,
+        network_isolation: bool | None = None,
         encryption_key: kms.IKey | None = None,
         inference_ami_version: str | None = None,
     ) -> None:
@@ -207,6 +208,8 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         with told_of(self):
             _check_count("instance_count", instance_count)
             _check_count("copy_count", copy_count)
+            if network_isolation is None:
+                network_isolation = not base_model.needs_network
             if network_isolation and base_model.needs_network:
                 raise ValueError(
                     "'base_model' should be one that SageMaker downloads when 'network_isolation' is on, got"

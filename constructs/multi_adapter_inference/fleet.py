@@ -11,19 +11,24 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import jsii
 from aws_cdk import (
+    Aspects,
     CfnDeletionPolicy,
     CfnResource,
     CustomResource,
     Duration,
     Fn,
+    IStableAnyProducer,
     ITaggableV2,
+    Lazy,
     RemovalPolicy,
+    RemoveTag,
     Stack,
     TagManager,
     TagType,
 )
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -57,7 +62,7 @@ from multi_adapter_inference.durations import whole_seconds
 from multi_adapter_inference.endpoint import MultiAdapterEndpoint, MultiAdapterEndpointBase
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
-from multi_adapter_inference.functions import LOGS_KEPT
+from multi_adapter_inference.functions import LOGS_KEPT, FunctionSettings
 from multi_adapter_inference.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
 from multi_adapter_inference.manifest import (
     MANIFESTS,
@@ -319,6 +324,9 @@ class FleetOptions(TypedDict, total=False):
     registry_removal_policy: RemovalPolicy
     encryption_key: kms.IKey | None
     log_retention: logs.RetentionDays
+    vpc: ec2.IVpc | None
+    vpc_subnets: ec2.SubnetSelection | None
+    security_groups: Sequence[ec2.ISecurityGroup]
     fleet_uid: str | None
 
 
@@ -355,9 +363,13 @@ class AdapterFleet(AdapterFleetBase):
     registry_removal_policy:
         What becomes of the fleet's table, with the histories in it, when the fleet is deleted.
     encryption_key:
-        Encrypts the table; a key of AWS by default.
+        Encrypts the table, the logs, the functions' environment variables and the queue of events that they
+        failed to handle; keys of AWS by default.
     log_retention:
         For how long the logs of the functions and of the state machines are kept.
+    vpc, vpc_subnets, security_groups:
+        The network of the functions; AWS's own by default. docs/guides/security.md lists the services that
+        they have to reach from there.
     fleet_uid:
         The identifier that the fleet had, for one whose construct was moved or renamed while the logical ids
         of its resources were kept; see docs/guides/fleets.md. By default it is made of the construct's path
@@ -387,6 +399,9 @@ class AdapterFleet(AdapterFleetBase):
         registry_removal_policy: RemovalPolicy = RemovalPolicy.DESTROY,
         encryption_key: kms.IKey | None = None,
         log_retention: logs.RetentionDays = LOGS_KEPT,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] = (),
         fleet_uid: str | None = None,
     ) -> None:
         super().__init__(scope, id)
@@ -417,6 +432,13 @@ class AdapterFleet(AdapterFleetBase):
                 max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
                 base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
                 smoke=None if smoke_test is None else smoke_test.request(),
+            )
+            functions = FunctionSettings(
+                encryption_key=encryption_key,
+                log_retention=log_retention,
+                vpc=vpc,
+                vpc_subnets=vpc_subnets,
+                security_groups=security_groups,
             )
             if fleet_uid is not None and not holds_token(fleet_uid):
                 check_fleet_uid(fleet_uid)
@@ -454,8 +476,7 @@ class AdapterFleet(AdapterFleetBase):
             endpoint_arn=endpoint.endpoint_arn,
             timeout_seconds=timeout_seconds,
             registry_removal_policy=registry_removal_policy,
-            encryption_key=encryption_key,
-            log_retention=log_retention,
+            functions=functions,
             reads_manifest=_reads_manifest(self, bound),
             reads_artifacts=[
                 *_reads_artifacts(self, bound, endpoint),
@@ -484,7 +505,9 @@ class AdapterFleet(AdapterFleetBase):
                 # So that the fleet is told of another base model, which may have lost its adapters.
                 **({} if base_model is None else {"BaseModelName": base_model}),
                 "Settings": json.dumps(unstructured(settings), sort_keys=True),
-                "Tags": self._tags.rendered_tags,
+                # At the end of synth, as aspects add tags.
+                "Tags": Lazy.any(_TagsOf(self)),
+                "StackTagsLeftOut": Lazy.any(_TagsLeftOut(self)),
                 **bound.properties,
                 # Apart, as stacks that are made of the same construct have the same beginning.
                 **({} if kept is None else {"KeptArchives": f"s3://{kept}{uid}/"}),
@@ -538,6 +561,31 @@ class AdapterFleet(AdapterFleetBase):
     def cdk_tag_manager(self) -> TagManager:
         """What `Tags.of(…).add` gives to every component of the fleet."""
         return self._tags
+
+    @property
+    def component_tags(self) -> dict[str, str]:
+        """The tags that components get from the app: those of the stack and of `Tags.of(…).add`.
+
+        Those of `cdk deploy --tags` come with a deployment.
+        """
+        inherited: dict[str, str] = {}
+        stack: Stack | None = Stack.of(self)
+        while stack is not None:
+            inherited = {**stack.tags.tag_values(), **inherited}
+            stack = stack.nested_stack_parent
+        removed = self._removed_tags
+        kept = {key: value for key, value in inherited.items() if key not in removed}
+        return {**kept, **self._tags.tag_values()}
+
+    @property
+    def _removed_tags(self) -> set[str]:
+        """The keys that `Tags.of(…).remove` took off the fleet, which no tag manager tells."""
+        return {
+            aspect.key
+            for scope in self.node.scopes
+            for aspect in Aspects.of(scope).all
+            if isinstance(aspect, RemoveTag)
+        }
 
     @property
     def summary(self) -> str:
@@ -640,6 +688,32 @@ class AdapterFleet(AdapterFleetBase):
         rule.node.add_dependency(self._resource)
 
 
+@jsii.implements(IStableAnyProducer)
+class _TagsOf:
+    """The tags of a fleet's components: those of its stack, as a native resource has them, and its own.
+
+    The function reads those of the stack as well, as `cdk deploy --tags` gives them no synth. That those
+    known here are a property makes a change of them an update of the fleet.
+    """
+
+    def __init__(self, fleet: AdapterFleet) -> None:
+        self._fleet = fleet
+
+    def produce(self) -> dict[str, str] | None:
+        return self._fleet.component_tags or None
+
+
+@jsii.implements(IStableAnyProducer)
+class _TagsLeftOut:
+    """The keys of tags of the stack that components do not get."""
+
+    def __init__(self, fleet: AdapterFleet) -> None:
+        self._fleet = fleet
+
+    def produce(self) -> list[str] | None:
+        return sorted(self._fleet._removed_tags) or None
+
+
 @jsii.implements(IValidation)
 class _FleetValidation:
     """What is known only when the whole app is there, aspects included."""
@@ -667,7 +741,7 @@ class _FleetValidation:
 
     def _of_tags(self) -> list[str]:
         fleet = self._fleet
-        tags = fleet.cdk_tag_manager.tag_values()
+        tags = fleet.component_tags
         if wrong := [
             f"the tag {key!r:.80} of the fleet '{fleet.node.path}': {problem}"
             for key, value in tags.items()

@@ -21,7 +21,10 @@ from aws_cdk import (
     Stack,
     Token,
 )
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -39,7 +42,7 @@ from multi_adapter_inference.base_model import BaseModel, BoundModel
 from multi_adapter_inference.durations import whole_seconds
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.execution_role import ExecutionRole
-from multi_adapter_inference.functions import Functions, log_group
+from multi_adapter_inference.functions import LOGS_KEPT, FunctionParts, Functions, FunctionSettings
 from multi_adapter_inference.object_prefix import as_folder
 from multi_adapter_inference.provider import answer_timeout, waiting_provider
 
@@ -101,6 +104,7 @@ class HubSource:
     timeout: Duration = DEFAULT_TIMEOUT
     part_size: Size = DEFAULT_PART_SIZE
     max_concurrency: int = DEFAULT_CONCURRENCY
+    functions: FunctionSettings = FunctionSettings()
 
     def __post_init__(self) -> None:
         self._check_model()
@@ -216,6 +220,8 @@ class HubModel(Construct):
         is; the files that are whole stay, and the next deployment goes on from there.
     part_size, max_concurrency:
         The size of a range, 5 to 256 MiB, and how many are copied at once, 10,000 at most.
+    encryption_key, log_retention, vpc, vpc_subnets, security_groups:
+        Of the functions that copy, as of an `AdapterFleet`. In a VPC, they need a way to the hub.
     """
 
     def __init__(
@@ -233,6 +239,11 @@ class HubModel(Construct):
         timeout: Duration = DEFAULT_TIMEOUT,
         part_size: Size = DEFAULT_PART_SIZE,
         max_concurrency: int = DEFAULT_CONCURRENCY,
+        encryption_key: kms.IKey | None = None,
+        log_retention: logs.RetentionDays = LOGS_KEPT,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] = (),
     ) -> None:
         super().__init__(scope, id)
         with told_of(self):
@@ -247,9 +258,17 @@ class HubModel(Construct):
                 timeout=timeout,
                 part_size=part_size,
                 max_concurrency=max_concurrency,
+                functions=FunctionSettings(
+                    encryption_key=encryption_key,
+                    log_retention=log_retention,
+                    vpc=vpc,
+                    vpc_subnets=vpc_subnets,
+                    security_groups=security_groups,
+                ),
             )
         self.source = source
-        functions = _Functions(self, source)
+        parts = FunctionParts(self, source.functions)
+        functions = _Functions(self, source, parts)
         self.state_machine = functions.machine
         provider = waiting_provider(
             self,
@@ -257,7 +276,7 @@ class HubModel(Construct):
             is_complete=functions.is_complete,
             timeout=timeout,
             query_interval=_QUERY_INTERVAL,
-            dead_letters=functions.dead_letters,
+            parts=parts,
         )
         stack = Stack.of(self)
         self._resource = CustomResource(
@@ -307,8 +326,11 @@ class CopiedModel(BaseModel):
     def bind(self, role: ExecutionRole, /) -> BoundModel:
         """Add the copy beside the role."""
         settings: dict[str, Any] = {
-            field.name: getattr(self._source, field.name) for field in fields(self._source)
+            field.name: getattr(record, field.name)
+            for record in (self._source, self._source.functions)
+            for field in fields(record)
         }
+        del settings["functions"]
         return HubModel(role.scope, "HubModel", **settings).base_model.bind(role)
 
 
@@ -341,18 +363,17 @@ class _Functions:
     can read the weights.
     """
 
-    def __init__(self, scope: Construct, source: HubSource) -> None:
-        self._scope, self._source = scope, source
+    def __init__(self, scope: Construct, source: HubSource, parts: FunctionParts) -> None:
+        self._scope, self._source, self._parts = scope, source, parts
         functions = Functions(
             scope,
             module="hub_handlers",
             policy="Copy",
             about=source.model_id,
             environment={},
-            log_group=log_group(scope, "Logs"),
+            parts=parts,
             why_wildcards=_REASON_FOR_WILDCARDS,
         )
-        self.dead_letters = functions.dead_letters
         hub = {"HUB_ENDPOINT": source.hub_endpoint}
         if source.token is not None:
             hub["TOKEN_SECRET"] = source.token.secret_arn
@@ -435,7 +456,7 @@ class _Functions:
         )
         self._grant_keys_and_secret()
         self.parts: Sequence[Construct] = [
-            self.dead_letters,
+            parts.dead_letters,
             self._plan,
             self._advance,
             self._copy,
@@ -487,7 +508,7 @@ class _Functions:
             definition_body=sfn.DefinitionBody.from_string(Stack.of(self._scope).to_json_string(definition)),
             role=role,
             logs=sfn.LogOptions(
-                destination=log_group(self._scope, "MachineLogs"),
+                destination=self._parts.log_group("MachineLogs"),
                 level=sfn.LogLevel.ALL,
                 include_execution_data=True,
             ),

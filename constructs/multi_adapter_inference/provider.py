@@ -8,20 +8,12 @@ from collections.abc import Sequence
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
-from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
 from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
-from multi_adapter_inference.functions import (
-    LOGS_KEPT,
-    keep_dead_letters,
-    log_group,
-    sends_dead_letters,
-    writes_logs,
-)
+from multi_adapter_inference.functions import FunctionParts
 
 _ANSWER_SECONDS = 120
 """For the answer to arrive after the timeout: CloudFormation gives a custom resource an hour."""
@@ -36,25 +28,15 @@ def waiting_provider(
     is_complete: lambda_.Function,
     timeout: Duration,
     query_interval: Duration,
-    dead_letters: sqs.IQueue,
-    retention: logs.RetentionDays = LOGS_KEPT,
+    parts: FunctionParts,
 ) -> cr.Provider:
     """Make the framework around two handlers, for a resource that has an own timeout.
 
-    `dead_letters` keeps the events of CloudFormation that the framework's own functions failed to handle.
+    The framework's own functions share the parts of the handlers.
     """
-    framework_logs = log_group(scope, "ProviderLogs", retention)
+    framework_logs = parts.log_group("ProviderLogs")
     roles = [
-        iam.Role(
-            scope,
-            role_id,
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            inline_policies={
-                "Logs": iam.PolicyDocument(
-                    statements=[writes_logs(framework_logs), sends_dead_letters(dead_letters)]
-                )
-            },
-        )
+        parts.role(role_id, policy="Logs", log_group=framework_logs)
         for role_id in ("ProviderEventRole", "ProviderCompleteRole")
     ]
     # The framework asks that often, and wants no rest.
@@ -69,14 +51,16 @@ def waiting_provider(
         log_group=framework_logs,
         framework_on_event_role=roles[0],
         framework_complete_and_timeout_role=roles[1],
+        provider_function_env_encryption=parts.encryption_key,
         waiter_state_machine_log_options=cr.LogOptions(
-            destination=log_group(scope, "WaiterLogs", retention), level=sfn.LogLevel.ALL
+            destination=parts.log_group("WaiterLogs"), level=sfn.LogLevel.ALL
         ),
         disable_waiter_state_machine_logging=False,
+        **parts.network,
     )
     for child in provider.node.find_all():
         if isinstance(child, lambda_.Function):
-            keep_dead_letters(child, dead_letters)
+            parts.keep_dead_letters(child)
     _acknowledge_framework(provider, roles, [on_event, is_complete])
     return provider
 

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.clock import WallClock
 from adapter_fleet.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.intake import Intake
+from adapter_fleet.intake import Intake, StackState
 from adapter_fleet.reconciler import Call, Reconciler
 from adapter_fleet.record import Outcome
 from adapter_fleet.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
@@ -156,20 +156,23 @@ class _Starter:
                 raise
 
 
-class _Rollbacks:
-    """Tells whether a stack is rolling back; None where CloudFormation does not say."""
+class _Stacks:
+    """Describes stacks; None where CloudFormation does not answer."""
 
     def __init__(self, client: "CloudFormationClient") -> None:
         self._client = client
 
-    def __call__(self, stack: str) -> bool | None:
+    def __call__(self, stack: str) -> StackState | None:
         try:
             (found,) = self._client.describe_stacks(StackName=stack)["Stacks"]
         except (ClientError, BotoCoreError) as error:
             # A rollback that is taken for a deployment might be refused, which cannot be mended.
-            _log().warning("CloudFormation does not tell whether the stack rolls back", reason=str(error))
+            _log().warning("CloudFormation does not describe the stack", reason=str(error))
             return None
-        return "ROLLBACK" in found["StackStatus"]
+        return StackState(
+            rolling_back="ROLLBACK" in found["StackStatus"],
+            tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
+        )
 
 
 class _S3Manifests:
@@ -210,7 +213,7 @@ def _intake(machine: str) -> Intake:
         manifests=_S3Manifests(_s3()),
         clock=WallClock(),
         start_machine=_Starter(_machines(), machine),
-        rolling_back=_Rollbacks(_stacks()),
+        describe_stack=_Stacks(_stacks()),
     )
 
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from adapter_fleet.clock import Clock
@@ -11,6 +11,7 @@ from adapter_fleet.converter import converter
 from adapter_fleet.desired import DesiredFleet
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout
 from adapter_fleet.manifest import Manifest, ManifestError
+from adapter_fleet.manifest_adapter import problem_of_tag
 from adapter_fleet.record import FleetRecord, Generation, Outcome, Request, Source, Target
 from adapter_fleet.registry import STALLED_SECONDS, OvertakenError, Registry, standing, undoes, undone_by
 
@@ -30,13 +31,21 @@ class Manifests(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StackState:
+    """What CloudFormation says of the stack that a fleet is in."""
+
+    rolling_back: bool
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Intake:
     """Takes requests in. Every method returns within seconds, and may be called any number of times.
 
     start_machine:
         Starts an execution for a trigger, and does nothing where one of the same key was started already.
-    rolling_back:
-        Tells whether a stack is rolling back, None where that cannot be known.
+    describe_stack:
+        Returns the state of a stack; None where CloudFormation does not answer.
     """
 
     uid: str
@@ -46,7 +55,7 @@ class Intake:
     manifests: Manifests
     clock: Clock
     start_machine: Callable[[str, str], None]
-    rolling_back: Callable[[str], bool | None]
+    describe_stack: Callable[[str], StackState | None]
 
     def on_event(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Take in an event of CloudFormation; return what its `is_complete` needs."""
@@ -55,21 +64,43 @@ class Intake:
         self._register()
         delivery = _hash([event["RequestId"], event.get("ResponseURL", "")])
         before = event.get("OldResourceProperties")
+        deletion = event["RequestType"] == "Delete"
+        stack = None if deletion else self.describe_stack(event["StackId"])
         request = Request(
             delivery=delivery,
-            source=Source.DELETION if event["RequestType"] == "Delete" else Source.DEPLOYMENT,
-            target=target_of(properties),
+            source=Source.DELETION if deletion else Source.DEPLOYMENT,
+            target=self._with_stack_tags(
+                target_of(properties), stack, left_out=properties.get("StackTagsLeftOut", ())
+            ),
             at=self.clock.now(),
             source_digest=_digest(properties),
             previous_digest=None if before is None else _digest(before),
-            rolling_back=None if before is None else self.rolling_back(event["StackId"]),
+            rolling_back=None if before is None or stack is None else stack.rolling_back,
         )
-        if request.source is Source.DELETION:
+        if deletion:
             generation = self.registry.open_generation(request, DesiredFleet())
         else:
             generation = self._open(request, properties.get("Manifest"))
         self.start_machine("deployment", f"{generation.number}-{delivery[:16]}")
         return {"PhysicalResourceId": self.uid, "Generation": generation.number}
+
+    def _with_stack_tags(
+        self, target: Target, stack: StackState | None, *, left_out: Collection[str]
+    ) -> Target:
+        """Return a target whose components get the stack's tags, too, as every native resource does.
+
+        CloudFormation does not pass them on to a custom resource. Where it does not answer, the tags of the
+        newest generation stay: to take them off and put them back would be two writes for each component.
+        """
+        if stack is None:
+            fleet = self.registry.fleet()
+            newest = None if fleet is None else self.registry.generation(fleet.generation)
+            inherited = {} if newest is None else newest.request.target.tags
+        else:
+            # Those of AWS, and the fleet's own, are not the stack's to give.
+            inherited = {key: tag for key, tag in stack.tags.items() if problem_of_tag(key, tag) is None}
+        kept = {key: tag for key, tag in inherited.items() if key not in left_out}
+        return replace(target, tags={**kept, **target.tags})
 
     def _open(self, request: Request, asset: Mapping[str, str] | None) -> Generation:
         """Number a deployment with what it wants, read once more where a manifest came meanwhile."""

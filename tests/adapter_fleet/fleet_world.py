@@ -294,7 +294,7 @@ class World:
             manifests=NoManifests(),
             clock=self.clock,
             start_machine=lambda trigger, _key: self.start_machine(trigger),
-            rolling_back=lambda stack: None,
+            describe_stack=lambda stack: None,
         )
         return intake.is_complete({"RequestType": "Update", "Generation": generation.number})
 

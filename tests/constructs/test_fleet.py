@@ -429,6 +429,27 @@ def test_tags_of_the_stack_and_of_the_fleet_reach_its_components(stack, make, fl
     assert fleet_properties()["Tags"] == {"team": "support", "tier": "gold"}
 
 
+def test_tags_given_to_the_stack_itself_reach_its_components(app, endpoint, write_manifest):
+    stack = cdk.Stack(app, "Tagged", tags={"cost-center": "42", "team": "none"})
+    fleet = AdapterFleet(
+        stack, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(write_manifest())
+    )
+    cdk.Tags.of(fleet).add("team", "support")
+    (resource,) = Template.from_stack(stack).find_resources("Custom::AdapterFleet").values()
+    assert resource["Properties"]["Tags"] == {"cost-center": "42", "team": "support"}
+
+
+def test_tags_of_the_stack_can_be_removed_from_the_fleet(app, endpoint, write_manifest):
+    stack = cdk.Stack(app, "Tagged", tags={"cost-center": "42", "team": "none"})
+    fleet = AdapterFleet(
+        stack, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(write_manifest())
+    )
+    cdk.Tags.of(fleet).remove("team")
+    (resource,) = Template.from_stack(stack).find_resources("Custom::AdapterFleet").values()
+    assert resource["Properties"]["Tags"] == {"cost-center": "42"}
+    assert resource["Properties"]["StackTagsLeftOut"] == ["team"]
+
+
 @pytest.mark.parametrize("key", ["fleet-uid", "Fleet-UID"])
 @pytest.mark.parametrize("value", ["mine", cdk.Aws.REGION], ids=["known", "token"])
 def test_the_fleets_own_tag_is_not_for_users(app, make, key, value):

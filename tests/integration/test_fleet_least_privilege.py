@@ -31,7 +31,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.handlers import _Rollbacks, _S3Manifests, _Starter
+from adapter_fleet.handlers import _S3Manifests, _Stacks, _Starter
 from adapter_fleet.intake import Intake
 from adapter_fleet.reconciler import Call, Reconciler, Result
 from adapter_fleet.record import (
@@ -360,7 +360,7 @@ class Exercise:
             manifests=_S3Manifests(self.user.client("s3")),
             clock=self.clock,
             start_machine=self.starter(),
-            rolling_back=_Rollbacks(self.user.client("cloudformation")),
+            describe_stack=_Stacks(self.user.client("cloudformation")),
         )
 
     def event(self, kind: str) -> dict[str, Any]:
