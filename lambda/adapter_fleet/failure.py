@@ -8,8 +8,8 @@ from adapter_fleet.record import Cause, Failure
 
 FIRST_RETRY_SECONDS = 20.0
 LAST_RETRY_SECONDS = 900.0
-LONGEST_REASON = 2000
-"""Characters."""
+_MOST_DOUBLINGS = 10
+"""The wait is the longest by then; 2 to the power of a thousand is no number of seconds."""
 
 # The first that matches counts. The texts are those of the services and containers as users quote them; what
 # is not known is taken for the artifact's fault, as trying it again and again would cost a write each time.
@@ -55,8 +55,7 @@ def failed(
     """Note one more failure of an artifact; `before` is what was remembered.
 
     Where time may mend the cause, the wait until the next attempt doubles from 20 seconds to 15 minutes. Half
-    of it depends on the component, so that many do not come back at once. What a container says may be long,
-    and is cut.
+    of it depends on the component, so that many do not come back at once.
     """
     cause = cause or cause_of(reason)
     attempts = 1
@@ -66,12 +65,12 @@ def failed(
         attempts = before.attempts + 1 if again else 1
     retry_at = None
     if cause.retried:
-        longest = min(FIRST_RETRY_SECONDS * 2 ** (attempts - 1), LAST_RETRY_SECONDS)
+        longest = min(FIRST_RETRY_SECONDS * 2 ** min(attempts - 1, _MOST_DOUBLINGS), LAST_RETRY_SECONDS)
         spread = zlib.crc32(f"{component} {attempts}".encode()) / 2**32
         retry_at = now + longest * (1 + spread) / 2
     return Failure(
         cause=cause,
-        reason=reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} …",
+        reason=reason,
         artifact=artifact,
         at=now,
         attempts=attempts,

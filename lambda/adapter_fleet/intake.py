@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from adapter_fleet.bounded import bounded
 from adapter_fleet.clock import Clock
 from adapter_fleet.converter import converter
 from adapter_fleet.desired import DesiredFleet
@@ -16,11 +17,18 @@ from adapter_fleet.record import FleetRecord, Generation, Outcome, Request, Sour
 from adapter_fleet.registry import STALLED_SECONDS, OvertakenError, Registry, standing, undoes, undone_by
 
 LONGEST_SUMMARY_BYTES = 2500
-"""A response to CloudFormation may have 4,096 bytes in all."""
+LONGEST_ERROR_BYTES = 1500
+"""A response to CloudFormation may have 4,096 bytes in all, as JSON."""
+
+STANDSTILL_PASSES = 3
+"""After so many failed passes in a row, a deployment whose time is up has failed: nothing is on its way."""
 
 
 class FleetError(Exception):
-    """The fleet cannot be what was asked for; the message goes to CloudFormation."""
+    """The fleet cannot be what was asked for; the message goes to CloudFormation, which takes no long one."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(bounded(message, LONGEST_ERROR_BYTES))
 
 
 class Manifests(Protocol):
@@ -65,7 +73,7 @@ class Intake:
         delivery = _hash([event["RequestId"], event.get("ResponseURL", "")])
         before = event.get("OldResourceProperties")
         deletion = event["RequestType"] == "Delete"
-        stack = None if deletion else self.describe_stack(event["StackId"])
+        stack = self.describe_stack(event["StackId"])
         request = Request(
             delivery=delivery,
             source=Source.DELETION if deletion else Source.DEPLOYMENT,
@@ -75,7 +83,8 @@ class Intake:
             at=self.clock.now(),
             source_digest=_digest(properties),
             previous_digest=None if before is None else _digest(before),
-            rolling_back=None if before is None or stack is None else stack.rolling_back,
+            # A creation is no rollback; a deletion may take one back.
+            rolling_back=None if event["RequestType"] == "Create" or stack is None else stack.rolling_back,
         )
         if deletion:
             generation = self.registry.open_generation(request, DesiredFleet())
@@ -126,14 +135,15 @@ class Intake:
         if generation.outcome is not Outcome.OPEN and not self._goes_on(generation, fleet):
             if asked.undo:  # CloudFormation could not do anything about it
                 return {"IsComplete": True, "Data": data_of(generation, undo=True)}
-            raise FleetError(_cut(generation.reason or f"generation {number} is {generation.outcome}", 1500))
+            raise FleetError(generation.reason or f"generation {number} is {generation.outcome}")
         now = self.clock.now()
         if fleet is not None and now - max(fleet.heartbeat, generation.request.at) > STALLED_SECONDS:
             self.start_machine("deployment", f"{generation.number}-again-{int(now / STALLED_SECONDS)}")
         settings = asked.request.target.settings
         if now - asked.request.at < settings.timeout_seconds:
             return {"IsComplete": False}
-        return self._timed_out(generation, settings, undo=asked.undo)
+        standstill = self._standstill(generation, fleet)
+        return self._timed_out(generation, settings, undo=asked.undo, standstill=standstill)
 
     def manifest_changed(self, sequencer: str) -> Generation | None:
         """Take in the newest manifest in S3; None where that is in force already, or there is no fleet.
@@ -274,7 +284,7 @@ class Intake:
         except ManifestError as error:
             if before is not None:
                 return self._again(request, before)  # a rollback is never refused
-            return replace(request, refusal=_cut(str(error), 1500)), DesiredFleet()
+            return replace(request, refusal=str(error)), DesiredFleet()
 
     def _before(self, request: Request) -> Generation | None:
         """Return what a rollback goes back to; None for what is no rollback, or has nothing to go back to.
@@ -326,24 +336,38 @@ class Intake:
             return request, DesiredFleet()  # the first manifest is still to come
         return request, self.registry.desired(fleet.converged)
 
-    def _timed_out(self, generation: Generation, settings: FleetSettings, *, undo: bool) -> dict[str, Any]:
+    def _timed_out(
+        self, generation: Generation, settings: FleetSettings, *, undo: bool, standstill: str | None
+    ) -> dict[str, Any]:
         pending = generation.pending
         minutes = settings.timeout_seconds / 60
-        trouble = f": {generation.reason}" if generation.reason else ""
+        why = standstill or generation.reason
+        trouble = f": {why}" if why else ""
         if generation.request.source is Source.DELETION:
             raise FleetError(
-                _cut(
-                    f"after {minutes:g} minutes {pending} adapters are left{trouble}; delete again to go on",
-                    1500,
-                )
+                f"after {minutes:g} minutes {pending} adapters are left{trouble}; delete again to go on"
             )
         if undo or generation.exempt:
             return {"IsComplete": True, "Data": data_of(generation, undo=undo)}
         if generation.changes is None:
-            raise FleetError(_cut(f"after {minutes:g} minutes nothing is known of the fleet{trouble}", 1500))
-        if settings.on_timeout is OnTimeout.SUCCEED:
+            raise FleetError(f"after {minutes:g} minutes nothing is known of the fleet{trouble}")
+        if settings.on_timeout is OnTimeout.SUCCEED and standstill is None:
             return {"IsComplete": True, "Data": data_of(generation)}
-        raise FleetError(_cut(f"after {minutes:g} minutes {pending} adapters are pending{trouble}", 1500))
+        raise FleetError(f"after {minutes:g} minutes {pending} adapters are pending{trouble}")
+
+    def _standstill(self, generation: Generation, fleet: FleetRecord | None) -> str | None:
+        """Return why nothing is on its way any more, None where passes go on."""
+        if fleet is None:
+            return "the registry does not know the fleet"
+        if fleet.failed_passes >= STANDSTILL_PASSES:
+            return f"{fleet.failed_passes} passes in a row have failed: {fleet.trouble}"
+        silent = self.clock.now() - max(fleet.heartbeat, generation.request.at)
+        if silent > STALLED_SECONDS:
+            last = f" ({generation.reason})" if generation.reason else ""
+            return (
+                f"no pass has ended for {silent / 60:.0f} minutes{last}; see the log of the function RunPass"
+            )
+        return None
 
 
 def _place(target: Target) -> tuple[str, str]:
@@ -423,13 +447,17 @@ def data_of(generation: Generation, *, undo: bool = False) -> dict[str, str]:
         words.append(f"{generation.failed} failed")
     if generation.pending:
         words.append(f"{generation.pending} pending")
+    if generation.orphans:
+        words.append(
+            f"{generation.orphans} with the fleet's tag that no manifest wants ('adapters prune' lists them)"
+        )
     summary = ", ".join(words)
     if (undo or generation.undo) and (generation.failed or generation.pending):
         summary = f"degraded: {summary}"
     if generation.reason:
         summary = f"{summary}: {generation.reason}"
     return {name: str(count) for name, count in counts.items()} | {
-        "Summary": _cut(summary, LONGEST_SUMMARY_BYTES)
+        "Summary": bounded(summary, LONGEST_SUMMARY_BYTES)
     }
 
 
@@ -439,10 +467,3 @@ def _digest(properties: Mapping[str, Any]) -> str:
 
 def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _cut(text: str, most: int) -> str:
-    encoded = text.encode()
-    if len(encoded) <= most:
-        return text
-    return encoded[: most - 3].decode(errors="ignore") + " …"

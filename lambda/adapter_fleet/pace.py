@@ -8,6 +8,7 @@ LOWEST_RATE = 0.5
 _RECOVERY_SHARE = 0.02
 _CATCH_UP_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 20.0
+_MOST_DOUBLINGS = 10
 
 
 class Pace:
@@ -49,5 +50,5 @@ class Pace:
             self._halved_at = now
             self._throttles += 1
             self.rate = max(LOWEST_RATE, self.rate / 2)
-        longest = min(_LONGEST_BACKOFF_SECONDS, 2.0 ** (self._throttles - 1))
+        longest = min(_LONGEST_BACKOFF_SECONDS, 2.0 ** min(self._throttles - 1, _MOST_DOUBLINGS))
         self._next = max(self._next, now + self._random.uniform(0, longest))

@@ -82,6 +82,8 @@ class Step(StrEnum):
     """Nothing to do before `until`, or at all."""
     FOREIGN = "foreign"
     """Someone else's."""
+    ORPHAN = "orphan"
+    """It carries the fleet's tag, and no guard has counted its deletion: it is left alone."""
     FORGET = "forget"
     """Gone, as wanted."""
 
@@ -116,12 +118,17 @@ class Step(StrEnum):
     @property
     def settled(self) -> bool:
         """Whether nothing is to be done, now or at all."""
-        return self in (Step.KEEP, Step.FAILED, Step.STUCK, Step.FOREIGN, Step.FORGET)
+        return self in (Step.KEEP, Step.FAILED, Step.STUCK, Step.FOREIGN, Step.ORPHAN, Step.FORGET)
 
     @property
     def fails(self) -> bool:
         """Whether a component is not as wanted, and nothing more is done about that now."""
-        return self in (Step.FAILED, Step.STUCK, Step.FOREIGN)
+        return self in (Step.FAILED, Step.STUCK) or self.left_alone
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether the fleet may not touch a component. It fails only where the manifest wants it."""
+        return self in (Step.FOREIGN, Step.ORPHAN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,9 +223,11 @@ def settle(
     """
     record, events = _end_of_write(_without_void_failure(record, want, context), context)
     if record.live is None and record.intent is None and record.owned is not None:
-        event = _event(record, context, "drifted", before=record.serving, cause=_DELETED_BY_HAND)
-        record = replace(_without_component(record, failure=record.failure), drifted=_DELETED_BY_HAND)
-        events = [*events, event]
+        gone = _without_component(record, failure=record.failure)
+        if not _is_orphan(record, want):
+            event = _event(record, context, "drifted", before=record.serving, cause=_DELETED_BY_HAND)
+            gone, events = replace(gone, drifted=_DELETED_BY_HAND), [*events, event]
+        record = gone
     if want is not None:
         record, foreign = _foreign(record, want, context)
         events = [*events, *foreign]
@@ -339,7 +348,8 @@ def _lost(record: AdapterRecord, intent: Intent, context: Context) -> tuple[Adap
     return with_failure(
         replace(record, lost=0),
         intent.artifact or known or record.serving or Artifact(uri=""),
-        f"the service gave no answer to {MOST_LOST} requests to {intent.write} it",
+        f"the service gave no answer to {MOST_LOST} requests to {intent.write} it"
+        + (f": {intent.error}" if intent.error else ""),
         context,
         cause=Cause.CAPACITY,
     )
@@ -361,6 +371,8 @@ def _without_component(record: AdapterRecord, *, failure: Failure | None) -> Ada
         drifted=None,
         recheck=None,
         claimed=None,
+        adopted=False,
+        counted=None,
         not_in_place=False,
         unconfirmed=None,
     )
@@ -626,6 +638,8 @@ def decide(record: AdapterRecord, want: DesiredAdapter | None, context: Context)
         return Decision(step=Step.LOOK, why="a listing left it out")
     if record.owned != live.created:
         return _decide_unknown(record, live, want, context)
+    if _is_orphan(record, want) and not _releases(record, context):
+        return Decision(step=Step.ORPHAN, why="it has the fleet's tag, and no manifest wants it")
     if live.status.in_transition:
         return _decide_moving(record, live, context)
     if record.intent is not None:
@@ -636,6 +650,12 @@ def decide(record: AdapterRecord, want: DesiredAdapter | None, context: Context)
         return _decide_unwanted(record, context)
     if record.vouched != live.modified:
         return Decision(step=Step.LOOK, why="it was modified")
+    if _elsewhere(record, context) and record.counted is None:
+        return Decision(
+            step=Step.ORPHAN,
+            why=f"it is on endpoint '{record.endpoint}' and base '{record.base}'; a deployment with"
+            " 'allow_base_replacement' deletes and re-creates it",
+        )
     if _elsewhere(record, context):
         return _delete(record, context, why="it belongs to another endpoint or base")
     if live.status is Status.FAILED:
@@ -694,12 +714,25 @@ def _decide_unwanted(record: AdapterRecord, context: Context) -> Decision:
         and failure.retry_at > context.now
     ):
         return Decision(step=Step.FAILED, until=failure.retry_at, why=failure.reason)
+    if _releases(record, context):
+        return Decision(step=Step.RELEASE, why="the import is undone")
+    return Decision(step=Step.DELETE if context.deletes else Step.HOLD)
+
+
+def _releases(record: AdapterRecord, context: Context) -> bool:
+    """Tell whether a component that nobody wants loses the fleet's tag, and stays."""
     # What a person asked to take over is not the fleet's to delete before the manifest has had it.
     asked = context.claims.get(record.component) == record.owned
     undone = record.claimed is not None and context.undone is not None and record.claimed >= context.undone
-    if asked or undone:
-        return Decision(step=Step.RELEASE, why="the import is undone")
-    return Decision(step=Step.DELETE if context.deletes else Step.HOLD)
+    return asked or undone
+
+
+def _is_orphan(record: AdapterRecord, want: DesiredAdapter | None) -> bool:
+    """Tell whether a component of the fleet is neither wanted nor counted by a guard.
+
+    A write in flight is the registry's own: its end is waited for first.
+    """
+    return want is None and record.counted is None and record.intent is None
 
 
 def _decide_failed(record: AdapterRecord, want: DesiredAdapter, context: Context) -> Decision:
@@ -792,8 +825,6 @@ def _failing(
         return None  # it is gone
     if failure is None or not failure.artifact.same_as(want.artifact):
         return None
-    if failure.unverified and failure.generation != context.generation:
-        return None  # people may have put the right archive there, and a look at it costs no write
     if failure.retry_at is not None and failure.retry_at <= context.now:
         return None
     return failure
@@ -908,7 +939,7 @@ def adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> Adapt
         record = replace(record, failure=None)
     if record.intent is not None and record.intent.write is Write.CREATE:
         return record
-    return replace(record, serving=None, vouched=None, passed=None, intent=None)
+    return replace(record, adopted=True, counted=None, serving=None, vouched=None, passed=None, intent=None)
 
 
 def base_trouble(base: str, live: Live | None) -> str | None:
@@ -920,6 +951,45 @@ def base_trouble(base: str, live: Live | None) -> str | None:
     if live is not None and live.status in (Status.IN_SERVICE, Status.UPDATING):
         return None
     return f"the base component '{base}' is {live.status if live is not None else 'not there'}"
+
+
+def with_new_attempts(record: AdapterRecord) -> AdapterRecord:
+    """Return a record as a new generation begins with it: without the failures that may be mended by now.
+
+    An artifact's own fault waits for another artifact, or for `adapters retry`.
+    """
+    failure = record.failure
+    # Another archive than was recorded costs a look at S3, and people may have put the right one there.
+    if failure is not None and (failure.cause.retried or failure.unverified):
+        failure = None
+    return replace(record, failure=failure, restore_at=None)
+
+
+def deletions(
+    records: Mapping[str, AdapterRecord],
+    wanted: Mapping[str, DesiredAdapter],
+    target: Target,
+    *,
+    spares_adopted: bool = False,
+) -> list[str]:
+    """Return the components that a generation counts for deletion, once its guard let it pass.
+
+    Those that it does not want, and those that it wants elsewhere.
+
+    spares_adopted:
+        Whether components stay that carried the tag before the registry knew them. What takes something
+        back deletes only what the fleet itself has made.
+    """
+    return sorted(
+        component
+        for component, record in records.items()
+        if (record.owned is not None or record.intent is not None)
+        and (
+            record.endpoint not in (None, target.endpoint) or record.base not in (None, target.base)
+            if component in wanted
+            else not (spares_adopted and record.adopted)
+        )
+    )
 
 
 def refusal(

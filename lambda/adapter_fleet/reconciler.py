@@ -10,10 +10,12 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Protocol
 
+from adapter_fleet.bounded import text_of
 from adapter_fleet.clock import Clock
 from adapter_fleet.desired import Artifact, DesiredFleet
 from adapter_fleet.fleet_settings import DriftCheck
@@ -24,11 +26,13 @@ from adapter_fleet.plan import (
     Step,
     base_trouble,
     decide,
+    deletions,
     new_record,
     pinned,
     refusal,
     settle,
     sighted,
+    with_new_attempts,
 )
 from adapter_fleet.record import (
     AdapterRecord,
@@ -76,6 +80,9 @@ READ_RATE = 20.0
 TAGS_A_DRIFT_RUN = 100
 """Components whose tags one drift run reads: five seconds at the read rate, and a call for each."""
 
+TAGS_BEFORE_THE_END = 100
+"""Tags of strangers that a generation waits for before it ends; the others are read after it."""
+
 MOST_REQUESTS_AT_A_TIME = 4
 """Smoke requests take from the adapters' own callers."""
 
@@ -100,6 +107,7 @@ _TROUBLE_SHARE = 0.1
 _UNREAD_SECONDS = 60.0
 _STILL_WAITING = 2.0
 _LONGEST_CONFLICT_SECONDS = 10.0
+_MOST_DOUBLINGS = 10
 _TELLING_SECONDS = 10.0
 _MOST_FOREIGN = 5000
 _LONGEST_WAIT_SECONDS = 900.0
@@ -107,6 +115,7 @@ _FLUSH_RECORDS = 25
 _PATIENCE = 8
 _FLUSH_SECONDS = 1.0
 _SAVE_SECONDS = 5.0
+_HEARTBEAT_SECONDS = 60.0
 WRITE_OPERATIONS = frozenset(
     {
         "CreateInferenceComponent",
@@ -145,6 +154,12 @@ class Telemetry(Protocol):
 
     def trouble(self, text: str) -> None:
         """Log what keeps a pass from going on."""
+
+    def unforeseen(self, component: str, error: Exception) -> None:
+        """Log an exception that nobody foresaw, with where it came from; it is one component's failure."""
+
+    def failed_pass(self, error: Exception, *, in_a_row: int) -> None:
+        """Log that a pass ended with an exception, and emit how many did so in a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,11 +252,28 @@ class Reconciler:
             if running is not None:
                 running.abandon()
             return Result(done=reports, wait_seconds=5, listed=0)
-        except Exception:
+        except Exception as error:
             if running is not None:
                 running.abandon()
-            self.registry.release(lease)
+            self._note_failed_pass(error, lease)
             raise
+
+    def _note_failed_pass(self, error: Exception, lease: Lease) -> None:
+        """Remember that a pass failed, as far as that can be, and give the lease back.
+
+        Where the registry is what fails, neither may be possible: the exception of the pass says more.
+        """
+        in_a_row = 1
+        with suppress(Exception):
+            fleet = self.registry.fleet()
+            if fleet is not None:
+                in_a_row = fleet.failed_passes + 1
+                why = f"a pass failed: {text_of(error)}"
+                failed = replace(fleet, failed_passes=in_a_row, trouble=why, heartbeat=self.clock.now())
+                self.registry.save_fleet(failed, lease)
+        with suppress(Exception):
+            self.registry.release(lease)
+        self.telemetry.failed_pass(error, in_a_row=in_a_row)
 
 
 class _Halt(Exception):  # noqa: N818 - it is no error of the program
@@ -298,6 +330,7 @@ class _Pass:
         self._failing: set[str] = set()
         self._unread: set[str] = set()
         self._strangers: dict[str, AdapterRecord] = {}
+        self._surveyed = False
         self._conflicts = 0
 
     # --- the pass
@@ -351,6 +384,11 @@ class _Pass:
         wait(self._futures)
 
     def _take_orders(self) -> None:
+        pruned = [order for order in self._orders if order.kind is OrderKind.PRUNE]
+        for order in pruned:
+            record = self._records.get(order.component)
+            if record is not None and order.component not in self._wanted and record.owned == order.created:
+                self._keep(replace(record, counted=self._generation.number))
         retried = [order for order in self._orders if order.kind is OrderKind.RETRY]
         for order in retried:
             record = self._records.get(order.component)
@@ -367,8 +405,8 @@ class _Pass:
             self._orders = [order for order in self._orders if order not in void]
             self._wanted = pinned(self._declared.values(), self._orders)
         self._flush()
-        if retried or void:
-            self._registry.take_orders([*retried, *void], self._lease)
+        if retried or void or pruned:
+            self._registry.take_orders([*retried, *void, *pruned], self._lease)
 
     def _done_with(self, order: Order) -> bool:
         """Tell whether an order has nothing to say any more, once this generation is in force."""
@@ -444,12 +482,17 @@ class _Pass:
                 raise _Halt(f"the components of endpoint '{endpoint}' cannot be listed: {error}") from None
         self._pages = max(1, pages)
         self._base = listing.get(self._generation.request.target.base)
+        self._strangers.clear()
+        known = self._records.keys() | self._wanted.keys()
         for component, record in sighted(
             self._records, listing, base=self._generation.request.target.base
         ).items():
             if self._foreign.get(component) not in (None, *(_created(record))):
                 del self._foreign[component]
-            self._keep(record)
+            if component in known:
+                self._keep(record)
+            elif component not in self._foreign:
+                self._strangers[component] = record
         self._foreign = {name: created for name, created in self._foreign.items() if name in listing}
         self._verified = True
 
@@ -458,9 +501,8 @@ class _Pass:
 
         Whoever takes the fleet's tag off, or puts it back, changes nothing that a listing shows.
         """
-        names = sorted(
-            name for name in self._wanted if self._decisions[name].step in (Step.KEEP, Step.FOREIGN)
-        )
+        readable = (Step.KEEP, Step.FOREIGN, Step.ORPHAN)
+        names = sorted(name for name, decision in self._decisions.items() if decision.step in readable)
         start = bisect_right(names, self._fleet.tags_read)
         chosen = [*names[start:], *names[:start]][:TAGS_A_DRIFT_RUN]
         for component in chosen:
@@ -522,15 +564,21 @@ class _Pass:
             return
         if self._blocked or self._reads:
             raise _Halt(next(iter(self._blocked.values()), "not everything could be looked at"))
+        # An earlier pass may have counted, and have died before it saved that the guard had been passed.
+        for record in [record for record in self._records.values() if record.counted == generation.number]:
+            self._keep(replace(record, counted=None))
         if not generation.exempt:
             target = generation.request.target
             reason = refusal(self._records, self._wanted, target)
             if reason is not None:
+                self._flush()
                 self._generation = self._end(generation, Outcome.REFUSED, reason)
                 return
-            for unknown in (self._strangers, self._strangers | self._maybe_own()):
-                if unknown and refusal({**self._records, **unknown}, self._wanted, target):
-                    raise _Halt(f"too much could not be looked at, {min(unknown)} for one")
+        self._count_deletions()
+        self._try_again()
+        self._advance_all()
+        # The count outlives this pass before anything acts on it.
+        self._flush()
         gone = self._decisions.keys() - self._wanted.keys()
         changes = len(self._changed) + sum(self._decisions[name].step.writes for name in gone)
         self._generation = self._counted(replace(generation, changes=changes))
@@ -538,10 +586,34 @@ class _Pass:
         # What has failed before, and is wanted again, fails without an attempt.
         self._check_limit()
 
-    def _maybe_own(self) -> dict[str, AdapterRecord]:
-        """Return what is wanted and could not be looked at, as if it were the fleet's."""
-        unread = [self._records[component] for component in self._unread]
-        return {record.component: replace(record, owned=0.0) for record in unread if record.owned is None}
+    def _count_deletions(self) -> None:
+        """Note what may be deleted: what is not wanted now, as the guard let it pass."""
+        counted = deletions(
+            self._records,
+            self._wanted,
+            self._generation.request.target,
+            spares_adopted=self._spares_adopted(),
+        )
+        for component in counted:
+            self._keep(replace(self._records[component], counted=self._generation.number))
+
+    def _spares_adopted(self) -> bool:
+        """Tell whether components stay that were there before the fleet knew them.
+
+        What takes a change back, be it the creation of the whole fleet, deletes what that change has made.
+        """
+        request = self._generation.request
+        if request.source is not Source.DELETION:
+            return self._generation.exempt
+        unknown = request.rolling_back is None and not self._fleet.converged
+        return bool(request.rolling_back) or unknown
+
+    def _try_again(self) -> None:
+        """Let a new generation try again what time or people may have mended."""
+        for component in self._wanted:
+            record = self._records.get(component)
+            if record is not None:
+                self._keep(with_new_attempts(record))
 
     def _check_base(self) -> None:
         """Halt without a base component: no adapter can be there without."""
@@ -578,10 +650,13 @@ class _Pass:
                 for component in sorted(self._held):
                     self._advance(component)
                 continue
-            if self._unsettled() or self._late() or self._verified:
+            if self._unsettled() or self._late():
                 return
-            self._list()
-            self._advance_all()
+            if not self._verified:
+                self._list()
+                self._advance_all()
+            elif not (self._generation.request.source is Source.DELETION and self._survey_for_deletion()):
+                return
 
     def _drive(self, *, writes: bool) -> None:
         """Take steps until there is nothing to do, or nothing before a while has passed."""
@@ -726,6 +801,8 @@ class _Pass:
         taken = future.result()
         error = taken.error
         self._note_archive(component, taken)
+        if taken.unforeseen is not None:
+            self._r.telemetry.unforeseen(component, taken.unforeseen)
         if step.writes and not taken.idle:
             self._verified = False
         self._keep(taken.record)
@@ -786,7 +863,6 @@ class _Pass:
         record = self._records[component]
         if component not in self._wanted and record.owned is None and record.intent is None:
             # Another team's, in all likelihood.
-            self._strangers[component] = replace(record, owned=0.0)
             self._drop(component)
             return
         self._unread.add(component)
@@ -794,13 +870,52 @@ class _Pass:
         self._decisions[component] = Decision(step=Step.FAILED, until=until, why=reason)
         self._note_failure(component)
 
+    # --- strangers
+
+    def _survey(self) -> None:
+        """Read the tags of strangers, and again those of orphans: who carries the fleet's tag is an orphan.
+
+        What is not read in time stays a stranger.
+        """
+        surveyed = {*self._strangers}
+        if not self._surveyed:
+            surveyed |= {name for name, decision in self._decisions.items() if decision.step is Step.ORPHAN}
+        self._surveyed = True
+        for component in sorted(surveyed):
+            if component in self._strangers:
+                self._records[component] = self._strangers[component]
+            self._read_tags_of(component)
+        self._drive(writes=False)
+        for component in surveyed - self._strangers.keys():
+            self._advance(component)
+        unread = {name for name in self._reads if name in self._strangers}
+        for component in unread:
+            self._drop(component)
+        self._strangers = {name: self._strangers[name] for name in unread}
+        self._reads.clear()
+
+    def _survey_for_deletion(self) -> bool:
+        """Look for components that the registry does not know; tell whether there are any to delete.
+
+        A registry that knows of nothing but the deletion was lost: then it is worth a call for each stranger.
+        """
+        lost = self._generation.number == 1
+        if not self._strangers or self._spares_adopted():
+            return False
+        if not lost and len(self._strangers) > TAGS_BEFORE_THE_END:
+            return False
+        self._survey()
+        self._count_deletions()
+        self._advance_all()
+        return self._unsettled()
+
     def _conflict(self, component: str) -> None:
         """A write was refused for now. Unless the component itself is busy, something beside it is."""
         record = self._records[component]
         if record.live is None or not record.live.status.in_transition:
             self._fleet = replace(self._fleet, serial=True)
         self._conflicts += 1
-        longest = min(2.0 ** (self._conflicts - 1), _LONGEST_CONFLICT_SECONDS)
+        longest = min(2.0 ** min(self._conflicts - 1, _MOST_DOUBLINGS), _LONGEST_CONFLICT_SECONDS)
         self._resume_at = max(self._resume_at, self._clock.now() + self._r.random.uniform(0.2, 1.0) * longest)
 
     def _throttle(self, error: Exception, pace: Pace) -> None:
@@ -921,6 +1036,22 @@ class _Pass:
 
     def _advance(self, component: str) -> None:
         """Settle a component, and put it where its next step comes from."""
+        self._held.discard(component)
+        self._waiting.discard(component)
+        self._looks.pop(component, None)
+        self._stuck.discard(component)
+        try:
+            self._decide(component)
+        except Exception as error:  # Whatever goes wrong with one is the failure of that one.
+            self._r.telemetry.unforeseen(component, error)
+            self._records.setdefault(component, new_record(component, self._wanted.get(component)))
+            self._unreadable(component, text_of(error))
+            return
+        self._queue(component)
+        self._note_failure(component)
+
+    def _decide(self, component: str) -> None:
+        """Take in what is known of a component, and decide what comes next."""
         want = self._wanted.get(component)
         context = self._context()
         record, events = settle(self._records.get(component) or new_record(component, want), want, context)
@@ -937,10 +1068,11 @@ class _Pass:
             # Whoever changed it has changed it back.
             self._keep(replace(record, drifted=None))
         self._decisions[component] = decision
-        self._held.discard(component)
-        self._waiting.discard(component)
-        self._looks.pop(component, None)
-        self._stuck.discard(component)
+
+    def _queue(self, component: str) -> None:
+        """Put a component where its next step comes from."""
+        decision, record = self._decisions[component], self._records[component]
+        want, now = self._wanted.get(component), self._clock.now()
         step = decision.step
         if step.reads:
             self._reads.append(component)
@@ -953,23 +1085,22 @@ class _Pass:
             self._archives.appendleft(component)
         elif step is Step.HOLD:
             self._held.add(component)
-        elif step is Step.WAIT and (due := self._look_due(record, context.now)) is not None:
+        elif step is Step.WAIT and (due := self._look_due(record, now)) is not None:
             self._looks[component] = due
         elif step in (Step.WAIT, Step.STUCK):
             self._waiting.add(component)
             if step is Step.STUCK:
                 self._stuck.add(component)
             if self._poll_at is None:
-                soon = context.now + self._poll_seconds
+                soon = now + self._poll_seconds
                 # A pass that goes on with an execution was waited for until now.
-                self._poll_at = soon if self._goes_on else self._last_end(context.now) or soon
+                self._poll_at = soon if self._goes_on else self._last_end(now) or soon
         elif step is Step.FORGET or (step is Step.FOREIGN and want is None):
             self._drop(component)
         elif not step.settled:
             self._writes.append(component)
         if not self._waiting:
             self._poll_at = None
-        self._note_failure(component)
 
     def _drop(self, component: str) -> None:
         self._records.pop(component, None)
@@ -1122,8 +1253,10 @@ class _Pass:
         return bool(self._reads or self._asks or self._archives or self._writes)
 
     def _unsettled(self) -> bool:
-        if self._generation.request.source is Source.DELETION and self._decisions:
-            return True  # it is done when nothing is left
+        if self._generation.request.source is Source.DELETION and any(
+            decision.step is not Step.ORPHAN for decision in self._decisions.values()
+        ):
+            return True  # it is done when nothing of its own is left
         return bool(
             self._in_flight()
             or self._busy()
@@ -1134,6 +1267,10 @@ class _Pass:
                 for component, decision in self._decisions.items()
             )
         )
+
+    def _is_settled(self) -> bool:
+        """Tell whether a listing has shown that nothing is left to do."""
+        return not self._unsettled() and self._verified
 
     def _is_final(self, component: str) -> bool:
         if component in self._unread:
@@ -1154,8 +1291,8 @@ class _Pass:
         wanted = [self._decisions[name] for name in self._wanted if name in self._decisions]
         kept = sum(decision.step is Step.KEEP for decision in wanted)
         failed = sum(
-            decision.step.fails for decision in self._decisions.values() if decision.step is not Step.FOREIGN
-        ) + sum(decision.step is Step.FOREIGN for decision in wanted)
+            decision.step.fails for decision in self._decisions.values() if not decision.step.left_alone
+        ) + sum(decision.step.left_alone for decision in wanted)
         leaving = sum(
             1
             for name, decision in self._decisions.items()
@@ -1172,12 +1309,25 @@ class _Pass:
             failed=failed,
             pending=len(self._wanted) - kept - sum(decision.step.fails for decision in wanted) + leaving,
             failures=len(self._failing),
+            orphans=len(self._orphans()),
             writes=generation.writes + writes,
             reads=generation.reads + reads,
         )
 
+    def _orphans(self) -> list[str]:
+        """Return the components that carry the fleet's tag, and that no manifest wants."""
+        return [
+            name
+            for name, decision in self._decisions.items()
+            if decision.step is Step.ORPHAN and name not in self._wanted
+        ]
+
     def _save_progress(self) -> None:
         now = self._clock.now()
+        if now - self._fleet.heartbeat >= _HEARTBEAT_SECONDS:
+            # A pass may take many minutes, and whoever waits asks whether there is one.
+            self._fleet = replace(self._fleet, heartbeat=now)
+            self._registry.save_fleet(self._fleet, self._lease)
         if now - self._saved_at >= _SAVE_SECONDS:
             self._saved_at = now
             self._flush()
@@ -1187,11 +1337,14 @@ class _Pass:
             self._registry.save_generation(self._generation, self._lease)
 
     def _conclude(self, trouble: str | None) -> Result:
+        ended = self._generation.outcome in (Outcome.FAILED, Outcome.REFUSED)
+        settled = trouble is None and not ended and self._is_settled()
+        surveys = settled and self._generation.request.source is not Source.DELETION
+        if surveys and len(self._strangers) <= TAGS_BEFORE_THE_END:
+            self._survey()
         self._flush()
         generation = self._counted(self._generation)
         generation = replace(generation, passes=generation.passes + 1)
-        ended = generation.outcome in (Outcome.FAILED, Outcome.REFUSED)
-        settled = trouble is None and not self._unsettled() and self._verified
         held_up = None if settled or ended else trouble or next(iter(self._blocked.values()), None)
         if generation.outcome is Outcome.OPEN:
             if settled:
@@ -1205,9 +1358,18 @@ class _Pass:
             else:
                 generation = replace(generation, reason=held_up)
         self._registry.save_generation(generation, self._lease)
+        if surveys and self._strangers:
+            # Whoever deployed waits no more.
+            self._generation = generation
+            self._survey()
+            self._flush()
+            generation = self._counted(self._generation)
+            self._registry.save_generation(generation, self._lease)
         converged = generation.outcome is Outcome.CONVERGED
         now = self._clock.now()
         wait_seconds = self._wait_seconds(now, trouble)
+        if surveys and self._strangers:
+            wait_seconds = 1  # whose they are is still to be read
         newest = generation if generation.number == self._newest.number else self._newest
         whole = settled and newest.outcome is Outcome.CONVERGED
         behind_since = None if whole else self._behind_since(newest, now)
@@ -1220,6 +1382,7 @@ class _Pass:
             heartbeat=now + (wait_seconds or 0),
             behind_since=behind_since,
             trouble=held_up,
+            failed_passes=0 if trouble is None else self._fleet.failed_passes + 1,
             converged=generation.number if converged else self._fleet.converged,
             deleted=converged and generation.request.source is Source.DELETION,
         )

@@ -8,18 +8,31 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from adapter_fleet.archive_version import ArchiveVersion
+from adapter_fleet.bounded import bound_texts
 from adapter_fleet.desired import Artifact
 from adapter_fleet.fleet_settings import FleetSettings
 
 
 class Status(StrEnum):
-    """The statuses of an inference component (`InferenceComponentStatus` in botocore's service model)."""
+    """The statuses of an inference component (`InferenceComponentStatus` in botocore's service model).
+
+    A status that is not among them keeps its own name, and counts as in transition.
+    """
 
     IN_SERVICE = "InService"
     CREATING = "Creating"
     UPDATING = "Updating"
     FAILED = "Failed"
     DELETING = "Deleting"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Status | None":
+        if not isinstance(value, str):
+            return None
+        # A status that SageMaker added since: the service may refuse writes meanwhile.
+        unknown = str.__new__(cls, value)
+        unknown._name_ = unknown._value_ = value
+        return unknown
 
     @property
     def in_transition(self) -> bool:
@@ -48,6 +61,9 @@ class Live:
     failure_reason: str | None = None
     described: bool = False
     doubtful: bool = False
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("failure_reason",))
 
 
 class Write(StrEnum):
@@ -82,6 +98,11 @@ class Intent:
     """Whether `artifact` is the last good one, in the place of one that failed."""
     archive: ArchiveVersion | None = None
     """The version of the archive that was verified before the write; None where there was no digest."""
+    error: str | None = None
+    """Why no answer came: what the call ended with."""
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("failure_reason_before", "error"))
 
 
 ATTEMPTS_OF_A_DEPLOYMENT = 3
@@ -107,11 +128,13 @@ class Cause(StrEnum):
     """A limit of the account: again, less and less often."""
     REFUSED = "refused"
     """The service would not begin, and why is not known: again, less and less often."""
+    UNEXPECTED = "unexpected"
+    """An exception that nobody foresaw: again, less and less often."""
 
     @property
     def retried(self) -> bool:
-        """Whether time alone may mend it."""
-        return self in (Cause.ACCESS, Cause.CAPACITY, Cause.QUOTA, Cause.REFUSED)
+        """Whether time or people may mend it: a new generation tries again at once."""
+        return self not in (Cause.ARTIFACT, Cause.SMOKE, Cause.UPDATE_REFUSED, Cause.FOREIGN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +154,10 @@ class Failure:
     smoke: str | None = None
     """Digest of the smoke request that had no right answer."""
     unverified: bool = False
-    """Whether S3 has another archive than was recorded: the next generation looks at it again."""
+    """Whether S3 has another archive than was recorded: a new generation looks at it again."""
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("reason",))
 
     @property
     def final(self) -> bool:
@@ -184,6 +210,10 @@ class AdapterRecord:
         The identifier of the fleet whose tag it has in the place of this one's, as its tags were last read.
     claimed:
         The generation that took it over from whoever made it by hand.
+    adopted:
+        Whether it carried the fleet's tag before this registry knew it.
+    counted:
+        The generation that passed the guard and counted its deletion. A pass deletes nothing else.
     generation:
         The generation that last changed the adapter.
     changed_at:
@@ -222,6 +252,8 @@ class AdapterRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
     other_fleet: str | None = None
     claimed: int | None = None
+    adopted: bool = False
+    counted: int | None = None
     generation: int = 0
     changed_at: float | None = None
     drifted: str | None = None
@@ -230,6 +262,9 @@ class AdapterRecord:
     restores: int = 0
     not_in_place: bool = False
     unconfirmed: ArchiveVersion | None = None
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("drifted",))
 
 
 class Outcome(StrEnum):
@@ -287,7 +322,8 @@ class Request:
     source_digest:
         Digest of the manifest that it wants. For undo: `previous_digest` is that which it replaces.
     rolling_back:
-        Whether its stack was rolling back; None where that is not known.
+        Whether its stack was rolling back, which a deletion after a failed creation is; None where that is
+        not known.
     refusal:
         Why it cannot be taken, if the manifest itself is wrong.
     """
@@ -301,6 +337,9 @@ class Request:
     rolling_back: bool | None = None
     manifest_version: str | None = None
     refusal: str | None = None
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("refusal",))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,6 +356,9 @@ class Generation:
         Whether it found another base model, so that it changes every adapter.
     changes, failures:
         How many adapters it changes, and how many of those have failed; None until that is known.
+    orphans:
+        How many components carry the fleet's tag, though no manifest wants them and no guard counted their
+        deletion. They are left alone.
     """
 
     number: int
@@ -333,10 +375,14 @@ class Generation:
     in_service: int = 0
     failed: int = 0
     desired: int = 0
+    orphans: int = 0
     ended: float | None = None
     writes: int = 0
     reads: int = 0
     passes: int = 0
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("reason",))
 
     @property
     def exempt(self) -> bool:
@@ -365,6 +411,8 @@ class OrderKind(StrEnum):
     UNPIN = "unpin"
     CLAIM = "claim"
     """Take over the component of creation time `created`, which has no fleet tag."""
+    PRUNE = "prune"
+    """Delete the orphan of creation time `created`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -401,6 +449,9 @@ class Event:
     seconds: float | None = None
     cause: str | None = None
 
+    def __post_init__(self) -> None:
+        bound_texts(self, ("cause",))
+
 
 @dataclass(frozen=True, kw_only=True)
 class FleetRecord:
@@ -428,6 +479,8 @@ class FleetRecord:
         Since when the fleet has not been what its newest manifest says; None while it is.
     trouble:
         What the last pass could not get past, if it left something undone.
+    failed_passes:
+        How many passes in a row ended in trouble, or with an exception.
     tags_read:
         The component up to which drift runs have read tags, in the order of names. Those that a run did not
         come to, as its time was up, have their turn when all others had theirs.
@@ -450,4 +503,8 @@ class FleetRecord:
     behind_since: float | None = None
     trouble: str | None = None
     tags_read: str = ""
+    failed_passes: int = 0
     deleted: bool = False
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("trouble",))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from adapter_fleet import verification
 from adapter_fleet.archive_version import ArchiveVersion
+from adapter_fleet.bounded import text_of
 from adapter_fleet.clock import Clock
 from adapter_fleet.desired import Artifact, DesiredAdapter, SmokeRequest
 from adapter_fleet.failure import cause_of
@@ -63,6 +64,8 @@ class Taken:
         Whether the archive has to be copied or read before the step can be taken.
     missing:
         Why there is no archive to send; None where there is one.
+    unforeseen:
+        The exception that nobody foresaw; the record says what it came to.
     """
 
     record: AdapterRecord
@@ -74,6 +77,7 @@ class Taken:
     foreign: float | None = None
     unread: bool = False
     missing: str | None = None
+    unforeseen: Exception | None = None
 
 
 class Steps:
@@ -102,7 +106,7 @@ class Steps:
         self._stop = stop
 
     def take(self) -> Taken:
-        """Take the step of the decision. What the service refuses is in the result, not raised."""
+        """Take the step of the decision. Whatever goes wrong is in the result; LeaseLostError is raised."""
         step = self._decision.step
         try:
             if step in _WRITES:
@@ -118,6 +122,23 @@ class Steps:
             return Taken(record=replace(self._record, live=replace(live, doubtful=True)), error=error)
         except RefusedError as error:
             return Taken(record=self._record, error=error, blocks=True)
+        except LeaseLostError:
+            raise
+        except Exception as error:  # One adapter must not stop the others.
+            return replace(self._failed_by(error), unforeseen=error)
+
+    def _failed_by(self, error: Exception) -> Taken:
+        """Note an exception that nobody foresaw, before any write was sent."""
+        record, reason = self._record, text_of(error)
+        if self._decision.step.reads:
+            return Taken(record=record, error=RefusedError(reason))
+        if self._decision.step is Step.DELETE:
+            return self._not_deleted(record, reason)
+        wanted = self._want.artifact if self._want is not None else None
+        asked = record.serving if self._decision.step.asks else None
+        artifact = asked or self._decision.artifact or wanted or Artifact(uri="")
+        record, events = with_failure(record, artifact, reason, self._context, cause=Cause.UNEXPECTED)
+        return Taken(record=record, events=events)
 
     # --- reads
 
@@ -162,7 +183,7 @@ class Steps:
         except ThrottledError as error:
             return Taken(record=self._record, error=error)
         except UnansweredError as error:
-            return Taken(record=record, error=error)
+            return Taken(record=_unanswered(record, str(error)), error=error)
         except ExistsError:
             return Taken(record=record)
         except ConflictError as error:
@@ -180,6 +201,13 @@ class Steps:
             if write is Write.DELETE and artifact is None:
                 return self._not_deleted(record, str(error))
             return self._refused(record, artifact or record.serving or Artifact(uri=""), str(error))
+        except LeaseLostError:
+            raise
+        except Exception as error:  # One adapter must not stop the others.
+            # It may have been sent: the next look tells.
+            reason = text_of(error)
+            taken = Taken(record=_unanswered(record, reason), error=UnansweredError(reason))
+            return replace(taken, unforeseen=error)
 
     def _foreign_after_all(self, record: AdapterRecord) -> Taken | None:
         """Look whether a write was refused since the component is not the fleet's, as its policy has it."""
@@ -477,6 +505,12 @@ class Steps:
             if problem is None:
                 break
         return problem
+
+
+def _unanswered(record: AdapterRecord, why: str) -> AdapterRecord:
+    """Return the record with the reason why nobody knows what became of the write in flight."""
+    intent = record.intent
+    return record if intent is None else replace(record, intent=replace(intent, error=why))
 
 
 def _answered(record: AdapterRecord, smoke: SmokeRequest | None) -> AdapterRecord:

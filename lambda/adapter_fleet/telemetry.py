@@ -3,6 +3,7 @@
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from adapter_fleet.bounded import bounded, text_of
 from adapter_fleet.record import Event, FleetRecord, Generation, Outcome
 
 
@@ -42,6 +43,8 @@ class FleetTelemetry:
             ("ConvergenceAge", MetricUnit.Seconds, age),
             ("Throttles", MetricUnit.Count, throttles),
             ("Drifted", MetricUnit.Count, drifted),
+            ("Orphans", MetricUnit.Count, generation.orphans),
+            ("FailedPasses", MetricUnit.Count, fleet.failed_passes),
             ("Rejected", MetricUnit.Count, int(generation.outcome in (Outcome.REFUSED, Outcome.FAILED))),
         ):
             self._metrics.add_metric(name=name, unit=unit, value=value)
@@ -55,6 +58,7 @@ class FleetTelemetry:
             in_service=generation.in_service,
             failed=generation.failed,
             pending=generation.pending,
+            orphans=generation.orphans,
             writes=generation.writes,
             reads=generation.reads,
             rate=fleet.rate,
@@ -69,4 +73,14 @@ class FleetTelemetry:
 
     def trouble(self, text: str) -> None:
         """Log what keeps a pass from going on."""
-        self._logger.warning("pass held up", reason=text)
+        self._logger.warning("pass held up", reason=bounded(text))
+
+    def unforeseen(self, component: str, error: Exception) -> None:
+        """Log an exception that nobody foresaw, with where it came from; it is one component's failure."""
+        self._logger.error("unforeseen exception", component=component, reason=text_of(error), exc_info=error)
+
+    def failed_pass(self, error: Exception, *, in_a_row: int) -> None:
+        """Log that a pass ended with an exception, and emit how many did so in a row."""
+        self._metrics.add_metric(name="FailedPasses", unit=MetricUnit.Count, value=in_a_row)
+        self._metrics.flush_metrics()
+        self._logger.error("pass failed", reason=text_of(error), passes=in_a_row, exc_info=error)

@@ -289,7 +289,7 @@ class FakeService:
         self.around(f"HeadObject {uri}", "before")
         if uri in self.faults.unreadable:
             raise RefusedError("403: Forbidden")
-        if uri in self.faults.missing or uri not in self.archives and uri in self.faults.not_copied:
+        if uri in self.faults.missing or (uri not in self.archives and uri in self.faults.not_copied):
             return None
         return self.archives.get(uri) or ArchiveVersion(uri=uri, etag=uri, size=1, modified=0.0)
 

@@ -50,6 +50,8 @@ class Log:
         self.events: list[Event] = []
         self.troubles: list[str] = []
         self.metrics: list[dict[str, float]] = []
+        self.unforeseen_errors: list[tuple[str, Exception]] = []
+        self.failed_passes: list[int] = []
 
     def changed(self, event: Event) -> None:
         self.events.append(event)
@@ -61,6 +63,12 @@ class Log:
 
     def trouble(self, text: str) -> None:
         self.troubles.append(text)
+
+    def unforeseen(self, component: str, error: Exception) -> None:
+        self.unforeseen_errors.append((component, error))
+
+    def failed_pass(self, error: Exception, *, in_a_row: int) -> None:
+        self.failed_passes.append(in_a_row)
 
 
 def artifact(name: str, version: int = 1) -> Artifact:

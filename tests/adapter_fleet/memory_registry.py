@@ -52,6 +52,15 @@ class MemoryRegistry:
             copy._events = {component: list(events) for component, events in self._events.items()}
         return copy
 
+    def restore(self, backup: "MemoryRegistry") -> None:
+        """Be as a backup was; whoever held the lease has lost it."""
+        copy = backup.clone()
+        with self._lock:
+            token = self._lease.token + 1
+            for name in ("fleet", "generations", "desired", "deliveries", "records", "orders", "events"):
+                setattr(self, f"_{name}", getattr(copy, f"_{name}"))
+            self._lease = Lease(owner="", token=token, expires=0.0)
+
     def fleet(self) -> FleetRecord | None:
         return self._fleet
 

@@ -10,7 +10,7 @@ import pytest
 
 from adapter_fleet.converter import unstructured
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout
-from adapter_fleet.intake import FleetError, Intake, StackState, data_of
+from adapter_fleet.intake import STANDSTILL_PASSES, FleetError, Intake, StackState, data_of
 from adapter_fleet.record import Generation, Outcome, Source
 from adapter_fleet.registry import Lease
 from tests.adapter_fleet.fake_service import FakeClock
@@ -128,6 +128,15 @@ class Deployment:
         assert fleet is not None
         assert lease is not None
         self.registry.save_fleet(replace(fleet, converged=number), lease)
+        self.registry.release(lease)
+
+    def end_a_pass(self, **learned: Any) -> None:
+        """Note that a pass ends now, and what it has learned."""
+        fleet = self.registry.fleet()
+        lease = self.registry.acquire("test", self.clock.now(), 1.0)
+        assert fleet is not None
+        assert lease is not None
+        self.registry.save_fleet(replace(fleet, heartbeat=self.clock.now(), **learned), lease)
         self.registry.release(lease)
 
     def newest(self) -> Generation:
@@ -361,9 +370,46 @@ def test_deployment_whose_time_is_up_succeeds_with_what_is_pending(deployment: D
     answer = deployment.intake.on_event(event)
     deployment.save(1, desired=1, pending=1, changes=1)
     deployment.clock.time += 601
+    deployment.end_a_pass()
     completed = deployment.complete(event, answer)
     assert completed["IsComplete"]
     assert completed["Data"]["Pending"] == "1"
+
+
+def test_deployment_of_a_fleet_whose_passes_keep_failing_fails_with_the_reason(
+    deployment: Deployment,
+) -> None:
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    answer = deployment.intake.on_event(event)
+    deployment.save(1, desired=1, pending=1, changes=1)
+    deployment.clock.time += 601
+    deployment.end_a_pass(failed_passes=STANDSTILL_PASSES, trouble="a pass failed: KeyError: 'x'")
+    with pytest.raises(FleetError, match=r"1 adapters are pending: 3 passes in a row .*KeyError: 'x'"):
+        deployment.complete(event, answer)
+
+
+def test_deployment_of_which_no_pass_was_heard_fails_when_its_time_is_up(deployment: Deployment) -> None:
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    answer = deployment.intake.on_event(event)
+    deployment.save(1, desired=1, pending=1, changes=1)
+    deployment.clock.time += 601
+    with pytest.raises(FleetError, match="no pass has ended for 10 minutes"):
+        deployment.complete(event, answer)
+
+
+def test_rollback_whose_passes_keep_failing_is_degraded_and_no_failure(deployment: Deployment) -> None:
+    first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    deployment.intake.on_event(first)
+    deployment.converge(1)
+    old, new = first["ResourceProperties"], deployment.properties(Manifest=deployment.asset("two", "b"))
+    deployment.intake.on_event({**deployment.event("Update", old=old), "ResourceProperties": new})
+    deployment.rolling_back = True
+    undo = {**deployment.event("Update", old=new), "ResourceProperties": old}
+    answer = deployment.intake.on_event(undo)
+    deployment.save(answer["Generation"], desired=1, pending=1, changes=1)
+    deployment.clock.time += 601
+    deployment.end_a_pass(failed_passes=9, trouble="a pass failed: KeyError: 'x'")
+    assert deployment.complete(undo, answer)["Data"]["Summary"].startswith("degraded: ")
 
 
 def test_deployment_whose_time_is_up_fails_where_the_setting_says_so(deployment: Deployment) -> None:
@@ -372,6 +418,7 @@ def test_deployment_whose_time_is_up_fails_where_the_setting_says_so(deployment:
     answer = deployment.intake.on_event(event)
     deployment.save(1, desired=1, pending=1, changes=1)
     deployment.clock.time += 601
+    deployment.end_a_pass()
     with pytest.raises(FleetError, match="1 adapters are pending"):
         deployment.complete(event, answer)
 
@@ -381,6 +428,7 @@ def test_deployment_of_which_nothing_is_known_when_its_time_is_up_fails(deployme
     answer = deployment.intake.on_event(event)
     deployment.save(1, reason="the endpoint cannot be listed: AccessDenied")
     deployment.clock.time += 601
+    deployment.end_a_pass()
     with pytest.raises(FleetError, match="nothing is known of the fleet: the endpoint cannot be listed"):
         deployment.complete(event, answer)
 
@@ -849,5 +897,7 @@ class TestManifestInS3:
 
 def test_summary_fits_into_a_response(deployment: Deployment) -> None:
     deployment.intake.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
-    generation = replace(deployment.newest(), outcome=Outcome.CONVERGED, failed=1, reason="ä" * 10_000)
-    assert len(json.dumps(data_of(generation), ensure_ascii=False).encode()) < 3000
+    generation = replace(
+        deployment.newest(), outcome=Outcome.CONVERGED, failed=1, reason="\U0001f600" * 10_000
+    )
+    assert len(json.dumps(data_of(generation))) < 3000

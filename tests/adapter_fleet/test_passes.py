@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from adapter_fleet.archive_version import ArchiveVersion
 from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.fleet_settings import DriftCheck, FailureLimit, FleetSettings
 from adapter_fleet.reconciler import MOST_REQUESTS_AT_A_TIME
-from adapter_fleet.record import Generation, Outcome
+from adapter_fleet.record import Event, Generation, Outcome
 from adapter_fleet.registry import STALLED_SECONDS, Lease
 from tests.adapter_fleet.fake_service import RunningClock
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
@@ -134,15 +135,19 @@ class TestCallsUnderWay:
 
         world.registry.release = released  # type: ignore[method-assign]
         if ends_by == "an error":
-            check = world.service.check
+            find = world.service.find_archive
 
-            def fail(wanted: Any) -> str | None:
-                if wanted == artifact("a03"):
+            def fail(uri: str) -> ArchiveVersion | None:
+                if uri == artifact("a03").uri:
                     time.sleep(0.1)  # until the others have begun
-                    raise RuntimeError("it has a defect")
-                return check(wanted)
+                    return None
+                return find(uri)
 
-            world.service.check = fail  # type: ignore[method-assign]
+            def changed(event: Event) -> None:
+                raise RuntimeError("it has a defect")
+
+            world.service.find_archive = fail  # type: ignore[method-assign]
+            world.log.changed = changed  # type: ignore[method-assign]
         world.deploy(*MANY[:4])
         if ends_by == "an error":
             with pytest.raises(RuntimeError, match="it has a defect"):

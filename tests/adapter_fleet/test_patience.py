@@ -42,7 +42,9 @@ class TestWritesWithoutAnAnswer:
         failure = world.record("bad").failure
         assert failure is not None
         assert failure.cause is Cause.CAPACITY
-        assert failure.reason == f"the service gave no answer to {MOST_LOST} requests to create it"
+        assert failure.reason == (
+            f"the service gave no answer to {MOST_LOST} requests to create it: {self.UNANSWERED}"
+        )
 
     def test_they_are_tried_again_less_and_less_often(self) -> None:
         world = World(settings=LENIENT)

@@ -296,6 +296,11 @@ def test_registry_that_was_lost_is_made_again_from_the_tags() -> None:
     world.writes().clear()
     world.deploy(*map(adapter, MANY[:110]))
     world.settle()
+    assert world.writes() == []
+    assert world.newest().orphans == len(MANY[110:])
+    # They are in the count of the next one.
+    world.deploy(*map(adapter, MANY[:110]))
+    world.settle()
     assert world.writes() == [f"DeleteInferenceComponent p-{name}" for name in MANY[110:]]
     assert world.serving() == uris(*MANY[:110])
 
@@ -743,7 +748,7 @@ def test_undo_gives_back_what_was_imported_and_does_not_delete_it() -> None:
     assert FLEET_TAG not in world.service.components["p-hand"].tags
 
 
-def test_guards_are_not_asked_before_everything_is_known() -> None:
+def test_guard_lets_nothing_be_deleted_that_a_lost_registry_could_not_show_it() -> None:
     world = World()
     world.deploy(*map(adapter, MANY))
     world.settle()
@@ -757,6 +762,12 @@ def test_guards_are_not_asked_before_everything_is_known() -> None:
     world.deploy(adapter("a000"))
     world.step()
     deny_tags = False
+    world.deploy(adapter("a000"))
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == uris(*MANY)
+    # Now they are known, and too many to delete.
+    world.deploy(adapter("a000"))
     world.settle()
     assert world.newest().outcome is Outcome.REFUSED
     assert world.serving() == uris(*MANY)

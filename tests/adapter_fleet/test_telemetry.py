@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,8 +113,8 @@ def test_every_change_of_a_fleet_is_told_with_its_versions_and_its_time() -> Non
 
 
 def test_metrics_have_the_counts_of_the_fleet(telemetry: FleetTelemetry, told: Told) -> None:
-    made = generation(Outcome.OPEN, desired=9, in_service=5, failed=1, pending=3)
-    telemetry.measured(made, FLEET, age=61.5, throttles=4, drifted=2)
+    made = generation(Outcome.OPEN, desired=9, in_service=5, failed=1, pending=3, orphans=7)
+    telemetry.measured(made, replace(FLEET, failed_passes=3), age=61.5, throttles=4, drifted=2)
     assert metrics_of(told()) == {
         "Desired": 9,
         "InService": 5,
@@ -122,6 +123,8 @@ def test_metrics_have_the_counts_of_the_fleet(telemetry: FleetTelemetry, told: T
         "ConvergenceAge": 61.5,
         "Throttles": 4,
         "Drifted": 2,
+        "Orphans": 7,
+        "FailedPasses": 3,
         "Rejected": 0,
     }
 
