@@ -7,6 +7,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import jsii
@@ -619,6 +620,27 @@ class AdapterFleet(AdapterFleetBase):
         """
         self._resource.apply_removal_policy(policy)
 
+    def metric_lost_events(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of events that the fleet's functions failed to handle, for 14 days."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self._control.dead_letters.metric_approximate_number_of_messages_visible(**options)
+
+    @cached_property
+    def lost_events_alarm(self) -> cloudwatch.Alarm:
+        """An alarm for events that the fleet's functions failed to handle; part of the stack once used.
+
+        The events are in the fleet's dead-letter queue. Give it an action with `add_alarm_action`.
+        """
+        return self.metric_lost_events().create_alarm(
+            self,
+            "LostEvents",
+            alarm_description=f"Events that the fleet {self.node.path} failed to handle",
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+
     @property
     def _component_names(self) -> Mapping[str, str] | None:
         return self._names
@@ -661,12 +683,31 @@ class AdapterFleet(AdapterFleetBase):
             ),
             targets=[
                 targets.LambdaFunction(
-                    self._control.manifest_object, retry_attempts=_EVENT_RETRIES, max_event_age=_EVENT_AGE
+                    self._control.manifest_object,
+                    retry_attempts=_EVENT_RETRIES,
+                    max_event_age=_EVENT_AGE,
+                    # For events that never reach the function; it has the queue itself for those that fail.
+                    dead_letter_queue=self._control.dead_letters,
                 )
             ],
         )
         # Before the fleet: a version that arrives while the first deployment still goes on is not missed.
         self._resource.node.add_dependency(rule)
+        if manifest.reread_every is not None:
+            events.Rule(
+                self,
+                "ManifestReread",
+                description=f"Looks for a manifest whose event was lost, for the fleet {self.node.path}",
+                schedule=events.Schedule.rate(manifest.reread_every),
+                targets=[
+                    targets.LambdaFunction(
+                        self._control.manifest_object,
+                        event=events.RuleTargetInput.from_object({"trigger": "schedule"}),
+                        # The next one comes anyway.
+                        retry_attempts=0,
+                    )
+                ],
+            ).node.add_dependency(self._resource)
 
     def _check_for_drift(self, check: DriftCheck) -> None:
         rule = events.Rule(
