@@ -1,13 +1,15 @@
 """What commands reach outside of themselves: an AWS account, and the clock."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from adapter_fleet.registry import Registry
 from adapter_fleet.service import Service, ServiceError
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
+
+_ENDPOINT_URL = "AWS_ENDPOINT_URL"
+"""Of all services; with a service's name behind it, of that one."""
 
 COULD_NOT_ASK = 4
 """Exit code of a command that got no answer: no region, credentials, network or permission, or no fleet."""
@@ -69,15 +74,30 @@ class Account:
         """The region that is asked."""
         return self._session.region_name
 
+    def client(self, service: str, config: "Config | None" = None) -> Any:
+        """Return a client; NoAnswerError where the environment names no address that can be asked."""
+        for name in sorted(os.environ):
+            if name.startswith(_ENDPOINT_URL) and os.environ[name]:
+                _check_address(name, os.environ[name])
+        try:
+            return self._session.client(service, config=config or self._config)  # type: ignore[call-overload]
+        except ValueError as error:
+            # As for an address in a configuration file. Some of AWS's own errors are a ValueError as well.
+            if isinstance(error, BotoCoreError):
+                raise
+            raise NoAnswerError(str(error)) from None
+
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":
         """Knows which tables a stack has."""
-        return self._session.client("cloudformation", config=self._config)
+        client: CloudFormationClient = self.client("cloudformation")
+        return client
 
     @cached_property
     def s3(self) -> "S3Client":
         """Has manifests and archives."""
-        return self._session.client("s3", config=self._config)
+        client: S3Client = self.client("s3")
+        return client
 
     @cached_property
     def service(self) -> Service:
@@ -85,21 +105,22 @@ class Account:
         from adapter_fleet.sagemaker_service import SageMakerService
 
         return SageMakerService(
-            sagemaker=self._session.client("sagemaker", config=self._config),
-            runtime=self._session.client("sagemaker-runtime", config=self._config),
+            sagemaker=self.client("sagemaker"),
+            runtime=self.client("sagemaker-runtime"),
             s3=self.s3,
         )
 
     @cached_property
     def machines(self) -> "SFNClient":
         """Runs the state machines of fleets."""
-        return self._session.client("stepfunctions", config=self._config)
+        client: SFNClient = self.client("stepfunctions")
+        return client
 
     def registry(self, table: str) -> Registry:
         """Return the registry in a table."""
         from adapter_fleet.dynamodb_registry import DynamoDbRegistry
 
-        return DynamoDbRegistry(table, self._session.client("dynamodb", config=self._config))
+        return DynamoDbRegistry(table, self.client("dynamodb"))
 
     def now(self) -> float:
         """Return the seconds since 1970."""
@@ -120,8 +141,8 @@ def account_of(context: typer.Context) -> Account:
 def errors_told() -> Iterator[None]:
     """End the command with the words of an error, in place of a traceback.
 
-    With COULD_NOT_ASK for those of AWS and of a registry, with a CommandError's own code, and with 1 for what
-    the user gave: a file, or a value that breaks a rule.
+    With COULD_NOT_ASK for those of AWS and of a registry, with a CommandError's own code, with UsageError's
+    for a file that cannot be read or written, and with 1 for a value that breaks a rule.
     """
     try:
         yield
@@ -132,7 +153,7 @@ def errors_told() -> Iterator[None]:
         raise typer.Exit(error.code) from None
     except (BotoCoreError, ClientError, ServiceError, OSError, LookupError, ValueError) as error:
         complain(explained(error))
-        raise typer.Exit(1 if _is_of_the_user(error) else COULD_NOT_ASK) from None
+        raise typer.Exit(_code(error)) from None
 
 
 @contextmanager
@@ -146,14 +167,30 @@ def options_meant() -> Iterator[None]:
         raise UsageError(str(error)) from None
 
 
-def _is_of_the_user(error: Exception) -> bool:
+def _code(error: Exception) -> int:
     if isinstance(error, BotoCoreError):
-        return False  # some are a ValueError as well, such as that of a region
-    return isinstance(error, ValueError) or (isinstance(error, OSError) and error.filename is not None)
+        return COULD_NOT_ASK  # some are a ValueError as well, such as that of a region
+    if isinstance(error, OSError) and error.filename is not None:
+        return UsageError.code
+    return CommandError.code if isinstance(error, ValueError) else COULD_NOT_ASK
+
+
+def _check_address(name: str, value: str) -> None:
+    """Raise NoAnswerError where a variable holds no address. botocore reads the port when it sends only."""
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise NoAnswerError(f"{name} should be an address such as 'https://host:4566', got {value!r}")
 
 
 def explained(error: Exception) -> str:
     """Return an error's words: for one of AWS, its message and its code."""
+    if isinstance(error, NoRegionError):
+        unread = "; AWS_REGION is set, and boto3 does not read it" if os.environ.get("AWS_REGION") else ""
+        return f"no region is given: set AWS_DEFAULT_REGION, or 'region' in the profile{unread}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, KeyError) or not str(error):

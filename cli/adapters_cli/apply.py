@@ -15,7 +15,7 @@ from adapters_cli import INTERRUPTED
 from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.manifests import ManifestFile, capped
-from adapters_cli.plan import Action, Change, compare, known_to_fail, target_of
+from adapters_cli.plan import Change, compare, known_to_fail, target_of
 from adapters_cli.status import NOT_SETTLED, Progress, look, still_there
 from adapters_cli.stored_manifest import ChangedMeanwhileError, StoredManifest
 from adapters_cli.text import complain, counted, one_line, tell
@@ -131,10 +131,7 @@ def _check_outlook(fleet: Fleet, target: Target, desired: DesiredFleet, *, allow
 
 
 def _why(change: Change) -> str:
-    why = f"{change.name}: {change.action}: {one_line(change.why or '')}"
-    if change.action is Action.FAILED:
-        why += f"; 'adapters retry {change.name}' lets it be tried again"
-    return why
+    return f"{change.name}: {change.action}: {one_line(change.why or '')}"
 
 
 def _in_force(fleet: Fleet, stored: StoredManifest, file: ManifestFile, desired: DesiredFleet) -> int | None:

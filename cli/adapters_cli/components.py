@@ -15,15 +15,15 @@ _Value = TypeVar("_Value")
 
 
 class Components:
-    """The components of one endpoint. Nothing here writes."""
+    """The components of one endpoint, which `endpoint` names. Nothing here writes."""
 
     def __init__(self, account: Account, endpoint: str) -> None:
         self._service = account.service
-        self._endpoint = endpoint
+        self.endpoint = endpoint
 
     def listed(self) -> dict[str, Live]:
         """List every component."""
-        return {name: live for page in self._service.pages(self._endpoint) for name, live in page.items()}
+        return {name: live for page in self._service.pages(self.endpoint) for name, live in page.items()}
 
     def described(self, names: Iterable[str]) -> dict[str, Live | None]:
         """Describe components, None for one that is gone."""

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from adapters_cli.account import Account
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -50,9 +51,9 @@ class Endpoint:
         self._client = client
 
     @classmethod
-    def connect(cls, name: str) -> "Endpoint":
+    def connect(cls, name: str, account: Account) -> "Endpoint":
         """Use the credentials and region of the environment, as every AWS client does; BotoCoreError."""
-        return cls(name, boto3.Session().client("sagemaker-runtime", config=_CONFIG))
+        return cls(name, account.client("sagemaker-runtime", _CONFIG))
 
     def answer(self, component: str, question: Question, *, stream: bool) -> Iterator[str]:
         """Yield a component's answer, in one piece or, as a stream, in many; raise InvocationError."""

@@ -8,15 +8,17 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.record import Generation
+from adapter_fleet.record import Event, Generation
 from adapter_fleet.registry import undone_by
-from adapters_cli.account import account_of, errors_told
+from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.components import each
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.lookup import component_of
 from adapters_cli.past import Past
 from adapters_cli.rows import show
-from adapters_cli.text import tell
+from adapters_cli.status import look
+from adapters_cli.text import moment, tell
+from adapters_cli.versions import as_document, tell_earlier
 
 _HEADINGS = ("WHEN", "WHAT", "GENERATION", "FROM", "TO", "SECONDS", "WHY")
 _SPARE = ("SECONDS", "GENERATION", "FROM", "TO")
@@ -49,16 +51,20 @@ def history(
 
 
 def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None:
-    past = Past.read(fleet.registry, component_of(fleet, name), limit)
+    component = component_of(fleet, name)
+    past = Past.read(fleet.registry, component, limit)
+    present = [adapter for adapter in look(fleet).adapters if adapter.component == component]
+    if not past.told and not present:
+        raise CommandError(f"nothing is known of an adapter '{name}'")
     if as_json:
         for event, why in past.told:
-            typer.echo(json.dumps({**asdict(event), "why": why}))
+            typer.echo(json.dumps(_event(event, why)))
     elif not past.told:
-        tell(f"nothing is known of an adapter '{name}'")
+        tell(f"nothing has become of adapter '{name}' so far")
     else:
         rows = [
             (
-                _moment(event.at),
+                _second(event.at),
                 event.what,
                 str(event.generation),
                 event.before or "-",
@@ -69,6 +75,18 @@ def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None
             for event, why in past.told
         ]
         show(_HEADINGS, rows, styled=1, spare=_SPARE)
+        for adapter in present:
+            tell_earlier(adapter)
+
+
+def _event(event: Event, why: str | None) -> dict[str, object]:
+    return {
+        **asdict(event),
+        "at": moment(event.at),
+        "before_artifact": as_document(event.before_artifact),
+        "after_artifact": as_document(event.after_artifact),
+        "why": why,
+    }
 
 
 def _show_generations(fleet: Fleet, limit: int, *, as_json: bool) -> None:
@@ -97,7 +115,7 @@ def _reason(fleet: Fleet, generation: Generation) -> str | None:
 def _row(generation: Generation, reason: str | None) -> Sequence[str]:
     return (
         str(generation.number),
-        _moment(generation.request.at),
+        _second(generation.request.at),
         _source(generation),
         generation.outcome,
         "-" if generation.changes is None else str(generation.changes),
@@ -108,8 +126,8 @@ def _row(generation: Generation, reason: str | None) -> Sequence[str]:
 def _document(generation: Generation, reason: str | None) -> dict[str, object]:
     return {
         "number": generation.number,
-        "requested_at": generation.request.at,
-        "ended_at": generation.ended,
+        "requested_at": moment(generation.request.at),
+        "ended_at": moment(generation.ended),
         "source": _source(generation),
         "outcome": generation.outcome,
         "changes": generation.changes,
@@ -122,5 +140,5 @@ def _source(generation: Generation) -> str:
     return "rollback" if generation.undo else generation.request.source
 
 
-def _moment(at: float) -> str:
+def _second(at: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

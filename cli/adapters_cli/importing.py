@@ -1,6 +1,5 @@
 """`adapters import`: write a manifest of adapters that were made by hand, and hand them over to a fleet."""
 
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,10 +11,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.archive import ArchiveError
 from adapter_fleet.manifest import Manifest, ManifestAdapter, ManifestError, manifest_text
-from adapter_fleet.names import FLEET_TAG
+from adapter_fleet.names import FLEET_TAG, stack_of
 from adapter_fleet.record import Live, Order, OrderKind, Source, Status, Target
-from adapters_cli.account import Account, CommandError, account_of, errors_told, explained
+from adapters_cli.account import (
+    Account,
+    CommandError,
+    NoAnswerError,
+    account_of,
+    errors_told,
+    explained,
+)
 from adapters_cli.components import Components
+from adapters_cli.confirmation import confirm
 from adapters_cli.entries import entries_of, entry_of, names_of, sound
 from adapters_cli.fleet import (
     Fleet,
@@ -51,7 +58,8 @@ def import_(
 
     Where a fleet is given, the adapters that it has follow in the manifest, which can then be applied as it
     is. With --take-over, the fleet may make the others its own without creating them again: it does so once
-    its manifest has them.
+    its manifest has them. What belongs to a CloudFormation stack is left out: that stack would delete it, or
+    fail by it.
 
     Ends with 1 if an adapter had to be left out.
     """
@@ -63,7 +71,10 @@ def import_(
         given = _fleet(account, stack, fleet, table_name, endpoint=endpoint, takes_over=take_over)
         target = given.seen.newest.request.target if given is not None else None
         present, lost = sound(given.entries) if given is not None else ([], [])
-        alone = _of_nobody(Components(account, endpoint), base=target.base if target is not None else None)
+        components = Components(account, endpoint)
+        unowned = _of_no_fleet(components, base=target.base if target is not None else None)
+        stacks = {name: stack for name, (_, tags) in unowned.items() if (stack := stack_of(tags)) is not None}
+        alone = {name: found for name, found in unowned.items() if name not in stacks}
         known = {_component(adapter, target) for adapter in present} & alone.keys()
         adapters, problems = _entries(
             account,
@@ -71,6 +82,7 @@ def import_(
             prefix=target.prefix if target is not None else None,
             present=present,
         )
+        problems += [_of_stack(component, stack) for component, stack in stacks.items()]
         for problem in [*problems, *(f"{problem}; the fleet would delete it" for problem in lost)]:
             complain(problem)
         text = _text([*adapters, *present])
@@ -84,10 +96,11 @@ def import_(
                 f"{counted(len(present), 'adapter')} of {given.fleet.record.name} as it is now"
                 f" {'follows' if len(present) == 1 else 'follow'} in the manifest, which deletes none of them"
             )
-        components = {_component(adapter, target) for adapter in adapters} | known
-        if given is not None and take_over and components:
-            _confirm(len(components), given.fleet, yes=yes)
-            _hand_over(given, {component: alone[component][0] for component in sorted(components)})
+        claimed = {_component(adapter, target) for adapter in adapters} | known
+        if given is not None and take_over and claimed:
+            question = f"Let {given.fleet.record.name} take over {counted(len(claimed), 'adapter')}?"
+            confirm(question, "nothing is taken over", yes=yes)
+            _hand_over(given, {component: alone[component][0] for component in sorted(claimed)})
         if problems or lost:
             raise typer.Exit(1)
 
@@ -147,10 +160,17 @@ def _fleet(
     return _Given(fleet=found, seen=seen)
 
 
-def _of_nobody(components: Components, *, base: str | None) -> dict[str, tuple[Live, dict[str, str]]]:
-    """Return the adapters that belong to no fleet, with their tags; those of one base, if it is given."""
+def _of_no_fleet(components: Components, *, base: str | None) -> dict[str, tuple[Live, dict[str, str]]]:
+    """Return the adapters that belong to no fleet, with their tags; those of one base, if it is given.
+
+    NoAnswerError where the endpoint has no component at all: SageMaker lists none for an endpoint that is not
+    there.
+    """
+    listed = components.listed()
+    if not listed:
+        raise NoAnswerError(f"endpoint '{components.endpoint}' is not there, or has no component")
     described = components.described(
-        name for name, live in components.listed().items() if live.status is not Status.DELETING
+        name for name, live in listed.items() if live.status is not Status.DELETING
     )
     adapters = {
         name: live
@@ -159,6 +179,13 @@ def _of_nobody(components: Components, *, base: str | None) -> dict[str, tuple[L
     }
     tags = components.tags(adapters)
     return {name: (adapters[name], own) for name, own in sorted(tags.items()) if FLEET_TAG not in own}
+
+
+def _of_stack(component: str, stack: str) -> str:
+    return (
+        f"{component}: it belongs to stack '{stack}' and is left out; the guide to operating fleets says how"
+        " to move it"
+    )
 
 
 def _entries(
@@ -230,13 +257,3 @@ def _hand_over(given: _Given, components: dict[str, Live]) -> None:
         fleet.order(orders)
     number = counted(len(orders), "adapter")
     tell(f"{fleet.record.name} takes over {number} once its manifest has them")
-
-
-def _confirm(number: int, fleet: Fleet, *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise CommandError("nobody can be asked here; --yes confirms")
-    question = f"Let {fleet.record.name} take over {counted(number, 'adapter')}?"
-    if not typer.confirm(question, err=True):
-        raise CommandError("nothing is taken over")

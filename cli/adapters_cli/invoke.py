@@ -58,10 +58,11 @@ def invoke(
 
     Ends with 1 if one does not answer, and with 4 if none could be asked.
     """
-    # boto3 takes a while to import, and `--help` does without.
+    # botocore takes a while to import, and `--help` does without.
     from adapters_cli.endpoint import Endpoint, Question
 
     with errors_told():
+        account = account_of(context)
         if component and stack is None and fleet is None and table_name is None:
             if len(names) != 1 or base:
                 raise UsageError(
@@ -69,9 +70,9 @@ def invoke(
                 )
             endpoint, asked = names[0], {name: name for name in component}
         else:
-            found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
+            found = find_fleet(account, stack=stack, name=fleet, table=table_name)
             endpoint, asked = _of_fleet(found, names, component or [], base=base)
-        connected = Endpoint.connect(endpoint)
+        connected = Endpoint.connect(endpoint, account)
     question = Question(
         prompt=sys.stdin.read() if prompt == "-" else prompt,
         max_new_tokens=max_new_tokens,

@@ -17,7 +17,7 @@ from adapters_cli.check import check
 from adapters_cli.history import history
 from adapters_cli.importing import import_
 from adapters_cli.invoke import invoke
-from adapters_cli.orders import retry, rollback
+from adapters_cli.orders import prune, retry, rollback
 from adapters_cli.plan import plan
 from adapters_cli.publish import publish
 from adapters_cli.pull import pull
@@ -65,7 +65,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (status, plan, apply, history, retry, rollback):
+for command in (status, plan, apply, history, retry, rollback, prune):
     app.command()(command)
 app.command("import")(import_)
 app.command()(check)

@@ -1,6 +1,5 @@
 """Where a manifest is kept that a command updates: a file, replaced as a whole, or an object in S3."""
 
-import fcntl
 import os
 import random
 import shutil
@@ -14,8 +13,15 @@ from adapters_cli.account import Account, CommandError
 from adapters_cli.buckets import Location
 from adapters_cli.stored_manifest import ChangedMeanwhileError, StoredManifest
 
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None  # type: ignore[assignment]
+
 _MOST_ATTEMPTS = 20
 _WAIT_SECONDS = 0.2
+
+_LOCK = ".adapters.lock"
 
 _EMPTY = {"json": b'{\n  "adapters": []\n}\n', "yaml": b"adapters: []\n"}
 
@@ -119,8 +125,15 @@ class _File(ManifestPlace):
 def _only_writer(folder: Path) -> Iterator[None]:
     """Keep other commands from writing in a folder meanwhile.
 
-    The lock ends with the process, however that does.
+    The lock ends with the process, however that does. Where folders cannot be locked, a file in it is, which
+    is gone afterwards.
     """
+    if fcntl is None:
+        from filelock import FileLock
+
+        with FileLock(folder / _LOCK):
+            yield
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -18,7 +18,7 @@ from adapter_fleet.manifest_adapter import Broken
 from adapter_fleet.record import Target
 from adapter_fleet.serving import LoraServing
 from adapter_fleet.structure import shown
-from adapters_cli.account import CommandError
+from adapters_cli.account import CommandError, UsageError
 
 STANDARD_INPUT = Path("-")
 _MOST_TOLD = 10
@@ -49,14 +49,17 @@ class ManifestFile:
 
     @classmethod
     def read(cls, path: Path, target: Target) -> "ManifestFile":
-        """Read a file, or `-` for standard input; MistakesError where it is no manifest."""
+        """Read a file, or `-` for standard input; MistakesError where it is no manifest.
+
+        UsageError where there is no such file.
+        """
         if path == STANDARD_INPUT:
             text, where, folder = sys.stdin.buffer.read(), "standard input", Path()
         else:
             try:
                 text, where, folder = path.read_bytes(), str(path), path.parent
             except OSError as error:
-                raise CommandError(f"{path}: {error.strerror or error}") from None
+                raise UsageError(f"{path}: {error.strerror or error}") from None
         try:
             manifest = Manifest.parse(text, where=where, folder=folder)
         except ManifestError as error:

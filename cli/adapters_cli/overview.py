@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from adapter_fleet.desired import DesiredAdapter, DesiredFleet
-from adapter_fleet.plan import Context, Decision, Step, decide, new_record, pinned, settle
+from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet
+from adapter_fleet.plan import Context, Decision, Step, counted, decide, new_record, pinned, settle
 from adapter_fleet.record import (
     AdapterRecord,
     FleetRecord,
@@ -26,6 +26,8 @@ class Group(StrEnum):
     FAILED = "failed"
     PENDING = "pending"
     IN_SERVICE = "in service"
+    ORPHAN = "orphan"
+    """It carries the fleet's tag, and no manifest wants it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,10 @@ class AdapterState:
         Whether nothing more comes by itself, as far as a deployment waits for it.
     pinned:
         Whether someone had it rolled back.
+    artifact:
+        What `version` is a short name of.
+    earlier:
+        Versions that served before and that the manifest does not name now, the newest first.
     """
 
     name: str
@@ -54,6 +60,8 @@ class AdapterState:
     retry_at: float | None = None
     settled: bool = True
     pinned: bool = False
+    artifact: Artifact | None = None
+    earlier: tuple[Artifact, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +97,7 @@ class Overview:
             return True
         return (
             self.newest.outcome is not Outcome.OPEN
-            and not any(order.kind is OrderKind.RETRY for order in self.orders)
+            and not any(order.kind in (OrderKind.RETRY, OrderKind.PRUNE) for order in self.orders)
             and all(adapter.settled for adapter in self.adapters)
         )
 
@@ -100,7 +108,7 @@ class Overview:
             self.settled
             and self.newest.outcome is Outcome.CONVERGED
             and self.manifest_not_in_force is None
-            and all(adapter.group is Group.IN_SERVICE for adapter in self.adapters)
+            and all(adapter.group in (Group.IN_SERVICE, Group.ORPHAN) for adapter in self.adapters)
         )
 
     @property
@@ -187,6 +195,14 @@ def states(
         undone=undone,
     )
     wants = pinned(desired.adapters, orders)
+    if generation.changes is None and generation.outcome is Outcome.OPEN:
+        # What its guard will count, should it pass.
+        spares = generation.spares_adopted(converged=fleet.converged > 0)
+        target, number = generation.request.target, generation.number
+        records = {
+            **records,
+            **counted(records, wants, target, generation=number, spares_adopted=spares),
+        }
     plain = {adapter.component: adapter for adapter in desired.adapters}
     retried = {order.component for order in orders if order.kind is OrderKind.RETRY}
     found = []
@@ -197,6 +213,7 @@ def states(
         if decision.step is Step.FORGET or (want is None and decision.step is Step.FOREIGN):
             continue
         state = _state(record, want, decision, waits=component in retried)
+        state = replace(state, artifact=record.serving, earlier=_earlier(record, plain.get(component)))
         if want is not None and want != plain[component]:
             state = _as_pinned(state, plain[component])
         found.append(state)
@@ -218,6 +235,16 @@ def _state(
             version=version,
             since=record.changed_at,
             reason=record.drifted,
+        )
+    if decision.step is Step.ORPHAN and want is None:
+        return AdapterState(
+            name=name,
+            component=record.component,
+            group=Group.ORPHAN,
+            state="orphan",
+            version=version,
+            since=record.owned,
+            reason=f"{decision.why}; 'adapters prune {name}' deletes it",
         )
     if decision.step.fails and not waits:
         return _failed_state(name, record, want, decision, version)
@@ -252,6 +279,11 @@ def _failed_state(
         # A stuck one is looked at now and then; nobody can do more, or waits for it.
         settled=failure is None or failure.final,
     )
+
+
+def _earlier(record: AdapterRecord, plain: DesiredAdapter | None) -> tuple[Artifact, ...]:
+    declared = None if plain is None else plain.artifact
+    return tuple(version for version in record.versions if not version.same_version_as(declared))
 
 
 _WORDS = {

@@ -63,7 +63,7 @@ class Past:
         want = self._wants.get(event.generation) if event.what == "adopted" else None
         if want is None or event.after != replace(want.artifact, digest=None).version:
             return event
-        return replace(event, after=want.artifact.version)
+        return replace(event, after=want.artifact.version, after_artifact=want.artifact)
 
     def _why(self, event: Event, earlier: Event | None) -> str | None:
         if event.cause is not None:
@@ -92,6 +92,8 @@ class Past:
             return "repaired after a change by hand"
         if self._is_pinned(event):
             return "rolled back by 'adapters rollback'"
+        if event.after_artifact is not None and event.after_artifact.same_version_as(event.before_artifact):
+            return "the same archive at another address"
         if earlier is None:
             return None
         if earlier.what == "retried":
@@ -110,4 +112,4 @@ class Past:
         earlier = next((e for e in self.events if e.at < event.at and self._is_pinned(e)), None)
         before = self._wants.get(earlier.generation) if earlier is not None else None
         want = self._wants.get(event.generation)
-        return before is None or want is None or not want.artifact.same_as(before.artifact)
+        return before is None or want is None or not want.artifact.same_version_as(before.artifact)

@@ -11,25 +11,27 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.desired import DesiredAdapter, DesiredFleet
+from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapter_fleet.findings import Finding
-from adapter_fleet.names import FLEET_TAG
+from adapter_fleet.names import FLEET_TAG, stack_of
 from adapter_fleet.plan import (
     Context,
     Decision,
-    Plan,
     Step,
     adopted,
     base_trouble,
+    counted,
+    known_foreign,
     new_record,
     pinned,
     refusal,
     settle,
     sighted,
     why_foreign,
+    with_new_attempts,
 )
 from adapter_fleet.plan import plan as plan_of
-from adapter_fleet.record import AdapterRecord, Order, OrderKind, Source, Target
+from adapter_fleet.record import AdapterRecord, Failure, Order, OrderKind, Source, Target
 from adapters_cli.account import CommandError, NoFleetError, account_of, errors_told
 from adapters_cli.components import Components
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
@@ -38,14 +40,15 @@ from adapters_cli.overview import wanted as wanted_by
 from adapters_cli.rows import show
 from adapters_cli.status import NOT_SETTLED, look
 from adapters_cli.text import complain
+from adapters_cli.versions import as_document
 
 _HEADINGS = ("ADAPTER", "ACTION", "FROM", "TO", "WHY")
 _SPARE = ("FROM", "TO")
 _ROUNDS = 5
 """A component is listed, then its tags are read, then it is described, at most."""
 
-CHANGES = 2
-"""What `--detailed-exitcode` ends with where there is something to change, as Terraform's."""
+CHANGES = 5
+"""What `--detailed-exitcode` ends with where something changes. Terraform's 2 is wrong usage here."""
 
 
 class Action(StrEnum):
@@ -81,6 +84,8 @@ _PHRASES = {action: action.value for action in _FAILS}
 class Change:
     """What would become of one adapter, from which version to which.
 
+    before_artifact, after_artifact:
+        What these versions are.
     fails:
         Whether it is known that it would fail, and the manifest is what brings that about: the fleet wants
         another artifact for it at present, or none.
@@ -93,6 +98,8 @@ class Change:
     after: str | None
     why: str | None = None
     fails: bool = False
+    before_artifact: Artifact | None = None
+    after_artifact: Artifact | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +126,7 @@ def plan(
     everything: Annotated[bool, typer.Option("--all", help="Show what stays as it is, too.")] = False,
     detailed: Annotated[
         bool,
-        typer.Option(
-            "--detailed-exitcode", help="End with 2 where there is something to change; so does wrong usage."
-        ),
+        typer.Option("--detailed-exitcode", help=f"End with {CHANGES} where there is something to change."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
@@ -177,9 +182,17 @@ def _write_document(
         "trouble": outlook.trouble,
         "mistakes": [asdict(finding) for finding in mistakes],
         "warnings": [asdict(finding) for finding in warnings],
-        "changes": [asdict(change) for change in outlook.changes],
+        "changes": [_document(change) for change in outlook.changes],
     }
     typer.echo(json.dumps(document, indent=2))
+
+
+def _document(change: Change) -> dict[str, object]:
+    return {
+        **asdict(change),
+        "before_artifact": as_document(change.before_artifact),
+        "after_artifact": as_document(change.after_artifact),
+    }
 
 
 def target_of(fleet: Fleet) -> Target:
@@ -216,27 +229,41 @@ def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> Outlook:
     orders = registry.orders()
     wanted = pinned(desired.adapters, orders)
     listing = components.listed()
-    records = sighted(_retried(registry.records(), orders), listing, base=target.base)
+    stored = registry.records()
+    seen = sighted(_retried(stored, orders), listing, base=target.base)
+    # As a pass does: strangers are no part of what a generation counts.
+    records = {
+        component: with_new_attempts(record) if component in wanted else record
+        for component, record in seen.items()
+        if component in wanted or component in stored
+    }
     context = Context.of(
         target,
         now=fleet.account.now(),
         generation=fleet.record.generation + 1,
-        foreign=fleet.record.foreign,
+        foreign=known_foreign(fleet.record.foreign, records, wanted),
         orders=orders,
         deletes=True,
     )
+    claimed: set[str] = set()
     for _ in range(_ROUNDS):
         made = plan_of(records, wanted, context)
-        if not made.unknown:
+        # Before the fleet takes a component over, a pass looks whether it has an owner.
+        unread = [*made.components(Step.READ_TAGS), *(set(made.components(Step.CLAIM)) - claimed)]
+        claimed.update(made.components(Step.CLAIM))
+        if not made.unknown and not unread:
             break
-        context = _look(components, records, made, fleet.record.uid, context)
+        context = _look(components, records, made.components(Step.LOOK), unread, fleet.record.uid, context)
+    records |= counted(records, wanted, target, generation=context.generation)
+    made = plan_of(records, wanted, context)
     changes, sent = [], {}
     for component, decision in made.decisions.items():
         want, record = wanted.get(component), records.get(component)
         record, _ = settle(record or new_record(component, want), want, context)
         if want is None and decision.step in (Step.FOREIGN, Step.FORGET, Step.READ_TAGS):
             continue
-        change = _change(record, want, decision)
+        failure = seen[component].failure if component in seen else None
+        change = _change(record, want, decision, failure)
         artifact = decision.artifact or (want.artifact if want is not None else None)
         if change.action in _SENDS and artifact is not None and artifact.uri.startswith("s3://"):
             sent[component] = artifact
@@ -267,27 +294,30 @@ def _retried(records: dict[str, AdapterRecord], orders: Iterable[Order]) -> dict
 
 
 def _look(
-    components: Components, records: dict[str, AdapterRecord], made: Plan, uid: str, context: Context
+    components: Components,
+    records: dict[str, AdapterRecord],
+    unseen: Iterable[str],
+    unread: Iterable[str],
+    uid: str,
+    context: Context,
 ) -> Context:
-    """Read what the plan asks for, as a pass would, into `records`; return the context with strangers."""
-    for component, live in components.described(made.components(Step.LOOK)).items():
+    """Read what a pass would into `records`: components and tags; return the context with strangers."""
+    for component, live in components.described(unseen).items():
         absent_at = context.now if live is None else records[component].absent_at
         records[component] = replace(records[component], live=live, absent_at=absent_at)
     foreign = dict(context.foreign)
-    lives = {
-        component: live
-        for component in made.components(Step.READ_TAGS)
-        if (live := records[component].live) is not None
-    }
+    lives = {component: live for component in unread if (live := records[component].live) is not None}
     for component in lives.keys() - (read := components.tags(lives)).keys():
         records[component] = replace(records[component], live=None, absent_at=context.now)
     for component, tags in read.items():
         record = records[component]
         assert record.live is not None  # it has an ARN
-        if (other := tags.pop(FLEET_TAG, None)) == uid:
+        other, stack = tags.pop(FLEET_TAG, None), stack_of(tags)
+        if other == uid and stack is None:
             records[component] = adopted(record, record.live, tags)
         else:
-            records[component] = replace(record, other_fleet=other)
+            other = None if other == uid else other
+            records[component] = replace(record, owned=None, other_fleet=other, other_stack=stack)
             foreign[component] = record.live.created
     return replace(context, foreign=foreign)
 
@@ -328,9 +358,11 @@ _ACTIONS = {
 }
 
 
-def _change(record: AdapterRecord, want: DesiredAdapter | None, decision: Decision) -> Change:
+def _change(
+    record: AdapterRecord, want: DesiredAdapter | None, decision: Decision, failure: Failure | None
+) -> Change:
+    """Return what would become of an adapter; `failure` is what the fleet remembers at present."""
     action = _ACTIONS.get(decision.step, Action.WAIT)
-    failure = record.failure
     if want is not None:
         if action is Action.DELETE:
             action = Action.REPLACE
@@ -345,15 +377,23 @@ def _change(record: AdapterRecord, want: DesiredAdapter | None, decision: Decisi
         action=action,
         before=record.serving.version if record.serving is not None else None,
         after=artifact.version if artifact is not None else None,
-        why=_why(record, decision, action),
+        before_artifact=record.serving,
+        after_artifact=artifact,
+        why=_why(record, decision, action, failure),
     )
 
 
-def _why(record: AdapterRecord, decision: Decision, action: Action) -> str | None:
-    if action in (Action.RETRY, Action.FAILED) and record.failure is not None:
-        return record.failure.reason
+def _why(record: AdapterRecord, decision: Decision, action: Action, failure: Failure | None) -> str | None:
+    if action is Action.RETRY and failure is not None:
+        return failure.reason
+    if action is Action.FAILED and record.failure is not None:
+        again = f"'adapters retry {record.name or record.component}' lets it be tried again"
+        return f"{record.failure.reason}; {again}"
     if action is Action.FOREIGN:
         return why_foreign(record)
+    artifact = decision.artifact
+    if action is Action.UPDATE and artifact is not None and artifact.same_version_as(record.serving):
+        return decision.why or f"the same archive at {artifact.uri}"
     return decision.why or None
 
 

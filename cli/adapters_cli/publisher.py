@@ -127,6 +127,8 @@ class Publisher:
                 return list(pool.map(do, all_))
             except BaseException:
                 self._stop.set()
+                # Before what is under way ends: it does not count as done any more.
+                self._bars.end()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
             finally:
@@ -134,14 +136,17 @@ class Publisher:
 
     def publish(self, candidate: Candidate) -> Outcome:
         """Upload an adapter that is not in S3 yet."""
+        outcome = self._published(candidate)
+        self._bars.done()
+        return outcome
+
+    def _published(self, candidate: Candidate) -> Outcome:
         try:
             if candidate.config is None:
                 return candidate.outcome(State.FAILED, reasons=candidate.reasons)
             return self._uploaded(candidate)
         except _FAILURES as error:
             return candidate.outcome(State.FAILED, reasons=(explained(error),))
-        finally:
-            self._bars.done()
 
     def _uploaded(self, candidate: Candidate) -> Outcome:
         store, source = self._store, candidate.source

@@ -23,6 +23,7 @@ from adapter_fleet.model_files import Digest, ModelFile, ModelFilesError, wanted
 from adapter_fleet.model_store import ModelLocation, ModelStore, Repository
 from adapters_cli import INTERRUPTED
 from adapters_cli.account import Account, CommandError, NoAnswerError, UsageError, account_of, errors_told
+from adapters_cli.buckets import Location
 from adapters_cli.text import counted, one_line, tell
 
 if TYPE_CHECKING:
@@ -180,11 +181,11 @@ def _listed(api: "HfApi", model_id: str, revision: str) -> tuple[str, Sequence[M
 
 
 def _repository(target: str, model_id: str) -> Repository:
-    parts = urlsplit(target)
-    if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+    place = Location.parse(target)
+    if place is None or not place.bucket:
         raise UsageError(f"'TARGET' should be s3://bucket/prefix, got {target!r}")
-    prefix = parts.path.strip("/")
-    return Repository(bucket=parts.netloc, prefix=f"{prefix}/" if prefix else "", model_id=model_id)
+    prefix = place.key.strip("/")
+    return Repository(bucket=place.bucket, prefix=f"{prefix}/" if prefix else "", model_id=model_id)
 
 
 def _api() -> "HfApi":

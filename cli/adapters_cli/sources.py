@@ -98,7 +98,7 @@ def sources_of(paths: Sequence[Path], *, name: str | None) -> list[Source]:
 
 def _at(path: Path) -> Iterator[Source]:
     if not path.exists():
-        raise CommandError(f"{path}: there is no such file or directory")
+        raise UsageError(f"{path}: there is no such file or directory")
     try:
         found = adapters_at(path)
     except ValueError as error:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from adapter_fleet.record import Generation, Outcome, Source
 from adapters_cli import overview as states
+from adapters_cli import versions
 from adapters_cli.account import (
     NoAnswerError,
     NoFleetError,
@@ -24,7 +25,8 @@ from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, fin
 from adapters_cli.lookup import Adapters
 from adapters_cli.overview import AdapterState, Overview, overview
 from adapters_cli.rows import show, table
-from adapters_cli.text import complain, counted, duration, one_line, printable, tell
+from adapters_cli.text import complain, counted, duration, moment, one_line, printable, tell
+from adapters_cli.versions import tell_earlier
 
 _HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "REASON")
 _SPARE = ("AGE", "VERSION")
@@ -71,6 +73,9 @@ def status(
             typer.echo(json.dumps(as_document(seen, shown), indent=2))
         else:
             show_overview(seen, shown)
+            if names:
+                for adapter in shown:
+                    tell_earlier(adapter)
         raise typer.Exit(exit_code(seen, chosen))
 
 
@@ -199,10 +204,12 @@ def still_there(manifest: str) -> str:
 def totals(seen: Overview) -> str:
     """Return how many adapters are how, in one line."""
     counts = seen.counts
+    orphans = counts[states.Group.ORPHAN]
     return (
         f"{seen.fleet.name}: generation {seen.newest.number} {seen.newest.outcome},"
-        f" {counted(len(seen.adapters), 'adapter')}: {counts[states.Group.IN_SERVICE]} in service,"
+        f" {counted(len(seen.adapters) - orphans, 'adapter')}: {counts[states.Group.IN_SERVICE]} in service,"
         f" {counts[states.Group.PENDING]} pending, {counts[states.Group.FAILED]} failed"
+        + (f", {counted(orphans, 'orphan')}" if orphans else "")
     )
 
 
@@ -285,10 +292,21 @@ def as_document(seen: Overview, adapters: Sequence[AdapterState]) -> dict[str, A
         "in_service": seen.counts[states.Group.IN_SERVICE],
         "pending": seen.counts[states.Group.PENDING],
         "failed": seen.counts[states.Group.FAILED],
+        "orphans": seen.counts[states.Group.ORPHAN],
         "trouble": seen.fleet.trouble,
         "settled": seen.settled,
         "converged": seen.converged,
-        "adapters": [asdict(adapter) for adapter in adapters],
+        "adapters": [_adapter(adapter) for adapter in adapters],
+    }
+
+
+def _adapter(adapter: AdapterState) -> dict[str, Any]:
+    return {
+        **asdict(adapter),
+        "since": moment(adapter.since),
+        "retry_at": moment(adapter.retry_at),
+        "artifact": versions.as_document(adapter.artifact),
+        "earlier": [versions.as_document(artifact) for artifact in adapter.earlier],
     }
 
 
@@ -298,6 +316,6 @@ def _generation(generation: Generation) -> dict[str, Any]:
         "source": generation.request.source,
         "outcome": generation.outcome,
         "reason": generation.reason,
-        "requested_at": generation.request.at,
+        "requested_at": moment(generation.request.at),
         "deletion": generation.request.source is Source.DELETION,
     }

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import typer
 
@@ -53,6 +54,13 @@ def duration(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds // length:.0f}{unit}"
     return f"{max(0.0, seconds):.0f}s"
+
+
+def moment(at: float | None) -> str | None:
+    """Return a time in seconds since 1970 as ISO 8601 has it, in UTC and with milliseconds; None for none."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def counted(number: int, noun: str) -> str:

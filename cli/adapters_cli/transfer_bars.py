@@ -41,6 +41,10 @@ class TransferBars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Show nothing more, whatever is still under way; once or several times."""
         if self._shown:
             self._progress.stop()
 

@@ -42,6 +42,16 @@ class Artifact:
             return False
         return self.digest is None or other.digest is None or self.digest == other.digest
 
+    def same_version_as(self, other: "Artifact | None") -> bool:
+        """Tell whether both are the same adapter, wherever it lies: by digests, else as the same object.
+
+        Archives move: to another prefix, or from a directory of a stack to a bucket. What serves has to be
+        the declared object (`same_as`); what a person goes back to has to be another adapter.
+        """
+        if other is not None and self.digest is not None and other.digest is not None:
+            return self.digest == other.digest
+        return self.same_as(other)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeRequest:

@@ -271,7 +271,11 @@ class DynamoDbRegistry:
 
     def records(self) -> dict[str, AdapterRecord]:
         """Return the record of every adapter, by component name."""
-        return {record.component: record for record in self._documents("records", AdapterRecord)}
+        records = (
+            converter.structure(_with_versions(document), AdapterRecord)
+            for document in self._json_documents("records")
+        )
+        return {record.component: record for record in records}
 
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
         """Write records, 99 at a time: LeaseLostError tells that the rest is not written."""
@@ -384,13 +388,12 @@ class DynamoDbRegistry:
         return list(self._documents(f"history#{component}", Event, newest=limit))
 
     def order(self, orders: Iterable[Order]) -> None:
-        """Leave orders for the next pass. The newest of a kind for a component counts."""
-        newest: dict[str, Order] = {}
-        for order in orders:
-            key = _order_key(order)
-            if key not in newest or newest[key].at <= order.at:
-                newest[key] = order
-        for batch in _batches(list(newest.values()), _TRANSACTION_ITEMS):
+        """Leave orders for the next pass. The last of a kind for a component counts, as the table has it.
+
+        Whoever orders has a clock of their own, and one that is ahead must not win over what comes later.
+        """
+        last = {_order_key(order): order for order in orders}
+        for batch in _batches(list(last.values()), _TRANSACTION_ITEMS):
             puts = [
                 {
                     "Put": {
@@ -399,15 +402,12 @@ class DynamoDbRegistry:
                             "sk": {"S": _order_key(order)},
                             "at": _number(order.at),
                             "doc": {"S": _text(unstructured(order))},
-                        },
-                        "ConditionExpression": "attribute_not_exists(pk) OR #at <= :at",
-                        "ExpressionAttributeNames": {"#at": "at"},
-                        "ExpressionAttributeValues": {":at": _number(order.at)},
+                        }
                     }
                 }
                 for order in batch
             ]
-            self._transact_what_may(puts)
+            self._transact(puts)
 
     def orders(self) -> list[Order]:
         """Return the orders that are there, oldest first."""
@@ -415,14 +415,14 @@ class DynamoDbRegistry:
         return sorted(orders, key=lambda order: (order.at, order.component, order.kind))
 
     def take_orders(self, orders: Iterable[Order], lease: Lease) -> None:
-        """Remove orders, unless newer ones have replaced them."""
-        taken = {_order_key(order): order for order in sorted(orders, key=lambda order: order.at)}
+        """Remove orders, unless others have replaced them."""
+        taken = {_order_key(order): order for order in orders}
         for batch in _batches(list(taken.values()), _TRANSACTION_ITEMS - 1):
             deletes = [
                 {
                     "Delete": {
                         "Key": {"pk": {"S": ORDERS_PARTITION}, "sk": {"S": _order_key(order)}},
-                        "ConditionExpression": "attribute_not_exists(pk) OR #at <= :at",
+                        "ConditionExpression": "attribute_not_exists(pk) OR #at = :at",
                         "ExpressionAttributeNames": {"#at": "at"},
                         "ExpressionAttributeValues": {":at": _number(order.at)},
                     }
@@ -509,11 +509,11 @@ class DynamoDbRegistry:
             raise _lost(lease)
         return [index - 1 for index in refused]
 
-    def _transact_what_may(self, actions: Sequence[_Item], lease: Lease | None = None) -> None:
+    def _transact_what_may(self, actions: Sequence[_Item], lease: Lease) -> None:
         """Send a transaction without those actions whose conditions do not hold."""
         remaining = list(actions)
         while remaining:
-            refused = self._refused_under(remaining, lease) if lease else self._refused(remaining)
+            refused = self._refused_under(remaining, lease)
             if not refused:
                 return
             remaining = [action for index, action in enumerate(remaining) if index not in refused]
@@ -577,10 +577,14 @@ class DynamoDbRegistry:
         return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
 
     def _documents(self, pk: str, type_: type[_Value], *, newest: int | None = None) -> Iterator[_Value]:
-        """Yield the JSON documents under a key."""
-        docs = ",".join(item["doc"]["S"] for item in self._query(pk, newest=newest))
-        for document in json.loads(f"[{docs}]"):
+        """Yield the JSON documents under a key as records of a type."""
+        for document in self._json_documents(pk, newest=newest):
             yield converter.structure(document, type_)
+
+    def _json_documents(self, pk: str, *, newest: int | None = None) -> list[Any]:
+        docs = ",".join(item["doc"]["S"] for item in self._query(pk, newest=newest))
+        documents: list[Any] = json.loads(f"[{docs}]")
+        return documents
 
     def _query(self, pk: str, *, newest: int | None = None) -> list[_Item]:
         """Return the items under a key: all in order, or the newest ones, newest first."""
@@ -605,6 +609,14 @@ class DynamoDbRegistry:
     def _wait(self, attempt: int) -> None:
         """Wait before the next attempt: full jitter, two seconds at most."""
         self._sleep(random.uniform(0, min(2.0, 0.02 * 2.0**attempt)))
+
+
+def _with_versions(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's document with the versions that served; earlier releases kept two of them."""
+    if "versions" in document:
+        return document
+    known = [document[key] for key in ("last_good", "previous") if document.get(key) is not None]
+    return {**document, "versions": known}
 
 
 def _lost(lease: Lease) -> LeaseLostError:

@@ -1,11 +1,15 @@
 """Names: of inference components, unique in an account and region, and those that policies go by."""
 
 import re
+from collections.abc import Mapping
 
 MAX_COMPONENT_NAME_LENGTH = 63
 
 FLEET_TAG = "fleet-uid"
 """The tag that says which fleet a component belongs to."""
+
+_OF_STACKS = "aws:cloudformation:"
+_STACK_NAME = f"{_OF_STACKS}stack-name"
 
 ORDERS_PARTITION = "orders"
 """The partition of a fleet's registry that people write; whoever operates a fleet has to write no other."""
@@ -50,6 +54,17 @@ def check_fleet_uid(uid: object) -> None:
         raise ValueError(
             f"'fleet_uid' should be at most {_LONGEST_FLEET_UID} letters, digits and hyphens, got {uid!r}"
         )
+
+
+def stack_of(tags: Mapping[str, str]) -> str | None:
+    """Return the CloudFormation stack that has a resource with these tags, None where none has.
+
+    CloudFormation tags what it creates with `aws:cloudformation:stack-name`, `stack-id` and `logical-id`, and
+    nobody else can set or take off a tag of `aws:` (user guide, "Resource tag"). What a stack has is not a
+    fleet's: the stack would learn of no change, and delete it or fail when it is updated.
+    """
+    named = tags.get(_STACK_NAME)
+    return named or next((tags[key] for key in sorted(tags) if key.startswith(_OF_STACKS)), None)
 
 
 def component_name(prefix: str, adapter: str) -> str:

@@ -14,6 +14,7 @@ from adapter_fleet.failure import cause_of, failed
 from adapter_fleet.fleet_settings import DeletionLimit, UpdateMode
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.record import (
+    MOST_VERSIONS,
     AdapterRecord,
     Cause,
     Event,
@@ -487,7 +488,7 @@ def _foreign(
         live is None
         or record.owned == live.created
         or context.foreign.get(record.component) != live.created
-        or context.claims.get(record.component) == live.created
+        or _is_claimed(record, live, context)
         or (
             failure is not None
             and failure.artifact == want.artifact
@@ -501,8 +502,39 @@ def _foreign(
     return with_failure(record, want.artifact, why_foreign(record), context, cause=Cause.FOREIGN)
 
 
+def _is_claimed(record: AdapterRecord, live: Live, context: Context) -> bool:
+    """Tell whether the fleet is to take a component over: someone ordered it, and no stack has it."""
+    return context.claims.get(record.component) == live.created and record.other_stack is None
+
+
+def known_foreign(
+    foreign: Mapping[str, float],
+    records: Mapping[str, AdapterRecord],
+    wanted: Mapping[str, DesiredAdapter],
+) -> dict[str, float]:
+    """Return the strangers on an endpoint without those whose tags have to be read once more.
+
+    Whose a stranger is, nobody remembers. It has to be said once a manifest has a component of its name.
+    """
+    return {
+        component: created
+        for component, created in foreign.items()
+        if component not in wanted
+        or (
+            (record := records.get(component)) is not None
+            and record.failure is not None
+            and record.failure.cause is Cause.FOREIGN
+        )
+    }
+
+
 def why_foreign(record: AdapterRecord) -> str:
-    """Say why a component is not the fleet's, and what can be done: another fleet's is never taken over."""
+    """Say why a component is not the fleet's, and what can be done: what has an owner is never taken over."""
+    if record.other_stack is not None:
+        return (
+            f"a component named {record.component} is there and belongs to stack '{record.other_stack}';"
+            " take it out of that stack, or give the adapter another 'component'"
+        )
     there = f"a component named {record.component} is there and has"
     if record.other_fleet is None:
         return f"{there} no tag {FLEET_TAG} of this fleet; 'adapters import --take-over' makes it so"
@@ -534,8 +566,8 @@ def _drift(record: AdapterRecord, context: Context) -> tuple[AdapterRecord, list
     before, served = record.serving, Artifact(uri=live.artifact_uri or "")
     if live.status is Status.FAILED:
         record = replace(record, serving=None)
-        if record.failure is not None:
-            return record, []
+        if record.failure is not None or not (before or served).uri:
+            return record, []  # of which artifact it is, nothing tells
         reason = live.failure_reason or "the service gave no reason"
         return with_failure(record, before or served, reason, context)
     if before is not None and before.uri == served.uri:
@@ -578,12 +610,13 @@ def _good(record: AdapterRecord, want: DesiredAdapter | None) -> AdapterRecord:
     if serving == record.last_good and serving == record.serving:
         return record
     passed = serving if record.passed is not None and record.passed.same_as(serving) else record.passed
-    previous = record.previous if serving.same_as(record.last_good) else record.last_good
+    # The same adapter at another address is no other version to go back to.
+    others = [version for version in record.versions if not version.same_version_as(serving)]
     return replace(
         record,
         serving=serving,
         last_good=serving,
-        previous=previous,
+        versions=(serving, *others)[:MOST_VERSIONS],
         passed=passed,
         restore_at=None,
         restores=0,
@@ -621,6 +654,8 @@ def _event(
         generation=intent.generation if intent is not None else context.generation,
         before=before.version if before else None,
         after=after.version if after else None,
+        before_artifact=before,
+        after_artifact=after,
         seconds=seconds,
         cause=cause,
     )
@@ -681,7 +716,7 @@ def _decide_unknown(
     record: AdapterRecord, live: Live, want: DesiredAdapter | None, context: Context
 ) -> Decision:
     # Not before a manifest has it: it would be deleted at once, as the fleet's and not wanted.
-    if want is not None and context.claims.get(record.component) == live.created:
+    if want is not None and _is_claimed(record, live, context):
         failing = _failing(record, want, context)
         if failing is None or failing.cause is Cause.FOREIGN:
             return Decision(step=Step.CLAIM)
@@ -849,7 +884,7 @@ def pinned(desired: Iterable[DesiredAdapter], orders: Iterable[Order]) -> dict[s
     wanted = {}
     for adapter in desired:
         pin = pins.get(adapter.component)
-        if pin is not None and pin.artifact is not None and adapter.artifact.same_as(pin.replaces):
+        if pin is not None and pin.artifact is not None and adapter.artifact.same_version_as(pin.replaces):
             adapter = replace(adapter, artifact=pin.artifact)
         wanted[adapter.component] = adapter
     return wanted
@@ -934,7 +969,8 @@ def new_record(component: str, want: DesiredAdapter | None) -> AdapterRecord:
 def adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> AdapterRecord:
     """Return the record of a component that turned out to be the fleet's, of which nothing else is known."""
     name = record.name or record.component
-    record = replace(record, owned=live.created, tags=dict(tags), name=name, other_fleet=None)
+    record = replace(record, owned=live.created, tags=dict(tags), name=name)
+    record = replace(record, other_fleet=None, other_stack=None)
     if record.failure is not None and record.failure.cause is Cause.FOREIGN:
         record = replace(record, failure=None)
     if record.intent is not None and record.intent.write is Write.CREATE:
@@ -965,14 +1001,15 @@ def with_new_attempts(record: AdapterRecord) -> AdapterRecord:
     return replace(record, failure=failure, restore_at=None)
 
 
-def deletions(
+def counted(
     records: Mapping[str, AdapterRecord],
     wanted: Mapping[str, DesiredAdapter],
     target: Target,
     *,
+    generation: int,
     spares_adopted: bool = False,
-) -> list[str]:
-    """Return the components that a generation counts for deletion, once its guard let it pass.
+) -> dict[str, AdapterRecord]:
+    """Return the records whose deletion a generation counts, once its guard let it pass, with that count.
 
     Those that it does not want, and those that it wants elsewhere.
 
@@ -980,8 +1017,8 @@ def deletions(
         Whether components stay that carried the tag before the registry knew them. What takes something
         back deletes only what the fleet itself has made.
     """
-    return sorted(
-        component
+    return {
+        component: replace(record, counted=generation)
         for component, record in records.items()
         if (record.owned is not None or record.intent is not None)
         and (
@@ -989,7 +1026,7 @@ def deletions(
             if component in wanted
             else not (spares_adopted and record.adopted)
         )
-    )
+    }
 
 
 def refusal(

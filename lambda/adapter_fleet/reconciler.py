@@ -25,8 +25,9 @@ from adapter_fleet.plan import (
     Decision,
     Step,
     base_trouble,
+    counted,
     decide,
-    deletions,
+    known_foreign,
     new_record,
     pinned,
     refusal,
@@ -353,13 +354,14 @@ class _Pass:
         self._read_pace = Pace(ceiling=READ_RATE, rate=None, random=self._r.random)
         deleting = active.request.source is Source.DELETION
         desired = DesiredFleet() if deleting else self._registry.desired(active.number)
+        self._spares_adopted = active.spares_adopted(converged=self._fleet.converged > 0)
         self._declared = {adapter.component: adapter for adapter in desired.adapters}
         self._wanted = pinned(desired.adapters, self._orders)
         self._changed = self._find_changed()
         self._undone = undone_by(active, self._registry.generation)
         self._stored = self._registry.records()
         self._records = dict(self._stored)
-        self._foreign = dict(self._fleet.foreign)
+        self._foreign = known_foreign(self._fleet.foreign, self._records, self._wanted)
         self._pages = math.ceil((len(self._records) + len(self._foreign) + 1) / PAGE)
         self._fleet = replace(self._fleet, serial=self._fleet.serial and self._listed)
         self._take_orders()
@@ -416,10 +418,11 @@ class _Pass:
             live = None if record is None else record.live
             there = live is not None and live.created == order.created
             taken = record is not None and record.owned == order.created
-            return declared is not None and (taken or not there)
+            refused = record is not None and record.other_stack is not None
+            return declared is not None and (taken or refused or not there)
         # The manifest has moved on from what a pin replaces.
         return order.kind is OrderKind.PIN and (
-            declared is None or not declared.artifact.same_as(order.replaces)
+            declared is None or not declared.artifact.same_version_as(order.replaces)
         )
 
     def _context(self, *, deletes: bool | None = None) -> Context:
@@ -588,25 +591,14 @@ class _Pass:
 
     def _count_deletions(self) -> None:
         """Note what may be deleted: what is not wanted now, as the guard let it pass."""
-        counted = deletions(
+        for record in counted(
             self._records,
             self._wanted,
             self._generation.request.target,
-            spares_adopted=self._spares_adopted(),
-        )
-        for component in counted:
-            self._keep(replace(self._records[component], counted=self._generation.number))
-
-    def _spares_adopted(self) -> bool:
-        """Tell whether components stay that were there before the fleet knew them.
-
-        What takes a change back, be it the creation of the whole fleet, deletes what that change has made.
-        """
-        request = self._generation.request
-        if request.source is not Source.DELETION:
-            return self._generation.exempt
-        unknown = request.rolling_back is None and not self._fleet.converged
-        return bool(request.rolling_back) or unknown
+            generation=self._generation.number,
+            spares_adopted=self._spares_adopted,
+        ).values():
+            self._keep(record)
 
     def _try_again(self) -> None:
         """Let a new generation try again what time or people may have mended."""
@@ -900,7 +892,7 @@ class _Pass:
         A registry that knows of nothing but the deletion was lost: then it is worth a call for each stranger.
         """
         lost = self._generation.number == 1
-        if not self._strangers or self._spares_adopted():
+        if not self._strangers or self._spares_adopted:
             return False
         if not lost and len(self._strangers) > TAGS_BEFORE_THE_END:
             return False

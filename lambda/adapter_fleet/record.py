@@ -176,6 +176,10 @@ class Recheck(StrEnum):
     """It was sent again, and what the service says may be of that or of an earlier time: ask it."""
 
 
+MOST_VERSIONS = 5
+"""So many versions of an adapter are remembered, to go back to."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AdapterRecord:
     """What is remembered of one component of the fleet, by its name.
@@ -194,8 +198,9 @@ class AdapterRecord:
         The last-modified time of the component when `serving` was confirmed.
     last_good:
         The last artifact that was in service and, where there is one, passed the smoke request.
-    previous:
-        The one that was the last good one before that.
+    versions:
+        The versions that were the last good one so far, the newest first, `MOST_VERSIONS` at most. Each is
+        where it served last.
     restore_at:
         When the last good one may be tried again, after that failed for a cause that passes.
     passed, passed_smoke:
@@ -208,6 +213,8 @@ class AdapterRecord:
         The tags last written, beside the fleet's own; with that while others are being written.
     other_fleet:
         The identifier of the fleet whose tag it has in the place of this one's, as its tags were last read.
+    other_stack:
+        The CloudFormation stack that the component belongs to, as its tags were last read.
     claimed:
         The generation that took it over from whoever made it by hand.
     adopted:
@@ -243,7 +250,7 @@ class AdapterRecord:
     serving: Artifact | None = None
     vouched: float | None = None
     last_good: Artifact | None = None
-    previous: Artifact | None = None
+    versions: tuple[Artifact, ...] = ()
     restore_at: float | None = None
     passed: Artifact | None = None
     passed_smoke: str | None = None
@@ -251,6 +258,7 @@ class AdapterRecord:
     failure: Failure | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     other_fleet: str | None = None
+    other_stack: str | None = None
     claimed: int | None = None
     adopted: bool = False
     counted: int | None = None
@@ -389,6 +397,19 @@ class Generation:
         """Whether guards and limits let it pass: it takes back, or takes down."""
         return self.undo or self.request.source in (Source.UNDO, Source.DELETION)
 
+    def spares_adopted(self, *, converged: bool) -> bool:
+        """Tell whether components stay that carried the tag before the registry knew them.
+
+        What takes a change back, be it the creation of the whole fleet, deletes what that change has made.
+
+        converged:
+            Whether the fleet has ever been in force.
+        """
+        if self.request.source is not Source.DELETION:
+            return self.exempt
+        unknown = self.request.rolling_back is None and not converged
+        return bool(self.request.rolling_back) or unknown
+
     @property
     def told(self) -> bool:
         """Whether someone was told that it is in force, though some adapters may have been pending."""
@@ -435,6 +456,8 @@ class Event:
         created, updated, deleted, restored, failed, adopted, drifted, retried, pinned.
     before, after:
         Versions (`Artifact.version`).
+    before_artifact, after_artifact:
+        What these versions are; None in events of earlier releases.
     seconds:
         From the write to its confirmation.
     """
@@ -446,6 +469,8 @@ class Event:
     generation: int
     before: str | None = None
     after: str | None = None
+    before_artifact: Artifact | None = None
+    after_artifact: Artifact | None = None
     seconds: float | None = None
     cause: str | None = None
 

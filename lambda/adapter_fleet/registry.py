@@ -213,13 +213,13 @@ class Registry(Protocol):
         """Return the newest events of an adapter, newest first."""
 
     def order(self, orders: Iterable[Order]) -> None:
-        """Leave orders for the next pass. The newest of a kind for a component counts."""
+        """Leave orders for the next pass. The last of a kind for a component counts, whatever its time is."""
 
     def orders(self) -> list[Order]:
         """Return the orders that are there."""
 
     def take_orders(self, orders: Iterable[Order], lease: Lease) -> None:
-        """Remove orders, unless newer ones have replaced them."""
+        """Remove orders, unless others have replaced them."""
 
     def known_archive(self, uri: str) -> ReadArchive | None:
         """Return what was read of an archive, None where that is not known (any more)."""

@@ -1,7 +1,7 @@
 """The steps of a plan, taken: a few calls for one component, an intent in the registry before a write."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from adapter_fleet import verification
@@ -10,7 +10,7 @@ from adapter_fleet.bounded import text_of
 from adapter_fleet.clock import Clock
 from adapter_fleet.desired import Artifact, DesiredAdapter, SmokeRequest
 from adapter_fleet.failure import cause_of
-from adapter_fleet.names import FLEET_TAG
+from adapter_fleet.names import FLEET_TAG, stack_of
 from adapter_fleet.plan import Context, Decision, Step, adopted, tags_of, with_failure
 from adapter_fleet.record import AdapterRecord, Cause, Event, Intent, Live, Recheck, Status, Write
 from adapter_fleet.registry import Lease, LeaseLostError, Registry
@@ -152,10 +152,26 @@ class Steps:
     def _read_tags(self) -> Taken:
         record, live = self._record, self._live()
         tags = self._service.tags(record.component, live)
-        if (fleet := tags.pop(FLEET_TAG, None)) == self._uid:
-            return Taken(record=record if record.owned == live.created else adopted(record, live, tags))
-        record = replace(record, owned=None, intent=None, claimed=None, other_fleet=fleet)
-        return Taken(record=record, foreign=live.created)
+        if not self._is_own(tags):
+            return self._not_own(tags, live)
+        del tags[FLEET_TAG]
+        return Taken(record=record if record.owned == live.created else adopted(record, live, tags))
+
+    def _is_own(self, tags: Mapping[str, str]) -> bool:
+        return tags.get(FLEET_TAG) == self._uid and stack_of(tags) is None
+
+    def _not_own(self, tags: Mapping[str, str], live: Live) -> Taken:
+        """Note whose a component is that is not the fleet's."""
+        fleet = tags.get(FLEET_TAG)
+        record = replace(
+            self._record,
+            owned=None,
+            intent=None,
+            claimed=None,
+            other_fleet=None if fleet == self._uid else fleet,
+            other_stack=stack_of(tags),
+        )
+        return Taken(record=record, foreign=live.created, idle=True)
 
     def _live(self) -> Live:
         live = self._record.live
@@ -213,7 +229,7 @@ class Steps:
         """Look whether a write was refused since the component is not the fleet's, as its policy has it."""
         live = record.live
         try:
-            if live is None or self._service.tags(record.component, live).get(FLEET_TAG) == self._uid:
+            if live is None or self._is_own(self._service.tags(record.component, live)):
                 return None
         except ServiceError:
             return None
@@ -378,6 +394,13 @@ class Steps:
         if live is None or live.created != self._live().created:
             # A listing may lag behind, and this is another one by now.
             return Taken(record=replace(self._record, live=live, absent_at=self._clock.now()), idle=True)
+        try:
+            present = self._service.tags(self._record.component, live)
+        except RefusedError as error:
+            return self._not_tagged(str(error))
+        # A stack may have made it after someone had ordered this.
+        if stack_of(present) is not None:
+            return self._not_own(present, live)
         # Before it has the tag: whoever finds it with that has to know whose it was.
         record = self._record = replace(self._record, claimed=self._context.generation)
         self._registry.put([record], self._lease)

@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -191,10 +190,11 @@ def _inside(target: Path, name: str) -> Path:
 
 
 def _split(uri: str) -> tuple[str, str]:
-    parts = urlsplit(uri)
-    if parts.scheme != "s3" or not parts.netloc:
+    # No parser of web addresses: `#` and `?` are characters of keys like any other.
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not bucket:
         raise HostingError(f"'{uri}' is not an S3 URI.")
-    return parts.netloc, parts.path.lstrip("/")
+    return bucket, key
 
 
 def _unreadable(uri: str, role: str, error: Exception) -> HostingError:

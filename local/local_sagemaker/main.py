@@ -30,6 +30,7 @@ from local_sagemaker.settings import PROFILES, Settings
 READY = "ready"
 REGION = "us-east-1"
 
+_HIGHEST_PORT = 65535
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.05
@@ -113,14 +114,23 @@ def _assignment(text: str) -> tuple[str, object]:
 @contextlib.contextmanager
 def _state_directory(given: Path | None) -> Iterator[Path]:
     if given is not None:
-        given.mkdir(parents=True, exist_ok=True)
-        yield Path(tempfile.mkdtemp(prefix="run-", dir=given.resolve()))
+        try:
+            given.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix="run-", dir=given.resolve()))
+        except OSError as error:
+            sys.exit(
+                f"local-sagemaker: '--state-dir' should be a folder that can be written, got '{given}':"
+                f" {error.strerror}"
+            )
+        yield folder
         return
     with tempfile.TemporaryDirectory(prefix="local-sagemaker-", ignore_cleanup_errors=True) as directory:
         yield Path(directory)
 
 
 def _port(wanted: int) -> int:
+    if not 0 <= wanted <= _HIGHEST_PORT:
+        sys.exit(f"local-sagemaker: '--port' should be 0 to {_HIGHEST_PORT}, got {wanted}")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

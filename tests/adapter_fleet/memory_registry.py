@@ -200,9 +200,7 @@ class MemoryRegistry:
     def order(self, orders: Iterable[Order]) -> None:
         with self._lock:
             for order in orders:
-                key = (order.component, order.kind)
-                if key not in self._orders or self._orders[key].at <= order.at:
-                    self._orders[key] = order
+                self._orders[order.component, order.kind] = order
 
     def orders(self) -> list[Order]:
         with self._lock:
@@ -215,7 +213,7 @@ class MemoryRegistry:
                 self._check(lease)
             for order in taken:
                 key = (order.component, order.kind)
-                if key in self._orders and self._orders[key].at <= order.at:
+                if key in self._orders and self._orders[key].at == order.at:
                     del self._orders[key]
 
     def known_archive(self, uri: str) -> ReadArchive | None:

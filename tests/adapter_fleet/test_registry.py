@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -372,6 +373,7 @@ class TestRecords:
             owned=1_764_000_000.123,
             serving=artifact,
             last_good=artifact,
+            versions=(artifact, Artifact(uri="s3://b/acme/v1.tar.gz")),
             intent=Intent(write=Write.UPDATE, at=5.0, generation=2, artifact=artifact, acknowledged=6.0),
             failure=Failure(cause=Cause.QUOTA, reason="full", artifact=artifact, at=7.0, retry_at=8.5),
             tags={"tier": "gold"},
@@ -379,6 +381,19 @@ class TestRecords:
         )
         registry.put([whole, record("zeta")], lease)
         assert registry.records() == {"llm-acme": whole, "llm-zeta": record("zeta")}
+
+    @pytest.mark.integration
+    def test_record_of_an_earlier_release_has_the_two_versions_that_it_kept(
+        self, table: str, dynamodb: DynamoDBClient
+    ) -> None:
+        last, before = {"uri": "s3://b/v2", "digest": "b" * 64}, {"uri": "s3://b/v1"}
+        document = {"name": "acme", "component": "llm-acme", "last_good": last, "previous": before}
+        dynamodb.put_item(
+            TableName=table,
+            Item={"pk": {"S": "records"}, "sk": {"S": "llm-acme"}, "doc": {"S": json.dumps(document)}},
+        )
+        read = DynamoDbRegistry(table, dynamodb).records()["llm-acme"]
+        assert read.versions == (Artifact(**last), Artifact(**before))
 
     def test_last_record_of_a_component_counts(self, registry: Registry, lease: Lease) -> None:
         registry.put([record("acme"), record("acme", generation=2)], lease)
@@ -560,18 +575,20 @@ class TestOrders:
         registry.order([claim, pin, self.retry("acme", 1.0)])
         assert registry.orders() == [self.retry("acme", 1.0), pin, claim]
 
-    def test_newest_of_a_kind_counts(self, registry: Registry) -> None:
-        registry.order([self.retry("acme", 2.0), self.retry("zeta", 3.0)])
+    def test_last_of_a_kind_counts_though_the_one_before_is_by_a_clock_that_is_ahead(
+        self, registry: Registry
+    ) -> None:
+        registry.order([self.retry("acme", 3600.0), self.retry("zeta", 3.0)])
         registry.order([self.retry("acme", 1.0), self.retry("zeta", 4.0), self.retry("new", 5.0)])
         assert registry.orders() == [
-            self.retry("acme", 2.0),
+            self.retry("acme", 1.0),
             self.retry("zeta", 4.0),
             self.retry("new", 5.0),
         ]
 
-    def test_newest_of_a_kind_in_one_call_counts(self, registry: Registry) -> None:
+    def test_last_of_a_kind_in_one_call_counts(self, registry: Registry) -> None:
         registry.order([self.retry("acme", 2.0), self.retry("acme", 1.0)])
-        assert registry.orders() == [self.retry("acme", 2.0)]
+        assert registry.orders() == [self.retry("acme", 1.0)]
 
     def test_taken_orders_are_gone(self, registry: Registry, lease: Lease) -> None:
         registry.order([self.retry("acme", 1.0), self.retry("zeta", 2.0)])
@@ -584,6 +601,15 @@ class TestOrders:
         registry.order([self.retry("acme", 2.0)])
         registry.take_orders(seen, lease)
         assert registry.orders() == [self.retry("acme", 2.0)]
+
+    def test_order_by_a_clock_that_is_behind_is_not_taken_with_the_one_it_replaced(
+        self, registry: Registry, lease: Lease
+    ) -> None:
+        registry.order([self.retry("acme", 3600.0)])
+        seen = registry.orders()
+        registry.order([self.retry("acme", 1.0)])
+        registry.take_orders(seen, lease)
+        assert registry.orders() == [self.retry("acme", 1.0)]
 
     def test_orders_for_a_thousand_adapters_are_left_and_taken(
         self, registry: Registry, lease: Lease

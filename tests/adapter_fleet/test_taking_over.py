@@ -185,7 +185,7 @@ def test_claim_waits_for_the_manifest_that_has_the_adapter() -> None:
 
 def test_tags_of_aws_are_left_where_they_are() -> None:
     world = World(settings=STRICT)
-    of_aws = "aws:cloudformation:stack-name"
+    of_aws = "aws:createdBy"
     world.service.make("p-a", artifact("a").uri, tags={FLEET_TAG: UID, of_aws: "s", "old": "1"})
     untag = world.service.untag
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from typer.testing import Result
@@ -52,10 +53,41 @@ def test_adapter_that_is_gone_still_has_one(run: Run, world: World, name: str) -
     assert run("history", name).stdout.splitlines()[0].split("\t")[1] == "deleted"
 
 
-def test_unknown_adapter_has_none(run: Run) -> None:
-    result = run("history", "nobody")
+@pytest.mark.parametrize("options", [[], ["--json"]], ids="".join)
+def test_unknown_adapter_has_none(run: Run, options: list[str]) -> None:
+    result = run("history", "nobody", *options)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "adapters: nothing is known of an adapter 'nobody'\n"
+
+
+def test_adapter_that_is_yet_to_come_has_none(run: Run, world: World) -> None:
+    world.deploy(adapter("acme", 2), adapter("zeta"), adapter("new"))
+    result = run("history", "new")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "nothing is known of an adapter 'nobody'\n"
+    assert result.stderr == "nothing has become of adapter 'new' so far\n"
+
+
+def test_versions_to_go_back_to_are_told_beside_it(run: Run) -> None:
+    result = run("history", "acme")
+    assert result.stderr == ("acme can go back to v1.tar.gz: 'adapters rollback acme --to VERSION'\n")
+    assert run("history", "zeta").stderr == ""
+
+
+def test_json_has_whole_digests_addresses_and_times(run: Run, world: World) -> None:
+    published = Artifact(uri="s3://bucket/acme/sha256-ab.tar.gz", digest="ab" * 32)
+    world.deploy(replace(adapter("acme"), artifact=published), adapter("zeta"))
+    world.settle()
+    event = json.loads(run("history", "acme", "--json").stdout.splitlines()[0])
+    assert event["after_artifact"] == {
+        "version": "abababababab",
+        "digest": f"sha256:{'ab' * 32}",
+        "uri": published.uri,
+    }
+    assert event["before_artifact"]["uri"] == artifact("acme", 2).uri
+    assert datetime.fromisoformat(event["at"]).timestamp() == pytest.approx(world.clock.now(), abs=10)
+    generation = json.loads(run("history", "--json").stdout.splitlines()[0])
+    for key in ("requested_at", "ended_at"):
+        assert datetime.fromisoformat(generation[key]).tzinfo is not None
 
 
 class TestWhy:
@@ -64,6 +96,13 @@ class TestWhy:
     def whys(self, run: Run, name: str = "acme") -> list[list[str]]:
         lines = [line.split("\t") for line in run("history", name).stdout.splitlines()]
         return [[fields[1], fields[4], fields[6]] for fields in lines]
+
+    def test_archive_that_moved_is_the_same(self, run: Run, world: World) -> None:
+        for place in ("a", "b"):
+            moved = Artifact(uri=f"s3://{place}/acme.tar.gz", digest="ab" * 32)
+            world.deploy(replace(adapter("acme"), artifact=moved), adapter("zeta"))
+            world.settle()
+        assert self.whys(run)[0][2] == "the same archive at another address"
 
     def test_manifest_needs_no_words(self, run: Run) -> None:
         assert [why for _, _, why in self.whys(run)] == ["", ""]

@@ -171,6 +171,54 @@ class TestOddComponents:
         assert {order.component for order in world.registry.orders()} == {"p-one", "two"}
 
 
+def test_endpoint_that_is_not_there_is_nobody_to_ask(run: Run) -> None:
+    result = run("import", "--endpoint", "nope", fleet=False)
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        4,
+        "",
+        "adapters: endpoint 'nope' is not there, or has no component\n",
+    )
+
+
+class TestOfAStack:
+    @pytest.fixture(autouse=True)
+    def native(self, world: World) -> None:
+        tags = {"aws:cloudformation:stack-name": "Llm", "aws:cloudformation:logical-id": "Two"}
+        world.service.components["two"].tags.update(tags)
+
+    @pytest.mark.parametrize("fleet", [True, False], ids=["with a fleet", "without"])
+    def test_it_is_left_out_and_its_stack_is_named(self, run: Run, fleet: bool) -> None:
+        result = run("import", "--endpoint", "endpoint", fleet=fleet)
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[:2] == [
+            "adapters: two: it belongs to stack 'Llm' and is left out; the guide to operating fleets says how"
+            " to move it",
+            "1 adapter on 'endpoint' belong to no fleet",
+        ]
+        assert "two" not in [adapter.name for adapter in imported(result).adapters]
+
+    def test_it_is_not_taken_over(self, run: Run, world: World) -> None:
+        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
+        assert result.exit_code == 1
+        assert [order.component for order in world.registry.orders()] == ["p-one"]
+
+    def test_it_is_not_taken_over_where_the_manifest_names_it_already(self, run: Run, world: World) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        world.deploy(ACME, replace(ACME, name="two", component="two"))
+        world.settle()
+        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
+        assert "two: it belongs to stack 'Llm'" in result.stderr
+        world.settle()
+        assert [order.component for order in world.registry.orders()] == ["p-one"]
+        assert FLEET_TAG not in world.service.components["two"].tags
+
+    def test_nothing_but_it_is_nothing_to_take_over(self, run: Run, world: World) -> None:
+        world.service.remove("p-one")
+        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
+        assert result.exit_code == 1
+        assert world.registry.orders() == []
+
+
 def test_adapter_without_a_readable_archive_is_left_out_and_told(run: Run, account: FakeAccount) -> None:
     account.world.service.make("three", "s3://hand/missing.tar.gz")
     result = run("import", "--endpoint", "endpoint")

@@ -92,3 +92,21 @@ def test_interrupt_while_the_command_is_imported_ends_it_quietly(module: str) ->
     command = [sys.executable, "-c", BEGINNING, module]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+# Modules of the standard library that Python on Windows is without.
+ELSEWHERE = """
+import importlib, pkgutil, sys
+for name in ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"):
+    sys.modules[name] = None
+import adapter_fleet, adapters_cli
+for package in (adapter_fleet, adapters_cli):
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+"""
+
+
+def test_every_module_can_be_imported_on_windows() -> None:
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.desired import Artifact
 from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from adapter_fleet.names import FLEET_TAG
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount
 
 Run = Callable[..., Result]
 Write = Callable[..., Path]
+
+
+def rows(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.stdout.splitlines()]
 
 
 class TestRetry:
@@ -199,8 +206,95 @@ class TestRollback:
             "adapters: no good version of adapter 'zeta' before v1.tar.gz is known\n",
         )
 
+    def test_version_that_is_named_serves(self, run: Run, world: World) -> None:
+        world.deploy(adapter("acme", 3), adapter("zeta"))
+        world.settle()
+        result = run("rollback", "acme", "--to", "v1.tar.gz")
+        assert (result.exit_code, result.stdout) == (
+            0,
+            "acme goes back to v1.tar.gz; 'adapters status --wait' follows\n",
+        )
+        world.settle()
+        assert world.serving()["acme"] == artifact("acme", 1).uri
+
+    def test_another_version_may_be_named_while_it_is_rolled_back(self, run: Run, world: World) -> None:
+        world.deploy(adapter("acme", 3), adapter("zeta"))
+        world.settle()
+        run("rollback", "acme")
+        world.settle()
+        assert world.serving()["acme"] == artifact("acme", 2).uri
+        assert run("rollback", "acme", "--to", "v1.tar.gz").exit_code == 0
+        world.settle()
+        assert world.serving()["acme"] == artifact("acme", 1).uri
+        again = run("rollback", "acme", "--to", "v1.tar.gz")
+        assert (again.exit_code, again.stderr) == (
+            1,
+            "adapters: adapter 'acme' is rolled back to v1.tar.gz already\n",
+        )
+
+    def test_later_rollback_wins_over_one_by_a_clock_that_is_ahead(self, run: Run, world: World) -> None:
+        world.deploy(adapter("acme", 3), adapter("zeta"))
+        world.settle()
+        world.clock.time += 3600
+        run("rollback", "acme", "--to", "v1.tar.gz")
+        world.clock.time -= 3600
+        assert run("rollback", "acme", "--to", "v2.tar.gz").exit_code == 0
+        world.settle()
+        assert world.serving()["acme"] == artifact("acme", 2).uri
+
+    def test_unknown_version_is_told_with_those_that_are_known(self, run: Run, world: World) -> None:
+        result = run("rollback", "acme", "--to", "v7.tar.gz")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "adapters: '--to' should be a version of adapter 'acme' that served before (v1.tar.gz), got"
+            " 'v7.tar.gz'\n",
+        )
+        assert world.registry.orders() == []
+
+    def test_version_of_the_manifest_is_no_rollback(self, run: Run) -> None:
+        result = run("rollback", "acme", "--to", "v2.tar.gz")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "adapters: version v2.tar.gz of adapter 'acme' is what the manifest says; see --undo\n",
+        )
+
+    def test_undo_names_no_version(self, run: Run) -> None:
+        assert run("rollback", "acme", "--undo", "--to", "v1.tar.gz").exit_code == 2
+
     def test_unknown_adapter_is_told(self, run: Run) -> None:
         assert run("rollback", "nobody").stderr == "adapters: the fleet has no adapter 'nobody'\n"
+
+
+class TestRollbackOfPublishedAdapters:
+    @pytest.fixture(autouse=True)
+    def moved(self, world: World) -> None:
+        """The first version, the second one, and that again under another prefix."""
+        for place, digest in (("a", "1a" * 32), ("a", "2b" * 32), ("b", "2b" * 32)):
+            uri = f"s3://bucket/{place}/acme/sha256-{digest}.tar.gz"
+            world.deploy(replace(adapter("acme"), artifact=Artifact(uri=uri, digest=digest)))
+            world.settle()
+
+    def test_it_goes_back_to_other_weights(self, run: Run, world: World) -> None:
+        assert run("rollback", "acme").stdout.startswith("acme goes back to 1a1a1a1a1a1a; ")
+        world.settle()
+        assert world.serving()["acme"] == f"s3://bucket/a/acme/sha256-{'1a' * 32}.tar.gz"
+
+    @pytest.mark.parametrize("version", ["1a1a", "1a1a1a1a1a1a", f"sha256:{'1A' * 32}"])
+    def test_version_is_named_by_the_beginning_of_its_digest(self, run: Run, version: str) -> None:
+        assert run("rollback", "acme", "--to", version).stdout.startswith("acme goes back to 1a1a1a1a1a1a; ")
+
+    def test_beginning_that_two_digests_have_is_refused(self, run: Run, world: World) -> None:
+        digest = "1a1a" + "0" * 60
+        uri = f"s3://bucket/a/acme/sha256-{digest}.tar.gz"
+        world.deploy(replace(adapter("acme"), artifact=Artifact(uri=uri, digest=digest)))
+        world.settle()
+        world.deploy(adapter("acme", 4))
+        world.settle()
+        result = run("rollback", "acme", "--to", "1a1a")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            f"adapters: '--to 1a1a' names several versions of adapter 'acme': {digest}, {'1a' * 32}\n",
+        )
 
 
 @pytest.mark.parametrize("command", [["retry", "--failed"], ["rollback", "acme"]])
@@ -212,3 +306,50 @@ def test_nothing_is_ordered_that_would_not_be_done(run: Run, world: World, comma
     assert result.exit_code == 1
     assert "nothing is done before another deployment or manifest" in result.stderr
     assert world.registry.orders() == []
+
+
+class TestPrune:
+    """Three components carry the fleet's tag, and no manifest wants them."""
+
+    @pytest.fixture
+    def orphans(self, world: World) -> list[str]:
+        world.deploy(adapter("acme"))
+        world.settle()
+        names = [f"stray-{number}" for number in range(3)]
+        for name in names:
+            world.service.make(name, "s3://other/x.tar.gz", tags={FLEET_TAG: UID})
+        world.start_machine("order")
+        world.settle()
+        return names
+
+    def test_orphans_are_listed(self, run: Run, orphans: list[str]) -> None:
+        assert [row[0] for row in rows(run("prune"))] == orphans
+
+    def test_orphan_is_deleted_by_name(self, run: Run, world: World, orphans: list[str]) -> None:
+        assert run("prune", "stray-1", "--yes").exit_code == 0
+        world.settle()
+        assert set(world.service.components) == {"base", "p-acme", "stray-0", "stray-2"}
+
+    def test_all_are_deleted(self, run: Run, world: World, orphans: list[str]) -> None:
+        assert run("prune", "--all", "--yes").exit_code == 0
+        world.settle()
+        assert set(world.service.components) == {"base", "p-acme"}
+
+    def test_nothing_is_deleted_where_nobody_can_be_asked(
+        self, run: Run, world: World, orphans: list[str]
+    ) -> None:
+        result = run("prune", "--all")
+        assert result.exit_code == 1
+        assert "--yes confirms" in result.stderr
+        assert world.registry.orders() == []
+
+    def test_what_is_no_orphan_is_refused(self, run: Run, world: World, orphans: list[str]) -> None:
+        result = run("prune", "p-acme", "stray-0", "--yes")
+        assert result.exit_code == 1
+        assert "has no orphan 'p-acme'" in result.stderr
+        assert world.registry.orders() == []
+
+    def test_status_shows_them_and_is_no_failure(self, run: Run, orphans: list[str]) -> None:
+        result = run("status")
+        assert result.exit_code == 0
+        assert [row[:2] for row in rows(result)][-3:] == [[name, "orphan"] for name in orphans]

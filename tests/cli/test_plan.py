@@ -14,6 +14,7 @@ from adapter_fleet.desired import Artifact
 from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.packing import identity, pack
+from adapter_fleet.record import OrderKind
 from adapter_fleet.service import UnansweredError
 from adapters_cli.plan import Action, summary
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
@@ -68,12 +69,17 @@ def test_each_change_is_a_line(run: Run, manifest: Write) -> None:
     ]
 
 
+def test_wrong_usage_has_another_exit_code_than_changes(run: Run, manifest: Write) -> None:
+    path = manifest(acme=2, beta=1, zeta=1)
+    assert run("plan", path, "--detailed-exitcode", "--stack", "Tenants").exit_code == 2
+
+
 def test_what_stays_is_shown_on_request(run: Run, manifest: Write) -> None:
     fields = rows(run("plan", manifest(acme=1, beta=1, zeta=1), "--all"))
     assert [row[:2] for row in fields] == [["acme", "keep"], ["beta", "keep"], ["zeta", "keep"]]
 
 
-@pytest.mark.parametrize(("version", "code"), [(1, 0), (2, 2)])
+@pytest.mark.parametrize(("version", "code"), [(1, 0), (2, 5)])
 def test_exit_code_tells_of_changes_on_request(run: Run, manifest: Write, version: int, code: int) -> None:
     path = manifest(acme=version, beta=1, zeta=1)
     assert run("plan", path, "--detailed-exitcode").exit_code == code
@@ -110,6 +116,23 @@ def test_component_of_another_fleet_is_seen_and_whose_it_is(run: Run, world: Wor
     assert (result.exit_code, row[:2]) == (1, ["new", "foreign"])
     assert "has the tag fleet-uid of another fleet, another; give this fleet another" in row[4]
     assert "adapters import" not in row[4]
+
+
+@pytest.mark.parametrize("ordered", [True, False], ids=["ordered to be taken over", "not ordered"])
+@pytest.mark.parametrize("known", [True, False], ids=["known as a stranger", "new"])
+def test_component_of_a_stack_is_seen_and_which_one_has_it(
+    run: Run, world: World, manifest: Write, known: bool, ordered: bool
+) -> None:
+    made = world.service.make("p-new", artifact("new").uri, tags={"aws:cloudformation:stack-name": "Llm"})
+    if known:
+        world.start_machine("order")
+        world.settle()
+    if ordered:
+        world.order(OrderKind.CLAIM, "new", created=made.created)
+    result = run("plan", manifest(acme=1, beta=1, zeta=1, new=1))
+    [row] = rows(result)
+    assert (result.exit_code, row[:2]) == (1, ["new", "foreign"])
+    assert row[4].startswith("a component named p-new is there and belongs to stack 'Llm'; ")
 
 
 def test_archives_that_are_not_in_s3_are_seen(run: Run, world: World, manifest: Write) -> None:
@@ -180,7 +203,10 @@ def test_artifact_that_has_failed_is_not_tried_again(run: Run, world: World, man
     world.settle()
     result = run("plan", manifest(acme=2, beta=1, zeta=1))
     [row] = rows(result)
-    assert (row[1], row[4]) == ("failed", "no such tensor")
+    assert (row[1], row[4]) == (
+        "failed",
+        "no such tensor; 'adapters retry acme' lets it be tried again",
+    )
     assert result.exit_code == 0  # that is how it is already
 
 
@@ -245,6 +271,25 @@ def test_json_has_changes_and_refusal(run: Run, manifest: Write) -> None:
     assert [change["action"] for change in document["changes"]] == ["delete"] * 3
 
 
+def test_json_has_whole_digests_and_addresses(run: Run, manifest: Write) -> None:
+    document = json.loads(run("plan", manifest(acme=2, beta=1, zeta=1), "--json").stdout)
+    change = document["changes"][0]
+    assert change["after_artifact"] == {
+        "version": f"{2:064x}"[:12],
+        "digest": f"sha256:{2:064x}",
+        "uri": artifact("acme", 2).uri,
+    }
+    assert change["before_artifact"]["uri"] == artifact("acme", 1).uri
+
+
+def test_archive_that_moves_is_said_to_be_the_same(run: Run, world: World, manifest: Write) -> None:
+    there = replace(adapter("acme"), artifact=Artifact(uri="s3://assets/acme.tar.gz", digest=f"{1:064x}"))
+    world.deploy(there, adapter("beta"), adapter("zeta"))
+    world.settle()
+    [row] = rows(run("plan", manifest(acme=1, beta=1, zeta=1)))
+    assert row[1:] == ["update", row[2], row[2], f"the same archive at {artifact('acme').uri}"]
+
+
 def test_json_has_the_mistakes_of_the_manifest(run: Run, manifest: Write) -> None:
     path = manifest("adapters:\n  - {name: acme}\n")
     result = run("plan", path, "--json")
@@ -286,7 +331,7 @@ def test_rank_above_the_endpoint_s_limit_is_told(run: Run, world: World, manifes
 def test_manifest_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
     result = run("plan", tmp_path / "none.yaml")
     assert (result.exit_code, result.stderr) == (
-        1,
+        2,
         f"adapters: {tmp_path / 'none.yaml'}: No such file or directory\n",
     )
 

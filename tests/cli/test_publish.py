@@ -14,7 +14,7 @@ import pytest
 from adapter_fleet.archive import DIGEST_METADATA
 from adapter_fleet.manifest import Manifest
 from adapter_fleet.packing import AdapterFiles, identity, pack
-from adapters_cli import archive_store, memory
+from adapters_cli import archive_store, manifest_place, memory
 from adapters_cli.account import Account
 from adapters_cli.manifest_place import ManifestPlace
 from tests.adapter_fleet.synthetic import SyntheticAdapter
@@ -396,13 +396,15 @@ class TestSources:
         assert "should be letters, digits and hyphens" in result.stderr
 
     @pytest.mark.parametrize(
-        ("path", "words"),
-        [("nowhere", "there is no such file"), ("notes.txt", "should be a directory, or an archive")],
+        ("path", "code", "words"),
+        [("nowhere", 2, "there is no such file"), ("notes.txt", 1, "should be a directory, or an archive")],
     )
-    def test_path_that_leads_to_no_adapter_is_refused(self, world: World, path: str, words: str) -> None:
+    def test_path_that_leads_to_no_adapter_is_refused(
+        self, world: World, path: str, code: int, words: str
+    ) -> None:
         (world.folder / "notes.txt").write_text("")
         result = world.publish(world.folder / path)
-        assert result.exit_code == 1
+        assert result.exit_code == code
         assert words in result.stderr
 
     def test_bucket_that_is_not_there_is_told_once(self, world: World) -> None:
@@ -632,7 +634,12 @@ class TestManifest:
         assert world.publish("--manifest", world.manifest).exit_code == 0
         assert not left.exists()
 
-    def test_slow_writer_loses_nothing_to_another(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("platform", ["POSIX", "Windows"])
+    def test_slow_writer_loses_nothing_to_another(
+        self, tmp_path: Path, platform: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if platform == "Windows":
+            monkeypatch.setattr(manifest_place, "fcntl", None)
         place = ManifestPlace.of(str(tmp_path / "fleet.yaml"), Account())
         began, may_end = threading.Event(), threading.Event()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from typer.testing import Result
@@ -199,6 +200,39 @@ def test_json_has_everything(run: Run, world: World) -> None:
     assert document["generation"]["outcome"] == "converged"
     [one] = document["adapters"]
     assert (one["name"], one["component"], one["group"]) == ("acme", "p-acme", "in service")
+    assert one["artifact"] == {"version": "v1.tar.gz", "digest": None, "uri": artifact("acme").uri}
+    for moment in (one["since"], document["generation"]["requested_at"]):
+        assert datetime.fromisoformat(moment).timestamp() == pytest.approx(world.clock.now(), abs=60)
+
+
+class TestEarlierVersions:
+    @pytest.fixture(autouse=True)
+    def updated(self, world: World) -> None:
+        for version in (1, 2, 3):
+            world.deploy(adapter("acme", version), adapter("zeta"))
+            world.settle()
+
+    def test_they_are_told_of_adapters_that_are_named(self, run: Run) -> None:
+        result = run("status", "acme", "zeta")
+        assert result.exit_code == 0
+        assert result.stderr == (
+            "acme can go back to v2.tar.gz, v1.tar.gz: 'adapters rollback acme --to VERSION'\n"
+        )
+        assert run("status").stderr == ""
+
+    def test_version_of_the_manifest_is_none_of_them_while_another_serves(
+        self, run: Run, world: World
+    ) -> None:
+        run("rollback", "acme")
+        world.settle()
+        told = run("status", "acme").stderr
+        assert told == "acme can go back to v1.tar.gz: 'adapters rollback acme --to VERSION'\n"
+        [document] = json.loads(run("status", "acme", "--json").stdout)["adapters"]
+        assert document["version"] == "v2.tar.gz"
+        assert [version["uri"] for version in document["earlier"]] == [
+            artifact("acme", 2).uri,
+            artifact("acme", 1).uri,
+        ]
 
 
 class TestLostBase:

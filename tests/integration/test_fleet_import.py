@@ -104,6 +104,45 @@ def test_tags_that_were_there_stay(imported: Imported, cloud: LocalCloud) -> Non
     assert tags.keys() == {"owner", "fleet-uid"}
 
 
+def test_component_of_a_stack_is_left_out_and_stays_its_stack_s(
+    imported: Imported, cloud: LocalCloud
+) -> None:
+    stacks, endpoint = client(cloud, "cloudformation"), imported.by_hand.endpoint
+    native = f"{endpoint}-native"
+    specification = {
+        "BaseInferenceComponentName": imported.by_hand.base,
+        "Container": {"ArtifactUrl": imported.stack.archives.uri("summary-v2")},
+    }
+    properties = {
+        "InferenceComponentName": native,
+        "EndpointName": endpoint,
+        "Specification": specification,
+    }
+    resource = {"Type": "AWS::SageMaker::InferenceComponent", "Properties": properties}
+    stacks.create_stack(StackName="Native", TemplateBody=json.dumps({"Resources": {"Native": resource}}))
+    stacks.get_waiter("stack_create_complete").wait(StackName="Native", WaiterConfig={"Delay": 1})
+    command = [sys.executable, "-m", "adapters_cli", "import", "--endpoint", endpoint, "--take-over", "--yes"]
+    done = subprocess.run(
+        [*command, "--stack", imported.stack.name],
+        env=cloud.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"adapters: {native}: it belongs to stack 'Native' and is left out" in done.stderr
+    assert native not in done.stdout
+    named = {**imported.manifest, "adapters": [*imported.manifest["adapters"]]}
+    uri = imported.stack.archives.uri("summary-v2")
+    named["adapters"].append({"name": "native", "artifact": uri, "component": native})
+    changed = imported.stack.update({"Tenants": Fleet(document=json.dumps(named))})
+    assert "belongs to stack 'Native'" in changed.reason
+    assert changed.status == "UPDATE_ROLLBACK_COMPLETE"
+    stacks.delete_stack(StackName="Native")
+    stacks.get_waiter("stack_delete_complete").wait(StackName="Native", WaiterConfig={"Delay": 1})
+    assert native not in components(cloud, endpoint)
+
+
 def test_they_are_managed_from_then_on(imported: Imported, cloud: LocalCloud) -> None:
     prefix = imported.by_hand.endpoint
     adapters = {entry["component"]: entry for entry in imported.manifest["adapters"]}

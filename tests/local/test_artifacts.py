@@ -198,6 +198,23 @@ def test_prefix_takes_in_what_is_below_it(tmp_path: Path) -> None:
     assert [path.read_text() for path in files] == ["base/config.json", "base/sub/weights"]
 
 
+@pytest.mark.parametrize("mark", ["#", "?", "%20", "+", ";"])
+def test_key_may_have_what_means_something_in_web_addresses(tmp_path: Path, mark: str) -> None:
+    asked: list[str] = []
+
+    class Bucket(OneObject):
+        def get_object(self, **request: str) -> dict[str, Any]:
+            asked.append(request["Key"])
+            return super().get_object()
+
+    bucket = Bucket(text_archive(tmp_path))
+    uri = f"s3://b/a{mark}1.tar.gz"
+    Artifacts(lambda role: bucket).fetch_adapter(uri, "role", tmp_path / "adapter")  # type: ignore[arg-type,return-value]
+    fetch_prefix(f"s3://b/base{mark}1/", tmp_path / "model", f"base{mark}1/config.json", "base/config.json")
+    assert asked == [f"a{mark}1.tar.gz"]
+    assert (tmp_path / "model/config.json").read_text() == f"base{mark}1/config.json"
+
+
 def test_prefix_without_a_slash_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HostingError, match="The S3 prefix s3://b/base should end with a slash"):
         fetch_prefix("s3://b/base", tmp_path, "base/config.json", "base-v2/config.json")

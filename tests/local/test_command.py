@@ -2,20 +2,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from local_sagemaker.__main__ import NEEDED
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
 from tests.local.stacks import Bucket, Stack, serving
 
+ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "local_sagemaker"]
 
 
@@ -103,6 +107,9 @@ def test_environment_holds_what_a_client_needs(cloud: LocalCloud) -> None:
     ("arguments", "message"),
     [
         (["--account", "123"], "'--account' should be 12 digits, got '123'"),
+        (["--port", "99999"], "'--port' should be 0 to 65535, got 99999"),
+        (["--port", "-1"], "'--port' should be 0 to 65535, got -1"),
+        (["--state-dir", __file__], "'--state-dir' should be a folder that can be written, got '"),
         (["--set", "colour=red"], "unknown setting 'colour'"),
         (["--set", "write_rate"], "'--set' should be NAME=VALUE, got 'write_rate'"),
         (["--set", "write_rate=fast"], "'write_rate' should be a number of at least 0, got 'fast'"),
@@ -112,6 +119,25 @@ def test_wrong_argument_is_an_error_that_names_it(arguments: list[str], message:
     said = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)
     assert said.returncode == 1
     assert said.stderr.startswith(f"local-sagemaker: {message}")
+
+
+def test_packages_of_the_extra_that_are_missing_are_an_error_that_names_the_extra() -> None:
+    # Without the installed packages, as after an installation of the wheel alone.
+    bare = [sys.executable, "-S", "-m", "local_sagemaker"]
+    said = subprocess.run(
+        bare, env={"PYTHONPATH": str(ROOT / "local")}, capture_output=True, text=True, check=False
+    )
+    assert (said.returncode, said.stderr) == (
+        1,
+        f"local-sagemaker: {', '.join(NEEDED)} should be installed for this command:"
+        " pip install 'cdk-multi-adapter-inference[local]'\n",
+    )
+
+
+def test_command_knows_every_package_of_its_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = project["optional-dependencies"]["local"]
+    assert list(NEEDED) == [re.split(r"[<>=]", requirement)[0] for requirement in extra]
 
 
 def test_port_in_use_is_an_error_that_names_it() -> None:
