@@ -531,7 +531,11 @@ def test_a_new_manifest_in_s3_is_taken_and_none_is_missed_while_the_first_is_app
     own = s3.Bucket(stack, "Own")
     make(manifest=AdapterManifest.from_bucket(own, "fleets/tenants.yaml"))
     resources = template()
-    rule = logical_id(resources, "AWS::Events::Rule")
+    (rule,) = [
+        name
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Events::Rule" and "ManifestChanged" in name
+    ]
     assert resources[rule]["Properties"]["EventPattern"] == {
         "source": ["aws.s3"],
         "detail-type": ["Object Created"],
