@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.component_names import claim, immutable_hash, replace_on_change
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.grants import grant_invoke
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
 
 
+@checked
 class LoraAdapter(Construct, ComponentMetrics):
     """A LoRA adapter on an endpoint's base model: for a few that belong to the stack.
 

@@ -24,6 +24,7 @@ from adapter_fleet.base_model import BaseModelFacts, read_model_config
 from adapter_fleet.hub import HUB
 from adapter_fleet.model_shape import ModelShape, known_shape
 from multi_adapter_inference.archive_asset import ArchiveFolder
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.execution_role import ExecutionRole
 from multi_adapter_inference.functions import LOGS_KEPT, FunctionSettings
 from multi_adapter_inference.object_prefix import as_folder
@@ -55,6 +56,7 @@ class BoundModel:
     depends_on: Sequence[IDependable] = ()
 
 
+@checked
 class BaseModel(ABC):
     """The model that the adapters were trained for. Made by one of the `from_*`.
 
@@ -71,7 +73,7 @@ class BaseModel(ABC):
     @staticmethod
     def from_bucket(
         bucket: s3.IBucket,
-        prefix: str,
+        prefix: str = "",
         *,
         name: str | None = None,
         download: ModelDownload = ModelDownload.SAGEMAKER,

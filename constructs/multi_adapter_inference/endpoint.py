@@ -20,6 +20,7 @@ from constructs import Construct, IDependable
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.serving import LoraServing
 from multi_adapter_inference.adapter import LoraAdapter
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, BoundModel
 from multi_adapter_inference.capacity import memory_of_copy, warn_of_small_cache
@@ -59,6 +60,7 @@ class RoutingStrategy(StrEnum):
     RANDOM = "RANDOM"
 
 
+@checked
 class MultiAdapterEndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIAbstractClass):
     """An endpoint that adapters can be added to: a `MultiAdapterEndpoint`, or one made elsewhere.
 
@@ -143,6 +145,7 @@ class MultiAdapterEndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIA
         """The base component's ARN, in every spelling that IAM may compare with."""
 
 
+@checked
 @jsii.implements(ec2.IConnectable)
 class MultiAdapterEndpoint(MultiAdapterEndpointBase):
     """An endpoint, its role, and the component of its base model.

@@ -39,7 +39,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct, IValidation
 
-from adapter_fleet.checks import TOKEN, check_choice, check_kind, check_names, holds_token
+from adapter_fleet.checks import TOKEN, check_names, holds_token
 from adapter_fleet.converter import unstructured
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.manifest_adapter import problem_of_tag, problem_of_tags
@@ -51,6 +51,7 @@ from adapter_fleet.names import (
     component_name,
 )
 from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
 from multi_adapter_inference.capacity import warn_of_adapters_on_disk
 from multi_adapter_inference.component_names import claim_checked, claim_fleet_uid, claim_manifest
@@ -82,13 +83,13 @@ if TYPE_CHECKING:
 MOST_NAMED_GRANTS = 50
 """A thousand names fill 26 managed policies, and a role may have ten."""
 
-_A_MANIFEST = "an AdapterManifest, such as AdapterManifest.from_file('adapters.yaml')"
 _DEFAULT_TIMEOUT = Duration.minutes(50)
 _KEPT = (CfnDeletionPolicy.RETAIN, CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE)
 _EVENT_RETRIES = 24
 _EVENT_AGE = Duration.hours(2)
 
 
+@checked
 class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
     """A fleet that callers and operators can be granted: an `AdapterFleet`, or one of another app."""
 
@@ -115,7 +116,6 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
                 if adapter not in names:
                     raise _unknown("adapter", adapter, names)
                 return names[adapter]
-            check_kind("adapter", adapter, str, "a name")
             if TOKEN in self.component_prefix or TOKEN in adapter:
                 return f"{self.component_prefix}-{adapter}"
             return component_name(self.component_prefix, adapter)
@@ -257,7 +257,6 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
     def _check_component(self, setting: str, component: str) -> None:
         """Raise ValueError unless it may be the name of a component of this fleet."""
         with told_of(self):
-            check_kind(setting, component, str, "the name of a component")
             names = self._component_names
             if names is not None and component not in names.values():
                 raise _unknown(setting, component, names.values())
@@ -293,6 +292,7 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
         return [component_arn(self, spelling) for spelling in dict.fromkeys((name.lower(), name))]
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class FleetMember(ComponentMetrics):
     """One adapter of a fleet. Made by `AdapterFleetBase.adapter`."""
@@ -331,6 +331,7 @@ class FleetOptions(TypedDict, total=False):
     fleet_uid: str | None
 
 
+@checked
 @jsii.implements(ITaggableV2)
 class AdapterFleet(AdapterFleetBase):
     """A fleet of adapters on an endpoint: one resource of the stack, whatever their number.
@@ -407,19 +408,7 @@ class AdapterFleet(AdapterFleetBase):
     ) -> None:
         super().__init__(scope, id)
         with told_of(self):
-            check_kind("endpoint", endpoint, MultiAdapterEndpointBase, "a MultiAdapterEndpoint")
             check_same_environment(self, endpoint)
-            check_kind("manifest", manifest, AdapterManifest, _A_MANIFEST)
-            for setting, value, kind, should_be in (
-                ("failure_policy", failure_policy, FailurePolicy, "a FailurePolicy, such as .share(0.05)"),
-                ("deletion_guard", deletion_guard, DeletionGuard, "a DeletionGuard, such as .share(0.2)"),
-                ("smoke_test", smoke_test, SmokeTest, "a SmokeTest, such as SmokeTest(prompt='Hello')"),
-                ("drift_check", drift_check, DriftCheck, "a DriftCheck, such as .report(every=…)"),
-            ):
-                if value is not None:
-                    check_kind(setting, value, kind, should_be)
-            check_choice("registry_removal_policy", registry_removal_policy, RemovalPolicy)
-            check_choice("log_retention", log_retention, logs.RetentionDays)
             timeout_seconds = whole_seconds("timeout", timeout)
             settings = FleetSettings(
                 failures=(failure_policy or FailurePolicy()).limit,
@@ -816,7 +805,6 @@ class _ImportedFleet(AdapterFleetBase):
     ) -> None:
         super().__init__(scope, id)
         with told_of(self):
-            check_kind("endpoint", endpoint, MultiAdapterEndpointBase, "a MultiAdapterEndpoint")
             self.component_prefix = _prefix_of(endpoint, component_prefix)
             if (manifest_bucket is None) != (manifest_key is None):
                 given = "manifest_bucket" if manifest_key is None else "manifest_key"
@@ -845,7 +833,6 @@ class _ImportedFleet(AdapterFleetBase):
 def _prefix_of(endpoint: MultiAdapterEndpointBase, given: str | None) -> str:
     """Return what the names of a fleet's components begin with; ValueError where that cannot be."""
     prefix = endpoint.component_prefix if given is None else given
-    check_kind("component_prefix", prefix, str, "letters, digits and hyphens")
     if TOKEN not in prefix:
         check_component_prefix(prefix)
     return prefix

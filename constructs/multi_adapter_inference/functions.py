@@ -162,7 +162,14 @@ def _let_logs_use(key: kms.IKey, scope: Construct) -> None:
     added = key.add_to_resource_policy(
         iam.PolicyStatement(
             principals=[iam.ServicePrincipal(f"logs.{stack.region}.{stack.url_suffix}")],
-            actions=["kms:Decrypt*", "kms:DescribeKey", "kms:Encrypt*", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+            # CloudWatch Logs' guide, "Encrypt log data using AWS KMS".
+            actions=[
+                "kms:Decrypt*",
+                "kms:Describe*",
+                "kms:Encrypt*",
+                "kms:GenerateDataKey*",
+                "kms:ReEncrypt*",
+            ],
             resources=["*"],
             conditions={
                 "ArnLike": {
@@ -228,9 +235,7 @@ class Functions:
         memory_mib: int = 256,
     ) -> lambda_.Function:
         """Make one, whose role may do what is in the statements and write its log."""
-        role = self._parts.role(
-            f"{id}Role", policy=self._policy, log_group=self._logs, statements=statements
-        )
+        role = self._parts.role(f"{id}Role", policy=self._policy, log_group=self._logs, statements=statements)
         for statement in statements:
             for resource in statement.resources:
                 if "*" in resource:

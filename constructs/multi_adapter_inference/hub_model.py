@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from types import NoneType
+from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,12 +31,13 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.checks import check_kind, check_whole_number
+from adapter_fleet.checks import check_whole_number
 from adapter_fleet.fleet_settings import LONGEST_TIMEOUT_SECONDS
 from adapter_fleet.hub import HUB
 from adapter_fleet.hub_copy import RETRIES
 from adapter_fleet.model_store import repository_prefix
 from multi_adapter_inference.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.base_model import BaseModel, BoundModel
 from multi_adapter_inference.durations import whole_seconds
 from multi_adapter_inference.errors import told_of
@@ -104,7 +104,7 @@ class HubSource:
     timeout: Duration = DEFAULT_TIMEOUT
     part_size: Size = DEFAULT_PART_SIZE
     max_concurrency: int = DEFAULT_CONCURRENCY
-    functions: FunctionSettings = FunctionSettings()
+    functions: FunctionSettings = field(default_factory=FunctionSettings)
 
     def __post_init__(self) -> None:
         self._check_model()
@@ -133,31 +133,16 @@ class HubSource:
         should_be = "'<organization>/<model>', known at synth"
         if Token.is_unresolved(self.model_id):
             raise ValueError(f"'model_id' should be {should_be}, got a token")
-        check_kind("model_id", self.model_id, str, should_be)
         if not _MODEL_ID.fullmatch(self.model_id):
             raise ValueError(f"'model_id' should be {should_be}, got {self.model_id!r}")
         should_be = "a commit, or a branch or tag that is resolved once"
-        check_kind("revision", self.revision, str, should_be)
         if not self.revision.strip():
             raise ValueError(f"'revision' should be {should_be}, got {self.revision!r}")
         should_be = "what adapters call the model, or None for its id"
-        check_kind("name", self.name, (str, NoneType), should_be)
         if self.name is not None and not self.name.strip():
             raise ValueError(f"'name' should be {should_be}, got {self.name!r}")
 
     def _check_place(self) -> None:
-        # Interfaces of jsii, which isinstance does not know by a class made in Python.
-        if not hasattr(self.bucket, "bucket_name"):
-            raise ValueError(
-                f"'bucket' should be a bucket, such as Bucket.from_bucket_name(…), got {self.bucket!r}"
-            )
-        if self.token is not None and not hasattr(self.token, "secret_arn"):
-            # It may be the token itself.
-            raise ValueError(
-                "'token' should be a secret, such as Secret.from_secret_name_v2(…), got"
-                f" {type(self.token).__name__!r}"
-            )
-        check_kind("prefix", self.prefix, str, "the beginning of the keys, such as 'base'")
         parts = as_folder(self.prefix).removesuffix("/").split("/")
         if "://" in self.prefix or (self.prefix and any(part in ("", ".", "..") for part in parts)):
             raise ValueError(
@@ -165,7 +150,6 @@ class HubSource:
             )
 
     def _check_part_size(self) -> None:
-        check_kind("part_size", self.part_size, Size, "a Size, such as Size.mebibytes(64)")
         if self.part_size.is_unresolved():
             raise ValueError("'part_size' should be known at synth, got a token")
         # By default, what is no whole number of the unit is an error of jsii.
@@ -178,7 +162,6 @@ class HubSource:
 
     def _check_endpoint(self) -> None:
         should_be = "an https URL without a query (http with no token only)"
-        check_kind("hub_endpoint", self.hub_endpoint, str, should_be)
         try:
             parts = urlsplit(self.hub_endpoint)
             port = parts.port
@@ -196,6 +179,7 @@ class HubSource:
             raise ValueError(f"'hub_endpoint' should be {should_be}, got {self.hub_endpoint!r}")
 
 
+@checked
 class HubModel(Construct):
     """A copy of one revision of a model of the hub, made when the stack is deployed.
 
@@ -326,9 +310,9 @@ class CopiedModel(BaseModel):
     def bind(self, role: ExecutionRole, /) -> BoundModel:
         """Add the copy beside the role."""
         settings: dict[str, Any] = {
-            field.name: getattr(record, field.name)
+            setting.name: getattr(record, setting.name)
             for record in (self._source, self._source.functions)
-            for field in fields(record)
+            for setting in fields(record)
         }
         del settings["functions"]
         return HubModel(role.scope, "HubModel", **settings).base_model.bind(role)

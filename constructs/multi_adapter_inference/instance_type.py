@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aws_cdk import Size, SizeRoundingBehavior
 
 from adapter_fleet.instance_types import INSTANCES
+from multi_adapter_inference.arguments import checked
 
 
 class _Known:
@@ -26,6 +27,7 @@ class _Known:
         )
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class InstanceType:
     """A hosting instance type and what one instance has. A fact that is None is not checked.

@@ -18,7 +18,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from adapter_fleet.adapter import check_archive, check_directory
-from adapter_fleet.checks import TOKEN, check_kind, check_known, check_whole_number, holds_token
+from adapter_fleet.checks import TOKEN, check_known, check_whole_number, holds_token
 from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.findings import Finding, Severity
 from adapter_fleet.manifest import (
@@ -32,6 +32,7 @@ from adapter_fleet.manifest import (
 from adapter_fleet.manifest_adapter import problems_of_smoke, prompt_request
 from adapter_fleet.packing import identity, identity_of_archive
 from multi_adapter_inference.archive_asset import ArchiveFolder
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import (
     ADAPTER_ARCHIVES,
     AdapterArtifact,
@@ -54,6 +55,7 @@ _PLACEHOLDER_PREFIX = "p"
 """Stands for a prefix that is known at deployment only, so that all else of a name is checked."""
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SmokeTest:
     """A request that an adapter has to answer before it is believed to be in service.
@@ -77,13 +79,6 @@ class SmokeTest:
         if (self.prompt is None) == (self.body is None):
             given = "none" if self.prompt is None else "both"
             raise ValueError(f"one of 'prompt' and 'body' should be given, got {given}")
-        for setting in ("prompt", "expect"):
-            if getattr(self, setting) is not None:
-                check_kind(setting, getattr(self, setting), str, "a text")
-        if self.prompt == "":
-            raise ValueError("'prompt' should not be empty, got ''")
-        if self.body is not None:
-            check_kind("body", self.body, Mapping, "a mapping, which is sent as JSON")
         if self.max_tokens is not None:
             check_whole_number("max_tokens", self.max_tokens, at_least=1)
             if self.prompt is None:
@@ -111,6 +106,7 @@ class SmokeTest:
         return prompt_request(self.prompt, max_tokens=self.max_tokens, expect=self.expect)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class FleetAdapter:
     """One adapter of a fleet, for `AdapterManifest.from_adapters`.
@@ -140,12 +136,8 @@ class FleetAdapter:
     smoke: SmokeTest | Literal[False] | None = None
     component_name: str | None = None
 
-    def __post_init__(self) -> None:
-        check_kind("name", self.name, str, "a text")
-        check_kind("artifact", self.artifact, AdapterArtifact, "an AdapterArtifact, such as .from_uri(…)")
-        _check_smoke(self.smoke)
 
-
+@checked
 @dataclass(frozen=True, kw_only=True)
 class AdapterDefaults:
     """What adapters of `AdapterManifest.from_adapters` have that say nothing else.
@@ -157,9 +149,6 @@ class AdapterDefaults:
     rank: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     smoke: SmokeTest | Literal[False] | None = None
-
-    def __post_init__(self) -> None:
-        _check_smoke(self.smoke)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +188,7 @@ class ManifestObject:
     """How often to look for a version whose event was lost; None where no fleet of this app watches it."""
 
 
+@checked
 class AdapterManifest(ABC):
     """The adapters of a fleet. Made by one of the `from_*` or by `of_directory`."""
 
@@ -348,8 +338,6 @@ class _ListedManifest(_DocumentManifest):
     def __init__(
         self, adapters: Sequence[FleetAdapter], base_model: str | None, defaults: AdapterDefaults
     ) -> None:
-        for adapter in adapters:
-            check_kind("adapters", adapter, FleetAdapter, "of type FleetAdapter")
         check_known("base_model", base_model)
         self._adapters = adapters
         self._base_model = base_model
@@ -413,7 +401,6 @@ class _StoredManifest(AdapterManifest):
         reread_every: Duration,
     ) -> None:
         check_minutes("reread_every", reread_every)
-        check_kind("key", key, str, "that of an object")
         # In a policy, `*` and `?` would stand for other keys as well, and `$` may begin a variable.
         plain = TOKEN in key or not any(wild in key for wild in ("*", "?", "${"))
         if not key or key.startswith("/") or key.endswith("/") or not plain:
@@ -575,11 +562,6 @@ def _text(adapters: Sequence[str], base_model: str | None, defaults: Mapping[str
         if value is not None
     )
     return ("{" + head + '"adapters": [' + ",\n".join(adapters) + "]}").encode()
-
-
-def _check_smoke(smoke: object) -> None:
-    if smoke is not None and smoke is not False:
-        check_kind("smoke", smoke, SmokeTest, "a SmokeTest, or False for none")
 
 
 def _misplaced(

