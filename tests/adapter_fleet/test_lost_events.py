@@ -74,7 +74,7 @@ def test_content_that_was_there_before_is_taken_again(watched: Deployment) -> No
     for name in ("two", "one", "two", "one"):
         watched.bucket.objects["live"] = (texts[name], name)
         at = next(written)
-        watched.bucket.look = lambda *_, name=name, at=at: (name, float(at))  # type: ignore[method-assign,misc]
+        watched.bucket.look = lambda *_, name=name, at=at: (name, float(at))  # type: ignore[method-assign]
         assert watched.intake.reread() is not None
     assert names(watched) == ["a"]
 

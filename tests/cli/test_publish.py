@@ -527,7 +527,8 @@ class TestManifest:
         world.add("acme")
         old = f"sha256:{'0' * 64}"
         world.manifest.write_text(
-            f"adapters:\n- name: acme\n  artifact: s3://other/{'0' * 64}.tar.gz\n  checksum: {old}\n  rank: 8\n"
+            f"adapters:\n- name: acme\n  artifact: s3://other/{'0' * 64}.tar.gz\n  checksum: {old}\n"
+            "  rank: 8\n"
         )
         world.publish("--manifest", world.manifest)
         assert world.parsed().adapters[0].checksum == world.checksum("acme")

@@ -84,7 +84,9 @@ def garbage(
     # What the command needs of a bootstrap stack, for the bucket of these tests.
     template = {
         "Parameters": {"Qualifier": {"Type": "String", "Default": "tests"}},
-        "Resources": {"Version": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "30"}}},
+        "Resources": {
+            "Version": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "30"}}
+        },
         "Outputs": {"BucketName": {"Value": ASSETS}, "BootstrapVersion": {"Value": "30"}},
     }  # fmt: skip
     stacks.create_stack(StackName=TOOLKIT, TemplateBody=json.dumps(template))
