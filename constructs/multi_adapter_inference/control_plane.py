@@ -132,6 +132,8 @@ class ControlPlane:
                 self._on_registry(_REGISTRY_ACTIONS),
                 *self._manages_components(),
                 *reads_artifacts,
+                # A scheduled or ordered pass looks for a manifest whose event was lost.
+                *(reads_manifest if watches_object else ()),
             ],
             timeout=_PASS_TIMEOUT,
             memory_mib=_PASS_MEMORY_MIB,
@@ -203,6 +205,8 @@ class ControlPlane:
     def roles_that_read_manifests(self) -> Sequence[iam.Role]:
         """Return the roles of all functions that read the manifest."""
         functions = [self._on_event, self.manifest_object]
+        if self.manifest_object is not None:
+            functions.append(self.run_pass)
         return [_role_of(function) for function in functions if function is not None]
 
     def _on_registry(self, actions: Sequence[str]) -> iam.PolicyStatement:
