@@ -203,6 +203,7 @@ class FleetSettings:
     bucket: str | None = None
     key: str | None = None
     enable_events: bool = True
+    reread_every_minutes: int = 15
     buckets: dict[str, str] = field(default_factory=dict)
     component_prefix: str | None = None
     failure_share: float | None = None
@@ -240,7 +241,9 @@ class FleetSettings:
             for name in ("deletion_share", "deletion_above", "allow_empty"):
                 _check_left_out(self, name, "deletion_guard is off")
         _check_goes_with("drift_every_minutes", self.drift_every_minutes, drift_check=self.drift_check)
-        _check_positive(self, "drift_every_minutes", "request_rate", "timeout_minutes")
+        _check_positive(
+            self, "drift_every_minutes", "reread_every_minutes", "request_rate", "timeout_minutes"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,6 +166,7 @@ class MultiAdapterInferenceStack(Stack):
             settings.key,
             buckets=buckets,
             enable_events=settings.enable_events,
+            reread_every=Duration.minutes(settings.reread_every_minutes),
         )
 
     def _base_model(self, settings: BaseModelSettings) -> BaseModel:

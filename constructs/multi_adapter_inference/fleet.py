@@ -468,6 +468,7 @@ class AdapterFleet(AdapterFleetBase):
         stack = Stack.of(self)
         # The end of the stack's ARN makes it another one for every deployment of the same app.
         uid = fleet_uid or Fn.join("-", [self.node.addr[:8], Fn.select(2, Fn.split("/", stack.stack_id))])
+        kept = _kept(self, bound, uid)
         name = self.node.path.removeprefix(stack.node.path).removeprefix("/")
         self._control = ControlPlane(
             self,
@@ -478,14 +479,17 @@ class AdapterFleet(AdapterFleetBase):
             registry_removal_policy=registry_removal_policy,
             functions=functions,
             reads_manifest=_reads_manifest(self, bound),
-            reads_artifacts=_reads_artifacts(self, bound, endpoint),
+            reads_artifacts=[
+                *_reads_artifacts(self, bound, endpoint),
+                *_keeps_archives(self, bound, kept),
+            ],
             watches_object=bound.object is not None,
         )
         self.registry = self._control.registry
         self.state_machine = self._control.state_machine
         self._decrypt(bound, endpoint)
 
-        base_model = endpoint.base_model_for(self)
+        base_model, hosting = endpoint.base_model_for(self), endpoint.hosting_for(self)
         self._resource = CustomResource(
             self,
             "Resource",
@@ -501,11 +505,14 @@ class AdapterFleet(AdapterFleetBase):
                 "ComponentPrefix": self.component_prefix,
                 # So that the fleet is told of another base model, which may have lost its adapters.
                 **({} if base_model is None else {"BaseModelName": base_model}),
+                **({"Hosting": hosting} if hosting else {}),
                 "Settings": json.dumps(unstructured(settings), sort_keys=True),
                 # At the end of synth, as aspects add tags.
                 "Tags": Lazy.any(_TagsOf(self)),
                 "StackTagsLeftOut": Lazy.any(_TagsLeftOut(self)),
                 **bound.properties,
+                # Apart, as stacks that are made of the same construct have the same beginning.
+                **({} if kept is None else {"KeptArchives": f"s3://{kept}{uid}/"}),
             },
         )
         # Created after all that it needs, and so deleted before.
@@ -645,6 +652,27 @@ class AdapterFleet(AdapterFleetBase):
         """
         self._resource.apply_removal_policy(policy)
 
+    def metric_lost_events(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of events that the fleet's functions failed to handle, for 14 days."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self._control.dead_letters.metric_approximate_number_of_messages_visible(**options)
+
+    @cached_property
+    def lost_events_alarm(self) -> cloudwatch.Alarm:
+        """An alarm for events that the fleet's functions failed to handle; part of the stack once used.
+
+        The events are in the fleet's dead-letter queue. Give it an action with `add_alarm_action`.
+        """
+        return self.metric_lost_events().create_alarm(
+            self,
+            "LostEvents",
+            alarm_description=f"Events that the fleet {self.node.path} failed to handle",
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+
     @property
     def _component_names(self) -> Mapping[str, str] | None:
         return self._names
@@ -687,12 +715,31 @@ class AdapterFleet(AdapterFleetBase):
             ),
             targets=[
                 targets.LambdaFunction(
-                    self._control.manifest_object, retry_attempts=_EVENT_RETRIES, max_event_age=_EVENT_AGE
+                    self._control.manifest_object,
+                    retry_attempts=_EVENT_RETRIES,
+                    max_event_age=_EVENT_AGE,
+                    # For events that never reach the function; it has the queue itself for those that fail.
+                    dead_letter_queue=self._control.dead_letters,
                 )
             ],
         )
         # Before the fleet: a version that arrives while the first deployment still goes on is not missed.
         self._resource.node.add_dependency(rule)
+        if manifest.reread_every is not None:
+            events.Rule(
+                self,
+                "ManifestReread",
+                description=f"Looks for a manifest whose event was lost, for the fleet {self.node.path}",
+                schedule=events.Schedule.rate(manifest.reread_every),
+                targets=[
+                    targets.LambdaFunction(
+                        self._control.manifest_object,
+                        event=events.RuleTargetInput.from_object({"trigger": "schedule"}),
+                        # The next one comes anyway.
+                        retry_attempts=0,
+                    )
+                ],
+            ).node.add_dependency(self._resource)
 
     def _check_for_drift(self, check: DriftCheck) -> None:
         rule = events.Rule(
@@ -887,6 +934,32 @@ def _reads_artifacts(
         *([_allow(["s3:GetObject"], *objects)] if objects else []),
         *([_allow(["s3:ListBucket"], *dict.fromkeys(buckets))] if buckets else []),
     ]
+
+
+def _kept(scope: Construct, bound: BoundManifest, uid: str) -> str | None:
+    """Return the beginning of the fleet's own copies of its archives, `<bucket>/<key>`.
+
+    None for a manifest in S3, whose archives are in buckets of the user.
+    """
+    if bound.asset is None:
+        return None
+    # As the beginning of a minted identifier, which a fleet that is moved gets as `fleet_uid`.
+    name = scope.node.addr[:8] if holds_token(uid) else uid[:8]
+    return ADAPTER_ARCHIVES.kept(bound.asset, f"fleet-{name}")
+
+
+def _keeps_archives(scope: Construct, bound: BoundManifest, kept: str | None) -> list[iam.PolicyStatement]:
+    if kept is None or bound.asset is None:
+        return []
+    arn = f"arn:{Stack.of(scope).partition}:s3:::"
+    statements = [
+        _allow(["s3:PutObject"], f"{arn}{kept}*"),
+        # Without it, a copy that is still to be made looks like one that may not be read.
+        _allow(["s3:ListBucket"], f"{arn}{bound.asset.bucket_name}"),
+    ]
+    if bound.asset.kms_key_arn is not None:
+        statements.append(_allow(["kms:Decrypt", "kms:GenerateDataKey"], bound.asset.kms_key_arn))
+    return statements
 
 
 def _allow(actions: Sequence[str], *resources: str) -> iam.PolicyStatement:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from aws_cdk import Annotations, FileAssetLocation
+from aws_cdk import Annotations, Duration, FileAssetLocation
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -39,6 +39,7 @@ from multi_adapter_inference.artifact import (
     ArtifactSources,
     pack_checked,
 )
+from multi_adapter_inference.durations import check_minutes
 
 if TYPE_CHECKING:
     from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
@@ -47,6 +48,8 @@ MANIFESTS = ArchiveFolder(name="adapter-manifests", suffix=".json")
 
 MOST_LOCAL_ARTIFACTS = 50
 """Each is checked, hashed and packed at every synth, and its address is a property of the custom resource."""
+
+_REREAD_EVERY = Duration.minutes(15)
 
 _PLACEHOLDER_PREFIX = "p"
 """Stands for a prefix that is known at deployment only, so that all else of a name is checked."""
@@ -181,6 +184,8 @@ class ManifestObject:
     bucket: s3.IBucket
     key: str
     enable_events: bool
+    reread_every: Duration | None = None
+    """How often to look for a version whose event was lost; None where no fleet of this app watches it."""
 
 
 @checked
@@ -222,13 +227,18 @@ class AdapterManifest(ABC):
         *,
         buckets: Mapping[str, s3.IBucket] | None = None,
         enable_events: bool = True,
+        reread_every: Duration = _REREAD_EVERY,
     ) -> AdapterManifest:
         """Use a document in S3: a new version of the object takes effect without a deployment.
 
         The stack owns the key and not what is there. `enable_events` makes the bucket send its events to
-        EventBridge; False for one that does so already and is not of this app.
+        EventBridge; False for one that does so already and is not of this app. An event can be lost: with
+        each drift check, each order of the `adapters` command and every `reread_every`, the fleet compares
+        the object's version with the last one that it took. That is one HeadObject.
         """
-        return _StoredManifest(bucket, key, buckets or {}, enable_events=enable_events)
+        return _StoredManifest(
+            bucket, key, buckets or {}, enable_events=enable_events, reread_every=reread_every
+        )
 
     @abstractmethod
     def bind(self, fleet: Construct, endpoint: MultiAdapterEndpointBase, prefix: str, /) -> BoundManifest:
@@ -268,6 +278,7 @@ class _DocumentManifest(AdapterManifest):
         compiled = local.compiled
         archives = local.stage(fleet)
         try:
+            compiled.check_size()
             desired = compiled.resolve(prefix=shown_prefix, buckets=bucket_names, archives=archives)
         except ManifestError as error:
             raise _error(error.findings) from None
@@ -382,8 +393,15 @@ class _DirectoryManifest(_DocumentManifest):
 
 class _StoredManifest(AdapterManifest):
     def __init__(
-        self, bucket: s3.IBucket, key: str, buckets: Mapping[str, s3.IBucket], *, enable_events: bool
+        self,
+        bucket: s3.IBucket,
+        key: str,
+        buckets: Mapping[str, s3.IBucket],
+        *,
+        enable_events: bool,
+        reread_every: Duration,
     ) -> None:
+        check_minutes("reread_every", reread_every)
         # In a policy, `*` and `?` would stand for other keys as well, and `$` may begin a variable.
         plain = TOKEN in key or not any(wild in key for wild in ("*", "?", "${"))
         if not key or key.startswith("/") or key.endswith("/") or not plain:
@@ -391,7 +409,9 @@ class _StoredManifest(AdapterManifest):
                 "'key' should be that of one object, without '/' at its beginning or its end and without '*',"
                 f" '?' and '${{', got {key!r}"
             )
-        self._object = ManifestObject(bucket=bucket, key=key, enable_events=enable_events)
+        self._object = ManifestObject(
+            bucket=bucket, key=key, enable_events=enable_events, reread_every=reread_every
+        )
         self._buckets = buckets
 
     def bind(self, _fleet: Construct, endpoint: MultiAdapterEndpointBase, _prefix: str) -> BoundManifest:

@@ -37,6 +37,9 @@ class Manifests(Protocol):
     def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         """Return the newest text of an object and its version, None where there is no such object."""
 
+    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
+        """Return the newest version of an object and when it was written, None where there is none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StackState:
@@ -183,6 +186,27 @@ class Intake:
         self._start_for(generation)
         # Another event may have read a newer one, and been faster than this one.
         return self.manifest_changed(sequencer) or generation
+
+    def reread(self) -> Generation | None:
+        """Take in the manifest in S3 if its version is not the one that was taken last.
+
+        Its event was lost then, or is on its way. None where nothing new is there. What was refused or
+        taken back is not taken again, as no person has written it since.
+        """
+        fleet = self.registry.fleet()
+        newest = None if fleet is None else self.registry.generation(fleet.generation)
+        if newest is None or newest.request.source is Source.DELETION:
+            return None
+        target = (standing(newest, self.registry.generation) or newest).request.target
+        if target.manifest is None:
+            return None
+        found = self.manifests.look(*_place(target))
+        if found is None or found[0] == newest.request.manifest_version:
+            return None
+        if newest.undo and found[0] == self._turned_down(newest):
+            return None
+        # With its time: in a bucket without versioning, what was there before may be there again.
+        return self.manifest_changed(f"seen-{found[1]:.0f}")
 
     def catch_up(self, number: int) -> None:
         """Take in the manifest in S3 where a rollback went back to another one.
@@ -378,12 +402,18 @@ def _place(target: Target) -> tuple[str, str]:
 
 def _resolves_alike(one: Target, other: Target) -> bool:
     """Tell whether the same manifest is the same adapters for two targets."""
-    return (one.manifest, one.prefix, one.buckets, one.archives, one.settings.smoke) == (
-        other.manifest,
-        other.prefix,
-        other.buckets,
-        other.archives,
-        other.settings.smoke,
+    return _resolves(one) == _resolves(other)
+
+
+def _resolves(target: Target) -> tuple[object, ...]:
+    """Return all that decides which adapters a manifest is."""
+    return (
+        target.manifest,
+        target.prefix,
+        target.buckets,
+        target.archives,
+        target.kept_archives,
+        target.settings.smoke,
     )
 
 
@@ -400,13 +430,18 @@ def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
     if findings:
         raise ManifestError(findings)
     return manifest.resolve(
-        prefix=target.prefix, buckets=target.buckets, archives=target.archives, smoke=settings.smoke
+        prefix=target.prefix,
+        buckets=target.buckets,
+        archives=target.archives,
+        kept_archives=target.kept_archives,
+        smoke=settings.smoke,
     )
 
 
 def target_of(properties: Mapping[str, Any]) -> Target:
     """Return the target that the custom resource's properties describe."""
     object_ = properties.get("ManifestObject")
+    hosting = properties.get("Hosting")
     return Target(
         endpoint=properties["EndpointName"],
         base=properties["BaseComponentName"],
@@ -415,7 +450,9 @@ def target_of(properties: Mapping[str, Any]) -> Target:
         tags=dict(properties.get("Tags", {})),
         buckets=dict(properties.get("Buckets", {})),
         archives=dict(properties.get("Archives", {})),
+        kept_archives=properties.get("KeptArchives"),
         manifest=None if object_ is None else f"s3://{object_['Bucket']}/{object_['Key']}",
+        hosting=None if hosting is None else json.dumps(hosting, sort_keys=True),
     )
 
 

@@ -89,6 +89,9 @@ class NoManifests:
     def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         return None
 
+    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
+        return None
+
 
 class Execution:
     """One execution of the state machine: waits, and calls passes."""

@@ -31,6 +31,7 @@ class Bucket:
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, str]] = {}
+        self.looks = 0
 
     def put(self, key: str, text: bytes) -> None:
         number = int(self.objects[key][1][1:]) + 1 if key in self.objects else 1
@@ -38,6 +39,11 @@ class Bucket:
 
     def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         return self.objects.get(key)
+
+    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
+        self.looks += 1
+        found = self.objects.get(key)
+        return None if found is None else (found[1], float(found[1][1:]))
 
 
 class Deployment:
