@@ -5,7 +5,8 @@ change of so many adapters cannot take less than its bound: writes ÷ rate + one
 CloudFormation, and a time is the custom resource's own: from the event that CloudFormation sends to the
 response that it gets.
 
-Then the same fleet where one write may be in flight at a time, and the deployment's timeout passes.
+Then the same fleet where one write may be in flight at a time, and the deployment's timeout passes; and the
+reconciler by itself with ten times as many (`bench/reconciler.py`).
 """
 
 import json
@@ -29,6 +30,7 @@ from adapter_fleet.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.handlers import LOOKING_SECONDS
 from adapter_fleet.reconciler import PAGE
 from adapter_fleet.record import Generation
+from bench import reconciler
 from bench.harness import Claim, publish
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import (
@@ -79,6 +81,8 @@ class Measured:
             "s": f"{self.seconds:.1f}",
             "of it reconciling": f"{self.reconciled:.1f}",
             "bound": f"{self.bound:.1f}",
+            "CPU s": "",
+            "peak MiB": "",
             "passes": str(self.passes),
             "API calls": calls,
         }
@@ -258,6 +262,7 @@ def main() -> int:
     )
     changes = measure_changes()
     answer, _ = beside.communicate()
+    alone = reconciler.rows()
     slow = OneAtATime(**json.loads(answer.splitlines()[-1]))
     one = changes[1]
     pages = math.ceil((ADAPTERS + 1) / PAGE)
@@ -289,8 +294,9 @@ def main() -> int:
                 ours=ADAPTERS,
                 other=slow.in_service,
             ),
+            *reconciler.claims(alone),
         ],
-        figures=[change.figures() for change in changes],
+        figures=[*(change.figures() for change in changes), *reconciler.figures(alone)],
     )
 
 

@@ -42,6 +42,7 @@ from constructs import Construct, IValidation
 from adapter_fleet.checks import TOKEN, check_names, holds_token
 from adapter_fleet.converter import unstructured
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.intake import STANDSTILL_PASSES
 from adapter_fleet.manifest_adapter import problem_of_tag, problem_of_tags
 from adapter_fleet.names import (
     FLEET_TAG,
@@ -248,6 +249,16 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
         """Return the number of adapters that someone changed by hand, as the last drift check found."""
         options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
         return self.metric("Drifted", **options)
+
+    def metric_orphans(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of components with the fleet's tag that no manifest wants."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Orphans", **options)
+
+    def metric_failed_passes(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return how many passes in a row ended in trouble: the fleet stands still while they do."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("FailedPasses", **options)
 
     @property
     @abstractmethod
@@ -601,6 +612,37 @@ class AdapterFleet(AdapterFleetBase):
     def pending_count(self) -> str:
         """The number of adapters that were on their way at the end of the last deployment."""
         return self._resource.get_att_string("Pending")
+
+    @property
+    def orphan_count(self) -> str:
+        """The number of components with the fleet's tag that no manifest wants, after the last deployment."""
+        return self._resource.get_att_string("Orphans")
+
+    @cached_property
+    def standstill_alarm(self) -> cloudwatch.Alarm:
+        """An alarm for a fleet that stands still, as its passes keep failing; part of the stack once used.
+
+        It counts passes that ended in trouble, and those that ended their function. Give it an action with
+        `add_alarm_action`.
+        """
+        period = Duration.minutes(5)
+        passes = self.metric_failed_passes(period=period)
+        errors = self._control.run_pass.metric_errors(period=period)
+        failing = cloudwatch.MathExpression(
+            expression="MAX([FILL(passes, 0), FILL(errors, 0)])",
+            using_metrics={"passes": passes, "errors": errors},
+            label="failed passes",
+            period=period,
+        )
+        return failing.create_alarm(
+            self,
+            "Standstill",
+            alarm_description=f"Passes of the fleet {self.node.path} keep failing",
+            threshold=STANDSTILL_PASSES,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.IGNORE,
+        )
 
     def apply_removal_policy(self, policy: RemovalPolicy) -> None:
         """Decide what becomes of the adapters when the fleet is removed from its stack.

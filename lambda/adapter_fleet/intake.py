@@ -465,6 +465,7 @@ def data_of(generation: Generation, *, undo: bool = False) -> dict[str, str]:
         "InService": generation.in_service,
         "Failed": generation.failed,
         "Pending": generation.pending,
+        "Orphans": generation.orphans,
     }
     words = [f"{generation.in_service} of {generation.desired} adapters in service"]
     if generation.failed:

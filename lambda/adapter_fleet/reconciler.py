@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from random import Random
 from typing import Protocol
 
@@ -332,6 +333,7 @@ class _Pass:
         self._unread: set[str] = set()
         self._strangers: dict[str, AdapterRecord] = {}
         self._surveyed = False
+        self._deletes = False
         self._conflicts = 0
 
     # --- the pass
@@ -425,20 +427,27 @@ class _Pass:
             declared is None or not declared.artifact.same_version_as(order.replaces)
         )
 
-    def _context(self, *, deletes: bool | None = None) -> Context:
-        if deletes is not None:
-            self._deletes = deletes
+    def _context(self) -> Context:
+        """Return what decisions depend on now. It is asked for at every step: orders are many."""
+        return replace(
+            self._context_of_pass,
+            now=self._clock.now(),
+            generation=self._generation.number,
+            foreign=self._foreign,
+            deletes=self._deletes,
+        )
+
+    @cached_property
+    def _context_of_pass(self) -> Context:
+        """The part of it that stays for the whole pass."""
         return Context.of(
             self._generation.request.target,
             now=self._clock.now(),
             generation=self._generation.number,
             foreign=self._foreign,
             orders=self._orders,
-            deletes=self._deletes,
             undone=self._undone,
         )
-
-    _deletes = False
 
     # --- observe
 
@@ -638,7 +647,7 @@ class _Pass:
                 self._generation = self._end(self._generation, Outcome.FAILED, self._failure_reason())
                 return
             if self._held and not (self._in_flight() or self._busy() or self._blocked):
-                self._context(deletes=True)
+                self._deletes = True
                 for component in sorted(self._held):
                     self._advance(component)
                 continue

@@ -96,6 +96,11 @@ class MemoryRegistry:
     def generation(self, number: int) -> Generation | None:
         return self._generations.get(number)
 
+    def generations(self) -> list[int]:
+        """Return the numbers of all generations."""
+        with self._lock:
+            return list(self._generations)
+
     def desired(self, number: int) -> DesiredFleet:
         return self._desired[number]
 

@@ -200,6 +200,7 @@ def test_deployment_ends_with_the_counts(deployment: Deployment) -> None:
             "InService": "1",
             "Failed": "1",
             "Pending": "0",
+            "Orphans": "0",
             "Summary": "1 of 2 adapters in service, 1 failed: b: bad tensors",
         },
     }

@@ -1,6 +1,9 @@
 """Everything that may happen to a fleet, in any order: it never breaks a promise, and always converges.
 
-`make test` runs the same examples every time; `make nightly` others, and at least 2,000 of them.
+`make test` runs the same examples every time; `make nightly` others, and at least 5,000 of them.
+
+The reconciler contains exceptions, assertions among them. So what is watched in the middle of a pass raises
+`BrokenPromise`, which nothing catches.
 """
 
 from __future__ import annotations
@@ -24,12 +27,13 @@ from hypothesis.stateful import (
 from adapter_fleet.desired import DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.fleet_settings import DeletionLimit, DriftCheck, FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.names import FLEET_TAG
-from adapter_fleet.record import Cause, Generation, OrderKind, Outcome, Request, Source, Status, Write
+from adapter_fleet.record import Cause, Generation, Order, OrderKind, Outcome, Request, Source, Status, Write
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.memory_registry import MemoryRegistry
 
 NIGHTLY = "NIGHTLY" in os.environ
-EXAMPLES = 2500 if NIGHTLY else 150
+EXAMPLES = int(os.environ.get("STORIES", "5000")) if NIGHTLY else 150
 
 NAMES = ["a", "b", "c", "d"]
 SMOKED, TAGGED = ("c", "d"), ("b", "d")
@@ -38,7 +42,35 @@ NO_GUARD = DeletionLimit(share=1.0, allow_empty=True)
 GUARD = DeletionLimit(share=0.5, above=1)
 WRITES = ("CreateInferenceComponent", "UpdateInferenceComponent", "DeleteInferenceComponent")
 
+STRAYS = ["p-stray", "other-team-1", "other-team-2"]
+"""Components that strangers make, with the fleet's tag."""
+
+MENDABLE = ["AccessDenied: 403", "ResourceLimitExceeded", "out of memory", "insufficient capacity"]
+REASONS = {
+    "bad": "bad tensors",
+    "empty": "",
+    "nul": "\0" * 5000,
+    "wide": "\U0001f600" * 5000,
+    "surrogate": "\ud800",
+    "long": "x" * 500_000,
+    **{reason: reason for reason in MENDABLE},
+}
+"""By a short name, as Hypothesis keeps the text of every argument."""
+
 manifests = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3), max_size=len(NAMES))
+
+
+class BrokenPromise(BaseException):
+    """What must never happen has happened; nobody catches it."""
+
+
+class InjectedError(Exception):
+    """What a library may raise at any call."""
+
+
+def promise(holds: bool, otherwise: object) -> None:
+    if not holds:
+        raise BrokenPromise(otherwise)
 
 
 class Hooked:
@@ -106,6 +138,11 @@ class Fleet(RuleBasedStateMachine):
         self.arrival: tuple[int, dict[str, int]] | None = None
         self.deleted: dict[int, set[str]] = {}
         self.token = 0
+        self.backups: list[tuple[MemoryRegistry, int]] = []
+        self.raising: int | None = None
+        self.contested: set[str] = set()
+        self.guarded: dict[int, set[tuple[str, float]]] = {}
+        self.pruned: set[tuple[str, float]] = set()
         self.world.service.around = self._around
         self.world.reconciler = replace(
             self.world.reconciler, registry=Hooked(self.world.registry, self._around)
@@ -118,14 +155,16 @@ class Fleet(RuleBasedStateMachine):
         name = operation.partition(" ")[2]
         if when == "before" and operation.startswith(WRITES):
             lease = self.world.registry._lease
-            assert lease.token == self.token, f"{operation} by a pass that has lost its lease"
+            promise(lease.token == self.token, f"{operation} by a pass that has lost its lease")
             intent = self.world.registry._records[name].intent
-            assert intent is not None, f"{operation} without an intent"
-            assert operation.lower().startswith(intent.write.value), f"{operation} with {intent}"
+            promise(intent is not None, f"{operation} without an intent")
+            assert intent is not None
+            promise(operation.lower().startswith(intent.write.value), f"{operation} with {intent}")
             if intent.write is Write.DELETE:
                 self._watch_deletion(name, intent.generation)
         if (operation, when) == ("save_generation", "after"):
             self._watch_ends()
+            self._watch_guards()
         if self.arrival is not None:
             calls, manifest = self.arrival
             self.arrival = (calls - 1, manifest) if calls else None
@@ -136,6 +175,11 @@ class Fleet(RuleBasedStateMachine):
             if self.countdown < 0:
                 self.countdown = None
                 raise Crash
+        if self.raising is not None:
+            self.raising -= 1
+            if self.raising < 0:
+                self.raising = None
+                raise InjectedError(f"{operation} {when}")
         if self.stall is not None and not operation.startswith(("Add", "Delete", *WRITES)):
             self.stall -= 1
             if self.stall < 0:
@@ -150,13 +194,40 @@ class Fleet(RuleBasedStateMachine):
             self.ended.add(generation.number)
             settings = generation.request.target.settings
             if generation.exempt:
-                assert generation.outcome in (Outcome.CONVERGED, Outcome.SUPERSEDED), generation
+                promise(generation.outcome in (Outcome.CONVERGED, Outcome.SUPERSEDED), generation)
             elif generation.outcome is Outcome.CONVERGED:
+                promise(generation.changes is not None and generation.ended is not None, generation)
                 assert generation.changes is not None
                 assert generation.ended is not None
                 late = generation.ended - generation.request.at >= settings.timeout_seconds - 10
                 allowed = settings.failures.allowed(generation.changes)
-                assert late or generation.failures <= allowed, generation
+                promise(late or generation.failures <= allowed, generation)
+
+    def _watch_guards(self) -> None:
+        """Note what there is that a generation does not want, at the moment when its guard let it pass."""
+        registry, service = self.world.registry, self.world.service
+        for number, generation in registry._generations.items():
+            if generation.changes is None or number in self.guarded:
+                continue
+            wanted = {adapter.component for adapter in registry._desired[number].adapters}
+            self.guarded[number] = {
+                (name, there.created)
+                for name, there in service.components.items()
+                if there.base is not None and name not in wanted
+            } | {(name, 0.0) for name, record in registry._records.items() if record.intent is not None}
+
+    def _watch_count(self, name: str) -> None:
+        """Look whether a guard has counted a deletion: of this component, and not of one made since."""
+        registry, there = self.world.registry, self.world.service.components.get(name)
+        if there is None or there.tags.get(FLEET_TAG) != UID:
+            return  # it is gone, or the policy of the fleet's role refuses that
+        passed = [
+            self.guarded.get(number, set())
+            for number, generation in registry._generations.items()
+            if generation.outcome is not Outcome.REFUSED
+        ]
+        counted = {(name, there.created), (name, 0.0)} & set().union(*passed, self.pruned)
+        promise(bool(counted), f"{name} is deleted, and no guard has counted that")
 
     def _watch_deletion(self, name: str, number: int) -> None:
         registry, there = self.world.registry, self.world.service.components.get(name)
@@ -168,14 +239,17 @@ class Fleet(RuleBasedStateMachine):
             own = there is not None and there.tags.get(FLEET_TAG) == UID
             serves = own and there.status is Status.IN_SERVICE and there.serves is not None
             mode = settings.update_mode
-            assert not serves or mode is UpdateMode.REPLACE, f"{name} is wanted, serves and is deleted"
+            promise(not serves or mode is UpdateMode.REPLACE, f"{name} is wanted, serves and is deleted")
             return
-        if generation.exempt or settings.deletions != GUARD or generation.outcome is Outcome.CONVERGED:
-            return  # after a refusal, what had converged before is kept
+        self._watch_count(name)
+        if generation.exempt or settings.deletions != GUARD or (name, there and there.created) in self.pruned:
+            return
         deleted = self.deleted.setdefault(number, set())
         deleted.add(name)
-        assert wanted, f"{name} is deleted for an empty manifest"
-        assert len(deleted) <= GUARD.share * len(NAMES), f"{deleted} are deleted under a guard"
+        promise(bool(wanted), f"{name} is deleted for an empty manifest")
+        # All that a fleet may have here, and what strangers made it look like having.
+        most = GUARD.share * (len(NAMES) + len(STRAYS))
+        promise(len(deleted) <= most, f"{deleted} are deleted under a guard")
 
     def _stall(self) -> None:
         """This pass stands still for longer than its lease, while others run."""
@@ -198,6 +272,8 @@ class Fleet(RuleBasedStateMachine):
         registry.acquire = noted  # type: ignore[method-assign]
         try:
             self.world.run_pass(execution, deadline=deadline)
+        except InjectedError:
+            execution.next_at = self.world.clock.now() + 2.0  # the machine tries again
         finally:
             registry.acquire = acquire  # type: ignore[method-assign]
             # Whoever crashed is gone, the watching stays.
@@ -282,6 +358,14 @@ class Fleet(RuleBasedStateMachine):
         self.run(600.0, 1)
         self.countdown = None
 
+    @rule(calls=st.integers(0, 60), times=st.integers(1, 3))
+    def raise_anything(self, calls: int, times: int) -> None:
+        """Let any call of the service or the registry raise what nobody foresaw, before or after it acts."""
+        for _ in range(times):
+            self.raising = calls
+            self.run(600.0, 1)
+        self.raising = None
+
     @rule(calls=st.integers(0, 40))
     def stall_for_longer_than_the_lease(self, calls: int) -> None:
         self.stall = calls
@@ -351,9 +435,64 @@ class Fleet(RuleBasedStateMachine):
         faults = self.world.service.faults
         faults.lost_before, faults.lost_after = before, after
 
-    @rule(name=st.sampled_from(NAMES), version=st.integers(1, 3))
-    def break_artifact(self, name: str, version: int) -> None:
-        self.world.service.faults.broken[artifact(name, version).uri] = "bad tensors"
+    @rule(name=st.sampled_from(NAMES), version=st.integers(1, 3), reason=st.sampled_from(sorted(REASONS)))
+    def break_artifact(self, name: str, version: int, reason: str) -> None:
+        self.world.service.faults.broken[artifact(name, version).uri] = REASONS[reason]
+
+    @rule(name=st.sampled_from(NAMES), unknown=st.booleans())
+    def be_in_a_status_that_nobody_knows(self, name: str, unknown: bool) -> None:
+        component = self.world.service.components.get(f"p-{name}")
+        if component is None or component.ends is not None:
+            return
+        if unknown and component.status is Status.IN_SERVICE:
+            component.status = Status("Stopping")
+        elif not unknown and component.status == "Stopping":
+            component.status = Status.IN_SERVICE
+        else:
+            return
+        component.modified = self.world.service._tick()
+        self.world.service._note(component.name)
+
+    @rule(name=st.sampled_from(STRAYS))
+    def set_the_tag_on_something_new(self, name: str) -> None:
+        """Let a stranger make a component with the fleet's tag."""
+        self.world.service.make(name, "s3://bucket/stray.tar.gz", tags={FLEET_TAG: UID})
+
+    @rule(name=st.sampled_from(NAMES))
+    def set_the_tag_on_what_is_someone_elses(self, name: str) -> None:
+        """Let a stranger put the tag on a component that the fleet may know as someone else's."""
+        component = self.world.service.components.get(f"p-{name}")
+        if component is not None and component.name in self.foreign:
+            component.tags[FLEET_TAG] = UID
+            del self.foreign[component.name]
+            self.contested.add(component.name)
+
+    @rule(name=st.sampled_from(STRAYS))
+    def take_the_tag_off_a_stray(self, name: str) -> None:
+        component = self.world.service.components.get(name)
+        if component is not None:
+            component.tags.pop(FLEET_TAG, None)
+
+    @rule()
+    def prune(self) -> None:
+        """Let a person delete what the report calls orphans."""
+        for component, record in self.world.registry.records().items():
+            if record.owned is not None and component not in self._wanted_components():
+                self.pruned.add((component, record.owned))
+                self.world.registry.order(
+                    [
+                        Order(
+                            kind=OrderKind.PRUNE,
+                            component=component,
+                            at=self.world.clock.now(),
+                            created=record.owned,
+                        )
+                    ]
+                )
+        self.world.start_machine("order")
+
+    def _wanted_components(self) -> set[str]:
+        return {f"p-{name}" for name in self.wanted}
 
     @rule(name=st.sampled_from(NAMES), version=st.integers(1, 3), gone=st.booleans())
     def lose_artifact(self, name: str, version: int, gone: bool) -> None:
@@ -409,6 +548,32 @@ class Fleet(RuleBasedStateMachine):
         self.foreign[component.name] = (component.uri, dict(component.tags))
 
     @rule()
+    def back_up_the_registry(self) -> None:
+        self.backups.append((self.world.registry.clone(), len(self.requests)))
+
+    @precondition(lambda self: self.backups)
+    @rule(data=st.data(), redeploys=st.booleans())
+    def restore_the_registry(self, data: st.DataObject, redeploys: bool) -> None:
+        """Put the registry back to an earlier moment; someone may deploy right after that, or not."""
+        if not self._base_is_known() or None in self.world.service.serving().values():
+            return  # nothing else tells that the base has lost adapters
+        backup, requests = data.draw(st.sampled_from(self.backups))
+        self.world.registry.restore(backup)
+        if not self._base_is_known():
+            # It believes that adapters and base belong together which do not.
+            redeploys = True
+        for execution in self.world.executions:
+            execution.done = True
+        known = set(self.world.registry.generations())
+        self.requests = self.requests[:requests]
+        self.ended &= known
+        self.guarded = {number: seen for number, seen in self.guarded.items() if number in known}
+        self.deleted.clear()
+        self.world.start_machine("drift")
+        if redeploys:
+            self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
+
+    @rule()
     def lose_the_registry(self) -> None:
         if not self._base_is_known() or None in self.world.service.serving().values():
             return  # nothing else tells that the base has lost adapters
@@ -419,6 +584,8 @@ class Fleet(RuleBasedStateMachine):
         self.requests.clear()
         self.ended.clear()
         self.deleted.clear()
+        self.guarded.clear()
+        self.backups.clear()
         self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
 
     # --- in the end
@@ -432,11 +599,17 @@ class Fleet(RuleBasedStateMachine):
         faults.throttled = faults.lost_before = faults.lost_after = 0
         faults.missing.clear()
         faults.deletion_refused = None
+        for uri in [uri for uri, reason in faults.broken.items() if reason in MENDABLE]:
+            del faults.broken[uri]
         for name in NAMES:
             world.order(OrderKind.UNPIN, name)
         self.countdown = self.stall = self.arrival = None
+        self.raising = None
         for component in world.service.components.values():
             component.stuck = False
+            if component.status == "Stopping":
+                component.status, component.modified = Status.IN_SERVICE, world.service._tick()
+                world.service._note(component.name)
         self._settle()
         if world.newest().outcome in (Outcome.FAILED, Outcome.REFUSED):
             self.roll_back()
@@ -445,6 +618,8 @@ class Fleet(RuleBasedStateMachine):
         # Changes by hand are found by the next event at the latest, once listings show them.
         world.clock.time += 10.0
         self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
+        self._settle()
+        self.prune()
         self._settle()
         self._check_end(world.newest())
         converged = world.newest().outcome is Outcome.CONVERGED
@@ -476,13 +651,17 @@ class Fleet(RuleBasedStateMachine):
             assert there.tags == tags, f"{name} of someone else was tagged"
         if generation.outcome is Outcome.FAILED:
             return  # the service refuses what is wanted; CloudFormation would undo it
+        for name in STRAYS:
+            assert name not in components or FLEET_TAG not in components[name].tags, f"{name} was pruned"
         assert not any(component.status.in_transition for component in components.values())
         serving = world.service.serving()
         for name in NAMES:
             component = f"p-{name}"
             there = components.get(component)
-            if component in self.foreign or (
-                component in self.claimed and there and FLEET_TAG not in there.tags
+            if (
+                component in self.foreign
+                or component in self.contested
+                or (component in self.claimed and there and FLEET_TAG not in there.tags)
             ):
                 continue
             if name not in self.wanted:

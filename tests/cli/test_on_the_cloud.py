@@ -108,7 +108,10 @@ class Deployed:
                     serving=adapter.artifact,
                     vouched=2.0,
                     last_good=adapter.artifact,
-                    previous=replace(ARTIFACT, uri="s3://bucket/acme/v0.tar.gz", digest="0" * 64),
+                    versions=(
+                        adapter.artifact,
+                        replace(ARTIFACT, uri="s3://bucket/acme/v0.tar.gz", digest="0" * 64),
+                    ),
                     changed_at=time.time() - 300,
                 )
                 for adapter in adapters

@@ -1109,6 +1109,8 @@ def test_logs_are_kept_as_long_as_is_said(make, resources):
         ("metric_convergence_age", "ConvergenceAge"),
         ("metric_throttles", "Throttles"),
         ("metric_drifted", "Drifted"),
+        ("metric_orphans", "Orphans"),
+        ("metric_failed_passes", "FailedPasses"),
         ("metric_rejected", "Rejected"),
     ],
 )
@@ -1119,6 +1121,23 @@ def test_a_metric_is_that_of_the_fleet(make, metric, name):
     assert dict(made.dimensions) == {"Fleet": fleet.fleet_uid}
 
 
+def test_alarm_for_a_standstill_counts_failed_passes_and_functions_that_died(stack, make):
+    fleet = make()
+    assert fleet.standstill_alarm is fleet.standstill_alarm
+    (alarm,) = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
+    properties = alarm["Properties"]
+    assert (properties["Threshold"], properties["ComparisonOperator"]) == (
+        3,
+        "GreaterThanOrEqualToThreshold",
+    )
+    names = {
+        metric["MetricStat"]["Metric"]["MetricName"]
+        for metric in properties["Metrics"]
+        if "MetricStat" in metric
+    }
+    assert names == {"FailedPasses", "Errors"}
+
+
 def test_what_became_of_a_deployment_can_be_an_output(stack, make):
     fleet = make()
     attributes = {
@@ -1127,6 +1146,7 @@ def test_what_became_of_a_deployment_can_be_an_output(stack, make):
         "InService": fleet.in_service_count,
         "Failed": fleet.failed_count,
         "Pending": fleet.pending_count,
+        "Orphans": fleet.orphan_count,
     }
     for name, value in attributes.items():
         assert stack.resolve(value)["Fn::GetAtt"][1] == name

@@ -32,6 +32,8 @@ NEWEST = {
     "ConvergenceAge": 0,
     "Throttles": 0,
     "Drifted": 0,
+    "Orphans": 0,
+    "FailedPasses": 0,
     "Rejected": 0,
 }
 """The metrics at the end of the module."""

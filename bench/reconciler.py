@@ -1,0 +1,190 @@
+"""The reconciler by itself: 10,000 adapters in memory, and 2,000 with its registry in the embedded cloud.
+
+SageMaker is in memory, on a clock of its own, so what is measured is the control plane's own work: processor
+time, memory and calls of one process. Each scene runs in a process of its own, so that its peak of memory is
+its own. The smallest function that runs passes has 1,024 MiB.
+"""
+
+import json
+import math
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
+
+import boto3
+
+from adapter_fleet.desired import DesiredAdapter
+from adapter_fleet.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.fleet_settings import DeletionLimit, FleetSettings
+from adapter_fleet.reconciler import PAGE, READ_OPERATIONS, WRITE_OPERATIONS
+from adapter_fleet.record import Order, OrderKind, Outcome
+from bench.harness import Claim
+from local_sagemaker.server import LocalCloud
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+
+IN_MEMORY = 10_000
+WITH_REGISTRY = 2_000
+FUNCTION_MIB = 1024
+_MEBIBYTE = 1024
+_TABLE = "registry"
+
+
+def measure(change: str, world: World, begin: Callable[[], object]) -> dict[str, float | str]:
+    """Begin a change, let the fleet settle, and return what that took."""
+    calls = world.service.calls.copy()
+    cpu, started = time.process_time(), time.perf_counter()
+    begin()
+    world.settle(passes=2000)
+    newest = world.newest()
+    if newest.outcome is not Outcome.CONVERGED or newest.in_service != newest.desired:
+        raise RuntimeError(f"{change}: {newest}")
+    made = world.service.calls - calls
+    return {
+        "change": change,
+        "cpu": time.process_time() - cpu,
+        "seconds": time.perf_counter() - started,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEBIBYTE,
+        "writes": sum(count for name, count in made.items() if name in WRITE_OPERATIONS),
+        "reads": sum(count for name, count in made.items() if name in READ_OPERATIONS),
+        "listings": made["ListInferenceComponents"],
+        "passes": newest.passes,
+    }
+
+
+def fleet(size: int, changed: int = 0) -> list[DesiredAdapter]:
+    """Return what a manifest of so many adapters wants; the first `changed` are in another version."""
+    return [adapter(f"t{number:05}", 2 if number < changed else 1) for number in range(size)]
+
+
+def new_world() -> World:
+    settings = FleetSettings(request_rate=1000, deletions=DeletionLimit(share=1.0))
+    return World(settings=settings, seconds=5.0)
+
+
+def deployments(world: World, size: int, where: str) -> list[dict[str, float | str]]:
+    """Deploy a fleet from nothing, and change one of it."""
+    return [
+        measure(f"{size:,} from nothing, {where}", world, lambda: world.deploy(*fleet(size))),
+        measure(f"change 1 of {size:,}, {where}", world, lambda: world.deploy(*fleet(size, 1))),
+    ]
+
+
+def take_over(size: int) -> list[dict[str, float | str]]:
+    """Take over a fleet that someone made by hand."""
+    world = new_world()
+    wanted = fleet(size)
+    made = [world.service.make(want.component, artifact(want.name).uri) for want in wanted]
+
+    def begin() -> None:
+        world.registry.order(
+            Order(kind=OrderKind.CLAIM, component=there.name, at=world.clock.now(), created=there.created)
+            for there in made
+        )
+        world.deploy(*wanted)
+
+    return [measure(f"take over {size:,}, in memory", world, begin)]
+
+
+def with_registry(size: int) -> list[dict[str, float | str]]:
+    """Deploy a fleet whose registry is a table of the embedded cloud."""
+    with LocalCloud() as cloud:
+        dynamodb = boto3.client(
+            "dynamodb",
+            endpoint_url=cloud.url,
+            region_name=cloud.environment["AWS_REGION"],
+            aws_access_key_id=cloud.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=cloud.environment["AWS_SECRET_ACCESS_KEY"],
+        )
+        dynamodb.create_table(
+            TableName=_TABLE,
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        world = new_world()
+        registry = DynamoDbRegistry(_TABLE, dynamodb)
+        world.registry = registry  # type: ignore[assignment]
+        world.reconciler = replace(world.reconciler, registry=registry)
+        return deployments(world, size, "registry in DynamoDB")
+
+
+SCENES: dict[str, Callable[[], list[dict[str, float | str]]]] = {
+    "deployments": lambda: deployments(new_world(), IN_MEMORY, "in memory"),
+    "take-over": lambda: take_over(IN_MEMORY),
+    "registry": lambda: with_registry(WITH_REGISTRY),
+}
+
+
+def rows() -> list[dict[str, float | str]]:
+    """Run every scene in a process of its own; return what each change took."""
+    measured = []
+    for scene in SCENES:
+        command = [sys.executable, "-m", "bench.reconciler", scene]
+        answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        measured += json.loads(answer.splitlines()[-1])
+    return measured
+
+
+def claims(measured: list[dict[str, float | str]]) -> list[Claim]:
+    """Return what is promised of these changes."""
+    by_change = {str(row["change"]): row for row in measured}
+    first = by_change[f"{IN_MEMORY:,} from nothing, in memory"]
+    one = by_change[f"change 1 of {IN_MEMORY:,}, in memory"]
+    pages = math.ceil((IN_MEMORY + 1) / PAGE)
+    return [
+        Claim.at_most(
+            1,
+            f"peak MiB of any change, {IN_MEMORY:,} in memory (other: the function's)",
+            ours=max(float(row["peak"]) for row in measured),
+            other=FUNCTION_MIB,
+        ),
+        Claim.at_most(1, f"change 1 of {IN_MEMORY:,}: writes", ours=float(one["writes"]), other=1),
+        Claim.at_most(
+            1,
+            f"change 1 of {IN_MEMORY:,}: listing reads (other: 2 x pages)",
+            ours=float(one["listings"]),
+            other=2 * pages,
+        ),
+        Claim.at_most(
+            0.25,
+            f"change 1 of {IN_MEMORY:,}: CPU s (other: from nothing)",
+            ours=float(one["cpu"]),
+            other=float(first["cpu"]),
+        ),
+        Claim.at_most(
+            1,
+            f"take over {IN_MEMORY:,}: writes (other: one tag each)",
+            ours=float(by_change[f"take over {IN_MEMORY:,}, in memory"]["writes"]),
+            other=IN_MEMORY,
+        ),
+    ]
+
+
+def figures(measured: list[dict[str, float | str]]) -> list[dict[str, str]]:
+    """Return the rows of the table, with the columns that `bench.fleet` has."""
+    return [
+        {
+            "change": str(row["change"]),
+            "s": f"{float(row['seconds']):.1f}",
+            "of it reconciling": "",
+            "bound": "",
+            "CPU s": f"{float(row['cpu']):.1f}",
+            "peak MiB": f"{float(row['peak']):.0f}",
+            "passes": f"{float(row['passes']):.0f}",
+            "API calls": f"{float(row['writes']):,.0f} writes, {float(row['reads']):,.0f} reads",
+        }
+        for row in measured
+    ]
+
+
+if __name__ == "__main__":
+    print(json.dumps(SCENES[sys.argv[1]]()))
