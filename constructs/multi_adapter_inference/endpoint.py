@@ -15,7 +15,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
-from constructs import Construct, IDependable
+from constructs import Construct, IConstruct, IDependable
 
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.serving import LoraServing
@@ -24,7 +24,12 @@ from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, BoundModel
 from multi_adapter_inference.capacity import memory_of_copy, warn_of_small_cache
-from multi_adapter_inference.component_names import claim, immutable_hash, replace_on_change
+from multi_adapter_inference.component_names import (
+    claim,
+    immutable_hash,
+    replace_on_change,
+    warn_of_fixed_names,
+)
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import LmiContainer
 from multi_adapter_inference.errors import told_of
@@ -247,6 +252,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
             else {"component_prefix": self.component_prefix},
         )
 
+        warn_of_fixed_names(self, component_prefix=component_prefix, base_component_name=base_component_name)
         self._subnets = None if vpc is None else _select_subnets(vpc, vpc_subnets)
         self._connections = None if vpc is None else self._connect(vpc, security_groups)
         self._network_isolation = network_isolation
@@ -331,6 +337,11 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
     @property
     def _base_component_arns(self) -> Sequence[str]:
         return (self.base_component_arn,)
+
+    @property
+    def needed_by_adapters(self) -> Sequence[IConstruct]:
+        """What cannot be deleted before the last adapter: the base model's component and the endpoint."""
+        return [self.node.find_child("Base"), self.node.find_child("Resource")]
 
     @property
     def connections(self) -> ec2.Connections:
@@ -497,6 +508,12 @@ class _ImportedEndpoint(MultiAdapterEndpointBase):
         artifact_sources: Sequence[ArtifactSource] | None,
     ) -> None:
         super().__init__(scope, id)
+        warn_of_fixed_names(
+            self,
+            endpoint_name=endpoint_name,
+            base_component_name=base_component_name,
+            component_prefix=component_prefix,
+        )
         self.artifact_sources = None if artifact_sources is None else tuple(artifact_sources)
         self.endpoint_name = endpoint_name
         self.endpoint_arn = _arn(self, "endpoint", _lower(endpoint_name))

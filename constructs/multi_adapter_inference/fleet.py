@@ -37,7 +37,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
-from constructs import Construct, IValidation
+from constructs import Construct, IConstruct, IValidation
 
 from adapter_fleet.checks import TOKEN, check_names, holds_token
 from adapter_fleet.converter import unstructured
@@ -797,18 +797,16 @@ class _FleetValidation:
         return [*self._of_removal(), *self._of_tags()]
 
     def _of_removal(self) -> list[str]:
-        fleet = self._fleet
-        resource = fleet._resource.node.default_child
-        kept = isinstance(resource, CfnResource) and resource.cfn_options.deletion_policy in _KEPT
-        same_stack = isinstance(fleet.endpoint, MultiAdapterEndpoint) and deployed_together(
-            fleet.endpoint, fleet
-        )
-        if not (kept and same_stack):
+        fleet, endpoint = self._fleet, self._fleet.endpoint
+        if not (isinstance(endpoint, MultiAdapterEndpoint) and deployed_together(endpoint, fleet)):
+            return []
+        if not _is_kept(fleet._resource) or all(map(_is_kept, endpoint.needed_by_adapters)):
             return []
         return [
             f"the fleet '{fleet.node.path}' should not be retained while the base model of its adapters is in"
-            f" the same stack, as that cannot be deleted before them; move one to another stack, or keep"
-            " the registry alone with 'registry_removal_policy'"
+            " the same stack and is not, as that cannot be deleted before them; retain both, as"
+            " RemovalPolicies.of(stack).retain() does, move one to another stack, or keep the registry alone"
+            " with 'registry_removal_policy'"
         ]
 
     def _of_tags(self) -> list[str]:
@@ -828,6 +826,12 @@ class _FleetValidation:
             for name, own in fleet._adapter_tags.items()
             if (problem := problem_of_tags(own, tags))
         ]
+
+
+def _is_kept(construct: IConstruct) -> bool:
+    """Tell whether a resource stays when its stack is deleted."""
+    resource = construct.node.default_child or construct
+    return isinstance(resource, CfnResource) and resource.cfn_options.deletion_policy in _KEPT
 
 
 class _ImportedFleet(AdapterFleetBase):

@@ -86,7 +86,7 @@ class FunctionParts:
                 "security_groups": list(settings.security_groups) or [self._security_group(settings.vpc)],
             }
         if key is not None:
-            _let_logs_use(key, scope)
+            _let_services_use(key, scope)
         self.dead_letters = sqs.Queue(
             scope,
             "DeadLetters",
@@ -156,9 +156,21 @@ class FunctionParts:
         )
 
 
-def _let_logs_use(key: kms.IKey, scope: Construct) -> None:
-    """Let CloudWatch Logs encrypt the log groups of this account and region with a key of the app."""
+def _let_services_use(key: kms.IKey, scope: Construct) -> None:
+    """Let the services that have no role of the app's encrypt with its key.
+
+    CloudWatch Logs the log groups of this account and region; EventBridge the events that reach no function,
+    which it puts into the queue itself.
+    """
     stack = Stack.of(scope)
+    key.add_to_resource_policy(
+        iam.PolicyStatement(
+            principals=[iam.ServicePrincipal("events.amazonaws.com")],
+            # EventBridge's guide, "Using dead-letter queues", on encrypted ones.
+            actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+            resources=["*"],
+        )
+    )
     added = key.add_to_resource_policy(
         iam.PolicyStatement(
             principals=[iam.ServicePrincipal(f"logs.{stack.region}.{stack.url_suffix}")],
@@ -186,8 +198,8 @@ def _let_logs_use(key: kms.IKey, scope: Construct) -> None:
     )
     if not added.statement_added:
         Annotations.of(scope).add_info(
-            "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs use it;"
-            " docs/guides/security.md has the statement"
+            "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and"
+            " EventBridge use it; docs/guides/security.md has the statements"
         )
 
 

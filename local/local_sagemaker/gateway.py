@@ -40,6 +40,7 @@ from local_sagemaker.mends import (
     exports_in_use,
     failed_custom_resources,
     failed_deletions,
+    failed_events,
     failed_updates,
     lambda_errors,
     late_logs,
@@ -207,6 +208,7 @@ def install(cloud: Cloud, *, parallel: bool = False) -> None:
             provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
     bucket_tags.install()
     table_properties.install()
+    failed_events.install()
     missing_objects.install()
     leading_keys.install()
     s3_events.install()

@@ -611,9 +611,26 @@ def test_a_fleet_that_stays_when_its_base_goes_is_an_error(app, make):
         app.synth()
 
 
-def test_a_fleet_that_an_aspect_retains_is_an_error_too(app, stack, make):
+def test_a_fleet_may_stay_when_all_of_its_stack_stays(app, stack, make, resources):
     make()
     cdk.RemovalPolicies.of(stack).retain()
+    app.synth()
+    (fleet,) = resources("Custom::AdapterFleet")
+    assert fleet["DeletionPolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("goes", ["Base", "Resource"], ids=["base component", "endpoint"])
+def test_a_fleet_that_stays_when_one_thing_that_it_needs_goes_is_an_error(app, stack, endpoint, make, goes):
+    make()
+    cdk.RemovalPolicies.of(stack).retain()
+    cdk.RemovalPolicies.of(endpoint.node.find_child(goes)).destroy(priority=300)
+    with pytest.raises(RuntimeError, match="'Stack/Tenants' should not be retained"):
+        app.synth()
+
+
+def test_a_fleet_that_an_aspect_retains_is_an_error_too(app, stack, make):
+    fleet = make()
+    cdk.RemovalPolicies.of(fleet).retain()
     with pytest.raises(RuntimeError, match="'Stack/Tenants' should not be retained"):
         app.synth()
 

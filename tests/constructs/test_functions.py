@@ -143,6 +143,17 @@ def test_the_key_lets_cloudwatch_logs_use_it_for_log_groups_of_this_account(stac
     assert list(statement["Condition"]["ArnLike"]) == ["kms:EncryptionContext:aws:logs:arn"]
 
 
+def test_the_key_lets_eventbridge_put_events_into_the_queue(stack, add):
+    add(encryption_key=kms.Key(stack, "Key"))
+    (key,) = Template.from_stack(stack).find_resources("AWS::KMS::Key").values()
+    assert {
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Resource": "*",
+    } in key["Properties"]["KeyPolicy"]["Statement"]
+
+
 def test_of_a_key_whose_policy_is_not_the_apps_synth_says_what_it_needs(stack, add):
     key = kms.Key.from_key_arn(stack, "Key", "arn:aws:kms:us-east-1:111122223333:key/1")
     add(encryption_key=key)
@@ -150,7 +161,8 @@ def test_of_a_key_whose_policy_is_not_the_apps_synth_says_what_it_needs(stack, a
     assert [
         info.id
         for info in infos
-        if "should let CloudWatch Logs use it; docs/guides/security.md" in str(info.entry.data)
+        if "should let CloudWatch Logs and EventBridge use it; docs/guides/security.md"
+        in str(info.entry.data)
     ]
 
 

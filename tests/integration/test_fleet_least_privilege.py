@@ -122,6 +122,7 @@ class Deployed:
     role: str
     """The ARN of a role for state machines."""
     logs: str
+    dead_letters: str
     rule: str
     """The one that looks for drift by a schedule."""
     manifest: tuple[str, str]
@@ -177,6 +178,11 @@ def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> I
         machine=made.outputs["StoredMachine"],
         role=role,
         logs=next(name for key, name in resources.items() if key.startswith("StoredLogs")),
+        dead_letters=next(
+            name
+            for key, name in resources.items()
+            if key.startswith("StoredDeadLetters") and "Policy" not in key
+        ),
         manifest=(bucket, key),
         rule=next(name for key, name in resources.items() if key.startswith("StoredDriftCheck")),
         statements={
@@ -414,7 +420,7 @@ class Exercise:
 
 def run_pass(exercise: Exercise) -> None:
     smoke = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})
-    exercise.user.writes_logs(exercise.place.logs)
+    exercise.user.runs_as_function(logs=exercise.place.logs, dead_letters=exercise.place.dead_letters)
     exercise.make("stranger", "shout")
     taken = exercise.make("taken", "summary")
     order = Order(kind=OrderKind.CLAIM, component=f"{exercise.id}-taken", at=0, created=taken)
@@ -475,7 +481,7 @@ def run_pass(exercise: Exercise) -> None:
 
 
 def on_event(exercise: Exercise) -> None:
-    exercise.user.writes_logs(exercise.place.logs)
+    exercise.user.runs_as_function(logs=exercise.place.logs, dead_letters=exercise.place.dead_letters)
     exercise.take_manifest_away()
     intake = exercise.intake()
     intake.on_event(exercise.event("Create"))
@@ -499,7 +505,7 @@ def on_event(exercise: Exercise) -> None:
 
 
 def manifest_object(exercise: Exercise) -> None:
-    exercise.user.writes_logs(exercise.place.logs)
+    exercise.user.runs_as_function(logs=exercise.place.logs, dead_letters=exercise.place.dead_letters)
     exercise.want()
     exercise.target = replace(exercise.target, manifest="s3://{}/{}".format(*exercise.place.manifest))
     exercise.want()
@@ -513,7 +519,7 @@ def manifest_object(exercise: Exercise) -> None:
 
 
 def is_complete(exercise: Exercise) -> None:
-    exercise.user.writes_logs(exercise.place.logs)
+    exercise.user.runs_as_function(logs=exercise.place.logs, dead_letters=exercise.place.dead_letters)
     exercise.want()
     event = {**exercise.event("Create"), "Generation": 1}
     assert exercise.intake().is_complete(event) == {"IsComplete": False}
