@@ -12,10 +12,10 @@ LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test nightly check lint types imports checkov bench lock snapshots wheel clean
+.PHONY: help setup demo local test test-evolutions nightly check lint types imports checkov bench lock snapshots wheel clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version)'
@@ -50,6 +50,9 @@ test: setup $(SDK)/.installed  ## the whole suite
 nightly: setup  ## look for faults that a fleet does not survive, and files that a check does not, other ones every time
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/test_reconciler_under_faults.py
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/test_check_fuzzed.py
+
+test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
+	RECORD=1 python -m pytest tests/evolutions -m evolutions
 
 check: lint types imports test  ## what CI runs
 

@@ -40,6 +40,10 @@ _READS_GENERATIONS = ("dynamodb:GetItem",)
 QUERY_INTERVAL = Duration.seconds(1)
 _PASS_TIMEOUT = Duration.minutes(15)
 _PASS_MEMORY_MIB = 1024
+# What the largest manifest takes is in bench/README.md. A function has a whole processor from this memory on
+# (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
+MANIFEST_MEMORY_MIB = 1769
+MANIFEST_TIMEOUT = Duration.minutes(5)
 
 _REASON_FOR_WILDCARDS = (
     "which components, archives and manifests there are is in the manifests, whose versions come and go;"
@@ -150,6 +154,8 @@ class ControlPlane:
             "Takes what a deployment wants of the fleet",
             statements=[opens, starts, *reads_manifest, _sees_rollbacks(scope)],
             environment=machine,
+            timeout=MANIFEST_TIMEOUT,
+            memory_mib=MANIFEST_MEMORY_MIB,
         )
         self._is_complete = add_function(
             "IsComplete",
@@ -165,6 +171,8 @@ class ControlPlane:
                 "Takes a new version of the fleet's manifest in S3",
                 statements=[opens, starts, *reads_manifest],
                 environment=machine,
+                timeout=MANIFEST_TIMEOUT,
+                memory_mib=MANIFEST_MEMORY_MIB,
             )
             if watches_object
             else None

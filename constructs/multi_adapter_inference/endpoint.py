@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -144,6 +144,10 @@ class MultiAdapterEndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIA
         """
         return None
 
+    def hosting_for(self, _scope: Construct, /) -> Mapping[str, str | int]:
+        """Return the instances and copies of the base model, as far as they are known."""
+        return {}
+
     @property
     @abstractmethod
     def _base_component_arns(self) -> Sequence[str]:
@@ -237,6 +241,11 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         self.lora = lora
         self.base_model_facts = base_model.facts
         self.artifact_sources = tuple(artifact_sources)
+        self._hosting: Mapping[str, str | int] = {
+            "InstanceType": instance_type.name,
+            "InstanceCount": instance_count,
+            "CopyCount": copy_count,
+        }
         self.identity = self.node.addr
         self.component_prefix = component_prefix or Names.unique_resource_name(
             self, max_length=_LONGEST_DEFAULT_PREFIX, separator="-"
@@ -333,6 +342,16 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         if deployed_together(self, scope):
             return self._base_model_name
         return Lazy.string(self._base_model)
+
+    def hosting_for(self, scope: Construct, /) -> Mapping[str, str | int]:
+        """Return the instances and copies of the base model, to be used in a scope.
+
+        In another stack than the endpoint's, without what only the deployment knows.
+        """
+        together = deployed_together(self, scope)
+        return {
+            name: value for name, value in self._hosting.items() if together or not Token.is_unresolved(value)
+        }
 
     @property
     def _base_component_arns(self) -> Sequence[str]:

@@ -489,7 +489,7 @@ class AdapterFleet(AdapterFleetBase):
         self.state_machine = self._control.state_machine
         self._decrypt(bound, endpoint)
 
-        base_model = endpoint.base_model_for(self)
+        base_model, hosting = endpoint.base_model_for(self), endpoint.hosting_for(self)
         self._resource = CustomResource(
             self,
             "Resource",
@@ -505,6 +505,7 @@ class AdapterFleet(AdapterFleetBase):
                 "ComponentPrefix": self.component_prefix,
                 # So that the fleet is told of another base model, which may have lost its adapters.
                 **({} if base_model is None else {"BaseModelName": base_model}),
+                **({"Hosting": hosting} if hosting else {}),
                 "Settings": json.dumps(unstructured(settings), sort_keys=True),
                 # At the end of synth, as aspects add tags.
                 "Tags": Lazy.any(_TagsOf(self)),

@@ -278,6 +278,7 @@ class _DocumentManifest(AdapterManifest):
         compiled = local.compiled
         archives = local.stage(fleet)
         try:
+            compiled.check_size()
             desired = compiled.resolve(prefix=shown_prefix, buckets=bucket_names, archives=archives)
         except ManifestError as error:
             raise _error(error.findings) from None

@@ -441,6 +441,7 @@ def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
 def target_of(properties: Mapping[str, Any]) -> Target:
     """Return the target that the custom resource's properties describe."""
     object_ = properties.get("ManifestObject")
+    hosting = properties.get("Hosting")
     return Target(
         endpoint=properties["EndpointName"],
         base=properties["BaseComponentName"],
@@ -451,6 +452,7 @@ def target_of(properties: Mapping[str, Any]) -> Target:
         archives=dict(properties.get("Archives", {})),
         kept_archives=properties.get("KeptArchives"),
         manifest=None if object_ is None else f"s3://{object_['Bucket']}/{object_['Key']}",
+        hosting=None if hosting is None else json.dumps(hosting, sort_keys=True),
     )
 
 

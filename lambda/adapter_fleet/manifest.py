@@ -6,6 +6,8 @@ Every rule has an identifier, which the findings carry; all of them are errors:
 rule                  what it asks for
 ====================  ==================================================================================
 manifest-readable     a document of plain data with one meaning (`adapter_fleet.document`)
+manifest-size         at most 500,000 keys and values, 1,000 keys a mapping, 10,000 items a list
+manifest-findings     at most 1,000 mistakes; the others are counted
 manifest-keys         the keys that there are, and those that have to be there
 manifest-types        values of the right types
 manifest-base-model   the base model that the endpoint runs
@@ -43,7 +45,15 @@ import yaml
 
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
-from adapter_fleet.document import DocumentError, plain_scalar, read
+from adapter_fleet.document import (
+    MAX_DOCUMENT_BYTES,
+    MAX_VALUES,
+    DocumentError,
+    DocumentLimitError,
+    count_values,
+    plain_scalar,
+    read,
+)
 from adapter_fleet.findings import Finding
 from adapter_fleet.manifest_adapter import (
     ARCHIVE_SUFFIX,
@@ -64,7 +74,7 @@ from adapter_fleet.manifest_adapter import (
     repeated,
 )
 from adapter_fleet.manifest_entries import MAX_ADAPTERS, SCHEMA_FILE, EntryReader
-from adapter_fleet.structure import known_or_meant, shown
+from adapter_fleet.structure import dotted, known_or_meant, shown
 
 __all__ = [
     "MAX_TAGS",
@@ -105,6 +115,8 @@ class Manifest:
         """
         try:
             document = read(text, called_json=where.endswith(".json"))
+        except DocumentLimitError as error:
+            raise ManifestError([_limit_finding(error, where)]) from None
         except DocumentError as error:
             place = f"{where}:{error.line}"
             raise ManifestError([Finding.error("manifest-readable", place, str(error))]) from None
@@ -222,10 +234,35 @@ class Manifest:
         document = _plain_document(self.adapters, self.base_model)
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
+    def check_size(self) -> None:
+        """Raise ManifestError where `to_json` is more than `parse` takes.
+
+        `to_json` repeats the defaults in each adapter, so it may be larger than what was parsed.
+        """
+        values = count_values(_plain_document(self.adapters, self.base_model))
+        size = len(self.to_json())
+        for unit, got, most in (
+            ("keys and values", values, MAX_VALUES),
+            ("bytes", size, MAX_DOCUMENT_BYTES),
+        ):
+            if got > most:
+                message = (
+                    f"it should have at most {most} {unit}, with the defaults in each adapter, got {got}"
+                )
+                where = self.where.rpartition(":")[0]
+                raise ManifestError([Finding.error("manifest-size", where, message)])
+
     @property
     def digest(self) -> str:
         """SHA-256 of the JSON, in hexadecimal."""
         return hashlib.sha256(self.to_json()).hexdigest()
+
+
+def _limit_finding(error: DocumentLimitError, where: str) -> Finding:
+    rule, message = "manifest-size", ": ".join(filter(None, (dotted(error.keys), str(error))))
+    if error.keys == ("adapters",):
+        rule, message = "adapter-count", f"adapters: should be at most {MAX_ADAPTERS}, got more"
+    return Finding.error(rule, f"{where}:{error.line}", message)
 
 
 def manifest_text(

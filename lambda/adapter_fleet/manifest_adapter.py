@@ -19,6 +19,10 @@ MAX_COMPONENT_TAGS = 50
 """TagList in the botocore service model of SageMaker."""
 DEFAULT_MAX_TOKENS = 16
 MAX_EXPECT_LENGTH = 1000
+MAX_CASELESS_WIDTH = 50_000
+"""Characters in the ranges of an expression for any case. Python's compiler looks at each of them: a range
+of tens of thousands takes it milliseconds, and an expression has room for a hundred of them.
+"""
 
 # Url in the botocore service model of SageMaker.
 _MAX_URI_LENGTH = 1024
@@ -296,11 +300,42 @@ def problems_of_smoke(smoke: SmokeRequest) -> Iterator[tuple[str, str]]:
 def _problem_of_expression(text: str) -> str | None:
     if len(text) > MAX_EXPECT_LENGTH:
         return f"should have at most {MAX_EXPECT_LENGTH} characters, got {len(text)}"
+    if _CASELESS.search(text) and (width := _width_of_ranges(text)) > MAX_CASELESS_WIDTH:
+        return f"should have ranges of at most {MAX_CASELESS_WIDTH} characters beside (?i), got {width}"
     try:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         return f"should be a regular expression ({error}), got {shown(text)}"
     return None
+
+
+_CASELESS = re.compile(r"\(\?[a-zA-Z-]*i")
+_CHARACTER = re.compile(
+    r"\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\N\{[^}]*\}|\\[0-7]{1,3}|\\.|.", re.DOTALL
+)
+
+_OCTAL = re.compile(r"\\[0-7]{1,3}")
+
+
+def _width_of_ranges(text: str) -> int:
+    """Return how many characters the ranges of an expression have; a `-` outside of brackets counts, too."""
+    characters = _CHARACTER.findall(text)
+    return sum(
+        max(0, _code(characters[place + 1], 0x10FFFF) - _code(characters[place - 1], 0))
+        for place, character in enumerate(characters[1:-1], 1)
+        if character == "-"
+    )
+
+
+def _code(character: str, unknown: int) -> int:
+    """Return the code of a character as an expression writes it; `unknown` for one by its name."""
+    if character.startswith(("\\x", "\\u", "\\U")) and len(character) > 2:
+        return int(character[2:], 16)
+    if character.startswith("\\N{"):
+        return unknown
+    if _OCTAL.fullmatch(character):
+        return int(character[1:], 8)
+    return ord(character[-1])
 
 
 def problem_of_tags(tags: Mapping[str, str], fleet_tags: Mapping[str, str]) -> str | None:

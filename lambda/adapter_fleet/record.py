@@ -66,6 +66,18 @@ class Live:
         bound_texts(self, ("failure_reason",))
 
 
+@dataclass(frozen=True, kw_only=True)
+class ObservedBase:
+    """What the service says of the base component when asked for it alone.
+
+    version:
+        Changes when the component gets another model or container.
+    """
+
+    live: Live
+    version: str
+
+
 class Write(StrEnum):
     """The writes on a component."""
 
@@ -319,6 +331,8 @@ class Target:
     they are. `cdk gc` deletes an archive of the deployment once no template names it."""
     manifest: str | None = None
     """`s3://bucket/key` of the manifest, where that is in S3 and may change without a deployment."""
+    hosting: str | None = None
+    """The declared instances and copies of the base model. After a change of these, copies may be new."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -496,8 +510,9 @@ class FleetRecord:
         What creates, updates and deletes took of late, by their name: when to look.
     foreign:
         Components on the endpoint that are known not to be the fleet's: creation times by name.
-    base_modified, base_version:
-        The base component's last-modified time, and what it ran, when that was last looked at.
+    base_modified, base_version, hosting:
+        The base component's last-modified time, what it ran, and how it was hosted, when that was last looked
+        at.
     heartbeat:
         When a pass last ended; where another is to follow, when that is due.
     behind_since:
@@ -524,6 +539,7 @@ class FleetRecord:
     foreign: Mapping[str, float] = field(default_factory=dict)
     base_modified: float | None = None
     base_version: str | None = None
+    hosting: str | None = None
     heartbeat: float = 0.0
     behind_since: float | None = None
     trouble: str | None = None

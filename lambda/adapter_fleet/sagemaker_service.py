@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.archive_version import ArchiveVersion, ReadArchive
 from adapter_fleet.desired import Artifact, SmokeRequest
 from adapter_fleet.pattern import matches
-from adapter_fleet.record import Live, Status
+from adapter_fleet.record import Live, ObservedBase, Status
 from adapter_fleet.s3_archives import S3Archives
 from adapter_fleet.service import (
     ConflictError,
@@ -119,26 +119,16 @@ class SageMakerService:
                 found: Any = self._sagemaker.describe_inference_component(InferenceComponentName=component)
         except MissingError:
             return None
-        specification = found.get("Specification", {})
-        return Live(
-            status=Status(found["InferenceComponentStatus"]),
-            created=_seconds(found["CreationTime"]),
-            modified=_seconds(found["LastModifiedTime"]),
-            arn=found["InferenceComponentArn"],
-            endpoint=found["EndpointName"],
-            artifact_uri=specification.get("Container", {}).get("ArtifactUrl"),
-            base=specification.get("BaseInferenceComponentName"),
-            failure_reason=found.get("FailureReason"),
-            described=True,
-        )
+        return _live(found)
 
-    def version_of_base(self, base: str) -> str:
-        """Return what changes when a base component gets another model or container."""
+    def describe_base(self, base: str) -> ObservedBase:
+        """Describe a base component."""
         with self._call("DescribeInferenceComponent"):
             found: Any = self._sagemaker.describe_inference_component(InferenceComponentName=base)
         specification = found.get("Specification", {})
         runs = [specification.get("ModelName"), specification.get("Container")]
-        return hashlib.sha256(json.dumps(runs, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        version = hashlib.sha256(json.dumps(runs, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return ObservedBase(live=_live(found), version=version)
 
     def tags(self, component: str, live: Live) -> dict[str, str]:
         """Read the tags of a component."""
@@ -262,6 +252,22 @@ def _meaning_of(error: ClientError) -> ServiceError:
     if status >= 500 or code in _UNAVAILABLE:
         return UnansweredError(text)
     return RefusedError(text)
+
+
+def _live(found: Mapping[str, Any]) -> Live:
+    """Return what a describe says of a component."""
+    specification = found.get("Specification", {})
+    return Live(
+        status=Status(found["InferenceComponentStatus"]),
+        created=_seconds(found["CreationTime"]),
+        modified=_seconds(found["LastModifiedTime"]),
+        arn=found["InferenceComponentArn"],
+        endpoint=found["EndpointName"],
+        artifact_uri=specification.get("Container", {}).get("ArtifactUrl"),
+        base=specification.get("BaseInferenceComponentName"),
+        failure_reason=found.get("FailureReason"),
+        described=True,
+    )
 
 
 def _seconds(moment: datetime) -> float:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from adapter_fleet.archive_version import ArchiveVersion, ReadArchive
 from adapter_fleet.desired import Artifact, SmokeRequest
-from adapter_fleet.record import Live
+from adapter_fleet.record import Live, ObservedBase
 
 
 class ServiceError(Exception):
@@ -58,8 +58,8 @@ class Service(Protocol):
     def describe(self, component: str) -> Live | None:
         """Describe a component, None where there is none."""
 
-    def version_of_base(self, base: str) -> str:
-        """Return what changes when a base component gets another model or container. MissingError."""
+    def describe_base(self, base: str) -> ObservedBase:
+        """Describe a base component. MissingError."""
 
     def tags(self, component: str, live: Live) -> dict[str, str]:
         """Read the tags of a component; MissingError where it is gone."""

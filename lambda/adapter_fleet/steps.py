@@ -43,7 +43,12 @@ refused; or smoke requests, of which the last one begins when the others have ta
 _OTHERWISE_ANSWERED = re.compile(
     r"client error \((400|415|422)\)(?!.*(adapter|lora))", re.IGNORECASE | re.DOTALL
 )
-_PROBE = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})
+# What LMI and SageMaker say of an adapter that the container has lost. Any other answer comes from an adapter
+# that is there, and wrong as it may be, to send it again would not help.
+UNKNOWN_ADAPTER = re.compile(
+    r"\b404\b|(adapter|lora)\b.*\b(not found|not registered|unknown)", re.IGNORECASE | re.DOTALL
+)
+PROBE = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})
 
 
 @dataclass(kw_only=True)
@@ -488,7 +493,7 @@ class Steps:
     def _ask(self) -> Taken:
         smoke = self._want.smoke if self._want is not None else None
         try:
-            problem = self._asked(smoke or _PROBE)
+            problem = self._asked(smoke or PROBE)
         except (UnansweredError, RefusedError) as error:
             return self._not_asked(error)
         if problem is None or (smoke is None and _OTHERWISE_ANSWERED.search(problem)):

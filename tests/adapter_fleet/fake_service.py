@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from adapter_fleet.archive_version import ArchiveVersion, ReadArchive
 from adapter_fleet.desired import Artifact, SmokeRequest
 from adapter_fleet.names import FLEET_TAG
-from adapter_fleet.record import Live, Status
+from adapter_fleet.record import Live, ObservedBase, Status
 from adapter_fleet.service import (
     ConflictError,
     ExistsError,
@@ -222,11 +222,12 @@ class FakeService:
         self.around(f"DescribeInferenceComponent {component}", "after")
         return None if there is None else self._live(there)
 
-    def version_of_base(self, base: str) -> str:
+    def describe_base(self, base: str) -> ObservedBase:
         self._begin("DescribeInferenceComponent", base, write=False)
         if base not in self.components:
             raise MissingError(base)
-        return self.components[base].uri
+        there = self.components[base]
+        return ObservedBase(live=self._live(there), version=there.uri)
 
     def tags(self, component: str, live: Live) -> dict[str, str]:
         self._begin("ListTags", component, write=False)

@@ -170,6 +170,35 @@ def test_the_resource_changes_with_the_base_model(stack, endpoint, make, fleet_p
     }
 
 
+def test_the_resource_changes_with_the_instances_and_copies(make, fleet_properties):
+    make()
+    assert fleet_properties()["Hosting"] == {
+        "InstanceType": "ml.g5.12xlarge",
+        "InstanceCount": 1,
+        "CopyCount": 1,
+    }
+
+
+def test_a_fleet_in_another_stack_takes_no_count_that_only_the_deployment_knows(tmp_path, write_manifest):
+    app = cdk.App(outdir=str(tmp_path / "other.out"))
+    first, second = cdk.Stack(app, "First"), cdk.Stack(app, "Second")
+    endpoint = MultiAdapterEndpoint(
+        first,
+        "Llm",
+        base_model=BaseModel.from_hugging_face_hub("a/b"),
+        container=LmiContainer(version=LmiVersion.V19),
+        lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
+        instance_type=InstanceType.ML_G5_12XLARGE,
+        compute=ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
+        copy_count=cdk.CfnParameter(first, "Copies", type="Number").value_as_number,
+        component_prefix="acme",
+        artifact_sources=[ArtifactSource(bucket=s3.Bucket.from_bucket_name(first, "Archives", "models"))],
+    )
+    AdapterFleet(second, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(write_manifest()))
+    (fleet,) = Template.from_stack(second).find_resources("Custom::AdapterFleet").values()
+    assert fleet["Properties"]["Hosting"] == {"InstanceType": "ml.g5.12xlarge", "InstanceCount": 1}
+
+
 @pytest.fixture
 def told_from_another_stack(tmp_path, write_manifest):
     """Return a function that returns what a fleet in a stack of its own is told of the base model.
