@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SDK := .venv-sagemaker-sdk
+CHECKOV := .venv-checkov
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 # Some machines set it, and then every command, synth and function compiles the checkout's code anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -11,10 +12,10 @@ LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test nightly check lint types imports bench lock snapshots wheel clean
+.PHONY: help setup demo local test test-evolutions nightly check lint types imports checkov bench lock snapshots wheel clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version)'
@@ -50,6 +51,9 @@ nightly: setup  ## look for faults that a fleet does not survive, and files that
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/test_reconciler_under_faults.py
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/test_check_fuzzed.py
 
+test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
+	RECORD=1 python -m pytest tests/evolutions -m evolutions
+
 check: lint types imports test  ## what CI runs
 
 lint: setup
@@ -64,6 +68,18 @@ types: setup
 
 imports: setup
 	lint-imports
+
+# checkov needs older releases of what the lock pins, so it has an environment of its own, and no part in `check`.
+$(CHECKOV)/.installed:
+	test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
+	$(CHECKOV)/bin/pip install --quiet --disable-pip-version-check 'checkov>=3.3,<4'
+	touch $@
+
+checkov: setup $(CHECKOV)/.installed  ## look for insecure settings in the templates; .checkov.yaml has the answered ones
+	for file in environments/*.toml; do \
+	    cdk synth --quiet -c environment=$$(basename $$file .toml) --output cdk.out/checkov/$$(basename $$file .toml) || exit 1; \
+	done
+	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --directory cdk.out/checkov
 
 bench: setup  ## measure every claim; tables here, figures in bench/results
 	python -m bench
@@ -82,4 +98,4 @@ wheel: setup  ## build the wheel into dist/
 	python -m build --wheel --no-isolation
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(SDK) node_modules cdk.out dist
+	rm -rf $(VENV) $(SDK) $(CHECKOV) node_modules cdk.out dist

@@ -19,6 +19,7 @@ artifact-place        no path in a manifest that is no file of this machine
 digest-form           `sha256:` and 64 hexadecimal digits
 digest-required       a digest, where neither the key nor the files of this machine tell it
 digest-agrees         the digest that the key or the asset has in its name
+checksum-form         `sha256:` and 64 hexadecimal digits, perhaps `-<parts>`, of an archive in S3
 rank-positive         a rank above 0
 lora-rank             a rank within the endpoint's limit
 tag-form              what AWS takes for a tag, and not the tag that marks a fleet's own
@@ -55,6 +56,7 @@ from adapter_fleet.document import (
 )
 from adapter_fleet.findings import Finding
 from adapter_fleet.manifest_adapter import (
+    ARCHIVE_SUFFIX,
     MAX_TAGS,
     ArtifactSource,
     AssetArtifact,
@@ -191,19 +193,22 @@ class Manifest:
         prefix: str,
         buckets: Mapping[str, str],
         archives: Mapping[str, str],
+        kept_archives: str | None = None,
         smoke: SmokeRequest | None = None,
     ) -> DesiredFleet:
         """Look up the bucket of each alias and the URI of each asset, and name the components.
 
+        `kept_archives` is the folder of the fleet's own copies of assets, which are used in their place.
         `smoke` is for adapters that have no smoke request of their own.
 
         Raises ManifestError with all that is not known, and with the findings about names.
         """
         findings = self.findings(prefix=prefix)
-        uris = []
+        artifacts = []
         for adapter in self.adapters:
             try:
-                uris.append(_uri(adapter.artifact, buckets, archives))
+                uri = _uri(adapter.artifact, buckets, archives)
+                artifacts.append(_located(adapter, uri, kept_archives))
             except _RuleError as error:
                 findings.append(
                     Broken(error.rule, ("artifact",), str(error)).finding(adapter.where, adapter.name)
@@ -215,12 +220,12 @@ class Manifest:
                 DesiredAdapter(
                     name=adapter.name,
                     component=adapter.component_name(prefix),
-                    artifact=Artifact(uri=uri, digest=adapter.known_digest),
+                    artifact=artifact,
                     rank=adapter.rank,
                     tags=dict(adapter.tags),
                     smoke=adapter.smoke or (None if adapter.smokeless else smoke),
                 )
-                for adapter, uri in zip(self.adapters, uris, strict=True)
+                for adapter, artifact in zip(self.adapters, artifacts, strict=True)
             )
         )
 
@@ -299,6 +304,14 @@ def _uri(artifact: ArtifactSource, buckets: Mapping[str, str], archives: Mapping
     raise _RuleError("artifact-place", f"should be uploaded before, got the path {shown(str(artifact.path))}")
 
 
+def _located(adapter: ManifestAdapter, uri: str, kept_archives: str | None) -> Artifact:
+    """Return an adapter's artifact: of an asset the fleet's own copy, if it keeps any."""
+    digest, source = adapter.known_digest, None
+    if isinstance(adapter.artifact, AssetArtifact) and kept_archives is not None:
+        uri, source = f"{kept_archives}{adapter.artifact.identity}{ARCHIVE_SUFFIX}", uri
+    return Artifact(uri=uri, digest=digest, checksum=adapter.checksum, source=source)
+
+
 def _plain_document(adapters: Iterable[ManifestAdapter], base_model: str | None) -> dict[str, Any]:
     """Return the document of which `parse` makes the same manifest."""
     document: dict[str, Any] = {} if base_model is None else {"base_model": base_model}
@@ -311,6 +324,7 @@ def _plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
         "name": adapter.name,
         "artifact": _plain_artifact(adapter.artifact),
         "digest": f"sha256:{adapter.digest}" if adapter.digest else None,
+        "checksum": adapter.checksum,
         "rank": adapter.rank,
         "tags": dict(adapter.tags) or None,
         "smoke": False

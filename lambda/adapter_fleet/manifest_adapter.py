@@ -27,6 +27,7 @@ of tens of thousands takes it milliseconds, and an expression has room for a hun
 # Url in the botocore service model of SageMaker.
 _MAX_URI_LENGTH = 1024
 DIGEST = re.compile(r"[0-9a-f]{64}")
+_CHECKSUM = re.compile(rf"sha256:{DIGEST.pattern}(-[1-9][0-9]{{0,4}})?")
 _CONTENT_ADDRESSED = re.compile(rf"(?:sha256-)?({DIGEST.pattern}){re.escape(ARCHIVE_SUFFIX)}")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -82,6 +83,8 @@ class ManifestAdapter:
 
     digest:
         SHA-256 of the canonical tar in hexadecimal, as far as the manifest says it.
+    checksum:
+        S3's SHA-256 of the archive, as `adapters publish` writes it. An archive without is read.
     smokeless:
         Whether it is to have no smoke request (`smoke: false`), not even that of the fleet.
     component:
@@ -98,6 +101,7 @@ class ManifestAdapter:
     smoke: SmokeRequest | None = None
     smokeless: bool = False
     component: str | None = None
+    checksum: str | None = None
     where: str = field(default="", compare=False)
 
     @property
@@ -157,6 +161,7 @@ class Draft:
     smoke: SmokeRequest | None = None
     smokeless: bool = False
     component: str | None = None
+    checksum: str | None = None
 
 
 def broken(draft: Draft, *, judge_digest: bool = True) -> Iterator[Broken]:
@@ -169,6 +174,7 @@ def broken(draft: Draft, *, judge_digest: bool = True) -> Iterator[Broken]:
         yield from _broken_artifact(draft.artifact)
         if judge_digest:
             yield from _broken_digest(draft.artifact, draft.digest)
+    yield from _broken_checksum(draft.checksum, draft.artifact)
     yield from _broken_rank(draft.rank)
     yield from _broken_tags(draft.tags)
     yield from _broken_smoke(draft.smoke)
@@ -224,6 +230,19 @@ def _broken_digest(artifact: ArtifactSource, digest: str | None) -> Iterator[Bro
     elif digest is None and named is None and not isinstance(artifact, LocalArtifact):
         message = "should be given, as the key has none in its name ('sha256-<64 hex>.tar.gz'), got nothing"
         yield Broken("digest-required", ("digest",), message)
+
+
+def _broken_checksum(checksum: str | None, artifact: ArtifactSource | None) -> Iterator[Broken]:
+    if checksum is None:
+        return
+    if not _CHECKSUM.fullmatch(checksum):
+        message = (
+            "should be S3's SHA-256 of the archive: 'sha256:' and 64 hexadecimal digits, and '-<parts>' if it"
+            f" was uploaded in parts, got {shown(checksum)}"
+        )
+        yield Broken("checksum-form", ("checksum",), message)
+    elif isinstance(artifact, LocalArtifact | AssetArtifact):
+        yield Broken("checksum-form", ("checksum",), "is for an archive in S3, got a path or an asset")
 
 
 def _broken_rank(rank: int | None) -> Iterator[Broken]:

@@ -86,6 +86,7 @@ class AdapterEntry:
     name: str | None = None
     artifact: _ArtifactValue = None
     digest: str | None = None
+    checksum: str | None = None
     rank: int | None = None
     tags: dict[str, str] | None = None
     smoke: _SmokeValue = None
@@ -226,6 +227,7 @@ class EntryReader:
             if draft.digest == entry.digest or not DIGEST.fullmatch(draft.digest):
                 message = f"should be 'sha256:' and 64 hexadecimal digits, got {shown(entry.digest)}"
                 self._add("digest-form", (*keys, "digest"), message)
+        draft.checksum = entry.checksum
         judged = {(*keys, "artifact"), (*keys, "digest")}.isdisjoint(self._troubled)
         for rule in broken(draft, judge_digest=judged):
             self._add(rule.rule, (*keys, *rule.keys), rule.message)
@@ -323,5 +325,6 @@ def _adapter(draft: Draft, where: str) -> ManifestAdapter:
         smoke=draft.smoke,
         smokeless=draft.smokeless,
         component=draft.component,
+        checksum=draft.checksum,
         where=where,
     )

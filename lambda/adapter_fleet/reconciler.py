@@ -14,11 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from random import Random
-from typing import Protocol
+from typing import Literal, Protocol
 
 from adapter_fleet.bounded import text_of
 from adapter_fleet.clock import Clock
-from adapter_fleet.desired import DesiredFleet
+from adapter_fleet.desired import Artifact, DesiredFleet
 from adapter_fleet.fleet_settings import DriftCheck
 from adapter_fleet.pace import Pace
 from adapter_fleet.plan import (
@@ -43,6 +43,7 @@ from adapter_fleet.record import (
     FleetRecord,
     Generation,
     Live,
+    ObservedBase,
     Order,
     OrderKind,
     Outcome,
@@ -71,7 +72,7 @@ from adapter_fleet.service import (
     ThrottledError,
     UnansweredError,
 )
-from adapter_fleet.steps import Steps, Taken
+from adapter_fleet.steps import PROBE, UNKNOWN_ADAPTER, Steps, Taken
 
 LEASE_SECONDS = 40.0
 PAGE = 100
@@ -87,6 +88,9 @@ TAGS_BEFORE_THE_END = 100
 
 MOST_REQUESTS_AT_A_TIME = 4
 """Smoke requests take from the adapters' own callers."""
+
+MOST_ARCHIVES_AT_A_TIME = 2
+"""Reading one takes the function's processor; the other workers go on."""
 
 _RENEW_SECONDS = 0.8 * LEASE_SECONDS
 _INLINE_WAIT_SECONDS = 10.0
@@ -112,6 +116,8 @@ _MOST_FOREIGN = 5000
 _LONGEST_WAIT_SECONDS = 900.0
 _FLUSH_RECORDS = 25
 _PATIENCE = 8
+_SAMPLE_REQUESTS = 4
+"""A request reaches one copy of the base, whichever SageMaker picks: of two, 4 miss one in 1 of 16 cases."""
 _FLUSH_SECONDS = 1.0
 _SAVE_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 60.0
@@ -307,6 +313,8 @@ class _Pass:
         self._reads: deque[str] = deque()
         self._asks: deque[str] = deque()
         self._writes: deque[str] = deque()
+        self._archives: deque[str] = deque()
+        self._unverified: dict[str, Artifact] = {}
         self._held: set[str] = set()
         self._waiting: set[str] = set()
         self._looks: dict[str, float] = {}
@@ -523,32 +531,111 @@ class _Pass:
             self._reads.append(component)
 
     def _look_at_base(self) -> None:
-        """Have every adapter asked once the base model is another one, as that may have lost them.
+        """Describe the base, and have adapters asked that it may have lost.
 
-        Whether a new base has the adapters of the old one is not documented.
+        A listing may still show the base as it was before its update. Whether new copies of a base have the
+        adapters of the old ones is not documented.
         """
-        base, fleet = self._base, self._fleet
-        if base is None or base.status is not Status.IN_SERVICE or base.modified == fleet.base_modified:
+        target = self._generation.request.target
+        if self._generation.request.source is Source.DELETION:
             return
-        version = self._version_of_base()
-        if fleet.base_version not in (None, version):
-            for record in list(self._records.values()):
-                failure = record.failure
-                if failure is not None and failure.cause in _OF_THE_BASE:
-                    failure = None
-                there = record.live is not None or record.intent is not None
-                recheck = Recheck.ASK if there else record.recheck
-                self._keep(replace(record, failure=failure, recheck=recheck))
+        observed = self._describe_base()
+        if observed is None or observed.live.endpoint != target.endpoint:
+            self._base = None
+            return
+        base, fleet = observed.live, self._fleet
+        self._base = base
+        if base.status is not Status.IN_SERVICE:
+            return
+        if fleet.base_version not in (None, observed.version):
+            self._recheck_all()
             if self._generation.outcome is Outcome.OPEN and self._generation.changes is None:
                 self._generation = replace(self._generation, rebased=True)
                 self._changed = self._find_changed()
             self._flush()
-        self._fleet = replace(fleet, base_modified=base.modified, base_version=version)
+        elif self._may_have_lost(base):
+            found = self._sample()
+            if found is None:
+                return  # none could be asked; the next run asks again
+            if found:
+                self._recheck_all(found)
+                self._flush()
+        self._fleet = replace(
+            self._fleet,
+            base_modified=base.modified,
+            base_version=observed.version,
+            hosting=target.hosting,
+        )
 
-    def _version_of_base(self) -> str:
+    def _may_have_lost(self, base: Live) -> bool:
+        """Tell whether the base may have new copies though its version is the one before.
+
+        That is so after an update that was rolled back, and after a deployment that changed the instance type
+        or the number of copies. Drift checks look in any case, as SageMaker replaces copies by itself.
+        """
+        fleet = self._fleet
+        return (
+            self._call.trigger == DRIFT_TRIGGER
+            or fleet.base_modified not in (None, base.modified)
+            or fleet.hosting not in (None, self._generation.request.target.hosting)
+        )
+
+    def _recheck_all(self, recheck: Recheck = Recheck.ASK) -> None:
+        """Have every adapter asked, or sent again, and forget failures that another base may do away with."""
+        for record in list(self._records.values()):
+            failure = record.failure
+            if failure is not None and failure.cause in _OF_THE_BASE:
+                failure = None
+            there = record.live is not None or record.intent is not None
+            self._keep(replace(record, failure=failure, recheck=recheck if there else record.recheck))
+
+    def _sample(self) -> Literal[Recheck.ASK, Recheck.SEND, False] | None:
+        """Ask a few adapters a few times, and return what all of them need.
+
+        ASK where some were lost; SEND where some copies of the base have them and others do not, so that an
+        answer proves nothing; False where all answer; None where none could be asked.
+        """
+        settled = sorted(
+            component
+            for component, record in self._records.items()
+            if component in self._wanted
+            and record.live is not None
+            and record.live.status is Status.IN_SERVICE
+            and record.owned == record.live.created
+            and record.serving is not None
+            and (record.failure, record.intent, record.recheck) == (None, None, None)
+        )
+        if not settled:
+            return False
+        some = sorted({settled[0], settled[len(settled) // 2], settled[-1]})
+        answers = {component: self._known_to_copies(component) for component in some}
+        lost = [component for component in some if False in answers[component]]
+        # One alone may have a fault of its own.
+        if len(lost) >= min(2, len(some)):
+            return Recheck.SEND if any(True in answers[component] for component in lost) else Recheck.ASK
+        return False if any(answers.values()) else None
+
+    def _known_to_copies(self, component: str) -> set[bool]:
+        """Ask one adapter as often as it may take to come to each copy; return whether they know it."""
+        endpoint = self._generation.request.target.endpoint
+        known = set()
+        for _ in range(_SAMPLE_REQUESTS):
+            self._renew()
+            try:
+                problem = self._service.ask(component, endpoint, self._wanted[component].smoke or PROBE)
+            except Exception as error:  # Whatever goes wrong with one adapter says nothing about the base.
+                self._r.telemetry.trouble(f"{component} could not be asked: {text_of(error)}")
+                break
+            known.add(problem is None or UNKNOWN_ADAPTER.search(problem) is None)
+        return known
+
+    def _describe_base(self) -> ObservedBase | None:
+        """Describe the base component; None where there is none."""
         for _ in range(_PATIENCE):
             try:
-                version = self._service.version_of_base(self._generation.request.target.base)
+                observed = self._service.describe_base(self._generation.request.target.base)
+            except MissingError:
+                return None
             except (ThrottledError, UnansweredError) as error:
                 trouble = str(error)
                 self._throttle(error, self._read_pace)
@@ -561,7 +648,7 @@ class _Pass:
                 break
             else:
                 self._read_pace.went_well()
-                return version
+                return observed
         raise _Halt(f"the base component cannot be described: {trouble}")
 
     def _guard(self) -> None:
@@ -625,7 +712,11 @@ class _Pass:
             record = self._records.get(component)
             if record is None:
                 continue
-            if decision.step.writes and record.drifted is None:
+            if record.drifted is not None:
+                continue
+            if decision.step is Step.ASK:
+                self._keep(replace(record, drifted="its base model may have lost it"))
+            elif decision.step.writes:
                 text = f"needs {decision.step}: {decision.why or 'it is not as the manifest says'}"
                 self._keep(replace(record, drifted=text))
 
@@ -689,6 +780,11 @@ class _Pass:
         """Return how many requests to adapters are under way."""
         return sum(self._decisions[component].step.asks for component in self._futures.values())
 
+    def _may_look_at_archive(self) -> bool:
+        """Tell whether an archive may be copied, read or compared now."""
+        under_way = sum(self._decisions[component].step.of_archive for component in self._futures.values())
+        return bool(self._archives) and under_way < MOST_ARCHIVES_AT_A_TIME
+
     def _serial_wait(self) -> bool:
         return self._fleet.serial and bool(self._in_flight())
 
@@ -697,6 +793,8 @@ class _Pass:
         times = []
         if self._reads or (writes and self._asks):
             times.append(now + self._read_pace.wait(now))
+        if writes and self._may_look_at_archive():
+            times.append(now)
         if writes and self._writes and not self._serial_wait():
             times.append(max(now + self._write_pace.wait(now), self._resume_at))
         if writes:
@@ -728,6 +826,9 @@ class _Pass:
             self._read_pace.begin(now)
             self._submit(self._asks.popleft())
             return True
+        if writes and self._may_look_at_archive():
+            self._submit(self._archives.popleft())
+            return True
         if (
             writes
             and self._writes
@@ -757,6 +858,7 @@ class _Pass:
             record=record,
             want=want,
             decision=decision,
+            stop=self._late,
         )
         self._futures[self._r.executor.submit(step.take)] = component
 
@@ -781,9 +883,11 @@ class _Pass:
     def _take_in(self, component: str, future: "Future[Taken]") -> None:
         """Take in what became of a call."""
         step = self._decisions[component].step
-        pace = self._read_pace if step.reads or step.asks else self._write_pace
+        reads = step.reads or step.asks or step.of_archive
+        pace = self._read_pace if reads else self._write_pace
         taken = future.result()
         error = taken.error
+        self._note_archive(component, taken)
         if taken.unforeseen is not None:
             self._r.telemetry.unforeseen(component, taken.unforeseen)
         if step.writes and not taken.idle:
@@ -817,6 +921,29 @@ class _Pass:
         if taken.wrote:
             self._conflicts = 0
             self._wait_for_write(first=first)
+
+    def _note_archive(self, component: str, taken: Taken) -> None:
+        """Note whether the archive is to be read first; end a pin whose archive is gone."""
+        self._unverified.pop(component, None)
+        artifact = self._decisions[component].artifact
+        if taken.unread and artifact is not None:
+            self._unverified[component] = artifact
+        if taken.missing is None or component not in self._declared:
+            return
+        void = [
+            order
+            for order in self._orders
+            if order.component == component
+            and order.kind is OrderKind.PIN
+            and order.artifact is not None
+            and order.artifact.same_as(artifact)
+        ]
+        if void:
+            self._orders = [order for order in self._orders if order not in void]
+            self._wanted |= pinned([self._declared[component]], self._orders)
+            self._registry.take_orders(void, self._lease)
+            cause = f"the version that it was rolled back to is gone: {taken.missing}"
+            self._note(self._records[component], "unpinned", cause=cause)
 
     def _unreadable(self, component: str, reason: str) -> None:
         """Leave alone, in this pass, what may not be looked at: it must not hold up the rest."""
@@ -979,6 +1106,7 @@ class _Pass:
         self._reads.clear()
         self._asks.clear()
         self._writes.clear()
+        self._archives.clear()
         self._held.clear()
         self._waiting.clear()
         self._looks.clear()
@@ -1021,6 +1149,8 @@ class _Pass:
             self._log(event)
             self._learn(event)
         decision = decide(record, want, context)
+        if decision.artifact is not None and self._unverified.get(component) == decision.artifact:
+            decision = replace(decision, step=Step.VERIFY)
         if decision.step is Step.KEEP and record.drifted is not None:
             # Whoever changed it has changed it back.
             self._keep(replace(record, drifted=None))
@@ -1035,6 +1165,11 @@ class _Pass:
             self._reads.append(component)
         elif step.asks:
             self._asks.append(component)
+        elif step is Step.VERIFY:
+            self._archives.append(component)
+        elif step is Step.CONFIRM:
+            # One call; readings may take long.
+            self._archives.appendleft(component)
         elif step is Step.HOLD:
             self._held.add(component)
         elif step is Step.WAIT and (due := self._look_due(record, now)) is not None:
@@ -1169,13 +1304,14 @@ class _Pass:
             self._registry.append(self._events)
             self._events.clear()
 
-    def _note(self, record: AdapterRecord, what: str) -> None:
+    def _note(self, record: AdapterRecord, what: str, *, cause: str | None = None) -> None:
         event = Event(
             component=record.component,
             name=record.name,
             at=self._clock.now(),
             what=what,
             generation=self._generation.number,
+            cause=cause,
         )
         self._log(event)
 
@@ -1201,7 +1337,7 @@ class _Pass:
 
     def _busy(self) -> bool:
         """Tell whether a step can be taken."""
-        return bool(self._reads or self._asks or self._writes)
+        return bool(self._reads or self._asks or self._archives or self._writes)
 
     def _unsettled(self) -> bool:
         if self._generation.request.source is Source.DELETION and any(
@@ -1411,7 +1547,7 @@ class _Pass:
         # What waits for a write to end comes when someone looks at that.
         writes = self._writes and not self._serial_wait()
         deletes = self._held and not self._in_flight()
-        if trouble is None and (self._reads or self._asks or writes or deletes):
+        if trouble is None and (self._reads or self._asks or self._archives or writes or deletes):
             times.append(max(now, self._resume_at))
         times += self._next_look()
         retries = [

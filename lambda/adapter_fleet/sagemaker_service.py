@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.archive import DIGEST_METADATA
+from adapter_fleet.archive_version import ArchiveVersion, ReadArchive
 from adapter_fleet.desired import Artifact, SmokeRequest
 from adapter_fleet.pattern import matches
-from adapter_fleet.record import Live, Status
+from adapter_fleet.record import Live, ObservedBase, Status
+from adapter_fleet.s3_archives import S3Archives
 from adapter_fleet.service import (
     ConflictError,
     ExistsError,
@@ -80,7 +81,8 @@ class SageMakerService:
         runtime: "SageMakerRuntimeClient",
         s3: "S3Client",
     ) -> None:
-        self._sagemaker, self._runtime, self._s3 = sagemaker, runtime, s3
+        self._sagemaker, self._runtime = sagemaker, runtime
+        self._archives = S3Archives(s3, self._call)
         self.calls: Counter[str] = Counter()
 
     def pages(self, endpoint: str) -> Iterator[dict[str, Live]]:
@@ -117,26 +119,16 @@ class SageMakerService:
                 found: Any = self._sagemaker.describe_inference_component(InferenceComponentName=component)
         except MissingError:
             return None
-        specification = found.get("Specification", {})
-        return Live(
-            status=Status(found["InferenceComponentStatus"]),
-            created=_seconds(found["CreationTime"]),
-            modified=_seconds(found["LastModifiedTime"]),
-            arn=found["InferenceComponentArn"],
-            endpoint=found["EndpointName"],
-            artifact_uri=specification.get("Container", {}).get("ArtifactUrl"),
-            base=specification.get("BaseInferenceComponentName"),
-            failure_reason=found.get("FailureReason"),
-            described=True,
-        )
+        return _live(found)
 
-    def version_of_base(self, base: str) -> str:
-        """Return what changes when a base component gets another model or container."""
+    def describe_base(self, base: str) -> ObservedBase:
+        """Describe a base component."""
         with self._call("DescribeInferenceComponent"):
             found: Any = self._sagemaker.describe_inference_component(InferenceComponentName=base)
         specification = found.get("Specification", {})
         runs = [specification.get("ModelName"), specification.get("Container")]
-        return hashlib.sha256(json.dumps(runs, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        version = hashlib.sha256(json.dumps(runs, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return ObservedBase(live=_live(found), version=version)
 
     def tags(self, component: str, live: Live) -> dict[str, str]:
         """Read the tags of a component."""
@@ -193,23 +185,17 @@ class SageMakerService:
         with self._call("DeleteTags"):
             self._sagemaker.delete_tags(ResourceArn=_arn(component, live), TagKeys=keys)
 
-    def check(self, artifact: Artifact) -> str | None:
-        """Ask S3 for an artifact: None if it is there and the one that was recorded, else what is wrong."""
-        bucket, _, key = artifact.uri.removeprefix("s3://").partition("/")
-        try:
-            with self._call("HeadObject"):
-                found = self._s3.head_object(Bucket=bucket, Key=key)
-        except MissingError:
-            return f"NoSuchKey: {artifact.uri} does not exist"
-        except RefusedError:
-            return None  # the endpoint's role may read what this one may not
-        noted = found["Metadata"].get(DIGEST_METADATA, "").removeprefix("sha256:")
-        if noted and artifact.digest and noted != artifact.digest:
-            return (
-                f"{artifact.uri} should be the adapter with digest sha256:{artifact.digest}, and holds"
-                f" sha256:{noted}"
-            )
-        return None
+    def find_archive(self, uri: str) -> ArchiveVersion | None:
+        """Ask S3 for the newest version of an archive; None where there is none."""
+        return self._archives.find(uri)
+
+    def read_archive(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ReadArchive:
+        """Read an archive to its end; UnansweredError as soon as `stop` returns true."""
+        return self._archives.read(version, stop)
+
+    def copy_archive(self, source: str, uri: str) -> None:
+        """Copy an archive inside S3."""
+        self._archives.copy(source, uri)
 
     def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
         """Send a smoke request; None if the answer is right, else what is wrong with it."""
@@ -266,6 +252,22 @@ def _meaning_of(error: ClientError) -> ServiceError:
     if status >= 500 or code in _UNAVAILABLE:
         return UnansweredError(text)
     return RefusedError(text)
+
+
+def _live(found: Mapping[str, Any]) -> Live:
+    """Return what a describe says of a component."""
+    specification = found.get("Specification", {})
+    return Live(
+        status=Status(found["InferenceComponentStatus"]),
+        created=_seconds(found["CreationTime"]),
+        modified=_seconds(found["LastModifiedTime"]),
+        arn=found["InferenceComponentArn"],
+        endpoint=found["EndpointName"],
+        artifact_uri=specification.get("Container", {}).get("ArtifactUrl"),
+        base=specification.get("BaseInferenceComponentName"),
+        failure_reason=found.get("FailureReason"),
+        described=True,
+    )
 
 
 def _seconds(moment: datetime) -> float:

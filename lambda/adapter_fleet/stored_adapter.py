@@ -8,8 +8,8 @@ vouches for other bytes; `whole` reads all of them and compares the digest.
 
 import hashlib
 import struct
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from adapter_fleet.lmi import LmiVersion
 from adapter_fleet.manifest_adapter import S3Artifact, named_digest
 from adapter_fleet.safetensors_header import MAX_HEADER_BYTES
 from adapter_fleet.serving import LoraServing
+from adapter_fleet.unpacked import Readable
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -103,6 +104,13 @@ def check_object(
     )
 
 
+@contextmanager
+def opened(s3: "S3Client", bucket: str, key: str, *, etag: str) -> Iterator[Readable]:
+    """Open an object that has this entity tag, as a stream that survives a cut connection."""
+    with closing(_Stream(_Object(s3, bucket, key, etag=etag))) as stream:
+        yield stream
+
+
 def _check_whole(
     check: AdapterCheck,
     stored: "_Object",
@@ -170,12 +178,12 @@ def _check_ours(
 class _Object:
     """One version of an object, of which parts are read."""
 
-    def __init__(self, s3: "S3Client", bucket: str, key: str) -> None:
+    def __init__(self, s3: "S3Client", bucket: str, key: str, *, etag: str | None = None) -> None:
         self.uri = f"s3://{bucket}/{key}"
         self.count = 0
         self.size: int | None = None
         self._s3, self._bucket, self._key = s3, bucket, key
-        self._etag: str | None = None
+        self._etag = etag
         self.start = bytearray()
 
     def read_start(self) -> bytearray:

@@ -150,6 +150,12 @@ class Deployments:
         component.directory, component.environment = directory, environment
         component.placements = placements
 
+    async def renew(self, component: Component) -> None:
+        """Put new copies in the place of all there are; those stay if not every new one comes up."""
+        async with component.rollout:
+            if component.copies:
+                await self._install(component, await self._start_more(component, len(component.copies)))
+
     async def _scale(self, component: Component, copies: int) -> None:
         there = len(component.copies)
         if copies > there:

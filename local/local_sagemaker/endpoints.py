@@ -109,15 +109,25 @@ class Endpoints:
         await self._plane.clock.sleep(self._plane.settings.value.endpoint_seconds)
         if config is not None:
             try:
-                moved = self._plane.components.moved(endpoint.name, config["ProductionVariants"])
+                await self._move(endpoint, config)
             except HostingError as error:
                 # Copies have come since; as the service goes back, so does this.
                 _log.warning("%s keeps its configuration: %s", endpoint.arn, error)
-            else:
-                endpoint.config = config
-                for component, placements in moved.items():
-                    component.placements = placements
         self._enter(endpoint, "InService")
+
+    async def _move(self, endpoint: Endpoint, config: dict[str, Any]) -> None:
+        """Take the configuration, with new copies on instances of another type; HostingError for no room."""
+        variants = config["ProductionVariants"]
+        moved = self._plane.components.moved(endpoint.name, variants)
+        types = {variant["VariantName"]: variant["InstanceType"] for variant in variants}
+        for component in moved:
+            before = endpoint.variant(component.variant)
+            if before is None or before["InstanceType"] != types[component.variant]:
+                # [I] A copy does not outlive its instance.
+                await self._plane.components.renew(component)
+        endpoint.config = config
+        for component, placements in self._plane.components.moved(endpoint.name, variants).items():
+            component.placements = placements
 
     async def _remove(self, endpoint: Endpoint) -> None:
         await self._plane.clock.sleep(self._plane.settings.value.endpoint_seconds)

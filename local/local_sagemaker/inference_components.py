@@ -74,6 +74,10 @@ class InferenceComponents:
                 placements[base], rest = rest[:count], rest[count:]
         return placements
 
+    async def renew(self, base: Component) -> None:
+        """Put new copies in the place of all that a base has; HostingError if one does not start."""
+        await self._deployments.renew(base)
+
     def remove(self, component: Component) -> None:
         """Forget a component that is gone."""
         now = self._plane.clock.now()

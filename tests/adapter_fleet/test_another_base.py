@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
 
 from adapter_fleet.desired import DesiredAdapter, SmokeRequest
-from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
+from adapter_fleet.fleet_settings import DriftCheck, FailureLimit, FleetSettings
 from adapter_fleet.record import Outcome
-from adapter_fleet.service import RefusedError
+from adapter_fleet.service import RefusedError, UnansweredError
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0), allow_base_replacement=True)
@@ -315,3 +316,121 @@ def test_base_that_cannot_be_described_holds_the_pass_up_and_fails_nothing() -> 
     world.service.around = lambda _operation, _when: None
     world.settle()
     assert world.newest().outcome is Outcome.CONVERGED
+
+
+class TestBaseWhoseListingLagsBehind:
+    def test_adapters_that_its_update_lost_are_sent_again(self) -> None:
+        world = fleet()
+        world.clock.time += 60
+        world.service.faults.listing_lag = 3.0
+        world.service.replace_base("model-2", lost=True)
+        world.deploy(*MANY, digest="two", previous="one")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert answering(world) == 12
+
+    def test_one_that_no_listing_shows_yet_takes_adapters(self) -> None:
+        world = World()
+        world.clock.time += 60
+        world.service.faults.listing_lag = 3.0
+        world.service.remove("base")
+        world.service.add_base("endpoint", "base")
+        world.deploy(*MANY)
+        world.step()
+        assert world.registry.fleet().trouble is None  # type: ignore[union-attr]
+
+
+class TestUpdateOfTheBaseThatWasRolledBack:
+    """The model is the one before, and so its version tells nothing; the copies are new."""
+
+    def world(self, *, lost: bool, drift: DriftCheck = DriftCheck.REPAIR) -> World:
+        world = fleet(replace(STRICT, drift=drift))
+        world.service.replace_base("model-2", lost=lost)
+        world.service.replace_base("model", lost=lost)
+        world.service.calls.clear()
+        world.writes().clear()
+        return world
+
+    def test_drift_check_sends_adapters_again_that_were_lost(self) -> None:
+        world = self.world(lost=True)
+        world.start_machine("drift")
+        world.settle()
+        assert answering(world) == 12
+
+    def test_drift_check_reports_them(self) -> None:
+        world = self.world(lost=True, drift=DriftCheck.REPORT)
+        world.start_machine("drift")
+        world.settle()
+        assert world.writes() == []
+        assert world.log.metrics[-1]["drifted"] == 12
+
+    def test_next_deployment_sends_them_again(self) -> None:
+        world = self.world(lost=True)
+        world.deploy(*MANY, digest="two", previous="one")
+        world.settle()
+        assert answering(world) == 12
+
+    def test_twelve_requests_find_that_none_was_lost(self) -> None:
+        world = self.world(lost=False)
+        world.start_machine("drift")
+        world.settle()
+        assert world.service.calls["InvokeEndpoint"] == 12
+        assert world.writes() == []
+
+    def test_all_are_sent_again_where_only_some_copies_have_them(self) -> None:
+        world = self.world(lost=False)
+        turns = itertools.cycle([None, "Received client error (404)"])
+        world.service.ask = lambda *_: next(turns) if not world.writes() else None  # type: ignore[method-assign]
+        world.start_machine("drift")
+        world.settle()
+        assert len(world.writes()) == 12
+
+    def test_one_that_alone_does_not_answer_is_no_sign_of_new_copies(self) -> None:
+        world = self.world(lost=False)
+        world.service.components[MANY[0].component].serves = None
+        world.start_machine("drift")
+        world.settle()
+        assert world.writes() == []
+
+    def test_they_are_asked_again_where_no_request_got_through(self) -> None:
+        world = self.world(lost=True)
+        world.service.ask = cut_off  # type: ignore[method-assign]
+        world.start_machine("drift")
+        world.settle()
+        assert world.writes() == []
+        del world.service.ask
+        world.start_machine("drift")
+        world.settle()
+        assert answering(world) == 12
+
+
+class TestBaseOnOtherInstances:
+    """Its version and its last-modified time may be as before; the deployment says where it is hosted."""
+
+    def test_adapters_that_were_lost_are_sent_again(self) -> None:
+        world = World(settings=STRICT)
+        world.target = replace(world.target, hosting="1 x ml.g5.12xlarge")
+        world.deploy(*MANY)
+        world.settle()
+        for component in world.service.components.values():
+            component.serves = None
+        world.target = replace(world.target, hosting="1 x ml.g5.24xlarge")
+        world.deploy(*MANY)
+        world.settle()
+        assert answering(world) == 12
+
+    def test_adapter_whose_request_ends_in_an_unforeseen_error_stops_nothing(self) -> None:
+        world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
+
+        def broken(_component: str, _endpoint: str, _smoke: SmokeRequest) -> str | None:
+            raise ZeroDivisionError
+
+        world.service.ask = broken  # type: ignore[method-assign]
+        world.start_machine("drift")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert any("ZeroDivisionError" in text for text in world.log.troubles)
+
+
+def cut_off(_component: str, _endpoint: str, _smoke: SmokeRequest) -> str | None:
+    raise UnansweredError("the connection was closed")

@@ -29,7 +29,7 @@ def test_adapters_of_a_first_manifest_are_created() -> None:
     assert len(world.writes()) == len(MANY)
 
 
-def test_nothing_to_do_makes_no_write_and_one_listing() -> None:
+def test_nothing_to_do_makes_no_write_one_listing_and_one_describe_of_the_base() -> None:
     world = World()
     world.deploy(*map(adapter, MANY))
     world.settle()
@@ -38,10 +38,10 @@ def test_nothing_to_do_makes_no_write_and_one_listing() -> None:
     world.deploy(*map(adapter, MANY))
     world.settle()
     assert world.writes() == []
-    assert world.service.calls == {"ListInferenceComponents": 2}
+    assert world.service.calls == {"ListInferenceComponents": 2, "DescribeInferenceComponent": 1}
 
 
-def test_change_of_one_takes_one_write_two_listings_and_describes_of_that_one() -> None:
+def test_change_of_one_takes_one_write_two_listings_and_describes_of_that_one_and_the_base() -> None:
     world = World()
     world.deploy(*map(adapter, MANY))
     world.settle()
@@ -52,7 +52,7 @@ def test_change_of_one_takes_one_write_two_listings_and_describes_of_that_one() 
     assert world.writes() == ["UpdateInferenceComponent p-a000"]
     assert world.serving()["a000"] == artifact("a000", 2).uri
     assert world.service.calls["ListInferenceComponents"] == 4
-    assert world.service.calls["DescribeInferenceComponent"] == 1
+    assert world.service.calls["DescribeInferenceComponent"] == 2
     assert world.service.calls["ListTags"] == 0
 
 

@@ -248,6 +248,7 @@ class FleetStack:
             self._fleet(stack, name, fleet, endpoint, folder)
         for name in broken:
             self._fail(stack, name, endpoint)
+        self._add_to(stack, endpoint)
         app.synth()
         return self._publish(folder / "cdk.out")
 
@@ -255,6 +256,9 @@ class FleetStack:
         """Return the stack of the endpoint and that of the fleets."""
         stack = cdk_stack(app, self.name)
         return stack, stack
+
+    def _add_to(self, stack: cdk.Stack, endpoint: MultiAdapterEndpointBase) -> None:
+        """Add what else is in the stack."""
 
     def _endpoint(self, stack: cdk.Stack) -> MultiAdapterEndpointBase:
         if self.endpoint is not None:
@@ -334,8 +338,14 @@ class FleetStack:
         return made
 
     def _fail(self, stack: cdk.Stack, id: str, endpoint: MultiAdapterEndpointBase) -> None:
-        """Add a resource that fails once a fleet is done: an adapter of a base model that is not there."""
-        failing = sagemaker.CfnInferenceComponent(
+        """Add a resource that fails once a fleet is done."""
+        self._failing(stack, endpoint, id).node.add_dependency(stack.node.find_child(id))
+
+    def _failing(
+        self, stack: cdk.Stack, endpoint: MultiAdapterEndpointBase, id: str = ""
+    ) -> sagemaker.CfnInferenceComponent:
+        """Add a resource that cannot be created: an adapter of a base model that is not there."""
+        return sagemaker.CfnInferenceComponent(
             stack,
             f"Failing{id}",
             endpoint_name=endpoint.endpoint_name,
@@ -347,7 +357,6 @@ class FleetStack:
                 ),
             ),
         )
-        failing.node.add_dependency(stack.node.find_child(id))
 
     def _publish(self, assembly: Path) -> str:
         """Upload what the asset manifest names, unless it is there."""

@@ -68,6 +68,30 @@ def resize(world: World, *, instances: int, instance_type: str = "ml.g5.12xlarge
     world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName=name)
 
 
+@pytest.mark.parametrize(
+    ("setting", "loaded"), [("registered", [["one", "two"]]), ("lost", [[]])], ids=["registered", "lost"]
+)
+def test_update_to_another_instance_type_starts_new_copies(
+    world: World, setting: str, loaded: list[list[str]]
+) -> None:
+    world.serve("one", "two")
+    (before,) = world.running
+    world.plane.settings.change({"adapters_on_new_copies": setting})
+    resize(world, instances=1, instance_type="ml.g5.24xlarge")
+    world.pass_time(10)
+    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
+    assert before not in world.running
+    assert world.loaded() == loaded
+
+
+def test_update_to_more_instances_keeps_the_copies(world: World) -> None:
+    world.serve("one")
+    before = list(world.running)
+    resize(world, instances=2)
+    world.pass_time(10)
+    assert world.running == before
+
+
 @pytest.mark.parametrize(("instances", "instance_type"), [(1, "ml.g5.12xlarge"), (2, "ml.g5.xlarge")])
 def test_update_to_instances_that_the_copies_do_not_fit_on_is_refused(
     world: World, instances: int, instance_type: str

@@ -1,0 +1,93 @@
+"""Writes what a run of all evolutions saw into the guide."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.evolutions.declared import EARLY, LATE
+from tests.evolutions.evolutions import Effect, Effects
+from tests.evolutions.story import Outcome
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs" / "guides" / "evolutions.md"
+BEGINNING = "<!-- Below: written by `make test-evolutions`. -->"
+
+DONE = "done"
+"""The deployment that succeeds, beside those that fail EARLY and LATE."""
+
+Outcomes = Mapping[tuple[str, str], Mapping[str, Outcome]]
+"""By evolution and profile, then by deployment."""
+
+_WRITES = {"CreateInferenceComponent": "create", "UpdateInferenceComponent": "update"} | {
+    "DeleteInferenceComponent": "delete"
+}
+
+
+def write(outcomes: Outcomes, *, result: str) -> None:
+    """Put the tables of a run below the guide's text."""
+    text, found, _ = GUIDE.read_text().partition(BEGINNING)
+    if not found:
+        raise ValueError(f"{GUIDE} should have the line {BEGINNING!r}")
+    profiles = list(dict.fromkeys(profile for _, profile in outcomes))
+    parts = [f"{text}{BEGINNING}", f"Last run: {_today()}, commit {_commit()}: {result}."]
+    for profile in profiles:
+        rows = {name: found for (name, of), found in outcomes.items() if of == profile}
+        parts += [f"### Profile `{profile}`", _table(rows)]
+    GUIDE.write_text("\n\n".join(parts) + "\n")
+
+
+def _table(rows: Mapping[str, Mapping[str, Outcome]]) -> str:
+    lines = [
+        "| evolution | base model | native adapters | fleet adapters | writes | after a failure midway |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, outcomes in rows.items():
+        done = outcomes[DONE]
+        effects = done.effects
+        refused = done.deployment.status != "UPDATE_COMPLETE"
+        cells = [
+            name,
+            "update refused, rolled back" if refused else effects.base.value,
+            effects.native.value,
+            effects.fleet.value,
+            _writes(done),
+            _after_failure([outcomes[where] for where in (EARLY, LATE) if where in outcomes]),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _writes(outcome: Outcome) -> str:
+    counts = [f"{count} {_WRITES[operation]}" for operation, count in sorted(outcome.writes.items())]
+    return ", ".join(counts) or "none"
+
+
+def _after_failure(failed: Sequence[Outcome]) -> str:
+    """Say who does not answer as before after one of the failures, and whether calls failed meanwhile."""
+    words = []
+    for kind, plural in (("base", "base"), ("native", "native adapters"), ("fleet", "fleet adapters")):
+        seen = {_of(outcome.effects, kind) for outcome in failed}
+        if Effect.LOST in seen:
+            words.append(f"{plural} lost")
+        elif any(effect.interrupts for effect in seen):
+            words.append(f"{plural} away meanwhile")
+    return "as before" if not words else f"as before, but {', '.join(words)}"
+
+
+def _of(effects: Effects, kind: str) -> Effect:
+    effect: Effect = getattr(effects, kind)
+    return effect
+
+
+def _today() -> str:
+    return datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+
+
+def _commit() -> str:
+    return subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout.strip()  # fmt: skip
