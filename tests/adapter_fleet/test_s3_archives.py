@@ -93,7 +93,11 @@ def test_archive_with_more_than_an_adapter_has_only_the_hash_of_its_tar(
     assert Stored(gzip.compress(made)).identities() == (hashlib.sha256(made).hexdigest(),)
 
 
-@pytest.mark.parametrize("body", [b"", b"this is not a gzip stream", gzip.compress(b"no tar")[:-4]])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"this is not a gzip stream", gzip.compress(b"no tar")[:-4]],
+    ids=["empty", "no gzip", "cut"],
+)
 def test_object_that_is_no_archive_is_a_problem_and_no_error(body: bytes) -> None:
     stored = Stored(body)
     read = stored.archives.read(stored.version, lambda: False)
