@@ -751,7 +751,12 @@ def _decide_unwanted(record: AdapterRecord, context: Context) -> Decision:
         return Decision(step=Step.FAILED, until=failure.retry_at, why=failure.reason)
     if _releases(record, context):
         return Decision(step=Step.RELEASE, why="the import is undone")
-    return Decision(step=Step.DELETE if context.deletes else Step.HOLD)
+    if not context.deletes:
+        return Decision(step=Step.HOLD)
+    # A listing may be of the one before, and a deletion goes by the name.
+    if record.adopted and record.live is not None and not record.live.described:
+        return Decision(step=Step.LOOK, why="the fleet did not make it")
+    return Decision(step=Step.DELETE)
 
 
 def _releases(record: AdapterRecord, context: Context) -> bool:

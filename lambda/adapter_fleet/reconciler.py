@@ -735,6 +735,7 @@ class _Pass:
             if self._held and not (self._in_flight() or self._busy() or self._blocked):
                 self._deletes = True
                 for component in sorted(self._held):
+                    self._doubt_adopted(component)
                     self._advance(component)
                 continue
             if self._unsettled() or self._late():
@@ -744,6 +745,12 @@ class _Pass:
                 self._advance_all()
             elif not (self._generation.request.source is Source.DELETION and self._survey_for_deletion()):
                 return
+
+    def _doubt_adopted(self, component: str) -> None:
+        """Have a component that the fleet did not make described right before it is deleted."""
+        record = self._records[component]
+        if record.adopted and record.live is not None:
+            self._keep(replace(record, live=replace(record.live, described=False)))
 
     def _drive(self, *, writes: bool) -> None:
         """Take steps until there is nothing to do, or nothing before a while has passed."""
