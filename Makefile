@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SDK := .venv-sagemaker-sdk
+CHECKOV := .venv-checkov
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 # Some machines set it, and then every command, synth and function compiles the checkout's code anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -11,7 +12,7 @@ LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-evolutions nightly check lint types imports bench lock snapshots wheel clean
+.PHONY: help setup demo local test test-evolutions nightly check lint types imports checkov bench lock snapshots wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -68,6 +69,18 @@ types: setup
 imports: setup
 	lint-imports
 
+# checkov needs older releases of what the lock pins, so it has an environment of its own, and no part in `check`.
+$(CHECKOV)/.installed:
+	test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
+	$(CHECKOV)/bin/pip install --quiet --disable-pip-version-check 'checkov>=3.3,<4'
+	touch $@
+
+checkov: setup $(CHECKOV)/.installed  ## look for insecure settings in the templates; .checkov.yaml has the answered ones
+	for file in environments/*.toml; do \
+	    cdk synth --quiet -c environment=$$(basename $$file .toml) --output cdk.out/checkov/$$(basename $$file .toml) || exit 1; \
+	done
+	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --directory cdk.out/checkov
+
 bench: setup  ## measure every claim; tables here, figures in bench/results
 	python -m bench
 
@@ -85,4 +98,4 @@ wheel: setup  ## build the wheel into dist/
 	python -m build --wheel --no-isolation
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(SDK) node_modules cdk.out dist
+	rm -rf $(VENV) $(SDK) $(CHECKOV) node_modules cdk.out dist

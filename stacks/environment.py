@@ -8,13 +8,27 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from aws_cdk.aws_logs import RetentionDays
 from cattrs import Converter
 
 from adapter_fleet.fleet_settings import DriftCheck, OnTimeout, UpdateMode
-from adapter_fleet.structure import StructureError, exactly, strict_converter, structure
+from adapter_fleet.lmi import LMI_REGISTRY_ACCOUNTS
+from adapter_fleet.structure import (
+    StructureError,
+    exactly,
+    known_or_meant,
+    strict_converter,
+    structure,
+)
 from multi_adapter_inference import LmiVersion, LoraServing, RoutingStrategy
+from multi_adapter_inference.instance_type import check_instance_type
 
 ENVIRONMENTS = Path(__file__).resolve().parents[1] / "environments"
+
+
+_KEY_ARN = re.compile(
+    r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+)
 
 
 class EnvironmentFileError(ValueError):
@@ -27,6 +41,15 @@ class AwsEnvironment:
 
     account: str | None = None
     region: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.account is not None and not re.fullmatch("[0-9]{12}", self.account):
+            raise ValueError(f"'account' should be 12 digits, got {self.account!r}")
+        if self.region is not None and self.region not in LMI_REGISTRY_ACCOUNTS:
+            raise ValueError(
+                "'region' should be one that has the LMI container"
+                f" ({known_or_meant(self.region, LMI_REGISTRY_ACCOUNTS)}), got {self.region!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +89,8 @@ class BaseModelSettings:
             directory=self.directory,
             copy_to_bucket=self.copy_to_bucket,
         )
+        _check_buckets(self, "bucket", "copy_to_bucket")
+        _check_filled(self, "hub", "revision", "token_secret", "name")
         _check_positive(self, "copy_timeout_minutes")
 
 
@@ -77,6 +102,27 @@ class ContainerSettings:
     environment: dict[str, str] = field(default_factory=dict)
     inference_ami_version: str | None = None
 
+    def __post_init__(self) -> None:
+        _check_filled(self, "inference_ami_version")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceFacts:
+    """What one instance of a type has, for a type that is newer than the library."""
+
+    accelerators: int | None = None
+    accelerator_memory_gib: int | None = None
+    memory_gib: int | None = None
+    vcpus: int | None = None
+    local_storage: bool | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "accelerators", "accelerator_memory_gib", "memory_gib", "vcpus")
+        if all(getattr(self, fact.name) is None for fact in fields(self)):
+            raise ValueError(
+                f"one of {', '.join(fact.name for fact in fields(self))} should be given, got none"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointSettings:
@@ -84,11 +130,16 @@ class EndpointSettings:
 
     instance_type: str
     instance_count: int = 1
+    instance: InstanceFacts | None = None
+    network_isolation: bool | None = None
     routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS
     component_prefix: str | None = None
 
     def __post_init__(self) -> None:
         _check_positive(self, "instance_count")
+        _check_filled(self, "component_prefix")
+        if self.instance is None:
+            check_instance_type("instance_type", self.instance_type)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +164,9 @@ class ArtifactSourceSettings:
 
     bucket: str
     prefix: str = ""
+
+    def __post_init__(self) -> None:
+        _check_buckets(self, "bucket")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +203,7 @@ class FleetSettings:
     bucket: str | None = None
     key: str | None = None
     enable_events: bool = True
+    reread_every_minutes: int = 15
     buckets: dict[str, str] = field(default_factory=dict)
     component_prefix: str | None = None
     failure_share: float | None = None
@@ -173,6 +228,10 @@ class FleetSettings:
         _check_goes_with("key", self.key, bucket=self.bucket)
         if self.bucket is not None and self.key is None:
             raise ValueError("'key' should be given with bucket, got nothing")
+        _check_buckets(self, "bucket")
+        for alias, bucket in self.buckets.items():
+            _check_bucket(f"buckets.{alias}", bucket)
+        _check_filled(self, "component_prefix")
         if self.strict:
             for name in ("failure_share", "failure_at_most"):
                 _check_left_out(self, name, "strict is on")
@@ -182,7 +241,59 @@ class FleetSettings:
             for name in ("deletion_share", "deletion_above", "allow_empty"):
                 _check_left_out(self, name, "deletion_guard is off")
         _check_goes_with("drift_every_minutes", self.drift_every_minutes, drift_check=self.drift_check)
-        _check_positive(self, "drift_every_minutes", "request_rate", "timeout_minutes")
+        _check_positive(
+            self, "drift_every_minutes", "reread_every_minutes", "request_rate", "timeout_minutes"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """The VPC of the containers and of all functions: what they reach goes through its subnets."""
+
+    vpc: str
+    subnets: list[str]
+    security_groups: list[str]
+
+    def __post_init__(self) -> None:
+        for setting, prefix, values in (
+            ("vpc", "vpc-", [self.vpc]),
+            ("subnets", "subnet-", self.subnets),
+            ("security_groups", "sg-", self.security_groups),
+        ):
+            if not values:
+                raise ValueError(f"'{setting}' should have at least one id, got none")
+            for value in values:
+                if not re.fullmatch(f"{prefix}[0-9a-f]{{8,17}}", value):
+                    raise ValueError(f"'{setting}' should be ids such as '{prefix}0a1b2c3d', got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncryptionSettings:
+    """The key of the account that encrypts tables, logs, queues, functions and storage volumes."""
+
+    key_arn: str
+
+    def __post_init__(self) -> None:
+        if not _KEY_ARN.fullmatch(self.key_arn):
+            raise ValueError(
+                "'key_arn' should be the ARN of a key, such as"
+                f" 'arn:aws:kms:us-east-1:111122223333:key/…', got {self.key_arn!r}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSettings:
+    """How long the logs of functions and state machines are kept, as the CDK calls it: `one_year`."""
+
+    retention: str = "three_months"
+
+    def __post_init__(self) -> None:
+        known = [name.lower() for name in RetentionDays.__members__]
+        if self.retention not in known:
+            meant = known_or_meant(self.retention, known)
+            raise ValueError(
+                f"'retention' should be a time that CloudWatch Logs has ({meant}), got {self.retention!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +309,9 @@ class Environment:
     artifact_sources: list[ArtifactSourceSettings] = field(default_factory=list)
     adapters: dict[str, AdapterSettings] = field(default_factory=dict)
     fleets: dict[str, FleetSettings] = field(default_factory=dict)
+    network: NetworkSettings | None = None
+    encryption: EncryptionSettings | None = None
+    logs: LogSettings = LogSettings()
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -257,6 +371,28 @@ def _check_left_out(settings: object, name: str, when: str) -> None:
     value = getattr(settings, name)
     if value is not None and value is not False:
         raise ValueError(f"'{name}' should be left out when {when}, got {value}")
+
+
+def _check_filled(settings: object, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not value.strip():
+            raise ValueError(f"'{name}' should not be empty, got {value!r}")
+
+
+def _check_buckets(settings: object, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None:
+            _check_bucket(name, value)
+
+
+def _check_bucket(setting: str, name: str) -> None:
+    if not re.fullmatch("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
+        raise ValueError(
+            f"'{setting}' should be the name of a bucket, 3 to 63 small letters, digits, dots and hyphens,"
+            f" got {name!r}"
+        )
 
 
 def _check_positive(settings: object, *names: str) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypedDict
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags
+from aws_cdk import Annotations, CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags
 from aws_cdk import Environment as AwsTarget
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
@@ -35,12 +39,24 @@ from stacks.environment import (
     AdapterSettings,
     BaseModelSettings,
     CopySettings,
+    EndpointSettings,
     Environment,
     FleetSettings,
+    NetworkSettings,
     SmokeSettings,
 )
 
 _DRIFT_PERIOD_MINUTES = 6 * 60
+
+
+class _Network(TypedDict):
+    vpc: ec2.IVpc | None
+    security_groups: Sequence[ec2.ISecurityGroup]
+
+
+class _Hosting(_Network):
+    encryption_key: kms.IKey | None
+    log_retention: logs.RetentionDays
 
 
 class MultiAdapterInferenceStack(Stack):
@@ -57,6 +73,11 @@ class MultiAdapterInferenceStack(Stack):
             Tags.of(self).add(key, value)
 
         settings = environment.endpoint
+        self._hosting = _hosting(self, environment)
+        network: _Network = {
+            "vpc": self._hosting["vpc"],
+            "security_groups": self._hosting["security_groups"],
+        }
         with _table("base_model"):
             base_model = self._base_model(environment.base_model)
         with _table("container"):
@@ -64,7 +85,7 @@ class MultiAdapterInferenceStack(Stack):
                 version=environment.container.lmi_version, environment=environment.container.environment
             )
         with _table("endpoint"):
-            instance_type = InstanceType.of(settings.instance_type)
+            instance_type = _instance_type(settings)
         with _table("copies"):
             compute, startup = _compute(environment.copies), _startup(environment.copies)
         self.endpoint = MultiAdapterEndpoint(
@@ -85,6 +106,10 @@ class MultiAdapterInferenceStack(Stack):
             ],
             component_prefix=settings.component_prefix,
             inference_ami_version=environment.container.inference_ami_version,
+            network_isolation=settings.network_isolation,
+            # Local storage is encrypted in hardware and takes no key.
+            encryption_key=None if instance_type.local_storage else self._hosting["encryption_key"],
+            **network,
         )
         adapters = {name: self._adapter(name, adapter) for name, adapter in environment.adapters.items()}
         self.fleets = {name: self._fleet(name, fleet) for name, fleet in environment.fleets.items()}
@@ -124,6 +149,7 @@ class MultiAdapterInferenceStack(Stack):
                 drift_check=_drift_check(settings),
                 allow_base_replacement=settings.allow_base_replacement,
                 component_prefix=settings.component_prefix,
+                **self._hosting,
                 registry_removal_policy=RemovalPolicy.RETAIN
                 if settings.keep_registry
                 else RemovalPolicy.DESTROY,
@@ -140,6 +166,7 @@ class MultiAdapterInferenceStack(Stack):
             settings.key,
             buckets=buckets,
             enable_events=settings.enable_events,
+            reread_every=Duration.minutes(settings.reread_every_minutes),
         )
 
     def _base_model(self, settings: BaseModelSettings) -> BaseModel:
@@ -166,6 +193,7 @@ class MultiAdapterInferenceStack(Stack):
             name=settings.name,
             hub_endpoint=settings.hub_endpoint or HUB,
             timeout=None if minutes is None else Duration.seconds(round(minutes * 60)),
+            **self._hosting,
         )
 
     def _bucket(self, name: str) -> s3.IBucket:
@@ -181,6 +209,59 @@ def _table(name: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"[{name}]: {error}") from error
+
+
+def _hosting(scope: Construct, environment: Environment) -> _Hosting:
+    """Return where functions run, and with which key what they leave is encrypted."""
+    network, encryption = environment.network, environment.encryption
+    return {
+        "encryption_key": None
+        if encryption is None
+        else kms.Key.from_key_arn(scope, "Key", encryption.key_arn),
+        "log_retention": logs.RetentionDays[environment.logs.retention.upper()],
+        "vpc": None if network is None else _vpc(scope, network),
+        "security_groups": []
+        if network is None
+        else [
+            ec2.SecurityGroup.from_security_group_id(scope, group, group, mutable=False)
+            for group in network.security_groups
+        ],
+    }
+
+
+def _vpc(scope: Construct, network: NetworkSettings) -> ec2.IVpc:
+    """Return the VPC by what the file says alone: a look-up would need credentials at synth."""
+    vpc = ec2.Vpc.from_vpc_attributes(
+        scope,
+        "Vpc",
+        vpc_id=network.vpc,
+        # Not known, and in no template. By one zone, any number of subnets can be divided.
+        availability_zones=["any"],
+        private_subnet_ids=network.subnets,
+    )
+    for subnet in vpc.private_subnets:
+        Annotations.of(subnet).acknowledge_warning(
+            "@aws-cdk/aws-ec2:noSubnetRouteTableId", "nothing here adds a route"
+        )
+    return vpc
+
+
+def _instance_type(settings: EndpointSettings) -> InstanceType:
+    facts = settings.instance
+    if facts is None:
+        return InstanceType.of(settings.instance_type)
+    return InstanceType.of(
+        settings.instance_type,
+        accelerators=facts.accelerators,
+        accelerator_memory=_gibibytes(facts.accelerator_memory_gib),
+        memory=_gibibytes(facts.memory_gib),
+        vcpus=facts.vcpus,
+        local_storage=facts.local_storage,
+    )
+
+
+def _gibibytes(amount: int | None) -> Size | None:
+    return None if amount is None else Size.gibibytes(amount)
 
 
 def _compute(copies: CopySettings) -> ComputeRequirements:

@@ -1,7 +1,14 @@
 """What all tests share."""
 
 import os
+import signal
 
 # The CDK's own validation of templates takes seconds at each synth. It is read when the CDK is imported;
 # `tests/stacks` runs it once, in a process of its own.
 os.environ["CDK_VALIDATION"] = "false"
+
+# A shell starts the background jobs of a script with SIGINT ignored, and every process below inherits that. A
+# command has to respect it, so the tests that interrupt one would wait in vain. With a handler here, new
+# processes start with the default again.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

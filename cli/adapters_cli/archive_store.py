@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from adapter_fleet.archive import DIGEST_METADATA
+from adapter_fleet.archive_version import checksum_text
 from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
 from adapter_fleet.packing import identity_of_archive
 from adapters_cli.account import CommandError, NoAnswerError, UsageError, code_of
@@ -37,10 +38,15 @@ Watch = Callable[[int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class StoredArchive:
-    """An archive in S3: its size in bytes, and the entity tag of its content."""
+    """An archive in S3: its size in bytes, and the entity tag of its content.
+
+    checksum:
+        S3's SHA-256 of it, as a manifest has it; None where that is not known.
+    """
 
     size: int
     etag: str
+    checksum: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +121,11 @@ class ArchiveStore:
         vouched = _is_of(found.get("ChecksumSHA256"), metadata.get(SHA256))
         if metadata.get(DIGEST_METADATA) != identity or not vouched:
             self._read(key, identity)
-        return StoredArchive(size=found["ContentLength"], etag=found["ETag"])
+        return StoredArchive(
+            size=found["ContentLength"],
+            etag=found["ETag"],
+            checksum=checksum_text(found.get("ChecksumSHA256")),
+        )
 
     def _read(self, key: str, identity: str) -> None:
         body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
@@ -128,8 +138,8 @@ class ArchiveStore:
                 f"{self.uri(key)} is there already, and should be the adapter of its name, got {told}"
             )
 
-    def upload(self, key: str, identity: str, archive: IO[bytes], watch: Watch) -> str | None:
-        """Upload an archive; return its entity tag, or None where another was there before.
+    def upload(self, key: str, identity: str, archive: IO[bytes], watch: Watch) -> tuple[StoredArchive, bool]:
+        """Upload an archive; return what is in S3 then, and whether it was uploaded now.
 
         Of several who upload the same, one does it.
         """
@@ -138,19 +148,23 @@ class ArchiveStore:
         metadata = {DIGEST_METADATA: identity, SHA256: sha256.hexdigest()}
         for attempt in range(_MOST_ATTEMPTS):
             try:
-                if archive.seek(0, os.SEEK_END) <= LARGEST_PUT:
-                    return self._put(key, _Watched(archive, watch), metadata, _text(sha256.digest()))
-                return self._put_parts(key, _Watched(archive, watch), metadata)
+                size, watched = archive.seek(0, os.SEEK_END), _Watched(archive, watch)
+                if size <= LARGEST_PUT:
+                    checksum = _text(sha256.digest())
+                    etag = self._put(key, watched, metadata, checksum)
+                else:
+                    etag, checksum = self._put_parts(key, watched, metadata)
+                return StoredArchive(size=size, etag=etag, checksum=checksum_text(checksum)), True
             except ClientError as error:
                 # What was under way at this key may have been another's upload, or a deletion.
                 if code_of(error) not in (*MEANWHILE, "NoSuchUpload"):
                     raise
-                if self.find(key, identity) is not None:
+                if (there := self.find(key, identity)) is not None:
                     self._abort(key)
-                    return None
+                    return there, False
                 if attempt == _MOST_ATTEMPTS - 1:
                     raise
-        return None
+        raise AssertionError  # the last attempt returns or raises
 
     def _put(self, key: str, archive: "_Watched", metadata: dict[str, str], sha256: str) -> str:
         archive.seek(0)
@@ -165,7 +179,8 @@ class ArchiveStore:
         )
         return answer["ETag"]
 
-    def _put_parts(self, key: str, archive: "_Watched", metadata: dict[str, str]) -> str:
+    def _put_parts(self, key: str, archive: "_Watched", metadata: dict[str, str]) -> tuple[str, str]:
+        """Upload an archive in parts; return its entity tag and the checksum of those of the parts."""
         upload = next(self._uploads_under_way(key), None) or self._begin(key, metadata)
         there = {part["PartNumber"]: part for part in self._parts(key, upload)}
         parts: list[Any] = []
@@ -190,7 +205,8 @@ class ArchiveStore:
             MultipartUpload={"Parts": parts},
             IfNoneMatch="*",
         )
-        return answer["ETag"]
+        checksums = b"".join(base64.b64decode(part["ChecksumSHA256"]) for part in parts)
+        return answer["ETag"], f"{_text(hashlib.sha256(checksums).digest())}-{len(parts)}"
 
     def _begin(self, key: str, metadata: dict[str, str]) -> str:
         return self._s3.create_multipart_upload(

@@ -21,6 +21,7 @@ from rich.progress import Progress
 from adapter_fleet.adapter import examine
 from adapter_fleet.check_rules import HELP, CheckRule
 from adapter_fleet.findings import Finding, Severity
+from adapter_fleet.finite_weights import WeightReading
 from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
 from adapter_fleet.stored_adapter import check_object
 from adapters_cli.account import (
@@ -43,13 +44,14 @@ _HEADINGS = ("ADAPTER", "RESULT", "RULE", "FINDING")
 _DIGEST = re.compile(r"(sha256-[0-9a-f]{12})[0-9a-f]{52}")
 
 ONLY_WARNINGS = 3
-"""What `--strict` ends with where there are warnings and no errors."""
+"""What `--strict` ends with where there are no errors, but warnings or what could not be compared."""
 
 
 class Result(StrEnum):
     """What is to be said of an adapter."""
 
     OK = "ok"
+    NOT_COMPARED = "not-compared"
     WARNING = "warning"
     ERROR = "error"
 
@@ -70,10 +72,19 @@ class Checked:
     @property
     def result(self) -> Result:
         """The worst of the findings."""
-        if not self.findings:
-            return Result.OK
-        worst = any(finding.severity is Severity.ERROR for finding in self.findings)
-        return Result.ERROR if worst else Result.WARNING
+        found = {finding.severity for finding in self.findings}
+        for severity in (Severity.ERROR, Severity.WARNING, Severity.NOT_COMPARED):
+            if severity in found:
+                return Result(severity.value)
+        return Result.OK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How much is read: all of published archives in S3, and of the weights what there is an option for."""
+
+    whole: bool
+    weights: WeightReading | None
 
 
 Place = Path | Location | Checked
@@ -111,16 +122,30 @@ def check(
             "--whole", help="Read published archives to their end, and compare their digests with their keys."
         ),
     ] = False,
+    weights: Annotated[
+        WeightReading | None,
+        typer.Option(
+            help="Look for NaN and infinity in all weights, a sample or none; by default a sample, none of"
+            " published archives in S3.",
+            show_default=False,
+        ),
+    ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help=f"End with {ONLY_WARNINGS} where there are warnings only.")
+        bool,
+        typer.Option(
+            "--strict",
+            help=f"End with {ONLY_WARNINGS} where there are no errors, but warnings or modules that could not"
+            " be compared with the base model.",
+        ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Leave out what is fine.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON document.")] = False,
 ) -> None:
     """Check adapters against every rule of archives, LoRA, the engine and the base model.
 
-    Ends with 1 if an adapter would not be served, with 2 if an option is wrong, and with 4 if nothing else is
-    wrong than that S3 could not be asked.
+    An adapter that is right by all rules, but has modules that could not be compared with the base model, is
+    'not-compared' and not 'ok'. Ends with 1 if an adapter would not be served, with 2 if an option is wrong,
+    and with 4 if nothing else is wrong than that S3 could not be asked.
     """
     with errors_told():
         account = account_of(context)
@@ -132,7 +157,8 @@ def check(
             base_model=base_model,
         )
         places = [place for path in dict.fromkeys(paths) for place in _places(account, path)]
-        checked = _check_all(account, places, serving, whole=whole)
+        reading = Reading(whole=whole, weights=weights)
+        checked = _check_all(account, places, serving, reading)
         tell_left_behind(place for place in places if isinstance(place, Path))
         results = Counter(one.result for one in checked)
         if as_json:
@@ -154,10 +180,12 @@ def _code(checked: Sequence[Checked], *, strict: bool) -> int:
     return ONLY_WARNINGS if strict and findings else 0
 
 
-def _check_all(account: Account, places: Sequence[Place], serving: Serving, *, whole: bool) -> list[Checked]:
+def _check_all(
+    account: Account, places: Sequence[Place], serving: Serving, reading: Reading
+) -> list[Checked]:
     """Check several at the same time; what is wrong with one does not stop the others."""
     stop = threading.Event()
-    check_one = partial(_check_one, account, serving, stop, whole=whole)
+    check_one = partial(_check_one, account, serving, reading, stop)
     shown = sys.stderr.isatty() and len(places) > _AT_ONCE
     bar = Progress(console=Console(stderr=True), transient=True, disable=not shown)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool, bar:
@@ -204,7 +232,7 @@ def _failed(path: str, rule: CheckRule, message: str) -> Checked:
 
 
 def _check_one(
-    account: Account, serving: Serving, stop: threading.Event, place: Place, *, whole: bool
+    account: Account, serving: Serving, reading: Reading, stop: threading.Event, place: Place
 ) -> Checked:
     """Check one; CommandError once `stop` is set, with no more than a piece of an archive read."""
 
@@ -216,17 +244,23 @@ def _check_one(
         return place
     until_stopped(b"")
     if isinstance(place, Location):
-        return _check_stored(account, serving, place, until_stopped, whole=whole)
-    lora, base, version = serving.lora, serving.base, serving.version
+        return _check_stored(account, serving, reading, place, until_stopped)
     try:
-        check = examine(place, lora=lora, base=base, version=version, watch=until_stopped)
+        check = examine(
+            place,
+            lora=serving.lora,
+            base=serving.base,
+            version=serving.version,
+            watch=until_stopped,
+            weights=reading.weights or WeightReading.SAMPLE,
+        )
     except OSError as error:
         return _unreadable(place, error)
-    return Checked(path=str(place), findings=check.findings)
+    return Checked(path=str(place), findings=_all_of(check.findings, check.not_compared))
 
 
 def _check_stored(
-    account: Account, serving: Serving, place: Location, watch: Callable[[bytes], object], *, whole: bool
+    account: Account, serving: Serving, reading: Reading, place: Location, watch: Callable[[bytes], object]
 ) -> Checked:
     try:
         done = check_object(
@@ -236,12 +270,22 @@ def _check_stored(
             lora=serving.lora,
             base=serving.base,
             version=serving.version,
-            whole=whole,
+            whole=reading.whole,
             watch=watch,
+            weights=reading.weights,
         )
     except (ClientError, BotoCoreError) as error:
         return _failed(place.uri, CheckRule.OBJECT_READABLE, f"it cannot be read: {explained(error)}")
-    return Checked(path=place.uri, findings=done.findings, bytes_read=done.bytes_read, size=done.size)
+    return Checked(
+        path=place.uri,
+        findings=_all_of(done.findings, done.not_compared),
+        bytes_read=done.bytes_read,
+        size=done.size,
+    )
+
+
+def _all_of(findings: Sequence[Finding], not_compared: Finding | None) -> list[Finding]:
+    return [*findings] if not_compared is None else [*findings, not_compared]
 
 
 def _show(checked: Sequence[Checked]) -> None:

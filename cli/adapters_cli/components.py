@@ -6,7 +6,9 @@ from typing import TypeVar
 
 from adapter_fleet.desired import Artifact
 from adapter_fleet.record import Live
+from adapter_fleet.registry import Registry
 from adapter_fleet.service import MissingError, ServiceError
+from adapter_fleet.verification import foresee
 from adapters_cli.account import Account
 
 _READERS = 8
@@ -34,17 +36,18 @@ class Components:
         read = each(lives, lambda name: self._tags(name, lives[name]))
         return {name: tags for name, tags in read.items() if tags is not None}
 
-    def unusable(self, artifacts: Iterable[Artifact]) -> dict[Artifact, str]:
-        """Ask S3 for archives; return what is wrong with those that are missing, another or not readable.
+    def unusable(self, artifacts: Iterable[Artifact], registry: Registry) -> dict[Artifact, str]:
+        """Ask S3 for archives; return what is wrong with those that are known to be missing or another one.
 
-        One that the caller may not look at is taken for right: the endpoint's role may read it.
+        One that the caller may not look at is taken for right, and so is one that nobody has read yet: the
+        fleet verifies it before it is used.
         """
-        checked = each(dict.fromkeys(artifacts), self._problem)
+        checked = each(dict.fromkeys(artifacts), lambda artifact: self._problem(artifact, registry))
         return {artifact: problem for artifact, problem in checked.items() if problem is not None}
 
-    def _problem(self, artifact: Artifact) -> str | None:
+    def _problem(self, artifact: Artifact, registry: Registry) -> str | None:
         try:
-            return self._service.check(artifact)
+            return foresee(artifact, self._service, registry)
         except ServiceError as error:
             return f"{artifact.uri} cannot be read: {error}"
 

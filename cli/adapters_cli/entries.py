@@ -45,6 +45,7 @@ def entries_of(desired: DesiredFleet, target: Target) -> list[ManifestAdapter]:
                 name=adapter.name,
                 artifact=artifact,
                 digest=None if named_digest(artifact) == digest else digest,
+                checksum=adapter.artifact.checksum,
                 rank=adapter.rank,
                 tags=adapter.tags,
                 smoke=None if adapter.smoke == target.settings.smoke else adapter.smoke,

@@ -25,17 +25,24 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+=-]*(?<!:)")
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedAdapter:
-    """What a manifest is to say of an adapter in S3 whose key holds its identity."""
+    """What a manifest is to say of an adapter in S3 whose key holds its identity.
+
+    checksum:
+        S3's SHA-256 of the archive. Where it is not known, an entry keeps what it has: the fleet reads an
+        archive whose checksum is another one.
+    """
 
     name: str
     uri: str
     identity: str
     rank: int
+    checksum: str | None = None
 
     @property
     def entry(self) -> dict[str, Any]:
         """Its entry where there is none."""
-        return {"name": self.name, "artifact": self.uri, "rank": self.rank}
+        checksum = {} if self.checksum is None else {"checksum": self.checksum}
+        return {"name": self.name, "artifact": self.uri, **checksum, "rank": self.rank}
 
 
 def edited(
@@ -122,8 +129,11 @@ class _Change:
         return (
             after.base_model == (self.before.base_model or self.base_model)
             and list(after.adapters[: len(kept)]) == kept
-            and [(adapter.name, adapter.artifact, adapter.rank) for adapter in after.adapters[len(kept) :]]
-            == [(made.name, S3Artifact(uri=made.uri), made.rank) for made in self.added]
+            and [
+                (adapter.name, adapter.artifact, adapter.checksum, adapter.rank)
+                for adapter in after.adapters[len(kept) :]
+            ]
+            == [(made.name, S3Artifact(uri=made.uri), made.checksum, made.rank) for made in self.added]
         )
 
 
@@ -132,6 +142,7 @@ def _as_published(entry: ManifestAdapter, made: PublishedAdapter) -> ManifestAda
         entry,
         artifact=S3Artifact(uri=made.uri),
         digest=made.identity if entry.digest else None,
+        checksum=made.checksum or entry.checksum,
         rank=made.rank,
     )
 
@@ -147,6 +158,8 @@ def _edited_json(text: str, change: _Change) -> str | None:
             entry["artifact"] = made.uri
             if before.digest:
                 entry["digest"] = f"sha256:{made.identity}"
+            if made.checksum:
+                entry["checksum"] = made.checksum
             if before.rank != made.rank:
                 entry["rank"] = made.rank
     document["adapters"] += [made.entry for made in change.added]
@@ -201,21 +214,27 @@ class _YamlText:
         self._set(members["artifact"], made.uri)
         if before.digest:
             self._set(members["digest"], f"sha256:{made.identity}")
-        if before.rank != made.rank:
-            if "rank" in members:
-                self._set(members["rank"], made.rank)
+        for key, old, new in (
+            ("checksum", before.checksum, made.checksum),
+            ("rank", before.rank, made.rank),
+        ):
+            if new is None or new == old:
+                continue
+            if key in members:
+                self._set(members[key], new)
             else:
-                self._insert_rank(entry, members["artifact"], made.rank)
+                self._insert_key(entry, members["artifact"], key, new)
 
     def _set(self, node: yaml.Node, value: str | int) -> None:
         self._edits.append((node.start_mark.index, self._end(node), _scalar(value)))
 
-    def _insert_rank(self, entry: yaml.MappingNode, after: yaml.Node, rank: int) -> None:
+    def _insert_key(self, entry: yaml.MappingNode, after: yaml.Node, key: str, value: str | int) -> None:
+        text = f"{key}: {_scalar(value)}"
         if entry.flow_style:
-            self._insert(self._end(after), f", rank: {rank}")
+            self._insert(self._end(after), f", {text}")
             return
         column = entry.value[0][0].start_mark.column
-        self._insert_lines(self._end(after), [f"{' ' * column}rank: {rank}"])
+        self._insert_lines(self._end(after), [f"{' ' * column}{text}"])
 
     def _add_base_model(self, name: str) -> None:
         first = self._root.value[0][0].start_mark

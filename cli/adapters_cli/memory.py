@@ -64,11 +64,18 @@ class Memory:
 
     def knows_archive(self, uri: str, etag: str) -> bool:
         """Tell whether the archive with this tag was uploaded, or found to be what its key says."""
-        return self._archives.get(uri) == etag
+        entry = self._archives.get(uri)
+        return isinstance(entry, dict) and entry.get("etag") == etag
 
-    def note_archive(self, uri: str, etag: str) -> None:
+    def checksum(self, uri: str) -> str | None:
+        """Return S3's SHA-256 of an archive that is known, as a manifest has it."""
+        entry = self._archives.get(uri)
+        checksum = entry.get("checksum") if isinstance(entry, dict) else None
+        return checksum if isinstance(checksum, str) else None
+
+    def note_archive(self, uri: str, etag: str, checksum: str | None) -> None:
         """Remember that it was."""
-        self._note(self._archives, uri, etag)
+        self._note(self._archives, uri, {"etag": etag, "checksum": checksum})
 
     def _note(self, entries: dict[str, Any], key: str, value: Any) -> None:
         with self._lock:

@@ -268,7 +268,7 @@ def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> Outlook:
         if change.action in _SENDS and artifact is not None and artifact.uri.startswith("s3://"):
             sent[component] = artifact
         changes.append(change)
-    unusable = components.unusable(sent.values())
+    unusable = components.unusable(sent.values(), registry)
     new = _new_artifacts(fleet, desired)
     changes = [
         _judged(change, unusable.get(sent[change.component]) if change.component in sent else None, new)
@@ -346,6 +346,7 @@ _ACTIONS = {
     Step.KEEP: Action.KEEP,
     Step.SMOKE: Action.KEEP,
     Step.ASK: Action.KEEP,
+    Step.CONFIRM: Action.KEEP,
     Step.CREATE: Action.CREATE,
     Step.UPDATE: Action.UPDATE,
     Step.DELETE: Action.DELETE,

@@ -194,6 +194,7 @@ def _rehearse(
             name=candidate.source.name,
             uri=store.uri(store.key(candidate.source.name, identity)),
             identity=identity,
+            checksum=f"sha256:{identity}",
             rank=candidate.rank,
         )
         for candidate in candidates
@@ -207,7 +208,13 @@ def _rehearse(
 def _update(place: ManifestPlace, outcomes: Sequence["Outcome"], base: str | None) -> bool:
     """Name in the manifest what is in S3; tell whether that changes it."""
     adapters = [
-        PublishedAdapter(name=outcome.name, uri=outcome.uri, identity=outcome.identity, rank=outcome.rank)
+        PublishedAdapter(
+            name=outcome.name,
+            uri=outcome.uri,
+            identity=outcome.identity,
+            checksum=outcome.checksum,
+            rank=outcome.rank,
+        )
         for outcome in outcomes
         if outcome.uri is not None and outcome.identity is not None and outcome.rank is not None
     ]

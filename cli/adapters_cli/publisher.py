@@ -48,6 +48,8 @@ class Outcome:
 
     size:
         Bytes of the archive in S3.
+    checksum:
+        S3's SHA-256 of it, as a manifest has it.
     reasons:
         Why it has failed.
     """
@@ -57,6 +59,7 @@ class Outcome:
     state: State
     identity: str | None = None
     uri: str | None = None
+    checksum: str | None = None
     rank: int | None = None
     size: int | None = None
     base_model: str | None = None
@@ -167,11 +170,13 @@ class Publisher:
                 size = archive.tell()
                 key = store.key(source.name, identity)
                 with self._bars.upload(source.name, size) as watch:
-                    etag = store.upload(key, identity, archive, self._until_stopped(watch))
-        if etag is not None:
-            self._memory.note_archive(store.uri(key), etag)
-        state = State.UPLOADED if etag is not None else State.SKIPPED
-        return candidate.outcome(state, size=size, identity=identity, uri=store.uri(key))
+                    there, new = store.upload(key, identity, archive, self._until_stopped(watch))
+        uri = store.uri(key)
+        self._memory.note_archive(uri, there.etag, there.checksum)
+        state = State.UPLOADED if new else State.SKIPPED
+        return candidate.outcome(
+            state, size=size if new else there.size, identity=identity, uri=uri, checksum=there.checksum
+        )
 
     def _without_upload(self, candidate: Candidate, identity: str) -> Outcome | None:
         """Return what becomes of an adapter that is not to be uploaded, None for one that is."""
@@ -179,7 +184,7 @@ class Publisher:
         known: dict[str, Any] = {"identity": identity, "uri": self._store.uri(key)}
         there = self._find(key, identity)
         if there is not None:
-            return candidate.outcome(State.SKIPPED, size=there.size, **known)
+            return candidate.outcome(State.SKIPPED, size=there.size, checksum=there.checksum, **known)
         return candidate.outcome(State.NEW, **known) if self._dry_run else None
 
     def _is_fresh(self, source: Source) -> bool:
@@ -197,10 +202,10 @@ class Publisher:
         if listed is None and self._listing.complete:
             return None
         if listed is not None and self._memory.knows_archive(uri, listed.etag):
-            return listed
+            return replace(listed, checksum=self._memory.checksum(uri))
         found = self._store.find(key, identity)
         if found is not None:
-            self._memory.note_archive(uri, found.etag)
+            self._memory.note_archive(uri, found.etag, found.checksum)
         return found
 
     def _until_stopped(self, watch: Watch) -> Watch:

@@ -31,6 +31,7 @@ STYLES = {
     "updated": "yellow",
     "restored": "yellow",
     "retry": "yellow",
+    "not-compared": "yellow",
     "superseded": "dim",
     "keep": "dim",
     "uploaded": "green",

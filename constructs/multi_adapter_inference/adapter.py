@@ -8,7 +8,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from multi_adapter_inference.component_names import claim, immutable_hash, replace_on_change
+from multi_adapter_inference.arguments import checked
+from multi_adapter_inference.component_names import (
+    claim,
+    immutable_hash,
+    replace_on_change,
+    warn_of_fixed_names,
+)
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.grants import grant_invoke
 from multi_adapter_inference.metrics import ComponentMetrics
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
 
 
+@checked
 class LoraAdapter(Construct, ComponentMetrics):
     """A LoRA adapter on an endpoint's base model: for a few that belong to the stack.
 
@@ -66,6 +73,7 @@ class LoraAdapter(Construct, ComponentMetrics):
             },
         )
 
+        warn_of_fixed_names(self, adapter_name=adapter_name, component_name=component_name)
         resource = sagemaker.CfnInferenceComponent(
             self,
             "Resource",

@@ -58,8 +58,19 @@ class ArchiveFolder:
                 f"'{scope.node.path}' should be in a stack whose synthesizer knows the keys of its assets,"
                 " as the default one does, got one that takes them as parameters"
             )
+        return f"arn:{Stack.of(scope).partition}:s3:::{location.bucket_name}/{self._folder(location)}/*"
+
+    def kept(self, location: FileAssetLocation, name: str) -> str:
+        """Return `<bucket>/<key>.`, the beginning of files in this folder that `cdk gc` leaves alone.
+
+        It deletes each file whose key, up to the first dot, is in no template of the account and region. So
+        these are kept while a template has this text, and deleted after that. `name` is to be known at synth.
+        """
+        return f"{location.bucket_name}/{self._folder(location)}/{name}."
+
+    def _folder(self, location: FileAssetLocation) -> str:
         prefix = "".join(f"{part}/" for part in location.object_key.split("/")[:-2])
-        return f"arn:{Stack.of(scope).partition}:s3:::{location.bucket_name}/{prefix}{self.name}/*"
+        return f"{prefix}{self.name}"
 
 
 def _synthesizer_of(stack: Stack) -> IStackSynthesizer:

@@ -18,6 +18,7 @@ from adapter_fleet.checks import TOKEN
 from adapter_fleet.findings import Severity
 from adapter_fleet.packing import identity, pack
 from multi_adapter_inference.archive_asset import ArchiveFolder
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.object_prefix import as_folder
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ ADAPTER_ARCHIVES = ArchiveFolder(name="lora-adapters")
 _ARCHIVE_SUFFIX = ".tar.gz"
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class ArtifactSource:
     """A prefix of a bucket from which the endpoint's role reads adapters.
@@ -78,6 +80,7 @@ class ObjectAddress:
     bucket: s3.IBucket | None = None
 
 
+@checked
 class AdapterArtifact(ABC):
     """The archive of an adapter. Made by one of the `from_*`."""
 

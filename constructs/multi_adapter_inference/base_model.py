@@ -12,6 +12,9 @@ from enum import Enum
 from pathlib import Path
 
 from aws_cdk import Duration, FileSystem, Size, Token
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -21,7 +24,9 @@ from adapter_fleet.base_model import BaseModelFacts, read_model_config
 from adapter_fleet.hub import HUB
 from adapter_fleet.model_shape import ModelShape, known_shape
 from multi_adapter_inference.archive_asset import ArchiveFolder
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.execution_role import ExecutionRole
+from multi_adapter_inference.functions import LOGS_KEPT, FunctionSettings
 from multi_adapter_inference.object_prefix import as_folder
 
 _MODELS = ArchiveFolder(name="base-models")
@@ -51,6 +56,7 @@ class BoundModel:
     depends_on: Sequence[IDependable] = ()
 
 
+@checked
 class BaseModel(ABC):
     """The model that the adapters were trained for. Made by one of the `from_*`.
 
@@ -67,7 +73,7 @@ class BaseModel(ABC):
     @staticmethod
     def from_bucket(
         bucket: s3.IBucket,
-        prefix: str,
+        prefix: str = "",
         *,
         name: str | None = None,
         download: ModelDownload = ModelDownload.SAGEMAKER,
@@ -109,6 +115,11 @@ class BaseModel(ABC):
         timeout: Duration | None = None,
         part_size: Size | None = None,
         max_concurrency: int | None = None,
+        encryption_key: kms.IKey | None = None,
+        log_retention: logs.RetentionDays = LOGS_KEPT,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] = (),
     ) -> BaseModel:
         """Use a model that the deployment copies from the Hugging Face Hub into a bucket; see `HubModel`.
 
@@ -135,6 +146,13 @@ class BaseModel(ABC):
                 timeout=timeout or DEFAULT_TIMEOUT,
                 part_size=part_size or DEFAULT_PART_SIZE,
                 max_concurrency=DEFAULT_CONCURRENCY if max_concurrency is None else max_concurrency,
+                functions=FunctionSettings(
+                    encryption_key=encryption_key,
+                    log_retention=log_retention,
+                    vpc=vpc,
+                    vpc_subnets=vpc_subnets,
+                    security_groups=security_groups,
+                ),
             )
         )
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
-from aws_cdk import CfnResource, Stack, Token
+from aws_cdk import Annotations, CfnResource, Stack, Token
 from constructs import Construct, IConstruct
 
 from adapter_fleet.checks import TOKEN
@@ -40,6 +40,41 @@ def replace_on_change(scope: Construct, resource: CfnResource, *immutable: str) 
     """
     logical_id = stack_of(scope).get_logical_id(resource)
     resource.override_logical_id(f"{logical_id}{immutable_hash(scope, *immutable)}")
+
+
+def warn_of_fixed_names(scope: Construct, **settings: str | None) -> None:
+    """Add to `scope` a warning for each setting whose value may be another at the next deployment.
+
+    A warning, and no error: a parameter that nobody changes does no harm, and some values of a deployment
+    never change, such as the stack's name.
+    """
+    for setting, value in settings.items():
+        if value is not None and TOKEN in value and (source := _changing(stack_of(scope).resolve(value))):
+            Annotations.of(scope).add_warning_v2(
+                f"multi-adapter-inference:{setting.replace('_', '-')}-cannot-change",
+                f"'{setting}' comes from {source}, whose value may change, while no name that is made of it"
+                " can: SageMaker does not rename a component, and CloudFormation replaces one only when the"
+                " template changes; a deployment with another value fails. Give a value that is known at"
+                " synth, or never change it",
+            )
+
+
+def _changing(resolved: object) -> str | None:
+    """Return what makes a value one that may change between deployments of the same template."""
+    match resolved:
+        case str(text):
+            return "a dynamic reference" if "{{resolve:" in text else None
+        case list(parts):
+            return next(filter(None, map(_changing, parts)), None)
+        case {"Ref": str(name)}:
+            return None if name.startswith("AWS::") else f"'{name}'"
+        case {"Fn::Join": parts} | {"Fn::Select": parts} | {"Fn::Split": parts}:
+            return _changing(parts)
+        case dict():
+            (intrinsic, arguments), *_ = resolved.items()
+            return f"{intrinsic} {json.dumps(arguments)}"
+        case _:
+            return None
 
 
 def claim(scope: Construct, name: str, *, endpoint: Construct, made_of: Mapping[str, str]) -> None:

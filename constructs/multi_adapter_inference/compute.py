@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aws_cdk import Duration, Size, SizeRoundingBehavior, Token
 
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.instance_type import InstanceType
 
 # StartupParameters of CreateInferenceComponent: both are 60 to 3,600 seconds.
@@ -14,6 +15,7 @@ _SHORTEST_STARTUP_SECONDS = 60
 _LONGEST_STARTUP_SECONDS = 3600
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class ComputeRequirements:
     """What each copy of the base model takes of its instance. The adapters share it.
@@ -78,6 +80,7 @@ class ComputeRequirements:
         return min(fits, default=None)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class StartupTimeouts:
     """How long a copy of the base model may take to start: 1 minute to 1 hour each.

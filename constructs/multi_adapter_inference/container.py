@@ -12,6 +12,7 @@ from constructs import Construct
 
 from adapter_fleet.lmi import LMI_REGISTRY_ACCOUNTS, LMI_REPOSITORY, LmiVersion, registry_account
 from adapter_fleet.serving import LoraServing
+from multi_adapter_inference.arguments import checked
 
 MAX_ENVIRONMENT_ENTRIES = 16
 """Of a container (facts: AWS::SageMaker::InferenceComponent, Environment)."""
@@ -37,6 +38,7 @@ class ContainerImage:
     repository_arn: str
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class LmiContainer:
     """AWS's Large Model Inference container (djl-inference), or an image built on it.

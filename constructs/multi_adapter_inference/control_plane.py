@@ -8,16 +8,14 @@ from typing import Any
 from aws_cdk import Aws, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from adapter_fleet.names import FLEET_TAG
-from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
-from multi_adapter_inference.functions import Functions
-from multi_adapter_inference.provider import log_group, waiting_provider
+from multi_adapter_inference.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference.functions import FunctionParts, Functions, FunctionSettings
+from multi_adapter_inference.provider import waiting_provider
 
 METRICS_NAMESPACE = "MultiAdapterInference"
 
@@ -42,12 +40,15 @@ _READS_GENERATIONS = ("dynamodb:GetItem",)
 QUERY_INTERVAL = Duration.seconds(1)
 _PASS_TIMEOUT = Duration.minutes(15)
 _PASS_MEMORY_MIB = 1024
+# What the largest manifest takes is in bench/README.md. A function has a whole processor from this memory on
+# (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
+MANIFEST_MEMORY_MIB = 1769
+MANIFEST_TIMEOUT = Duration.minutes(5)
 
 _REASON_FOR_WILDCARDS = (
     "which components, archives and manifests there are is in the manifests, whose versions come and go;"
     " what is written has to have the fleet's tag"
 )
-_REASON_FOR_KEY_ACTIONS = "the CDK grants the use of a key so: data keys with and without their plain text"
 
 # The machine of one deployment makes some hundred passes; a pass that fails is repeated until it does not.
 _RETRY = {
@@ -64,8 +65,8 @@ class ControlPlane:
 
     The functions have a role each, with what that one needs.
 
-    encryption_key, log_retention:
-        Of the table, where it is not AWS's own key; and for how long all logs are kept.
+    functions:
+        The settings of the functions. Their key encrypts the table as well.
     reads_manifest:
         Statements for those that read the manifest.
     reads_artifacts:
@@ -81,8 +82,7 @@ class ControlPlane:
         endpoint_arn: str,
         timeout_seconds: int,
         registry_removal_policy: RemovalPolicy,
-        encryption_key: kms.IKey | None,
-        log_retention: logs.RetentionDays,
+        functions: FunctionSettings,
         reads_manifest: Sequence[iam.PolicyStatement],
         reads_artifacts: Sequence[iam.PolicyStatement],
         watches_object: bool,
@@ -90,7 +90,8 @@ class ControlPlane:
         self._scope = scope
         self._endpoint_arn = endpoint_arn
         self._uid = uid
-        self._log_retention = log_retention
+        encryption_key = functions.encryption_key
+        self._parts = parts = FunctionParts(scope, functions)
         self.registry = dynamodb.Table(
             scope,
             "Registry",
@@ -107,7 +108,7 @@ class ControlPlane:
             time_to_live_attribute="expires",
             removal_policy=registry_removal_policy,
         )
-        functions = Functions(
+        add_function = Functions(
             scope,
             module="handlers",
             policy="Fleet",
@@ -118,11 +119,12 @@ class ControlPlane:
                 "FLEET_NAME": name,
                 "METRICS_NAMESPACE": METRICS_NAMESPACE,
             },
-            log_group=log_group(scope, "Logs", log_retention),
+            parts=parts,
             why_wildcards=_REASON_FOR_WILDCARDS,
-        )
+        ).add
+        self.dead_letters = parts.dead_letters
 
-        self.run_pass = functions.add(
+        self.run_pass = add_function(
             "RunPass",
             "run_pass",
             "One pass over the fleet: looks, plans and acts",
@@ -130,6 +132,8 @@ class ControlPlane:
                 self._on_registry(_REGISTRY_ACTIONS),
                 *self._manages_components(),
                 *reads_artifacts,
+                # A scheduled or ordered pass looks for a manifest whose event was lost.
+                *(reads_manifest if watches_object else ()),
             ],
             timeout=_PASS_TIMEOUT,
             memory_mib=_PASS_MEMORY_MIB,
@@ -144,14 +148,16 @@ class ControlPlane:
 
         opens = self._on_registry(_OPENS_GENERATIONS)
         machine = {"STATE_MACHINE_ARN": self.state_machine.state_machine_arn}
-        self._on_event = functions.add(
+        self._on_event = add_function(
             "OnEvent",
             "on_event",
             "Takes what a deployment wants of the fleet",
             statements=[opens, starts, *reads_manifest, _sees_rollbacks(scope)],
             environment=machine,
+            timeout=MANIFEST_TIMEOUT,
+            memory_mib=MANIFEST_MEMORY_MIB,
         )
-        self._is_complete = functions.add(
+        self._is_complete = add_function(
             "IsComplete",
             "is_complete",
             "Tells a deployment how far the fleet is",
@@ -159,25 +165,25 @@ class ControlPlane:
             environment=machine,
         )
         self.manifest_object = (
-            functions.add(
+            add_function(
                 "ManifestObject",
                 "manifest_object",
                 "Takes a new version of the fleet's manifest in S3",
                 statements=[opens, starts, *reads_manifest],
                 environment=machine,
+                timeout=MANIFEST_TIMEOUT,
+                memory_mib=MANIFEST_MEMORY_MIB,
             )
             if watches_object
             else None
         )
-        if encryption_key is not None:
-            self._grant_key(encryption_key)
         self.provider = waiting_provider(
             scope,
             on_event=self._on_event,
             is_complete=self._is_complete,
             timeout=Duration.seconds(timeout_seconds),
             query_interval=QUERY_INTERVAL,
-            retention=log_retention,
+            parts=parts,
         )
 
     @property
@@ -185,6 +191,7 @@ class ControlPlane:
         """All that has to be there as long as the fleet is."""
         return [
             self.registry,
+            self.dead_letters,
             self.run_pass,
             self._restart,
             self.state_machine,
@@ -198,17 +205,12 @@ class ControlPlane:
     def roles_that_read_manifests(self) -> Sequence[iam.Role]:
         """Return the roles of all functions that read the manifest."""
         functions = [self._on_event, self.manifest_object]
+        if self.manifest_object is not None:
+            functions.append(self.run_pass)
         return [_role_of(function) for function in functions if function is not None]
 
     def _on_registry(self, actions: Sequence[str]) -> iam.PolicyStatement:
         return iam.PolicyStatement(actions=list(actions), resources=[self.registry.table_arn])
-
-    def _grant_key(self, key: kms.IKey) -> None:
-        functions = [self.run_pass, self._on_event, self._is_complete, self.manifest_object]
-        for role in [_role_of(function) for function in functions if function is not None]:
-            key.grant_encrypt_decrypt(role)
-            for action in ("GenerateDataKey", "ReEncrypt"):
-                acknowledge(role, f"IAM5[Action::kms:{action}*]", _REASON_FOR_KEY_ACTIONS)
 
     def _manages_components(self) -> list[iam.PolicyStatement]:
         """Return what the pass needs on SageMaker: to write, only what has or gets the fleet's tag."""
@@ -272,7 +274,7 @@ class ControlPlane:
             ),
             role=role,
             logs=sfn.LogOptions(
-                destination=log_group(self._scope, "MachineLogs", self._log_retention),
+                destination=self._parts.log_group("MachineLogs"),
                 level=sfn.LogLevel.ALL,
                 include_execution_data=True,
             ),

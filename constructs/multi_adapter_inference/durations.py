@@ -2,15 +2,12 @@
 
 from aws_cdk import Duration
 
-from adapter_fleet.checks import check_kind
-
 _MILLISECONDS = {"second": 1000, "minute": 60_000}
 _COARSE_UNITS = ("minute", "hour", "day")
 
 
 def whole_seconds(setting: str, duration: Duration) -> int:
     """Return a duration in seconds; ValueError where that is no whole number, or is not known at synth."""
-    check_kind(setting, duration, Duration, "a Duration, such as Duration.minutes(50)")
     if duration.is_unresolved():
         raise ValueError(f"'{setting}' should be known at synth, got a token")
     return _whole(setting, duration, "second")
@@ -18,7 +15,6 @@ def whole_seconds(setting: str, duration: Duration) -> int:
 
 def check_minutes(setting: str, duration: Duration) -> None:
     """Raise ValueError unless a duration is whole minutes, one at least, or a token in minutes or longer."""
-    check_kind(setting, duration, Duration, "a Duration, such as Duration.hours(6)")
     if duration.is_unresolved():
         if duration.unit_label().rstrip("s") not in _COARSE_UNITS:
             raise ValueError(f"'{setting}' should be whole minutes, got a token of {duration.unit_label()}")

@@ -15,15 +15,21 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
-from constructs import Construct, IDependable
+from constructs import Construct, IConstruct, IDependable
 
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.serving import LoraServing
 from multi_adapter_inference.adapter import LoraAdapter
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, BoundModel
 from multi_adapter_inference.capacity import memory_of_copy, warn_of_small_cache
-from multi_adapter_inference.component_names import claim, immutable_hash, replace_on_change
+from multi_adapter_inference.component_names import (
+    claim,
+    immutable_hash,
+    replace_on_change,
+    warn_of_fixed_names,
+)
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import LmiContainer
 from multi_adapter_inference.errors import told_of
@@ -59,6 +65,7 @@ class RoutingStrategy(StrEnum):
     RANDOM = "RANDOM"
 
 
+@checked
 class MultiAdapterEndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIAbstractClass):
     """An endpoint that adapters can be added to: a `MultiAdapterEndpoint`, or one made elsewhere.
 
@@ -147,6 +154,7 @@ class MultiAdapterEndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIA
         """The base component's ARN, in every spelling that IAM may compare with."""
 
 
+@checked
 @jsii.implements(ec2.IConnectable)
 class MultiAdapterEndpoint(MultiAdapterEndpointBase):
     """An endpoint, its role, and the component of its base model.
@@ -170,7 +178,8 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
     vpc, vpc_subnets, security_groups:
         Where the containers' network interfaces are. By default in no VPC of the account.
     network_isolation:
-        Cut the containers off from every network. The base model has then to come from a bucket or directory.
+        Cut the containers off from every network. By default they are, unless the container itself downloads
+        the base model. Code that an adapter's archive smuggles in can then send nothing out.
     encryption_key:
         Encrypts the storage volumes, on instance types that have any.
     inference_ami_version:
@@ -203,7 +212,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] = (),
-        network_isolation: bool = False,
+        network_isolation: bool | None = None,
         encryption_key: kms.IKey | None = None,
         inference_ami_version: str | None = None,
     ) -> None:
@@ -211,6 +220,8 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         with told_of(self):
             _check_count("instance_count", instance_count)
             _check_count("copy_count", copy_count)
+            if network_isolation is None:
+                network_isolation = not base_model.needs_network
             if network_isolation and base_model.needs_network:
                 raise ValueError(
                     "'base_model' should be one that SageMaker downloads when 'network_isolation' is on, got"
@@ -250,6 +261,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
             else {"component_prefix": self.component_prefix},
         )
 
+        warn_of_fixed_names(self, component_prefix=component_prefix, base_component_name=base_component_name)
         self._subnets = None if vpc is None else _select_subnets(vpc, vpc_subnets)
         self._connections = None if vpc is None else self._connect(vpc, security_groups)
         self._network_isolation = network_isolation
@@ -344,6 +356,11 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
     @property
     def _base_component_arns(self) -> Sequence[str]:
         return (self.base_component_arn,)
+
+    @property
+    def needed_by_adapters(self) -> Sequence[IConstruct]:
+        """What cannot be deleted before the last adapter: the base model's component and the endpoint."""
+        return [self.node.find_child("Base"), self.node.find_child("Resource")]
 
     @property
     def connections(self) -> ec2.Connections:
@@ -510,6 +527,12 @@ class _ImportedEndpoint(MultiAdapterEndpointBase):
         artifact_sources: Sequence[ArtifactSource] | None,
     ) -> None:
         super().__init__(scope, id)
+        warn_of_fixed_names(
+            self,
+            endpoint_name=endpoint_name,
+            base_component_name=base_component_name,
+            component_prefix=component_prefix,
+        )
         self.artifact_sources = None if artifact_sources is None else tuple(artifact_sources)
         self.endpoint_name = endpoint_name
         self.endpoint_arn = _arn(self, "endpoint", _lower(endpoint_name))

@@ -8,10 +8,16 @@ from contextlib import contextmanager
 from constructs import Construct
 
 
+class LocatedError(ValueError):
+    """An error whose message begins with where in the app it is."""
+
+
 @contextmanager
 def told_of(construct: Construct) -> Iterator[None]:
     """Begin the message of a ValueError raised in here with the path of `construct`."""
     try:
         yield
+    except LocatedError:
+        raise
     except ValueError as error:
-        raise ValueError(f"'{construct.node.path}': {error}") from None
+        raise LocatedError(f"'{construct.node.path}': {error}") from None

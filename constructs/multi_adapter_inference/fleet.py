@@ -12,19 +12,24 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import jsii
 from aws_cdk import (
+    Aspects,
     CfnDeletionPolicy,
     CfnResource,
     CustomResource,
     Duration,
     Fn,
+    IStableAnyProducer,
     ITaggableV2,
+    Lazy,
     RemovalPolicy,
+    RemoveTag,
     Stack,
     TagManager,
     TagType,
 )
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -32,9 +37,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
-from constructs import Construct, IValidation
+from constructs import Construct, IConstruct, IValidation
 
-from adapter_fleet.checks import TOKEN, check_choice, check_kind, check_names, holds_token
+from adapter_fleet.checks import TOKEN, check_names, holds_token
 from adapter_fleet.converter import unstructured
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.intake import STANDSTILL_PASSES
@@ -47,6 +52,7 @@ from adapter_fleet.names import (
     component_name,
 )
 from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
 from multi_adapter_inference.capacity import warn_of_adapters_on_disk
 from multi_adapter_inference.component_names import claim_checked, claim_fleet_uid, claim_manifest
@@ -59,6 +65,7 @@ from multi_adapter_inference.durations import whole_seconds
 from multi_adapter_inference.endpoint import MultiAdapterEndpoint, MultiAdapterEndpointBase
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
+from multi_adapter_inference.functions import LOGS_KEPT, FunctionSettings
 from multi_adapter_inference.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
 from multi_adapter_inference.manifest import (
     MANIFESTS,
@@ -69,7 +76,7 @@ from multi_adapter_inference.manifest import (
 )
 from multi_adapter_inference.metrics import ComponentMetrics
 from multi_adapter_inference.places import check_same_environment, deployed_together
-from multi_adapter_inference.provider import LOGS_KEPT, answer_timeout
+from multi_adapter_inference.provider import answer_timeout
 
 if TYPE_CHECKING:
     from multi_adapter_inference.metrics import MetricOptions
@@ -77,13 +84,13 @@ if TYPE_CHECKING:
 MOST_NAMED_GRANTS = 50
 """A thousand names fill 26 managed policies, and a role may have ten."""
 
-_A_MANIFEST = "an AdapterManifest, such as AdapterManifest.from_file('adapters.yaml')"
 _DEFAULT_TIMEOUT = Duration.minutes(50)
 _KEPT = (CfnDeletionPolicy.RETAIN, CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE)
 _EVENT_RETRIES = 24
 _EVENT_AGE = Duration.hours(2)
 
 
+@checked
 class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
     """A fleet that callers and operators can be granted: an `AdapterFleet`, or one of another app."""
 
@@ -110,7 +117,6 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
                 if adapter not in names:
                     raise _unknown("adapter", adapter, names)
                 return names[adapter]
-            check_kind("adapter", adapter, str, "a name")
             if TOKEN in self.component_prefix or TOKEN in adapter:
                 return f"{self.component_prefix}-{adapter}"
             return component_name(self.component_prefix, adapter)
@@ -262,7 +268,6 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
     def _check_component(self, setting: str, component: str) -> None:
         """Raise ValueError unless it may be the name of a component of this fleet."""
         with told_of(self):
-            check_kind(setting, component, str, "the name of a component")
             names = self._component_names
             if names is not None and component not in names.values():
                 raise _unknown(setting, component, names.values())
@@ -298,6 +303,7 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
         return [component_arn(self, spelling) for spelling in dict.fromkeys((name.lower(), name))]
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class FleetMember(ComponentMetrics):
     """One adapter of a fleet. Made by `AdapterFleetBase.adapter`."""
@@ -330,9 +336,13 @@ class FleetOptions(TypedDict, total=False):
     registry_removal_policy: RemovalPolicy
     encryption_key: kms.IKey | None
     log_retention: logs.RetentionDays
+    vpc: ec2.IVpc | None
+    vpc_subnets: ec2.SubnetSelection | None
+    security_groups: Sequence[ec2.ISecurityGroup]
     fleet_uid: str | None
 
 
+@checked
 @jsii.implements(ITaggableV2)
 class AdapterFleet(AdapterFleetBase):
     """A fleet of adapters on an endpoint: one resource of the stack, whatever their number.
@@ -366,9 +376,13 @@ class AdapterFleet(AdapterFleetBase):
     registry_removal_policy:
         What becomes of the fleet's table, with the histories in it, when the fleet is deleted.
     encryption_key:
-        Encrypts the table; a key of AWS by default.
+        Encrypts the table, the logs, the functions' environment variables and the queue of events that they
+        failed to handle; keys of AWS by default.
     log_retention:
         For how long the logs of the functions and of the state machines are kept.
+    vpc, vpc_subnets, security_groups:
+        The network of the functions; AWS's own by default. docs/guides/security.md lists the services that
+        they have to reach from there.
     fleet_uid:
         The identifier that the fleet had, for one whose construct was moved or renamed while the logical ids
         of its resources were kept; see docs/guides/fleets.md. By default it is made of the construct's path
@@ -398,23 +412,14 @@ class AdapterFleet(AdapterFleetBase):
         registry_removal_policy: RemovalPolicy = RemovalPolicy.DESTROY,
         encryption_key: kms.IKey | None = None,
         log_retention: logs.RetentionDays = LOGS_KEPT,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] = (),
         fleet_uid: str | None = None,
     ) -> None:
         super().__init__(scope, id)
         with told_of(self):
-            check_kind("endpoint", endpoint, MultiAdapterEndpointBase, "a MultiAdapterEndpoint")
             check_same_environment(self, endpoint)
-            check_kind("manifest", manifest, AdapterManifest, _A_MANIFEST)
-            for setting, value, kind, should_be in (
-                ("failure_policy", failure_policy, FailurePolicy, "a FailurePolicy, such as .share(0.05)"),
-                ("deletion_guard", deletion_guard, DeletionGuard, "a DeletionGuard, such as .share(0.2)"),
-                ("smoke_test", smoke_test, SmokeTest, "a SmokeTest, such as SmokeTest(prompt='Hello')"),
-                ("drift_check", drift_check, DriftCheck, "a DriftCheck, such as .report(every=…)"),
-            ):
-                if value is not None:
-                    check_kind(setting, value, kind, should_be)
-            check_choice("registry_removal_policy", registry_removal_policy, RemovalPolicy)
-            check_choice("log_retention", log_retention, logs.RetentionDays)
             timeout_seconds = whole_seconds("timeout", timeout)
             settings = FleetSettings(
                 failures=(failure_policy or FailurePolicy()).limit,
@@ -428,6 +433,13 @@ class AdapterFleet(AdapterFleetBase):
                 max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
                 base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
                 smoke=None if smoke_test is None else smoke_test.request(),
+            )
+            functions = FunctionSettings(
+                encryption_key=encryption_key,
+                log_retention=log_retention,
+                vpc=vpc,
+                vpc_subnets=vpc_subnets,
+                security_groups=security_groups,
             )
             if fleet_uid is not None and not holds_token(fleet_uid):
                 check_fleet_uid(fleet_uid)
@@ -456,6 +468,7 @@ class AdapterFleet(AdapterFleetBase):
         stack = Stack.of(self)
         # The end of the stack's ARN makes it another one for every deployment of the same app.
         uid = fleet_uid or Fn.join("-", [self.node.addr[:8], Fn.select(2, Fn.split("/", stack.stack_id))])
+        kept = _kept(self, bound, uid)
         name = self.node.path.removeprefix(stack.node.path).removeprefix("/")
         self._control = ControlPlane(
             self,
@@ -464,10 +477,12 @@ class AdapterFleet(AdapterFleetBase):
             endpoint_arn=endpoint.endpoint_arn,
             timeout_seconds=timeout_seconds,
             registry_removal_policy=registry_removal_policy,
-            encryption_key=encryption_key,
-            log_retention=log_retention,
+            functions=functions,
             reads_manifest=_reads_manifest(self, bound),
-            reads_artifacts=_reads_artifacts(self, bound, endpoint),
+            reads_artifacts=[
+                *_reads_artifacts(self, bound, endpoint),
+                *_keeps_archives(self, bound, kept),
+            ],
             watches_object=bound.object is not None,
         )
         self.registry = self._control.registry
@@ -492,8 +507,12 @@ class AdapterFleet(AdapterFleetBase):
                 **({} if base_model is None else {"BaseModelName": base_model}),
                 **({"Hosting": hosting} if hosting else {}),
                 "Settings": json.dumps(unstructured(settings), sort_keys=True),
-                "Tags": self._tags.rendered_tags,
+                # At the end of synth, as aspects add tags.
+                "Tags": Lazy.any(_TagsOf(self)),
+                "StackTagsLeftOut": Lazy.any(_TagsLeftOut(self)),
                 **bound.properties,
+                # Apart, as stacks that are made of the same construct have the same beginning.
+                **({} if kept is None else {"KeptArchives": f"s3://{kept}{uid}/"}),
             },
         )
         # Created after all that it needs, and so deleted before.
@@ -544,6 +563,31 @@ class AdapterFleet(AdapterFleetBase):
     def cdk_tag_manager(self) -> TagManager:
         """What `Tags.of(…).add` gives to every component of the fleet."""
         return self._tags
+
+    @property
+    def component_tags(self) -> dict[str, str]:
+        """The tags that components get from the app: those of the stack and of `Tags.of(…).add`.
+
+        Those of `cdk deploy --tags` come with a deployment.
+        """
+        inherited: dict[str, str] = {}
+        stack: Stack | None = Stack.of(self)
+        while stack is not None:
+            inherited = {**stack.tags.tag_values(), **inherited}
+            stack = stack.nested_stack_parent
+        removed = self._removed_tags
+        kept = {key: value for key, value in inherited.items() if key not in removed}
+        return {**kept, **self._tags.tag_values()}
+
+    @property
+    def _removed_tags(self) -> set[str]:
+        """The keys that `Tags.of(…).remove` took off the fleet, which no tag manager tells."""
+        return {
+            aspect.key
+            for scope in self.node.scopes
+            for aspect in Aspects.of(scope).all
+            if isinstance(aspect, RemoveTag)
+        }
 
     @property
     def summary(self) -> str:
@@ -608,6 +652,27 @@ class AdapterFleet(AdapterFleetBase):
         """
         self._resource.apply_removal_policy(policy)
 
+    def metric_lost_events(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of events that the fleet's functions failed to handle, for 14 days."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self._control.dead_letters.metric_approximate_number_of_messages_visible(**options)
+
+    @cached_property
+    def lost_events_alarm(self) -> cloudwatch.Alarm:
+        """An alarm for events that the fleet's functions failed to handle; part of the stack once used.
+
+        The events are in the fleet's dead-letter queue. Give it an action with `add_alarm_action`.
+        """
+        return self.metric_lost_events().create_alarm(
+            self,
+            "LostEvents",
+            alarm_description=f"Events that the fleet {self.node.path} failed to handle",
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+
     @property
     def _component_names(self) -> Mapping[str, str] | None:
         return self._names
@@ -650,12 +715,31 @@ class AdapterFleet(AdapterFleetBase):
             ),
             targets=[
                 targets.LambdaFunction(
-                    self._control.manifest_object, retry_attempts=_EVENT_RETRIES, max_event_age=_EVENT_AGE
+                    self._control.manifest_object,
+                    retry_attempts=_EVENT_RETRIES,
+                    max_event_age=_EVENT_AGE,
+                    # For events that never reach the function; it has the queue itself for those that fail.
+                    dead_letter_queue=self._control.dead_letters,
                 )
             ],
         )
         # Before the fleet: a version that arrives while the first deployment still goes on is not missed.
         self._resource.node.add_dependency(rule)
+        if manifest.reread_every is not None:
+            events.Rule(
+                self,
+                "ManifestReread",
+                description=f"Looks for a manifest whose event was lost, for the fleet {self.node.path}",
+                schedule=events.Schedule.rate(manifest.reread_every),
+                targets=[
+                    targets.LambdaFunction(
+                        self._control.manifest_object,
+                        event=events.RuleTargetInput.from_object({"trigger": "schedule"}),
+                        # The next one comes anyway.
+                        retry_attempts=0,
+                    )
+                ],
+            ).node.add_dependency(self._resource)
 
     def _check_for_drift(self, check: DriftCheck) -> None:
         rule = events.Rule(
@@ -677,6 +761,32 @@ class AdapterFleet(AdapterFleetBase):
         rule.node.add_dependency(self._resource)
 
 
+@jsii.implements(IStableAnyProducer)
+class _TagsOf:
+    """The tags of a fleet's components: those of its stack, as a native resource has them, and its own.
+
+    The function reads those of the stack as well, as `cdk deploy --tags` gives them no synth. That those
+    known here are a property makes a change of them an update of the fleet.
+    """
+
+    def __init__(self, fleet: AdapterFleet) -> None:
+        self._fleet = fleet
+
+    def produce(self) -> dict[str, str] | None:
+        return self._fleet.component_tags or None
+
+
+@jsii.implements(IStableAnyProducer)
+class _TagsLeftOut:
+    """The keys of tags of the stack that components do not get."""
+
+    def __init__(self, fleet: AdapterFleet) -> None:
+        self._fleet = fleet
+
+    def produce(self) -> list[str] | None:
+        return sorted(self._fleet._removed_tags) or None
+
+
 @jsii.implements(IValidation)
 class _FleetValidation:
     """What is known only when the whole app is there, aspects included."""
@@ -688,23 +798,21 @@ class _FleetValidation:
         return [*self._of_removal(), *self._of_tags()]
 
     def _of_removal(self) -> list[str]:
-        fleet = self._fleet
-        resource = fleet._resource.node.default_child
-        kept = isinstance(resource, CfnResource) and resource.cfn_options.deletion_policy in _KEPT
-        same_stack = isinstance(fleet.endpoint, MultiAdapterEndpoint) and deployed_together(
-            fleet.endpoint, fleet
-        )
-        if not (kept and same_stack):
+        fleet, endpoint = self._fleet, self._fleet.endpoint
+        if not (isinstance(endpoint, MultiAdapterEndpoint) and deployed_together(endpoint, fleet)):
+            return []
+        if not _is_kept(fleet._resource) or all(map(_is_kept, endpoint.needed_by_adapters)):
             return []
         return [
             f"the fleet '{fleet.node.path}' should not be retained while the base model of its adapters is in"
-            f" the same stack, as that cannot be deleted before them; move one to another stack, or keep"
-            " the registry alone with 'registry_removal_policy'"
+            " the same stack and is not, as that cannot be deleted before them; retain both, as"
+            " RemovalPolicies.of(stack).retain() does, move one to another stack, or keep the registry alone"
+            " with 'registry_removal_policy'"
         ]
 
     def _of_tags(self) -> list[str]:
         fleet = self._fleet
-        tags = fleet.cdk_tag_manager.tag_values()
+        tags = fleet.component_tags
         if wrong := [
             f"the tag {key!r:.80} of the fleet '{fleet.node.path}': {problem}"
             for key, value in tags.items()
@@ -719,6 +827,12 @@ class _FleetValidation:
             for name, own in fleet._adapter_tags.items()
             if (problem := problem_of_tags(own, tags))
         ]
+
+
+def _is_kept(construct: IConstruct) -> bool:
+    """Tell whether a resource stays when its stack is deleted."""
+    resource = construct.node.default_child or construct
+    return isinstance(resource, CfnResource) and resource.cfn_options.deletion_policy in _KEPT
 
 
 class _ImportedFleet(AdapterFleetBase):
@@ -738,7 +852,6 @@ class _ImportedFleet(AdapterFleetBase):
     ) -> None:
         super().__init__(scope, id)
         with told_of(self):
-            check_kind("endpoint", endpoint, MultiAdapterEndpointBase, "a MultiAdapterEndpoint")
             self.component_prefix = _prefix_of(endpoint, component_prefix)
             if (manifest_bucket is None) != (manifest_key is None):
                 given = "manifest_bucket" if manifest_key is None else "manifest_key"
@@ -767,7 +880,6 @@ class _ImportedFleet(AdapterFleetBase):
 def _prefix_of(endpoint: MultiAdapterEndpointBase, given: str | None) -> str:
     """Return what the names of a fleet's components begin with; ValueError where that cannot be."""
     prefix = endpoint.component_prefix if given is None else given
-    check_kind("component_prefix", prefix, str, "letters, digits and hyphens")
     if TOKEN not in prefix:
         check_component_prefix(prefix)
     return prefix
@@ -822,6 +934,32 @@ def _reads_artifacts(
         *([_allow(["s3:GetObject"], *objects)] if objects else []),
         *([_allow(["s3:ListBucket"], *dict.fromkeys(buckets))] if buckets else []),
     ]
+
+
+def _kept(scope: Construct, bound: BoundManifest, uid: str) -> str | None:
+    """Return the beginning of the fleet's own copies of its archives, `<bucket>/<key>`.
+
+    None for a manifest in S3, whose archives are in buckets of the user.
+    """
+    if bound.asset is None:
+        return None
+    # As the beginning of a minted identifier, which a fleet that is moved gets as `fleet_uid`.
+    name = scope.node.addr[:8] if holds_token(uid) else uid[:8]
+    return ADAPTER_ARCHIVES.kept(bound.asset, f"fleet-{name}")
+
+
+def _keeps_archives(scope: Construct, bound: BoundManifest, kept: str | None) -> list[iam.PolicyStatement]:
+    if kept is None or bound.asset is None:
+        return []
+    arn = f"arn:{Stack.of(scope).partition}:s3:::"
+    statements = [
+        _allow(["s3:PutObject"], f"{arn}{kept}*"),
+        # Without it, a copy that is still to be made looks like one that may not be read.
+        _allow(["s3:ListBucket"], f"{arn}{bound.asset.bucket_name}"),
+    ]
+    if bound.asset.kms_key_arn is not None:
+        statements.append(_allow(["kms:Decrypt", "kms:GenerateDataKey"], bound.asset.kms_key_arn))
+    return statements
 
 
 def _allow(actions: Sequence[str], *resources: str) -> iam.PolicyStatement:

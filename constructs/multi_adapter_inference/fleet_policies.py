@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from aws_cdk import Duration
 
 from adapter_fleet import fleet_settings
-from adapter_fleet.checks import check_flag
 from adapter_fleet.fleet_settings import DeletionLimit, FailureLimit
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.durations import check_minutes
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class FailurePolicy:
     """How many adapters may fail before the deployment does. Made by one of its methods.
@@ -52,6 +53,7 @@ class FailurePolicy:
         return FailureLimit(share=self.allowed_share, count=self.allowed_count)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class DeletionGuard:
     """How much of a fleet one deployment, or one new manifest, may delete. Made by one of its methods.
@@ -93,6 +95,7 @@ class DeletionGuard:
         return DeletionLimit(share=self.allowed_share, above=self.above, allow_empty=self.allow_empty)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class DriftCheck:
     """How often to look for what someone changed by hand, and what to do then. Made by one of its methods.
@@ -108,7 +111,6 @@ class DriftCheck:
 
     def __post_init__(self) -> None:
         check_minutes("every", self.every)
-        check_flag("repairs", self.repairs)
 
     @staticmethod
     def report(*, every: Duration) -> DriftCheck:

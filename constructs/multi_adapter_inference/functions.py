@@ -3,18 +3,204 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
 
-from aws_cdk import Duration
+from aws_cdk import Annotations, ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
 from multi_adapter_inference.lambda_asset import lambda_zip
-from multi_adapter_inference.provider import writes_logs
+
+LOGS_KEPT = logs.RetentionDays.THREE_MONTHS
+"""How long logs are kept where nobody says otherwise."""
 
 _SHORT = Duration.minutes(2)
+
+_DEAD_LETTERS_KEPT = Duration.days(14)
+"""The longest that SQS keeps a message."""
+
+# AWSLambdaVPCAccessExecutionRole, without its rights on logs.
+_ATTACHES_INTERFACES = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+_REASON_FOR_KEY_ACTIONS = "the CDK grants the use of a key so: data keys with and without their plain text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSettings:
+    """Where functions run, and with which key AWS encrypts what they leave.
+
+    encryption_key:
+        Of the environment variables, the logs and the queue of failed events; AWS's own keys by default.
+    log_retention:
+        How long logs are kept.
+    vpc, vpc_subnets, security_groups:
+        The network of the functions; AWS's own by default. Without groups, the functions of a construct get
+        one that lets them call out.
+    """
+
+    encryption_key: kms.IKey | None = None
+    log_retention: logs.RetentionDays = LOGS_KEPT
+    vpc: ec2.IVpc | None = None
+    vpc_subnets: ec2.SubnetSelection | None = None
+    security_groups: Sequence[ec2.ISecurityGroup] = ()
+
+    def __post_init__(self) -> None:
+        if self.vpc is None and (self.vpc_subnets is not None or self.security_groups):
+            raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
+
+
+class _Network(TypedDict, total=False):
+    vpc: ec2.IVpc
+    vpc_subnets: ec2.SubnetSelection | None
+    security_groups: Sequence[ec2.ISecurityGroup]
+
+
+class FunctionParts:
+    """What the functions of one construct share, those of the CDK's framework included.
+
+    dead_letters:
+        The queue of the events that they failed to handle.
+    """
+
+    def __init__(self, scope: Construct, settings: FunctionSettings) -> None:
+        self._scope, self._settings = scope, settings
+        self.encryption_key = key = settings.encryption_key
+        self.network: _Network = {}
+        if settings.vpc is not None:
+            self.network = {
+                "vpc": settings.vpc,
+                "vpc_subnets": settings.vpc_subnets,
+                "security_groups": list(settings.security_groups) or [self._security_group(settings.vpc)],
+            }
+        if key is not None:
+            _let_services_use(key, scope)
+        self.dead_letters = sqs.Queue(
+            scope,
+            "DeadLetters",
+            retention_period=_DEAD_LETTERS_KEPT,
+            encryption=sqs.QueueEncryption.SQS_MANAGED if key is None else sqs.QueueEncryption.KMS,
+            encryption_master_key=key,
+            enforce_ssl=True,
+        )
+        acknowledge(self.dead_letters, "SQS3", "this is a dead-letter queue; a person reads it")
+
+    def log_group(self, id: str) -> logs.LogGroup:
+        """Create a log group that goes with its stack."""
+        return logs.LogGroup(
+            self._scope,
+            id,
+            retention=self._settings.log_retention,
+            encryption_key=self.encryption_key,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+
+    def role(
+        self,
+        id: str,
+        *,
+        policy: str,
+        log_group: logs.ILogGroup,
+        statements: Sequence[iam.PolicyStatement] = (),
+    ) -> iam.Role:
+        """Create the role of a function: what every function needs, and the statements."""
+        needs = [
+            iam.PolicyStatement(
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]
+            ),
+            iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[self.dead_letters.queue_arn]),
+        ]
+        if self.network:
+            needs.append(iam.PolicyStatement(actions=list(_ATTACHES_INTERFACES), resources=["*"]))
+        role = iam.Role(
+            self._scope,
+            id,
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            inline_policies={policy: iam.PolicyDocument(statements=[*needs, *statements])},
+        )
+        if self.network:
+            acknowledge_wildcard(role, "*", "network interfaces have no resource that a policy could name")
+        if self.encryption_key is not None:
+            self.encryption_key.grant_encrypt_decrypt(role)
+            for action in ("GenerateDataKey", "ReEncrypt"):
+                acknowledge(role, f"IAM5[Action::kms:{action}*]", _REASON_FOR_KEY_ACTIONS)
+        return role
+
+    def keep_dead_letters(self, function: lambda_.Function) -> None:
+        """Send the events that `function` fails to handle to the queue.
+
+        Lambda does so when the last retry of an asynchronous event has failed.
+        """
+        resource = function.node.default_child
+        assert isinstance(resource, lambda_.CfnFunction)
+        # Not by `dead_letter_queue=`, which adds a policy of its own for each function.
+        resource.dead_letter_config = lambda_.CfnFunction.DeadLetterConfigProperty(
+            target_arn=self.dead_letters.queue_arn
+        )
+
+    def _security_group(self, vpc: ec2.IVpc) -> ec2.SecurityGroup:
+        return ec2.SecurityGroup(
+            self._scope, "SecurityGroup", vpc=vpc, description=f"Functions of {self._scope.node.path}"
+        )
+
+
+def _let_services_use(key: kms.IKey, scope: Construct) -> None:
+    """Let the services that have no role of the app's encrypt with its key.
+
+    CloudWatch Logs the log groups of this account and region; EventBridge the events that reach no function,
+    which it puts into the queue itself.
+    """
+    stack = Stack.of(scope)
+    key.add_to_resource_policy(
+        iam.PolicyStatement(
+            principals=[iam.ServicePrincipal("events.amazonaws.com")],
+            # EventBridge's guide, "Using dead-letter queues", on encrypted ones.
+            actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+            resources=["*"],
+        )
+    )
+    added = key.add_to_resource_policy(
+        iam.PolicyStatement(
+            principals=[iam.ServicePrincipal(f"logs.{stack.region}.{stack.url_suffix}")],
+            # CloudWatch Logs' guide, "Encrypt log data using AWS KMS".
+            actions=[
+                "kms:Decrypt*",
+                "kms:Describe*",
+                "kms:Encrypt*",
+                "kms:GenerateDataKey*",
+                "kms:ReEncrypt*",
+            ],
+            resources=["*"],
+            conditions={
+                "ArnLike": {
+                    # Not their names: a log group is created after its key.
+                    "kms:EncryptionContext:aws:logs:arn": stack.format_arn(
+                        service="logs",
+                        resource="log-group",
+                        resource_name="*",
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    )
+                }
+            },
+        )
+    )
+    if not added.statement_added:
+        Annotations.of(scope).add_info(
+            "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and"
+            " EventBridge use it; docs/guides/security.md has the statements"
+        )
 
 
 class Functions:
@@ -40,12 +226,13 @@ class Functions:
         policy: str,
         about: str,
         environment: Mapping[str, str],
-        log_group: logs.LogGroup,
+        parts: FunctionParts,
         why_wildcards: str,
     ) -> None:
-        self._scope = scope
+        self._scope, self._parts = scope, parts
         self._module, self._policy, self._about = module, policy, about
-        self._environment, self._logs, self._why_wildcards = environment, log_group, why_wildcards
+        self._environment, self._why_wildcards = environment, why_wildcards
+        self._logs = parts.log_group("Logs")
         self._code = lambda_zip().code()
 
     def add(
@@ -60,14 +247,7 @@ class Functions:
         memory_mib: int = 256,
     ) -> lambda_.Function:
         """Make one, whose role may do what is in the statements and write its log."""
-        role = iam.Role(
-            self._scope,
-            f"{id}Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            inline_policies={
-                self._policy: iam.PolicyDocument(statements=[writes_logs(self._logs), *statements])
-            },
-        )
+        role = self._parts.role(f"{id}Role", policy=self._policy, log_group=self._logs, statements=statements)
         for statement in statements:
             for resource in statement.resources:
                 if "*" in resource:
@@ -81,10 +261,13 @@ class Functions:
             description=f"{description} ({self._about})",
             role=role,
             environment={**self._environment, **(environment or {})},
+            environment_encryption=self._parts.encryption_key,
             timeout=timeout,
             memory_size=memory_mib,
             log_group=self._logs,
+            **self._parts.network,
         )
+        self._parts.keep_dead_letters(function)
         acknowledge(
             function, "L1", "the code is tested with Python 3.13, which every region with these instances has"
         )

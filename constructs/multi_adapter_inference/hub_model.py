@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from types import NoneType
+from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +20,10 @@ from aws_cdk import (
     Stack,
     Token,
 )
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -29,19 +31,20 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.checks import check_kind, check_whole_number
+from adapter_fleet.checks import check_whole_number
 from adapter_fleet.fleet_settings import LONGEST_TIMEOUT_SECONDS
 from adapter_fleet.hub import HUB
 from adapter_fleet.hub_copy import RETRIES
 from adapter_fleet.model_store import repository_prefix
 from multi_adapter_inference.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.base_model import BaseModel, BoundModel
 from multi_adapter_inference.durations import whole_seconds
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.execution_role import ExecutionRole
-from multi_adapter_inference.functions import Functions
+from multi_adapter_inference.functions import LOGS_KEPT, FunctionParts, Functions, FunctionSettings
 from multi_adapter_inference.object_prefix import as_folder
-from multi_adapter_inference.provider import answer_timeout, log_group, waiting_provider
+from multi_adapter_inference.provider import answer_timeout, waiting_provider
 
 DEFAULT_TIMEOUT = Duration.minutes(50)
 DEFAULT_PART_SIZE = Size.mebibytes(64)
@@ -101,6 +104,7 @@ class HubSource:
     timeout: Duration = DEFAULT_TIMEOUT
     part_size: Size = DEFAULT_PART_SIZE
     max_concurrency: int = DEFAULT_CONCURRENCY
+    functions: FunctionSettings = field(default_factory=FunctionSettings)
 
     def __post_init__(self) -> None:
         self._check_model()
@@ -129,31 +133,16 @@ class HubSource:
         should_be = "'<organization>/<model>', known at synth"
         if Token.is_unresolved(self.model_id):
             raise ValueError(f"'model_id' should be {should_be}, got a token")
-        check_kind("model_id", self.model_id, str, should_be)
         if not _MODEL_ID.fullmatch(self.model_id):
             raise ValueError(f"'model_id' should be {should_be}, got {self.model_id!r}")
         should_be = "a commit, or a branch or tag that is resolved once"
-        check_kind("revision", self.revision, str, should_be)
         if not self.revision.strip():
             raise ValueError(f"'revision' should be {should_be}, got {self.revision!r}")
         should_be = "what adapters call the model, or None for its id"
-        check_kind("name", self.name, (str, NoneType), should_be)
         if self.name is not None and not self.name.strip():
             raise ValueError(f"'name' should be {should_be}, got {self.name!r}")
 
     def _check_place(self) -> None:
-        # Interfaces of jsii, which isinstance does not know by a class made in Python.
-        if not hasattr(self.bucket, "bucket_name"):
-            raise ValueError(
-                f"'bucket' should be a bucket, such as Bucket.from_bucket_name(…), got {self.bucket!r}"
-            )
-        if self.token is not None and not hasattr(self.token, "secret_arn"):
-            # It may be the token itself.
-            raise ValueError(
-                "'token' should be a secret, such as Secret.from_secret_name_v2(…), got"
-                f" {type(self.token).__name__!r}"
-            )
-        check_kind("prefix", self.prefix, str, "the beginning of the keys, such as 'base'")
         parts = as_folder(self.prefix).removesuffix("/").split("/")
         if "://" in self.prefix or (self.prefix and any(part in ("", ".", "..") for part in parts)):
             raise ValueError(
@@ -161,7 +150,6 @@ class HubSource:
             )
 
     def _check_part_size(self) -> None:
-        check_kind("part_size", self.part_size, Size, "a Size, such as Size.mebibytes(64)")
         if self.part_size.is_unresolved():
             raise ValueError("'part_size' should be known at synth, got a token")
         # By default, what is no whole number of the unit is an error of jsii.
@@ -174,7 +162,6 @@ class HubSource:
 
     def _check_endpoint(self) -> None:
         should_be = "an https URL without a query (http with no token only)"
-        check_kind("hub_endpoint", self.hub_endpoint, str, should_be)
         try:
             parts = urlsplit(self.hub_endpoint)
             port = parts.port
@@ -192,6 +179,7 @@ class HubSource:
             raise ValueError(f"'hub_endpoint' should be {should_be}, got {self.hub_endpoint!r}")
 
 
+@checked
 class HubModel(Construct):
     """A copy of one revision of a model of the hub, made when the stack is deployed.
 
@@ -216,6 +204,8 @@ class HubModel(Construct):
         is; the files that are whole stay, and the next deployment goes on from there.
     part_size, max_concurrency:
         The size of a range, 5 to 256 MiB, and how many are copied at once, 10,000 at most.
+    encryption_key, log_retention, vpc, vpc_subnets, security_groups:
+        Of the functions that copy, as of an `AdapterFleet`. In a VPC, they need a way to the hub.
     """
 
     def __init__(
@@ -233,6 +223,11 @@ class HubModel(Construct):
         timeout: Duration = DEFAULT_TIMEOUT,
         part_size: Size = DEFAULT_PART_SIZE,
         max_concurrency: int = DEFAULT_CONCURRENCY,
+        encryption_key: kms.IKey | None = None,
+        log_retention: logs.RetentionDays = LOGS_KEPT,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] = (),
     ) -> None:
         super().__init__(scope, id)
         with told_of(self):
@@ -247,9 +242,17 @@ class HubModel(Construct):
                 timeout=timeout,
                 part_size=part_size,
                 max_concurrency=max_concurrency,
+                functions=FunctionSettings(
+                    encryption_key=encryption_key,
+                    log_retention=log_retention,
+                    vpc=vpc,
+                    vpc_subnets=vpc_subnets,
+                    security_groups=security_groups,
+                ),
             )
         self.source = source
-        functions = _Functions(self, source)
+        parts = FunctionParts(self, source.functions)
+        functions = _Functions(self, source, parts)
         self.state_machine = functions.machine
         provider = waiting_provider(
             self,
@@ -257,6 +260,7 @@ class HubModel(Construct):
             is_complete=functions.is_complete,
             timeout=timeout,
             query_interval=_QUERY_INTERVAL,
+            parts=parts,
         )
         stack = Stack.of(self)
         self._resource = CustomResource(
@@ -306,8 +310,11 @@ class CopiedModel(BaseModel):
     def bind(self, role: ExecutionRole, /) -> BoundModel:
         """Add the copy beside the role."""
         settings: dict[str, Any] = {
-            field.name: getattr(self._source, field.name) for field in fields(self._source)
+            setting.name: getattr(record, setting.name)
+            for record in (self._source, self._source.functions)
+            for setting in fields(record)
         }
+        del settings["functions"]
         return HubModel(role.scope, "HubModel", **settings).base_model.bind(role)
 
 
@@ -340,15 +347,15 @@ class _Functions:
     can read the weights.
     """
 
-    def __init__(self, scope: Construct, source: HubSource) -> None:
-        self._scope, self._source = scope, source
+    def __init__(self, scope: Construct, source: HubSource, parts: FunctionParts) -> None:
+        self._scope, self._source, self._parts = scope, source, parts
         functions = Functions(
             scope,
             module="hub_handlers",
             policy="Copy",
             about=source.model_id,
             environment={},
-            log_group=log_group(scope, "Logs"),
+            parts=parts,
             why_wildcards=_REASON_FOR_WILDCARDS,
         )
         hub = {"HUB_ENDPOINT": source.hub_endpoint}
@@ -433,6 +440,7 @@ class _Functions:
         )
         self._grant_keys_and_secret()
         self.parts: Sequence[Construct] = [
+            parts.dead_letters,
             self._plan,
             self._advance,
             self._copy,
@@ -484,7 +492,7 @@ class _Functions:
             definition_body=sfn.DefinitionBody.from_string(Stack.of(self._scope).to_json_string(definition)),
             role=role,
             logs=sfn.LogOptions(
-                destination=log_group(self._scope, "MachineLogs"),
+                destination=self._parts.log_group("MachineLogs"),
                 level=sfn.LogLevel.ALL,
                 include_execution_data=True,
             ),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
+from functools import cache
 
-from aws_cdk import Size, SizeRoundingBehavior
+from aws_cdk import Size, SizeRoundingBehavior, Token
+from botocore.loaders import Loader
 
 from adapter_fleet.instance_types import INSTANCES
+from multi_adapter_inference.arguments import checked
+
+_MOST_NEAR = 3
 
 
 class _Known:
@@ -26,6 +32,7 @@ class _Known:
         )
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class InstanceType:
     """A hosting instance type and what one instance has. A fact that is None is not checked.
@@ -96,10 +103,14 @@ class InstanceType:
         vcpus: int | None = None,
         local_storage: bool | None = None,
     ) -> InstanceType:
-        """Return the type of that name, whether it is known here or not.
+        """Return the type of that name.
 
-        Facts given here go before those known; what neither gives is not checked.
+        Facts given here go before those known; what neither gives is not checked. A name that neither this
+        library nor the API model in botocore has is taken for a mistake, unless a fact is given with it: for
+        a type that is newer than both.
         """
+        if (accelerators, accelerator_memory, memory, vcpus, local_storage) == (None,) * 5:
+            check_instance_type("name", name)
         known = getattr(cls, name.upper().replace(".", "_"), None)
         if not isinstance(known, InstanceType):
             known = cls(name=name)
@@ -111,6 +122,27 @@ class InstanceType:
             vcpus=known.vcpus if vcpus is None else vcpus,
             local_storage=known.local_storage if local_storage is None else local_storage,
         )
+
+
+def check_instance_type(setting: str, name: str) -> None:
+    """Raise ValueError, with the names that are near, for an instance type that nothing knows."""
+    if name in INSTANCES or not name.startswith("ml.") or Token.is_unresolved(name):
+        return  # what is wrong with its form, the record says
+    if name in (known := _hosting_instance_types()):
+        return
+    near = difflib.get_close_matches(name, known, n=_MOST_NEAR)
+    meant = f"did you mean {', '.join(map(repr, near))}?" if near else "none is near"
+    raise ValueError(
+        f"'{setting}' should be a hosting instance type ({meant}), got {name!r}; of a type that is newer than"
+        " botocore, give what it has, such as 'accelerators'"
+    )
+
+
+@cache
+def _hosting_instance_types() -> frozenset[str]:
+    """Return those in the API model: all, not only those with accelerators."""
+    model = Loader().load_service_model("sagemaker", "service-2")
+    return frozenset(model["shapes"]["ProductionVariantInstanceType"]["enum"])
 
 
 def _gib(given: Size | None, known: int | None) -> int | None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields
 from aws_cdk import Token
 
 from adapter_fleet import serving
+from multi_adapter_inference.arguments import checked
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class LoraServing(serving.LoraServing):
     """The engine's limits for LoRA adapters, with the settings of `adapter_fleet.serving.LoraServing`."""

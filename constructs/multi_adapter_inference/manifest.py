@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from aws_cdk import Annotations, FileAssetLocation
+from aws_cdk import Annotations, Duration, FileAssetLocation
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from adapter_fleet.adapter import check_archive, check_directory
-from adapter_fleet.checks import TOKEN, check_kind, check_known, check_whole_number, holds_token
+from adapter_fleet.checks import TOKEN, check_known, check_whole_number, holds_token
 from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.findings import Finding, Severity
 from adapter_fleet.manifest import (
@@ -32,12 +32,14 @@ from adapter_fleet.manifest import (
 from adapter_fleet.manifest_adapter import problems_of_smoke, prompt_request
 from adapter_fleet.packing import identity, identity_of_archive
 from multi_adapter_inference.archive_asset import ArchiveFolder
+from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import (
     ADAPTER_ARCHIVES,
     AdapterArtifact,
     ArtifactSources,
     pack_checked,
 )
+from multi_adapter_inference.durations import check_minutes
 
 if TYPE_CHECKING:
     from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
@@ -47,10 +49,13 @@ MANIFESTS = ArchiveFolder(name="adapter-manifests", suffix=".json")
 MOST_LOCAL_ARTIFACTS = 50
 """Each is checked, hashed and packed at every synth, and its address is a property of the custom resource."""
 
+_REREAD_EVERY = Duration.minutes(15)
+
 _PLACEHOLDER_PREFIX = "p"
 """Stands for a prefix that is known at deployment only, so that all else of a name is checked."""
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SmokeTest:
     """A request that an adapter has to answer before it is believed to be in service.
@@ -74,13 +79,6 @@ class SmokeTest:
         if (self.prompt is None) == (self.body is None):
             given = "none" if self.prompt is None else "both"
             raise ValueError(f"one of 'prompt' and 'body' should be given, got {given}")
-        for setting in ("prompt", "expect"):
-            if getattr(self, setting) is not None:
-                check_kind(setting, getattr(self, setting), str, "a text")
-        if self.prompt == "":
-            raise ValueError("'prompt' should not be empty, got ''")
-        if self.body is not None:
-            check_kind("body", self.body, Mapping, "a mapping, which is sent as JSON")
         if self.max_tokens is not None:
             check_whole_number("max_tokens", self.max_tokens, at_least=1)
             if self.prompt is None:
@@ -108,6 +106,7 @@ class SmokeTest:
         return prompt_request(self.prompt, max_tokens=self.max_tokens, expect=self.expect)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class FleetAdapter:
     """One adapter of a fleet, for `AdapterManifest.from_adapters`.
@@ -137,12 +136,8 @@ class FleetAdapter:
     smoke: SmokeTest | Literal[False] | None = None
     component_name: str | None = None
 
-    def __post_init__(self) -> None:
-        check_kind("name", self.name, str, "a text")
-        check_kind("artifact", self.artifact, AdapterArtifact, "an AdapterArtifact, such as .from_uri(…)")
-        _check_smoke(self.smoke)
 
-
+@checked
 @dataclass(frozen=True, kw_only=True)
 class AdapterDefaults:
     """What adapters of `AdapterManifest.from_adapters` have that say nothing else.
@@ -154,9 +149,6 @@ class AdapterDefaults:
     rank: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     smoke: SmokeTest | Literal[False] | None = None
-
-    def __post_init__(self) -> None:
-        _check_smoke(self.smoke)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,8 +184,11 @@ class ManifestObject:
     bucket: s3.IBucket
     key: str
     enable_events: bool
+    reread_every: Duration | None = None
+    """How often to look for a version whose event was lost; None where no fleet of this app watches it."""
 
 
+@checked
 class AdapterManifest(ABC):
     """The adapters of a fleet. Made by one of the `from_*` or by `of_directory`."""
 
@@ -232,13 +227,18 @@ class AdapterManifest(ABC):
         *,
         buckets: Mapping[str, s3.IBucket] | None = None,
         enable_events: bool = True,
+        reread_every: Duration = _REREAD_EVERY,
     ) -> AdapterManifest:
         """Use a document in S3: a new version of the object takes effect without a deployment.
 
         The stack owns the key and not what is there. `enable_events` makes the bucket send its events to
-        EventBridge; False for one that does so already and is not of this app.
+        EventBridge; False for one that does so already and is not of this app. An event can be lost: with
+        each drift check, each order of the `adapters` command and every `reread_every`, the fleet compares
+        the object's version with the last one that it took. That is one HeadObject.
         """
-        return _StoredManifest(bucket, key, buckets or {}, enable_events=enable_events)
+        return _StoredManifest(
+            bucket, key, buckets or {}, enable_events=enable_events, reread_every=reread_every
+        )
 
     @abstractmethod
     def bind(self, fleet: Construct, endpoint: MultiAdapterEndpointBase, prefix: str, /) -> BoundManifest:
@@ -278,6 +278,7 @@ class _DocumentManifest(AdapterManifest):
         compiled = local.compiled
         archives = local.stage(fleet)
         try:
+            compiled.check_size()
             desired = compiled.resolve(prefix=shown_prefix, buckets=bucket_names, archives=archives)
         except ManifestError as error:
             raise _error(error.findings) from None
@@ -338,8 +339,6 @@ class _ListedManifest(_DocumentManifest):
     def __init__(
         self, adapters: Sequence[FleetAdapter], base_model: str | None, defaults: AdapterDefaults
     ) -> None:
-        for adapter in adapters:
-            check_kind("adapters", adapter, FleetAdapter, "of type FleetAdapter")
         check_known("base_model", base_model)
         self._adapters = adapters
         self._base_model = base_model
@@ -394,9 +393,15 @@ class _DirectoryManifest(_DocumentManifest):
 
 class _StoredManifest(AdapterManifest):
     def __init__(
-        self, bucket: s3.IBucket, key: str, buckets: Mapping[str, s3.IBucket], *, enable_events: bool
+        self,
+        bucket: s3.IBucket,
+        key: str,
+        buckets: Mapping[str, s3.IBucket],
+        *,
+        enable_events: bool,
+        reread_every: Duration,
     ) -> None:
-        check_kind("key", key, str, "that of an object")
+        check_minutes("reread_every", reread_every)
         # In a policy, `*` and `?` would stand for other keys as well, and `$` may begin a variable.
         plain = TOKEN in key or not any(wild in key for wild in ("*", "?", "${"))
         if not key or key.startswith("/") or key.endswith("/") or not plain:
@@ -404,7 +409,9 @@ class _StoredManifest(AdapterManifest):
                 "'key' should be that of one object, without '/' at its beginning or its end and without '*',"
                 f" '?' and '${{', got {key!r}"
             )
-        self._object = ManifestObject(bucket=bucket, key=key, enable_events=enable_events)
+        self._object = ManifestObject(
+            bucket=bucket, key=key, enable_events=enable_events, reread_every=reread_every
+        )
         self._buckets = buckets
 
     def bind(self, _fleet: Construct, endpoint: MultiAdapterEndpointBase, _prefix: str) -> BoundManifest:
@@ -556,11 +563,6 @@ def _text(adapters: Sequence[str], base_model: str | None, defaults: Mapping[str
         if value is not None
     )
     return ("{" + head + '"adapters": [' + ",\n".join(adapters) + "]}").encode()
-
-
-def _check_smoke(smoke: object) -> None:
-    if smoke is not None and smoke is not False:
-        check_kind("smoke", smoke, SmokeTest, "a SmokeTest, or False for none")
 
 
 def _misplaced(

@@ -7,6 +7,8 @@ from typing import TypedDict, Unpack
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
+from multi_adapter_inference.arguments import checked
+
 INVOCATION_NAMESPACE = "AWS/SageMaker"
 CONTAINER_NAMESPACES = (
     INVOCATION_NAMESPACE,
@@ -28,6 +30,7 @@ class MetricOptions(TypedDict, total=False):
     region: str
 
 
+@checked
 class ComponentMetrics:
     """Metrics of one inference component: a base model or an adapter. A mixin."""
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
 from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
-
-LOGS_KEPT = logs.RetentionDays.THREE_MONTHS
-"""How long logs are kept where nobody says otherwise."""
+from multi_adapter_inference.functions import FunctionParts
 
 _ANSWER_SECONDS = 120
 """For the answer to arrive after the timeout: CloudFormation gives a custom resource an hour."""
@@ -31,17 +28,15 @@ def waiting_provider(
     is_complete: lambda_.Function,
     timeout: Duration,
     query_interval: Duration,
-    retention: logs.RetentionDays = LOGS_KEPT,
+    parts: FunctionParts,
 ) -> cr.Provider:
-    """Make the framework around two handlers, for a resource that has an own timeout."""
-    framework_logs = log_group(scope, "ProviderLogs", retention)
+    """Make the framework around two handlers, for a resource that has an own timeout.
+
+    The framework's own functions share the parts of the handlers.
+    """
+    framework_logs = parts.log_group("ProviderLogs")
     roles = [
-        iam.Role(
-            scope,
-            role_id,
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            inline_policies={"Logs": iam.PolicyDocument(statements=[writes_logs(framework_logs)])},
-        )
+        parts.role(role_id, policy="Logs", log_group=framework_logs)
         for role_id in ("ProviderEventRole", "ProviderCompleteRole")
     ]
     # The framework asks that often, and wants no rest.
@@ -56,11 +51,16 @@ def waiting_provider(
         log_group=framework_logs,
         framework_on_event_role=roles[0],
         framework_complete_and_timeout_role=roles[1],
+        provider_function_env_encryption=parts.encryption_key,
         waiter_state_machine_log_options=cr.LogOptions(
-            destination=log_group(scope, "WaiterLogs", retention), level=sfn.LogLevel.ALL
+            destination=parts.log_group("WaiterLogs"), level=sfn.LogLevel.ALL
         ),
         disable_waiter_state_machine_logging=False,
+        **parts.network,
     )
+    for child in provider.node.find_all():
+        if isinstance(child, lambda_.Function):
+            parts.keep_dead_letters(child)
     _acknowledge_framework(provider, roles, [on_event, is_complete])
     return provider
 
@@ -68,18 +68,6 @@ def waiting_provider(
 def answer_timeout(timeout: Duration) -> Duration:
     """Return how long CloudFormation should wait, for a resource that waits that long itself."""
     return Duration.seconds(timeout.to_seconds() + 2 * _ANSWER_SECONDS)
-
-
-def log_group(scope: Construct, id: str, retention: logs.RetentionDays = LOGS_KEPT) -> logs.LogGroup:
-    """Make a log group that goes with its stack."""
-    return logs.LogGroup(scope, id, retention=retention, removal_policy=RemovalPolicy.DESTROY)
-
-
-def writes_logs(group: logs.LogGroup) -> iam.PolicyStatement:
-    """Return what a function needs to log."""
-    return iam.PolicyStatement(
-        actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[group.log_group_arn]
-    )
 
 
 def _acknowledge_framework(

@@ -63,6 +63,10 @@ class Cdk:
             **({} if validate else {"CDK_VALIDATION": "false"}),
         )
 
+    def run(self, *arguments: str) -> CdkRun:
+        """Run a command that needs no app."""
+        return self._run(*arguments, folder=self.home)
+
     def diff(self) -> CdkRun:
         """Compare every stack with what is deployed; a difference is a CdkError."""
         return self._run_app("diff", "--all", "--fail")

@@ -23,9 +23,10 @@ from adapter_fleet.archive import (
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding, shortened
+from adapter_fleet.finite_weights import WeightReading, not_finite
 from adapter_fleet.leftovers import is_leftover
 from adapter_fleet.lmi import NEWEST, LmiVersion
-from adapter_fleet.lora_tensors import modules_of, tensor_findings
+from adapter_fleet.lora_tensors import modules_of, not_compared, tensor_findings
 from adapter_fleet.safetensors_header import HeaderError, Tensor, read_tensors
 from adapter_fleet.serving import LoraServing
 from adapter_fleet.unpacked import Readable
@@ -40,14 +41,15 @@ def check_directory(
     lora: LoraServing | None = None,
     base: BaseModelFacts | None = None,
     version: LmiVersion | None = None,
+    weights: WeightReading = WeightReading.SAMPLE,
 ) -> list[Finding]:
     """Check an adapter in a directory, as `save_pretrained` wrote it, and return all that is wrong with it.
 
-    Reads the configuration and the header of the weights, whatever the size of the adapter. Without `lora`
-    the rank is limited by what `version` knows; without `base` nothing is compared with the base model.
-    Without `version` the rules are those of the newest engine. A bad adapter never raises.
+    Reads the configuration, the header of the weights and, for a sample, a few kilobytes of each tensor.
+    Without `lora` the rank is limited by what `version` knows; without `base` nothing is compared with the
+    base model. Without `version` the rules are those of the newest engine. A bad adapter never raises.
     """
-    check = AdapterCheck(str(directory), version=version)
+    check = AdapterCheck(str(directory), version=version, weights=weights)
     _check_directory(check, directory, lora, base, leftovers=False)
     return check.findings
 
@@ -61,6 +63,7 @@ def check_archive(
     limits: ArchiveLimits | None = None,
     where: str | None = None,
     watch: Callable[[bytes], object] | None = None,
+    weights: WeightReading = WeightReading.SAMPLE,
 ) -> list[Finding]:
     """Check an adapter in a `.tar.gz`, by the same rules as `check_directory`.
 
@@ -68,7 +71,8 @@ def check_archive(
     downloaded. `where` names it in the findings, `watch` gets every byte of the tar. A bad archive never
     raises; what reading from `archive` raises, other than a path, is passed on.
     """
-    check = AdapterCheck(where or (str(archive) if isinstance(archive, Path) else "archive"), version=version)
+    where = where or (str(archive) if isinstance(archive, Path) else "archive")
+    check = AdapterCheck(where, version=version, weights=weights)
     _check_archive(check, archive, lora, base, limits, watch)
     return check.findings
 
@@ -80,13 +84,14 @@ def examine(
     base: BaseModelFacts | None = None,
     version: LmiVersion | None = None,
     watch: Callable[[bytes], object] | None = None,
+    weights: WeightReading = WeightReading.SAMPLE,
 ) -> "AdapterCheck":
     """Check an adapter in a directory or an archive, by the rules of `check_directory` and `check_archive`.
 
     In a directory, what a training run leaves beside an adapter may be there (`adapter_fleet.leftovers`).
     Return the findings with the configuration that was read for them.
     """
-    check = AdapterCheck(str(path), version=version)
+    check = AdapterCheck(str(path), version=version, weights=weights)
     if path.is_dir():
         _check_directory(check, path, lora, base, leftovers=True)
     else:
@@ -166,11 +171,19 @@ class AdapterCheck:
 
     config:
         The configuration, None where there is none that can be read.
+    not_compared:
+        What could not be compared with the base model, which is nothing wrong; None where all was.
     """
 
-    def __init__(self, where: str, *, version: LmiVersion | None) -> None:
+    def __init__(
+        self, where: str, *, version: LmiVersion | None, weights: WeightReading, only_start: bool = False
+    ) -> None:
+        """Begin a check; with `only_start` a sample of the weights is taken of their start alone."""
         self.findings: list[Finding] = []
         self.config: AdapterConfig | None = None
+        self.not_compared: Finding | None = None
+        self._weights, self._only_start = weights, only_start
+        self._of_weights: list[Finding] = []
         self._where = where
         self._version = version or NEWEST
         self._seen: set[str] = set()
@@ -206,6 +219,17 @@ class AdapterCheck:
                 self._tensors = read_tensors(stream, size)
             except HeaderError as error:
                 self.breaks(error.rule, str(error), name)
+            else:
+                self._read_weights(name, self._tensors, stream)
+
+    def _read_weights(self, name: str, tensors: list[Tensor], stream: IO[bytes]) -> None:
+        self._of_weights = shortened(
+            CheckRule.TENSOR_FINITE.broken(
+                self._place(name),
+                f"tensor {tensor.name!r:.200} should have finite numbers, got NaN or infinity",
+            )
+            for tensor in not_finite(stream, tensors, self._weights, only_start=self._only_start)
+        )
 
     def read_archive(
         self,
@@ -220,7 +244,7 @@ class AdapterCheck:
 
     def refused(self, error: ArchiveError) -> list[Finding]:
         """Return all findings on an archive that could not be read to its end."""
-        self.findings = shortened(self.findings)
+        self.findings = [*shortened(self.findings), *self._of_weights]
         self.breaks(error.rule, str(error))
         return self.findings
 
@@ -246,5 +270,6 @@ class AdapterCheck:
                 base=base,
                 version=self._version,
             )
-            self.findings += shortened(of_tensors)
+            self.findings += shortened(of_tensors) + self._of_weights
+            self.not_compared = not_compared(self._tensors, self._place(WEIGHTS_FILE), base)
         return self.findings

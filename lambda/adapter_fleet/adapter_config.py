@@ -102,7 +102,7 @@ class AdapterConfig:
             )
         if base is not None and self.base_model and not base.is_named(self.base_model):
             yield CheckRule.BASE_NAME.broken(
-                where, f"it was trained for {self.base_model!r:.200}, and is to run on {base.name!r}"
+                where, f"it was trained for {self.base_model!r:.200}, and is to run on {base.name!r:.200}"
             )
 
 
@@ -220,8 +220,9 @@ class _Fields:
         return bool(self._document.get("target_parameters"))
 
     def _target_modules(self) -> tuple[str, ...] | str:
-        if self._has_target_parameters and self._document.get("target_modules", ()) is None:
-            return ()  # PEFT writes null, and vLLM asks for no more than the key
+        # PEFT writes null or an empty list, and vLLM asks for no more than the key.
+        if self._has_target_parameters and self._document.get("target_modules", ()) in (None, []):
+            return ()
         modules = self._required("target_modules", "module names or a regular expression", _are_modules, ())
         return modules if isinstance(modules, str) else tuple(modules)
 

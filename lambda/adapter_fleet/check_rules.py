@@ -7,7 +7,7 @@ from enum import Enum
 
 from adapter_fleet.findings import Finding, Severity
 
-_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
+_ERROR, _WARNING, _NOT_COMPARED = Severity.ERROR, Severity.WARNING, Severity.NOT_COMPARED
 _AS_PEFT_SAVES = "leave only what PEFT's save_pretrained() writes: the configuration, the weights, a README"
 _PACK_AGAIN = "pack it again from the adapter's directory"
 _SAVE_AGAIN = "save the adapter again with save_pretrained(), and copy the file whole"
@@ -173,7 +173,7 @@ class CheckRule(Enum):
     CONFIG_KEY = (
         "config-key",
         _ERROR,
-        "`r`, `lora_alpha` and `target_modules`, which is null at most beside `target_parameters`",
+        "`r`, `lora_alpha` and `target_modules`, which is null or empty at most beside `target_parameters`",
         "add the key with the value that the adapter was trained with",
     )
     CONFIG_TYPE = (
@@ -330,6 +330,12 @@ class CheckRule(Enum):
         "BF16, F16 or F32",
         "save the weights as bfloat16, float16 or float32",
     )
+    TENSOR_FINITE = (
+        "tensor-finite",
+        _ERROR,
+        "no NaN and no infinity, in a sample or in all weights (`--weights`)",
+        "train it again, with a lower learning rate or in bfloat16: its training diverged",
+    )
     TENSOR_PAIR = ("tensor-pair", _ERROR, "A and B for each module", _SAVE_AGAIN)
     TENSOR_SHAPE = ("tensor-shape", _ERROR, "A of (rank, inputs) and B of (outputs, rank)", _SAVE_AGAIN)
     TENSOR_RANK = (
@@ -352,6 +358,13 @@ class CheckRule(Enum):
         f"{_BASE_SIZE}; train no embedding and no head where the engine does not adapt them",
     )
     BASE_DIMENSIONS = ("base-model-dimensions", _ERROR, "the widths of the base model's modules", _BASE_SIZE)
+    BASE_COMPARED = (
+        "base-model-compared",
+        _NOT_COMPARED,
+        "a base model that all modules of the adapter can be compared with, where one is given",
+        "give the base model's config.json with --base-model; where its architecture is not known, ask the"
+        " adapter something on an endpoint before others use it",
+    )
 
     def __init__(self, id: str, severity: Severity, asks: str, help: str) -> None:
         self.id = id

@@ -18,10 +18,18 @@ class Artifact:
     digest:
         SHA-256 of the canonical tar in hexadecimal (docs/adr/0005-adapter-identity.md), or None where
         nobody has told, as for a component that was made by hand.
+    checksum:
+        S3's SHA-256 of the archive (`archive_version.checksum_text`), where the manifest has it. With it the
+        archive need not be read to be verified.
+    source:
+        Where the archive is copied from, if `uri` is the fleet's own copy.
     """
 
     uri: str
     digest: str | None = None
+    # Two artifacts are the same whoever vouches for them.
+    checksum: str | None = field(default=None, compare=False)
+    source: str | None = field(default=None, compare=False)
 
     @property
     def version(self) -> str:

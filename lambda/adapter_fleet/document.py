@@ -3,12 +3,14 @@
 YAML is read as its version 1.2 says (the core schema, of which JSON is a part), so that `no` is a text and
 `1e3` a number, as in editors. What documents of plain data do not need is refused: tags, merge keys, keys
 that are no text, a key twice, NaN and infinities, halves of surrogate pairs, aliases that expand to more
-than `MAX_ALIASED_VALUES`, depths over `MAX_DEPTH` and documents over `MAX_DOCUMENT_BYTES`.
+than `MAX_ALIASED_VALUES`, and whatever is above the other limits below.
+
+The limits are applied while a document is read, before its values are made: eight megabytes of empty
+mappings would take half a gigabyte. `bench/manifest.py` measures what the largest documents take.
 
 JSON is read by Python's own parser: where YAML's is not compiled, as in the Lambda, that is far faster.
 """
 
-import bisect
 import json
 import math
 import re
@@ -21,6 +23,14 @@ from adapter_fleet.structure import Keys, shown
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 100
+MAX_VALUES = 500_000
+"""Keys and values in a document: 50 for each of 10,000 adapters."""
+MAX_ITEMS = 10_000
+"""Items of one list."""
+MAX_KEYS = 1_000
+"""Keys of one mapping."""
+MAX_PROBLEMS = 1_000
+"""Problems that are kept of a document; the rest is counted."""
 MAX_ALIASED_VALUES = 100_000
 _CHARACTERS_OF_A_VALUE = 64
 """A text counts as one value more for each of these, so that no alias multiplies a long one."""
@@ -39,6 +49,14 @@ class DocumentError(ValueError):
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
         self.line = line
+
+
+class DocumentLimitError(DocumentError):
+    """A list or a mapping is too long, or the document has too many values. `keys` lead to it."""
+
+    def __init__(self, line: int, message: str, keys: Keys = ()) -> None:
+        super().__init__(line, message)
+        self.keys = keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +81,12 @@ class Document:
     """What was read: plain data, what is wrong with it, and where everything is.
 
     A value that was refused is None in `value`, and of a key that is there twice the first is kept.
+    `more_problems` counts those above `MAX_PROBLEMS`.
     """
 
     value: Any
     problems: tuple[DocumentProblem, ...]
+    more_problems: int = 0
     _root: _Place = field(repr=False)
 
     def line(self, keys: Keys) -> int:
@@ -109,6 +129,13 @@ def read(data: bytes, *, called_json: bool = False) -> Document:
         if called_json and no_json is not None:
             raise no_json from None
         raise
+
+
+def count_values(value: Any) -> int:
+    """Return how many keys and values plain data has, as `MAX_VALUES` limits them."""
+    if isinstance(value, dict):
+        return 1 + len(value) + sum(map(count_values, value.values()))
+    return 1 + (sum(map(count_values, value)) if isinstance(value, list) else 0)
 
 
 def plain_scalar(text: str) -> Any:
@@ -180,13 +207,34 @@ def _check_text(text: str) -> str:
 
 
 class _Reader:
-    """What both readers collect."""
+    """What both readers collect, and the limits that both apply."""
 
     def __init__(self) -> None:
         self.problems: list[DocumentProblem] = []
+        self._more_problems = 0
+        self._values = 0
 
     def problem(self, keys: Keys, line: int, message: str) -> None:
-        self.problems.append(DocumentProblem(keys=keys, line=line, message=message))
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(DocumentProblem(keys=keys, line=line, message=message))
+        else:
+            self._more_problems += 1
+
+    def count_value(self, line: int) -> None:
+        """Count a key or a value that is about to be read."""
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise DocumentLimitError(line, f"it should have at most {MAX_VALUES} keys and values")
+
+    def check_items(self, count: int, line: int, keys: Keys) -> None:
+        """Raise DocumentLimitError where a list has more items than it may."""
+        if count > MAX_ITEMS:
+            raise DocumentLimitError(line, f"a list should have at most {MAX_ITEMS} items", keys)
+
+    def check_keys(self, count: int, line: int, keys: Keys) -> None:
+        """Raise DocumentLimitError where a mapping has more keys than it may."""
+        if count > MAX_KEYS:
+            raise DocumentLimitError(line, f"a mapping should have at most {MAX_KEYS} keys", keys)
 
     def take_key(self, key: str, places: "dict[str, _Place]", keys: Keys, line: int) -> bool:
         """Tell whether a key is the first of its name."""
@@ -198,7 +246,9 @@ class _Reader:
         return first is None
 
     def document(self, value: Any, root: _Place) -> Document:
-        return Document(value=value, problems=tuple(self.problems), _root=root)
+        return Document(
+            value=value, problems=tuple(self.problems), more_problems=self._more_problems, _root=root
+        )
 
 
 _JSON_SPACE = " \t\n\r"
@@ -211,7 +261,7 @@ class _JsonReader(_Reader):
     def __init__(self, text: str) -> None:
         super().__init__()
         self._text = text
-        self._newlines = [match.start() for match in re.finditer("\n", text)]
+        self._line_number, self._line_position = 1, 0
         self._scalar = json.JSONDecoder(
             parse_int=_integer, parse_float=_float, parse_constant=_not_finite
         ).raw_decode
@@ -223,7 +273,10 @@ class _JsonReader(_Reader):
         return self.document(value, place)
 
     def _line(self, position: int) -> int:
-        return bisect.bisect_left(self._newlines, position) + 1
+        """Return the line of a position, which is never before the one that was asked for last."""
+        self._line_number += self._text.count("\n", self._line_position, position)
+        self._line_position = position
+        return self._line_number
 
     def _skip(self, position: int) -> int:
         match = _SPACE.match(self._text, position)
@@ -232,6 +285,7 @@ class _JsonReader(_Reader):
     def _value(self, position: int, keys: Keys) -> tuple[Any, _Place, int]:
         """Read the value at a position; return it, its place and the position after it."""
         place = _Place(self._line(position))
+        self.count_value(place.line)
         opening = self._text[position : position + 1]
         if opening not in ("{", "["):
             value, end = self._plain(position, place.line, keys)
@@ -268,10 +322,14 @@ class _JsonReader(_Reader):
         position = self._skip(position)
         if self._text[position : position + 1] == "}":
             return values, places, position + 1
+        count = 0
         while True:
             if self._text[position : position + 1] != '"':
                 raise json.JSONDecodeError("a key should be here", self._text, position)
             line = self._line(position)
+            count += 1
+            self.count_value(line)
+            self.check_keys(count, line, keys)
             key, position = self._plain(position, line, keys)
             position = self._skip(self._expect(":", self._skip(position)))
             inner = keys if key is None else (*keys, key)
@@ -292,6 +350,7 @@ class _JsonReader(_Reader):
         if self._text[position : position + 1] == "]":
             return values, places, position + 1
         while True:
+            self.check_items(len(values) + 1, self._line(position), keys)
             value, place, position = self._value(position, (*keys, len(values)))
             values.append(value)
             places.append(place)
@@ -323,6 +382,8 @@ class _Open:
     key: str | None = None
     key_line: int = 0
     awaits_key: bool = True
+    given: int = 0
+    """Items or keys so far, with those that were refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +416,8 @@ class _YamlReader(_Reader):
             mark = error.problem_mark or error.context_mark
             message = " ".join(filter(None, (error.context, error.problem)))
             # The end of a document counts as a line of its own.
-            last = len(self._text.splitlines()) or 1
+            breaks = sum(1 for _ in _LINE_BREAK.finditer(self._text))
+            last = breaks + (not self._text or self._text[-1] not in _LINE_BREAKS)
             raise DocumentError(
                 min(mark.line + 1, last) if mark else 1, f"it is not YAML: {message:.300}"
             ) from None
@@ -395,8 +457,22 @@ class _YamlReader(_Reader):
             return (*last.keys, len(last.value))
         return last.keys if last.key is None else (*last.keys, last.key)
 
+    def _count(self, line: int) -> None:
+        """Count a key or a value before it is made."""
+        self.count_value(line)
+        if not self._open:
+            return
+        into = self._open[-1]
+        if isinstance(into.value, list):
+            into.given += 1
+            self.check_items(into.given, line, into.keys)
+        elif into.awaits_key:
+            into.given += 1
+            self.check_keys(into.given, line, into.keys)
+
     def _begin(self, event: Any, value: Any, inner: Any, tags: frozenset[str | None]) -> None:
         line = _line(event)
+        self._count(line)
         if len(self._open) >= MAX_DEPTH:
             raise DocumentError(line, _TOO_DEEP)
         keys = self._keys()
@@ -409,6 +485,7 @@ class _YamlReader(_Reader):
 
     def _scalar(self, event: Any) -> None:
         line = _line(event)
+        self._count(line)
         value: Any = event.value
         try:
             if event.tag is None and event.implicit[0]:
@@ -429,6 +506,7 @@ class _YamlReader(_Reader):
 
     def _alias(self, event: Any) -> None:
         line = _line(event)
+        self._count(line)
         anchored = self._anchors.get(event.anchor)
         if anchored is None:
             raise DocumentError(
@@ -472,6 +550,9 @@ class _YamlReader(_Reader):
             return None
         return value if self.take_key(value, _dict_of(into.place), into.keys, line) else None
 
+
+_LINE_BREAKS = "\r\n\x85\u2028\u2029"
+_LINE_BREAK = re.compile(f"\r\n|[{_LINE_BREAKS}]")
 
 _REFUSED = object()
 """Stands for a key that was refused."""

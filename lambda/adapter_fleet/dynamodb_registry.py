@@ -12,6 +12,7 @@ Keys are `pk` and `sk`, both strings; the attribute of the table's time to live 
 | `deliveries` | delivery | number of the generation that it made |
 | `orders` | component and kind | one order (JSON) |
 | `history#<component>` | time | one event (JSON), for 400 days |
+| `archives` | SHA-256 of the URI | what was read of one archive (JSON), for 400 days |
 
 Every write under a lease is a transaction with a check of the lease's item, so that a pass whose lease is
 gone changes nothing, however late its request arrives. Every read is strongly consistent.
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from adapter_fleet.archive_version import ReadArchive
 from adapter_fleet.converter import converter, unstructured
 from adapter_fleet.desired import DesiredFleet
 from adapter_fleet.names import ORDERS_PARTITION
@@ -429,6 +431,22 @@ class DynamoDbRegistry:
             ]
             self._transact_what_may(deletes, lease)
 
+    # Archives that were read. No lease: what was read of a version is true whoever writes it.
+
+    def known_archive(self, uri: str) -> ReadArchive | None:
+        """Return what was read of an archive, None where that is not known (any more)."""
+        item = self._get(_archive_key(uri))
+        return None if item is None else _structured(item["doc"]["S"], ReadArchive)
+
+    def know_archive(self, archive: ReadArchive) -> None:
+        """Remember what was read of an archive, in the place of what was read of it before."""
+        item = {
+            **_archive_key(archive.version.uri),
+            "doc": {"S": _text(unstructured(archive))},
+            "expires": {"N": str(int(time.time()) + HISTORY_SECONDS)},
+        }
+        self._client.put_item(TableName=self._table, Item=item)
+
     # What is sent.
 
     def _opening(
@@ -635,6 +653,11 @@ def _generation_attributes(generation: Generation) -> tuple[_Item, _Item, _Item]
     rest = replace(generation, outcome=Outcome.OPEN, reason=None, ended=None)
     end = {"reason": generation.reason, "ended": generation.ended}
     return {"S": _text(unstructured(rest))}, {"S": generation.outcome.value}, {"S": _text(end)}
+
+
+def _archive_key(uri: str) -> _Item:
+    # A sort key has at most 1,024 bytes.
+    return {"pk": {"S": "archives"}, "sk": {"S": hashlib.sha256(uri.encode()).hexdigest()}}
 
 
 def _order_key(order: Order) -> str:

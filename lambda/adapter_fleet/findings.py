@@ -15,6 +15,8 @@ class Severity(StrEnum):
     """The service or the container would refuse it, or serve something else than was meant."""
     WARNING = "warning"
     """It may work, and a person should look."""
+    NOT_COMPARED = "not-compared"
+    """Nothing is known to be wrong, but some or all of it could not be compared with the base model."""
 
 
 @dataclass(frozen=True, kw_only=True)

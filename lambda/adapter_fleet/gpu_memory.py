@@ -12,6 +12,7 @@ matrix A of rank x inputs and a matrix B of outputs x rank. With tensor parallel
 modules              base layer        A        B        fully sharded
 ===================  ================  =======  =======  ===================
 q, k, v, gate, up    column parallel   all      1/T      A as well, by rank
+qkv, gate_up         column parallel   all      1/T      A as well, by rank
 o, down              row parallel      1/T      all      B as well, by output
 embed_tokens, head   vocabulary        all      all      no difference
 ===================  ================  =======  =======  ===================
@@ -48,6 +49,8 @@ _BLOCK_TOKENS = 16
 
 _ROW_PARALLEL = ("self_attn.o_proj", "mlp.down_proj")
 _KEYS_AND_VALUES = ("self_attn.k_proj", "self_attn.v_proj")
+_QUERIES_KEYS_AND_VALUES = "self_attn.qkv_proj"
+_GATE_AND_UP = "mlp.gate_up_proj"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,22 +185,50 @@ def tensor_parallel(shape: ModelShape, engine: EngineSettings, accelerators: int
             f"'OPTION_TENSOR_PARALLEL_DEGREE' should be at most {accelerators}, the accelerators of a copy,"
             f" got {parallel}"
         )
-    if not splits(shape, parallel):
-        raise ValueError(
-            f"a copy cannot be split over {parallel} accelerators: its {shape.heads} attention heads and"
-            f" {shape.key_value_heads} key-value heads do not divide by that"
-        )
+    if (problem := problem_of_split(shape, parallel)) is not None:
+        raise ValueError(f"a copy cannot be split over {parallel} accelerators: {problem}")
     return parallel
 
 
 def splits(shape: ModelShape, parallel: int) -> bool:
-    """Tell whether a model can be split over so many accelerators.
+    """Tell whether a model can be split over so many accelerators."""
+    return problem_of_split(shape, parallel) is None
+
+
+def problem_of_split(shape: ModelShape, parallel: int) -> str | None:
+    """Tell why a model cannot be split over so many accelerators; None where it can.
 
     Heads have to divide; key-value heads too, or be repeated evenly (QKVParallelLinear in
-    vllm/model_executor/layers/linear.py).
+    vllm/model_executor/layers/linear.py, which divides the widths of all others as well). Of a quantized
+    module, each accelerator needs whole groups (`create_weights` in layers/quantization/awq.py and gptq.py,
+    `validate_fp8_block_shape` in quantization/utils/fp8_utils.py).
     """
+    if parallel == 1:
+        return None
     few, many = sorted((shape.key_value_heads, parallel))
-    return shape.heads % parallel == 0 and many % few == 0
+    if shape.heads % parallel or many % few:
+        return (
+            f"its {shape.heads} attention heads and {shape.key_value_heads} key-value heads do not divide by"
+            " that"
+        )
+    inner = shape.dimensions.modules["mlp.down_proj"].inputs
+    if inner % parallel:
+        return f"the {inner} inputs of 'mlp.down_proj' do not divide by that"
+    if shape.undivided:
+        return "vLLM does not split weights that bitsandbytes has quantized"
+    for name in shape.linear_modules:
+        if name in _ROW_PARALLEL:
+            group, what = shape.input_group, "inputs"
+            parts = [shape.dimensions.modules[name].inputs // parallel]
+        else:
+            group, what = shape.output_group, "outputs"
+            parts = _parts(shape, name, parallel)
+        if group is not None and (left := [part for part in parts if part % group]):
+            return (
+                f"the quantization has groups of {group} {what}, and each accelerator would have {left[0]} of"
+                f" those of {name!r}"
+            )
+    return None
 
 
 def lora_number_bytes(lora: LoraServing, engine: EngineSettings) -> int:
@@ -290,10 +321,21 @@ def token_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int 
 
 def _outputs(shape: ModelShape, name: str, tensor_parallel: int) -> int:
     """Return how many outputs of a column-parallel module an accelerator has."""
+    return sum(_parts(shape, name, tensor_parallel))
+
+
+def _parts(shape: ModelShape, name: str, tensor_parallel: int) -> list[int]:
+    """Return how many outputs an accelerator has of each module that a column-parallel one stands for."""
+    # Fewer heads than accelerators are repeated: each has one.
+    key_values = _part(shape.key_value_heads, tensor_parallel) * shape.head_width
     if name in _KEYS_AND_VALUES:
-        # Fewer heads than accelerators are repeated: each has one.
-        return _part(shape.key_value_heads, tensor_parallel) * shape.head_width
-    return _part(shape.dimensions.modules[name].outputs, tensor_parallel)
+        return [key_values]
+    if name == _QUERIES_KEYS_AND_VALUES:
+        return [_part(shape.heads, tensor_parallel) * shape.head_width, key_values, key_values]
+    outputs = shape.dimensions.modules[name].outputs
+    if name == _GATE_AND_UP:
+        return [_part(outputs // 2, tensor_parallel)] * 2
+    return [_part(outputs, tensor_parallel)]
 
 
 def _part(size: int, parts: int) -> int:

@@ -19,9 +19,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.clock import WallClock
 from adapter_fleet.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.intake import Intake
-from adapter_fleet.reconciler import Call, Reconciler
-from adapter_fleet.record import Outcome
+from adapter_fleet.intake import Intake, StackState
+from adapter_fleet.reconciler import DRIFT_TRIGGER, Call, Reconciler
+from adapter_fleet.record import Generation, Outcome
 from adapter_fleet.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
 from adapter_fleet.steps import LONGEST_STEP_SECONDS
 from adapter_fleet.telemetry import FleetTelemetry
@@ -41,6 +41,9 @@ A function that is stopped keeps its lease: no other pass can go on before that 
 """
 
 _WORKERS = 8
+
+_REREADS = (DRIFT_TRIGGER, "order")
+"""Triggers of executions that first look for a manifest in S3 whose event was lost."""
 
 LOOKING_SECONDS = 4.0
 """A deployment learns of its end sooner than by the framework's asking, and with fewer questions."""
@@ -89,12 +92,24 @@ def _patiently(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def manifest_object(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Take in a new version of the manifest in S3: the newest, whichever the event is of."""
-    sequencer = event["detail"]["object"].get("sequencer", event["id"])
-    generation = _intake(os.environ["STATE_MACHINE_ARN"]).manifest_changed(sequencer)
+    """Take in a new version of the manifest in S3: the newest, whichever the event is of.
+
+    A schedule calls it as well, without the detail of an event: an event may have been lost.
+    """
+    intake = _intake(os.environ["STATE_MACHINE_ARN"])
+    if "detail" in event:
+        sequencer = event["detail"]["object"].get("sequencer", event["id"])
+        generation = intake.manifest_changed(sequencer)
+    else:
+        generation = intake.reread()
+    return {"generation": _number_of(generation)}
+
+
+def _number_of(generation: Generation | None) -> int | None:
+    """Return the number of a generation that a manifest in S3 made, and report one that is refused."""
     if generation is not None and generation.outcome is Outcome.REFUSED:
         _telemetry().rejected(generation)
-    return {"generation": None if generation is None else generation.number}
+    return None if generation is None else generation.number
 
 
 def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -103,6 +118,8 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
     machine, trigger = event["state_machine"], event["trigger"]
     clock = WallClock()
     passes = int(state.get("passes", 0))
+    if trigger in _REREADS and passes == 0:
+        _reread(machine)
     remaining = context.get_remaining_time_in_millis() / 1000
     with ThreadPoolExecutor(_WORKERS) as executor:
         reconciler = Reconciler(
@@ -138,6 +155,14 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
     }
 
 
+def _reread(machine: str) -> None:
+    """Take in a manifest in S3 whose event was lost; the pass goes on whatever comes of that."""
+    try:
+        _number_of(_intake(machine).reread())
+    except (ClientError, BotoCoreError, TimeoutError) as error:
+        _log().warning("the manifest in S3 could not be looked at", reason=str(error))
+
+
 class _Starter:
     """Starts executions; one of a name that was there already is started, as far as anyone needs to know."""
 
@@ -156,20 +181,23 @@ class _Starter:
                 raise
 
 
-class _Rollbacks:
-    """Tells whether a stack is rolling back; None where CloudFormation does not say."""
+class _Stacks:
+    """Describes stacks; None where CloudFormation does not answer."""
 
     def __init__(self, client: "CloudFormationClient") -> None:
         self._client = client
 
-    def __call__(self, stack: str) -> bool | None:
+    def __call__(self, stack: str) -> StackState | None:
         try:
             (found,) = self._client.describe_stacks(StackName=stack)["Stacks"]
         except (ClientError, BotoCoreError) as error:
             # A rollback that is taken for a deployment might be refused, which cannot be mended.
-            _log().warning("CloudFormation does not tell whether the stack rolls back", reason=str(error))
+            _log().warning("CloudFormation does not describe the stack", reason=str(error))
             return None
-        return "ROLLBACK" in found["StackStatus"]
+        return StackState(
+            rolling_back="ROLLBACK" in found["StackStatus"],
+            tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
+        )
 
 
 class _S3Manifests:
@@ -184,12 +212,24 @@ class _S3Manifests:
             if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
                 return None
             raise
-        version = found.get("VersionId")
         # One byte more than a manifest may have, so that one that is too large is refused as such.
-        return found["Body"].read(MAX_DOCUMENT_BYTES + 1), version if version not in (
-            None,
-            "null",
-        ) else found["ETag"].strip('"')
+        return found["Body"].read(MAX_DOCUMENT_BYTES + 1), _version_of(found)
+
+    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
+        """Return the newest version of an object and when it was written, None where there is none."""
+        try:
+            found = self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+                return None
+            raise
+        return _version_of(found), found["LastModified"].timestamp()
+
+
+def _version_of(answer: Mapping[str, Any]) -> str:
+    """Return the version id of an object; in a bucket without versioning, its entity tag."""
+    version: str | None = answer.get("VersionId")
+    return answer["ETag"].strip('"') if version in (None, "null") else version
 
 
 def _execution_name(key: str) -> str:
@@ -210,7 +250,7 @@ def _intake(machine: str) -> Intake:
         manifests=_S3Manifests(_s3()),
         clock=WallClock(),
         start_machine=_Starter(_machines(), machine),
-        rolling_back=_Rollbacks(_stacks()),
+        describe_stack=_Stacks(_stacks()),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.bounded import bounded
 from adapter_fleet.hub import Hub, HubBusyError, HubError
 from adapter_fleet.model_files import COMMIT, ModelFile, ModelFilesError, wanted_files
 from adapter_fleet.model_store import ModelLocation, ModelStore, Repository, code_of, read_json, write_json
@@ -40,7 +41,7 @@ _MOST_LOOKS = 60
 _MOST_PARTS_AT_ONCE = 500
 """Each may come back with a reason, and a state may have 256 KiB."""
 
-_LONGEST_REASON = 200
+_LONGEST_REASON_BYTES = 200
 _READ_BYTES = 16 * 1024 * 1024
 _READERS = 4
 _ENDED = "a function ended before its work did; its log says why"
@@ -359,4 +360,4 @@ def _differs(file: ModelFile) -> str:
 
 
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:_LONGEST_REASON]
+    return bounded(" ".join(str(error).split()), _LONGEST_REASON_BYTES)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from adapter_fleet.bounded import bounded
 from adapter_fleet.clock import Clock
 from adapter_fleet.converter import unstructured
 from adapter_fleet.hub_copy import CopyError, CopyRequest, is_denied, resolved
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from types_boto3_stepfunctions import SFNClient
     from types_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
-LONGEST_REASON = 2000
-"""A response to CloudFormation may have 4,096 bytes in all."""
+LONGEST_REASON_BYTES = 2000
+"""A response to CloudFormation may have 4,096 bytes in all, as JSON."""
 
 _MOST_STARTS = 20
 _SUPERSEDED = "Superseded"
@@ -67,7 +68,7 @@ class HubIntake:
                 place = f"s3://{request.bucket}/{request.repository.base}"
                 self.left(f"what is half uploaded or noted below {place} may be there still: {error}")
                 return {"IsComplete": True}
-            raise CopyError(str(error)[:LONGEST_REASON]) from None
+            raise CopyError(bounded(str(error), LONGEST_REASON_BYTES)) from None
 
     def _looked_at(self, event: Mapping[str, Any], request: CopyRequest) -> dict[str, Any]:
         if event["RequestType"] == "Delete":
@@ -91,7 +92,7 @@ class HubIntake:
                 return {"IsComplete": False}
             case _:
                 assert execution is not None  # it has a status
-                raise CopyError(_reason(execution)[:LONGEST_REASON])
+                raise CopyError(bounded(_reason(execution), LONGEST_REASON_BYTES))
 
     def _newest(self, delivery: str) -> "tuple[int, DescribeExecutionOutputTypeDef | None]":
         """Return the last execution of a delivery, and which one it is."""
@@ -129,7 +130,7 @@ class HubIntake:
             store = ModelStore(request.repository.at(commit), self.s3)
             return store.how_far(store.planned_files() or [])
         except ClientError as error:
-            return f"how far it is could not be asked: {error}"[:LONGEST_REASON]
+            return bounded(f"how far it is could not be asked: {error}", LONGEST_REASON_BYTES)
 
     def _clear_before(self, event: Mapping[str, Any], request: CopyRequest) -> None:
         """Give up what an update found half uploaded: after a rollback, that of the version that failed.

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from adapter_fleet.bounded import bounded
@@ -12,6 +12,7 @@ from adapter_fleet.converter import converter
 from adapter_fleet.desired import DesiredFleet
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout
 from adapter_fleet.manifest import Manifest, ManifestError
+from adapter_fleet.manifest_adapter import problem_of_tag
 from adapter_fleet.record import FleetRecord, Generation, Outcome, Request, Source, Target
 from adapter_fleet.registry import STALLED_SECONDS, OvertakenError, Registry, standing, undoes, undone_by
 
@@ -36,6 +37,17 @@ class Manifests(Protocol):
     def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         """Return the newest text of an object and its version, None where there is no such object."""
 
+    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
+        """Return the newest version of an object and when it was written, None where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackState:
+    """What CloudFormation says of the stack that a fleet is in."""
+
+    rolling_back: bool
+    tags: Mapping[str, str] = field(default_factory=dict)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Intake:
@@ -43,8 +55,8 @@ class Intake:
 
     start_machine:
         Starts an execution for a trigger, and does nothing where one of the same key was started already.
-    rolling_back:
-        Tells whether a stack is rolling back, None where that cannot be known.
+    describe_stack:
+        Returns the state of a stack; None where CloudFormation does not answer.
     """
 
     uid: str
@@ -54,7 +66,7 @@ class Intake:
     manifests: Manifests
     clock: Clock
     start_machine: Callable[[str, str], None]
-    rolling_back: Callable[[str], bool | None]
+    describe_stack: Callable[[str], StackState | None]
 
     def on_event(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Take in an event of CloudFormation; return what its `is_complete` needs."""
@@ -63,22 +75,44 @@ class Intake:
         self._register()
         delivery = _hash([event["RequestId"], event.get("ResponseURL", "")])
         before = event.get("OldResourceProperties")
+        deletion = event["RequestType"] == "Delete"
+        stack = self.describe_stack(event["StackId"])
         request = Request(
             delivery=delivery,
-            source=Source.DELETION if event["RequestType"] == "Delete" else Source.DEPLOYMENT,
-            target=target_of(properties),
+            source=Source.DELETION if deletion else Source.DEPLOYMENT,
+            target=self._with_stack_tags(
+                target_of(properties), stack, left_out=properties.get("StackTagsLeftOut", ())
+            ),
             at=self.clock.now(),
             source_digest=_digest(properties),
             previous_digest=None if before is None else _digest(before),
             # A creation is no rollback; a deletion may take one back.
-            rolling_back=None if event["RequestType"] == "Create" else self.rolling_back(event["StackId"]),
+            rolling_back=None if event["RequestType"] == "Create" or stack is None else stack.rolling_back,
         )
-        if request.source is Source.DELETION:
+        if deletion:
             generation = self.registry.open_generation(request, DesiredFleet())
         else:
             generation = self._open(request, properties.get("Manifest"))
         self.start_machine("deployment", f"{generation.number}-{delivery[:16]}")
         return {"PhysicalResourceId": self.uid, "Generation": generation.number}
+
+    def _with_stack_tags(
+        self, target: Target, stack: StackState | None, *, left_out: Collection[str]
+    ) -> Target:
+        """Return a target whose components get the stack's tags, too, as every native resource does.
+
+        CloudFormation does not pass them on to a custom resource. Where it does not answer, the tags of the
+        newest generation stay: to take them off and put them back would be two writes for each component.
+        """
+        if stack is None:
+            fleet = self.registry.fleet()
+            newest = None if fleet is None else self.registry.generation(fleet.generation)
+            inherited = {} if newest is None else newest.request.target.tags
+        else:
+            # Those of AWS, and the fleet's own, are not the stack's to give.
+            inherited = {key: tag for key, tag in stack.tags.items() if problem_of_tag(key, tag) is None}
+        kept = {key: tag for key, tag in inherited.items() if key not in left_out}
+        return replace(target, tags={**kept, **target.tags})
 
     def _open(self, request: Request, asset: Mapping[str, str] | None) -> Generation:
         """Number a deployment with what it wants, read once more where a manifest came meanwhile."""
@@ -152,6 +186,27 @@ class Intake:
         self._start_for(generation)
         # Another event may have read a newer one, and been faster than this one.
         return self.manifest_changed(sequencer) or generation
+
+    def reread(self) -> Generation | None:
+        """Take in the manifest in S3 if its version is not the one that was taken last.
+
+        Its event was lost then, or is on its way. None where nothing new is there. What was refused or
+        taken back is not taken again, as no person has written it since.
+        """
+        fleet = self.registry.fleet()
+        newest = None if fleet is None else self.registry.generation(fleet.generation)
+        if newest is None or newest.request.source is Source.DELETION:
+            return None
+        target = (standing(newest, self.registry.generation) or newest).request.target
+        if target.manifest is None:
+            return None
+        found = self.manifests.look(*_place(target))
+        if found is None or found[0] == newest.request.manifest_version:
+            return None
+        if newest.undo and found[0] == self._turned_down(newest):
+            return None
+        # With its time: in a bucket without versioning, what was there before may be there again.
+        return self.manifest_changed(f"seen-{found[1]:.0f}")
 
     def catch_up(self, number: int) -> None:
         """Take in the manifest in S3 where a rollback went back to another one.
@@ -347,12 +402,18 @@ def _place(target: Target) -> tuple[str, str]:
 
 def _resolves_alike(one: Target, other: Target) -> bool:
     """Tell whether the same manifest is the same adapters for two targets."""
-    return (one.manifest, one.prefix, one.buckets, one.archives, one.settings.smoke) == (
-        other.manifest,
-        other.prefix,
-        other.buckets,
-        other.archives,
-        other.settings.smoke,
+    return _resolves(one) == _resolves(other)
+
+
+def _resolves(target: Target) -> tuple[object, ...]:
+    """Return all that decides which adapters a manifest is."""
+    return (
+        target.manifest,
+        target.prefix,
+        target.buckets,
+        target.archives,
+        target.kept_archives,
+        target.settings.smoke,
     )
 
 
@@ -369,7 +430,11 @@ def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
     if findings:
         raise ManifestError(findings)
     return manifest.resolve(
-        prefix=target.prefix, buckets=target.buckets, archives=target.archives, smoke=settings.smoke
+        prefix=target.prefix,
+        buckets=target.buckets,
+        archives=target.archives,
+        kept_archives=target.kept_archives,
+        smoke=settings.smoke,
     )
 
 
@@ -385,6 +450,7 @@ def target_of(properties: Mapping[str, Any]) -> Target:
         tags=dict(properties.get("Tags", {})),
         buckets=dict(properties.get("Buckets", {})),
         archives=dict(properties.get("Archives", {})),
+        kept_archives=properties.get("KeptArchives"),
         manifest=None if object_ is None else f"s3://{object_['Bucket']}/{object_['Key']}",
         hosting=None if hosting is None else json.dumps(hosting, sort_keys=True),
     )

@@ -102,14 +102,16 @@ _FIRST_SKIPPING_EMBEDDINGS = 18
 VOCABULARY_RELEASES: Mapping[str, range] = {
     "llama": range(sys.maxsize),
     "mistral": range(21),
+    "phi3": range(sys.maxsize),
     "qwen3": range(20, sys.maxsize),
 }
 """The releases whose engine has LoRA for the embedding and the output head, by the model's type.
 
-The model's class lists them in `embedding_modules` (vllm/model_executor/models): LlamaForCausalLM, which
-served Mistral as well up to 0.14, and Qwen3ForCausalLM since 0.16 (#29816); read in the sources of 0.8.4,
-0.10.2, 0.11.1, 0.12.0, 0.14.0, 0.16.0, 0.17.0, 0.20.1 and 0.26.0. Those of 0.15.1 (LMI 20) were not at hand:
-it is taken to have both. Qwen2, Gemma and Gemma 2 have none in any of these.
+The model's class lists them in `embedding_modules` (vllm/model_executor/models): LlamaForCausalLM, of which
+Phi3ForCausalLM is one and which served Mistral as well up to 0.14, and Qwen3ForCausalLM since 0.16 (#29816);
+read in the sources of 0.8.4, 0.10.2, 0.11.1, 0.12.0, 0.14.0, 0.16.0, 0.17.0, 0.20.1 and 0.26.0. Those of
+0.15.1 (LMI 20) were not at hand: it is taken to have both. Qwen2, Gemma and Gemma 2 have none in any of
+these, nor has Gemma 3. Of Phi-3 and Gemma 3, two releases each were read, and taken for all.
 """
 
 

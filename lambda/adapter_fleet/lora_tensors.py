@@ -89,6 +89,30 @@ def modules_of(tensors: Iterable[Tensor]) -> Iterator[str]:
             yield match["module"]
 
 
+def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | None) -> Finding | None:
+    """Tell which modules could not be compared with the base model.
+
+    None where all were, or no base model is given.
+    """
+    if base is None:
+        return None
+    whose = f"the base model {base.name!r:.200}"
+    if base.dimensions is None:
+        why = "only its name is known" if base.kind is None else f"a {base.kind!r:.100} is not known"
+        return CheckRule.BASE_COMPARED.broken(where, f"no module was compared with {whose}: {why}")
+    if base.dimensions.whole:
+        return None
+    modules = sorted(set(modules_of(tensors)))
+    others = [module for module in modules if not base.dimensions.knows(module)]
+    if not others:
+        return None
+    compared = len(modules) - len(others)
+    count = f"{compared} of {len(modules)} modules were" if compared else "no module was"
+    return CheckRule.BASE_COMPARED.broken(
+        where, f"{count} compared with {whose}: not known are such as {others[0]!r:.200}"
+    )
+
+
 def _is_long(name: str) -> bool:
     return len(name) > _LONGEST_NAME or name.count(".") >= _MOST_PARTS
 
@@ -150,19 +174,21 @@ def _pair_problems(
     if base is None or base.dimensions is None:
         return
     shape, kind = base.dimensions.shape_of(module), base.dimensions.kind
+    if not base.dimensions.knows(module):
+        return
     if shape is None:
-        yield CheckRule.BASE_MODULE, f"is not in the base model {base.name!r}"
+        yield CheckRule.BASE_MODULE, f"is not in the base model {base.name!r:.200}"
     elif module in VOCABULARY_MODULES and not version.adapts_vocabulary(kind):
         yield (
             CheckRule.BASE_MODULE,
-            f"is in the base model {base.name!r}, but the engine of LMI {version.number} has no LoRA for the"
-            f" embedding and the head of a {kind!r}",
+            f"is in the base model {base.name!r:.200}, but the engine of LMI {version.number} has no LoRA for"
+            f" the embedding and the head of a {kind!r}",
         )
     elif (inputs, outputs) != (shape.inputs, shape.outputs):
         yield (
             CheckRule.BASE_DIMENSIONS,
             f"should have {shape.inputs} inputs and {shape.outputs} outputs as in the base model"
-            f" {base.name!r}, got {inputs} and {outputs}",
+            f" {base.name!r:.200}, got {inputs} and {outputs}",
         )
 
 
@@ -178,9 +204,9 @@ def _rank_problem(config: AdapterConfig | None, version: LmiVersion) -> Callable
         if rank in ranks:
             return None
         if has_experts and module.endswith(_STACKED_EXPERTS):
-            if rank % config.rank == 0:
+            if any(rank % of_expert == 0 for of_expert in ranks):
                 return None
-            return f"should have the configuration's rank {config.rank} for each expert, got {rank} in all"
+            return f"should have the configuration's rank {wanted:.100} for each expert, got {rank} in all"
         return f"should have the configuration's rank {wanted:.100}, got {rank}"
 
     return problem

@@ -6,6 +6,8 @@ Every rule has an identifier, which the findings carry; all of them are errors:
 rule                  what it asks for
 ====================  ==================================================================================
 manifest-readable     a document of plain data with one meaning (`adapter_fleet.document`)
+manifest-size         at most 500,000 keys and values, 1,000 keys a mapping, 10,000 items a list
+manifest-findings     at most 1,000 mistakes; the others are counted
 manifest-keys         the keys that there are, and those that have to be there
 manifest-types        values of the right types
 manifest-base-model   the base model that the endpoint runs
@@ -17,6 +19,7 @@ artifact-place        no path in a manifest that is no file of this machine
 digest-form           `sha256:` and 64 hexadecimal digits
 digest-required       a digest, where neither the key nor the files of this machine tell it
 digest-agrees         the digest that the key or the asset has in its name
+checksum-form         `sha256:` and 64 hexadecimal digits, perhaps `-<parts>`, of an archive in S3
 rank-positive         a rank above 0
 lora-rank             a rank within the endpoint's limit
 tag-form              what AWS takes for a tag, and not the tag that marks a fleet's own
@@ -42,9 +45,18 @@ import yaml
 
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
-from adapter_fleet.document import DocumentError, plain_scalar, read
+from adapter_fleet.document import (
+    MAX_DOCUMENT_BYTES,
+    MAX_VALUES,
+    DocumentError,
+    DocumentLimitError,
+    count_values,
+    plain_scalar,
+    read,
+)
 from adapter_fleet.findings import Finding
 from adapter_fleet.manifest_adapter import (
+    ARCHIVE_SUFFIX,
     MAX_TAGS,
     ArtifactSource,
     AssetArtifact,
@@ -62,7 +74,7 @@ from adapter_fleet.manifest_adapter import (
     repeated,
 )
 from adapter_fleet.manifest_entries import MAX_ADAPTERS, SCHEMA_FILE, EntryReader
-from adapter_fleet.structure import known_or_meant, shown
+from adapter_fleet.structure import dotted, known_or_meant, shown
 
 __all__ = [
     "MAX_TAGS",
@@ -103,6 +115,8 @@ class Manifest:
         """
         try:
             document = read(text, called_json=where.endswith(".json"))
+        except DocumentLimitError as error:
+            raise ManifestError([_limit_finding(error, where)]) from None
         except DocumentError as error:
             place = f"{where}:{error.line}"
             raise ManifestError([Finding.error("manifest-readable", place, str(error))]) from None
@@ -179,19 +193,22 @@ class Manifest:
         prefix: str,
         buckets: Mapping[str, str],
         archives: Mapping[str, str],
+        kept_archives: str | None = None,
         smoke: SmokeRequest | None = None,
     ) -> DesiredFleet:
         """Look up the bucket of each alias and the URI of each asset, and name the components.
 
+        `kept_archives` is the folder of the fleet's own copies of assets, which are used in their place.
         `smoke` is for adapters that have no smoke request of their own.
 
         Raises ManifestError with all that is not known, and with the findings about names.
         """
         findings = self.findings(prefix=prefix)
-        uris = []
+        artifacts = []
         for adapter in self.adapters:
             try:
-                uris.append(_uri(adapter.artifact, buckets, archives))
+                uri = _uri(adapter.artifact, buckets, archives)
+                artifacts.append(_located(adapter, uri, kept_archives))
             except _RuleError as error:
                 findings.append(
                     Broken(error.rule, ("artifact",), str(error)).finding(adapter.where, adapter.name)
@@ -203,12 +220,12 @@ class Manifest:
                 DesiredAdapter(
                     name=adapter.name,
                     component=adapter.component_name(prefix),
-                    artifact=Artifact(uri=uri, digest=adapter.known_digest),
+                    artifact=artifact,
                     rank=adapter.rank,
                     tags=dict(adapter.tags),
                     smoke=adapter.smoke or (None if adapter.smokeless else smoke),
                 )
-                for adapter, uri in zip(self.adapters, uris, strict=True)
+                for adapter, artifact in zip(self.adapters, artifacts, strict=True)
             )
         )
 
@@ -217,10 +234,35 @@ class Manifest:
         document = _plain_document(self.adapters, self.base_model)
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
+    def check_size(self) -> None:
+        """Raise ManifestError where `to_json` is more than `parse` takes.
+
+        `to_json` repeats the defaults in each adapter, so it may be larger than what was parsed.
+        """
+        values = count_values(_plain_document(self.adapters, self.base_model))
+        size = len(self.to_json())
+        for unit, got, most in (
+            ("keys and values", values, MAX_VALUES),
+            ("bytes", size, MAX_DOCUMENT_BYTES),
+        ):
+            if got > most:
+                message = (
+                    f"it should have at most {most} {unit}, with the defaults in each adapter, got {got}"
+                )
+                where = self.where.rpartition(":")[0]
+                raise ManifestError([Finding.error("manifest-size", where, message)])
+
     @property
     def digest(self) -> str:
         """SHA-256 of the JSON, in hexadecimal."""
         return hashlib.sha256(self.to_json()).hexdigest()
+
+
+def _limit_finding(error: DocumentLimitError, where: str) -> Finding:
+    rule, message = "manifest-size", ": ".join(filter(None, (dotted(error.keys), str(error))))
+    if error.keys == ("adapters",):
+        rule, message = "adapter-count", f"adapters: should be at most {MAX_ADAPTERS}, got more"
+    return Finding.error(rule, f"{where}:{error.line}", message)
 
 
 def manifest_text(
@@ -262,6 +304,14 @@ def _uri(artifact: ArtifactSource, buckets: Mapping[str, str], archives: Mapping
     raise _RuleError("artifact-place", f"should be uploaded before, got the path {shown(str(artifact.path))}")
 
 
+def _located(adapter: ManifestAdapter, uri: str, kept_archives: str | None) -> Artifact:
+    """Return an adapter's artifact: of an asset the fleet's own copy, if it keeps any."""
+    digest, source = adapter.known_digest, None
+    if isinstance(adapter.artifact, AssetArtifact) and kept_archives is not None:
+        uri, source = f"{kept_archives}{adapter.artifact.identity}{ARCHIVE_SUFFIX}", uri
+    return Artifact(uri=uri, digest=digest, checksum=adapter.checksum, source=source)
+
+
 def _plain_document(adapters: Iterable[ManifestAdapter], base_model: str | None) -> dict[str, Any]:
     """Return the document of which `parse` makes the same manifest."""
     document: dict[str, Any] = {} if base_model is None else {"base_model": base_model}
@@ -274,6 +324,7 @@ def _plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
         "name": adapter.name,
         "artifact": _plain_artifact(adapter.artifact),
         "digest": f"sha256:{adapter.digest}" if adapter.digest else None,
+        "checksum": adapter.checksum,
         "rank": adapter.rank,
         "tags": dict(adapter.tags) or None,
         "smoke": False

@@ -19,10 +19,15 @@ MAX_COMPONENT_TAGS = 50
 """TagList in the botocore service model of SageMaker."""
 DEFAULT_MAX_TOKENS = 16
 MAX_EXPECT_LENGTH = 1000
+MAX_CASELESS_WIDTH = 50_000
+"""Characters in the ranges of an expression for any case. Python's compiler looks at each of them: a range
+of tens of thousands takes it milliseconds, and an expression has room for a hundred of them.
+"""
 
 # Url in the botocore service model of SageMaker.
 _MAX_URI_LENGTH = 1024
 DIGEST = re.compile(r"[0-9a-f]{64}")
+_CHECKSUM = re.compile(rf"sha256:{DIGEST.pattern}(-[1-9][0-9]{{0,4}})?")
 _CONTENT_ADDRESSED = re.compile(rf"(?:sha256-)?({DIGEST.pattern}){re.escape(ARCHIVE_SUFFIX)}")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -78,6 +83,8 @@ class ManifestAdapter:
 
     digest:
         SHA-256 of the canonical tar in hexadecimal, as far as the manifest says it.
+    checksum:
+        S3's SHA-256 of the archive, as `adapters publish` writes it. An archive without is read.
     smokeless:
         Whether it is to have no smoke request (`smoke: false`), not even that of the fleet.
     component:
@@ -94,6 +101,7 @@ class ManifestAdapter:
     smoke: SmokeRequest | None = None
     smokeless: bool = False
     component: str | None = None
+    checksum: str | None = None
     where: str = field(default="", compare=False)
 
     @property
@@ -153,6 +161,7 @@ class Draft:
     smoke: SmokeRequest | None = None
     smokeless: bool = False
     component: str | None = None
+    checksum: str | None = None
 
 
 def broken(draft: Draft, *, judge_digest: bool = True) -> Iterator[Broken]:
@@ -165,6 +174,7 @@ def broken(draft: Draft, *, judge_digest: bool = True) -> Iterator[Broken]:
         yield from _broken_artifact(draft.artifact)
         if judge_digest:
             yield from _broken_digest(draft.artifact, draft.digest)
+    yield from _broken_checksum(draft.checksum, draft.artifact)
     yield from _broken_rank(draft.rank)
     yield from _broken_tags(draft.tags)
     yield from _broken_smoke(draft.smoke)
@@ -222,6 +232,19 @@ def _broken_digest(artifact: ArtifactSource, digest: str | None) -> Iterator[Bro
         yield Broken("digest-required", ("digest",), message)
 
 
+def _broken_checksum(checksum: str | None, artifact: ArtifactSource | None) -> Iterator[Broken]:
+    if checksum is None:
+        return
+    if not _CHECKSUM.fullmatch(checksum):
+        message = (
+            "should be S3's SHA-256 of the archive: 'sha256:' and 64 hexadecimal digits, and '-<parts>' if it"
+            f" was uploaded in parts, got {shown(checksum)}"
+        )
+        yield Broken("checksum-form", ("checksum",), message)
+    elif isinstance(artifact, LocalArtifact | AssetArtifact):
+        yield Broken("checksum-form", ("checksum",), "is for an archive in S3, got a path or an asset")
+
+
 def _broken_rank(rank: int | None) -> Iterator[Broken]:
     if rank is not None and rank <= 0:
         yield Broken("rank-positive", ("rank",), f"should be above 0, got {rank}")
@@ -277,11 +300,42 @@ def problems_of_smoke(smoke: SmokeRequest) -> Iterator[tuple[str, str]]:
 def _problem_of_expression(text: str) -> str | None:
     if len(text) > MAX_EXPECT_LENGTH:
         return f"should have at most {MAX_EXPECT_LENGTH} characters, got {len(text)}"
+    if _CASELESS.search(text) and (width := _width_of_ranges(text)) > MAX_CASELESS_WIDTH:
+        return f"should have ranges of at most {MAX_CASELESS_WIDTH} characters beside (?i), got {width}"
     try:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         return f"should be a regular expression ({error}), got {shown(text)}"
     return None
+
+
+_CASELESS = re.compile(r"\(\?[a-zA-Z-]*i")
+_CHARACTER = re.compile(
+    r"\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\N\{[^}]*\}|\\[0-7]{1,3}|\\.|.", re.DOTALL
+)
+
+_OCTAL = re.compile(r"\\[0-7]{1,3}")
+
+
+def _width_of_ranges(text: str) -> int:
+    """Return how many characters the ranges of an expression have; a `-` outside of brackets counts, too."""
+    characters = _CHARACTER.findall(text)
+    return sum(
+        max(0, _code(characters[place + 1], 0x10FFFF) - _code(characters[place - 1], 0))
+        for place, character in enumerate(characters[1:-1], 1)
+        if character == "-"
+    )
+
+
+def _code(character: str, unknown: int) -> int:
+    """Return the code of a character as an expression writes it; `unknown` for one by its name."""
+    if character.startswith(("\\x", "\\u", "\\U")) and len(character) > 2:
+        return int(character[2:], 16)
+    if character.startswith("\\N{"):
+        return unknown
+    if _OCTAL.fullmatch(character):
+        return int(character[1:], 8)
+    return ord(character[-1])
 
 
 def problem_of_tags(tags: Mapping[str, str], fleet_tags: Mapping[str, str]) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from cattrs import Converter
 
 from adapter_fleet.desired import SmokeRequest
-from adapter_fleet.document import Document
+from adapter_fleet.document import MAX_ITEMS, Document
 from adapter_fleet.findings import Finding
 from adapter_fleet.manifest_adapter import (
     DIGEST,
@@ -40,8 +40,10 @@ from adapter_fleet.structure import (
 
 SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
 """The published JSON Schema of a manifest."""
-MAX_ADAPTERS = 10_000
-"""So many that nobody has them, and few enough for the Lambda to tell what is wrong with each."""
+MAX_ADAPTERS = MAX_ITEMS
+"""A longer list is refused while it is read, so that no more are held in memory."""
+MAX_FINDINGS = 1_000
+"""Mistakes that are listed; the others are counted."""
 
 # What a document has, key for key. Everything may be missing here, so that all mistakes are found at once.
 
@@ -84,6 +86,7 @@ class AdapterEntry:
     name: str | None = None
     artifact: _ArtifactValue = None
     digest: str | None = None
+    checksum: str | None = None
     rank: int | None = None
     tags: dict[str, str] | None = None
     smoke: _SmokeValue = None
@@ -136,6 +139,7 @@ class EntryReader:
         self._where = where
         self._folder = folder
         self._findings: list[tuple[int, Finding]] = []
+        self._more_findings = document.more_problems
         self._names: list[str] = []
         self._refused = {problem.keys for problem in document.problems}
         self._troubled: set[Keys] = set()
@@ -148,10 +152,6 @@ class EntryReader:
         """
         entry, problems = structure_what_fits(_CONVERTER, self._document.value, ManifestEntry, words=_WORDS)
         entries = entry.adapters if entry is not None and entry.adapters is not None else []
-        if len(entries) > MAX_ADAPTERS:
-            message = f"should be at most {MAX_ADAPTERS}, got {len(entries)}"
-            self._add("adapter-count", ("adapters",), message)
-            raise self._error()
         self._names = [_name_of(index, item) for index, item in enumerate(entries)]
         for refused in self._document.problems:
             self._add("manifest-readable", refused.keys, refused.message, refused.line)
@@ -168,7 +168,7 @@ class EntryReader:
             (draft.name, draft.component, self._place(("adapters", index)))
             for index, draft in enumerate(drafts)
         ):
-            self._findings.append((int(finding.where.rpartition(":")[2]), finding))
+            self._keep(int(finding.where.rpartition(":")[2]), finding)
         if self._findings:
             raise self._error()
         adapters = (_adapter(draft, self._place(("adapters", index))) for index, draft in enumerate(drafts))
@@ -176,7 +176,17 @@ class EntryReader:
 
     def _error(self) -> ManifestError:
         self._findings.sort(key=lambda item: item[0])
-        return ManifestError(finding for _, finding in self._findings)
+        findings = [finding for _, finding in self._findings]
+        if self._more_findings:
+            message = f"and {self._more_findings} more mistakes"
+            findings.append(Finding.error("manifest-findings", self._where, message))
+        return ManifestError(findings)
+
+    def _keep(self, line: int, finding: Finding) -> None:
+        if len(self._findings) < MAX_FINDINGS:
+            self._findings.append((line, finding))
+        else:
+            self._more_findings += 1
 
     def _place(self, keys: Keys) -> str:
         return f"{self._where}:{self._document.line(keys)}"
@@ -188,7 +198,7 @@ class EntryReader:
                 message = of_adapter(self._names[index], tuple(inner), message)
             case _:
                 message = ": ".join(filter(None, (dotted(keys), message)))
-        self._findings.append((line, Finding.error(rule, f"{self._where}:{line}", message)))
+        self._keep(line, Finding.error(rule, f"{self._where}:{line}", message))
         self._troubled.update(keys[:length] for length in range(1, len(keys) + 1))
 
     def _add_problems(self, problems: Iterable[Problem], keys: Keys) -> None:
@@ -217,6 +227,7 @@ class EntryReader:
             if draft.digest == entry.digest or not DIGEST.fullmatch(draft.digest):
                 message = f"should be 'sha256:' and 64 hexadecimal digits, got {shown(entry.digest)}"
                 self._add("digest-form", (*keys, "digest"), message)
+        draft.checksum = entry.checksum
         judged = {(*keys, "artifact"), (*keys, "digest")}.isdisjoint(self._troubled)
         for rule in broken(draft, judge_digest=judged):
             self._add(rule.rule, (*keys, *rule.keys), rule.message)
@@ -314,5 +325,6 @@ def _adapter(draft: Draft, where: str) -> ManifestAdapter:
         smoke=draft.smoke,
         smokeless=draft.smokeless,
         component=draft.component,
+        checksum=draft.checksum,
         where=where,
     )

@@ -9,16 +9,20 @@ from adapter_fleet.lmi import VOCABULARY_RELEASES
 
 _LINEAR_PARTS = ("self_attn.", "mlp.")
 
-# transformers' own defaults for a config.json that says nothing (configuration_gemma.py; the others: False).
-_TIED_BY_DEFAULT = frozenset({"gemma", "gemma2"})
+# transformers' own defaults for a config.json that says nothing (configuration_gemma*.py; the others: False).
+_TIED_BY_DEFAULT = frozenset({"gemma", "gemma2", "gemma3_text"})
 
 # RMSNorms of a layer, in widths of the model (transformers' modeling_*.py).
-_NORMS_OF_A_LAYER = {"gemma2": 4}
+_NORMS_OF_A_LAYER = {"gemma2": 4, "gemma3_text": 4}
+_WITH_NORMS_OF_HEADS = frozenset({"gemma3_text", "qwen3"})
+"""They have q_norm and k_norm."""
+_WITHOUT_BIASES = frozenset({"phi3"})
+"""They do not look at `attention_bias`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelShape:
-    """A dense decoder with the modules of Llama.
+    """A dense decoder with the modules of Llama, or with those of Phi-3, which has some of them in one.
 
     heads, key_value_heads, head_width:
         Of its attention.
@@ -36,6 +40,11 @@ class ModelShape:
         where there is none, and the engine's data type decides.
     unknown_quantization:
         The name of a quantization of which that is not known.
+    input_group, output_group:
+        How many inputs, and how many outputs, of a linear module share a scale of the quantization. Each
+        accelerator needs whole groups. None for any number.
+    undivided:
+        Whether the quantization cannot be split over accelerators at all.
     """
 
     dimensions: Dimensions
@@ -50,23 +59,23 @@ class ModelShape:
     vocabulary_slots: bool = False
     linear_bits: float | None = None
     unknown_quantization: str | None = None
+    input_group: int | None = None
+    output_group: int | None = None
+    undivided: bool = False
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ModelShape | None":
-        """Read it from a model's `config.json`; None for an architecture that is not Llama-like."""
-        if (dimensions := Dimensions.from_config(config)) is None:
+        """Read it from a model's `config.json`; None for an architecture that is not such a decoder."""
+        dimensions = Dimensions.from_config(config)
+        if dimensions is None or not dimensions.whole:
             return None
-        kind = dimensions.kind
+        kind, head_width, key_value_heads = dimensions.kind, dimensions.head_width, dimensions.key_value_heads
         hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
-        vocabulary = int(config["vocab_size"])
-        head_width = dimensions.modules["self_attn.q_proj"].outputs // heads
-        if min(dimensions.layers, hidden, heads, vocabulary, head_width) < 1:
-            return None
-        key_value_heads = dimensions.modules["self_attn.k_proj"].outputs // head_width
-        if key_value_heads < 1 or dimensions.modules["mlp.up_proj"].outputs < 1:
+        vocabulary, inner = int(config["vocab_size"]), dimensions.modules["mlp.down_proj"].inputs
+        if min(dimensions.layers, hidden, heads, vocabulary, head_width, key_value_heads, inner) < 1:
             return None
         context = config.get("max_position_embeddings")
-        bits, unknown = _quantization(config.get("quantization_config"))
+        quantization = _quantization(config.get("quantization_config"))
         return cls(
             dimensions=dimensions,
             hidden=hidden,
@@ -78,13 +87,16 @@ class ModelShape:
             tied=bool(config.get("tie_word_embeddings", kind in _TIED_BY_DEFAULT)),
             context=context if type(context) is int and context > 0 else None,
             vocabulary_slots=kind in VOCABULARY_RELEASES,
-            linear_bits=bits,
-            unknown_quantization=unknown,
+            linear_bits=quantization.bits,
+            unknown_quantization=quantization.unknown,
+            input_group=quantization.input_group,
+            output_group=quantization.output_group,
+            undivided=quantization.undivided,
         )
 
     @property
     def linear_modules(self) -> list[str]:
-        """The linear modules of a layer: four of the attention, three of the perceptron."""
+        """The linear modules of a layer, those of the attention and those of the perceptron."""
         return [name for name in self.dimensions.modules if name.startswith(_LINEAR_PARTS)]
 
     @property
@@ -113,21 +125,31 @@ def _other_parameters(
     biased: tuple[str, ...] = ()
     if kind == "qwen2":  # always, and not for o_proj (modeling_qwen2.py)
         biased += ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
-    elif config.get("attention_bias"):
+    elif config.get("attention_bias") and kind not in _WITHOUT_BIASES:
         biased += ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
-    if config.get("mlp_bias"):
+    if config.get("mlp_bias") and kind not in _WITHOUT_BIASES:
         biased += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
     of_a_layer = sum(dimensions.modules[name].outputs for name in biased)
     of_a_layer += _NORMS_OF_A_LAYER.get(kind, 2) * hidden
-    if kind == "qwen3":  # q_norm and k_norm
+    if kind in _WITH_NORMS_OF_HEADS:
         of_a_layer += 2 * head_width
     return dimensions.layers * of_a_layer + hidden
 
 
-def _quantization(config: Any) -> tuple[float | None, str | None]:
-    """Return the bits in memory for each linear parameter, or the name of what is not known."""
+@dataclass(frozen=True, kw_only=True)
+class _Quantization:
+    """What a quantization says of linear modules; see `ModelShape`."""
+
+    bits: float | None = None
+    unknown: str | None = None
+    input_group: int | None = None
+    output_group: int | None = None
+    undivided: bool = False
+
+
+def _quantization(config: Any) -> _Quantization:
     if not isinstance(config, dict):
-        return None, None
+        return _Quantization()
     method = str(config.get("quant_method"))
     match method:
         case "awq" | "gptq":
@@ -135,25 +157,38 @@ def _quantization(config: Any) -> tuple[float | None, str | None]:
             bits = _number(config.get("bits", config.get("w_bit", 4)))
             group = _number(config.get("group_size", config.get("q_group_size", 128)))
             if bits is not None and group is not None:
-                return (bits + (16 + bits) / group if group > 0 else bits), None
+                if group <= 0:  # one scale for all inputs
+                    return _Quantization(bits=bits)
+                return _Quantization(bits=bits + (16 + bits) / group, input_group=group)
         case "fp8" | "fbgemm_fp8":
-            return 8.0, None
+            return _blocks(8.0, config.get("weight_block_size"))
         case "bitsandbytes":
-            # A 32-bit scale for each block of 64.
-            return (8.0 if config.get("load_in_8bit") else 4.0 + 32 / 64), None
+            # A 32-bit scale for each block of 64. What is quantized already cannot be split over accelerators
+            # (vllm/model_executor/model_loader/bitsandbytes_loader.py).
+            return _Quantization(bits=8.0 if config.get("load_in_8bit") else 4.0 + 32 / 64, undivided=True)
         case "compressed-tensors":
             return _compressed_tensors(config)
-    return None, method
+    return _Quantization(unknown=method)
 
 
-def _compressed_tensors(config: dict[str, Any]) -> tuple[float | None, str | None]:
+def _compressed_tensors(config: dict[str, Any]) -> _Quantization:
     groups = config.get("config_groups")
     kinds = [group.get("weights") for group in groups.values()] if isinstance(groups, dict) else []
     match kinds:
         case [{"num_bits": int(bits), **more}] if bits > 0:
             group = _number(more.get("group_size"))
-            return (bits + 16 / group if group is not None and group > 0 else float(bits)), None
-    return None, "compressed-tensors"
+            if group is not None and group > 0:
+                return _Quantization(bits=bits + 16 / group, input_group=group)
+            return _blocks(float(bits), more.get("block_structure"))
+    return _Quantization(unknown="compressed-tensors")
+
+
+def _blocks(bits: float, blocks: Any) -> _Quantization:
+    """Return a quantization in blocks of so many outputs and inputs, or with a scale for each output."""
+    match blocks:
+        case [int(outputs), int(inputs)] if outputs > 0 and inputs > 0:
+            return _Quantization(bits=bits, output_group=outputs, input_group=inputs)
+    return _Quantization(bits=bits)
 
 
 def _number(value: Any) -> int | None:

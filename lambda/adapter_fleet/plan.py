@@ -69,6 +69,10 @@ class Step(StrEnum):
     """Send the smoke request."""
     ASK = "ask"
     """Ask it anything: the base model changed, and may have lost it."""
+    VERIFY = "verify"
+    """Copy or read its archive first, which takes too long for a step that writes."""
+    CONFIRM = "confirm"
+    """Compare its archive with the version that was verified before the write."""
     WAIT = "wait"
     """A write is under way."""
     STUCK = "stuck"
@@ -106,6 +110,11 @@ class Step(StrEnum):
     def asks(self) -> bool:
         """Whether it sends a request to the adapter."""
         return self in (Step.SMOKE, Step.ASK)
+
+    @property
+    def of_archive(self) -> bool:
+        """Whether it looks at the archive in S3, and nothing else."""
+        return self in (Step.VERIFY, Step.CONFIRM)
 
     @property
     def settled(self) -> bool:
@@ -366,6 +375,7 @@ def _without_component(record: AdapterRecord, *, failure: Failure | None) -> Ada
         adopted=False,
         counted=None,
         not_in_place=False,
+        unconfirmed=None,
     )
 
 
@@ -414,6 +424,7 @@ def _write_succeeded(
         drifted=None,
         # Whether it was before the base model changed that it came into service, nothing tells.
         recheck=recheck,
+        unconfirmed=intent.archive,
     )
     return changed, [event]
 
@@ -566,7 +577,14 @@ def _drift(record: AdapterRecord, context: Context) -> tuple[AdapterRecord, list
     failure = record.failure
     if before is None and failure is not None and failure.cause.retried and failure.artifact.same_as(served):
         failure = None  # it was not to be had when no listing showed yet that it is there
-    changed = replace(record, serving=served, changed_at=live.modified, drifted=drifted, failure=failure)
+    changed = replace(
+        record,
+        serving=served,
+        changed_at=live.modified,
+        drifted=drifted,
+        failure=failure,
+        unconfirmed=None,
+    )
     return changed, [_event(record, context, what, before=before, after=served)]
 
 
@@ -582,6 +600,7 @@ def _good(record: AdapterRecord, want: DesiredAdapter | None) -> AdapterRecord:
         or record.vouched != live.modified
         or record.drifted is not None
         or record.recheck is not None  # it may have been lost with its base model
+        or record.unconfirmed is not None
         or (record.failure is not None and record.failure.artifact.same_as(serving))
         or not _has_passed(record, want)
     ):
@@ -732,7 +751,12 @@ def _decide_unwanted(record: AdapterRecord, context: Context) -> Decision:
         return Decision(step=Step.FAILED, until=failure.retry_at, why=failure.reason)
     if _releases(record, context):
         return Decision(step=Step.RELEASE, why="the import is undone")
-    return Decision(step=Step.DELETE if context.deletes else Step.HOLD)
+    if not context.deletes:
+        return Decision(step=Step.HOLD)
+    # A listing may be of the one before, and a deletion goes by the name.
+    if record.adopted and record.live is not None and not record.live.described:
+        return Decision(step=Step.LOOK, why="the fleet did not make it")
+    return Decision(step=Step.DELETE)
 
 
 def _releases(record: AdapterRecord, context: Context) -> bool:
@@ -771,6 +795,8 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
             return _restore(record, want, failing, context, step=Step.UPDATE)
         if record.recheck is Recheck.SEND:
             return Decision(step=Step.UPDATE, artifact=serving, why="its base model lost it")
+        if record.unconfirmed is not None:
+            return Decision(step=Step.CONFIRM, artifact=serving)
         if dict(record.tags) != tags_of(want, context):
             return Decision(step=Step.RETAG)
         # Before the smoke request: a base that has lost it says nothing about the artifact.
@@ -782,6 +808,8 @@ def _decide_serving(record: AdapterRecord, want: DesiredAdapter, context: Contex
     if failing is None:
         return Decision(step=Step.UPDATE, artifact=want.artifact)
     later = record.restore_at if (record.restore_at or 0) > context.now else None
+    if serving.same_as(record.last_good) and record.unconfirmed is not None and record.recheck is None:
+        return Decision(step=Step.CONFIRM, artifact=serving, restores=True)
     if serving.same_as(record.last_good) and later is None:
         if record.recheck is Recheck.SEND and _replaces_good(record, context):
             return Decision(step=Step.DELETE, restores=True, why=_NOT_IN_PLACE)
@@ -972,7 +1000,8 @@ def with_new_attempts(record: AdapterRecord) -> AdapterRecord:
     An artifact's own fault waits for another artifact, or for `adapters retry`.
     """
     failure = record.failure
-    if failure is not None and failure.cause.retried:
+    # Another archive than was recorded costs a look at S3, and people may have put the right one there.
+    if failure is not None and (failure.cause.retried or failure.unverified):
         failure = None
     return replace(record, failure=failure, restore_at=None)
 

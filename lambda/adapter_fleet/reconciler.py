@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 
 from adapter_fleet.bounded import text_of
 from adapter_fleet.clock import Clock
-from adapter_fleet.desired import DesiredFleet
+from adapter_fleet.desired import Artifact, DesiredFleet
 from adapter_fleet.fleet_settings import DriftCheck
 from adapter_fleet.pace import Pace
 from adapter_fleet.plan import (
@@ -88,6 +88,9 @@ TAGS_BEFORE_THE_END = 100
 
 MOST_REQUESTS_AT_A_TIME = 4
 """Smoke requests take from the adapters' own callers."""
+
+MOST_ARCHIVES_AT_A_TIME = 2
+"""Reading one takes the function's processor; the other workers go on."""
 
 _RENEW_SECONDS = 0.8 * LEASE_SECONDS
 _INLINE_WAIT_SECONDS = 10.0
@@ -310,6 +313,8 @@ class _Pass:
         self._reads: deque[str] = deque()
         self._asks: deque[str] = deque()
         self._writes: deque[str] = deque()
+        self._archives: deque[str] = deque()
+        self._unverified: dict[str, Artifact] = {}
         self._held: set[str] = set()
         self._waiting: set[str] = set()
         self._looks: dict[str, float] = {}
@@ -730,6 +735,7 @@ class _Pass:
             if self._held and not (self._in_flight() or self._busy() or self._blocked):
                 self._deletes = True
                 for component in sorted(self._held):
+                    self._doubt_adopted(component)
                     self._advance(component)
                 continue
             if self._unsettled() or self._late():
@@ -739,6 +745,12 @@ class _Pass:
                 self._advance_all()
             elif not (self._generation.request.source is Source.DELETION and self._survey_for_deletion()):
                 return
+
+    def _doubt_adopted(self, component: str) -> None:
+        """Have a component that the fleet did not make described right before it is deleted."""
+        record = self._records[component]
+        if record.adopted and record.live is not None:
+            self._keep(replace(record, live=replace(record.live, described=False)))
 
     def _drive(self, *, writes: bool) -> None:
         """Take steps until there is nothing to do, or nothing before a while has passed."""
@@ -775,6 +787,11 @@ class _Pass:
         """Return how many requests to adapters are under way."""
         return sum(self._decisions[component].step.asks for component in self._futures.values())
 
+    def _may_look_at_archive(self) -> bool:
+        """Tell whether an archive may be copied, read or compared now."""
+        under_way = sum(self._decisions[component].step.of_archive for component in self._futures.values())
+        return bool(self._archives) and under_way < MOST_ARCHIVES_AT_A_TIME
+
     def _serial_wait(self) -> bool:
         return self._fleet.serial and bool(self._in_flight())
 
@@ -783,6 +800,8 @@ class _Pass:
         times = []
         if self._reads or (writes and self._asks):
             times.append(now + self._read_pace.wait(now))
+        if writes and self._may_look_at_archive():
+            times.append(now)
         if writes and self._writes and not self._serial_wait():
             times.append(max(now + self._write_pace.wait(now), self._resume_at))
         if writes:
@@ -814,6 +833,9 @@ class _Pass:
             self._read_pace.begin(now)
             self._submit(self._asks.popleft())
             return True
+        if writes and self._may_look_at_archive():
+            self._submit(self._archives.popleft())
+            return True
         if (
             writes
             and self._writes
@@ -843,6 +865,7 @@ class _Pass:
             record=record,
             want=want,
             decision=decision,
+            stop=self._late,
         )
         self._futures[self._r.executor.submit(step.take)] = component
 
@@ -867,9 +890,11 @@ class _Pass:
     def _take_in(self, component: str, future: "Future[Taken]") -> None:
         """Take in what became of a call."""
         step = self._decisions[component].step
-        pace = self._read_pace if step.reads or step.asks else self._write_pace
+        reads = step.reads or step.asks or step.of_archive
+        pace = self._read_pace if reads else self._write_pace
         taken = future.result()
         error = taken.error
+        self._note_archive(component, taken)
         if taken.unforeseen is not None:
             self._r.telemetry.unforeseen(component, taken.unforeseen)
         if step.writes and not taken.idle:
@@ -903,6 +928,29 @@ class _Pass:
         if taken.wrote:
             self._conflicts = 0
             self._wait_for_write(first=first)
+
+    def _note_archive(self, component: str, taken: Taken) -> None:
+        """Note whether the archive is to be read first; end a pin whose archive is gone."""
+        self._unverified.pop(component, None)
+        artifact = self._decisions[component].artifact
+        if taken.unread and artifact is not None:
+            self._unverified[component] = artifact
+        if taken.missing is None or component not in self._declared:
+            return
+        void = [
+            order
+            for order in self._orders
+            if order.component == component
+            and order.kind is OrderKind.PIN
+            and order.artifact is not None
+            and order.artifact.same_as(artifact)
+        ]
+        if void:
+            self._orders = [order for order in self._orders if order not in void]
+            self._wanted |= pinned([self._declared[component]], self._orders)
+            self._registry.take_orders(void, self._lease)
+            cause = f"the version that it was rolled back to is gone: {taken.missing}"
+            self._note(self._records[component], "unpinned", cause=cause)
 
     def _unreadable(self, component: str, reason: str) -> None:
         """Leave alone, in this pass, what may not be looked at: it must not hold up the rest."""
@@ -1065,6 +1113,7 @@ class _Pass:
         self._reads.clear()
         self._asks.clear()
         self._writes.clear()
+        self._archives.clear()
         self._held.clear()
         self._waiting.clear()
         self._looks.clear()
@@ -1107,6 +1156,8 @@ class _Pass:
             self._log(event)
             self._learn(event)
         decision = decide(record, want, context)
+        if decision.artifact is not None and self._unverified.get(component) == decision.artifact:
+            decision = replace(decision, step=Step.VERIFY)
         if decision.step is Step.KEEP and record.drifted is not None:
             # Whoever changed it has changed it back.
             self._keep(replace(record, drifted=None))
@@ -1121,6 +1172,11 @@ class _Pass:
             self._reads.append(component)
         elif step.asks:
             self._asks.append(component)
+        elif step is Step.VERIFY:
+            self._archives.append(component)
+        elif step is Step.CONFIRM:
+            # One call; readings may take long.
+            self._archives.appendleft(component)
         elif step is Step.HOLD:
             self._held.add(component)
         elif step is Step.WAIT and (due := self._look_due(record, now)) is not None:
@@ -1255,13 +1311,14 @@ class _Pass:
             self._registry.append(self._events)
             self._events.clear()
 
-    def _note(self, record: AdapterRecord, what: str) -> None:
+    def _note(self, record: AdapterRecord, what: str, *, cause: str | None = None) -> None:
         event = Event(
             component=record.component,
             name=record.name,
             at=self._clock.now(),
             what=what,
             generation=self._generation.number,
+            cause=cause,
         )
         self._log(event)
 
@@ -1287,7 +1344,7 @@ class _Pass:
 
     def _busy(self) -> bool:
         """Tell whether a step can be taken."""
-        return bool(self._reads or self._asks or self._writes)
+        return bool(self._reads or self._asks or self._archives or self._writes)
 
     def _unsettled(self) -> bool:
         if self._generation.request.source is Source.DELETION and any(
@@ -1497,7 +1554,7 @@ class _Pass:
         # What waits for a write to end comes when someone looks at that.
         writes = self._writes and not self._serial_wait()
         deletes = self._held and not self._in_flight()
-        if trouble is None and (self._reads or self._asks or writes or deletes):
+        if trouble is None and (self._reads or self._asks or self._archives or writes or deletes):
             times.append(max(now, self._resume_at))
         times += self._next_look()
         retries = [

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from adapter_fleet.archive_version import ArchiveVersion
 from adapter_fleet.bounded import bound_texts
 from adapter_fleet.desired import Artifact
 from adapter_fleet.fleet_settings import FleetSettings
@@ -107,6 +108,8 @@ class Intent:
     """Where a creation goes, which the next generation may want elsewhere."""
     restores: bool = False
     """Whether `artifact` is the last good one, in the place of one that failed."""
+    archive: ArchiveVersion | None = None
+    """The version of the archive that was verified before the write; None where there was no digest."""
     error: str | None = None
     """Why no answer came: what the call ended with."""
 
@@ -162,6 +165,8 @@ class Failure:
     """Where it failed. Elsewhere it may not."""
     smoke: str | None = None
     """Digest of the smoke request that had no right answer."""
+    unverified: bool = False
+    """Whether S3 has another archive than was recorded: a new generation looks at it again."""
 
     def __post_init__(self) -> None:
         bound_texts(self, ("reason",))
@@ -242,6 +247,9 @@ class AdapterRecord:
         How many attempts in a row to bring back the last good one have failed.
     not_in_place:
         Whether its container refused to bring that back by an update.
+    unconfirmed:
+        The version of the archive that was verified before the last write. It goes once the archive is
+        found to be the same after that: SageMaker takes no version, and may have loaded another one.
     """
 
     name: str
@@ -273,6 +281,7 @@ class AdapterRecord:
     lost: int = 0
     restores: int = 0
     not_in_place: bool = False
+    unconfirmed: ArchiveVersion | None = None
 
     def __post_init__(self) -> None:
         bound_texts(self, ("drifted",))
@@ -317,6 +326,9 @@ class Target:
     """Names of the buckets that a manifest refers to by alias."""
     archives: Mapping[str, str] = field(default_factory=dict)
     """S3 URIs of the archives that were deployed with the manifest, by identity."""
+    kept_archives: str | None = None
+    """S3 URI of the folder into which those archives are copied before they are used; None to use them as
+    they are. `cdk gc` deletes an archive of the deployment once no template names it."""
     manifest: str | None = None
     """`s3://bucket/key` of the manifest, where that is in S3 and may change without a deployment."""
     hosting: str | None = None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from adapter_fleet.archive_version import ReadArchive
 from adapter_fleet.desired import DesiredFleet
 from adapter_fleet.record import (
     AdapterRecord,
@@ -219,6 +220,12 @@ class Registry(Protocol):
 
     def take_orders(self, orders: Iterable[Order], lease: Lease) -> None:
         """Remove orders, unless others have replaced them."""
+
+    def known_archive(self, uri: str) -> ReadArchive | None:
+        """Return what was read of an archive, None where that is not known (any more)."""
+
+    def know_archive(self, archive: ReadArchive) -> None:
+        """Remember what was read of an archive, in the place of what was read of it before."""
 
     def deliveries(self) -> Mapping[str, int]:
         """Return the generations by delivery."""

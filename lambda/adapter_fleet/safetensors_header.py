@@ -68,12 +68,17 @@ class Tensor:
     dtype: str
     shape: tuple[int, ...]
 
+    @property
+    def size(self) -> int:
+        """Its bytes in the file."""
+        return math.prod(self.shape) * _BYTES_PER_ELEMENT[self.dtype]
+
 
 def read_tensors(stream: Readable, size: int) -> list[Tensor]:
     """Read the header from the start of a file of `size` bytes; raise HeaderError where it is not valid.
 
-    Reads no more than the header and never allocates more than `MAX_HEADER_BYTES` for it, whatever the length
-    field claims.
+    Return the tensors in the order of their bytes, which follow in `stream`. Reads no more than the header
+    and never allocates more than `MAX_HEADER_BYTES` for it, whatever the length field claims.
     """
     prefix = stream.read(_LENGTH.size)
     if len(prefix) < _LENGTH.size:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.archive import DIGEST_METADATA
+from adapter_fleet.archive_version import ArchiveVersion, ReadArchive
 from adapter_fleet.desired import Artifact, SmokeRequest
 from adapter_fleet.pattern import matches
 from adapter_fleet.record import Live, ObservedBase, Status
+from adapter_fleet.s3_archives import S3Archives
 from adapter_fleet.service import (
     ConflictError,
     ExistsError,
@@ -80,7 +81,8 @@ class SageMakerService:
         runtime: "SageMakerRuntimeClient",
         s3: "S3Client",
     ) -> None:
-        self._sagemaker, self._runtime, self._s3 = sagemaker, runtime, s3
+        self._sagemaker, self._runtime = sagemaker, runtime
+        self._archives = S3Archives(s3, self._call)
         self.calls: Counter[str] = Counter()
 
     def pages(self, endpoint: str) -> Iterator[dict[str, Live]]:
@@ -183,23 +185,17 @@ class SageMakerService:
         with self._call("DeleteTags"):
             self._sagemaker.delete_tags(ResourceArn=_arn(component, live), TagKeys=keys)
 
-    def check(self, artifact: Artifact) -> str | None:
-        """Ask S3 for an artifact: None if it is there and the one that was recorded, else what is wrong."""
-        bucket, _, key = artifact.uri.removeprefix("s3://").partition("/")
-        try:
-            with self._call("HeadObject"):
-                found = self._s3.head_object(Bucket=bucket, Key=key)
-        except MissingError:
-            return f"NoSuchKey: {artifact.uri} does not exist"
-        except RefusedError:
-            return None  # the endpoint's role may read what this one may not
-        noted = found["Metadata"].get(DIGEST_METADATA, "").removeprefix("sha256:")
-        if noted and artifact.digest and noted != artifact.digest:
-            return (
-                f"{artifact.uri} should be the adapter with digest sha256:{artifact.digest}, and holds"
-                f" sha256:{noted}"
-            )
-        return None
+    def find_archive(self, uri: str) -> ArchiveVersion | None:
+        """Ask S3 for the newest version of an archive; None where there is none."""
+        return self._archives.find(uri)
+
+    def read_archive(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ReadArchive:
+        """Read an archive to its end; UnansweredError as soon as `stop` returns true."""
+        return self._archives.read(version, stop)
+
+    def copy_archive(self, source: str, uri: str) -> None:
+        """Copy an archive inside S3."""
+        self._archives.copy(source, uri)
 
     def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
         """Send a smoke request; None if the answer is right, else what is wrong with it."""

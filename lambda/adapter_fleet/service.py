@@ -1,9 +1,10 @@
 """SageMaker as a fleet needs it: the calls on inference components, and what can be wrong with each."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+from adapter_fleet.archive_version import ArchiveVersion, ReadArchive
 from adapter_fleet.desired import Artifact, SmokeRequest
 from adapter_fleet.record import Live, ObservedBase
 
@@ -80,11 +81,17 @@ class Service(Protocol):
     def untag(self, component: str, live: Live, keys: list[str]) -> None:
         """Take tags away. MissingError."""
 
-    def check(self, artifact: Artifact) -> str | None:
-        """Ask S3 for an artifact: None if it is there and the one that was recorded, else what is wrong.
+    def find_archive(self, uri: str) -> ArchiveVersion | None:
+        """Ask S3 for the newest version of an archive; None where there is none."""
 
-        The wording lets `cause_of` tell a missing object from a wrong one.
+    def read_archive(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ReadArchive:
+        """Read an archive to its end, several calls; UnansweredError as soon as `stop` returns true.
+
+        UnansweredError as well where another version has replaced it.
         """
+
+    def copy_archive(self, source: str, uri: str) -> None:
+        """Copy an archive inside S3. MissingError (the source)."""
 
     def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
         """Send a smoke request; None if the answer is right, else what is wrong with it.

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from adapter_fleet import verification
+from adapter_fleet.archive_version import ArchiveVersion
 from adapter_fleet.bounded import text_of
 from adapter_fleet.clock import Clock
 from adapter_fleet.desired import Artifact, DesiredAdapter, SmokeRequest
@@ -63,6 +65,10 @@ class Taken:
         Whether nothing was sent.
     foreign:
         The creation time of a component that turned out to be someone else's.
+    unread:
+        Whether the archive has to be copied or read before the step can be taken.
+    missing:
+        Why there is no archive to send; None where there is one.
     unforeseen:
         The exception that nobody foresaw; the record says what it came to.
     """
@@ -74,6 +80,8 @@ class Taken:
     wrote: bool = False
     idle: bool = False
     foreign: float | None = None
+    unread: bool = False
+    missing: str | None = None
     unforeseen: Exception | None = None
 
 
@@ -95,10 +103,12 @@ class Steps:
         record: AdapterRecord,
         want: DesiredAdapter | None,
         decision: Decision,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._uid, self._registry, self._service, self._clock = uid, registry, service, clock
         self._lease, self._context = lease, context
         self._record, self._want, self._decision = record, want, decision
+        self._stop = stop
 
     def take(self) -> Taken:
         """Take the step of the decision. Whatever goes wrong is in the result; LeaseLostError is raised."""
@@ -177,13 +187,15 @@ class Steps:
     # --- writes
 
     def _write(self, write: Write) -> Taken:
-        artifact = self._decision.artifact
+        artifact, archive = self._decision.artifact, None
         if artifact is not None:
-            problem = self._service.check(artifact)
-            if problem is not None:
-                record, events = with_failure(self._record, artifact, problem, self._context)
-                return Taken(record=record, events=events, idle=True)
-        record = self._intended(write, artifact)
+            verdict = verification.look(artifact, self._service, self._registry)
+            if verdict.unread:
+                return Taken(record=self._record, idle=True, unread=True)
+            if verdict.problem is not None:
+                return self._not_usable(artifact, verdict)
+            archive = verdict.version
+        record = self._intended(write, artifact, archive)
         # The intent first: should the rest be lost, the next pass looks.
         self._registry.put([record], self._lease)
         self._check_lease()
@@ -229,7 +241,78 @@ class Steps:
         # Described once more first: whose it is goes by its creation time.
         return Taken(record=replace(record, intent=None, owned=None, live=replace(live, doubtful=True)))
 
-    def _intended(self, write: Write, artifact: Artifact | None) -> AdapterRecord:
+    # --- the archive
+
+    def _not_usable(self, artifact: Artifact, verdict: verification.Verdict) -> Taken:
+        """Note why an archive cannot be sent: that is the failure of this adapter alone."""
+        assert verdict.problem is not None  # that is what is noted
+        record, events = self._unverified(self._record, artifact, verdict.problem, verdict)
+        missing = verdict.problem if verdict.missing else None
+        return Taken(record=record, events=events, idle=True, missing=missing)
+
+    def _verify(self) -> Taken:
+        """Copy or read the archive; the step that sends it then finds it verified."""
+        artifact, began = self._decision.artifact, self._clock.now()
+        assert artifact is not None  # there is nothing else to verify
+
+        def late() -> bool:
+            return self._clock.now() - began > verification.LONGEST_READ_SECONDS
+
+        try:
+            verdict = verification.read(
+                artifact, self._service, self._registry, lambda: self._stop() or late()
+            )
+        except UnansweredError as error:
+            if not late():
+                raise
+            verdict = verification.Verdict(
+                problem=f"{error}; a manifest that 'adapters publish' wrote has the archive's checksum, with"
+                " which it need not be read"
+            )
+        # Of another archive than was recorded the step that comes next knows by what was read.
+        if verdict.problem is not None and not verdict.mismatch:
+            return self._not_usable(artifact, verdict)
+        return Taken(record=self._record, idle=True)
+
+    def _confirm(self) -> Taken:
+        """Compare the archive with the version that was verified before the write."""
+        record, artifact = self._record, self._decision.artifact
+        before = record.unconfirmed
+        assert artifact is not None and before is not None  # noqa: PT018 - that is what is compared
+        verdict = verification.look(artifact, self._service, self._registry)
+        if verdict.unread and verdict.version is None:
+            # A copy of the fleet's own that is gone.
+            verdict = verification.Verdict(problem=f"NoSuchKey: {artifact.uri} does not exist")
+        same = verdict.version is not None and verdict.version.same_content(before)
+        if verdict.unread and not same:
+            return Taken(record=record, idle=True, unread=True)
+        if same or verdict.problem is None:
+            failure = record.failure
+            if failure is not None and failure.artifact.same_as(artifact):
+                record = replace(record, failure=None)
+            return Taken(record=replace(record, unconfirmed=None), idle=True)
+        reason = verdict.problem
+        if verdict.mismatch:
+            reason = f"{reason}; it was replaced while SageMaker loaded it: {before} is {verdict.version} now"
+            # What it serves is not known: once it is tried again, it is sent again.
+            record = replace(record, unconfirmed=None, recheck=Recheck.SEND)
+        record, events = self._unverified(record, artifact, reason, verdict)
+        return Taken(record=record, events=events, idle=True)
+
+    def _unverified(
+        self, record: AdapterRecord, artifact: Artifact, reason: str, verdict: verification.Verdict
+    ) -> tuple[AdapterRecord, list[Event]]:
+        record, events = with_failure(record, artifact, reason, self._context, cause=verdict.cause)
+        failure = record.failure
+        if verdict.mismatch and failure is not None and failure.artifact.same_as(artifact):
+            record = replace(record, failure=replace(failure, unverified=True))
+        return record, events
+
+    # --- how a write is sent
+
+    def _intended(
+        self, write: Write, artifact: Artifact | None, archive: ArchiveVersion | None
+    ) -> AdapterRecord:
         record, live = self._record, self._record.live
         intent = Intent(
             write=write,
@@ -241,6 +324,7 @@ class Steps:
             restores=self._decision.restores,
             endpoint=self._context.endpoint,
             base=self._context.base,
+            archive=archive,
         )
         return replace(
             record,
@@ -478,4 +562,6 @@ _STEPS: dict[Step, Callable[[Steps], Taken]] = {
     Step.RETAG: Steps._retag,
     Step.SMOKE: Steps._smoke,
     Step.ASK: Steps._ask,
+    Step.VERIFY: Steps._verify,
+    Step.CONFIRM: Steps._confirm,
 }

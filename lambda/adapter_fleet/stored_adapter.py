@@ -8,8 +8,8 @@ vouches for other bytes; `whole` reads all of them and compares the digest.
 
 import hashlib
 import struct
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,12 @@ from adapter_fleet.archive import CONFIG_FILE, REQUIRED_FILES, ArchiveError, Arc
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.check_rules import CheckRule
 from adapter_fleet.findings import Finding
+from adapter_fleet.finite_weights import START_BYTES, WeightReading
 from adapter_fleet.lmi import LmiVersion
 from adapter_fleet.manifest_adapter import S3Artifact, named_digest
 from adapter_fleet.safetensors_header import MAX_HEADER_BYTES
 from adapter_fleet.serving import LoraServing
+from adapter_fleet.unpacked import Readable
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
 _FIRST_BYTES = 32 * 1024
 """Enough for an adapter of 8 billion parameters on all linear modules: 450 tensors are 8 KiB compressed."""
 _MOST_BYTES = 1024 * 1024
-_LONGEST_START = MAX_CONFIG_BYTES + MAX_HEADER_BYTES + _MOST_BYTES
-"""What the configuration and the header of the weights take, were they random; no more is kept in memory."""
+_LONGEST_START = MAX_CONFIG_BYTES + MAX_HEADER_BYTES + START_BYTES + _MOST_BYTES
+"""What configuration, header and a sample of weights take, were they random; no more is kept in memory."""
 _TRAILER = struct.Struct("<2sII")
 _LAST_BLOCK = b"\x03\x00"
 _GZIP_HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
@@ -46,9 +48,14 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class StoredCheck:
-    """What was found, how many bytes of the object were read for it, and how many it has."""
+    """What was found, how many bytes of the object were read for it, and how many it has.
+
+    not_compared:
+        What could not be compared with the base model, which is nothing wrong.
+    """
 
     findings: list[Finding]
+    not_compared: Finding | None
     bytes_read: int
     size: int
 
@@ -64,33 +71,56 @@ def check_object(
     limits: ArchiveLimits | None = None,
     whole: bool = False,
     watch: Callable[[bytes], object] | None = None,
+    weights: WeightReading | None = None,
 ) -> StoredCheck:
     """Check an adapter in a `.tar.gz` in S3, by the same rules as `check_archive`.
 
-    `watch` gets what is read of the tar. Raises ClientError or BotoCoreError where the object cannot be read,
-    and what `watch` raises.
+    Without `weights`, none are read of an archive of ours, and a sample of any other, all of which is read in
+    any case. A sample of an archive of ours is its first mebibyte of weights. `watch` gets what is read of
+    the tar. Raises ClientError or BotoCoreError where the object cannot be read, and what `watch` raises.
     """
     stored = _Object(s3, bucket, key)
     named = named_digest(S3Artifact(uri=stored.uri))
-    findings = None
-    if named and not whole and stored.read_start()[: len(_GZIP_HEADER)] == _GZIP_HEADER:
-        findings = _check_ours(stored, lora, base, version, limits or ArchiveLimits(), watch)
-    if findings is None:
-        findings = _check_whole(stored, lora, base, version, limits, watch, named)
-    return StoredCheck(findings=findings, bytes_read=stored.count, size=stored.size or 0)
+    check = None
+    if (
+        named
+        and not whole
+        and weights is not WeightReading.ALL
+        and stored.read_start()[: len(_GZIP_HEADER)] == _GZIP_HEADER
+    ):
+        check = AdapterCheck(
+            stored.uri, version=version, weights=weights or WeightReading.NONE, only_start=True
+        )
+        if not _check_ours(check, stored, lora, base, limits or ArchiveLimits(), watch):
+            check = None
+    if check is None:
+        check = AdapterCheck(stored.uri, version=version, weights=weights or WeightReading.SAMPLE)
+        _check_whole(check, stored, lora, base, limits, watch, named)
+    return StoredCheck(
+        findings=check.findings,
+        not_compared=check.not_compared,
+        bytes_read=stored.count,
+        size=stored.size or 0,
+    )
+
+
+@contextmanager
+def opened(s3: "S3Client", bucket: str, key: str, *, etag: str) -> Iterator[Readable]:
+    """Open an object that has this entity tag, as a stream that survives a cut connection."""
+    with closing(_Stream(_Object(s3, bucket, key, etag=etag))) as stream:
+        yield stream
 
 
 def _check_whole(
+    check: AdapterCheck,
     stored: "_Object",
     lora: LoraServing | None,
     base: BaseModelFacts | None,
-    version: LmiVersion | None,
     limits: ArchiveLimits | None,
     watch: Callable[[bytes], object] | None,
     digest: str | None,
-) -> list[Finding]:
+) -> None:
     """Check an archive to its end and, where it can be read to there, compare its digest."""
-    check = AdapterCheck(stored.uri, version=version)
     sha = hashlib.sha256()
 
     def watched(data: bytes) -> None:
@@ -103,31 +133,30 @@ def _check_whole(
         with closing(_Stream(stored)) as stream:
             check.read_archive(stream, limits, watched)
     except ArchiveError as error:
-        return check.refused(error)
-    findings = check.finish(lora, base)
+        check.refused(error)
+        return
+    check.finish(lora, base)
     if digest is not None and sha.hexdigest() != digest:
         message = f"its content should have the digest that its name says, got {sha.hexdigest()}"
-        findings.append(CheckRule.ARCHIVE_DIGEST.broken(stored.uri, message))
-    return findings
+        check.breaks(CheckRule.ARCHIVE_DIGEST, message)
 
 
 def _check_ours(
+    check: AdapterCheck,
     stored: "_Object",
     lora: LoraServing | None,
     base: BaseModelFacts | None,
-    version: LmiVersion | None,
     limits: ArchiveLimits,
     watch: Callable[[bytes], object] | None,
-) -> list[Finding] | None:
-    """Check an archive of ours from its first bytes; None for one that turns out to be no such archive."""
-    check = AdapterCheck(stored.uri, version=version)
+) -> bool:
+    """Check an archive of ours from its first bytes; False for one that turns out to be no such archive."""
     sizes: list[int] = []
     try:
         for name, entry in zip(REQUIRED_FILES, entries(_Start(stored), limits, watch=watch), strict=False):
             if (entry.name, entry.header) != (name, canonical_tar.header(name, entry.size)):
-                return None
+                return False
             if name == CONFIG_FILE and entry.size > MAX_CONFIG_BYTES:
-                return None  # it is refused; what is between it and the weights is not to be kept
+                return False  # it is refused; what is between it and the weights is not to be kept
             sizes.append(entry.size)
             assert entry.stream is not None  # the header is that of a file
             check.takes(name, entry.kind)
@@ -135,25 +164,26 @@ def _check_ours(
             if len(sizes) == len(REQUIRED_FILES):
                 break
         else:
-            return None
+            return False
     except ArchiveError:
-        return None
+        return False
     unpacked = canonical_tar.size_of(REQUIRED_FILES, sizes)
     last_block, _, length = _TRAILER.unpack(stored.read_end(_TRAILER.size))
     if last_block != _LAST_BLOCK or length != unpacked % 2**32:
-        return None
-    return check.finish(lora, base)
+        return False
+    check.finish(lora, base)
+    return True
 
 
 class _Object:
     """One version of an object, of which parts are read."""
 
-    def __init__(self, s3: "S3Client", bucket: str, key: str) -> None:
+    def __init__(self, s3: "S3Client", bucket: str, key: str, *, etag: str | None = None) -> None:
         self.uri = f"s3://{bucket}/{key}"
         self.count = 0
         self.size: int | None = None
         self._s3, self._bucket, self._key = s3, bucket, key
-        self._etag: str | None = None
+        self._etag = etag
         self.start = bytearray()
 
     def read_start(self) -> bytearray:

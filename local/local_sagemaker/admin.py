@@ -20,7 +20,8 @@
                               400 {"error": ...} for an unknown operation or a wrong value
     DELETE /_local/faults     no faults any more; ?held=my-adapter releases that component alone
 
-There is no authentication, with IAM enforcement on neither: the server listens on 127.0.0.1 only.
+Every request needs the header `Authorization: Bearer TOKEN`, with the token that `local-sagemaker` prints at
+its start. `admin_guard` checks it.
 """
 
 import dataclasses
@@ -116,11 +117,16 @@ def _held(*, held: str) -> str:
 
 
 class AdminClient:
-    """The admin path from another process."""
+    """The admin path from another process.
 
-    def __init__(self, url: str, ca_bundle: str | None = None):
+    url and token are what `local-sagemaker` prints as AWS_ENDPOINT_URL and LOCAL_SAGEMAKER_TOKEN.
+    Every method raises PermissionError when the token is another cloud's.
+    """
+
+    def __init__(self, url: str, token: str, ca_bundle: str | None = None):
         verify = ssl.create_default_context(cafile=ca_bundle) if ca_bundle else True
-        self._client = httpx.Client(base_url=url, verify=verify, trust_env=False)
+        headers = {"Authorization": f"Bearer {token}"}
+        self._client = httpx.Client(base_url=url, headers=headers, verify=verify, trust_env=False)
 
     def settings(self) -> dict[str, Any]:
         """Every setting with its value."""
@@ -182,8 +188,8 @@ class AdminClient:
 
     def scale_waits(self, scale: float) -> None:
         """Let state machines wait, between retries too, for a share of their time; 1 is all of it, 0 none."""
-        answer = self._client.post("/_ministack/config", json={"stepfunctions._SFN_WAIT_SCALE": scale})
-        if not answer.raise_for_status().json()["applied"]:
+        content = self._send("POST", "/_ministack/config", {"stepfunctions._SFN_WAIT_SCALE": scale})
+        if not content["applied"]:
             raise ValueError(f"'scale' should be a number of at least 0, got {scale!r}")
 
     def clear_faults(self) -> None:
@@ -191,9 +197,14 @@ class AdminClient:
         self._call("DELETE", "faults")
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        answer = self._client.request(method, PREFIX + path, json=body)
+        return self._send(method, PREFIX + path, body)
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        answer = self._client.request(method, path, json=body)
         content: dict[str, Any] = answer.json()
         if answer.status_code == 400:
             raise ValueError(content["error"])
+        if answer.status_code == 401:
+            raise PermissionError(content["message"])
         answer.raise_for_status()
         return content

@@ -16,6 +16,7 @@ import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import ministack.app
 from hypercorn.asyncio import serve
@@ -26,7 +27,9 @@ from ministack.services.cloudformation import provisioners
 
 from local_sagemaker import iam
 from local_sagemaker.admin import PREFIX, admin_application
+from local_sagemaker.admin_guard import AdminGuard, DownloadSigner
 from local_sagemaker.artifacts import Artifacts
+from local_sagemaker.body_limit import OBJECT_BYTES, REQUEST_BYTES, BodyLimit
 from local_sagemaker.clock import SystemClock
 from local_sagemaker.cloudformation import RESOURCE_TYPES, Handlers
 from local_sagemaker.control_plane import ControlPlane
@@ -34,27 +37,37 @@ from local_sagemaker.errors import ServiceError
 from local_sagemaker.hosting import LocalHosting
 from local_sagemaker.mends import (
     bucket_tags,
+    compressed_bodies,
+    conditional_changes,
     content_type,
+    copied_checksums,
+    deletions_during_creation,
+    download_urls,
     emf,
     expect,
     exports_in_use,
     failed_custom_resources,
     failed_deletions,
+    failed_events,
     failed_updates,
     lambda_errors,
+    lambda_workers,
     late_logs,
     leading_keys,
     missing_objects,
     parallel_provisioning,
     retry_delays,
+    runtime_api,
     s3_events,
     stopped_executions,
     table_properties,
     worker_threads,
 )
+from local_sagemaker.request_guard import RequestGuard
 from local_sagemaker.runtime import VARIANT_HEADER, Invocation, Runtime
 from local_sagemaker.s3_access import S3Access
 from local_sagemaker.settings import CurrentSettings, Settings
+from local_sagemaker.tags import refuse_reserved_keys
 from local_sagemaker.traffic import Traffic
 
 _TYPE_PREFIX = "AWS::SageMaker::"
@@ -110,7 +123,9 @@ class Cloud:
         try:
             if ministack.app.AUTH:
                 self._authorize(operation, headers, body, query)
-            answer = self.plane().call(operation, json.loads(body or b"{}"))
+            request = json.loads(body or b"{}")
+            refuse_reserved_keys(request if isinstance(request, dict) else {})
+            answer = self.plane().call(operation, request)
             if self.traffic.loses_answer(operation):
                 return 200, {"Content-Type": _CONTROL_CONTENT_TYPE}, _broken()
         except ServiceError as error:
@@ -177,7 +192,7 @@ def _streaming(frames: AsyncGenerator[bytes, None]) -> Any:
     return StreamingResponse(run)
 
 
-def install(cloud: Cloud, *, parallel: bool = False) -> None:
+def install(cloud: Cloud, signer: DownloadSigner, *, parallel: bool = False) -> None:
     """Put SageMaker and the mends into ministack; UnknownMinistackError when it is built differently."""
     for holder, name in (
         (ministack.app, "SERVICE_HANDLERS"),
@@ -207,26 +222,35 @@ def install(cloud: Cloud, *, parallel: bool = False) -> None:
             provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
     bucket_tags.install()
     table_properties.install()
+    failed_events.install()
     missing_objects.install()
     leading_keys.install()
     s3_events.install()
+    copied_checksums.install()
     late_logs.install()
     emf.install()
     lambda_errors.install()
+    lambda_workers.install()
     retry_delays.install()
     stopped_executions.install()
     failed_custom_resources.install()
     failed_deletions.install()
     exports_in_use.install()
+    conditional_changes.install()
     worker_threads.install(_TYPE_PREFIX)
     failed_updates.install(_TYPE_PREFIX)
     if parallel:
         parallel_provisioning.install()
+    deletions_during_creation.install()
     content_type.install(VARIANT_HEADER)
+    compressed_bodies.install(REQUEST_BYTES)
+    download_urls.install(signer)
+    runtime_api.install()
     iam.install(cloud.tagged_resources)
 
 
-async def _serve(port: int, cloud: Cloud, *, tls: bool) -> None:
+def guarded_application(cloud: Cloud, token: str) -> Any:
+    """Everything that the port answers, behind what it refuses."""
     admin = admin_application(cloud.settings, cloud.traffic)
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -235,6 +259,19 @@ async def _serve(port: int, cloud: Cloud, *, tls: bool) -> None:
         else:
             await ministack.app.app(scope, receive, send)
 
+    return RequestGuard(AdminGuard(BodyLimit(application, _body_limit), token))
+
+
+def _body_limit(scope: Any) -> int:
+    """The bytes that a request may have: those of an object in S3, or those of any other request."""
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    service = router.detect_service(scope["method"], scope["path"], headers, query)
+    return OBJECT_BYTES if service == "s3" else REQUEST_BYTES
+
+
+async def _serve(port: int, cloud: Cloud, token: str, *, tls: bool) -> None:
+    application = guarded_application(cloud, token)
     config = ServerConfig()
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_timeout = 75
@@ -258,13 +295,18 @@ async def _serve(port: int, cloud: Cloud, *, tls: bool) -> None:
 
 
 def main() -> None:
-    """Serve until told to stop; the one argument is the configuration as JSON."""
+    """Serve until told to stop.
+
+    The one argument is the configuration as JSON. The token of the admin paths is the first line of the
+    standard input: other users of the machine can read arguments, and functions inherit the environment.
+    """
     configuration = json.loads(sys.argv[1])
+    token = sys.stdin.readline().strip()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     cloud = Cloud(Path(configuration["state"]), Settings().changed(configuration["settings"]))
-    install(cloud, parallel=configuration["parallel"])
+    install(cloud, DownloadSigner(token), parallel=configuration["parallel"])
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(_serve(configuration["port"], cloud, tls=configuration["tls"]))
+    loop.run_until_complete(_serve(configuration["port"], cloud, token, tls=configuration["tls"]))
     # Deployments under way have threads that wait for processes: model servers, Lambda workers. All of them
     # are in this process's group, and none has anything to save.
     sys.stdout.flush()

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import secrets
 import select
 import shlex
 import signal
@@ -25,6 +26,7 @@ import httpx
 import trustme
 
 from local_sagemaker.admin import AdminClient
+from local_sagemaker.admin_guard import TOKEN_VARIABLE
 from local_sagemaker.settings import PROFILES, Settings
 
 READY = "ready"
@@ -146,6 +148,7 @@ def _port(wanted: int) -> int:
 def _run(options: Options) -> int:
     ca_bundle = _make_certificates(options.state) if options.iam else None
     client = _client_environment(options, ca_bundle)
+    token = secrets.token_urlsafe(32)
     log = options.state / "server.log"
     stop = _stop_condition(until_stdin_closes=options.until_stdin_closes)
     with log.open("wb") as output:
@@ -158,12 +161,13 @@ def _run(options: Options) -> int:
             start_new_session=True,
         )
     try:
-        if not _wait_until_up(server, client["AWS_ENDPOINT_URL"], ca_bundle, stop):
+        _send_token(server, token)
+        if not _wait_until_up(server, AdminClient(client["AWS_ENDPOINT_URL"], token, ca_bundle), stop):
             if stop():
                 return 0
             _complain("did not come up", log)
             return 1
-        _announce(client, log)
+        _announce(client | {TOKEN_VARIABLE: token}, log)
         while server.poll() is None and not stop():
             time.sleep(_POLL_SECONDS)
         if stop():
@@ -174,8 +178,16 @@ def _run(options: Options) -> int:
         _end(server)
 
 
-def _announce(client: dict[str, str], log: Path) -> None:
-    exports = (f"export {name}={shlex.quote(value)}" for name, value in client.items())
+def _send_token(server: subprocess.Popen[bytes], token: str) -> None:
+    assert server.stdin is not None  # it was opened as a pipe
+    # A server that ended at once is reported by what waits for it.
+    with contextlib.suppress(BrokenPipeError):
+        server.stdin.write(f"{token}\n".encode())
+        server.stdin.flush()
+
+
+def _announce(variables: dict[str, str], log: Path) -> None:
+    exports = (f"export {name}={shlex.quote(value)}" for name, value in variables.items())
     sys.stdout.write("\n".join((*exports, f"# log: {log}", READY, "")))
     sys.stdout.flush()
 
@@ -239,7 +251,9 @@ def _client_environment(options: Options, ca_bundle: str | None) -> dict[str, st
 def _server_environment(options: Options, client: dict[str, str]) -> dict[str, str]:
     temporary = options.state / "tmp"
     temporary.mkdir()
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MINISTACK_"))}
+    # Functions inherit this environment: a token in it, of another cloud, is not for them.
+    foreign = ("AWS_", "MINISTACK_", TOKEN_VARIABLE)
+    own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     environment = own | client
     if "AWS_CA_BUNDLE" in client:
         # Handlers that answer CloudFormation with Python's own urllib, as one of the CDK's does.
@@ -262,6 +276,8 @@ def _server_environment(options: Options, client: dict[str, str]) -> dict[str, s
             filter(None, [os.environ.get("NODE_PATH"), str(Path("node_modules").resolve())])
         ),
         "PYTHONUNBUFFERED": "1",
+        # A function starts in a fifth of a second, and an idle process of one holds some 60 MB.
+        "LAMBDA_WARM_TTL_SECONDS": os.environ.get("LAMBDA_WARM_TTL_SECONDS", "120"),
         # Threads that share their memory: glibc keeps some for each, in this process and in every copy.
         "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
     }
@@ -274,10 +290,7 @@ def _server_environment(options: Options, client: dict[str, str]) -> dict[str, s
     return environment
 
 
-def _wait_until_up(
-    server: subprocess.Popen[bytes], url: str, ca_bundle: str | None, stop: Callable[[], bool]
-) -> bool:
-    admin = AdminClient(url, ca_bundle)
+def _wait_until_up(server: subprocess.Popen[bytes], admin: AdminClient, stop: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + _START_SECONDS
     while server.poll() is None and not stop() and time.monotonic() < deadline:
         try:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from local_sagemaker.admin import AdminClient
+from local_sagemaker.admin_guard import TOKEN_VARIABLE
 from local_sagemaker.main import READY
 
 _STOP_SECONDS = 30.0
@@ -21,10 +22,11 @@ class LocalCloud:
 
     url is where every API is; environment is what boto3 and the CDK CLI need to reach it, with the rest of
     this process's environment; admin changes settings, counts calls and injects
-    faults; process is the command.
+    faults; token is what its paths ask for; process is the command.
     """
 
     url: str
+    token: str
     environment: dict[str, str]
     admin: AdminClient
     process: "subprocess.Popen[str]"
@@ -79,9 +81,11 @@ class LocalCloud:
         # Nothing may block on a pipe that nobody reads.
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
         self.url = exports["AWS_ENDPOINT_URL"]
-        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        self.token = exports.pop(TOKEN_VARIABLE)
+        foreign = ("AWS_", TOKEN_VARIABLE)
+        own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         self.environment = own | exports
-        self.admin = AdminClient(self.url, exports.get("AWS_CA_BUNDLE"))
+        self.admin = AdminClient(self.url, self.token, exports.get("AWS_CA_BUNDLE"))
         return self
 
     def __exit__(

@@ -55,5 +55,24 @@ class Tags:
         return {"Tags": _listed(self._existing(request["ResourceArn"]))}
 
 
+def refuse_reserved_keys(request: dict[str, Any]) -> None:
+    """Raise ServiceError when a request sets or removes a tag that only AWS services may [V, tagging guide].
+
+    CloudFormation's own requests do: its tags tell whose resource it is.
+    """
+    given = [tag.get("Key") for tag in _items(request, "Tags") if isinstance(tag, dict)]
+    for key in (*given, *_items(request, "TagKeys")):
+        if isinstance(key, str) and key.lower().startswith("aws:"):
+            raise validation_exception(
+                f"The tag key '{key}' is not allowed: 'aws:' is reserved for the use of AWS services."
+            )
+
+
+def _items(request: dict[str, Any], member: str) -> list[Any]:
+    # The request's shape is checked later.
+    value = request.get(member)
+    return value if isinstance(value, list) else []
+
+
 def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]

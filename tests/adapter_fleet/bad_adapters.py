@@ -765,6 +765,67 @@ def archive_of_millions_of_empty_blocks(path: Path) -> None:
     path.write_bytes(gzip.compress(b"")[:10] + b"\0\0\0\xff\xff" * 8 * MIB)
 
 
+def full_of(path: Path, number: bytes, dtype: str, module: str = MODULE, rows: int = RANK) -> None:
+    shapes = {f"{module}.lora_A.weight": (rows, HIDDEN), f"{module}.lora_B.weight": (HIDDEN, rows)}
+    header = {
+        name: {
+            **entry,
+            "dtype": dtype,
+            "data_offsets": [place * len(number) // 4 for place in entry["data_offsets"]],
+        }
+        for name, entry in header_of(shapes).items()
+    }
+    with_weights(path, weights(header, number * (2 * rows * HIDDEN)))
+
+
+@filed("tensor-finite")
+def weights_of_nan(path: Path) -> None:
+    full_of(path, b"\xff\xff", "BF16")
+
+
+@filed("tensor-finite")
+def weights_of_infinity(path: Path) -> None:
+    full_of(path, b"\0\x7c", "F16")
+
+
+@filed("tensor-finite")
+def weights_that_overflow_in_the_last_number(path: Path) -> None:
+    full_of(path, b"\0\0\x80\x3f", "F32")
+    file = path / WEIGHTS
+    file.write_bytes(file.read_bytes()[:-4] + b"\0\0\x80\xff")
+
+
+@filed("tensor-rank")
+def weights_of_a_gigabyte_just_below_infinity(path: Path) -> None:
+    """The numbers that are looked at twice, in a file with a hole of zeros."""
+    full_of(path, b"\x7f\x7f", "BF16", rows=RANK)
+    rows = 2**23
+    shapes = {f"{MODULE}.lora_A.weight": (rows, HIDDEN), f"{MODULE}.lora_B.weight": (HIDDEN, rows)}
+    text = json.dumps(header_of(shapes)).encode()
+    with (path / WEIGHTS).open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"\xff\xff\x7f\x7f" * 1000)
+        file.truncate(8 + len(text) + 2 * 4 * rows * HIDDEN)
+
+
+@filed("tensor-finite")
+def weights_of_a_hundred_thousand_tensors_of_nan(path: Path) -> None:
+    header = {
+        f"base_model.model.m{number // 2}.lora_{'AB'[number % 2]}.weight": {
+            "dtype": "BF16",
+            "shape": [1, 1],
+            "data_offsets": [2 * number, 2 * number + 2],
+        }
+        for number in range(99_000)
+    }
+    directory(path, {CONFIG: config(r=1), WEIGHTS: weights(header, b"\xff\x7f" * 99_000)})
+
+
+@filed("tensor-finite")
+def archive_of_nan(path: Path) -> None:
+    content = weights(header_of(PAIR), b"\xff" * (2 * 4 * RANK * HIDDEN))
+    archive(path, sound=(entry(CONFIG, SOUND_CONFIG), entry(WEIGHTS, content)))
+
+
 def sound(path: Path) -> None:
     directory(path, {"README.md": b"# An adapter"})
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from adapter_fleet.archive_version import ArchiveVersion, ReadArchive
 from adapter_fleet.desired import Artifact, SmokeRequest
 from adapter_fleet.names import FLEET_TAG
 from adapter_fleet.record import Live, ObservedBase, Status
@@ -61,6 +62,13 @@ class RunningClock(FakeClock):
         time.sleep(max(0.0, seconds))
 
 
+class WhateverWasRecorded(tuple[str, ...]):
+    """The identities of an archive that no test has put into S3: the right one is there."""
+
+    def __contains__(self, _identity: object) -> bool:
+        return True
+
+
 @dataclass(kw_only=True)
 class FakeComponent:
     name: str
@@ -88,6 +96,10 @@ class Faults:
     """Artifact → FailureReason."""
     missing: set[str] = field(default_factory=set)
     """Artifacts that are not in S3."""
+    not_copied: set[str] = field(default_factory=set)
+    """Artifacts that are in S3 once the fleet has copied them."""
+    unreadable: set[str] = field(default_factory=set)
+    """Artifacts that the fleet's role may not read."""
     silent: set[str] = field(default_factory=set)
     """Artifacts with which an adapter gives no right answer."""
     denied: bool = False
@@ -121,6 +133,11 @@ class FakeService:
         self.calls: Counter[str] = Counter()
         self.components: dict[str, FakeComponent] = {}
         self.faults = Faults()
+        self.archives: dict[str, ArchiveVersion] = {}
+        """Archives in S3 whose version counts; any other one is there as well, and is always the same."""
+        self.identities: dict[str, str] = {}
+        """What an archive holds, by its entity tag."""
+        self.read_seconds = 1.0
         self.around: Callable[[str, str], None] = lambda _operation, _when: None
         self.foreign_writes: list[str] = []
         self.written: list[str] = []
@@ -275,11 +292,34 @@ class FakeService:
             self.components[component].tags.pop(key, None)
         self._end("DeleteTags", component)
 
-    def check(self, artifact: Artifact) -> str | None:
+    def find_archive(self, uri: str) -> ArchiveVersion | None:
         self.calls["HeadObject"] += 1
-        if artifact.uri in self.faults.missing:
-            return f"NoSuchKey: {artifact.uri} does not exist"
-        return None
+        self.around(f"HeadObject {uri}", "before")
+        if uri in self.faults.unreadable:
+            raise RefusedError("403: Forbidden")
+        if uri in self.faults.missing or (uri not in self.archives and uri in self.faults.not_copied):
+            return None
+        return self.archives.get(uri) or ArchiveVersion(uri=uri, etag=uri, size=1, modified=0.0)
+
+    def read_archive(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ReadArchive:
+        self.calls["GetObject"] += 1
+        self.around(f"GetObject {version.uri}", "before")
+        self.clock.sleep(self.read_seconds)
+        if stop():
+            raise UnansweredError(f"there was no time to read {version.uri} to its end")
+        if self.find_archive(version.uri) != version:
+            raise UnansweredError(f"{version.uri} was replaced while it was read")
+        if version.uri not in self.archives:
+            return ReadArchive(version=version, identities=WhateverWasRecorded())
+        return ReadArchive(version=version, identities=(self.identities.get(version.etag, "none"),))
+
+    def copy_archive(self, source: str, uri: str) -> None:
+        self.calls["CopyObject"] += 1
+        self.around(f"CopyObject {source}", "before")
+        found = self.find_archive(source)
+        if found is None:
+            raise MissingError(source)
+        self.archives[uri] = replace(found, uri=uri, modified=self.clock.now())
 
     def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
         self._begin("InvokeEndpoint", component, write=False)

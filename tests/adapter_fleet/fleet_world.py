@@ -89,6 +89,9 @@ class NoManifests:
     def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         return None
 
+    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
+        return None
+
 
 class Execution:
     """One execution of the state machine: waits, and calls passes."""
@@ -302,7 +305,7 @@ class World:
             manifests=NoManifests(),
             clock=self.clock,
             start_machine=lambda trigger, _key: self.start_machine(trigger),
-            rolling_back=lambda stack: None,
+            describe_stack=lambda stack: None,
         )
         return intake.is_complete({"RequestType": "Update", "Generation": generation.number})
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from adapter_fleet.archive_version import ReadArchive
 from adapter_fleet.desired import DesiredFleet
 from adapter_fleet.record import (
     AdapterRecord,
@@ -37,6 +38,7 @@ class MemoryRegistry:
         self._records: dict[str, AdapterRecord] = {}
         self._orders: dict[tuple[str, OrderKind], Order] = {}
         self._events: dict[str, list[Event]] = {}
+        self._archives: dict[str, ReadArchive] = {}
         self._lease = Lease(owner="", token=0, expires=0.0)
 
     def clone(self) -> "MemoryRegistry":
@@ -46,7 +48,7 @@ class MemoryRegistry:
             copy._fleet, copy._lease = self._fleet, self._lease
             copy._generations, copy._desired = dict(self._generations), dict(self._desired)
             copy._deliveries, copy._records = dict(self._deliveries), dict(self._records)
-            copy._orders = dict(self._orders)
+            copy._orders, copy._archives = dict(self._orders), dict(self._archives)
             copy._events = {component: list(events) for component, events in self._events.items()}
         return copy
 
@@ -218,6 +220,12 @@ class MemoryRegistry:
                 key = (order.component, order.kind)
                 if key in self._orders and self._orders[key].at == order.at:
                     del self._orders[key]
+
+    def known_archive(self, uri: str) -> ReadArchive | None:
+        return self._archives.get(uri)
+
+    def know_archive(self, archive: ReadArchive) -> None:
+        self._archives[archive.version.uri] = archive
 
     def deliveries(self) -> Mapping[str, int]:
         with self._lock:

@@ -3,6 +3,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.adapter import check_directory
+from adapter_fleet.adapter import check_directory, examine
 from adapter_fleet.adapter_config import MAX_CONFIG_BYTES, read_config
 from adapter_fleet.base_model import BaseModelFacts
 from adapter_fleet.findings import Finding, Severity
@@ -567,6 +568,58 @@ class TestTensors:
         assert finding.rule == "tensor-rank"
         assert message in finding.message
 
+    @pytest.mark.parametrize("modules", [None, []])
+    def test_adapter_of_experts_alone_may_have_no_target_modules(
+        self, adapter: SyntheticAdapter, save: Save, modules: list[str] | None
+    ) -> None:
+        """As PEFT saves adapters of gpt-oss, Mixtral and Qwen3-MoE with `target_parameters` only."""
+        experts = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+        adapter.config |= {"target_modules": modules, "target_parameters": experts}
+        adapter.tensors = {}
+        for module in ("mlp.experts.base_layer", "mlp.experts"):
+            adapter.add(f"model.layers.0.{module}", rank=32)
+        assert check_directory(save(adapter)) == []
+
+    @pytest.mark.parametrize("modules", [None, []])
+    def test_no_target_modules_and_no_target_parameters_are_refused(
+        self, adapter: SyntheticAdapter, save: Save, modules: list[str] | None
+    ) -> None:
+        adapter.config |= {"target_modules": modules, "target_parameters": []}
+        assert the_only(check_directory(save(adapter))).rule == "config-type"
+
+    def test_experts_may_have_a_rank_of_their_own(self, adapter: SyntheticAdapter, save: Save) -> None:
+        adapter.config["target_parameters"] = ["mlp.experts.down_proj"]
+        adapter.config |= {"rank_pattern": {"experts": 3}, "alpha_pattern": {"experts": 6}}
+        adapter.add("model.layers.0.mlp.experts", rank=12)
+        assert check_directory(save(adapter)) == []
+        adapter.add("model.layers.1.mlp.experts", rank=13)
+        assert the_only(check_directory(save(adapter))).message.endswith(
+            "rank 3 or 8 for each expert, got 13 in all"
+        )
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"exclude_modules": ["k_proj"]},
+            {"exclude_modules": r".*vision.*"},
+            {"layers_to_transform": [0, 1], "layers_pattern": "layers"},
+            {"layers_to_transform": 1},
+            {"init_lora_weights": "eva", "eva_config": {"rho": 2.0, "tau": 0.99}},
+            {"corda_config": None, "lora_ga_config": None, "velora_config": {"num_groups": 1}},
+            {"init_lora_weights": "orthogonal", "lora_bias": False, "trainable_token_indices": None},
+            {"use_qalora": False, "qalora_group_size": 16, "ensure_weight_tying": False},
+            {"monteclora_config": {"num_samples": 8}, "megatron_core": "megatron.core"},
+            {"use_bdlora": None, "arrow_config": None, "kasa_config": None, "alora_invocation_tokens": None},
+        ],
+        ids=lambda settings: next(iter(settings)),
+    )
+    def test_settings_of_peft_that_matter_in_training_only_are_fine(
+        self, adapter: SyntheticAdapter, save: Save, settings: dict[str, Any]
+    ) -> None:
+        """Those of LoraConfig in PEFT 0.20."""
+        adapter.config |= settings
+        assert check_directory(save(adapter)) == []
+
     @pytest.mark.parametrize("name", ["model.embed_tokens", "lm_head"])
     def test_whole_embedding_that_peft_saves_is_skipped_by_engines_since_lmi_18(
         self, adapter: SyntheticAdapter, save: Save, name: str
@@ -622,6 +675,19 @@ class TestBaseModel:
             " base model 'acme/tiny-base', got 32 and 32"
         )
 
+    def test_long_name_of_a_base_is_cut_in_messages(
+        self, adapter: SyntheticAdapter, save: Save, tmp_path: Path
+    ) -> None:
+        adapter.add("model.layers.7.self_attn.q_proj")
+        base = base_model(tmp_path / "base", _name_or_path="x" * 10_000, num_key_value_heads=2)
+        mixture = base_model(tmp_path / "mixture", _name_or_path="x" * 10_000, model_type="phimoe")
+        findings = check_directory(save(adapter), base=base)
+        rules = {finding.rule for finding in findings}
+        assert rules == {"base-model-name", "base-model-dimensions", "base-model-module"}
+        missing = examine(save(adapter), base=mixture).not_compared
+        assert missing is not None
+        assert max(len(str(finding)) for finding in (*findings, missing)) < 600
+
     def test_layer_that_the_base_does_not_have_is_refused(self, save: Save, tmp_path: Path) -> None:
         base = base_model(tmp_path / "base")
         findings = check_directory(save(SyntheticAdapter(layers=3)), base=base)
@@ -641,6 +707,125 @@ class TestBaseModel:
     ) -> None:
         base = base_model(tmp_path / "base", num_hidden_layers=1, **change)
         assert check_directory(save(adapter), base=base) == []
+
+    def not_compared(self, directory: Path, base: BaseModelFacts | None) -> str | None:
+        check = examine(directory, base=base)
+        assert check.findings == []
+        finding = check.not_compared
+        assert finding is None or finding.severity is Severity.NOT_COMPARED
+        return None if finding is None else finding.message
+
+    def test_adapter_is_compared_where_all_modules_are_known(
+        self, adapter: SyntheticAdapter, save: Save, tmp_path: Path
+    ) -> None:
+        assert self.not_compared(save(adapter), base_model(tmp_path / "base")) is None
+
+    def test_what_is_not_asked_for_is_not_told(self, adapter: SyntheticAdapter, save: Save) -> None:
+        assert self.not_compared(save(adapter), None) is None
+
+    def test_it_is_told_that_nothing_could_be_compared(
+        self, adapter: SyntheticAdapter, save: Save, tmp_path: Path
+    ) -> None:
+        directory = save(adapter)
+        assert self.not_compared(directory, BaseModelFacts(name="acme/tiny-base")) == (
+            "no module was compared with the base model 'acme/tiny-base': only its name is known"
+        )
+        assert self.not_compared(directory, base_model(tmp_path / "base", model_type="phimoe")) == (
+            "no module was compared with the base model 'acme/tiny-base': a 'phimoe' is not known"
+        )
+
+    @pytest.mark.parametrize("kind", ["gpt_oss", "mixtral", "qwen2_moe", "qwen3_moe"])
+    def test_mixtures_are_compared_but_for_their_experts(
+        self, adapter: SyntheticAdapter, save: Save, tmp_path: Path, kind: str
+    ) -> None:
+        base = base_model(tmp_path / "base", model_type=kind)
+        assert self.not_compared(save(adapter), base) is None
+        for module in ("model.layers.0.mlp.experts.7.up_proj", "model.layers.0.mlp.gate"):
+            adapter.config["target_modules"].append(module)
+            adapter.add(module)
+        assert self.not_compared(save(adapter), base) == (
+            "4 of 6 modules were compared with the base model 'acme/tiny-base': not known are such as"
+            " 'model.layers.0.mlp.experts.7.up_proj'"
+        )
+        wide = base_model(tmp_path / "wide", model_type=kind, head_dim=16)
+        rules = {finding.rule for finding in check_directory(save(adapter), base=wide)}
+        assert rules == {"base-model-dimensions"}
+
+    def test_modules_of_one_for_several_are_compared(self, save: Save, tmp_path: Path) -> None:
+        base = base_model(tmp_path / "base", model_type="phi3", num_key_value_heads=2)
+        adapter = SyntheticAdapter(layers=0, targets=("qkv_proj", "gate_up_proj", "o_proj", "down_proj"))
+        layer = "base_model.model.model.layers.1"
+        for module, inputs, outputs in (
+            ("self_attn.qkv_proj", HIDDEN, 2 * HIDDEN),
+            ("self_attn.o_proj", HIDDEN, HIDDEN),
+            ("mlp.gate_up_proj", HIDDEN, 8 * HIDDEN),
+            ("mlp.down_proj", 4 * HIDDEN, HIDDEN),
+        ):
+            adapter.tensors[f"{layer}.{module}.lora_A.weight"] = np.zeros((8, inputs), np.float32)
+            adapter.tensors[f"{layer}.{module}.lora_B.weight"] = np.zeros((outputs, 8), np.float32)
+        assert self.not_compared(save(adapter), base) is None
+        adapter.tensors[f"{layer}.mlp.gate_up_proj.lora_B.weight"] = np.zeros((4 * HIDDEN, 8), np.float32)
+        adapter.config["target_modules"].append("q_proj")
+        adapter.add("model.layers.0.self_attn.q_proj")
+        rules = [finding.rule for finding in check_directory(save(adapter), base=base)]
+        assert sorted(rules) == ["base-model-dimensions", "base-model-module"]
+
+    GEMMA_3 = MappingProxyType(
+        {"model_type": "gemma3", "vision_config": {"hidden_size": 64}}
+        | {"text_config": {key: BASE_CONFIG[key] for key in BASE_CONFIG if key != "_name_or_path"}}
+    )
+
+    def nested(self, directory: Path, **changes: Any) -> BaseModelFacts:
+        text = self.GEMMA_3["text_config"] | {"model_type": "gemma3_text", "num_key_value_heads": 4} | changes
+        return base_model(directory, **{**self.GEMMA_3, "head_dim": 99, "text_config": text})
+
+    @pytest.mark.parametrize("prefix", ["model.language_model.", "language_model.model."])
+    def test_text_model_in_a_model_of_text_and_pictures_is_compared(
+        self, save: Save, tmp_path: Path, prefix: str
+    ) -> None:
+        adapter = SyntheticAdapter(layers=0)
+        adapter.add(f"{prefix}layers.1.self_attn.q_proj")
+        directory = save(adapter)
+        assert self.not_compared(directory, self.nested(tmp_path / "base", head_dim=8)) is None
+        # Without a head_dim it has transformers' default.
+        assert "should have 32 inputs and 1024 outputs" in (
+            the_only(check_directory(directory, base=self.nested(tmp_path / "default"))).message
+        )
+        few = self.nested(tmp_path / "few", head_dim=8, num_hidden_layers=1)
+        assert the_only(check_directory(directory, base=few)).rule == "base-model-module"
+
+    def test_of_a_model_of_text_and_pictures_other_parts_are_not_compared(
+        self, save: Save, tmp_path: Path
+    ) -> None:
+        adapter = SyntheticAdapter(layers=0)
+        adapter.add("model.vision_tower.vision_model.encoder.layers.0.self_attn.q_proj")
+        adapter.add("model.layers.0.self_attn.v_proj")
+        assert self.not_compared(save(adapter), self.nested(tmp_path / "base")) == (
+            "no module was compared with the base model 'acme/tiny-base': not known are such as"
+            " 'model.layers.0.self_attn.v_proj'"
+        )
+
+    def test_text_model_whose_widths_are_left_out_is_not_known(self, tmp_path: Path) -> None:
+        text = {"model_type": "llama", "hidden_size": 32}
+        assert base_model(tmp_path / "base", model_type="llava", text_config=text).dimensions is None
+
+    def test_widths_of_gemma_3_are_those_of_transformers_where_they_are_left_out(
+        self, tmp_path: Path
+    ) -> None:
+        """The config.json of gemma-3-4b-it has no more of its text model than this."""
+        text = {"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240}
+        facts = base_model(tmp_path / "b", model_type="gemma3", text_config=text | {"num_hidden_layers": 34})
+        assert facts.dimensions is not None
+        shapes = {
+            name: facts.dimensions.shape_of(f"model.language_model.layers.33.{name}")
+            for name in ("self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.down_proj")
+        }
+        assert {name: (shape.inputs, shape.outputs) for name, shape in shapes.items() if shape} == {
+            "self_attn.q_proj": (2560, 2048),
+            "self_attn.v_proj": (2560, 1024),
+            "self_attn.o_proj": (2048, 2560),
+            "mlp.down_proj": (10240, 2560),
+        }
 
     def test_head_width_may_differ_from_the_hidden_width(
         self, adapter: SyntheticAdapter, save: Save, tmp_path: Path

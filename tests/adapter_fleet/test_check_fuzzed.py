@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -25,8 +26,11 @@ from adapter_fleet.adapter_config import read_config
 from adapter_fleet.base_model import BaseModelFacts, Dimensions
 from adapter_fleet.check_rules import HELP
 from adapter_fleet.findings import Finding
+from adapter_fleet.finite_weights import WeightReading, not_finite
+from adapter_fleet.gpu_memory import linear_slot_bytes, problem_of_split, splits
 from adapter_fleet.lmi import LmiVersion
-from adapter_fleet.lora_tensors import tensor_findings
+from adapter_fleet.lora_tensors import not_compared, tensor_findings
+from adapter_fleet.model_shape import ModelShape
 from adapter_fleet.safetensors_header import MAX_HEADER_BYTES, HeaderError, Tensor, read_tensors
 from adapter_fleet.serving import LoraServing
 from tests.adapter_fleet.bad_adapters import (
@@ -44,8 +48,9 @@ from tests.adapter_fleet.bad_adapters import (
 
 NIGHTLY = "NIGHTLY" in os.environ
 SECONDS = 20 if NIGHTLY else 0
-"""For each of the three."""
-EXAMPLES = 2000 if NIGHTLY else 150
+"""For each of the five."""
+EXAMPLES = 500 if NIGHTLY else 150
+"""Of one run, of which there are as many as fit into the time."""
 
 LORA = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=16)
 BASE_MODEL = BaseModelFacts(name="acme/tiny-base", dimensions=Dimensions.from_config(BASE))
@@ -82,7 +87,8 @@ fuzzed = settings(
     derandomize=not NIGHTLY,
     database=None,
     deadline=None,
-    phases=[Phase.explicit, Phase.generate] if not NIGHTLY else list(Phase),
+    # Explaining a failure traces every line, which takes ten times as long.
+    phases=[Phase.explicit, Phase.generate, *([Phase.target, Phase.shrink] if NIGHTLY else [])],
     suppress_health_check=list(HealthCheck),
 )
 
@@ -127,6 +133,7 @@ def text_of(document: Any) -> bytes:
 @st.composite
 def configs(draw: st.DrawFn) -> bytes:
     known = [*json.loads(SOUND_CONFIG), "rank_pattern", "alpha_pattern", "bias", "use_dora", "lora_bias"]
+    known += ["target_parameters", "init_lora_weights", "use_qalora", "arrow_config", "modules_to_save"]
     changes = draw(st.dictionaries(st.sampled_from(known) | st.text(max_size=10), values, max_size=4))
     document = {**json.loads(SOUND_CONFIG), **changes}
     return draw(damaged(text_of(document)))
@@ -145,6 +152,62 @@ def safetensors(draw: st.DrawFn) -> bytes:
     text = draw(damaged(text_of(header)))
     length = draw(st.just(len(text)) | st.integers(0, 2**64 - 1))
     return struct.pack("<Q", length) + text + bytes(draw(st.sampled_from([0, 1, 2047, 2048])))
+
+
+@st.composite
+def base_configs(draw: st.DrawFn) -> dict[str, Any]:
+    """A model's configuration, of a kind that is known or not, with a text model in it or without."""
+    kinds = ["llama", "phi3", "gemma3_text", "mistral", "qwen3", "qwen3_moe", "gpt_oss", "phimoe"]
+    numbers = st.integers(-1, 300) | scalars
+    quantization = st.fixed_dictionaries(
+        {
+            "quant_method": st.sampled_from(["awq", "gptq", "fp8", "bitsandbytes", "compressed-tensors"])
+            | values
+        },
+        optional={
+            "bits": numbers,
+            "group_size": numbers,
+            "weight_block_size": st.lists(numbers, max_size=3) | values,
+            "config_groups": st.fixed_dictionaries(
+                {"group_0": st.fixed_dictionaries({"weights": st.dictionaries(st.text(), values) | values})}
+            )
+            | values,
+        },
+    )
+    config = {**BASE, "model_type": draw(st.sampled_from(kinds))}
+    for key in draw(st.lists(st.sampled_from([*BASE, "num_key_value_heads", "head_dim"]), max_size=4)):
+        config[key] = draw(numbers)
+    config["quantization_config"] = draw(quantization | values)
+    if draw(st.booleans()):
+        config = {"model_type": draw(scalars), "text_config": draw(st.just(config) | values)}
+    return config
+
+
+MODULE_NAMES = [
+    "model.layers.0.self_attn.q_proj",
+    "model.layers.1.self_attn.qkv_proj",
+    "model.language_model.layers.1.mlp.down_proj",
+    "language_model.model.layers.9.mlp.gate_up_proj",
+    "model.layers.0.mlp.experts",
+    "model.embed_tokens",
+    "lm_head",
+]
+
+
+@st.composite
+def weights(draw: st.DrawFn) -> tuple[list[Tensor], bytes]:
+    """Tensors and their bytes, with numbers here and there that are not finite."""
+    tensors, data = [], b""
+    for number in range(draw(st.integers(0, 5))):
+        dtype = draw(st.sampled_from(["BF16", "F16", "F32", "I8", "F64"]))
+        tensor = Tensor(name=str(number), dtype=dtype, shape=(draw(st.sampled_from([0, 1, 3, 900, 70_000])),))
+        piece = bytearray(draw(st.sampled_from([b"\0", b"\x3f", b"\x7f"])) * tensor.size)
+        for _ in range(draw(st.integers(0, 3)) if piece else 0):
+            place = draw(st.integers(0, tensor.size - 1))
+            piece[place : place + 1] = draw(st.sampled_from([b"\xff", b"\x80", b"\x7c", b"\x7f"]))
+        tensors.append(tensor)
+        data += piece
+    return tensors, data
 
 
 @st.composite
@@ -237,13 +300,82 @@ def assert_the_library_reads_the_same(content: bytes, tensors: list[Tensor]) -> 
 
 
 @pytest.mark.timeout(120)
+def test_no_base_model_makes_a_check_fail() -> None:
+    sound, _ = read_config(config(), "config")
+
+    @fuzzed
+    @given(base_configs(), st.lists(st.sampled_from(MODULE_NAMES) | st.text(max_size=20), max_size=3))
+    def run(document: dict[str, Any], modules: list[str]) -> None:
+        text = json.dumps(document).encode("utf-8", "surrogatepass")
+        try:
+            base = BaseModelFacts.from_config(text, where="config.json", folder="base")
+        except ValueError:
+            return  # it is not JSON to every reader
+        tensors = [
+            Tensor(name=f"base_model.model.{module}.lora_{matrix}.weight", dtype="F32", shape=(8, 8))
+            for module in modules
+            for matrix in "AB"
+        ]
+        findings = [*tensor_findings(tensors, "weights", config=sound, base=base)]
+        missing = not_compared(tensors, "weights", base)
+        if missing is not None:
+            findings.append(missing)
+        assert is_told(findings)
+        # A model that is compared with is one that has been understood, and the other way round.
+        assert base.dimensions is not None or missing is not None
+        shape = ModelShape.from_config(json.loads(text))
+        if shape is not None:
+            assert base.dimensions is not None
+            assert splits(shape, 1)
+            for parallel in (2, 3, 8):
+                assert splits(shape, parallel) == (problem_of_split(shape, parallel) is None)
+            assert linear_slot_bytes(shape, 8, tensor_parallel=2) > 0
+
+    repeated(run)
+
+
+@pytest.mark.timeout(120)
+def test_numbers_that_are_not_finite_are_those_of_numpy() -> None:
+    types = {"F16": "<f2", "F32": "<f4"}
+
+    @fuzzed
+    @given(weights())
+    def run(made: tuple[list[Tensor], bytes]) -> None:
+        tensors, data = made
+        expected, position = set(), 0
+        for tensor in tensors:
+            piece = data[position : position + tensor.size]
+            position += tensor.size
+            if tensor.dtype == "BF16":
+                whole = np.frombuffer(piece, "<u2").astype("<u4") << 16
+                numbers = whole.view("<f4")
+            elif tensor.dtype in types:
+                numbers = np.frombuffer(piece, types[tensor.dtype])
+            else:
+                continue
+            if not np.isfinite(numbers).all():
+                expected.add(tensor.name)
+        for reading in WeightReading:
+            for only_start in (False, True):
+                found = {
+                    tensor.name
+                    for tensor in not_finite(io.BytesIO(data), tensors, reading, only_start=only_start)
+                }
+                assert found <= expected
+                assert reading is not WeightReading.ALL or found == expected
+
+    repeated(run)
+
+
+@pytest.mark.timeout(120)
 def test_no_archive_makes_a_check_fail_or_read_much() -> None:
     @fuzzed
     @given(archives())
     def run(content: bytes) -> None:
         stream = Watched(content)
         unpacked: list[bytes] = []
-        findings = check_archive(stream, lora=LORA, base=BASE_MODEL, watch=unpacked.append)
+        reading = WeightReading.ALL if len(content) % 2 else WeightReading.SAMPLE
+        findings = check_archive(stream, lora=LORA, base=BASE_MODEL, watch=unpacked.append, weights=reading)
         assert is_told(findings)
         assert stream.most <= MOST_ASKED
         assert stream.given <= len(content)

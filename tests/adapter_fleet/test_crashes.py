@@ -139,7 +139,7 @@ def test_deployment_ends_the_same_whichever_call_a_pass_dies_at(mode: UpdateMode
     writes = len(story.world.writes())
     called = {operation.partition(" ")[2] for operation in operations}
     assert called >= {"acquire", "put", "forget", "append", "save_generation", "save_fleet", "release"}
-    assert called >= {"pages", "describe", "check", "create", "update", "delete", "tag", "ask"}
+    assert called >= {"pages", "describe", "find_archive", "create", "update", "delete", "tag", "ask"}
     assert len(operations) > 100
     for number, operation in enumerate(operations):
         story = Story(mode)

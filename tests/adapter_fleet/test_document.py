@@ -1,5 +1,6 @@
 import contextlib
 import json
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -8,7 +9,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapter_fleet import document
-from adapter_fleet.document import Document, DocumentError, plain_scalar, read
+from adapter_fleet.document import (
+    MAX_DOCUMENT_BYTES,
+    MAX_ITEMS,
+    MAX_KEYS,
+    MAX_PROBLEMS,
+    Document,
+    DocumentError,
+    DocumentLimitError,
+    count_values,
+    plain_scalar,
+    read,
+)
 
 TEXT = """\
 # a comment
@@ -279,6 +291,89 @@ def test_a_byte_order_mark_is_taken():
 def test_a_document_that_is_too_large_is_an_error():
     line, message = error(b"#" * (document.MAX_DOCUMENT_BYTES + 1))
     assert (line, message) == (1, "it should have at most 8388608 bytes, got 8388609")
+
+
+LONG_LIST = json.dumps([{}] * (MAX_ITEMS + 1))
+LONG_MAPPING = json.dumps({f"k{number}": 1 for number in range(MAX_KEYS + 1)})
+
+
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize("called_json", [True, False])
+@pytest.mark.parametrize(
+    ("text", "keys", "message"),
+    [
+        (f'{{"a": {{"b": {LONG_LIST}}}}}', ("a", "b"), "a list should have at most 10000 items"),
+        (f'{{"a": [{LONG_MAPPING}]}}', ("a", 0), "a mapping should have at most 1000 keys"),
+        (f'{{"a": {"{" + LONG_MAPPING[1:].replace("k", "")}}}', ("a",), "a mapping should have at most 1000"),
+    ],
+    ids=["list", "mapping", "refused-keys"],
+)
+def test_what_is_too_long_is_an_error_that_names_it(text, keys, message, called_json):
+    text = text if called_json else f"- {text}"
+    with pytest.raises(DocumentLimitError, match=message) as raised:
+        read(text.encode(), called_json=called_json)
+    assert raised.value.keys == (keys if called_json else (0, *keys))
+
+
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize("called_json", [True, False])
+def test_keys_and_values_are_limited_in_all(called_json, monkeypatch):
+    value = {"a": [1, 2, {"b": 3}], "c": "d"}
+    text = json.dumps(value) if called_json else f"# a comment\n{json.dumps(value)}"
+    monkeypatch.setattr(document, "MAX_VALUES", 10)
+    assert read(text.encode(), called_json=called_json).value == value
+    monkeypatch.setattr(document, "MAX_VALUES", 9)
+    with pytest.raises(DocumentLimitError, match="it should have at most 9 keys and values"):
+        read(text.encode(), called_json=called_json)
+
+
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize("start", ["- ", ""])
+def test_what_is_as_long_as_it_may_be_is_read(start):
+    one_less = [json.loads(LONG_LIST)[1:], dict(list(json.loads(LONG_MAPPING).items())[1:])]
+    assert read(f"{start}{json.dumps({'a': one_less})}".encode()).problems == ()
+
+
+@given(st.recursive(st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_values_are_counted_as_they_are_when_they_are_read(value):
+    reader = document._JsonReader(json.dumps(value))
+    reader.read()
+    assert count_values(value) == reader._values
+
+
+def taken_by(data: bytes, *, called_json: bool) -> int:
+    """Return the most memory that Python holds while a document is read, in bytes."""
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(DocumentError):
+            read(data, called_json=called_json)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("start", "unit", "called_json"),
+    [
+        (b'{"adapters":[', b"{},", True),
+        (b"adapters:\n", b"- {}\n", False),
+        (b"adapters: [", b"{},", False),
+        (b'{"a":1}', b"\n", True),
+        (b"{", b'"a":1,', True),
+    ],
+    ids=["json", "yaml", "flow", "lines", "twice"],
+)
+def test_eight_megabytes_of_next_to_nothing_take_little_memory(start, unit, called_json):
+    data = start + unit * ((MAX_DOCUMENT_BYTES - len(start)) // len(unit))
+    # The text itself, once as it is and once for the parser.
+    assert taken_by(data, called_json=called_json) < 3 * MAX_DOCUMENT_BYTES
+
+
+@pytest.mark.parametrize("start", ["- ", ""])
+def test_of_many_problems_the_first_are_told_and_the_others_counted(start):
+    numbers = "1e999, " * (MAX_PROBLEMS + 7)
+    found = read(f'{start}{{"a": [{numbers}1]}}'.encode())
+    assert (len(found.problems), found.more_problems) == (MAX_PROBLEMS, 7)
 
 
 def test_the_parser_of_python_reads_json_however_yaml_is_compiled(monkeypatch):

@@ -3,13 +3,14 @@
 import struct
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.base_model import read_model_config
+from adapter_fleet.base_model import Dimensions, read_model_config
 from adapter_fleet.engine_settings import EngineSettings
 from adapter_fleet.gpu_memory import (
     GIB,
@@ -27,6 +28,7 @@ from adapter_fleet.gpu_memory import (
 from adapter_fleet.instance_types import A10G, INSTANCES
 from adapter_fleet.model_shape import KNOWN_MODELS, ModelShape, known_shape
 from adapter_fleet.serving import LORA_RANKS, LoraDtype, LoraServing
+from adapter_fleet.sizing import Workload
 
 TICKETS = Path(__file__).parents[2] / "examples" / "tickets"
 
@@ -442,6 +444,142 @@ class TestFit:
             4,
             8,
         ]
+
+
+def awq(group: int) -> dict[str, Any]:
+    return {"quant_method": "awq", "bits": 4, "group_size": group}
+
+
+def blocks(outputs: int, inputs: int) -> dict[str, Any]:
+    return {"quant_method": "fp8", "weight_block_size": [outputs, inputs]}
+
+
+def compressed(**weights: Any) -> dict[str, Any]:
+    groups = {"group_0": {"weights": {"num_bits": 4, **weights}}}
+    return {"quant_method": "compressed-tensors", "config_groups": groups}
+
+
+class TestGroupsOfAQuantization:
+    # Qwen2.5-72B-Instruct had 29,568 inputs, and could not be served on eight accelerators by AWQ or GPTQ.
+    INNER = 29_568
+
+    @pytest.mark.parametrize(
+        ("quantization", "parallels"),
+        [
+            (awq(128), [1]),
+            (awq(64), [1, 2]),
+            (awq(32), [1, 2, 4]),
+            (awq(-1), [1, 2, 4, 8]),
+            ({"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": True}, [1]),
+            (compressed(group_size=128, strategy="group"), [1]),
+            (compressed(group_size=None, strategy="channel"), [1, 2, 4, 8]),
+            (compressed(strategy="block", block_structure=[128, 32]), [1]),
+            (compressed(strategy="block", block_structure=[32, 32]), [1, 2, 4]),
+            (blocks(128, 128), [1]),
+            (blocks(32, 32), [1, 2, 4]),
+            (blocks(16, 32), [1, 2, 4]),
+            ({"quant_method": "fp8"}, [1, 2, 4, 8]),
+            ({"quant_method": "bitsandbytes", "load_in_4bit": True}, [1]),
+        ],
+        ids=repr,
+    )
+    def test_copy_is_split_where_each_accelerator_has_whole_groups(
+        self, quantization: dict[str, Any], parallels: list[int]
+    ) -> None:
+        shape = shape_of(intermediate_size=self.INNER, quantization_config=quantization)
+        assert [parallel for parallel in (1, 2, 4, 8) if splits(shape, parallel)] == parallels
+
+    @pytest.mark.parametrize(
+        ("quantization", "message"),
+        [
+            (
+                awq(128),
+                "split over 8 accelerators: the quantization has groups of 128 inputs, and each accelerator"
+                " would have 3696 of those of 'mlp.down_proj'",
+            ),
+            (
+                blocks(128, 16),
+                "groups of 128 outputs, and each accelerator would have 3696 of those of 'mlp.gate_proj'",
+            ),
+            ({"quant_method": "bitsandbytes"}, "vLLM does not split weights that bitsandbytes has quantized"),
+        ],
+    )
+    def test_the_error_says_which_module_and_how_many(
+        self, quantization: dict[str, Any], message: str
+    ) -> None:
+        shape = shape_of(intermediate_size=self.INNER, quantization_config=quantization)
+        with pytest.raises(ValueError, match=message):
+            on_a10g(8, shape=shape)
+
+    def test_width_that_does_not_divide_is_an_error(self) -> None:
+        with pytest.raises(ValueError, match=r"the 14340 inputs of 'mlp\.down_proj' do not divide by"):
+            on_a10g(8, shape=shape_of(intermediate_size=14_340))
+
+    def test_larger_instances_are_those_that_the_groups_allow(self) -> None:
+        shape = shape_of(intermediate_size=self.INNER, quantization_config=awq(32))
+        workload = Workload(shape=shape, lora=SERVING, engine=ENGINE)
+        larger = workload.on_larger(workload.on(INSTANCES["ml.g5.12xlarge"], 4))
+        assert {sizing.memory.tensor_parallel for sizing in larger} == {4}
+
+
+class TestOtherDecoders:
+    PHI_4: MappingProxyType[str, Any] = MappingProxyType(
+        {
+            "model_type": "phi3",
+            "hidden_size": 5120,
+            "intermediate_size": 17920,
+            "num_hidden_layers": 40,
+            "num_attention_heads": 40,
+            "num_key_value_heads": 10,
+            "vocab_size": 100352,
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+        }
+    )
+    GEMMA_3_1B: MappingProxyType[str, Any] = MappingProxyType(
+        {
+            "model_type": "gemma3_text",
+            "hidden_size": 1152,
+            "intermediate_size": 6912,
+            "num_hidden_layers": 26,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 1,
+            "head_dim": 256,
+            "vocab_size": 262144,
+        }
+    )
+
+    def test_parameters_are_those_of_the_published_models(self) -> None:
+        """Of the weights in their repositories: 14,659,507,200 and 999,885,952."""
+        phi, gemma = (ModelShape.from_config(dict(one)) for one in (self.PHI_4, self.GEMMA_3_1B))
+        assert phi is not None
+        assert gemma is not None
+        assert (phi.parameters, gemma.parameters) == (14_659_507_200, 999_885_952)
+
+    def test_modules_of_one_for_several_take_what_those_would(self) -> None:
+        """But for the matrices A, of which there is one for three, and one for two."""
+        phi = ModelShape.from_config(dict(self.PHI_4))
+        llama = ModelShape.from_config({**self.PHI_4, "model_type": "llama"})
+        assert phi is not None
+        assert llama is not None
+        for parallel in (1, 2, 5, 10, 20):
+            more = 3 * 40 * 16 * 5120 * 2  # two and one matrices A of each layer, each of 16 x 5,120
+            assert linear_slot_bytes(phi, 16, tensor_parallel=parallel) + more == linear_slot_bytes(
+                llama, 16, tensor_parallel=parallel
+            )
+            assert weight_bytes(phi, ENGINE, parallel) == weight_bytes(llama, ENGINE, parallel)
+            assert token_bytes(phi, ENGINE, parallel) == token_bytes(llama, ENGINE, parallel)
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            {**LLAMA_CONFIG, "model_type": "qwen3_moe"},
+            {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}},
+        ],
+    )
+    def test_model_with_other_parts_has_no_shape(self, config: dict[str, Any]) -> None:
+        assert Dimensions.from_config(config) is not None
+        assert ModelShape.from_config(config) is None
 
 
 @pytest.mark.parametrize("instance", INSTANCES.values(), ids=list(INSTANCES))

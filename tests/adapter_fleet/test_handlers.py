@@ -134,6 +134,26 @@ class Machines:
         self.started.append((name, json.loads(input)["trigger"]))
 
 
+class Rereads:
+    """An intake that counts how often it is to look for a manifest."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.looks = 0
+        self._error = error
+
+    def reread(self) -> None:
+        self.looks += 1
+        if self._error is not None:
+            raise self._error
+
+
+def test_schedule_has_the_manifest_looked_at(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    intake = Rereads()
+    monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+    answer = handlers.manifest_object({"trigger": "schedule"}, None)  # type: ignore[arg-type]
+    assert (answer, intake.looks) == ({"generation": None}, 1)
+
+
 class Context:
     """What Lambda tells of an invocation."""
 
@@ -154,7 +174,12 @@ class TestPass:
         return machines
 
     def run(
-        self, monkeypatch: pytest.MonkeyPatch, result: Result, execution: str = "execution-1", **state: int
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        result: Result,
+        execution: str = "execution-1",
+        trigger: str = "deployment",
+        **state: int,
     ) -> tuple[dict[str, Any], Call]:
         calls: list[Call] = []
 
@@ -170,7 +195,7 @@ class TestPass:
         event = {
             "execution": execution,
             "started_at": "2026-11-25T10:00:00.000Z",
-            "trigger": "deployment",
+            "trigger": trigger,
             "state_machine": "machine",
             "state": state,
         }
@@ -183,6 +208,25 @@ class TestPass:
         _, call = self.run(monkeypatch, Result(done=True))
         assert call.deadline == clock.now() + 804
         assert call.owner == "execution-1/request"
+
+    @pytest.mark.parametrize(
+        ("trigger", "passes", "looks"), [("drift", 0, 1), ("order", 0, 1), ("order", 1, 0), ("object", 0, 0)]
+    )
+    def test_first_one_that_is_scheduled_or_ordered_looks_for_a_manifest_whose_event_was_lost(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch, trigger: str, passes: int, looks: int
+    ) -> None:
+        intake = Rereads()
+        monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+        self.run(monkeypatch, Result(done=True), trigger=trigger, passes=passes)
+        assert intake.looks == looks
+
+    def test_it_goes_on_where_the_manifest_cannot_be_looked_at(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        denied = ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+        monkeypatch.setattr(handlers, "_intake", lambda _machine: Rereads(denied))
+        answer, _ = self.run(monkeypatch, Result(done=True), trigger="order")
+        assert answer["done"]
 
     def test_what_it_hands_on_is_what_the_next_one_gets(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch

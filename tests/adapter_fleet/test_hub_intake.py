@@ -146,6 +146,15 @@ def test_copy_that_cannot_be_made_fails_with_its_reason(world: World) -> None:
         world.intake.is_complete(event)
 
 
+def test_reason_of_any_length_fits_into_a_response(world: World) -> None:
+    event = world.event("Create")
+    cause = json.dumps({"errorType": "CopyError", "errorMessage": "\U0001f600" * 3000})
+    world.machines.newest.update(status="FAILED", error="CopyError", cause=cause)
+    with pytest.raises(CopyError) as failed:
+        world.intake.is_complete(event)
+    assert len(json.dumps(str(failed.value))) < 2100
+
+
 def test_machine_that_fails_by_itself_says_how(world: World) -> None:
     event = world.event("Create")
     world.machines.newest.update(status="TIMED_OUT")

@@ -10,7 +10,7 @@ import pytest
 
 from adapter_fleet.converter import unstructured
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout
-from adapter_fleet.intake import STANDSTILL_PASSES, FleetError, Intake, data_of
+from adapter_fleet.intake import STANDSTILL_PASSES, FleetError, Intake, StackState, data_of
 from adapter_fleet.record import Generation, Outcome, Source
 from adapter_fleet.registry import Lease
 from tests.adapter_fleet.fake_service import FakeClock
@@ -31,6 +31,7 @@ class Bucket:
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, str]] = {}
+        self.looks = 0
 
     def put(self, key: str, text: bytes) -> None:
         number = int(self.objects[key][1][1:]) + 1 if key in self.objects else 1
@@ -38,6 +39,11 @@ class Bucket:
 
     def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         return self.objects.get(key)
+
+    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
+        self.looks += 1
+        found = self.objects.get(key)
+        return None if found is None else (found[1], float(found[1][1:]))
 
 
 class Deployment:
@@ -49,6 +55,7 @@ class Deployment:
         self.settings = FleetSettings(timeout_seconds=600)
         self.requests = 0
         self.rolling_back: bool | None = None
+        self.stack_tags: dict[str, str] = {}
         self.intake = Intake(
             uid=UID,
             name="Llm/Tenants",
@@ -57,8 +64,14 @@ class Deployment:
             manifests=self.bucket,
             clock=self.clock,
             start_machine=lambda trigger, key: self.started.append((trigger, key)),
-            rolling_back=lambda stack: self.rolling_back,
+            describe_stack=lambda stack: self.stack_state(),
         )
+
+    def stack_state(self) -> StackState | None:
+        """What CloudFormation says of the stack; None where it does not answer."""
+        if self.rolling_back is None:
+            return None
+        return StackState(rolling_back=self.rolling_back, tags=self.stack_tags)
 
     def event(self, kind: str, *, old: dict[str, Any] | None = None, **properties: Any) -> dict[str, Any]:
         self.requests += 1
@@ -252,6 +265,44 @@ def test_rollback_of_what_a_person_has_deployed_again_is_an_undo(deployment: Dep
     deployment.rolling_back = True
     deployment.intake.on_event({**deployment.event("Update", old=one), "ResourceProperties": two})
     assert deployment.newest().undo
+
+
+def test_components_get_the_tags_of_the_stack_and_those_of_the_fleet_win(deployment: Deployment) -> None:
+    deployment.rolling_back = False
+    deployment.stack_tags = {"cost-center": "42", "team": "of the stack"}
+    deployment.send(deployment.event("Create", Manifest=deployment.asset("one", "a")))
+    assert deployment.newest().request.target.tags == {"cost-center": "42", "team": "x"}
+
+
+@pytest.mark.parametrize("key", ["aws:cloudformation:stack-name", "fleet-uid", "Fleet-UID"])
+def test_tags_that_are_not_the_stacks_to_give_are_left_out(deployment: Deployment, key: str) -> None:
+    deployment.rolling_back = False
+    deployment.stack_tags = {key: "of another fleet"}
+    deployment.send(deployment.event("Create", Manifest=deployment.asset("one", "a")))
+    assert deployment.newest().request.target.tags == {"team": "x"}
+
+
+def test_tags_of_the_stack_that_the_app_removed_from_the_fleet_are_left_out(deployment: Deployment) -> None:
+    deployment.rolling_back = False
+    deployment.stack_tags = {"cost-center": "42", "owner": "me"}
+    deployment.send(
+        deployment.event("Create", Manifest=deployment.asset("one", "a"), StackTagsLeftOut=["owner"])
+    )
+    assert deployment.newest().request.target.tags == {"cost-center": "42", "team": "x"}
+
+
+def test_tags_of_the_stack_stay_where_cloudformation_does_not_answer(deployment: Deployment) -> None:
+    deployment.rolling_back = False
+    deployment.stack_tags = {"cost-center": "42"}
+    first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    deployment.send(first)
+    deployment.rolling_back = None
+    deployment.send(
+        deployment.event(
+            "Update", Manifest=deployment.asset("two", "b"), old=first["ResourceProperties"], Tags={}
+        )
+    )
+    assert deployment.newest().request.target.tags == {"cost-center": "42", "team": "x"}
 
 
 @pytest.mark.parametrize("text", [None, b"adapters: ["], ids=["gone", "unreadable"])

@@ -329,9 +329,58 @@ def test_a_path_in_a_manifest_that_is_no_file_is_an_error():
 
 def test_more_adapters_than_anybody_has_are_one_error():
     assert errors(f"adapters: [{'5,' * 10_001}]") == [
-        "1: adapters: should be at most 10000, got 10001 [adapter-count]"
+        "1: adapters: should be at most 10000, got more [adapter-count]"
     ]
-    assert not schema_takes(f"adapters: [{'{name: a, artifact: ./a},' * 10_001}]")
+    assert not VALIDATOR.is_valid({"adapters": [{"name": "a", "artifact": "./a"}] * 10_001})
+
+
+def test_what_is_too_long_is_one_error():
+    assert errors(f"adapters:\n- tags: {{{','.join(f'k{number}: v' for number in range(1001))}}}") == [
+        "2: adapters.0.tags: a mapping should have at most 1000 keys [manifest-size]"
+    ]
+
+
+def test_of_many_mistakes_the_first_are_told_and_the_others_counted():
+    found = errors("adapters:\n" + "- {}\n" * 700)
+    assert len(found) == 1001
+    assert found[0] == "2: adapter #1: name: should be given, got nothing [manifest-keys]"
+    assert found[-1].endswith("and 400 more mistakes [manifest-findings]")
+
+
+def test_manifest_that_is_too_large_once_each_adapter_has_the_defaults_is_an_error():
+    defaults = {"tags": {f"t{number}": "x" for number in range(40)}}
+    adapters = [{"name": f"a{number}", "artifact": f"asset:{A}"} for number in range(6_000)]
+    text = json.dumps({"defaults": defaults, "adapters": adapters}).encode()
+    manifest = Manifest.parse(text, where="adapters.json", folder=None)
+    with pytest.raises(ManifestError, match="at most 500000 keys and values, with the defaults in") as raised:
+        manifest.check_size()
+    with pytest.raises(ManifestError, match="at most 500000 keys and values"):
+        Manifest.parse(manifest.to_json(), where="compiled", folder=None)
+    assert raised.value.findings[0].where == "adapters.json"
+
+
+@pytest.mark.parametrize(
+    "expect", ["(?i)[a-z]+", "(?i)[一-龥]", "[\\u4e00-\\U0010ffff]", "(?i)[^-]-", r"(?i)[\0-\377]-\\"]
+)
+def test_an_expression_with_small_ranges_or_for_one_case_is_taken(expect):
+    (adapter,) = parse(entry(smoke={"prompt": "x", "expect": expect})).adapters
+    assert adapter.smoke is not None
+    assert adapter.smoke.expect == expect
+
+
+@pytest.mark.parametrize(
+    "expect",
+    [
+        "(?i)" + "[一-龥]" * 3,
+        r"(?ai)[\x00-\U0010ffff]",
+        r"a(?-s:(?i:[\0-\uffff]))",
+        r"(?i)[\\U0010fff0-\U0010ffff]",
+        r"(?i)[\N{SPACE}-\N{TILDE}]",
+    ],
+)
+def test_an_expression_that_takes_long_to_compile_is_an_error(expect):
+    (found,) = errors(entry(smoke={"prompt": "x", "expect": expect}))
+    assert "smoke.expect: should have ranges of at most 50000 characters beside (?i), got " in found
 
 
 def test_two_adapters_of_one_name_are_an_error_whatever_the_case():

@@ -146,6 +146,21 @@ class TestComponentThatGetsTheTagByHand:
         trigger_by(world, "order")
         assert world.deletions() == []
 
+    def test_one_that_was_made_again_within_the_lag_of_a_listing_is_not_deleted(self) -> None:
+        world = world_with()
+        tag_strangers(world, 1)
+        trigger_by(world, "order")
+        created = world.service.components["victim-0"].created
+        world.registry.order(
+            [Order(kind=OrderKind.PRUNE, component="victim-0", at=world.clock.now(), created=created)]
+        )
+        world.service.faults.listing_lag = 30.0
+        world.clock.time += 60.0
+        tag_strangers(world, 1)  # the listing shows the one before
+        trigger_by(world, "order")
+        assert world.deletions() == []
+        assert world.newest().orphans == 1
+
     def test_wanted_one_on_another_base_is_not_deleted_without_a_count(self) -> None:
         world = world_with()
         world.service.add_base(base="base-2")

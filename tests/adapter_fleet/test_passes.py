@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from adapter_fleet.archive_version import ArchiveVersion
 from adapter_fleet.desired import SmokeRequest
 from adapter_fleet.fleet_settings import DriftCheck, FailureLimit, FleetSettings
 from adapter_fleet.reconciler import MOST_REQUESTS_AT_A_TIME
@@ -134,18 +135,18 @@ class TestCallsUnderWay:
 
         world.registry.release = released  # type: ignore[method-assign]
         if ends_by == "an error":
-            check = world.service.check
+            find = world.service.find_archive
 
-            def fail(wanted: Any) -> str | None:
-                if wanted == artifact("a03"):
+            def fail(uri: str) -> ArchiveVersion | None:
+                if uri == artifact("a03").uri:
                     time.sleep(0.1)  # until the others have begun
-                    return "bad tensors"
-                return check(wanted)
+                    return None
+                return find(uri)
 
             def changed(event: Event) -> None:
                 raise RuntimeError("it has a defect")
 
-            world.service.check = fail  # type: ignore[method-assign]
+            world.service.find_archive = fail  # type: ignore[method-assign]
             world.log.changed = changed  # type: ignore[method-assign]
         world.deploy(*MANY[:4])
         if ends_by == "an error":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from botocore.config import Config
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
+from adapter_fleet.archive_version import ArchiveVersion, checksum_text
 from adapter_fleet.desired import Artifact, SmokeRequest
 from adapter_fleet.record import Live, Status
 from adapter_fleet.sagemaker_service import SageMakerService
@@ -172,26 +174,55 @@ def test_error_of_a_write_is_told_by_its_meaning(
         stubs.service.update("p-a", ARTIFACT)
 
 
-def test_artifact_that_is_there_is_right(stubs: Stubs) -> None:
-    stubs.answers("s3", "head_object", {"Metadata": {}}, Bucket="bucket", Key="adapters/a.tar.gz")
-    assert stubs.service.check(ARTIFACT) is None
+def test_archive_is_found_with_its_version_and_the_checksum_of_s3(stubs: Stubs) -> None:
+    checksum = base64.b64encode(bytes.fromhex("5" * 64)).decode()
+    head = {"ETag": '"e"', "ContentLength": 7, "LastModified": THEN, "VersionId": "v1", "Metadata": {}}
+    expected = {"Bucket": "bucket", "Key": "adapters/a.tar.gz", "ChecksumMode": "ENABLED"}
+    stubs.answers("s3", "head_object", {**head, "ChecksumSHA256": checksum}, **expected)
+    assert stubs.service.find_archive(ARTIFACT.uri) == ArchiveVersion(
+        uri=ARTIFACT.uri,
+        etag='"e"',
+        size=7,
+        modified=THEN.timestamp(),
+        version="v1",
+        checksum=f"sha256:{'5' * 64}",
+    )
 
 
-def test_artifact_with_another_recorded_digest_is_refused(stubs: Stubs) -> None:
-    stubs.answers("s3", "head_object", {"Metadata": {"adapter-digest": "sha256:" + "b" * 64}})
-    problem = stubs.service.check(ARTIFACT)
-    assert problem is not None
-    assert "b" * 64 in problem
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (None, None),
+        ("VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVU=", f"sha256:{'5' * 64}"),
+        ("VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVU=-12", f"sha256:{'5' * 64}-12"),
+        ("no base64", None),
+    ],
+)
+def test_checksum_is_that_of_the_whole_or_of_the_parts(stored: str | None, expected: str | None) -> None:
+    assert checksum_text(stored) == expected
 
 
-def test_artifact_that_is_not_there_is_told(stubs: Stubs) -> None:
+def test_archive_that_is_not_there_is_none(stubs: Stubs) -> None:
     stubs.fails("s3", "head_object", "404", "Not Found", 404)
-    assert stubs.service.check(ARTIFACT) == f"NoSuchKey: {ARTIFACT.uri} does not exist"
+    assert stubs.service.find_archive(ARTIFACT.uri) is None
 
 
-def test_artifact_that_only_the_endpoint_may_read_is_left_to_it(stubs: Stubs) -> None:
+def test_archive_that_may_not_be_read_is_refused(stubs: Stubs) -> None:
     stubs.fails("s3", "head_object", "403", "Forbidden", 403)
-    assert stubs.service.check(ARTIFACT) is None
+    with pytest.raises(RefusedError):
+        stubs.service.find_archive(ARTIFACT.uri)
+
+
+def test_copy_has_a_checksum_and_no_tags(stubs: Stubs) -> None:
+    expected = {
+        "Bucket": "bucket",
+        "Key": "kept/a.tar.gz",
+        "CopySource": {"Bucket": "assets", "Key": "a.tar.gz"},
+        "ChecksumAlgorithm": "SHA256",
+        "TaggingDirective": "REPLACE",
+    }
+    stubs.answers("s3", "copy_object", {}, **expected)
+    stubs.service.copy_archive("s3://assets/a.tar.gz", "s3://bucket/kept/a.tar.gz")
 
 
 def answer(text: str) -> dict[str, Any]:

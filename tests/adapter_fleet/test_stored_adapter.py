@@ -12,6 +12,8 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.adapter import check_archive
+from adapter_fleet.base_model import BaseModelFacts
+from adapter_fleet.finite_weights import WeightReading
 from adapter_fleet.packing import PackedAdapter, pack
 from adapter_fleet.stored_adapter import StoredCheck, check_object
 from tests.adapter_fleet.fake_s3 import FakeS3
@@ -87,6 +89,44 @@ class TestOurs:
         assert done.findings == []
         assert 64 * 1024 < done.bytes_read < 0.3 * done.size
         assert s3.requests < 10
+
+    @pytest.mark.parametrize(
+        ("weights", "rules"),
+        [
+            (None, []),
+            (WeightReading.NONE, []),
+            (WeightReading.SAMPLE, ["tensor-finite"]),
+            (WeightReading.ALL, ["tensor-finite"]),
+        ],
+    )
+    def test_weights_are_read_where_that_is_asked_for(
+        self, s3: FakeS3, save: Save, weights: WeightReading | None, rules: list[str]
+    ) -> None:
+        adapter = SyntheticAdapter(layers=1000)
+        adapter.tensors["base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight"][:] = np.nan
+        key = published(s3, save(adapter))
+        done = check(s3, key, weights=weights)
+        assert [finding.rule for finding in done.findings] == rules
+        start = 0.1 if weights in (None, WeightReading.NONE) else 0.6
+        assert done.bytes_read == s3.bytes_read
+        assert (done.bytes_read < start * done.size) == (weights is not WeightReading.ALL)
+
+    def test_sample_of_published_weights_is_of_their_start(self, s3: FakeS3, save: Save) -> None:
+        adapter = SyntheticAdapter(layers=1000)
+        adapter.tensors["base_model.model.model.layers.999.self_attn.v_proj.lora_B.weight"][:] = np.inf
+        key = published(s3, save(adapter))
+        assert check(s3, key, weights=WeightReading.SAMPLE).findings == []
+        found = check(s3, key, weights=WeightReading.ALL).findings
+        assert [finding.rule for finding in found] == ["tensor-finite"]
+
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_what_could_not_be_compared_is_told(
+        self, s3: FakeS3, adapter: SyntheticAdapter, save: Save, whole: bool
+    ) -> None:
+        done = check(s3, published(s3, save(adapter)), base=BaseModelFacts(name="tiny-base"), whole=whole)
+        assert done.findings == []
+        assert done.not_compared is not None
+        assert done.not_compared.rule == "base-model-compared"
 
     @pytest.mark.parametrize("part", [0.5, 0.999])
     def test_archive_that_is_cut_off_is_not_taken_for_ours(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,10 @@ class World:
 
     def uri(self, name: str) -> str:
         return f"s3://my-adapters/{self.key(name)}"
+
+    def checksum(self, name: str) -> str:
+        """S3's SHA-256 of an archive that was uploaded at once, as a manifest has it."""
+        return f"sha256:{hashlib.sha256(self.s3.bodies[self.key(name)]).hexdigest()}"
 
     def parsed(self) -> Manifest:
         return Manifest.parse(self.manifest.read_bytes(), where="fleet.yaml", folder=self.folder)

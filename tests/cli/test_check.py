@@ -287,7 +287,7 @@ def test_json_has_every_adapter_with_its_findings(check: Check, fine: Path, dora
     result = check(fine, dora, "--json")
     assert result.exit_code == 1
     document = json.loads(result.stdout)
-    assert document["results"] == {"ok": 1, "warning": 0, "error": 1}
+    assert document["results"] == {"ok": 1, "not-compared": 0, "warning": 0, "error": 1}
     assert [adapter["path"] for adapter in document["adapters"]] == [str(fine), str(dora)]
     assert document["adapters"][1]["findings"] == [
         {
@@ -298,6 +298,79 @@ def test_json_has_every_adapter_with_its_findings(check: Check, fine: Path, dora
             "help": HELP["lora-dora"],
         }
     ]
+
+
+def test_what_could_not_be_compared_with_the_base_is_not_ok(
+    check: Check, fine: Path, pissa: Path, dora: Path, base: Path
+) -> None:
+    (base / "config.json").write_text(json.dumps(BASE | {"model_type": "phimoe"}))
+    result = check(fine, pissa, dora, "--base-model", base, "--quiet")
+    assert [row[:3] for row in rows(result)] == [
+        [str(fine), "not-compared", "base-model-compared"],
+        [str(pissa), "warning", "lora-initialisation"],
+        [str(pissa), "not-compared", "base-model-compared"],
+        [str(dora), "error", "lora-dora"],
+        [str(dora), "not-compared", "base-model-compared"],
+    ]
+    assert rows(result)[0][4:] == [
+        "no module was compared with the base model 'acme/tiny-base': a 'phimoe' is not known",
+        HELP["base-model-compared"],
+    ]
+
+
+def test_what_could_not_be_compared_is_a_failure_only_when_strict(
+    check: Check, fine: Path, base: Path
+) -> None:
+    (base / "config.json").write_text(json.dumps(BASE | {"model_type": "phimoe"}))
+    assert check(fine, "--base-model", base).exit_code == 0
+    assert check(fine, "--base-model", base, "--strict").exit_code == 3
+    assert check(fine, "--strict").exit_code == 0
+
+
+def test_json_tells_what_could_not_be_compared(check: Check, fine: Path, base: Path) -> None:
+    (base / "config.json").write_text(json.dumps(BASE | {"model_type": "qwen3_moe"}))
+    experts = SyntheticAdapter(targets=("q_proj",))
+    experts.config["target_modules"] = ["q_proj", "up_proj"]
+    experts.add("model.layers.0.mlp.experts.3.up_proj")
+    directory = experts.save(fine.parent / "experts")
+    document = json.loads(check(fine, directory, "--base-model", base, "--json").stdout)
+    assert document["results"] == {"ok": 1, "not-compared": 1, "warning": 0, "error": 0}
+    assert [adapter["result"] for adapter in document["adapters"]] == ["ok", "not-compared"]
+    (finding,) = document["adapters"][1]["findings"]
+    assert (finding["rule"], finding["severity"]) == ("base-model-compared", "not-compared")
+    assert finding["message"].startswith("2 of 3 modules were compared with the base model 'acme/tiny-base'")
+
+
+@pytest.mark.parametrize(
+    ("options", "is_seen"),
+    [
+        ((), True),
+        (("--weights", "sample"), True),
+        (("--weights", "all"), True),
+        (("--weights", "none"), False),
+    ],
+)
+def test_weights_that_are_no_numbers_are_looked_for_unless_they_are_not_to_be_read(
+    check: Check, tmp_path: Path, options: tuple[str, ...], is_seen: bool
+) -> None:
+    adapter = SyntheticAdapter()
+    for tensor in adapter.tensors.values():
+        tensor[:] = float("nan")
+    result = check(adapter.save(tmp_path / "nan"), *options)
+    assert result.exit_code == int(is_seen)
+    assert ("tensor-finite" in rules(result)) == is_seen
+
+
+def test_weights_of_published_archives_are_looked_at_where_that_is_asked_for(
+    check: Check, s3: FakeS3, tmp_path: Path
+) -> None:
+    adapter = SyntheticAdapter()
+    for tensor in adapter.tensors.values():
+        tensor[:] = float("inf")
+    uri = store(s3, adapter.save(tmp_path / "inf"))
+    assert check(uri).exit_code == 0
+    assert check(uri, "--weights", "sample").exit_code == 1
+    assert check(uri, "--weights", "most").exit_code == 2
 
 
 def test_no_path_is_wrong_usage(check: Check) -> None:

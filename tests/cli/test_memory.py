@@ -38,8 +38,9 @@ def test_identity_is_known_in_the_next_run(adapter: Path, file: Path) -> None:
 
 def test_archive_is_known_while_its_tag_is_the_same(file: Path) -> None:
     memory = Memory(file)
-    memory.note_archive("s3://b/k", '"one"')
+    memory.note_archive("s3://b/k", '"one"', "sha256:5")
     memory.save()
+    assert Memory(file).checksum("s3://b/k") == "sha256:5"
     assert Memory(file).knows_archive("s3://b/k", '"one"')
     assert not Memory(file).knows_archive("s3://b/k", '"two"')
 

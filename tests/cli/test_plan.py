@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.archive_version import ArchiveVersion
 from adapter_fleet.desired import Artifact
 from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.names import FLEET_TAG
@@ -148,10 +149,10 @@ def test_archives_that_are_not_in_s3_are_seen(run: Run, world: World, manifest: 
 def test_archive_that_cannot_be_looked_at_is_told(
     run: Run, world: World, manifest: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def check(_: Artifact) -> str | None:
+    def find(_: str) -> ArchiveVersion | None:
         raise UnansweredError("no answer in time")
 
-    monkeypatch.setattr(world.service, "check", check)
+    monkeypatch.setattr(world.service, "find_archive", find)
     [row] = rows(run("plan", manifest(acme=2, beta=1, zeta=1)))
     assert row[4] == f"{artifact('acme', 2).uri} cannot be read: no answer in time"
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from adapter_fleet.archive import DIGEST_METADATA
+from adapter_fleet.archive_version import checksum_text
 from adapter_fleet.manifest import Manifest
 from adapter_fleet.packing import AdapterFiles, identity, pack
 from adapters_cli import archive_store, manifest_place, memory
@@ -214,6 +215,7 @@ class TestUploading:
                     "state": "uploaded",
                     "identity": identity(world.adapters / "acme"),
                     "uri": world.uri("acme"),
+                    "checksum": world.checksum("acme"),
                     "rank": 8,
                     "size": len(world.s3.bodies[world.key("acme")]),
                     "base_model": "acme/tiny-base",
@@ -239,6 +241,15 @@ class TestInParts:
         assert stored.body == pack(world.adapters / "acme", tmp_path / "packed").path.read_bytes()
         assert stored.metadata[DIGEST_METADATA] == identity(world.adapters / "acme")
         assert world.s3.uploads == {}
+
+    def test_manifest_has_the_checksum_that_s3_has_of_the_parts(self, world: World) -> None:
+        world.add("acme")
+        world.publish("--manifest", world.manifest)
+        (stored,) = [stored for key, stored in world.s3.objects.items() if key == world.key("acme")]
+        checksum = world.parsed().adapters[0].checksum
+        assert checksum is not None
+        assert "-" in checksum
+        assert checksum == checksum_text(stored.checksum)
 
     def test_archive_that_came_in_parts_is_read_once_on_another_machine(
         self, world: World, monkeypatch: pytest.MonkeyPatch
@@ -487,6 +498,7 @@ class TestManifest:
             "adapters:\n"
             "  - name: acme\n"
             f"    artifact: {world.uri('acme')}\n"
+            f"    checksum: {world.checksum('acme')}\n"
             "    rank: 8\n"
         )
 
@@ -494,8 +506,33 @@ class TestManifest:
         world.add("acme")
         path = world.folder / "fleet.json"
         world.publish("--manifest", path)
-        entry = {"name": "acme", "artifact": world.uri("acme"), "rank": 8}
+        entry = {
+            "name": "acme",
+            "artifact": world.uri("acme"),
+            "checksum": world.checksum("acme"),
+            "rank": 8,
+        }
         assert json.loads(path.read_text()) == {"base_model": "acme/tiny-base", "adapters": [entry]}
+
+    @pytest.mark.parametrize("again", ["--jobs=1", "--base-model=acme/tiny-base"])
+    def test_entry_gets_the_checksum_of_an_archive_that_is_there_already(
+        self, world: World, again: str
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        world.publish("--manifest", world.manifest, again)
+        assert world.parsed().adapters[0].checksum == world.checksum("acme")
+
+    def test_checksum_of_another_version_is_replaced(self, world: World) -> None:
+        world.add("acme")
+        old = f"sha256:{'0' * 64}"
+        world.manifest.write_text(
+            f"adapters:\n- name: acme\n  artifact: s3://other/{'0' * 64}.tar.gz\n  checksum: {old}\n"
+            "  rank: 8\n"
+        )
+        world.publish("--manifest", world.manifest)
+        assert world.parsed().adapters[0].checksum == world.checksum("acme")
+        assert old not in world.manifest.read_text()
 
     def test_object_in_s3_is_written(self, world: World) -> None:
         world.add("acme")
@@ -528,6 +565,7 @@ class TestManifest:
             "adapters:\n"
             "  - name: acme       # the first customer\n"
             f"    artifact: {world.uri('acme')}\n"
+            f"    checksum: {world.checksum('acme')}\n"
             "    rank: 8\n"
             "    tags: {tier: gold}\n"
             "    smoke: {prompt: Hello}\n"
@@ -578,7 +616,8 @@ class TestManifest:
         world.publish("--manifest", world.manifest)
         text = (
             "base_model: acme/tiny-base\n"
-            f"adapters:\n- {{name: acme, artifact: &place '{world.uri('acme')}', rank: 8}}\n"
+            f"adapters:\n- {{name: acme, artifact: &place '{world.uri('acme')}',"
+            f" checksum: {world.checksum('acme')}, rank: 8}}\n"
             "- {name: beta, artifact: *place}\n"
         )
         world.manifest.write_text(text)

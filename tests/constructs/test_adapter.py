@@ -357,3 +357,16 @@ class TestArtifactInABucket:
         adapter = endpoint.add_adapter("A", artifact=AdapterArtifact.from_uri(uri))
         specification = components()[adapter.component_name]["Properties"]["Specification"]
         assert specification["Container"]["ArtifactUrl"] == {"Ref": "Uri"}
+
+
+@pytest.mark.parametrize("setting", ["adapter_name", "component_name"])
+def test_an_adapters_name_that_a_parameter_may_change_is_warned_of(
+    stack, make_endpoint, adapter_directory, warnings, setting
+):
+    make_endpoint().add_adapter(
+        "Triage",
+        artifact=AdapterArtifact.from_directory(adapter_directory),
+        **{setting: cdk.CfnParameter(stack, "Name").value_as_string},
+    )
+    (warning,) = [text for text in warnings() if "cannot-change" in text]
+    assert warning.startswith(f"'{setting}' comes from 'Name', whose value may change")

@@ -72,7 +72,7 @@ def test_in_a_stage_the_manifest_finds_the_archive_too(tmp_path, adapter_directo
 
 
 @pytest.mark.parametrize(
-    ("of_app", "of_stack", "bucket"),
+    ("of_app", "of_stack", "bucket_name"),
     [
         (None, cdk.DefaultStackSynthesizer(qualifier="acme"), "cdk-acme-assets-"),
         (None, cdk.DefaultStackSynthesizer(file_assets_bucket_name="own"), "own"),
@@ -82,7 +82,7 @@ def test_in_a_stage_the_manifest_finds_the_archive_too(tmp_path, adapter_directo
     ids=["qualifier", "bucket", "credentials of the CLI", "of the app"],
 )
 def test_a_stack_may_have_a_synthesizer_of_its_own(
-    tmp_path, adapter_directory, make_endpoint, base_directory, of_app, of_stack, bucket
+    tmp_path, adapter_directory, make_endpoint, base_directory, of_app, of_stack, bucket_name
 ):
     app = cdk.App(outdir=str(tmp_path / "own"), default_stack_synthesizer=of_app)
     stack = cdk.Stack(app, "Own", synthesizer=of_stack)
@@ -92,7 +92,7 @@ def test_a_stack_may_have_a_synthesizer_of_its_own(
 
     files = json.loads((Path(app.outdir) / "Own.assets.json").read_text())["files"].values()
     destinations = [destination for file in files for destination in file["destinations"].values()]
-    assert all(destination["bucketName"].startswith(bucket) for destination in destinations)
+    assert all(destination["bucketName"].startswith(bucket_name) for destination in destinations)
     folders = [destination["objectKey"].partition("/")[0] for destination in destinations]
     assert {"base-models", "lora-adapters"} <= set(folders)
     Template.from_stack(stack).resource_count_is("AWS::CloudFormation::Stack", 0)

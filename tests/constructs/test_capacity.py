@@ -135,7 +135,7 @@ def test_a_model_without_a_length_needs_a_share_of_the_memory(make, told, base_d
     "settings",
     [
         {"base_model": "unknown"},
-        {"instance_type": InstanceType.of("ml.new.large")},
+        {"instance_type": InstanceType.of("ml.new.large", local_storage=True)},
         {"compute": ComputeRequirements(min_memory=cdk.Size.gibibytes(1))},
         {
             "compute": ComputeRequirements(

@@ -32,7 +32,7 @@ def test_more_than_the_instance_has_is_an_error(settings, message):
 
 def test_an_instance_type_of_which_nothing_is_known_is_not_checked():
     compute = ComputeRequirements(accelerators=64, min_memory=Size.gibibytes(4096))
-    assert compute.copies_on(InstanceType.of("ml.new.large")) is None
+    assert compute.copies_on(InstanceType.of("ml.new.large", local_storage=True)) is None
 
 
 @pytest.mark.parametrize(

@@ -437,3 +437,42 @@ class TestImportedEndpoint:
     def test_its_base_class_is_not_made_by_itself(self, stack):
         with pytest.raises(TypeError, match="abstract"):
             MultiAdapterEndpointBase(stack, "Base")
+
+
+@pytest.mark.parametrize("setting", ["component_prefix", "base_component_name"])
+def test_a_name_that_a_parameter_may_change_is_warned_of(stack, make_endpoint, warnings, setting):
+    make_endpoint(**{setting: cdk.CfnParameter(stack, "Name").value_as_string})
+    (warning,) = [text for text in warnings() if f"{setting.replace('_', '-')}-cannot-change" in text]
+    assert warning.startswith(f"'{setting}' comes from 'Name', whose value may change")
+
+
+@pytest.mark.parametrize(
+    ("value", "source"),
+    [
+        (cdk.Fn.import_value("Other"), 'Fn::ImportValue "Other"'),
+        (cdk.SecretValue.ssm_secure("/prefix", "1").unsafe_unwrap(), "a dynamic reference"),
+        (f"{cdk.Aws.REGION}-{cdk.Fn.import_value('Other')}", 'Fn::ImportValue "Other"'),
+    ],
+    ids=["import", "dynamic reference", "part"],
+)
+def test_a_name_that_another_stack_may_change_is_warned_of(make_endpoint, warnings, value, source):
+    make_endpoint(component_prefix=value)
+    assert [text for text in warnings() if f"'component_prefix' comes from {source}, whose value" in text]
+
+
+def test_a_name_that_is_known_at_deployment_and_never_changes_is_not_warned_of(make_endpoint, warnings):
+    make_endpoint(
+        component_prefix=f"p-{cdk.Aws.ACCOUNT_ID}-{cdk.Fn.select(0, cdk.Fn.split('-', cdk.Aws.STACK_NAME))}"
+    )
+    assert not [text for text in warnings() if "cannot-change" in text]
+
+
+def test_containers_have_no_network_unless_they_download_the_model(stack, make_endpoint):
+    make_endpoint()
+    make_endpoint(id="Hub", base_model=BaseModel.from_hugging_face_hub("org/model"), component_prefix="b")
+    template = Template.from_stack(stack)
+    isolated = {
+        logical_id.startswith("LlmModel"): model["Properties"].get("EnableNetworkIsolation")
+        for logical_id, model in template.find_resources("AWS::SageMaker::Model").items()
+    }
+    assert isolated == {True: True, False: None}

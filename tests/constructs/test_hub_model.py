@@ -152,7 +152,7 @@ def test_only_who_asks_the_hub_reads_the_token_and_by_its_arn(stack, make, token
 
 def test_who_copies_a_range_may_write_below_the_model_and_nothing_else(stack, make):
     make()
-    statements = [s for s in role_statements(stack, "Copy") if "logs:" not in str(s["Action"])]
+    statements = [s for s in role_statements(stack, "Copy") if str(s["Action"]).startswith("s3:")]
     assert [(s["Action"], str(s["Resource"]).partition(":s3")[2]) for s in statements] == [
         ("s3:PutObject", ":::models/base/acme--llama/*']]}")
     ]
@@ -213,17 +213,17 @@ def test_no_two_states_have_one_name_as_step_functions_wants_it(stack, make):
         ({"model_id": "a/../b"}, "'model_id' should be '<organization>/<model>', known at synth"),
         ({"model_id": cdk.Aws.REGION}, "'model_id' should be .* known at synth, got a token"),
         ({"model_id": "acme/.."}, "'model_id' should be '<organization>/<model>', known at synth"),
-        ({"model_id": 5}, "'model_id' should be .* known at synth, got 5"),
-        ({"revision": None}, "'revision' should be a commit, or a branch or tag .* got None"),
-        ({"name": ""}, "'name' should be what adapters call the model, or None for its id, got ''"),
+        ({"model_id": 5}, "'model_id' should be a text, got 5"),
+        ({"revision": None}, "'revision' should be a text, got None"),
+        ({"name": ""}, "'name' should not be empty, got ''"),
         ({"bucket": "name"}, "'bucket' should be a bucket, such as .* got 'name'"),
-        ({"token": "hf_abc"}, "'token' should be a secret, such as .* got 'str'$"),
+        ({"token": "hf_abc"}, "'token' should be a secret, such as .* got one of type str$"),
         ({"prefix": "s3://x"}, "'prefix' should be the beginning of the keys, such as 'base', got 's3://x'"),
         ({"prefix": ".."}, "'prefix' should be the beginning of the keys, such as 'base', got '..'"),
         ({"prefix": "a//b"}, "'prefix' should be the beginning of the keys"),
-        ({"prefix": None}, "'prefix' should be the beginning of the keys, such as 'base', got None"),
+        ({"prefix": None}, "'prefix' should be a text, got None"),
         ({"hub_endpoint": "https://h:99999"}, "'hub_endpoint' should be an https URL"),
-        ({"hub_endpoint": None}, "'hub_endpoint' should be an https URL .* got None"),
+        ({"hub_endpoint": None}, "'hub_endpoint' should be a text, got None"),
         ({"timeout": cdk.Duration.seconds(0)}, "'timeout' should be from 1 second to 55 minutes"),
         (
             {"timeout": cdk.Duration.millis(1500)},
@@ -252,7 +252,7 @@ def test_what_cannot_be_copied_is_an_error_at_synth(make, bucket, settings, erro
     with pytest.raises(ValueError, match=f"'Stack/Model': {error}"):
         make(**settings)
     given = {"model_id": "acme/llama", "revision": COMMIT, "bucket": bucket, **settings}
-    with pytest.raises(ValueError, match=f"^{error}"):
+    with pytest.raises(ValueError, match=f"(^|: ){error}"):
         BaseModel.copied_from_hub(given.pop("model_id"), **given)
 
 

@@ -356,18 +356,20 @@ def test_a_token_for_the_base_model_is_an_error(stack, make):
             {"artifact": "s3://a/b.tar.gz"},
             "'artifact' should be an AdapterArtifact, .* got 's3://a/b.tar.gz'",
         ),
-        ({"smoke": True}, "'smoke' should be a SmokeTest, or False for none, got True"),
-        ({"smoke": "hello"}, "'smoke' should be a SmokeTest, or False for none, got 'hello'"),
+        ({"smoke": True}, "'smoke' should be a SmokeTest, .* or False, got True"),
+        ({"smoke": "hello"}, "'smoke' should be a SmokeTest, .* or False, got 'hello'"),
     ],
 )
 def test_a_listed_adapter_that_cannot_be_is_an_error(bucket, settings, message):
     good = {"name": "a", "artifact": AdapterArtifact.from_bucket(bucket, KEY)}
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises(ValueError, match=f"(^|: ){message}"):
         FleetAdapter(**{**good, **settings})
 
 
 def test_something_else_than_adapters_in_the_list_is_an_error():
-    with pytest.raises(ValueError, match="'adapters' should be of type FleetAdapter, got 'acme'"):
+    with pytest.raises(
+        ValueError, match="'adapters' should be a list of FleetAdapter objects, got 'acme' at index 0"
+    ):
         AdapterManifest.from_adapters(["acme"])
 
 
@@ -419,9 +421,7 @@ def test_a_manifest_in_a_bucket_is_told_by_its_key_alone(stack, fleet, fleet_pro
     assert "Manifest" not in properties
 
 
-@pytest.mark.parametrize(
-    "key", ["", "/a.yaml", "fleets/", "fleets/*.yaml", "a?.yaml", "${aws:username}.yaml"]
-)
+@pytest.mark.parametrize("key", ["/a.yaml", "fleets/", "fleets/*.yaml", "a?.yaml", "${aws:username}.yaml"])
 def test_a_key_that_is_none_or_stands_for_several_is_an_error(bucket, key):
     with pytest.raises(
         ValueError, match=f"'key' should be that of one object, .* got {re.escape(repr(key))}"
@@ -451,14 +451,14 @@ def test_an_endpoint_of_elsewhere_takes_archives_from_any_bucket(stack, write_ma
         ({"prompt": "a", "max_tokens": 1.5}, r"'max_tokens' should be a whole number, got 1\.5"),
         ({"prompt": ""}, "'prompt' should not be empty, got ''"),
         ({"prompt": 5}, "'prompt' should be a text, got 5"),
-        ({"body": "{}"}, "'body' should be a mapping, which is sent as JSON, got '{}'"),
+        ({"body": "{}"}, "'body' should be a mapping of texts to anything, got '{}'"),
         ({"body": {"inputs": b"a"}}, "'body' should be plain data: .*bytes"),
         ({"body": {}, "max_tokens": 5}, "'max_tokens' should be given with 'prompt' only, got 5"),
         ({"prompt": "a", "expect": "("}, r"'expect' should be a regular expression \(.*\), got '\('"),
     ],
 )
 def test_a_smoke_test_that_cannot_be_is_an_error(settings, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises(ValueError, match=f"(^|: ){message}"):
         SmokeTest(**settings)
 
 

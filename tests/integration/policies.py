@@ -46,6 +46,7 @@ FRAMEWORK = {
         "lambda:InvokeFunction",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
+        "sqs:SendMessage",
         "states:StartExecution",
     },
     "ProviderComplete": {
@@ -53,6 +54,7 @@ FRAMEWORK = {
         "lambda:InvokeFunction",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
+        "sqs:SendMessage",
     },
     "Providerwaiterstatemachine": {
         "lambda:InvokeFunction",
@@ -101,8 +103,16 @@ class User:
         elif http_response.status_code == 403:
             self.denied.add(model.name)  # HeadObject: such an answer has no text
 
-    def writes_logs(self, group: str) -> None:
-        """What the Lambda service does as a function's role."""
+    def runs_as_function(self, *, logs: str, dead_letters: str) -> None:
+        """What the Lambda service does as a function's role: write its log, keep what it fails to handle.
+
+        logs, dead_letters:
+            The name of the log group, and the URL of the queue.
+        """
+        self._writes_logs(logs)
+        self.client("sqs").send_message(QueueUrl=dead_letters, MessageBody="{}")
+
+    def _writes_logs(self, group: str) -> None:
         logs, stream = self.client("logs"), uuid.uuid4().hex
         logs.create_log_stream(logGroupName=group, logStreamName=stream)
         event = {"timestamp": int(time.time() * 1000), "message": "START"}

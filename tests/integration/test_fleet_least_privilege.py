@@ -31,7 +31,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.handlers import _Rollbacks, _S3Manifests, _Starter
+from adapter_fleet.handlers import _S3Manifests, _Stacks, _Starter
 from adapter_fleet.intake import Intake
 from adapter_fleet.reconciler import Call, Reconciler, Result
 from adapter_fleet.record import (
@@ -100,6 +100,12 @@ class Silent:
     def trouble(self, text: str) -> None:
         pass
 
+    def unforeseen(self, component: str, error: Exception) -> None:
+        pass
+
+    def failed_pass(self, error: Exception, *, in_a_row: int) -> None:
+        pass
+
 
 @dataclass(frozen=True, eq=False)
 class Deployed:
@@ -116,6 +122,7 @@ class Deployed:
     role: str
     """The ARN of a role for state machines."""
     logs: str
+    dead_letters: str
     rule: str
     """The one that looks for drift by a schedule."""
     manifest: tuple[str, str]
@@ -171,6 +178,11 @@ def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> I
         machine=made.outputs["StoredMachine"],
         role=role,
         logs=next(name for key, name in resources.items() if key.startswith("StoredLogs")),
+        dead_letters=next(
+            name
+            for key, name in resources.items()
+            if key.startswith("StoredDeadLetters") and "Policy" not in key
+        ),
         manifest=(bucket, key),
         rule=next(name for key, name in resources.items() if key.startswith("StoredDriftCheck")),
         statements={
@@ -234,6 +246,7 @@ class Exercise:
             base=deployed.base,
             prefix=self.id,
             settings=FleetSettings(request_rate=100, failures=FailureLimit(count=0)),
+            manifest="s3://{}/{}".format(*deployed.manifest),
         )
 
     def close(self) -> None:
@@ -360,7 +373,7 @@ class Exercise:
             manifests=_S3Manifests(self.user.client("s3")),
             clock=self.clock,
             start_machine=self.starter(),
-            rolling_back=_Rollbacks(self.user.client("cloudformation")),
+            describe_stack=_Stacks(self.user.client("cloudformation")),
         )
 
     def event(self, kind: str) -> dict[str, Any]:
@@ -407,7 +420,7 @@ class Exercise:
 
 def run_pass(exercise: Exercise) -> None:
     smoke = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})
-    exercise.user.writes_logs(exercise.place.logs)
+    exercise.user.runs_as_function(logs=exercise.place.logs, dead_letters=exercise.place.dead_letters)
     exercise.make("stranger", "shout")
     taken = exercise.make("taken", "summary")
     order = Order(kind=OrderKind.CLAIM, component=f"{exercise.id}-taken", at=0, created=taken)
@@ -428,6 +441,12 @@ def run_pass(exercise: Exercise) -> None:
     assert failure.reason == f"NoSuchKey: {missing} does not exist"
     assert f"{exercise.id}-late" not in exercise.components()
 
+    # A manifest in S3 whose event was lost; what it wants is not waited for.
+    exercise.take_manifest_away()
+    assert exercise.intake().reread() is None
+    exercise.put_manifest("a")
+    assert exercise.intake().reread() is not None
+
     # An update, tags that change, an adapter that is given up.
     second = exercise.adapter("kept", "shout", smoke=smoke)
     retagged = exercise.adapter("taken", "summary", tags={"team": "blue"})
@@ -445,9 +464,10 @@ def run_pass(exercise: Exercise) -> None:
     assert foreign.cause is Cause.FOREIGN
 
     # A manifest in S3 that fails and is taken back, for which the machine is started.
+    executions = exercise.executions()
     exercise.want(exercise.adapter("kept", BROKEN, smoke=smoke), retagged, source=Source.OBJECT)
     exercise.run()
-    assert exercise.executions() == 1
+    assert exercise.executions() == executions + 1
     assert exercise.run().outcome is Outcome.CONVERGED
     assert exercise.serves("kept") == second.artifact.uri
     assert len(exercise.registry.history(f"{exercise.id}-kept", 3)) == 3
@@ -461,7 +481,7 @@ def run_pass(exercise: Exercise) -> None:
 
 
 def on_event(exercise: Exercise) -> None:
-    exercise.user.writes_logs(exercise.place.logs)
+    exercise.user.runs_as_function(logs=exercise.place.logs, dead_letters=exercise.place.dead_letters)
     exercise.take_manifest_away()
     intake = exercise.intake()
     intake.on_event(exercise.event("Create"))
@@ -485,7 +505,7 @@ def on_event(exercise: Exercise) -> None:
 
 
 def manifest_object(exercise: Exercise) -> None:
-    exercise.user.writes_logs(exercise.place.logs)
+    exercise.user.runs_as_function(logs=exercise.place.logs, dead_letters=exercise.place.dead_letters)
     exercise.want()
     exercise.target = replace(exercise.target, manifest="s3://{}/{}".format(*exercise.place.manifest))
     exercise.want()
@@ -499,7 +519,7 @@ def manifest_object(exercise: Exercise) -> None:
 
 
 def is_complete(exercise: Exercise) -> None:
-    exercise.user.writes_logs(exercise.place.logs)
+    exercise.user.runs_as_function(logs=exercise.place.logs, dead_letters=exercise.place.dead_letters)
     exercise.want()
     event = {**exercise.event("Create"), "Generation": 1}
     assert exercise.intake().is_complete(event) == {"IsComplete": False}

@@ -66,6 +66,16 @@ class Deployed:
         assert fleet is not None
         return fleet
 
+    def physical_id(self, logical: str) -> str:
+        """Return the name of a resource whose logical id begins so, and goes on with the CDK's hash."""
+        resources = client(self.cloud, "cloudformation").describe_stack_resources(StackName=self.stack.name)
+        (found,) = [
+            resource["PhysicalResourceId"]
+            for resource in resources["StackResources"]
+            if resource["LogicalResourceId"][:-8] == logical
+        ]
+        return str(found)
+
     def store(self, text: str) -> None:
         """Write the manifest, as anything may that is allowed to."""
         self.s3.put_object(Bucket=self.bucket, Key=KEY, Body=text.encode())
@@ -166,6 +176,49 @@ def test_new_version_of_the_object_takes_effect(deployed: Deployed) -> None:
     generation = deployed.ended(before + 1)
     assert (generation.request.source, generation.outcome) == (Source.OBJECT, Outcome.CONVERGED)
     deployed.expected = changed
+    assert deployed.wrong() == {}
+
+
+def test_manifest_whose_event_was_lost_is_taken_by_the_next_look_of_the_schedule(deployed: Deployed) -> None:
+    before = deployed.fleet.generation
+    rule, function = (
+        deployed.physical_id("TenantsManifestChanged"),
+        deployed.physical_id("TenantsManifestObject"),
+    )
+    events = client(deployed.cloud, "events")
+    events.disable_rule(Name=rule)
+    changed = deployed.expected | {"a005": "summary-v2"}
+    deployed.store(deployed.stack.archives.manifest(changed))
+    time.sleep(0.5)
+    assert deployed.fleet.generation == before
+    events.enable_rule(Name=rule)
+    (target,) = events.list_targets_by_rule(Rule=deployed.physical_id("TenantsManifestReread"))["Targets"]
+    assert function in target["Arn"]
+    client(deployed.cloud, "lambda").invoke(FunctionName=function, Payload=target["Input"].encode())
+    generation = deployed.ended(before + 1)
+    assert (generation.request.source, generation.outcome) == (Source.OBJECT, Outcome.CONVERGED)
+    deployed.expected = changed
+    assert deployed.wrong() == {}
+
+
+def test_archive_that_is_another_one_than_its_key_and_metadata_say_is_never_loaded(
+    deployed: Deployed,
+) -> None:
+    before = deployed.fleet.generation
+    archives = deployed.stack.archives
+    right, wrong = (archives.uri(label).removeprefix("s3://").partition("/") for label in ("triage", "shout"))
+    digest = right[2].removesuffix(".tar.gz")[-64:]
+    key = f"adapters/liar/sha256-{digest}.tar.gz"
+    body = deployed.s3.get_object(Bucket=wrong[0], Key=wrong[2])["Body"].read()
+    deployed.s3.put_object(Bucket=right[0], Key=key, Body=body, Metadata={"adapter-digest": digest})
+    document = json.loads(archives.manifest(deployed.expected))
+    document["adapters"].append({"name": "liar", "artifact": f"s3://{right[0]}/{key}"})
+    deployed.cloud.admin.reset_calls()
+    deployed.store(json.dumps(document))
+    failed, undone = deployed.ended(before + 1), deployed.ended(before + 2)
+    assert (failed.outcome, undone.outcome) == (Outcome.FAILED, Outcome.CONVERGED)
+    assert f"should be the adapter with digest sha256:{digest}" in (failed.reason or "")
+    assert deployed.cloud.admin.writes() == {}
     assert deployed.wrong() == {}
 
 

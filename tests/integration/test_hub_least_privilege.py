@@ -74,6 +74,7 @@ class Deployed:
     idle_role: str
     """The ARN of a role for state machines."""
     logs: str
+    dead_letters: str
     statements: Mapping[str, Sequence[Statement]]
     """All that were given to each role."""
 
@@ -97,11 +98,14 @@ def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> I
         assert made.status == "CREATE_COMPLETE", made.reason
         guarded.admin.scale_waits(1)
         described = client(guarded, "cloudformation").describe_stack_resources(StackName=stack.name)
-        (logs,) = [
-            resource["PhysicalResourceId"]
-            for resource in described["StackResources"]
-            if resource["LogicalResourceId"].startswith("ModelLogs")
-        ]
+        logs, dead_letters = (
+            next(
+                resource["PhysicalResourceId"]
+                for resource in described["StackResources"]
+                if resource["ResourceType"] == type_ and resource["LogicalResourceId"].startswith(name)
+            )
+            for type_, name in (("AWS::Logs::LogGroup", "ModelLogs"), ("AWS::SQS::Queue", "ModelDeadLetters"))
+        )
         trust = {
             "Effect": "Allow",
             "Action": "sts:AssumeRole",
@@ -121,6 +125,7 @@ def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> I
             machine=made.outputs["Machine"],
             idle_role=idle_role,
             logs=logs,
+            dead_letters=dead_letters,
             statements={short(role): statements_of(guarded, name) for role, name in roles},
         )
         guarded.admin.scale_waits(0.1)
@@ -439,7 +444,7 @@ def exercised(deployed: Deployed, role: str, statements: Sequence[Statement]) ->
         exercise = Exercise(deployed, statements, patch)
         try:
             if role != "Machine":
-                exercise.user.writes_logs(deployed.logs)
+                exercise.user.runs_as_function(logs=deployed.logs, dead_letters=deployed.dead_letters)
             EXERCISES[role](exercise)
         except (AssertionError, ClientError, CopyError) as error:
             return exercise.user, str(error) or repr(error)

@@ -20,6 +20,7 @@ from aws_cdk import aws_lambda as lambda_
 from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
+from multi_adapter_inference.functions import FunctionParts, FunctionSettings
 from multi_adapter_inference.provider import waiting_provider
 from tests.integration.by_hand import client
 from tests.integration.fleet_stack import FleetStack
@@ -94,6 +95,7 @@ class ProviderStack(FleetStack):
             is_complete=functions["IsComplete"],
             timeout=cdk.Duration.minutes(1),
             query_interval=cdk.Duration.seconds(1),
+            parts=FunctionParts(stack, FunctionSettings()),
         )
 
 
@@ -219,7 +221,7 @@ class Exercise:
 
 
 def on_event(exercise: Exercise) -> None:
-    exercise.user.writes_logs(exercise.logs)
+    exercise.user.runs_as_function(logs=exercise.logs, dead_letters=exercise.place.resources["DeadLetters"])
     event = exercise.event()
     exercise.call("onEvent", event)
     given = exercise.waited_for(event)
@@ -229,7 +231,7 @@ def on_event(exercise: Exercise) -> None:
 
 
 def is_complete(exercise: Exercise) -> None:
-    exercise.user.writes_logs(exercise.logs)
+    exercise.user.runs_as_function(logs=exercise.logs, dead_letters=exercise.place.resources["DeadLetters"])
     event = {**exercise.event(), "PhysicalResourceId": "one"}
     assert '"Status": "SUCCESS"' in exercise.call("isComplete", event)
     cause = json.dumps({"errorMessage": json.dumps(event)})

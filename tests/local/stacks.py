@@ -147,10 +147,47 @@ class Stack:
         )
         return self.settled()
 
+    def change_set(
+        self, template: dict[str, Any], parameters: dict[str, str], *, kind: str = "UPDATE"
+    ) -> ChangeSet:
+        """Create a change set of a whole template."""
+        name = f"changes-{uuid.uuid4().hex[:8]}"
+        self._api.create_change_set(
+            StackName=self.name,
+            ChangeSetName=name,
+            ChangeSetType=kind,
+            TemplateBody=json.dumps(template),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        )
+        return ChangeSet(self._api, self, name)
+
+    def outputs(self) -> dict[str, str]:
+        return {output["OutputKey"]: output["OutputValue"] for output in self._describe().get("Outputs", [])}
+
+    def start(self, resources: dict[str, Any], *, disable_rollback: bool = False) -> None:
+        """Begin to create it, and return at once."""
+        self._api.create_stack(
+            StackName=self.name, TemplateBody=_template(resources, None), DisableRollback=disable_rollback
+        )
+
     def delete(self) -> str:
+        self.request_deletion()
+        return self.settled()
+
+    def request_deletion(self) -> None:
+        """Begin to delete it, and return at once."""
         self._stack_id = self._describe()["StackId"]
         self._api.delete_stack(StackName=self.name)
-        return self.settled()
+
+    def statuses_of_deletion(self) -> list[str]:
+        """Delete it, and return every status that it was seen in from then on."""
+        self.request_deletion()
+        statuses: list[str] = []
+        while not statuses or statuses[-1].endswith("_IN_PROGRESS"):
+            status = self._describe()["StackStatus"]
+            if statuses[-1:] != [status]:
+                statuses.append(status)
+        return statuses
 
     def settled(self) -> str:
         deadline = time.monotonic() + 60
@@ -166,6 +203,15 @@ class Stack:
         stack: dict[str, Any] = self._api.describe_stacks(StackName=name)["Stacks"][0]
         return stack
 
+    def _events(self) -> list[dict[str, Any]]:
+        name = getattr(self, "_stack_id", self.name)
+        events: list[dict[str, Any]] = self._api.describe_stack_events(StackName=name)["StackEvents"]
+        return events
+
+    def stack_id(self) -> str:
+        identifier: str = self._describe()["StackId"]
+        return identifier
+
     def physical_id(self, logical_id: str) -> str:
         answer = self._api.describe_stack_resource(StackName=self.name, LogicalResourceId=logical_id)
         identifier: str = answer["StackResourceDetail"]["PhysicalResourceId"]
@@ -173,7 +219,7 @@ class Stack:
 
     def reasons(self, status: str) -> list[str]:
         """Why resources came into a status, newest first."""
-        events = self._api.describe_stack_events(StackName=self.name)["StackEvents"]
+        events = self._events()
         return [
             event.get("ResourceStatusReason", "")
             for event in events
@@ -182,7 +228,7 @@ class Stack:
 
     def why_failed(self) -> str:
         """Why the last operation of the stack failed."""
-        events = self._api.describe_stack_events(StackName=self.name)["StackEvents"]
+        events = self._events()
         own = (event for event in events if event["LogicalResourceId"] == self.name)
         return next(
             str(event["ResourceStatusReason"]) for event in own if event["ResourceStatus"].endswith("_FAILED")
@@ -190,8 +236,33 @@ class Stack:
 
     def events(self, logical_id: str) -> list[str]:
         """The statuses a resource went through, newest first."""
-        events = self._api.describe_stack_events(StackName=self.name)["StackEvents"]
+        events = self._events()
         return [event["ResourceStatus"] for event in events if event["LogicalResourceId"] == logical_id]
+
+
+@dataclass
+class ChangeSet:
+    """A change set of a stack."""
+
+    api: Any
+    stack: Stack
+    name: str
+
+    def describe(self) -> dict[str, Any]:
+        described: dict[str, Any] = self.api.describe_change_set(
+            StackName=self.stack.name, ChangeSetName=self.name
+        )
+        return described
+
+    def changes(self) -> dict[str, str]:
+        """What happens to each resource."""
+        changes = (change["ResourceChange"] for change in self.describe()["Changes"])
+        return {change["LogicalResourceId"]: change["Action"] for change in changes}
+
+    def execute(self) -> str:
+        """Execute it, and return the status that the stack ends in."""
+        self.api.execute_change_set(StackName=self.stack.name, ChangeSetName=self.name)
+        return self.stack.settled()
 
 
 def _template(resources: dict[str, Any], exports: dict[str, Any] | None) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
 from tests.local.stacks import Bucket, Stack, serving
@@ -52,6 +53,26 @@ def test_stack_tags_are_on_every_resource_and_follow_an_update(
         assert {"Key": "team", "Value": "b"} in tags
         assert {"Key": "aws:cloudformation:stack-name", "Value": stack.name} in tags
     assert cloud.admin.writes() == {"AddTags": 4}
+
+
+def test_tags_of_cloudformation_are_no_callers_to_set_or_remove(
+    stack: Stack, bucket: Bucket, sagemaker: Any
+) -> None:
+    stack.create(serving(stack.name, bucket, {"one": bucket.adapter("1")}))
+    arn = stack.physical_id("One")
+    key = "aws:cloudformation:stack-name"
+    for call, changes in (
+        (sagemaker.add_tags, {"Tags": [{"Key": key, "Value": "another"}]}),
+        (sagemaker.delete_tags, {"TagKeys": [key]}),
+    ):
+        with pytest.raises(ClientError, match=f"The tag key '{key}' is not allowed"):
+            call(ResourceArn=arn, **changes)
+    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+    assert tags == {
+        key: stack.name,
+        "aws:cloudformation:stack-id": stack.stack_id(),
+        "aws:cloudformation:logical-id": "One",
+    }
 
 
 def test_adapter_is_updated_in_place_with_nothing_but_its_artifact(

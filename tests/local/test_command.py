@@ -17,27 +17,11 @@ import pytest
 from local_sagemaker.__main__ import NEEDED
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
+from tests.local.processes import needs_proc, processes_of
 from tests.local.stacks import Bucket, Stack, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "local_sagemaker"]
-
-
-def processes_of(marker: Path) -> list[str]:
-    """The command lines of running processes that have a path in them or in their environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes()
-            running = f"{marker}".encode() in command + (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if running and folder.name != str(os.getpid()):
-            found.append(command.replace(b"\0", b" ").decode())
-    return found
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at processes in /proc")
 
 
 @pytest.fixture

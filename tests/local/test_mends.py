@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import io
 import json
 import time
@@ -10,11 +13,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
+import ministack.app
 import pytest
 
-from local_sagemaker.mends import UnknownMinistackError, expect
+from local_sagemaker.mends import UnknownMinistackError, compressed_bodies, expect
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
+from tests.local.functions import functions
 from tests.local.stacks import Bucket, Stack, serving
 
 TRUST = {
@@ -37,30 +43,6 @@ def parallel() -> Iterator[tuple[Stack, Callable[[str], str]]]:
     with LocalCloud(parallel_provisioning=True, settings=QUICK) as running:
         for function in functions(boto_client(running, "lambda")):
             yield Stack(boto_client(running, "cloudformation"), "parallel"), function
-
-
-def functions(lambda_: Any) -> Iterator[Callable[[str], str]]:
-    made = []
-
-    def make(source: str) -> str:
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr("index.py", source)
-        name = f"function-{time.monotonic_ns()}"
-        answer = lambda_.create_function(
-            FunctionName=name,
-            Runtime="python3.12",
-            Role="arn:aws:iam::000000000000:role/Lambda",
-            Handler="index.handler",
-            Code={"ZipFile": buffer.getvalue()},
-            Timeout=30,
-        )
-        made.append(name)
-        return str(answer["FunctionArn"])
-
-    yield make
-    for name in made:
-        lambda_.delete_function(FunctionName=name)
 
 
 def test_bucket_has_the_tags_of_its_template_and_of_its_stack(
@@ -194,6 +176,45 @@ def handler(event, context):
 """
 
 
+def conditional(*, output: str = "same", on: bool = True) -> tuple[dict[str, Any], dict[str, str]]:
+    """A template with a queue on a condition, and the parameters that turn it on or off."""
+    template = {
+        "Parameters": {"On": {"Type": "String"}},
+        "Conditions": {"IsOn": {"Fn::Equals": [{"Ref": "On"}, "yes"]}},
+        "Resources": {
+            "Always": {"Type": "AWS::SQS::Queue"},
+            "Sometimes": {"Type": "AWS::SQS::Queue", "Condition": "IsOn"},
+        },
+        "Outputs": {"Output": {"Value": output}},
+    }
+    return template, {"On": "yes" if on else "no"}
+
+
+def test_change_set_has_what_a_condition_removes_and_adds(stack: Stack, client: Callable[..., Any]) -> None:
+    created = stack.change_set(*conditional(), kind="CREATE")
+    assert created.changes() == {"Always": "Add", "Sometimes": "Add"}
+    assert created.execute() == "CREATE_COMPLETE"
+    queue = stack.physical_id("Sometimes")
+    removes = stack.change_set(*conditional(on=False))
+    assert (removes.changes(), removes.describe()["Status"]) == ({"Sometimes": "Remove"}, "CREATE_COMPLETE")
+    assert removes.execute() == "UPDATE_COMPLETE"
+    assert queue not in client("sqs").list_queues().get("QueueUrls", [])
+    assert stack.change_set(*conditional(on=False)).describe()["Status"] == "FAILED"
+    adds = stack.change_set(*conditional())
+    assert adds.changes() == {"Sometimes": "Add"}
+    assert adds.execute() == "UPDATE_COMPLETE"
+
+
+def test_change_set_of_outputs_alone_can_be_executed(stack: Stack) -> None:
+    assert stack.change_set(*conditional(), kind="CREATE").execute() == "CREATE_COMPLETE"
+    changed = stack.change_set(*conditional(output="other"))
+    assert (changed.changes(), changed.describe()["ExecutionStatus"]) == ({}, "AVAILABLE")
+    assert changed.execute() == "UPDATE_COMPLETE"
+    assert stack.outputs() == {"Output": "other"}
+    refused = stack.change_set(*conditional(output="other")).describe()
+    assert refused["StatusReason"].startswith("The submitted information didn't contain changes.")
+
+
 def test_what_a_resource_needs_that_could_not_be_deleted_stays_until_it_is(
     stack: Stack, function: Callable[[str], str], tmp_path: Any
 ) -> None:
@@ -250,6 +271,20 @@ def test_content_type_of_an_invocation_is_the_containers(
     assert answer["ContentType"] == "application/json; charset=utf-8"
 
 
+def test_copied_object_has_the_checksum_that_the_copy_asks_for(client: Callable[..., Any]) -> None:
+    s3, name, content = client("s3"), f"copies-{time.monotonic_ns()}", b"weights"
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=name, Key="source", Body=content, ChecksumAlgorithm="CRC32")
+    source = {"Bucket": name, "Key": "source"}
+    copied = s3.copy_object(Bucket=name, Key="copy", CopySource=source, ChecksumAlgorithm="SHA256")
+    for version in ({}, {"VersionId": copied["VersionId"]}):
+        head = s3.head_object(Bucket=name, Key="copy", ChecksumMode="ENABLED", **version)
+        assert head["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(content).digest()).decode()
+        assert head["ChecksumType"] == "FULL_OBJECT"
+        assert "ChecksumCRC32" not in head
+
+
 def test_event_of_a_versioned_bucket_names_the_version(client: Callable[..., Any]) -> None:
     s3, sqs, events = client("s3"), client("sqs"), client("events")
     name = f"versioned-{time.monotonic_ns()}"
@@ -297,6 +332,59 @@ def test_table_has_the_settings_of_its_template(stack: Stack, client: Callable[.
     bare = {name: value for name, value in TABLE.items() if not name.endswith("Specification")}
     assert stack.update({"Table": {"Type": "AWS::DynamoDB::Table", "Properties": bare}}) == "UPDATE_COMPLETE"
     assert table_settings(dynamodb, table) == ["DISABLED"] * 3
+
+
+def failing_function(queue: str | None) -> dict[str, Any]:
+    """Return the template of a function that handles no event, and keeps those in the queue."""
+    role = {
+        "AssumeRolePolicyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "lambda.amazonaws.com"},
+                    "Action": "sts:AssumeRole",
+                }
+            ],
+        },
+        "Policies": [
+            {
+                "PolicyName": "Send",
+                "PolicyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}],
+                },
+            }
+        ],
+    }
+    function = {
+        "Code": {"ZipFile": "def handler(event, _):\n    raise ValueError('no')"},
+        "Handler": "index.handler",
+        "Runtime": "python3.13",
+        "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+        "Description": f"keeps events in {queue}",
+    }
+    if queue is not None:
+        function["DeadLetterConfig"] = {"TargetArn": {"Fn::GetAtt": [queue, "Arn"]}}
+    return {
+        "Queue": {"Type": "AWS::SQS::Queue", "Properties": {}},
+        "Role": {"Type": "AWS::IAM::Role", "Properties": role},
+        "Function": {"Type": "AWS::Lambda::Function", "Properties": function},
+    }
+
+
+def test_event_that_a_function_fails_to_handle_is_in_the_queue_of_its_template(
+    stack: Stack, client: Callable[..., Any]
+) -> None:
+    functions, queues = client("lambda"), client("sqs")
+    stack.create(failing_function("Queue"))
+    name = stack.physical_id("Function")
+    functions.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"number": 7}')
+    # After two retries.
+    (message,) = queues.receive_message(QueueUrl=stack.physical_id("Queue"), WaitTimeSeconds=20)["Messages"]
+    assert '{"number": 7}' in message["Body"]
+    assert stack.update(failing_function(None)) == "UPDATE_COMPLETE"
+    assert "DeadLetterConfig" not in functions.get_function_configuration(FunctionName=name)
 
 
 EMBEDDED_METRIC = """
@@ -421,6 +509,79 @@ def test_updates_that_fail_together_are_all_sent_back(
     requests = (tmp_path / "log").read_text().splitlines()[3:]
     assert sorted(requests[:2]) == ["Update One bad", "Update Two bad"]
     assert sorted(requests[2:]) == ["Update One good", "Update Two good"]
+
+
+RUNTIME = """#!/usr/bin/env python3
+import json, os, urllib.error, urllib.request
+
+events = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation"
+try:
+    page = urllib.request.Request(f"{events}/next", headers={"Origin": "http://127.0.0.1:8000"})
+    status = urllib.request.urlopen(page, timeout=5).status
+except urllib.error.HTTPError as error:
+    status = error.code
+while True:
+    with urllib.request.urlopen(f"{events}/next") as event:
+        number = event.headers["Lambda-Runtime-Aws-Request-Id"]
+    answer = urllib.request.Request(f"{events}/{number}/response", json.dumps(status).encode(), method="POST")
+    urllib.request.urlopen(answer).read()
+"""
+
+
+def test_events_of_a_custom_runtime_are_refused_to_web_pages(client: Callable[..., Any]) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        bootstrap = zipfile.ZipInfo("bootstrap")
+        bootstrap.external_attr = 0o755 << 16
+        archive.writestr(bootstrap, RUNTIME)
+    lambda_, name = client("lambda"), f"custom-{time.monotonic_ns()}"
+    lambda_.create_function(
+        FunctionName=name,
+        Runtime="provided.al2023",
+        Role="arn:aws:iam::000000000000:role/Lambda",
+        Handler="bootstrap",
+        Code={"ZipFile": buffer.getvalue()},
+        Timeout=30,
+    )
+    try:
+        answer = lambda_.invoke(FunctionName=name)
+        assert ("FunctionError" in answer, json.loads(answer["Payload"].read())) == (False, 403)
+    finally:
+        lambda_.delete_function(FunctionName=name)
+
+
+def test_download_url_of_a_function_is_signed(
+    function: Callable[[str], str], client: Callable[..., Any]
+) -> None:
+    arn = function("def handler(event, context): ...")
+    url = client("lambda").get_function(FunctionName=arn)["Code"]["Location"]
+    with zipfile.ZipFile(io.BytesIO(httpx.get(url).raise_for_status().content)) as archive:
+        assert archive.namelist() == ["index.py"]
+    for other in (url.partition("?")[0], url[:-1] + ("0" if url[-1] != "0" else "1")):
+        assert httpx.get(other).status_code == 401
+
+
+def test_download_url_of_a_layer_is_signed(client: Callable[..., Any]) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("python/module.py", "")
+    published = client("lambda").publish_layer_version(
+        LayerName="layer", Content={"ZipFile": buffer.getvalue()}
+    )
+    url = published["Content"]["Location"]
+    assert httpx.get(url).raise_for_status().content == buffer.getvalue()
+    assert httpx.get(url.partition("?")[0]).status_code == 401
+
+
+def test_compressed_body_is_inflated_no_further_than_a_body_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ministack.app, "_decompress_request_body", ministack.app._decompress_request_body)
+    compressed_bodies.install(1000)
+    for size, inflated in ((1000, True), (1001, False)):
+        body = gzip.compress(bytes(size))
+        given = ministack.app._decompress_request_body(body, {"content-encoding": "gzip"})
+        assert given == (bytes(size) if inflated else body)
 
 
 def test_ministack_that_is_built_differently_is_named_with_its_version() -> None:

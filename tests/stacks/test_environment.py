@@ -148,6 +148,64 @@ def test_a_value_of_another_type_is_an_error_with_file_key_and_value(write, good
             " got 'ROUND_ROBIN'",
         ),
         (
+            'instance_type = "ml.g5.xlarge"',
+            'instance_type = "ml.g5.13xlarge"',
+            "endpoint: 'instance_type' should be a hosting instance type (did you mean 'ml.g5.16xlarge',"
+            " 'ml.g5.12xlarge', 'ml.g5.xlarge'?), got 'ml.g5.13xlarge'; of a type that is newer than"
+            " botocore, give what it has, such as 'accelerators'",
+        ),
+        (
+            "[endpoint]",
+            "[endpoint]\ncomponent_prefix = ''",
+            "endpoint: 'component_prefix' should not be empty, got ''",
+        ),
+        (
+            "[endpoint]",
+            "[endpoint.instance]\n[endpoint]",
+            "endpoint.instance: one of accelerators, accelerator_memory_gib, memory_gib, vcpus, local_storage"
+            " should be given, got none",
+        ),
+        (
+            "[endpoint]",
+            "[aws]\nregion = 'eu-wst-1'\n[endpoint]",
+            "aws: 'region' should be one that has the LMI container (did you mean 'eu-west-1'?), got"
+            " 'eu-wst-1'",
+        ),
+        (
+            "[endpoint]",
+            "[aws]\naccount = '1234'\n[endpoint]",
+            "aws: 'account' should be 12 digits, got '1234'",
+        ),
+        (
+            'bucket = "models"',
+            'bucket = "s3://models"',
+            "base_model: 'bucket' should be the name of a bucket, 3 to 63 small letters, digits, dots and"
+            " hyphens, got 's3://models'",
+        ),
+        (
+            "[endpoint]",
+            "[network]\nvpc = 'vpc-0a1b2c3d'\nsubnets = ['10.0.0.0/24']\nsecurity_groups = ['sg-0a1b2c3d']\n"
+            "[endpoint]",
+            "network: 'subnets' should be ids such as 'subnet-0a1b2c3d', got '10.0.0.0/24'",
+        ),
+        (
+            "[endpoint]",
+            "[network]\nvpc = 'vpc-0a1b2c3d'\nsubnets = []\nsecurity_groups = ['sg-0a1b2c3d']\n[endpoint]",
+            "network: 'subnets' should have at least one id, got none",
+        ),
+        (
+            "[endpoint]",
+            "[encryption]\nkey_arn = 'alias/own'\n[endpoint]",
+            "encryption: 'key_arn' should be the ARN of a key, such as"
+            " 'arn:aws:kms:us-east-1:111122223333:key/…', got 'alias/own'",
+        ),
+        (
+            "[endpoint]",
+            "[logs]\nretention = 'one_yaer'\n[endpoint]",
+            "logs: 'retention' should be a time that CloudWatch Logs has (did you mean 'one_year'?), got"
+            " 'one_yaer'",
+        ),
+        (
             'bucket = "models"',
             "",
             "base_model: one of bucket, directory, hub should be given, got none",

@@ -5,6 +5,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+import yaml
 from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Annotations, Match, Template
 from cdk_nag import AwsSolutionsChecks
@@ -184,3 +185,62 @@ def test_the_model_is_copied_from_the_hub_where_the_file_asks_for_it(tmp_path):
         },
     )
     test_cfn_lint_has_nothing_to_say(template.to_json())
+
+
+@pytest.fixture
+def closed(tmp_path):
+    """The stack of an environment with a network, a key and logs of its own."""
+    path = tmp_path / "closed.toml"
+    path.write_text(
+        (ENVIRONMENTS / "dev.toml").read_text()
+        + """
+[network]
+vpc = "vpc-0a1b2c3d"
+subnets = ["subnet-0a1b2c3d", "subnet-1a1b2c3d"]
+security_groups = ["sg-0a1b2c3d"]
+
+[encryption]
+key_arn = "arn:aws:kms:us-east-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef"
+
+[logs]
+retention = "one_year"
+"""
+    )
+    app = cdk.App(outdir=str(tmp_path / "cdk.out"), context=CONTEXT)
+    return MultiAdapterInferenceStack(app, "Closed", environment=load(path))
+
+
+def test_the_network_of_a_file_is_that_of_containers_and_functions(closed):
+    template = Template.from_stack(closed)
+    inside = {"SubnetIds": ["subnet-0a1b2c3d", "subnet-1a1b2c3d"], "SecurityGroupIds": ["sg-0a1b2c3d"]}
+    handlers = [
+        function["Properties"]["VpcConfig"]
+        for function in template.find_resources("AWS::Lambda::Function").values()
+        if "BucketNotifications" not in str(function["Properties"].get("Description"))
+        and "DeadLetterConfig" in function["Properties"]
+    ]
+    assert handlers
+    assert all(vpc == inside for vpc in handlers)
+    (model,) = template.find_resources("AWS::SageMaker::Model").values()
+    assert model["Properties"]["VpcConfig"] == {
+        "Subnets": inside["SubnetIds"],
+        "SecurityGroupIds": inside["SecurityGroupIds"],
+    }
+
+
+def test_the_key_and_the_time_of_a_file_are_those_of_the_logs(closed):
+    groups = Template.from_stack(closed).find_resources("AWS::Logs::LogGroup").values()
+    key = "arn:aws:kms:us-east-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef"
+    assert {
+        (group["Properties"]["KmsKeyId"], group["Properties"]["RetentionInDays"]) for group in groups
+    } == {(key, 365)}
+
+
+def test_cfn_lint_has_nothing_to_say_of_a_network_and_a_key(closed):
+    test_cfn_lint_has_nothing_to_say(Template.from_stack(closed).to_json())
+
+
+def test_the_security_guide_answers_every_finding_that_checkov_is_asked_to_skip():
+    skipped = yaml.safe_load((ROOT / ".checkov.yaml").read_text())["skip-check"]
+    answered = re.findall(r"^\| (CKV\w+) \|", (ROOT / "docs/guides/security.md").read_text(), re.MULTILINE)
+    assert answered == skipped

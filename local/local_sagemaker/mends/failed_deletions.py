@@ -6,13 +6,12 @@ table that a custom resource needs to be deleted at the next try.
 
 import ast
 import inspect
-import sys
 import textwrap
 
 from ministack.services import cloudformation
 from ministack.services.cloudformation import stacks
 
-from local_sagemaker.mends import expect
+from local_sagemaker.mends import expect, replace_everywhere
 
 _FUNCTION = "_delete_stack_async"
 _FAILED = "delete_failures.append(logical_id)"
@@ -26,9 +25,7 @@ def install() -> None:
     tree = ast.parse(textwrap.dedent(inspect.getsource(deletes)))
     _keep_dependencies(tree)
     exec(compile(tree, f"{stacks.__file__} (failed deletions)", "exec"), stacks.__dict__)
-    for name, module in list(sys.modules.items()):
-        if name.startswith(cloudformation.__name__) and getattr(module, _FUNCTION, None) is deletes:
-            setattr(module, _FUNCTION, getattr(stacks, _FUNCTION))
+    replace_everywhere(cloudformation, deletes, getattr(stacks, _FUNCTION))
 
 
 def _keep_dependencies(tree: ast.Module) -> None:

@@ -11,7 +11,6 @@ AWS cancels some of it. Nothing that has not begun begins.
 import ast
 import asyncio
 import inspect
-import sys
 import textwrap
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -20,7 +19,7 @@ from ministack.core.responses import now_iso
 from ministack.services import cloudformation
 from ministack.services.cloudformation import engine, stacks
 
-from local_sagemaker.mends import expect
+from local_sagemaker.mends import expect, replace_everywhere
 
 _FUNCTION = "_deploy_stack_async"
 # What the loop changes and the rest of the function reads.
@@ -38,9 +37,7 @@ def install() -> None:
     stacks._in_dependency_order = _in_dependency_order
     stacks._one_failure = _one_failure
     exec(compile(tree, f"{stacks.__file__} (parallel)", "exec"), stacks.__dict__)
-    for name, module in list(sys.modules.items()):
-        if name.startswith(cloudformation.__name__) and getattr(module, _FUNCTION, None) is sequential:
-            setattr(module, _FUNCTION, getattr(stacks, _FUNCTION))
+    replace_everywhere(cloudformation, sequential, getattr(stacks, _FUNCTION))
 
 
 def _make_parallel(tree: ast.Module) -> None:

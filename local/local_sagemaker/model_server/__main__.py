@@ -15,7 +15,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local_sagemaker.model_server", description=__doc__)
     parser.add_argument("--model-dir", type=Path, required=True, help="a Hugging Face model directory")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--host", default="127.0.0.1")
     arguments = parser.parse_args()
     # The matrices are too small to share out: threads cost more than they bring, and several copies share one
     # machine. OpenBLAS reads this when NumPy is imported, hence the imports below.
@@ -23,8 +22,10 @@ def main() -> None:
 
     import uvicorn
 
+    from local_sagemaker.body_limit import REQUEST_BYTES, BodyLimit
     from local_sagemaker.model_server.app import ModelServer
     from local_sagemaker.model_server.settings import ServerSettings
+    from local_sagemaker.request_guard import RequestGuard
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -32,8 +33,9 @@ def main() -> None:
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"cannot serve {arguments.model_dir}: {error}")
     uvicorn.run(
-        server.app(),
-        host=arguments.host,
+        # Web pages can reach this port as well as the cloud's.
+        RequestGuard(BodyLimit(server.app(), lambda _: REQUEST_BYTES)),
+        host="127.0.0.1",
         port=arguments.port,
         log_level="warning",
         access_log=False,

@@ -18,6 +18,7 @@ import httpx
 import pytest
 from starlette.requests import Request
 
+from local_sagemaker.body_limit import REQUEST_BYTES
 from local_sagemaker.model_server.app import ClientGoneError, unless_gone
 from tests.local.model_server.models import random_adapter, random_model, write_adapter, write_model
 from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
@@ -53,6 +54,20 @@ def events(response: httpx.Response) -> list[dict[str, Any]]:
 COMPLETION = {"prompt": PROMPT, "max_tokens": 60}
 CHAT = {"messages": [{"role": "user", "content": PROMPTS[0]["ticket"]}]}
 LMI = {"inputs": PROMPT, "parameters": {"max_new_tokens": 60}}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Origin": "http://127.0.0.1:8000"}, {"Sec-Fetch-Site": "cross-site"}],
+)
+def test_web_page_is_refused(tickets_server: httpx.Client, headers: dict[str, str]) -> None:
+    for method, path in (("GET", "/ping"), ("POST", "/invocations"), ("POST", "/adapters?name=x&src=y")):
+        assert tickets_server.request(method, path, headers=headers).status_code == 403
+
+
+def test_body_that_is_too_large_is_refused(tickets_server: httpx.Client) -> None:
+    refused = tickets_server.post("/invocations", content=bytes(REQUEST_BYTES + 1))
+    assert refused.status_code == 413
 
 
 @pytest.mark.parametrize("kind", KINDS)

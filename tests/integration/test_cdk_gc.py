@@ -1,0 +1,124 @@
+"""The real `cdk gc`: it leaves alone what a rolled-back adapter serves, and takes the rest."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from adapters_cli.main import app
+from examples.demo.cdk import Cdk
+from local_sagemaker.server import LocalCloud
+from tests.integration.by_hand import client
+from tests.integration.fleet_stack import ACCOUNT, ASSETS, REGION, Endpoint, Fleet, FleetStack
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
+
+TOOLKIT = "cdk-gc-toolkit"
+FIRST, SECOND = {"acme": "summary-v2", "globex": "triage"}, {"acme": "shout", "globex": "triage"}
+
+
+class Garbage:
+    """The assets of a fleet, and the command that collects those that are in no template."""
+
+    def __init__(self, stack: FleetStack, endpoint: Endpoint, home: Path) -> None:
+        self.stack, self.endpoint = stack, endpoint
+        self._cloud = stack.cloud
+        self._cdk = Cdk(options=(), out=home / "out", home=home, variables=stack.cloud.environment)
+        self._s3 = client(stack.cloud, "s3")
+
+    def collect(self) -> None:
+        """Run `cdk gc` as someone who wants everything gone at once."""
+        self._cdk.run(
+            "gc", f"aws://{ACCOUNT}/{REGION}", "--unstable=gc", "--type=s3", "--confirm=false",
+            "--created-buffer-days=0", "--rollback-buffer-days=0", f"--bootstrap-stack-name={TOOLKIT}",
+        )  # fmt: skip
+
+    def archives(self) -> set[str]:
+        """Return the keys of the archives that are there."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=ASSETS, Prefix="lora-adapters/")
+        return {item["Key"] for page in pages for item in page.get("Contents", ())}
+
+    def command(self, *arguments: str) -> str:
+        """Run the `adapters` command on the fleet; return what it wrote."""
+        done = CliRunner().invoke(app, [*arguments, "--stack", self.stack.name], env=self._cloud.environment)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    def lose_component(self, adapter: str, outputs: Any) -> None:
+        """Have a component go, as with the base under it, and the fleet find that out."""
+        sagemaker, component = (
+            client(self._cloud, "sagemaker"),
+            self.stack.component("Tenants", adapter),
+        )
+        sagemaker.delete_inference_component(InferenceComponentName=component)
+        deadline = time.monotonic() + 30
+        while adapter in self.stack.live("Tenants", self.endpoint.name):
+            assert time.monotonic() < deadline, f"{component} is still there"
+            time.sleep(0.1)
+        client(self._cloud, "stepfunctions").start_execution(
+            stateMachineArn=outputs["TenantsMachine"],
+            input=json.dumps({"trigger": "order", "requested_at": time.time()}),
+        )
+
+    def serves(self, adapters: dict[str, str]) -> bool:
+        """Tell whether all adapters answer with their own skill within a while."""
+        deadline = time.monotonic() + 60
+        while wrong := self.stack.wrong("Tenants", self.endpoint.name, adapters):
+            if time.monotonic() > deadline:
+                raise AssertionError(wrong)
+            time.sleep(0.2)
+        return True
+
+
+@pytest.fixture(scope="module")
+def garbage(
+    cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Garbage]:
+    stacks = client(cloud, "cloudformation")
+    # What the command needs of a bootstrap stack, for the bucket of these tests.
+    template = {
+        "Parameters": {"Qualifier": {"Type": "String", "Default": "tests"}},
+        "Resources": {
+            "Version": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "30"}}
+        },
+        "Outputs": {"BucketName": {"Value": ASSETS}, "BootstrapVersion": {"Value": "30"}},
+    }  # fmt: skip
+    stacks.create_stack(StackName=TOOLKIT, TemplateBody=json.dumps(template))
+    stacks.get_waiter("stack_create_complete").wait(StackName=TOOLKIT, WaiterConfig={"Delay": 1})
+    folder = tmp_path_factory.mktemp("gc")
+    stack = FleetStack(cloud, folder, endpoint=shared_endpoint)
+    yield Garbage(stack, shared_endpoint, folder / "home")
+    assert stack.delete().status == "DELETE_COMPLETE"
+    stacks.delete_stack(StackName=TOOLKIT)
+
+
+def test_rolled_back_adapter_outlives_cdk_gc_and_its_component(garbage: Garbage) -> None:
+    created = garbage.stack.create({"Tenants": Fleet(adapters=FIRST)})
+    assert created.status == "CREATE_COMPLETE", created.reason
+    before = garbage.archives()
+    updated = garbage.stack.update({"Tenants": Fleet(adapters=SECOND)})
+    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    garbage.command("rollback", "acme")
+    assert garbage.serves(FIRST)
+
+    garbage.collect()
+
+    gone = before - garbage.archives()
+    assert len(gone) == 1, "the asset of the version before, which no template names"
+    assert all("/fleet-" not in key for key in gone)
+    garbage.lose_component("acme", updated.outputs)
+    assert garbage.serves(FIRST)
+
+
+def test_copies_go_with_the_fleet(garbage: Garbage) -> None:
+    assert any("/fleet-" in key for key in garbage.archives())
+    updated = garbage.stack.update({})
+    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    garbage.collect()
+    assert not any("/fleet-" in key for key in garbage.archives())
