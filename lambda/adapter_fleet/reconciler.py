@@ -603,10 +603,12 @@ class _Pass:
             and record.live.status is Status.IN_SERVICE
             and record.owned == record.live.created
             and record.serving is not None
-            and (record.failure, record.intent, record.recheck) == (None, None, None)
+            and (record.intent, record.recheck) == (None, None)
+            and (record.failure is None or not record.failure.artifact.same_as(record.serving))
         )
         if not settled:
-            return False
+            # What is there has failed or is under way: the next run asks.
+            return None if any(record.live is not None for record in self._records.values()) else False
         some = sorted({settled[0], settled[len(settled) // 2], settled[-1]})
         answers = {component: self._known_to_copies(component) for component in some}
         lost = [component for component in some if False in answers[component]]

@@ -392,6 +392,16 @@ class TestUpdateOfTheBaseThatWasRolledBack:
         world.settle()
         assert world.writes() == []
 
+    def test_last_good_version_of_one_that_has_failed_is_sent_again(self) -> None:
+        world = fleet(LENIENT, adapter("a"))
+        world.service.faults.broken[artifact("a", 2).uri] = REASON
+        world.deploy(adapter("a", 2), digest="two", previous="one")
+        world.settle()
+        world.service.replace_base("model", lost=True)
+        world.deploy(adapter("a", 2), digest="three", previous="two")
+        world.settle()
+        assert world.serving() == {"a": artifact("a").uri}
+
     def test_they_are_asked_again_where_no_request_got_through(self) -> None:
         world = self.world(lost=True)
         world.service.ask = cut_off  # type: ignore[method-assign]

@@ -403,11 +403,13 @@ class Fleet(RuleBasedStateMachine):
             created = self.world.service.components[component].created
             self.world.order(OrderKind.CLAIM, name, created=created)
 
-    @rule(lost=st.booleans())
-    def update_the_base(self, lost: bool) -> None:
-        """Let it run another model, on new copies that may have no adapters."""
+    @rule(lost=st.booleans(), back=st.booleans())
+    def update_the_base(self, lost: bool, back: bool) -> None:
+        """Let it run another model, or the same again, on new copies that may have no adapters."""
         if self._base_is_known():
-            self.world.service.replace_base(f"model-{self.world.clock.now()}", lost=lost)
+            there = self.world.service.components["base"].uri
+            model = there if back else f"model-{self.world.clock.now()}"
+            self.world.service.replace_base(model, lost=lost)
 
     def _base_is_known(self) -> bool:
         """Tell whether the registry knows what the base runs; else nothing tells that it has changed."""

@@ -71,7 +71,8 @@ def _after_failure(failed: Sequence[Outcome]) -> str:
     for kind, plural in (("base", "base"), ("native", "native adapters"), ("fleet", "fleet adapters")):
         seen = {_of(outcome.effects, kind) for outcome in failed}
         if Effect.LOST in seen:
-            words.append(f"{plural} lost")
+            until = " until a drift check" if kind == "fleet" else ""
+            words.append(f"{plural} lost{until}")
         elif any(effect.interrupts for effect in seen):
             words.append(f"{plural} away meanwhile")
     return "as before" if not words else f"as before, but {', '.join(words)}"
