@@ -1,0 +1,39 @@
+"""The guide of promises names tests that exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+GUIDE = ROOT / "docs/guides/promises.md"
+
+
+def named() -> list[tuple[str, str | None]]:
+    """Return the files of tests that the guide names, each with the test or class where one is named."""
+    found: list[tuple[str, str | None]] = []
+    path = ""
+    for text in re.findall(r"`((?:tests/\S+?\.py)?(?:::\w+)?)`", GUIDE.read_text()):
+        file, _, name = text.partition("::")
+        path = file or path
+        if path and text:
+            found.append((path, name or None))
+    return found
+
+
+@pytest.mark.parametrize(("path", "name"), named())
+def test_test_that_the_guide_names_exists(path: str, name: str | None) -> None:
+    tree = ast.parse((ROOT / path).read_text())
+    defined = {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name.lower().startswith("test")
+    }
+    assert defined if name is None else name in defined
+
+
+def test_guide_has_many() -> None:
+    assert len(named()) > 40
