@@ -118,6 +118,7 @@ _FLUSH_RECORDS = 25
 _PATIENCE = 8
 _SAMPLE_REQUESTS = 4
 """A request reaches one copy of the base, whichever SageMaker picks: of two, 4 miss one in 1 of 16 cases."""
+_SAMPLE_SECONDS = 15.0
 _FLUSH_SECONDS = 1.0
 _SAVE_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 60.0
@@ -321,6 +322,7 @@ class _Pass:
         self._stuck: set[str] = set()
         self._blocked: dict[str, str] = {}
         self._futures: dict[Future[Taken], str] = {}
+        self._samples: dict[Future[set[bool]], str] = {}
         self._pages = 1
         self._base: Live | None = None
         self._poll_at: float | None = None
@@ -389,6 +391,7 @@ class _Pass:
     def abandon(self) -> None:
         """Let the calls that are under way end, and take nothing in of them."""
         wait(self._futures)
+        wait(self._samples)
 
     def _take_orders(self) -> None:
         pruned = [order for order in self._orders if order.kind is OrderKind.PRUNE]
@@ -610,19 +613,32 @@ class _Pass:
             # What is there has failed or is under way: the next run asks.
             return None if any(record.live is not None for record in self._records.values()) else False
         some = sorted({settled[0], settled[len(settled) // 2], settled[-1]})
-        answers = {component: self._known_to_copies(component) for component in some}
+        answers = self._answers_of(some)
         lost = [component for component in some if False in answers[component]]
-        # One alone may have a fault of its own.
         if len(lost) >= min(2, len(some)):
             return Recheck.SEND if any(True in answers[component] for component in lost) else Recheck.ASK
+        for component in lost:
+            # One alone may have a fault of its own.
+            self._keep(replace(self._records[component], recheck=Recheck.ASK))
         return False if any(answers.values()) else None
+
+    def _answers_of(self, components: list[str]) -> dict[str, set[bool]]:
+        """Ask adapters side by side, and keep the lease meanwhile: an answer may take longer than that."""
+        self._samples = {
+            self._r.executor.submit(self._known_to_copies, component): component for component in components
+        }
+        while not all(sample.done() for sample in self._samples):
+            wait(self._samples, timeout=1.0)
+            self._renew()
+        return {component: sample.result() for sample, component in self._samples.items()}
 
     def _known_to_copies(self, component: str) -> set[bool]:
         """Ask one adapter as often as it may take to come to each copy; return whether they know it."""
-        endpoint = self._generation.request.target.endpoint
+        endpoint, began = self._generation.request.target.endpoint, self._clock.now()
         known = set()
-        for _ in range(_SAMPLE_REQUESTS):
-            self._renew()
+        for request in range(_SAMPLE_REQUESTS):
+            if request and self._clock.now() - began > _SAMPLE_SECONDS:
+                break
             try:
                 problem = self._service.ask(component, endpoint, self._wanted[component].smoke or PROBE)
             except Exception as error:  # Whatever goes wrong with one adapter says nothing about the base.

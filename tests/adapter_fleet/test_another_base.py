@@ -390,7 +390,7 @@ class TestUpdateOfTheBaseThatWasRolledBack:
         world.service.components[MANY[0].component].serves = None
         world.start_machine("drift")
         world.settle()
-        assert world.writes() == []
+        assert world.writes() == [f"UpdateInferenceComponent {MANY[0].component}"]
 
     def test_last_good_version_of_one_that_has_failed_is_sent_again(self) -> None:
         world = fleet(LENIENT, adapter("a"))
