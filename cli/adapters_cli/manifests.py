@@ -90,7 +90,8 @@ class ManifestFile:
     def desired(self, target: Target) -> tuple[DesiredFleet, list[Finding]]:
         """Return what the fleet would be, and warnings; MistakesError with all that is wrong.
 
-        What is on this machine only gets `asset:<identity>` for a URI.
+        What is on this machine only gets `asset:<identity>` for a source, or for a URI where the fleet keeps
+        no copies.
         """
         artifacts = _LocalArtifacts(self.manifest, target)
         errors = [finding for finding in artifacts.findings if finding.severity is Severity.ERROR]
@@ -113,7 +114,11 @@ def capped(lines: Sequence[str], what: str) -> list[str]:
 
 def _resolve(manifest: Manifest, target: Target, archives: Mapping[str, str]) -> DesiredFleet:
     return manifest.resolve(
-        prefix=target.prefix, buckets=target.buckets, archives=archives, smoke=target.settings.smoke
+        prefix=target.prefix,
+        buckets=target.buckets,
+        archives=archives,
+        kept_archives=target.kept_archives,
+        smoke=target.settings.smoke,
     )
 
 

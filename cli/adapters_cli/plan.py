@@ -265,7 +265,7 @@ def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> Outlook:
         failure = seen[component].failure if component in seen else None
         change = _change(record, want, decision, failure)
         artifact = decision.artifact or (want.artifact if want is not None else None)
-        if change.action in _SENDS and artifact is not None and artifact.uri.startswith("s3://"):
+        if change.action in _SENDS and artifact is not None and _is_uploaded(artifact):
             sent[component] = artifact
         changes.append(change)
     unusable = components.unusable(sent.values(), registry)
@@ -282,6 +282,11 @@ def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> Outlook:
         refused=refusal(records, wanted, target),
         trouble=f"{trouble}, and the fleet changes nothing before it is in service" if trouble else None,
     )
+
+
+def _is_uploaded(artifact: Artifact) -> bool:
+    """Tell whether an archive should be in S3 by now: a deployment uploads those of this machine."""
+    return (artifact.source or artifact.uri).startswith("s3://")
 
 
 def _retried(records: dict[str, AdapterRecord], orders: Iterable[Order]) -> dict[str, AdapterRecord]:

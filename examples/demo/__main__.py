@@ -141,6 +141,9 @@ class Demo:
         after = self._workspace.tenants()
         plan = self._adapters.run("plan", self._workspace.manifest.name, "--fleet", "Tenants")
         self._report.ran(plan)
+        words = {line.split()[0] for line in plan.lines if line.split()}
+        planned = words & (before.keys() | after.keys())
+        self._report.expect(planned == tenants.keys(), f"{len(planned)} adapters change, as was planned")
 
         stays = {name: version for name, version in before.items() if name not in tenants}
         groups = {BASE: [self._native[BASE]], CHANGED: [self._component(CHANGED)]}

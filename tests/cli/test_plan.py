@@ -368,6 +368,27 @@ class TestLocalArtifacts:
         world.settle()
         assert rows(run("plan", manifest(self.text("./local")))) == []
 
+    def test_copy_that_the_fleet_keeps_is_the_same(
+        self, run: Run, world: World, manifest: Write, directory: Path
+    ) -> None:
+        known, kept = identity(directory), "s3://assets/lora-adapters/fleet-1/"
+        source = "s3://assets/local.tar.gz"
+        world.target = replace(world.target, archives={known: source}, kept_archives=kept)
+        local = adapter("local")
+        copy = replace(local.artifact, uri=f"{kept}{known}.tar.gz", digest=known, source=source)
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"), replace(local, artifact=copy))
+        world.settle()
+        assert rows(run("plan", manifest(self.text("./local")))) == []
+
+    def test_new_directory_of_a_fleet_that_keeps_copies_is_not_looked_for_in_s3(
+        self, run: Run, world: World, manifest: Write, directory: Path
+    ) -> None:
+        world.target = replace(world.target, kept_archives="s3://assets/lora-adapters/fleet-1/")
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+        world.settle()
+        [row] = rows(run("plan", manifest(self.text("./local"))))
+        assert row[:4] == ["local", "create", "-", identity(directory)[:12]]
+
     def test_adapter_that_is_not_there_is_told_as_other_mistakes(
         self, run: Run, manifest: Write, directory: Path
     ) -> None:
