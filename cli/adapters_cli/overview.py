@@ -194,7 +194,7 @@ def states(
         deletes=True,
         undone=undone,
     )
-    wants = pinned(desired.adapters, orders)
+    wants = pinned(desired.adapters, orders, records)
     if generation.changes is None and generation.outcome is Outcome.OPEN:
         # What its guard will count, should it pass.
         spares = generation.spares_adopted(converged=fleet.converged > 0)

@@ -227,9 +227,9 @@ def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> Outlook:
     """
     registry, components = fleet.registry, Components(fleet.account, target.endpoint)
     orders = registry.orders()
-    wanted = pinned(desired.adapters, orders)
-    listing = components.listed()
     stored = registry.records()
+    wanted = pinned(desired.adapters, orders, stored)
+    listing = components.listed()
     seen = sighted(_retried(stored, orders), listing, base=target.base)
     # As a pass does: strangers are no part of what a generation counts.
     records = {

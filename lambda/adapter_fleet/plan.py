@@ -877,8 +877,13 @@ def _elsewhere(record: AdapterRecord, context: Context) -> bool:
 # --- the whole fleet
 
 
-def pinned(desired: Iterable[DesiredAdapter], orders: Iterable[Order]) -> dict[str, DesiredAdapter]:
-    """Return what is wanted, by component, with the artifacts that people pinned, and did not unpin."""
+def pinned(
+    desired: Iterable[DesiredAdapter], orders: Iterable[Order], records: Mapping[str, AdapterRecord]
+) -> dict[str, DesiredAdapter]:
+    """Return what is wanted, by component, with the artifacts that people pinned, and did not unpin.
+
+    A pin counts only for a version that served: whoever may give orders may declare nothing.
+    """
     orders = list(orders)
     unpinned = {order.component for order in orders if order.kind is OrderKind.UNPIN}
     pins = {
@@ -889,10 +894,17 @@ def pinned(desired: Iterable[DesiredAdapter], orders: Iterable[Order]) -> dict[s
     wanted = {}
     for adapter in desired:
         pin = pins.get(adapter.component)
-        if pin is not None and pin.artifact is not None and adapter.artifact.same_version_as(pin.replaces):
-            adapter = replace(adapter, artifact=pin.artifact)
+        if pin is not None and adapter.artifact.same_version_as(pin.replaces):
+            known = remembered(records.get(adapter.component), pin.artifact)
+            adapter = adapter if known is None else replace(adapter, artifact=known)
         wanted[adapter.component] = adapter
     return wanted
+
+
+def remembered(record: AdapterRecord | None, artifact: Artifact | None) -> Artifact | None:
+    """Return the version that served, and that an artifact names; None where none did."""
+    versions = () if record is None else record.versions
+    return next((version for version in versions if version.same_as(artifact)), None)
 
 
 def sighted(

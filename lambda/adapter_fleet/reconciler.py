@@ -32,6 +32,7 @@ from adapter_fleet.plan import (
     new_record,
     pinned,
     refusal,
+    remembered,
     settle,
     sighted,
     with_new_attempts,
@@ -363,11 +364,11 @@ class _Pass:
         desired = DesiredFleet() if deleting else self._registry.desired(active.number)
         self._spares_adopted = active.spares_adopted(converged=self._fleet.converged > 0)
         self._declared = {adapter.component: adapter for adapter in desired.adapters}
-        self._wanted = pinned(desired.adapters, self._orders)
-        self._changed = self._find_changed()
-        self._undone = undone_by(active, self._registry.generation)
         self._stored = self._registry.records()
         self._records = dict(self._stored)
+        self._wanted = pinned(desired.adapters, self._orders, self._records)
+        self._changed = self._find_changed()
+        self._undone = undone_by(active, self._registry.generation)
         self._foreign = known_foreign(self._fleet.foreign, self._records, self._wanted)
         self._pages = math.ceil((len(self._records) + len(self._foreign) + 1) / PAGE)
         self._fleet = replace(self._fleet, serial=self._fleet.serial and self._listed)
@@ -413,7 +414,7 @@ class _Pass:
         ]
         if void:
             self._orders = [order for order in self._orders if order not in void]
-            self._wanted = pinned(self._declared.values(), self._orders)
+            self._wanted = pinned(self._declared.values(), self._orders, self._records)
         self._flush()
         if retried or void or pruned:
             self._registry.take_orders([*retried, *void, *pruned], self._lease)
@@ -428,9 +429,11 @@ class _Pass:
             taken = record is not None and record.owned == order.created
             refused = record is not None and record.other_stack is not None
             return declared is not None and (taken or refused or not there)
-        # The manifest has moved on from what a pin replaces.
+        # The manifest has moved on from what a pin replaces, or what it names has never served.
         return order.kind is OrderKind.PIN and (
-            declared is None or not declared.artifact.same_version_as(order.replaces)
+            declared is None
+            or not declared.artifact.same_version_as(order.replaces)
+            or remembered(self._records.get(order.component), order.artifact) is None
         )
 
     def _context(self) -> Context:
@@ -965,7 +968,7 @@ class _Pass:
         ]
         if void:
             self._orders = [order for order in self._orders if order not in void]
-            self._wanted |= pinned([self._declared[component]], self._orders)
+            self._wanted |= pinned([self._declared[component]], self._orders, self._records)
             self._registry.take_orders(void, self._lease)
             cause = f"the version that it was rolled back to is gone: {taken.missing}"
             self._note(self._records[component], "unpinned", cause=cause)

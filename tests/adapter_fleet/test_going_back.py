@@ -276,6 +276,8 @@ def test_last_good_version_that_a_new_base_lost_is_made_again_where_it_takes_no_
 
 def test_pin_does_not_come_back_once_the_manifest_has_moved_on() -> None:
     world = World()
+    world.deploy(adapter("a"))
+    world.settle()
     world.deploy(adapter("a", 2))
     world.settle()
     world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
@@ -291,6 +293,8 @@ def test_pin_does_not_come_back_once_the_manifest_has_moved_on() -> None:
 
 def test_pin_on_an_adapter_that_is_gone_does_not_come_back_with_it() -> None:
     world = World()
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
     world.deploy(adapter("a", 2), adapter("b"))
     world.settle()
     world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))

@@ -27,7 +27,18 @@ from hypothesis.stateful import (
 from adapter_fleet.desired import DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.fleet_settings import DeletionLimit, DriftCheck, FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.names import FLEET_TAG
-from adapter_fleet.record import Cause, Generation, Order, OrderKind, Outcome, Request, Source, Status, Write
+from adapter_fleet.record import (
+    Cause,
+    Generation,
+    Intent,
+    Order,
+    OrderKind,
+    Outcome,
+    Request,
+    Source,
+    Status,
+    Write,
+)
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.memory_registry import MemoryRegistry
@@ -162,6 +173,7 @@ class Fleet(RuleBasedStateMachine):
             promise(intent is not None, f"{operation} without an intent")
             assert intent is not None
             promise(operation.lower().startswith(intent.write.value), f"{operation} with {intent}")
+            self._watch_artifact(name, intent)
             if intent.write is Write.DELETE:
                 self._watch_deletion(name, intent.generation)
         if (operation, when) == ("save_generation", "after"):
@@ -187,6 +199,19 @@ class Fleet(RuleBasedStateMachine):
             if self.stall < 0:
                 self.stall = None
                 self._stall()
+
+    def _watch_artifact(self, name: str, intent: Intent) -> None:
+        """Look whether what is sent was declared for the adapter, or has served before."""
+        registry = self.world.registry
+        declared = {
+            adapter.artifact.uri
+            for adapter in registry._desired[intent.generation].adapters
+            if adapter.component == name
+        }
+        record = registry._records[name]
+        known = {version.uri for version in (*record.versions, record.serving, record.last_good) if version}
+        sent = {intent.artifact.uri} if intent.artifact is not None else set()
+        promise(sent <= declared | known, f"{name} gets {sent}, which nobody declared")
 
     def _watch_ends(self) -> None:
         """Look at how a generation has ended, when it has: its counts go on."""

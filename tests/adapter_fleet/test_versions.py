@@ -59,7 +59,8 @@ class TestArchiveThatMoved:
         world.deploy(at(2, after))
         world.settle()
         assert world.serving() == {"acme": at(1, before).artifact.uri}
-        assert pinned([at(2, after)], world.registry.orders())["p-acme"].artifact == at(1, before).artifact
+        wants = pinned([at(2, after)], world.registry.orders(), world.registry.records())
+        assert wants["p-acme"].artifact == at(1, before).artifact
 
     def test_what_was_missing_at_one_address_is_sent_from_the_other(self, before: str, after: str) -> None:
         world = deployed(at(1, before))
