@@ -68,7 +68,18 @@ class Past:
     def _why(self, event: Event, earlier: Event | None) -> str | None:
         if event.cause is not None:
             return event.cause
-        return self._of_generation(event) or self._of_sending(event, earlier)
+        return (
+            self._of_person(event, earlier) or self._of_generation(event) or self._of_sending(event, earlier)
+        )
+
+    def _of_person(self, event: Event, earlier: Event | None) -> str | None:
+        """Say what someone ordered in the generation of an event, whatever made that generation."""
+        if event.what not in _SENT or (earlier is not None and earlier.what == "drifted"):
+            return None
+        if self._is_pinned(event):
+            return "rolled back by 'adapters rollback'"
+        same = earlier is not None and earlier.generation == event.generation
+        return "the rollback is taken back" if same and earlier and self._is_pinned(earlier) else None
 
     def _of_generation(self, event: Event) -> str | None:
         generation = self._generations[event.generation]
@@ -90,8 +101,6 @@ class Past:
             return None
         if earlier is not None and earlier.what == "drifted":
             return "repaired after a change by hand"
-        if self._is_pinned(event):
-            return "rolled back by 'adapters rollback'"
         if event.after_artifact is not None and event.after_artifact.same_version_as(event.before_artifact):
             return "the same archive at another address"
         if earlier is None:
