@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import re
 import sys
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ T = TypeVar("T")
 
 _LONGEST_SHOWN = 80
 _MOST_MEMBERS_SHOWN = 6
+_AFTER_AN = (*"AEIOUaeiou", "Lmi")
+"""How nouns begin that follow 'an'; LMI is spelled when it is spoken."""
 
 _EXAMPLES = {
     "AdapterArtifact": "AdapterArtifact.from_directory('adapters/ectsum')",
@@ -71,7 +74,8 @@ def checked(cls: type[T]) -> type[T]:
 
     What does not fit its annotation is a ValueError that names the construct, or else the class, and each
     wrong argument with what it should be and what was got. A text is refused where it is empty, unless that
-    is the default. Tokens of the CDK fit as what they stand for.
+    is the default. Tokens of the CDK fit as what they stand for. A plain ValueError of a record's constructor
+    or factory gets the name of its class in front. An unknown or missing argument is Python's own TypeError.
     """
     for name, member in list(vars(cls).items()):
         if name.startswith("_") and name != "__init__":
@@ -87,26 +91,49 @@ def checked(cls: type[T]) -> type[T]:
 
 def _checked(function: Callable[..., Any], cls: type, *, bound: bool) -> Callable[..., Any]:
     signature = inspect.signature(function)
+    makes_record = not issubclass(cls, Construct) and (
+        function.__name__ == "__init__" or next(iter(signature.parameters), None) != "self"
+    )
 
     @wraps(function)
     def with_checks(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs).arguments
+        given = _bound(signature, args, kwargs)
+        if given is None:
+            return function(*args, **kwargs)  # raises a TypeError that names the function
         wrong = list(_wrong(function, signature, dict(list(given.items())[bound:])))
         if wrong:
             raise LocatedError(f"{_where(function, cls, given)}: {'; '.join(wrong)}")
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except ValueError as error:
+            # Errors of a class of their own already say where, such as the file and line of a manifest.
+            if makes_record and type(error) is ValueError:
+                raise LocatedError(f"{_where(function, cls, given)}: {error}") from None
+            raise
 
     return with_checks
 
 
+def _bound(
+    signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """Return the arguments of a call by their names; None where they do not fit the signature."""
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return None
+
+
 def _where(function: Callable[..., Any], cls: type, given: Mapping[str, Any]) -> str:
     """Return the path of the construct that is called or made, or else the name of the class or method."""
-    itself = given.get("self")
-    if function.__name__ != "__init__":
-        return f"'{itself.node.path}'" if isinstance(itself, Construct) else function.__qualname__
-    scope = given.get("scope")
+    itself, makes = given.get("self"), function.__name__ == "__init__"
+    # A method with an `id` makes a child, such as `add_adapter`.
+    scope = given.get("scope") if makes else itself
     if isinstance(scope, Construct):
-        return f"'{'/'.join(filter(None, (scope.node.path, str(given.get('id')))))}'"
+        child = str(given["id"]) if "id" in given else None
+        return f"'{'/'.join(filter(None, (scope.node.path, child)))}'"
+    if not makes:
+        return function.__qualname__
     return type(itself).__name__ if isinstance(itself, cls) else cls.__name__
 
 
@@ -248,9 +275,16 @@ def _in_words(hint: Any) -> str:
     if isinstance(hint, type) and issubclass(hint, os.PathLike):
         return "a path"
     name = hint.__name__
-    noun = name[1:].lower() if typing_extensions.is_protocol(hint) else name.removesuffix("Base")
+    noun = _noun(hint)
     example = f", such as {_EXAMPLES[name]}" if name in _EXAMPLES else ""
-    return f"{'an' if noun[0] in 'AEIOUaeiou' else 'a'} {noun}{example}"
+    return f"{'an' if noun.startswith(_AFTER_AN) else 'a'} {noun}{example}"
+
+
+def _noun(hint: Any) -> str:
+    """Return what people call a class: `ISecurityGroup` is a security group."""
+    if typing_extensions.is_protocol(hint):
+        return " ".join(re.findall("[A-Z][^A-Z]*", hint.__name__[1:])).lower()
+    return str(hint.__name__).removesuffix("Base")
 
 
 def _choices(enum: type[Enum]) -> str:
@@ -262,4 +296,6 @@ def _choices(enum: type[Enum]) -> str:
 
 def _plural(hint: Any) -> str:
     words = {str: "texts", int: "whole numbers", float: "numbers", Any: "anything", object: "anything"}
-    return words[hint] if hint in words else f"{hint.__name__.removesuffix('Base')} objects"
+    if hint in words:
+        return words[hint]
+    return f"{_noun(hint)}s" if typing_extensions.is_protocol(hint) else f"{_noun(hint)} objects"

@@ -196,7 +196,9 @@ def _described(
             message = f"should be {_in_words(type_, words)}, got {shown(got)}"
             yield Problem(keys=keys, kind=ProblemKind.TYPE, message=message)
         case _:
-            yield Problem(keys=keys, kind=ProblemKind.VALUE, message=str(error))
+            # The keys say where it is, so the name of the class in front would say it twice.
+            message = str(error).removeprefix(f"{getattr(type_, '__name__', '')}: ")
+            yield Problem(keys=keys, kind=ProblemKind.VALUE, message=message)
 
 
 def shown(value: object) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import aws_cdk as cdk
 import jsii
 import pytest
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Template
@@ -21,6 +22,7 @@ from multi_adapter_inference import (
     ArtifactSource,
     BaseModel,
     ComputeRequirements,
+    DeletionGuard,
     FailurePolicy,
     HubModel,
     InstanceType,
@@ -28,6 +30,7 @@ from multi_adapter_inference import (
     LmiVersion,
     LoraServing,
     MultiAdapterEndpoint,
+    SmokeTest,
 )
 from multi_adapter_inference.fleet import FleetOptions
 from multi_adapter_inference.metrics import MetricOptions
@@ -192,6 +195,54 @@ def test_the_error_names_the_endpoint_the_argument_what_it_should_be_and_what_wa
     with pytest.raises(ValueError) as error:
         make_endpoint(**settings)
     assert str(error.value).startswith(f"'Stack/Llm': {message}")
+
+
+def test_an_error_of_a_method_that_makes_a_child_names_the_child(make_endpoint):
+    with pytest.raises(
+        ValueError, match=r"^'Stack/Llm/T': 'artifact' should be an AdapterArtifact, such as "
+    ):
+        make_endpoint().add_adapter("T", artifact="dir")
+
+
+def test_an_unknown_argument_is_an_error_that_names_what_was_called(make_endpoint):
+    with pytest.raises(TypeError, match=r"MultiAdapterEndpoint\.__init__\(\) got an unexpected .* 'foo'"):
+        make_endpoint(foo=1)
+
+
+def test_a_missing_argument_is_an_error_that_names_what_was_called():
+    with pytest.raises(TypeError, match=r"LoraServing\.__init__\(\) missing .* 'max_lora_rank'"):
+        LoraServing(max_loras=4, max_cpu_loras=8)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"InstanceType\.of\(\) missing .* 'name'"):
+        InstanceType.of()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: InstanceType.of("ml.g5.xlarg"), "InstanceType.of: 'name' should be a hosting instance type"),
+        (lambda: InstanceType.of("g5.xlarge"), "InstanceType: 'name' should be a hosting instance type"),
+        (lambda: SmokeTest(prompt="a", expect="["), "SmokeTest: 'expect' should be "),
+        (lambda: FailurePolicy.share(5), "FailurePolicy: 'share' should be from 0 to 1, got 5"),
+        (lambda: DeletionGuard.share(-1), "DeletionGuard: 'share' should be from 0 to 1, got -1"),
+    ],
+)
+def test_an_error_of_a_record_names_its_class(make, message):
+    with pytest.raises(ValueError) as error:
+        make()
+    assert str(error.value).startswith(message)
+
+
+def test_a_class_of_the_cdk_is_named_by_its_words(make_endpoint, stack):
+    vpc = ec2.Vpc.from_vpc_attributes(stack, "Vpc", vpc_id="vpc-1", availability_zones=["a"])
+    with pytest.raises(ValueError, match="'security_groups' should be a list of security groups, got 5 at"):
+        make_endpoint(vpc=vpc, security_groups=[5])
+
+
+def test_the_article_follows_how_a_name_is_spoken(make_endpoint):
+    with pytest.raises(ValueError, match="'container' should be an LmiContainer, such as "):
+        make_endpoint(container=5)
+    with pytest.raises(ValueError, match="'lora' should be a LoraServing, such as "):
+        make_endpoint(lora=5)
 
 
 def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(stack, make_endpoint):

@@ -475,7 +475,7 @@ def test_a_smoke_test_that_cannot_be_is_an_error(settings, message):
 def test_a_smoke_test_that_a_parameter_says_is_an_error(stack, setting, settings):
     text = cdk.CfnParameter(stack, "Text").value_as_string
     number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
-    with pytest.raises(ValueError, match=f"^'{setting}' should be known at synth, got a token$"):
+    with pytest.raises(ValueError, match=f"^SmokeTest: '{setting}' should be known at synth, got a token$"):
         SmokeTest(**settings(text, number))
 
 
