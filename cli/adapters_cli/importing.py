@@ -90,7 +90,8 @@ def import_(
             output.write_text(text, encoding="utf-8")
         else:
             typer.echo(text, nl=False)
-        tell(f"{counted(len(adapters) + len(known), 'adapter')} on '{endpoint}' belong to no fleet")
+        free = len(adapters) + len(known)
+        tell(f"{counted(free, 'adapter')} on '{endpoint}' {'belongs' if free == 1 else 'belong'} to no fleet")
         if given is not None and present:
             tell(
                 f"{counted(len(present), 'adapter')} of {given.fleet.record.name} as it is now"

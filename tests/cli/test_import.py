@@ -193,7 +193,7 @@ class TestOfAStack:
         assert result.stderr.splitlines()[:2] == [
             "adapters: two: it belongs to stack 'Llm' and is left out; the guide to operating fleets says how"
             " to move it",
-            "1 adapter on 'endpoint' belong to no fleet",
+            "1 adapter on 'endpoint' belongs to no fleet",
         ]
         assert "two" not in [adapter.name for adapter in imported(result).adapters]
 
