@@ -368,11 +368,11 @@ class AdapterFleet(AdapterFleetBase):
     drift_check:
         How often to look for changes made by hand; never by default.
     allow_base_replacement:
-        Whether the fleet may follow to another endpoint or base model: every adapter is then made anew.
+        Whether the fleet may follow to another endpoint or base model: every adapter is then created again.
     component_prefix:
         Begins the names of the components, `<prefix>-<adapter>`; that of the endpoint by default. Fleets
-        of one endpoint need different ones where their adapters have the same names. Another prefix is
-        another name for every adapter: each is deleted and made anew, out of service for that time.
+        of one endpoint need different ones where their adapters have the same names. Another prefix gives
+        every adapter a new component, which answers before the fleet deletes the old one.
     registry_removal_policy:
         What becomes of the fleet's table, with the histories in it, when the fleet is deleted.
     encryption_key:
