@@ -256,6 +256,9 @@ def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> Outlook:
         context = _look(components, records, made.components(Step.LOOK), unread, fleet.record.uid, context)
     records |= counted(records, wanted, target, generation=context.generation)
     made = plan_of(records, wanted, context)
+    # What the fleet did not make, a pass describes right before its deletion.
+    context = _look(components, records, made.components(Step.LOOK), (), fleet.record.uid, context)
+    made = plan_of(records, wanted, context)
     changes, sent = [], {}
     for component, decision in made.decisions.items():
         want, record = wanted.get(component), records.get(component)

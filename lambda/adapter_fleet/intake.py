@@ -20,6 +20,9 @@ LONGEST_SUMMARY_BYTES = 2500
 LONGEST_ERROR_BYTES = 1500
 """A response to CloudFormation may have 4,096 bytes in all, as JSON."""
 
+LONGEST_PASS_SECONDS = 20 * 60.0
+"""A pass may take 15 minutes: none that has not ended by then goes on."""
+
 STANDSTILL_PASSES = 3
 """After so many failed passes in a row, a deployment whose time is up has failed: nothing is on its way."""
 
@@ -325,11 +328,13 @@ class Intake:
             found = self._in_force(newest, lambda made: _resolves_alike(made.request.target, target))
             if found is not None:
                 return found
-        return self._in_force(self._before_deployment(newest), lambda _: True)
+        return self._in_force(self._before_deployment(newest, request), lambda _: True)
 
-    def _before_deployment(self, newest: Generation) -> Generation | None:
-        """Return what stood before the newest deployment that is no rollback."""
+    def _before_deployment(self, newest: Generation, request: Request) -> Generation | None:
+        """Return what stood before the deployment that a request rolls back."""
         last = self.registry.generation(newest.deployment)
+        if last is not None and not last.undo and last.request.source_digest == request.source_digest:
+            return last  # the deployment that is rolled back was never taken in
         if last is not None and last.undo:
             undone = undone_by(last, self.registry.generation)
             last = None if undone is None else self.registry.generation(undone)
@@ -386,6 +391,8 @@ class Intake:
         if fleet.failed_passes >= STANDSTILL_PASSES:
             return f"{fleet.failed_passes} passes in a row have failed: {fleet.trouble}"
         silent = self.clock.now() - max(fleet.heartbeat, generation.request.at)
+        unended = self.clock.now() - max(fleet.pass_ended, generation.request.at)
+        silent = unended if unended > LONGEST_PASS_SECONDS else silent
         if silent > STALLED_SECONDS:
             last = f" ({generation.reason})" if generation.reason else ""
             return (

@@ -990,8 +990,10 @@ def adopted(record: AdapterRecord, live: Live, tags: Mapping[str, str]) -> Adapt
     record = replace(record, other_fleet=None, other_stack=None)
     if record.failure is not None and record.failure.cause is Cause.FOREIGN:
         record = replace(record, failure=None)
-    if record.intent is not None and record.intent.write is Write.CREATE:
-        return record
+    intent = record.intent
+    creating = intent is not None and intent.write is Write.CREATE
+    if intent is not None and creating and live.created >= intent.at - SETTLING_SECONDS:
+        return record  # it is what the fleet has made
     return replace(record, adopted=True, counted=None, serving=None, vouched=None, passed=None, intent=None)
 
 

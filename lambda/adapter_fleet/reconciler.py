@@ -382,7 +382,9 @@ class _Pass:
             if self._generation.outcome in (Outcome.OPEN, Outcome.CONVERGED):
                 self._check_base()
                 if not self._reports:
+                    self._prune()
                     self._apply()
+                    self._prune()
         except _Halt as halt:
             trouble = str(halt)
             self._r.telemetry.trouble(trouble)
@@ -391,15 +393,11 @@ class _Pass:
 
     def abandon(self) -> None:
         """Let the calls that are under way end, and take nothing in of them."""
+        self._superseded = True  # what asks whether there is time stops
         wait(self._futures)
         wait(self._samples)
 
     def _take_orders(self) -> None:
-        pruned = [order for order in self._orders if order.kind is OrderKind.PRUNE]
-        for order in pruned:
-            record = self._records.get(order.component)
-            if record is not None and order.component not in self._wanted and record.owned == order.created:
-                self._keep(replace(record, counted=self._generation.number))
         retried = [order for order in self._orders if order.kind is OrderKind.RETRY]
         for order in retried:
             record = self._records.get(order.component)
@@ -416,8 +414,23 @@ class _Pass:
             self._orders = [order for order in self._orders if order not in void]
             self._wanted = pinned(self._declared.values(), self._orders, self._records)
         self._flush()
-        if retried or void or pruned:
-            self._registry.take_orders([*retried, *void, *pruned], self._lease)
+        if retried or void:
+            self._registry.take_orders([*retried, *void], self._lease)
+
+    def _prune(self) -> None:
+        """Count the deletions that people ordered; an order stays until its orphan is gone, or wanted."""
+        done = []
+        for order in [order for order in self._orders if order.kind is OrderKind.PRUNE]:
+            record = self._records.get(order.component)
+            if record is None or record.owned != order.created or order.component in self._wanted:
+                done.append(order)
+            elif record.counted is None:
+                self._keep(replace(record, counted=self._generation.number))
+                self._advance(order.component)
+        self._flush()
+        if done:
+            self._registry.take_orders(done, self._lease)
+            self._orders = [order for order in self._orders if order not in done]
 
     def _done_with(self, order: Order) -> bool:
         """Tell whether an order has nothing to say any more, once this generation is in force."""
@@ -689,6 +702,9 @@ class _Pass:
                 self._flush()
                 self._generation = self._end(generation, Outcome.REFUSED, reason)
                 return
+        # What an earlier one counted is wanted by now, or counted again.
+        for record in [record for record in self._records.values() if record.counted is not None]:
+            self._keep(replace(record, counted=None))
         self._count_deletions()
         self._try_again()
         self._advance_all()
@@ -785,6 +801,7 @@ class _Pass:
             now = self._clock.now()
             due = self._next_due(now, writes=writes and not self._over_limit)
             if self._futures:
+                self._renew()
                 # Not longer than until the next call may begin, however long the ones under way take.
                 self._collect(seconds=min(due - now, 1.0) if due is not None and due > now else 1.0)
                 continue
@@ -994,7 +1011,7 @@ class _Pass:
         """
         surveyed = {*self._strangers}
         if not self._surveyed:
-            surveyed |= {name for name, decision in self._decisions.items() if decision.step is Step.ORPHAN}
+            surveyed |= set(self._orphans()[:TAGS_BEFORE_THE_END])
         self._surveyed = True
         for component in sorted(surveyed):
             if component in self._strangers:
@@ -1434,7 +1451,7 @@ class _Pass:
         return [
             name
             for name, decision in self._decisions.items()
-            if decision.step is Step.ORPHAN and name not in self._wanted
+            if decision.step is Step.ORPHAN and name not in self._wanted and self._records[name].adopted
         ]
 
     def _save_progress(self) -> None:
@@ -1498,6 +1515,7 @@ class _Pass:
             behind_since=behind_since,
             trouble=held_up,
             failed_passes=0 if trouble is None else self._fleet.failed_passes + 1,
+            pass_ended=now,
             converged=generation.number if converged else self._fleet.converged,
             deleted=converged and generation.request.source is Source.DELETION,
         )

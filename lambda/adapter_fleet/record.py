@@ -521,6 +521,8 @@ class FleetRecord:
         What the last pass could not get past, if it left something undone.
     failed_passes:
         How many passes in a row ended in trouble, or with an exception.
+    pass_ended:
+        When a pass last ended by itself. One that is killed does not.
     tags_read:
         The component up to which drift runs have read tags, in the order of names. Those that a run did not
         come to, as its time was up, have their turn when all others had theirs.
@@ -545,6 +547,7 @@ class FleetRecord:
     trouble: str | None = None
     tags_read: str = ""
     failed_passes: int = 0
+    pass_ended: float = 0.0
     deleted: bool = False
 
     def __post_init__(self) -> None:

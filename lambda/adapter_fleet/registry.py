@@ -54,6 +54,9 @@ def undoes(
     last = generation(newest.deployment)
     if last is None:
         return False
+    if request.rolling_back is True and request.source_digest == last.request.source_digest:
+        # What is rolled back was never taken in: its event failed before.
+        return True
     if last.undo:
         # The same again is no other rollback: someone deploys once more what was rolled back.
         return request.source_digest == last.request.source_digest
@@ -73,7 +76,9 @@ def undone_by(generation: Generation, earlier: Callable[[int], Generation | None
     while (before := earlier(number)) is not None:
         source = before.request.source
         if source is Source.DEPLOYMENT and not before.undo:
-            return number
+            same = before.request.source_digest == generation.request.source_digest
+            # What was rolled back was never taken in: there is nothing to take back.
+            return None if same and not by_the_fleet else number
         if by_the_fleet and source is Source.OBJECT and before.outcome is not Outcome.REFUSED:
             return number
         number = number - 1 if by_the_fleet or before.deployment == number else before.deployment

@@ -189,7 +189,7 @@ class Steps:
     def _write(self, write: Write) -> Taken:
         artifact, archive = self._decision.artifact, None
         if artifact is not None:
-            verdict = verification.look(artifact, self._service, self._registry)
+            verdict = self._looked_at(artifact)
             if verdict.unread:
                 return Taken(record=self._record, idle=True, unread=True)
             if verdict.problem is not None:
@@ -243,6 +243,13 @@ class Steps:
 
     # --- the archive
 
+    def _looked_at(self, artifact: Artifact) -> verification.Verdict:
+        """Look at an archive; that S3 does not answer is a failure of its adapter, and no other's."""
+        try:
+            return verification.look(artifact, self._service, self._registry)
+        except (ThrottledError, UnansweredError) as error:
+            return _unanswered_by_s3(artifact, error)
+
     def _not_usable(self, artifact: Artifact, verdict: verification.Verdict) -> Taken:
         """Note why an archive cannot be sent: that is the failure of this adapter alone."""
         assert verdict.problem is not None  # that is what is noted
@@ -262,12 +269,15 @@ class Steps:
             verdict = verification.read(
                 artifact, self._service, self._registry, lambda: self._stop() or late()
             )
-        except UnansweredError as error:
-            if not late():
-                raise
-            verdict = verification.Verdict(
-                problem=f"{error}; a manifest that 'adapters publish' wrote has the archive's checksum, with"
-                " which it need not be read"
+        except (ThrottledError, UnansweredError) as error:
+            if self._stop():
+                raise  # the pass ends; the next one goes on
+            verdict = _unanswered_by_s3(artifact, error)
+        if verdict.unanswered and late():
+            verdict = replace(
+                verdict,
+                problem=f"{verdict.problem}; a manifest that 'adapters publish' wrote has the archive's"
+                " checksum, with which it need not be read",
             )
         # Of another archive than was recorded the step that comes next knows by what was read.
         if verdict.problem is not None and not verdict.mismatch:
@@ -279,7 +289,7 @@ class Steps:
         record, artifact = self._record, self._decision.artifact
         before = record.unconfirmed
         assert artifact is not None and before is not None  # noqa: PT018 - that is what is compared
-        verdict = verification.look(artifact, self._service, self._registry)
+        verdict = self._looked_at(artifact)
         if verdict.unread and verdict.version is None:
             # A copy of the fleet's own that is gone.
             verdict = verification.Verdict(problem=f"NoSuchKey: {artifact.uri} does not exist")
@@ -533,6 +543,10 @@ class Steps:
             if problem is None:
                 break
         return problem
+
+
+def _unanswered_by_s3(artifact: Artifact, error: ServiceError) -> verification.Verdict:
+    return verification.Verdict(problem=f"S3 gave no answer for {artifact.uri}: {error}", unanswered=True)
 
 
 def _unanswered(record: AdapterRecord, why: str) -> AdapterRecord:

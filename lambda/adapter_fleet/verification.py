@@ -35,6 +35,8 @@ class Verdict:
         Whether the caller may not look at it.
     unread:
         Whether it has to be copied or read first.
+    unanswered:
+        Whether S3 gave no answer, or is throttling.
     """
 
     version: ArchiveVersion | None = None
@@ -43,10 +45,13 @@ class Verdict:
     missing: bool = False
     denied: bool = False
     unread: bool = False
+    unanswered: bool = False
 
     @property
     def cause(self) -> Cause:
         """The cause of the failure: an archive that is missing or denied may be there any moment."""
+        if self.unanswered:
+            return Cause.CAPACITY
         return Cause.ARTIFACT if self.mismatch else Cause.ACCESS
 
 

@@ -16,6 +16,7 @@ from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.intake import FleetError
 from adapter_fleet.pattern import matches
 from adapter_fleet.record import Cause, Live, Outcome, Status
+from adapter_fleet.service import ThrottledError, UnansweredError
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5))
@@ -147,6 +148,38 @@ class TestFleetWhosePassesFail:
         world = self.world()
         self.fail_passes(world, 1)
         assert world.registry.acquire("another", world.clock.now(), 1.0) is not None
+
+
+class TestArchiveThatS3NeverAnswersFor:
+    def world(self, error: Exception) -> World:
+        world = World(settings=replace(LENIENT, failures=FailureLimit(count=1)))
+        world.deploy(adapter("a"), adapter("gone"))
+        world.settle()
+        bad = adapter("bad")
+        bad = replace(bad, artifact=replace(bad.artifact, digest="ab" * 32))
+        world.service.around = raising(f"HeadObject {bad.artifact.uri}", "before", error)
+        world.deploy(adapter("a", 2), bad)
+        return world
+
+    @pytest.mark.parametrize("error", [UnansweredError("503"), ThrottledError("SlowDown")])
+    def test_others_converge_and_deletions_go_on(self, error: Exception) -> None:
+        world = self.world(error)
+        world.settle_but_retries()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.serving() == {"a": artifact("a", 2).uri}
+        assert "bad: S3 gave no answer" in str(world.newest().reason)
+
+    def test_it_does_not_slow_writes_to_sagemaker(self) -> None:
+        world = self.world(ThrottledError("SlowDown"))
+        world.settle_but_retries()
+        fleet = world.registry.fleet()
+        assert fleet is not None
+        assert fleet.rate == LENIENT.request_rate
+
+    def test_it_is_asked_for_less_and_less_often(self) -> None:
+        world = self.world(UnansweredError("503"))
+        world.run_for(3600)
+        assert world.service.calls["HeadObject"] < 60
 
 
 class TestUnknownStatus:

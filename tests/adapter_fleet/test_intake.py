@@ -10,7 +10,14 @@ import pytest
 
 from adapter_fleet.converter import unstructured
 from adapter_fleet.fleet_settings import FleetSettings, OnTimeout
-from adapter_fleet.intake import STANDSTILL_PASSES, FleetError, Intake, StackState, data_of
+from adapter_fleet.intake import (
+    LONGEST_PASS_SECONDS,
+    STANDSTILL_PASSES,
+    FleetError,
+    Intake,
+    StackState,
+    data_of,
+)
 from adapter_fleet.record import Generation, Outcome, Source
 from adapter_fleet.registry import Lease
 from tests.adapter_fleet.fake_service import FakeClock
@@ -401,6 +408,22 @@ def test_deployment_of_which_no_pass_was_heard_fails_when_its_time_is_up(deploym
     deployment.save(1, desired=1, pending=1, changes=1)
     deployment.clock.time += 601
     with pytest.raises(FleetError, match="no pass has ended for 10 minutes"):
+        deployment.complete(event, answer)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_deployment_whose_passes_are_killed_fails_though_they_give_signs_of_life(
+    deployment: Deployment, ends: bool
+) -> None:
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
+    answer = deployment.intake.on_event(event)
+    deployment.save(1, desired=1, pending=1, changes=1)
+    deployment.clock.time += LONGEST_PASS_SECONDS + 60
+    deployment.end_a_pass(pass_ended=deployment.clock.now() if ends else 0.0)
+    if ends:
+        assert deployment.complete(event, answer)["Data"]["Pending"] == "1"
+        return
+    with pytest.raises(FleetError, match="no pass has ended for 21 minutes"):
         deployment.complete(event, answer)
 
 

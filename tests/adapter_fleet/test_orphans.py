@@ -240,6 +240,77 @@ class TestDeletionOfTheFleet:
         assert world.newest().outcome is Outcome.CONVERGED
         assert set(world.serving()) == {"kept"}
 
+    def test_creation_that_is_rolled_back_keeps_what_had_the_name_before(self) -> None:
+        world = World(settings=FleetSettings(request_rate=10))
+        world.service.add_base("endpoint-2", "base-2")
+        world.service.make("p-kept", artifact("kept").uri, tags={FLEET_TAG: UID}, base="base-2")
+        world.clock.time += 3600
+        world.deploy(adapter("kept"), adapter("new"))
+        world.settle()
+        self.destroy(world, rolling_back=True)
+        assert set(world.serving()) == {"kept"}
+
+
+class TestRollback:
+    def test_orphans_that_the_failed_deployment_counted_stay(self) -> None:
+        world = World(settings=FleetSettings(request_rate=10))
+        world.deploy(*FLEET, digest="one")
+        world.settle()
+        tag_strangers(world, 2)
+        world.start_machine("order")
+        world.settle()
+        broken = adapter("broken")
+        world.service.faults.broken[broken.artifact.uri] = "bad tensors"
+        world.deploy(*FLEET, broken, digest="two", previous="one")
+        world.settle()
+        assert world.newest().outcome is Outcome.FAILED
+        world.deploy(*FLEET, digest="one", previous="two")
+        world.settle()
+        assert {"victim-0", "victim-1"} <= set(world.serving())
+
+    def test_rollback_of_a_deployment_that_was_never_taken_in_passes_the_guard(self) -> None:
+        world = World(settings=FleetSettings(request_rate=10))
+        world.deploy(*FLEET, digest="one")
+        world.settle()
+        tag_strangers(world, 30)
+        world.start_machine("order")
+        world.settle()
+        request = Request(
+            delivery="rollback",
+            source=Source.DEPLOYMENT,
+            target=world.target,
+            at=world.clock.now(),
+            source_digest="one",
+            previous_digest="two",
+            rolling_back=True,
+        )
+        assert world.open(request, DesiredFleet(adapters=tuple(FLEET))).undo
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.deletions() == []
+
+
+class TestOrderToPrune:
+    def test_it_outlasts_a_deployment_that_is_refused(self) -> None:
+        world = world_with()
+        tag_strangers(world, 1)
+        trigger_by(world, "order")
+        created = world.service.components["victim-0"].created
+        world.registry.order(
+            [Order(kind=OrderKind.PRUNE, component="victim-0", at=world.clock.now(), created=created)]
+        )
+        world.deploy()
+        world.settle()
+        assert world.newest().outcome is Outcome.REFUSED
+        assert world.deletions() == ["DeleteInferenceComponent victim-0"]
+
+    def test_wanted_away_adapters_of_a_refused_manifest_are_no_orphans(self) -> None:
+        world = world_with()
+        world.deploy()
+        world.settle()
+        assert world.newest().outcome is Outcome.REFUSED
+        assert world.newest().orphans == 0
+
 
 class TestStrangers:
     def test_small_fleet_beside_a_large_one_is_deleted_without_reading_tags(self) -> None:

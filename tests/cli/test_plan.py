@@ -337,6 +337,14 @@ def test_manifest_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
     )
 
 
+def test_orphan_that_the_next_deployment_deletes_is_planned(run: Run, world: World, manifest: Write) -> None:
+    world.service.make("victim-0", "s3://other/x.tar.gz", tags={FLEET_TAG: UID})
+    world.start_machine("order")
+    world.settle()
+    planned = {row[0]: row[1] for row in rows(run("plan", manifest(acme=1, beta=1, zeta=1)))}
+    assert planned["victim-0"] == "delete"
+
+
 class TestLocalArtifacts:
     @pytest.fixture
     def directory(self, tmp_path: Path) -> Path:
