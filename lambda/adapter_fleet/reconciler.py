@@ -935,9 +935,11 @@ class _Pass:
         self._note_archive(component, taken)
         if taken.unforeseen is not None:
             self._r.telemetry.unforeseen(component, taken.unforeseen)
+        self._keep(taken.record)
         if step.writes and not taken.idle:
             self._verified = False
-        self._keep(taken.record)
+            # The step has written an intent, which may be over by now.
+            self._dirty.add(component)
         for event in taken.events:
             self._log(event)
         if isinstance(error, ThrottledError):

@@ -169,6 +169,14 @@ def test_retries_after_the_end_are_taken_together() -> None:
     assert len(world.serving()) == 400
 
 
+def test_write_that_was_refused_for_now_leaves_no_intent_behind() -> None:
+    world = World(settings=replace(LENIENT, timeout_seconds=600))
+    world.service.around, _ = failing("CreateInferenceComponent", MissingError("no base"))
+    world.deploy(adapter("a"))
+    world.run_for(300)
+    assert (world.record("a").intent, world.record("a").lost) == (None, 0)
+
+
 def test_deployment_is_told_what_blocks_its_adapters() -> None:
     world = World(settings=replace(LENIENT, timeout_seconds=600))
     words = 'Could not find inference component "base"'
