@@ -22,7 +22,7 @@ import boto3
 from aws_cdk import aws_s3 as s3
 from botocore.config import Config
 
-from adapter_fleet.packing import pack
+from adapter_fleet.artifacts.packing import pack
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import (
     ArtifactSource,

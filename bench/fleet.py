@@ -26,10 +26,10 @@ from bench.cloud import STACK, Account, Synthesized, endpoint_in, synthesize  # 
 import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 
-from adapter_fleet.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.handlers import LOOKING_SECONDS
-from adapter_fleet.reconciler import PAGE
-from adapter_fleet.record import Generation
+from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.fleet.reconcile.reconciler import PAGE
+from adapter_fleet.fleet.state.records import Generation
+from adapter_fleet.lambdas.fleet import LOOKING_SECONDS
 from bench import reconciler
 from bench.harness import Claim, publish
 from local_sagemaker.server import LocalCloud

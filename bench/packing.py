@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
 
-from adapter_fleet.packing import identity, pack
+from adapter_fleet.artifacts.packing import identity, pack
 from bench.harness import Claim, publish
 
 ROUNDS = 15

@@ -30,7 +30,7 @@ from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
 
-from adapter_fleet.packing import AdapterFiles
+from adapter_fleet.artifacts.packing import AdapterFiles
 from adapters_cli.main import app
 from bench.harness import Claim, publish
 from bench.packing import HIDDEN, KEY_VALUES, LAYERS, make_adapter

@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs
 
 import boto3
 
-from adapter_fleet.desired import DesiredAdapter
-from adapter_fleet.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet_settings import DeletionLimit, FleetSettings
-from adapter_fleet.reconciler import PAGE, READ_OPERATIONS, WRITE_OPERATIONS
-from adapter_fleet.record import Order, OrderKind, Outcome
+from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.fleet.reconcile.reconciler import PAGE, READ_OPERATIONS, WRITE_OPERATIONS
+from adapter_fleet.fleet.state.records import Order, OrderKind, Outcome
+from adapter_fleet.fleet.state.settings import DeletionLimit, FleetSettings
+from adapter_fleet.manifest.desired import DesiredAdapter
 from bench.harness import Claim
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.fleet_world import World, adapter, artifact

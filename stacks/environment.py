@@ -11,15 +11,15 @@ from typing import Any
 from aws_cdk.aws_logs import RetentionDays
 from cattrs import Converter
 
-from adapter_fleet.fleet_settings import DriftCheck, OnTimeout, UpdateMode
-from adapter_fleet.lmi import LMI_REGISTRY_ACCOUNTS
-from adapter_fleet.structure import (
+from adapter_fleet.documents.schema import (
     StructureError,
     exactly,
     known_or_meant,
     strict_converter,
     structure,
 )
+from adapter_fleet.fleet.state.settings import DriftCheck, OnTimeout, UpdateMode
+from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS
 from multi_adapter_inference import LmiVersion, LoraServing, RoutingStrategy
 from multi_adapter_inference.instance_type import check_instance_type
 

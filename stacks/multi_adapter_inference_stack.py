@@ -16,8 +16,8 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from adapter_fleet.fleet_settings import DriftCheck as DriftAction
-from adapter_fleet.hub import HUB
+from adapter_fleet.fleet.state.settings import DriftCheck as DriftAction
+from adapter_fleet.hub.client import HUB
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
-from adapter_fleet.registry import Registry
-from adapter_fleet.service import Service, ServiceError
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.sagemaker_port import Service, ServiceError
 from adapters_cli.text import complain
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Account:
     @cached_property
     def service(self) -> Service:
         """Has endpoints and components."""
-        from adapter_fleet.sagemaker_service import SageMakerService
+        from adapter_fleet.aws.sagemaker_service import SageMakerService
 
         return SageMakerService(
             sagemaker=self.client("sagemaker"),
@@ -118,7 +118,7 @@ class Account:
 
     def registry(self, table: str) -> Registry:
         """Return the registry in a table."""
-        from adapter_fleet.dynamodb_registry import DynamoDbRegistry
+        from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 
         return DynamoDbRegistry(table, self.client("dynamodb"))
 

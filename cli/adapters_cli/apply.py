@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.desired import DesiredFleet
-from adapter_fleet.record import Generation, Outcome, Source, Target
-from adapter_fleet.service import ServiceError
+from adapter_fleet.fleet.state.records import Generation, Outcome, Source, Target
+from adapter_fleet.fleet.state.sagemaker_port import ServiceError
+from adapter_fleet.manifest.desired import DesiredFleet
 from adapters_cli import INTERRUPTED
 from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet

@@ -11,10 +11,10 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from adapter_fleet.archive import DIGEST_METADATA
-from adapter_fleet.archive_version import checksum_text
-from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
-from adapter_fleet.packing import identity_of_archive
+from adapter_fleet.artifacts.archive import DIGEST_METADATA
+from adapter_fleet.artifacts.packing import identity_of_archive
+from adapter_fleet.fleet.state.archive_version import checksum_text
+from adapter_fleet.manifest.entry import ARCHIVE_SUFFIX
 from adapters_cli.account import CommandError, NoAnswerError, UsageError, code_of
 from adapters_cli.stored_manifest import MEANWHILE
 

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from adapter_fleet.engine_settings import COUNTED, EngineSettings
-from adapter_fleet.gpu_memory import GIB, OTHER_BYTES
-from adapter_fleet.instance_types import INSTANCES, Instance
-from adapter_fleet.manifest import Manifest, ManifestError
-from adapter_fleet.model_shape import ModelShape, known_shape
-from adapter_fleet.serving import LoraServing
-from adapter_fleet.sizing import Workload
-from adapter_fleet.structure import known_or_meant
+from adapter_fleet.documents.schema import known_or_meant
+from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapter_fleet.serving.engine_settings import COUNTED, EngineSettings
+from adapter_fleet.serving.gpu_memory import GIB, OTHER_BYTES
+from adapter_fleet.serving.instance_types import INSTANCES, Instance
+from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.model_shape import ModelShape, known_shape
+from adapter_fleet.serving.sizing import Workload
 from adapters_cli.account import (
     Account,
     CommandError,

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adapter_fleet.tiers import Tiers
+from adapter_fleet.serving.memory_tiers import Tiers
 from adapters_cli.capacity_report import (
     INSTANCE_HEADINGS,
     CapacityReport,

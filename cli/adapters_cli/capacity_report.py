@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from adapter_fleet.gpu_memory import GIB, GpuMemory, lora_number_bytes
-from adapter_fleet.sizing import Sizing, Workload
-from adapter_fleet.tiers import Tiers, cpu_bytes
+from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, lora_number_bytes
+from adapter_fleet.serving.memory_tiers import Tiers, cpu_bytes
+from adapter_fleet.serving.sizing import Sizing, Workload
 from adapters_cli.text import counted
 
 

@@ -18,12 +18,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import Progress
 
-from adapter_fleet.adapter import examine
-from adapter_fleet.check_rules import HELP, CheckRule
-from adapter_fleet.findings import Finding, Severity
-from adapter_fleet.finite_weights import WeightReading
-from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
-from adapter_fleet.stored_adapter import check_object
+from adapter_fleet.artifacts.check import examine
+from adapter_fleet.artifacts.finite_weights import WeightReading
+from adapter_fleet.artifacts.remote_check import check_object
+from adapter_fleet.artifacts.rules import HELP, CheckRule
+from adapter_fleet.common.findings import Finding, Severity
+from adapter_fleet.manifest.entry import ARCHIVE_SUFFIX
 from adapters_cli.account import (
     COULD_NOT_ASK,
     Account,

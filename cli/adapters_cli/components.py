@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from adapter_fleet.desired import Artifact
-from adapter_fleet.record import Live
-from adapter_fleet.registry import Registry
-from adapter_fleet.service import MissingError, ServiceError
-from adapter_fleet.verification import foresee
+from adapter_fleet.fleet.reconcile.verification import foresee
+from adapter_fleet.fleet.state.records import Live
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.sagemaker_port import MissingError, ServiceError
+from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.account import Account
 
 _READERS = 8

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from adapter_fleet.desired import DesiredFleet
-from adapter_fleet.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact, named_digest
-from adapter_fleet.record import Target
+from adapter_fleet.fleet.state.records import Target
+from adapter_fleet.manifest.desired import DesiredFleet
+from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact, named_digest
 
 
 def names_of(components: Collection[str], prefix: str | None, taken: Iterable[str]) -> dict[str, str]:

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import typer
 from cattrs import Converter
 
-from adapter_fleet.lmi import LmiVersion
-from adapter_fleet.serving import LoraServing
-from adapter_fleet.structure import StructureError, exactly, strict_converter, structure
+from adapter_fleet.documents.schema import StructureError, exactly, strict_converter, structure
+from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.lora_limits import LoraServing
 from adapters_cli.account import UsageError
 
 FOLDER = Path("environments")

@@ -5,8 +5,8 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.base_model import MAX_CONFIG_BYTES, BaseModelFacts, parse_model_config
-from adapter_fleet.model_shape import KNOWN_MODELS, ModelShape, base_named, known_shape
+from adapter_fleet.serving.base_model import MAX_CONFIG_BYTES, BaseModelFacts, parse_model_config
+from adapter_fleet.serving.model_shape import KNOWN_MODELS, ModelShape, base_named, known_shape
 from adapters_cli.account import Account, NoAnswerError, UsageError, code_of, explained
 from adapters_cli.buckets import Location
 

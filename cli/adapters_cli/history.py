@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.record import Event, Generation
-from adapter_fleet.registry import undone_by
+from adapter_fleet.fleet.state.records import Event, Generation
+from adapter_fleet.fleet.state.registry import undone_by
 from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.components import each
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.archive import ArchiveError
-from adapter_fleet.manifest import Manifest, ManifestAdapter, ManifestError, manifest_text
-from adapter_fleet.names import FLEET_TAG, stack_of
-from adapter_fleet.record import Live, Order, OrderKind, Source, Status, Target
+from adapter_fleet.artifacts.archive import ArchiveError
+from adapter_fleet.common.naming import FLEET_TAG, stack_of
+from adapter_fleet.fleet.state.records import Live, Order, OrderKind, Source, Status, Target
+from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, manifest_text
 from adapters_cli.account import (
     Account,
     CommandError,
@@ -230,7 +230,7 @@ def _text(adapters: list[ManifestAdapter]) -> str:
 def _digest(account: Account, uri: str) -> str | Exception:
     """Return the identity of the adapter in an archive in S3, or why there is none."""
     # Its compressor takes a while to import.
-    from adapter_fleet.packing import identity_of_archive
+    from adapter_fleet.artifacts.packing import identity_of_archive
 
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     with tempfile.TemporaryDirectory(prefix="adapter-") as scratch:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from adapter_fleet.desired import DesiredAdapter
-from adapter_fleet.names import component_name
-from adapter_fleet.record import AdapterRecord
+from adapter_fleet.common.naming import component_name
+from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.manifest.desired import DesiredAdapter
 from adapters_cli.account import CommandError
 from adapters_cli.fleet import Fleet
 from adapters_cli.overview import Overview, wanted

@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.document import YAML_LOADER, plain_scalar
-from adapter_fleet.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
+from adapter_fleet.documents.reader import YAML_LOADER, plain_scalar
+from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
+from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.account import CommandError
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+=-]*(?<!:)")

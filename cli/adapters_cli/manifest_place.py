@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from adapter_fleet.manifest import Manifest
+from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.account import Account, CommandError
 from adapters_cli.buckets import Location
 from adapters_cli.stored_manifest import ChangedMeanwhileError, StoredManifest

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from adapter_fleet.adapter import check_archive, check_directory
-from adapter_fleet.archive import ArchiveError
-from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.desired import DesiredFleet
-from adapter_fleet.findings import Finding, Severity
-from adapter_fleet.manifest import LocalArtifact, Manifest, ManifestAdapter, ManifestError
-from adapter_fleet.manifest_adapter import Broken
-from adapter_fleet.record import Target
-from adapter_fleet.serving import LoraServing
-from adapter_fleet.structure import shown
+from adapter_fleet.artifacts.archive import ArchiveError
+from adapter_fleet.artifacts.check import check_archive, check_directory
+from adapter_fleet.common.findings import Finding, Severity
+from adapter_fleet.documents.schema import shown
+from adapter_fleet.fleet.state.records import Target
+from adapter_fleet.manifest.desired import DesiredFleet
+from adapter_fleet.manifest.entry import Broken
+from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, ManifestAdapter, ManifestError
+from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.lora_limits import LoraServing
 from adapters_cli.account import CommandError, UsageError
 
 STANDARD_INPUT = Path("-")
@@ -156,7 +156,7 @@ class _LocalArtifacts:
 def _read(path: Path, *, target: Target) -> tuple[list[Finding], str | None]:
     """Return what is wrong with an adapter of this machine, and its identity where nothing is."""
     # Its compressor takes a while to import, and most manifests do without.
-    from adapter_fleet.packing import identity, identity_of_archive
+    from adapter_fleet.artifacts.packing import identity, identity_of_archive
 
     if not path.exists():
         message = f"should be a directory or an archive of this machine, got {shown(str(path))}"

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from adapter_fleet.archive import REQUIRED_FILES
+from adapter_fleet.artifacts.archive import REQUIRED_FILES
 
 _SETTLED_SECONDS = 2.0
 _MOST_ENTRIES = 20_000

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.desired import Artifact, DesiredAdapter
-from adapter_fleet.record import Order, OrderKind, Outcome
+from adapter_fleet.fleet.state.records import Order, OrderKind, Outcome
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.confirmation import confirm
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet

@@ -5,9 +5,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet
-from adapter_fleet.plan import Context, Decision, Step, counted, decide, new_record, pinned, settle
-from adapter_fleet.record import (
+from adapter_fleet.fleet.planning.plan import (
+    Context,
+    Decision,
+    Step,
+    counted,
+    decide,
+    new_record,
+    pinned,
+    settle,
+)
+from adapter_fleet.fleet.state.records import (
     AdapterRecord,
     FleetRecord,
     Generation,
@@ -17,7 +25,8 @@ from adapter_fleet.record import (
     Source,
     Write,
 )
-from adapter_fleet.registry import Registry, active_generation, undone_by
+from adapter_fleet.fleet.state.registry import Registry, active_generation, undone_by
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 
 
 class Group(StrEnum):

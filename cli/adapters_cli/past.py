@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from adapter_fleet.desired import DesiredAdapter
-from adapter_fleet.record import Event, Generation, Source
-from adapter_fleet.registry import Registry, undone_by
+from adapter_fleet.fleet.state.records import Event, Generation, Source
+from adapter_fleet.fleet.state.registry import Registry, undone_by
+from adapter_fleet.manifest.desired import DesiredAdapter
 from adapters_cli.components import each
 
 _SENT = ("created", "updated")

@@ -11,10 +11,9 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet
-from adapter_fleet.findings import Finding
-from adapter_fleet.names import FLEET_TAG, stack_of
-from adapter_fleet.plan import (
+from adapter_fleet.common.findings import Finding
+from adapter_fleet.common.naming import FLEET_TAG, stack_of
+from adapter_fleet.fleet.planning.plan import (
     Context,
     Decision,
     Step,
@@ -30,8 +29,9 @@ from adapter_fleet.plan import (
     why_foreign,
     with_new_attempts,
 )
-from adapter_fleet.plan import plan as plan_of
-from adapter_fleet.record import AdapterRecord, Failure, Order, OrderKind, Source, Target
+from adapter_fleet.fleet.planning.plan import plan as plan_of
+from adapter_fleet.fleet.state.records import AdapterRecord, Failure, Order, OrderKind, Source, Target
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.account import CommandError, NoFleetError, account_of, errors_told
 from adapters_cli.components import Components
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet

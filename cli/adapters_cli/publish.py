@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.filesize import decimal
 
-from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.manifest import LocalArtifact, Manifest, S3Artifact
+from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, S3Artifact
+from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.account import CommandError, UsageError, account_of, errors_told
 from adapters_cli.manifest_edit import PublishedAdapter, edited
 from adapters_cli.manifest_place import ManifestPlace

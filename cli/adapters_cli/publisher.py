@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.adapter import examine
-from adapter_fleet.adapter_config import AdapterConfig
-from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.findings import Finding, Severity
-from adapter_fleet.model_shape import base_named
-from adapter_fleet.names import check_component_name
-from adapter_fleet.packing import AdapterFiles
+from adapter_fleet.artifacts.check import examine
+from adapter_fleet.artifacts.config import AdapterConfig
+from adapter_fleet.artifacts.packing import AdapterFiles
+from adapter_fleet.common.findings import Finding, Severity
+from adapter_fleet.common.naming import check_component_name
+from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.account import CommandError, explained
 from adapters_cli.archive_store import ArchiveStore, Listing, StoredArchive, Watch
 from adapters_cli.memory import Memory, Stamp, stamp_of

@@ -19,8 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from adapter_fleet.model_files import Digest, ModelFile, ModelFilesError, wanted_files
-from adapter_fleet.model_store import ModelLocation, ModelStore, Repository
+from adapter_fleet.hub.files import Digest, ModelFile, ModelFilesError, wanted_files
+from adapter_fleet.hub.store import ModelLocation, ModelStore, Repository
 from adapters_cli import INTERRUPTED
 from adapters_cli.account import Account, CommandError, NoAnswerError, UsageError, account_of, errors_told
 from adapters_cli.buckets import Location

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.lmi import LmiVersion
-from adapter_fleet.model_shape import base_named
-from adapter_fleet.serving import LoraServing
+from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.account import Account, options_meant
 from adapters_cli.environment_file import EnvironmentFile, read_environment
 from adapters_cli.given_model import GivenModel

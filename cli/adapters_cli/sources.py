@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapter_fleet.adapter import kind_of
-from adapter_fleet.archive import REQUIRED_FILES
-from adapter_fleet.leftovers import is_leftover
-from adapter_fleet.manifest_adapter import ARCHIVE_SUFFIX
+from adapter_fleet.artifacts.archive import REQUIRED_FILES
+from adapter_fleet.artifacts.check import kind_of
+from adapter_fleet.artifacts.leftovers import is_leftover
+from adapter_fleet.manifest.entry import ARCHIVE_SUFFIX
 from adapters_cli.account import CommandError, UsageError
 from adapters_cli.text import few, tell
 

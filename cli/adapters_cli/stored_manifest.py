@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from adapter_fleet.document import MAX_DOCUMENT_BYTES
-from adapter_fleet.manifest import Manifest, ManifestError
+from adapter_fleet.documents.reader import MAX_DOCUMENT_BYTES
+from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapters_cli.account import code_of
 
 if TYPE_CHECKING:

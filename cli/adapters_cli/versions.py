@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapter_fleet.desired import Artifact
+from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.overview import AdapterState
 from adapters_cli.text import tell
 

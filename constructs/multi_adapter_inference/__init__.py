@@ -1,8 +1,8 @@
 """CDK constructs that run one base model and its LoRA adapters on a SageMaker endpoint."""
 
-from adapter_fleet.fleet_settings import OnTimeout, UpdateMode
-from adapter_fleet.lmi import LmiVersion
-from adapter_fleet.serving import LoraDtype
+from adapter_fleet.fleet.state.settings import OnTimeout, UpdateMode
+from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.lora_limits import LoraDtype
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, ModelDownload

@@ -21,7 +21,7 @@ import typing_extensions
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from adapter_fleet.checks import holds_token
+from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.errors import LocatedError
 
 T = TypeVar("T")

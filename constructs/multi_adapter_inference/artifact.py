@@ -13,10 +13,10 @@ from aws_cdk import Annotations, Token
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from adapter_fleet.adapter import check_directory
-from adapter_fleet.checks import TOKEN
-from adapter_fleet.findings import Severity
-from adapter_fleet.packing import identity, pack
+from adapter_fleet.artifacts.check import check_directory
+from adapter_fleet.artifacts.packing import identity, pack
+from adapter_fleet.common.findings import Severity
+from adapter_fleet.common.validators import TOKEN
 from multi_adapter_inference.archive_asset import ArchiveFolder
 from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.object_prefix import as_folder

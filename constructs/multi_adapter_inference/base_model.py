@@ -20,9 +20,9 @@ from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import IDependable
 
-from adapter_fleet.base_model import BaseModelFacts, read_model_config
-from adapter_fleet.hub import HUB
-from adapter_fleet.model_shape import ModelShape, known_shape
+from adapter_fleet.hub.client import HUB
+from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
+from adapter_fleet.serving.model_shape import ModelShape, known_shape
 from multi_adapter_inference.archive_asset import ArchiveFolder
 from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.execution_role import ExecutionRole

@@ -5,12 +5,12 @@ from __future__ import annotations
 from aws_cdk import Annotations, Token
 from constructs import Construct
 
-from adapter_fleet.engine_settings import EngineSettings
-from adapter_fleet.gpu_memory import GIB, GpuMemory, gpu_memory
-from adapter_fleet.instance_types import INSTANCES, Accelerator
-from adapter_fleet.model_shape import ModelShape
-from adapter_fleet.serving import LoraServing
-from adapter_fleet.tiers import Tiers
+from adapter_fleet.serving.engine_settings import EngineSettings
+from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, gpu_memory
+from adapter_fleet.serving.instance_types import INSTANCES, Accelerator
+from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.memory_tiers import Tiers
+from adapter_fleet.serving.model_shape import ModelShape
 from multi_adapter_inference.compute import ComputeRequirements
 from multi_adapter_inference.container import LmiContainer
 from multi_adapter_inference.instance_type import InstanceType

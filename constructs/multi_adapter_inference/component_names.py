@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 from aws_cdk import Annotations, CfnResource, Stack, Token
 from constructs import Construct, IConstruct
 
-from adapter_fleet.checks import TOKEN
-from adapter_fleet.names import check_component_name
+from adapter_fleet.common.naming import check_component_name
+from adapter_fleet.common.validators import TOKEN
 from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.places import stack_of, top_level_stack
 

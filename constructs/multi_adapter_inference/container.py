@@ -10,8 +10,8 @@ from aws_cdk import Annotations, Aws, CfnMapping, Stack, Token
 from aws_cdk import aws_ecr as ecr
 from constructs import Construct
 
-from adapter_fleet.lmi import LMI_REGISTRY_ACCOUNTS, LMI_REPOSITORY, LmiVersion, registry_account
-from adapter_fleet.serving import LoraServing
+from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS, LMI_REPOSITORY, LmiVersion, registry_account
+from adapter_fleet.serving.lora_limits import LoraServing
 from multi_adapter_inference.arguments import checked
 
 MAX_ENVIRONMENT_ENTRIES = 16

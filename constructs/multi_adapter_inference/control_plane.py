@@ -12,7 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from adapter_fleet.names import FLEET_TAG
+from adapter_fleet.common.naming import FLEET_TAG
 from multi_adapter_inference.acknowledgement import acknowledge_wildcard
 from multi_adapter_inference.functions import FunctionParts, Functions, FunctionSettings
 from multi_adapter_inference.provider import waiting_provider
@@ -110,7 +110,7 @@ class ControlPlane:
         )
         add_function = Functions(
             scope,
-            module="handlers",
+            module="lambdas.fleet",
             policy="Fleet",
             about=name,
             environment={

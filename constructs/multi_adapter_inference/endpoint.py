@@ -17,8 +17,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct, IConstruct, IDependable
 
-from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.serving import LoraServing
+from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.lora_limits import LoraServing
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource

@@ -39,18 +39,18 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct, IConstruct, IValidation
 
-from adapter_fleet.checks import TOKEN, check_names, holds_token
-from adapter_fleet.converter import unstructured
-from adapter_fleet.fleet_settings import FleetSettings, OnTimeout, UpdateMode
-from adapter_fleet.intake import STANDSTILL_PASSES
-from adapter_fleet.manifest_adapter import problem_of_tag, problem_of_tags
-from adapter_fleet.names import (
+from adapter_fleet.common.naming import (
     FLEET_TAG,
     check_component_name,
     check_component_prefix,
     check_fleet_uid,
     component_name,
 )
+from adapter_fleet.common.serialization import unstructured
+from adapter_fleet.common.validators import TOKEN, check_names, holds_token
+from adapter_fleet.fleet.reconcile.requests import STANDSTILL_PASSES
+from adapter_fleet.fleet.state.settings import FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.manifest.entry import problem_of_tag, problem_of_tags
 from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler
 from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from aws_cdk import Duration
 
-from adapter_fleet import fleet_settings
-from adapter_fleet.fleet_settings import DeletionLimit, FailureLimit
+from adapter_fleet.fleet.state import settings as fleet_settings
+from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit
 from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.durations import check_minutes
 

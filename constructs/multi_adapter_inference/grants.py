@@ -11,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 
-from adapter_fleet.names import ORDERS_PARTITION
+from adapter_fleet.common.naming import ORDERS_PARTITION
 from multi_adapter_inference.artifact import ArtifactSource
 
 INVOKE_ACTIONS = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")

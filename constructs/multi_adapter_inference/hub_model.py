@@ -30,12 +30,12 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.checks import check_whole_number
-from adapter_fleet.fleet_settings import LONGEST_TIMEOUT_SECONDS
-from adapter_fleet.hub import HUB
-from adapter_fleet.hub_copy import RETRIES
-from adapter_fleet.model_store import repository_prefix
+from adapter_fleet.common.validators import check_whole_number
+from adapter_fleet.fleet.state.settings import LONGEST_TIMEOUT_SECONDS
+from adapter_fleet.hub.client import HUB
+from adapter_fleet.hub.copy import RETRIES
+from adapter_fleet.hub.store import repository_prefix
+from adapter_fleet.serving.base_model import BaseModelFacts
 from multi_adapter_inference.acknowledgement import acknowledge_wildcard
 from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.base_model import BaseModel, BoundModel
@@ -351,7 +351,7 @@ class _Functions:
         self._scope, self._source, self._parts = scope, source, parts
         functions = Functions(
             scope,
-            module="hub_handlers",
+            module="lambdas.hub_copy",
             policy="Copy",
             about=source.model_id,
             environment={},

@@ -9,7 +9,7 @@ from functools import cache
 from aws_cdk import Size, SizeRoundingBehavior, Token
 from botocore.loaders import Loader
 
-from adapter_fleet.instance_types import INSTANCES
+from adapter_fleet.serving.instance_types import INSTANCES
 from multi_adapter_inference.arguments import checked
 
 _MOST_NEAR = 3
@@ -48,7 +48,7 @@ class InstanceType:
     vcpus: int | None = None
     local_storage: bool | None = None
 
-    # Their facts are in adapter_fleet.instance_types; written out here, editors know the names.
+    # Their facts are in adapter_fleet.serving.instance_types; written out here, editors know the names.
     ML_G4DN_XLARGE = _Known()
     ML_G4DN_2XLARGE = _Known()
     ML_G4DN_4XLARGE = _Known()

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from aws_cdk import aws_lambda as lambda_
 
 _OWN = "adapter_fleet"
-_NEEDS_A_COMPILED_LIBRARY = PurePosixPath("adapter_fleet/packing.py")
+_NEEDS_A_COMPILED_LIBRARY = PurePosixPath("adapter_fleet/artifacts/packing.py")
 
 _LIBRARIES = {
     "attrs": ("attr", "attrs"),

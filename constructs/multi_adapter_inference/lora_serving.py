@@ -6,14 +6,14 @@ from dataclasses import dataclass, fields
 
 from aws_cdk import Token
 
-from adapter_fleet import serving
+from adapter_fleet.serving import lora_limits as serving
 from multi_adapter_inference.arguments import checked
 
 
 @checked
 @dataclass(frozen=True, kw_only=True)
 class LoraServing(serving.LoraServing):
-    """The engine's limits for LoRA adapters, with the settings of `adapter_fleet.serving.LoraServing`."""
+    """Limits of the engine for LoRA adapters."""
 
     def __post_init__(self) -> None:
         for setting in fields(self):

@@ -17,11 +17,13 @@ from aws_cdk import Annotations, Duration, FileAssetLocation
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from adapter_fleet.adapter import check_archive, check_directory
-from adapter_fleet.checks import TOKEN, check_known, check_whole_number, holds_token
-from adapter_fleet.desired import SmokeRequest
-from adapter_fleet.findings import Finding, Severity
-from adapter_fleet.manifest import (
+from adapter_fleet.artifacts.check import check_archive, check_directory
+from adapter_fleet.artifacts.packing import identity, identity_of_archive
+from adapter_fleet.common.findings import Finding, Severity
+from adapter_fleet.common.validators import TOKEN, check_known, check_whole_number, holds_token
+from adapter_fleet.manifest.desired import SmokeRequest
+from adapter_fleet.manifest.entry import problems_of_smoke, prompt_request
+from adapter_fleet.manifest.manifest import (
     BucketArtifact,
     LocalArtifact,
     Manifest,
@@ -29,8 +31,6 @@ from adapter_fleet.manifest import (
     ManifestError,
     S3Artifact,
 )
-from adapter_fleet.manifest_adapter import problems_of_smoke, prompt_request
-from adapter_fleet.packing import identity, identity_of_archive
 from multi_adapter_inference.archive_asset import ArchiveFolder
 from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import (

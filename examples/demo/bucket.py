@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from adapter_fleet.packing import pack
+from adapter_fleet.artifacts.packing import pack
 
 ADAPTERS = "adapters/"
 """Prefix of the archives."""

@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from adapter_fleet.archive_version import ArchiveVersion, ReadArchive
-from adapter_fleet.desired import Artifact, SmokeRequest
-from adapter_fleet.names import FLEET_TAG
-from adapter_fleet.record import Live, ObservedBase, Status
-from adapter_fleet.service import (
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.archive_version import ArchiveVersion, ReadArchive
+from adapter_fleet.fleet.state.records import Live, ObservedBase, Status
+from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     ExistsError,
     MissingError,
@@ -19,6 +18,7 @@ from adapter_fleet.service import (
     ThrottledError,
     UnansweredError,
 )
+from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 
 PAGE = 100
 

@@ -8,11 +8,9 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
-from adapter_fleet.fleet_settings import FleetSettings
-from adapter_fleet.intake import Intake
-from adapter_fleet.reconciler import Call, Reconciler, Result
-from adapter_fleet.record import (
+from adapter_fleet.fleet.reconcile.reconciler import Call, Reconciler, Result
+from adapter_fleet.fleet.reconcile.requests import Intake
+from adapter_fleet.fleet.state.records import (
     AdapterRecord,
     Event,
     FleetRecord,
@@ -24,6 +22,8 @@ from adapter_fleet.record import (
     Source,
     Target,
 )
+from adapter_fleet.fleet.state.settings import FleetSettings
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fake_service import Crash, FakeClock, FakeService
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 

@@ -17,11 +17,11 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
-from adapter_fleet.adapter import check_archive, check_directory
-from adapter_fleet.base_model import BaseModelFacts
-from adapter_fleet.lmi import LmiVersion
-from adapter_fleet.serving import LoraServing
-from adapter_fleet.stored_adapter import check_object
+from adapter_fleet.artifacts.check import check_archive, check_directory
+from adapter_fleet.artifacts.remote_check import check_object
+from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.lora_limits import LoraServing
 
 MOST_CPU_SECONDS = 10
 LONGEST_SECONDS = 120

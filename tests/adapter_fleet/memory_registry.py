@@ -4,9 +4,8 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from adapter_fleet.archive_version import ReadArchive
-from adapter_fleet.desired import DesiredFleet
-from adapter_fleet.record import (
+from adapter_fleet.fleet.state.archive_version import ReadArchive
+from adapter_fleet.fleet.state.records import (
     AdapterRecord,
     Event,
     FleetRecord,
@@ -16,7 +15,7 @@ from adapter_fleet.record import (
     Outcome,
     Request,
 )
-from adapter_fleet.registry import (
+from adapter_fleet.fleet.state.registry import (
     Lease,
     LeaseLostError,
     OvertakenError,
@@ -24,6 +23,7 @@ from adapter_fleet.registry import (
     refuses,
     superseded_by,
 )
+from adapter_fleet.manifest.desired import DesiredFleet
 
 
 class MemoryRegistry:

@@ -13,8 +13,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from adapter_fleet.record import FleetRecord
-from adapter_fleet.registry import Registry
+from adapter_fleet.fleet.state.records import FleetRecord
+from adapter_fleet.fleet.state.registry import Registry
 from adapters_cli.account import Account
 from tests.adapter_fleet.fleet_world import World
 from tests.adapter_fleet.memory_registry import MemoryRegistry

@@ -9,8 +9,8 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from adapter_fleet.manifest import Manifest
-from adapter_fleet.packing import identity
+from adapter_fleet.artifacts.packing import identity
+from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.account import Account
 from adapters_cli.main import app
 from tests.adapter_fleet.synthetic import SyntheticAdapter

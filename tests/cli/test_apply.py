@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from adapter_fleet.desired import DesiredFleet, SmokeRequest
-from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.intake import desired_of
-from adapter_fleet.manifest import ManifestError
-from adapter_fleet.record import Request, Source
+from adapter_fleet.fleet.reconcile.requests import desired_of
+from adapter_fleet.fleet.state.records import Request, Source
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import DesiredFleet, SmokeRequest
+from adapter_fleet.manifest.manifest import ManifestError
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount
 

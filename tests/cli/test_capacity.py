@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
-from adapter_fleet.engine_settings import COUNTED
+from adapter_fleet.serving.engine_settings import COUNTED
 from adapters_cli.capacity_report import size
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount

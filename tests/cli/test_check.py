@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from adapter_fleet.check_rules import HELP
-from adapter_fleet.packing import pack
+from adapter_fleet.artifacts.packing import pack
+from adapter_fleet.artifacts.rules import HELP
 from adapters_cli.account import Account
 from adapters_cli.main import app
 from tests.adapter_fleet.fake_s3 import FakeS3, client_error

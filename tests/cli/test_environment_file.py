@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.lmi import LmiVersion
-from adapter_fleet.serving import LoraServing
+from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.lora_limits import LoraServing
 from adapters_cli.account import CommandError
 from adapters_cli.environment_file import EnvironmentFile, FleetPlace, read_environment
 from stacks.environment import ENVIRONMENTS, load

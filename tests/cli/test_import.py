@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from adapter_fleet.desired import Artifact, SmokeRequest
-from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.manifest import Manifest
-from adapter_fleet.names import FLEET_TAG
-from adapter_fleet.packing import identity
-from adapter_fleet.record import Outcome
+from adapter_fleet.artifacts.packing import identity
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.records import Outcome
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import Artifact, SmokeRequest
+from adapter_fleet.manifest.manifest import Manifest
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fleet_account import FakeAccount

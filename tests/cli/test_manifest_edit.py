@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
+from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
 from adapters_cli.account import CommandError
 from adapters_cli.manifest_edit import PublishedAdapter, edited
 

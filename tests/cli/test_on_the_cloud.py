@@ -16,12 +16,9 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet
-from adapter_fleet.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet_settings import FleetSettings
-from adapter_fleet.manifest import Manifest
-from adapter_fleet.packing import identity, pack
-from adapter_fleet.record import (
+from adapter_fleet.artifacts.packing import identity, pack
+from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.fleet.state.records import (
     AdapterRecord,
     Event,
     FleetRecord,
@@ -33,6 +30,9 @@ from adapter_fleet.record import (
     Status,
     Target,
 )
+from adapter_fleet.fleet.state.settings import FleetSettings
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
+from adapter_fleet.manifest.manifest import Manifest
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.integration.by_hand import V1, ByHand, client

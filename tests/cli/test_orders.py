@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from adapter_fleet.desired import Artifact
-from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.names import FLEET_TAG
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount
 

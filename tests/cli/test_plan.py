@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from adapter_fleet.archive_version import ArchiveVersion
-from adapter_fleet.desired import Artifact
-from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.names import FLEET_TAG
-from adapter_fleet.packing import identity, pack
-from adapter_fleet.record import OrderKind
-from adapter_fleet.service import UnansweredError
+from adapter_fleet.artifacts.packing import identity, pack
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.archive_version import ArchiveVersion
+from adapter_fleet.fleet.state.records import OrderKind
+from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.plan import Action, summary
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.archive import DIGEST_METADATA
-from adapter_fleet.archive_version import checksum_text
-from adapter_fleet.manifest import Manifest
-from adapter_fleet.packing import AdapterFiles, identity, pack
+from adapter_fleet.artifacts.archive import DIGEST_METADATA
+from adapter_fleet.artifacts.packing import AdapterFiles, identity, pack
+from adapter_fleet.fleet.state.archive_version import checksum_text
+from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli import archive_store, manifest_place, memory
 from adapters_cli.account import Account
 from adapters_cli.manifest_place import ManifestPlace
@@ -61,7 +61,7 @@ class TestUploading:
     def test_second_run_does_not_pack(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         world.add("acme")
         world.publish()
-        monkeypatch.setattr("adapter_fleet.packing._GzipWriter", None)
+        monkeypatch.setattr("adapter_fleet.artifacts.packing._GzipWriter", None)
         assert world.publish().exit_code == 0
 
     @pytest.mark.parametrize("packed", [False, True], ids=["directory", "archive"])

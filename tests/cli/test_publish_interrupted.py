@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet import packing
-from adapter_fleet.manifest import Manifest, S3Artifact
+from adapter_fleet.artifacts import packing
+from adapter_fleet.manifest.manifest import Manifest, S3Artifact
 from adapters_cli import archive_store
 from tests.cli.fake_s3 import FakeS3, Object
 from tests.cli.publishing import STORED, World

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from adapter_fleet.archive import DIGEST_METADATA
-from adapter_fleet.manifest import Manifest
-from adapter_fleet.packing import identity, identity_of_archive
+from adapter_fleet.artifacts.archive import DIGEST_METADATA
+from adapter_fleet.artifacts.packing import identity, identity_of_archive
+from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli import archive_store
 from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud

@@ -10,7 +10,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Template
 
-from adapter_fleet.packing import identity, identity_of_archive
+from adapter_fleet.artifacts.packing import identity, identity_of_archive
 from multi_adapter_inference import AdapterArtifact, BaseModel, LoraServing, MultiAdapterEndpoint
 
 

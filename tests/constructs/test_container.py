@@ -3,7 +3,7 @@ import pytest
 from aws_cdk import aws_ecr as ecr
 from aws_cdk.assertions import Match, Template
 
-from adapter_fleet.lmi import LMI_REGISTRY_ACCOUNTS
+from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS
 from multi_adapter_inference import LmiContainer, LmiVersion
 
 TAG = "0.36.0-lmi19.0.0-cu128"

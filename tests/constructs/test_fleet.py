@@ -19,9 +19,9 @@ from aws_cdk.assertions import Template
 from cdk_nag import AwsSolutionsChecks
 from constructs import Construct
 
-from adapter_fleet.converter import converter
-from adapter_fleet.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
-from adapter_fleet.fleet_settings import DriftCheck as DriftAction
+from adapter_fleet.common.serialization import converter
+from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.settings import DriftCheck as DriftAction
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,
@@ -686,9 +686,9 @@ def test_every_function_runs_from_the_zip_and_has_a_role_and_logs_of_limited_age
         and resource["Properties"]["Runtime"].startswith("python")
     ]
     assert {function["Handler"] for function in own} == {
-        "adapter_fleet.handlers.on_event",
-        "adapter_fleet.handlers.is_complete",
-        "adapter_fleet.handlers.run_pass",
+        "adapter_fleet.lambdas.fleet.on_event",
+        "adapter_fleet.lambdas.fleet.is_complete",
+        "adapter_fleet.lambdas.fleet.run_pass",
     }
     assert len({json.dumps(function["Code"]) for function in own}) == 1
     assert len({json.dumps(function["Role"]) for function in own}) == len(own)

@@ -9,7 +9,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk.assertions import Match, Template
 from cdk_nag import AwsSolutionsChecks
 
-from adapter_fleet.hub_copy import PATIENCE_SECONDS
+from adapter_fleet.hub.copy import PATIENCE_SECONDS
 from multi_adapter_inference import BaseModel, HubModel
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -69,14 +69,14 @@ def test_it_holds_python_files_and_licences_and_nothing_for_one_processor_or_one
 
 
 def test_it_leaves_out_what_needs_a_compiled_library():
-    assert "adapter_fleet/packing.py" not in zipfile.ZipFile(lambda_zip().path).namelist()
+    assert "adapter_fleet/artifacts/packing.py" not in zipfile.ZipFile(lambda_zip().path).namelist()
 
 
 def test_its_libraries_can_be_imported_from_it_alone(tmp_path):
     done = run(
         "import attrs, cattrs, jmespath, yaml\n"
         "from aws_lambda_powertools import Logger, Metrics\n"
-        "import adapter_fleet.registry\n"
+        "import adapter_fleet.fleet.state.registry\n"
         "print({module.__file__.split('.zip')[0] for module in (attrs, cattrs, jmespath, yaml)})",
         lambda_zip().path,
         cwd=tmp_path,

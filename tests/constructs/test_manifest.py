@@ -7,8 +7,8 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_s3 as s3
 
-from adapter_fleet.manifest import Manifest
-from adapter_fleet.packing import identity, identity_of_archive, pack
+from adapter_fleet.artifacts.packing import identity, identity_of_archive, pack
+from adapter_fleet.manifest.manifest import Manifest
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterDefaults,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from adapter_fleet.manifest import SCHEMA_FILE
+from adapter_fleet.manifest.manifest import SCHEMA_FILE
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

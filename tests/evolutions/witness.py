@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from adapter_fleet.packing import identity
+from adapter_fleet.artifacts.packing import identity
 from local_sagemaker.server import LocalCloud
 from tests.evolutions.answers import Answers, prompts
 from tests.integration.by_hand import client

@@ -14,7 +14,7 @@ import botocore.session
 from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 
-from adapter_fleet.sagemaker_service import CLIENT_CONFIG
+from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import client
 

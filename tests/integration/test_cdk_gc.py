@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from adapter_fleet.packing import identity
+from adapter_fleet.artifacts.packing import identity
 from adapters_cli.main import app
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud

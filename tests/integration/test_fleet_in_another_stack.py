@@ -8,7 +8,7 @@ from pathlib import Path
 import aws_cdk as cdk
 import pytest
 
-from adapter_fleet.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import LmiContainer, LmiVersion
 from tests.integration.by_hand import client

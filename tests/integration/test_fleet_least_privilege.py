@@ -28,13 +28,11 @@ import pytest
 from aws_cdk import Duration
 from botocore.exceptions import ClientError
 
-from adapter_fleet.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
-from adapter_fleet.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.handlers import _S3Manifests, _Stacks, _Starter
-from adapter_fleet.intake import Intake
-from adapter_fleet.reconciler import Call, Reconciler, Result
-from adapter_fleet.record import (
+from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.aws.sagemaker_service import SageMakerService
+from adapter_fleet.fleet.reconcile.reconciler import Call, Reconciler, Result
+from adapter_fleet.fleet.reconcile.requests import Intake
+from adapter_fleet.fleet.state.records import (
     AdapterRecord,
     Cause,
     Event,
@@ -47,7 +45,9 @@ from adapter_fleet.record import (
     Source,
     Target,
 )
-from adapter_fleet.sagemaker_service import SageMakerService
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.lambdas.fleet import _S3Manifests, _Stacks, _Starter
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
 from tests.integration.by_hand import client

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from aws_cdk import Duration
 
-from adapter_fleet.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.record import FleetRecord, Generation, Outcome, Source
+from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.fleet.state.records import FleetRecord, Generation, Outcome, Source
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
 from tests.integration.by_hand import client

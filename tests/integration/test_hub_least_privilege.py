@@ -25,8 +25,8 @@ from aws_cdk import aws_iam, aws_logs, aws_secretsmanager, aws_stepfunctions
 from aws_cdk.assertions import Template
 from botocore.exceptions import ClientError
 
-from adapter_fleet import hub_handlers
-from adapter_fleet.hub_copy import CopyError
+from adapter_fleet.hub.copy import CopyError
+from adapter_fleet.lambdas import hub_copy as hub_handlers
 from local_sagemaker.server import LocalCloud
 from tests.hub import COMMIT, File, Generated, HubStandIn, Stored
 from tests.integration.by_hand import client

@@ -13,10 +13,10 @@ from cfnlint import lint
 from cfnlint.config import ManualArgs
 from syrupy.assertion import SnapshotAssertion
 
-from adapter_fleet.converter import converter
-from adapter_fleet.desired import SmokeRequest
-from adapter_fleet.fleet_settings import DeletionLimit, DriftCheck, FailureLimit, FleetSettings
-from adapter_fleet.manifest_adapter import prompt_request
+from adapter_fleet.common.serialization import converter
+from adapter_fleet.fleet.state.settings import DeletionLimit, DriftCheck, FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import SmokeRequest
+from adapter_fleet.manifest.entry import prompt_request
 from stacks.environment import ENVIRONMENTS, load
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 

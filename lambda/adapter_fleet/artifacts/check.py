@@ -1,0 +1,275 @@
+"""The checks of an adapter before anything is created: its files, its configuration, its tensors.
+
+The rules are in `check_rules.py`. The engine applies most of them when it loads the adapter, in a container,
+minutes after a deployment began; those on the base model it does not apply at all.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from adapter_fleet.artifacts.archive import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    ArchiveError,
+    ArchiveLimits,
+    entries,
+    problem_of_entry,
+)
+from adapter_fleet.artifacts.config import MAX_CONFIG_BYTES, AdapterConfig, read_config
+from adapter_fleet.artifacts.finite_weights import WeightReading, not_finite
+from adapter_fleet.artifacts.leftovers import is_leftover
+from adapter_fleet.artifacts.rules import CheckRule
+from adapter_fleet.artifacts.safetensors_header import HeaderError, Tensor, read_tensors
+from adapter_fleet.artifacts.tensors import modules_of, not_compared, tensor_findings
+from adapter_fleet.artifacts.unpacked import Readable
+from adapter_fleet.common.findings import Finding, shortened
+from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.lmi import NEWEST, LmiVersion
+from adapter_fleet.serving.lora_limits import LoraServing
+
+_LONGEST_NAME = 100
+_REQUIRED = ((CONFIG_FILE, CheckRule.CONFIG_PRESENT), (WEIGHTS_FILE, CheckRule.WEIGHTS_PRESENT))
+
+
+def check_directory(
+    directory: Path,
+    *,
+    lora: LoraServing | None = None,
+    base: BaseModelFacts | None = None,
+    version: LmiVersion | None = None,
+    weights: WeightReading = WeightReading.SAMPLE,
+) -> list[Finding]:
+    """Check an adapter in a directory, as `save_pretrained` wrote it, and return all that is wrong with it.
+
+    Reads the configuration, the header of the weights and, for a sample, a few kilobytes of each tensor.
+    Without `lora` the rank is limited by what `version` knows; without `base` nothing is compared with the
+    base model. Without `version` the rules are those of the newest engine. A bad adapter never raises.
+    """
+    check = AdapterCheck(str(directory), version=version, weights=weights)
+    _check_directory(check, directory, lora, base, leftovers=False)
+    return check.findings
+
+
+def check_archive(
+    archive: Path | Readable,
+    *,
+    lora: LoraServing | None = None,
+    base: BaseModelFacts | None = None,
+    version: LmiVersion | None = None,
+    limits: ArchiveLimits | None = None,
+    where: str | None = None,
+    watch: Callable[[bytes], object] | None = None,
+    weights: WeightReading = WeightReading.SAMPLE,
+) -> list[Finding]:
+    """Check an adapter in a `.tar.gz`, by the same rules as `check_directory`.
+
+    Reads the archive once, forwards and in bounded memory, so that an object in S3 can be checked as it is
+    downloaded. `where` names it in the findings, `watch` gets every byte of the tar. A bad archive never
+    raises; what reading from `archive` raises, other than a path, is passed on.
+    """
+    where = where or (str(archive) if isinstance(archive, Path) else "archive")
+    check = AdapterCheck(where, version=version, weights=weights)
+    _check_archive(check, archive, lora, base, limits, watch)
+    return check.findings
+
+
+def examine(
+    path: Path,
+    *,
+    lora: LoraServing | None = None,
+    base: BaseModelFacts | None = None,
+    version: LmiVersion | None = None,
+    watch: Callable[[bytes], object] | None = None,
+    weights: WeightReading = WeightReading.SAMPLE,
+) -> "AdapterCheck":
+    """Check an adapter in a directory or an archive, by the rules of `check_directory` and `check_archive`.
+
+    A directory may hold what a training run leaves beside an adapter (`artifacts.leftovers`).
+    Return the findings with the configuration that was read for them.
+    """
+    check = AdapterCheck(str(path), version=version, weights=weights)
+    if path.is_dir():
+        _check_directory(check, path, lora, base, leftovers=True)
+    else:
+        _check_archive(check, path, lora, base, None, watch)
+    return check
+
+
+def _check_directory(
+    check: "AdapterCheck",
+    directory: Path,
+    lora: LoraServing | None,
+    base: BaseModelFacts | None,
+    *,
+    leftovers: bool,
+) -> None:
+    limits = ArchiveLimits()
+    try:
+        with os.scandir(directory) as found:
+            of_adapter = (file for file in found if not (leftovers and is_leftover(file.name, kind_of(file))))
+            files = sorted(islice(of_adapter, limits.entries + 1), key=lambda entry: entry.name)
+    except OSError as error:
+        check.breaks(CheckRule.PATH_READABLE, f"it should be a readable directory, got: {error.strerror}")
+        return
+    if len(files) > limits.entries:
+        check.breaks(CheckRule.FILE_COUNT, f"it should have at most {limits.entries} entries")
+        return
+    for file in files:
+        try:
+            if check.takes(file.name, kind_of(file)):
+                with Path(file).open("rb") as stream:
+                    check.read(file.name, os.fstat(stream.fileno()).st_size, stream)
+        except OSError as error:
+            check.breaks(CheckRule.FILE_READABLE, f"it is not readable: {error.strerror}", file.name)
+    check.finish(lora, base)
+
+
+def _check_archive(
+    check: "AdapterCheck",
+    archive: Path | Readable,
+    lora: LoraServing | None,
+    base: BaseModelFacts | None,
+    limits: ArchiveLimits | None,
+    watch: Callable[[bytes], object] | None,
+) -> None:
+    try:
+        if isinstance(archive, Path):
+            # A pipe would be waited for.
+            if archive.exists() and not archive.is_file():
+                check.breaks(CheckRule.PATH_READABLE, "it should be a readable file, got no regular file")
+                return
+            with archive.open("rb", buffering=0) as stream:
+                check.read_archive(stream, limits, watch)
+        else:
+            check.read_archive(archive, limits, watch)
+    except OSError as error:
+        if not isinstance(archive, Path):
+            raise
+        check.breaks(CheckRule.PATH_READABLE, f"it should be a readable file, got: {error.strerror}")
+    except ArchiveError as error:
+        check.refused(error)
+    else:
+        check.finish(lora, base)
+
+
+def kind_of(file: "os.DirEntry[str]") -> str:
+    """Say in words what an entry of a directory is: a file, a folder, a link or a special file."""
+    mode = file.stat(follow_symlinks=False).st_mode
+    if stat.S_ISLNK(mode):
+        return "link"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "file" if stat.S_ISREG(mode) else "special file"
+
+
+class AdapterCheck:
+    """One adapter: what was read of it so far, and what is wrong with that.
+
+    config:
+        The configuration, None where there is none that can be read.
+    not_compared:
+        What could not be compared with the base model, which is nothing wrong; None where all was.
+    """
+
+    def __init__(
+        self, where: str, *, version: LmiVersion | None, weights: WeightReading, only_start: bool = False
+    ) -> None:
+        """Begin a check; with `only_start` a sample of the weights is taken of their start alone."""
+        self.findings: list[Finding] = []
+        self.config: AdapterConfig | None = None
+        self.not_compared: Finding | None = None
+        self._weights, self._only_start = weights, only_start
+        self._of_weights: list[Finding] = []
+        self._where = where
+        self._version = version or NEWEST
+        self._seen: set[str] = set()
+        self._tensors: list[Tensor] | None = None
+
+    def breaks(self, rule: CheckRule, message: str, file: str | None = None) -> None:
+        """Add a finding on the adapter or one of its files."""
+        self.findings.append(rule.broken(self._place(file), message))
+
+    def _place(self, file: str | None = None) -> str:
+        """Say where a finding is. A stranger's file name is escaped where it would spoil a log."""
+        if file is None:
+            return self._where
+        name = file if file.isprintable() else ascii(file)
+        return f"{self._where}/{name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + '…'}"
+
+    def takes(self, name: str, kind: str) -> bool:
+        """Apply the rules on files; tell whether this one is to be read."""
+        problem = problem_of_entry(name, kind, self._seen)
+        if problem is not None:
+            self.breaks(problem.rule, problem.text, name)
+        self._seen.add(name)
+        return problem is None
+
+    def read(self, name: str, size: int, stream: IO[bytes]) -> None:
+        """Read a file as far as the rules go."""
+        if name == CONFIG_FILE:
+            text = stream.read(MAX_CONFIG_BYTES + 1)
+            self.config, findings = read_config(text, self._place(name), version=self._version)
+            self.findings += findings
+        elif name == WEIGHTS_FILE:
+            try:
+                self._tensors = read_tensors(stream, size)
+            except HeaderError as error:
+                self.breaks(error.rule, str(error), name)
+            else:
+                self._read_weights(name, self._tensors, stream)
+
+    def _read_weights(self, name: str, tensors: list[Tensor], stream: IO[bytes]) -> None:
+        self._of_weights = shortened(
+            CheckRule.TENSOR_FINITE.broken(
+                self._place(name),
+                f"tensor {tensor.name!r:.200} should have finite numbers, got NaN or infinity",
+            )
+            for tensor in not_finite(stream, tensors, self._weights, only_start=self._only_start)
+        )
+
+    def read_archive(
+        self,
+        archive: Readable,
+        limits: ArchiveLimits | None = None,
+        watch: Callable[[bytes], object] | None = None,
+    ) -> None:
+        """Read the files of an archive; raises ArchiveError where it cannot be read to its end."""
+        for entry in entries(archive, limits or ArchiveLimits(), gzip_only=True, watch=watch):
+            if self.takes(entry.name, entry.kind) and entry.stream is not None:
+                self.read(entry.name, entry.size, entry.stream)
+
+    def refused(self, error: ArchiveError) -> list[Finding]:
+        """Return all findings on an archive that could not be read to its end."""
+        self.findings = [*shortened(self.findings), *self._of_weights]
+        self.breaks(error.rule, str(error))
+        return self.findings
+
+    def finish(self, lora: LoraServing | None, base: BaseModelFacts | None) -> list[Finding]:
+        """Apply the rules that need the whole adapter; return all findings."""
+        self.findings = shortened(self.findings)  # of a folder that was packed by mistake
+        for name, rule in _REQUIRED:
+            if name not in self._seen:
+                self.breaks(rule, f"the file {name} is missing")
+        if self.config is not None:
+            self.findings += self.config.findings(
+                self._place(CONFIG_FILE),
+                lora=lora,
+                base=base,
+                version=self._version,
+                modules=None if self._tensors is None else modules_of(self._tensors),
+            )
+        if self._tensors is not None:
+            of_tensors = tensor_findings(
+                self._tensors,
+                self._place(WEIGHTS_FILE),
+                config=self.config,
+                base=base,
+                version=self._version,
+            )
+            self.findings += shortened(of_tensors) + self._of_weights
+            self.not_compared = not_compared(self._tensors, self._place(WEIGHTS_FILE), base)
+        return self.findings

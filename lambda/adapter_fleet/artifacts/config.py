@@ -1,0 +1,259 @@
+"""The configuration of an adapter, PEFT's `adapter_config.json`, and the rules that it has to keep.
+
+Their source is vLLM's `vllm/lora/peft_helper.py`, where no other is named.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from adapter_fleet.artifacts.module_pattern import is_name, names_of, value_by_names
+from adapter_fleet.artifacts.rules import CheckRule
+from adapter_fleet.common.findings import Finding
+from adapter_fleet.documents import strict_json
+from adapter_fleet.documents.strict_json import shown
+from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.lmi import NEWEST, LmiVersion
+from adapter_fleet.serving.lora_limits import LoraServing
+
+MAX_CONFIG_BYTES = 1024 * 1024
+
+# These train on a base that they have changed (`init_lora_weights` of LoraConfig in PEFT's documentation).
+# PEFT writes true instead when it converts such an adapter to fit the original base.
+_BASE_CHANGING_INITIALISATIONS = ("corda", "loftq", "lora_ga", "olora", "pissa")
+
+# PEFT computes something else than B·A of the input with these (`is_lora_variant` and `use_qalora` of
+# LoraConfig in PEFT's tuners/lora/config.py, and what lora/variants.py makes of them; VeLoRA, MonteCLoRA and
+# MiCA differ in training only). vLLM's `from_dict` drops keys that it does not know, and serves plain LoRA.
+_VARIANTS = ("alora_invocation_tokens", "arrow_config", "kasa_config", "use_bdlora", "use_qalora")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterConfig:
+    """What the configuration says, as far as serving depends on it."""
+
+    rank: int
+    alpha: float
+    target_modules: tuple[str, ...] | str
+    """Names of modules, or one regular expression; none where only parameters are adapted."""
+    has_target_parameters: bool
+    """Whether single parameters are adapted as well, such as the experts of a mixture."""
+    rank_pattern: dict[str, int]
+    alpha_pattern: dict[str, float]
+    use_rslora: bool
+    base_model: str | None
+
+    @property
+    def ranks(self) -> frozenset[int]:
+        """Every rank that a module of the adapter may have."""
+        return frozenset({self.rank, *self.rank_pattern.values()})
+
+    def has_one_scale(self, modules: Iterable[str] | None = None) -> bool:
+        """Whether the patterns leave these modules the scale of the whole adapter.
+
+        Where they are not known, or a key is more than a name, each key stands for a module. So it does where
+        parameters are adapted, whose tensors are not named as the keys are.
+        """
+        pairs: Iterable[tuple[float, float]]
+        alphas, ranks = self.alpha_pattern, self.rank_pattern
+        keys = alphas | ranks
+        if not keys:
+            return True
+        if modules is None or self.has_target_parameters or not all(map(is_name, keys)):
+            pairs = ((alphas.get(key, self.alpha), ranks.get(key, self.rank)) for key in keys)
+        else:
+            alpha_of, rank_of = value_by_names(alphas, self.alpha), value_by_names(ranks, self.rank)
+            pairs = ((alpha_of(names), rank_of(names)) for names in map(names_of, modules))
+        whole = self._scale(self.alpha, self.rank)
+        return all(math.isclose(whole, self._scale(alpha, rank)) for alpha, rank in pairs)
+
+    def _scale(self, alpha: float, rank: float) -> float:
+        return alpha / (math.sqrt(rank) if self.use_rslora else rank)
+
+    def findings(
+        self,
+        where: str,
+        *,
+        lora: LoraServing | None,
+        base: BaseModelFacts | None,
+        version: LmiVersion = NEWEST,
+        modules: Iterable[str] | None = None,
+    ) -> Iterator[Finding]:
+        """Compare with the engine and the base model that are to serve the adapter.
+
+        `modules` are those that it has tensors of, and are asked for where there are patterns only.
+        """
+        rank = max(self.ranks)
+        if lora is not None:
+            limit, whose = lora.max_lora_rank, "'max_lora_rank'"
+        else:
+            limit, whose = version.highest_rank, f"the highest 'max_lora_rank' of LMI {version.number}"
+        if rank > limit:
+            yield CheckRule.RANK_LIMIT.broken(
+                where, f"the rank should be at most {limit} ({whose}), got {rank}"
+            )
+        if not self.has_one_scale(modules):
+            # peft_helper.py has one `vllm_lora_scaling_factor` and does not read the patterns.
+            yield CheckRule.LORA_SCALING.broken(
+                where,
+                "'rank_pattern' and 'alpha_pattern' give some modules another scale, but vLLM gives them"
+                f" all that of 'lora_alpha' {self.alpha:g} and 'r' {self.rank}",
+            )
+        if base is not None and self.base_model and not base.is_named(self.base_model):
+            yield CheckRule.BASE_NAME.broken(
+                where, f"it was trained for {self.base_model!r:.200}, and is to run on {base.name!r:.200}"
+            )
+
+
+def read_config(
+    text: bytes, where: str, *, version: LmiVersion = NEWEST
+) -> tuple[AdapterConfig | None, list[Finding]]:
+    """Parse the text of a configuration; return it, unless it cannot be read, and what is wrong with it."""
+    if len(text) > MAX_CONFIG_BYTES:
+        message = f"it should have at most {MAX_CONFIG_BYTES} bytes"
+        return None, [CheckRule.CONFIG_SIZE.broken(where, message)]
+    try:
+        document = strict_json.loads(text)
+    except strict_json.DuplicateKeyError as error:
+        return None, [CheckRule.CONFIG_DUPLICATE.broken(where, f"it is not valid JSON: {error}")]
+    except ValueError as error:
+        return None, [CheckRule.CONFIG_JSON.broken(where, f"it is not valid JSON: {error}")]
+    if not isinstance(document, dict):
+        return None, [CheckRule.CONFIG_OBJECT.broken(where, "it should be a JSON object")]
+    fields = _Fields(document)
+    config = fields.adapter_config()
+    problems = [
+        *_method_problems(document, version),
+        *_initialisation_problems(document),
+        *fields.problems,
+    ]
+    return None if fields.problems else config, [rule.broken(where, problem) for rule, problem in problems]
+
+
+_Problem = tuple[CheckRule, str]
+
+
+def _method_problems(document: dict[str, Any], version: LmiVersion) -> Iterator[_Problem]:
+    """What the engine cannot serve (`_validate_features`), or does not even look at."""
+    method = document.get("peft_type", "LORA")
+    if method != "LORA":
+        yield CheckRule.PEFT_TYPE, f"'peft_type' should be 'LORA', got {shown(method)}"
+    if document.get("use_dora"):
+        yield CheckRule.LORA_DORA, "'use_dora' should be false: vLLM serves no DoRA adapters"
+    bias = document.get("bias", "none")
+    if bias != "none":
+        yield _bias_problem("'bias' should be 'none'", version, f", got {shown(bias)}")
+    if document.get("lora_bias"):
+        yield _bias_problem("'lora_bias' should be false", version)
+    # Whole layers of the base, or rows of one, that were trained beside the LoRA matrices.
+    for field, rule in (
+        ("modules_to_save", CheckRule.LORA_MODULES_TO_SAVE),
+        ("trainable_token_indices", CheckRule.LORA_TOKENS),
+    ):
+        if value := document.get(field):
+            yield rule, f"'{field}' should be empty: vLLM serves no changed layers, got {shown(value)}"
+    for field in _VARIANTS:
+        if value := document.get(field):
+            yield (
+                CheckRule.LORA_VARIANT,
+                f"'{field}' should be empty: vLLM does not know it and serves plain LoRA, got {shown(value)}",
+            )
+    if document.get("layer_replication"):
+        yield (
+            CheckRule.LORA_REPLICATION,
+            "'layer_replication' should be empty: such an adapter fits a base with other layers",
+        )
+
+
+def _bias_problem(asked: str, version: LmiVersion, got: str = "") -> _Problem:
+    if version.may_serve_biases:
+        return (
+            CheckRule.LORA_BIAS_SETTING,
+            f"{asked}: the engine of LMI {version.number} serves adapters with biases only where"
+            f" OPTION_ENABLE_LORA_BIAS is on{got}",
+        )
+    return CheckRule.LORA_BIAS, f"{asked}: vLLM serves no adapters with biases{got}"
+
+
+def _initialisation_problems(document: dict[str, Any]) -> Iterator[_Problem]:
+    method = document.get("init_lora_weights")
+    if isinstance(method, str) and method.startswith(_BASE_CHANGING_INITIALISATIONS):
+        yield (
+            CheckRule.LORA_INITIALISATION,
+            f"'init_lora_weights' is {shown(method)}, which trains on a changed base; save the adapter with"
+            " path_initial_model_for_weight_conversion to make it fit the original one",
+        )
+
+
+class _Fields:
+    """Reads the fields of a configuration, and keeps what is wrong with them."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self.problems: list[_Problem] = []
+
+    def adapter_config(self) -> AdapterConfig:
+        """Return the configuration, which means nothing where there are problems."""
+        return AdapterConfig(
+            rank=self._required("r", "a whole number above 0", _is_rank, 1),
+            alpha=self._required("lora_alpha", "a number", _is_number, 1.0),
+            target_modules=self._target_modules(),
+            has_target_parameters=self._has_target_parameters,
+            rank_pattern=self._pattern("rank_pattern", "whole numbers above 0", _is_rank),
+            alpha_pattern=self._pattern("alpha_pattern", "numbers", _is_number),
+            use_rslora=bool(self._document.get("use_rslora")),
+            base_model=self._base_model(),
+        )
+
+    def _required(self, field: str, kind: str, is_valid: Callable[[Any], bool], otherwise: Any) -> Any:
+        if field not in self._document:
+            self.problems.append((CheckRule.CONFIG_KEY, f"'{field}' is missing"))
+        elif is_valid(self._document[field]):
+            return self._document[field]
+        else:
+            self._wrong(field, kind)
+        return otherwise
+
+    @property
+    def _has_target_parameters(self) -> bool:
+        return bool(self._document.get("target_parameters"))
+
+    def _target_modules(self) -> tuple[str, ...] | str:
+        # PEFT writes null or an empty list, and vLLM asks for no more than the key.
+        if self._has_target_parameters and self._document.get("target_modules", ()) in (None, []):
+            return ()
+        modules = self._required("target_modules", "module names or a regular expression", _are_modules, ())
+        return modules if isinstance(modules, str) else tuple(modules)
+
+    def _pattern(self, field: str, kind: str, is_valid: Callable[[Any], bool]) -> dict[str, Any]:
+        pattern = self._document.get(field) or {}
+        if isinstance(pattern, dict) and all(map(is_valid, pattern.values())):
+            return pattern
+        self._wrong(field, f"an object of {kind}")
+        return {}
+
+    def _base_model(self) -> str | None:
+        name = self._document.get("base_model_name_or_path")
+        if name is None or isinstance(name, str):
+            return name
+        self._wrong("base_model_name_or_path", "a string")
+        return None
+
+    def _wrong(self, field: str, kind: str) -> None:
+        value = self._document[field]
+        rule = CheckRule.RANK_POSITIVE if field == "r" and type(value) is int else CheckRule.CONFIG_TYPE
+        self.problems.append((rule, f"'{field}' should be {kind}, got {shown(value)}"))
+
+
+def _is_rank(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2**31
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < 2**31
+
+
+def _are_modules(value: Any) -> bool:
+    names = [value] if isinstance(value, str) else value
+    return isinstance(names, list) and bool(names) and all(isinstance(name, str) and name for name in names)

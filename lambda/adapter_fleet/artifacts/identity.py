@@ -1,0 +1,90 @@
+"""The identity of an adapter in an archive that a stranger made, read forwards and in bounded memory.
+
+`packing` does the same faster, with a compiled library and files on disk, which a Lambda has not.
+"""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from adapter_fleet.artifacts import canonical_tar
+from adapter_fleet.artifacts.archive import (
+    CONFIG_FILE,
+    REQUIRED_FILES,
+    WEIGHTS_FILE,
+    ArchiveError,
+    ArchiveLimits,
+    Entry,
+    entries,
+    problem_of_entry,
+)
+from adapter_fleet.artifacts.unpacked import Readable
+
+_PIECE_BYTES = 256 * 1024
+
+
+def identities_of(
+    open_: Callable[[], AbstractContextManager[Readable]], limits: ArchiveLimits | None = None
+) -> tuple[str, ...]:
+    """Return the SHA-256 of the tar in an archive and, if it has another one, its adapter's identity.
+
+    An archive that holds more than an adapter has no identity. One that has the weights before the
+    configuration is read twice. Raises ArchiveError for one that cannot be read to its end, and whatever
+    reading raises.
+    """
+    limits = limits or ArchiveLimits()
+    tar, canonical = hashlib.sha256(), _CanonicalHash()
+    with open_() as stream:
+        for entry in entries(stream, limits, gzip_only=True, watch=tar.update):
+            canonical.take(entry)
+    if canonical.lacks_weights:
+        with open_() as stream:
+            for entry in entries(stream, limits, gzip_only=True):
+                canonical.take_weights(entry)
+    found = canonical.hexdigest()
+    return tuple(dict.fromkeys(filter(None, (tar.hexdigest(), found))))
+
+
+class _CanonicalHash:
+    """Hashes the canonical tar of the files in another one."""
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha256()
+        self._sizes: dict[str, int] = {}
+        self._seen: set[str] = set()
+        self._is_adapter = True
+        self.lacks_weights = False
+
+    def take(self, entry: Entry) -> None:
+        if problem_of_entry(entry.name, entry.kind, self._seen) is not None or entry.stream is None:
+            self._is_adapter = self.lacks_weights = False
+        self._seen.add(entry.name)
+        if not self._is_adapter or entry.name not in REQUIRED_FILES:
+            return
+        if entry.name == WEIGHTS_FILE and CONFIG_FILE not in self._sizes:
+            self._sizes[WEIGHTS_FILE] = entry.size
+            return
+        self._hash(entry)
+        self.lacks_weights = entry.name == CONFIG_FILE and WEIGHTS_FILE in self._sizes
+        self._sizes[entry.name] = entry.size
+
+    def take_weights(self, entry: Entry) -> None:
+        if entry.name == WEIGHTS_FILE and self.lacks_weights:
+            if entry.size != self._sizes[WEIGHTS_FILE]:
+                raise ArchiveError("it changed while it was read")
+            self._hash(entry)
+            self.lacks_weights = False
+
+    def _hash(self, entry: Entry) -> None:
+        assert entry.stream is not None  # it is a file
+        self._sha.update(canonical_tar.header(entry.name, entry.size))
+        while piece := entry.stream.read(_PIECE_BYTES):
+            self._sha.update(piece)
+        self._sha.update(canonical_tar.padding(entry.size))
+
+    def hexdigest(self) -> str | None:
+        """Return the identity, None where the archive is not that of an adapter alone."""
+        if not self._is_adapter or self.lacks_weights or set(self._sizes) != set(REQUIRED_FILES):
+            return None
+        self._sha.update(canonical_tar.end([self._sizes[name] for name in REQUIRED_FILES]))
+        return self._sha.hexdigest()

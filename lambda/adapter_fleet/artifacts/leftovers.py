@@ -1,0 +1,45 @@
+"""What a training run leaves beside an adapter, by name. In a directory it is harmless: packing leaves it.
+
+Nothing of it may be in an archive, of which the container unpacks everything. Code, pickles and folders that
+are not known here are refused in a directory as well: whoever put a `model.py` beside an adapter wants it to
+run, and has to be told that it will not.
+"""
+
+import re
+
+from adapter_fleet.artifacts.archive import ALLOWED_FILES
+
+_FILES = (
+    # `save_pretrained` of tokenizers and processors (transformers: tokenization_utils_base.py,
+    # processing_utils.py) and of the vocabularies of their models.
+    r"(special_tokens_map|added_tokens|vocab|(video_)?preprocessor_config|processor_config|chat_template)\.json",
+    r"tokenizer.*\.(json|model)|.*\.(spm|tiktoken)|(spiece|sentencepiece\.bpe)\.model|vocab\.txt|merges\.txt",
+    r"chat_template\.jinja",
+    # The base model's, which `Trainer` saves with some models.
+    r"(config|generation_config)\.json",
+    # `Trainer` and its checkpoints (transformers: trainer.py), DeepSpeed's and FSDP's among them.
+    r"training_args\.bin|trainer_state\.json|(all|train|eval|test|predict)_results\.json",
+    r"(optimizer|scheduler|scaler)(_\d+)?\.(pt|bin)|rng_state(_\d+)?\.pth|latest|zero_to_fp32\.py",
+    # TensorBoard's, where `logging_dir` is the directory itself.
+    r"events\.out\.tfevents\..*",
+    # LLaMA-Factory and axolotl.
+    r"trainer_log\.jsonl|training_(loss|eval_loss|args)\.(png|yaml)|debug\.log",
+    # The hub's, and what desktops and git write.
+    r"\.gitattributes|\.gitignore|\.DS_Store|LICENSE(\.md|\.txt)?",
+)
+_FOLDERS = (
+    r"checkpoint-\d+|global_step\d+|runs|wandb|logs|additional_chat_templates",
+    r"\.cache|\.git|\.ipynb_checkpoints|__pycache__|pytorch_model_fsdp_\d+|optimizer_\d+",
+)
+_FILE = re.compile("|".join(_FILES))
+_FOLDER = re.compile("|".join(_FOLDERS))
+
+
+def is_leftover(name: str, kind: str) -> bool:
+    """Tell whether a file or folder beside an adapter is of the training run, and no part of the adapter.
+
+    `kind` says in words what it is, as in `problem_of_entry`. A link never is, whatever its name.
+    """
+    if kind == "folder":
+        return _FOLDER.fullmatch(name) is not None
+    return kind == "file" and name not in ALLOWED_FILES and _FILE.fullmatch(name) is not None

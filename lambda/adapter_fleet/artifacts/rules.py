@@ -1,0 +1,381 @@
+"""The rules on adapters: for each its identifier, how bad breaking it is, what it asks for, and what to do.
+
+`docs/guides/check-rules.md` is this table for people; a test compares them, and says how to write it anew.
+"""
+
+from enum import Enum
+
+from adapter_fleet.common.findings import Finding, Severity
+
+_ERROR, _WARNING, _NOT_COMPARED = Severity.ERROR, Severity.WARNING, Severity.NOT_COMPARED
+_AS_PEFT_SAVES = "leave only what PEFT's save_pretrained() writes: the configuration, the weights, a README"
+_PACK_AGAIN = "pack it again from the adapter's directory"
+_SAVE_AGAIN = "save the adapter again with save_pretrained(), and copy the file whole"
+_TRAIN_PLAIN = "train it as plain LoRA"
+_BASE_SIZE = "compare 'base_model_name_or_path' with the base that it is to run on"
+
+
+class CheckRule(Enum):
+    """A rule: its identifier, which does not change, what it asks for, and what to do where it is broken."""
+
+    # What is to be checked, and its files.
+    PATH_READABLE = (
+        "path-readable",
+        _ERROR,
+        "a file or directory that can be read",
+        "check the path, and that you may read it",
+    )
+    OBJECT_READABLE = (
+        "object-readable",
+        _ERROR,
+        "an object, or a list of objects, that can be read",
+        "check bucket and key, and that your credentials have s3:GetObject (and s3:ListBucket for a prefix)",
+    )
+    PATH_HOLDS_ADAPTERS = (
+        "path-holds-adapters",
+        _ERROR,
+        "an archive at least under a prefix",
+        "name an adapter's directory, its .tar.gz, or a prefix that such archives lie under",
+    )
+    FILE_READABLE = ("file-readable", _ERROR, "files that can be read", "check the file's permissions")
+    CONFIG_PRESENT = (
+        "config-present",
+        _ERROR,
+        "an `adapter_config.json`",
+        "add the adapter_config.json that save_pretrained() writes, at the root",
+    )
+    WEIGHTS_PRESENT = (
+        "weights-present",
+        _ERROR,
+        "an `adapter_model.safetensors`",
+        "add adapter_model.safetensors, at the root; save_pretrained(safe_serialization=True) writes it",
+    )
+    FILE_PATH = (
+        "file-path",
+        _ERROR,
+        "no path that is absolute or has `..`",
+        "do not unpack it: someone may have made it to overwrite files",
+    )
+    FILE_AT_ROOT = (
+        "file-at-root",
+        _ERROR,
+        "files at the root of the archive",
+        "put the files at the root: tar -czf adapter.tar.gz -C DIRECTORY adapter_config.json"
+        " adapter_model.safetensors",
+    )
+    FILE_FOLDER = (
+        "file-folder",
+        _ERROR,
+        "no folders",
+        "leave folders out: an adapter is its two files, at the root",
+    )
+    FILE_LINK = (
+        "file-link",
+        _ERROR,
+        "no links, hard or symbolic",
+        "put the file itself there (tar --dereference, cp -L)",
+    )
+    FILE_SPECIAL = (
+        "file-special",
+        _ERROR,
+        "no pipes, sockets or devices",
+        "remove it: an adapter has plain files only",
+    )
+    FILE_SPARSE = ("file-sparse", _ERROR, "no sparse files", "pack it again without tar's --sparse")
+    FILE_TWICE = ("file-twice", _ERROR, "no name twice", _PACK_AGAIN)
+    FILE_PICKLE = (
+        "file-pickle",
+        _ERROR,
+        "no pickles: `.bin`, `.pt`, `.pth`, `.ckpt`, `.pkl`, …",
+        "save the adapter with safe_serialization=True, and leave pickles out: loading one runs code",
+    )
+    FILE_CODE = (
+        "file-code",
+        _ERROR,
+        "no code: `.py`, `.so`, `.sh`, `requirements.txt`, …",
+        "remove it: the container would run it",
+    )
+    FILE_UNEXPECTED = (
+        "file-unexpected",
+        _ERROR,
+        "nothing but the two files and a `README.md`",
+        _AS_PEFT_SAVES,
+    )
+    FILE_COUNT = ("file-count", _ERROR, "at most 64 entries", _AS_PEFT_SAVES)
+
+    # The archive around them.
+    ARCHIVE_GZIP = ("archive-gzip", _ERROR, "gzip", "pack it as a gzipped tar: tar -czf adapter.tar.gz …")
+    ARCHIVE_TAR = (
+        "archive-tar",
+        _ERROR,
+        "a tar in it",
+        "pack the two files as a tar, and that with gzip: tar -czf …",
+    )
+    ARCHIVE_TRUNCATED = (
+        "archive-truncated",
+        _ERROR,
+        "an archive that is whole",
+        "copy or upload it again: its end is missing",
+    )
+    ARCHIVE_DAMAGED = (
+        "archive-damaged",
+        _ERROR,
+        "checksums and lengths that agree",
+        "copy or upload it again: its bytes have changed",
+    )
+    ARCHIVE_TRAILING = (
+        "archive-trailing",
+        _ERROR,
+        "nothing behind the end of the tar or of the gzip file but zeros",
+        f"{_PACK_AGAIN}: programs disagree on what is behind the end",
+    )
+    ARCHIVE_MEMBERS = (
+        "archive-members",
+        _ERROR,
+        "no thousands of small gzip files in a row",
+        f"{_PACK_AGAIN} into one gzip stream",
+    )
+    ARCHIVE_EXPANSION = (
+        "archive-expansion",
+        _ERROR,
+        "at most 100 times its size unpacked",
+        "do not unpack it: no weights compress that well",
+    )
+    ARCHIVE_SIZE = (
+        "archive-size",
+        _ERROR,
+        "at most 16 GiB unpacked",
+        "do not unpack it: no adapter is that large",
+    )
+    ARCHIVE_HEADERS = (
+        "archive-headers",
+        _ERROR,
+        "at most 1 MiB of tar headers",
+        f"{_PACK_AGAIN}, without extended attributes",
+    )
+    ARCHIVE_DIGEST = (
+        "archive-digest",
+        _ERROR,
+        "the digest that the key names (checked with `--whole`, and where an archive is not in our form)",
+        "publish the adapter again: this is not what its name says it is",
+    )
+
+    # The configuration.
+    CONFIG_SIZE = ("config-size", _ERROR, "at most 1 MiB", _SAVE_AGAIN)
+    CONFIG_JSON = ("config-json", _ERROR, "JSON in UTF-8, with no NaN and not nested deeply", _SAVE_AGAIN)
+    CONFIG_DUPLICATE = (
+        "config-duplicate",
+        _ERROR,
+        "no key twice",
+        "keep one of them: programs disagree on which one counts",
+    )
+    CONFIG_OBJECT = ("config-object", _ERROR, "a JSON object", _SAVE_AGAIN)
+    CONFIG_KEY = (
+        "config-key",
+        _ERROR,
+        "`r`, `lora_alpha` and `target_modules`, which is null or empty at most beside `target_parameters`",
+        "add the key with the value that the adapter was trained with",
+    )
+    CONFIG_TYPE = (
+        "config-type",
+        _ERROR,
+        "values of PEFT's types",
+        "give the key a value of the type that PEFT writes",
+    )
+    RANK_POSITIVE = (
+        "rank-positive",
+        _ERROR,
+        "`r` above 0",
+        "give the rank that the adapter was trained with",
+    )
+    RANK_LIMIT = (
+        "lora-rank",
+        _ERROR,
+        "no rank above the engine's maximum (`--max-lora-rank`, or the highest that the container knows)",
+        "raise 'max_lora_rank' of the endpoint (each slot then takes more GPU memory), or lower the rank",
+    )
+    PEFT_TYPE = ("peft-type", _ERROR, "`peft_type` LORA", _TRAIN_PLAIN)
+    LORA_DORA = ("lora-dora", _ERROR, "`use_dora` false", f"{_TRAIN_PLAIN}, with use_dora=False")
+    LORA_BIAS = (
+        "lora-bias",
+        _ERROR,
+        "`bias` none and `lora_bias` false (for LMI 15 and 16: see lora-bias-setting)",
+        f"{_TRAIN_PLAIN}, with bias='none' and lora_bias=False",
+    )
+    LORA_BIAS_SETTING = (
+        "lora-bias-setting",
+        _WARNING,
+        "no biases unless OPTION_ENABLE_LORA_BIAS is on, which LMI 15 and 16 have",
+        "train it without biases: from LMI 17 on the container refuses them",
+    )
+    LORA_MODULES_TO_SAVE = (
+        "lora-modules-to-save",
+        _ERROR,
+        "`modules_to_save` empty",
+        "train it without modules_to_save, or merge these modules into a base of its own",
+    )
+    LORA_TOKENS = (
+        "lora-tokens",
+        _ERROR,
+        "`trainable_token_indices` empty",
+        "train it without trainable_token_indices",
+    )
+    LORA_REPLICATION = (
+        "lora-replication",
+        _ERROR,
+        "`layer_replication` empty",
+        "train it without layer_replication",
+    )
+    LORA_VARIANT = (
+        "lora-variant",
+        _ERROR,
+        "no variant of LoRA that computes something else: `alora_invocation_tokens`, `arrow_config`,"
+        " `kasa_config`, `use_bdlora` and `use_qalora` empty",
+        f"{_TRAIN_PLAIN}, without the named setting",
+    )
+    LORA_INITIALISATION = (
+        "lora-initialisation",
+        _WARNING,
+        "training on the base's own weights, not on a changed base (PiSSA, OLoRA, LoftQ, CorDA, LoRA-GA)",
+        "save it with path_initial_model_for_weight_conversion, so that it fits the original base",
+    )
+    LORA_SCALING = (
+        "lora-scaling",
+        _ERROR,
+        "one scale for all modules that it has; where a key of `rank_pattern` or `alpha_pattern` is more than"
+        " a name, or `target_parameters` is set, for all keys",
+        "train it with one scale, or multiply lora_B of each module that has another by its scale over that"
+        " of 'lora_alpha' and 'r', and set 'alpha_pattern' so that all have one; name modules in place of"
+        " regular expressions, which are not run",
+    )
+    BASE_NAME = (
+        "base-model-name",
+        _WARNING,
+        "the name of the base that it is to run on",
+        "make sure that it was trained for this base",
+    )
+
+    # The weights' file.
+    WEIGHTS_TRUNCATED = ("weights-truncated", _ERROR, "a file as long as its header says", _SAVE_AGAIN)
+    WEIGHTS_HEADER_SIZE = (
+        "weights-header-size",
+        _ERROR,
+        "a header of at most 16 MiB",
+        f"do not load it; {_SAVE_AGAIN}",
+    )
+    WEIGHTS_JSON = (
+        "weights-json",
+        _ERROR,
+        "a header that is a JSON object, of at most 1.2 million brackets, colons and commas",
+        _SAVE_AGAIN,
+    )
+    WEIGHTS_DUPLICATE = (
+        "weights-duplicate",
+        _ERROR,
+        "no tensor twice",
+        f"do not load it: programs disagree on which one counts; {_SAVE_AGAIN}",
+    )
+    WEIGHTS_METADATA = ("weights-metadata", _ERROR, "`__metadata__` of strings", _SAVE_AGAIN)
+    WEIGHTS_ENTRY = ("weights-entry", _ERROR, "dtype, shape and offsets for each tensor", _SAVE_AGAIN)
+    WEIGHTS_DTYPE = (
+        "weights-dtype",
+        _ERROR,
+        "types that safetensors has",
+        "save the tensors in a type that safetensors has",
+    )
+    WEIGHTS_EXTENT = ("weights-extent", _ERROR, "as many bytes as dtype and shape take", _SAVE_AGAIN)
+    WEIGHTS_OVERLAP = (
+        "weights-overlap",
+        _ERROR,
+        "no byte that belongs to two tensors",
+        f"do not load it; {_SAVE_AGAIN}",
+    )
+    WEIGHTS_GAP = (
+        "weights-gap",
+        _ERROR,
+        "no byte that belongs to none",
+        f"do not load it: bytes are hidden in it; {_SAVE_AGAIN}",
+    )
+
+    # The tensors in it.
+    TENSOR_NONE = (
+        "tensor-none",
+        _ERROR,
+        "LoRA matrices",
+        "save the adapter after it was trained: it has no LoRA matrices",
+    )
+    TENSOR_NAME = (
+        "tensor-name",
+        _ERROR,
+        "PEFT's names, `lora_embedding_A` for embeddings and `lora_A.weight` for all else, of at most 256"
+        " characters and 32 parts",
+        "save the adapter with PEFT, which names tensors as the engine does",
+    )
+    TENSOR_DORA = ("tensor-dora", _ERROR, "no magnitudes of DoRA", f"{_TRAIN_PLAIN}, with use_dora=False")
+    TENSOR_BIAS = (
+        "tensor-bias",
+        _ERROR,
+        "no biases",
+        f"{_TRAIN_PLAIN}, with bias='none' and lora_bias=False",
+    )
+    TENSOR_OF_BASE = (
+        "tensor-of-base",
+        _ERROR,
+        "no layers of the base model but, from LMI 18 on, the embedding and head that are adapted",
+        "save the adapter without layers of the base: no modules_to_save, and save_embedding_layers=False",
+    )
+    TENSOR_DTYPE = (
+        "tensor-dtype",
+        _ERROR,
+        "BF16, F16 or F32",
+        "save the weights as bfloat16, float16 or float32",
+    )
+    TENSOR_FINITE = (
+        "tensor-finite",
+        _ERROR,
+        "no NaN and no infinity, in a sample or in all weights (`--weights`)",
+        "train it again, with a lower learning rate or in bfloat16: its training diverged",
+    )
+    TENSOR_PAIR = ("tensor-pair", _ERROR, "A and B for each module", _SAVE_AGAIN)
+    TENSOR_SHAPE = ("tensor-shape", _ERROR, "A of (rank, inputs) and B of (outputs, rank)", _SAVE_AGAIN)
+    TENSOR_RANK = (
+        "tensor-rank",
+        _ERROR,
+        "the configuration's rank, or a multiple for stacked experts of `target_parameters` (from LMI 17 on)",
+        "use the adapter_config.json of this very training run: its rank is another",
+    )
+    TARGET_MODULES = (
+        "target-modules",
+        _ERROR,
+        "modules that `target_modules` names",
+        "use the adapter_config.json of this very training run: it names other modules",
+    )
+    BASE_MODULE = (
+        "base-model-module",
+        _ERROR,
+        "modules that the base model has, and that the engine adapts: embedding and head of Llama, of Mistral"
+        " up to LMI 20 and of Qwen3 from LMI 20 on",
+        f"{_BASE_SIZE}; train no embedding and no head where the engine does not adapt them",
+    )
+    BASE_DIMENSIONS = ("base-model-dimensions", _ERROR, "the widths of the base model's modules", _BASE_SIZE)
+    BASE_COMPARED = (
+        "base-model-compared",
+        _NOT_COMPARED,
+        "a base model that all modules of the adapter can be compared with, where one is given",
+        "give the base model's config.json with --base-model; where its architecture is not known, ask the"
+        " adapter something on an endpoint before others use it",
+    )
+
+    def __init__(self, id: str, severity: Severity, asks: str, help: str) -> None:
+        self.id = id
+        self.severity = severity
+        self.asks = asks
+        self.help = help
+
+    def broken(self, where: str, message: str) -> Finding:
+        """Make the finding that this rule is broken."""
+        return Finding(rule=self.id, severity=self.severity, where=where, message=message)
+
+
+HELP = {rule.id: rule.help for rule in CheckRule}
+"""What to do, by the identifiers that findings carry."""

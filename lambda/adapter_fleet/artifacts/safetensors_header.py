@@ -1,0 +1,190 @@
+"""The header of a safetensors file: names, types and shapes of its tensors, without reading the weights.
+
+A file is eight bytes with the header's length (little endian), the header in JSON, then the tensors' bytes
+with no gaps (https://github.com/huggingface/safetensors#format). The safetensors library maps a whole file
+and brings a compiled extension; a check has to read an archive as it streams by, in a Lambda as well.
+"""
+
+import math
+import struct
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol, cast
+
+from adapter_fleet.artifacts.rules import CheckRule
+from adapter_fleet.documents import strict_json
+
+MAX_HEADER_BYTES = 16 * 1024 * 1024
+"""More than a hundred thousand tensors. The format itself allows 100 MB."""
+
+_MOST_DIMENSIONS = 8
+_MOST_NUMBER = 2**63
+_LENGTH = struct.Struct("<Q")
+_KEYS = {"dtype", "shape", "data_offsets"}
+# The types of whole bytes in safetensors' Dtype (safetensors/src/tensor.rs); those below a byte are no
+# weights of an adapter.
+_BYTES_PER_ELEMENT = {
+    "BOOL": 1,
+    "U8": 1,
+    "I8": 1,
+    "F8_E5M2": 1,
+    "F8_E4M3": 1,
+    "F8_E8M0": 1,
+    "I16": 2,
+    "U16": 2,
+    "F16": 2,
+    "BF16": 2,
+    "I32": 4,
+    "U32": 4,
+    "F32": 4,
+    "I64": 8,
+    "U64": 8,
+    "F64": 8,
+    "C64": 8,
+}
+
+
+class Readable(Protocol):
+    """What a header is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next `size` bytes, fewer only at the end."""
+        ...
+
+
+class HeaderError(ValueError):
+    """The file is no valid safetensors file; `rule` is the one that it breaks."""
+
+    def __init__(self, rule: CheckRule, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tensor:
+    """One tensor as the header describes it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Its bytes in the file."""
+        return math.prod(self.shape) * _BYTES_PER_ELEMENT[self.dtype]
+
+
+def read_tensors(stream: Readable, size: int) -> list[Tensor]:
+    """Read the header from the start of a file of `size` bytes; raise HeaderError where it is not valid.
+
+    Return the tensors in the order of their bytes, which follow in `stream`. Reads no more than the header
+    and never allocates more than `MAX_HEADER_BYTES` for it, whatever the length field claims.
+    """
+    prefix = stream.read(_LENGTH.size)
+    if len(prefix) < _LENGTH.size:
+        raise _truncated(f"{len(prefix)} bytes, less than the header's length field")
+    (length,) = _LENGTH.unpack(prefix)
+    if length > MAX_HEADER_BYTES:
+        raise HeaderError(
+            CheckRule.WEIGHTS_HEADER_SIZE,
+            f"the header should have at most {MAX_HEADER_BYTES} bytes, got {length} in a file of {size}",
+        )
+    if length > size - _LENGTH.size:
+        raise _truncated(f"the header takes {length} bytes, the file has {size}")
+    text = stream.read(length)
+    if len(text) < length:
+        raise _truncated(f"{len(text)} of the header's {length} bytes")
+    placed = _placed(text)
+    _check_layout(placed, data_size=size - _LENGTH.size - length)
+    return [item.tensor for item in placed]
+
+
+def _truncated(message: str) -> HeaderError:
+    return HeaderError(CheckRule.WEIGHTS_TRUNCATED, f"it is truncated: {message}")
+
+
+# What the header says of a tensor: dtype, shape, the first byte and the end. A plain tuple is the quickest to
+# make, and there may be a hundred thousand. JSON has none that could stand there instead.
+_Entry = tuple[str, tuple[int, ...], int, int]
+
+
+class _Placed(NamedTuple):
+    begin: int
+    end: int
+    tensor: Tensor
+
+
+def _entry(entry: dict[str, Any]) -> Any:
+    """Make what stands for an object in the header; one that is no tensor's stays a dictionary."""
+    if entry.keys() != _KEYS:
+        return entry
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if type(dtype) is not str or type(shape) is not list or type(offsets) is not list:
+        return entry
+    if len(offsets) != 2 or len(shape) > _MOST_DIMENSIONS:
+        return entry
+    for number in shape + offsets:
+        if type(number) is not int or not 0 <= number < _MOST_NUMBER:
+            return entry
+    return dtype, tuple(shape), *offsets
+
+
+def _placed(text: bytes) -> list[_Placed]:
+    """Parse the header; return the tensors in the order of their bytes."""
+    try:
+        header = strict_json.loads(text, of_object=_entry)
+    except strict_json.DuplicateKeyError as error:
+        raise HeaderError(CheckRule.WEIGHTS_DUPLICATE, f"the header is not valid JSON: {error}") from None
+    except ValueError as error:
+        raise HeaderError(CheckRule.WEIGHTS_JSON, f"the header is not valid JSON: {error}") from None
+    if not isinstance(header, dict):
+        raise HeaderError(CheckRule.WEIGHTS_JSON, "the header should be a JSON object of tensors")
+    metadata = header.pop("__metadata__", None)
+    # The engine's reader takes no other (Option<HashMap<String, String>> in safetensors/src/tensor.rs).
+    if metadata is not None and not (
+        isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())
+    ):
+        raise HeaderError(CheckRule.WEIGHTS_METADATA, "'__metadata__' should be an object of strings")
+    return sorted((_parse(name, entry) for name, entry in header.items()), key=itemgetter(0, 1))
+
+
+def _parse(name: str, entry: Any) -> _Placed:
+    if type(entry) is not tuple:
+        raise HeaderError(
+            CheckRule.WEIGHTS_ENTRY,
+            f"tensor {name!r:.200} should have dtype, shape and two data_offsets, whole numbers and at most"
+            f" {_MOST_DIMENSIONS} dimensions, got {strict_json.shown(entry)}",
+        )
+    dtype, shape, begin, end = cast(_Entry, entry)
+    if dtype not in _BYTES_PER_ELEMENT:
+        raise HeaderError(
+            CheckRule.WEIGHTS_DTYPE, f"tensor {name!r:.200} has the unknown dtype {dtype!r:.100}"
+        )
+    expected = math.prod(shape) * _BYTES_PER_ELEMENT[dtype]
+    if end - begin != expected:
+        raise HeaderError(
+            CheckRule.WEIGHTS_EXTENT,
+            f"tensor {name!r:.200} ({dtype}, {list(shape)}) should take {expected} bytes, got {end - begin}",
+        )
+    return _Placed(begin, end, Tensor(name=name, dtype=dtype, shape=shape))
+
+
+def _check_layout(placed: list[_Placed], data_size: int) -> None:
+    """Tensors follow each other from the first byte to the last, as safetensors' own reader demands."""
+    position = 0
+    for begin, end, tensor in placed:
+        if end > data_size:
+            raise _truncated(
+                f"tensor {tensor.name!r:.200} ends at byte {end} of the weights, of which there are"
+                f" {data_size}"
+            )
+        if begin != position:
+            rule = CheckRule.WEIGHTS_OVERLAP if begin < position else CheckRule.WEIGHTS_GAP
+            raise HeaderError(
+                rule, f"tensor {tensor.name!r:.200} should begin at byte {position}, got {begin}"
+            )
+        position = end
+    if position != data_size:
+        raise HeaderError(
+            CheckRule.WEIGHTS_GAP, f"{data_size - position} bytes after the last tensor belong to none"
+        )

@@ -1,0 +1,231 @@
+"""The tensors of an adapter, and the rules on their names, types and shapes.
+
+PEFT names them (`get_peft_model_state_dict` in save_and_load.py), and vLLM refuses what it does not know
+(`parse_fine_tuned_lora_name` in vllm/lora/utils.py). It does not compare them with the base model.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from adapter_fleet.artifacts.config import AdapterConfig
+from adapter_fleet.artifacts.rules import CheckRule
+from adapter_fleet.artifacts.safetensors_header import Tensor
+from adapter_fleet.common.findings import Finding
+from adapter_fleet.serving.base_model import VOCABULARY_MODULES, BaseModelFacts
+from adapter_fleet.serving.lmi import NEWEST, LmiVersion
+
+# Each kind of module has its own form: vLLM takes both for any, and keeps the last of two that it is given.
+# The embeddings are those of the `embedding_modules` in vllm/model_executor/models.
+_NAME = re.compile(
+    r"base_model\.model\.(?P<module>.+)\."
+    r"(?:lora_(?P<linear>[AB])\.weight(?<!\.embed_tokens\.lora_[AB]\.weight)(?<!\.wte\.lora_[AB]\.weight)"
+    r"|(?:(?<=\.embed_tokens\.)|(?<=\.wte\.))lora_embedding_(?P<embedding>[AB]))"
+)
+_LONGEST_NAME = 256
+_MOST_PARTS = 32
+"""Three times what mixtures of experts take. What is made of a name costs its square."""
+_DTYPES = ("BF16", "F16", "F32")
+# What vLLM looks for below a mixture's layer (`_stack_moe_lora_weights` in vllm/lora/model_manager.py): the
+# second is gate and up, the first down. PEFT stacks the experts of `target_parameters` (ParamWrapper in
+# tuners/lora/layer.py): A has the shape (rank * experts, inputs), B (outputs, rank * experts).
+_STACKED_EXPERTS = (".experts", ".experts.base_layer")
+# Whole embeddings, as PEFT saves them beside an adapter of them (save_embedding_layers="auto").
+_EMBEDDINGS = (".embed_tokens.base_layer.weight", ".lm_head.base_layer.weight")
+
+
+@dataclass(slots=True)
+class _Pair:
+    """The two matrices of a module; A has the shape (rank, inputs), B (outputs, rank)."""
+
+    a: Tensor | None = None
+    b: Tensor | None = None
+
+
+def tensor_findings(
+    tensors: Iterable[Tensor],
+    where: str,
+    *,
+    config: AdapterConfig | None,
+    base: BaseModelFacts | None,
+    version: LmiVersion = NEWEST,
+) -> Iterator[Finding]:
+    """Check the tensors, also against the configuration and the base model if there are such."""
+    pairs: dict[str, _Pair] = {}
+    for tensor in tensors:
+        if tensor.dtype not in _DTYPES:
+            yield CheckRule.TENSOR_DTYPE.broken(
+                where, f"tensor {tensor.name!r:.200} should be of {', '.join(_DTYPES)}, got {tensor.dtype}"
+            )
+        match = None if _is_long(tensor.name) else _NAME.fullmatch(tensor.name)
+        if match is None:
+            if (refusal := _why_no_matrix(tensor.name, version)) is not None:
+                rule, problem = refusal
+                yield rule.broken(where, f"tensor {tensor.name!r:.200} {problem}")
+            continue
+        pair = pairs.setdefault(match["module"], _Pair())
+        if (match["linear"] or match["embedding"]) == "A":
+            pair.a = tensor
+        else:
+            pair.b = tensor
+    if not pairs:
+        yield CheckRule.TENSOR_NONE.broken(where, "it has no LoRA matrices")
+    rank_problem = _rank_problem(config, version)
+    is_target = _is_target(config)
+    for module, pair in sorted(pairs.items()):
+        for rule, problem in _pair_problems(pair, module, rank_problem, base, version):
+            yield rule.broken(where, f"module {module!r:.200} {problem}")
+        if not is_target(module):
+            yield CheckRule.TARGET_MODULES.broken(
+                where, f"module {module!r:.200} is not among the configuration's 'target_modules'"
+            )
+
+
+def modules_of(tensors: Iterable[Tensor]) -> Iterator[str]:
+    """Yield the modules that have a matrix A."""
+    for tensor in tensors:
+        match = None if _is_long(tensor.name) else _NAME.fullmatch(tensor.name)
+        if match is not None and (match["linear"] or match["embedding"]) == "A":
+            yield match["module"]
+
+
+def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | None) -> Finding | None:
+    """Tell which modules could not be compared with the base model.
+
+    None where all were, or no base model is given.
+    """
+    if base is None:
+        return None
+    whose = f"the base model {base.name!r:.200}"
+    if base.dimensions is None:
+        why = "only its name is known" if base.kind is None else f"a {base.kind!r:.100} is not known"
+        return CheckRule.BASE_COMPARED.broken(where, f"no module was compared with {whose}: {why}")
+    if base.dimensions.whole:
+        return None
+    modules = sorted(set(modules_of(tensors)))
+    others = [module for module in modules if not base.dimensions.knows(module)]
+    if not others:
+        return None
+    compared = len(modules) - len(others)
+    count = f"{compared} of {len(modules)} modules were" if compared else "no module was"
+    return CheckRule.BASE_COMPARED.broken(
+        where, f"{count} compared with {whose}: not known are such as {others[0]!r:.200}"
+    )
+
+
+def _is_long(name: str) -> bool:
+    return len(name) > _LONGEST_NAME or name.count(".") >= _MOST_PARTS
+
+
+def _why_no_matrix(name: str, version: LmiVersion) -> tuple[CheckRule, str] | None:
+    """Return the rule and the problem; None for what the engine serves or skips."""
+    if _is_long(name):
+        return (
+            CheckRule.TENSOR_NAME,
+            f"should have a name of at most {_LONGEST_NAME} characters and {_MOST_PARTS} parts",
+        )
+    if "lora_magnitude_vector" in name:
+        return CheckRule.TENSOR_DORA, "is of DoRA, which vLLM does not serve"
+    if name.endswith(".bias"):
+        if version.may_serve_biases:
+            return None
+        return CheckRule.TENSOR_BIAS, "is a bias, and vLLM serves no adapters with biases"
+    if name.endswith(_EMBEDDINGS):
+        if version.skips_embeddings:
+            return None
+        return (
+            CheckRule.TENSOR_OF_BASE,
+            f"is a whole embedding of the base model, which the engine of LMI {version.number} refuses; save"
+            " the adapter with save_embedding_layers=False",
+        )
+    if "lora_" not in name:
+        return CheckRule.TENSOR_OF_BASE, "is a layer of the base model; save the adapter without it"
+    return (
+        CheckRule.TENSOR_NAME,
+        "should be named base_model.model.<module>.lora_A.weight or lora_B.weight, and of an embedding"
+        " (embed_tokens, wte) lora_embedding_A or lora_embedding_B",
+    )
+
+
+def _pair_problems(
+    pair: _Pair,
+    module: str,
+    rank_problem: Callable[[str, int], str | None],
+    base: BaseModelFacts | None,
+    version: LmiVersion,
+) -> Iterator[tuple[CheckRule, str]]:
+    """Yield the rule and the problem."""
+    if pair.a is None or pair.b is None:
+        have, lack = ("A", "B") if pair.b is None else ("B", "A")
+        yield CheckRule.TENSOR_PAIR, f"has lora_{have} but no lora_{lack}"
+        return
+    match pair.a.shape, pair.b.shape:
+        case (rank, inputs), (outputs, same) if rank == same and rank > 0:
+            pass
+        case a, b:
+            yield (
+                CheckRule.TENSOR_SHAPE,
+                "should have lora_A of (rank, inputs) and lora_B of (outputs, rank),"
+                f" got {a!r:.100} and {b!r:.100}",
+            )
+            return
+    if (problem := rank_problem(module, rank)) is not None:
+        yield CheckRule.TENSOR_RANK, problem
+    if base is None or base.dimensions is None:
+        return
+    shape, kind = base.dimensions.shape_of(module), base.dimensions.kind
+    if not base.dimensions.knows(module):
+        return
+    if shape is None:
+        yield CheckRule.BASE_MODULE, f"is not in the base model {base.name!r:.200}"
+    elif module in VOCABULARY_MODULES and not version.adapts_vocabulary(kind):
+        yield (
+            CheckRule.BASE_MODULE,
+            f"is in the base model {base.name!r:.200}, but the engine of LMI {version.number} has no LoRA for"
+            f" the embedding and the head of a {kind!r}",
+        )
+    elif (inputs, outputs) != (shape.inputs, shape.outputs):
+        yield (
+            CheckRule.BASE_DIMENSIONS,
+            f"should have {shape.inputs} inputs and {shape.outputs} outputs as in the base model"
+            f" {base.name!r:.200}, got {inputs} and {outputs}",
+        )
+
+
+def _rank_problem(config: AdapterConfig | None, version: LmiVersion) -> Callable[[str, int], str | None]:
+    """Return what says whether a module's rank is one of the configuration's, which may have many."""
+    if config is None:
+        return lambda _module, _rank: None
+    ranks = config.ranks
+    wanted = " or ".join(map(str, sorted(ranks)))
+    has_experts = config.has_target_parameters and version.adapts_stacked_experts
+
+    def problem(module: str, rank: int) -> str | None:
+        if rank in ranks:
+            return None
+        if has_experts and module.endswith(_STACKED_EXPERTS):
+            if any(rank % of_expert == 0 for of_expert in ranks):
+                return None
+            return f"should have the configuration's rank {wanted:.100} for each expert, got {rank} in all"
+        return f"should have the configuration's rank {wanted:.100}, got {rank}"
+
+    return problem
+
+
+def _is_target(config: AdapterConfig | None) -> Callable[[str], bool]:
+    """Return what tells whether PEFT adapts a module (`check_target_module_exists`): it or its end is named.
+
+    A regular expression is not tried. It comes from whoever made the adapter, and may be made to never end.
+    """
+    if config is None or config.has_target_parameters or isinstance(config.target_modules, str):
+        return lambda _: True
+    targets = frozenset(config.target_modules)
+
+    def is_target(module: str) -> bool:
+        dot = len(module)
+        while (dot := module.rfind(".", 0, dot)) >= 0:
+            if module[dot + 1 :] in targets:
+                return True
+        return module in targets
+
+    return is_target

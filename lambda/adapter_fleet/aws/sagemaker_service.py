@@ -1,0 +1,280 @@
+"""SageMaker and S3 through boto3: the one place that knows their calls, and what their errors mean."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.aws.s3_archives import S3Archives
+from adapter_fleet.common.untrusted_pattern import matches
+from adapter_fleet.fleet.state.archive_version import ArchiveVersion, ReadArchive
+from adapter_fleet.fleet.state.records import Live, ObservedBase, Status
+from adapter_fleet.fleet.state.sagemaker_port import (
+    ConflictError,
+    ExistsError,
+    MissingError,
+    ModelFailedError,
+    RefusedError,
+    ServiceError,
+    ThrottledError,
+    UnansweredError,
+)
+from adapter_fleet.manifest.desired import Artifact, SmokeRequest
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_sagemaker import SageMakerClient
+    from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+CLIENT_CONFIG = Config(
+    # Once: whether to try again is decided with what the registry knows.
+    retries={"total_max_attempts": 1},
+    connect_timeout=3,
+    read_timeout=20,
+    max_pool_connections=16,
+)
+"""For all clients but the runtime's. Both timeouts together are below `steps.CALL_SECONDS`."""
+
+RUNTIME_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=60)
+"""[V] A container may take a minute to answer. An adapter that is on no disk yet is loaded first.
+
+Both timeouts together are below `steps.ASK_SECONDS`.
+"""
+
+_PAGE = 100
+_LONGEST_ANSWER = 10_000
+
+_THROTTLES = frozenset(
+    {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
+)
+_UNAVAILABLE = frozenset(
+    {
+        "InternalFailure",
+        "ServiceUnavailable",
+        "ModelNotReadyException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+    }
+)
+_CONFLICTS = frozenset({"ResourceInUse", "ConflictException"})
+# All of these come as ValidationException; there is no other way to tell them apart. The texts: not found
+# [V Terraform, ACK], in transition [T], and the duplicate after that of endpoints [I].
+_MISSING = re.compile(r"could not find (inference component|endpoint|resource)", re.IGNORECASE)
+_EXISTS = re.compile(r"already exist", re.IGNORECASE)
+_CONFLICT = re.compile(r"while .* (is )?in (state|status)|in progress|_IN_PROGRESS", re.IGNORECASE)
+
+
+class SageMakerService:
+    """`Service` by boto3's clients, which have to be made with `CLIENT_CONFIG`."""
+
+    def __init__(
+        self,
+        *,
+        sagemaker: "SageMakerClient",
+        runtime: "SageMakerRuntimeClient",
+        s3: "S3Client",
+    ) -> None:
+        self._sagemaker, self._runtime = sagemaker, runtime
+        self._archives = S3Archives(s3, self._call)
+        self.calls: Counter[str] = Counter()
+
+    def pages(self, endpoint: str) -> Iterator[dict[str, Live]]:
+        """List the components of an endpoint, a call for every hundred."""
+        token: dict[str, Any] = {}
+        while True:
+            with self._call("ListInferenceComponents"):
+                # Sorted by a time that does not change, so that no page shifts while they are read.
+                page = self._sagemaker.list_inference_components(
+                    EndpointNameEquals=endpoint,
+                    MaxResults=_PAGE,
+                    SortBy="CreationTime",
+                    SortOrder="Ascending",
+                    **token,
+                )
+            yield {
+                summary["InferenceComponentName"]: Live(
+                    status=Status(summary["InferenceComponentStatus"]),
+                    created=_seconds(summary["CreationTime"]),
+                    modified=_seconds(summary["LastModifiedTime"]),
+                    arn=summary["InferenceComponentArn"],
+                    endpoint=summary["EndpointName"],
+                )
+                for summary in page["InferenceComponents"]
+            }
+            if "NextToken" not in page:
+                return
+            token = {"NextToken": page["NextToken"]}
+
+    def describe(self, component: str) -> Live | None:
+        """Describe a component, None where there is none."""
+        try:
+            with self._call("DescribeInferenceComponent"):
+                found: Any = self._sagemaker.describe_inference_component(InferenceComponentName=component)
+        except MissingError:
+            return None
+        return _live(found)
+
+    def describe_base(self, base: str) -> ObservedBase:
+        """Describe a base component."""
+        with self._call("DescribeInferenceComponent"):
+            found: Any = self._sagemaker.describe_inference_component(InferenceComponentName=base)
+        specification = found.get("Specification", {})
+        runs = [specification.get("ModelName"), specification.get("Container")]
+        version = hashlib.sha256(json.dumps(runs, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return ObservedBase(live=_live(found), version=version)
+
+    def tags(self, component: str, live: Live) -> dict[str, str]:
+        """Read the tags of a component."""
+        tags: dict[str, str] = {}
+        token: dict[str, Any] = {}
+        while True:
+            with self._call("ListTags"):
+                page = self._sagemaker.list_tags(ResourceArn=_arn(component, live), MaxResults=_PAGE, **token)
+            tags |= {tag["Key"]: tag["Value"] for tag in page["Tags"]}
+            if "NextToken" not in page:
+                return tags
+            token = {"NextToken": page["NextToken"]}
+
+    def create(
+        self, component: str, *, endpoint: str, base: str, artifact: Artifact, tags: Mapping[str, str]
+    ) -> str:
+        """Create an adapter component; return its ARN."""
+        with self._call("CreateInferenceComponent"):
+            # [V Terraform] An adapter is its base and its artifact; compute and variant are the base's.
+            created = self._sagemaker.create_inference_component(
+                InferenceComponentName=component,
+                EndpointName=endpoint,
+                Specification={
+                    "BaseInferenceComponentName": base,
+                    "Container": {"ArtifactUrl": artifact.uri},
+                },
+                Tags=[{"Key": key, "Value": value} for key, value in sorted(tags.items())],
+            )
+        return created["InferenceComponentArn"]
+
+    def update(self, component: str, artifact: Artifact) -> None:
+        """Serve another artifact in place."""
+        with self._call("UpdateInferenceComponent"):
+            self._sagemaker.update_inference_component(
+                InferenceComponentName=component,
+                Specification={"Container": {"ArtifactUrl": artifact.uri}},
+            )
+
+    def delete(self, component: str) -> None:
+        """Delete a component."""
+        with self._call("DeleteInferenceComponent"):
+            self._sagemaker.delete_inference_component(InferenceComponentName=component)
+
+    def tag(self, component: str, live: Live, tags: Mapping[str, str]) -> None:
+        """Add tags, and replace those of the same keys."""
+        with self._call("AddTags"):
+            self._sagemaker.add_tags(
+                ResourceArn=_arn(component, live),
+                Tags=[{"Key": key, "Value": value} for key, value in sorted(tags.items())],
+            )
+
+    def untag(self, component: str, live: Live, keys: list[str]) -> None:
+        """Take tags away."""
+        with self._call("DeleteTags"):
+            self._sagemaker.delete_tags(ResourceArn=_arn(component, live), TagKeys=keys)
+
+    def find_archive(self, uri: str) -> ArchiveVersion | None:
+        """Ask S3 for the newest version of an archive; None where there is none."""
+        return self._archives.find(uri)
+
+    def read_archive(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ReadArchive:
+        """Read an archive to its end; UnansweredError as soon as `stop` returns true."""
+        return self._archives.read(version, stop)
+
+    def copy_archive(self, source: str, uri: str) -> None:
+        """Copy an archive inside S3."""
+        self._archives.copy(source, uri)
+
+    def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
+        """Send a smoke request; None if the answer is right, else what is wrong with it."""
+        try:
+            with self._call("InvokeEndpoint"):
+                answer = self._runtime.invoke_endpoint(
+                    EndpointName=endpoint,
+                    InferenceComponentName=component,
+                    ContentType="application/json",
+                    Body=json.dumps(smoke.body),
+                )
+                text = answer["Body"].read(_LONGEST_ANSWER).decode(errors="replace")
+        except ModelFailedError as error:
+            return str(error)
+        except (MissingError, ConflictError) as error:
+            # It is in service, as far as another part of the service knows.
+            raise UnansweredError(str(error)) from error
+        if smoke.expect is not None and not matches(smoke.expect, text):
+            return f"the answer should match {smoke.expect!r}, got {text[:200]!r}"
+        return None
+
+    @contextmanager
+    def _call(self, operation: str) -> Iterator[None]:
+        self.calls[operation] += 1
+        try:
+            yield
+        except ClientError as error:
+            raise _meaning_of(error) from error
+        except BotoCoreError as error:
+            raise UnansweredError(str(error)) from error
+
+
+def _meaning_of(error: ClientError) -> ServiceError:
+    code = error.response.get("Error", {}).get("Code", "")
+    message = error.response.get("Error", {}).get("Message", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    text = f"{code}: {message}"
+    if code in _THROTTLES or "rate exceeded" in message.lower():
+        return ThrottledError(text)
+    if code in _CONFLICTS:
+        return ConflictError(text)
+    if code in ("404", "NoSuchKey", "NoSuchBucket"):
+        return MissingError(text)
+    if code == "ValidationException":
+        if _MISSING.search(message):
+            return MissingError(message)
+        if _EXISTS.search(message):
+            return ExistsError(message)
+        if _CONFLICT.search(message):
+            return ConflictError(message)
+        return RefusedError(message)
+    if code == "ModelError":
+        return ModelFailedError(text)
+    if status >= 500 or code in _UNAVAILABLE:
+        return UnansweredError(text)
+    return RefusedError(text)
+
+
+def _live(found: Mapping[str, Any]) -> Live:
+    """Return what a describe says of a component."""
+    specification = found.get("Specification", {})
+    return Live(
+        status=Status(found["InferenceComponentStatus"]),
+        created=_seconds(found["CreationTime"]),
+        modified=_seconds(found["LastModifiedTime"]),
+        arn=found["InferenceComponentArn"],
+        endpoint=found["EndpointName"],
+        artifact_uri=specification.get("Container", {}).get("ArtifactUrl"),
+        base=specification.get("BaseInferenceComponentName"),
+        failure_reason=found.get("FailureReason"),
+        described=True,
+    )
+
+
+def _seconds(moment: datetime) -> float:
+    return moment.timestamp()
+
+
+def _arn(component: str, live: Live) -> str:
+    if live.arn is None:
+        raise MissingError(f"the ARN of {component} is not known")
+    return live.arn

@@ -1,0 +1,86 @@
+"""What the functions tell: a line for each change of an adapter, and the fleet's metrics."""
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from adapter_fleet.common.bounded_text import bounded, text_of
+from adapter_fleet.fleet.state.records import Event, FleetRecord, Generation, Outcome
+
+
+class FleetTelemetry:
+    """Telemetry by Powertools: structured logs, and metrics embedded in them (EMF)."""
+
+    def __init__(self, *, uid: str, namespace: str) -> None:
+        self._logger = Logger(service="adapter-fleet")
+        self._metrics = Metrics(namespace=namespace)
+        # No other dimension, as every combination is a metric of its own. So the service's name, of which
+        # Powertools makes one, is not in the environment.
+        self._metrics.set_default_dimensions(Fleet=uid)
+
+    def changed(self, event: Event) -> None:
+        """Log one change of an adapter: what, from which version to which, in what time, and why."""
+        self._logger.info(
+            f"adapter {event.what}",
+            adapter=event.name,
+            component=event.component,
+            change=event.what,
+            before=event.before,
+            after=event.after,
+            seconds=event.seconds,
+            cause=event.cause,
+            generation=event.generation,
+        )
+
+    def measured(
+        self, generation: Generation, fleet: FleetRecord, *, age: float, throttles: int, drifted: int
+    ) -> None:
+        """Emit the fleet's metrics, and a line that sums the pass up."""
+        for name, unit, value in (
+            ("Desired", MetricUnit.Count, generation.desired),
+            ("InService", MetricUnit.Count, generation.in_service),
+            ("Failed", MetricUnit.Count, generation.failed),
+            ("Pending", MetricUnit.Count, generation.pending),
+            ("ConvergenceAge", MetricUnit.Seconds, age),
+            ("Throttles", MetricUnit.Count, throttles),
+            ("Drifted", MetricUnit.Count, drifted),
+            ("Orphans", MetricUnit.Count, generation.orphans),
+            ("FailedPasses", MetricUnit.Count, fleet.failed_passes),
+            ("Rejected", MetricUnit.Count, int(generation.outcome in (Outcome.REFUSED, Outcome.FAILED))),
+        ):
+            self._metrics.add_metric(name=name, unit=unit, value=value)
+        self._metrics.flush_metrics()
+        self._logger.info(
+            "pass ended",
+            generation=generation.number,
+            outcome=generation.outcome,
+            reason=generation.reason,
+            desired=generation.desired,
+            in_service=generation.in_service,
+            failed=generation.failed,
+            pending=generation.pending,
+            orphans=generation.orphans,
+            writes=generation.writes,
+            reads=generation.reads,
+            rate=fleet.rate,
+            serial=fleet.serial,
+        )
+
+    def rejected(self, generation: Generation) -> None:
+        """Say of a manifest in S3 that it was refused before any pass."""
+        self._metrics.add_metric(name="Rejected", unit=MetricUnit.Count, value=1)
+        self._metrics.flush_metrics()
+        self._logger.warning("manifest refused", generation=generation.number, reason=generation.reason)
+
+    def trouble(self, text: str) -> None:
+        """Log what keeps a pass from going on."""
+        self._logger.warning("pass held up", reason=bounded(text))
+
+    def unforeseen(self, component: str, error: Exception) -> None:
+        """Log an exception that nobody foresaw, with where it came from; it is one component's failure."""
+        self._logger.error("unforeseen exception", component=component, reason=text_of(error), exc_info=error)
+
+    def failed_pass(self, error: Exception, *, in_a_row: int) -> None:
+        """Log that a pass ended with an exception, and emit how many did so in a row."""
+        self._metrics.add_metric(name="FailedPasses", unit=MetricUnit.Count, value=in_a_row)
+        self._metrics.flush_metrics()
+        self._logger.error("pass failed", reason=text_of(error), passes=in_a_row, exc_info=error)

@@ -1,0 +1,372 @@
+"""The manifest of a fleet: which adapters there should be, in YAML or JSON that people write.
+
+Every rule has an identifier, which the findings carry; all of them are errors:
+
+====================  ==================================================================================
+rule                  what it asks for
+====================  ==================================================================================
+manifest-readable     a document of plain data with one meaning (`adapter_fleet.documents.reader`)
+manifest-size         at most 500,000 keys and values, 1,000 keys a mapping, 10,000 items a list
+manifest-findings     at most 1,000 mistakes; the others are counted
+manifest-keys         the keys that there are, and those that have to be there
+manifest-types        values of the right types
+manifest-base-model   the base model that the endpoint runs
+adapter-count         at most 10,000 adapters
+adapter-name          letters, digits and hyphens, as the component's name ends with it
+adapter-unique        no name twice, whatever the case
+artifact-form         `s3://<bucket>/<key>.tar.gz`, a bucket's alias and a key, `asset:<identity>` or a path
+artifact-place        no path in a manifest that is no file of this machine
+digest-form           `sha256:` and 64 hexadecimal digits
+digest-required       a digest, where neither the key nor the files of this machine tell it
+digest-agrees         the digest that the key or the asset has in its name
+checksum-form         `sha256:` and 64 hexadecimal digits, perhaps `-<parts>`, of an archive in S3
+rank-positive         a rank above 0
+lora-rank             a rank within the endpoint's limit
+tag-form              what AWS takes for a tag, and not the tag that marks a fleet's own
+tag-count             at most 40 tags, and at most 50 with those that the fleet gives
+smoke-request         a prompt or a body, and a regular expression
+component-name        a name that SageMaker takes for the component
+component-unique      no component twice, whatever the case
+bucket-known          an alias of a bucket that the fleet has been given
+asset-known           an asset that was uploaded with the fleet
+====================  ==================================================================================
+
+`manifest.schema.json` beside this module tells editors as much of it as a JSON Schema can.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from adapter_fleet.common.findings import Finding
+from adapter_fleet.documents.reader import (
+    MAX_DOCUMENT_BYTES,
+    MAX_VALUES,
+    DocumentError,
+    DocumentLimitError,
+    count_values,
+    plain_scalar,
+    read,
+)
+from adapter_fleet.documents.schema import dotted, known_or_meant, shown
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
+from adapter_fleet.manifest.entry import (
+    ARCHIVE_SUFFIX,
+    MAX_TAGS,
+    ArtifactSource,
+    AssetArtifact,
+    Broken,
+    BucketArtifact,
+    Draft,
+    LocalArtifact,
+    ManifestAdapter,
+    ManifestError,
+    S3Artifact,
+    broken,
+    broken_at_endpoint,
+    named_digest,
+    prompt_request,
+    repeated,
+)
+from adapter_fleet.manifest.parser import MAX_ADAPTERS, SCHEMA_FILE, EntryReader
+from adapter_fleet.serving.base_model import BaseModelFacts
+
+__all__ = [
+    "MAX_TAGS",
+    "SCHEMA_FILE",
+    "ArtifactSource",
+    "AssetArtifact",
+    "BucketArtifact",
+    "LocalArtifact",
+    "Manifest",
+    "ManifestAdapter",
+    "ManifestError",
+    "S3Artifact",
+    "manifest_text",
+    "named_digest",
+    "prompt_request",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The adapters that a fleet should have. Made by `parse` or `of`, which apply the rules.
+
+    where:
+        File and line of `base_model`, for messages.
+    """
+
+    base_model: str | None = None
+    adapters: tuple[ManifestAdapter, ...] = ()
+    where: str = field(default="", compare=False)
+
+    @classmethod
+    def parse(cls, text: bytes, *, where: str, folder: Path | None) -> "Manifest":
+        """Read a manifest in YAML or JSON.
+
+        `where` names it in messages; one in `….json` is told what is wrong with it as JSON. Paths are
+        relative to `folder`; without one there may be none. Raises ManifestError with all that is wrong, and
+        nothing else whatever the bytes are.
+        """
+        try:
+            document = read(text, called_json=where.endswith(".json"))
+        except DocumentLimitError as error:
+            raise ManifestError([_limit_finding(error, where)]) from None
+        except DocumentError as error:
+            place = f"{where}:{error.line}"
+            raise ManifestError([Finding.error("manifest-readable", place, str(error))]) from None
+        base_model, place, adapters = EntryReader(document, where, folder).read()
+        return cls(base_model=base_model, adapters=adapters, where=place)
+
+    @classmethod
+    def of(
+        cls, adapters: Iterable[ManifestAdapter], *, base_model: str | None = None, where: str = ""
+    ) -> "Manifest":
+        """Make a manifest of adapters that a program declares; ManifestError where they break a rule."""
+        manifest = cls(base_model=base_model, adapters=tuple(adapters), where=where)
+        count = len(manifest.adapters)
+        if count > MAX_ADAPTERS:
+            message = f"there should be at most {MAX_ADAPTERS} adapters, got {count}"
+            raise ManifestError([Finding.error("adapter-count", where, message)])
+        findings = [
+            rule.finding(adapter.where, adapter.name)
+            for adapter in manifest.adapters
+            for rule in broken(Draft(**{f.name: getattr(adapter, f.name) for f in fields(Draft)}))
+        ]
+        findings += repeated(
+            [(adapter.name, adapter.component, adapter.where) for adapter in manifest.adapters]
+        )
+        if findings:
+            raise ManifestError(findings)
+        return manifest
+
+    def with_assets(self, identities: Mapping[str, str]) -> "Manifest":
+        """Return the manifest once its paths are uploaded: `identities` has an asset for each such name.
+
+        Raises ManifestError where a digest is given and is another one.
+        """
+        return Manifest.of(
+            (
+                replace(adapter, artifact=AssetArtifact(identity=identities[adapter.name]))
+                if isinstance(adapter.artifact, LocalArtifact)
+                else adapter
+                for adapter in self.adapters
+            ),
+            base_model=self.base_model,
+            where=self.where,
+        )
+
+    def findings(
+        self,
+        *,
+        prefix: str,
+        max_lora_rank: int | None = None,
+        base_model: str | None = None,
+        fleet_tags: Mapping[str, str] | None = None,
+    ) -> list[Finding]:
+        """Apply the rules that need the fleet and its endpoint; what is not known about them is not compared.
+
+        Base models are the same if the last parts of their names are.
+        """
+        found = []
+        if self.base_model and base_model and not BaseModelFacts(name=base_model).is_named(self.base_model):
+            message = f"base_model: should be {shown(base_model)}, as the endpoint runs it"
+            found.append(
+                Finding.error("manifest-base-model", self.where, f"{message}, got {shown(self.base_model)}")
+            )
+        components: dict[str, ManifestAdapter] = {}
+        for adapter in self.adapters:
+            found += [
+                rule.finding(adapter.where, adapter.name)
+                for rule in broken_at_endpoint(adapter, prefix, max_lora_rank, components, fleet_tags or {})
+            ]
+        return found
+
+    def resolve(
+        self,
+        *,
+        prefix: str,
+        buckets: Mapping[str, str],
+        archives: Mapping[str, str],
+        kept_archives: str | None = None,
+        smoke: SmokeRequest | None = None,
+    ) -> DesiredFleet:
+        """Look up the bucket of each alias and the URI of each asset, and name the components.
+
+        `kept_archives` is the folder of the fleet's own copies of assets, which are used in their place.
+        `smoke` is for adapters that have no smoke request of their own.
+
+        Raises ManifestError with all that is not known, and with the findings about names.
+        """
+        findings = self.findings(prefix=prefix)
+        artifacts = []
+        for adapter in self.adapters:
+            try:
+                uri = _uri(adapter.artifact, buckets, archives)
+                artifacts.append(_located(adapter, uri, kept_archives))
+            except _RuleError as error:
+                findings.append(
+                    Broken(error.rule, ("artifact",), str(error)).finding(adapter.where, adapter.name)
+                )
+        if findings:
+            raise ManifestError(findings)
+        return DesiredFleet(
+            adapters=tuple(
+                DesiredAdapter(
+                    name=adapter.name,
+                    component=adapter.component_name(prefix),
+                    artifact=artifact,
+                    rank=adapter.rank,
+                    tags=dict(adapter.tags),
+                    smoke=adapter.smoke or (None if adapter.smokeless else smoke),
+                )
+                for adapter, artifact in zip(self.adapters, artifacts, strict=True)
+            )
+        )
+
+    def to_json(self) -> bytes:
+        """Return it as a manifest in JSON, without defaults: equal manifests give equal bytes."""
+        document = _plain_document(self.adapters, self.base_model)
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+    def check_size(self) -> None:
+        """Raise ManifestError where `to_json` is more than `parse` takes.
+
+        `to_json` repeats the defaults in each adapter, so it may be larger than what was parsed.
+        """
+        values = count_values(_plain_document(self.adapters, self.base_model))
+        size = len(self.to_json())
+        for unit, got, most in (
+            ("keys and values", values, MAX_VALUES),
+            ("bytes", size, MAX_DOCUMENT_BYTES),
+        ):
+            if got > most:
+                message = (
+                    f"it should have at most {most} {unit}, with the defaults in each adapter, got {got}"
+                )
+                where = self.where.rpartition(":")[0]
+                raise ManifestError([Finding.error("manifest-size", where, message)])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the JSON, in hexadecimal."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+
+def _limit_finding(error: DocumentLimitError, where: str) -> Finding:
+    rule, message = "manifest-size", ": ".join(filter(None, (dotted(error.keys), str(error))))
+    if error.keys == ("adapters",):
+        rule, message = "adapter-count", f"adapters: should be at most {MAX_ADAPTERS}, got more"
+    return Finding.error(rule, f"{where}:{error.line}", message)
+
+
+def manifest_text(
+    adapters: Iterable[ManifestAdapter], *, base_model: str | None = None, schema: str | None = None
+) -> str:
+    """Return a manifest in YAML for people to go on with; `schema` is the place of the schema for editors."""
+    # No alias for what several adapters share, such as the body of a smoke request.
+    text = yaml.dump(
+        _plain_document(adapters, base_model),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=110,
+    )
+    return f"# yaml-language-server: $schema={schema}\n{text}" if schema else text
+
+
+class _RuleError(ValueError):
+    """A value breaks a rule."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+def _uri(artifact: ArtifactSource, buckets: Mapping[str, str], archives: Mapping[str, str]) -> str:
+    match artifact:
+        case S3Artifact(uri=uri):
+            return uri
+        case BucketArtifact(alias=alias, key=key):
+            if alias not in buckets:
+                hint = known_or_meant(alias, buckets)
+                raise _RuleError("bucket-known", f"unknown alias of a bucket ({hint}), got {shown(alias)}")
+            return f"s3://{buckets[alias]}/{key}"
+        case AssetArtifact(identity=identity):
+            if identity not in archives:
+                raise _RuleError("asset-known", f"no such asset was uploaded, got asset:{identity:.80}")
+            return archives[identity]
+    raise _RuleError("artifact-place", f"should be uploaded before, got the path {shown(str(artifact.path))}")
+
+
+def _located(adapter: ManifestAdapter, uri: str, kept_archives: str | None) -> Artifact:
+    """Return an adapter's artifact: of an asset the fleet's own copy, if it keeps any."""
+    digest, source = adapter.known_digest, None
+    if isinstance(adapter.artifact, AssetArtifact) and kept_archives is not None:
+        uri, source = f"{kept_archives}{adapter.artifact.identity}{ARCHIVE_SUFFIX}", uri
+    return Artifact(uri=uri, digest=digest, checksum=adapter.checksum, source=source)
+
+
+def _plain_document(adapters: Iterable[ManifestAdapter], base_model: str | None) -> dict[str, Any]:
+    """Return the document of which `parse` makes the same manifest."""
+    document: dict[str, Any] = {} if base_model is None else {"base_model": base_model}
+    return {**document, "adapters": [_plain_adapter(adapter) for adapter in adapters]}
+
+
+def _plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
+    smoke = adapter.smoke
+    entry = {
+        "name": adapter.name,
+        "artifact": _plain_artifact(adapter.artifact),
+        "digest": f"sha256:{adapter.digest}" if adapter.digest else None,
+        "checksum": adapter.checksum,
+        "rank": adapter.rank,
+        "tags": dict(adapter.tags) or None,
+        "smoke": False
+        if adapter.smokeless
+        else smoke and {"body": smoke.body, **({"expect": smoke.expect} if smoke.expect is not None else {})},
+        "component": adapter.component,
+    }
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def _plain_artifact(artifact: ArtifactSource) -> str | dict[str, str]:
+    match artifact:
+        case S3Artifact(uri=uri):
+            return uri
+        case BucketArtifact(alias=alias, key=key):
+            return {"bucket": alias, "key": key}
+        case AssetArtifact(identity=identity):
+            return f"asset:{identity}"
+        case LocalArtifact(path=path):
+            text = path.as_posix()
+            return text if text.startswith(("/", "../")) else f"./{text}"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what `adapter_fleet.documents.reader` reads: PyYAML itself writes YAML 1.1."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if any(character in text for character in "\x85\u2028\u2029"):
+        style = '"'  # PyYAML takes them for line breaks and forgets which
+    else:
+        try:
+            plain = plain_scalar(text)
+        except ValueError:
+            plain = None
+        if not isinstance(plain, str):
+            style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)

@@ -1,0 +1,342 @@
+"""What is in the memory of the accelerators of one copy of a base model with LoRA adapters.
+
+vLLM takes a share of each accelerator, its `gpu_memory_utilization`, when it starts: first for the weights
+and the slots of adapters, then for what the largest batch needs on the way; the rest is the key-value cache.
+Where that rest holds not even one sequence of `max_model_len`, it does not start
+(`check_enough_kv_cache_memory` in vllm/v1/core/kv_cache_utils.py).
+
+Slots, from `create_lora_weights` in vllm/lora/layers/*_linear.py. A module of `inputs` x `outputs` has a
+matrix A of rank x inputs and a matrix B of outputs x rank. With tensor parallelism T, each accelerator has
+
+===================  ================  =======  =======  ===================
+modules              base layer        A        B        fully sharded
+===================  ================  =======  =======  ===================
+q, k, v, gate, up    column parallel   all      1/T      A as well, by rank
+qkv, gate_up         column parallel   all      1/T      A as well, by rank
+o, down              row parallel      1/T      all      B as well, by output
+embed_tokens, head   vocabulary        all      all      no difference
+===================  ================  =======  =======  ===================
+
+So T accelerators do not divide the slots by T unless `fully_sharded_loras` is on. For a Llama of 8 B
+parameters in 16 bits, the linear modules take 80 MiB a slot at rank 16 on one accelerator, 320 MiB at rank 64
+and 1.25 GiB at 256.
+
+Sizes are in bytes, and those of slots, weights and cache of one accelerator.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from adapter_fleet.serving.engine_settings import EngineSettings
+from adapter_fleet.serving.instance_types import Accelerator
+from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
+from adapter_fleet.serving.model_shape import ModelShape
+
+MIB = 1024**2
+GIB = 1024**3
+
+OTHER_BYTES = int(1.5 * GIB)
+"""An ESTIMATE, for each accelerator, of what else vLLM takes: activations of the largest batch, sampling,
+NCCL and CUDA. Its log says what it really is, "PyTorch activation peak memory takes …"; in public issues it
+was between 1 and 3 GiB for models of 7 to 70 B parameters."""
+
+LEAST_CACHE_SHARE = 0.05
+"""A guess: a smaller share of an accelerator is too little for any key-value cache. Used where the length of
+a sequence is not known."""
+
+_BLOCK_TOKENS = 16
+"""vLLM gives out the cache in blocks (`DEFAULT_BLOCK_SIZE` in vllm/config/cache.py)."""
+
+_ROW_PARALLEL = ("self_attn.o_proj", "mlp.down_proj")
+_KEYS_AND_VALUES = ("self_attn.k_proj", "self_attn.v_proj")
+_QUERIES_KEYS_AND_VALUES = "self_attn.qkv_proj"
+_GATE_AND_UP = "mlp.gate_up_proj"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuMemory:
+    """The memory of each accelerator of a copy, in bytes.
+
+    tensor_parallel:
+        Accelerators over which the copy is split.
+    budget:
+        What vLLM takes: its share of what is visible of the accelerator.
+    weights, slot, other:
+        The base model's, those of one LoRA slot, and the estimate of the rest.
+    max_loras:
+        Slots.
+    token:
+        The key-value cache of one token.
+    max_model_len:
+        The longest sequence in tokens, None where that is not known.
+    """
+
+    accelerator: Accelerator
+    tensor_parallel: int
+    budget: int
+    weights: int
+    slot: int
+    other: int
+    max_loras: int
+    token: int
+    max_model_len: int | None
+
+    @property
+    def total(self) -> int:
+        """What the accelerator is sold with."""
+        return self.accelerator.memory_gib * GIB
+
+    @property
+    def reserved(self) -> int:
+        """What vLLM leaves alone: the rest of the share, error correction and the driver's."""
+        return self.total - self.budget
+
+    @property
+    def slots(self) -> int:
+        """All LoRA slots."""
+        return self.max_loras * self.slot
+
+    @property
+    def left(self) -> int:
+        """What is left for the key-value cache; below 0 where the others do not fit."""
+        return self.budget - self.weights - self.slots - self.other
+
+    @property
+    def cache(self) -> int:
+        """The key-value cache."""
+        return max(0, self.left)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the key-value cache holds."""
+        return self.cache // (self.token * _BLOCK_TOKENS) * _BLOCK_TOKENS
+
+    @property
+    def sequences(self) -> float | None:
+        """Sequences of the greatest length that it holds at once ("Maximum concurrency" in vLLM's log)."""
+        return None if self.max_model_len is None else self.tokens / self.max_model_len
+
+    @property
+    def least_cache(self) -> int:
+        """The least key-value cache that will do: one sequence, or `LEAST_CACHE_SHARE`."""
+        if self.max_model_len is None:
+            return ceil(self.total * LEAST_CACHE_SHARE)
+        return ceil(self.max_model_len / _BLOCK_TOKENS) * _BLOCK_TOKENS * self.token
+
+    @property
+    def fits(self) -> bool:
+        """Whether the engine starts, as far as can be told."""
+        return self.left >= self.least_cache
+
+    @property
+    def most_loras(self) -> int:
+        """The highest `max_loras` that fits, 0 where none does."""
+        return max(0, (self.budget - self.weights - self.other - self.least_cache) // self.slot)
+
+    @property
+    def never_fits(self) -> bool:
+        """Whether weights and slots alone are more than the engine's share of the memory as it is sold.
+
+        Nothing in that is an estimate.
+        """
+        share = self.budget / (self.accelerator.visible_gib * GIB)
+        return self.weights + self.slots >= share * self.total
+
+
+def gpu_memory(
+    shape: ModelShape,
+    lora: LoraServing,
+    engine: EngineSettings,
+    *,
+    accelerator: Accelerator,
+    accelerators: int,
+    other: int = OTHER_BYTES,
+) -> GpuMemory:
+    """Return what is in each accelerator of a copy that has so many of them.
+
+    Raises ValueError for a copy that vLLM cannot split so, or a quantization that is not known.
+    """
+    parallel = tensor_parallel(shape, engine, accelerators)
+    number = lora_number_bytes(lora, engine)
+    return GpuMemory(
+        accelerator=accelerator,
+        tensor_parallel=parallel,
+        budget=int(engine.utilization * accelerator.visible_gib * GIB),
+        weights=weight_bytes(shape, engine, parallel),
+        slot=slot_bytes(
+            shape,
+            lora.max_lora_rank,
+            number_bytes=number,
+            tensor_parallel=parallel,
+            fully_sharded=lora.fully_sharded,
+        ),
+        other=other,
+        max_loras=lora.max_loras,
+        token=token_bytes(shape, engine, parallel),
+        max_model_len=engine.max_model_len or shape.context,
+    )
+
+
+def tensor_parallel(shape: ModelShape, engine: EngineSettings, accelerators: int) -> int:
+    """Return over how many accelerators a copy is split; ValueError where vLLM cannot do that."""
+    parallel = engine.tensor_parallel or accelerators
+    if parallel > accelerators:
+        raise ValueError(
+            f"'OPTION_TENSOR_PARALLEL_DEGREE' should be at most {accelerators}, the accelerators of a copy,"
+            f" got {parallel}"
+        )
+    if (problem := problem_of_split(shape, parallel)) is not None:
+        raise ValueError(f"a copy cannot be split over {parallel} accelerators: {problem}")
+    return parallel
+
+
+def splits(shape: ModelShape, parallel: int) -> bool:
+    """Tell whether a model can be split over so many accelerators."""
+    return problem_of_split(shape, parallel) is None
+
+
+def problem_of_split(shape: ModelShape, parallel: int) -> str | None:
+    """Tell why a model cannot be split over so many accelerators; None where it can.
+
+    Heads have to divide; key-value heads too, or be repeated evenly (QKVParallelLinear in
+    vllm/model_executor/layers/linear.py, which divides the widths of all others as well). Of a quantized
+    module, each accelerator needs whole groups (`create_weights` in layers/quantization/awq.py and gptq.py,
+    `validate_fp8_block_shape` in quantization/utils/fp8_utils.py).
+    """
+    if parallel == 1:
+        return None
+    few, many = sorted((shape.key_value_heads, parallel))
+    if shape.heads % parallel or many % few:
+        return (
+            f"its {shape.heads} attention heads and {shape.key_value_heads} key-value heads do not divide by"
+            " that"
+        )
+    inner = shape.dimensions.modules["mlp.down_proj"].inputs
+    if inner % parallel:
+        return f"the {inner} inputs of 'mlp.down_proj' do not divide by that"
+    if shape.undivided:
+        return "vLLM does not split weights that bitsandbytes has quantized"
+    for name in shape.linear_modules:
+        if name in _ROW_PARALLEL:
+            group, what = shape.input_group, "inputs"
+            parts = [shape.dimensions.modules[name].inputs // parallel]
+        else:
+            group, what = shape.output_group, "outputs"
+            parts = _parts(shape, name, parallel)
+        if group is not None and (left := [part for part in parts if part % group]):
+            return (
+                f"the quantization has groups of {group} {what}, and each accelerator would have {left[0]} of"
+                f" those of {name!r}"
+            )
+    return None
+
+
+def lora_number_bytes(lora: LoraServing, engine: EngineSettings) -> int:
+    """Return the bytes of a number in an adapter: of its own data type, or of the model's."""
+    return engine.number_bytes if lora.lora_dtype in (None, LoraDtype.AUTO) else 2
+
+
+def slot_bytes(
+    shape: ModelShape,
+    rank: int,
+    *,
+    number_bytes: int = 2,
+    tensor_parallel: int = 1,
+    fully_sharded: bool = False,
+) -> int:
+    """Return the memory of one slot, on each accelerator, for adapters of at most that rank.
+
+    The slot of the vocabulary's modules is whole on each (LogitsProcessorWithLoRA and
+    VocabParallelEmbeddingWithLoRA in vllm/lora/layers), whether or not an adapter changes them.
+    """
+    linear = linear_slot_bytes(
+        shape, rank, number_bytes=number_bytes, tensor_parallel=tensor_parallel, fully_sharded=fully_sharded
+    )
+    return linear + vocabulary_slot_bytes(shape, rank, number_bytes=number_bytes)
+
+
+def linear_slot_bytes(
+    shape: ModelShape,
+    rank: int,
+    *,
+    number_bytes: int = 2,
+    tensor_parallel: int = 1,
+    fully_sharded: bool = False,
+) -> int:
+    """Return the memory of one slot's linear modules, on each accelerator."""
+    numbers = 0
+    for name in shape.linear_modules:
+        module = shape.dimensions.modules[name]
+        if name in _ROW_PARALLEL:
+            numbers += rank * _part(module.inputs, tensor_parallel)
+            numbers += rank * (_part(module.outputs, tensor_parallel) if fully_sharded else module.outputs)
+        else:
+            numbers += (_part(rank, tensor_parallel) if fully_sharded else rank) * module.inputs
+            numbers += rank * _outputs(shape, name, tensor_parallel)
+    return shape.dimensions.layers * numbers * number_bytes
+
+
+def vocabulary_slot_bytes(shape: ModelShape, rank: int, *, number_bytes: int = 2) -> int:
+    """Return the memory of one slot's embedding and output head, 0 where the engine makes none."""
+    return 2 * (shape.vocabulary + shape.hidden) * rank * number_bytes if shape.vocabulary_slots else 0
+
+
+def adapter_bytes(shape: ModelShape, rank: int, *, number_bytes: int = 2) -> int:
+    """Return the size of an adapter of all linear modules, outside of any slot."""
+    return linear_slot_bytes(shape, rank, number_bytes=number_bytes)
+
+
+def weight_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int = 1) -> int:
+    """Return the memory of the base model's weights, on each accelerator.
+
+    Linear modules and the vocabulary's are split; key-value heads that are fewer than the accelerators are
+    repeated; norms and biases, which are small, are counted as whole on each. Raises ValueError for a
+    quantization that is not known.
+    """
+    if shape.unknown_quantization is not None:
+        raise ValueError(
+            f"the size of weights in the quantization {shape.unknown_quantization!r} is not known"
+        )
+    bits = shape.linear_bits or engine.quantize_bits or 8 * engine.number_bytes
+    linear = 0
+    for name in shape.linear_modules:
+        module = shape.dimensions.modules[name]
+        if name in _ROW_PARALLEL:
+            linear += _part(module.inputs, tensor_parallel) * module.outputs
+        else:
+            linear += module.inputs * _outputs(shape, name, tensor_parallel)
+    whole = _part(shape.vocabulary_parameters, tensor_parallel) + shape.other_parameters
+    return ceil(shape.dimensions.layers * linear * bits / 8) + whole * engine.number_bytes
+
+
+def token_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int = 1) -> int:
+    """Return the key-value cache of one token, on each accelerator: a key and a value in each layer.
+
+    At most, for models whose layers look back over a window only.
+    """
+    heads = _part(shape.key_value_heads, tensor_parallel)
+    number = engine.cache_bytes or engine.number_bytes
+    return 2 * shape.dimensions.layers * heads * shape.head_width * number
+
+
+def _outputs(shape: ModelShape, name: str, tensor_parallel: int) -> int:
+    """Return how many outputs of a column-parallel module an accelerator has."""
+    return sum(_parts(shape, name, tensor_parallel))
+
+
+def _parts(shape: ModelShape, name: str, tensor_parallel: int) -> list[int]:
+    """Return how many outputs an accelerator has of each module that a column-parallel one stands for."""
+    # Fewer heads than accelerators are repeated: each has one.
+    key_values = _part(shape.key_value_heads, tensor_parallel) * shape.head_width
+    if name in _KEYS_AND_VALUES:
+        return [key_values]
+    if name == _QUERIES_KEYS_AND_VALUES:
+        return [_part(shape.heads, tensor_parallel) * shape.head_width, key_values, key_values]
+    outputs = shape.dimensions.modules[name].outputs
+    if name == _GATE_AND_UP:
+        return [_part(outputs // 2, tensor_parallel)] * 2
+    return [_part(outputs, tensor_parallel)]
+
+
+def _part(size: int, parts: int) -> int:
+    return -(-size // parts)

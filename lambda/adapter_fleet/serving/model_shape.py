@@ -1,0 +1,265 @@
+"""How large a base model is: what the sizes of weights, key-value cache and LoRA slots are computed from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adapter_fleet.serving.base_model import BaseModelFacts, Dimensions
+from adapter_fleet.serving.lmi import VOCABULARY_RELEASES
+
+_LINEAR_PARTS = ("self_attn.", "mlp.")
+
+# transformers' own defaults for a config.json that says nothing (configuration_gemma*.py; the others: False).
+_TIED_BY_DEFAULT = frozenset({"gemma", "gemma2", "gemma3_text"})
+
+# RMSNorms of a layer, in widths of the model (transformers' modeling_*.py).
+_NORMS_OF_A_LAYER = {"gemma2": 4, "gemma3_text": 4}
+_WITH_NORMS_OF_HEADS = frozenset({"gemma3_text", "qwen3"})
+"""They have q_norm and k_norm."""
+_WITHOUT_BIASES = frozenset({"phi3"})
+"""They do not look at `attention_bias`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelShape:
+    """A dense decoder with the modules of Llama, or with those of Phi-3, which has some of them in one.
+
+    heads, key_value_heads, head_width:
+        Of its attention.
+    other_parameters:
+        Those of norms and biases, which are small.
+    tied:
+        Whether the embedding is the output head as well, so that there is one of the two.
+    context:
+        The longest sequence it was trained for, in tokens; None where its configuration does not say.
+    vocabulary_slots:
+        Whether vLLM makes LoRA slots for the embedding and the output head, too, in any release: what is
+        computed for others is an upper bound.
+    linear_bits:
+        Bits in memory for each parameter of a linear module, with what a quantization needs beside them; None
+        where there is none, and the engine's data type decides.
+    unknown_quantization:
+        The name of a quantization of which that is not known.
+    input_group, output_group:
+        How many inputs, and how many outputs, of a linear module share a scale of the quantization. Each
+        accelerator needs whole groups. None for any number.
+    undivided:
+        Whether the quantization cannot be split over accelerators at all.
+    """
+
+    dimensions: Dimensions
+    hidden: int
+    heads: int
+    key_value_heads: int
+    head_width: int
+    vocabulary: int
+    other_parameters: int
+    tied: bool
+    context: int | None = None
+    vocabulary_slots: bool = False
+    linear_bits: float | None = None
+    unknown_quantization: str | None = None
+    input_group: int | None = None
+    output_group: int | None = None
+    undivided: bool = False
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ModelShape | None":
+        """Read it from a model's `config.json`; None for an architecture that is not such a decoder."""
+        dimensions = Dimensions.from_config(config)
+        if dimensions is None or not dimensions.whole:
+            return None
+        kind, head_width, key_value_heads = dimensions.kind, dimensions.head_width, dimensions.key_value_heads
+        hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+        vocabulary, inner = int(config["vocab_size"]), dimensions.modules["mlp.down_proj"].inputs
+        if min(dimensions.layers, hidden, heads, vocabulary, head_width, key_value_heads, inner) < 1:
+            return None
+        context = config.get("max_position_embeddings")
+        quantization = _quantization(config.get("quantization_config"))
+        return cls(
+            dimensions=dimensions,
+            hidden=hidden,
+            heads=heads,
+            key_value_heads=key_value_heads,
+            head_width=head_width,
+            vocabulary=vocabulary,
+            other_parameters=_other_parameters(kind, config, dimensions, hidden, head_width),
+            tied=bool(config.get("tie_word_embeddings", kind in _TIED_BY_DEFAULT)),
+            context=context if type(context) is int and context > 0 else None,
+            vocabulary_slots=kind in VOCABULARY_RELEASES,
+            linear_bits=quantization.bits,
+            unknown_quantization=quantization.unknown,
+            input_group=quantization.input_group,
+            output_group=quantization.output_group,
+            undivided=quantization.undivided,
+        )
+
+    @property
+    def linear_modules(self) -> list[str]:
+        """The linear modules of a layer, those of the attention and those of the perceptron."""
+        return [name for name in self.dimensions.modules if name.startswith(_LINEAR_PARTS)]
+
+    @property
+    def linear_parameters(self) -> int:
+        """The parameters of the linear modules of all layers, without biases."""
+        modules = self.dimensions.modules
+        return self.dimensions.layers * sum(
+            modules[name].inputs * modules[name].outputs for name in self.linear_modules
+        )
+
+    @property
+    def vocabulary_parameters(self) -> int:
+        """The parameters of the embedding and, where it is not the same, the output head."""
+        return self.vocabulary * self.hidden * (1 if self.tied else 2)
+
+    @property
+    def parameters(self) -> int:
+        """All parameters."""
+        return self.linear_parameters + self.vocabulary_parameters + self.other_parameters
+
+
+def _other_parameters(
+    kind: str, config: dict[str, Any], dimensions: Dimensions, hidden: int, head_width: int
+) -> int:
+    """Count norms and biases: of the layers, and the last norm."""
+    biased: tuple[str, ...] = ()
+    if kind == "qwen2":  # always, and not for o_proj (modeling_qwen2.py)
+        biased += ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    elif config.get("attention_bias") and kind not in _WITHOUT_BIASES:
+        biased += ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
+    if config.get("mlp_bias") and kind not in _WITHOUT_BIASES:
+        biased += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+    of_a_layer = sum(dimensions.modules[name].outputs for name in biased)
+    of_a_layer += _NORMS_OF_A_LAYER.get(kind, 2) * hidden
+    if kind in _WITH_NORMS_OF_HEADS:
+        of_a_layer += 2 * head_width
+    return dimensions.layers * of_a_layer + hidden
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Quantization:
+    """What a quantization says of linear modules; see `ModelShape`."""
+
+    bits: float | None = None
+    unknown: str | None = None
+    input_group: int | None = None
+    output_group: int | None = None
+    undivided: bool = False
+
+
+def _quantization(config: Any) -> _Quantization:
+    if not isinstance(config, dict):
+        return _Quantization()
+    method = str(config.get("quant_method"))
+    match method:
+        case "awq" | "gptq":
+            # A scale of 16 bits and a zero point for each group.
+            bits = _number(config.get("bits", config.get("w_bit", 4)))
+            group = _number(config.get("group_size", config.get("q_group_size", 128)))
+            if bits is not None and group is not None:
+                if group <= 0:  # one scale for all inputs
+                    return _Quantization(bits=bits)
+                return _Quantization(bits=bits + (16 + bits) / group, input_group=group)
+        case "fp8" | "fbgemm_fp8":
+            return _blocks(8.0, config.get("weight_block_size"))
+        case "bitsandbytes":
+            # A 32-bit scale for each block of 64. What is quantized already cannot be split over accelerators
+            # (vllm/model_executor/model_loader/bitsandbytes_loader.py).
+            return _Quantization(bits=8.0 if config.get("load_in_8bit") else 4.0 + 32 / 64, undivided=True)
+        case "compressed-tensors":
+            return _compressed_tensors(config)
+    return _Quantization(unknown=method)
+
+
+def _compressed_tensors(config: dict[str, Any]) -> _Quantization:
+    groups = config.get("config_groups")
+    kinds = [group.get("weights") for group in groups.values()] if isinstance(groups, dict) else []
+    match kinds:
+        case [{"num_bits": int(bits), **more}] if bits > 0:
+            group = _number(more.get("group_size"))
+            if group is not None and group > 0:
+                return _Quantization(bits=bits + 16 / group, input_group=group)
+            return _blocks(float(bits), more.get("block_structure"))
+    return _Quantization(unknown="compressed-tensors")
+
+
+def _blocks(bits: float, blocks: Any) -> _Quantization:
+    """Return a quantization in blocks of so many outputs and inputs, or with a scale for each output."""
+    match blocks:
+        case [int(outputs), int(inputs)] if outputs > 0 and inputs > 0:
+            return _Quantization(bits=bits, output_group=outputs, input_group=inputs)
+    return _Quantization(bits=bits)
+
+
+def _number(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+# The dense Llama 3 models, which are gated, so that their config.json is not at hand. From public copies of
+# it; the numbers of parameters that follow are those of the model cards.
+_LLAMA_3 = {
+    "model_type": "llama",
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+    "tie_word_embeddings": False,
+}
+_LLAMA_3_8B = {
+    **_LLAMA_3,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+}
+_LLAMA_3_70B = {
+    **_LLAMA_3,
+    "hidden_size": 8192,
+    "intermediate_size": 28672,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+}
+_LLAMA_3_1B = {
+    **_LLAMA_3,
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 32,
+    "head_dim": 64,
+    "tie_word_embeddings": True,
+}
+_LLAMA_3_3B = {
+    **_LLAMA_3,
+    "hidden_size": 3072,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 24,
+    "head_dim": 128,
+    "tie_word_embeddings": True,
+}
+_KNOWN: Mapping[str, dict[str, Any]] = {
+    "llama-3.1-8b": _LLAMA_3_8B,
+    "llama-3.1-70b": _LLAMA_3_70B,
+    "llama-3.2-1b": _LLAMA_3_1B,
+    "llama-3.2-3b": _LLAMA_3_3B,
+    "llama-3.3-70b": _LLAMA_3_70B,
+}
+
+KNOWN_MODELS = tuple(_KNOWN)
+"""The names of the models that `known_shape` knows, without what is before and after them."""
+
+
+def known_shape(name: str | None) -> ModelShape | None:
+    """Return the shape of a well-known model, None for any other.
+
+    By the last part of its name, in any case, with `Meta-` before and `-Instruct` after it or without:
+    `meta-llama/Llama-3.1-8B-Instruct`.
+    """
+    last = (name or "").rstrip("/").rpartition("/")[2].casefold()
+    config = _KNOWN.get(last.removeprefix("meta-").removesuffix("-instruct"))
+    return None if config is None else ModelShape.from_config(config)
+
+
+def base_named(name: str) -> BaseModelFacts:
+    """Return what is known of a base model by its name alone: of a well-known one, its dimensions too."""
+    shape = known_shape(name)
+    return BaseModelFacts(name=name, dimensions=None if shape is None else shape.dimensions)

@@ -1,0 +1,80 @@
+"""The corpus of bad adapters, each refused by its own rule, soon and in little memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from adapter_fleet.artifacts.rules import CheckRule
+from adapter_fleet.common.findings import Severity
+from tests.adapter_fleet.bad_adapters import CORPUS
+from tests.adapter_fleet.measured_checks import IN_S3
+
+ROOT = Path(__file__).parents[3]
+MOST_SECONDS, MOST_MEGABYTES = 2, 200
+
+ELSEWHERE = {
+    CheckRule.OBJECT_READABLE,  # these three are of S3: test_stored_adapter.py, tests/cli/test_check.py
+    CheckRule.PATH_HOLDS_ADAPTERS,
+    CheckRule.ARCHIVE_DIGEST,
+    CheckRule.FILE_READABLE,  # root may read everything: test_adapter.py
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Took:
+    """What the check of one adapter gave and took: seconds of a processor, and the most memory."""
+
+    name: str
+    rules: list[str] | None
+    seconds: float
+    megabytes: float
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Took]:
+    corpus = tmp_path_factory.mktemp("corpus") / "corpus"
+    command = [sys.executable, "-m", "tests.adapter_fleet.bad_adapters", str(corpus)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.adapter_fleet.measured_checks", str(corpus)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "lambda")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    took = [Took(**json.loads(line)) for line in done.stdout.splitlines()]
+    return {one.name: one for one in took}
+
+
+@pytest.mark.parametrize("name", [*CORPUS, *(IN_S3 + name for name in CORPUS if name.endswith(".tar.gz"))])
+def test_bad_adapter_is_refused_by_its_own_rule_soon_and_in_little_memory(
+    measured: dict[str, Took], name: str
+) -> None:
+    took = measured[name]
+    assert took.rules is not None, "the check died"
+    assert CORPUS[name.removeprefix(IN_S3)][0] in took.rules
+    assert took.seconds < MOST_SECONDS
+    assert took.megabytes < MOST_MEGABYTES
+
+
+@pytest.mark.parametrize("name", ["sound", "sound.tar.gz"])
+def test_sound_adapter_beside_them_is_fine(measured: dict[str, Took], name: str) -> None:
+    assert measured[name].rules == []
+
+
+def test_every_rule_that_refuses_has_a_bad_adapter() -> None:
+    refusing = {rule.id for rule in CheckRule if rule.severity is Severity.ERROR}
+    assert {rule for rule, _ in CORPUS.values()} == refusing - {rule.id for rule in ELSEWHERE}
+
+
+def test_corpus_is_large() -> None:
+    assert len(CORPUS) >= 40
+    assert len({rule for rule, _ in CORPUS.values()}) >= 40

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import io
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter_fleet.artifacts.check import check_archive, check_directory
+from adapter_fleet.artifacts.finite_weights import START_BYTES, WeightReading, is_finite, not_finite
+from adapter_fleet.artifacts.packing import pack
+from adapter_fleet.artifacts.safetensors_header import Tensor
+from adapter_fleet.common.findings import Severity
+from tests.adapter_fleet.synthetic import SyntheticAdapter
+
+Save = Callable[[SyntheticAdapter], Path]
+
+A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+EVERY_16_BITS = range(2**16)
+
+
+def test_every_float16_is_known_for_what_it_is() -> None:
+    finite = np.isfinite(np.arange(2**16, dtype=np.uint16).view(np.float16))
+    assert [is_finite(struct.pack("<H", bits), "F16") for bits in EVERY_16_BITS] == finite.tolist()
+
+
+@pytest.mark.parametrize(("dtype", "before"), [("BF16", b""), ("F32", b"\0\0"), ("F32", b"\xff\xff")])
+def test_every_bfloat16_and_float32_is_known_by_its_exponent(dtype: str, before: bytes) -> None:
+    numbers = [before + struct.pack("<H", bits) for bits in EVERY_16_BITS]
+    whole = b"".join(b"\0" * (2 - len(before)) + number for number in numbers)
+    finite = np.isfinite(np.frombuffer(whole, "<f4"))
+    assert [is_finite(number, dtype) for number in numbers] == finite.tolist()
+
+
+@given(st.lists(st.floats(width=32)), st.integers(0, 3))
+def test_many_numbers_are_finite_if_each_is(numbers: list[float], more: int) -> None:
+    data = np.array(numbers + [3e38, -(2.0**127)] * more, "<f4")
+    assert is_finite(data.tobytes(), "F32") == bool(np.isfinite(data).all())
+
+
+def test_type_without_an_own_rule_is_taken_for_finite() -> None:
+    assert is_finite(b"\xff" * 8, "I8")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_weights_that_are_no_numbers_are_an_error(
+    adapter: SyntheticAdapter, save: Save, tmp_path: Path, value: float, dtype: type[np.floating]
+) -> None:
+    adapter.tensors = {name: tensor.astype(dtype) for name, tensor in adapter.tensors.items()}
+    adapter.tensors[A][-1, -1] = value
+    directory = save(adapter)
+    archive = pack(directory, tmp_path / "adapter.tar.gz").path
+    for finding, *others in (check_directory(directory), check_archive(archive)):
+        assert others == []
+        assert (finding.rule, finding.severity) == ("tensor-finite", Severity.ERROR)
+        assert finding.message == f"tensor '{A}' should have finite numbers, got NaN or infinity"
+    assert check_directory(directory, weights=WeightReading.NONE) == []
+
+
+def test_nan_in_every_tensor_is_told_a_few_times_and_counted(save: Save) -> None:
+    adapter = SyntheticAdapter(layers=20)
+    for tensor in adapter.tensors.values():
+        tensor[:] = np.nan
+    findings = check_directory(save(adapter))
+    assert len(findings) == 6
+    assert findings[-1].message == "and 75 more of this kind"
+
+
+@pytest.mark.parametrize(
+    ("place", "reading", "is_seen"),
+    [
+        (0.0, WeightReading.SAMPLE, True),
+        (0.5, WeightReading.SAMPLE, True),
+        (1.0, WeightReading.SAMPLE, True),
+        (0.3, WeightReading.SAMPLE, False),
+        (0.3, WeightReading.ALL, True),
+        (1.0, WeightReading.NONE, False),
+    ],
+)
+def test_sample_is_of_start_middle_and_end(
+    save: Save, tmp_path: Path, place: float, reading: WeightReading, is_seen: bool
+) -> None:
+    adapter = SyntheticAdapter(layers=1)
+    adapter.add("model.layers.0.self_attn.q_proj", rank=8)
+    wide = np.zeros((8, 20_000), np.float32)
+    wide.flat[round(place * (wide.size - 1))] = np.nan
+    adapter.tensors[A] = wide
+    directory = save(adapter)
+    archive = pack(directory, tmp_path / "adapter.tar.gz").path
+    for findings in (
+        check_directory(directory, weights=reading),
+        check_archive(archive, weights=reading),
+    ):
+        assert [finding.rule for finding in findings] == ["tensor-finite"] * is_seen
+
+
+class Counting(io.BytesIO):
+    read_bytes = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.read_bytes += len(data)
+        return data
+
+
+def tensors(*sizes: int, dtype: str = "F32") -> list[Tensor]:
+    return [Tensor(name=str(number), dtype=dtype, shape=(size,)) for number, size in enumerate(sizes)]
+
+
+def test_sample_of_the_start_reads_no_further() -> None:
+    sizes = (100, START_BYTES // 8, START_BYTES, 1000)
+    data = np.ones(sum(sizes), "<f4")
+    data[50] = data[-1] = np.nan
+    stream = Counting(data.tobytes())
+    found = not_finite(stream, tensors(*sizes), WeightReading.SAMPLE, only_start=True)
+    assert [tensor.name for tensor in found] == ["0"]
+    assert stream.read_bytes == START_BYTES
+
+
+def test_sample_of_many_tensors_reads_some_of_them() -> None:
+    few = tensors(*[4] * 20_000)
+    stream = Counting(np.full(80_000, np.inf, "<f4").tobytes())
+    found = list(not_finite(stream, few, WeightReading.SAMPLE))
+    assert stream.read_bytes == 16 * len(found) == 16 * 4000
+
+
+def test_types_that_are_no_weights_are_left_out() -> None:
+    mixed = [
+        Tensor(name="i", dtype="I64", shape=(3,)),
+        *tensors(5),
+        Tensor(name="e", dtype="F32", shape=(0,)),
+    ]
+    data = b"\xff" * 24 + np.full(5, np.nan, "<f4").tobytes()
+    assert [tensor.name for tensor in not_finite(io.BytesIO(data), mixed, WeightReading.ALL)] == ["0"]
+
+
+def test_file_that_becomes_shorter_while_it_is_read_is_no_error() -> None:
+    assert list(not_finite(io.BytesIO(bytes(10)), tensors(5), WeightReading.ALL)) == []
+
+
+@pytest.mark.parametrize("pattern", [b"\x00\x3f", b"\x7f\x7f", b"\x00\x7f"], ids=["real", "largest", "made"])
+def test_fifty_megabytes_are_looked_at_in_seconds(pattern: bytes) -> None:
+    data = pattern * (25 * 1024 * 1024)
+    start = time.process_time()
+    found = not_finite(io.BytesIO(data), tensors(len(data) // 2, dtype="BF16"), WeightReading.ALL)
+    assert list(found) == []
+    assert time.process_time() - start < 5

@@ -1,0 +1,257 @@
+import gzip
+import hashlib
+import io
+import os
+import random
+import subprocess
+import tarfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter_fleet.artifacts import packing
+from adapter_fleet.artifacts.archive import ArchiveError
+from adapter_fleet.artifacts.packing import AdapterFiles, identity, identity_of_archive, pack
+from tests.adapter_fleet.synthetic import SyntheticAdapter
+
+Save = Callable[[SyntheticAdapter], Path]
+ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+FILES = (*ADAPTER, "README.md")
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = SyntheticAdapter().save(tmp_path_factory.mktemp("adapter"))
+    (directory / "README.md").write_text("# An adapter")
+    return directory
+
+
+@st.composite
+def tar_entries(draw: st.DrawFn) -> list[tarfile.TarInfo]:
+    """The files of an adapter in any order, with any owner, time and mode."""
+    found = []
+    for name in draw(st.permutations(FILES)):
+        entry = tarfile.TarInfo(draw(st.sampled_from(["", "./"])) + name)
+        entry.mtime = draw(st.integers(0, 2**32))
+        entry.mode = draw(st.integers(0, 0o777))
+        entry.uid = draw(st.integers(0, 2**20))
+        entry.gid = draw(st.integers(0, 2**20))
+        entry.uname = draw(st.sampled_from(["", "root", "zoë"]))
+        found.append(entry)
+    return found
+
+
+@given(
+    listing=tar_entries(),
+    level=st.integers(0, 9),
+    compressor=st.sampled_from(["zlib", "gzip", "none"]),
+    tar_format=st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
+)
+def test_identity_of_an_archive_depends_on_its_content_only(
+    directory: Path,
+    tmp_path: Path,
+    listing: list[tarfile.TarInfo],
+    level: int,
+    compressor: str,
+    tar_format: int,
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tar_format) as tar:
+        for entry in listing:
+            content = (directory / entry.name).read_bytes()
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    data = buffer.getvalue()
+    if compressor == "zlib":
+        stream = zlib.compressobj(level, wbits=31, strategy=zlib.Z_HUFFMAN_ONLY)
+        data = stream.compress(data) + stream.flush()
+    elif compressor == "gzip":
+        data = gzip.compress(data, level)
+    archive = tmp_path / "adapter.tar.gz"
+    archive.write_bytes(data)
+    assert identity_of_archive(archive) == identity(directory)
+
+
+@given(
+    seconds=st.integers(0, 2**31), mode=st.sampled_from([0o600, 0o644, 0o755]), order=st.permutations(FILES)
+)
+def test_identity_of_a_directory_depends_on_its_content_only(
+    directory: Path, tmp_path_factory: pytest.TempPathFactory, seconds: int, mode: int, order: list[str]
+) -> None:
+    copy = tmp_path_factory.mktemp("copy")
+    for name in order:
+        (copy / name).write_bytes((directory / name).read_bytes())
+        (copy / name).chmod(mode)
+        os.utime(copy / name, (seconds, seconds))
+    assert identity(copy) == identity(directory)
+
+
+@given(name=st.sampled_from(ADAPTER), position=st.integers(0, 10**6), change=st.integers(1, 255))
+def test_any_changed_byte_changes_the_identity(
+    directory: Path, tmp_path_factory: pytest.TempPathFactory, name: str, position: int, change: int
+) -> None:
+    copy = tmp_path_factory.mktemp("copy")
+    for file in FILES:
+        content = bytearray((directory / file).read_bytes())
+        if file == name:
+            content[position % len(content)] ^= change
+        (copy / file).write_bytes(content)
+    assert identity(copy) != identity(directory)
+
+
+def test_readme_is_no_part_of_the_identity(adapter: SyntheticAdapter, save: Save) -> None:
+    without = identity(save(adapter))
+    (save(adapter) / "README.md").write_text("# Words about it")
+    assert identity(save(adapter)) == without
+
+
+def test_identity_is_that_of_the_packed_tar(directory: Path, tmp_path: Path) -> None:
+    packed = pack(directory, tmp_path / "adapter.tar.gz")
+    assert packed.identity == hashlib.sha256(gzip.decompress(packed.path.read_bytes())).hexdigest()
+    assert packed.identity == identity(directory) == identity_of_archive(packed.path)
+    assert packed.size == packed.path.stat().st_size
+
+
+def test_identity_never_changes_between_releases(tmp_path: Path) -> None:
+    """Recorded: another value would upload and deploy every adapter of every user again."""
+    (tmp_path / "adapter_config.json").write_text('{"r": 8}')
+    (tmp_path / "adapter_model.safetensors").write_bytes(bytes(range(256)) * 5)
+    assert identity(tmp_path) == "578044245aa346947b87afa4195df8400ab6029ca8991e4a001cec85af3a8dc9"
+
+
+def test_archive_is_what_gnu_tar_makes_of_the_same_files(directory: Path, tmp_path: Path) -> None:
+    options = ["--format=ustar", "--owner=:0", "--group=:0", "--numeric-owner", "--mtime=@0", "--mode=644"]
+    subprocess.run(["tar", *options, "-cf", tmp_path / "gnu.tar", "-C", directory, *ADAPTER], check=True)
+    packed = pack(directory, tmp_path / "adapter.tar.gz")
+    assert gzip.decompress(packed.path.read_bytes()) == (tmp_path / "gnu.tar").read_bytes()
+
+
+def test_archive_can_be_unpacked_by_gnu_tar(directory: Path, tmp_path: Path) -> None:
+    packed = pack(directory, tmp_path / "adapter.tar.gz")
+    (tmp_path / "out").mkdir()
+    subprocess.run(["tar", "-xzf", packed.path, "-C", tmp_path / "out"], check=True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
+        name: (directory / name).read_bytes() for name in ADAPTER
+    }
+
+
+@pytest.mark.parametrize("size", [0, 1, 512, 2**20 - 1, 2**20, 2**20 + 1, 20_000_000])
+@pytest.mark.parametrize("content", ["noise", "zeros"])
+def test_weights_of_any_size_and_kind_survive_packing(tmp_path: Path, size: int, content: str) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    weights = random.Random(size).randbytes(size) if content == "noise" else bytes(size)
+    (tmp_path / "adapter_model.safetensors").write_bytes(weights)
+    packed = pack(tmp_path, tmp_path / "adapter.tar.gz")
+    with tarfile.open(packed.path) as tar:
+        file = tar.extractfile("adapter_model.safetensors")
+        assert file is not None
+        assert file.read() == weights
+
+
+@pytest.mark.parametrize("processors", [1, 2, 16])
+def test_bytes_do_not_depend_on_the_number_of_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processors: int
+) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    (tmp_path / "adapter_model.safetensors").write_bytes(random.Random(1).randbytes(20_000_000))
+    expected = pack(tmp_path, tmp_path / "expected.tar.gz")
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    packed = pack(tmp_path, tmp_path / "adapter.tar.gz")
+    assert packed.path.read_bytes() == expected.path.read_bytes()
+
+
+def test_nothing_but_the_adapter_is_packed(adapter: SyntheticAdapter, save: Save, tmp_path: Path) -> None:
+    directory = save(adapter)
+    before = identity(directory)
+    (directory / "training_args.bin").write_bytes(b"secret")
+    packed = pack(directory, tmp_path / "adapter.tar.gz")
+    assert packed.identity == before
+    with tarfile.open(packed.path) as tar:
+        assert tar.getnames() == ["adapter_config.json", "adapter_model.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_missing_file_leaves_neither_an_archive_nor_a_part_of_one(
+    adapter: SyntheticAdapter, save: Save, tmp_path: Path, name: str
+) -> None:
+    directory = save(adapter)
+    (directory / name).unlink()
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(FileNotFoundError, match=name):
+        pack(directory, out / "adapter.tar.gz")
+    assert list(out.iterdir()) == []
+
+
+def test_failure_keeps_the_archive_that_was_there(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "adapter.tar.gz"
+    before = pack(directory, target).path.read_bytes()
+
+    def fail(block: bytes) -> tuple[bytes, int, int]:
+        raise MemoryError
+
+    monkeypatch.setattr(packing, "_deflate", fail)
+    with pytest.raises(MemoryError):
+        pack(directory, target)
+    assert target.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.py", b"", "it is code"),
+        ("../adapter_config.json", b"", "its path leaves the archive"),
+        ("adapter_config.json", b"{}", "it is in the archive twice"),
+    ],
+)
+def test_archive_with_anything_else_has_no_identity(
+    directory: Path, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    archive = tmp_path / "adapter.tar"
+    with tarfile.open(archive, "w") as tar:
+        for file in FILES:
+            tar.add(directory / file, file)
+        tar.addfile(tarfile.TarInfo(name), io.BytesIO(content))
+    with pytest.raises(ArchiveError, match=message):
+        identity_of_archive(archive)
+
+
+def test_archive_without_the_weights_has_no_identity(directory: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "adapter.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(directory / "adapter_config.json", "adapter_config.json")
+    with pytest.raises(ArchiveError, match=r"got none with adapter_model\.safetensors"):
+        identity_of_archive(archive)
+
+
+def test_archive_is_read_from_a_stream_too(directory: Path, tmp_path: Path) -> None:
+    packed = pack(directory, tmp_path / "packed.tar.gz")
+    with packed.path.open("rb") as stream:
+        assert identity_of_archive(stream) == packed.identity
+
+
+def test_open_files_of_an_archive_pack_to_the_same_bytes(directory: Path, tmp_path: Path) -> None:
+    packed = pack(directory, tmp_path / "packed.tar.gz")
+    with AdapterFiles.of(packed.path) as files, io.BytesIO() as again:
+        assert files.identity() == packed.identity
+        assert files.write_archive(again) == packed.identity
+        assert again.getvalue() == packed.path.read_bytes()
+        assert files.config == (directory / "adapter_config.json").read_bytes()
+
+
+def test_open_files_of_an_archive_have_no_names(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = pack(directory, tmp_path / "packed.tar.gz")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    with AdapterFiles.of(packed.path):
+        assert list(scratch.iterdir()) == []

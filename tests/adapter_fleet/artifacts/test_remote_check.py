@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.artifacts.check import check_archive
+from adapter_fleet.artifacts.finite_weights import WeightReading
+from adapter_fleet.artifacts.packing import PackedAdapter, pack
+from adapter_fleet.artifacts.remote_check import StoredCheck, check_object
+from adapter_fleet.serving.base_model import BaseModelFacts
+from tests.adapter_fleet.fake_s3 import FakeS3
+from tests.adapter_fleet.synthetic import SyntheticAdapter
+
+Save = Callable[[SyntheticAdapter], Path]
+
+
+@pytest.fixture
+def s3() -> FakeS3:
+    return FakeS3()
+
+
+@pytest.fixture
+def large() -> SyntheticAdapter:
+    """An adapter of two megabytes."""
+    return SyntheticAdapter(layers=500)
+
+
+def published(s3: FakeS3, directory: Path, *, key: str | None = None) -> str:
+    """Put an adapter where `adapters publish` puts it."""
+    packed: PackedAdapter = pack(directory, directory.parent / "packed.tar.gz")
+    key = key or f"ectsum/sha256-{packed.identity}.tar.gz"
+    s3.objects["bucket", key] = packed.path.read_bytes()
+    return key
+
+
+def check(s3: FakeS3, key: str, **options: Any) -> StoredCheck:
+    return check_object(cast(Any, s3), "bucket", key, **options)
+
+
+def foreign(directory: Path) -> bytes:
+    """Pack as `tar -czf` does."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for file in sorted(directory.iterdir()):
+            tar.add(file, file.name)
+    return buffer.getvalue()
+
+
+class TestOurs:
+    def test_published_archive_is_checked_from_its_first_bytes(
+        self, s3: FakeS3, large: SyntheticAdapter, save: Save
+    ) -> None:
+        key = published(s3, save(large))
+        done = check(s3, key)
+        assert done.findings == []
+        assert done.size == len(s3.objects["bucket", key]) > 1_000_000
+        assert done.bytes_read == s3.bytes_read < 0.1 * done.size
+        assert s3.requests == 2
+
+    def test_findings_are_those_of_the_archive(self, s3: FakeS3, large: SyntheticAdapter, save: Save) -> None:
+        large.config |= {"use_dora": True, "r": 4}
+        key = published(s3, save(large))
+        done = check(s3, key)
+        archive = io.BytesIO(s3.objects["bucket", key])
+        assert done.findings == check_archive(archive, where=f"s3://bucket/{key}")
+        assert len(done.findings) > 2
+        assert done.bytes_read < 0.1 * done.size
+
+    def test_header_longer_than_the_first_bytes_is_read_in_a_few_more(self, s3: FakeS3, save: Save) -> None:
+        adapter = SyntheticAdapter(layers=1)
+        random = np.random.default_rng(0)
+        names = ["".join(map(chr, random.integers(97, 123, 60))) for _ in range(4000)]
+        adapter.config["target_modules"] = names
+        for name in names:
+            adapter.tensors[f"base_model.model.{name}.lora_A.weight"] = np.zeros((8, 1), np.float32)
+            adapter.tensors[f"base_model.model.{name}.lora_B.weight"] = np.zeros((1, 8), np.float32)
+        adapter.tensors["base_model.model.z.lora_A.weight"] = random.standard_normal((8, 200_000), np.float32)
+        adapter.tensors["base_model.model.z.lora_B.weight"] = np.zeros((1, 8), np.float32)
+        adapter.config["target_modules"] += ["z", "q_proj", "v_proj"]
+        done = check(s3, published(s3, save(adapter)))
+        assert done.findings == []
+        assert 64 * 1024 < done.bytes_read < 0.3 * done.size
+        assert s3.requests < 10
+
+    @pytest.mark.parametrize(
+        ("weights", "rules"),
+        [
+            (None, []),
+            (WeightReading.NONE, []),
+            (WeightReading.SAMPLE, ["tensor-finite"]),
+            (WeightReading.ALL, ["tensor-finite"]),
+        ],
+    )
+    def test_weights_are_read_where_that_is_asked_for(
+        self, s3: FakeS3, save: Save, weights: WeightReading | None, rules: list[str]
+    ) -> None:
+        adapter = SyntheticAdapter(layers=1000)
+        adapter.tensors["base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight"][:] = np.nan
+        key = published(s3, save(adapter))
+        done = check(s3, key, weights=weights)
+        assert [finding.rule for finding in done.findings] == rules
+        start = 0.1 if weights in (None, WeightReading.NONE) else 0.6
+        assert done.bytes_read == s3.bytes_read
+        assert (done.bytes_read < start * done.size) == (weights is not WeightReading.ALL)
+
+    def test_sample_of_published_weights_is_of_their_start(self, s3: FakeS3, save: Save) -> None:
+        adapter = SyntheticAdapter(layers=1000)
+        adapter.tensors["base_model.model.model.layers.999.self_attn.v_proj.lora_B.weight"][:] = np.inf
+        key = published(s3, save(adapter))
+        assert check(s3, key, weights=WeightReading.SAMPLE).findings == []
+        found = check(s3, key, weights=WeightReading.ALL).findings
+        assert [finding.rule for finding in found] == ["tensor-finite"]
+
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_what_could_not_be_compared_is_told(
+        self, s3: FakeS3, adapter: SyntheticAdapter, save: Save, whole: bool
+    ) -> None:
+        done = check(s3, published(s3, save(adapter)), base=BaseModelFacts(name="tiny-base"), whole=whole)
+        assert done.findings == []
+        assert done.not_compared is not None
+        assert done.not_compared.rule == "base-model-compared"
+
+    @pytest.mark.parametrize("part", [0.5, 0.999])
+    def test_archive_that_is_cut_off_is_not_taken_for_ours(
+        self, s3: FakeS3, large: SyntheticAdapter, save: Save, part: float
+    ) -> None:
+        key = published(s3, save(large))
+        whole = s3.objects["bucket", key]
+        s3.objects["bucket", key] = whole[: int(part * len(whole))]
+        assert [finding.rule for finding in check(s3, key).findings] == ["archive-truncated"]
+
+    def test_archive_with_another_file_behind_the_weights_is_not_taken_for_ours(
+        self, s3: FakeS3, adapter: SyntheticAdapter, save: Save
+    ) -> None:
+        directory = save(adapter)
+        key = published(s3, directory)
+        (directory / "model.py").write_text("import os" * 10_000)
+        tar = gzip.decompress(s3.objects["bucket", key])
+        extended = io.BytesIO(tar)
+        with tarfile.open(fileobj=extended, mode="a") as archive:
+            archive.add(directory / "model.py", "model.py")
+        data = gzip.compress(extended.getvalue(), mtime=0)
+        s3.objects["bucket", key] = data[:9] + b"\xff" + data[10:]
+        assert [finding.rule for finding in check(s3, key).findings] == ["file-code", "archive-digest"]
+
+    def test_whole_archive_is_compared_with_the_digest_in_its_key(
+        self, s3: FakeS3, adapter: SyntheticAdapter, save: Save
+    ) -> None:
+        directory = save(adapter)
+        key = published(s3, directory)
+        adapter.tensors["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"] += 1
+        published(s3, save(adapter), key=key)
+        assert check(s3, key).findings == []
+        found = check(s3, key, whole=True).findings
+        assert [finding.rule for finding in found] == ["archive-digest"]
+        assert s3.bytes_read > len(s3.objects["bucket", key])
+
+    def test_warning_does_not_hide_that_the_digest_is_wrong(
+        self, s3: FakeS3, adapter: SyntheticAdapter, save: Save
+    ) -> None:
+        key = published(s3, save(adapter))
+        adapter.config["init_lora_weights"] = "pissa"
+        published(s3, save(adapter), key=key)
+        found = check(s3, key, whole=True).findings
+        assert [finding.rule for finding in found] == ["lora-initialisation", "archive-digest"]
+
+    @pytest.mark.parametrize(
+        ("form", "rules"),
+        [
+            ("ectsum/sha256-{0}.tar.gz", ["archive-digest"]),
+            ("ectsum/{0}.tar.gz", ["archive-digest"]),
+            ("sha256-{0}.tar.gz.d/ectsum.tar.gz", []),
+            ("ectsum/my-sha256-{0}.tar.gz", []),
+        ],
+    )
+    def test_key_names_a_digest_as_in_a_manifest(
+        self, s3: FakeS3, adapter: SyntheticAdapter, save: Save, form: str, rules: list[str]
+    ) -> None:
+        key = published(s3, save(adapter), key=form.format("0" * 64))
+        assert [finding.rule for finding in check(s3, key, whole=True).findings] == rules
+
+    def test_whole_archive_that_is_what_its_key_says_is_fine(
+        self, s3: FakeS3, adapter: SyntheticAdapter, save: Save
+    ) -> None:
+        assert check(s3, published(s3, save(adapter)), whole=True).findings == []
+
+
+class TestForeign:
+    KEY = "ectsum.tar.gz"
+
+    def test_foreign_archive_is_read_once_in_small_pieces(
+        self, s3: FakeS3, large: SyntheticAdapter, save: Save
+    ) -> None:
+        s3.objects["bucket", self.KEY] = foreign(save(large))
+        done = check(s3, self.KEY)
+        assert done.findings == []
+        assert done.bytes_read == s3.bytes_read == done.size
+        assert s3.most <= 64 * 1024
+        assert s3.requests == 2
+        assert s3.closed == 1
+
+    def test_archive_of_ours_under_another_key_is_read_to_its_end(
+        self, s3: FakeS3, large: SyntheticAdapter, save: Save
+    ) -> None:
+        done = check(s3, published(s3, save(large), key=self.KEY))
+        assert done.bytes_read == done.size
+
+    def test_foreign_archive_under_a_key_of_ours_is_not_what_the_key_says(
+        self, s3: FakeS3, large: SyntheticAdapter, save: Save
+    ) -> None:
+        directory = save(large)
+        key = published(s3, directory)
+        s3.objects["bucket", key] = foreign(directory)
+        assert [finding.rule for finding in check(s3, key).findings] == ["archive-digest"]
+
+    def test_connection_that_is_cut_is_taken_up_where_it_was(
+        self, s3: FakeS3, large: SyntheticAdapter, save: Save
+    ) -> None:
+        s3.objects["bucket", self.KEY] = foreign(save(large))
+        s3.cuts = 5
+        done = check(s3, self.KEY)
+        assert (done.findings, done.bytes_read) == ([], done.size)
+        assert s3.requests == 2 + 5
+
+    def test_connection_that_breaks_each_time_is_an_error(
+        self, s3: FakeS3, large: SyntheticAdapter, save: Save, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        s3.objects["bucket", self.KEY] = foreign(save(large))
+        monkeypatch.setattr(
+            "tests.adapter_fleet.fake_s3.Body.read",
+            lambda body, size: (
+                body._data[:size] if s3.requests == 1 else (_ for _ in ()).throw(BotoCoreError())
+            ),
+        )
+        with pytest.raises(BotoCoreError):
+            check(s3, self.KEY)
+
+    def test_object_that_changes_meanwhile_is_an_error(
+        self, s3: FakeS3, large: SyntheticAdapter, save: Save, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        s3.objects["bucket", self.KEY] = foreign(save(large))
+        get = s3.get_object
+
+        def get_and_change(**request: Any) -> dict[str, Any]:
+            answer = get(**request)
+            s3.objects["bucket", self.KEY] += b"\0"
+            return answer
+
+        monkeypatch.setattr(s3, "get_object", get_and_change)
+        with pytest.raises(ClientError, match="PreconditionFailed"):
+            check(s3, self.KEY)
+
+    @pytest.mark.parametrize("content", [b"", b"\x1f", b"hello", bytes(100_000)])
+    def test_anything_else_is_refused_after_its_first_bytes(self, s3: FakeS3, content: bytes) -> None:
+        s3.objects["bucket", self.KEY] = content
+        done = check(s3, self.KEY)
+        assert [finding.rule for finding in done.findings] == ["archive-gzip"]
+        assert done.bytes_read <= 32 * 1024
+
+    def test_object_that_is_not_there_is_an_error(self, s3: FakeS3) -> None:
+        with pytest.raises(ClientError, match="NoSuchKey"):
+            check(s3, self.KEY)

@@ -1,0 +1,40 @@
+"""The page on the rules says what the table of rules does. To write it anew:
+
+python -m tests.adapter_fleet.artifacts.test_rules
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from adapter_fleet.artifacts.rules import HELP, CheckRule
+
+PAGE = Path(__file__).parents[3] / "docs" / "guides" / "check-rules.md"
+BEGIN = "<!-- Below: written by tests/adapter_fleet/artifacts/test_rules.py. -->\n"
+
+
+def table() -> str:
+    rows = [f"| `{rule.id}` | {rule.severity} | {rule.asks} | {rule.help} |" for rule in CheckRule]
+    return "\n".join(["| rule | severity | what it asks for | what to do |", "|---|---|---|---|", *rows, ""])
+
+
+def test_page_has_every_rule_as_it_is() -> None:
+    assert PAGE.read_text().partition(BEGIN)[2].strip() == table().strip()
+
+
+def test_identifiers_are_words_and_tell_rules_apart() -> None:
+    assert len(HELP) == len(CheckRule)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)+", rule.id) for rule in CheckRule)
+
+
+def test_texts_are_one_line_without_a_full_stop() -> None:
+    for rule in CheckRule:
+        for text in (rule.asks, rule.help):
+            assert text.isprintable()
+            assert not text.endswith(".")
+            assert "|" not in text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(PAGE.read_text().partition(BEGIN)[0] + BEGIN + "\n" + table())

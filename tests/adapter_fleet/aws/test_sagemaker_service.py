@@ -1,0 +1,273 @@
+"""What the calls are, and what the errors of SageMaker and S3 mean, by botocore's own stubs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+
+from adapter_fleet.aws.sagemaker_service import SageMakerService
+from adapter_fleet.fleet.state.archive_version import ArchiveVersion, checksum_text
+from adapter_fleet.fleet.state.records import Live, Status
+from adapter_fleet.fleet.state.sagemaker_port import (
+    ConflictError,
+    ExistsError,
+    MissingError,
+    RefusedError,
+    ServiceError,
+    ThrottledError,
+    UnansweredError,
+)
+from adapter_fleet.manifest.desired import Artifact, SmokeRequest
+
+ARN = "arn:aws:sagemaker:us-east-1:000000000000:inference-component/p-a"
+THEN = datetime(2026, 1, 1, tzinfo=UTC)
+ARTIFACT = Artifact(uri="s3://bucket/adapters/a.tar.gz", digest="a" * 64)
+LIVE = Live(status=Status.IN_SERVICE, created=1.0, modified=1.0, arn=ARN)
+
+
+class Stubs:
+    """A service whose every call has to be announced."""
+
+    def __init__(self) -> None:
+        session = boto3.Session("key", "secret", region_name="us-east-1")
+        config = Config(retries={"total_max_attempts": 1})
+        self.clients: dict[str, Any] = {
+            name: session.client(name, config=config)  # type: ignore[call-overload]
+            for name in ("sagemaker", "sagemaker-runtime", "s3")
+        }
+        self.stubbers = {name: Stubber(client) for name, client in self.clients.items()}
+        self.service = SageMakerService(
+            sagemaker=self.clients["sagemaker"],
+            runtime=self.clients["sagemaker-runtime"],
+            s3=self.clients["s3"],
+        )
+
+    def answers(self, client: str, operation: str, answer: dict[str, Any], **expected: Any) -> None:
+        self.stubbers[client].add_response(operation, answer, expected or None)
+
+    def fails(self, client: str, operation: str, code: str, message: str = "", status: int = 400) -> None:
+        self.stubbers[client].add_client_error(operation, code, message, http_status_code=status)
+
+
+@pytest.fixture
+def stubs() -> Iterator[Stubs]:
+    stubs = Stubs()
+    for stubber in stubs.stubbers.values():
+        stubber.activate()
+    yield stubs
+    for stubber in stubs.stubbers.values():
+        stubber.assert_no_pending_responses()
+
+
+def summary(name: str) -> dict[str, Any]:
+    return {
+        "CreationTime": THEN,
+        "InferenceComponentArn": ARN,
+        "InferenceComponentName": name,
+        "EndpointArn": "arn:aws:sagemaker:us-east-1:000000000000:endpoint/endpoint",
+        "EndpointName": "endpoint",
+        "VariantName": "AllTraffic",
+        "InferenceComponentStatus": "InService",
+        "LastModifiedTime": THEN,
+    }
+
+
+def test_listing_goes_on_to_the_last_page(stubs: Stubs) -> None:
+    listing = {
+        "EndpointNameEquals": "endpoint",
+        "MaxResults": 100,
+        "SortBy": "CreationTime",
+        "SortOrder": "Ascending",
+    }
+    first = {"InferenceComponents": [summary("p-a")], "NextToken": "next"}
+    stubs.answers("sagemaker", "list_inference_components", first, **listing)
+    second = {"InferenceComponents": [summary("p-b")]}
+    stubs.answers("sagemaker", "list_inference_components", second, **listing, NextToken="next")
+    assert [list(page) for page in stubs.service.pages("endpoint")] == [["p-a"], ["p-b"]]
+    assert stubs.service.calls["ListInferenceComponents"] == 2
+
+
+def test_adapter_is_created_with_its_base_and_artifact_alone(stubs: Stubs) -> None:
+    stubs.answers(
+        "sagemaker",
+        "create_inference_component",
+        {"InferenceComponentArn": ARN},
+        InferenceComponentName="p-a",
+        EndpointName="endpoint",
+        Specification={
+            "BaseInferenceComponentName": "base",
+            "Container": {"ArtifactUrl": ARTIFACT.uri},
+        },
+        Tags=[{"Key": "a", "Value": "1"}, {"Key": "fleet-uid", "Value": "x"}],
+    )
+    tags = {"fleet-uid": "x", "a": "1"}
+    assert stubs.service.create("p-a", endpoint="endpoint", base="base", artifact=ARTIFACT, tags=tags) == ARN
+
+
+def test_description_tells_artifact_base_and_reason(stubs: Stubs) -> None:
+    described = {
+        **summary("p-a"),
+        "FailureReason": "bad tensors",
+        "Specification": {
+            "BaseInferenceComponentName": "base",
+            "Container": {"ArtifactUrl": ARTIFACT.uri},
+        },
+    }
+    stubs.answers("sagemaker", "describe_inference_component", described)
+    live = stubs.service.describe("p-a")
+    assert live is not None
+    assert (live.artifact_uri, live.base, live.failure_reason, live.described) == (
+        ARTIFACT.uri,
+        "base",
+        "bad tensors",
+        True,
+    )
+
+
+def test_component_that_is_not_there_is_none(stubs: Stubs) -> None:
+    message = f'Could not find inference component "{ARN}".'
+    stubs.fails("sagemaker", "describe_inference_component", "ValidationException", message)
+    assert stubs.service.describe("p-a") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "status", "error"),
+    [
+        ("ThrottlingException", "Rate exceeded", 400, ThrottledError),
+        ("ValidationException", f'Could not find inference component "{ARN}".', 400, MissingError),
+        ("ValidationException", "Could not find model data at s3://b/k.", 400, RefusedError),
+        ("ValidationException", f'Cannot create already existing component "{ARN}".', 400, ExistsError),
+        (
+            "ValidationException",
+            f'Cannot update inference component "{ARN}" while it is in state CREATE_IN_PROGRESS.',
+            400,
+            ConflictError,
+        ),
+        (
+            "ValidationException",
+            f'Cannot delete "{ARN}" while inference component "x" is in state UPDATE_RC_IN_PROGRESS.',
+            400,
+            ConflictError,
+        ),
+        ("ResourceInUse", "it is being updated", 400, ConflictError),
+        ("ValidationException", "1 validation error detected", 400, RefusedError),
+        ("AccessDeniedException", "not authorized", 400, RefusedError),
+        ("ResourceLimitExceeded", "the limit is 5", 400, RefusedError),
+        ("InternalFailure", "", 500, UnansweredError),
+        ("ServiceUnavailable", "", 503, UnansweredError),
+    ],
+)
+def test_error_of_a_write_is_told_by_its_meaning(
+    stubs: Stubs, code: str, message: str, status: int, error: type[ServiceError]
+) -> None:
+    stubs.fails("sagemaker", "update_inference_component", code, message, status)
+    with pytest.raises(error):
+        stubs.service.update("p-a", ARTIFACT)
+
+
+def test_archive_is_found_with_its_version_and_the_checksum_of_s3(stubs: Stubs) -> None:
+    checksum = base64.b64encode(bytes.fromhex("5" * 64)).decode()
+    head = {"ETag": '"e"', "ContentLength": 7, "LastModified": THEN, "VersionId": "v1", "Metadata": {}}
+    expected = {"Bucket": "bucket", "Key": "adapters/a.tar.gz", "ChecksumMode": "ENABLED"}
+    stubs.answers("s3", "head_object", {**head, "ChecksumSHA256": checksum}, **expected)
+    assert stubs.service.find_archive(ARTIFACT.uri) == ArchiveVersion(
+        uri=ARTIFACT.uri,
+        etag='"e"',
+        size=7,
+        modified=THEN.timestamp(),
+        version="v1",
+        checksum=f"sha256:{'5' * 64}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (None, None),
+        ("VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVU=", f"sha256:{'5' * 64}"),
+        ("VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVU=-12", f"sha256:{'5' * 64}-12"),
+        ("no base64", None),
+    ],
+)
+def test_checksum_is_that_of_the_whole_or_of_the_parts(stored: str | None, expected: str | None) -> None:
+    assert checksum_text(stored) == expected
+
+
+def test_archive_that_is_not_there_is_none(stubs: Stubs) -> None:
+    stubs.fails("s3", "head_object", "404", "Not Found", 404)
+    assert stubs.service.find_archive(ARTIFACT.uri) is None
+
+
+def test_archive_that_may_not_be_read_is_refused(stubs: Stubs) -> None:
+    stubs.fails("s3", "head_object", "403", "Forbidden", 403)
+    with pytest.raises(RefusedError):
+        stubs.service.find_archive(ARTIFACT.uri)
+
+
+def test_copy_has_a_checksum_and_no_tags(stubs: Stubs) -> None:
+    expected = {
+        "Bucket": "bucket",
+        "Key": "kept/a.tar.gz",
+        "CopySource": {"Bucket": "assets", "Key": "a.tar.gz"},
+        "ChecksumAlgorithm": "SHA256",
+        "TaggingDirective": "REPLACE",
+    }
+    stubs.answers("s3", "copy_object", {}, **expected)
+    stubs.service.copy_archive("s3://assets/a.tar.gz", "s3://bucket/kept/a.tar.gz")
+
+
+def answer(text: str) -> dict[str, Any]:
+    body = text.encode()
+    return {"Body": StreamingBody(io.BytesIO(body), len(body)), "ContentType": "application/json"}
+
+
+def test_answer_that_matches_is_right(stubs: Stubs) -> None:
+    stubs.answers("sagemaker-runtime", "invoke_endpoint", answer('{"generated_text": "hello"}'))
+    smoke = SmokeRequest(body={"inputs": "x"}, expect="hel+o")
+    assert stubs.service.ask("p-a", "endpoint", smoke) is None
+
+
+def test_answer_that_does_not_match_is_told(stubs: Stubs) -> None:
+    stubs.answers("sagemaker-runtime", "invoke_endpoint", answer('{"generated_text": "bye"}'))
+    problem = stubs.service.ask("p-a", "endpoint", SmokeRequest(body={"inputs": "x"}, expect="hello"))
+    assert problem is not None
+    assert "bye" in problem
+
+
+def test_error_of_the_container_is_what_is_wrong(stubs: Stubs) -> None:
+    stubs.fails("sagemaker-runtime", "invoke_endpoint", "ModelError", "404 from model", 424)
+    problem = stubs.service.ask("p-a", "endpoint", SmokeRequest(body={"inputs": "x"}))
+    assert problem is not None
+    assert "404 from model" in problem
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("AccessDeniedException", 403, RefusedError),
+        ("ThrottlingException", 400, ThrottledError),
+        ("ModelNotReadyException", 429, UnansweredError),
+        ("ServiceUnavailable", 503, UnansweredError),
+    ],
+)
+def test_request_that_does_not_reach_the_adapter_says_nothing_about_it(
+    stubs: Stubs, code: str, status: int, error: type[ServiceError]
+) -> None:
+    stubs.fails("sagemaker-runtime", "invoke_endpoint", code, "", status)
+    with pytest.raises(error):
+        stubs.service.ask("p-a", "endpoint", SmokeRequest(body={"inputs": "x"}))
+
+
+def test_tags_of_all_pages_are_read(stubs: Stubs) -> None:
+    stubs.answers("sagemaker", "list_tags", {"Tags": [{"Key": "a", "Value": "1"}], "NextToken": "t"})
+    stubs.answers("sagemaker", "list_tags", {"Tags": [{"Key": "b", "Value": "2"}]})
+    assert stubs.service.tags("p-a", LIVE) == {"a": "1", "b": "2"}

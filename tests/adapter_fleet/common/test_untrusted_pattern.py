@@ -1,0 +1,19 @@
+"""Expressions that strangers write are searched for, and never for ever."""
+
+from adapter_fleet.common.untrusted_pattern import matches
+
+
+def test_expression_is_searched_for_anywhere_in_the_text() -> None:
+    assert matches("rev[a-z]+ rose", "The revenue rose.\nGood.")
+
+
+def test_text_without_it_does_not_match() -> None:
+    assert not matches("^rose", "The revenue rose.")
+
+
+def test_text_may_have_any_characters() -> None:
+    assert matches("Umsätze.*€", "Umsätze: 4 €")
+
+
+def test_expression_that_takes_for_ever_does_not_match() -> None:
+    assert not matches(r"^(\w+\s?)+$", "Thequickbrownfoxjumpsoverthelazydog!!", seconds=0.3)

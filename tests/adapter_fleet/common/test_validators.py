@@ -1,0 +1,87 @@
+from collections.abc import Callable
+
+import pytest
+
+from adapter_fleet.common.validators import (
+    check_choice,
+    check_flag,
+    check_kind,
+    check_known,
+    check_names,
+    check_number,
+    check_share,
+    check_whole_number,
+    holds_token,
+)
+from adapter_fleet.fleet.state.settings import OnTimeout
+
+NUMBER_TOKEN = -1.8881545897087503e289
+"""As the CDK has `CfnParameter.value_as_number`."""
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        (lambda: check_kind("a", 1, str, "a text"), "'a' should be a text, got 1"),
+        (lambda: check_kind("a", "x" * 99, int, "a number"), f"'a' should be a number, got '{'x' * 79} …"),
+        (lambda: check_flag("a", 1), "'a' should be True or False, got 1"),
+        (
+            lambda: check_choice("a", "fail", OnTimeout),
+            "'a' should be one of OnTimeout.SUCCEED, OnTimeout.FAIL, got 'fail'",
+        ),
+        (lambda: check_number("a", True), "'a' should be a number, got True"),
+        (lambda: check_number("a", float("nan")), "'a' should be a number, got nan"),
+        (lambda: check_number("a", float("-inf")), "'a' should be a number, got -inf"),
+        (lambda: check_number("a", NUMBER_TOKEN), "'a' should be known at synth, got a token"),
+        (lambda: check_share("a", NUMBER_TOKEN), "'a' should be known at synth, got a token"),
+        (
+            lambda: check_whole_number("a", NUMBER_TOKEN, at_least=0),
+            "'a' should be known at synth, got a token",
+        ),
+        (lambda: check_known("a", {"b": ["${Token[TOKEN.1]}"]}), "'a' should be known at synth, got a token"),
+        (lambda: check_whole_number("a", 1.0, at_least=0), "'a' should be a whole number, got 1.0"),
+        (lambda: check_whole_number("a", 1, at_least=2), "'a' should be at least 2, got 1"),
+        (lambda: check_share("a", 1.5), "'a' should be from 0 to 1, got 1.5"),
+        (lambda: check_share("a", None), "'a' should be a number, got None"),
+        (lambda: check_names("a", "acme"), "'a' should be a list of names, got 'acme'"),
+        (lambda: check_names("a", None), "'a' should be a list of names, got None"),
+        (lambda: check_names("a", ["b", 1]), "'a' should be a list of names, got ['b', 1]"),
+        (lambda: check_names("a", ()), "'a' should have at least one name or be left out, got none"),
+    ],
+)
+def test_the_error_names_the_setting_what_it_should_be_and_what_was_got(
+    check: Callable[[], None], message: str
+) -> None:
+    with pytest.raises(ValueError) as error:
+        check()
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a ${Token[TOKEN.1]}",
+        ["#{Token[TOKEN.1]}"],
+        NUMBER_TOKEN,
+        {"a": (1, NUMBER_TOKEN)},
+        {"${Token[TOKEN.1]}": 1},
+    ],
+)
+def test_a_token_is_seen_wherever_it_is(value: object) -> None:
+    assert holds_token(value)
+
+
+@pytest.mark.parametrize("value", [None, True, 1, -1.5, 1e289, -1e300, "${AWS::Region}", {"a": ["b", 0.5]}])
+def test_what_is_known_is_no_token(value: object) -> None:
+    assert not holds_token(value)
+
+
+def test_what_can_be_is_no_error() -> None:
+    check_known("a", {"b": 1})
+    check_kind("a", "text", str, "a text")
+    check_flag("a", False)
+    check_choice("a", OnTimeout.FAIL, OnTimeout)
+    check_number("a", -1.5)
+    check_whole_number("a", 2, at_least=2)
+    check_share("a", 1)
+    check_names("a", {"b", "c"})

@@ -1,0 +1,440 @@
+import contextlib
+import json
+import tracemalloc
+from itertools import pairwise
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from adapter_fleet.documents import reader as document
+from adapter_fleet.documents.reader import (
+    MAX_DOCUMENT_BYTES,
+    MAX_ITEMS,
+    MAX_KEYS,
+    MAX_PROBLEMS,
+    Document,
+    DocumentError,
+    DocumentLimitError,
+    count_values,
+    plain_scalar,
+    read,
+)
+
+TEXT = """\
+# a comment
+first: 1
+second:
+  - name: a
+    tags: {one: x,
+           two: y}
+  -
+    name: b
+long: >
+  folded
+"""
+
+
+@pytest.fixture(params=["compiled", "pure"])
+def loader(request, monkeypatch):
+    """Read YAML with each of the two parsers."""
+    monkeypatch.setattr(
+        document, "YAML_LOADER", yaml.CSafeLoader if request.param == "compiled" else yaml.SafeLoader
+    )
+
+
+def problems(text: str | bytes) -> list[tuple[tuple[str | int, ...], int, str]]:
+    found = read(text if isinstance(text, bytes) else text.encode())
+    return [(problem.keys, problem.line, problem.message) for problem in found.problems]
+
+
+def error(text: str | bytes) -> tuple[int, str]:
+    with pytest.raises(DocumentError) as raised:
+        read(text if isinstance(text, bytes) else text.encode())
+    return raised.value.line, str(raised.value)
+
+
+def test_both_parsers_are_there():
+    assert document.YAML_LOADER is yaml.CSafeLoader
+
+
+@pytest.mark.usefixtures("loader")
+class TestYaml:
+    def test_everything_has_the_line_of_its_key_or_its_place_in_a_list(self):
+        found = read(TEXT.encode())
+        assert found.value == {
+            "first": 1,
+            "second": [{"name": "a", "tags": {"one": "x", "two": "y"}}, {"name": "b"}],
+            "long": "folded\n",
+        }
+        lines = {
+            (): 2,
+            ("first",): 2,
+            ("second",): 3,
+            ("second", 0): 4,
+            ("second", 0, "tags"): 5,
+            ("second", 0, "tags", "two"): 6,
+            ("second", 1): 8,
+            ("long",): 9,
+        }
+        assert {keys: found.line(keys) for keys in lines} == lines
+
+    def test_keys_that_lead_to_nothing_have_the_line_of_what_is_nearest(self):
+        found = read(TEXT.encode())
+        assert found.line(("second", 0, "tags", "three", 5)) == 5
+        assert found.line(("second", 7)) == 3
+        assert found.line(("first", "x")) == 2
+
+    def test_a_key_that_is_given_twice_is_a_problem_and_the_first_is_kept(self):
+        assert problems("a: 1\nb: {c: 1,\n  c: 2}\na: 3") == [
+            (("b", "c"), 3, "the key 'c' is given twice, first in line 2"),
+            (("a",), 4, "the key 'a' is given twice, first in line 1"),
+        ]
+        assert read(b"a: 1\na: 3").value == {"a": 1}
+
+    def test_a_key_that_is_no_text_is_a_problem(self):
+        assert problems("a: 1\n2024: x\n? [b]\n: y\nc: {null: z}") == [
+            ((), 2, "a key should be a text (put it in quotes), got 2024"),
+            ((), 3, "a key should be a text (put it in quotes), got ['b']"),
+            (("c",), 5, "a key should be a text (put it in quotes), got nothing"),
+        ]
+
+    def test_a_merge_key_is_a_problem(self):
+        assert problems("a: &a {x: 1}\nb:\n  <<: *a\n  y: 2") == [
+            (("b",), 3, "merge keys ('<<') are not taken")
+        ]
+
+    def test_a_tag_is_a_problem(self):
+        assert problems("a: !!python/object:os.system {}\nb: !mine x\nc: !!binary aGk=\nd: !!set {x}") == [
+            (("a",), 1, "tags are not taken, got 'tag:yaml.org,2002:python/object:os.system'"),
+            (("b",), 2, "tags are not taken, got '!mine'"),
+            (("c",), 3, "tags are not taken, got 'tag:yaml.org,2002:binary'"),
+            (("d",), 4, "tags are not taken, got 'tag:yaml.org,2002:set'"),
+        ]
+
+    def test_tags_of_plain_data_are_taken(self):
+        assert read(b"a: !!str 5\nb: ! 5\nc: !!map {}\nd: !!seq []").value == {
+            "a": "5",
+            "b": "5",
+            "c": {},
+            "d": [],
+        }
+
+    @pytest.mark.parametrize("number", [".nan", "-.inf", "1e999", "9223372036854775808", "1" * 5000])
+    def test_a_number_that_is_not_the_same_to_every_reader_is_a_problem(self, number):
+        ((keys, line, message),) = problems(f"a: 1\nb: {number}")
+        assert (keys, line) == (("b",), 2)
+        assert message.startswith(("a number should be finite", "a whole number should fit into 64 bits"))
+        assert len(message) < 120
+
+    def test_an_alias_is_what_its_anchor_is(self):
+        found = read(b"a: &x {k: [1]}\nb: *x\n&y c: *y")
+        assert found.value == {"a": {"k": [1]}, "b": {"k": [1]}, "c": "c"}
+        assert found.line(("b",)) == 2
+        assert found.line(("b", "k")) == 1
+
+    def test_aliases_that_explode_are_an_error(self):
+        levels = "\n".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise("abcdefghi"))
+        line, message = error(f"a: &a [x]\n{levels}")
+        assert message == "aliases should stand for at most 100000 values"
+        assert line < 8
+
+    def test_aliases_that_multiply_a_long_text_are_an_error(self):
+        _, message = error("a: &a '" + "x" * 1_000_000 + "'\nb: [" + "*a, " * 100 + "]")
+        assert message == "aliases should stand for at most 100000 values"
+
+    def test_an_alias_in_its_own_anchor_is_an_error(self):
+        assert error("a: &a [*a]") == (1, "the anchor of the alias '*a' is not given before it")
+
+    def test_two_documents_are_an_error(self):
+        assert error("a: 1\n---\nb: 2") == (2, "it should be one document, got another one")
+
+    @pytest.mark.parametrize("text", ["", "# only a comment\n", "\n\n"])
+    def test_no_document_is_an_error(self, text):
+        assert error(text) == (1, "it should have a document, got none")
+
+    @pytest.mark.parametrize(
+        ("text", "line"), [("a: [1", 1), ("a: 1\n b: 2", 2), ("a: 'x\n", 1), ("a:\n\t- b", 2), ("a: @b", 1)]
+    )
+    def test_what_is_no_yaml_is_an_error_with_its_line(self, text, line):
+        found, message = error(text)
+        assert message.startswith("it is not YAML: ")
+        assert found == line
+
+    def test_a_character_that_is_not_printable_is_an_error_with_its_line(self):
+        assert error("a: 1\nb: \x07") == (2, r"it should have printable characters only, got '\x07'")
+
+    @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
+    def test_depth_is_limited(self, opening):
+        assert error(opening * 500) == (1, "it should be nested at most 100 levels deep")
+
+    def test_half_of_a_surrogate_pair_is_refused(self):
+        with contextlib.suppress(DocumentError):  # the compiled parser does not get any further
+            assert problems('a: "\\ud800"') == [
+                (("a",), 1, r"a text should have no half of a surrogate pair, got '\ud800'")
+            ]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("yes", "yes"),
+        ("no", "no"),
+        ("on", "on"),
+        ("true", True),
+        ("FALSE", False),
+        ("tRUE", "tRUE"),
+        ("~", None),
+        ("", None),
+        ("NULL", None),
+        ("12", 12),
+        ("-12", -12),
+        ("+12", 12),
+        ("007", 7),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("1_000", "1_000"),
+        ("0b1", "0b1"),
+        ("12:30", "12:30"),
+        ("2024-01-01", "2024-01-01"),
+        ("1e3", 1000.0),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("-1.5E-2", -0.015),
+        (".", "."),
+        ("-", "-"),
+        ("1.2.3", "1.2.3"),
+        ("٣", "٣"),
+        ("inf", "inf"),
+    ],
+)
+def test_scalars_without_quotes_mean_what_yaml_1_2_says(text, value):
+    assert plain_scalar(text) == value
+    assert type(plain_scalar(text)) is type(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1, "b": [true, null, -1.5e3, "x\\u00e9\\n"], "c": {}}',
+        '\n {\n"a" :\n [\n{ "b" : [] } ,\n2\n]\n}\n',
+        '{"a": {"b": {"c": "\\ud83d\\ude00"}}}',
+        "{a: 1, b: [x]}",
+        '{"a": 1, # more\n "b": 2}',
+        '{"a": 1, "a": 2}',
+    ],
+)
+def test_json_is_read_as_yaml_would_be_with_the_same_lines(text, monkeypatch):
+    def everything(found: Document) -> list[object]:
+        return [found.value, found.problems, [found.line(keys) for keys in _all_keys(found.value)]]
+
+    fast = everything(read(text.encode()))
+    if "\\ud83d" in text:
+        text = text.encode().decode("unicode_escape").encode("utf-16", "surrogatepass").decode("utf-16")
+    assert everything(document._YamlReader(text).read()) == fast
+
+
+def _all_keys(value: object, keys: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [keys, *(inner for key, item in items for inner in _all_keys(item, (*keys, key)))]
+
+
+def test_json_with_a_refused_number_is_read_on_after_it():
+    assert problems('{"a": [NaN,\n-Infinity, 1e999, 1], "b": 99999999999999999999}') == [
+        (("a", 0), 1, "a number should be finite, got NaN"),
+        (("a", 1), 2, "a number should be finite, got -Infinity"),
+        (("a", 2), 2, "a number should be finite, got 1e999"),
+        (("b",), 2, "a whole number should fit into 64 bits, got 99999999999999999999"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ('{\n  // comment\n  "adapters": []\n}\n', 2, "a key should be here"),
+        ('{\n  "a": [1,\n    2\n', 4, "',' should be here"),
+        ('{"a":\n\x07}', 2, "Expecting value"),
+        ("", 1, "Expecting value"),
+    ],
+)
+def test_what_is_wrong_with_what_is_called_json_is_told_of_json(text, line, message):
+    with pytest.raises(DocumentError, match=message) as raised:
+        read(text.encode(), called_json=True)
+    assert raised.value.line == line
+    assert str(raised.value).startswith("it is not JSON: ")
+
+
+def test_what_is_called_json_and_is_yaml_is_read_all_the_same():
+    assert read(b"{a: 1,}", called_json=True).value == read(b"a: 1", called_json=True).value == {"a": 1}
+
+
+def test_json_with_half_of_a_surrogate_pair_is_a_problem():
+    assert problems('{"a": "\\ud800", "\\udfff": 1, "b": 1}') == [
+        (("a",), 1, r"a text should have no half of a surrogate pair, got '\ud800'"),
+        ((), 1, r"a text should have no half of a surrogate pair, got '\udfff'"),
+    ]
+
+
+def test_the_depth_of_json_is_limited():
+    assert error('{"a":' * 50_000) == (1, "it should be nested at most 100 levels deep")
+
+
+def test_bytes_that_are_no_utf_8_are_an_error_with_their_line():
+    assert error(b"a: 1\nb: \xff") == (2, "it should be UTF-8, got the byte 0xff")
+
+
+def test_a_byte_order_mark_is_taken():
+    assert read(b"\xef\xbb\xbfa: 1").value == {"a": 1}
+
+
+def test_a_document_that_is_too_large_is_an_error():
+    line, message = error(b"#" * (document.MAX_DOCUMENT_BYTES + 1))
+    assert (line, message) == (1, "it should have at most 8388608 bytes, got 8388609")
+
+
+LONG_LIST = json.dumps([{}] * (MAX_ITEMS + 1))
+LONG_MAPPING = json.dumps({f"k{number}": 1 for number in range(MAX_KEYS + 1)})
+
+
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize("called_json", [True, False])
+@pytest.mark.parametrize(
+    ("text", "keys", "message"),
+    [
+        (f'{{"a": {{"b": {LONG_LIST}}}}}', ("a", "b"), "a list should have at most 10000 items"),
+        (f'{{"a": [{LONG_MAPPING}]}}', ("a", 0), "a mapping should have at most 1000 keys"),
+        (f'{{"a": {"{" + LONG_MAPPING[1:].replace("k", "")}}}', ("a",), "a mapping should have at most 1000"),
+    ],
+    ids=["list", "mapping", "refused-keys"],
+)
+def test_what_is_too_long_is_an_error_that_names_it(text, keys, message, called_json):
+    text = text if called_json else f"- {text}"
+    with pytest.raises(DocumentLimitError, match=message) as raised:
+        read(text.encode(), called_json=called_json)
+    assert raised.value.keys == (keys if called_json else (0, *keys))
+
+
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize("called_json", [True, False])
+def test_keys_and_values_are_limited_in_all(called_json, monkeypatch):
+    value = {"a": [1, 2, {"b": 3}], "c": "d"}
+    text = json.dumps(value) if called_json else f"# a comment\n{json.dumps(value)}"
+    monkeypatch.setattr(document, "MAX_VALUES", 10)
+    assert read(text.encode(), called_json=called_json).value == value
+    monkeypatch.setattr(document, "MAX_VALUES", 9)
+    with pytest.raises(DocumentLimitError, match="it should have at most 9 keys and values"):
+        read(text.encode(), called_json=called_json)
+
+
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize("start", ["- ", ""])
+def test_what_is_as_long_as_it_may_be_is_read(start):
+    one_less = [json.loads(LONG_LIST)[1:], dict(list(json.loads(LONG_MAPPING).items())[1:])]
+    assert read(f"{start}{json.dumps({'a': one_less})}".encode()).problems == ()
+
+
+@given(st.recursive(st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_values_are_counted_as_they_are_when_they_are_read(value):
+    reader = document._JsonReader(json.dumps(value))
+    reader.read()
+    assert count_values(value) == reader._values
+
+
+def taken_by(data: bytes, *, called_json: bool) -> int:
+    """Return the most memory that Python holds while a document is read, in bytes."""
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(DocumentError):
+            read(data, called_json=called_json)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("start", "unit", "called_json"),
+    [
+        (b'{"adapters":[', b"{},", True),
+        (b"adapters:\n", b"- {}\n", False),
+        (b"adapters: [", b"{},", False),
+        (b'{"a":1}', b"\n", True),
+        (b"{", b'"a":1,', True),
+    ],
+    ids=["json", "yaml", "flow", "lines", "twice"],
+)
+def test_eight_megabytes_of_next_to_nothing_take_little_memory(start, unit, called_json):
+    data = start + unit * ((MAX_DOCUMENT_BYTES - len(start)) // len(unit))
+    # The text itself, once as it is and once for the parser.
+    assert taken_by(data, called_json=called_json) < 3 * MAX_DOCUMENT_BYTES
+
+
+@pytest.mark.parametrize("start", ["- ", ""])
+def test_of_many_problems_the_first_are_told_and_the_others_counted(start):
+    numbers = "1e999, " * (MAX_PROBLEMS + 7)
+    found = read(f'{start}{{"a": [{numbers}1]}}'.encode())
+    assert (len(found.problems), found.more_problems) == (MAX_PROBLEMS, 7)
+
+
+def test_the_parser_of_python_reads_json_however_yaml_is_compiled(monkeypatch):
+    monkeypatch.setattr(document, "_YamlReader", None)
+    assert read(b'{"a": 1}').value == {"a": 1}
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), PLAIN, max_size=4), st.booleans())
+def test_json_that_python_writes_is_read_back(value, indented):
+    found = read(json.dumps(value, indent=2 if indented else None, ensure_ascii=indented).encode())
+    assert (found.value, found.problems) == (value, ())
+
+
+@given(st.binary() | st.text("{}[]&*!|>'\"%@`,:-?#<~ \n\tax1\\u\\U", max_size=40).map(str.encode))
+@example(b'"\\UFFFFFFFF"')
+@example(b'"\\ud800"')
+@example(b"%YAML 99999999999999999999.1\n---\na")
+@example(b"!<%ff> a")
+@example(b"%TAG ! %\n--- a")
+@example(b"&a : *a")
+@example(b"{? }")
+@pytest.mark.parametrize("called_json", [True, False])
+@pytest.mark.parametrize("parser", [yaml.CSafeLoader, yaml.SafeLoader])
+def test_any_bytes_are_a_document_or_an_error(parser, called_json, data):
+    before, document.YAML_LOADER = document.YAML_LOADER, parser
+    try:
+        found = read(data, called_json=called_json)
+        json.dumps(found.value, allow_nan=False).encode()
+    except DocumentError as raised:
+        assert raised.line >= 1  # noqa: PT017
+    finally:
+        document.YAML_LOADER = before
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(TEXT)), st.sampled_from("{}[]:,#&*!|>'\"%@`-? \n\tx1\\")), max_size=3
+    )
+)
+def test_what_both_parsers_read_they_read_as_the_same(insertions):
+    text = TEXT
+    for position, character in insertions:
+        text = text[:position] + character + text[position:]
+    found = []
+    before = document.YAML_LOADER
+    try:
+        for parser in (yaml.CSafeLoader, yaml.SafeLoader):
+            document.YAML_LOADER = parser
+            with contextlib.suppress(DocumentError):
+                found.append(read(text.encode()))
+    finally:
+        document.YAML_LOADER = before
+    assert all(one == found[0] for one in found)

@@ -1,0 +1,141 @@
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter_fleet.documents.schema import (
+    Problem,
+    ProblemKind,
+    StructureError,
+    strict_converter,
+    structure,
+    structure_what_fits,
+)
+
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    size: int
+    colour: Colour = Colour.RED
+
+    def __post_init__(self) -> None:
+        if self.size <= 0:
+            raise ValueError(f"'size' should be above 0, got {self.size}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Car:
+    name: str | None = None
+    weight: float = 1.0
+    wheels: list[Wheel] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+    spare: Wheel | None = None
+
+
+CONVERTER = strict_converter()
+
+
+def problems(data: object) -> list[str]:
+    with pytest.raises(StructureError) as error:
+        structure(CONVERTER, data, Car)
+    return [str(problem) for problem in error.value.problems]
+
+
+def test_plain_data_becomes_records():
+    data = {"name": "a", "weight": 2, "wheels": [{"size": 3, "colour": "blue"}], "labels": {"a": "b"}}
+    assert structure(CONVERTER, data, Car) == Car(
+        name="a", weight=2.0, wheels=[Wheel(size=3, colour=Colour.BLUE)], labels={"a": "b"}
+    )
+
+
+def test_every_problem_is_told_with_the_keys_that_lead_to_it():
+    data = {
+        "name": 5,
+        "wheels": [{"size": 1}, {"size": "2", "colour": "green"}, {"size": 0}, {}],
+        "labels": {"a": 1},
+        "weigth": 3,
+    }
+    assert problems(data) == [
+        "name: should be a string, got 5",
+        "wheels.1.size: should be an integer, got '2'",
+        "wheels.1.colour: should be one of red, blue, got 'green'",
+        "wheels.2: 'size' should be above 0, got 0",
+        "wheels.3.size: should be given, got nothing",
+        "labels.a: should be a string, got 1",
+        "weigth: unknown key (did you mean 'weight'?), got 3",
+    ]
+
+
+@pytest.mark.parametrize("data", [None, 5, "name", ["name"], True])
+def test_what_is_no_mapping_is_no_record(data):
+    assert problems(data) == [f"should be a mapping, got {'nothing' if data is None else repr(data)}"]
+
+
+def test_a_text_that_holds_the_name_of_a_key_is_no_record():
+    assert problems({"spare": "size"}) == ["spare: should be a mapping, got 'size'"]
+
+
+def test_a_text_is_no_list():
+    assert problems({"wheels": "abc"}) == ["wheels: should be a list, got 'abc'"]
+
+
+def test_a_long_value_is_cut_in_the_message():
+    assert len(problems({"weight": "x" * 10_000})[0]) < 300
+
+
+def test_a_key_that_is_long_or_not_printable_leaves_the_message_one_short_line():
+    (problem,) = problems({"a\n" + "x" * 10_000: 1})
+    assert problem.startswith(r"'a\nxxx")
+    assert len(problem) < 200
+
+
+def test_what_types_are_called_can_be_chosen():
+    with pytest.raises(StructureError, match="labels: should be a table, got 3"):
+        structure(CONVERTER, {"labels": 3}, Car, words={dict: "a table"})
+
+
+def test_problems_say_of_which_kind_they_are():
+    with pytest.raises(StructureError) as error:
+        structure(CONVERTER, {"wheels": [{"size": -1}], "name": 1, "nam": 2}, Car)
+    assert [problem.kind for problem in error.value.problems] == [
+        ProblemKind.TYPE,
+        ProblemKind.VALUE,
+        ProblemKind.KEY,
+    ]
+
+
+def test_what_fits_is_kept_beside_the_problems_of_the_rest():
+    data = {"name": "a", "weight": "heavy", "labels": {"good": "b", "bad": 1}, "more": 1}
+    car, found = structure_what_fits(CONVERTER, data, Car)
+    assert car == Car(name="a", labels={"good": "b"})
+    assert [problem.keys for problem in found] == [("weight",), ("labels", "bad"), ("more",)]
+    assert data["weight"] == "heavy"
+
+
+def test_nothing_fits_where_a_required_key_is_missing():
+    assert structure_what_fits(CONVERTER, {}, Wheel) == (
+        None,
+        [Problem(keys=("size",), kind=ProblemKind.KEY, message="should be given, got nothing")],
+    )
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["name", "wheels", "labels", "spare", "size", "colour"]), inner)
+    ),
+)
+
+
+@given(PLAIN)
+def test_plain_data_of_any_shape_is_a_record_or_an_error(data):
+    car, found = structure_what_fits(CONVERTER, data, Car)
+    assert car is not None or found

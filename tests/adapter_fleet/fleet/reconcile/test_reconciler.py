@@ -1,0 +1,904 @@
+"""What a fleet does, told as stories: events in, adapters out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.records import Cause, OrderKind, Outcome
+from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
+from adapter_fleet.fleet.state.settings import (
+    DeletionLimit,
+    DriftCheck,
+    FailureLimit,
+    FleetSettings,
+    UpdateMode,
+)
+from adapter_fleet.manifest.desired import SmokeRequest
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+
+MANY = [f"a{number:03}" for number in range(120)]
+
+
+def uris(*names: str, version: int = 1) -> dict[str, str]:
+    return {name: artifact(name, version).uri for name in names}
+
+
+def test_adapters_of_a_first_manifest_are_created() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    assert world.serving() == uris(*MANY)
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert len(world.writes()) == len(MANY)
+
+
+def test_nothing_to_do_makes_no_write_one_listing_and_one_describe_of_the_base() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.writes().clear()
+    world.service.calls.clear()
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    assert world.writes() == []
+    assert world.service.calls == {"ListInferenceComponents": 2, "DescribeInferenceComponent": 1}
+
+
+def test_change_of_one_takes_one_write_two_listings_and_describes_of_that_one_and_the_base() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.writes().clear()
+    world.service.calls.clear()
+    world.deploy(adapter("a000", 2), *map(adapter, MANY[1:]))
+    world.settle()
+    assert world.writes() == ["UpdateInferenceComponent p-a000"]
+    assert world.serving()["a000"] == artifact("a000", 2).uri
+    assert world.service.calls["ListInferenceComponents"] == 4
+    assert world.service.calls["DescribeInferenceComponent"] == 2
+    assert world.service.calls["ListTags"] == 0
+
+
+def test_adapter_is_looked_at_when_the_last_one_was_there() -> None:
+    world = World(seconds=40.0)
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    started = world.clock.now()
+    world.deploy(adapter("a000", 2), *map(adapter, MANY[1:]))
+    world.settle()
+    ended = world.newest().ended
+    assert ended is not None
+    assert ended - started <= 42.0
+
+
+def test_changed_adapters_are_described_once_each_and_not_listed_in_between() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.service.calls.clear()
+    started = world.clock.now()
+    world.deploy(*(adapter(name, 2) for name in MANY))
+    world.settle()
+    ended = world.newest().ended
+    assert ended is not None
+    assert ended - started <= len(MANY) / 10 + 5.0 + 1.0
+    assert world.service.calls["ListInferenceComponents"] <= 6
+    assert world.service.calls["DescribeInferenceComponent"] <= len(MANY) + 1
+
+
+def test_deployment_ends_soon_after_the_last_write() -> None:
+    world = World()
+    started = world.clock.now()
+    world.deploy(*(adapter(f"b{number}") for number in range(1000)))
+    world.settle()
+    ended = world.newest().ended
+    assert ended is not None
+    assert ended - started <= 1.25 * (1000 / 10 + 5)
+
+
+def test_adapter_that_is_not_wanted_any_more_goes_after_the_others_are_done() -> None:
+    world = World()
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    world.writes().clear()
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.writes() == ["UpdateInferenceComponent p-a", "DeleteInferenceComponent p-b"]
+    assert world.serving() == uris("a", version=2)
+    assert set(world.registry.records()) == {"p-a"}
+
+
+def test_broken_adapter_does_not_take_the_others_down() -> None:
+    world = World()
+    world.service.faults.broken[artifact("a000").uri] = "rank 64 is above the maximum"
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.newest().failed == 1
+    assert world.serving() == uris(*MANY[1:])
+    failure = world.record("a000").failure
+    assert failure is not None
+    assert (failure.cause, failure.reason) == (Cause.ARTIFACT, "rank 64 is above the maximum")
+
+
+def test_artifacts_own_fault_is_not_tried_again_until_it_changes() -> None:
+    world = World()
+    world.service.faults.broken[artifact("a000").uri] = "rank 64 is above the maximum"
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.writes().clear()
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    assert world.writes() == []
+    world.deploy(adapter("a000", 2), *map(adapter, MANY[1:]))
+    world.settle()
+    assert world.serving()["a000"] == artifact("a000", 2).uri
+
+
+def test_retry_forgets_a_failure() -> None:
+    world = World()
+    world.service.faults.broken[artifact("a000").uri] = "the file was cut"
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.service.faults.broken.clear()
+    world.order(OrderKind.RETRY, "a000")
+    world.settle()
+    assert world.serving() == uris(*MANY)
+
+
+def test_update_that_fails_keeps_the_last_good_version() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.serving() == uris("a")
+    record = world.record("a")
+    assert record.failure is not None
+    assert record.failure.artifact == artifact("a", 2)
+    assert record.last_good == artifact("a")
+
+
+def test_more_failures_than_the_limit_fail_the_deployment() -> None:
+    world = World()
+    world.service.faults.broken[artifact("a").uri] = "bad tensors"
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    assert world.newest().outcome is Outcome.FAILED
+    reason = world.newest().reason
+    assert reason is not None
+    assert "a: bad tensors" in reason
+    assert "failure_policy" in reason
+
+
+def test_undo_brings_back_exactly_what_was_before() -> None:
+    world = World()
+    first = [adapter(name) for name in MANY[:20]]
+    world.deploy(*first, digest="one")
+    world.settle()
+    for name in MANY[:10]:
+        world.service.faults.broken[artifact(name, 2).uri] = "bad tensors"
+    second = [adapter(name, 2) for name in MANY[:20]]
+    world.deploy(*second, *(adapter(name) for name in MANY[20:]), digest="two", previous="one")
+    world.settle()
+    assert world.newest().outcome is Outcome.FAILED
+    world.deploy(*first, digest="one", previous="two")
+    world.settle()
+    assert world.newest().undo
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == uris(*MANY[:20])
+
+
+def test_failing_manifest_in_s3_is_taken_back_by_the_fleet_itself() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY[:20]))
+    world.settle()
+    for name in MANY[:10]:
+        world.service.faults.broken[artifact(name, 2).uri] = "bad tensors"
+    world.put_manifest(*(adapter(name, 2) for name in MANY[:20]))
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == uris(*MANY[:20])
+
+
+def test_manifest_that_deletes_too_many_is_refused_by_the_name_of_the_setting() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY[:100]))
+    world.settle()
+    world.writes().clear()
+    world.deploy(*map(adapter, MANY[:70]))
+    world.settle()
+    assert world.newest().outcome is Outcome.REFUSED
+    assert "deletion_guard" in str(world.newest().reason)
+    assert world.writes() == []
+
+
+def test_empty_manifest_is_refused() -> None:
+    world = World()
+    world.deploy(adapter("a"))
+    world.settle()
+    world.deploy()
+    world.settle()
+    assert world.newest().outcome is Outcome.REFUSED
+    assert "allow_empty" in str(world.newest().reason)
+    assert world.serving() == uris("a")
+
+
+def test_empty_manifest_is_refused_while_the_adapters_do_not_show_yet() -> None:
+    world = World()
+    world.service.faults.listing_lag = 3.0
+    world.clock.sleep(5.0)
+    world.deploy(adapter("a"), adapter("b"))
+    world.run_pass(world.executions[0], deadline=0.2)
+    assert len(world.writes()) == 2
+    world.deploy()
+    world.settle()
+    assert world.newest().outcome is Outcome.REFUSED
+    assert not any(write.startswith("Delete") for write in world.writes())
+
+
+def test_empty_manifest_is_obeyed_where_the_setting_allows_it() -> None:
+    settings = FleetSettings(request_rate=10, deletions=DeletionLimit(allow_empty=True, share=1.0))
+    world = World(settings=settings)
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.deploy()
+    world.settle()
+    assert world.serving() == {}
+
+
+def test_deletion_removes_all_of_the_fleet_and_nothing_else() -> None:
+    world = World()
+    world.service.make("p-by-hand", "s3://x/y")
+    world.service.make("q-other", "s3://x/z", tags={FLEET_TAG: "fleet-2"})
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.destroy()
+    world.settle()
+    assert world.serving() == {"by-hand": "s3://x/y", "q-other": "s3://x/z"}
+    assert world.registry.records() == {}
+
+
+def test_foreign_component_of_a_wanted_name_is_reported_and_not_touched() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
+    world.service.make("p-a", "s3://x/y")
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    assert world.serving() == {"a": "s3://x/y", **uris("b")}
+    failure = world.record("a").failure
+    assert failure is not None
+    assert failure.cause is Cause.FOREIGN
+    assert failure.reason == (
+        "a component named p-a is there and has no tag fleet-uid of this fleet;"
+        " 'adapters import --take-over' makes it so"
+    )
+    assert world.service.foreign_writes == []
+
+
+def test_component_of_another_fleet_is_reported_with_whose_it_is() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
+    world.service.make("p-a", "s3://x/y", tags={FLEET_TAG: "fleet-2"})
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    failure = world.record("a").failure
+    assert failure is not None
+    assert (failure.cause, failure.reason) == (
+        Cause.FOREIGN,
+        "a component named p-a is there and has the tag fleet-uid of another fleet, fleet-2; give this fleet"
+        " another 'component_prefix', or have the other one give it up first",
+    )
+    assert world.service.foreign_writes == []
+
+
+def test_registry_that_was_lost_is_made_again_from_the_tags() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.registry.__init__()  # type: ignore[misc]
+    world.writes().clear()
+    world.deploy(*map(adapter, MANY[:110]))
+    world.settle()
+    assert world.writes() == []
+    assert world.newest().orphans == len(MANY[110:])
+    # They are in the count of the next one.
+    world.deploy(*map(adapter, MANY[:110]))
+    world.settle()
+    assert world.writes() == [f"DeleteInferenceComponent p-{name}" for name in MANY[110:]]
+    assert world.serving() == uris(*MANY[:110])
+
+
+def test_component_made_by_hand_is_taken_over_without_being_made_again() -> None:
+    world = World()
+    made = world.service.make("p-a", artifact("a").uri)
+    world.order(OrderKind.CLAIM, "a", created=made.created)
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.writes() == ["AddTags p-a"]
+    assert world.service.components["p-a"].tags[FLEET_TAG] == UID
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.serving() == uris("a", version=2)
+
+
+def test_smoke_request_that_fails_brings_back_the_last_good_version() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+    smoke = SmokeRequest(body={"inputs": "x"}, expect="y")
+    world.deploy(adapter("a", smoke=smoke))
+    world.settle()
+    world.service.faults.silent.add(artifact("a", 2).uri)
+    world.writes().clear()
+    world.deploy(adapter("a", 2, smoke=smoke))
+    world.settle()
+    assert world.serving() == uris("a")
+    assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
+    failure = world.record("a").failure
+    assert failure is not None
+    assert failure.cause is Cause.SMOKE
+
+
+def test_update_that_is_refused_in_place_names_the_setting() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.update_refused = True
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.serving() == uris("a")
+    failure = world.record("a").failure
+    assert failure is not None
+    assert failure.cause is Cause.UPDATE_REFUSED
+
+
+def test_update_mode_replace_deletes_and_creates_where_in_place_is_refused() -> None:
+    settings = FleetSettings(
+        request_rate=10, failures=FailureLimit(share=1.0), update_mode=UpdateMode.REPLACE
+    )
+    world = World(settings=settings)
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.update_refused = True
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.serving() == uris("a", version=2)
+
+
+def test_replacement_that_fails_creates_the_last_good_one_again() -> None:
+    settings = FleetSettings(
+        request_rate=10, failures=FailureLimit(share=1.0), update_mode=UpdateMode.REPLACE
+    )
+    world = World(settings=settings)
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.update_refused = True
+    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.serving() == uris("a")
+
+
+def test_one_write_at_a_time_is_found_out_and_borne() -> None:
+    world = World(seconds=1.0)
+    world.service.faults.one_write_at_a_time = True
+    world.deploy(*map(adapter, MANY[:30]))
+    world.settle()
+    assert world.serving() == uris(*MANY[:30])
+    refused = world.service.calls["CreateInferenceComponent"] - 30
+    assert refused <= 3
+
+
+def test_throttling_of_every_second_call_does_not_slow_down_for_ever() -> None:
+    world = World(settings=FleetSettings(request_rate=50))
+    world.deploy(*map(adapter, MANY[:40]))
+    world.settle()
+    count = 0
+
+    def throttle(operation: str, when: str) -> None:
+        nonlocal count
+        if when == "before" and operation.startswith(("Describe", "List", "Update")):
+            count += 1
+            world.service.faults.throttled = count % 2
+
+    world.service.around = throttle
+    started = world.clock.now()
+    world.deploy(*(adapter(name, 2) for name in MANY[:40]))
+    world.settle()
+    assert world.serving() == uris(*MANY[:40], version=2)
+    assert world.clock.now() - started < 200
+
+
+def test_throttled_look_at_the_base_is_made_again_in_the_same_pass() -> None:
+    world = World()
+    world.deploy(adapter("a"))
+    # The first call lists; the second describes the base.
+    world.service.around = lambda operation, when: setattr(
+        world.service.faults,
+        "throttled",
+        int(operation.endswith(" base") and world.service.calls.total() < 5),
+    )
+    world.run_pass(world.executions[0])
+    assert world.serving() == uris("a")
+
+
+def test_update_of_an_adapter_that_has_long_been_there_is_not_taken_for_a_stuck_one() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
+    world.deploy(adapter("a"))
+    world.settle()
+    world.clock.sleep(24 * 3600)
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.newest().failed == 0
+    assert world.serving() == uris("a", version=2)
+
+
+def test_adapter_that_a_new_base_lost_while_it_was_made_is_sent_again() -> None:
+    world = World(seconds=0.5)
+    world.deploy(adapter("a"))
+    world.run_pass(world.executions[0], deadline=0.2)
+    world.clock.sleep(5.0)
+    world.service.replace_base("another model", lost=True)
+    assert world.serving() == {"a": None}
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.serving() == uris("a")
+
+
+def test_claimed_component_is_not_taken_for_one_that_the_fleet_was_making() -> None:
+    world = World(seconds=40.0)
+    world.deploy(adapter("a"))
+    world.run_pass(world.executions[0], deadline=0.2)
+    world.clock.sleep(35.0)
+    made = world.service.make("p-a", "s3://x/y")
+    world.order(OrderKind.CLAIM, "a", created=made.created)
+    world.settle()
+    assert world.serving() == uris("a")
+
+
+def test_last_good_version_that_a_new_base_lost_is_sent_again() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    world.deploy(adapter("a", 2))
+    world.settle()
+    world.service.replace_base("another model", lost=True)
+    world.writes().clear()
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.serving() == uris("a")
+    # The new base may take what the old one did not.
+    assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
+    assert world.record("a").failure is not None
+
+
+def test_throttling_only_slows_down() -> None:
+    world = World()
+    world.service.faults.throttled = 25
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == uris(*MANY)
+
+
+def test_lost_answers_are_looked_up() -> None:
+    world = World()
+    world.service.faults.lost_after = 5
+    world.service.faults.lost_before = 5
+    world.deploy(*map(adapter, MANY[:30]))
+    world.settle()
+    assert world.serving() == uris(*MANY[:30])
+    assert len(world.writes()) == 30
+
+
+def test_access_that_is_denied_for_a_while_is_waited_for() -> None:
+    world = World()
+    world.service.faults.denied = True
+    world.deploy(*map(adapter, MANY[:5]))
+    for _ in range(5):
+        world.step()
+    assert world.newest().outcome is Outcome.OPEN
+    assert "AccessDenied" in str(world.newest().reason)
+    world.service.faults.denied = False
+    world.settle()
+    assert world.serving() == uris(*MANY[:5])
+
+
+def test_missing_archive_costs_no_write_and_is_tried_again() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
+    world.service.faults.missing.add(artifact("a").uri)
+    world.deploy(adapter("a"), adapter("b"))
+    for _ in range(3):
+        world.step()
+    assert world.service.calls["CreateInferenceComponent"] == 1
+    world.service.faults.missing.clear()
+    world.settle()
+    assert world.serving() == uris("a", "b")
+
+
+def test_stale_listing_makes_no_second_write() -> None:
+    world = World(seconds=1.0)
+    world.service.faults.listing_lag = 3.0
+    world.service.faults.modified_moves = True
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.deploy(*(adapter(name, 2) for name in MANY))
+    world.settle()
+    assert world.serving() == uris(*MANY, version=2)
+    assert len(world.writes()) == 2 * len(MANY)
+
+
+def test_drift_is_repaired_by_the_next_deployment() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.service.edit("p-a000", "s3://bucket/other.tar.gz")
+    world.service.remove("p-a001")
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    assert world.serving() == uris(*MANY)
+
+
+@pytest.mark.parametrize("mode", DriftCheck)
+def test_drift_check_repairs_or_only_reports(mode: DriftCheck) -> None:
+    world = World(settings=FleetSettings(request_rate=10, drift=mode))
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.service.edit("p-a000", "s3://bucket/other.tar.gz")
+    world.service.remove("p-a001")
+    world.writes().clear()
+    world.log.metrics.clear()
+    world.start_machine("drift")
+    world.settle()
+    assert world.log.metrics[0]["drifted"] == 2
+    if mode is DriftCheck.REPAIR:
+        assert world.serving() == uris(*MANY)
+    else:
+        assert world.writes() == []
+        assert world.record("a000").drifted is not None
+
+
+def test_drift_check_yields_to_an_open_event() -> None:
+    world = World(settings=FleetSettings(request_rate=10, drift=DriftCheck.REPAIR))
+    world.deploy(*map(adapter, MANY))
+    world.start_machine("drift")
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+
+
+@pytest.mark.parametrize("words", ["AccessDeniedException: not authorized", "something that nobody knows"])
+def test_deletion_that_is_refused_is_tried_again_later_and_later(words: str) -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    world.deploy(adapter("a", 2), adapter("b"))
+    world.settle()
+    world.service.faults.deletion_refused = words
+    world.service.calls.clear()
+    world.deploy(adapter("b"))
+    started = world.clock.now()
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.clock.now() - started > 20
+    assert world.service.calls["DeleteInferenceComponent"] <= 4
+    world.service.faults.deletion_refused = None
+    world.settle()
+    assert world.serving() == uris("b")
+
+
+def test_replacement_whose_deletion_is_refused_does_not_update_again_and_again() -> None:
+    settings = FleetSettings(
+        request_rate=10, failures=FailureLimit(share=1.0), update_mode=UpdateMode.REPLACE
+    )
+    world = World(settings=settings)
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.update_refused = True
+    world.service.faults.deletion_refused = "AccessDeniedException: not authorized"
+    world.service.calls.clear()
+    world.deploy(adapter("a", 2))
+    started = world.clock.now()
+    for _ in range(8):
+        world.step()
+    assert world.service.calls["UpdateInferenceComponent"] <= 1 + (world.clock.now() - started) / 10
+    world.service.faults.deletion_refused = None
+    world.settle()
+    assert world.serving() == uris("a", version=2)
+
+
+def test_newer_deployment_takes_over_from_one_that_is_under_way() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY))
+    world.run_pass(world.executions[0], deadline=3.0)
+    world.deploy(*(adapter(name, 2) for name in MANY))
+    world.settle()
+    assert world.serving() == uris(*MANY, version=2)
+    generation = world.registry.generation(1)
+    assert generation is not None
+    assert generation.outcome is Outcome.SUPERSEDED
+
+
+def test_pass_makes_way_for_a_deployment_that_comes_while_it_runs() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY))
+    deployed_again = False
+
+    def deploy_again(operation: str, when: str) -> None:
+        nonlocal deployed_again
+        if not deployed_again and operation == "CreateInferenceComponent p-a020" and when == "after":
+            deployed_again = True
+            world.deploy(*(adapter(name, 2) for name in MANY))
+
+    world.service.around = deploy_again
+    world.run_pass(world.executions[0])
+    created = len(world.writes())
+    assert created < len(MANY)
+    world.settle()
+    assert world.serving() == uris(*MANY, version=2)
+
+
+def test_rollback_pins_an_older_version_until_the_manifest_changes() -> None:
+    world = World()
+    world.deploy(adapter("a"))
+    world.settle()
+    world.deploy(adapter("a", 2))
+    world.settle()
+    world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
+    world.settle()
+    assert world.serving() == uris("a")
+    world.deploy(adapter("a", 2), adapter("b"))
+    world.settle()
+    assert world.serving() == uris("a", "b")
+    world.deploy(adapter("a", 3), adapter("b"))
+    world.settle()
+    assert world.serving() == {**uris("a", version=3), **uris("b")}
+    assert world.registry.orders() == []
+
+
+def test_tags_that_change_are_written_and_nothing_else() -> None:
+    world = World()
+    world.deploy(adapter("a", tags={"tier": "gold", "team": "x"}))
+    world.settle()
+    world.writes().clear()
+    world.deploy(adapter("a", tags={"tier": "silver"}))
+    world.settle()
+    assert world.service.components["p-a"].tags == {"tier": "silver", FLEET_TAG: UID}
+    assert world.writes() == ["AddTags p-a", "DeleteTags p-a"]
+
+
+def test_fleet_whose_base_is_another_one_is_refused() -> None:
+    world = World()
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.add_base("endpoint", "base-2")
+    world.target = replace(world.target, base="base-2")
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.newest().outcome is Outcome.REFUSED
+    assert "allow_base_replacement" in str(world.newest().reason)
+
+
+def test_fleet_moves_to_another_base_where_that_is_allowed() -> None:
+    world = World(settings=FleetSettings(request_rate=10, allow_base_replacement=True))
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.add_base("endpoint-2", "base-2")
+    world.target = replace(world.target, endpoint="endpoint-2", base="base-2")
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.service.components["p-a"].base == "base-2"
+    assert world.service.components["p-a"].endpoint == "endpoint-2"
+
+
+def test_adapters_that_a_new_base_lost_are_sent_again() -> None:
+    world = World()
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    world.service.components["base"].uri = "model-2"
+    world.service.components["base"].modified = world.clock.now()
+    world.service._note("base")
+    world.service.components["p-a"].serves = None
+    world.writes().clear()
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    assert world.writes() == ["UpdateInferenceComponent p-a"]
+    assert world.serving() == uris("a", "b")
+
+
+def test_stuck_creation_counts_as_failed_and_is_looked_at_again() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
+    world.deploy(adapter("a"), adapter("b"))
+    world.run_pass(world.executions[0], deadline=0.5)
+    world.service.components["p-a"].stuck = True
+    for _ in range(20):
+        world.step()
+    assert world.newest().outcome is Outcome.OPEN
+    world.service.components["p-a"].stuck = False
+    world.settle()
+    assert world.serving() == uris("a", "b")
+
+
+def test_quota_is_waited_for() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
+    world.service.faults.limit = 4
+    world.deploy(*map(adapter, MANY[:5]))
+    for _ in range(6):
+        world.step()
+    assert len(world.serving()) == 3
+    world.service.faults.limit = None
+    world.settle()
+    assert world.serving() == uris(*MANY[:5])
+
+
+STRICT = FleetSettings(request_rate=10, failures=FailureLimit(share=0.0))
+
+
+def test_undo_gives_back_what_was_imported_and_does_not_delete_it() -> None:
+    world = World(settings=STRICT)
+    world.deploy(adapter("a"), digest="one")
+    world.settle()
+    made = world.service.make("p-hand", artifact("hand").uri)
+    world.order(OrderKind.CLAIM, "hand", created=made.created)
+    world.service.faults.broken[artifact("bad").uri] = "bad tensors"
+    world.deploy(adapter("a"), adapter("hand"), adapter("bad"), digest="two", previous="one")
+    world.settle()
+    assert world.newest().outcome is Outcome.FAILED
+    world.deploy(adapter("a"), digest="one", previous="two")
+    world.settle()
+    assert world.serving() == uris("a", "hand")
+    assert FLEET_TAG not in world.service.components["p-hand"].tags
+
+
+def test_guard_lets_nothing_be_deleted_that_a_lost_registry_could_not_show_it() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY))
+    world.settle()
+    world.registry.__init__()  # type: ignore[misc]
+    deny_tags = True
+
+    def deny(operation: str, when: str) -> None:
+        world.service.faults.denied = deny_tags and operation.startswith("ListTags")
+
+    world.service.around = deny
+    world.deploy(adapter("a000"))
+    world.step()
+    deny_tags = False
+    world.deploy(adapter("a000"))
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == uris(*MANY)
+    # Now they are known, and too many to delete.
+    world.deploy(adapter("a000"))
+    world.settle()
+    assert world.newest().outcome is Outcome.REFUSED
+    assert world.serving() == uris(*MANY)
+
+
+def test_deletion_is_not_done_while_something_is_left() -> None:
+    world = World()
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    world.destroy()
+    world.run_pass(world.executions[-1], deadline=0.5)
+    world.service.components["p-a"].stuck = True
+    world.clock.time += 4000
+    for _ in range(5):
+        world.step()
+    assert world.newest().outcome is Outcome.OPEN
+    world.service.components["p-a"].stuck = False
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == {}
+
+
+def test_manifest_that_failed_fails_again_when_it_is_deployed_again() -> None:
+    world = World(settings=STRICT)
+    world.deploy(adapter("a"), digest="one")
+    world.settle()
+    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    for _ in range(2):
+        world.deploy(adapter("a", 2), digest="two", previous="one")
+        world.settle()
+        assert world.newest().outcome is Outcome.FAILED
+        world.deploy(adapter("a"), digest="one", previous="two")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+
+
+def test_adapter_that_failed_long_ago_does_not_fail_the_next_deployment() -> None:
+    world = World()
+    world.service.faults.missing.add(artifact("a000").uri)
+    world.deploy(*map(adapter, MANY[:40]))
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.CONVERGED
+    world.deploy(*map(adapter, MANY[:41]))
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.newest().changes == 1
+
+
+def test_adapters_that_are_stuck_count_against_the_limit() -> None:
+    world = World(settings=STRICT)
+    world.deploy(adapter("a"), adapter("b"))
+    world.run_pass(world.executions[0], deadline=0.5)
+    world.service.components["p-a"].stuck = True
+    world.clock.time += 2000
+    for _ in range(5):
+        world.step()
+    assert world.newest().outcome is Outcome.FAILED
+
+
+def test_limit_says_nothing_any_more_once_the_deployment_has_been_told() -> None:
+    world = World(settings=replace(STRICT, timeout_seconds=60))
+    world.service.faults.broken[artifact("a").uri] = "bad tensors"
+    world.deploy(adapter("a"), adapter("b"))
+    world.clock.time += 61
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == uris("b")
+
+
+def test_creation_under_way_belongs_to_the_base_that_it_was_sent_to() -> None:
+    world = World(settings=FleetSettings(request_rate=10, allow_base_replacement=True))
+    world.deploy(adapter("a"))
+    world.run_pass(world.executions[0], deadline=0.5)
+    world.service.add_base("endpoint", "base-2")
+    world.target = replace(world.target, base="base-2")
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.service.components["p-a"].base == "base-2"
+
+
+def test_manifest_that_is_refused_leaves_pins_as_they_are() -> None:
+    world = World()
+    world.deploy(*map(adapter, MANY[:20]))
+    world.settle()
+    world.deploy(adapter("a000", 2), *map(adapter, MANY[1:20]))
+    world.settle()
+    world.order(OrderKind.PIN, "a000", artifact=artifact("a000"), replaces=artifact("a000", 2))
+    world.settle()
+    world.deploy(*map(adapter, MANY[5:20]))
+    world.settle()
+    assert world.newest().outcome is Outcome.REFUSED
+    world.start_machine("order")
+    world.settle()
+    assert world.serving() == uris(*MANY[:20])
+
+
+def test_name_that_was_someone_elses_is_used_once_it_is_free() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
+    world.service.make("p-a", "s3://x/y")
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.remove("p-a")
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.serving() == uris("a")
+
+
+def test_adapter_that_cannot_be_asked_is_asked_again_later_and_holds_up_no_other() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
+    smoke = SmokeRequest(body={"inputs": "x"})
+    silent = True
+
+    def hang(operation: str, when: str) -> None:
+        if silent and operation == "InvokeEndpoint p-a" and when == "before":
+            world.clock.time += 60
+            raise UnansweredError("no answer in time")
+
+    world.service.around = hang
+    world.deploy(adapter("a", smoke=smoke), adapter("b", smoke=smoke))
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.service.calls["InvokeEndpoint"] <= 5
+    failure = world.record("a").failure
+    assert failure is not None
+    assert "no answer in time" in failure.reason
+    silent = False
+    world.settle()
+    assert world.record("a").failure is None

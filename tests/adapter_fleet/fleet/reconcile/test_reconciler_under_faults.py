@@ -1,0 +1,763 @@
+"""Everything that may happen to a fleet, in any order: it never breaks a promise, and always converges.
+
+`make test` runs the same examples every time; `make nightly` others, and at least 5,000 of them.
+
+The reconciler contains exceptions, assertions among them. So what is watched in the middle of a pass raises
+`BrokenPromise`, which nothing catches.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.records import (
+    Cause,
+    Generation,
+    Intent,
+    Order,
+    OrderKind,
+    Outcome,
+    Request,
+    Source,
+    Status,
+    Write,
+)
+from adapter_fleet.fleet.state.settings import (
+    DeletionLimit,
+    DriftCheck,
+    FailureLimit,
+    FleetSettings,
+    UpdateMode,
+)
+from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, SmokeRequest
+from tests.adapter_fleet.fake_service import Crash
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.memory_registry import MemoryRegistry
+
+NIGHTLY = "NIGHTLY" in os.environ
+EXAMPLES = int(os.environ.get("STORIES", "5000")) if NIGHTLY else 150
+
+NAMES = ["a", "b", "c", "d"]
+BY_HAND = "s3://bucket/by-hand.tar.gz"
+SMOKED, TAGGED = ("c", "d"), ("b", "d")
+SMOKE = SmokeRequest(body={"inputs": "Hello"})
+NO_GUARD = DeletionLimit(share=1.0, allow_empty=True)
+GUARD = DeletionLimit(share=0.5, above=1)
+WRITES = ("CreateInferenceComponent", "UpdateInferenceComponent", "DeleteInferenceComponent")
+
+STRAYS = ["p-stray", "other-team-1", "other-team-2"]
+"""Components that strangers make, with the fleet's tag."""
+
+MENDABLE = ["AccessDenied: 403", "ResourceLimitExceeded", "out of memory", "insufficient capacity"]
+REASONS = {
+    "bad": "bad tensors",
+    "empty": "",
+    "nul": "\0" * 5000,
+    "wide": "\U0001f600" * 5000,
+    "surrogate": "\ud800",
+    "long": "x" * 500_000,
+    **{reason: reason for reason in MENDABLE},
+}
+"""By a short name, as Hypothesis keeps the text of every argument."""
+
+manifests = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3), max_size=len(NAMES))
+
+
+class BrokenPromise(BaseException):
+    """What must never happen has happened; nobody catches it."""
+
+
+class InjectedError(Exception):
+    """What a library may raise at any call."""
+
+
+def promise(holds: bool, otherwise: object) -> None:
+    if not holds:
+        raise BrokenPromise(otherwise)
+
+
+class Hooked:
+    """A registry that tells of each call, before and after it."""
+
+    def __init__(self, registry: Any, around: Callable[[str, str], None]) -> None:
+        self._registry, self._around = registry, around
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._registry, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            self._around(name, "before")
+            result = method(*arguments, **options)
+            self._around(name, "after")
+            return result
+
+        return call
+
+
+class Fleet(RuleBasedStateMachine):
+    """One fleet, and whatever people, CloudFormation and the service may do to it."""
+
+    @initialize(
+        seconds=st.sampled_from([0.5, 5.0, 40.0]),
+        replaces=st.booleans(),
+        failing=st.sampled_from([0.0, 0.5, 1.0]),
+        lag=st.sampled_from([0.0, 3.0]),
+        moves=st.booleans(),
+        stays=st.booleans(),
+        guarded=st.booleans(),
+        drift=st.sampled_from([None, *DriftCheck]),
+    )
+    def begin(
+        self,
+        seconds: float,
+        replaces: bool,
+        failing: float,
+        lag: float,
+        moves: bool,
+        stays: bool,
+        guarded: bool,
+        drift: DriftCheck | None,
+    ) -> None:
+        self.guarded = guarded
+        self.world = World(
+            seconds=seconds,
+            settings=FleetSettings(
+                request_rate=10,
+                failures=FailureLimit(share=failing),
+                deletions=GUARD if guarded else NO_GUARD,
+                drift=drift,
+                update_mode=UpdateMode.REPLACE if replaces else UpdateMode.IN_PLACE,
+            ),
+        )
+        faults = self.world.service.faults
+        faults.listing_lag, faults.modified_moves, faults.failure_reason_stays = lag, moves, stays
+        self.countdown: int | None = None
+        self.stall: int | None = None
+        self.wanted: dict[str, int] = {}
+        self.requests: list[tuple[Request, DesiredFleet, int]] = []
+        self.foreign: dict[str, tuple[str, dict[str, str]]] = {}
+        self.claimed: set[str] = set()
+        self.ended: set[int] = set()
+        self.arrival: tuple[int, dict[str, int]] | None = None
+        self.deleted: dict[int, set[str]] = {}
+        self.token = 0
+        self.backups: list[tuple[MemoryRegistry, int]] = []
+        self.raising: int | None = None
+        self.contested: set[str] = set()
+        self.restored = False
+        self.guarded: dict[int, set[tuple[str, float]]] = {}
+        self.pruned: set[tuple[str, float]] = set()
+        self.world.service.around = self._around
+        self.world.reconciler = replace(
+            self.world.reconciler, registry=Hooked(self.world.registry, self._around)
+        )
+        self.put({"a": 1, "b": 1}, False)
+
+    # --- what is watched at every call
+
+    def _around(self, operation: str, when: str) -> None:
+        name = operation.partition(" ")[2]
+        if when == "before" and operation.startswith(WRITES):
+            lease = self.world.registry._lease
+            promise(lease.token == self.token, f"{operation} by a pass that has lost its lease")
+            intent = self.world.registry._records[name].intent
+            promise(intent is not None, f"{operation} without an intent")
+            assert intent is not None
+            promise(operation.lower().startswith(intent.write.value), f"{operation} with {intent}")
+            self._watch_artifact(name, intent)
+            if intent.write is Write.DELETE:
+                self._watch_deletion(name, intent.generation)
+        if (operation, when) == ("save_generation", "after"):
+            self._watch_ends()
+            self._watch_guards()
+        if self.arrival is not None:
+            calls, manifest = self.arrival
+            self.arrival = (calls - 1, manifest) if calls else None
+            if not calls:
+                self.put(manifest, False)
+        if self.countdown is not None:
+            self.countdown -= 1
+            if self.countdown < 0:
+                self.countdown = None
+                raise Crash
+        if self.raising is not None:
+            self.raising -= 1
+            if self.raising < 0:
+                self.raising = None
+                raise InjectedError(f"{operation} {when}")
+        if self.stall is not None and not operation.startswith(("Add", "Delete", *WRITES)):
+            self.stall -= 1
+            if self.stall < 0:
+                self.stall = None
+                self._stall()
+
+    def _watch_artifact(self, name: str, intent: Intent) -> None:
+        """Look whether what is sent was declared for the adapter, or has served before."""
+        registry = self.world.registry
+        declared = {
+            adapter.artifact.uri
+            for adapter in registry._desired[intent.generation].adapters
+            if adapter.component == name
+        }
+        record = registry._records[name]
+        known = {version.uri for version in (*record.versions, record.serving, record.last_good) if version}
+        sent = {intent.artifact.uri} if intent.artifact is not None else set()
+        promise(sent <= declared | known, f"{name} gets {sent}, which nobody declared")
+
+    def _watch_ends(self) -> None:
+        """Look at how a generation has ended, when it has: its counts go on."""
+        for generation in self.world.registry._generations.values():
+            if generation.number in self.ended or generation.outcome is Outcome.OPEN:
+                continue
+            self.ended.add(generation.number)
+            settings = generation.request.target.settings
+            if generation.exempt:
+                promise(generation.outcome in (Outcome.CONVERGED, Outcome.SUPERSEDED), generation)
+            elif generation.outcome is Outcome.CONVERGED:
+                promise(generation.changes is not None and generation.ended is not None, generation)
+                assert generation.changes is not None
+                assert generation.ended is not None
+                late = generation.ended - generation.request.at >= settings.timeout_seconds - 10
+                allowed = settings.failures.allowed(generation.changes)
+                promise(late or generation.failures <= allowed, generation)
+
+    def _watch_guards(self) -> None:
+        """Note what there is that a generation does not want, at the moment when its guard let it pass."""
+        registry, service = self.world.registry, self.world.service
+        for number, generation in registry._generations.items():
+            if generation.changes is None or number in self.guarded:
+                continue
+            wanted = {adapter.component for adapter in registry._desired[number].adapters}
+            self.guarded[number] = {
+                (name, there.created)
+                for name, there in service.components.items()
+                if there.base is not None and name not in wanted
+            } | {(name, 0.0) for name, record in registry._records.items() if record.intent is not None}
+
+    def _watch_count(self, name: str) -> None:
+        """Look whether a guard has counted a deletion: of this component, and not of one made since."""
+        registry, there = self.world.registry, self.world.service.components.get(name)
+        if there is None or there.tags.get(FLEET_TAG) != UID:
+            return  # it is gone, or the policy of the fleet's role refuses that
+        passed = [
+            self.guarded.get(number, set())
+            for number, generation in registry._generations.items()
+            if generation.outcome is not Outcome.REFUSED
+        ]
+        counted = {(name, there.created), (name, 0.0)} & set().union(*passed, self.pruned)
+        promise(bool(counted), f"{name} is deleted, and no guard has counted that")
+
+    def _watch_deletion(self, name: str, number: int) -> None:
+        registry, there = self.world.registry, self.world.service.components.get(name)
+        generation = registry._generations[number]
+        settings = generation.request.target.settings
+        wanted = {adapter.component for adapter in registry._desired[number].adapters}
+        if name in wanted:
+            # What is someone else's by now is refused by the policy of the fleet's role.
+            own = there is not None and there.tags.get(FLEET_TAG) == UID
+            serves = own and there.status is Status.IN_SERVICE and there.serves is not None
+            mode = settings.update_mode
+            promise(not serves or mode is UpdateMode.REPLACE, f"{name} is wanted, serves and is deleted")
+            return
+        self._watch_count(name)
+        if generation.exempt or settings.deletions != GUARD or (name, there and there.created) in self.pruned:
+            return
+        deleted = self.deleted.setdefault(number, set())
+        deleted.add(name)
+        promise(bool(wanted), f"{name} is deleted for an empty manifest")
+        # All that a fleet may have here, and what strangers made it look like having.
+        most = GUARD.share * (len(NAMES) + len(STRAYS))
+        promise(len(deleted) <= most, f"{deleted} are deleted under a guard")
+
+    def _stall(self) -> None:
+        """This pass stands still for longer than its lease, while others run."""
+        mine = self.token
+        self.world.clock.time += 120.0
+        self.world.start_machine("order")
+        self._run(600.0, self.world.executions[-1])
+        self.token = mine
+
+    def _run(self, deadline: float, execution: Any) -> None:
+        registry = self.world.registry
+        acquire = registry.acquire
+
+        def noted(*arguments: Any) -> Any:
+            lease = acquire(*arguments)
+            if lease is not None:
+                self.token = lease.token
+            return lease
+
+        registry.acquire = noted  # type: ignore[method-assign]
+        try:
+            self.world.run_pass(execution, deadline=deadline)
+        except InjectedError:
+            execution.next_at = self.world.clock.now() + 2.0  # the machine tries again
+        finally:
+            registry.acquire = acquire  # type: ignore[method-assign]
+            # Whoever crashed is gone, the watching stays.
+            self.world.service.around = self._around
+
+    # --- what happens
+
+    @rule(manifest=manifests, as_object=st.booleans())
+    def put(self, manifest: dict[str, int], as_object: bool) -> None:
+        fleet = self.world.registry.fleet()
+        newest = self.world.newest() if fleet is not None and fleet.generation else None
+        if newest is not None and newest.outcome in (Outcome.FAILED, Outcome.REFUSED):
+            self.roll_back()
+        adapters = _adapters(manifest)
+        previous = DesiredFleet(adapters=_adapters(self.wanted)).digest if self.requests else None
+        self._open(manifest, adapters, Source.OBJECT if as_object else Source.DEPLOYMENT, previous=previous)
+
+    def _open(
+        self,
+        manifest: dict[str, int],
+        adapters: tuple[DesiredAdapter, ...],
+        source: Source,
+        *,
+        previous: str | None,
+    ) -> None:
+        desired = DesiredFleet(adapters=adapters)
+        request = Request(
+            delivery=f"event-{len(self.requests)}",
+            source=source,
+            target=self.world.target,
+            at=self.world.clock.now(),
+            source_digest=desired.digest,
+            previous_digest=previous,
+        )
+        generation = self.world.open(request, desired)
+        self.requests.append((request, desired, generation.number))
+        self.before, self.wanted = self.wanted, dict(manifest)
+
+    @rule()
+    def put_what_is_no_manifest(self) -> None:
+        """It changes nothing, whatever is under way."""
+        newest = self.world.newest()
+        request = replace(
+            newest.request,
+            delivery=f"wrong-{newest.number + 1}",
+            source=Source.OBJECT,
+            at=self.world.clock.now(),
+            refusal="adapters: should be a list",
+        )
+        if newest.request.source is not Source.DELETION:
+            assert self.world.open(request, DesiredFleet()).outcome is Outcome.REFUSED
+
+    @precondition(lambda self: len(self.requests) > 1)
+    @rule()
+    def roll_back(self) -> None:
+        """CloudFormation sends the last manifest but one."""
+        registry = self.world.registry
+        last = registry.generation(self.world.newest().deployment)
+        assert last is not None  # the first one is a deployment
+        self._open(
+            self.before, _adapters(self.before), Source.DEPLOYMENT, previous=last.request.source_digest
+        )
+
+    @rule(data=st.data())
+    def deliver_again(self, data: st.DataObject) -> None:
+        request, desired, number = data.draw(st.sampled_from(self.requests))
+        assert self.world.open(request, desired).number == number
+
+    @rule(deadline=st.sampled_from([0.2, 2.0, 20.0, 600.0]), times=st.integers(1, 4))
+    def run(self, deadline: float, times: int) -> None:
+        for _ in range(times):
+            live = [execution for execution in self.world.executions if not execution.done]
+            if not live:
+                return
+            execution = min(live, key=lambda execution: (execution.next_at, execution.started_at))
+            self.world.clock.time = max(self.world.clock.time, execution.next_at)
+            self._run(deadline, execution)
+
+    @rule(calls=st.integers(0, 40))
+    def crash(self, calls: int) -> None:
+        self.countdown = calls
+        self.run(600.0, 1)
+        self.countdown = None
+
+    @rule(calls=st.integers(0, 60), times=st.integers(1, 3))
+    def raise_anything(self, calls: int, times: int) -> None:
+        """Let any call of the service or the registry raise what nobody foresaw, before or after it acts."""
+        for _ in range(times):
+            self.raising = calls
+            self.run(600.0, 1)
+        self.raising = None
+
+    @rule(calls=st.integers(0, 40))
+    def stall_for_longer_than_the_lease(self, calls: int) -> None:
+        self.stall = calls
+        self.run(600.0, 1)
+        self.stall = None
+
+    @rule(calls=st.integers(0, 60), manifest=manifests)
+    def arrive_in_the_middle(self, calls: int, manifest: dict[str, int]) -> None:
+        self.arrival = (calls, manifest)
+        self.run(600.0, 1)
+        self.arrival = None
+
+    @rule()
+    def check_for_drift(self) -> None:
+        self.world.start_machine("drift")
+
+    @rule(name=st.sampled_from(NAMES), version=st.integers(1, 3))
+    def pin(self, name: str, version: int) -> None:
+        if name in self.wanted:
+            pinned, replaces = artifact(name, version), artifact(name, self.wanted[name])
+            self.world.order(OrderKind.PIN, name, artifact=pinned, replaces=replaces)
+
+    @rule(name=st.sampled_from(NAMES), kind=st.sampled_from([OrderKind.UNPIN, OrderKind.RETRY]))
+    def order(self, name: str, kind: OrderKind) -> None:
+        self.world.order(kind, name)
+
+    @rule(name=st.sampled_from(NAMES))
+    def claim(self, name: str) -> None:
+        component = f"p-{name}"
+        uri, tags = self.foreign.get(component, ("", {}))
+        if uri and not tags:
+            del self.foreign[component]
+            self.claimed.add(component)
+            created = self.world.service.components[component].created
+            self.world.order(OrderKind.CLAIM, name, created=created)
+
+    @rule(lost=st.booleans(), back=st.booleans())
+    def update_the_base(self, lost: bool, back: bool) -> None:
+        """Let it run another model, or the same again, on new copies that may have no adapters."""
+        if self._base_is_known():
+            there = self.world.service.components["base"].uri
+            model = there if back else f"model-{self.world.clock.now()}"
+            self.world.service.replace_base(model, lost=lost)
+
+    def _base_is_known(self) -> bool:
+        """Tell whether the registry knows what the base runs; else nothing tells that it has changed."""
+        fleet = self.world.registry.fleet()
+        return fleet is not None and fleet.base_version == self.world.service.components["base"].uri
+
+    @rule(name=st.sampled_from(NAMES), version=st.integers(1, 3), silent=st.booleans())
+    def fall_silent(self, name: str, version: int, silent: bool) -> None:
+        artifacts = self.world.service.faults.silent
+        (artifacts.add if silent else artifacts.discard)(artifact(name, version).uri)
+
+    @rule(refused=st.booleans())
+    def refuse_deletions(self, refused: bool) -> None:
+        self.world.service.faults.deletion_refused = "it cannot be deleted for now" if refused else None
+
+    @rule(seconds=st.sampled_from([1.0, 60.0, 4000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.clock.time += seconds
+
+    @rule(count=st.integers(1, 10))
+    def throttle(self, count: int) -> None:
+        self.world.service.faults.throttled = count
+
+    @rule(before=st.integers(0, 3), after=st.integers(0, 3))
+    def lose_answers(self, before: int, after: int) -> None:
+        faults = self.world.service.faults
+        faults.lost_before, faults.lost_after = before, after
+
+    @rule(name=st.sampled_from(NAMES), version=st.integers(1, 3), reason=st.sampled_from(sorted(REASONS)))
+    def break_artifact(self, name: str, version: int, reason: str) -> None:
+        self.world.service.faults.broken[artifact(name, version).uri] = REASONS[reason]
+
+    @rule(name=st.sampled_from(NAMES), unknown=st.booleans())
+    def be_in_a_status_that_nobody_knows(self, name: str, unknown: bool) -> None:
+        component = self.world.service.components.get(f"p-{name}")
+        if component is None or component.ends is not None:
+            return
+        if unknown and component.status is Status.IN_SERVICE:
+            component.status = Status("Stopping")
+        elif not unknown and component.status == "Stopping":
+            component.status = Status.IN_SERVICE
+        else:
+            return
+        component.modified = self.world.service._tick()
+        self.world.service._note(component.name)
+
+    @rule(name=st.sampled_from(STRAYS))
+    def set_the_tag_on_something_new(self, name: str) -> None:
+        """Let a stranger make a component with the fleet's tag."""
+        self.world.service.make(name, "s3://bucket/stray.tar.gz", tags={FLEET_TAG: UID})
+
+    @rule(name=st.sampled_from(NAMES))
+    def set_the_tag_on_what_is_someone_elses(self, name: str) -> None:
+        """Let a stranger put the tag on a component that the fleet may know as someone else's."""
+        component = self.world.service.components.get(f"p-{name}")
+        if component is not None and component.name in self.foreign:
+            component.tags[FLEET_TAG] = UID
+            del self.foreign[component.name]
+            self.contested.add(component.name)
+
+    @rule(name=st.sampled_from(STRAYS))
+    def take_the_tag_off_a_stray(self, name: str) -> None:
+        component = self.world.service.components.get(name)
+        if component is not None:
+            component.tags.pop(FLEET_TAG, None)
+
+    @rule()
+    def prune(self) -> None:
+        """Let a person delete what the report calls orphans."""
+        for component, record in self.world.registry.records().items():
+            if record.owned is not None and component not in self._wanted_components():
+                self.pruned.add((component, record.owned))
+                self.world.registry.order(
+                    [
+                        Order(
+                            kind=OrderKind.PRUNE,
+                            component=component,
+                            at=self.world.clock.now(),
+                            created=record.owned,
+                        )
+                    ]
+                )
+        self.world.start_machine("order")
+
+    def _wanted_components(self) -> set[str]:
+        return {f"p-{name}" for name in self.wanted}
+
+    @rule(name=st.sampled_from(NAMES), version=st.integers(1, 3), gone=st.booleans())
+    def lose_artifact(self, name: str, version: int, gone: bool) -> None:
+        missing = self.world.service.faults.missing
+        (missing.add if gone else missing.discard)(artifact(name, version).uri)
+
+    @rule(denied=st.booleans())
+    def deny(self, denied: bool) -> None:
+        self.world.service.faults.denied = denied
+
+    @rule(refused=st.booleans(), serial=st.booleans())
+    def change_the_service(self, refused: bool, serial: bool) -> None:
+        faults = self.world.service.faults
+        faults.update_refused, faults.one_write_at_a_time = refused, serial
+
+    @rule(name=st.sampled_from(NAMES), stuck=st.booleans())
+    def get_stuck(self, name: str, stuck: bool) -> None:
+        component = self.world.service.components.get(f"p-{name}")
+        if component is not None:
+            component.stuck = stuck
+
+    @rule(name=st.sampled_from(NAMES))
+    def delete_by_hand(self, name: str) -> None:
+        self.world.service.remove(f"p-{name}")
+        self.foreign.pop(f"p-{name}", None)
+
+    @rule(name=st.sampled_from(NAMES))
+    def edit_by_hand(self, name: str) -> None:
+        component = self.world.service.components.get(f"p-{name}")
+        record = self.world.registry.records().get(f"p-{name}")
+        if component is None or component.status.in_transition or component.tags.get(FLEET_TAG) != UID:
+            return
+        if record is not None and record.intent is not None and record.intent.write is Write.CREATE:
+            return  # nobody can tell whether that was before or after the creation ended
+        self.world.service.edit(f"p-{name}", BY_HAND)
+
+    @rule(name=st.sampled_from(NAMES), tags=st.sampled_from([{}, {FLEET_TAG: "fleet-2"}]))
+    def recreate_by_hand(self, name: str, tags: dict[str, str]) -> None:
+        """Let someone, or another fleet, have a component of that name."""
+        self.world.service.make(f"p-{name}", "s3://bucket/foreign.tar.gz", tags=tags)
+        self.foreign[f"p-{name}"] = ("s3://bucket/foreign.tar.gz", tags)
+        self.claimed.discard(f"p-{name}")
+
+    @rule(name=st.sampled_from(NAMES))
+    def take_off_the_tag(self, name: str) -> None:
+        """Let someone take the fleet's tag off: it is nobody's then."""
+        component = self.world.service.components.get(f"p-{name}")
+        if component is None or component.status.in_transition or component.tags.get(FLEET_TAG) != UID:
+            return
+        if component.name in self.claimed:
+            return  # as long as someone asks for that, it gets the tag again
+        del component.tags[FLEET_TAG]
+        self.foreign[component.name] = (component.uri, dict(component.tags))
+
+    @rule()
+    def back_up_the_registry(self) -> None:
+        self.backups.append((self.world.registry.clone(), len(self.requests)))
+
+    @precondition(lambda self: self.backups)
+    @rule(data=st.data(), redeploys=st.booleans())
+    def restore_the_registry(self, data: st.DataObject, redeploys: bool) -> None:
+        """Put the registry back to an earlier moment; someone may deploy right after that, or not."""
+        if not self._base_is_known() or None in self.world.service.serving().values():
+            return  # nothing else tells that the base has lost adapters
+        backup, requests = data.draw(st.sampled_from(self.backups))
+        for record in backup.records().values():
+            there = self.world.service.components.get(record.component)
+            creating = record.intent is not None and record.intent.write is Write.CREATE
+            if creating and there is not None and there.uri == BY_HAND:
+                return  # nobody can tell whether that was before or after the creation ended
+        self.restored = True
+        self.world.registry.restore(backup)
+        if not self._base_is_known():
+            # It believes that adapters and base belong together which do not.
+            redeploys = True
+        for execution in self.world.executions:
+            execution.done = True
+        known = set(self.world.registry.generations())
+        self.requests = self.requests[:requests]
+        self.ended &= known
+        self.guarded = {
+            number: seen
+            for number, seen in self.guarded.items()
+            if (made := self.world.registry.generation(number)) is not None and made.changes is not None
+        }
+        self.deleted.clear()
+        self.world.start_machine("drift")
+        if redeploys:
+            self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
+
+    @rule()
+    def lose_the_registry(self) -> None:
+        if not self._base_is_known() or None in self.world.service.serving().values():
+            return  # nothing else tells that the base has lost adapters
+        self.world.registry.__init__()  # type: ignore[misc]
+        for execution in self.world.executions:
+            execution.done = True
+        # With it goes all that tells deliveries apart, and generations begin at one again.
+        self.requests.clear()
+        self.ended.clear()
+        self.deleted.clear()
+        self.guarded.clear()
+        self.backups.clear()
+        self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
+
+    # --- in the end
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        faults = world.service.faults
+        faults.denied = faults.one_write_at_a_time = faults.update_refused = False
+        faults.throttled = faults.lost_before = faults.lost_after = 0
+        faults.missing.clear()
+        faults.deletion_refused = None
+        for uri in [uri for uri, reason in faults.broken.items() if reason in MENDABLE]:
+            del faults.broken[uri]
+        for name in NAMES:
+            world.order(OrderKind.UNPIN, name)
+        self.countdown = self.stall = self.arrival = None
+        self.raising = None
+        for component in world.service.components.values():
+            component.stuck = False
+            if component.status == "Stopping":
+                component.status, component.modified = Status.IN_SERVICE, world.service._tick()
+                world.service._note(component.name)
+        self._settle()
+        if world.newest().outcome in (Outcome.FAILED, Outcome.REFUSED):
+            self.roll_back()
+            self._settle()
+        world.with_settings(replace(world.target.settings, deletions=NO_GUARD))
+        # Changes by hand are found by the next event at the latest, once listings show them.
+        world.clock.time += 10.0
+        self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
+        self._settle()
+        self.prune()
+        self._settle()
+        self._check_end(world.newest())
+        converged = world.newest().outcome is Outcome.CONVERGED
+        # And then there is nothing to do.
+        world.clock.time += 1000
+        writes = len(world.writes())
+        self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
+        self._settle()
+        if converged:
+            assert world.writes()[writes:] == []
+
+    def _settle(self) -> None:
+        for _ in range(300):
+            live = [execution for execution in self.world.executions if not execution.done]
+            if not live:
+                return
+            execution = min(live, key=lambda execution: (execution.next_at, execution.started_at))
+            self.world.clock.time = max(self.world.clock.time, execution.next_at)
+            self._run(600.0, execution)
+        raise AssertionError(f"it does not converge: {self.world.describe()}")
+
+    def _check_end(self, generation: Generation) -> None:
+        world = self.world
+        assert generation.outcome in (Outcome.CONVERGED, Outcome.FAILED), world.describe()
+        components, records = world.service.components, world.registry.records()
+        for name, (uri, tags) in self.foreign.items():
+            there = components[name]
+            assert there.uri == uri, f"{name} of someone else was changed"
+            assert there.tags == tags, f"{name} of someone else was tagged"
+        if generation.outcome is Outcome.FAILED:
+            return  # the service refuses what is wanted; CloudFormation would undo it
+        for name in STRAYS:
+            assert name not in components or FLEET_TAG not in components[name].tags, f"{name} was pruned"
+        assert not any(component.status.in_transition for component in components.values())
+        serving = world.service.serving()
+        for name in NAMES:
+            component = f"p-{name}"
+            there = components.get(component)
+            if (
+                component in self.foreign
+                or component in self.contested
+                or (component in self.claimed and there and FLEET_TAG not in there.tags)
+            ):
+                continue
+            if name not in self.wanted:
+                assert component not in components, f"{component} is not wanted, and there"
+                assert component not in records
+                continue
+            record = records[component]
+            assert record.intent is None
+            wanted = artifact(name, self.wanted[name])
+            if serving.get(component) == wanted.uri:
+                assert there is not None
+                # Tags are never read to be compared: of those written since a backup, nothing is known.
+                assert self.restored or there.tags == {FLEET_TAG: UID, **_tags(name, self.wanted[name])}
+                if record.failure is None or record.failure.artifact != wanted:
+                    continue
+            failure = record.failure
+            assert failure is not None, f"{component} serves {serving.get(component)}, and nothing failed"
+            assert failure.artifact == wanted
+            assert not failure.cause.retried
+            good = record.last_good
+            if failure.cause is Cause.UPDATE_REFUSED and good == wanted:
+                # A new base lost it, and sending it again was refused: that is not repeated before the
+                # artifact or the base is another one, or someone says so. Another good one is sent again.
+                continue
+            faulty = {*world.service.faults.broken, *world.service.faults.silent}
+            if good is not None and good.uri not in faulty:
+                assert serving.get(component) == good.uri, f"{component} does not serve the last good one"
+
+
+def _tags(name: str, version: int) -> dict[str, str]:
+    return {"parity": str(version % 2)} if name in TAGGED and version > 1 else {}
+
+
+def _adapters(manifest: dict[str, int]) -> tuple[DesiredAdapter, ...]:
+    return tuple(
+        adapter(name, version, smoke=SMOKE if name in SMOKED else None, tags=_tags(name, version))
+        for name, version in sorted(manifest.items())
+    )
+
+
+@pytest.mark.timeout(3600)
+def test_fleet_keeps_its_promises_whatever_happens() -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Fleet,
+        settings=settings(
+            max_examples=EXAMPLES,
+            derandomize=not NIGHTLY,
+            stateful_step_count=30,
+            report_multiple_bugs=False,
+            phases=[Phase.explicit, Phase.generate] if "FAST" in os.environ else list(Phase),
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

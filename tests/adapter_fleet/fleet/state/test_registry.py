@@ -1,0 +1,832 @@
+"""One suite for the registry in DynamoDB and for the fake that other tests use in its place."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.fleet.state.records import (
+    AdapterRecord,
+    Cause,
+    Event,
+    Failure,
+    FleetRecord,
+    Generation,
+    Intent,
+    Live,
+    Order,
+    OrderKind,
+    Outcome,
+    Request,
+    Source,
+    Status,
+    Target,
+    Write,
+)
+from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
+from adapter_fleet.fleet.state.settings import DriftCheck, FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
+from local_sagemaker.server import LocalCloud
+from tests.adapter_fleet.memory_registry import MemoryRegistry
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+FLEET = FleetRecord(uid="c8a1-4f2e", name="Llm/Tenants", machine="arn:aws:states:machine")
+TARGET = Target(endpoint="llm", base="llm-base", prefix="llm", settings=FleetSettings())
+
+
+@pytest.fixture(scope="session")
+def dynamodb() -> Iterator[DynamoDBClient]:
+    with LocalCloud() as cloud:
+        yield boto3.client(
+            "dynamodb",
+            endpoint_url=cloud.url,
+            region_name=cloud.environment["AWS_REGION"],
+            aws_access_key_id=cloud.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=cloud.environment["AWS_SECRET_ACCESS_KEY"],
+            config=Config(max_pool_connections=64),
+        )
+
+
+@pytest.fixture
+def table(dynamodb: DynamoDBClient) -> str:
+    name = f"registry-{uuid.uuid4().hex[:8]}"
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+@pytest.fixture(params=["memory", pytest.param("dynamodb", marks=pytest.mark.integration)])
+def empty(request: pytest.FixtureRequest) -> Registry:
+    if request.param == "memory":
+        return MemoryRegistry()
+    return DynamoDbRegistry(request.getfixturevalue("table"), request.getfixturevalue("dynamodb"))
+
+
+@pytest.fixture
+def registry(empty: Registry) -> Registry:
+    """A registry that knows its fleet."""
+    empty.register(FLEET)
+    return empty
+
+
+@pytest.fixture
+def lease(registry: Registry) -> Lease:
+    return take(registry, "pass", now=0)
+
+
+@pytest.fixture
+def stale(registry: Registry) -> Lease:
+    """A lease that has expired, and is another's since."""
+    stale = take(registry, "stalled", now=0)
+    take(registry, "next", now=61)
+    return stale
+
+
+def take(registry: Registry, owner: str, *, now: float) -> Lease:
+    lease = registry.acquire(owner, now, 60)
+    assert lease is not None
+    return lease
+
+
+def request(delivery: str = "", **changes: Any) -> Request:
+    made = Request(
+        delivery=delivery or uuid.uuid4().hex, source=Source.DEPLOYMENT, target=TARGET, at=1_764_000_000.25
+    )
+    return replace(made, **changes)
+
+
+def wanting(*names: str) -> DesiredFleet:
+    return DesiredFleet(
+        adapters=tuple(
+            DesiredAdapter(name=name, component=f"llm-{name}", artifact=Artifact(uri=f"s3://b/{name}"))
+            for name in names
+        )
+    )
+
+
+def record(name: str, **changes: Any) -> AdapterRecord:
+    return replace(AdapterRecord(name=name, component=f"llm-{name}"), **changes)
+
+
+def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
+    """What a call gives in that many threads, which all begin together."""
+    ready = threading.Barrier(count, timeout=60)
+
+    def one(index: int) -> Any:
+        ready.wait()
+        return call(index)
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(one, range(count)))
+
+
+class TestFleet:
+    def test_registry_without_a_fleet_has_none(self, empty: Registry) -> None:
+        assert empty.fleet() is None
+
+    def test_fleet_is_as_it_was_registered(self, registry: Registry) -> None:
+        assert registry.fleet() == FLEET
+
+    def test_fleet_that_is_there_gets_its_newest_name_and_machine_alone(self, registry: Registry) -> None:
+        registry.register(replace(FLEET, name="other", machine="another", generation=7))
+        assert registry.fleet() == replace(FLEET, name="other", machine="another")
+
+    def test_passes_note_what_they_learn(self, registry: Registry, lease: Lease) -> None:
+        learned = replace(
+            FLEET,
+            rate=2.5,
+            serial=True,
+            foreign={"by-hand": 1_764_000_000.123},
+            base_modified=1_764_000_001.5,
+            heartbeat=1_764_000_002.0,
+            behind_since=1_764_000_000.5,
+            trouble="the base component 'base' is not there",
+            converged=3,
+            deleted=True,
+        )
+        registry.save_fleet(learned, lease)
+        assert registry.fleet() == learned
+
+    def test_passes_do_not_touch_the_generation_and_the_runner(
+        self, registry: Registry, lease: Lease
+    ) -> None:
+        before = registry.fleet()
+        assert before is not None
+        registry.open_generation(request(), wanting())
+        registry.become_runner("run", 5.5)
+        registry.save_fleet(replace(before, rate=1.0), lease)
+        assert registry.fleet() == replace(FLEET, rate=1.0, generation=1, runner="run", runner_at=5.5)
+
+
+class TestGenerations:
+    def test_generations_are_numbered_from_one(self, registry: Registry) -> None:
+        asked = request()
+        assert registry.open_generation(asked, wanting("acme")) == Generation(
+            number=1, request=asked, deployment=1
+        )
+        assert registry.open_generation(request(), wanting()).number == 2
+        fleet = registry.fleet()
+        assert fleet is not None
+        assert fleet.generation == 2
+
+    def test_generation_and_what_it_wants_are_kept_as_they_are(self, registry: Registry) -> None:
+        settings = FleetSettings(failures=FailureLimit(count=3), drift=DriftCheck.REPAIR, request_rate=0.5)
+        asked = request(
+            "delivery/with#any?sign",
+            target=replace(TARGET, settings=settings, tags={"team": "ü"}),
+            source_digest="2",
+            previous_digest="1",
+            manifest_version="v1",
+        )
+        desired = DesiredFleet(
+            adapters=(
+                DesiredAdapter(
+                    name="acme",
+                    component="llm-acme",
+                    artifact=Artifact(uri="s3://b/a", digest="d" * 64),
+                    rank=16,
+                    tags={"tier": "gold"},
+                    smoke=SmokeRequest(
+                        body={"inputs": "Hi", "parameters": {"n": [1, 2.5, None]}}, expect="x"
+                    ),
+                ),
+            )
+        )
+        made = registry.open_generation(asked, desired)
+        assert registry.generation(1) == made
+        assert registry.generation(1) == Generation(number=1, request=asked, deployment=1)
+        assert registry.desired(1) == desired
+
+    def test_number_that_was_not_given_out_has_no_generation(self, registry: Registry) -> None:
+        assert registry.generation(1) is None
+        with pytest.raises(LookupError):
+            registry.desired(1)
+
+    def test_delivery_that_comes_again_keeps_its_generation(self, registry: Registry) -> None:
+        first = registry.open_generation(request("once"), wanting("acme"))
+        registry.open_generation(request("later"), wanting())
+        again = registry.open_generation(request("once"), wanting("other"))
+        assert (again.number, again.outcome) == (first.number, Outcome.SUPERSEDED)
+        assert registry.desired(1) == wanting("acme")
+        assert registry.deliveries() == {"once": 1, "later": 2}
+
+    def test_open_generation_is_superseded_by_the_next(self, registry: Registry) -> None:
+        registry.open_generation(request(), wanting())
+        registry.open_generation(request(at=1_764_000_009.0), wanting())
+        before = registry.generation(1)
+        assert before is not None
+        assert (before.outcome, before.ended) == (Outcome.SUPERSEDED, 1_764_000_009.0)
+
+    def test_generation_that_has_ended_is_not_superseded(self, registry: Registry, lease: Lease) -> None:
+        made = registry.open_generation(request(), wanting())
+        ended = replace(made, outcome=Outcome.CONVERGED, ended=7.0)
+        registry.save_generation(ended, lease)
+        registry.open_generation(request(), wanting())
+        assert registry.generation(1) == ended
+
+    def test_passes_note_how_far_a_generation_is(self, registry: Registry, lease: Lease) -> None:
+        made = registry.open_generation(request(), wanting())
+        further = replace(
+            made,
+            changes=0,
+            failures=1,
+            pending=2,
+            in_service=3,
+            failed=4,
+            desired=5,
+            writes=6,
+            reads=7,
+            passes=8,
+        )
+        registry.save_generation(further, lease)
+        assert registry.generation(1) == further
+
+    def test_outcome_stays_with_its_reason_while_figures_change(
+        self, registry: Registry, lease: Lease
+    ) -> None:
+        made = registry.open_generation(request(), wanting())
+        refused = replace(made, outcome=Outcome.REFUSED, reason="too many deletions", ended=8.0)
+        registry.save_generation(refused, lease)
+        registry.save_generation(replace(made, outcome=Outcome.CONVERGED, passes=9), lease)
+        assert registry.generation(1) == replace(refused, passes=9)
+
+    def test_pass_of_a_superseded_generation_does_not_open_it_again(
+        self, registry: Registry, lease: Lease
+    ) -> None:
+        made = registry.open_generation(request(), wanting())
+        registry.open_generation(request(), wanting())
+        registry.save_generation(replace(made, passes=1), lease)
+        after = registry.generation(1)
+        assert after is not None
+        assert (after.outcome, after.passes) == (Outcome.SUPERSEDED, 1)
+
+    def test_generation_that_was_not_made_is_not_saved(self, registry: Registry, lease: Lease) -> None:
+        with pytest.raises(LookupError):
+            registry.save_generation(Generation(number=9, request=request()), lease)
+        assert registry.generation(9) is None
+
+    def test_fleet_that_is_being_deleted_takes_no_more(self, registry: Registry) -> None:
+        deletion = registry.open_generation(request("delete", source=Source.DELETION), wanting())
+        with pytest.raises(ValueError, match="being deleted"):
+            registry.open_generation(request(), wanting())
+        assert registry.open_generation(request("delete"), wanting()) == deletion
+
+    def test_fleet_that_is_not_registered_has_no_generations(self, empty: Registry) -> None:
+        with pytest.raises(LookupError, match="not registered"):
+            empty.open_generation(request(), wanting())
+        assert empty.deliveries() == {}
+
+    def test_fleet_that_fills_several_items_comes_back_whole(self, registry: Registry) -> None:
+        # Random names do not compress: these are a megabyte.
+        desired = wanting(*(uuid.uuid4().hex for _ in range(12_000)))
+        registry.open_generation(request(), desired)
+        assert registry.desired(1) == desired
+
+
+class TestUndo:
+    def opened(self, registry: Registry, *requests: Request) -> list[bool]:
+        return [registry.open_generation(one, wanting()).undo for one in requests]
+
+    def test_deployment_that_goes_back_to_what_was_replaced_is_an_undo(self, registry: Registry) -> None:
+        there = request(source_digest="new", previous_digest="old")
+        back = request(source_digest="old", previous_digest="new")
+        assert self.opened(registry, there, back) == [False, True]
+
+    def test_first_deployment_undoes_nothing(self, registry: Registry) -> None:
+        assert self.opened(registry, request(source_digest="old", previous_digest="new")) == [False]
+
+    def test_deployment_of_another_manifest_is_no_undo(self, registry: Registry) -> None:
+        there = request(source_digest="new", previous_digest="old")
+        assert self.opened(registry, there, request(source_digest="third", previous_digest="new")) == [
+            False,
+            False,
+        ]
+
+    def test_what_is_not_known_is_no_undo(self, registry: Registry) -> None:
+        assert self.opened(registry, request(source_digest="new"), request(previous_digest="new")) == [
+            False,
+            False,
+        ]
+
+    def test_manifest_object_that_goes_back_is_no_undo(self, registry: Registry) -> None:
+        there = request(source_digest="new", previous_digest="old")
+        back = request(source_digest="old", previous_digest="new", source=Source.OBJECT)
+        assert self.opened(registry, there, back) == [False, False]
+
+    def test_redelivered_undo_still_is_one(self, registry: Registry) -> None:
+        there = request(source_digest="new", previous_digest="old")
+        back = request(source_digest="old", previous_digest="new")
+        assert self.opened(registry, there, back, back) == [False, True, True]
+
+    def test_rollback_that_is_continued_still_is_one(self, registry: Registry) -> None:
+        there = request(source_digest="new", previous_digest="old")
+        back, again = (request(source_digest="old", previous_digest="new") for _ in range(2))
+        assert self.opened(registry, there, back, again) == [False, True, True]
+
+    def test_second_try_of_what_was_rolled_back_is_no_undo(self, registry: Registry) -> None:
+        there, back, again, back_again = (
+            request(source_digest=wanted, previous_digest=before)
+            for wanted, before in (("new", "old"), ("old", "new")) * 2
+        )
+        assert self.opened(registry, there, back, again, back_again) == [False, True, False, True]
+
+    def test_rollback_is_one_after_a_manifest_from_s3(self, registry: Registry) -> None:
+        there = request(source_digest="new", previous_digest="old")
+        between = request(source=Source.OBJECT, source_digest="manifest")
+        back = request(source_digest="old", previous_digest="new")
+        assert self.opened(registry, there, between, back) == [False, False, True]
+
+
+class TestRecords:
+    def test_record_is_kept_as_it_is(self, registry: Registry, lease: Lease) -> None:
+        artifact = Artifact(uri="s3://b/acme.tar.gz", digest="a" * 64)
+        whole = record(
+            "acme",
+            live=Live(
+                status=Status.UPDATING,
+                created=1_764_000_000.123,
+                modified=1_764_000_001.456,
+                arn="arn",
+                failure_reason="no «such» thing",
+                described=True,
+            ),
+            owned=1_764_000_000.123,
+            serving=artifact,
+            last_good=artifact,
+            versions=(artifact, Artifact(uri="s3://b/acme/v1.tar.gz")),
+            intent=Intent(write=Write.UPDATE, at=5.0, generation=2, artifact=artifact, acknowledged=6.0),
+            failure=Failure(cause=Cause.QUOTA, reason="full", artifact=artifact, at=7.0, retry_at=8.5),
+            tags={"tier": "gold"},
+            generation=2,
+        )
+        registry.put([whole, record("zeta")], lease)
+        assert registry.records() == {"llm-acme": whole, "llm-zeta": record("zeta")}
+
+    @pytest.mark.integration
+    def test_record_of_an_earlier_release_has_the_two_versions_that_it_kept(
+        self, table: str, dynamodb: DynamoDBClient
+    ) -> None:
+        last, before = {"uri": "s3://b/v2", "digest": "b" * 64}, {"uri": "s3://b/v1"}
+        document = {"name": "acme", "component": "llm-acme", "last_good": last, "previous": before}
+        dynamodb.put_item(
+            TableName=table,
+            Item={"pk": {"S": "records"}, "sk": {"S": "llm-acme"}, "doc": {"S": json.dumps(document)}},
+        )
+        read = DynamoDbRegistry(table, dynamodb).records()["llm-acme"]
+        assert read.versions == (Artifact(**last), Artifact(**before))
+
+    def test_last_record_of_a_component_counts(self, registry: Registry, lease: Lease) -> None:
+        registry.put([record("acme"), record("acme", generation=2)], lease)
+        registry.put([record("acme", generation=3), record("acme", generation=4)], lease)
+        assert registry.records() == {"llm-acme": record("acme", generation=4)}
+
+    def test_records_are_forgotten(self, registry: Registry, lease: Lease) -> None:
+        registry.put([record("acme"), record("zeta")], lease)
+        registry.forget(["llm-acme", "llm-unknown", "llm-acme"], lease)
+        assert registry.records() == {"llm-zeta": record("zeta")}
+
+    def test_nothing_to_write_is_nothing_to_do(self, registry: Registry, stale: Lease) -> None:
+        registry.put([], stale)
+        registry.forget([], stale)
+        registry.take_orders([], stale)
+
+    def test_a_thousand_records_are_written_read_and_forgotten(
+        self, registry: Registry, lease: Lease
+    ) -> None:
+        # Long reasons: more than one page of a query.
+        artifact = Artifact(uri="s3://b/a")
+        failure = Failure(cause=Cause.ARTIFACT, reason="why " * 300, artifact=artifact, at=1.0)
+        many = [record(f"a{number:04}", failure=failure) for number in range(1_000)]
+        registry.put(many, lease)
+        assert list(registry.records().values()) == many
+        registry.forget([one.component for one in many], lease)
+        assert registry.records() == {}
+
+    def test_threads_of_one_pass_do_not_hinder_each_other(self, registry: Registry, lease: Lease) -> None:
+        at_once(16, lambda index: registry.put([record(f"a{index}")], lease))
+        assert len(registry.records()) == 16
+
+
+class TestLease:
+    def test_lease_is_not_given_twice(self, registry: Registry) -> None:
+        take(registry, "first", now=100)
+        assert registry.acquire("second", 159.9, 60) is None
+
+    def test_expired_lease_is_given_to_another_with_a_higher_token(self, registry: Registry) -> None:
+        first = take(registry, "first", now=100)
+        second = take(registry, "second", now=160)
+        assert second.token > first.token
+        assert (second.owner, second.expires) == ("second", 220)
+
+    def test_released_lease_is_given_at_once(self, registry: Registry) -> None:
+        first = take(registry, "first", now=100)
+        registry.release(first)
+        assert take(registry, "second", now=101).token > first.token
+
+    def test_own_lease_is_given_again_and_fences_off_what_came_before(self, registry: Registry) -> None:
+        before = take(registry, "same", now=100)
+        again = take(registry, "same", now=101)
+        registry.put([record("acme")], again)
+        with pytest.raises(LeaseLostError):
+            registry.put([record("zeta")], before)
+
+    def test_renewed_lease_lasts_longer(self, registry: Registry) -> None:
+        lease = take(registry, "first", now=100)
+        renewed = registry.renew(lease, 150, 60)
+        assert renewed == replace(lease, expires=210)
+        assert registry.acquire("second", 209, 60) is None
+        registry.put([record("acme")], lease)
+
+    def test_expired_lease_that_nobody_took_is_renewed(self, registry: Registry) -> None:
+        lease = take(registry, "first", now=100)
+        registry.renew(lease, 500, 60)
+        assert registry.acquire("second", 501, 60) is None
+
+    def test_lease_that_was_never_given_out_is_none(self, registry: Registry) -> None:
+        with pytest.raises(LeaseLostError):
+            registry.put([record("acme")], Lease(owner="nobody", token=1, expires=99.0))
+
+    def test_release_of_a_lost_lease_leaves_the_newer_one(self, registry: Registry, stale: Lease) -> None:
+        registry.release(stale)
+        assert registry.acquire("third", 62, 60) is None
+
+    def test_one_of_many_threads_gets_the_lease(self, registry: Registry) -> None:
+        leases = at_once(64, lambda index: registry.acquire(f"thread {index}", 100, 60))
+        assert sum(lease is not None for lease in leases) == 1
+
+
+WRITES: dict[str, Callable[[Registry, Lease], object]] = {
+    "put": lambda registry, lease: registry.put([record("acme", generation=9), record("zeta")], lease),
+    "put many": lambda registry, lease: registry.put([record(f"a{n}") for n in range(150)], lease),
+    "forget": lambda registry, lease: registry.forget(["llm-acme"], lease),
+    "save fleet": lambda registry, lease: registry.save_fleet(replace(FLEET, rate=9.0), lease),
+    "save generation": lambda registry, lease: registry.save_generation(
+        Generation(number=1, request=request(), outcome=Outcome.FAILED), lease
+    ),
+    "take orders": lambda registry, lease: registry.take_orders(registry.orders(), lease),
+    "renew": lambda registry, lease: registry.renew(lease, 200, 60),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_write_under_a_lost_lease_changes_nothing(registry: Registry, write: str) -> None:
+    lease = take(registry, "stalled", now=0)
+    registry.put([record("acme")], lease)
+    registry.open_generation(request(), wanting("acme"))
+    registry.order([Order(kind=OrderKind.RETRY, component="llm-acme", at=1.0)])
+    take(registry, "next", now=60)
+
+    def everything() -> list[object]:
+        return [registry.fleet(), registry.generation(1), registry.records(), registry.orders()]
+
+    before = everything()
+    with pytest.raises(LeaseLostError):
+        WRITES[write](registry, lease)
+    assert everything() == before
+
+
+class TestRunner:
+    def test_latest_execution_becomes_the_runner(self, registry: Registry) -> None:
+        assert registry.become_runner("first", 1.0)
+        assert registry.become_runner("second", 2.0)
+        assert not registry.become_runner("first", 1.0)
+        fleet = registry.fleet()
+        assert fleet is not None
+        assert (fleet.runner, fleet.runner_at) == ("second", 2.0)
+
+    def test_runner_stays_the_runner(self, registry: Registry) -> None:
+        assert registry.become_runner("run", 1.0)
+        assert registry.become_runner("run", 1.0)
+
+    @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")], ids="".join)
+    def test_of_two_that_began_together_one_runs(self, registry: Registry, order: tuple[str, ...]) -> None:
+        for execution in order:
+            registry.become_runner(execution, 1.0)
+        assert [registry.become_runner(execution, 1.0) for execution in ("a", "b")] == [False, True]
+
+    def test_nobody_runs_without_a_fleet(self, empty: Registry) -> None:
+        assert not empty.become_runner("run", 1.0)
+        assert empty.fleet() is None
+
+
+class TestHistory:
+    def event(self, at: float, **changes: Any) -> Event:
+        made = Event(component="llm-acme", name="acme", at=at, what="updated", generation=1)
+        return replace(made, **changes)
+
+    def test_newest_events_come_first(self, registry: Registry) -> None:
+        events = [
+            self.event(at, before="a", after="b", seconds=0.5, cause="c")
+            for at in (9.5, 100.25, 1_764_000_000.0)
+        ]
+        registry.append(events[1:])
+        registry.append(events[:1])
+        assert registry.history("llm-acme", 10) == events[::-1]
+        assert registry.history("llm-acme", 2) == events[:0:-1]
+
+    def test_later_of_two_at_the_same_time_comes_first(self, registry: Registry) -> None:
+        registry.append([self.event(5.0), self.event(5.0, what="deleted")])
+        assert [event.what for event in registry.history("llm-acme", 10)] == ["deleted", "updated"]
+
+    def test_each_adapter_has_its_own(self, registry: Registry) -> None:
+        registry.append([self.event(5.0), self.event(6.0, component="llm-acme-eu")])
+        assert registry.history("llm-acme", 10) == [self.event(5.0)]
+        assert registry.history("llm", 10) == []
+
+    def test_many_events_are_appended_at_once(self, registry: Registry) -> None:
+        registry.append([self.event(float(second)) for second in range(120)])
+        assert [event.at for event in registry.history("llm-acme", 2)] == [119, 118]
+        assert len(registry.history("llm-acme", 1_000)) == 120
+
+
+class TestOrders:
+    def retry(self, name: str, at: float) -> Order:
+        return Order(kind=OrderKind.RETRY, component=f"llm-{name}", at=at)
+
+    def test_orders_are_kept_as_they_are(self, registry: Registry) -> None:
+        pin = Order(
+            kind=OrderKind.PIN,
+            component="llm-acme",
+            at=2.5,
+            artifact=Artifact(uri="s3://b/old", digest="d"),
+            replaces=Artifact(uri="s3://b/new"),
+        )
+        claim = Order(kind=OrderKind.CLAIM, component="by-hand", at=3.0, created=1_764_000_000.123)
+        registry.order([claim, pin, self.retry("acme", 1.0)])
+        assert registry.orders() == [self.retry("acme", 1.0), pin, claim]
+
+    def test_last_of_a_kind_counts_though_the_one_before_is_by_a_clock_that_is_ahead(
+        self, registry: Registry
+    ) -> None:
+        registry.order([self.retry("acme", 3600.0), self.retry("zeta", 3.0)])
+        registry.order([self.retry("acme", 1.0), self.retry("zeta", 4.0), self.retry("new", 5.0)])
+        assert registry.orders() == [
+            self.retry("acme", 1.0),
+            self.retry("zeta", 4.0),
+            self.retry("new", 5.0),
+        ]
+
+    def test_last_of_a_kind_in_one_call_counts(self, registry: Registry) -> None:
+        registry.order([self.retry("acme", 2.0), self.retry("acme", 1.0)])
+        assert registry.orders() == [self.retry("acme", 1.0)]
+
+    def test_taken_orders_are_gone(self, registry: Registry, lease: Lease) -> None:
+        registry.order([self.retry("acme", 1.0), self.retry("zeta", 2.0)])
+        registry.take_orders([self.retry("acme", 1.0), self.retry("unknown", 1.0)], lease)
+        assert registry.orders() == [self.retry("zeta", 2.0)]
+
+    def test_order_that_a_newer_one_replaced_is_not_taken(self, registry: Registry, lease: Lease) -> None:
+        registry.order([self.retry("acme", 1.0), self.retry("zeta", 1.0)])
+        seen = registry.orders()
+        registry.order([self.retry("acme", 2.0)])
+        registry.take_orders(seen, lease)
+        assert registry.orders() == [self.retry("acme", 2.0)]
+
+    def test_order_by_a_clock_that_is_behind_is_not_taken_with_the_one_it_replaced(
+        self, registry: Registry, lease: Lease
+    ) -> None:
+        registry.order([self.retry("acme", 3600.0)])
+        seen = registry.orders()
+        registry.order([self.retry("acme", 1.0)])
+        registry.take_orders(seen, lease)
+        assert registry.orders() == [self.retry("acme", 1.0)]
+
+    def test_orders_for_a_thousand_adapters_are_left_and_taken(
+        self, registry: Registry, lease: Lease
+    ) -> None:
+        many = [self.retry(f"a{number:04}", 1.0) for number in range(1_000)]
+        registry.order(many)
+        assert registry.orders() == many
+        registry.take_orders(many, lease)
+        assert registry.orders() == []
+
+
+class TestTwoAtOnce:
+    def test_one_delivery_makes_one_generation(self, registry: Registry) -> None:
+        made = at_once(8, lambda _: registry.open_generation(request("same"), wanting("acme")))
+        assert {generation.number for generation in made} == {1}
+        assert registry.generation(2) is None
+
+    def test_deliveries_make_one_generation_each(self, registry: Registry) -> None:
+        made = at_once(8, lambda index: registry.open_generation(request(), wanting(f"a{index}")))
+        assert sorted(generation.number for generation in made) == list(range(1, 9))
+        assert [registry.generation(number).outcome for number in range(1, 9)] == [  # type: ignore[union-attr]
+            *[Outcome.SUPERSEDED] * 7,
+            Outcome.OPEN,
+        ]
+        for index, generation in enumerate(made):
+            assert registry.desired(generation.number) == wanting(f"a{index}")
+
+    def test_records_are_written_while_the_lease_is_renewed(self, registry: Registry, lease: Lease) -> None:
+        def write(index: int) -> None:
+            if index % 2:
+                registry.renew(lease, 1, 60)
+            else:
+                registry.put([record(f"a{index}")], lease)
+
+        at_once(16, write)
+        assert len(registry.records()) == 8
+
+
+def test_clone_of_the_fake_goes_its_own_way() -> None:
+    first = MemoryRegistry()
+    first.register(FLEET)
+    first.open_generation(request(), wanting("acme"))
+    first.append([Event(component="llm-acme", name="acme", at=1.0, what="created", generation=1)])
+    second = first.clone()
+    lease = take(second, "pass", now=0)
+    second.put([record("acme")], lease)
+    second.open_generation(request(), wanting())
+    second.append([Event(component="llm-acme", name="acme", at=2.0, what="deleted", generation=2)])
+    assert (first.records(), first.generation(2), len(first.history("llm-acme", 9))) == ({}, None, 1)
+    assert (second.desired(1), len(second.history("llm-acme", 9))) == (wanting("acme"), 2)
+
+
+@pytest.mark.integration
+class TestTable:
+    """What only the table shows."""
+
+    def items(self, dynamodb: DynamoDBClient, table: str) -> list[dict[str, Any]]:
+        pages = dynamodb.get_paginator("scan").paginate(TableName=table)
+        return [item for page in pages for item in page["Items"]]
+
+    def test_only_history_expires(self, dynamodb: DynamoDBClient, table: str) -> None:
+        registry = DynamoDbRegistry(table, dynamodb)
+        registry.register(FLEET)
+        lease = take(registry, "pass", now=0)
+        registry.open_generation(request("once"), wanting("acme"))
+        registry.put([record("acme")], lease)
+        registry.order([Order(kind=OrderKind.RETRY, component="llm-acme", at=1.0)])
+        registry.append([Event(component="llm-acme", name="acme", at=1.5, what="created", generation=1)])
+        expiring = {
+            item["pk"]["S"]: item["expires"]["N"] for item in self.items(dynamodb, table) if "expires" in item
+        }
+        assert expiring == {"history#llm-acme": str(1 + 400 * 24 * 3600)}
+
+    def test_chunks_of_a_generation_that_was_not_made_expire(
+        self, dynamodb: DynamoDBClient, table: str
+    ) -> None:
+        registry = DynamoDbRegistry(table, dynamodb)
+        registry.register(FLEET)
+        at_once(4, lambda _: registry.open_generation(request("same", at=0.0), wanting("acme")))
+        chunks = [item for item in self.items(dynamodb, table) if item["pk"]["S"].startswith("desired#")]
+        lasting = [item for item in chunks if "expires" not in item]
+        assert len(lasting) == 1
+        assert all(item["expires"] == {"N": "86400"} for item in chunks if item not in lasting)
+
+    def test_items_stay_below_the_limit_of_dynamodb(self, dynamodb: DynamoDBClient, table: str) -> None:
+        registry = DynamoDbRegistry(table, dynamodb)
+        registry.register(FLEET)
+        registry.open_generation(request(), wanting(*(uuid.uuid4().hex for _ in range(12_000))))
+        sizes = [len(item["bytes"]["B"]) for item in self.items(dynamodb, table) if "bytes" in item]
+        assert max(sizes) <= 350_000
+        assert len(sizes) > 1
+
+
+class Interrupted:
+    """A client on whose first calls of one operation something else happens; `wait` counts the waits."""
+
+    def __init__(self, client: Any, operation: str, happening: Callable[..., Any], *, times: int = 3) -> None:
+        self._client, self._operation, self._happening, self._left = client, operation, happening, times
+        self.waits: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+        if name != self._operation:
+            return call
+
+        def interrupted(**request: Any) -> Any:
+            if self._left == 0:
+                return call(**request)
+            self._left -= 1
+            return self._happening(**request)
+
+        return interrupted
+
+    def registry(self, table: str) -> DynamoDbRegistry:
+        return DynamoDbRegistry(table, self, sleep=self.waits.append)  # type: ignore[arg-type]
+
+
+@pytest.mark.integration
+class TestInterruptions:
+    """What the embedded cloud does not do by itself."""
+
+    @pytest.fixture
+    def lease(self, dynamodb: DynamoDBClient, table: str) -> Lease:
+        registry = DynamoDbRegistry(table, dynamodb)
+        registry.register(FLEET)
+        return take(registry, "pass", now=0)
+
+    def cancelled(self, dynamodb: DynamoDBClient, *codes: str) -> Callable[..., Any]:
+        def cancel(**_: Any) -> Any:
+            raise dynamodb.exceptions.TransactionCanceledException(
+                {
+                    "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
+                    "CancellationReasons": [{"Code": code} for code in codes],
+                },
+                "TransactWriteItems",
+            )
+
+        return cancel
+
+    @pytest.mark.parametrize(
+        "code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
+    )
+    def test_transaction_that_something_kept_off_is_sent_again(
+        self, dynamodb: DynamoDBClient, table: str, lease: Lease, code: str
+    ) -> None:
+        client = Interrupted(dynamodb, "transact_write_items", self.cancelled(dynamodb, code, "None"))
+        registry = client.registry(table)
+        registry.put([record("acme")], lease)
+        assert registry.records() == {"llm-acme": record("acme")}
+        assert len(client.waits) == 3
+
+    def test_transaction_that_is_wrong_is_not_sent_again(
+        self, dynamodb: DynamoDBClient, table: str, lease: Lease
+    ) -> None:
+        client = Interrupted(
+            dynamodb, "transact_write_items", self.cancelled(dynamodb, "None", "ValidationError")
+        )
+        with pytest.raises(ClientError, match="cancelled"):
+            client.registry(table).put([record("acme")], lease)
+        assert client.waits == []
+
+    def test_lease_that_is_lost_is_told_whatever_else_failed(
+        self, dynamodb: DynamoDBClient, table: str, lease: Lease
+    ) -> None:
+        client = Interrupted(
+            dynamodb,
+            "transact_write_items",
+            self.cancelled(dynamodb, "ConditionalCheckFailed", "TransactionConflict"),
+        )
+        with pytest.raises(LeaseLostError):
+            client.registry(table).put([record("acme")], lease)
+
+    def test_transaction_that_was_done_before_its_answer_was_lost_is_done_once(
+        self, dynamodb: DynamoDBClient, table: str, lease: Lease
+    ) -> None:
+        def do_and_say_otherwise(**sent: Any) -> Any:
+            dynamodb.transact_write_items(**sent)
+            self.cancelled(dynamodb, "TransactionConflict")()
+
+        client = Interrupted(dynamodb, "transact_write_items", do_and_say_otherwise, times=1)
+        made = client.registry(table).open_generation(request("once"), wanting("acme"))
+        assert made.number == 1
+        assert client.registry(table).deliveries() == {"once": 1}
+
+    def test_write_that_met_a_transaction_is_sent_again(
+        self, dynamodb: DynamoDBClient, table: str, lease: Lease
+    ) -> None:
+        def conflict(**_: Any) -> Any:
+            raise ClientError({"Error": {"Code": "TransactionConflictException"}}, "UpdateItem")
+
+        client = Interrupted(dynamodb, "update_item", conflict)
+        assert client.registry(table).renew(lease, 1, 60).expires == 61
+        assert len(client.waits) == 3
+
+    def test_what_a_batch_left_over_is_sent_again(
+        self, dynamodb: DynamoDBClient, table: str, lease: Lease
+    ) -> None:
+        client = Interrupted(
+            dynamodb,
+            "batch_write_item",
+            lambda RequestItems: {"UnprocessedItems": RequestItems},  # noqa: N803
+        )
+        registry = client.registry(table)
+        event = Event(component="llm-acme", name="acme", at=1.0, what="created", generation=1)
+        registry.append([event])
+        assert registry.history("llm-acme", 9) == [event]
+        assert len(client.waits) == 3
+
+    def test_generation_that_another_made_first_is_counted(
+        self, dynamodb: DynamoDBClient, table: str, lease: Lease
+    ) -> None:
+        other = DynamoDbRegistry(table, dynamodb)
+
+        def be_second(**sent: Any) -> Any:
+            other.open_generation(request(), wanting())
+            return dynamodb.transact_write_items(**sent)
+
+        client = Interrupted(dynamodb, "transact_write_items", be_second)
+        assert client.registry(table).open_generation(request("late"), wanting("acme")).number == 4
+        assert other.desired(4) == wanting("acme")

@@ -1,0 +1,100 @@
+"""Which files of a model's repository are wanted."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from adapter_fleet.hub.files import MOST_FILES, ModelFile, ModelFilesError, is_wanted, wanted_files
+
+
+def files(*paths: str) -> list[ModelFile]:
+    return [ModelFile(path=path, size=1, digest="sha256:00") for path in paths]
+
+
+def wanted(*paths: str) -> list[str]:
+    return [file.path for file in wanted_files("acme/tiny", files(*paths))]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "model.safetensors",
+        "model-00001-of-00004.safetensors",
+        "model.safetensors.index.json",
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer.model",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "qwen.tiktoken",
+        "chat_template.jinja",
+    ],
+)
+def test_what_serving_needs_is_wanted(path: str) -> None:
+    assert is_wanted(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "pytorch_model.bin",
+        "consolidated.00.pth",
+        "model.pt",
+        "training_args.bin",
+        "modeling_llama.py",
+        "README.md",
+        "figure.png",
+        ".gitattributes",
+        "original/model.safetensors",
+        "onnx/config.json",
+        "../model.safetensors",
+        "/model.safetensors",
+        "a\\..\\model.safetensors",
+        "..safetensors",
+        ".safetensors",
+        "model\n.safetensors",
+    ],
+)
+def test_nothing_else_is_wanted(path: str) -> None:
+    assert not is_wanted(path)
+
+
+def test_weights_that_a_repository_has_twice_are_copied_once() -> None:
+    both = ("config.json", "consolidated.safetensors", "model-00001-of-00001.safetensors")
+    assert wanted(*both) == ["config.json", "model-00001-of-00001.safetensors"]
+    assert wanted("config.json", "consolidated.safetensors") == ["config.json", "consolidated.safetensors"]
+
+
+def test_model_without_safetensors_is_an_error_that_says_what_there_is() -> None:
+    with pytest.raises(ModelFilesError, match=r"weights as safetensors at the root, got config\.json, orig"):
+        wanted("config.json", "pytorch_model.bin", "original/model.safetensors")
+
+
+def test_model_without_configuration_is_an_error() -> None:
+    with pytest.raises(ModelFilesError, match=r"'acme/tiny' should have a config\.json"):
+        wanted("model.safetensors")
+
+
+def test_more_files_than_a_copy_can_have_are_an_error() -> None:
+    with pytest.raises(ModelFilesError, match=f"at most {MOST_FILES} files, got {MOST_FILES + 1}"):
+        wanted("config.json", *(f"model-{number}.safetensors" for number in range(MOST_FILES)))
+
+
+def test_digest_of_a_file_in_git_is_that_of_its_blob() -> None:
+    # `echo -n hello | git hash-object --stdin`
+    file = ModelFile(path="config.json", size=5, digest="git-sha1:b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0")
+    hashed = file.hasher()
+    hashed.update(b"hello")
+    assert file.matches(hashed)
+
+
+def test_digest_of_a_file_in_lfs_is_its_sha256() -> None:
+    file = ModelFile(path="a", size=5, digest=f"sha256:{hashlib.sha256(b'hello').hexdigest()}")
+    hashed = file.hasher()
+    hashed.update(b"hell")
+    assert not file.matches(hashed)
+    hashed.update(b"o")
+    assert file.matches(hashed)

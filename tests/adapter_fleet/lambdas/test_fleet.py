@@ -1,0 +1,353 @@
+"""The entry points, as far as they do anything themselves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG
+from adapter_fleet.fleet.reconcile.reconciler import Call, Result
+from adapter_fleet.fleet.reconcile.step_executor import ASK_SECONDS, CALL_SECONDS
+from adapter_fleet.fleet.state.records import Generation, Outcome
+from adapter_fleet.lambdas import fleet as handlers
+from adapter_fleet.manifest.desired import SmokeRequest
+from tests.adapter_fleet.fake_service import FakeClock
+from tests.adapter_fleet.fleet_world import World, adapter
+
+
+class Looks:
+    """An intake that is complete after some looks."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def is_complete(self, _event: Mapping[str, Any]) -> dict[str, Any]:
+        self.left -= 1
+        return {"IsComplete": self.left < 0}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock()
+    monkeypatch.setattr(handlers, "WallClock", lambda: clock)
+    monkeypatch.setenv("STATE_MACHINE_ARN", "machine")
+    return clock
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, looks: int) -> dict[str, Any]:
+    monkeypatch.setattr(handlers, "_intake", lambda _machine: Looks(looks))
+    return handlers.is_complete({}, None)  # type: ignore[arg-type]
+
+
+def test_deployment_learns_at_once_that_the_fleet_is_done(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = clock.now()
+    assert answer(monkeypatch, looks=0) == {"IsComplete": True}
+    assert clock.now() == started
+
+
+def test_end_is_seen_while_the_deployment_asks(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answer(monkeypatch, looks=3) == {"IsComplete": True}
+
+
+def test_deployment_is_answered_within_seconds(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = clock.now()
+    assert answer(monkeypatch, looks=1000) == {"IsComplete": False}
+    assert clock.now() - started < 5.0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "ProvisionedThroughputExceededException"}}, "GetItem"),
+        ConnectTimeoutError(endpoint_url="https://dynamodb"),
+    ],
+)
+def test_registry_that_does_not_answer_does_not_fail_the_deployment(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    class Unsure(Looks):
+        def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
+            answer = super().is_complete(event)
+            if not answer["IsComplete"]:
+                raise error
+            return answer
+
+    intake = Unsure(2)
+    monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+    assert handlers.is_complete({}, None) == {"IsComplete": True}  # type: ignore[arg-type]
+    intake.left = 1000
+    assert handlers.is_complete({}, None) == {"IsComplete": False}  # type: ignore[arg-type]
+
+
+def test_deployment_that_failed_fails_at_once(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failed(Looks):
+        def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
+            raise RuntimeError("too many failed")
+
+    monkeypatch.setattr(handlers, "_intake", lambda _machine: Failed(0))
+    with pytest.raises(RuntimeError, match="too many failed"):
+        handlers.is_complete({}, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "AccessDenied"}}, "GetObject"),
+        ConnectTimeoutError(endpoint_url="https://s3"),
+        TimeoutError("the registry takes no new generation"),
+    ],
+)
+def test_rollback_does_not_fail_for_a_manifest_in_s3_that_cannot_be_looked_at(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    class Unsure:
+        def on_event(self, _event: Mapping[str, Any]) -> dict[str, Any]:
+            return {"PhysicalResourceId": "fleet-1", "Generation": 3}
+
+        def catch_up(self, number: int) -> None:
+            assert number == 3
+            raise error
+
+    monkeypatch.setattr(handlers, "_intake", lambda _machine: Unsure())
+    assert handlers.on_event({}, None)["Generation"] == 3  # type: ignore[arg-type]
+
+
+class Machines:
+    """Step Functions, which starts an execution of a name once."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, str]] = []
+
+    def start_execution(self, *, name: str, input: str, **further: str) -> None:
+        assert further == {"stateMachineArn": "machine"}
+        if name in [known for known, _ in self.started]:
+            raise ClientError({"Error": {"Code": "ExecutionAlreadyExists"}}, "StartExecution")
+        self.started.append((name, json.loads(input)["trigger"]))
+
+
+class Rereads:
+    """An intake that counts how often it is to look for a manifest."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.looks = 0
+        self._error = error
+
+    def reread(self) -> None:
+        self.looks += 1
+        if self._error is not None:
+            raise self._error
+
+
+def test_schedule_has_the_manifest_looked_at(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    intake = Rereads()
+    monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+    answer = handlers.manifest_object({"trigger": "schedule"}, None)  # type: ignore[arg-type]
+    assert (answer, intake.looks) == ({"generation": None}, 1)
+
+
+class Context:
+    """What Lambda tells of an invocation."""
+
+    aws_request_id = "request"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 900_000
+
+
+class TestPass:
+    @pytest.fixture
+    def machines(self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Machines:
+        machines = Machines()
+        monkeypatch.setenv("FLEET_UID", "fleet-1")
+        for made in ("_registry", "_service", "_telemetry"):
+            monkeypatch.setattr(handlers, made, lambda: None)
+        monkeypatch.setattr(handlers, "_machines", lambda: machines)
+        return machines
+
+    def run(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        result: Result,
+        execution: str = "execution-1",
+        trigger: str = "deployment",
+        **state: int,
+    ) -> tuple[dict[str, Any], Call]:
+        calls: list[Call] = []
+
+        class Passes:
+            def __init__(self, **_parts: Any) -> None:
+                pass
+
+            def run(self, call: Call) -> Result:
+                calls.append(call)
+                return result
+
+        monkeypatch.setattr(handlers, "Reconciler", Passes)
+        event = {
+            "execution": execution,
+            "started_at": "2026-11-25T10:00:00.000Z",
+            "trigger": trigger,
+            "state_machine": "machine",
+            "state": state,
+        }
+        answer = handlers.run_pass(event, Context())  # type: ignore[arg-type]
+        return answer, calls[0]
+
+    def test_it_ends_before_the_time_of_its_function_is_up(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+    ) -> None:
+        _, call = self.run(monkeypatch, Result(done=True))
+        assert call.deadline == clock.now() + 804
+        assert call.owner == "execution-1/request"
+
+    @pytest.mark.parametrize(
+        ("trigger", "passes", "looks"), [("drift", 0, 1), ("order", 0, 1), ("order", 1, 0), ("object", 0, 0)]
+    )
+    def test_first_one_that_is_scheduled_or_ordered_looks_for_a_manifest_whose_event_was_lost(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch, trigger: str, passes: int, looks: int
+    ) -> None:
+        intake = Rereads()
+        monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+        self.run(monkeypatch, Result(done=True), trigger=trigger, passes=passes)
+        assert intake.looks == looks
+
+    def test_it_goes_on_where_the_manifest_cannot_be_looked_at(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        denied = ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+        monkeypatch.setattr(handlers, "_intake", lambda _machine: Rereads(denied))
+        answer, _ = self.run(monkeypatch, Result(done=True), trigger="order")
+        assert answer["done"]
+
+    def test_what_it_hands_on_is_what_the_next_one_gets(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        result = Result(done=False, wait_seconds=7, listed=3)
+        answer, _ = self.run(monkeypatch, result, passes=4)
+        assert answer == {
+            "done": False,
+            "wait_seconds": 7,
+            "trigger": "deployment",
+            "state": {"passes": 5, "listed": 3},
+        }
+        _, call = self.run(monkeypatch, result, **answer["state"])
+        assert (call.passes, call.listed) == (5, 3)
+        assert machines.started == []
+
+    def test_after_very_many_passes_another_execution_goes_on(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        last = handlers.MOST_PASSES - 1
+        answer, _ = self.run(monkeypatch, Result(done=False), passes=last)
+        assert answer["done"]
+        assert [trigger for _, trigger in machines.started] == ["order"]
+        # The function may be called again for the same pass.
+        self.run(monkeypatch, Result(done=False), passes=last)
+        assert len(machines.started) == 1
+
+    def test_last_of_very_many_passes_starts_none_where_it_is_done(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answer, _ = self.run(monkeypatch, Result(done=True), passes=handlers.MOST_PASSES - 1)
+        assert answer["done"]
+        assert machines.started == []
+
+    def test_executions_that_hand_over_to_each_other_never_come_back_to_a_name(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = "12-0123456789abcdef"
+        for number in range(100):
+            self.run(monkeypatch, Result(done=False), name, passes=handlers.MOST_PASSES - 1)
+            assert len(machines.started) == number + 1
+            name, _ = machines.started[-1]
+
+
+@settings(max_examples=50)
+@given(key=st.text(max_size=120))
+def test_name_of_an_execution_is_one_that_step_functions_takes(key: str) -> None:
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,80}", handlers._execution_name(key))
+
+
+@settings(max_examples=50)
+@given(keys=st.lists(st.text(max_size=120), min_size=2, max_size=2, unique=True))
+def test_name_of_an_execution_is_another_one_for_each_key(keys: list[str]) -> None:
+    first, second = map(handlers._execution_name, keys)
+    assert first != second
+
+
+def test_names_of_long_keys_that_begin_alike_are_different() -> None:
+    assert handlers._execution_name("a" * 100 + "1") != handlers._execution_name("a" * 100 + "2")
+    assert handlers._execution_name("object-v/1") != handlers._execution_name("object-v.1")
+
+
+def test_error_other_than_that_the_name_is_taken_is_raised() -> None:
+    class Throttled:
+        def start_execution(self, **_arguments: Any) -> None:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "StartExecution")
+
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        handlers._Starter(Throttled(), "machine")("object", "1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_manifest_that_is_refused_as_it_comes_is_measured(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    world, rejected = World(), []
+    world.deploy()
+    taken = world.put_what_is_no_manifest() if refused else world.put_manifest()
+    sequencers: list[str] = []
+
+    class Taking:
+        def manifest_changed(self, sequencer: str) -> Generation:
+            sequencers.append(sequencer)
+            return taken
+
+    class Telling:
+        def rejected(self, generation: Generation) -> None:
+            rejected.append(generation.outcome)
+
+    monkeypatch.setattr(handlers, "_intake", lambda _machine: Taking())
+    monkeypatch.setattr(handlers, "_telemetry", Telling)
+    event = {"id": "event-1", "detail": {"object": {"key": "live", "sequencer": "0A"}}}
+    assert handlers.manifest_object(event, None) == {"generation": 2}  # type: ignore[arg-type]
+    assert sequencers == ["0A"]
+    assert rejected == ([Outcome.REFUSED] if refused else [])
+
+
+def test_smoke_request_that_begins_just_before_the_deadline_ends_before_the_function_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.deploy(adapter("acme"))
+    world.settle()
+    taken = iter([14.0, ASK_SECONDS])
+
+    def ask(*_: object) -> str:
+        world.clock.time += next(taken)
+        return "no answer"
+
+    monkeypatch.setattr(world.service, "ask", ask)
+    world.deploy(adapter("acme", smoke=SmokeRequest(body={"inputs": "Hello"})))
+    deadline = world.clock.now() + 1.0
+    world.run_newest(deadline=1.0)
+    assert list(taken) == []
+    assert world.clock.now() < deadline + handlers.MARGIN_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("config", "seconds"), [(CLIENT_CONFIG, CALL_SECONDS), (RUNTIME_CONFIG, ASK_SECONDS)]
+)
+def test_call_is_given_up_within_the_time_that_a_pass_reckons_with(config: Any, seconds: float) -> None:
+    assert config.connect_timeout + config.read_timeout < seconds
+    # A client that was made with it has added its mode.
+    assert config.retries["total_max_attempts"] == 1

@@ -1,0 +1,727 @@
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from adapter_fleet.documents import reader as document
+from adapter_fleet.manifest import manifest
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
+from adapter_fleet.manifest.manifest import (
+    SCHEMA_FILE,
+    AssetArtifact,
+    BucketArtifact,
+    LocalArtifact,
+    Manifest,
+    ManifestAdapter,
+    ManifestError,
+    S3Artifact,
+    manifest_text,
+)
+from adapter_fleet.manifest.parser import (
+    AdapterEntry,
+    BucketEntry,
+    DefaultsEntry,
+    ManifestEntry,
+    SmokeEntry,
+)
+
+A, B = "a" * 64, "b" * 64
+D = f"sha256:{A}"
+
+FULL = f"""\
+base_model: meta-llama/Llama-3.1-8B-Instruct
+defaults:
+  rank: 8
+  tags: {{team: support, tier: silver}}
+  smoke: {{prompt: Say hello, expect: "[Hh]ello"}}
+adapters:
+  - name: acme
+    artifact: s3://bucket/adapters/acme/sha256-{A}.tar.gz
+    rank: 16
+  - name: zeta
+    artifact: {{bucket: models, key: zeta/v3.tar.gz}}
+    digest: sha256:{B}
+    tags: {{tier: gold}}
+    smoke: {{body: {{inputs: Hi, n: [1, null]}}}}
+    component: made-by-hand
+  - name: local
+    artifact: ./adapters/local
+    smoke: false
+  - name: asset
+    artifact: asset:{A}
+    smoke: {{prompt: Hi, max_tokens: 3}}
+"""
+
+
+def parse(text: str, folder: Path | None = Path("/app")) -> Manifest:
+    return Manifest.parse(text.encode(), where="adapters.yaml", folder=folder)
+
+
+def errors(text: str, folder: Path | None = Path("/app")) -> list[str]:
+    with pytest.raises(ManifestError) as error:
+        parse(text, folder)
+    assert str(error.value).splitlines() == [str(finding) for finding in error.value.findings]
+    return [str(finding).removeprefix("adapters.yaml:") for finding in error.value.findings]
+
+
+def entry(**keys: object) -> str:
+    """A manifest of one adapter that is good but for the keys that are given."""
+    good = {"name": "acme", "artifact": f"s3://bucket/acme/sha256-{A}.tar.gz"}
+    return json.dumps({"adapters": [{k: v for k, v in {**good, **keys}.items() if v is not None}]})
+
+
+def adapter(**settings: object) -> ManifestAdapter:
+    artifact = S3Artifact(uri=f"s3://bucket/acme/sha256-{A}.tar.gz")
+    return ManifestAdapter(**{"name": "acme", "artifact": artifact, "where": "app.py:7", **settings})
+
+
+class TestReading:
+    def test_every_form_of_an_adapter_is_read_with_the_defaults(self):
+        prompt = SmokeRequest(
+            body={"inputs": "Say hello", "parameters": {"max_new_tokens": 16, "temperature": 0}},
+            expect="[Hh]ello",
+        )
+        short = SmokeRequest(body={"inputs": "Hi", "parameters": {"max_new_tokens": 3, "temperature": 0}})
+        silver, gold = {"team": "support", "tier": "silver"}, {"team": "support", "tier": "gold"}
+        assert parse(FULL) == Manifest(
+            base_model="meta-llama/Llama-3.1-8B-Instruct",
+            adapters=(
+                ManifestAdapter(
+                    name="acme",
+                    artifact=S3Artifact(uri=f"s3://bucket/adapters/acme/sha256-{A}.tar.gz"),
+                    rank=16,
+                    tags=silver,
+                    smoke=prompt,
+                ),
+                ManifestAdapter(
+                    name="zeta",
+                    artifact=BucketArtifact(alias="models", key="zeta/v3.tar.gz"),
+                    digest=B,
+                    rank=8,
+                    tags=gold,
+                    smoke=SmokeRequest(body={"inputs": "Hi", "n": [1, None]}),
+                    component="made-by-hand",
+                ),
+                ManifestAdapter(
+                    name="local",
+                    artifact=LocalArtifact(path=Path("/app/adapters/local")),
+                    rank=8,
+                    tags=silver,
+                    smokeless=True,
+                ),
+                ManifestAdapter(
+                    name="asset", artifact=AssetArtifact(identity=A), rank=8, tags=silver, smoke=short
+                ),
+            ),
+        )
+
+    def test_every_adapter_says_its_file_and_line(self):
+        read = parse(FULL)
+        assert [item.where for item in read.adapters] == [f"adapters.yaml:{line}" for line in (7, 10, 16, 19)]
+        assert read.where == "adapters.yaml:1"
+
+    @pytest.mark.parametrize("parser", [yaml.CSafeLoader, yaml.SafeLoader])
+    def test_both_parsers_of_yaml_read_the_same(self, parser, monkeypatch):
+        expected = [parse(FULL), [item.where for item in parse(FULL).adapters]]
+        monkeypatch.setattr(document, "YAML_LOADER", parser)
+        assert [parse(FULL), [item.where for item in parse(FULL).adapters]] == expected
+
+    def test_a_manifest_may_have_no_adapters(self):
+        assert parse("adapters: []") == Manifest()
+
+    @pytest.mark.parametrize("name", [f"sha256-{A}.tar.gz", f"{A}.tar.gz", f"x/{A}.tar.gz"])
+    def test_a_content_addressed_key_tells_the_digest(self, name):
+        (read,) = parse(entry(artifact={"bucket": "b", "key": name})).adapters
+        assert (read.digest, read.known_digest) == (None, A)
+
+    def test_all_that_is_wrong_is_told_at_once_with_file_line_adapter_and_rule(self):
+        text = """\
+base_modle: x
+defaults: {rank: 0, tags: {'aws:x': y}, smoke: {}}
+adapters:
+  - name: acme
+    artifact: s3://bucket/x.tar
+    rank: "x"
+    rnak: 3
+  - name: Acme
+    artifact: {bucket: b}
+    digest: abc
+    smoke: {prompt: x, body: {}, expect: "(", max_tokens: 0}
+  - 5
+  - name: under_score
+    artifact: adapters/x
+    tags: {fleet-uid: x, n: 3}
+    name: b
+  - artifact: s3://bucket/v1.tar.gz
+  - name: z
+    artifact: .nan
+    smoke:
+"""
+        found = [re.fullmatch(r"(\d+): (.*?): .*\[(.*)\]", error).groups() for error in errors(text)]
+        assert found == [
+            ("1", "base_modle", "manifest-keys"),
+            ("2", "defaults.smoke", "smoke-request"),
+            ("2", "defaults.rank", "rank-positive"),
+            ("2", "defaults.tags.aws:x", "tag-form"),
+            ("4", "adapter 'acme'", "digest-required"),
+            ("5", "adapter 'acme'", "artifact-form"),
+            ("6", "adapter 'acme'", "manifest-types"),
+            ("7", "adapter 'acme'", "manifest-keys"),
+            ("8", "adapter 'Acme'", "adapter-unique"),
+            ("9", "adapter 'Acme'", "manifest-keys"),
+            ("10", "adapter 'Acme'", "digest-form"),
+            ("11", "adapter 'Acme'", "smoke-request"),
+            ("11", "adapter 'Acme'", "smoke-request"),
+            ("11", "adapter 'Acme'", "smoke-request"),
+            ("12", "adapter #3", "manifest-types"),
+            ("13", "adapter 'under_score'", "adapter-name"),
+            ("14", "adapter 'under_score'", "artifact-form"),
+            ("15", "adapter 'under_score'", "manifest-types"),
+            ("15", "adapter 'under_score'", "tag-form"),
+            ("16", "adapter 'under_score'", "manifest-readable"),
+            ("17", "adapter #5", "manifest-keys"),
+            ("17", "adapter #5", "digest-required"),
+            ("19", "adapter 'z'", "manifest-readable"),
+            ("20", "adapter 'z'", "manifest-types"),
+        ]
+
+    def test_what_follows_of_a_mistake_is_not_told_beside_it(self):
+        assert errors(entry(smoke={"promt": "x"}, artifact=None, artefact="x")) == [
+            "1: adapter 'acme': smoke.promt: unknown key (did you mean 'prompt'?), got 'x' [manifest-keys]",
+            "1: adapter 'acme': artefact: unknown key (did you mean 'artifact'?), got 'x' [manifest-keys]",
+            "1: adapter 'acme': artifact: should be given, got nothing [manifest-keys]",
+        ]
+
+    def test_a_manifest_that_cannot_be_read_says_where(self):
+        assert errors("adapters:\n  - {name: a") == [
+            "2: it is not YAML: while parsing a flow mapping did not find expected ',' or '}'"
+            " [manifest-readable]"
+        ]
+
+    def test_a_manifest_in_json_is_told_what_is_wrong_with_it_as_json(self):
+        with pytest.raises(ManifestError) as error:
+            Manifest.parse(b'{\n  "adapters": [],\n}}', where="fleet.json", folder=None)
+        assert str(error.value) == "fleet.json:3: it is not JSON: a key should be here [manifest-readable]"
+
+    @pytest.mark.parametrize("text", ["5", "[]", "null", "adapters", '"adapters"'])
+    def test_what_is_no_mapping_is_no_manifest(self, text):
+        (error,) = errors(text)
+        assert error.startswith("1: should be a mapping, got ")
+
+    @given(st.binary())
+    @example(b"\xff")
+    @example(b"")
+    def test_any_bytes_are_a_manifest_or_an_error(self, data):
+        try:
+            Manifest.parse(data, where="x", folder=None)
+        except ManifestError as error:
+            assert error.findings  # noqa: PT017
+
+
+BROKEN = [
+    ({"name": "-a"}, "name: should be letters, digits and hyphens and begin and end with no hyphen"),
+    ({"name": "a.b"}, "name: should be letters, digits and hyphens"),
+    ({"name": ""}, "name: should be letters, digits and hyphens"),
+    ({"name": "a" * 64}, "name: should have at most 63 characters, got 64"),
+    ({"name": 5}, "name: should be a string, got 5"),
+    ({"name": None}, "name: should be given, got nothing"),
+    ({"artifact": None}, "artifact: should be given, got nothing"),
+    ({"artifact": 5}, "artifact: should be a string, or a mapping with 'bucket' and 'key', got 5"),
+    (
+        {"digest": D, "artifact": "s3://bucket/a.zip"},
+        "artifact: should be the key of an archive, '….tar.gz'",
+    ),
+    (
+        {"digest": D, "artifact": "s3://bucket"},
+        "artifact: should be 's3://<bucket>/<key>', got 's3://bucket'",
+    ),
+    ({"digest": D, "artifact": "s3://Bad_Bucket/a.tar.gz"}, "artifact: should be 's3://<bucket>/<key>'"),
+    ({"digest": D, "artifact": "s3://bucket/x/.tar.gz"}, "artifact: should be the key of an archive"),
+    (
+        {"digest": D, "artifact": f"s3://bucket/{'x' * 1024}.tar.gz"},
+        "artifact: should have at most 1024 characters",
+    ),
+    ({"artifact": "adapters/x"}, "artifact: should be 's3://<bucket>/<key>', a mapping with"),
+    ({"artifact": "https://bucket/x.tar.gz"}, "artifact: should be 's3://<bucket>/<key>', a mapping"),
+    ({"artifact": "asset:123"}, "artifact: should be 'asset:' and 64 hexadecimal digits, got '123'"),
+    ({"artifact": {"bucket": "b"}}, "artifact.key: should be given, got nothing"),
+    ({"artifact": {"bucket": "b", "key": 3}}, "artifact.key: should be a string, got 3"),
+    ({"artifact": {"bucket": "", "key": f"{A}.tar.gz"}}, "artifact: should have a 'bucket' that is not"),
+    (
+        {"digest": D, "artifact": {"bucket": "b", "key": "x.tar"}},
+        "artifact: should be the key of an archive",
+    ),
+    ({"artifact": "s3://bucket/x.tar.gz"}, "digest: should be given, as the key has none in its name"),
+    ({"digest": A}, "digest: should be 'sha256:' and 64 hexadecimal digits, got 'aaa"),
+    ({"digest": f"sha256:{'A' * 64}"}, "digest: should be 'sha256:' and 64 hexadecimal digits"),
+    ({"digest": f"sha256:{B}"}, f"digest: should be sha256:{A}, as the archive is named, got sha256:{B}"),
+    ({"artifact": f"asset:{A}", "digest": f"sha256:{B}"}, f"digest: should be sha256:{A}, as the arch"),
+    ({"rank": 0}, "rank: should be above 0, got 0"),
+    ({"rank": 8.0}, "rank: should be an integer, got 8.0"),
+    ({"rank": True}, "rank: should be an integer, got True"),
+    ({"rnak": 8}, "rnak: unknown key (did you mean 'rank'?), got 8"),
+    ({"tags": {"": "x"}}, "tags.: a key should have 1 to 128 characters, got 0"),
+    ({"tags": {"k" * 129: "x"}}, f"tags.{'k' * 80}: a key should have 1 to 128 characters, got 129"),
+    ({"tags": {"k": "v" * 257}}, "tags.k: should have at most 256 characters, got 257"),
+    ({"tags": {"AWS:k": "v"}}, "tags.AWS:k: keys that begin with 'aws:' are AWS's own"),
+    ({"tags": {"Fleet-Uid": "v"}}, "tags.Fleet-Uid: 'fleet-uid' is the tag by which the fleet knows"),
+    ({"tags": {"k": "a;b"}}, "tags.k: should be letters, digits, spaces and _.:/=+-@, got 'a;b'"),
+    ({"tags": {"k": 5}}, "tags.k: should be a string, got 5"),
+    ({"tags": ["k"]}, "tags: should be a mapping, got ['k']"),
+    ({"tags": {f"k{i}": "" for i in range(41)}}, "tags: should be at most 40, got 41"),
+    ({"smoke": True}, "smoke: should be a mapping or false, got True"),
+    ({"smoke": "hi"}, "smoke: should be a mapping or false, got 'hi'"),
+    ({"smoke": {}}, "smoke: one of prompt, body should be given, got none"),
+    (
+        {"smoke": {"prompt": "a", "body": {}}},
+        "smoke: one of prompt, body should be given, got prompt and",
+    ),
+    ({"smoke": {"prompt": ""}}, "smoke.prompt: should not be empty, got ''"),
+    ({"smoke": {"prompt": 5}}, "smoke.prompt: should be a string, got 5"),
+    ({"smoke": {"prompt": "a", "max_tokens": 0}}, "smoke.max_tokens: should be above 0, got 0"),
+    ({"smoke": {"body": {}, "max_tokens": 5}}, "smoke.max_tokens: should be given with prompt only"),
+    ({"smoke": {"body": [1]}}, "smoke.body: should be a mapping, got [1]"),
+    ({"smoke": {"prompt": "a", "expect": "(a"}}, "smoke.expect: should be a regular expression (missing"),
+    ({"smoke": {"prompt": "a", "expect": "a{99999999999}"}}, "smoke.expect: should be a regular"),
+    ({"smoke": {"prompt": "a", "expect": "a" * 1001}}, "smoke.expect: should have at most 1000"),
+    ({"component": "a_b"}, "component: should be letters, digits and hyphens"),
+]
+
+# To a schema 8.0 is an integer; and it has no letters of all languages and no expressions of Python.
+UNSEEN = [
+    {"rank": 8.0},
+    {"tags": {"k": "a;b"}},
+    {"smoke": {"prompt": "a", "expect": "(a"}},
+    {"smoke": {"prompt": "a", "expect": "a{99999999999}"}},
+]
+
+
+@pytest.mark.parametrize(("keys", "message"), BROKEN)
+def test_a_broken_rule_is_told_with_the_key_and_what_was_got(keys, message):
+    (error,) = errors(entry(**keys))
+    name = keys.get("name", "acme")
+    label = repr(name)[:80] if isinstance(name, str) and name else "#1"
+    assert error.startswith(f"1: adapter {label}: {message}")
+
+
+def test_tags_may_have_letters_of_any_language():
+    (read,) = parse(entry(tags={"Größe 1": "大 _.:/=+-@"})).adapters
+    assert read.tags == {"Größe 1": "大 _.:/=+-@"}
+
+
+def test_tags_are_counted_with_those_of_the_defaults():
+    tags = [{f"{kind}{i}": "" for i in range(21)} for kind in "ab"]
+    good = json.loads(entry(tags=tags[0]))
+    assert errors(json.dumps({"defaults": {"tags": tags[1]}, **good})) == [
+        "1: adapter 'acme': tags: should be at most 40 with those of the defaults, got 42 [tag-count]"
+    ]
+
+
+def test_a_path_in_a_manifest_that_is_no_file_is_an_error():
+    (error,) = errors(entry(artifact="./x"), folder=None)
+    assert "should be in S3, as this manifest is no file of this machine, got './x' [artifact-place]" in error
+
+
+def test_more_adapters_than_anybody_has_are_one_error():
+    assert errors(f"adapters: [{'5,' * 10_001}]") == [
+        "1: adapters: should be at most 10000, got more [adapter-count]"
+    ]
+    assert not VALIDATOR.is_valid({"adapters": [{"name": "a", "artifact": "./a"}] * 10_001})
+
+
+def test_what_is_too_long_is_one_error():
+    assert errors(f"adapters:\n- tags: {{{','.join(f'k{number}: v' for number in range(1001))}}}") == [
+        "2: adapters.0.tags: a mapping should have at most 1000 keys [manifest-size]"
+    ]
+
+
+def test_of_many_mistakes_the_first_are_told_and_the_others_counted():
+    found = errors("adapters:\n" + "- {}\n" * 700)
+    assert len(found) == 1001
+    assert found[0] == "2: adapter #1: name: should be given, got nothing [manifest-keys]"
+    assert found[-1].endswith("and 400 more mistakes [manifest-findings]")
+
+
+def test_manifest_that_is_too_large_once_each_adapter_has_the_defaults_is_an_error():
+    defaults = {"tags": {f"t{number}": "x" for number in range(40)}}
+    adapters = [{"name": f"a{number}", "artifact": f"asset:{A}"} for number in range(6_000)]
+    text = json.dumps({"defaults": defaults, "adapters": adapters}).encode()
+    manifest = Manifest.parse(text, where="adapters.json", folder=None)
+    with pytest.raises(ManifestError, match="at most 500000 keys and values, with the defaults in") as raised:
+        manifest.check_size()
+    with pytest.raises(ManifestError, match="at most 500000 keys and values"):
+        Manifest.parse(manifest.to_json(), where="compiled", folder=None)
+    assert raised.value.findings[0].where == "adapters.json"
+
+
+@pytest.mark.parametrize(
+    "expect", ["(?i)[a-z]+", "(?i)[一-龥]", "[\\u4e00-\\U0010ffff]", "(?i)[^-]-", r"(?i)[\0-\377]-\\"]
+)
+def test_an_expression_with_small_ranges_or_for_one_case_is_taken(expect):
+    (adapter,) = parse(entry(smoke={"prompt": "x", "expect": expect})).adapters
+    assert adapter.smoke is not None
+    assert adapter.smoke.expect == expect
+
+
+@pytest.mark.parametrize(
+    "expect",
+    [
+        "(?i)" + "[一-龥]" * 3,
+        r"(?ai)[\x00-\U0010ffff]",
+        r"a(?-s:(?i:[\0-\uffff]))",
+        r"(?i)[\\U0010fff0-\U0010ffff]",
+        r"(?i)[\N{SPACE}-\N{TILDE}]",
+    ],
+)
+def test_an_expression_that_takes_long_to_compile_is_an_error(expect):
+    (found,) = errors(entry(smoke={"prompt": "x", "expect": expect}))
+    assert "smoke.expect: should have ranges of at most 50000 characters beside (?i), got " in found
+
+
+def test_two_adapters_of_one_name_are_an_error_whatever_the_case():
+    good = json.loads(entry())["adapters"]
+    text = json.dumps({"adapters": [*good, {**good[0], "name": "ACME"}, *good]}, indent=0)
+    assert errors(text) == [
+        f"{line}: adapter {name!r}: name: should be its own, whatever the case, and adapter 'acme' in"
+        f" adapters.yaml:3 has it, got {name!r} [adapter-unique]"
+        for line, name in ((7, "ACME"), (11, "acme"))
+    ]
+
+
+def test_two_adapters_of_one_component_are_an_error_whatever_the_case():
+    good = json.loads(entry(component="by-hand"))["adapters"][0]
+    (error,) = errors(json.dumps({"adapters": [good, {**good, "name": "b", "component": "By-Hand"}]}))
+    assert "adapter 'b': component: should be its own" in error
+    assert error.endswith("[component-unique]")
+
+
+class TestAtTheEndpoint:
+    def test_a_manifest_that_fits_has_no_findings(self):
+        found = parse(FULL).findings(prefix="p", max_lora_rank=16, base_model="llama-3.1-8b-instruct")
+        assert found == []
+
+    def test_a_rank_above_the_limit_is_an_error(self):
+        (finding,) = parse(FULL).findings(prefix="p", max_lora_rank=8)
+        assert str(finding) == (
+            "adapters.yaml:7: adapter 'acme': rank: should be at most 8 ('max_lora_rank'), got 16 [lora-rank]"
+        )
+
+    def test_tags_are_counted_with_those_of_the_fleet(self):
+        text = entry(tags={f"own{number}": "x" for number in range(40)})
+        of_fleet = {"own0": "y", **{f"fleet{number}": "x" for number in range(9)}}
+        assert parse(text).findings(prefix="p", fleet_tags=of_fleet) == []
+        (finding,) = parse(text).findings(prefix="p", fleet_tags={**of_fleet, "one": "more"})
+        assert str(finding) == (
+            "adapters.yaml:1: adapter 'acme': tags: should be at most 50 with the 11 of the fleet and"
+            " 'fleet-uid', got 51 [tag-count]"
+        )
+
+    def test_another_base_model_is_an_error_on_the_line_that_names_it(self):
+        (finding,) = parse(FULL).findings(prefix="p", base_model="Qwen/Qwen3-8B")
+        assert str(finding) == (
+            "adapters.yaml:1: base_model: should be 'Qwen/Qwen3-8B', as the endpoint runs it, got"
+            " 'meta-llama/Llama-3.1-8B-Instruct' [manifest-base-model]"
+        )
+
+    def test_a_component_name_that_is_too_long_with_the_prefix_is_an_error(self):
+        (finding,) = parse(entry(name="a" * 60)).findings(prefix="prefix")
+        assert finding.rule == "component-name"
+        assert "'component_name' should have at most 63 characters, got 67" in finding.message
+
+    def test_a_given_component_that_another_adapter_has_by_its_name_is_an_error(self):
+        good = json.loads(entry())["adapters"][0]
+        text = json.dumps({"adapters": [good, {**good, "name": "b", "component": "P-acme"}]})
+        (finding,) = parse(text).findings(prefix="p")
+        assert finding.rule == "component-unique"
+        assert parse(text).findings(prefix="q") == []
+
+
+class TestResolving:
+    def test_it_names_components_and_looks_up_buckets_and_assets(self):
+        read = parse(FULL.replace("./adapters/local", f"asset:{B}"))
+        fleet = read.resolve(
+            prefix="p",
+            buckets={"models": "models-123"},
+            archives={A: "s3://assets/a.tar.gz", B: "s3://assets/b.tar.gz"},
+        )
+        assert [(item.component, item.artifact) for item in fleet.adapters] == [
+            ("p-acme", Artifact(uri=f"s3://bucket/adapters/acme/sha256-{A}.tar.gz", digest=A)),
+            ("made-by-hand", Artifact(uri="s3://models-123/zeta/v3.tar.gz", digest=B)),
+            ("p-local", Artifact(uri="s3://assets/b.tar.gz", digest=B)),
+            ("p-asset", Artifact(uri="s3://assets/a.tar.gz", digest=A)),
+        ]
+        first = read.adapters[0]
+        assert fleet.adapters[0] == DesiredAdapter(
+            name="acme",
+            component="p-acme",
+            artifact=fleet.adapters[0].artifact,
+            rank=16,
+            tags=first.tags,
+            smoke=first.smoke,
+        )
+
+    def test_all_that_is_not_known_is_told_at_once(self):
+        with pytest.raises(ManifestError) as error:
+            parse(FULL).resolve(prefix="p_", buckets={"model": "x"}, archives={})
+        found = [(finding.rule, finding.where) for finding in error.value.findings]
+        assert found == [
+            ("component-name", "adapters.yaml:7"),
+            ("component-name", "adapters.yaml:16"),
+            ("component-name", "adapters.yaml:19"),
+            ("bucket-known", "adapters.yaml:10"),
+            ("artifact-place", "adapters.yaml:16"),
+            ("asset-known", "adapters.yaml:19"),
+        ]
+        assert "unknown alias of a bucket (did you mean 'model'?), got 'models'" in str(error.value)
+
+
+class TestDeclaring:
+    def test_adapters_that_a_program_declares_keep_the_same_rules(self):
+        with pytest.raises(ManifestError) as error:
+            Manifest.of(
+                [
+                    adapter(rank=-1, tags={"aws:x": ""}, smoke=SmokeRequest(body={"x": object()})),
+                    adapter(name="b", artifact=S3Artifact(uri="s3://bucket/x.tar.gz")),
+                    adapter(digest="xyz", where=""),
+                    adapter(smoke=SmokeRequest(body={"x": float("nan")}, expect="("), where=""),
+                ]
+            )
+        assert [finding.rule for finding in error.value.findings] == [
+            "rank-positive",
+            "tag-form",
+            "smoke-request",
+            "digest-required",
+            "digest-form",
+            "smoke-request",
+            "smoke-request",
+            "adapter-unique",
+            "adapter-unique",
+        ]
+        assert str(error.value.findings[0]) == (
+            "app.py:7: adapter 'acme': rank: should be above 0, got -1 [rank-positive]"
+        )
+
+    def test_adapters_that_are_uploaded_become_assets(self):
+        compiled = parse(FULL).with_assets({"local": B})
+        assert compiled.adapters[2].artifact == AssetArtifact(identity=B)
+        assert Manifest.parse(compiled.to_json(), where="x", folder=None) == compiled
+
+    def test_files_other_than_the_digest_that_is_given_are_an_error(self):
+        read = parse(entry(artifact="./x", digest=f"sha256:{A}"))
+        with pytest.raises(ManifestError, match="digest-agrees"):
+            read.with_assets({"acme": B})
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+NAMES = st.from_regex(r"[a-zA-Z0-9]([\-a-zA-Z0-9]{0,9}[a-zA-Z0-9])?", fullmatch=True)
+KEYS = st.from_regex(r"[a-z#' é]{1,9}\.tar\.gz", fullmatch=True)
+ARTIFACTS = (
+    st.builds(S3Artifact, uri=KEYS.map("s3://bucket/{}".format))
+    | st.builds(BucketArtifact, alias=TEXTS.filter(bool), key=KEYS)
+    | st.builds(LocalArtifact, path=st.sampled_from(["x", "/x/y", "../x", "..", "."]).map(Path))
+    | st.builds(AssetArtifact, identity=st.just(A))
+)
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
+    | st.sampled_from(["1e5", "no", "0o7", "~", ".inf", "2024-01-01", "12:30", "=", "<<", "1_0"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+TAGS = st.dictionaries(
+    st.text("aé5 _.:/=+-@", min_size=1, max_size=9), st.text("aé5 _.:/=+-@", max_size=9), max_size=3
+)
+SMOKES = st.builds(
+    SmokeRequest,
+    body=st.dictionaries(TEXTS, PLAIN, max_size=3),
+    expect=st.none() | TEXTS.map(re.escape).filter(lambda text: len(text) <= 1000),
+)
+
+
+MANIFESTS = st.builds(
+    Manifest,
+    base_model=st.none() | TEXTS.filter(bool),
+    adapters=st.lists(
+        st.builds(
+            ManifestAdapter,
+            name=NAMES,
+            artifact=ARTIFACTS,
+            rank=st.none() | st.integers(1, 512),
+            tags=TAGS,
+            smoke=st.none() | SMOKES,
+            digest=st.just(A),
+        ),
+        unique_by=lambda item: item.name.casefold(),
+        max_size=4,
+    ).map(tuple),
+)
+
+
+@given(MANIFESTS)
+def test_a_manifest_is_what_is_read_of_its_json(made):
+    assert Manifest.of(made.adapters, base_model=made.base_model) == made
+    read = Manifest.parse(made.to_json(), where="x", folder=Path())
+    assert read == made
+    assert (read.to_json(), read.digest) == (made.to_json(), made.digest)
+
+
+@given(MANIFESTS)
+@pytest.mark.parametrize("parser", [yaml.CSafeLoader, yaml.SafeLoader])
+def test_a_manifest_is_what_is_read_of_its_text(parser, made):
+    text = manifest_text(made.adapters, base_model=made.base_model, schema="x.json")
+    assert text.startswith("# yaml-language-server: $schema=x.json\n")
+    before, document.YAML_LOADER = document.YAML_LOADER, parser
+    try:
+        assert Manifest.parse(text.encode(), where="x", folder=Path()) == made
+    finally:
+        document.YAML_LOADER = before
+
+
+KEYS_OF_MANIFESTS = st.sampled_from(
+    ["adapters", "defaults", "base_model", "x"]
+    + [key.name for record in (AdapterEntry, BucketEntry, SmokeEntry) for key in fields(record)]
+)
+ALMOST = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["s3://bucket/x.tar.gz", "./x", f"asset:{A}", f"sha256:{A}", "["]),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS_OF_MANIFESTS, inner),
+)
+
+
+@given(ALMOST | st.builds(lambda items: {"adapters": items}, st.lists(ALMOST)))
+def test_whatever_has_the_keys_of_manifests_is_one_or_an_error(data):
+    try:
+        Manifest.parse(json.dumps(data).encode(), where="x", folder=None)
+    except ManifestError as error:
+        assert error.findings  # noqa: PT017
+
+
+SCHEMA = json.loads(SCHEMA_FILE.read_text())
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+# What the parser alone can see: it depends on other values, on the fleet or on Python's own rules.
+BEYOND_A_SCHEMA = {
+    "adapter-unique",
+    "artifact-place",
+    "component-unique",
+    "digest-agrees",
+    "digest-required",
+}
+
+
+def schema_takes(text: str) -> bool:
+    return bool(VALIDATOR.is_valid(document.read(text.encode()).value))
+
+
+class TestSchema:
+    def test_it_is_a_schema(self):
+        Draft202012Validator.check_schema(SCHEMA)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            FULL,
+            entry(),
+            entry(artifact={"bucket": "b", "key": "v1.tar.gz"}, digest=D),
+            entry(artifact="../x", rank=1, tags={"Größe": ""}, component="a"),
+            entry(artifact="/x.tar.gz", smoke=False),
+            entry(smoke={"prompt": "x", "max_tokens": 1, "expect": "x"}),
+            entry(smoke={"body": {}, "expect": "^x"}),
+            "adapters: []",
+            "{base_model: x, defaults: {smoke: false, tags: {}}, adapters: []}",
+            "{defaults: {}, adapters: []}",
+        ],
+    )
+    def test_what_the_parser_takes_the_schema_takes(self, text):
+        parse(text)
+        assert schema_takes(text)
+
+    @pytest.mark.parametrize(("keys", "_message"), BROKEN)
+    def test_what_the_parser_refuses_the_schema_refuses_as_far_as_a_schema_can(self, keys, _message):
+        with pytest.raises(ManifestError) as error:
+            parse(entry(**keys))
+        rules = {finding.rule for finding in error.value.findings}
+        unseen = rules <= BEYOND_A_SCHEMA or keys in UNSEEN
+        assert schema_takes(entry(**keys)) == unseen
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{}",
+            "[]",
+            "adapters:",
+            "adapters: {}",
+            "adapters: [5]",
+            "{adapters: [], base_model: ''}",
+            "{adapters: [], base_model: 5}",
+            "{adapters: [], more: 5}",
+            "{adapters: [], defaults: }",
+            "{adapters: [], defaults: {name: x}}",
+            "{adapters: [], defaults: {rank: -1}}",
+            "{adapters: [], defaults: {tags: {x: 1}}}",
+            "{adapters: [], defaults: {smoke: true}}",
+        ],
+    )
+    def test_a_document_of_another_shape_is_refused_by_both(self, text):
+        assert errors(text)
+        assert not schema_takes(text)
+
+    @given(ALMOST | st.builds(lambda items: {"adapters": items}, st.lists(ALMOST)))
+    def test_the_schema_refuses_nothing_that_the_parser_takes(self, data):
+        text = json.dumps(data)
+        try:
+            parse(text)
+        except ManifestError:
+            return
+        assert schema_takes(text)
+
+    @pytest.mark.parametrize(
+        ("record", "part"),
+        [
+            (ManifestEntry, SCHEMA),
+            (AdapterEntry, SCHEMA["$defs"]["adapter"]),
+            (DefaultsEntry, SCHEMA["$defs"]["defaults"]),
+            (BucketEntry, SCHEMA["$defs"]["bucketArtifact"]),
+            (SmokeEntry, SCHEMA["$defs"]["smokeRequest"]),
+        ],
+    )
+    def test_it_has_the_keys_of_the_parser_and_describes_each(self, record, part):
+        assert set(part["properties"]) == {key.name for key in fields(record)}
+        assert part["additionalProperties"] is False
+        for name, key in part["properties"].items():
+            target = SCHEMA["$defs"][key["$ref"].rpartition("/")[2]] if "$ref" in key else {}
+            assert {**target, **key}.get("description"), name
+
+
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "manifest.md"
+
+
+class TestGuide:
+    def test_its_example_is_a_manifest(self):
+        (example_,) = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+        assert [item.name for item in parse(example_).adapters] == ["acme", "zeta", "local", "old"]
+        assert schema_takes(example_)
+        (schema,) = re.findall(r"\$schema=(\S+)", example_)
+        assert (GUIDE.parent / schema).resolve() == SCHEMA_FILE.resolve()
+
+    def test_every_rule_is_in_the_table_of_the_module(self):
+        table = set(re.findall(r"^([a-z]+-[a-z-]+) {2,}\S", manifest.__doc__, re.MULTILINE))
+        source = "".join(
+            Path(SCHEMA_FILE.parent, f"{name}.py").read_text().split('"""', 2)[2]
+            for name in ("manifest", "entry", "parser")
+        )
+        used = set(re.findall(r'"([a-z]+-[a-z-]+)"', source)) - {"fleet-uid"}
+        assert table == used

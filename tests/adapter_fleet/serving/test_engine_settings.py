@@ -1,0 +1,101 @@
+"""What a container's environment says about memory."""
+
+import pytest
+
+from adapter_fleet.serving.engine_settings import COUNTED, EngineSettings
+from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
+
+
+def test_environment_that_says_nothing_has_the_engine_s_defaults() -> None:
+    assert EngineSettings.from_environment({"OPTION_ENABLE_LORA": "true"}) == EngineSettings()
+
+
+def test_settings_are_read() -> None:
+    read = EngineSettings.from_environment(
+        {
+            "OPTION_DTYPE": "FP32",
+            "OPTION_KV_CACHE_DTYPE": "fp8",
+            "OPTION_GPU_MEMORY_UTILIZATION": "0.85",
+            "OPTION_MAX_MODEL_LEN": "6000",
+            "OPTION_TENSOR_PARALLEL_DEGREE": "2",
+            "OPTION_QUANTIZE": "fp8",
+        }
+    )
+    assert read == EngineSettings(
+        tensor_parallel=2,
+        number_bytes=4,
+        cache_bytes=1,
+        utilization=0.85,
+        max_model_len=6000,
+        quantize_bits=8,
+    )
+
+
+@pytest.mark.parametrize("version", LmiVersion)
+def test_lora_settings_that_a_container_is_given_are_read_as_they_were(version: LmiVersion) -> None:
+    lora = LoraServing(
+        max_loras=3, max_cpu_loras=5, max_lora_rank=64, lora_dtype=LoraDtype.FLOAT16, fully_sharded=True
+    )
+    read = EngineSettings.from_environment(version.environment(lora))
+    assert (LoraServing(**read.lora), read.not_understood) == (lora, ())
+
+
+def test_names_that_count_are_all_that_are_looked_at() -> None:
+    class Environment(dict[str, str]):
+        def get(self, name, default=None):
+            asked.add(name)
+            return default
+
+    asked: set[str] = set()
+    EngineSettings.from_environment(Environment())
+    assert asked == set(COUNTED)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"OPTION_TENSOR_PARALLEL_DEGREE": "max"},
+        {"OPTION_DTYPE": "bf16"},
+        {"OPTION_KV_CACHE_DTYPE": "auto"},
+        {"OPTION_QUANTIZE": "awq"},
+        {"OPTION_PIPELINE_PARALLEL_DEGREE": "1"},
+        {"OPTION_MAX_MODEL_LEN": ""},
+    ],
+)
+def test_values_that_change_nothing_are_understood(environment: dict[str, str]) -> None:
+    assert EngineSettings.from_environment(environment) == EngineSettings()
+
+
+def test_degree_may_have_the_container_s_older_name() -> None:
+    assert EngineSettings.from_environment({"TENSOR_PARALLEL_DEGREE": "2"}).tensor_parallel == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OPTION_MAX_MODEL_LEN", "32k"),
+        ("OPTION_MAX_MODEL_LEN", "-1"),
+        ("OPTION_MAX_MODEL_LEN", "١٢"),
+        ("OPTION_MAX_MODEL_LEN", "9" * 5000),
+        ("OPTION_DTYPE", "int4"),
+        ("OPTION_KV_CACHE_DTYPE", "nvfp4"),
+        ("OPTION_GPU_MEMORY_UTILIZATION", "1.5"),
+        ("OPTION_GPU_MEMORY_UTILIZATION", "nan"),
+        ("OPTION_GPU_MEMORY_UTILIZATION", "most"),
+        ("OPTION_TENSOR_PARALLEL_DEGREE", "0"),
+        ("OPTION_QUANTIZE", "bitsandbytes"),
+        ("OPTION_PIPELINE_PARALLEL_DEGREE", "2"),
+        ("OPTION_LORA_TARGET_MODULES", "q_proj"),
+        ("OPTION_CPU_OFFLOAD_GB", "4"),
+        ("OPTION_SPECULATIVE_CONFIG", "{}"),
+        ("OPTION_MAX_LORAS", "many"),
+        ("OPTION_LORA_DTYPE", "float8"),
+        ("OPTION_FULLY_SHARDED_LORAS", "maybe"),
+    ],
+)
+def test_value_that_is_not_understood_is_told_and_not_counted(name: str, value: str) -> None:
+    read = EngineSettings.from_environment({name: value})
+    (told,) = read.not_understood
+    assert told == f"{name}={value[:80]}"
+    assert EngineSettings(not_understood=read.not_understood) == read

@@ -1,0 +1,588 @@
+"""What is in the accelerators' memory: the published figures exactly, and what holds for any model."""
+
+import struct
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter_fleet.serving.base_model import Dimensions, read_model_config
+from adapter_fleet.serving.engine_settings import EngineSettings
+from adapter_fleet.serving.gpu_memory import (
+    GIB,
+    MIB,
+    GpuMemory,
+    adapter_bytes,
+    gpu_memory,
+    linear_slot_bytes,
+    slot_bytes,
+    splits,
+    token_bytes,
+    vocabulary_slot_bytes,
+    weight_bytes,
+)
+from adapter_fleet.serving.instance_types import A10G, INSTANCES
+from adapter_fleet.serving.lora_limits import LORA_RANKS, LoraDtype, LoraServing
+from adapter_fleet.serving.model_shape import KNOWN_MODELS, ModelShape, known_shape
+from adapter_fleet.serving.sizing import Workload
+
+TICKETS = Path(__file__).parents[3] / "examples" / "tickets"
+
+LLAMA_CONFIG = {
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "tie_word_embeddings": False,
+}
+
+
+def shape_of(**changes: Any) -> ModelShape:
+    shape = ModelShape.from_config({**LLAMA_CONFIG, **changes})
+    assert shape is not None
+    return shape
+
+
+LLAMA = shape_of()
+SERVING = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
+ENGINE = EngineSettings(max_model_len=6000)
+
+
+def on_a10g(
+    accelerators: int,
+    *,
+    shape: ModelShape = LLAMA,
+    lora: LoraServing = SERVING,
+    engine: EngineSettings = ENGINE,
+) -> GpuMemory:
+    return gpu_memory(shape, lora, engine, accelerator=A10G, accelerators=accelerators)
+
+
+class TestSlots:
+    @pytest.mark.parametrize(("rank", "mib"), [(16, 80), (64, 320), (256, 1280)])
+    def test_linear_modules_of_llama_8b_take_what_was_published(self, rank: int, mib: int) -> None:
+        assert linear_slot_bytes(LLAMA, rank) == mib * MIB
+
+    def test_thirty_of_rank_64_take_what_was_published(self) -> None:
+        assert f"{30 * linear_slot_bytes(LLAMA, 64) / GIB:.1f}" == "9.4"
+
+    def test_each_matrix_is_split_as_vllm_splits_it(self) -> None:
+        # q, k, v, gate and up: A whole, B split. o and down: A split, B whole.
+        whole_a = 5 * 4096
+        split_b = (4096 + 2 * 1024 + 2 * 14336) // 4
+        split_a, whole_b = (4096 + 14336) // 4, 2 * 4096
+        numbers = 32 * 64 * (whole_a + split_b + split_a + whole_b)
+        assert linear_slot_bytes(LLAMA, 64, tensor_parallel=4) == 2 * numbers == 164 * MIB
+
+    def test_full_sharding_divides_them_by_the_accelerators(self) -> None:
+        sharded = linear_slot_bytes(LLAMA, 64, tensor_parallel=4, fully_sharded=True)
+        assert 4 * sharded == linear_slot_bytes(LLAMA, 64)
+
+    def test_heads_that_are_fewer_than_the_accelerators_are_repeated(self) -> None:
+        on_8 = linear_slot_bytes(LLAMA, 64, tensor_parallel=8)
+        on_16 = linear_slot_bytes(LLAMA, 64, tensor_parallel=16)
+        # What halves: B of q, gate and up, A of o and down; B of k and v stays that of one head each.
+        halves = 2 * 32 * 64 * ((4096 + 2 * 14336) + (4096 + 14336)) // 8 // 2
+        assert on_8 - on_16 == halves
+
+    def test_vocabulary_has_slots_of_its_own_that_are_whole_on_each_accelerator(self) -> None:
+        vocabulary = 2 * (128256 + 4096) * 64 * 2
+        assert vocabulary_slot_bytes(LLAMA, 64) == vocabulary
+        for parallel in (1, 4):
+            assert (
+                slot_bytes(LLAMA, 64, tensor_parallel=parallel)
+                == linear_slot_bytes(LLAMA, 64, tensor_parallel=parallel) + vocabulary
+            )
+
+    def test_engine_makes_no_vocabulary_slots_for_qwen(self) -> None:
+        assert vocabulary_slot_bytes(shape_of(model_type="qwen2"), 64) == 0
+
+    @pytest.mark.parametrize(
+        ("dtype", "number_bytes", "expected"),
+        [
+            (None, 2, 1),
+            (None, 4, 2),
+            (LoraDtype.AUTO, 4, 2),
+            (LoraDtype.BFLOAT16, 4, 1),
+        ],
+    )
+    def test_data_type_is_the_models_unless_it_is_set(
+        self, dtype: LoraDtype | None, number_bytes: int, expected: int
+    ) -> None:
+        lora = replace(SERVING, lora_dtype=dtype)
+        engine = EngineSettings(number_bytes=number_bytes)
+        assert on_a10g(1, lora=lora, engine=engine).slot == expected * slot_bytes(LLAMA, 64)
+
+    def test_adapter_is_as_large_as_the_linear_part_of_a_slot_on_one_accelerator(self) -> None:
+        assert adapter_bytes(LLAMA, 16) == 80 * MIB
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> ModelShape:
+    key_value_heads = draw(st.sampled_from([1, 2, 4, 8]))
+    heads = key_value_heads * draw(st.sampled_from([1, 2, 4]))
+    return shape_of(
+        model_type=draw(st.sampled_from(["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2"])),
+        hidden_size=heads * draw(st.sampled_from([8, 64, 128])),
+        head_dim=draw(st.sampled_from([None, 32, 256])),
+        intermediate_size=draw(st.integers(1, 20_000)),
+        num_hidden_layers=draw(st.integers(1, 80)),
+        num_attention_heads=heads,
+        num_key_value_heads=key_value_heads,
+        vocab_size=draw(st.integers(1, 260_000)),
+        tie_word_embeddings=draw(st.booleans()),
+    )
+
+
+RANKS = st.sampled_from([1, *LORA_RANKS])
+PARALLEL = st.sampled_from([1, 2, 3, 4, 8])
+
+
+class TestAnyModel:
+    @given(shapes(), RANKS, PARALLEL)
+    def test_full_sharding_never_takes_more(self, shape: ModelShape, rank: int, parallel: int) -> None:
+        sharded = slot_bytes(shape, rank, tensor_parallel=parallel, fully_sharded=True)
+        assert sharded <= slot_bytes(shape, rank, tensor_parallel=parallel)
+
+    @given(shapes(), RANKS, PARALLEL, st.booleans())
+    def test_an_accelerator_never_has_more_than_one_alone(
+        self, shape: ModelShape, rank: int, parallel: int, fully: bool
+    ) -> None:
+        split = slot_bytes(shape, rank, tensor_parallel=parallel, fully_sharded=fully)
+        assert split <= slot_bytes(shape, rank)
+        assert weight_bytes(shape, ENGINE, parallel) <= weight_bytes(shape, ENGINE)
+        assert token_bytes(shape, ENGINE, parallel) <= token_bytes(shape, ENGINE)
+
+    @given(shapes(), RANKS, PARALLEL, st.booleans())
+    def test_accelerators_have_no_less_together_than_one_alone(
+        self, shape: ModelShape, rank: int, parallel: int, fully: bool
+    ) -> None:
+        split = slot_bytes(shape, rank, tensor_parallel=parallel, fully_sharded=fully)
+        assert parallel * split >= slot_bytes(shape, rank)
+        assert parallel * weight_bytes(shape, ENGINE, parallel) >= weight_bytes(shape, ENGINE)
+
+    @given(shapes(), st.lists(RANKS, min_size=2, max_size=2), PARALLEL, st.booleans())
+    def test_higher_rank_takes_more(
+        self, shape: ModelShape, ranks: list[int], parallel: int, fully: bool
+    ) -> None:
+        low, high = (
+            slot_bytes(shape, rank, tensor_parallel=parallel, fully_sharded=fully) for rank in sorted(ranks)
+        )
+        assert low <= high
+
+    @given(shapes(), st.integers(1, 80), RANKS, PARALLEL)
+    def test_more_layers_take_more(self, shape: ModelShape, layers: int, rank: int, parallel: int) -> None:
+        other = replace(shape, dimensions=replace(shape.dimensions, layers=layers))
+        fewer, more = sorted((shape, other), key=lambda one: one.dimensions.layers)
+        assert linear_slot_bytes(fewer, rank, tensor_parallel=parallel) <= linear_slot_bytes(
+            more, rank, tensor_parallel=parallel
+        )
+        assert token_bytes(fewer, ENGINE) <= token_bytes(more, ENGINE)
+
+    @given(shapes(), st.integers(1, 500), st.integers(1, 500), RANKS)
+    def test_more_slots_leave_no_more(self, shape: ModelShape, one: int, two: int, rank: int) -> None:
+        few, many = (
+            on_a10g(1, shape=shape, lora=LoraServing(max_loras=n, max_cpu_loras=n, max_lora_rank=rank))
+            for n in sorted((one, two))
+        )
+        assert few.tokens >= many.tokens
+        assert few.most_loras == many.most_loras
+        assert few.fits or not many.fits
+
+    @given(shapes(), RANKS)
+    def test_most_slots_fit_and_one_more_does_not(self, shape: ModelShape, rank: int) -> None:
+        most = on_a10g(1, shape=shape, lora=replace(SERVING, max_lora_rank=rank)).most_loras
+
+        def fits(count: int) -> bool:
+            lora = LoraServing(max_loras=count, max_cpu_loras=count, max_lora_rank=rank)
+            return on_a10g(1, shape=shape, lora=lora).fits
+
+        assert not fits(most + 1)
+        assert most == 0 or fits(most)
+
+    @given(shapes(), RANKS, st.integers(1, 500))
+    def test_what_never_fits_does_not_fit(self, shape: ModelShape, rank: int, count: int) -> None:
+        lora = LoraServing(max_loras=count, max_cpu_loras=count, max_lora_rank=rank)
+        memory = on_a10g(1, shape=shape, lora=lora)
+        assert not (memory.never_fits and memory.fits)
+
+
+class TestWeights:
+    def test_fixture_model_takes_what_its_tensors_do(self) -> None:
+        data = (TICKETS / "base" / "model.safetensors").read_bytes()
+        (header,) = struct.unpack("<Q", data[:8])
+        shape = ModelShape.from_config(read_model_config(TICKETS / "base" / "config.json"))
+        assert shape is not None
+        assert weight_bytes(shape, EngineSettings(number_bytes=4)) == len(data) - 8 - header
+
+    def test_llama_8b_has_as_many_parameters_as_published(self) -> None:
+        # From the model's card: 8,030,261,248.
+        assert LLAMA.parameters == 8_030_261_248
+        assert weight_bytes(LLAMA, EngineSettings()) == 2 * 8_030_261_248
+
+    @pytest.mark.parametrize(
+        ("config", "parameters"),
+        [
+            # From the cards of Qwen2.5-7B, Qwen3-8B, Gemma-2-9B and Mistral-7B-v0.3.
+            (
+                {
+                    "model_type": "qwen2",
+                    "hidden_size": 3584,
+                    "intermediate_size": 18944,
+                    "num_hidden_layers": 28,
+                    "num_attention_heads": 28,
+                    "num_key_value_heads": 4,
+                    "vocab_size": 152064,
+                },
+                7_615_616_512,
+            ),
+            (
+                {
+                    "model_type": "qwen3",
+                    "hidden_size": 4096,
+                    "intermediate_size": 12288,
+                    "num_hidden_layers": 36,
+                    "head_dim": 128,
+                    "vocab_size": 151936,
+                },
+                8_190_735_360,
+            ),
+            (
+                {
+                    "model_type": "gemma2",
+                    "hidden_size": 3584,
+                    "intermediate_size": 14336,
+                    "num_hidden_layers": 42,
+                    "num_attention_heads": 16,
+                    "head_dim": 256,
+                    "vocab_size": 256000,
+                    "tie_word_embeddings": True,
+                },
+                9_241_705_984,
+            ),
+            ({"model_type": "mistral", "vocab_size": 32768}, 7_248_023_552),
+        ],
+        ids=["qwen2.5-7b", "qwen3-8b", "gemma-2-9b", "mistral-7b"],
+    )
+    def test_other_families_have_as_many_parameters_as_published(
+        self, config: dict[str, Any], parameters: int
+    ) -> None:
+        assert shape_of(**config).parameters == parameters
+
+    def test_tied_embedding_is_there_once(self) -> None:
+        assert LLAMA.parameters - shape_of(tie_word_embeddings=True).parameters == 128256 * 4096
+
+    def test_gemma_ties_them_where_its_configuration_does_not_say(self) -> None:
+        config = {key: value for key, value in LLAMA_CONFIG.items() if key != "tie_word_embeddings"}
+        gemma = ModelShape.from_config({**config, "model_type": "gemma"})
+        llama = ModelShape.from_config(config)
+        assert gemma is not None
+        assert llama is not None
+        assert (gemma.tied, llama.tied) == (True, False)
+
+    def test_biases_are_counted(self) -> None:
+        biased = shape_of(attention_bias=True, mlp_bias=True)
+        assert biased.parameters - LLAMA.parameters == 32 * (4096 * 3 + 2 * 1024 + 2 * 14336)
+
+    @pytest.mark.parametrize(
+        ("quantization", "bits"),
+        [
+            ({"quant_method": "awq", "bits": 4, "group_size": 128}, 4 + 20 / 128),
+            ({"quant_method": "gptq", "bits": 8, "group_size": -1}, 8),
+            ({"quant_method": "fp8"}, 8),
+            ({"quant_method": "bitsandbytes", "load_in_4bit": True}, 4.5),
+            (
+                {
+                    "quant_method": "compressed-tensors",
+                    "config_groups": {"group_0": {"weights": {"num_bits": 8, "group_size": None}}},
+                },
+                8,
+            ),
+        ],
+    )
+    def test_quantization_is_of_the_linear_modules_alone(
+        self, quantization: dict[str, Any], bits: float
+    ) -> None:
+        shape = shape_of(quantization_config=quantization)
+        others = shape.vocabulary_parameters + shape.other_parameters
+        assert weight_bytes(shape, EngineSettings()) == pytest.approx(
+            shape.linear_parameters * bits / 8 + 2 * others
+        )
+
+    @pytest.mark.parametrize(
+        "quantization", [{"quant_method": "new"}, {"quant_method": "compressed-tensors"}, {}]
+    )
+    def test_quantization_that_is_not_known_is_an_error(self, quantization: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match=r"weights in the quantization .* is not known"):
+            weight_bytes(shape_of(quantization_config=quantization), EngineSettings())
+
+    def test_engine_may_quantize_them_when_it_loads_them(self) -> None:
+        half = weight_bytes(LLAMA, EngineSettings(quantize_bits=8))
+        assert weight_bytes(LLAMA, EngineSettings()) - half == LLAMA.linear_parameters
+
+
+class TestShape:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"model_type": "mixtral"},
+            {"model_type": ["llama"]},
+            {"hidden_size": 0},
+            {"num_attention_heads": -32},
+            {"vocab_size": "many"},
+            {"num_hidden_layers": None},
+        ],
+    )
+    def test_configuration_of_another_kind_has_none(self, change: dict[str, Any]) -> None:
+        assert ModelShape.from_config({**LLAMA_CONFIG, **change}) is None
+
+    @pytest.mark.parametrize("name", ["meta-llama/Llama-3.1-8B-Instruct", "/models/llama-3.1-8b/"])
+    def test_well_known_model_is_known_by_the_end_of_its_name(self, name: str) -> None:
+        shape = known_shape(name)
+        assert shape is not None
+        assert (shape.parameters, shape.context) == (8_030_261_248, 131072)
+
+    @pytest.mark.parametrize("name", ["acme/own-8b", "", None])
+    def test_other_model_is_not(self, name: str | None) -> None:
+        assert known_shape(name) is None
+
+    @pytest.mark.parametrize(
+        ("name", "parameters"),
+        [
+            ("Llama-3.1-8B", 8_030_261_248),
+            ("Llama-3.1-70B-Instruct", 70_553_706_496),
+            ("Llama-3.2-1B", 1_235_814_400),
+            ("Llama-3.2-3B-Instruct", 3_212_749_824),
+            ("Llama-3.3-70B-Instruct", 70_553_706_496),
+        ],
+    )
+    def test_well_known_models_have_as_many_parameters_as_published(self, name: str, parameters: int) -> None:
+        shape = known_shape(name)
+        assert shape is not None
+        assert shape.parameters == parameters
+
+    def test_every_known_model_has_a_shape(self) -> None:
+        assert all(known_shape(name) for name in KNOWN_MODELS)
+
+
+class TestCache:
+    def test_token_takes_a_key_and_a_value_in_each_layer(self) -> None:
+        assert token_bytes(LLAMA, ENGINE) == 2 * 32 * 8 * 128 * 2 == 128 * 1024
+
+    def test_token_in_eight_bits_takes_half(self) -> None:
+        assert 2 * token_bytes(LLAMA, EngineSettings(cache_bytes=1)) == token_bytes(LLAMA, ENGINE)
+
+    def test_heads_that_are_fewer_than_the_accelerators_are_on_each(self) -> None:
+        assert token_bytes(LLAMA, ENGINE, 8) == token_bytes(LLAMA, ENGINE, 16)
+
+    def test_tokens_are_whole_blocks(self) -> None:
+        memory = on_a10g(4)
+        assert memory.tokens % 16 == 0
+        assert memory.cache - 16 * memory.token < memory.tokens * memory.token <= memory.cache
+
+    def test_parts_make_up_what_the_accelerator_is_sold_with(self) -> None:
+        memory = on_a10g(4)
+        parts = (memory.weights, memory.slots, memory.cache, memory.other, memory.reserved)
+        assert sum(parts) == memory.total == 24 * GIB
+
+
+class TestFit:
+    def test_set_up_of_the_announcement_fits(self) -> None:
+        memory = on_a10g(4)
+        assert memory.fits
+        assert (memory.tokens, memory.most_loras) == (288_640, 74)
+
+    def test_engine_that_has_no_room_for_one_sequence_does_not_start(self) -> None:
+        roomy = on_a10g(4)
+        longest = roomy.tokens
+        assert on_a10g(4, engine=replace(ENGINE, max_model_len=longest)).fits
+        assert not on_a10g(4, engine=replace(ENGINE, max_model_len=longest + 1)).fits
+
+    def test_model_s_own_length_counts_where_none_is_set(self) -> None:
+        shape = replace(LLAMA, context=131072)
+        assert on_a10g(4, shape=shape, engine=EngineSettings()).max_model_len == 131072
+
+    def test_weights_and_slots_that_are_more_than_all_never_fit(self) -> None:
+        memory = on_a10g(1)
+        assert memory.never_fits
+        assert (memory.tokens, memory.most_loras) == (0, 7)
+
+    @pytest.mark.parametrize(
+        ("accelerators", "engine", "message"),
+        [
+            (3, ENGINE, "cannot be split over 3 accelerators: its 32 attention heads and 8 key-value heads"),
+            (
+                2,
+                replace(ENGINE, tensor_parallel=4),
+                "'OPTION_TENSOR_PARALLEL_DEGREE' should be at most 2, the accelerators of a copy, got 4",
+            ),
+        ],
+    )
+    def test_copy_that_cannot_be_split_so_is_an_error(
+        self, accelerators: int, engine: EngineSettings, message: str
+    ) -> None:
+        with pytest.raises(ValueError, match=message):
+            on_a10g(accelerators, engine=engine)
+
+    def test_copy_may_be_split_over_some_of_its_accelerators(self) -> None:
+        assert on_a10g(4, engine=replace(ENGINE, tensor_parallel=2)).tensor_parallel == 2
+
+    def test_key_value_heads_may_be_repeated_but_evenly(self) -> None:
+        assert [parallel for parallel in range(1, 33) if splits(LLAMA, parallel)] == [1, 2, 4, 8, 16, 32]
+        assert [
+            parallel for parallel in range(1, 9) if splits(shape_of(num_key_value_heads=4), parallel)
+        ] == [
+            1,
+            2,
+            4,
+            8,
+        ]
+
+
+def awq(group: int) -> dict[str, Any]:
+    return {"quant_method": "awq", "bits": 4, "group_size": group}
+
+
+def blocks(outputs: int, inputs: int) -> dict[str, Any]:
+    return {"quant_method": "fp8", "weight_block_size": [outputs, inputs]}
+
+
+def compressed(**weights: Any) -> dict[str, Any]:
+    groups = {"group_0": {"weights": {"num_bits": 4, **weights}}}
+    return {"quant_method": "compressed-tensors", "config_groups": groups}
+
+
+class TestGroupsOfAQuantization:
+    # Qwen2.5-72B-Instruct had 29,568 inputs, and could not be served on eight accelerators by AWQ or GPTQ.
+    INNER = 29_568
+
+    @pytest.mark.parametrize(
+        ("quantization", "parallels"),
+        [
+            (awq(128), [1]),
+            (awq(64), [1, 2]),
+            (awq(32), [1, 2, 4]),
+            (awq(-1), [1, 2, 4, 8]),
+            ({"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": True}, [1]),
+            (compressed(group_size=128, strategy="group"), [1]),
+            (compressed(group_size=None, strategy="channel"), [1, 2, 4, 8]),
+            (compressed(strategy="block", block_structure=[128, 32]), [1]),
+            (compressed(strategy="block", block_structure=[32, 32]), [1, 2, 4]),
+            (blocks(128, 128), [1]),
+            (blocks(32, 32), [1, 2, 4]),
+            (blocks(16, 32), [1, 2, 4]),
+            ({"quant_method": "fp8"}, [1, 2, 4, 8]),
+            ({"quant_method": "bitsandbytes", "load_in_4bit": True}, [1]),
+        ],
+        ids=repr,
+    )
+    def test_copy_is_split_where_each_accelerator_has_whole_groups(
+        self, quantization: dict[str, Any], parallels: list[int]
+    ) -> None:
+        shape = shape_of(intermediate_size=self.INNER, quantization_config=quantization)
+        assert [parallel for parallel in (1, 2, 4, 8) if splits(shape, parallel)] == parallels
+
+    @pytest.mark.parametrize(
+        ("quantization", "message"),
+        [
+            (
+                awq(128),
+                "split over 8 accelerators: the quantization has groups of 128 inputs, and each accelerator"
+                " would have 3696 of those of 'mlp.down_proj'",
+            ),
+            (
+                blocks(128, 16),
+                "groups of 128 outputs, and each accelerator would have 3696 of those of 'mlp.gate_proj'",
+            ),
+            ({"quant_method": "bitsandbytes"}, "vLLM does not split weights that bitsandbytes has quantized"),
+        ],
+    )
+    def test_the_error_says_which_module_and_how_many(
+        self, quantization: dict[str, Any], message: str
+    ) -> None:
+        shape = shape_of(intermediate_size=self.INNER, quantization_config=quantization)
+        with pytest.raises(ValueError, match=message):
+            on_a10g(8, shape=shape)
+
+    def test_width_that_does_not_divide_is_an_error(self) -> None:
+        with pytest.raises(ValueError, match=r"the 14340 inputs of 'mlp\.down_proj' do not divide by"):
+            on_a10g(8, shape=shape_of(intermediate_size=14_340))
+
+    def test_larger_instances_are_those_that_the_groups_allow(self) -> None:
+        shape = shape_of(intermediate_size=self.INNER, quantization_config=awq(32))
+        workload = Workload(shape=shape, lora=SERVING, engine=ENGINE)
+        larger = workload.on_larger(workload.on(INSTANCES["ml.g5.12xlarge"], 4))
+        assert {sizing.memory.tensor_parallel for sizing in larger} == {4}
+
+
+class TestOtherDecoders:
+    PHI_4: MappingProxyType[str, Any] = MappingProxyType(
+        {
+            "model_type": "phi3",
+            "hidden_size": 5120,
+            "intermediate_size": 17920,
+            "num_hidden_layers": 40,
+            "num_attention_heads": 40,
+            "num_key_value_heads": 10,
+            "vocab_size": 100352,
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+        }
+    )
+    GEMMA_3_1B: MappingProxyType[str, Any] = MappingProxyType(
+        {
+            "model_type": "gemma3_text",
+            "hidden_size": 1152,
+            "intermediate_size": 6912,
+            "num_hidden_layers": 26,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 1,
+            "head_dim": 256,
+            "vocab_size": 262144,
+        }
+    )
+
+    def test_parameters_are_those_of_the_published_models(self) -> None:
+        """Of the weights in their repositories: 14,659,507,200 and 999,885,952."""
+        phi, gemma = (ModelShape.from_config(dict(one)) for one in (self.PHI_4, self.GEMMA_3_1B))
+        assert phi is not None
+        assert gemma is not None
+        assert (phi.parameters, gemma.parameters) == (14_659_507_200, 999_885_952)
+
+    def test_modules_of_one_for_several_take_what_those_would(self) -> None:
+        """But for the matrices A, of which there is one for three, and one for two."""
+        phi = ModelShape.from_config(dict(self.PHI_4))
+        llama = ModelShape.from_config({**self.PHI_4, "model_type": "llama"})
+        assert phi is not None
+        assert llama is not None
+        for parallel in (1, 2, 5, 10, 20):
+            more = 3 * 40 * 16 * 5120 * 2  # two and one matrices A of each layer, each of 16 x 5,120
+            assert linear_slot_bytes(phi, 16, tensor_parallel=parallel) + more == linear_slot_bytes(
+                llama, 16, tensor_parallel=parallel
+            )
+            assert weight_bytes(phi, ENGINE, parallel) == weight_bytes(llama, ENGINE, parallel)
+            assert token_bytes(phi, ENGINE, parallel) == token_bytes(llama, ENGINE, parallel)
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            {**LLAMA_CONFIG, "model_type": "qwen3_moe"},
+            {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}},
+        ],
+    )
+    def test_model_with_other_parts_has_no_shape(self, config: dict[str, Any]) -> None:
+        assert Dimensions.from_config(config) is not None
+        assert ModelShape.from_config(config) is None
+
+
+@pytest.mark.parametrize("instance", INSTANCES.values(), ids=list(INSTANCES))
+def test_program_sees_less_of_an_accelerator_than_it_is_sold_with(instance: Any) -> None:
+    accelerator = instance.accelerator
+    assert 0.9 * accelerator.memory_gib <= accelerator.visible_gib < accelerator.memory_gib
