@@ -10,7 +10,7 @@ from adapter_fleet.artifacts.archive import ArchiveError
 from adapter_fleet.artifacts.identity import identities_of
 from adapter_fleet.artifacts.remote_check import opened
 from adapter_fleet.artifacts.unpacked import Readable
-from adapter_fleet.fleet.state.archive_version import ArchiveVersion, ReadArchive
+from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class S3Archives:
             return None
         return ArchiveVersion.of_head(uri, head)
 
-    def read(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ReadArchive:
+    def read(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ArchiveReading:
         """Read an archive to its end. UnansweredError where it is replaced meanwhile, or `stop` says so."""
         bucket, key = _place(version.uri)
 
@@ -48,9 +48,9 @@ class S3Archives:
 
         with self._calling("GetObject"):
             try:
-                return ReadArchive(version=version, identities=identities_of(open_))
+                return ArchiveReading(version=version, identities=identities_of(open_))
             except ArchiveError as error:
-                return ReadArchive(version=version, problem=f"it holds none: {error}")
+                return ArchiveReading(version=version, problem=f"it holds none: {error}")
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") != "PreconditionFailed":
                     raise
