@@ -43,7 +43,7 @@ def test_lora_settings_that_a_container_is_given_are_read_as_they_were(version: 
 
 def test_names_that_count_are_all_that_are_looked_at() -> None:
     class Environment(dict[str, str]):
-        def get(self, name, default=None):
+        def get(self, name: str, default: str | None = None) -> str | None:
             asked.add(name)
             return default
 
