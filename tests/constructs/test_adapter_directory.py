@@ -98,7 +98,7 @@ def test_a_stack_may_have_a_synthesizer_of_its_own(
     adapter_directory: Path,
     make_endpoint: MakeEndpoint,
     base_directory: Path,
-    of_app: cdk.IStackSynthesizer | None,
+    of_app: cdk.DefaultStackSynthesizer | None,
     of_stack: cdk.IStackSynthesizer | None,
     bucket_name: str,
 ) -> None:

@@ -4,7 +4,7 @@ import inspect
 import math
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import aws_cdk as cdk
 import jsii
@@ -123,14 +123,14 @@ def call(app_stack: cdk.Stack) -> Callable[[type, str, str, object], object]:
         return blank(cls)
 
     def blank(cls: type) -> object:
-        concrete = type(cls)(cls.__name__, (cls,), {})
+        concrete: Any = type(cls)(cls.__name__, (cls,), {})
         concrete.__abstractmethods__ = frozenset()
         return object.__new__(concrete)
 
     def call_with(cls: type, name: str, argument: str, value: object) -> object:
         method = getattr(cls, name)
         parameters = inspect.signature(method).parameters.values()
-        given = {
+        given: dict[str, Any] = {
             parameter.name: WRONG
             for parameter in parameters
             if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
@@ -205,7 +205,7 @@ def test_an_error_of_a_method_that_makes_a_child_names_the_child(make_endpoint: 
     with pytest.raises(
         ValueError, match=r"^'Stack/Llm/T': 'artifact' should be an AdapterArtifact, such as "
     ):
-        make_endpoint().add_adapter("T", artifact="dir")
+        make_endpoint().add_adapter("T", artifact="dir")  # type: ignore[arg-type]
 
 
 def test_an_unknown_argument_is_an_error_that_names_what_was_called(make_endpoint: MakeEndpoint) -> None:
@@ -260,7 +260,7 @@ def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(
 def test_a_key_is_no_bucket(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     role = iam.Role.from_role_name(stack, "Role", "own")
     with pytest.raises(ValueError, match="'bucket' should be a bucket, such as "):
-        ArtifactSource(bucket=role)
+        ArtifactSource(bucket=role)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, True])
@@ -271,7 +271,7 @@ def test_a_number_is_a_finite_one(value: float) -> None:
 
 def test_a_value_of_a_mapping_is_named_by_its_key() -> None:
     with pytest.raises(ValueError) as error:
-        LmiContainer(version=LmiVersion.V19, environment={"OPTION_A": "1", "OPTION_B": 4096})
+        LmiContainer(version=LmiVersion.V19, environment={"OPTION_A": "1", "OPTION_B": cast("Any", 4096)})
     assert str(error.value) == (
         "LmiContainer: 'environment' should be a mapping of texts to texts, got 4096 for 'OPTION_B'"
     )
@@ -281,14 +281,16 @@ def test_a_secret_that_is_given_in_the_place_of_its_name_is_not_shown(
     stack: cdk.Stack, bucket: s3.IBucket
 ) -> None:
     with pytest.raises(ValueError) as error:
-        HubModel(stack, "Model", model_id="a/b", revision="main", bucket=bucket, token="hf_secret")
+        HubModel(
+            stack, "Model", model_id="a/b", revision="main", bucket=bucket, token=cast("Any", "hf_secret")
+        )
     assert "hf_secret" not in str(error.value)
 
 
 def test_tokens_fit_as_what_they_stand_for(
     stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
 ) -> None:
-    number = cdk.CfnParameter(stack, "Count", type="Number").value_as_number
+    number: Any = cdk.CfnParameter(stack, "Count", type="Number").value_as_number
     text = cdk.CfnParameter(stack, "Value").value_as_string
     make_endpoint(
         instance_count=number,
@@ -318,6 +320,6 @@ def test_what_the_cdk_returns_as_an_interface_fits(
     stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
 ) -> None:
     made = s3.Bucket(stack, "Made")
-    found = stack.node.find_child("Made")
+    found: Any = stack.node.find_child("Made")
     for each in (made, found, bucket):
         assert ArtifactSource(bucket=each).bucket_name

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aws_cdk as cdk
 import pytest
@@ -145,7 +145,8 @@ def test_a_model_without_a_length_needs_a_share_of_the_memory(
         {"compute": ComputeRequirements(min_memory=cdk.Size.gibibytes(1))},
         {
             "compute": ComputeRequirements(
-                accelerators=cdk.Token.as_number({"Ref": "Number"}), min_memory=cdk.Size.gibibytes(1)
+                accelerators=cast("int", cdk.Token.as_number({"Ref": "Number"})),
+                min_memory=cdk.Size.gibibytes(1),
             )
         },
         {"environment": {"OPTION_MAX_MODEL_LEN": cdk.Token.as_string({"Ref": "Length"})}},

@@ -55,7 +55,7 @@ def test_requirements_the_service_refuses_are_an_error(settings: dict[str, Any],
 
 
 def test_requirements_known_at_deployment_only_are_not_checked() -> None:
-    number = cdk.Token.as_number({"Ref": "Number"})
+    number: Any = cdk.Token.as_number({"Ref": "Number"})
     compute = ComputeRequirements(accelerators=number, min_memory=Size.mebibytes(number))
     assert compute.copies_on(InstanceType.ML_G5_12XLARGE) is None
 

@@ -13,14 +13,17 @@ from tests.constructs.conftest import MakeEndpoint, Warnings
 TAG = "0.36.0-lmi19.0.0-cu128"
 
 
-def image(stack: cdk.Stack) -> str:
+def container(stack: cdk.Stack) -> dict[str, Any]:
     (model,) = Template.from_stack(stack).find_resources("AWS::SageMaker::Model").values()
-    return model["Properties"]["PrimaryContainer"]["Image"]
+    return dict(model["Properties"]["PrimaryContainer"])
 
 
-def environment(stack: cdk.Stack) -> dict[str, Any]:
-    (model,) = Template.from_stack(stack).find_resources("AWS::SageMaker::Model").values()
-    return model["Properties"]["PrimaryContainer"]["Environment"]
+def image(stack: cdk.Stack) -> Any:
+    return container(stack)["Image"]
+
+
+def environment(stack: cdk.Stack) -> Any:
+    return container(stack)["Environment"]
 
 
 @pytest.fixture

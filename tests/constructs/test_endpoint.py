@@ -1,4 +1,5 @@
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def test_what_runs_waits_for_the_policies_of_its_role(stack: cdk.Stack, make_end
 
 
 def test_a_changed_environment_gives_the_base_component_another_model() -> None:
-    def synthesize(max_model_len: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    def synthesize(max_model_len: str) -> tuple[tuple[str, Mapping[str, Any]], Mapping[str, Any]]:
         stack = cdk.Stack(cdk.App(), "Stack")
         bucket = s3.Bucket.from_bucket_name(stack, "Bucket", "models")
         MultiAdapterEndpoint(
@@ -347,7 +348,7 @@ def test_memory_known_at_deployment_only_is_passed_on(stack: cdk.Stack, make_end
 
 @pytest.mark.parametrize("setting", ["max_loras", "max_cpu_loras", "max_lora_rank"])
 def test_limits_of_the_engine_known_at_deployment_only_are_an_error(setting: str) -> None:
-    known = {"max_loras": 1, "max_cpu_loras": 1, "max_lora_rank": 8}
+    known: dict[str, Any] = {"max_loras": 1, "max_cpu_loras": 1, "max_lora_rank": 8}
     with pytest.raises(ValueError, match=f"'{setting}' should be known at synth, got a token"):
         LoraServing(**{**known, setting: cdk.Token.as_number({"Ref": "Number"})})
 
@@ -474,7 +475,7 @@ class TestImportedEndpoint:
 
     def test_its_base_class_is_not_made_by_itself(self, stack: cdk.Stack) -> None:
         with pytest.raises(TypeError, match="abstract"):
-            MultiAdapterEndpointBase(stack, "Base")
+            MultiAdapterEndpointBase(stack, "Base")  # type: ignore[abstract]
 
 
 @pytest.mark.parametrize("setting", ["component_prefix", "base_component_name"])

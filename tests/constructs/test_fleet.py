@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aws_cdk as cdk
 import jsii
@@ -80,7 +80,7 @@ def template(stack: cdk.Stack) -> Callable[[], dict[str, Any]]:
     return lambda: Template.from_stack(stack).to_json()["Resources"]
 
 
-def statements(resources: dict, *names: str) -> list[dict]:
+def statements(resources: dict[str, Any], *names: str) -> list[dict[str, Any]]:
     """Return the statements of all policies whose logical ids contain one of the names."""
     found = []
     for logical_id, resource in resources.items():
@@ -94,7 +94,7 @@ def statements(resources: dict, *names: str) -> list[dict]:
     return found
 
 
-def actions(of: list[dict]) -> set[str]:
+def actions(of: list[dict[str, Any]]) -> set[str]:
     return {
         action
         for statement in of
@@ -102,7 +102,7 @@ def actions(of: list[dict]) -> set[str]:
     }
 
 
-def depends_on(resources: dict, logical_id: str) -> set[str]:
+def depends_on(resources: dict[str, Any], logical_id: str) -> set[str]:
     """Return all resources that have to be there before one, also by what it refers to."""
     seen: set[str] = set()
     open_ = [logical_id]
@@ -117,7 +117,8 @@ def depends_on(resources: dict, logical_id: str) -> set[str]:
     return seen
 
 
-def logical_id(resources: dict, type_: str) -> str:
+def logical_id(resources: dict[str, Any], type_: str) -> str:
+    found: str
     (found,) = [name for name, resource in resources.items() if resource["Type"] == type_]
     return found
 
@@ -147,7 +148,8 @@ def test_a_thousand_adapters_ask_the_cdk_as_often_as_one(
         # For all of them: a warning asks, too.
         lora=LoraServing(max_loras=30, max_cpu_loras=1000, max_lora_rank=64),
     )
-    process = jsii.kernel.provider._process
+    provider: Any = jsii.kernel.provider
+    process = provider._process
     asked = []
 
     def send(
@@ -182,7 +184,10 @@ def test_the_resource_changes_with_the_base_model(
 ) -> None:
     make()
     assert fleet_properties()["BaseModelName"] == {
-        "Fn::GetAtt": [stack.get_logical_id(endpoint.node.find_child("Model")), "ModelName"]
+        "Fn::GetAtt": [
+            stack.get_logical_id(cast("cdk.CfnElement", endpoint.node.find_child("Model"))),
+            "ModelName",
+        ]
     }
 
 
@@ -210,7 +215,7 @@ def test_a_fleet_in_another_stack_takes_no_count_that_only_the_deployment_knows(
         lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
         instance_type=InstanceType.ML_G5_12XLARGE,
         compute=ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
-        copy_count=cdk.CfnParameter(first, "Copies", type="Number").value_as_number,
+        copy_count=cast("int", cdk.CfnParameter(first, "Copies", type="Number").value_as_number),
         component_prefix="acme",
         artifact_sources=[ArtifactSource(bucket=s3.Bucket.from_bucket_name(first, "Archives", "models"))],
     )
@@ -228,7 +233,7 @@ def told_from_another_stack(
     With it, the outputs of the endpoint's stack.
     """
 
-    def told(**settings: Any) -> tuple[str, dict]:
+    def told(**settings: Any) -> tuple[str, dict[str, Any]]:
         app = cdk.App(outdir=str(tmp_path / "other.out"))
         first, second = cdk.Stack(app, "First"), cdk.Stack(app, "Second")
         models = s3.Bucket(first, "Models")
@@ -251,7 +256,9 @@ def told_from_another_stack(
         AdapterFleet(
             second, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(write_manifest())
         )
-        models.node.default_child.override_logical_id("Renamed")  # nothing has fixed it yet
+        cast("cdk.CfnElement", models.node.default_child).override_logical_id(
+            "Renamed"
+        )  # nothing has fixed it yet
         (fleet,) = Template.from_stack(second).find_resources("Custom::AdapterFleet").values()
         return fleet["Properties"]["BaseModelName"], Template.from_stack(first).to_json()["Outputs"]
 
@@ -434,13 +441,22 @@ def test_a_prefix_is_checked_also_where_nobody_knows_the_adapters(
     ("policy", "message"),
     [
         (lambda: FailurePolicy.share(5), "'share' should be from 0 to 1, got 5"),
-        (lambda: FailurePolicy.share("x"), "'share' should be a number, got 'x'"),
-        (lambda: FailurePolicy.at_most(1.5), r"'count' should be a whole number, got 1\.5"),
+        (lambda: FailurePolicy.share(cast("Any", "x")), "'share' should be a number, got 'x'"),
+        (lambda: FailurePolicy.at_most(cast("Any", 1.5)), r"'count' should be a whole number, got 1\.5"),
         (lambda: FailurePolicy.at_most(True), "'count' should be a whole number, got True"),
         (lambda: FailurePolicy.at_most(-1), "'count' should be at least 0, got -1"),
-        (lambda: DeletionGuard.share(0.2, above=1.5), r"'above' should be a whole number, got 1\.5"),
-        (lambda: DeletionGuard.share(0.2, allow_empty=1), "'allow_empty' should be True or False, got 1"),
-        (lambda: DriftCheck.report(every=60), "'every' should be a Duration, such as .*, got 60"),
+        (
+            lambda: DeletionGuard.share(0.2, above=cast("Any", 1.5)),
+            r"'above' should be a whole number, got 1\.5",
+        ),
+        (
+            lambda: DeletionGuard.share(0.2, allow_empty=cast("Any", 1)),
+            "'allow_empty' should be True or False, got 1",
+        ),
+        (
+            lambda: DriftCheck.report(every=cast("Any", 60)),
+            "'every' should be a Duration, such as .*, got 60",
+        ),
         (
             lambda: DriftCheck.report(every=cdk.Duration.seconds(30)),
             "'every' should be at least a minute, got 30 seconds",
@@ -939,7 +955,7 @@ def test_an_adapter_that_is_nothing_like_those_of_the_manifest_is_an_error_with_
 
 @pytest.mark.parametrize("name", ["", "bad_name", "x" * 60, 5])
 def test_a_name_that_no_component_can_have_is_an_error_where_nobody_knows_the_adapters(
-    make: MakeFleet, bucket: s3.IBucket, name: int | str
+    make: MakeFleet, bucket: s3.IBucket, name: Any
 ) -> None:
     fleet = make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
     with pytest.raises(ValueError, match=r"^'Stack/Tenants': "):
@@ -1130,7 +1146,7 @@ def test_an_adapter_of_a_fleet_has_the_metrics_and_the_grant_of_a_native_one(
     adapter = make().adapter("ectsum")
     made = adapter.metric_model_latency()
     assert (made.namespace, made.metric_name) == ("AWS/SageMaker", "ModelLatency")
-    assert dict(made.dimensions) == {"InferenceComponentName": "acme-ectsum"}
+    assert made.dimensions == {"InferenceComponentName": "acme-ectsum"}
     adapter.grant_invoke(caller)
     (statement,) = statements(template(), "Caller")
     assert ":inference-component/acme-ectsum" in json.dumps(statement)
@@ -1139,7 +1155,7 @@ def test_an_adapter_of_a_fleet_has_the_metrics_and_the_grant_of_a_native_one(
 def test_an_adapter_of_a_fleet_may_be_told_by_its_component(make: MakeFleet, bucket: s3.IBucket) -> None:
     fleet = make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
     adapter = fleet.adapter("old", component_name="tenant-old-2023")
-    assert dict(adapter.metric_invocations().dimensions) == {"InferenceComponentName": "tenant-old-2023"}
+    assert adapter.metric_invocations().dimensions == {"InferenceComponentName": "tenant-old-2023"}
     with pytest.raises(ValueError, match=r"'component_name' should be letters, .* got 'bad_name'"):
         fleet.adapter("old", component_name="bad_name")
 
@@ -1322,7 +1338,7 @@ def test_a_metric_is_that_of_the_fleet(make: MakeFleet, metric: str, name: str) 
     fleet = make()
     made = getattr(fleet, metric)()
     assert (made.namespace, made.metric_name) == ("MultiAdapterInference", name)
-    assert dict(made.dimensions) == {"Fleet": fleet.fleet_uid}
+    assert made.dimensions == {"Fleet": fleet.fleet_uid}
 
 
 def test_alarm_for_a_standstill_counts_failed_passes_and_functions_that_died(
@@ -1542,6 +1558,7 @@ class TestLostEvents:
         }
 
     def rule(self, rules: Callable[[], dict[str, Any]], name: str) -> dict[str, Any]:
+        found: dict[str, Any]
         (found,) = [properties for logical_id, properties in rules().items() if name in logical_id]
         return found
 

@@ -40,7 +40,7 @@ def make(stack: cdk.Stack, bucket: s3.IBucket) -> Callable[..., HubModel]:
 
 def only(stack: cdk.Stack, type_: str) -> dict[str, Any]:
     (resource,) = Template.from_stack(stack).find_resources(type_).values()
-    return resource
+    return dict(resource)
 
 
 def role_statements(stack: cdk.Stack, function: str) -> list[dict[str, Any]]:
@@ -112,7 +112,8 @@ def test_adapters_are_compared_with_the_name_of_the_model(
 ) -> None:
     def named(id: str, **settings: Any) -> str | None:
         model = BaseModel.copied_from_hub("acme/llama", revision=COMMIT, bucket=bucket, **settings)
-        return make_endpoint(id=id, component_prefix=id.lower(), base_model=model).base_model_facts.name
+        facts = make_endpoint(id=id, component_prefix=id.lower(), base_model=model).base_model_facts
+        return facts.name if facts else None
 
     assert named("One") == "acme/llama"
     assert named("Two", name="llama") == "llama"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import boto3
 import botocore
@@ -17,7 +18,7 @@ import urllib3
 from multi_adapter_inference.lambda_asset import lambda_zip, write_zip
 
 ROOT = Path(__file__).parents[2]
-OF_THE_RUNTIME = (boto3, botocore, dateutil, jmespath, s3transfer, six, urllib3)
+OF_THE_RUNTIME: tuple[Any, ...] = (boto3, botocore, dateutil, jmespath, s3transfer, six, urllib3)
 
 
 def run(code: str, *path: Path, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -427,7 +427,7 @@ def test_something_else_than_adapters_in_the_list_is_an_error() -> None:
     with pytest.raises(
         ValueError, match="'adapters' should be a list of FleetAdapter objects, got 'acme' at index 0"
     ):
-        AdapterManifest.from_adapters(["acme"])
+        AdapterManifest.from_adapters(["acme"])  # type: ignore[list-item]
 
 
 def test_a_listed_adapter_in_a_bucket_of_the_app_needs_no_alias(
@@ -455,7 +455,7 @@ def test_any_other_token_is_an_error_that_names_the_adapter(
         "uri": lambda: AdapterArtifact.from_uri(token),
     }.get(where, lambda: AdapterArtifact.from_bucket(bucket, KEY))()
     number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
-    traits = {"tags": {"tags": {"tier": token}}, "rank": {"rank": number}}.get(where, {})
+    traits: Any = {"tags": {"tags": {"tier": token}}, "rank": {"rank": number}}.get(where, {})
     with pytest.raises(ValueError, match=r"adapter 'ectsum'.*token"):
         fleet(AdapterManifest.from_adapters([FleetAdapter(name="ectsum", artifact=artifact, **traits)]))
 

@@ -14,7 +14,7 @@ from adapter_fleet.manifest.manifest import SCHEMA_FILE
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 APP, FLEET = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-MANIFEST = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)[1]
+(MANIFEST,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 SCHEMA = re.compile(r"# yaml-language-server: \$schema=(\S+)\n")
 
 

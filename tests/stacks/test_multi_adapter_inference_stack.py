@@ -1,7 +1,8 @@
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aws_cdk as cdk
 import pytest
@@ -72,7 +73,7 @@ def test_every_function_of_the_library_keeps_the_events_that_it_failed_to_handle
         assert (resources[queue]["Type"], attribute) == ("AWS::SQS::Queue", "Arn")
 
 
-def test_cfn_lint_has_nothing_to_say(template: dict[str, Any]) -> None:
+def test_cfn_lint_has_nothing_to_say(template: Mapping[str, Any]) -> None:
     # Dependencies that a reference enforces anyway: the CDK writes them for every function and machine.
     config = ManualArgs(regions=["us-east-1"], ignore_checks=["W3005"])
     assert [str(match) for match in lint(json.dumps(template), config=config)] == []
@@ -146,7 +147,7 @@ def settings_of(tmp_path: Path, fleet: str) -> FleetSettings:
 def test_a_setting_of_a_fleet_in_the_file_reaches_its_functions(
     tmp_path: Path, lines: str, expected: dict[str, Any]
 ) -> None:
-    endpoint = {"max_lora_rank": 64, "base_model": "meta-llama/Llama-3.1-8B-Instruct"}
+    endpoint: dict[str, Any] = {"max_lora_rank": 64, "base_model": "meta-llama/Llama-3.1-8B-Instruct"}
     assert settings_of(tmp_path, lines) == FleetSettings(**endpoint, **expected)
 
 
@@ -168,7 +169,7 @@ def test_cdk_nag_finds_nothing_that_is_not_acknowledged(
     # One that is not acknowledged, to see that the rules are applied.
     probe = iam.ManagedPolicy(stack, "Probe")
     probe.add_statements(iam.PolicyStatement(actions=["s3:GetObject"], resources=["*"]))
-    app = stack.node.root
+    app = cast("cdk.App", stack.node.root)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 
     with pytest.raises(RuntimeError, match="ValidationFailed"):

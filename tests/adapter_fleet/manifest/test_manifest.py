@@ -77,7 +77,7 @@ def entry(**keys: object) -> str:
     return json.dumps({"adapters": [{k: v for k, v in {**good, **keys}.items() if v is not None}]})
 
 
-def adapter(**settings: object) -> ManifestAdapter:
+def adapter(**settings: Any) -> ManifestAdapter:
     artifact = S3Artifact(uri=f"s3://bucket/acme/sha256-{A}.tar.gz")
     return ManifestAdapter(**{"name": "acme", "artifact": artifact, "where": "app.py:7", **settings})
 
@@ -164,7 +164,7 @@ adapters:
     artifact: .nan
     smoke:
 """
-        found = [re.fullmatch(r"(\d+): (.*?): .*\[(.*)\]", error).groups() for error in errors(text)]
+        found = [re.findall(r"^(\d+): (.*?): .*\[(.*)\]$", error)[0] for error in errors(text)]
         assert found == [
             ("1", "base_modle", "manifest-keys"),
             ("2", "defaults.smoke", "smoke-request"),
