@@ -12,7 +12,7 @@ from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.check import check_archive, check_directory
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.documents.schema import shown
-from adapter_fleet.fleet.state.records import Target
+from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.entry import Broken
 from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, ManifestAdapter, ManifestError

@@ -14,7 +14,8 @@ import pytest
 from aws_cdk import Duration
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet.state.records import FleetRecord, Generation, Outcome, Source
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
+from adapter_fleet.fleet.state.records import FleetRecord
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
 from tests.integration.by_hand import client
