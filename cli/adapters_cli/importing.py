@@ -15,7 +15,8 @@ from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.generations import Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, manifest_text
+from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError
+from adapter_fleet.manifest.writer import manifest_text
 from adapters_cli.account import (
     Account,
     CommandError,
