@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from local_sagemaker.capacity import NO_ROOM
+from local_sagemaker.control_plane.capacity import NO_ROOM
 from tests.local.world import ROLE, World
 
 

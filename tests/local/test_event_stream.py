@@ -4,7 +4,7 @@ import json
 
 from botocore.eventstream import EventStreamBuffer
 
-from local_sagemaker import event_stream
+from local_sagemaker.runtime import event_stream
 
 
 def test_botocore_reads_what_is_written() -> None:
