@@ -18,7 +18,7 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from local_sagemaker.body_limit import REQUEST_BYTES
+from local_sagemaker.http_guards.body_limit import REQUEST_BYTES
 from local_sagemaker.model_server.app import ClientGoneError, unless_gone
 from tests.local.model_server.models import random_adapter, random_model, write_adapter, write_model
 from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
