@@ -2,9 +2,9 @@
 
 Fault of ministack: it creates one resource after the other. Here it creates them in waves. When a deployment
 reaches a resource whose handler runs on a thread, a wave starts: that resource, and all other such resources
-whose dependencies exist. The deployment continues when the whole wave has ended, and takes each result in turn.
-If one creation fails, the others of its wave end first, and the rollback deletes them. Updates and deletions
-stay one by one.
+whose dependencies exist. The deployment continues when the whole wave has ended, and takes each result in
+turn. If one creation fails, the others of its wave end first, and the rollback deletes them. Updates and
+deletions stay one by one.
 """
 
 import asyncio
