@@ -9,6 +9,7 @@ deletions stay one by one.
 
 import asyncio
 import copy
+import logging
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -18,6 +19,8 @@ from ministack.services import cloudformation
 from ministack.services.cloudformation import engine, stacks
 
 from local_sagemaker.ministack_patches.internals import expect, replace_everywhere
+
+_log = logging.getLogger(__name__)
 
 Properties = dict[str, Any]
 
@@ -111,7 +114,9 @@ class _Deployment:
                 continue
             try:
                 properties = self._resolve(definition, conditions)
-            except Exception:  # the deployment reports it when it reaches the resource
+            except Exception as error:
+                # The deployment fails with this error when it reaches the resource.
+                _log.debug("%s joins no wave: %s", logical_id, error)
                 continue
             self._properties[logical_id] = properties
             self._add_event(logical_id, "CREATE_IN_PROGRESS")
