@@ -11,17 +11,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from adapters_cli.apply import apply
-from adapters_cli.capacity import capacity
-from adapters_cli.check import check
-from adapters_cli.history import history
-from adapters_cli.importing import import_
-from adapters_cli.invoke import invoke
-from adapters_cli.orders import prune, retry, rollback
-from adapters_cli.plan import plan
-from adapters_cli.publish import publish
-from adapters_cli.pull import pull
-from adapters_cli.status import status
+from adapters_cli.commands.apply import apply
+from adapters_cli.commands.capacity import capacity
+from adapters_cli.commands.check import check
+from adapters_cli.commands.history import history
+from adapters_cli.commands.import_ import import_
+from adapters_cli.commands.invoke import invoke
+from adapters_cli.commands.orders import prune, retry, rollback
+from adapters_cli.commands.plan import plan
+from adapters_cli.commands.publish import publish
+from adapters_cli.commands.pull import pull
+from adapters_cli.commands.status import status
 
 _NOBODY_READS = 141
 """What a shell says of a command that ended as the reader of its pipe had gone: 128 + SIGPIPE."""

@@ -274,7 +274,7 @@ def test_apply_is_refused_over_a_version_that_was_not_seen(deployed: Deployed, t
     # Whoever else writes does so after this one has read, and before it writes.
     script = "\n".join(
         [
-            "import sys, boto3, adapters_cli.apply as apply",
+            "import sys, boto3, adapters_cli.commands.apply as apply",
             "announce = apply._announce",
             "def meanwhile(*arguments):",
             "    announce(*arguments)",

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from adapters_cli.account import COULD_NOT_ASK
+from adapters_cli.aws.account import COULD_NOT_ASK
 from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.hub import COMMIT, CONFIGURATION, File, Generated, HubStandIn, small_model
@@ -159,7 +159,7 @@ def interrupt(
 PULLING = "from adapters_cli.main import main; main()"
 SLOW_LINE = """
 import time
-from adapters_cli.account import Account
+from adapters_cli.aws.account import Account
 from adapters_cli.main import app
 account = Account()
 account.s3.meta.events.register("before-send.s3.UploadPart", lambda **_: time.sleep(20))

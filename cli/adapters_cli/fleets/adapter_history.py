@@ -1,0 +1,124 @@
+"""What became of one adapter, and why, as far as the registry tells."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from adapter_fleet.fleet.state.records import Event, Generation, Source
+from adapter_fleet.fleet.state.registry import Registry, undone_by
+from adapter_fleet.manifest.desired import DesiredAdapter
+from adapters_cli.aws.components import each
+
+_SENT = ("created", "updated")
+
+
+@dataclass(frozen=True)
+class Past:
+    """The events of an adapter, newest first.
+
+    events:
+        One more than is asked for, where there is one: what came before an event is a reason for it.
+    """
+
+    registry: Registry
+    component: str
+    events: list[Event]
+    limit: int
+
+    @classmethod
+    def read(cls, registry: Registry, component: str, limit: int) -> "Past":
+        """Read the newest events of a component."""
+        return cls(registry, component, registry.history(component, limit + 1), limit)
+
+    @cached_property
+    def told(self) -> list[tuple[Event, str | None]]:
+        """The events, and why each came about; None where its generation is all there is to say."""
+        before: list[Event | None] = [*self.events[1:], None]
+        pairs = zip(self.events, before, strict=False)  # what is left over belongs to no event
+        return [(self._with_digest(event), self._why(event, earlier)) for event, earlier in pairs][
+            : self.limit
+        ]
+
+    @cached_property
+    def _generations(self) -> dict[int, Generation | None]:
+        return each({event.generation for event in self.events}, self.registry.generation)
+
+    @cached_property
+    def _wants(self) -> dict[int, DesiredAdapter | None]:
+        """What each generation wants, of those that do not tell by themselves why something was sent."""
+        numbers = {
+            event.generation
+            for event in self.events
+            if event.what in (*_SENT, "adopted") and self._generations[event.generation] is not None
+        }
+        return each(numbers, self._want)
+
+    def _want(self, number: int) -> DesiredAdapter | None:
+        for adapter in self.registry.desired(number).adapters:
+            if adapter.component == self.component:
+                return adapter
+        return None
+
+    def _with_digest(self, event: Event) -> Event:
+        """Name a component that was made by hand by its digest: the manifest tells it, no service does."""
+        want = self._wants.get(event.generation) if event.what == "adopted" else None
+        if want is None or event.after != replace(want.artifact, digest=None).version:
+            return event
+        return replace(event, after=want.artifact.version, after_artifact=want.artifact)
+
+    def _why(self, event: Event, earlier: Event | None) -> str | None:
+        if event.cause is not None:
+            return event.cause
+        return (
+            self._of_person(event, earlier) or self._of_generation(event) or self._of_sending(event, earlier)
+        )
+
+    def _of_person(self, event: Event, earlier: Event | None) -> str | None:
+        """Say what someone ordered in the generation of an event, whatever made that generation."""
+        if event.what not in _SENT or (earlier is not None and earlier.what == "drifted"):
+            return None
+        if self._is_pinned(event):
+            return "rolled back by 'adapters rollback'"
+        same = earlier is not None and earlier.generation == event.generation
+        return "the rollback is taken back" if same and earlier and self._is_pinned(earlier) else None
+
+    def _of_generation(self, event: Event) -> str | None:
+        generation = self._generations[event.generation]
+        if generation is None or event.what not in (*_SENT, "deleted"):
+            return None
+        if generation.request.source is Source.DELETION:
+            return "the fleet is deleted"
+        undone = undone_by(generation, self.registry.generation)
+        if undone is None:
+            return None
+        if generation.request.source is Source.UNDO:
+            return f"generation {undone} failed, and is taken back"
+        return f"CloudFormation rolls generation {undone} back"
+
+    def _of_sending(self, event: Event, earlier: Event | None) -> str | None:
+        if event.what == "restored":
+            return "the version after it failed"
+        if event.what not in _SENT:
+            return None
+        if earlier is not None and earlier.what == "drifted":
+            return "repaired after a change by hand"
+        if event.after_artifact is not None and event.after_artifact.same_version_as(event.before_artifact):
+            return "the same archive at another address"
+        if earlier is None:
+            return None
+        if earlier.what == "retried":
+            return "tried again by 'adapters retry'"
+        if earlier.generation == event.generation and earlier.what == "deleted":
+            return "replaced, as it cannot be updated in place"
+        return "the rollback is taken back" if self._is_pinned(earlier) and not self._is_new(event) else None
+
+    def _is_pinned(self, event: Event) -> bool:
+        """Tell whether something else was sent than the manifest said: only a person has that done."""
+        want = self._wants.get(event.generation)
+        return event.what in _SENT and want is not None and event.after != want.artifact.version
+
+    def _is_new(self, event: Event) -> bool:
+        """Tell whether the manifest wanted something else before: then that ended the rollback."""
+        earlier = next((e for e in self.events if e.at < event.at and self._is_pinned(e)), None)
+        before = self._wants.get(earlier.generation) if earlier is not None else None
+        want = self._wants.get(event.generation)
+        return before is None or want is None or not want.artifact.same_version_as(before.artifact)
