@@ -414,6 +414,42 @@ class TestUpdateOfTheBaseThatWasRolledBack:
         assert answering(world) == 12
 
 
+class TestNewCopiesThatComeDuringAPass:
+    """They have what loads after them, and not what was there before."""
+
+    def test_drift_check_finds_the_few_that_were_there_before(self) -> None:
+        world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
+        unchanged = {"a02", "a03"}
+        manifest = [want if want.name in unchanged else adapter(want.name, 2) for want in MANY]
+
+        def replace_copies(operation: str, when: str) -> None:
+            if operation.startswith("UpdateInferenceComponent") and when == "before":
+                world.service.around = lambda _operation, _when: None
+                world.service.replace_base("model", lost=True)
+
+        world.service.around = replace_copies
+        world.deploy(*manifest, digest="two", previous="one")
+        world.settle()
+        assert answering(world) == 10
+        world.start_machine("drift")
+        world.settle()
+        assert answering(world) == 12
+
+    def test_one_that_was_under_way_is_asked_once_it_is_in_service(self) -> None:
+        world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
+        world.service.seconds = 40.0
+        world.deploy(adapter("a00", 2), *MANY[1:], digest="two", previous="one")
+        world.run_newest(deadline=0.2)
+        for execution in world.executions:
+            execution.done = True
+        world.clock.time += 600
+        world.service.replace_base("model", lost=False)
+        world.service.components["p-a00"].serves = None
+        world.start_machine("drift")
+        world.settle()
+        assert answering(world) == 12
+
+
 class TestBaseOnOtherInstances:
     """Its version and its last-modified time may be as before; the deployment says where it is hosted."""
 
