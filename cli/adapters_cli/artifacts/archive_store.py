@@ -4,7 +4,7 @@ import base64
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -17,8 +17,9 @@ from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.digests import archive_name
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.archive_version import checksum_text
-from adapters_cli.aws.account import CommandError, NoAnswerError, UsageError
-from adapters_cli.manifests.stored_manifest import MEANWHILE
+from adapters_cli.aws.s3_location import CONDITION_FAILED
+from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
+from adapters_cli.output.progress_bars import Watch
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -32,10 +33,6 @@ _GONE = ("404", "NoSuchKey", "NotFound")
 
 SHA256 = "sha256"
 """The key of the SHA-256 of the archive itself, in hexadecimal."""
-
-
-Watch = Callable[[int], None]
-"""Told how many bytes of an archive are on their way. What it raises ends the upload."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +156,7 @@ class ArchiveStore:
                 return StoredArchive(size=size, etag=etag, checksum=checksum_text(checksum)), True
             except ClientError as error:
                 # What was under way at this key may have been another's upload, or a deletion.
-                if code_of(error) not in (*MEANWHILE, "NoSuchUpload"):
+                if code_of(error) not in (*CONDITION_FAILED, "NoSuchUpload"):
                     raise
                 if (there := self.find(key, identity)) is not None:
                     self._abort(key)
@@ -252,7 +249,7 @@ class _Watched:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         return self._archive.seek(offset, whence)
 
-    def tell(self) -> int:
+    def print_note(self) -> int:
         return self._archive.tell()
 
 

@@ -10,8 +10,8 @@ from adapter_fleet.artifacts.archive import REQUIRED_FILES
 from adapter_fleet.artifacts.check import kind_of
 from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.common.digests import ARCHIVE_SUFFIX
-from adapters_cli.aws.account import CommandError, UsageError
-from adapters_cli.output.text import few, tell
+from adapters_cli.output.errors import CommandError, UsageError
+from adapters_cli.output.text import few, print_note
 
 NO_SOURCE = f"it should be a directory, or an archive '…{ARCHIVE_SUFFIX}'"
 _MOST_LEFT_BEHIND = 8
@@ -70,7 +70,7 @@ def tell_left_behind(paths: Iterable[Path]) -> None:
     beside = Counter(name for path in paths for name in _leftovers_in(path))
     if beside:
         names = [name for name, _ in beside.most_common()]
-        tell(f"left behind, as no part of an adapter: {few(names, _MOST_LEFT_BEHIND)}")
+        print_note(f"left behind, as no part of an adapter: {few(names, _MOST_LEFT_BEHIND)}")
 
 
 def _leftovers_in(path: Path) -> list[str]:

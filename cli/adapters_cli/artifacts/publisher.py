@@ -17,12 +17,12 @@ from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.common.naming import check_component_name
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.model_shape import base_named
-from adapters_cli.artifacts.archive_store import ArchiveStore, Listing, StoredArchive, Watch
+from adapters_cli.artifacts.archive_store import ArchiveStore, Listing, StoredArchive
 from adapters_cli.artifacts.local_adapters import Source
 from adapters_cli.artifacts.publish_cache import Memory, Stamp, stamp_of
-from adapters_cli.aws.account import CommandError, explained
 from adapters_cli.models.serving_limits import Serving
-from adapters_cli.output.progress_bars import TransferBars
+from adapters_cli.output.errors import CommandError, error_text
+from adapters_cli.output.progress_bars import TransferBars, Watch
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -149,7 +149,7 @@ class Publisher:
                 return candidate.outcome(State.FAILED, reasons=candidate.reasons)
             return self._uploaded(candidate)
         except _FAILURES as error:
-            return candidate.outcome(State.FAILED, reasons=(explained(error),))
+            return candidate.outcome(State.FAILED, reasons=(error_text(error),))
 
     def _uploaded(self, candidate: Candidate) -> Outcome:
         store, source = self._store, candidate.source

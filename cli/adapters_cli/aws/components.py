@@ -1,8 +1,6 @@
-"""Reading the components of an endpoint, as they are, a few at the same time."""
+"""Reading the components of an endpoint from SageMaker."""
 
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
 
 from adapter_fleet.fleet.reconcile.verification import foresee
 from adapter_fleet.fleet.state.records import Live
@@ -10,14 +8,11 @@ from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, ServiceError
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
-
-_READERS = 8
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
+from adapters_cli.aws.parallel_reads import read_each
 
 
-class Components:
-    """The components of one endpoint, which `endpoint` names. Nothing here writes."""
+class EndpointComponents:
+    """The components of one endpoint. Only reads."""
 
     def __init__(self, account: Account, endpoint: str) -> None:
         self._service = account.service
@@ -28,21 +23,21 @@ class Components:
         return {name: live for page in self._service.pages(self.endpoint) for name, live in page.items()}
 
     def described(self, names: Iterable[str]) -> dict[str, Live | None]:
-        """Describe components, None for one that is gone."""
-        return each(names, self._service.describe)
+        """Describe components; None for one that is gone."""
+        return read_each(names, self._service.describe)
 
     def tags(self, lives: Mapping[str, Live]) -> dict[str, dict[str, str]]:
-        """Read the tags of components that were listed; those that are gone are left out."""
-        read = each(lives, lambda name: self._tags(name, lives[name]))
+        """Read the tags of listed components. EndpointComponents that are gone are left out."""
+        read = read_each(lives, lambda name: self._tags(name, lives[name]))
         return {name: tags for name, tags in read.items() if tags is not None}
 
     def unusable(self, artifacts: Iterable[Artifact], registry: Registry) -> dict[Artifact, str]:
-        """Ask S3 for archives; return what is wrong with those that are known to be missing or another one.
+        """Return what is wrong with archives in S3 that are missing or differ from what was recorded.
 
-        One that the caller may not look at is taken for right, and so is one that nobody has read yet: the
-        fleet verifies it before it is used.
+        An archive that the caller may not read counts as usable, and so does one that nobody has read yet:
+        the fleet verifies it before it uses it.
         """
-        checked = each(dict.fromkeys(artifacts), lambda artifact: self._problem(artifact, registry))
+        checked = read_each(dict.fromkeys(artifacts), lambda artifact: self._problem(artifact, registry))
         return {artifact: problem for artifact, problem in checked.items() if problem is not None}
 
     def _problem(self, artifact: Artifact, registry: Registry) -> str | None:
@@ -56,10 +51,3 @@ class Components:
             return self._service.tags(name, live)
         except MissingError:
             return None
-
-
-def each(keys: Iterable[_Key], read: Callable[[_Key], _Value]) -> dict[_Key, _Value]:
-    """Read of many, a few at the same time."""
-    listed = list(keys)
-    with ThreadPoolExecutor(_READERS) as readers:
-        return dict(zip(listed, readers.map(read, listed), strict=True))

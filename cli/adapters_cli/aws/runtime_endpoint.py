@@ -1,4 +1,4 @@
-"""Calling the components of an endpoint, in the schema of the LMI containers.
+"""Invoking the components of an endpoint, in the schema of LMI containers.
 
 https://docs.djl.ai/master/docs/serving/serving/docs/lmi/user_guides/lmi_input_output_schema.html
 """
@@ -16,22 +16,22 @@ from adapters_cli.aws.account import Account
 if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-# SageMaker answers within 60 seconds, or 8 minutes for a stream. No retries: botocore would also ask again
-# for an answer that is only slow.
+# SageMaker answers within 60 seconds, or 8 minutes for a stream. No retries: botocore would also repeat a
+# request whose answer is only slow.
 _CONFIG = Config(read_timeout=500, connect_timeout=10, retries={"total_max_attempts": 1})
 
 
 class InvocationError(Exception):
-    """A component did not answer; the text says why."""
+    """A component did not answer. The text is the reason."""
 
 
 class UnaskedError(InvocationError):
-    """It could not even be asked: no credentials, or no connection."""
+    """The request could not be sent: no credentials, or no connection."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A prompt and how to answer it."""
+    """A prompt and the limits of its answer."""
 
     prompt: str
     max_new_tokens: int
@@ -43,7 +43,7 @@ class Question:
         return json.dumps({"inputs": self.prompt, "parameters": parameters, "stream": stream}).encode()
 
 
-class Endpoint:
+class RuntimeEndpoint:
     """An endpoint with inference components."""
 
     def __init__(self, name: str, client: "SageMakerRuntimeClient") -> None:
@@ -51,16 +51,16 @@ class Endpoint:
         self._client = client
 
     @classmethod
-    def connect(cls, name: str, account: Account) -> "Endpoint":
-        """Use the credentials and region of the environment, as every AWS client does; BotoCoreError."""
+    def connect(cls, name: str, account: Account) -> "RuntimeEndpoint":
+        """Return an endpoint of an account. Raises BotoCoreError without a region."""
         return cls(name, account.client("sagemaker-runtime", _CONFIG))
 
     def answer(self, component: str, question: Question, *, stream: bool) -> Iterator[str]:
-        """Yield a component's answer, in one piece or, as a stream, in many; raise InvocationError."""
+        """Yield a component's answer: in one piece, or in many for a stream. Raises InvocationError."""
         try:
             yield from (self._pieces if stream else self._whole)(component, question)
         except (ClientError, HTTPClientError) as error:
-            raise InvocationError(_explain(error)) from error
+            raise InvocationError(_error_text(error)) from error
         except BotoCoreError as error:
             raise UnaskedError(str(error)) from error
 
@@ -93,7 +93,7 @@ class Endpoint:
 
 
 def _lines(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Put lines together again: a part of the stream ends wherever it likes."""
+    """Yield the lines of a stream, whose parts end anywhere."""
     pending = b""
     for part in parts:
         *lines, pending = (pending + part).split(b"\n")
@@ -117,13 +117,13 @@ def _unknown(answer: Any) -> InvocationError:
             return InvocationError(f"the answer is not in the schema of LMI containers: {answer!r:.200}")
 
 
-def _explain(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if not isinstance(error, ClientError):
         return str(error)
     details = error.response.get("Error", {})
     code, message = details.get("Code", "unknown error"), details.get("Message", "")
     if code == "ModelError":
-        # The container's own status and words are beside the service's long ones.
+        # The container's own status and message are shorter than the service's.
         status = error.response.get("OriginalStatusCode")
         return f"the container answered {status}: {error.response.get('OriginalMessage') or message}"
     return f"{message} ({code})"

@@ -1,36 +1,38 @@
-"""Places in S3 as people write them."""
+"""Objects and prefixes in S3, as people write them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapter_fleet.common.digests import ARCHIVE_SUFFIX
-from adapters_cli.aws.account import UsageError
+from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
+from adapters_cli.output.errors import UsageError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-_SCHEME = "s3://"
+CONDITION_FAILED = ("PreconditionFailed", "ConditionalRequestConflict")
+"""Codes of S3 if the condition of a write does not hold: someone else wrote the object meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Location:
-    """An object, or what objects lie under."""
+class S3Location:
+    """An object in S3, or a prefix of objects."""
 
     bucket: str
     key: str
 
     @classmethod
-    def parse(cls, text: str) -> "Location | None":
-        """Return the place that `s3://bucket/key` names, or None for what is none in S3."""
-        if not text.startswith(_SCHEME):
+    def parse(cls, text: str) -> "S3Location | None":
+        """Return the location that `s3://bucket/key` names; None for a text without that scheme."""
+        if not text.startswith(SCHEME):
             return None
-        bucket, _, key = text.removeprefix(_SCHEME).partition("/")
+        bucket, key = bucket_and_key(text)
         return cls(bucket=bucket, key=key)
 
     @classmethod
-    def of_manifest(cls, text: str) -> "Location | None":
-        """Return the object that a manifest is, or None for one that is none in S3.
+    def of_manifest(cls, text: str) -> "S3Location | None":
+        """Return the object of a manifest in S3; None for a path on this machine.
 
         Raises UsageError for a bucket or a folder.
         """
@@ -41,19 +43,19 @@ class Location:
 
     @property
     def is_archive(self) -> bool:
-        """Whether the key is that of an archive; others are folders."""
+        """True if the key names an archive. Any other key is a folder."""
         return self.key.endswith(ARCHIVE_SUFFIX)
 
     @property
     def uri(self) -> str:
-        """The place as people write it."""
-        return f"{_SCHEME}{self.bucket}/{self.key}"
+        """The location as `s3://bucket/key`."""
+        return f"{SCHEME}{self.bucket}/{self.key}"
 
-    def archives(self, s3: "S3Client") -> Iterator["Location"]:
-        """Yield the archives below a folder. Raises ClientError or BotoCoreError."""
+    def archives(self, s3: "S3Client") -> Iterator["S3Location"]:
+        """Yield the archives in a folder. Raises ClientError or BotoCoreError."""
         prefix = f"{self.key.rstrip('/')}/" if self.key else ""
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
             for found in page.get("Contents", ()):
-                location = Location(bucket=self.bucket, key=found["Key"])
+                location = S3Location(bucket=self.bucket, key=found["Key"])
                 if location.is_archive:
                     yield location

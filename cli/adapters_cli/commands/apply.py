@@ -1,4 +1,4 @@
-"""`adapters apply`: bring a manifest into force with no deployment, and follow what becomes of it."""
+"""`adapters apply`: write a fleet's manifest in S3, without a deployment, and wait until it is in force."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +12,27 @@ from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.records import Generation, Outcome, Source, Target
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapter_fleet.manifest.desired import DesiredFleet
-from adapters_cli import INTERRUPTED
-from adapters_cli.aws.account import CommandError, account_of, errors_told
-from adapters_cli.commands.plan import Change, compare, known_to_fail, target_of
-from adapters_cli.commands.status import NOT_SETTLED, Progress, look, still_there
-from adapters_cli.fleets.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
-from adapters_cli.manifests.manifest_file import ManifestFile, capped
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.fleet import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    manifest_target,
+)
+from adapters_cli.fleets.fleet_status import manifest_not_in_force_note, read_status
+from adapters_cli.fleets.preview import preview_manifest
+from adapters_cli.fleets.status_line import StatusLine
+from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
-from adapters_cli.output.text import complain, counted, one_line, tell
+from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.exit_codes import INTERRUPTED, NOT_SETTLED
+from adapters_cli.output.text import capped, counted, one_line, print_error, print_note
 
-_LOOK_SECONDS = 1.0
+_READ_EVERY_SECONDS = 1.0
 _NOTICE_SECONDS = 120.0
-"""How long the news of an object may take. EventBridge mostly delivers within a second."""
+"""How long an object's event may take. EventBridge delivers most events within a second."""
 
 _WRITTEN = "the manifest is written, and the fleet goes on with it; 'adapters status --wait' follows"
 
@@ -35,60 +44,54 @@ def apply(
     fleet: FleetOption = None,
     table_name: TableOption = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to follow at most.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait at most.")
     ] = 3600,
     allow_failing: Annotated[
-        bool, typer.Option("--allow-failing", help="Write it although adapters are known to fail by it.")
+        bool,
+        typer.Option("--allow-failing", help="Write it although adapters are known to fail."),
     ] = False,
 ) -> None:
-    """Write the fleet's manifest in S3, unless someone else has meanwhile, and follow until it is in force.
+    """Write the fleet's manifest in S3 and wait until it is in force.
 
-    That is for fleets whose manifest is in S3 (`AdapterManifest.from_bucket`); others change with a
-    deployment. What `adapters plan` knows to fail is not written.
+    Only for fleets whose manifest is in S3 (`AdapterManifest.from_bucket`). Other fleets change with a
+    deployment. Nothing is written if someone else has written the manifest meanwhile, or if `adapters plan`
+    shows that an adapter would fail.
 
-    Ends with 1 if the manifest is refused or fails, and with 3 where the time has passed before, or
-    something is pending though it is in force. Ctrl-C stops following; what is written stays.
+    Ends with 1 if the manifest is refused or fails. Ends with 3 if the time is over before it is in force,
+    or if something is pending then. Ctrl-C ends the waiting; what is written stays.
     """
-    with errors_told():
+    with reported_errors():
         found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
-        target = target_of(found)
+        target = manifest_target(found)
         stored = _stored(found, target)
         file = ManifestFile.read(manifest, target)
         if file.local:
-            mistakes = map(str, file.mistakes)
-            raise CommandError(
-                "\n".join(
-                    [
-                        *mistakes,
-                        *file.local,
-                        f"publish them first: adapters publish s3://BUCKET/PREFIX --manifest {manifest}",
-                    ]
-                )
-            )
+            publish = f"publish them first: adapters publish s3://BUCKET/PREFIX --manifest {manifest}"
+            raise CommandError("\n".join([*map(str, file.mistakes), *file.local, publish]))
         desired, _ = file.desired(target)
-        _announce(found, desired)
-        number = _in_force(found, stored, file, desired)
+        _print_changes(found, desired)
+        number = _already_open_or_in_force(found, stored, file, desired)
         if number is not None:
-            raise typer.Exit(_followed(found, stored, number, timeout))
-        _check_outlook(found, target, desired, allow_failing=allow_failing)
-        _check_noticeable(found, stored, file)
+            raise typer.Exit(_wait_for(found, stored, number, timeout))
+        _check_preview(found, target, desired, allow_failing=allow_failing)
+        _check_new_version(found, stored, file)
         record = found.registry.fleet() or found.record
         version = _write(found, stored, file.text)
-        with _written_told():
-            number = _noticed(found, stored, record.generation, version, desired.digest)
-            raise typer.Exit(_followed(found, stored, number, timeout))
+        with _note_that_it_is_written():
+            number = _generation_of_version(found, stored, record.generation, version, desired.digest)
+            raise typer.Exit(_wait_for(found, stored, number, timeout))
 
 
 @contextmanager
-def _written_told() -> Iterator[None]:
-    """Say that the manifest is written where following it ends before the fleet has."""
+def _note_that_it_is_written() -> Iterator[None]:
+    """Print that the manifest is written if the waiting ends early."""
     try:
         yield
     except KeyboardInterrupt:
-        tell(_WRITTEN)
+        print_note(_WRITTEN)
         raise typer.Exit(INTERRUPTED) from None
     except (BotoCoreError, ClientError, ServiceError):
-        tell(_WRITTEN)
+        print_note(_WRITTEN)
         raise
 
 
@@ -100,42 +103,40 @@ def _stored(fleet: Fleet, target: Target) -> StoredManifest:
     return StoredManifest.read(fleet.account.s3, *bucket_and_key(target.manifest))
 
 
-def _announce(fleet: Fleet, desired: DesiredFleet) -> None:
-    """Say what the manifest changes in what is wanted."""
-    seen = look(fleet)
-    before = {adapter.component: adapter for adapter in fleet.registry.desired(seen.active.number).adapters}
+def _print_changes(fleet: Fleet, desired: DesiredFleet) -> None:
+    """Print how many adapters the manifest adds, changes and removes."""
+    active = read_status(fleet).active
+    before = {adapter.component: adapter for adapter in fleet.registry.desired(active.number).adapters}
     after = {adapter.component: adapter for adapter in desired.adapters}
-    added = len(after.keys() - before.keys())
+    added = counted(len(after.keys() - before.keys()), "adapter")
     removed = len(before.keys() - after.keys())
     changed = sum(before[name] != after[name] for name in after.keys() & before.keys())
-    tell(f"{fleet.record.name}: {counted(added, 'adapter')} added, {changed} changed, {removed} removed")
+    print_note(f"{fleet.record.name}: {added} added, {changed} changed, {removed} removed")
 
 
-def _check_outlook(fleet: Fleet, target: Target, desired: DesiredFleet, *, allow_failing: bool) -> None:
-    """Refuse what `adapters plan` knows that it would be refused, or fail."""
-    outlook = compare(fleet, target, desired)
-    if outlook.refused is not None:
-        raise CommandError(f"the fleet would refuse it: {outlook.refused}")
-    if outlook.trouble is not None:
-        complain(outlook.trouble)
-    failing = known_to_fail(outlook.changes)
-    if not failing:
+def _check_preview(fleet: Fleet, target: Target, desired: DesiredFleet, *, allow_failing: bool) -> None:
+    """Raise CommandError if the fleet would refuse the manifest, or if adapters are known to fail."""
+    preview = preview_manifest(fleet, target, desired)
+    if preview.refused is not None:
+        raise CommandError(f"the fleet would refuse it: {preview.refused}")
+    if preview.trouble is not None:
+        print_error(preview.trouble)
+    if not preview.failing:
         return
-    told = capped(list(map(_why, failing)), "adapters are known to fail")
+    reasons = [f"{change.name}: {change.action}: {one_line(change.why or '')}" for change in preview.failing]
+    lines = capped(reasons, "adapters are known to fail")
     if allow_failing:
-        complain("\n".join(told))
+        print_error("\n".join(lines))
         return
     raise CommandError(
-        "\n".join([*told, "nothing is written; mend that, or give --allow-failing to write it all the same"])
+        "\n".join([*lines, "nothing is written; fix that, or give --allow-failing to write it all the same"])
     )
 
 
-def _why(change: Change) -> str:
-    return f"{change.name}: {change.action}: {one_line(change.why or '')}"
-
-
-def _in_force(fleet: Fleet, stored: StoredManifest, file: ManifestFile, desired: DesiredFleet) -> int | None:
-    """Return the generation that already brings about the same, None where it takes a new one."""
+def _already_open_or_in_force(
+    fleet: Fleet, stored: StoredManifest, file: ManifestFile, desired: DesiredFleet
+) -> int | None:
+    """Return the number of the newest generation if it has the same desired state; else None."""
     newest = fleet.registry.generation(fleet.record.generation)
     if (
         newest is not None
@@ -147,18 +148,18 @@ def _in_force(fleet: Fleet, stored: StoredManifest, file: ManifestFile, desired:
     return None
 
 
-def _check_noticeable(fleet: Fleet, stored: StoredManifest, file: ManifestFile) -> None:
-    """Refuse to write what the fleet would take for the version that it knows, in a bucket without versions.
+def _check_new_version(fleet: Fleet, stored: StoredManifest, file: ManifestFile) -> None:
+    """Raise CommandError if the fleet could not tell the new object from the version that it knows.
 
-    It is the rule of `Intake.manifest_changed`: there the same bytes are the same version.
+    In a bucket without versioning, the same bytes are the same version (`RequestHandler.manifest_changed`).
     """
     newest = fleet.registry.generation(fleet.record.generation)
     if (
         newest is None
         or newest.request.source is Source.UNDO
         or stored.version is None
-        or stored.version != _bare(stored.etag)
-        or stored.version != _bare(newest.request.manifest_version)
+        or stored.version != _without_quotes(stored.etag)
+        or stored.version != _without_quotes(newest.request.manifest_version)
         or stored.text != file.text
     ):
         return
@@ -166,17 +167,17 @@ def _check_noticeable(fleet: Fleet, stored: StoredManifest, file: ManifestFile) 
     raise CommandError(
         f"nothing is written: {stored.uri} has these very bytes already, and with them generation"
         f" {newest.number} is {newest.outcome}{reason}\n"
-        "its bucket keeps no versions, so the fleet would not take them for new; change something in the"
-        " file, be it a comment"
+        "its bucket keeps no versions, so the fleet would not notice them; change something in the file, such"
+        " as a comment"
     )
 
 
-def _bare(etag: str | None) -> str:
+def _without_quotes(etag: str | None) -> str:
     return (etag or "").strip('"')
 
 
 def _write(fleet: Fleet, stored: StoredManifest, text: bytes) -> str:
-    """Write the object if it is still the one that was read; return what names the new version."""
+    """Write the object, unless it has changed since it was read; return the new version."""
     try:
         return stored.write(fleet.account.s3, text)
     except ChangedMeanwhileError:
@@ -185,8 +186,10 @@ def _write(fleet: Fleet, stored: StoredManifest, text: bytes) -> str:
         ) from None
 
 
-def _noticed(fleet: Fleet, stored: StoredManifest, before: int, version: str, digest: str) -> int:
-    """Wait for the generation that the new version makes; it is newer than `before`."""
+def _generation_of_version(
+    fleet: Fleet, stored: StoredManifest, before: int, version: str, digest: str
+) -> int:
+    """Wait for the generation of the new version, which is newer than `before`; return its number."""
     account = fleet.account
     started = account.now()
     while account.now() - started < _NOTICE_SECONDS:
@@ -195,69 +198,70 @@ def _noticed(fleet: Fleet, stored: StoredManifest, before: int, version: str, di
             made = fleet.registry.generation(number)
             if made is None:
                 continue
-            named = _bare(made.request.manifest_version)
+            named = _without_quotes(made.request.manifest_version)
             from_object = made.request.source is Source.OBJECT
             if named == version or (from_object and made.request.source_digest == digest):
                 return number
-            # The fleet reads the newest version, whichever the news are of.
+            # The fleet reads the newest version, whichever version the event is of.
             if from_object and named != stored.version:
                 raise CommandError(
                     f"{stored.uri} was superseded by a newer manifest, generation {number}, before the fleet"
                     " had noticed it"
                 )
-        account.sleep(_LOOK_SECONDS)
+        account.sleep(_READ_EVERY_SECONDS)
     raise CommandError(
         f"the manifest is written, and the fleet has not noticed it within {_NOTICE_SECONDS:.0f} seconds;"
         " does the bucket send its events to EventBridge?"
     )
 
 
-def _followed(fleet: Fleet, stored: StoredManifest, number: int, timeout: float) -> int:
-    """Follow a generation until it has ended; return the exit code."""
+def _wait_for(fleet: Fleet, stored: StoredManifest, number: int, timeout: float) -> int:
+    """Wait until a generation has ended; return the exit code."""
     account = fleet.account
     started = account.now()
-    progress = Progress()
+    line = StatusLine()
     try:
         while True:
-            seen = look(fleet)
+            seen = read_status(fleet)
             generation = fleet.registry.generation(number)
             if generation is None:
                 raise CommandError(f"generation {number} is gone")
             if seen.newest.number == number:
-                progress.say(seen)
+                line.show(seen)
             if generation.outcome is not Outcome.OPEN:
                 break
             if account.now() - started >= timeout:
-                complain(f"generation {number} is not settled after {timeout:.0f} seconds")
-                return _held_up(fleet)
-            account.sleep(_LOOK_SECONDS)
+                print_error(f"generation {number} is not settled after {timeout:.0f} seconds")
+                return _pending_exit(fleet)
+            account.sleep(_READ_EVERY_SECONDS)
     finally:
-        progress.end()
-    return _ended(fleet, generation, stored)
+        line.end()
+    return _ended_exit(fleet, generation, stored)
 
 
-def _held_up(fleet: Fleet) -> int:
-    """Say what keeps a fleet from going on, where that is known; return the exit code."""
+def _pending_exit(fleet: Fleet) -> int:
+    """Print the fleet's trouble, if there is any; return the exit code."""
     record = fleet.registry.fleet()
     if record is not None and record.trouble is not None:
-        complain(one_line(record.trouble))
+        print_error(one_line(record.trouble))
     return NOT_SETTLED
 
 
-def _ended(fleet: Fleet, generation: Generation, stored: StoredManifest) -> int:
+def _ended_exit(fleet: Fleet, generation: Generation, stored: StoredManifest) -> int:
     number, outcome = generation.number, generation.outcome
     if outcome is Outcome.CONVERGED:
         if generation.reason:
-            complain(one_line(generation.reason))
-        told = f"generation {number} is in force: {generation.in_service} of {generation.desired} in service"
+            print_error(one_line(generation.reason))
+        result = (
+            f"generation {number} is in force: {generation.in_service} of {generation.desired} in service"
+        )
         if not generation.pending:
-            typer.echo(told)
+            typer.echo(result)
             return 0
-        # Something was taken away by hand since.
-        typer.echo(f"{told}, {generation.pending} pending")
-        return _held_up(fleet)
+        # Someone has deleted components by hand since.
+        typer.echo(f"{result}, {generation.pending} pending")
+        return _pending_exit(fleet)
     if outcome is Outcome.SUPERSEDED:
         raise CommandError(f"generation {number} was superseded before it was in force")
-    raise CommandError(
-        f"generation {number} {outcome}: {one_line(generation.reason or '')}\n{still_there(stored.uri)}"
-    )
+    reason = one_line(generation.reason or "")
+    raise CommandError(f"generation {number} {outcome}: {reason}\n{manifest_not_in_force_note(stored.uri)}")

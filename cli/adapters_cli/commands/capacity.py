@@ -18,19 +18,10 @@ from adapter_fleet.serving.instance_types import INSTANCES, Instance
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
 from adapter_fleet.serving.sizing import Workload
-from adapters_cli.aws.account import (
-    Account,
-    CommandError,
-    NoAnswerError,
-    UsageError,
-    account_of,
-    errors_told,
-    options_meant,
-)
-from adapters_cli.aws.s3_location import Location
-from adapters_cli.commands.status import look
-from adapters_cli.fleets.fleet import FleetOption, StackOption, TableOption, find_fleet
-from adapters_cli.fleets.fleet_status import wanted
+from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.s3_location import S3Location
+from adapters_cli.fleets.fleet import FleetOption, StackOption, TableOption, find_fleet, newest_generation
+from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.models.base_model_option import GivenModel
 from adapters_cli.models.capacity_picture import screen
@@ -41,7 +32,8 @@ from adapters_cli.models.environment_file import (
     EnvironmentOption,
     read_environment,
 )
-from adapters_cli.output.text import complain, one_line
+from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, option_errors, reported_errors
+from adapters_cli.output.text import one_line, print_error
 
 _MOST_LARGER = 6
 
@@ -115,7 +107,7 @@ def capacity(
     sources = (manifest is not None, adapters is not None, live)
     if sum(sources) > 1:
         raise typer.BadParameter("--manifest, --adapters and a live fleet all say how many; give one of them")
-    with errors_told():
+    with reported_errors():
         account = account_of(context)
         file = None if environment is None else read_environment(environment)
         name, shape = _shape(account, file, base_model)
@@ -125,7 +117,7 @@ def capacity(
         if file is not None:
             variables = {**file.container.environment, **variables}
         settings = _settings(max_loras, max_cpu_loras, max_lora_rank, fully_sharded)
-        with options_meant():
+        with option_errors():
             workload = Workload(
                 shape=shape,
                 lora=_lora(file, settings, given.lora),
@@ -159,7 +151,7 @@ def capacity(
             for row in rows(report):
                 typer.echo("\t".join(map(one_line, row)))
         if not report.fits:
-            complain(report.verdict)
+            print_error(report.verdict)
             raise typer.Exit(1)
 
 
@@ -265,7 +257,7 @@ def _placement(file: EnvironmentFile | None) -> Placement:
 
 
 def _of_manifest(account: Account, where: str) -> AdapterCount:
-    if (location := Location.of_manifest(where)) is not None:
+    if (location := S3Location.of_manifest(where)) is not None:
         stored = StoredManifest.read(account.s3, location.bucket, location.key)
         if stored.etag is None:
             raise NoAnswerError(f"{where}: there is no such object")
@@ -281,7 +273,8 @@ def _of_manifest(account: Account, where: str) -> AdapterCount:
 
 def _of_fleet(account: Account, stack: str | None, name: str | None, table: str | None) -> AdapterCount:
     fleet = find_fleet(account, stack=stack, name=name, table=table)
-    adapters = wanted(fleet.registry, look(fleet).active).adapters
+    active = in_force(fleet.registry, newest_generation(fleet))
+    adapters = desired_by(fleet.registry, active).adapters
     return AdapterCount(ranks=tuple(adapter.rank for adapter in adapters), where=f"fleet {fleet.record.name}")
 
 

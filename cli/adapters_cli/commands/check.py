@@ -25,18 +25,13 @@ from adapter_fleet.artifacts.rules import HELP, CheckRule
 from adapter_fleet.common.digests import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Finding, Severity
 from adapters_cli.artifacts.local_adapters import adapters_at, tell_left_behind
-from adapters_cli.aws.account import (
-    COULD_NOT_ASK,
-    Account,
-    CommandError,
-    account_of,
-    errors_told,
-    explained,
-)
-from adapters_cli.aws.s3_location import Location
+from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.models.environment_file import EnvironmentOption
 from adapters_cli.models.serving_limits import Serving
-from adapters_cli.output.tables import show, table
+from adapters_cli.output.errors import CommandError, error_text, reported_errors
+from adapters_cli.output.exit_codes import NO_ANSWER
+from adapters_cli.output.tables import print_rows, table
 from adapters_cli.output.text import counted
 
 _AT_ONCE = 8
@@ -87,7 +82,7 @@ class Reading:
     weights: WeightReading | None
 
 
-Place = Path | Location | Checked
+Place = Path | S3Location | Checked
 """What is to be checked, or what is known to be wrong already."""
 
 
@@ -147,7 +142,7 @@ def check(
     'not-compared' and not 'ok'. Ends with 1 if an adapter would not be served, with 2 if an option is wrong,
     and with 4 if nothing else is wrong than that S3 could not be asked.
     """
-    with errors_told():
+    with reported_errors():
         account = account_of(context)
         serving = Serving.of_options(
             account,
@@ -174,7 +169,7 @@ def _code(checked: Sequence[Checked], *, strict: bool) -> int:
     findings = [finding for one in checked for finding in one.findings]
     broken = {finding.rule for finding in findings if finding.severity is Severity.ERROR}
     if broken == {CheckRule.OBJECT_READABLE.id}:
-        return COULD_NOT_ASK
+        return NO_ANSWER
     if broken:
         return 1
     return ONLY_WARNINGS if strict and findings else 0
@@ -199,7 +194,7 @@ def _check_all(
 
 def _places(account: Account, path: str) -> list[Place]:
     """Return what a path names: itself, the adapters in a folder, or a finding where there is none."""
-    location = Location.parse(path)
+    location = S3Location.parse(path)
     if location is None:
         try:
             # A folder with nothing in it is checked as an adapter, which lacks all that makes one.
@@ -216,7 +211,7 @@ def _places(account: Account, path: str) -> list[Place]:
         s3 = account.s3
         found = [location] if location.is_archive else list(location.archives(s3))
     except (ClientError, BotoCoreError) as error:
-        return [_failed(path, CheckRule.OBJECT_READABLE, f"it cannot be reached: {explained(error)}")]
+        return [_failed(path, CheckRule.OBJECT_READABLE, f"it cannot be reached: {error_text(error)}")]
     if not found:
         return [_failed(path, CheckRule.PATH_HOLDS_ADAPTERS, f"no {ARCHIVE_SUFFIX} lies under it")]
     return list(found)
@@ -243,7 +238,7 @@ def _check_one(
     if isinstance(place, Checked):
         return place
     until_stopped(b"")
-    if isinstance(place, Location):
+    if isinstance(place, S3Location):
         return _check_stored(account, serving, reading, place, until_stopped)
     try:
         check = examine(
@@ -260,7 +255,7 @@ def _check_one(
 
 
 def _check_stored(
-    account: Account, serving: Serving, reading: Reading, place: Location, watch: Callable[[bytes], object]
+    account: Account, serving: Serving, reading: Reading, place: S3Location, watch: Callable[[bytes], object]
 ) -> Checked:
     try:
         done = check_object(
@@ -275,7 +270,7 @@ def _check_stored(
             weights=reading.weights,
         )
     except (ClientError, BotoCoreError) as error:
-        return _failed(place.uri, CheckRule.OBJECT_READABLE, f"it cannot be read: {explained(error)}")
+        return _failed(place.uri, CheckRule.OBJECT_READABLE, f"it cannot be read: {error_text(error)}")
     return Checked(
         path=place.uri,
         findings=_all_of(done.findings, done.not_compared),
@@ -290,11 +285,11 @@ def _all_of(findings: Sequence[Finding], not_compared: Finding | None) -> list[F
 
 def _show(checked: Sequence[Checked]) -> None:
     if not sys.stdout.isatty():
-        show(_HEADINGS, (row for one in checked for row in _fields(one)), styled=1)
+        print_rows(_HEADINGS, (row for one in checked for row in _fields(one)), styled=1)
         return
     if not checked:
         return
-    show(_HEADINGS, (row for one in checked for row in _lines(one)), styled=1)
+    print_rows(_HEADINGS, (row for one in checked for row in _lines(one)), styled=1)
     broken = dict.fromkeys(finding.rule for one in checked for finding in one.findings)
     if broken:
         typer.echo()

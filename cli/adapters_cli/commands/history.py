@@ -1,4 +1,4 @@
-"""`adapters history`: what became of one adapter, or of the fleet's generations, newest first."""
+"""`adapters history`: show the events of one adapter, or the generations of a fleet."""
 
 import json
 import time
@@ -10,15 +10,23 @@ import typer
 
 from adapter_fleet.fleet.state.records import Event, Generation
 from adapter_fleet.fleet.state.registry import undone_by
-from adapters_cli.aws.account import CommandError, account_of, errors_told
-from adapters_cli.aws.components import each
-from adapters_cli.commands.status import look
-from adapters_cli.fleets.adapter_history import Past
-from adapters_cli.fleets.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
-from adapters_cli.fleets.lookup import component_of
-from adapters_cli.fleets.versions import as_document, tell_earlier
-from adapters_cli.output.tables import show
-from adapters_cli.output.text import moment, tell
+from adapters_cli.aws.account import account_of
+from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.fleets.adapter_history import AdapterHistory
+from adapters_cli.fleets.fleet import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    newest_generation,
+)
+from adapters_cli.fleets.fleet_status import read_adapter_state
+from adapters_cli.fleets.lookup import AdapterLookup
+from adapters_cli.fleets.versions import print_earlier_versions, version_document
+from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.tables import print_rows
+from adapters_cli.output.text import print_note, timestamp
 
 _HEADINGS = ("WHEN", "WHAT", "GENERATION", "FROM", "TO", "SECONDS", "WHY")
 _SPARE = ("SECONDS", "GENERATION", "FROM", "TO")
@@ -38,11 +46,11 @@ def history(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many lines at most.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Write each one as a line of JSON.")] = False,
 ) -> None:
-    """Show what became of an adapter, or of every change of the manifest; newest first.
+    """Show the events of an adapter, or every change of the manifest; newest first.
 
-    What became of adapters is kept for 400 days.
+    Events are kept for 400 days.
     """
-    with errors_told():
+    with reported_errors():
         found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
         if name is None:
             _show_generations(found, limit, as_json=as_json)
@@ -51,16 +59,16 @@ def history(
 
 
 def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None:
-    component = component_of(fleet, name)
-    past = Past.read(fleet.registry, component, limit)
-    present = [adapter for adapter in look(fleet).adapters if adapter.component == component]
-    if not past.told and not present:
+    component = AdapterLookup(fleet, newest_generation(fleet)).component(name)
+    events = AdapterHistory.read(fleet.registry, component, limit).with_reasons
+    present = read_adapter_state(fleet, component)
+    if not events and present is None:
         raise CommandError(f"nothing is known of an adapter '{name}'")
     if as_json:
-        for event, why in past.told:
-            typer.echo(json.dumps(_event(event, why)))
-    elif not past.told:
-        tell(f"nothing has become of adapter '{name}' so far")
+        for event, why in events:
+            typer.echo(json.dumps(_event_document(event, why)))
+    elif not events:
+        print_note(f"adapter '{name}' has no events so far")
     else:
         rows = [
             (
@@ -72,36 +80,39 @@ def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None
                 "-" if event.seconds is None else f"{event.seconds:.1f}",
                 why or "",
             )
-            for event, why in past.told
+            for event, why in events
         ]
-        show(_HEADINGS, rows, styled=1, spare=_SPARE)
-        for adapter in present:
-            tell_earlier(adapter)
+        print_rows(_HEADINGS, rows, styled=1, spare=_SPARE)
+        if present is not None:
+            print_earlier_versions(present)
 
 
-def _event(event: Event, why: str | None) -> dict[str, object]:
+def _event_document(event: Event, why: str | None) -> dict[str, object]:
     return {
         **asdict(event),
-        "at": moment(event.at),
-        "before_artifact": as_document(event.before_artifact),
-        "after_artifact": as_document(event.after_artifact),
+        "at": timestamp(event.at),
+        "before_artifact": version_document(event.before_artifact),
+        "after_artifact": version_document(event.after_artifact),
         "why": why,
     }
 
 
 def _show_generations(fleet: Fleet, limit: int, *, as_json: bool) -> None:
     newest = fleet.record.generation
-    read = each(range(newest, max(0, newest - limit), -1), fleet.registry.generation)
+    read = read_each(range(newest, max(0, newest - limit), -1), fleet.registry.generation)
     generations = [generation for generation in read.values() if generation is not None]
     reasons = [_reason(fleet, generation) for generation in generations]
     if as_json:
         for generation, reason in zip(generations, reasons, strict=True):
-            typer.echo(json.dumps(_document(generation, reason)))
+            typer.echo(json.dumps(_generation_document(generation, reason)))
     elif not generations:
-        tell(f"fleet '{fleet.record.name}' has never been asked for anything")
+        print_note(f"fleet '{fleet.record.name}' has never been asked for anything")
     else:
-        rows = [_row(generation, reason) for generation, reason in zip(generations, reasons, strict=True)]
-        show(_GENERATION_HEADINGS, rows, styled=3, spare=_GENERATION_SPARE)
+        rows = [
+            _generation_row(generation, reason)
+            for generation, reason in zip(generations, reasons, strict=True)
+        ]
+        print_rows(_GENERATION_HEADINGS, rows, styled=3, spare=_GENERATION_SPARE)
 
 
 def _reason(fleet: Fleet, generation: Generation) -> str | None:
@@ -112,7 +123,7 @@ def _reason(fleet: Fleet, generation: Generation) -> str | None:
     return f"{takes_back}; {generation.reason}" if generation.reason else takes_back
 
 
-def _row(generation: Generation, reason: str | None) -> Sequence[str]:
+def _generation_row(generation: Generation, reason: str | None) -> Sequence[str]:
     return (
         str(generation.number),
         _second(generation.request.at),
@@ -123,11 +134,11 @@ def _row(generation: Generation, reason: str | None) -> Sequence[str]:
     )
 
 
-def _document(generation: Generation, reason: str | None) -> dict[str, object]:
+def _generation_document(generation: Generation, reason: str | None) -> dict[str, object]:
     return {
         "number": generation.number,
-        "requested_at": moment(generation.request.at),
-        "ended_at": moment(generation.ended),
+        "requested_at": timestamp(generation.request.at),
+        "ended_at": timestamp(generation.ended),
         "source": _source(generation),
         "outcome": generation.outcome,
         "changes": generation.changes,

@@ -14,27 +14,21 @@ from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.records import Live, Order, OrderKind, Source, Status, Target
 from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, manifest_text
-from adapters_cli.aws.account import (
-    Account,
-    CommandError,
-    NoAnswerError,
-    account_of,
-    errors_told,
-    explained,
-)
-from adapters_cli.aws.components import Components
+from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.components import EndpointComponents
 from adapters_cli.fleets.fleet import (
     Fleet,
     FleetOption,
     StackOption,
     TableOption,
     find_fleet,
-    place_of_fleet,
+    stack_or_table,
 )
-from adapters_cli.fleets.fleet_status import Overview, overview, wanted
+from adapters_cli.fleets.fleet_status import FleetStatus, desired_by, find_status
 from adapters_cli.manifests.entries import entries_of, entry_of, names_of, sound
 from adapters_cli.output.confirmation import confirm
-from adapters_cli.output.text import complain, counted, tell
+from adapters_cli.output.errors import CommandError, NoAnswerError, error_text, reported_errors
+from adapters_cli.output.text import counted, print_error, print_note
 
 _DOWNLOADS = 4
 
@@ -66,13 +60,13 @@ def import_(
     """
     if yes and not take_over:
         raise typer.BadParameter("--yes confirms --take-over")
-    with errors_told():
+    with reported_errors():
         _check_output(output, force=force)
         account = account_of(context)
         given = _fleet(account, stack, fleet, table_name, endpoint=endpoint, takes_over=take_over)
         target = given.seen.newest.request.target if given is not None else None
         present, lost = sound(given.entries) if given is not None else ([], [])
-        components = Components(account, endpoint)
+        components = EndpointComponents(account, endpoint)
         unowned = _of_no_fleet(components, base=target.base if target is not None else None)
         stacks = {name: stack for name, (_, tags) in unowned.items() if (stack := stack_of(tags)) is not None}
         alone = {name: found for name, found in unowned.items() if name not in stacks}
@@ -85,16 +79,18 @@ def import_(
         )
         problems += [_of_stack(component, stack) for component, stack in stacks.items()]
         for problem in [*problems, *(f"{problem}; the fleet would delete it" for problem in lost)]:
-            complain(problem)
+            print_error(problem)
         text = _text([*adapters, *present])
         if output is not None:
             output.write_text(text, encoding="utf-8")
         else:
             typer.echo(text, nl=False)
         free = len(adapters) + len(known)
-        tell(f"{counted(free, 'adapter')} on '{endpoint}' {'belongs' if free == 1 else 'belong'} to no fleet")
+        print_note(
+            f"{counted(free, 'adapter')} on '{endpoint}' {'belongs' if free == 1 else 'belong'} to no fleet"
+        )
         if given is not None and present:
-            tell(
+            print_note(
                 f"{counted(len(present), 'adapter')} of {given.fleet.record.name} as it is now"
                 f" {'follows' if len(present) == 1 else 'follow'} in the manifest, which deletes none of them"
             )
@@ -112,12 +108,12 @@ class _Given:
     """The fleet that the import is for."""
 
     fleet: Fleet
-    seen: Overview
+    seen: FleetStatus
 
     @property
     def entries(self) -> list[ManifestAdapter]:
         """The manifest's entries of what it is to have at present."""
-        desired = wanted(self.fleet.registry, self.seen.active)
+        desired = desired_by(self.fleet.registry, self.seen.active)
         return entries_of(desired, self.seen.newest.request.target)
 
 
@@ -147,11 +143,11 @@ def _fleet(
     takes_over: bool,
 ) -> _Given | None:
     """Return the fleet that is given, None where there is none and none is needed."""
-    place = place_of_fleet(stack=stack, name=name, table=table)
+    place = stack_or_table(stack=stack, name=name, table=table)
     if not takes_over and name is None and place == (None, None):
         return None
     found = find_fleet(account, stack=stack, name=name, table=table)
-    seen = overview(found.registry, account.now())
+    seen = find_status(found.registry, account.now())
     if takes_over and (seen is None or seen.newest.request.source is Source.DELETION):
         raise CommandError("there is nobody to take them over; deploy the fleet first, without them")
     if seen is None:
@@ -162,7 +158,9 @@ def _fleet(
     return _Given(fleet=found, seen=seen)
 
 
-def _of_no_fleet(components: Components, *, base: str | None) -> dict[str, tuple[Live, dict[str, str]]]:
+def _of_no_fleet(
+    components: EndpointComponents, *, base: str | None
+) -> dict[str, tuple[Live, dict[str, str]]]:
     """Return the adapters that belong to no fleet, with their tags; those of one base, if it is given.
 
     NoAnswerError where the endpoint has no component at all: SageMaker lists none for an endpoint that is not
@@ -210,7 +208,7 @@ def _entries(
             continue
         digest = digests[uri]
         if isinstance(digest, Exception):
-            problems.append(f"{component}: {uri}: {explained(digest)}")
+            problems.append(f"{component}: {uri}: {error_text(digest)}")
             continue
         entries.append(
             entry_of(component, names[component], prefix=prefix, uri=uri, digest=digest, tags=tags)
@@ -251,11 +249,11 @@ def _hand_over(given: _Given, components: dict[str, Live]) -> None:
         Order(kind=OrderKind.CLAIM, component=component, at=now, created=live.created)
         for component, live in components.items()
     ]
-    present = {adapter.component for adapter in wanted(fleet.registry, given.seen.active).adapters}
+    present = {adapter.component for adapter in desired_by(fleet.registry, given.seen.active).adapters}
     if present.isdisjoint(components):
         # Nothing to do for the fleet until its manifest has them.
         fleet.registry.order(orders)
     else:
         fleet.order(orders)
     number = counted(len(orders), "adapter")
-    tell(f"{fleet.record.name} takes over {number} once its manifest has them")
+    print_note(f"{fleet.record.name} takes over {number} once its manifest has them")

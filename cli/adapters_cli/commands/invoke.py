@@ -1,4 +1,4 @@
-"""`adapters invoke`: ask one prompt of several adapters of a fleet, or components of an endpoint."""
+"""`adapters invoke`: send one prompt to adapters of a fleet, or to components of an endpoint."""
 
 import sys
 import threading
@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapters_cli.aws.account import COULD_NOT_ASK, UsageError, account_of, errors_told
-from adapters_cli.commands.status import look
-from adapters_cli.fleets.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
-from adapters_cli.fleets.lookup import Adapters
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.fleet import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    newest_generation,
+)
+from adapters_cli.fleets.lookup import AdapterLookup
 from adapters_cli.output.answers import Answer, JsonLines, PlainText, Screen, View
+from adapters_cli.output.errors import UsageError, reported_errors
+from adapters_cli.output.exit_codes import NO_ANSWER
 
 if TYPE_CHECKING:
-    from adapters_cli.aws.runtime_endpoint import Endpoint, Question
+    from adapters_cli.aws.runtime_endpoint import Question, RuntimeEndpoint
 
 
 def invoke(
@@ -50,18 +58,18 @@ def invoke(
     ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Write each answer as a line of JSON.")] = False,
 ) -> None:
-    """Ask a prompt of the base model and its adapters, and show the answers side by side.
+    """Send a prompt to the base model and its adapters, and show the answers side by side.
 
-    `adapters invoke --stack Tenants acme globex "Hello"` asks two adapters of a fleet, wherever it is.
+    `adapters invoke --stack Tenants acme globex "Hello"` asks two adapters of a fleet.
 
-    `adapters invoke my-endpoint "Hello" -c llm-acme` asks a component of an endpoint, of whatever fleet.
+    `adapters invoke my-endpoint "Hello" -c llm-acme` asks a component of an endpoint.
 
-    Ends with 1 if one does not answer, and with 4 if none could be asked.
+    Ends with 1 if one of them does not answer, and with 4 if none could be asked.
     """
-    # botocore takes a while to import, and `--help` does without.
-    from adapters_cli.aws.runtime_endpoint import Endpoint, Question
+    # Imported here: botocore takes long, and `--help` does without.
+    from adapters_cli.aws.runtime_endpoint import Question, RuntimeEndpoint
 
-    with errors_told():
+    with reported_errors():
         account = account_of(context)
         if component and stack is None and fleet is None and table_name is None:
             if len(names) != 1 or base:
@@ -72,7 +80,7 @@ def invoke(
         else:
             found = find_fleet(account, stack=stack, name=fleet, table=table_name)
             endpoint, asked = _of_fleet(found, names, component or [], base=base)
-        connected = Endpoint.connect(endpoint, account)
+        connected = RuntimeEndpoint.connect(endpoint, account)
     question = Question(
         prompt=sys.stdin.read() if prompt == "-" else prompt,
         max_new_tokens=max_new_tokens,
@@ -86,7 +94,7 @@ def invoke(
     finally:
         view.end()
     if all(answer.unasked for answer in answers):
-        raise typer.Exit(COULD_NOT_ASK)
+        raise typer.Exit(NO_ANSWER)
     if any(answer.error is not None for answer in answers):
         raise typer.Exit(1)
 
@@ -94,12 +102,11 @@ def invoke(
 def _of_fleet(
     fleet: Fleet, names: list[str], components: list[str], *, base: bool
 ) -> tuple[str, dict[str, str]]:
-    """Return the endpoint of a fleet, and what to ask there: names by components."""
-    seen = look(fleet)
-    target = seen.newest.request.target
+    """Return the endpoint of a fleet and the components to ask, with their names."""
+    newest = newest_generation(fleet)
+    target = newest.request.target
     asked = {target.base: "base"} if base else {}
-    adapters = Adapters(fleet, seen).named(names)
-    asked |= {found.component: found.name for pair in adapters if (found := pair[0] or pair[1]) is not None}
+    asked |= AdapterLookup(fleet, newest).find(names)
     asked |= {name: name for name in components}
     if not asked:
         raise UsageError("whom to ask? Give adapters of the fleet before the prompt, or --base")
@@ -113,9 +120,9 @@ def _view(answers: list[Answer], *, as_json: bool) -> View:
 
 
 def _ask_all(
-    endpoint: "Endpoint", question: "Question", answers: list[Answer], *, stream: bool
+    endpoint: "RuntimeEndpoint", question: "Question", answers: list[Answer], *, stream: bool
 ) -> Iterator[str]:
-    """Ask all components at once; yield each piece of an answer when it has been added to it."""
+    """Ask all components at the same time; yield each piece after it was added to its answer."""
     from adapters_cli.aws.runtime_endpoint import UnaskedError
 
     pieces: SimpleQueue[tuple[Answer, str | None]] = SimpleQueue()
@@ -125,7 +132,7 @@ def _ask_all(
         try:
             for piece in endpoint.answer(answer.component, question, stream=stream):
                 pieces.put((answer, piece))
-        except Exception as error:  # whatever it is, the others' answers are still shown
+        except Exception as error:  # of any kind: the other answers are still shown
             answer.error = str(error) or type(error).__name__
             answer.unasked = isinstance(error, UnaskedError)
         finally:
@@ -133,7 +140,7 @@ def _ask_all(
             pieces.put((answer, None))
 
     for answer in answers:
-        # Daemons, so that Ctrl-C does not wait for the answers.
+        # Daemon threads: Ctrl-C does not wait for the answers.
         threading.Thread(target=ask, args=[answer], daemon=True).start()
     open_answers = len(answers)
     while open_answers:

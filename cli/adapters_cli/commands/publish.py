@@ -15,12 +15,13 @@ from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, S3Artifact
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.artifacts.local_adapters import Source, sources_of, tell_left_behind
 from adapters_cli.artifacts.publish_cache import Memory
-from adapters_cli.aws.account import CommandError, UsageError, account_of, errors_told
+from adapters_cli.aws.account import account_of
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.manifests.editable_manifest import ManifestPlace
 from adapters_cli.models.serving_limits import Serving
-from adapters_cli.output.tables import show
-from adapters_cli.output.text import complain, counted, few, tell
+from adapters_cli.output.errors import CommandError, UsageError, reported_errors
+from adapters_cli.output.tables import print_rows
+from adapters_cli.output.text import counted, few, print_error, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.artifacts.archive_store import ArchiveStore
@@ -73,7 +74,7 @@ def publish(
     Ends with 1 if an adapter has failed; the others are published, and the manifest says of that one what it
     said before.
     """
-    with errors_told():
+    with reported_errors():
         # The compressor and the bars take a while to import, and other commands do without.
         from adapters_cli.artifacts.archive_store import ArchiveStore
         from adapters_cli.artifacts.publisher import Publisher, State, checked
@@ -103,13 +104,13 @@ def publish(
             sent = rate(bars.sent, bars.seconds) if bars.sent else ""
         for candidate in candidates:
             for warning in candidate.warnings:
-                tell(warning)
+                print_note(warning)
         tell_left_behind(source.path for source in sources)
         for outcome in outcomes:
             for reason in outcome.reasons:
-                complain(f"{outcome.name}: {reason}")
+                print_error(f"{outcome.name}: {reason}")
         if not as_json:
-            show(_HEADINGS, map(_row, outcomes), styled=1)
+            print_rows(_HEADINGS, map(_row, outcomes), styled=1)
         changed = False
         try:
             if place is not None and not dry_run:
@@ -119,7 +120,7 @@ def publish(
             if as_json:
                 typer.echo(json.dumps(_document(outcomes, place, changed=changed), indent=2))
             else:
-                tell(_total(outcomes, sent, place, changed=changed))
+                print_note(_total(outcomes, sent, place, changed=changed))
         raise typer.Exit(int(any(outcome.state is State.FAILED for outcome in outcomes)))
 
 

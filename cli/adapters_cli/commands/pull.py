@@ -21,10 +21,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from adapter_fleet.hub.files import Digest, ModelFile, ModelFilesError, wanted_files
 from adapter_fleet.hub.store import ModelLocation, ModelStore, Repository
-from adapters_cli import INTERRUPTED
-from adapters_cli.aws.account import Account, CommandError, NoAnswerError, UsageError, account_of, errors_told
-from adapters_cli.aws.s3_location import Location
-from adapters_cli.output.text import counted, one_line, tell
+from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.s3_location import S3Location
+from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, reported_errors
+from adapters_cli.output.exit_codes import INTERRUPTED
+from adapters_cli.output.text import counted, one_line, print_note
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -46,7 +47,7 @@ def pull(
 
     The hub, the token and the cache are those of the huggingface_hub library: HF_ENDPOINT, HF_TOKEN, HF_HOME.
     """
-    with errors_told():
+    with reported_errors():
         if not revision.strip():
             raise UsageError(f"'--revision' should be a commit, branch or tag, got {revision!r}")
         account, api = account_of(context), _api()
@@ -54,10 +55,10 @@ def pull(
         commit, files = _listed(api, model_id, revision)
         store = ModelStore(repository.at(commit), account.s3)
         if store.complete_files() is not None:
-            tell(f"{model_id} at {commit} is there already")
+            print_note(f"{model_id} at {commit} is there already")
         else:
             _copy(store, api, account, files)
-            tell(f"{counted(len(files), 'file')} of {model_id} at {commit}")
+            print_note(f"{counted(len(files), 'file')} of {model_id} at {commit}")
         typer.echo(store.location.uri)
 
 
@@ -181,7 +182,7 @@ def _listed(api: "HfApi", model_id: str, revision: str) -> tuple[str, Sequence[M
 
 
 def _repository(target: str, model_id: str) -> Repository:
-    place = Location.parse(target)
+    place = S3Location.parse(target)
     if place is None or not place.bucket:
         raise UsageError(f"'TARGET' should be s3://bucket/prefix, got {target!r}")
     prefix = place.key.strip("/")

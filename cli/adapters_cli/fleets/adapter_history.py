@@ -1,4 +1,4 @@
-"""What became of one adapter, and why, as far as the registry tells."""
+"""The history of one adapter: its events and their reasons, from the registry."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -6,17 +6,17 @@ from functools import cached_property
 from adapter_fleet.fleet.state.records import Event, Generation, Source
 from adapter_fleet.fleet.state.registry import Registry, undone_by
 from adapter_fleet.manifest.desired import DesiredAdapter
-from adapters_cli.aws.components import each
+from adapters_cli.aws.parallel_reads import read_each
 
 _SENT = ("created", "updated")
 
 
 @dataclass(frozen=True)
-class Past:
-    """The events of an adapter, newest first.
+class AdapterHistory:
+    """The events of one adapter, newest first.
 
     events:
-        One more than is asked for, where there is one: what came before an event is a reason for it.
+        One more than `limit`, if there are as many: an event's reason depends on the event before it.
     """
 
     registry: Registry
@@ -25,32 +25,32 @@ class Past:
     limit: int
 
     @classmethod
-    def read(cls, registry: Registry, component: str, limit: int) -> "Past":
+    def read(cls, registry: Registry, component: str, limit: int) -> "AdapterHistory":
         """Read the newest events of a component."""
         return cls(registry, component, registry.history(component, limit + 1), limit)
 
     @cached_property
-    def told(self) -> list[tuple[Event, str | None]]:
-        """The events, and why each came about; None where its generation is all there is to say."""
-        before: list[Event | None] = [*self.events[1:], None]
-        pairs = zip(self.events, before, strict=False)  # what is left over belongs to no event
-        return [(self._with_digest(event), self._why(event, earlier)) for event, earlier in pairs][
-            : self.limit
+    def with_reasons(self) -> list[tuple[Event, str | None]]:
+        """The events, each with its reason; None if its generation is the only reason."""
+        earlier: list[Event | None] = [*self.events[1:], None]
+        return [
+            (self._with_digest(event), self._reason(event, before))
+            for event, before in list(zip(self.events, earlier, strict=False))[: self.limit]
         ]
 
     @cached_property
     def _generations(self) -> dict[int, Generation | None]:
-        return each({event.generation for event in self.events}, self.registry.generation)
+        return read_each({event.generation for event in self.events}, self.registry.generation)
 
     @cached_property
     def _wants(self) -> dict[int, DesiredAdapter | None]:
-        """What each generation wants, of those that do not tell by themselves why something was sent."""
+        """What the generations of events want of the adapter, where the events do not give their reason."""
         numbers = {
             event.generation
             for event in self.events
             if event.what in (*_SENT, "adopted") and self._generations[event.generation] is not None
         }
-        return each(numbers, self._want)
+        return read_each(numbers, self._want)
 
     def _want(self, number: int) -> DesiredAdapter | None:
         for adapter in self.registry.desired(number).adapters:
@@ -59,21 +59,23 @@ class Past:
         return None
 
     def _with_digest(self, event: Event) -> Event:
-        """Name a component that was made by hand by its digest: the manifest tells it, no service does."""
+        """Add the digest of an adopted component. Only the manifest has it: SageMaker reports no digest."""
         want = self._wants.get(event.generation) if event.what == "adopted" else None
         if want is None or event.after != replace(want.artifact, digest=None).version:
             return event
         return replace(event, after=want.artifact.version, after_artifact=want.artifact)
 
-    def _why(self, event: Event, earlier: Event | None) -> str | None:
+    def _reason(self, event: Event, earlier: Event | None) -> str | None:
         if event.cause is not None:
             return event.cause
         return (
-            self._of_person(event, earlier) or self._of_generation(event) or self._of_sending(event, earlier)
+            self._reason_by_person(event, earlier)
+            or self._reason_by_generation(event)
+            or self._reason_by_artifact(event, earlier)
         )
 
-    def _of_person(self, event: Event, earlier: Event | None) -> str | None:
-        """Say what someone ordered in the generation of an event, whatever made that generation."""
+    def _reason_by_person(self, event: Event, earlier: Event | None) -> str | None:
+        """Return the order of a person that caused an event."""
         if event.what not in _SENT or (earlier is not None and earlier.what == "drifted"):
             return None
         if self._is_pinned(event):
@@ -81,7 +83,7 @@ class Past:
         same = earlier is not None and earlier.generation == event.generation
         return "the rollback is taken back" if same and earlier and self._is_pinned(earlier) else None
 
-    def _of_generation(self, event: Event) -> str | None:
+    def _reason_by_generation(self, event: Event) -> str | None:
         generation = self._generations[event.generation]
         if generation is None or event.what not in (*_SENT, "deleted"):
             return None
@@ -94,7 +96,7 @@ class Past:
             return f"generation {undone} failed, and is taken back"
         return f"CloudFormation rolls generation {undone} back"
 
-    def _of_sending(self, event: Event, earlier: Event | None) -> str | None:
+    def _reason_by_artifact(self, event: Event, earlier: Event | None) -> str | None:
         if event.what == "restored":
             return "the version after it failed"
         if event.what not in _SENT:
@@ -112,12 +114,12 @@ class Past:
         return "the rollback is taken back" if self._is_pinned(earlier) and not self._is_new(event) else None
 
     def _is_pinned(self, event: Event) -> bool:
-        """Tell whether something else was sent than the manifest said: only a person has that done."""
+        """Return True if another artifact was sent than the manifest declares: only a rollback does that."""
         want = self._wants.get(event.generation)
         return event.what in _SENT and want is not None and event.after != want.artifact.version
 
     def _is_new(self, event: Event) -> bool:
-        """Tell whether the manifest wanted something else before: then that ended the rollback."""
+        """Return True if the manifest declared another artifact before. That ends a rollback."""
         earlier = next((e for e in self.events if e.at < event.at and self._is_pinned(e)), None)
         before = self._wants.get(earlier.generation) if earlier is not None else None
         want = self._wants.get(event.generation)

@@ -1,8 +1,9 @@
-"""Finding a fleet by its stack or its table, and what can be read from its registry."""
+"""Finding a fleet by its stack or its table."""
 
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,9 +11,10 @@ import typer
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
-from adapter_fleet.fleet.state.records import FleetRecord, Order
+from adapter_fleet.fleet.state.records import FleetRecord, Generation, Order, Source, Target
 from adapter_fleet.fleet.state.registry import Registry
-from adapters_cli.aws.account import Account, NoFleetError, UsageError, explained
+from adapters_cli.aws.account import Account
+from adapters_cli.output.errors import CommandError, NoAnswerError, NoFleetError, UsageError, error_text
 
 StackOption = Annotated[
     str | None,
@@ -33,27 +35,27 @@ TableOption = Annotated[
 
 _TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
 _NO_REGISTRY = ("ValidationException", "ResourceNotFoundException")
-"""What a table says that has other keys, or is gone."""
+"""Codes of a table with other keys, and of a table that does not exist."""
 _DENIED = "AccessDeniedException"
 _NO_STACK = "ValidationError"
-"""What CloudFormation says of a stack that is not there, or of a name that no stack can have."""
+"""Code of CloudFormation for a stack that does not exist, and for a name that no stack can have."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """A fleet that was found."""
+    """A fleet: its registry and its own record there."""
 
     account: Account
     registry: Registry
     record: FleetRecord
 
     def order(self, orders: list[Order]) -> None:
-        """Leave orders for the fleet, and have it look at them."""
+        """Leave orders for the fleet and start its state machine, which takes them."""
         self.registry.order(orders)
         self.start("order")
 
     def start(self, trigger: str) -> None:
-        """Start an execution of the fleet's state machine, which takes the place of one that runs."""
+        """Start an execution of the fleet's state machine. It replaces a running one."""
         self.account.machines.start_execution(
             stateMachineArn=self.record.machine,
             input=json.dumps({"trigger": trigger, "requested_at": self.account.now()}),
@@ -61,13 +63,11 @@ class Fleet:
 
 
 def find_fleet(account: Account, *, stack: str | None, name: str | None, table: str | None) -> Fleet:
-    """Return the fleet of a table, or the one of a stack.
+    """Return the fleet of a table or of a stack. ADAPTERS_STACK and ADAPTERS_TABLE are the defaults.
 
-    NoFleetError where that names none, UsageError where it names several or nothing is given.
-
-    What is not given comes from ADAPTERS_STACK and ADAPTERS_TABLE.
+    Raises NoFleetError if there is no such fleet, and UsageError if there are several or nothing is given.
     """
-    stack, table = place_of_fleet(stack=stack, name=name, table=table)
+    stack, table = stack_or_table(stack=stack, name=name, table=table)
     if table:
         fleets = _fleets(account, [table])
         if not fleets:
@@ -81,12 +81,12 @@ def find_fleet(account: Account, *, stack: str | None, name: str | None, table: 
     return _chosen(fleets, name, stack)
 
 
-def place_of_fleet(
+def stack_or_table(
     *, stack: str | None, name: str | None, table: str | None
 ) -> tuple[str | None, str | None]:
-    """Return the stack or else the table of a fleet, from the options or else from the environment.
+    """Return the stack or the table of a fleet, from the options or else from the environment.
 
-    BadParameter where both are named, or a name goes with a table: a table has one fleet.
+    Raises BadParameter for both of them, and for a fleet's name with a table: a table has one fleet.
     """
     if stack is not None and table is not None:
         raise typer.BadParameter("--stack and --table both say where the fleet is; give one of them")
@@ -107,6 +107,33 @@ def place_of_fleet(
     return stack, table
 
 
+@contextmanager
+def registry_errors() -> Iterator[None]:
+    """Turn a ValueError of a registry's content into a NoAnswerError: a later version may have written it."""
+    try:
+        yield
+    except ValueError as error:
+        raise NoAnswerError(error_text(error)) from None
+
+
+@registry_errors()
+def newest_generation(fleet: Fleet) -> Generation:
+    """Return the newest generation of a fleet. Raises NoFleetError before the first one."""
+    newest = fleet.registry.generation(fleet.record.generation)
+    if newest is None:
+        raise NoFleetError(f"fleet '{fleet.record.name}' has never been asked for anything")
+    return newest
+
+
+def manifest_target(fleet: Fleet) -> Target:
+    """Return the target of a fleet's next manifest. Raises CommandError if the fleet is deleted."""
+    newest = newest_generation(fleet)
+    if newest.request.source is Source.DELETION:
+        how = "was deleted" if fleet.record.deleted else "is being deleted"
+        raise CommandError(f"fleet '{fleet.record.name}' {how}, and takes no manifest any more")
+    return newest.request.target
+
+
 def _chosen(fleets: list[Fleet], name: str | None, stack: str) -> Fleet:
     known = ", ".join(sorted(fleet.record.name for fleet in fleets))
     if name is None:
@@ -122,7 +149,7 @@ def _chosen(fleets: list[Fleet], name: str | None, stack: str) -> Fleet:
 
 
 def _tables(account: Account, stack: str) -> Iterator[str]:
-    """Yield the tables of a stack, and of the stacks nested in it; NoFleetError where there is no stack."""
+    """Yield the tables of a stack and of its nested stacks. Raises NoFleetError if there is no such stack."""
     pages = account.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
     try:
         for page in pages:
@@ -137,11 +164,11 @@ def _tables(account: Account, stack: str) -> Iterator[str]:
     except ClientError as error:
         if code_of(error) != _NO_STACK:
             raise
-        raise NoFleetError(f"no stack '{stack}' in {account.region}: {explained(error)}") from None
+        raise NoFleetError(f"no stack '{stack}' in {account.region}: {error_text(error)}") from None
 
 
 def _fleets(account: Account, tables: Iterable[str]) -> list[Fleet]:
-    """Return the fleets whose registries these tables are; some may be none, or closed to the caller."""
+    """Return the fleets of tables. Skip tables that are no registry or that the caller may not read."""
     found, denied = [], None
     for table in tables:
         registry = account.registry(table)

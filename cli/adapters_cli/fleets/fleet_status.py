@@ -1,7 +1,7 @@
-"""How a fleet is: the state of each adapter, from the registry alone."""
+"""The status of a fleet: the state of each adapter, from the registry alone."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -27,41 +27,43 @@ from adapter_fleet.fleet.state.records import (
 )
 from adapter_fleet.fleet.state.registry import Registry, active_generation, undone_by
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
+from adapters_cli.fleets.fleet import Fleet, newest_generation, registry_errors
+from adapters_cli.output.errors import NoFleetError
 
 
-class Group(StrEnum):
-    """What a state comes to."""
+class StateGroup(StrEnum):
+    """The group that an adapter's state belongs to."""
 
     FAILED = "failed"
     PENDING = "pending"
     IN_SERVICE = "in service"
     ORPHAN = "orphan"
-    """It carries the fleet's tag, and no manifest wants it."""
+    """It has the fleet's tag, and no manifest declares it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterState:
-    """One adapter, in the words of `adapters status`.
+    """The state of one adapter, as `adapters status` shows it.
 
     version:
-        What serves, None if nothing does.
+        Short name of the version that serves; None if none does.
     since:
-        When that began, or when the failure or the write did.
+        Start of the state: of the service, the failure or the write.
     retry_at:
-        When a failed one is tried again by itself.
+        Time of the next automatic retry of a failed adapter.
     settled:
-        Whether nothing more comes by itself, as far as a deployment waits for it.
+        True if a deployment does not wait for this adapter any more.
     pinned:
-        Whether someone had it rolled back.
+        True if it was rolled back with `adapters rollback`.
     artifact:
-        What `version` is a short name of.
+        The version that serves.
     earlier:
-        Versions that served before and that the manifest does not name now, the newest first.
+        Versions that served before and that the manifest does not declare, newest first.
     """
 
     name: str
     component: str
-    group: Group
+    group: StateGroup
     state: str
     version: str | None
     since: float | None
@@ -74,16 +76,15 @@ class AdapterState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Overview:
-    """A fleet at one moment.
+class FleetStatus:
+    """The status of a fleet at one moment.
 
     newest, active:
-        The newest generation, and the one that is in force: another one after a refusal.
+        The newest generation, and the one in force. They differ after a refusal.
     rejected:
-        The newest generation that failed or was refused, unless one came after it that is not just to take
-        it back.
+        The newest generation that failed or was refused. None if a later one did more than take it back.
     adapters:
-        Those that failed first, then those that are pending, each by name.
+        By group, failed ones first, then by name.
     """
 
     fleet: FleetRecord
@@ -95,13 +96,13 @@ class Overview:
     at: float
 
     @property
-    def counts(self) -> Mapping[Group, int]:
-        """How many adapters are in each group."""
+    def counts(self) -> Mapping[StateGroup, int]:
+        """Number of adapters in each group."""
         return Counter(adapter.group for adapter in self.adapters)
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more comes by itself. A generation that failed is not worked on any more."""
+        """True if the fleet changes nothing more by itself. It does not continue a failed generation."""
         if self.newest.outcome is Outcome.FAILED:
             return True
         return (
@@ -112,17 +113,17 @@ class Overview:
 
     @property
     def converged(self) -> bool:
-        """Whether everything is as the manifest wants it."""
+        """True if every adapter is as the manifest declares it."""
         return (
             self.settled
             and self.newest.outcome is Outcome.CONVERGED
             and self.manifest_not_in_force is None
-            and all(adapter.group in (Group.IN_SERVICE, Group.ORPHAN) for adapter in self.adapters)
+            and all(adapter.group in (StateGroup.IN_SERVICE, StateGroup.ORPHAN) for adapter in self.adapters)
         )
 
     @property
     def manifest_not_in_force(self) -> str | None:
-        """Where in S3 the manifest is that failed or was refused; None where S3 has what is in force."""
+        """URI of a manifest in S3 that failed or was refused; None if S3 has the manifest in force."""
         if self.rejected is None:
             return None
         rejected, active = self.rejected.request, self.active.request
@@ -131,38 +132,74 @@ class Overview:
             or rejected.target.manifest != self.newest.request.target.manifest
         ):
             return None
-        # What takes a manifest back by itself keeps the version of that, so that it is not taken in again.
+        # A generation that undoes a manifest keeps its version, so that the fleet does not apply it again.
         another = active is rejected or active.source is Source.UNDO
         if not another and active.manifest_version == rejected.manifest_version:
             return None
         return rejected.target.manifest
 
 
-def overview(registry: Registry, now: float) -> Overview | None:
-    """Read how a fleet is, None while nothing was ever asked of it."""
+def find_status(registry: Registry, now: float) -> FleetStatus | None:
+    """Read the status of a fleet; None before its first generation."""
     fleet = registry.fleet()
     newest = registry.generation(fleet.generation) if fleet is not None else None
     if fleet is None or newest is None:
         return None
-    active = active_generation(newest, registry.generation) or newest
+    active = in_force(registry, newest)
     records, orders = registry.records(), registry.orders()
-    return Overview(
+    return FleetStatus(
         fleet=fleet,
         newest=newest,
         active=active,
         rejected=_rejected(newest, registry),
-        adapters=states(
-            records,
-            wanted(registry, active),
-            orders,
-            fleet,
-            active,
-            now,
-            undone=undone_by(active, registry.generation),
-        ),
+        adapters=_states(registry, records, desired_by(registry, active), orders, fleet, active, now),
         orders=tuple(orders),
         at=now,
     )
+
+
+def read_status(fleet: Fleet) -> FleetStatus:
+    """Read the status of a fleet.
+
+    Raises NoFleetError before its first generation, and NoAnswerError if this version does not understand
+    the registry, as when a later one has written it.
+    """
+    with registry_errors():
+        status = find_status(fleet.registry, fleet.account.now())
+    if status is None:
+        raise NoFleetError(f"fleet '{fleet.record.name}' has never been asked for anything")
+    return status
+
+
+def read_adapter_state(fleet: Fleet, component: str) -> AdapterState | None:
+    """Read the state of one adapter; None if the fleet neither has nor wants it."""
+    registry = fleet.registry
+    active = in_force(registry, newest_generation(fleet))
+    record = registry.record(component)
+    desired = desired_by(registry, active).adapters
+    states = _states(
+        registry,
+        {} if record is None else {component: record},
+        DesiredFleet(adapters=tuple(adapter for adapter in desired if adapter.component == component)),
+        [order for order in registry.orders() if order.component == component],
+        fleet.record,
+        active,
+        fleet.account.now(),
+    )
+    return states[0] if states else None
+
+
+def manifest_not_in_force_note(manifest: str) -> str:
+    """Return what to do about a manifest in S3 that failed or was refused."""
+    return (
+        f"{manifest} still has it, and it is not in force; apply another manifest before the next deployment,"
+        " which would apply this one again"
+    )
+
+
+def in_force(registry: Registry, newest: Generation) -> Generation:
+    """Return the generation in force: the newest one, or an earlier one after a refusal."""
+    return active_generation(newest, registry.generation) or newest
 
 
 def _rejected(newest: Generation, registry: Registry) -> Generation | None:
@@ -175,25 +212,23 @@ def _rejected(newest: Generation, registry: Registry) -> Generation | None:
     return generation
 
 
-def wanted(registry: Registry, generation: Generation) -> DesiredFleet:
-    """Return what a generation wants; nothing, where it is a deletion."""
+def desired_by(registry: Registry, generation: Generation) -> DesiredFleet:
+    """Return the desired state of a generation. A deletion wants no adapters."""
     if generation.request.source is Source.DELETION:
         return DesiredFleet()
     return registry.desired(generation.number)
 
 
-def states(
+def _states(
+    registry: Registry,
     records: Mapping[str, AdapterRecord],
     desired: DesiredFleet,
-    orders: Iterable[Order],
+    orders: list[Order],
     fleet: FleetRecord,
     generation: Generation,
     now: float,
-    *,
-    undone: int | None = None,
 ) -> tuple[AdapterState, ...]:
-    """Return the state of every adapter that is wanted or still there; `undone` as in Context."""
-    orders = list(orders)
+    """Return the state of every adapter that is wanted or still exists."""
     context = Context.of(
         generation.request.target,
         now=now,
@@ -201,18 +236,18 @@ def states(
         foreign=fleet.foreign,
         orders=orders,
         deletes=True,
-        undone=undone,
+        undone=undone_by(generation, registry.generation),
     )
     wants = pinned(desired.adapters, orders, records)
     if generation.changes is None and generation.outcome is Outcome.OPEN:
-        # What its guard will count, should it pass.
+        # The deletions that its guard will count if it passes.
         spares = generation.spares_adopted(converged=fleet.converged > 0)
         target, number = generation.request.target, generation.number
         records = {
             **records,
             **counted(records, wants, target, generation=number, spares_adopted=spares),
         }
-    plain = {adapter.component: adapter for adapter in desired.adapters}
+    declared = {adapter.component: adapter for adapter in desired.adapters}
     retried = {order.component for order in orders if order.kind is OrderKind.RETRY}
     found = []
     for component in records.keys() | wants.keys():
@@ -222,11 +257,11 @@ def states(
         if decision.step is Step.FORGET or (want is None and decision.step is Step.FOREIGN):
             continue
         state = _state(record, want, decision, waits=component in retried)
-        state = replace(state, artifact=record.serving, earlier=_earlier(record, plain.get(component)))
-        if want is not None and want != plain[component]:
-            state = _as_pinned(state, plain[component])
+        state = replace(state, artifact=record.serving, earlier=_earlier(record, declared.get(component)))
+        if want is not None and want != declared[component]:
+            state = _as_pinned(state, declared[component])
         found.append(state)
-    order = list(Group)
+    order = list(StateGroup)
     return tuple(sorted(found, key=lambda state: (order.index(state.group), state.name)))
 
 
@@ -239,7 +274,7 @@ def _state(
         return AdapterState(
             name=name,
             component=record.component,
-            group=Group.IN_SERVICE,
+            group=StateGroup.IN_SERVICE,
             state="in service",
             version=version,
             since=record.changed_at,
@@ -249,7 +284,7 @@ def _state(
         return AdapterState(
             name=name,
             component=record.component,
-            group=Group.ORPHAN,
+            group=StateGroup.ORPHAN,
             state="orphan",
             version=version,
             since=record.owned,
@@ -260,8 +295,8 @@ def _state(
     return AdapterState(
         name=name,
         component=record.component,
-        group=Group.PENDING,
-        state=_doing(record, decision),
+        group=StateGroup.PENDING,
+        state=_activity(record, decision),
         version=version,
         since=record.intent.at if record.intent is not None else None,
         reason=decision.why or record.drifted,
@@ -279,23 +314,23 @@ def _failed_state(
     return AdapterState(
         name=name,
         component=record.component,
-        group=Group.FAILED,
+        group=StateGroup.FAILED,
         state=decision.step,
         version=version,
         since=failure.at if failure is not None else None,
         reason=reason or None,
         retry_at=decision.until,
-        # A stuck one is looked at now and then; nobody can do more, or waits for it.
+        # The fleet describes a stuck adapter now and then. Nothing waits for it.
         settled=failure is None or failure.final,
     )
 
 
-def _earlier(record: AdapterRecord, plain: DesiredAdapter | None) -> tuple[Artifact, ...]:
-    declared = None if plain is None else plain.artifact
-    return tuple(version for version in record.versions if not version.same_version_as(declared))
+def _earlier(record: AdapterRecord, declared: DesiredAdapter | None) -> tuple[Artifact, ...]:
+    present = None if declared is None else declared.artifact
+    return tuple(version for version in record.versions if not version.same_version_as(present))
 
 
-_WORDS = {
+_STEP_WORDS = {
     Step.CREATE: "creating",
     Step.UPDATE: "updating",
     Step.DELETE: "deleting",
@@ -307,7 +342,7 @@ _WORDS = {
 _WRITE_WORDS = {Write.CREATE: "creating", Write.UPDATE: "updating", Write.DELETE: "deleting"}
 
 
-def _doing(record: AdapterRecord, decision: Decision) -> str:
+def _activity(record: AdapterRecord, decision: Decision) -> str:
     if decision.step.fails:
         return "retrying"
     if decision.restores:
@@ -316,9 +351,9 @@ def _doing(record: AdapterRecord, decision: Decision) -> str:
         return _WRITE_WORDS[record.intent.write]
     if decision.step is Step.WAIT and record.live is not None:
         return record.live.status.lower()
-    return _WORDS.get(decision.step, "checking")
+    return _STEP_WORDS.get(decision.step, "checking")
 
 
-def _as_pinned(state: AdapterState, plain: DesiredAdapter) -> AdapterState:
-    note = f"rolled back from {plain.artifact.version}"
+def _as_pinned(state: AdapterState, declared: DesiredAdapter) -> AdapterState:
+    note = f"rolled back from {declared.artifact.version}"
     return replace(state, pinned=True, reason=f"{note}; {state.reason}" if state.reason else note)

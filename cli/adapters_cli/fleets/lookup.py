@@ -1,58 +1,67 @@
 """Finding the adapters that a person names."""
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from adapter_fleet.common.naming import component_name
-from adapter_fleet.fleet.state.records import AdapterRecord
-from adapter_fleet.manifest.desired import DesiredAdapter
-from adapters_cli.aws.account import CommandError
-from adapters_cli.fleets.fleet import Fleet
-from adapters_cli.fleets.fleet_status import Overview, wanted
+from adapter_fleet.fleet.state.records import Generation
+from adapters_cli.fleets.fleet import Fleet, registry_errors
+from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.output.errors import CommandError
 
 
-def component_of(fleet: Fleet, name: str) -> str:
-    """Return the component of an adapter's name, or of a component's own, though it may be gone."""
-    newest = fleet.registry.generation(fleet.record.generation)
-    desired = wanted(fleet.registry, newest).adapters if newest is not None else ()
-    known = [(adapter.name, adapter.component) for adapter in desired]
-    known += [(record.name, record.component) for record in fleet.registry.records().values()]
-    for column in (0, 1):
-        for names in known:
-            if names[column] == name:
-                return names[1]
-    prefix = newest.request.target.prefix if newest is not None else ""
-    if not prefix or name.startswith(f"{prefix}-"):
-        return name
-    try:
-        return component_name(prefix, name)
-    except ValueError:
-        return name
+class AdapterLookup:
+    """Finds components of a fleet by an adapter's name or by a component's own name.
 
+    Most components are named `<prefix>-<adapter>`, so that one record answers. Only for other names are all
+    records and the desired state read.
+    """
 
-class Adapters:
-    """The adapters of a fleet: what is remembered and what is wanted, by the names that people use."""
+    def __init__(self, fleet: Fleet, newest: Generation) -> None:
+        self._fleet, self._newest = fleet, newest
 
-    def __init__(self, fleet: Fleet, seen: Overview) -> None:
-        self._records = fleet.registry.records()
-        self._wanted = {
-            adapter.component: adapter for adapter in wanted(fleet.registry, seen.active).adapters
-        }
-        self._components = {record.name: record.component for record in self._records.values()}
-        self._components |= {adapter.name: adapter.component for adapter in self._wanted.values()}
+    def find(self, names: Iterable[str]) -> dict[str, str]:
+        """Return adapters' names by component, in the order given. Raises CommandError with unknown names."""
+        found, unknown = {}, []
+        for name in dict.fromkeys(names):
+            component = self._find(name)
+            if component is None:
+                unknown.append(f"the fleet has no adapter '{name}'")
+            else:
+                found[component] = self._names[component] if component == name else name
+        if unknown:
+            raise CommandError("\n".join(unknown))
+        return found
 
-    def named(self, names: Iterable[str]) -> list[tuple[AdapterRecord | None, DesiredAdapter | None]]:
-        """Return the adapters of these names, or of components; CommandError with all that are not there."""
-        components = {name: self._component(name) for name in dict.fromkeys(names)}
-        missing = [name for name, component in components.items() if component is None]
-        if missing:
-            raise CommandError("\n".join(f"the fleet has no adapter '{name}'" for name in missing))
-        return [
-            (self._records.get(component), self._wanted.get(component))
-            for component in components.values()
-            if component is not None
-        ]
+    def component(self, name: str) -> str:
+        """Return the component of a name, also of an adapter that is gone."""
+        return self._find(name) or self._default_component(name)
 
-    def _component(self, name: str) -> str | None:
-        if name in self._components:
-            return self._components[name]
-        return name if name in self._records or name in self._wanted else None
+    @registry_errors()
+    def _find(self, name: str) -> str | None:
+        component = self._default_component(name)
+        record = self._fleet.registry.record(component)
+        # While the manifest moves an adapter to another component, the old one is counted for deletion.
+        if record is not None and record.name == name and record.counted is None:
+            return component
+        components = {adapter: component for component, adapter in self._names.items()}
+        return components.get(name) or (name if name in self._names else None)
+
+    def _default_component(self, name: str) -> str:
+        prefix = self._newest.request.target.prefix
+        if not prefix or name.startswith(f"{prefix}-"):
+            return name
+        try:
+            return component_name(prefix, name)
+        except ValueError:
+            return name
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """The names of all adapters by component. Desired adapters come last: their names win."""
+        registry = self._fleet.registry
+        desired = desired_by(registry, in_force(registry, self._newest)).adapters
+        names = {record.component: record.name for record in registry.records().values()}
+        for adapter in desired:
+            names.pop(adapter.component, None)
+        return names | {adapter.component: adapter.name for adapter in desired}

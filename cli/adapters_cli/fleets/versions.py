@@ -1,14 +1,14 @@
-"""How versions of adapters are shown: their short names to people, all that is known of them to programs."""
+"""Versions of adapters, as commands show them."""
 
 from typing import Any
 
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.fleets.fleet_status import AdapterState
-from adapters_cli.output.text import tell
+from adapters_cli.output.text import print_note
 
 
-def as_document(artifact: Artifact | None) -> dict[str, Any] | None:
-    """Return a version as what `--json` writes."""
+def version_document(artifact: Artifact | None) -> dict[str, Any] | None:
+    """Return a version as `--json` writes it."""
     if artifact is None:
         return None
     return {
@@ -18,10 +18,10 @@ def as_document(artifact: Artifact | None) -> dict[str, Any] | None:
     }
 
 
-def tell_earlier(adapter: AdapterState) -> None:
-    """Say which versions an adapter can go back to, if there are any."""
-    # What a rollback has brought back is none to go back to.
+def print_earlier_versions(adapter: AdapterState) -> None:
+    """Print the versions that an adapter can go back to, if there are any."""
+    # Not the version that a rollback has restored: it serves already.
     serving = adapter.artifact if adapter.pinned else None
     known = ", ".join(found.version for found in adapter.earlier if not found.same_version_as(serving))
     if known:
-        tell(f"{adapter.name} can go back to {known}: 'adapters rollback {adapter.name} --to VERSION'")
+        print_note(f"{adapter.name} can go back to {known}: 'adapters rollback {adapter.name} --to VERSION'")

@@ -18,7 +18,7 @@ import yaml
 from adapter_fleet.documents.reader import YAML_LOADER, plain_scalar
 from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapters_cli.aws.account import CommandError
+from adapters_cli.output.errors import CommandError
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+=-]*(?<!:)")
 

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adapter_fleet.manifest.manifest import Manifest
-from adapters_cli.aws.account import Account, CommandError
-from adapters_cli.aws.s3_location import Location
+from adapters_cli.aws.account import Account
+from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
+from adapters_cli.output.errors import CommandError
 
 try:
     import fcntl
@@ -46,7 +47,7 @@ class ManifestPlace(ABC):
 
         Raises UsageError for a URI that is none, and CommandError where no file can be.
         """
-        location = Location.of_manifest(text)
+        location = S3Location.of_manifest(text)
         return _File(Path(text)) if location is None else _Object(account, location.bucket, location.key)
 
     @abstractmethod

@@ -18,10 +18,10 @@ from adapter_fleet.manifest.entry import Broken
 from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, ManifestAdapter, ManifestError
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapters_cli.aws.account import CommandError, UsageError
+from adapters_cli.output.errors import CommandError, UsageError
+from adapters_cli.output.text import capped
 
 STANDARD_INPUT = Path("-")
-_MOST_TOLD = 10
 _CHECKERS = 4
 
 
@@ -103,13 +103,6 @@ class ManifestFile:
         manifest = self.manifest.with_assets(artifacts.identities) if artifacts.identities else self.manifest
         archives = {made: f"asset:{made}" for made in artifacts.identities.values()}
         return _resolve(manifest, target, archives | dict(target.archives)), warnings
-
-
-def capped(lines: Sequence[str], what: str) -> list[str]:
-    """Return the first few lines and, where there are more, how many of `what` there are in all."""
-    if len(lines) <= _MOST_TOLD:
-        return list(lines)
-    return [*lines[:_MOST_TOLD], f"and {len(lines) - _MOST_TOLD} more: {len(lines)} {what}"]
 
 
 def _resolve(manifest: Manifest, target: Target, archives: Mapping[str, str]) -> DesiredFleet:

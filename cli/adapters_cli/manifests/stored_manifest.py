@@ -9,12 +9,10 @@ from botocore.exceptions import ClientError
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.documents.reader import MAX_DOCUMENT_BYTES
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapters_cli.aws.s3_location import CONDITION_FAILED
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-
-MEANWHILE = ("PreconditionFailed", "ConditionalRequestConflict")
-"""What S3 answers where the condition of a write does not hold, or no longer."""
 
 
 class ChangedMeanwhileError(Exception):
@@ -75,7 +73,7 @@ class StoredManifest:
             )
         except ClientError as error:
             gone = self.etag is not None and code_of(error) == "NoSuchKey"
-            if code_of(error) not in MEANWHILE and not gone:
+            if code_of(error) not in CONDITION_FAILED and not gone:
                 raise
             raise ChangedMeanwhileError from None
         return _version_of(answer)

@@ -8,8 +8,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.serving.base_model import MAX_CONFIG_BYTES, BaseModelFacts, parse_model_config
 from adapter_fleet.serving.model_shape import KNOWN_MODELS, ModelShape, base_named, known_shape
-from adapters_cli.aws.account import Account, NoAnswerError, UsageError, explained
-from adapters_cli.aws.s3_location import Location
+from adapters_cli.aws.account import Account
+from adapters_cli.aws.s3_location import S3Location
+from adapters_cli.output.errors import NoAnswerError, UsageError, error_text
 
 _CONFIG_FILE = "config.json"
 
@@ -35,7 +36,7 @@ class GivenModel:
         A model that `known_shape` knows may be given by its name, where no file has it. Raises UsageError for
         what is none of these, and NoAnswerError where S3 gives no answer.
         """
-        location = Location.parse(given)
+        location = S3Location.parse(given)
         if location is not None and location.bucket:
             return _stored(location, account)
         path = Path(given)
@@ -61,7 +62,7 @@ def _local(path: Path) -> GivenModel:
     return _of(text, str(path), path.resolve())
 
 
-def _stored(location: Location, account: Account) -> GivenModel:
+def _stored(location: S3Location, account: Account) -> GivenModel:
     key = location.key
     if not key.endswith(".json"):
         key = f"{key.rstrip('/')}/{_CONFIG_FILE}".lstrip("/")
@@ -71,9 +72,9 @@ def _stored(location: Location, account: Account) -> GivenModel:
     except (ClientError, BotoCoreError) as error:
         if isinstance(error, ClientError) and code_of(error) == "NoSuchKey":
             raise UsageError(
-                f"'{where}' should be the configuration of a base model, got: {explained(error)}"
+                f"'{where}' should be the configuration of a base model, got: {error_text(error)}"
             ) from None
-        raise NoAnswerError(f"'{where}' cannot be read: {explained(error)}") from None
+        raise NoAnswerError(f"'{where}' cannot be read: {error_text(error)}") from None
     return _of(text, where, PurePosixPath(location.bucket, key))
 
 

@@ -15,7 +15,7 @@ from cattrs import Converter
 from adapter_fleet.documents.schema import StructureError, exactly, strict_converter, structure
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapters_cli.aws.account import UsageError
+from adapters_cli.output.errors import UsageError
 
 FOLDER = Path("environments")
 """Where the app has its files."""

@@ -6,9 +6,10 @@ from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import base_named
-from adapters_cli.aws.account import Account, options_meant
+from adapters_cli.aws.account import Account
 from adapters_cli.models.base_model_option import GivenModel
 from adapters_cli.models.environment_file import EnvironmentFile, read_environment
+from adapters_cli.output.errors import option_errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Serving:
 
         Raises UsageError for one that is wrong, and NoAnswerError where a base model in S3 cannot be read.
         """
-        with options_meant():
+        with option_errors():
             serving = cls() if environment is None else _of_environment(environment)
             if container is not None:
                 serving = replace(serving, version=_version(container.lower().removeprefix("lmi")))

@@ -1,4 +1,4 @@
-"""Showing answers: side by side on a terminal, plain in a pipe, or as JSON."""
+"""The answers of components: side by side on a terminal, plain in a pipe, or as JSON."""
 
 import json
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from adapters_cli.output.text import complain, printable
+from adapters_cli.output.text import print_error, printable
 
 _NARROWEST_COLUMN = 28
 
 
 @dataclass
 class Answer:
-    """What one component has answered so far; at its end also how long it took, or why there is none.
+    """The answer of one component so far; when it is complete, also its duration or its error.
 
     name:
-        What the one who asks calls it.
+        The user's name for the component.
     unasked:
-        Whether it could not even be asked.
+        True if the request could not be sent.
     """
 
     component: str
@@ -35,17 +35,17 @@ class Answer:
 
 
 class View(Protocol):
-    """Shows answers while they come, and when all have come."""
+    """Shows answers while they arrive, and when all are complete."""
 
     def add(self, piece: str) -> None:
-        """A piece was added to one of the answers."""
+        """Show a piece that was added to one of the answers."""
 
     def end(self) -> None:
-        """No more will come."""
+        """Show the complete answers."""
 
 
 class Screen:
-    """A terminal: the answers beside each other, as they grow."""
+    """A terminal: the answers side by side, while they grow."""
 
     def __init__(self, answers: list[Answer]) -> None:
         self._console = Console()
@@ -53,10 +53,10 @@ class Screen:
         self._live.start()
 
     def add(self, piece: str) -> None:
-        """Leave it to the display, which looks at the answers several times a second."""
+        """Do nothing: the display reads the answers several times a second."""
 
     def end(self) -> None:
-        """Draw the answers for the last time."""
+        """Draw the answers a last time."""
         self._live.stop()
 
     def _render(self, answers: list[Answer]) -> RenderableType:
@@ -70,22 +70,22 @@ class Screen:
 
 
 class PlainText:
-    """A pipe or a file: nothing but the answers, each under its name if there are several."""
+    """A pipe or a file: only the answers, each below its name if there are several."""
 
     def __init__(self, answers: list[Answer]) -> None:
         self._answers = answers
         self._alone = len(answers) == 1
 
     def add(self, piece: str) -> None:
-        """Pass a lone answer on as it comes."""
+        """Print a piece of the only answer at once."""
         if self._alone:
             typer.echo(printable(piece), nl=False)
 
     def end(self) -> None:
-        """Write the answers, and to standard error why there is none."""
+        """Print the answers, and the errors on standard error."""
         for answer in self._answers:
             if answer.error is not None:
-                complain(f"{answer.name}: {answer.error}")
+                print_error(f"{answer.name}: {answer.error}")
             elif self._alone:
                 typer.echo()
             else:
@@ -93,16 +93,16 @@ class PlainText:
 
 
 class JsonLines:
-    """One object for each component: its answer, or the error."""
+    """One JSON object for each component: its answer or its error."""
 
     def __init__(self, answers: list[Answer]) -> None:
         self._answers = answers
 
     def add(self, piece: str) -> None:
-        """Wait for the whole answer."""
+        """Do nothing: answers are printed when they are complete."""
 
     def end(self) -> None:
-        """Write all answers."""
+        """Print all answers."""
         for answer in self._answers:
             result = {"text": answer.text} if answer.error is None else {"error": answer.error}
             typer.echo(

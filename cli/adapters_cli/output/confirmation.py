@@ -1,16 +1,16 @@
-"""Asking a person before something is done that cannot be taken back."""
+"""The confirmation of a person before a change that cannot be undone."""
 
 import sys
 
 import typer
 
-from adapters_cli.aws.account import CommandError
+from adapters_cli.output.errors import CommandError
 
 
 def confirm(question: str, otherwise: str, *, yes: bool) -> None:
-    """Ask on standard error; CommandError with `otherwise` where the answer is no.
+    """Ask a question on standard error. `yes` answers it in advance.
 
-    `yes` answers in advance. CommandError, too, where nobody can be asked.
+    Raises CommandError with `otherwise` if the answer is no, and if standard input is no terminal.
     """
     if yes:
         return

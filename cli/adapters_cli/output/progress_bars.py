@@ -1,8 +1,8 @@
-"""How a transfer of many archives goes, in place on a terminal. In a pipe there is nothing of it."""
+"""Progress bars of uploads on a terminal. In a pipe nothing is shown."""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -11,12 +11,14 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from adapters_cli.artifacts.archive_store import Watch
 from adapters_cli.output.text import one_line
+
+Watch = Callable[[int], None]
+"""Called with the number of bytes read so far. An exception from it ends the upload."""
 
 
 class TransferBars:
-    """A bar over all adapters with what is sent and how fast, and one for each that is on its way."""
+    """One bar for all adapters, with bytes and speed, and one for each upload in progress."""
 
     def __init__(self, count: int) -> None:
         self._progress = Progress(
@@ -31,7 +33,7 @@ class TransferBars:
         self._all = self._progress.add_task("adapters", total=count, sent=0, seconds=0.0)
         self._began = 0.0
         self.sent = 0
-        """Bytes that are uploaded."""
+        """Bytes uploaded."""
 
     def __enter__(self) -> "TransferBars":
         if self._shown:
@@ -44,7 +46,7 @@ class TransferBars:
         self.end()
 
     def end(self) -> None:
-        """Show nothing more, whatever is still under way; once or several times."""
+        """Remove the bars. May be called several times."""
         if self._shown:
             self._progress.stop()
 
@@ -55,7 +57,7 @@ class TransferBars:
 
     @contextmanager
     def upload(self, name: str, size: int) -> Iterator[Watch]:
-        """Show an upload while it goes on; to be told how far it is."""
+        """Show a bar during an upload; yield what the upload calls with its position."""
         with self._lock:
             self._began = self._began or time.monotonic()
         task = self._progress.add_task(one_line(name), total=size)
@@ -64,7 +66,7 @@ class TransferBars:
         def watch(position: int) -> None:
             nonlocal seen
             self._progress.update(task, completed=position)
-            # A reader that begins again has sent nothing more.
+            # An upload that starts again reads the same bytes once more.
             if position > seen:
                 self._count(position - seen)
                 seen = position
@@ -80,17 +82,17 @@ class TransferBars:
             self._progress.update(self._all, sent=self.sent, seconds=self.seconds)
 
     def done(self) -> None:
-        """Count an adapter with which nothing more happens."""
+        """Count an adapter as finished."""
         self._progress.advance(self._all)
 
 
 def rate(sent: int, seconds: float) -> str:
-    """Return a number of bytes with how fast they went: 62.1 MB at 21.0 MB/s."""
+    """Return a number of bytes with their speed: 62.1 MB at 21.0 MB/s."""
     return f"{decimal(sent)} at {decimal(round(sent / seconds))}/s" if seconds else decimal(sent)
 
 
 class _Amount(ProgressColumn):
-    """Adapters of all, or bytes of one."""
+    """The number of adapters, or the bytes of one upload."""
 
     def render(self, task: Task) -> Text:
         if "sent" in task.fields:

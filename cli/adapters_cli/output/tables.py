@@ -1,4 +1,4 @@
-"""Showing rows: a table on a terminal, fields between tabs in a pipe."""
+"""Rows of text: a table on a terminal, fields between tabs in a pipe."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -37,24 +37,24 @@ STYLES = {
     "uploaded": "green",
     "skipped": "dim",
 }
-"""How words stand out; others do not."""
+"""Style of a state or result. A word that is not here is yellow."""
 
 _GAP = 2
 _NARROWEST_TEXT = 28
-"""A text that is longer than that and would get less goes on a line of its own, below the other fields."""
+"""A longer text that would get fewer columns goes on a line of its own, below the other fields."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
-    """Rows as a table without lines, whatever the width of the terminal.
+class RowTable:
+    """Rows as a table without lines, for a terminal of any width.
 
-    Nothing is cut off. The last field of a row is a text, which is folded or goes on a line of its own; then
-    columns that can be spared are left out, which is said; what is still too long is folded.
+    Nothing is cut off. The last field of a row is a text: it is folded, or goes on a line of its own. If the
+    rest is still too wide, optional columns are left out, and a note says so. Other fields are folded.
 
     styled:
-        Index of the field that says how it stands out.
+        Index of the field that has a style.
     spare:
-        Headings of the columns that can be spared, the least important first.
+        Headings of the optional columns, the least important first.
     """
 
     headings: Sequence[str]
@@ -63,7 +63,7 @@ class Rows:
     spare: Sequence[str] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Lay the rows out for the width that there is."""
+        """Lay out the rows for the width of the terminal."""
         room = options.max_width
         needed = [self._needed(index) for index in range(len(self.headings))]
         last = len(needed) - 1
@@ -92,7 +92,7 @@ class Rows:
         return sum(needed[index] for index in columns) + _GAP * (len(columns) - 1)
 
     def _fitted(self, columns: Sequence[int], needed: Sequence[int], room: int) -> dict[int, int]:
-        """Return the width of each column: what it needs, but the widest give what is too much."""
+        """Return the width of each column: what it needs, less for the widest if there is no room."""
         widths = {index: needed[index] for index in columns}
         most = max(widths.values())
         while most > 1 and sum(widths.values()) + _GAP * (len(columns) - 1) > room:
@@ -101,7 +101,7 @@ class Rows:
         return widths
 
     def _with_text_below(self, columns: Sequence[int], widths: dict[int, int]) -> RenderResult:
-        """Yield tables of the rows, broken after each that has a text."""
+        """Yield tables of the rows. A table ends after each row that has a text."""
         part: list[Sequence[str]] = []
         headed = True
         for row in self.rows:
@@ -130,15 +130,15 @@ class Rows:
 
 def table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, styled: int, spare: Sequence[str] = ()
-) -> Rows:
-    """Return rows as a table for a terminal; the fields are those of `Rows`."""
-    return Rows(headings=headings, rows=list(rows), styled=styled, spare=spare)
+) -> RowTable:
+    """Return rows as a table for a terminal. The arguments are those of `RowTable`."""
+    return RowTable(headings=headings, rows=list(rows), styled=styled, spare=spare)
 
 
-def show(
+def print_rows(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, styled: int, spare: Sequence[str] = ()
 ) -> None:
-    """Write rows for who reads them: with headings for a person, else fields between tabs."""
+    """Print rows: a table with headings on a terminal, else one line a row with tabs between fields."""
     if sys.stdout.isatty():
         Console().print(table(headings, rows, styled=styled, spare=spare))
         return

@@ -123,8 +123,8 @@ def test_manifest_that_fails_ends_with_1_and_names_the_adapter(
     assert failed.startswith("adapters: generation 2 failed: ")
     assert failed.endswith("acme: no such tensor")
     assert still_there == (
-        "adapters: s3://manifests/fleets/tenants.yaml still has it, and is not what is in force; apply"
-        " another manifest before the next deployment, which would take it up again"
+        "adapters: s3://manifests/fleets/tenants.yaml still has it, and it is not in force; apply another"
+        " manifest before the next deployment, which would apply this one again"
     )
 
 

@@ -64,7 +64,7 @@ def test_adapter_that_is_yet_to_come_has_none(run: Run, world: World) -> None:
     world.deploy(adapter("acme", 2), adapter("zeta"), adapter("new"))
     result = run("history", "new")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "nothing has become of adapter 'new' so far\n"
+    assert result.stderr == "adapter 'new' has no events so far\n"
 
 
 def test_versions_to_go_back_to_are_told_beside_it(run: Run) -> None:

@@ -100,8 +100,8 @@ class TestRetryOfWhatIsPending:
 
     def test_status_names_the_way_out(self, run: Run) -> None:
         assert run("status").stderr == (
-            "adapters: nothing was heard of the fleet for 1h; the executions of machine tell why, and"
-            " 'adapters retry' of one that is pending has it go on\n"
+            "adapters: the fleet has reported nothing for 1h; the executions of machine show why, and"
+            " 'adapters retry' of a pending adapter starts a new one\n"
         )
 
     def test_fleet_goes_on_with_all_that_is_pending(self, run: Run, world: World) -> None:

@@ -17,7 +17,8 @@ from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import Artifact
-from adapters_cli.commands.plan import Action, summary
+from adapters_cli.commands.plan import summary
+from adapters_cli.fleets.preview import Action
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 

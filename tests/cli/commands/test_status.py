@@ -97,8 +97,8 @@ def test_failed_deployment_is_told(run: Run, world: World) -> None:
 class TestManifestInS3:
     URI = "s3://manifests/fleet.yaml"
     STILL_THERE = (
-        f"adapters: {URI} still has it, and is not what is in force; apply another manifest before the next"
-        " deployment, which would take it up again"
+        f"adapters: {URI} still has it, and it is not in force; apply another manifest before the next"
+        " deployment, which would apply this one again"
     )
 
     @pytest.fixture(autouse=True)
@@ -371,7 +371,7 @@ def test_machine_that_does_not_run_is_told(run: Run, world: World) -> None:
     world.deploy(adapter("acme"))
     world.step()
     world.clock.sleep(1800)
-    assert "nothing was heard of the fleet for " in run("status").stderr
+    assert "the fleet has reported nothing for " in run("status").stderr
 
 
 @pytest.mark.parametrize("option", ["--wait", "--json"])

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
-from adapters_cli.aws.account import CommandError
 from adapters_cli.manifests.edit import PublishedAdapter, edited
+from adapters_cli.output.errors import CommandError
 
 OLD, NEW = "0" * 64, "a" * 64
 BEFORE = f"s3://bucket/v1/sha256-{OLD}.tar.gz"

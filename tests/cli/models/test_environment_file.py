@@ -11,8 +11,8 @@ import pytest
 
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapters_cli.aws.account import CommandError
 from adapters_cli.models.environment_file import EnvironmentFile, FleetPlace, read_environment
+from adapters_cli.output.errors import CommandError
 from stacks.environment import ENVIRONMENTS, load
 
 ROOT = Path(__file__).parents[3]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters_cli.output.text import complain, one_line, printable
+from adapters_cli.output.text import one_line, print_error, printable
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,8 @@ def test_one_line_has_no_line_end_of_any_kind() -> None:
     assert one_line("a\nb\r\nc\u2028d\x85e") == "a b c d e"
 
 
-def test_complaint_of_several_lines_has_the_command_before_each(capsys: pytest.CaptureFixture[str]) -> None:
-    complain("one\n\x1b]0;owned\x07two")
+def test_error_of_several_lines_has_the_command_before_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_error("one\n\x1b]0;owned\x07two")
     assert capsys.readouterr().err == "adapters: one\nadapters: �]0;owned�two\n"
