@@ -68,7 +68,7 @@ lint: setup
 types: setup
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
-	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench
+	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench tests
 
 imports: setup
 	lint-imports

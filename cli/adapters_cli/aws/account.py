@@ -10,7 +10,7 @@ import typer
 from botocore.exceptions import BotoCoreError
 
 from adapter_fleet.fleet.state.registry import Registry
-from adapter_fleet.fleet.state.sagemaker_port import Service
+from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
 from adapters_cli.output.errors import NoAnswerError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Account:
         return client
 
     @cached_property
-    def service(self) -> Service:
+    def service(self) -> SageMakerPort:
         """SageMaker's endpoints and components."""
         from adapter_fleet.aws.sagemaker_service import SageMakerService
 

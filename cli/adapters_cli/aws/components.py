@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from adapter_fleet.fleet.reconcile.verification import foresee
-from adapter_fleet.fleet.state.records import Live
+from adapter_fleet.fleet.state.components import ObservedComponent
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, ServiceError
 from adapter_fleet.manifest.desired import Artifact
@@ -18,16 +18,16 @@ class EndpointComponents:
         self._service = account.service
         self.endpoint = endpoint
 
-    def listed(self) -> dict[str, Live]:
+    def listed(self) -> dict[str, ObservedComponent]:
         """List every component."""
         return {name: live for page in self._service.pages(self.endpoint) for name, live in page.items()}
 
-    def described(self, names: Iterable[str]) -> dict[str, Live | None]:
+    def described(self, names: Iterable[str]) -> dict[str, ObservedComponent | None]:
         """Describe components; None for one that is gone."""
         return read_each(names, self._service.describe)
 
-    def tags(self, lives: Mapping[str, Live]) -> dict[str, dict[str, str]]:
-        """Read the tags of listed components. EndpointComponents that are gone are left out."""
+    def tags(self, lives: Mapping[str, ObservedComponent]) -> dict[str, dict[str, str]]:
+        """Read the tags of listed components. Components that are gone are left out."""
         read = read_each(lives, lambda name: self._tags(name, lives[name]))
         return {name: tags for name, tags in read.items() if tags is not None}
 
@@ -46,7 +46,7 @@ class EndpointComponents:
         except ServiceError as error:
             return f"{artifact.uri} cannot be read: {error}"
 
-    def _tags(self, name: str, live: Live) -> dict[str, str] | None:
+    def _tags(self, name: str, live: ObservedComponent) -> dict[str, str] | None:
         try:
             return self._service.tags(name, live)
         except MissingError:

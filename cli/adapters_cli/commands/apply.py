@@ -9,7 +9,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.s3_uri import bucket_and_key
-from adapter_fleet.fleet.state.records import Generation, Outcome, Source, Target
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, Target
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapters_cli.aws.account import account_of

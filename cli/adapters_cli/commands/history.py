@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.fleet.state.records import Event, Generation
-from adapter_fleet.fleet.state.registry import undone_by
+from adapter_fleet.fleet.state.generations import Generation, undone_number
+from adapter_fleet.fleet.state.records import Event
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.fleets.adapter_history import AdapterHistory
@@ -116,7 +116,7 @@ def _show_generations(fleet: Fleet, limit: int, *, as_json: bool) -> None:
 
 
 def _reason(fleet: Fleet, generation: Generation) -> str | None:
-    undone = undone_by(generation, fleet.registry.generation)
+    undone = undone_number(generation, fleet.registry.generation)
     if undone is None:
         return generation.reason
     takes_back = f"takes generation {undone} back"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.fleet.state.records import Order, OrderKind
+from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.fleet import FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.fleets.fleet_status import StateGroup, read_status

@@ -11,7 +11,9 @@ import typer
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
-from adapter_fleet.fleet.state.records import FleetRecord, Generation, Order, Source, Target
+from adapter_fleet.fleet.state.generations import Generation, Source, Target
+from adapter_fleet.fleet.state.orders import Order
+from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
 from adapters_cli.aws.account import Account
 from adapters_cli.output.errors import CommandError, NoAnswerError, NoFleetError, UsageError, error_text

@@ -5,27 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from adapter_fleet.fleet.planning.plan import (
-    Context,
-    Decision,
-    Step,
-    counted,
-    decide,
-    new_record,
-    pinned,
-    settle,
-)
-from adapter_fleet.fleet.state.records import (
-    AdapterRecord,
-    FleetRecord,
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Decision, Step, decide
+from adapter_fleet.fleet.planning.guards import count_deletions
+from adapter_fleet.fleet.planning.observe import new_record
+from adapter_fleet.fleet.planning.pins import apply_pins
+from adapter_fleet.fleet.planning.settle import settle
+from adapter_fleet.fleet.state.generations import (
     Generation,
-    Order,
-    OrderKind,
     Outcome,
     Source,
-    Write,
+    active_generation,
+    undone_number,
 )
-from adapter_fleet.fleet.state.registry import Registry, active_generation, undone_by
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.fleets.fleet import Fleet, newest_generation, registry_errors
 from adapters_cli.output.errors import NoFleetError
@@ -229,23 +224,23 @@ def _states(
     now: float,
 ) -> tuple[AdapterState, ...]:
     """Return the state of every adapter that is wanted or still exists."""
-    context = Context.of(
+    context = PlanContext.of(
         generation.request.target,
         now=now,
         generation=generation.number,
         foreign=fleet.foreign,
         orders=orders,
         deletes=True,
-        undone=undone_by(generation, registry.generation),
+        undone=undone_number(generation, registry.generation),
     )
-    wants = pinned(desired.adapters, orders, records)
+    wants = apply_pins(desired.adapters, orders, records)
     if generation.changes is None and generation.outcome is Outcome.OPEN:
         # The deletions that its guard will count if it passes.
         spares = generation.spares_adopted(converged=fleet.converged > 0)
         target, number = generation.request.target, generation.number
         records = {
             **records,
-            **counted(records, wants, target, generation=number, spares_adopted=spares),
+            **count_deletions(records, wants, target, generation=number, spares_adopted=spares),
         }
     declared = {adapter.component: adapter for adapter in desired.adapters}
     retried = {order.component for order in orders if order.kind is OrderKind.RETRY}

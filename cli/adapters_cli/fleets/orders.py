@@ -1,6 +1,6 @@
 """Orders that a person gives a fleet: what every one of them needs."""
 
-from adapter_fleet.fleet.state.records import Generation, Outcome
+from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapters_cli.output.errors import CommandError
 
 FOLLOW_HINT = "'adapters status --wait' follows"

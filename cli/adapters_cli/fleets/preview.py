@@ -1,28 +1,28 @@
 """The preview of a manifest: what it would change on the live endpoint."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from adapter_fleet.common.naming import FLEET_TAG, stack_of
-from adapter_fleet.fleet.planning.plan import (
-    Context,
-    Decision,
-    Step,
-    adopted,
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.planning.guards import count_deletions, refusal
+from adapter_fleet.fleet.planning.observe import (
     base_trouble,
-    counted,
     known_foreign,
+    merge_listing,
     new_record,
-    pinned,
-    refusal,
-    settle,
-    sighted,
     why_foreign,
-    with_new_attempts,
+    with_description,
+    with_tags,
 )
-from adapter_fleet.fleet.planning.plan import plan as plan_of
-from adapter_fleet.fleet.state.records import AdapterRecord, Failure, Order, OrderKind, Target
+from adapter_fleet.fleet.planning.pins import apply_pins
+from adapter_fleet.fleet.planning.plan import plan
+from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
+from adapter_fleet.fleet.state.failures import Failure
+from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.aws.components import EndpointComponents
 from adapters_cli.fleets.fleet import Fleet, newest_generation
@@ -109,16 +109,16 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
     registry, components = fleet.registry, EndpointComponents(fleet.account, target.endpoint)
     orders = registry.orders()
     stored = registry.records()
-    wanted = pinned(desired.adapters, orders, stored)
+    wanted = apply_pins(desired.adapters, orders, stored)
     listing = components.listed()
-    seen = sighted(_after_retries(stored, orders), listing, base=target.base)
+    seen = merge_listing(_after_retries(stored, orders), listing, base=target.base)
     # As in a pass: a generation does not count foreign components.
     records = {
         component: with_new_attempts(record) if component in wanted else record
         for component, record in seen.items()
         if component in wanted or component in stored
     }
-    context = Context.of(
+    context = PlanContext.of(
         target,
         now=fleet.account.now(),
         generation=fleet.record.generation + 1,
@@ -126,22 +126,9 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
         orders=orders,
         deletes=True,
     )
-    claimed: set[str] = set()
-    for _ in range(_MAX_ROUNDS):
-        made = plan_of(records, wanted, context)
-        # As in a pass: before the fleet adopts a component, its tags say whether it has an owner.
-        unread = [*made.components(Step.READ_TAGS), *(set(made.components(Step.CLAIM)) - claimed)]
-        claimed.update(made.components(Step.CLAIM))
-        if not made.unknown and not unread:
-            break
-        context = _observe(components, records, made.components(Step.LOOK), unread, fleet.record.uid, context)
-    records |= counted(records, wanted, target, generation=context.generation)
-    made = plan_of(records, wanted, context)
-    # As in a pass: a component that the fleet did not create is described right before its deletion.
-    context = _observe(components, records, made.components(Step.LOOK), (), fleet.record.uid, context)
-    made = plan_of(records, wanted, context)
+    decisions, context = _decisions(components, records, wanted, target, fleet.record.uid, context)
     changes, sent = [], {}
-    for component, decision in made.decisions.items():
+    for component, decision in decisions.items():
         want, record = wanted.get(component), records.get(component)
         record, _ = settle(record or new_record(component, want), want, context)
         if want is None and decision.step in (Step.FOREIGN, Step.FORGET, Step.READ_TAGS):
@@ -168,6 +155,31 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
     )
 
 
+def _decisions(
+    components: EndpointComponents,
+    records: dict[str, AdapterRecord],
+    wanted: Mapping[str, DesiredAdapter],
+    target: Target,
+    uid: str,
+    context: PlanContext,
+) -> tuple[Mapping[str, Decision], PlanContext]:
+    """Plan and observe in turns until nothing is unknown. `records` has all observations afterwards."""
+    claimed: set[str] = set()
+    for _ in range(_MAX_ROUNDS):
+        made = plan(records, wanted, context)
+        # As in a pass: before the fleet adopts a component, its tags say whether it has an owner.
+        unread = [*made.components(Step.READ_TAGS), *(set(made.components(Step.CLAIM)) - claimed)]
+        claimed.update(made.components(Step.CLAIM))
+        if not made.unknown and not unread:
+            break
+        context = _observe(components, records, made.components(Step.LOOK), unread, uid, context)
+    records |= count_deletions(records, wanted, target, generation=context.generation)
+    made = plan(records, wanted, context)
+    # As in a pass: a component that the fleet did not create is described right before its deletion.
+    context = _observe(components, records, made.components(Step.LOOK), (), uid, context)
+    return plan(records, wanted, context).decisions, context
+
+
 def _is_uploaded(artifact: Artifact) -> bool:
     """Return True if an archive should be in S3 already. A deployment uploads those of this machine."""
     return (artifact.source or artifact.uri).startswith("s3://")
@@ -185,29 +197,24 @@ def _after_retries(records: dict[str, AdapterRecord], orders: Iterable[Order]) -
 def _observe(
     components: EndpointComponents,
     records: dict[str, AdapterRecord],
-    unseen: Iterable[str],
+    undescribed: Iterable[str],
     unread: Iterable[str],
     uid: str,
-    context: Context,
-) -> Context:
+    context: PlanContext,
+) -> PlanContext:
     """Read components and tags into `records`, as a pass does; return the context with foreign components."""
-    for component, live in components.described(unseen).items():
-        absent_at = context.now if live is None else records[component].absent_at
-        records[component] = replace(records[component], live=live, absent_at=absent_at)
-    foreign = dict(context.foreign)
+    for component, live in components.described(undescribed).items():
+        records[component] = with_description(records[component], live, now=context.now)
     lives = {component: live for component in unread if (live := records[component].live) is not None}
-    for component in lives.keys() - (read := components.tags(lives)).keys():
-        records[component] = replace(records[component], live=None, absent_at=context.now)
-    for component, tags in read.items():
-        record = records[component]
-        assert record.live is not None  # it has an ARN
-        other, stack = tags.pop(FLEET_TAG, None), stack_of(tags)
-        if other == uid and stack is None:
-            records[component] = adopted(record, record.live, tags)
-        else:
-            other = None if other == uid else other
-            records[component] = replace(record, owned=None, other_fleet=other, other_stack=stack)
-            foreign[component] = record.live.created
+    tags = components.tags(lives)
+    foreign = dict(context.foreign)
+    for component, live in lives.items():
+        if component not in tags:
+            records[component] = with_description(records[component], None, now=context.now)
+            continue
+        records[component] = with_tags(records[component], live, tags[component], uid=uid)
+        if records[component].owned is None:
+            foreign[component] = live.created
     return replace(context, foreign=foreign)
 
 

@@ -25,7 +25,7 @@ from adapter_fleet.documents.reader import MAX_DOCUMENT_BYTES
 from adapter_fleet.fleet.reconcile.reconciler import DRIFT_TRIGGER, Call, Reconciler
 from adapter_fleet.fleet.reconcile.requests import Intake, StackState
 from adapter_fleet.fleet.reconcile.step_executor import LONGEST_STEP_SECONDS
-from adapter_fleet.fleet.state.records import Generation, Outcome
+from adapter_fleet.fleet.state.generations import Generation, Outcome
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
