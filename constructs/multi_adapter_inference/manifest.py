@@ -23,7 +23,6 @@ from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.common.validators import TOKEN, check_known, check_whole_number, holds_token
 from adapter_fleet.manifest.desired import SmokeRequest
-from adapter_fleet.manifest.entry import problems_of_smoke, prompt_request
 from adapter_fleet.manifest.manifest import (
     BucketArtifact,
     LocalArtifact,
@@ -32,6 +31,7 @@ from adapter_fleet.manifest.manifest import (
     ManifestError,
     S3Artifact,
 )
+from adapter_fleet.manifest.rules import problems_of_smoke
 from multi_adapter_inference.archive_asset import ArchiveFolder
 from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import (
@@ -104,7 +104,7 @@ class SmokeTest:
         if self.body is not None:
             return SmokeRequest(body=dict(self.body), expect=self.expect)
         assert self.prompt is not None  # one of the two is given
-        return prompt_request(self.prompt, max_tokens=self.max_tokens, expect=self.expect)
+        return SmokeRequest.from_prompt(self.prompt, max_tokens=self.max_tokens, expect=self.expect)
 
 
 @checked

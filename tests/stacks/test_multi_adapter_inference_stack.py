@@ -17,7 +17,6 @@ from syrupy.assertion import SnapshotAssertion
 from adapter_fleet.common.serialization import converter
 from adapter_fleet.fleet.state.settings import DeletionLimit, DriftCheck, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import SmokeRequest
-from adapter_fleet.manifest.entry import prompt_request
 from stacks.environment import ENVIRONMENTS, load
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 
@@ -140,7 +139,7 @@ def settings_of(tmp_path: Path, fleet: str) -> FleetSettings:
         ),
         (
             "[fleets.Tenants.smoke]\nprompt = 'Hello'",
-            {"smoke": prompt_request("Hello")},
+            {"smoke": SmokeRequest.from_prompt("Hello")},
         ),
     ],
 )
