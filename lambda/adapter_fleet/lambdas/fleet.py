@@ -21,8 +21,9 @@ from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, S
 from adapter_fleet.aws.telemetry import FleetTelemetry
 from adapter_fleet.common.clock import WallClock
 from adapter_fleet.documents.reader import MAX_DOCUMENT_BYTES
-from adapter_fleet.fleet.reconcile.reconciler import DRIFT_TRIGGER, Call, Reconciler
+from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.requests import Intake, StackState
+from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, PassInput
 from adapter_fleet.fleet.reconcile.step_executor import LONGEST_STEP_SECONDS
 from adapter_fleet.fleet.state.records import Generation, Outcome
 
@@ -133,7 +134,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
             workers=_WORKERS,
         )
         result = reconciler.run(
-            Call(
+            PassInput(
                 execution=event["execution"],
                 started_at=datetime.fromisoformat(event["started_at"]).timestamp(),
                 owner=f"{event['execution']}/{context.aws_request_id}",

@@ -74,7 +74,7 @@ class TestUnforeseenException:
         assert world.newest().failed == 1
         assert "bad: " in str(world.newest().reason)
         assert "KeyError: 'a defect'" in str(world.newest().reason)
-        assert {component for component, _ in world.log.unforeseen_errors} == {"p-bad"}
+        assert {component for component, _ in world.log.unexpected_errors} == {"p-bad"}
 
     @pytest.mark.parametrize("operation", PORTS)
     def test_adapter_converges_once_it_is_over(self, operation: str) -> None:

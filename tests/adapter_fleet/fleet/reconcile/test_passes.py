@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.reconciler import MOST_REQUESTS_AT_A_TIME
+from adapter_fleet.fleet.reconcile.work_queue import MOST_REQUESTS_AT_A_TIME
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.records import Event, Generation, Outcome
 from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Lease
