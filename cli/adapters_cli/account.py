@@ -12,7 +12,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from adapter_fleet.fleet.state.registry import Registry
-from adapter_fleet.fleet.state.sagemaker_port import Service, ServiceError
+from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort, ServiceError
 from adapters_cli.text import complain
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Account:
         return client
 
     @cached_property
-    def service(self) -> Service:
+    def service(self) -> SageMakerPort:
         """Has endpoints and components."""
         from adapter_fleet.aws.sagemaker_service import SageMakerService
 
@@ -199,8 +199,3 @@ def explained(error: Exception) -> str:
         return str(error)
     details = error.response.get("Error", {})
     return f"{details.get('Message', '')} ({details.get('Code', 'unknown error')})"
-
-
-def code_of(error: ClientError) -> str:
-    """Return the code of an AWS error."""
-    return error.response.get("Error", {}).get("Code", "")

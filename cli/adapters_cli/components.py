@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from adapter_fleet.fleet.reconcile.verification import foresee
-from adapter_fleet.fleet.state.records import Live
+from adapter_fleet.fleet.state.components import ObservedComponent
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, ServiceError
 from adapter_fleet.manifest.desired import Artifact
@@ -23,15 +23,15 @@ class Components:
         self._service = account.service
         self.endpoint = endpoint
 
-    def listed(self) -> dict[str, Live]:
+    def listed(self) -> dict[str, ObservedComponent]:
         """List every component."""
         return {name: live for page in self._service.pages(self.endpoint) for name, live in page.items()}
 
-    def described(self, names: Iterable[str]) -> dict[str, Live | None]:
+    def described(self, names: Iterable[str]) -> dict[str, ObservedComponent | None]:
         """Describe components, None for one that is gone."""
         return each(names, self._service.describe)
 
-    def tags(self, lives: Mapping[str, Live]) -> dict[str, dict[str, str]]:
+    def tags(self, lives: Mapping[str, ObservedComponent]) -> dict[str, dict[str, str]]:
         """Read the tags of components that were listed; those that are gone are left out."""
         read = each(lives, lambda name: self._tags(name, lives[name]))
         return {name: tags for name, tags in read.items() if tags is not None}
@@ -51,7 +51,7 @@ class Components:
         except ServiceError as error:
             return f"{artifact.uri} cannot be read: {error}"
 
-    def _tags(self, name: str, live: Live) -> dict[str, str] | None:
+    def _tags(self, name: str, live: ObservedComponent) -> dict[str, str] | None:
         try:
             return self._service.tags(name, live)
         except MissingError:

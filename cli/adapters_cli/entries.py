@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from adapter_fleet.fleet.state.records import Target
+from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact, named_digest
 

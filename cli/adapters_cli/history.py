@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.fleet.state.records import Event, Generation
-from adapter_fleet.fleet.state.registry import undone_by
+from adapter_fleet.fleet.state.generations import Generation, undone_number
+from adapter_fleet.fleet.state.records import Event
 from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.components import each
 from adapters_cli.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
@@ -105,7 +105,7 @@ def _show_generations(fleet: Fleet, limit: int, *, as_json: bool) -> None:
 
 
 def _reason(fleet: Fleet, generation: Generation) -> str | None:
-    undone = undone_by(generation, fleet.registry.generation)
+    undone = undone_number(generation, fleet.registry.generation)
     if undone is None:
         return generation.reason
     takes_back = f"takes generation {undone} back"

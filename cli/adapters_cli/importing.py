@@ -9,10 +9,14 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.artifacts.archive import ArchiveError
+from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
-from adapter_fleet.fleet.state.records import Live, Order, OrderKind, Source, Status, Target
-from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, manifest_text
+from adapter_fleet.common.s3_uri import bucket_and_key
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.generations import Source, Target
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError
+from adapter_fleet.manifest.writer import manifest_text
 from adapters_cli.account import (
     Account,
     CommandError,
@@ -161,7 +165,9 @@ def _fleet(
     return _Given(fleet=found, seen=seen)
 
 
-def _of_no_fleet(components: Components, *, base: str | None) -> dict[str, tuple[Live, dict[str, str]]]:
+def _of_no_fleet(
+    components: Components, *, base: str | None
+) -> dict[str, tuple[ObservedComponent, dict[str, str]]]:
     """Return the adapters that belong to no fleet, with their tags; those of one base, if it is given.
 
     NoAnswerError where the endpoint has no component at all: SageMaker lists none for an endpoint that is not
@@ -191,7 +197,7 @@ def _of_stack(component: str, stack: str) -> str:
 
 def _entries(
     account: Account,
-    alone: dict[str, tuple[Live, dict[str, str]]],
+    alone: dict[str, tuple[ObservedComponent, dict[str, str]]],
     *,
     prefix: str | None,
     present: list[ManifestAdapter],
@@ -232,7 +238,7 @@ def _digest(account: Account, uri: str) -> str | Exception:
     # Its compressor takes a while to import.
     from adapter_fleet.artifacts.packing import identity_of_archive
 
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(uri)
     with tempfile.TemporaryDirectory(prefix="adapter-") as scratch:
         path = Path(scratch, "adapter.tar.gz")
         try:
@@ -242,7 +248,7 @@ def _digest(account: Account, uri: str) -> str | Exception:
             return error
 
 
-def _hand_over(given: _Given, components: dict[str, Live]) -> None:
+def _hand_over(given: _Given, components: dict[str, ObservedComponent]) -> None:
     """Leave the orders by which the fleet may make components its own."""
     fleet = given.fleet
     now = fleet.account.now()

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.fleet.state.records import Order, OrderKind, Outcome
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapters_cli.account import CommandError, account_of, errors_told
 from adapters_cli.confirmation import confirm

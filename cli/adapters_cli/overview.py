@@ -5,27 +5,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from adapter_fleet.fleet.planning.plan import (
-    Context,
-    Decision,
-    Step,
-    counted,
-    decide,
-    new_record,
-    pinned,
-    settle,
-)
-from adapter_fleet.fleet.state.records import (
-    AdapterRecord,
-    FleetRecord,
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Decision, Step, decide
+from adapter_fleet.fleet.planning.guards import count_deletions
+from adapter_fleet.fleet.planning.observe import new_record
+from adapter_fleet.fleet.planning.pins import apply_pins
+from adapter_fleet.fleet.planning.settle import settle
+from adapter_fleet.fleet.state.generations import (
     Generation,
-    Order,
-    OrderKind,
     Outcome,
     Source,
-    Write,
+    active_generation,
+    undone_number,
 )
-from adapter_fleet.fleet.state.registry import Registry, active_generation, undone_by
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 
 
@@ -158,7 +153,7 @@ def overview(registry: Registry, now: float) -> Overview | None:
             fleet,
             active,
             now,
-            undone=undone_by(active, registry.generation),
+            undone=undone_number(active, registry.generation),
         ),
         orders=tuple(orders),
         at=now,
@@ -192,9 +187,9 @@ def states(
     *,
     undone: int | None = None,
 ) -> tuple[AdapterState, ...]:
-    """Return the state of every adapter that is wanted or still there; `undone` as in Context."""
+    """Return the state of every adapter that is wanted or still there; `undone` as in PlanContext."""
     orders = list(orders)
-    context = Context.of(
+    context = PlanContext.of(
         generation.request.target,
         now=now,
         generation=generation.number,
@@ -203,14 +198,14 @@ def states(
         deletes=True,
         undone=undone,
     )
-    wants = pinned(desired.adapters, orders, records)
+    wants = apply_pins(desired.adapters, orders, records)
     if generation.changes is None and generation.outcome is Outcome.OPEN:
         # What its guard will count, should it pass.
         spares = generation.spares_adopted(converged=fleet.converged > 0)
         target, number = generation.request.target, generation.number
         records = {
             **records,
-            **counted(records, wants, target, generation=number, spares_adopted=spares),
+            **count_deletions(records, wants, target, generation=number, spares_adopted=spares),
         }
     plain = {adapter.component: adapter for adapter in desired.adapters}
     retried = {order.component for order in orders if order.kind is OrderKind.RETRY}

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from adapter_fleet.fleet.state.records import Event, Generation, Source
-from adapter_fleet.fleet.state.registry import Registry, undone_by
+from adapter_fleet.fleet.state.generations import Generation, Source, undone_number
+from adapter_fleet.fleet.state.records import Event
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredAdapter
 from adapters_cli.components import each
 
@@ -87,7 +88,7 @@ class Past:
             return None
         if generation.request.source is Source.DELETION:
             return "the fleet is deleted"
-        undone = undone_by(generation, self.registry.generation)
+        undone = undone_number(generation, self.registry.generation)
         if undone is None:
             return None
         if generation.request.source is Source.UNDO:

@@ -13,24 +13,24 @@ import typer
 
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
-from adapter_fleet.fleet.planning.plan import (
-    Context,
-    Decision,
-    Step,
-    adopted,
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.planning.guards import count_deletions, refusal
+from adapter_fleet.fleet.planning.observe import (
+    adopt,
     base_trouble,
-    counted,
     known_foreign,
+    merge_listing,
     new_record,
-    pinned,
-    refusal,
-    settle,
-    sighted,
     why_foreign,
-    with_new_attempts,
 )
+from adapter_fleet.fleet.planning.pins import apply_pins
 from adapter_fleet.fleet.planning.plan import plan as plan_of
-from adapter_fleet.fleet.state.records import AdapterRecord, Failure, Order, OrderKind, Source, Target
+from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
+from adapter_fleet.fleet.state.failures import Failure
+from adapter_fleet.fleet.state.generations import Source, Target
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.account import CommandError, NoFleetError, account_of, errors_told
 from adapters_cli.components import Components
@@ -228,16 +228,16 @@ def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> Outlook:
     registry, components = fleet.registry, Components(fleet.account, target.endpoint)
     orders = registry.orders()
     stored = registry.records()
-    wanted = pinned(desired.adapters, orders, stored)
+    wanted = apply_pins(desired.adapters, orders, stored)
     listing = components.listed()
-    seen = sighted(_retried(stored, orders), listing, base=target.base)
+    seen = merge_listing(_retried(stored, orders), listing, base=target.base)
     # As a pass does: strangers are no part of what a generation counts.
     records = {
         component: with_new_attempts(record) if component in wanted else record
         for component, record in seen.items()
         if component in wanted or component in stored
     }
-    context = Context.of(
+    context = PlanContext.of(
         target,
         now=fleet.account.now(),
         generation=fleet.record.generation + 1,
@@ -254,7 +254,7 @@ def compare(fleet: Fleet, target: Target, desired: DesiredFleet) -> Outlook:
         if not made.unknown and not unread:
             break
         context = _look(components, records, made.components(Step.LOOK), unread, fleet.record.uid, context)
-    records |= counted(records, wanted, target, generation=context.generation)
+    records |= count_deletions(records, wanted, target, generation=context.generation)
     made = plan_of(records, wanted, context)
     # What the fleet did not make, a pass describes right before its deletion.
     context = _look(components, records, made.components(Step.LOOK), (), fleet.record.uid, context)
@@ -307,8 +307,8 @@ def _look(
     unseen: Iterable[str],
     unread: Iterable[str],
     uid: str,
-    context: Context,
-) -> Context:
+    context: PlanContext,
+) -> PlanContext:
     """Read what a pass would into `records`: components and tags; return the context with strangers."""
     for component, live in components.described(unseen).items():
         absent_at = context.now if live is None else records[component].absent_at
@@ -322,7 +322,7 @@ def _look(
         assert record.live is not None  # it has an ARN
         other, stack = tags.pop(FLEET_TAG, None), stack_of(tags)
         if other == uid and stack is None:
-            records[component] = adopted(record, record.live, tags)
+            records[component] = adopt(record, record.live, tags)
         else:
             other = None if other == uid else other
             records[component] = replace(record, owned=None, other_fleet=other, other_stack=stack)

@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from adapter_fleet.fleet.state.records import Generation, Outcome, Source
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapters_cli import overview as states
 from adapters_cli import versions
 from adapters_cli.account import (

@@ -50,7 +50,7 @@ from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.common.validators import TOKEN, check_names, holds_token
 from adapter_fleet.fleet.reconcile.requests import STANDSTILL_PASSES
 from adapter_fleet.fleet.state.settings import FleetSettings, OnTimeout, UpdateMode
-from adapter_fleet.manifest.entry import problem_of_tag, problem_of_tags
+from adapter_fleet.manifest.rules import problem_of_tag, problem_of_tag_count
 from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler
 from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
@@ -820,12 +820,12 @@ class _FleetValidation:
             if not holds_token(key) and (problem := problem_of_tag(key, "" if holds_token(value) else value))
         ]:
             return wrong
-        if problem := problem_of_tags({}, tags):
+        if problem := problem_of_tag_count({}, tags):
             return [f"the tags of the components of '{fleet.node.path}' {problem}"]
         return [
             f"the tags of adapter {name!r} of the fleet '{fleet.node.path}' {problem}"
             for name, own in fleet._adapter_tags.items()
-            if (problem := problem_of_tags(own, tags))
+            if (problem := problem_of_tag_count(own, tags))
         ]
 
 

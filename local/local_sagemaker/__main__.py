@@ -26,7 +26,7 @@ def main() -> None:
             f"local-sagemaker: {', '.join(missing)} should be installed for this command:"
             " pip install 'cdk-multi-adapter-inference[local]'"
         )
-    from local_sagemaker.main import main as run
+    from local_sagemaker.command import main as run
 
     run()
 

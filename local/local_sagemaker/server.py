@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any
 
 from local_sagemaker.admin import AdminClient
-from local_sagemaker.admin_guard import TOKEN_VARIABLE
-from local_sagemaker.main import READY
+from local_sagemaker.command import READY
+from local_sagemaker.http_guards.admin_guard import TOKEN_VARIABLE
 
 _STOP_SECONDS = 30.0
 

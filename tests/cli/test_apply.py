@@ -8,7 +8,7 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.fleet.reconcile.requests import desired_of
-from adapter_fleet.fleet.state.records import Request, Source
+from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredFleet, SmokeRequest
 from adapter_fleet.manifest.manifest import ManifestError

@@ -11,7 +11,7 @@ from typer.testing import Result
 
 from adapter_fleet.artifacts.packing import identity
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.records import Outcome
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 from adapter_fleet.manifest.manifest import Manifest

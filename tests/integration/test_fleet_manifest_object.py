@@ -14,7 +14,8 @@ import pytest
 from aws_cdk import Duration
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet.state.records import FleetRecord, Generation, Outcome, Source
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
+from adapter_fleet.fleet.state.records import FleetRecord
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
 from tests.integration.by_hand import client
@@ -23,7 +24,7 @@ from tests.integration.fleet_stack import BROKEN, Deployment, Endpoint, Fleet, F
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
 KEY = "fleets/tenants.json"
-REPORTS = {"drift_check": DriftCheck.report(every=Duration.hours(1))}
+REPORTS: dict[str, Any] = {"drift_check": DriftCheck.report(every=Duration.hours(1))}
 NEWEST = {
     "Desired": 7,
     "InService": 7,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -136,7 +137,7 @@ def test_control_plane_is_allowed_by_resource(
     denied(lambda: sagemaker.describe_inference_component(InferenceComponentName="guarded-two"))
     denied(lambda: sagemaker.delete_inference_component(InferenceComponentName="guarded-one"))
     denied(lambda: sagemaker.describe_endpoint(EndpointName="guarded"))
-    denied(lambda: sagemaker.list_inference_components())
+    denied(sagemaker.list_inference_components)
 
 
 MINE = [{"Key": "fleet-uid", "Value": "mine"}]
@@ -200,7 +201,7 @@ def test_component_can_be_changed_by_its_tag_alone(
         if may:
             reconciler.update_inference_component(**update)
         else:
-            denied(lambda update=update: reconciler.update_inference_component(**update))
+            denied(functools.partial(reconciler.update_inference_component, **update))
     denied(lambda: reconciler.delete_inference_component(InferenceComponentName=others))
     while root.describe_inference_component(InferenceComponentName=mine)["InferenceComponentStatus"].endswith(
         "ing"

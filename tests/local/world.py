@@ -7,16 +7,17 @@ import heapq
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from botocore.validate import ParamValidator
 
-from local_sagemaker.control_plane import ControlPlane
+from local_sagemaker.control_plane.context import Context
+from local_sagemaker.control_plane.control_plane import ControlPlane
+from local_sagemaker.control_plane.request_validation import operation_model
+from local_sagemaker.control_plane.traffic import Traffic
 from local_sagemaker.errors import HostingError, ServiceError
 from local_sagemaker.settings import CurrentSettings, Settings
-from local_sagemaker.shapes import operation_model
-from local_sagemaker.traffic import Traffic
 
 ROLE = "arn:aws:iam::111122223333:role/Execution"
 
@@ -55,7 +56,7 @@ async def settle() -> None:
 class FakeCopy:
     """A copy whose every call takes a moment of the clock, so that what may interleave does."""
 
-    def __init__(self, clock: ManualClock, model: Path, environment: Mapping[str, str]):
+    def __init__(self, clock: ManualClock, model: Path, environment: Mapping[str, str]) -> None:
         self._clock = clock
         self._end = asyncio.Event()
         self.model = model
@@ -143,12 +144,14 @@ class World:
         self.traffic = Traffic(self.settings, self.clock)
         self.hosting = FakeHosting(self.clock)
         self.plane = ControlPlane(
-            account="111122223333",
-            region="us-east-1",
-            settings=self.settings,
-            traffic=self.traffic,
-            clock=self.clock,
-            hosting=self.hosting,
+            Context(
+                account="111122223333",
+                region="us-east-1",
+                settings=self.settings,
+                traffic=self.traffic,
+                clock=self.clock,
+                hosting=cast("Any", self.hosting),  # nobody invokes its copies
+            )
         )
 
     def close(self) -> None:

@@ -19,13 +19,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
 from adapter_fleet.aws.telemetry import FleetTelemetry
+from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.clock import WallClock
 from adapter_fleet.documents.reader import MAX_DOCUMENT_BYTES
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.requests import Intake, StackState
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, PassInput
 from adapter_fleet.fleet.reconcile.step_executor import LONGEST_STEP_SECONDS
-from adapter_fleet.fleet.state.records import Generation, Outcome
+from adapter_fleet.fleet.state.generations import Generation, Outcome
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -178,7 +179,7 @@ class _Starter:
                 input=json.dumps({"trigger": trigger, "requested_at": WallClock().now()}),
             )
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "ExecutionAlreadyExists":
+            if code_of(error) != "ExecutionAlreadyExists":
                 raise
 
 
@@ -210,7 +211,7 @@ class _S3Manifests:
         try:
             found = self._client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+            if code_of(error) in ("NoSuchKey", "404"):
                 return None
             raise
         # One byte more than a manifest may have, so that one that is too large is refused as such.
@@ -221,7 +222,7 @@ class _S3Manifests:
         try:
             found = self._client.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+            if code_of(error) in ("NoSuchKey", "404"):
                 return None
             raise
         return _version_of(found), found["LastModified"].timestamp()

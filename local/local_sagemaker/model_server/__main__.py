@@ -22,10 +22,10 @@ def main() -> None:
 
     import uvicorn
 
-    from local_sagemaker.body_limit import REQUEST_BYTES, BodyLimit
+    from local_sagemaker.http_guards.body_limit import REQUEST_BYTES, BodyLimit
+    from local_sagemaker.http_guards.request_guard import RequestGuard
     from local_sagemaker.model_server.app import ModelServer
     from local_sagemaker.model_server.settings import ServerSettings
-    from local_sagemaker.request_guard import RequestGuard
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:

@@ -1,7 +1,7 @@
 import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -413,9 +413,7 @@ class TestTensors:
         del adapter.tensors[gone]
         assert message in the_only(check_directory(save(adapter))).message
 
-    @pytest.mark.parametrize(
-        "shape", [(HIDDEN, 8, 1), (HIDDEN,), (HIDDEN, 4), (8, HIDDEN)], ids=lambda shape: str(shape)
-    )
+    @pytest.mark.parametrize("shape", [(HIDDEN, 8, 1), (HIDDEN,), (HIDDEN, 4), (8, HIDDEN)], ids=str)
     def test_matrices_that_do_not_multiply_are_refused(
         self, adapter: SyntheticAdapter, save: Save, shape: tuple[int, ...]
     ) -> None:
@@ -770,7 +768,7 @@ class TestBaseModel:
         rules = [finding.rule for finding in check_directory(save(adapter), base=base)]
         assert sorted(rules) == ["base-model-dimensions", "base-model-module"]
 
-    GEMMA_3 = MappingProxyType(
+    GEMMA_3: Mapping[str, Any] = MappingProxyType(
         {"model_type": "gemma3", "vision_config": {"hidden_size": 64}}
         | {"text_config": {key: BASE_CONFIG[key] for key in BASE_CONFIG if key != "_name_or_path"}}
     )

@@ -16,7 +16,7 @@ from botocore.stub import Stubber
 
 from adapter_fleet.aws.sagemaker_service import SageMakerService
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion, checksum_text
-from adapter_fleet.fleet.state.records import Live, Status
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     ExistsError,
@@ -31,7 +31,7 @@ from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:inference-component/p-a"
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 ARTIFACT = Artifact(uri="s3://bucket/adapters/a.tar.gz", digest="a" * 64)
-LIVE = Live(status=Status.IN_SERVICE, created=1.0, modified=1.0, arn=ARN)
+LIVE = ObservedComponent(status=Status.IN_SERVICE, created=1.0, modified=1.0, arn=ARN)
 
 
 class Stubs:
@@ -41,8 +41,7 @@ class Stubs:
         session = boto3.Session("key", "secret", region_name="us-east-1")
         config = Config(retries={"total_max_attempts": 1})
         self.clients: dict[str, Any] = {
-            name: session.client(name, config=config)  # type: ignore[call-overload]
-            for name in ("sagemaker", "sagemaker-runtime", "s3")
+            name: session.client(name, config=config) for name in ("sagemaker", "sagemaker-runtime", "s3")
         }
         self.stubbers = {name: Stubber(client) for name, client in self.clients.items()}
         self.service = SageMakerService(

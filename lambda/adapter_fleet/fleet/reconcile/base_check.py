@@ -16,8 +16,11 @@ from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.request_steps import PROBE, UNKNOWN_ADAPTER
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, Session
-from adapter_fleet.fleet.state.records import AdapterRecord, Cause, Live, Outcome, Recheck, Status
-from adapter_fleet.fleet.state.sagemaker_port import Service
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
+from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
 
 _SAMPLE_ADAPTERS = 3
 _SAMPLE_REQUESTS = 4
@@ -34,7 +37,7 @@ class BaseCheck:
     def __init__(
         self,
         session: Session,
-        service: Service,
+        service: SageMakerPort,
         report_trouble: Callable[[str], None],
         pool: CallPool[set[bool]],
         observation: Observation,
@@ -71,7 +74,7 @@ class BaseCheck:
             hosting=self._session.target.hosting,
         )
 
-    def _may_have_new_copies(self, base: Live) -> bool:
+    def _may_have_new_copies(self, base: ObservedComponent) -> bool:
         """Return whether the base may have new copies though its version is unchanged.
 
         An update that was rolled back brings new copies, and so does a deployment that changes the instance

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Callable
 
-from adapter_fleet.fleet.planning.plan import Step
+from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.polling import Polling
@@ -15,8 +15,8 @@ from adapter_fleet.fleet.reconcile.session import PassResult, Session
 from adapter_fleet.fleet.reconcile.tag_survey import TAGS_BEFORE_THE_END, TagSurvey
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
-from adapter_fleet.fleet.state.records import Generation, Outcome, Request, Source
-from adapter_fleet.fleet.state.registry import OvertakenError, active_generation
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, active_generation
+from adapter_fleet.fleet.state.registry import OvertakenError
 
 _TROUBLE_SECONDS = 15.0
 _LONGEST_TROUBLE_SECONDS = 300.0

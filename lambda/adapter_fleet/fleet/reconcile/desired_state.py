@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from adapter_fleet.fleet.planning.plan import pinned, remembered
+from adapter_fleet.fleet.planning.pins import apply_pins, served_version
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
-from adapter_fleet.fleet.state.records import Generation, Order, OrderKind
+from adapter_fleet.fleet.state.generations import Generation
+from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 
 
@@ -15,7 +16,7 @@ class DesiredState:
     declared:
         The adapters of the manifest, by component.
     wanted:
-        The same with the versions that people pinned.
+        The same with the versions that people apply_pins.
     changed:
         The components whose desired state differs from the previous generation's.
     """
@@ -24,7 +25,7 @@ class DesiredState:
         self._session, self._records = session, records
         self.declared = declared
         self.orders = session.registry.orders()
-        self.wanted = pinned(declared.values(), self.orders, records)
+        self.wanted = apply_pins(declared.values(), self.orders, records)
         self.changed = self._find_changed()
 
     def count_all_as_changed(self) -> None:
@@ -60,7 +61,7 @@ class DesiredState:
         """
         registry = self._session.registry
         before = registry.generation(self._session.generation.standing)
-        while before is not None and not before.told:
+        while before is not None and not before.reported_success:
             before = registry.generation(before.standing)
         return before
 
@@ -82,7 +83,7 @@ class DesiredState:
         ]
         if void:
             self.orders = [order for order in self.orders if order not in void]
-            self.wanted = pinned(self.declared.values(), self.orders, self._records)
+            self.wanted = apply_pins(self.declared.values(), self.orders, self._records)
         self._records.flush()
         if retried or void:
             self._session.registry.take_orders([*retried, *void], self._session.lease)
@@ -115,7 +116,7 @@ class DesiredState:
         if component not in self.declared or not void:
             return
         self._remove(void)
-        self.wanted |= pinned([self.declared[component]], self.orders, self._records)
+        self.wanted |= apply_pins([self.declared[component]], self.orders, self._records)
         cause = f"the version that it was rolled back to is gone: {missing}"
         self._records.note(self._records[component], "unpinned", cause=cause)
 
@@ -133,11 +134,11 @@ class DesiredState:
             taken = record is not None and record.owned == order.created
             refused = record is not None and record.other_stack is not None
             return declared is not None and (taken or refused or not there)
-        # The manifest no longer wants the version that a pin replaces, or the pinned version never served.
+        # The manifest no longer wants the version that a pin replaces, or the other one never served.
         return order.kind is OrderKind.PIN and (
             declared is None
             or not declared.artifact.same_version_as(order.replaces)
-            or remembered(self._records.get(order.component), order.artifact) is None
+            or served_version(self._records.get(order.component), order.artifact) is None
         )
 
     def _remove(self, orders: list[Order]) -> None:

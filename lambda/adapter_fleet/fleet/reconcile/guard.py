@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-from adapter_fleet.fleet.planning.plan import counted, refusal, with_new_attempts
+from adapter_fleet.fleet.planning.guards import count_deletions, refusal
+from adapter_fleet.fleet.planning.settle import with_new_attempts
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.planner import Planner
 from adapter_fleet.fleet.reconcile.progress import Progress
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import PassHaltedError, Session
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
-from adapter_fleet.fleet.state.records import Outcome
+from adapter_fleet.fleet.state.generations import Outcome
 
 
 class Guard:
@@ -62,7 +63,7 @@ class Guard:
 
     def count_deletions(self) -> None:
         """Note which components this generation may delete: those that it does not want."""
-        for record in counted(
+        for record in count_deletions(
             self._records,
             self._desired.wanted,
             self._session.target,

@@ -4,15 +4,16 @@ import math
 from collections.abc import Callable
 from typing import TypeVar
 
-from adapter_fleet.fleet.planning.plan import base_trouble, known_foreign, sighted
+from adapter_fleet.fleet.planning.observe import base_trouble, known_foreign, merge_listing
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import PassHaltedError, Session
-from adapter_fleet.fleet.state.records import AdapterRecord, Live, ObservedBase
+from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent
+from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.sagemaker_port import (
     MissingError,
-    Service,
+    SageMakerPort,
     ServiceError,
     ThrottledError,
     UnansweredError,
@@ -43,7 +44,7 @@ class Observation:
     def __init__(
         self,
         session: Session,
-        service: Service,
+        service: SageMakerPort,
         limits: CallLimits,
         records: RecordCache,
         desired: DesiredState,
@@ -55,7 +56,7 @@ class Observation:
         self.foreign = known_foreign(session.fleet.foreign, records, desired.wanted)
         self.strangers: dict[str, AdapterRecord] = {}
         self.pages = math.ceil((len(records) + len(self.foreign) + 1) / PAGE)
-        self._base: Live | None = None
+        self._base: ObservedComponent | None = None
 
     def list(self) -> None:
         """List the endpoint, and merge the listing into the records."""
@@ -67,9 +68,9 @@ class Observation:
         self._merge(listing)
         self.listed = self.complete = True
 
-    def _read_pages(self) -> tuple[dict[str, Live], int]:
+    def _read_pages(self) -> tuple[dict[str, ObservedComponent], int]:
         """Return all components on the endpoint, and how many pages that took."""
-        listing: dict[str, Live] = {}
+        listing: dict[str, ObservedComponent] = {}
         pages = 0
         try:
             for page in self._service.pages(self._session.target.endpoint):
@@ -82,10 +83,10 @@ class Observation:
             listing.clear()  # the endpoint is gone, and all components with it
         return listing, max(1, pages)
 
-    def _merge(self, listing: dict[str, Live]) -> None:
+    def _merge(self, listing: dict[str, ObservedComponent]) -> None:
         self.strangers.clear()
         known = self._records.keys() | self._desired.wanted.keys()
-        merged = sighted(self._records, listing, base=self._session.target.base)
+        merged = merge_listing(self._records, listing, base=self._session.target.base)
         for component, record in merged.items():
             created = None if record.live is None else record.live.created
             if self.foreign.get(component) not in (None, created):

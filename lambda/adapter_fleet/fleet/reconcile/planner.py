@@ -4,7 +4,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from adapter_fleet.common.bounded_text import text_of
-from adapter_fleet.fleet.planning.plan import Context, Decision, Step, decide, new_record, settle
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Decision, Step, decide
+from adapter_fleet.fleet.planning.observe import new_record
+from adapter_fleet.fleet.planning.settle import settle
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.polling import Polling
@@ -14,7 +17,7 @@ from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.reconcile.step_task import StepResult
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
-from adapter_fleet.fleet.state.registry import undone_by
+from adapter_fleet.fleet.state.generations import undone_number
 from adapter_fleet.manifest.desired import Artifact
 
 _UNREADABLE_SECONDS = 60.0
@@ -46,17 +49,17 @@ class Planner:
         self.deletes = False
         self._unverified: dict[str, Artifact] = {}
         # Made once: it holds every order, and a context is needed for every step.
-        self._base_context = Context.of(
+        self._base_context = PlanContext.of(
             session.target,
             now=session.clock.now(),
             generation=session.generation.number,
             foreign=observation.foreign,
             orders=desired.orders,
-            undone=undone_by(session.generation, session.registry.generation),
+            undone=undone_number(session.generation, session.registry.generation),
         )
 
     @property
-    def context(self) -> Context:
+    def context(self) -> PlanContext:
         """What decisions depend on now, beside the component."""
         return replace(
             self._base_context,

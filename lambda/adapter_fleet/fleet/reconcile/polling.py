@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from adapter_fleet.fleet.planning.plan import Step
+from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, Write

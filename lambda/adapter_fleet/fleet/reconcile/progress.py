@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
-from adapter_fleet.fleet.planning.plan import Step
+from adapter_fleet.fleet.planning.decide import Step
+from adapter_fleet.fleet.planning.guards import exceeds_failure_limit, failure_reason
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.polling import Polling
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
-from adapter_fleet.fleet.state.records import Outcome, Source
-from adapter_fleet.fleet.state.sagemaker_port import Service
+from adapter_fleet.fleet.state.generations import Source
+from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
 
 WRITE_OPERATIONS = frozenset(
     {
@@ -26,8 +27,7 @@ READ_OPERATIONS = frozenset({"ListInferenceComponents", "DescribeInferenceCompon
 _SAVE_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 60.0
 _TIMEOUT_MARGIN_SECONDS = 10.0
-_MOST_REASONS = 5
-_MOST_REASONS_OF_CONVERGED = 20
+_MOST_REASONS = 20
 
 
 class Progress:
@@ -40,7 +40,7 @@ class Progress:
     def __init__(
         self,
         session: Session,
-        service: Service,
+        service: SageMakerPort,
         records: RecordCache,
         desired: DesiredState,
         observation: Observation,
@@ -74,11 +74,8 @@ class Progress:
 
     def check_limit(self) -> None:
         """Note whether too many of the changed adapters have failed."""
-        generation = self._session.generation
-        if generation.outcome is not Outcome.OPEN or generation.exempt or generation.changes is None:
-            return
-        allowed = self._session.target.settings.failures.allowed(generation.changes)
-        if len(self._failing) > allowed and not self.timed_out:
+        exceeds = exceeds_failure_limit(self._session.generation, len(self._failing))
+        if exceeds and not self.timed_out:
             self.over_limit = True
 
     @property
@@ -94,13 +91,8 @@ class Progress:
     @property
     def failure_reason(self) -> str:
         """Why the generation fails, for the user."""
-        failed, changes = sorted(self._failing), self._session.generation.changes or 0
-        allowed = self._session.target.settings.failures.allowed(changes)
-        more = f"; and {len(failed) - _MOST_REASONS} more" if len(failed) > _MOST_REASONS else ""
-        return (
-            f"{len(failed)} of the {changes} adapters that this changes failed, and"
-            f" 'failure_policy' allows {allowed}: {self._reasons(failed[:_MOST_REASONS])}{more}"
-        )
+        failed = [(self._name(component), self._reason(component)) for component in sorted(self._failing)]
+        return failure_reason(self._session.generation, failed)
 
     @property
     def reason_of_converged(self) -> str | None:
@@ -108,11 +100,8 @@ class Progress:
         if not self._session.generation.failed:
             return None
         decisions = self._queue.decisions
-        names = [name for name in self._desired.wanted if decisions[name].step.fails]
-        return self._reasons(names[:_MOST_REASONS_OF_CONVERGED])
-
-    def _reasons(self, components: list[str]) -> str:
-        return "; ".join(f"{self._name(name)}: {self._reason(name)}" for name in components)
+        failed = [component for component in self._desired.wanted if decisions[component].step.fails]
+        return "; ".join(f"{self._name(name)}: {self._reason(name)}" for name in failed[:_MOST_REASONS])
 
     def _name(self, component: str) -> str:
         record = self._records.get(component)

@@ -13,7 +13,7 @@ from random import Random
 
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.clock import Clock
-from adapter_fleet.fleet.planning.plan import Step
+from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
 from adapter_fleet.fleet.reconcile.call_pool import CallPool
 from adapter_fleet.fleet.reconcile.conclusion import Conclusion, undo_failed_manifest
@@ -38,16 +38,10 @@ from adapter_fleet.fleet.reconcile.step_task import StepResult, StepTask
 from adapter_fleet.fleet.reconcile.tag_survey import TAGS_BEFORE_THE_END, TagSurvey
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
-from adapter_fleet.fleet.state.records import FleetRecord, Generation, Outcome
-from adapter_fleet.fleet.state.registry import (
-    STALLED_SECONDS,
-    Lease,
-    LeaseLostError,
-    Registry,
-    active_generation,
-    standing,
-)
-from adapter_fleet.fleet.state.sagemaker_port import Service
+from adapter_fleet.fleet.state.generations import Generation, Outcome, active_generation, newest_not_refused
+from adapter_fleet.fleet.state.records import FleetRecord
+from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Lease, LeaseLostError, Registry
+from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
 from adapter_fleet.fleet.state.settings import DriftCheck
 from adapter_fleet.manifest.desired import DesiredFleet
 
@@ -68,7 +62,7 @@ class Reconciler:
 
     uid: str
     registry: Registry
-    service: Service
+    service: SageMakerPort
     clock: Clock
     executor: Executor
     telemetry: Telemetry
@@ -116,7 +110,7 @@ class Reconciler:
             if active is None:
                 session.release()
                 # The pass that ended the generation may have died before it opened the undo.
-                failed = standing(session.newest, self.registry.generation)
+                failed = newest_not_refused(session.newest, self.registry.generation)
                 if failed is not None:
                     undo_failed_manifest(session, failed, self.start_machine)
                 return PassResult(done=True)

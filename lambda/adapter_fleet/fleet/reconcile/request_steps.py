@@ -4,8 +4,8 @@ import re
 from dataclasses import replace
 
 from adapter_fleet.fleet.reconcile.step_task import StepResult, StepTask
-from adapter_fleet.fleet.state.failures import cause_of
-from adapter_fleet.fleet.state.records import AdapterRecord, Cause, Recheck
+from adapter_fleet.fleet.state.failures import Cause, cause_of
+from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, ServiceError, UnansweredError
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 

@@ -8,20 +8,24 @@ from typing import Any, Protocol
 
 from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
+from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.fleet.state.records import FleetRecord, Generation, Outcome, Request, Source, Target
-from adapter_fleet.fleet.state.registry import (
-    STALLED_SECONDS,
-    OvertakenError,
-    Registry,
-    standing,
-    undoes,
-    undone_by,
+from adapter_fleet.fleet.state.generations import (
+    Generation,
+    Outcome,
+    Request,
+    Source,
+    Target,
+    is_undo,
+    newest_not_refused,
+    undone_number,
 )
+from adapter_fleet.fleet.state.records import FleetRecord
+from adapter_fleet.fleet.state.registry import STALLED_SECONDS, OvertakenError, Registry
 from adapter_fleet.fleet.state.settings import FleetSettings, OnTimeout
 from adapter_fleet.manifest.desired import DesiredFleet
-from adapter_fleet.manifest.entry import problem_of_tag
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapter_fleet.manifest.rules import problem_of_tag
 
 LONGEST_SUMMARY_BYTES = 2500
 LONGEST_ERROR_BYTES = 1500
@@ -171,7 +175,7 @@ class Intake:
         if newest.request.source is Source.DELETION:
             return None
         # Of settings that were refused nothing counts.
-        target = (standing(newest, self.registry.generation) or newest).request.target
+        target = (newest_not_refused(newest, self.registry.generation) or newest).request.target
         request = Request(delivery="", source=Source.OBJECT, target=target, at=self.clock.now())
         request, desired = self._desired(request, None)
         version = request.manifest_version
@@ -207,7 +211,7 @@ class Intake:
         newest = None if fleet is None else self.registry.generation(fleet.generation)
         if newest is None or newest.request.source is Source.DELETION:
             return None
-        target = (standing(newest, self.registry.generation) or newest).request.target
+        target = (newest_not_refused(newest, self.registry.generation) or newest).request.target
         if target.manifest is None:
             return None
         found = self.manifests.look(*_place(target))
@@ -328,7 +332,7 @@ class Intake:
         """
         fleet = self.registry.fleet()
         newest = None if fleet is None else self.registry.generation(fleet.generation)
-        if newest is None or not undoes(request, newest, self.registry.generation):
+        if newest is None or not is_undo(request, newest, self.registry.generation):
             return None
         target = request.target
         if target.manifest is not None:
@@ -343,13 +347,13 @@ class Intake:
         if last is not None and not last.undo and last.request.source_digest == request.source_digest:
             return last  # the deployment that is rolled back was never taken in
         if last is not None and last.undo:
-            undone = undone_by(last, self.registry.generation)
+            undone = undone_number(last, self.registry.generation)
             last = None if undone is None else self.registry.generation(undone)
         return None if last is None else self.registry.generation(last.standing)
 
     def _in_force(self, newest: Generation | None, counts: Callable[[Generation], bool]) -> Generation | None:
         """Return the newest one up to this that was in force and counts, None where a deletion is before."""
-        while newest is not None and not (newest.told and counts(newest)):
+        while newest is not None and not (newest.reported_success and counts(newest)):
             newest = self.registry.generation(newest.standing)
             if newest is not None and newest.request.source is Source.DELETION:
                 return None
@@ -410,8 +414,7 @@ class Intake:
 
 def _place(target: Target) -> tuple[str, str]:
     """Return the bucket and the key of the manifest in S3."""
-    bucket, _, key = (target.manifest or "").removeprefix("s3://").partition("/")
-    return bucket, key
+    return bucket_and_key(target.manifest or "")
 
 
 def _resolves_alike(one: Target, other: Target) -> bool:
@@ -434,21 +437,15 @@ def _resolves(target: Target) -> tuple[object, ...]:
 def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
     """Return what a manifest wants of a fleet with this target; ManifestError with all that is wrong."""
     settings = target.settings
-    manifest = Manifest.parse(text, where=where, folder=None)
-    findings = manifest.findings(
-        prefix=target.prefix,
-        max_lora_rank=settings.max_lora_rank,
-        base_model=settings.base_model,
-        fleet_tags=target.tags,
-    )
-    if findings:
-        raise ManifestError(findings)
-    return manifest.resolve(
+    return Manifest.parse(text, where=where, folder=None).resolve(
         prefix=target.prefix,
         buckets=target.buckets,
         archives=target.archives,
         kept_archives=target.kept_archives,
         smoke=settings.smoke,
+        max_lora_rank=settings.max_lora_rank,
+        base_model=settings.base_model,
+        fleet_tags=target.tags,
     )
 
 

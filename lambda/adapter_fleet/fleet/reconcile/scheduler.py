@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from adapter_fleet.fleet.planning.plan import Step
+from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.reconcile.call_pool import CallPool
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.planner import Planner
@@ -131,7 +131,7 @@ class Scheduler:
     def _may_look_at_archive(self) -> bool:
         """Return whether an archive may be copied, read or compared now."""
         decisions = self._queue.decisions
-        under_way = sum(decisions[component].step.of_archive for component in self._pool.components)
+        under_way = sum(decisions[component].step.reads_archive for component in self._pool.components)
         return bool(self._queue.archives) and under_way < MOST_ARCHIVES_AT_A_TIME
 
     def _requests_under_way(self) -> int:
@@ -205,7 +205,7 @@ class Scheduler:
     def _ends_here(self, component: str, step: Step, result: StepResult) -> bool:
         """Adapt the rates to the result of a call; return whether nothing more can be done in this pass."""
         limits = self._limits
-        limiter = limits.reads if step.reads or step.asks or step.of_archive else limits.writes
+        limiter = limits.reads if step.reads or step.asks or step.reads_archive else limits.writes
         match result.error:
             case None:
                 limiter.succeeded()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapter_fleet.common.clock import Clock
-from adapter_fleet.fleet.state.records import Generation, Outcome, Source, Target
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, Target
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
 
 LEASE_SECONDS = 40.0

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from adapter_fleet.common.bounded_text import text_of
-from adapter_fleet.fleet.planning.plan import Step
+from adapter_fleet.fleet.planning.decide import Step
+from adapter_fleet.fleet.planning.observe import with_description
 from adapter_fleet.fleet.reconcile import archive_steps, request_steps, tag_steps, write_steps
 from adapter_fleet.fleet.reconcile.step_task import CALL_SECONDS, StepResult, StepTask
-from adapter_fleet.fleet.state.records import Cause
+from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.registry import LeaseLostError
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
@@ -60,8 +61,7 @@ def _unexpected(task: StepTask, reason: str) -> StepResult:
 
 def _look(task: StepTask) -> StepResult:
     live = task.service.describe(task.record.component)
-    absent_at = task.clock.now() if live is None else task.record.absent_at
-    return StepResult(record=replace(task.record, live=live, absent_at=absent_at))
+    return StepResult(record=with_description(task.record, live, now=task.clock.now()))
 
 
 _STEPS: dict[Step, Callable[[StepTask], StepResult]] = {

@@ -4,10 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from adapter_fleet.common.clock import Clock
-from adapter_fleet.fleet.planning.plan import Context, Decision, with_failure
-from adapter_fleet.fleet.state.records import AdapterRecord, Cause, Event, Live
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Decision
+from adapter_fleet.fleet.planning.settle import with_failure
+from adapter_fleet.fleet.state.components import ObservedComponent
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.records import AdapterRecord, Event
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
-from adapter_fleet.fleet.state.sagemaker_port import MissingError, Service, ServiceError
+from adapter_fleet.fleet.state.sagemaker_port import MissingError, SageMakerPort, ServiceError
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 
 CALL_SECONDS = 25.0
@@ -62,17 +66,17 @@ class StepTask:
 
     uid: str
     registry: Registry
-    service: Service
+    service: SageMakerPort
     clock: Clock
     lease: Lease
-    context: Context
+    context: PlanContext
     record: AdapterRecord
     want: DesiredAdapter | None
     decision: Decision
     stop: Callable[[], bool] = lambda: False
 
     @property
-    def live(self) -> Live:
+    def live(self) -> ObservedComponent:
         """The component as it was last observed. Raises MissingError."""
         live = self.record.live
         if live is None:

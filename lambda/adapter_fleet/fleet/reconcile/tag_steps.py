@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
-from adapter_fleet.fleet.planning.plan import adopted, tags_of
+from adapter_fleet.fleet.planning.context import tags_of
+from adapter_fleet.fleet.planning.observe import adopt, is_own, with_tags
 from adapter_fleet.fleet.reconcile.step_task import StepResult, StepTask
-from adapter_fleet.fleet.state.failures import cause_of
-from adapter_fleet.fleet.state.records import AdapterRecord, Cause, Live
+from adapter_fleet.fleet.state.components import ObservedComponent
+from adapter_fleet.fleet.state.failures import Cause, cause_of
+from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, ServiceError
 
 _TAGS_OF_AWS = "aws:"
@@ -16,12 +18,7 @@ _TAGS_OF_AWS = "aws:"
 
 def read_tags(task: StepTask) -> StepResult:
     """Find out whose a component is."""
-    record, live = task.record, task.live
-    tags = task.service.tags(record.component, live)
-    if not _is_own(task, tags):
-        return _not_own(task, tags, live)
-    del tags[FLEET_TAG]
-    return StepResult(record=record if record.owned == live.created else adopted(record, live, tags))
+    return _with_tags(task, task.live, task.service.tags(task.record.component, task.live))
 
 
 def claim(task: StepTask) -> StepResult:
@@ -37,7 +34,7 @@ def claim(task: StepTask) -> StepResult:
         return _not_tagged(task, str(error))
     # A stack may have taken the component over after the order.
     if stack_of(present) is not None:
-        return _not_own(task, present, live)
+        return _with_tags(task, live, present)
     # Saved before the tag is written: whichever pass finds the tag has to know that it was an import.
     task.save(replace(task.record, claimed=task.context.generation))
     tags = tags_of(task.want, task.context) if task.want is not None else dict(task.context.tags)
@@ -47,7 +44,7 @@ def claim(task: StepTask) -> StepResult:
     except RefusedError as error:
         return _not_tagged(task, str(error))
     # Earlier intents and failures are about another component of that name.
-    return StepResult(record=adopted(replace(task.record, intent=None, failure=None), live, tags))
+    return StepResult(record=adopt(replace(task.record, intent=None, failure=None), live, tags))
 
 
 def release(task: StepTask) -> StepResult:
@@ -90,7 +87,7 @@ def foreign_after_all(task: StepTask, record: AdapterRecord) -> StepResult | Non
     """Return the result of a write that was refused because the component is not the fleet's; else None."""
     live = record.live
     try:
-        if live is None or _is_own(task, task.service.tags(record.component, live)):
+        if live is None or is_own(task.service.tags(record.component, live), uid=task.uid):
             return None
     except ServiceError:
         return None
@@ -98,22 +95,11 @@ def foreign_after_all(task: StepTask, record: AdapterRecord) -> StepResult | Non
     return StepResult(record=replace(record, intent=None, owned=None, live=replace(live, doubtful=True)))
 
 
-def _is_own(task: StepTask, tags: Mapping[str, str]) -> bool:
-    return tags.get(FLEET_TAG) == task.uid and stack_of(tags) is None
-
-
-def _not_own(task: StepTask, tags: Mapping[str, str], live: Live) -> StepResult:
-    """Return the result for a component that belongs to another fleet, a stack or nobody."""
-    fleet = tags.get(FLEET_TAG)
-    record = replace(
-        task.record,
-        owned=None,
-        intent=None,
-        claimed=None,
-        other_fleet=None if fleet == task.uid else fleet,
-        other_stack=stack_of(tags),
-    )
-    return StepResult(record=record, foreign=live.created, idle=True)
+def _with_tags(task: StepTask, live: ObservedComponent, tags: Mapping[str, str]) -> StepResult:
+    record = with_tags(task.record, live, tags, uid=task.uid)
+    if record.owned is None:
+        return StepResult(record=record, foreign=live.created, idle=True)
+    return StepResult(record=record)
 
 
 def _not_tagged(task: StepTask, reason: str) -> StepResult:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 
-from adapter_fleet.fleet.planning.plan import Step
+from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.planner import Planner
 from adapter_fleet.fleet.reconcile.progress import Progress

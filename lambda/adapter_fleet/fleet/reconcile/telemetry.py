@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from adapter_fleet.fleet.state.records import Event, FleetRecord, Generation
+from adapter_fleet.fleet.state.generations import Generation
+from adapter_fleet.fleet.state.records import Event, FleetRecord
 
 
 class Telemetry(Protocol):

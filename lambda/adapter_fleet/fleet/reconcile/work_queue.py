@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import replace
 
-from adapter_fleet.fleet.planning.plan import Decision, Step
+from adapter_fleet.fleet.planning.decide import Decision, Step
 
 MOST_REQUESTS_AT_A_TIME = 4
 """Smoke requests compete with the requests of the adapters' own callers."""

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.planning.plan import tags_of
+from adapter_fleet.fleet.planning.context import tags_of
 from adapter_fleet.fleet.reconcile import archive_steps, tag_steps
 from adapter_fleet.fleet.reconcile.step_task import StepResult, StepTask
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
-from adapter_fleet.fleet.state.failures import cause_of
-from adapter_fleet.fleet.state.records import AdapterRecord, Cause, Intent, Status, Write
+from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.failures import Cause, cause_of
+from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     ExistsError,

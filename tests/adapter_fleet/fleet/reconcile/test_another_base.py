@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.state.records import Outcome
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from adapter_fleet.fleet.state.settings import DriftCheck, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
@@ -123,7 +123,7 @@ class TestBaseModelThatIsUpdated:
         world.writes().clear()
         world.service.replace_base("model-2", lost=False)
         world.service.ask = (  # type: ignore[method-assign]
-            lambda _component, _endpoint, _smoke: "Received client error (400): field 'prompt' is required"
+            lambda component, endpoint, smoke: "Received client error (400): field 'prompt' is required"
         )
         world.deploy(*MANY, digest="two", previous="one")
         world.settle()
@@ -139,7 +139,7 @@ class TestBaseModelThatIsUpdated:
         world.writes().clear()
         world.service.replace_base("model-2", lost=True)
 
-        def ask(component: str, _endpoint: str, _smoke: SmokeRequest) -> str | None:
+        def ask(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
             return problem if world.service.components[component].serves is None else None
 
         world.service.ask = ask  # type: ignore[method-assign]
@@ -286,7 +286,7 @@ class TestSmokeRequestThatChanges:
         wrong, right = replace(SMOKE, expect="typo"), replace(SMOKE, expect="ok")
         world = fleet(STRICT, adapter("a", smoke=right))
         world.service.ask = (  # type: ignore[method-assign]
-            lambda _component, _endpoint, smoke: "it should match" if smoke.expect == "typo" else None
+            lambda component, endpoint, smoke: "it should match" if smoke.expect == "typo" else None
         )
         world.deploy(adapter("a", 2, smoke=wrong), digest="two", previous="one")
         world.settle()
@@ -468,7 +468,7 @@ class TestBaseOnOtherInstances:
     def test_adapter_whose_request_ends_in_an_unexpected_error_stops_nothing(self) -> None:
         world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
 
-        def broken(_component: str, _endpoint: str, _smoke: SmokeRequest) -> str | None:
+        def broken(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
             raise ZeroDivisionError
 
         world.service.ask = broken  # type: ignore[method-assign]
@@ -478,5 +478,5 @@ class TestBaseOnOtherInstances:
         assert any("ZeroDivisionError" in text for text in world.log.troubles)
 
 
-def cut_off(_component: str, _endpoint: str, _smoke: SmokeRequest) -> str | None:
+def cut_off(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
     raise UnansweredError("the connection was closed")

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.records import OrderKind, Outcome, Status
+from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import Crash
@@ -146,7 +148,8 @@ def test_last_good_version_outlives_an_unknown_failure_while_it_is_restored() ->
     world = World(settings=settings)
     world.deploy(adapter("a"))
     world.settle()
-    faults, failed = world.service.faults, []
+    failed: list[str] = []
+    faults = world.service.faults
     faults.update_refused = True
     faults.broken[artifact("a", 2).uri] = "bad tensors"
 

@@ -1,0 +1,180 @@
+"""Reads the uncompressed bytes of an untrusted archive: forwards only, in bounded memory, within limits.
+
+`gzip.GzipFile` is slower than ISA-L, and accepts any number of members.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from adapter_fleet.artifacts.archive_error import ArchiveError, ArchiveFault, truncated
+from adapter_fleet.artifacts.inflater import DAMAGED, Inflater, new_inflater
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+_INPUT_BYTES = 64 * 1024
+# Larger ones glibc takes from the system each time (M_MMAP_THRESHOLD in mallopt(3)), which costs a tenth.
+_OUTPUT_BYTES = 96 * 1024
+_FREE_BYTES = 1024 * 1024
+"""How much may come whatever the expansion: a small file may be nothing but repetition."""
+# Each member costs its inflater. Programs that write many put 64 KiB into each.
+_FREE_MEMBERS = 64
+_BYTES_OF_A_MEMBER = 16 * 1024
+
+
+class Readable(Protocol):
+    """What an archive is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes, none only at the end."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveLimits:
+    """How much of an archive is read before it is refused. AWS publishes no limits for adapters."""
+
+    entries: int = 64
+    bytes: int = 16 * 1024**3
+    expansion: int = 100
+    """Uncompressed by compressed size. Real weights stay below 3, a file of zeros reaches 1,000."""
+
+
+class DecompressingReader:
+    """Reads an archive, gzipped or not, and gives its uncompressed bytes.
+
+    `watch` gets all of them, piece by piece. Every method raises ArchiveError where the archive is truncated,
+    damaged or beyond the limits.
+    """
+
+    def __init__(
+        self, source: Readable, limits: ArchiveLimits, *, watch: Callable[[bytes], object] | None = None
+    ) -> None:
+        counted = _Counted(source)
+        self._counted = counted
+        self._limits = limits
+        self._watch = watch
+        self._piece = memoryview(b"")
+        self._total = 0
+        start = counted.read_full(len(GZIP_MAGIC))
+        self.is_gzip = start == GZIP_MAGIC
+        self._next: Callable[[], bytes]
+        if self.is_gzip:
+            self._next = _Members(start, counted).next
+        else:
+            self._next = lambda: counted.read(_OUTPUT_BYTES)
+            self._took(start)
+
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes, fewer only at the end."""
+        pieces = []
+        while size > 0 and self._has_more():
+            piece = self._piece[:size]
+            self._piece = self._piece[len(piece) :]
+            size -= len(piece)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def skip(self, size: int) -> None:
+        """Leave `size` bytes out; ArchiveError where there are fewer."""
+        while size > 0:
+            if not self._has_more():
+                raise truncated()
+            step = min(size, len(self._piece))
+            self._piece = self._piece[step:]
+            size -= step
+
+    def ends_with_zeros(self) -> bool:
+        """Read to the end, where gzip keeps its checksum; tell whether there were nothing but zeros."""
+        only_zeros = True
+        while self._has_more():
+            only_zeros = only_zeros and self._piece == _ZEROS[: len(self._piece)]
+            self._piece = memoryview(b"")
+        return only_zeros
+
+    def _has_more(self) -> bool:
+        if not self._piece:
+            self._took(self._next())
+        return bool(self._piece)
+
+    def _took(self, data: bytes) -> None:
+        self._piece = memoryview(data)
+        self._total += len(data)
+        limits = self._limits
+        if self._total > limits.bytes:
+            raise ArchiveError(f"it should unpack to at most {limits.bytes} bytes", ArchiveFault.TOO_LARGE)
+        if self._total > _FREE_BYTES and self._total > limits.expansion * self._counted.count:
+            raise ArchiveError(
+                f"it should unpack to at most {limits.expansion} times its size", ArchiveFault.EXPANSION
+            )
+        if self._watch is not None:
+            self._watch(data)
+
+
+_ZEROS = memoryview(bytes(_OUTPUT_BYTES))
+
+
+class _Counted:
+    """The archive as it is stored, and how much of it was read."""
+
+    def __init__(self, source: Readable) -> None:
+        self._source = source
+        self.count = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._source.read(size)
+        self.count += len(data)
+        return data
+
+    def read_full(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size and (more := self.read(size - len(data))):
+            data += more
+        return data
+
+
+class _Members:
+    """Inflates a gzip file, which may be several in a row (RFC 1952, 2.2), and have zeros behind it."""
+
+    def __init__(self, start: bytes, source: _Counted) -> None:
+        self._source = source
+        self._input = start
+        self._inflater: Inflater | None = new_inflater()
+        self._members = 1
+        self._made = 0
+
+    def next(self) -> bytes:
+        """Return the next piece of what is inside, nothing at the end."""
+        while (inflater := self._inflater) is not None:
+            given, self._input = self._input, b""
+            if not given and inflater.needs_input:
+                given = self._source.read(_INPUT_BYTES)
+                if not given:
+                    raise truncated()
+            try:
+                data = inflater.decompress(given, _OUTPUT_BYTES)
+            except DAMAGED as error:
+                raise ArchiveError(f"it is no readable gzip file: {error}", ArchiveFault.DAMAGED) from None
+            self._made += len(data)
+            if inflater.eof:
+                self._inflater = self._next_member(inflater.unused_data)
+            if data:
+                return data
+        return b""
+
+    def _next_member(self, rest: bytes) -> Inflater | None:
+        """Return an inflater for the member that begins in `rest` or behind it; None where there is none."""
+        rest = rest.lstrip(b"\0")
+        while len(rest) < len(GZIP_MAGIC) and (more := self._source.read(_INPUT_BYTES)):
+            rest = (rest + more).lstrip(b"\0")
+        if not rest:
+            return None
+        if rest[: len(GZIP_MAGIC)] != GZIP_MAGIC:
+            raise ArchiveError("it has something after its end that is no gzip", ArchiveFault.TRAILING_DATA)
+        self._members += 1
+        if self._members > _FREE_MEMBERS + self._made // _BYTES_OF_A_MEMBER:
+            raise ArchiveError(
+                f"it should be one gzip file, got {self._members} in a row", ArchiveFault.TOO_MANY_MEMBERS
+            )
+        self._input = rest
+        return new_inflater()

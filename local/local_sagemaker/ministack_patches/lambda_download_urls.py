@@ -1,0 +1,27 @@
+"""The URLs from which Lambda's code and layers are downloaded are signed, as AWS presigns them.
+
+ministack's have a constant in the place of the signature, and its paths would answer anyone.
+"""
+
+from collections.abc import Callable
+
+from ministack.services import lambda_svc
+
+from local_sagemaker.http_guards.admin_guard import DownloadSigner
+from local_sagemaker.ministack_patches.internals import expect
+
+_URLS = ("_presigned_code_url", "_layer_content_url")
+
+
+def install(signer: DownloadSigner) -> None:
+    """Sign the paths of both kinds of URL."""
+    for name in _URLS:
+        expect(hasattr(lambda_svc, name), f"lambda_svc.{name} makes a URL")
+        setattr(lambda_svc, name, _signing(getattr(lambda_svc, name), signer))
+
+
+def _signing(make: Callable[..., str], signer: DownloadSigner) -> Callable[..., str]:
+    def make_signed(*what: object) -> str:
+        return signer.signed(make(*what))
+
+    return make_signed

@@ -1,0 +1,40 @@
+"""The port from which a custom runtime takes its events refuses web pages, like every port of this cloud."""
+
+import http.server
+from http import HTTPStatus
+from typing import Any
+
+from ministack.core import lambda_runtime
+
+from local_sagemaker.http_guards.request_guard import refusal
+from local_sagemaker.ministack_patches.internals import expect
+
+
+def install() -> None:
+    """Have the handler of the Runtime API look at each request's headers first."""
+    worker = getattr(lambda_runtime, "ProvidedWorker", None)
+    expect(hasattr(worker, "_build_handler_class"), "ProvidedWorker._build_handler_class makes the handler")
+    assert worker is not None  # for the type checker
+    build = worker._build_handler_class
+
+    def build_guarded(self: Any, generation: int, pending: Any) -> Any:
+        return guarded(build(self, generation, pending))
+
+    worker._build_handler_class = build_guarded
+
+
+def guarded(handler: type[http.server.BaseHTTPRequestHandler]) -> type[http.server.BaseHTTPRequestHandler]:
+    """A handler that answers 403 to what the guard of requests refuses."""
+
+    class GuardedHandler(handler):  # type: ignore[misc, valid-type]
+        def parse_request(self) -> bool:
+            if not super().parse_request():
+                return False
+            headers = ((name.lower(), value) for name, value in self.headers.items())
+            reason = refusal("http", headers)
+            if reason is not None:
+                self.close_connection = True
+                self.send_error(HTTPStatus.FORBIDDEN, explain=reason)
+            return reason is None
+
+    return GuardedHandler
