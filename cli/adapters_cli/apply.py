@@ -150,7 +150,7 @@ def _in_force(fleet: Fleet, stored: StoredManifest, file: ManifestFile, desired:
 def _check_noticeable(fleet: Fleet, stored: StoredManifest, file: ManifestFile) -> None:
     """Refuse to write what the fleet would take for the version that it knows, in a bucket without versions.
 
-    It is the rule of `Intake.manifest_changed`: there the same bytes are the same version.
+    It is the rule of `RequestHandler.manifest_changed`: there the same bytes are the same version.
     """
     newest = fleet.registry.generation(fleet.record.generation)
     if (

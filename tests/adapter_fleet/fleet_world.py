@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
-from adapter_fleet.fleet.reconcile.requests import Intake
+from adapter_fleet.fleet.reconcile.requests import RequestHandler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
@@ -289,7 +289,7 @@ class World:
 
     def told(self, generation: Generation) -> dict[str, Any]:
         """What CloudFormation is told of a deployment now; FleetError where it has failed."""
-        intake = Intake(
+        intake = RequestHandler(
             uid=UID,
             name="fleet",
             machine="machine",

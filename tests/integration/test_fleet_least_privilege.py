@@ -31,7 +31,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.aws.sagemaker_service import SageMakerService
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
-from adapter_fleet.fleet.reconcile.requests import Intake
+from adapter_fleet.fleet.reconcile.requests import RequestHandler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
@@ -358,8 +358,8 @@ class Exercise:
             )
             return reconciler.run(call)
 
-    def intake(self) -> Intake:
-        return Intake(
+    def intake(self) -> RequestHandler:
+        return RequestHandler(
             uid=self.uid,
             name="fleet",
             machine=self.machine,
