@@ -233,10 +233,10 @@ class DynamoDbRegistry:
 
     def record(self, component: str) -> AdapterRecord | None:
         """Return the record of one adapter, None where there is none."""
-        item = self._get({"pk": {"S": "records"}, "sk": {"S": component}})
+        item = self._table.get("records", component)
         if item is None:
             return None
-        return converter.structure(_with_versions(json.loads(item["doc"]["S"])), AdapterRecord)
+        return converter.structure(_with_versions(json.loads(item["doc"])), AdapterRecord)
 
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
         """Write records. After LeaseLostError some of them may be written."""
