@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from adapter_fleet.documents.reader import YAML_LOADER, plain_scalar
+from adapter_fleet.documents.scalars import plain_scalar
+from adapter_fleet.documents.yaml_reader import YAML_LOADER
 from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.output.errors import CommandError

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.check import check_archive, check_directory
+from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding, Severity
-from adapter_fleet.documents.schema import shown
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, ManifestAdapter, ManifestError
@@ -152,7 +152,7 @@ def _read(path: Path, *, target: Target) -> tuple[list[Finding], str | None]:
     from adapter_fleet.artifacts.packing import identity, identity_of_archive
 
     if not path.exists():
-        message = f"should be a directory or an archive of this machine, got {shown(str(path))}"
+        message = f"should be a directory or an archive of this machine, got {short_repr(str(path))}"
         return [Finding.error("artifact-place", "", f"artifact: {message}, where there is nothing")], None
     directory = path.is_dir()
     rank, base = target.settings.max_lora_rank, target.settings.base_model

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
-from adapter_fleet.documents.reader import MAX_DOCUMENT_BYTES
+from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapters_cli.aws.s3_location import CONDITION_FAILED
 

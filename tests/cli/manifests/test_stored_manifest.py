@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from adapter_fleet.documents.reader import MAX_DOCUMENT_BYTES
+from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapters_cli.manifests.stored_manifest import StoredManifest
 from tests.cli.fake_s3 import FakeS3, Object
 
