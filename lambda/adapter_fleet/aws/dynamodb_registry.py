@@ -268,6 +268,13 @@ class DynamoDbRegistry:
         )
         return {record.component: record for record in records}
 
+    def record(self, component: str) -> AdapterRecord | None:
+        """Return the record of one adapter, None where there is none."""
+        item = self._get({"pk": {"S": "records"}, "sk": {"S": component}})
+        if item is None:
+            return None
+        return converter.structure(_with_versions(json.loads(item["doc"]["S"])), AdapterRecord)
+
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
         """Write records, 99 at a time: LeaseLostError tells that the rest is not written."""
         items = {
