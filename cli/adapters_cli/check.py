@@ -228,7 +228,7 @@ def _unreadable(path: str | Path, error: OSError) -> Checked:
 
 
 def _failed(path: str, rule: CheckRule, message: str) -> Checked:
-    return Checked(path=path, findings=[rule.broken(path, message)])
+    return Checked(path=path, findings=[rule.finding(path, message)])
 
 
 def _check_one(
