@@ -12,12 +12,12 @@ from rich.console import Console
 
 from adapter_fleet.documents.schema import known_or_meant
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
-from adapter_fleet.serving.engine_settings import COUNTED, EngineSettings
+from adapter_fleet.serving.capacity import Workload
+from adapter_fleet.serving.engine_settings import MEMORY_VARIABLES, EngineSettings
 from adapter_fleet.serving.gpu_memory import GIB, OTHER_BYTES
 from adapter_fleet.serving.instance_types import INSTANCES, Instance
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
-from adapter_fleet.serving.sizing import Workload
 from adapters_cli.account import (
     Account,
     CommandError,
@@ -247,10 +247,9 @@ def _variables(options: list[str]) -> dict[str, str]:
         name, equals, _ = option.partition("=")
         if not equals:
             raise UsageError(f"--option should be NAME=VALUE, got {option!r}")
-        if name not in COUNTED:
-            raise UsageError(
-                f"--option: {name!r} changes nothing that is counted; counted are {', '.join(COUNTED)}"
-            )
+        if name not in MEMORY_VARIABLES:
+            counted = ", ".join(MEMORY_VARIABLES)
+            raise UsageError(f"--option: {name!r} changes nothing that is counted; counted are {counted}")
     return dict(option.split("=", 1) for option in options)
 
 

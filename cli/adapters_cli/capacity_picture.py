@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adapter_fleet.serving.memory_tiers import Tiers
+from adapter_fleet.serving.memory_tiers import TierCounts
 from adapters_cli.capacity_report import (
     INSTANCE_HEADINGS,
     CapacityReport,
@@ -113,7 +113,7 @@ def _legend(report: CapacityReport, width: int) -> RenderableType:
     return table
 
 
-def _tier_picture(report: CapacityReport, tiers: Tiers, where: str, width: int) -> list[Text]:
+def _tier_picture(report: CapacityReport, tiers: TierCounts, where: str, width: int) -> list[Text]:
     room = max(1, min(width, _WIDEST_BAR) - _LABEL)
     told = tier_rows(report)
     bar = _bar(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from adapter_fleet.serving.capacity import CopyOnInstance, Workload
 from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, lora_number_bytes
-from adapter_fleet.serving.memory_tiers import Tiers, cpu_bytes
-from adapter_fleet.serving.sizing import Sizing, Workload
+from adapter_fleet.serving.memory_tiers import TierCounts, cpu_bytes
 from adapters_cli.text import counted
 
 
@@ -62,8 +62,8 @@ class CapacityReport:
 
     model: str
     workload: Workload
-    sizing: Sizing
-    larger: tuple[Sizing, ...]
+    sizing: CopyOnInstance
+    larger: tuple[CopyOnInstance, ...]
     adapters: AdapterCount | None
     placement: Placement
 
@@ -152,10 +152,12 @@ class CapacityReport:
         )
 
     @property
-    def tiers(self) -> Tiers | None:
+    def tiers(self) -> TierCounts | None:
         """Where the adapters are; None where nothing says how many there are."""
         known = self.adapters is not None and (self.adapters.ranks or not self.adapters.unknown)
-        return Tiers.of(len(self.adapters.ranks), self.workload.lora) if self.adapters and known else None
+        return (
+            TierCounts.of(len(self.adapters.ranks), self.workload.lora) if self.adapters and known else None
+        )
 
     @property
     def host_bytes(self) -> int:
@@ -234,7 +236,7 @@ def as_document(report: CapacityReport) -> dict[str, Any]:
     }
 
 
-def _instance_document(sizing: Sizing) -> dict[str, Any]:
+def _instance_document(sizing: CopyOnInstance) -> dict[str, Any]:
     memory = sizing.memory
     return {
         "type": sizing.instance.name,
@@ -318,7 +320,7 @@ def _parameters(number: int) -> str:
     return f"{number / 1e9:.2f} B" if number >= 1e8 else f"{number / 1e6:.2f} M"
 
 
-def accelerators_of(sizing: Sizing) -> str:
+def accelerators_of(sizing: CopyOnInstance) -> str:
     """Return the accelerators of a copy in words: 4 x A10G 24 GiB."""
     accelerator = sizing.instance.accelerator
     return f"{sizing.accelerators} x {accelerator.name} {accelerator.memory_gib} GiB"

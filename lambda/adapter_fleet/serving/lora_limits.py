@@ -1,10 +1,10 @@
-"""How many adapters of which rank a base model's engine serves."""
+"""The limits of a base model's engine on LoRA adapters: their number and their rank."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""The maximum ranks vLLM takes (`MaxLoRARanks` in vllm/config/lora.py). Newer engines take 1 as well."""
+"""The maximum ranks that vLLM accepts (`MaxLoRARanks` in vllm/config/lora.py). Newer engines accept 1."""
 
 
 class LoraDtype(StrEnum):
@@ -20,16 +20,16 @@ class LoraServing:
     """The engine's limits for LoRA adapters.
 
     max_loras:
-        Adapters in GPU memory, which is also how many different ones a batch may hold. The memory is taken
-        at start-up for this many adapters of `max_lora_rank`, whatever the ranks of the real ones.
+        Adapters in GPU memory, and the most different adapters in a batch. The engine takes the memory at
+        start-up for this many adapters of `max_lora_rank`, whatever ranks the real adapters have.
     max_cpu_loras:
-        Adapters in CPU memory, *including* those in GPU memory. Further ones are read from disk when called.
+        Adapters in CPU memory, *including* those in GPU memory. A request for any other reads it from disk.
     max_lora_rank:
         The highest rank of any adapter: one of `LORA_RANKS`, or 1 from LMI 17 on.
     lora_dtype:
         The data type of the adapters in memory; the base model's by default.
     fully_sharded:
-        Shard both LoRA matrices over the accelerators, not just one: for long prompts and high ranks.
+        Shard both LoRA matrices over the accelerators instead of one, for long prompts and high ranks.
     """
 
     max_loras: int
@@ -43,7 +43,7 @@ class LoraServing:
             value = getattr(self, setting)
             if type(value) is not int:  # a bool is an int to isinstance
                 raise ValueError(f"'{setting}' should be a whole number, got {value!r}")
-        # vLLM checks the same when the container starts, minutes later (LoRAConfig in vllm/config/lora.py).
+        # vLLM checks the same, but only when the container starts (LoRAConfig in vllm/config/lora.py).
         if self.max_loras < 1:
             raise ValueError(f"'max_loras' should be at least 1, got {self.max_loras}")
         if self.max_cpu_loras < self.max_loras:

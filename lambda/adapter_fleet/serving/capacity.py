@@ -1,4 +1,4 @@
-"""A copy of a base model on an instance type, and what larger ones would give."""
+"""Puts a copy of a base model on an instance type, and compares larger types."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,8 +11,8 @@ from adapter_fleet.serving.model_shape import ModelShape
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizing:
-    """A copy on an instance. `accelerators` is how many of the instance's it has."""
+class CopyOnInstance:
+    """A copy of a base model on an instance, with `accelerators` of those that the instance has."""
 
     instance: Instance
     accelerators: int
@@ -21,17 +21,17 @@ class Sizing:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What is to be served. `other` is the estimate of what else the engine takes, in bytes."""
+    """A model, its LoRA limits and its engine. `other` estimates the engine's other memory, in bytes."""
 
     shape: ModelShape
     lora: LoraServing
     engine: EngineSettings
     other: int = OTHER_BYTES
 
-    def on(self, instance: Instance, accelerators: int) -> Sizing:
-        """Put a copy on so many accelerators of an instance.
+    def on(self, instance: Instance, accelerators: int) -> CopyOnInstance:
+        """Return a copy on some accelerators of an instance.
 
-        Raises ValueError where there are not so many, or `gpu_memory` does.
+        Raises ValueError if the instance has fewer accelerators, or if `gpu_memory` raises it.
         """
         if accelerators > instance.accelerators:
             raise ValueError(
@@ -46,23 +46,23 @@ class Workload:
             accelerators=accelerators,
             other=self.other,
         )
-        return Sizing(instance=instance, accelerators=accelerators, memory=memory)
+        return CopyOnInstance(instance=instance, accelerators=accelerators, memory=memory)
 
-    def on_larger(self, than: Sizing) -> Iterator[Sizing]:
-        """Yield copies on the types with more accelerator memory, where the copy would have more as well.
+    def on_larger(self, than: CopyOnInstance) -> Iterator[CopyOnInstance]:
+        """Yield copies on larger instance types, if the copy would have more accelerator memory there.
 
-        A copy that has all accelerators of its instance would have all of another's, as far as it can be
-        split over them; one that has some would have as many. Of types that give the same there is one.
+        A copy with all accelerators of its instance gets all of the larger one's, as far as it can be split
+        over them. A copy with some of them gets as many. Of types that give the same memory, one is listed.
         """
         given = set()
-        of_copy = than.memory.tensor_parallel * than.memory.budget
+        present = than.memory.tensor_parallel * than.memory.budget
         for instance in larger(than.instance):
             whole = than.accelerators == than.instance.accelerators
             most = instance.accelerators if whole else min(than.accelerators, instance.accelerators)
             accelerators = next(count for count in range(most, 0, -1) if splits(self.shape, count))
-            # The degree that is set is for the instance that is there.
-            there = replace(self, engine=replace(self.engine, tensor_parallel=None))
-            sizing = there.on(instance, accelerators)
-            if sizing.memory.tensor_parallel * sizing.memory.budget > of_copy and sizing.memory not in given:
-                given.add(sizing.memory)
-                yield sizing
+            # The configured degree is for the present instance.
+            elsewhere = replace(self, engine=replace(self.engine, tensor_parallel=None))
+            copy = elsewhere.on(instance, accelerators)
+            if copy.memory.tensor_parallel * copy.memory.budget > present and copy.memory not in given:
+                given.add(copy.memory)
+                yield copy

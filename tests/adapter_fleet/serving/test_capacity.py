@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from adapter_fleet.serving.capacity import Workload
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.instance_types import INSTANCES, larger
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import known_shape
-from adapter_fleet.serving.sizing import Workload
 
 LLAMA = known_shape("llama-3.1-8b")
 assert LLAMA is not None
