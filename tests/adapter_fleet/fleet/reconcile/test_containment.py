@@ -11,9 +11,10 @@ import pytest
 from adapter_fleet.common.bounded_text import MAX_TEXT_BYTES, bounded, encoded_bytes
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.common.untrusted_pattern import matches
-from adapter_fleet.fleet.reconcile.requests import FleetError
-from adapter_fleet.fleet.state.failures import LAST_RETRY_SECONDS, failed
-from adapter_fleet.fleet.state.records import Cause, Live, Outcome, Status
+from adapter_fleet.fleet.reconcile.fleet_error import FleetError
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import MAX_RETRY_SECONDS, Cause, next_failure
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import SmokeRequest
@@ -74,7 +75,7 @@ class TestUnforeseenException:
         assert world.newest().failed == 1
         assert "bad: " in str(world.newest().reason)
         assert "KeyError: 'a defect'" in str(world.newest().reason)
-        assert {component for component, _ in world.log.unforeseen_errors} == {"p-bad"}
+        assert {component for component, _ in world.log.unexpected_errors} == {"p-bad"}
 
     @pytest.mark.parametrize("operation", PORTS)
     def test_adapter_converges_once_it_is_over(self, operation: str) -> None:
@@ -222,7 +223,9 @@ class TestTexts:
         assert bounded("a\ud800b") == "a?b"
 
     def test_record_bounds_its_own_texts(self) -> None:
-        live = Live(status=Status.FAILED, created=0.0, modified=0.0, failure_reason="\U0001f600" * 9000)
+        live = ObservedComponent(
+            status=Status.FAILED, created=0.0, modified=0.0, failure_reason="\U0001f600" * 9000
+        )
         assert len(json.dumps(unstructured(live))) < MAX_TEXT_BYTES + 200
 
     def test_reason_of_any_length_keeps_records_below_an_item(self) -> None:
@@ -250,10 +253,10 @@ def test_attempts_without_end_wait_the_longest() -> None:
     for attempts in (1, 1024, 100_000):
         if failure is not None:
             failure = replace(failure, attempts=attempts)
-        failure = failed(
+        failure = next_failure(
             "p-a", artifact("a"), "AccessDenied", before=failure, now=0.0, generation=1, cause=Cause.ACCESS
         )
     assert failure is not None
     assert failure.attempts == 100_001
     assert failure.retry_at is not None
-    assert LAST_RETRY_SECONDS / 2 <= failure.retry_at <= LAST_RETRY_SECONDS
+    assert MAX_RETRY_SECONDS / 2 <= failure.retry_at <= MAX_RETRY_SECONDS

@@ -1,0 +1,64 @@
+"""The CloudFormation handlers on a control plane with a clock of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from local_sagemaker.cloudformation.handlers import HandlerError, Handlers
+from local_sagemaker.cloudformation.resource_types import INFERENCE_COMPONENT
+from local_sagemaker.control_plane.call_faults import CallFault
+from tests.local.world import World, adapter_specification
+
+
+def failed_creation(world: World, meanwhile: Callable[[], None]) -> str:
+    """Why the handler cannot create the adapter "bad"; `meanwhile` runs once the component has failed."""
+    world.traffic.load_faults["bad"] = "out of memory"
+    handlers = Handlers(INFERENCE_COMPONENT, lambda: world.plane, lambda: world.loop)
+    properties = {
+        "InferenceComponentName": "bad",
+        "EndpointName": "endpoint",
+        "Specification": adapter_specification("bad"),
+    }
+
+    async def create() -> None:
+        creating = asyncio.ensure_future(asyncio.to_thread(handlers.create, "Bad", properties, "stack"))
+        while world.plane.components.find("bad") is None:
+            await asyncio.sleep(0.001)
+        await world.clock.advance(world.settings.value.component_create_seconds)
+        meanwhile()
+        for _ in range(20):
+            await world.clock.advance(1)
+        await asyncio.wait_for(creating, timeout=10)
+
+    with pytest.raises(HandlerError) as failed:
+        world.loop.run_until_complete(create())
+    return str(failed.value)
+
+
+def test_failed_create_is_cleaned_up_once_its_sibling_lets_it(world_with: Callable[..., World]) -> None:
+    world = world_with(one_write_per_base=True)
+    world.serve("one")
+
+    def update_sibling() -> None:
+        container = {"ArtifactUrl": "s3://bucket/one-v2"}
+        request = {"InferenceComponentName": "one", "Specification": {"Container": container}}
+        world.plane.call("UpdateInferenceComponent", request)
+
+    assert "out of memory" in failed_creation(world, update_sibling)
+    assert world.artifact("one") == "one-v2"
+    assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="bad")
+
+
+def test_clean_up_that_is_refused_does_not_hide_why_the_create_failed(world: World) -> None:
+    world.serve()
+
+    def refuse() -> None:
+        world.traffic.call_faults.append(
+            CallFault(operation="DeleteInferenceComponent", code="AccessDeniedException", message="no")
+        )
+
+    assert "out of memory" in failed_creation(world, refuse)
+    assert world.status("bad") == "Failed"

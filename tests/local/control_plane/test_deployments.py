@@ -1,0 +1,295 @@
+"""What happens to copies: they end by themselves, and come and go while adapters are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from local_sagemaker.control_plane.capacity import NO_ROOM
+from local_sagemaker.control_plane.component import BaseComponent
+from tests.local.world import ROLE, World
+
+
+def scale(world: World, copies: int) -> None:
+    world.call(
+        "UpdateInferenceComponentRuntimeConfig",
+        InferenceComponentName="base",
+        DesiredRuntimeConfig={"CopyCount": copies},
+    )
+
+
+def counts(world: World) -> tuple[int, int]:
+    """Desired and current."""
+    config = world.component("base")["RuntimeConfig"]
+    return config["DesiredCopyCount"], config["CurrentCopyCount"]
+
+
+def update_base(world: World, *, accelerators: int = 4, **more: object) -> None:
+    world.create_model("model-2", VERSION="2")
+    compute = {"MinMemoryRequiredInMb": 1024, "NumberOfAcceleratorDevicesRequired": accelerators}
+    specification = {"ModelName": "model-2", "ComputeResourceRequirements": compute}
+    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification, **more)
+
+
+def test_adapter_whose_base_scales_to_none_while_it_is_deleted_is_gone(world: World) -> None:
+    world.serve("one")
+    world.running[0].busy["one"] = 5
+    world.call("DeleteInferenceComponent", InferenceComponentName="one")
+    scale(world, 0)
+    world.pass_time(20)
+    assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="one")
+    assert counts(world) == (0, 0)
+
+
+def test_adapter_is_gone_after_its_deletion_whatever_its_copy_does(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(adapter: str | None = None) -> None:
+        raise RuntimeError("out of order")
+
+    world.serve("one", "two")
+    monkeypatch.setattr(world.running[0], "drained", broken)
+    world.call("DeleteInferenceComponent", InferenceComponentName="one")
+    world.pass_time(10)
+    assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="one")
+
+
+def test_copy_that_ends_is_not_counted_and_is_replaced_by_one_with_the_adapters(world: World) -> None:
+    world.serve("one", "two", instances=2, copies=2)
+    dead = world.running[0]
+    dead.die()
+    assert counts(world) == (2, 1)
+    world.pass_time(1)
+    assert counts(world) == (2, 2)
+    assert dead not in world.running
+    assert world.loaded() == [["one", "two"]] * 2
+
+
+def test_adapter_is_created_on_the_copies_that_run_while_one_is_replaced(world: World) -> None:
+    world.serve(instances=2, copies=2)
+    world.create_adapter("one")
+    world.pass_time(0.15)
+    world.running[0].die()
+    world.pass_time(10)
+    assert world.status("one") == "InService"
+    assert world.loaded() == [["one"]] * 2
+
+
+def test_copy_whose_replacement_does_not_start_is_missing_until_the_base_is_scaled(world: World) -> None:
+    world.serve("one", instances=2, copies=2)
+    world.hosting.starts_that_fail.add(2)
+    world.running[0].die()
+    world.pass_time(1)
+    assert counts(world) == (2, 1)
+    assert "ping health check" in world.component("base")["FailureReason"]
+    scale(world, 2)
+    world.pass_time(1)
+    assert counts(world) == (2, 2)
+    assert "FailureReason" not in world.component("base")
+
+
+def test_copy_that_ends_again_and_again_is_not_replaced_for_ever(world: World) -> None:
+    world.serve()
+    for _ in range(10):
+        for copy in world.running:
+            copy.die()
+        world.pass_time(1)
+    assert len(world.hosting.started) == 3
+    assert "ended soon after its start" in world.component("base")["FailureReason"]
+
+
+def test_copy_that_ended_goes_before_those_that_run_when_scaling_down(world: World) -> None:
+    world.serve(instances=2, copies=2)
+    dead, alive = world.running
+    base = world.plane.components.get("base")
+    assert isinstance(base, BaseComponent)
+    rollout = base.rollout
+    world.loop.run_until_complete(rollout.acquire())
+    scale(world, 1)
+    world.pass_time(1)
+    dead.die()
+    rollout.release()
+    world.pass_time(10)
+    assert world.running == [alive]
+    assert counts(world) == (1, 1)
+
+
+def test_adapter_that_is_registered_while_its_base_scales_down_is_in_service(world: World) -> None:
+    world.serve(instances=3, copies=3)
+    world.create_adapter("one")
+    world.pass_time(0.15)
+    scale(world, 1)
+    world.pass_time(10)
+    assert world.status("one") == "InService"
+    assert world.loaded() == [["one"]]
+
+
+@pytest.mark.parametrize("write", ["update", "delete"])
+def test_long_request_for_one_adapter_does_not_hold_up_the_writes_on_another(
+    world: World, write: str
+) -> None:
+    world.serve("one", "two")
+    world.running[0].busy["one"] = 20
+    if write == "update":
+        world.update_adapter("one", "one-v2")
+    else:
+        world.call("DeleteInferenceComponent", InferenceComponentName="one")
+    world.pass_time(0.1)
+    world.update_adapter("two", "two-v2")
+    world.pass_time(2)
+    assert (world.status("two"), world.artifact("two")) == ("InService", "two-v2")
+    assert "one" in world.loaded()[0]
+    world.pass_time(30)
+    assert world.loaded() == [["one-v2", "two-v2"] if write == "update" else ["two-v2"]]
+
+
+def test_copy_that_joins_while_an_update_waits_for_requests_has_the_new_archive(world: World) -> None:
+    world.serve("one", instances=2)
+    world.running[0].busy["one"] = 20
+    world.update_adapter("one", "one-v2")
+    world.pass_time(1)
+    scale(world, 2)
+    world.pass_time(30)
+    assert world.loaded() == [["one-v2"]] * 2
+
+
+def test_scaling_up_that_fails_leaves_the_copies_that_were_there(world: World) -> None:
+    world.serve("one", instances=3)
+    world.hosting.starts_that_fail.add(2)
+    scale(world, 3)
+    world.pass_time(10)
+    assert counts(world) == (1, 1)
+    assert len(world.running) == 1
+    scale(world, 3)
+    world.pass_time(10)
+    assert counts(world) == (3, 3)
+
+
+def test_base_update_whose_copies_do_not_fit_any_more_fails_and_changes_nothing(world: World) -> None:
+    world.serve("one", copies=2, accelerators=2)
+    update_base(world, accelerators=4)
+    world.pass_time(10)
+    described = world.component("base")
+    assert described["FailureReason"] == NO_ROOM
+    assert described["Specification"]["ModelName"] == "model"
+    assert world.loaded() == [["one"]] * 2
+
+
+def test_base_update_to_fewer_and_larger_copies_fits_and_reserves_what_they_take(world: World) -> None:
+    world.serve("one", copies=2, accelerators=2)
+    update_base(world, accelerators=4, RuntimeConfig={"CopyCount": 1})
+    world.pass_time(10)
+    assert "FailureReason" not in world.component("base")
+    assert counts(world) == (1, 1)
+    world.create_base("second", accelerators=1)
+    world.pass_time(10)
+    assert world.component("second")["FailureReason"] == NO_ROOM
+
+
+def test_adapter_that_fails_on_a_new_copy_tells_so_and_the_copy_serves(world: World) -> None:
+    world.serve("good")
+    scale(world, 0)
+    world.pass_time(10)
+    world.create_adapter("bad", artifact="unloadable")
+    world.pass_time(10)
+    scale(world, 1)
+    world.pass_time(10)
+    assert counts(world) == (1, 1)
+    assert "FailureReason" not in world.component("base")
+    assert "cannot load unloadable" in world.component("bad")["FailureReason"]
+    assert world.loaded() == [["good"]]
+
+
+def test_base_update_that_fails_does_not_touch_the_copies_that_serve(world: World) -> None:
+    world.serve("one", instances=2, copies=2)
+    before = world.running
+    world.hosting.starts_that_fail |= {2, 3}
+    update_base(world)
+    world.pass_time(10)
+    assert "ping health check" in world.component("base")["FailureReason"]
+    assert world.running == before
+    assert world.loaded() == [["one"]] * 2
+
+
+def test_base_with_a_health_check_timeout_of_its_own_gets_that_then_the_variants_then_the_default(
+    world: World,
+) -> None:
+    world.create_model()
+    world.create_endpoint()
+    variant = {"VariantName": "AllTraffic", "InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": 1}
+    world.call(
+        "CreateEndpointConfig",
+        EndpointConfigName="patient",
+        ExecutionRoleArn=ROLE,
+        ProductionVariants=[variant | {"ContainerStartupHealthCheckTimeoutInSeconds": 900}],
+    )
+    world.create_base("default", accelerators=1)
+    world.pass_time(10)
+    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName="patient")
+    world.pass_time(10)
+    world.create_base("variant", accelerators=1)
+    world.pass_time(10)
+    specification = {
+        "ModelName": "model",
+        "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 1024},
+        "StartupParameters": {"ContainerStartupHealthCheckTimeoutInSeconds": 60},
+    }
+    world.call(
+        "CreateInferenceComponent",
+        InferenceComponentName="own",
+        EndpointName="endpoint",
+        VariantName="AllTraffic",
+        Specification=specification,
+        RuntimeConfig={"CopyCount": 1},
+    )
+    world.pass_time(10)
+    assert world.hosting.start_seconds == [480, 900, 60]
+
+
+def test_base_update_beside_the_copies_that_serve_gives_their_room_back(
+    world_with: Callable[..., World],
+) -> None:
+    world = world_with(base_update_room="spare")
+    world.serve("one", accelerators=2)
+    update_base(world, accelerators=2)
+    world.pass_time(10)
+    assert "FailureReason" not in world.component("base")
+    world.create_base("second", accelerators=2)
+    world.pass_time(10)
+    assert world.status("second") == "InService"
+
+
+def test_base_update_that_fails_does_not_keep_the_room_it_asked_for(world: World) -> None:
+    world.serve("one", accelerators=2)
+    world.hosting.starts_that_fail.add(1)
+    update_base(world, accelerators=4)
+    world.pass_time(10)
+    assert "ping health check" in world.component("base")["FailureReason"]
+    world.create_base("second", accelerators=2)
+    world.pass_time(10)
+    assert world.status("second") == "InService"
+
+
+def test_new_copy_that_ends_while_it_gets_the_adapters_fails_the_scaling_and_takes_the_others_along(
+    world: World,
+) -> None:
+    world.serve("one", instances=3)
+    scale(world, 3)
+    world.pass_time(0.35)
+    world.running[1].die()
+    world.pass_time(10)
+    assert "ended before it was in service" in world.component("base")["FailureReason"]
+    assert "FailureReason" not in world.component("one")
+    assert len(world.running) == 1
+    assert counts(world) == (1, 1)
+
+
+def test_base_that_is_deleted_while_a_copy_is_replaced_leaves_nothing_running(world: World) -> None:
+    world.serve(instances=2, copies=2)
+    world.call("DeleteInferenceComponent", InferenceComponentName="base")
+    world.pass_time(0.05)
+    world.running[0].die()
+    world.pass_time(10)
+    assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="base")
+    assert world.running == []

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import pytest
+
+from local_sagemaker.control_plane.capacity import NO_ROOM
+from local_sagemaker.errors import ServiceError
+from tests.local.world import ROLE, World
+
+VARIANT = {"VariantName": "AllTraffic", "InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": 1}
+
+
+def test_endpoint_is_creating_then_in_service_and_gone_after_its_deletion(world: World) -> None:
+    world.call(
+        "CreateEndpointConfig",
+        EndpointConfigName="config",
+        ExecutionRoleArn=ROLE,
+        ProductionVariants=[VARIANT],
+    )
+    world.call("CreateEndpoint", EndpointName="endpoint", EndpointConfigName="config")
+    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "Creating"
+    world.pass_time(1)
+    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
+    world.call("DeleteEndpoint", EndpointName="endpoint")
+    assert "while it is in status" in world.refusal("DeleteEndpoint", EndpointName="endpoint")
+    world.pass_time(1)
+    message = world.refusal("DescribeEndpoint", EndpointName="endpoint")
+    assert message == 'Could not find endpoint "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpoint".'
+
+
+def test_names_differ_by_more_than_case_and_keep_theirs(world: World) -> None:
+    world.create_endpoint("My-Endpoint")
+    described = world.call("DescribeEndpoint", EndpointName="my-endpoint")
+    assert described["EndpointName"] == "My-Endpoint"
+    assert described["EndpointArn"].endswith(":endpoint/my-endpoint")
+    with pytest.raises(ServiceError, match="Cannot create already existing endpoint"):
+        world.call("CreateEndpoint", EndpointName="MY-ENDPOINT", EndpointConfigName="My-Endpoint-config")
+
+
+def test_endpoint_with_components_cannot_be_deleted(world: World) -> None:
+    world.serve("one")
+    message = world.refusal("DeleteEndpoint", EndpointName="endpoint")
+    assert message == "Cannot delete endpoint with inference component associated"
+
+
+def test_update_takes_another_configuration(world: World) -> None:
+    world.serve("one")
+    bigger = VARIANT | {"InitialInstanceCount": 2}
+    world.call(
+        "CreateEndpointConfig",
+        EndpointConfigName="bigger",
+        ExecutionRoleArn=ROLE,
+        ProductionVariants=[bigger],
+    )
+    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName="bigger")
+    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "Updating"
+    world.pass_time(1)
+    described = world.call("DescribeEndpoint", EndpointName="endpoint")
+    assert described["EndpointConfigName"] == "bigger"
+    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+
+
+def resize(world: World, *, instances: int, instance_type: str = "ml.g5.12xlarge") -> None:
+    variant = VARIANT | {"InitialInstanceCount": instances, "InstanceType": instance_type}
+    name = f"{instances}-{instance_type.replace('.', '-')}"
+    world.call(
+        "CreateEndpointConfig", EndpointConfigName=name, ExecutionRoleArn=ROLE, ProductionVariants=[variant]
+    )
+    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName=name)
+
+
+@pytest.mark.parametrize(
+    ("setting", "loaded"), [("registered", [["one", "two"]]), ("lost", [[]])], ids=["registered", "lost"]
+)
+def test_update_to_another_instance_type_starts_new_copies(
+    world: World, setting: str, loaded: list[list[str]]
+) -> None:
+    world.serve("one", "two")
+    (before,) = world.running
+    world.settings.change({"adapters_on_new_copies": setting})
+    resize(world, instances=1, instance_type="ml.g5.24xlarge")
+    world.pass_time(10)
+    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
+    assert before not in world.running
+    assert world.loaded() == loaded
+
+
+def test_update_to_more_instances_keeps_the_copies(world: World) -> None:
+    world.serve("one")
+    before = list(world.running)
+    resize(world, instances=2)
+    world.pass_time(10)
+    assert world.running == before
+
+
+@pytest.mark.parametrize(("instances", "instance_type"), [(1, "ml.g5.12xlarge"), (2, "ml.g5.xlarge")])
+def test_update_to_instances_that_the_copies_do_not_fit_on_is_refused(
+    world: World, instances: int, instance_type: str
+) -> None:
+    world.serve("one", instances=2, copies=2)
+    with pytest.raises(ServiceError, match=r"Cannot update endpoint .*CapacityError"):
+        resize(world, instances=instances, instance_type=instance_type)
+    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
+
+
+def test_update_to_fewer_instances_moves_the_copies_that_fit_on_the_rest(world: World) -> None:
+    world.serve("one", instances=2, copies=2, accelerators=2)
+    resize(world, instances=1)
+    world.pass_time(1)
+    described = world.call("DescribeEndpoint", EndpointName="endpoint")
+    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 1
+    world.create_base("second", accelerators=1)
+    world.pass_time(10)
+    assert world.component("second")["FailureReason"] == NO_ROOM
+
+
+def test_update_during_which_more_copies_come_than_would_fit_keeps_the_configuration(world: World) -> None:
+    world.serve("one", instances=2)
+    world.call(
+        "UpdateInferenceComponentRuntimeConfig",
+        InferenceComponentName="base",
+        DesiredRuntimeConfig={"CopyCount": 2},
+    )
+    world.pass_time(0.1)
+    resize(world, instances=1)
+    world.pass_time(10)
+    described = world.call("DescribeEndpoint", EndpointName="endpoint")
+    assert described["EndpointStatus"] == "InService"
+    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    assert len(world.running) == 2
+
+
+def test_update_cannot_drop_a_variant_that_has_components(world: World) -> None:
+    world.serve("one")
+    other = VARIANT | {"VariantName": "Other"}
+    world.call(
+        "CreateEndpointConfig", EndpointConfigName="other", ExecutionRoleArn=ROLE, ProductionVariants=[other]
+    )
+    message = world.refusal("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName="other")
+    assert "variant AllTraffic" in message
+
+
+@pytest.mark.parametrize(
+    ("request_", "names"),
+    [
+        ({"ProductionVariants": [VARIANT | {"ModelName": "model"}], "ExecutionRoleArn": ROLE}, "ModelName"),
+        ({"ProductionVariants": [{"VariantName": "v"}], "ExecutionRoleArn": ROLE}, "InstanceType"),
+        ({"ProductionVariants": [VARIANT]}, "ExecutionRoleArn"),
+    ],
+)
+def test_configuration_that_cannot_serve_components_is_refused(
+    world: World, request_: dict[str, object], names: str
+) -> None:
+    assert names in world.refusal("CreateEndpointConfig", EndpointConfigName="config", **request_)
+
+
+def test_component_needs_its_endpoint_in_service(world: World) -> None:
+    world.create_model()
+    world.create_endpoint()
+    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName="endpoint-config")
+    with pytest.raises(ServiceError, match='is in status "Updating"'):
+        world.create_base()
+
+
+@pytest.mark.parametrize(
+    ("kind", "noun"),
+    [("Model", "model"), ("EndpointConfig", "endpoint configuration"), ("Endpoint", "endpoint")],
+)
+def test_what_does_not_exist_is_a_validation_exception(world: World, kind: str, noun: str) -> None:
+    for verb in ("Describe", "Delete"):
+        assert world.refusal(f"{verb}{kind}", **{f"{kind}Name": "nobody"}).startswith(
+            f'Could not find {noun} "arn:'
+        )
+
+
+def test_model_and_configuration_can_be_deleted_while_in_use(world: World) -> None:
+    world.serve("one")
+    world.call("DeleteModel", ModelName="model")
+    world.call("DeleteEndpointConfig", EndpointConfigName="endpoint-config")
+    assert world.status("one") == "InService"
+    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointConfigName"] == "endpoint-config"
+
+
+def test_tags_live_and_die_with_their_resource(world: World) -> None:
+    container = {"Image": "image"}
+    answer = world.call(
+        "CreateModel",
+        ModelName="model",
+        ExecutionRoleArn=ROLE,
+        PrimaryContainer=container,
+        Tags=[{"Key": "team", "Value": "a"}, {"Key": "stage", "Value": "test"}],
+    )
+    arn = answer["ModelArn"]
+    assert "Tags" not in world.call("DescribeModel", ModelName="model")
+    world.call("AddTags", ResourceArn=arn, Tags=[{"Key": "team", "Value": "b"}])
+    world.call("DeleteTags", ResourceArn=arn, TagKeys=["stage"])
+    assert world.call("ListTags", ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "b"}]
+    world.call("DeleteModel", ModelName="model")
+    assert "Could not find resource" in world.refusal("ListTags", ResourceArn=arn)

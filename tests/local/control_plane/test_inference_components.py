@@ -1,0 +1,402 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from local_sagemaker.control_plane.capacity import NO_ROOM
+from local_sagemaker.errors import ServiceError
+from tests.local.world import World, adapter_specification
+
+ARN = "arn:aws:sagemaker:us-east-1:111122223333:inference-component"
+
+
+def test_component_is_creating_then_in_service(world: World) -> None:
+    world.create_model()
+    world.create_endpoint()
+    world.create_base()
+    assert world.status("base") == "Creating"
+    world.pass_time(10)
+    assert world.status("base") == "InService"
+    assert world.component("base")["RuntimeConfig"] == {"DesiredCopyCount": 1, "CurrentCopyCount": 1}
+
+
+def test_adapter_is_on_every_copy_and_inherits_the_variant(world: World) -> None:
+    world.serve("one", instances=2, copies=2)
+    assert world.loaded() == [["one"], ["one"]]
+    described = world.component("one")
+    assert described["VariantName"] == "AllTraffic"
+    assert described["Specification"] == adapter_specification("one")
+
+
+def test_component_that_does_not_exist_is_a_validation_exception_with_its_arn(world: World) -> None:
+    message = world.refusal("DescribeInferenceComponent", InferenceComponentName="Nobody")
+    assert message == f'Could not find inference component "{ARN}/nobody".'
+
+
+def test_duplicate_is_refused_whatever_its_case(world: World) -> None:
+    world.serve("one")
+    message = world.refusal(
+        "CreateInferenceComponent",
+        InferenceComponentName="ONE",
+        EndpointName="endpoint",
+        Specification=adapter_specification("other"),
+    )
+    assert message == f'Cannot create already existing inference component "{ARN}/one".'
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"VariantName": "AllTraffic"}, "VariantName"),
+        ({"Specification": adapter_specification("x") | {"ModelName": "model"}}, "ModelName"),
+        (
+            {
+                "Specification": {
+                    "BaseInferenceComponentName": "base",
+                    "Container": {"ArtifactUrl": "s3://b/x", "Image": "i"},
+                }
+            },
+            "Container.Image",
+        ),
+        ({"Specification": {"BaseInferenceComponentName": "base", "Container": {}}}, "ArtifactUrl"),
+        ({"Specification": adapter_specification("x", base="one")}, "not a base inference component"),
+        ({"Specification": adapter_specification("x", base="nobody")}, "Could not find inference component"),
+    ],
+)
+def test_adapter_is_its_base_and_its_artifact_and_nothing_else(
+    world: World, changes: dict[str, object], names: str
+) -> None:
+    world.serve("one")
+    request = {
+        "InferenceComponentName": "two",
+        "EndpointName": "endpoint",
+        "Specification": adapter_specification("x"),
+    }
+    assert names in world.refusal("CreateInferenceComponent", **(request | changes))
+
+
+def test_no_copies_are_refused_on_create(world: World) -> None:
+    world.create_model()
+    world.create_endpoint()
+    with pytest.raises(ServiceError, match="CopyCount should be at least 1 on create, got 0"):
+        world.create_base(copies=0)
+
+
+def test_more_accelerators_than_the_instance_has_are_refused(world: World) -> None:
+    world.create_model()
+    world.create_endpoint()
+    with pytest.raises(ServiceError, match="more than the 4 of instance type ml"):
+        world.create_base(accelerators=8)
+
+
+@pytest.mark.parametrize("verb", ["update", "delete"])
+def test_write_in_transition_is_refused_with_the_internal_state(world: World, verb: str) -> None:
+    world.create_model()
+    world.create_endpoint()
+    world.create_base()
+    request = {"InferenceComponentName": "base"}
+    if verb == "update":
+        request |= {"RuntimeConfig": {"CopyCount": 2}}  # type: ignore[dict-item]
+    message = world.refusal(f"{verb.title()}InferenceComponent", **request)
+    assert (
+        message == f'Cannot {verb} inference component "{ARN}/base" while it is in state CREATE_IN_PROGRESS.'
+    )
+
+
+def test_scaling_in_progress_has_a_state_of_its_own(world: World) -> None:
+    world.serve(instances=2)
+    copies = {"InferenceComponentName": "base", "DesiredRuntimeConfig": {"CopyCount": 2}}
+    world.call("UpdateInferenceComponentRuntimeConfig", **copies)
+    assert world.status("base") == "Updating"
+    message = world.refusal("UpdateInferenceComponentRuntimeConfig", **copies)
+    assert "while it is in state UPDATE_RC_IN_PROGRESS" in message
+    world.pass_time(10)
+    assert len(world.running) == 2
+
+
+def test_adapter_is_refused_while_its_base_is_not_in_service(world: World) -> None:
+    world.create_model()
+    world.create_endpoint()
+    world.create_base()
+    with pytest.raises(ServiceError, match="is in state CREATE_IN_PROGRESS"):
+        world.create_adapter("early")
+
+
+def test_adapter_that_cannot_be_loaded_is_failed_with_the_reason_and_can_be_deleted(world: World) -> None:
+    world.serve()
+    world.create_adapter("bad", artifact="unloadable")
+    world.pass_time(10)
+    described = world.component("bad")
+    assert described["InferenceComponentStatus"] == "Failed"
+    assert described["FailureReason"] == "The container answered 424: cannot load unloadable"
+    world.call("DeleteInferenceComponent", InferenceComponentName="bad")
+    world.pass_time(10)
+    assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="bad")
+
+
+def test_injected_load_fault_is_the_failure_reason(world: World) -> None:
+    world.serve()
+    world.traffic.load_faults["unlucky"] = "no such luck"
+    world.create_adapter("unlucky")
+    world.pass_time(10)
+    assert world.component("unlucky")["FailureReason"] == "no such luck"
+
+
+def test_update_of_an_adapter_takes_nothing_but_the_artifact(world: World) -> None:
+    world.serve("one")
+    specification = adapter_specification("two")
+    request = {"InferenceComponentName": "one", "Specification": specification}
+    assert "BaseInferenceComponentName" in world.refusal("UpdateInferenceComponent", **request)
+
+
+def test_gapless_update_serves_the_old_archive_until_the_new_one_is_there(world: World) -> None:
+    world.serve("one", "other")
+    world.update_adapter("one", "one-v2")
+    assert world.status("one") == "Updating"
+    assert world.loaded() == [["one", "other"]]
+    world.pass_time(10)
+    assert world.status("one") == "InService"
+    assert world.artifact("one") == "one-v2"
+    assert world.loaded() == [["one-v2", "other"]]
+
+
+def test_update_with_a_gap_has_neither_archive_for_a_while(world_with: Callable[..., World]) -> None:
+    world = world_with(adapter_update="gap", update_gap_seconds=5)
+    world.serve("one", "other")
+    world.update_adapter("one", "one-v2")
+    world.pass_time(1)
+    assert world.loaded() == [["other"]]
+    assert world.status("one") == "Updating"
+    world.pass_time(5)
+    assert world.loaded() == [["one-v2", "other"]]
+
+
+def test_copies_that_join_during_the_gap_get_the_new_archive(world_with: Callable[..., World]) -> None:
+    world = world_with(adapter_update="gap", update_gap_seconds=5)
+    world.serve("one", "other")
+    world.update_adapter("one", "one-v2")
+    world.pass_time(1)
+    world.create_model("model-2", VERSION="2")
+    specification = world.component("base")["Specification"] | {"ModelName": "model-2"}
+    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification)
+    world.pass_time(1)
+    assert world.loaded() == [["other"]]
+    world.pass_time(5)
+    assert world.loaded() == [["one-v2", "other"]]
+
+
+def test_refused_update_leaves_everything_as_it_was(world_with: Callable[..., World]) -> None:
+    world = world_with(adapter_update="refused")
+    world.serve("one")
+    world.update_adapter("one", "one-v2")
+    world.pass_time(10)
+    assert world.status("one") == "InService"
+    assert world.component("one")["FailureReason"] == "Update operation is not supported"
+    assert (world.artifact("one"), world.loaded()) == ("one", [["one"]])
+
+
+@pytest.mark.parametrize("mode", ["gapless", "gap"])
+@pytest.mark.parametrize("artifact", ["missing", "unloadable"])
+def test_update_that_fails_keeps_the_last_good_version(
+    world_with: Callable[..., World], mode: str, artifact: str
+) -> None:
+    world = world_with(adapter_update=mode)
+    world.serve("one", instances=2, copies=2)
+    world.update_adapter("one", artifact)
+    world.pass_time(10)
+    assert world.status("one") == "InService"
+    assert artifact in world.component("one")["FailureReason"]
+    assert (world.artifact("one"), world.loaded()) == ("one", [["one"], ["one"]])
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_failure_reason_goes_or_stays_after_a_later_success(
+    world_with: Callable[..., World], stays: bool
+) -> None:
+    world = world_with(failure_reason_stays=stays)
+    world.serve("one")
+    world.update_adapter("one", "missing")
+    world.pass_time(10)
+    world.update_adapter("one", "one-v2")
+    world.pass_time(10)
+    assert world.artifact("one") == "one-v2"
+    assert ("FailureReason" in world.component("one")) == stays
+
+
+def test_base_update_replaces_every_copy_and_keeps_the_adapters(world: World) -> None:
+    world.serve("one", instances=2, copies=2)
+    old = world.running
+    world.create_model("model-2", VERSION="2")
+    specification = world.component("base")["Specification"] | {"ModelName": "model-2"}
+    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification)
+    world.pass_time(10)
+    assert world.component("base")["Specification"]["ModelName"] == "model-2"
+    assert [copy.environment for copy in world.running] == [{"VERSION": "2"}] * 2
+    assert not set(old) & set(world.running)
+    assert world.loaded() == [["one"], ["one"]]
+
+
+def test_adapters_can_be_lost_on_the_copies_that_a_base_update_makes(
+    world_with: Callable[..., World],
+) -> None:
+    world = world_with(adapters_on_new_copies="lost")
+    world.serve("one")
+    world.create_model("model-2", VERSION="2")
+    specification = world.component("base")["Specification"] | {"ModelName": "model-2"}
+    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification)
+    world.pass_time(10)
+    assert (world.status("one"), world.loaded()) == ("InService", [[]])
+    world.update_adapter("one", "one-v2")
+    world.pass_time(10)
+    assert world.loaded() == [["one-v2"]]
+
+
+def test_base_update_that_fails_half_way_puts_back_what_it_replaced(world: World) -> None:
+    world.serve("one", instances=2, copies=2)
+    world.create_model("model-2", VERSION="2")
+    specification = world.component("base")["Specification"] | {"ModelName": "model-2"}
+    world.hosting.starts_that_fail.add(3)
+    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification)
+    world.pass_time(10)
+    described = world.component("base")
+    assert described["InferenceComponentStatus"] == "InService"
+    assert "ping health check" in described["FailureReason"]
+    assert described["Specification"]["ModelName"] == "model"
+    assert [copy.environment for copy in world.running] == [{}, {}]
+    assert world.loaded() == [["one"], ["one"]]
+
+
+def test_base_update_without_spare_room_fails_where_that_is_needed(world_with: Callable[..., World]) -> None:
+    world = world_with(base_update_room="spare")
+    world.serve("one")
+    world.create_model("model-2")
+    specification = world.component("base")["Specification"] | {"ModelName": "model-2"}
+    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification)
+    world.pass_time(10)
+    assert world.component("base")["FailureReason"] == NO_ROOM
+    assert world.loaded() == [["one"]]
+
+
+def test_copies_that_scaling_adds_have_the_adapters_and_those_it_removes_stop(world: World) -> None:
+    world.serve("one", instances=3)
+    for copies in (3, 1, 0):
+        world.call(
+            "UpdateInferenceComponentRuntimeConfig",
+            InferenceComponentName="base",
+            DesiredRuntimeConfig={"CopyCount": copies},
+        )
+        world.pass_time(10)
+        assert world.loaded() == [["one"]] * copies
+        assert world.component("one")["RuntimeConfig"]["CurrentCopyCount"] == copies
+
+
+def test_base_for_which_there_is_no_room_fails_and_reserves_nothing(world: World) -> None:
+    world.serve()
+    world.create_base("second")
+    world.pass_time(10)
+    assert world.component("second")["FailureReason"] == NO_ROOM
+    world.call("DeleteInferenceComponent", InferenceComponentName="base")
+    world.pass_time(10)
+    world.create_base("third")
+    world.pass_time(10)
+    assert world.status("third") == "InService"
+
+
+def test_failed_base_keeps_its_reservation_until_it_is_deleted(world: World) -> None:
+    world.create_model()
+    world.create_endpoint()
+    world.hosting.starts_that_fail.add(0)
+    world.create_base("broken")
+    world.pass_time(10)
+    assert "ping health check" in world.component("broken")["FailureReason"]
+    world.create_base("blocked")
+    world.pass_time(10)
+    assert world.component("blocked")["FailureReason"] == NO_ROOM
+    for name in ("broken", "blocked"):
+        world.call("DeleteInferenceComponent", InferenceComponentName=name)
+    world.pass_time(10)
+    world.create_base("fits")
+    world.pass_time(10)
+    assert world.status("fits") == "InService"
+
+
+def test_failed_component_cannot_be_updated(world: World) -> None:
+    world.serve()
+    world.create_adapter("bad", artifact="missing")
+    world.pass_time(10)
+    with pytest.raises(ServiceError, match="while it is in state CREATE_FAILED"):
+        world.update_adapter("bad", "good")
+
+
+def test_deleting_an_adapter_takes_it_off_every_copy(world: World) -> None:
+    world.serve("one", "two", instances=2, copies=2)
+    world.call("DeleteInferenceComponent", InferenceComponentName="one")
+    assert world.status("one") == "Deleting"
+    world.pass_time(10)
+    assert world.loaded() == [["two"], ["two"]]
+
+
+def test_deleting_the_base_deletes_its_adapters(world: World) -> None:
+    world.serve("one", "two")
+    world.call("DeleteInferenceComponent", InferenceComponentName="base")
+    assert world.status("one") == "Deleting"
+    world.pass_time(10)
+    assert world.call("ListInferenceComponents")["InferenceComponents"] == []
+    assert world.running == []
+
+
+def test_deleting_the_base_can_be_refused_while_it_has_adapters(world_with: Callable[..., World]) -> None:
+    world = world_with(base_delete="refuse")
+    world.serve("one")
+    message = world.refusal("DeleteInferenceComponent", InferenceComponentName="base")
+    assert "is a base inference component for one or more associated inference components" in message
+    world.call("DeleteInferenceComponent", InferenceComponentName="one")
+    world.pass_time(10)
+    world.call("DeleteInferenceComponent", InferenceComponentName="base")
+    world.pass_time(10)
+    assert world.running == []
+
+
+def test_writes_below_one_base_can_refuse_each_other(world_with: Callable[..., World]) -> None:
+    world = world_with(one_write_per_base=True)
+    world.serve("one", "two")
+    world.update_adapter("one", "one-v2")
+    for refused in (
+        lambda: world.update_adapter("two", "two-v2"),
+        lambda: world.create_adapter("three"),
+        lambda: world.call("DeleteInferenceComponent", InferenceComponentName="two"),
+    ):
+        with pytest.raises(
+            ServiceError, match=f'while inference component "{ARN}/one" is in state UPDATE_IN_PROGRESS'
+        ):
+            refused()
+    world.pass_time(10)
+    world.update_adapter("two", "two-v2")
+
+
+def test_components_on_an_endpoint_can_be_limited(world_with: Callable[..., World]) -> None:
+    world = world_with(components_per_endpoint=2)
+    world.serve("one")
+    with pytest.raises(ServiceError) as refused:
+        world.create_adapter("two")
+    assert refused.value.code == "ResourceLimitExceeded"
+
+
+def test_last_modified_time_can_move_by_itself(world_with: Callable[..., World]) -> None:
+    world = world_with(last_modified_moves_every_seconds=60)
+    world.serve("one")
+    before = world.component("one")["LastModifiedTime"]
+    world.pass_time(61)
+    assert world.component("one")["LastModifiedTime"] > before
+
+
+def test_artifacts_that_nobody_needs_any_more_are_discarded(world: World) -> None:
+    world.serve("one")
+    world.update_adapter("one", "one-v2")
+    world.pass_time(10)
+    world.update_adapter("one", "unloadable")
+    world.pass_time(10)
+    world.call("DeleteInferenceComponent", InferenceComponentName="base")
+    world.pass_time(10)
+    assert sorted(path.name for path in world.hosting.discarded) == ["1", "one", "one-v2", "unloadable"]

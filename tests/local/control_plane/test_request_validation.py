@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local_sagemaker.control_plane.request_validation import check_request, coerce_request
+from local_sagemaker.errors import ServiceError
+from tests.local.world import ROLE, World
+
+COMPONENT = {
+    "InferenceComponentName": "name",
+    "EndpointName": "endpoint",
+    "Specification": {"ModelName": "model", "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 128}},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"InferenceComponentName": None},
+            "Value null at 'inferenceComponentName' failed to satisfy constraint: Member must not be null",
+        ),
+        ({"InferenceComponentName": "a" * 64}, "Member must have length less than or equal to 63"),
+        ({"InferenceComponentName": "no_underscore"}, "Member must satisfy regular expression pattern"),
+        ({"InferenceComponentName": 5}, "Member must be of type string"),
+        ({"Colour": "red"}, "Unknown parameter 'colour'"),
+        ({"RuntimeConfig": {"CopyCount": -1}}, "Member must have value greater than or equal to 0"),
+        ({"RuntimeConfig": {"CopyCount": True}}, "Member must be of type integer"),
+        ({"RuntimeConfig": {}}, "'runtimeConfig.copyCount'"),
+        ({"Tags": [{"Key": "k"}]}, "'tags.1.member.value'"),
+        ({"Tags": [{"Key": "!", "Value": "v"}]}, "'tags.1.member.key'"),
+        (
+            {"Specification": {"SchedulingConfig": {"PlacementStrategy": "ANYHOW"}}},
+            "Member must satisfy enum value set: [SPREAD, BINPACK]",
+        ),
+        (
+            {"Specification": {"Container": {"Environment": {"K": 1}}}},
+            "'specification.container.environment.K.value'",
+        ),
+    ],
+)
+def test_request_that_does_not_fit_the_service_model_is_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ServiceError) as refused:
+        check_request("CreateInferenceComponent", COMPONENT | changes)
+    assert refused.value.code == "ValidationException"
+    assert message in refused.value.message
+
+
+def test_every_problem_is_named_at_once() -> None:
+    with pytest.raises(ServiceError, match="2 validation errors detected: "):
+        check_request("CreateInferenceComponent", {"InferenceComponentName": "name_", "Specification": {}})
+
+
+def test_request_that_fits_is_accepted() -> None:
+    check_request("CreateInferenceComponent", COMPONENT | {"Tags": [{"Key": "Größe/a:b", "Value": "è 1"}]})
+
+
+def test_parameter_that_is_null_is_one_that_is_not_given(world: World) -> None:
+    world.serve("one")
+    nothing = {"MaxResults": None, "NameContains": None, "StatusEquals": None, "NextToken": None}
+    listed = world.call("ListInferenceComponents", **nothing)["InferenceComponents"]
+    assert [summary["InferenceComponentName"] for summary in listed] == ["one", "base"]
+    container = {"Image": "image", "Environment": None, "ModelDataSource": None}
+    world.call("CreateModel", ModelName="nulls", ExecutionRoleArn=ROLE, PrimaryContainer=container, Tags=None)
+    model = world.call("DescribeModel", ModelName="nulls")
+    assert model["PrimaryContainer"] == {"Image": "image"}
+    assert world.call("ListTags", ResourceArn=model["ModelArn"])["Tags"] == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"Tags": [None]}, "'tags.1.member'"),
+        ({"PrimaryContainer": {"Environment": {"K": None}}}, "'primaryContainer.environment.K.value'"),
+    ],
+)
+def test_null_is_no_value_of_a_list_or_a_map(world: World, parameters: dict[str, Any], message: str) -> None:
+    refusal = world.refusal("CreateModel", ModelName="nulls", ExecutionRoleArn=ROLE, **parameters)
+    assert message in refusal
+
+
+def test_operation_that_is_not_there_is_named(world: World) -> None:
+    with pytest.raises(ServiceError, match="does not know CreateTrainingJob") as refused:
+        world.call("CreateTrainingJob")
+    assert refused.value.code == "UnknownOperationException"
+
+
+@pytest.mark.parametrize(
+    "containers", [{}, {"PrimaryContainer": {"Image": "i"}, "Containers": [{"Image": "i"}]}]
+)
+def test_model_has_one_container_or_several(world: World, containers: dict[str, Any]) -> None:
+    message = world.refusal("CreateModel", ModelName="model", ExecutionRoleArn=ROLE, **containers)
+    assert "Exactly one of PrimaryContainer and Containers" in message
+
+
+def test_values_of_templates_take_the_type_of_the_api() -> None:
+    coerced = coerce_request(
+        "CreateEndpointConfig",
+        {
+            "EnableNetworkIsolation": "true",
+            "ProductionVariants": [
+                {"InitialInstanceCount": "2", "InitialVariantWeight": "0.5", "VariantName": 1}
+            ],
+        },
+    )
+    assert coerced == {
+        "EnableNetworkIsolation": True,
+        "ProductionVariants": [{"InitialInstanceCount": 2, "InitialVariantWeight": 0.5, "VariantName": "1"}],
+    }

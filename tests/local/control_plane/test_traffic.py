@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+from local_sagemaker.control_plane.call_faults import CallFault
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.server import LocalCloud
+from tests.local.conftest import boto_client
+from tests.local.stacks import ROLE
+from tests.local.world import World
+
+
+def test_calls_are_counted_refused_ones_too(world: World) -> None:
+    world.create_model()
+    world.refusal("DescribeModel", ModelName="nobody")
+    assert world.traffic.calls == {"CreateModel": 1, "DescribeModel": 1}
+
+
+def test_injected_fault_hits_the_next_calls_of_its_operation_only(world: World) -> None:
+    world.traffic.call_faults.append(
+        CallFault(operation="ListModels", code="InternalFailure", message="oops", status=500, times=2)
+    )
+    world.create_model()
+    for _ in range(2):
+        with pytest.raises(ServiceError, match="oops") as failed:
+            world.call("ListModels")
+        assert (failed.value.code, failed.value.status) == ("InternalFailure", 500)
+    assert len(world.call("ListModels")["Models"]) == 1
+
+
+def test_writes_above_their_rate_are_throttled_and_reads_are_not(world_with: Callable[..., World]) -> None:
+    world = world_with(write_rate=2)
+    world.create_model("one")
+    world.create_model("two")
+    with pytest.raises(ServiceError, match="Rate exceeded") as throttled:
+        world.create_model("three")
+    assert throttled.value.code == "ThrottlingException"
+    for _ in range(10):
+        world.call("ListModels")
+    world.pass_time(0.5)
+    world.create_model("three")
+
+
+def test_reads_have_a_rate_of_their_own(world_with: Callable[..., World]) -> None:
+    world = world_with(read_rate=0.5)
+    world.call("ListModels")
+    with pytest.raises(ServiceError, match="Rate exceeded"):
+        world.call("ListModels")
+    world.pass_time(2)
+    world.call("ListModels")
+
+
+def refused(world: World, count: int, operation: str = "ListModels") -> int:
+    """How many of so many calls are refused."""
+    refusals = 0
+    for _ in range(count):
+        try:
+            world.call(operation)
+        except ServiceError:
+            refusals += 1
+    return refusals
+
+
+def test_fault_of_a_share_hits_about_that_share_and_the_same_calls_every_time(
+    world_with: Callable[..., World],
+) -> None:
+    counts = []
+    for _ in range(2):
+        world = world_with()
+        world.traffic.inject(CallFault(operation="reads", code="ThrottlingException", times=None, share=0.25))
+        counts.append(refused(world, 400))
+    assert 70 < counts[0] < 130
+    assert counts[0] == counts[1]
+
+
+def test_fault_of_all_writes_lets_reads_pass(world: World) -> None:
+    world.traffic.inject(CallFault(operation="writes", code="ThrottlingException", times=None))
+    with pytest.raises(ServiceError):
+        world.create_model()
+    assert refused(world, 3) == 0
+
+
+def test_fault_ends_after_its_time(world: World) -> None:
+    world.traffic.inject(
+        CallFault(operation="ListModels", code="AccessDeniedException", times=None, seconds=5)
+    )
+    assert refused(world, 3) == 3
+    world.pass_time(5)
+    assert refused(world, 3) == 0
+
+
+def test_fault_hits_no_more_calls_than_its_times_whatever_its_share(world: World) -> None:
+    world.traffic.inject(CallFault(operation="ListModels", code="InternalFailure", times=3, share=0.5))
+    assert refused(world, 100) == 3
+
+
+def test_artifact_that_fails_to_load_fails_every_component_that_wants_it(world: World) -> None:
+    world.serve()
+    world.traffic.load_faults["s3://bucket/bad"] = "the archive is damaged"
+    for name, artifact in (("one", "bad"), ("two", "good")):
+        world.create_adapter(name, artifact=artifact)
+    world.pass_time(10)
+    assert world.component("one")["FailureReason"] == "the archive is damaged"
+    assert world.status("two") == "InService"
+
+
+def test_held_component_stays_in_creation_until_it_is_released(world: World) -> None:
+    world.serve()
+    world.traffic.hold("one")
+    world.create_adapter("one")
+    world.create_adapter("two")
+    world.pass_time(600)
+    assert (world.status("one"), world.status("two")) == ("Creating", "InService")
+    world.traffic.release("one")
+    world.pass_time(1)
+    assert world.status("one") == "InService"
+
+
+def test_held_component_stays_in_deletion_until_faults_are_cleared(world: World) -> None:
+    world.serve("one")
+    world.traffic.hold("one")
+    world.call("DeleteInferenceComponent", InferenceComponentName="one")
+    world.pass_time(600)
+    assert world.status("one") == "Deleting"
+    world.traffic.clear_faults()
+    world.pass_time(1)
+    assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="one")
+
+
+@pytest.fixture
+def faulty(cloud: LocalCloud) -> Iterator[LocalCloud]:
+    """The running cloud, without faults afterwards."""
+    yield cloud
+    cloud.admin.clear_faults()
+
+
+def create_model(sagemaker: Any, name: str) -> None:
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image"})
+
+
+def test_call_whose_answer_is_lost_was_done_all_the_same(faulty: LocalCloud) -> None:
+    sagemaker = boto_client(faulty, "sagemaker")
+    faulty.admin.lose_answers("CreateModel")
+    with pytest.raises(ConnectionClosedError):
+        create_model(sagemaker, "lost")
+    assert sagemaker.describe_model(ModelName="lost")["ModelName"] == "lost"
+
+
+def test_retry_of_a_call_whose_answer_was_lost_finds_what_it_had_done(faulty: LocalCloud) -> None:
+    faulty.admin.lose_answers("writes")
+    retrying = Config(retries={"total_max_attempts": 3, "mode": "standard"})
+    with pytest.raises(ClientError, match="already existing"):
+        create_model(boto_client(faulty, "sagemaker", config=retrying), "retried")

@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local_sagemaker.server import LocalCloud
+from tests.local.conftest import QUICK, boto_client
+from tests.local.stacks import Bucket, Stack, serving
+
+ARN = "arn:aws:sagemaker:us-east-1:000000000000"
+ENDPOINT = f"{ARN}:endpoint/guarded"
+SERVICE_TRUST = {
+    "Effect": "Allow",
+    "Action": "sts:AssumeRole",
+    "Principal": {"Service": "sagemaker.amazonaws.com"},
+}
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def allow(actions: str | list[str], resources: str | list[str], **conditions: Any) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
+    return statement | ({"Condition": conditions} if conditions else {})
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[LocalCloud]:
+    with LocalCloud(iam=True, settings=QUICK) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bucket(guarded: LocalCloud) -> Bucket:
+    return Bucket(boto_client(guarded, "s3"))
+
+
+@pytest.fixture(scope="module")
+def deployed(guarded: LocalCloud, bucket: Bucket) -> Stack:
+    """The endpoint "guarded" with two adapters; its execution role may read the bucket and no more."""
+    iam = boto_client(guarded, "iam")
+    iam.create_role(RoleName="Execution", AssumeRolePolicyDocument=policy(SERVICE_TRUST))
+    objects = [f"arn:aws:s3:::{bucket.name}", f"arn:aws:s3:::{bucket.name}/*"]
+    iam.put_role_policy(
+        RoleName="Execution",
+        PolicyName="read",
+        PolicyDocument=policy(allow(["s3:GetObject", "s3:ListBucket"], objects)),
+    )
+    stack = Stack(boto_client(guarded, "cloudformation"), "guarded")
+    resources = serving("guarded", bucket, {"one": bucket.adapter("1"), "two": bucket.adapter("2")})
+    resources["Endpoint"]["Properties"]["EndpointName"] = "guarded"
+    resources["Two"]["Properties"]["Tags"] = [{"Key": "team", "Value": "blue"}]
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    return stack
+
+
+@pytest.fixture
+def user(guarded: LocalCloud) -> Callable[..., Callable[[str], Any]]:
+    """Makes users with policy statements; gives the maker of their clients."""
+
+    def make(*statements: dict[str, Any]) -> Callable[[str], Any]:
+        iam, name = boto_client(guarded, "iam"), f"user-{time.monotonic_ns()}"
+        iam.create_user(UserName=name)
+        if statements:
+            iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=policy(*statements))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        keys = {
+            "aws_access_key_id": key["AccessKeyId"],
+            "aws_secret_access_key": key["SecretAccessKey"],
+        }
+        return lambda service: boto_client(guarded, service, **keys)
+
+    return make
+
+
+def invoke(client: Callable[[str], Any], component: str) -> Any:
+    answer = client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="guarded", InferenceComponentName=f"guarded-{component}", Body=b"{}"
+    )
+    return json.loads(answer["Body"].read())["adapter"]
+
+
+def denied(call: Callable[[], Any]) -> str:
+    with pytest.raises(ClientError) as refused:
+        call()
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+    return str(refused.value)
+
+
+def test_caller_of_one_adapter_is_denied_the_other_and_the_base(
+    deployed: Stack, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    caller = user(allow("sagemaker:InvokeEndpoint", [ENDPOINT, f"{ARN}:inference-component/guarded-one"]))
+    assert invoke(caller, "one") == "1"
+    assert f"{ARN}:inference-component/guarded-two" in denied(lambda: invoke(caller, "two"))
+    denied(lambda: invoke(caller, "base"))
+
+
+def test_caller_needs_the_endpoint_too(deployed: Stack, user: Callable[..., Callable[[str], Any]]) -> None:
+    caller = user(allow("sagemaker:InvokeEndpoint", f"{ARN}:inference-component/*"))
+    denied(lambda: invoke(caller, "one"))
+
+
+def test_streaming_is_an_action_of_its_own(
+    deployed: Stack, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    caller = user(allow("sagemaker:InvokeEndpoint", "*"))("sagemaker-runtime")
+    request = {"EndpointName": "guarded", "InferenceComponentName": "guarded-one", "Body": b"{}"}
+    denied(lambda: caller.invoke_endpoint_with_response_stream(**request))
+
+
+def test_adapter_can_be_allowed_by_its_tag(
+    deployed: Stack, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    blue = {"StringEquals": {"aws:ResourceTag/team": "blue"}}
+    caller = user(
+        allow("sagemaker:InvokeEndpoint", ENDPOINT),
+        allow("sagemaker:InvokeEndpoint", f"{ARN}:inference-component/*", **blue),
+    )
+    assert invoke(caller, "two") == "2"
+    denied(lambda: invoke(caller, "one"))
+
+
+def test_control_plane_is_allowed_by_resource(
+    deployed: Stack, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    actions = ["sagemaker:DescribeInferenceComponent", "sagemaker:UpdateInferenceComponent"]
+    sagemaker = user(allow(actions, f"{ARN}:inference-component/guarded-one"))("sagemaker")
+    sagemaker.describe_inference_component(InferenceComponentName="guarded-one")
+    denied(lambda: sagemaker.describe_inference_component(InferenceComponentName="guarded-two"))
+    denied(lambda: sagemaker.delete_inference_component(InferenceComponentName="guarded-one"))
+    denied(lambda: sagemaker.describe_endpoint(EndpointName="guarded"))
+    denied(sagemaker.list_inference_components)
+
+
+MINE = [{"Key": "fleet-uid", "Value": "mine"}]
+OTHERS = [{"Key": "fleet-uid", "Value": "others"}]
+
+
+def of_fleet(key: str) -> dict[str, Any]:
+    return {"StringEquals": {f"aws:{key}/fleet-uid": "mine"}}
+
+
+def create(sagemaker: Any, bucket: Bucket, tags: list[dict[str, str]]) -> str:
+    name = f"fleet-{time.monotonic_ns()}"
+    sagemaker.create_inference_component(
+        InferenceComponentName=name,
+        EndpointName="guarded",
+        Specification={
+            "BaseInferenceComponentName": "guarded-base",
+            "Container": {"ArtifactUrl": bucket.adapter("1")},
+        },
+        **({"Tags": tags} if tags else {}),
+    )
+    while sagemaker.describe_inference_component(InferenceComponentName=name)[
+        "InferenceComponentStatus"
+    ].endswith("ing"):
+        time.sleep(0.02)
+    return name
+
+
+@pytest.fixture
+def reconciler(deployed: Stack, user: Callable[..., Callable[[str], Any]]) -> Any:
+    """What may write the adapters with its fleet's tag, on one endpoint, and no others."""
+    components = f"{ARN}:inference-component/*"
+    return user(
+        allow("sagemaker:DescribeInferenceComponent", components),
+        allow("sagemaker:CreateInferenceComponent", [ENDPOINT, components], **of_fleet("RequestTag")),
+        allow("sagemaker:AddTags", components, **of_fleet("RequestTag")),
+        allow(
+            ["sagemaker:UpdateInferenceComponent", "sagemaker:DeleteInferenceComponent"],
+            components,
+            **of_fleet("ResourceTag"),
+        ),
+    )("sagemaker")
+
+
+def test_component_can_be_created_with_the_tag_that_is_asked_for_alone(
+    reconciler: Any, bucket: Bucket
+) -> None:
+    create(reconciler, bucket, MINE)
+    denied(lambda: create(reconciler, bucket, OTHERS))
+    denied(lambda: create(reconciler, bucket, []))
+
+
+def test_component_can_be_changed_by_its_tag_alone(
+    guarded: LocalCloud, reconciler: Any, bucket: Bucket
+) -> None:
+    root = boto_client(guarded, "sagemaker")
+    mine, others = create(root, bucket, MINE), create(root, bucket, OTHERS)
+    specification = {"Container": {"ArtifactUrl": bucket.adapter("2")}}
+    for name, may in ((mine, True), (others, False)):
+        update = {"InferenceComponentName": name, "Specification": specification}
+        if may:
+            reconciler.update_inference_component(**update)
+        else:
+            denied(functools.partial(reconciler.update_inference_component, **update))
+    denied(lambda: reconciler.delete_inference_component(InferenceComponentName=others))
+    while root.describe_inference_component(InferenceComponentName=mine)["InferenceComponentStatus"].endswith(
+        "ing"
+    ):
+        time.sleep(0.02)
+    reconciler.delete_inference_component(InferenceComponentName=mine)
+
+
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [
+        ("component", "to perform: sagemaker:CreateInferenceComponent"),
+        ("endpoint", f"on resource: {ENDPOINT}"),
+        ("tags", "sagemaker:AddTags on resource"),
+    ],
+)
+def test_creating_a_component_needs_the_endpoint_the_component_and_its_tags(
+    deployed: Stack,
+    bucket: Bucket,
+    user: Callable[..., Callable[[str], Any]],
+    missing: str,
+    named: str,
+) -> None:
+    components = f"{ARN}:inference-component/*"
+    needed = {
+        "component": allow("sagemaker:CreateInferenceComponent", components),
+        "endpoint": allow("sagemaker:CreateInferenceComponent", ENDPOINT),
+        "tags": allow("sagemaker:AddTags", components),
+    }
+    del needed[missing]
+    sagemaker = user(*needed.values())("sagemaker")
+    assert named in denied(lambda: create(sagemaker, bucket, MINE))
+
+
+def test_tags_of_a_creation_can_be_told_from_those_added_later(
+    deployed: Stack, bucket: Bucket, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    on_create = {"StringEquals": {"sagemaker:TaggingAction": "CreateInferenceComponent"}}
+    sagemaker = user(
+        allow(["sagemaker:CreateInferenceComponent", "sagemaker:DescribeInferenceComponent"], "*"),
+        allow("sagemaker:AddTags", "*", **on_create),
+    )("sagemaker")
+    arn = f"{ARN}:inference-component/{create(sagemaker, bucket, MINE)}"
+    denied(lambda: sagemaker.add_tags(ResourceArn=arn, Tags=OTHERS))
+
+
+def test_user_without_a_policy_is_denied_everything(
+    deployed: Stack, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    caller = user()
+    denied(lambda: invoke(caller, "one"))
+    denied(lambda: caller("sagemaker").list_models())
+
+
+@pytest.mark.parametrize(
+    ("role", "trust", "reads"),
+    [
+        ("NoReader", SERVICE_TRUST, False),
+        ("NotTrusting", SERVICE_TRUST | {"Effect": "Deny"}, True),
+        ("TrustingForAnother", SERVICE_TRUST | {"Action": "sts:Tag*"}, True),
+    ],
+)
+def test_mistake_in_the_execution_role_is_the_failure_reason(
+    guarded: LocalCloud, bucket: Bucket, role: str, trust: dict[str, Any], reads: bool
+) -> None:
+    iam = boto_client(guarded, "iam")
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=policy(trust))
+    if reads:
+        iam.put_role_policy(RoleName=role, PolicyName="read", PolicyDocument=policy(allow("s3:*", "*")))
+    stack = Stack(boto_client(guarded, "cloudformation"), f"stack-{role.lower()}")
+    resources = serving(stack.name, bucket, {})
+    resources["Model"]["Properties"]["ExecutionRoleArn"] = f"arn:aws:iam::000000000000:role/{role}"
+    assert stack.create(resources) == "ROLLBACK_COMPLETE"
+    (reason,) = stack.reasons("CREATE_FAILED")
+    assert f"role/{role}" in reason
+    assert ("Could not access model data" in reason) == (role == "NoReader")
+    stack.delete()
+
+
+@pytest.mark.parametrize(
+    ("role", "actions"),
+    [
+        ("TrustingForSts", {"Action": "sts:*"}),
+        ("TrustingForAll", {"Action": ["s3:GetObject", "*"]}),
+        ("TrustingInLowerCase", {"Action": "sts:assumerole"}),
+        ("TrustingForTheRest", {"NotAction": "sts:TagSession"}),
+    ],
+)
+def test_trust_for_actions_that_match_is_trust(
+    guarded: LocalCloud, bucket: Bucket, role: str, actions: dict[str, Any]
+) -> None:
+    trust = {"Effect": "Allow", "Principal": SERVICE_TRUST["Principal"]} | actions
+    iam = boto_client(guarded, "iam")
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=policy(trust))
+    iam.put_role_policy(RoleName=role, PolicyName="read", PolicyDocument=policy(allow("s3:*", "*")))
+    stack = Stack(boto_client(guarded, "cloudformation"), f"stack-{role.lower()}")
+    resources = serving(stack.name, bucket, {})
+    resources["Model"]["Properties"]["ExecutionRoleArn"] = f"arn:aws:iam::000000000000:role/{role}"
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    stack.delete()
+
+
+def test_missing_object_looks_denied_to_who_may_not_list_the_bucket(
+    bucket: Bucket, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    objects, itself = f"arn:aws:s3:::{bucket.name}/*", f"arn:aws:s3:::{bucket.name}"
+
+    def code(*statements: dict[str, Any]) -> str:
+        with pytest.raises(ClientError) as refused:
+            user(*statements)("s3").head_object(Bucket=bucket.name, Key="missing")
+        return str(refused.value.response["Error"]["Code"])
+
+    reads, lists = allow("s3:GetObject", objects), allow("s3:ListBucket", itself)
+    assert (code(reads), code(reads, lists)) == ("403", "404")
+
+
+def test_policy_by_leading_keys_allows_the_items_of_its_partitions_alone(
+    guarded: LocalCloud, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    name = "partitions"
+    boto_client(guarded, "dynamodb").create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    mine = {"dynamodb:LeadingKeys": ["mine"]}
+    writer = user(
+        allow(
+            "dynamodb:PutItem",
+            f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}",
+            **{"ForAllValues:StringEquals": mine, "Null": {"dynamodb:LeadingKeys": "false"}},
+        )
+    )("dynamodb")
+
+    def put(*keys: str) -> None:
+        puts = [{"Put": {"TableName": name, "Item": {"pk": {"S": key}}}} for key in keys]
+        writer.transact_write_items(TransactItems=puts)
+
+    writer.put_item(TableName=name, Item={"pk": {"S": "mine"}})
+    put("mine")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        writer.put_item(TableName=name, Item={"pk": {"S": "theirs"}})
+    with pytest.raises(ClientError, match="AccessDenied"):
+        put("mine", "theirs")

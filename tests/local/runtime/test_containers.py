@@ -1,0 +1,92 @@
+"""Real processes: what answers on a container's port is the container."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_sagemaker.errors import HostingError
+from local_sagemaker.runtime.containers import Container, reserved_port
+from local_sagemaker.runtime.hosting import LocalHosting
+from local_sagemaker.settings import CurrentSettings, Settings
+from tests.local.engine import COMMAND
+
+# Ends when it is pinged, and the ping is answered all the same.
+IMPOSTOR = """
+import os, socket, sys, time
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+connection, _ = server.accept()
+if os.fork() == 0:
+    time.sleep(0.5)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+"""
+
+
+async def start(tmp_path: Path, command: str = COMMAND, start_seconds: float = 30) -> Container:
+    return await Container.start(command, tmp_path, {}, tmp_path / "log", start_seconds)
+
+
+def test_process_that_ended_is_not_healthy_though_another_one_answers_on_its_port(tmp_path: Path) -> None:
+    with pytest.raises(HostingError, match="ping health check"):
+        asyncio.run(start(tmp_path, f"{sys.executable} -c {shlex.quote(IMPOSTOR)} {{port}}"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot keep a port for a child")
+def test_reserved_port_is_for_a_server_and_for_nobody_else() -> None:
+    with reserved_port() as port:
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind(("127.0.0.1", port))
+        with socket.create_server(("127.0.0.1", port)) as server:
+            socket.create_connection(server.getsockname()).close()
+
+
+def test_container_that_takes_too_long_to_start_fails_after_the_time_it_has(tmp_path: Path) -> None:
+    with pytest.raises(HostingError, match="ping health check"):
+        asyncio.run(start(tmp_path, f"{sys.executable} -c 'import time; time.sleep(60)'", 0.5))
+
+
+def test_stopped_container_refuses_writes_as_a_failure_of_the_container(tmp_path: Path) -> None:
+    async def unregister_after_the_end() -> None:
+        container = await start(tmp_path)
+        await container.stop()
+        await container.unregister("one")
+
+    with pytest.raises(HostingError, match="did not answer"):
+        asyncio.run(unregister_after_the_end())
+
+
+def test_container_that_dies_of_a_call_has_ended_when_the_call_fails(tmp_path: Path) -> None:
+    async def register_what_kills() -> bool:
+        container = await start(tmp_path)
+        with pytest.raises(HostingError, match="did not answer"):
+            await container.register("deadly", tmp_path)
+        ended = not container.running
+        await container.stop(drain=False)
+        return ended
+
+    assert asyncio.run(register_what_kills())
+
+
+def test_directory_is_removed_away_from_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[tuple[Path, str]] = []
+    done = threading.Event()
+
+    def remove(directory: Path, **_: Any) -> None:
+        removed.append((directory, threading.current_thread().name))
+        done.set()
+
+    monkeypatch.setattr("shutil.rmtree", remove)
+    LocalHosting(tmp_path, None, CurrentSettings(Settings())).discard(tmp_path)  # type: ignore[arg-type]
+    assert done.wait(5)
+    ((directory, thread),) = removed
+    assert directory == tmp_path
+    assert thread.startswith("download")
