@@ -29,6 +29,7 @@ from aws_cdk import Duration
 from botocore.exceptions import ClientError
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.aws.s3_manifests import S3Manifests
 from adapter_fleet.aws.sagemaker_service import SageMakerService
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.requests import RequestHandler
@@ -38,7 +39,7 @@ from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, 
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
-from adapter_fleet.lambdas.fleet import _S3Manifests, _Stacks, _Starter
+from adapter_fleet.lambdas.fleet import _Stacks, _Starter
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
@@ -364,7 +365,7 @@ class Exercise:
             name="fleet",
             machine=self.machine,
             registry=self.theirs,
-            manifests=_S3Manifests(self.user.client("s3")),
+            manifests=S3Manifests(self.user.client("s3")),
             clock=self.clock,
             start_machine=self.starter(),
             describe_stack=_Stacks(self.user.client("cloudformation")),

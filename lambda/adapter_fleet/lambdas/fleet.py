@@ -1,4 +1,4 @@
-"""The entry points of the Lambda functions. Thin: they make the clients, and call what does the work."""
+"""The entry points of the fleet's Lambda functions. They make the clients and call the rooms below."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.aws.s3_manifests import S3Manifests
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
 from adapter_fleet.aws.telemetry import FleetTelemetry
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.clock import WallClock
-from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.requests import RequestHandler, StackState
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, PassInput
@@ -33,24 +33,27 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
 
-MOST_PASSES = 1000
-"""An execution ends after this many and another one goes on: its history may have 25,000 events."""
+MAX_PASSES = 1000
+"""After this many passes a new execution takes over, as the history of one has at most 25,000 events.
+
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+"""
 
 MARGIN_SECONDS = LONGEST_STEP_SECONDS + 15.0
-"""For the steps under way to end, and to save what they did, before the function's time is up.
+"""The time before the function's end in which running steps end and save their results.
 
-A function that is stopped keeps its lease: no other pass can go on before that expires.
+A function that is stopped keeps its lease, and no other pass can start before the lease expires.
 """
 
 _WORKERS = 8
 
-_REREADS = (DRIFT_TRIGGER, "order")
-"""Triggers of executions that first look for a manifest in S3 whose event was lost."""
+_REREADING_TRIGGERS = (DRIFT_TRIGGER, "order")
+"""Executions with these triggers first look for a manifest in S3 whose event was lost."""
 
-LOOKING_SECONDS = 4.0
-"""A deployment learns of its end sooner than by the framework's asking, and with fewer questions."""
+POLLING_SECONDS = 4.0
+"""How long one call of `is_complete` polls. A deployment then ends sooner, and with fewer calls."""
 
-_LOOK_AGAIN_SECONDS = 0.5
+_POLLING_INTERVAL_SECONDS = 0.5
 
 _PATIENT = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
@@ -58,34 +61,34 @@ _PATIENT = Config(
     read_timeout=5,
     max_pool_connections=16,
 )
-"""A function whose time is up fails its deployment, so a connection that says nothing is given up before."""
+"""A function that times out fails its deployment, so a silent connection is closed before that."""
 
 
 def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Take in an event of CloudFormation."""
-    intake = _intake(os.environ["STATE_MACHINE_ARN"])
-    answer = intake.on_event(event)
+    """Handle an event of CloudFormation."""
+    handler = _handler(os.environ["STATE_MACHINE_ARN"])
+    answer = handler.on_event(event)
     try:
-        intake.catch_up(answer["Generation"])
+        handler.catch_up(answer["Generation"])
     except (ClientError, BotoCoreError, TimeoutError) as error:
-        # The rollback itself is on its way, and whatever this function raises would fail it.
+        # The rollback has started, and an error of this function would fail it.
         _log().warning("the manifest in S3 waits for its next version", reason=str(error))
     return answer
 
 
 def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Say whether the fleet is what the event wants; look for some seconds before saying no."""
-    intake, clock = _intake(os.environ["STATE_MACHINE_ARN"]), WallClock()
-    end = clock.now() + LOOKING_SECONDS
+    """Report whether the fleet has the state that the event wants; poll for a few seconds before "no"."""
+    handler, clock = _handler(os.environ["STATE_MACHINE_ARN"]), WallClock()
+    end = clock.now() + POLLING_SECONDS
     while True:
-        answer = _patiently(lambda: intake.is_complete(event))
+        answer = _or_incomplete(lambda: handler.is_complete(event))
         if answer["IsComplete"] or clock.now() >= end:
             return answer
-        clock.sleep(_LOOK_AGAIN_SECONDS)
+        clock.sleep(_POLLING_INTERVAL_SECONDS)
 
 
-def _patiently(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Ask, and take an error of AWS for "not yet": whatever this function raises fails the deployment."""
+def _or_incomplete(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Take an AWS error for "not yet", as an error of this function would fail the deployment."""
     try:
         return ask()
     except (ClientError, BotoCoreError) as error:
@@ -94,21 +97,21 @@ def _patiently(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def manifest_object(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Take in a new version of the manifest in S3: the newest, whichever the event is of.
+    """Handle a new version of the manifest in S3. It reads the newest version, whichever the event is about.
 
-    A schedule calls it as well, without the detail of an event: an event may have been lost.
+    A schedule calls it too, without the detail of an event, in case an event was lost.
     """
-    intake = _intake(os.environ["STATE_MACHINE_ARN"])
+    handler = _handler(os.environ["STATE_MACHINE_ARN"])
     if "detail" in event:
         sequencer = event["detail"]["object"].get("sequencer", event["id"])
-        generation = intake.manifest_changed(sequencer)
+        generation = handler.manifest_changed(sequencer)
     else:
-        generation = intake.reread()
+        generation = handler.reread()
     return {"generation": _number_of(generation)}
 
 
 def _number_of(generation: Generation | None) -> int | None:
-    """Return the number of a generation that a manifest in S3 made, and report one that is refused."""
+    """Return the number of the generation of a manifest in S3, and report a refused one."""
     if generation is not None and generation.outcome is Outcome.REFUSED:
         _telemetry().rejected(generation)
     return None if generation is None else generation.number
@@ -120,7 +123,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
     machine, trigger = event["state_machine"], event["trigger"]
     clock = WallClock()
     passes = int(state.get("passes", 0))
-    if trigger in _REREADS and passes == 0:
+    if trigger in _REREADING_TRIGGERS and passes == 0:
         _reread(machine)
     remaining = context.get_remaining_time_in_millis() / 1000
     with ThreadPoolExecutor(_WORKERS) as executor:
@@ -146,7 +149,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
             )
         )
     done = result.done
-    if not done and passes + 1 >= MOST_PASSES:
+    if not done and passes + 1 >= MAX_PASSES:
         _Starter(_machines(), machine)("order", f"after-{event['execution']}")
         done = True
     return {
@@ -158,15 +161,15 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
 
 
 def _reread(machine: str) -> None:
-    """Take in a manifest in S3 whose event was lost; the pass goes on whatever comes of that."""
+    """Handle a manifest in S3 whose event was lost. The pass goes on after an error."""
     try:
-        _number_of(_intake(machine).reread())
+        _number_of(_handler(machine).reread())
     except (ClientError, BotoCoreError, TimeoutError) as error:
         _log().warning("the manifest in S3 could not be looked at", reason=str(error))
 
 
 class _Starter:
-    """Starts executions; one of a name that was there already is started, as far as anyone needs to know."""
+    """Starts executions. An execution whose name exists already counts as started."""
 
     def __init__(self, client: "SFNClient", machine: str) -> None:
         self._client, self._machine = client, machine
@@ -184,7 +187,7 @@ class _Starter:
 
 
 class _Stacks:
-    """Describes stacks; None where CloudFormation does not answer."""
+    """Describes stacks; returns None if CloudFormation does not answer."""
 
     def __init__(self, client: "CloudFormationClient") -> None:
         self._client = client
@@ -193,7 +196,7 @@ class _Stacks:
         try:
             (found,) = self._client.describe_stacks(StackName=stack)["Stacks"]
         except (ClientError, BotoCoreError) as error:
-            # A rollback that is taken for a deployment might be refused, which cannot be mended.
+            # A rollback that is taken for a deployment might be refused, which nobody could repair.
             _log().warning("CloudFormation does not describe the stack", reason=str(error))
             return None
         return StackState(
@@ -202,54 +205,22 @@ class _Stacks:
         )
 
 
-class _S3Manifests:
-    def __init__(self, client: "S3Client") -> None:
-        self._client = client
-
-    def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
-        """Return the newest text of an object and its version, None where there is no such object."""
-        try:
-            found = self._client.get_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            if code_of(error) in ("NoSuchKey", "404"):
-                return None
-            raise
-        # One byte more than a manifest may have, so that one that is too large is refused as such.
-        return found["Body"].read(MAX_DOCUMENT_BYTES + 1), _version_of(found)
-
-    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
-        """Return the newest version of an object and when it was written, None where there is none."""
-        try:
-            found = self._client.head_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            if code_of(error) in ("NoSuchKey", "404"):
-                return None
-            raise
-        return _version_of(found), found["LastModified"].timestamp()
-
-
-def _version_of(answer: Mapping[str, Any]) -> str:
-    """Return the version id of an object; in a bucket without versioning, its entity tag."""
-    version: str | None = answer.get("VersionId")
-    return answer["ETag"].strip('"') if version in (None, "null") else version
-
-
 def _execution_name(key: str) -> str:
-    """Return the name of the execution for a key: readable, and another one for each key.
+    """Return the name of the execution for a key: readable, and different for each key.
 
-    A name may be used once in 90 days, and have 80 characters of `[a-zA-Z0-9-_]`.
+    A name can be used once in 90 days, and has at most 80 characters of `[a-zA-Z0-9-_]`.
     """
     readable = re.sub(r"[^a-zA-Z0-9_-]", "-", key)[:40]
     return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
-def _intake(machine: str) -> RequestHandler:
+def _handler(machine: str) -> RequestHandler:
     return RequestHandler(
         uid=os.environ["FLEET_UID"],
         name=os.environ["FLEET_NAME"],
         machine=machine,
         registry=_registry(),
-        manifests=_S3Manifests(_s3()),
+        manifests=S3Manifests(_s3()),
         clock=WallClock(),
         start_machine=_Starter(_machines(), machine),
         describe_stack=_Stacks(_stacks()),

@@ -43,7 +43,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, looks: int) -> dict[str, Any]:
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Looks(looks))
+    monkeypatch.setattr(handlers, "_handler", lambda _machine: Looks(looks))
     return handlers.is_complete({}, None)  # type: ignore[arg-type]
 
 
@@ -83,7 +83,7 @@ def test_registry_that_does_not_answer_does_not_fail_the_deployment(
             return answer
 
     intake = Unsure(2)
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+    monkeypatch.setattr(handlers, "_handler", lambda _machine: intake)
     assert handlers.is_complete({}, None) == {"IsComplete": True}  # type: ignore[arg-type]
     intake.left = 1000
     assert handlers.is_complete({}, None) == {"IsComplete": False}  # type: ignore[arg-type]
@@ -94,7 +94,7 @@ def test_deployment_that_failed_fails_at_once(clock: FakeClock, monkeypatch: pyt
         def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
             raise RuntimeError("too many failed")
 
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Failed(0))
+    monkeypatch.setattr(handlers, "_handler", lambda _machine: Failed(0))
     with pytest.raises(RuntimeError, match="too many failed"):
         handlers.is_complete({}, None)  # type: ignore[arg-type]
 
@@ -118,7 +118,7 @@ def test_rollback_does_not_fail_for_a_manifest_in_s3_that_cannot_be_looked_at(
             assert number == 3
             raise error
 
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Unsure())
+    monkeypatch.setattr(handlers, "_handler", lambda _machine: Unsure())
     assert handlers.on_event({}, None)["Generation"] == 3  # type: ignore[arg-type]
 
 
@@ -150,7 +150,7 @@ class Rereads:
 
 def test_schedule_has_the_manifest_looked_at(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     intake = Rereads()
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+    monkeypatch.setattr(handlers, "_handler", lambda _machine: intake)
     answer = handlers.manifest_object({"trigger": "schedule"}, None)  # type: ignore[arg-type]
     assert (answer, intake.looks) == ({"generation": None}, 1)
 
@@ -217,7 +217,7 @@ class TestPass:
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch, trigger: str, passes: int, looks: int
     ) -> None:
         intake = Rereads()
-        monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+        monkeypatch.setattr(handlers, "_handler", lambda _machine: intake)
         self.run(monkeypatch, PassResult(done=True), trigger=trigger, passes=passes)
         assert intake.looks == looks
 
@@ -225,7 +225,7 @@ class TestPass:
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         denied = ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
-        monkeypatch.setattr(handlers, "_intake", lambda _machine: Rereads(denied))
+        monkeypatch.setattr(handlers, "_handler", lambda _machine: Rereads(denied))
         answer, _ = self.run(monkeypatch, PassResult(done=True), trigger="order")
         assert answer["done"]
 
@@ -247,7 +247,7 @@ class TestPass:
     def test_after_very_many_passes_another_execution_goes_on(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        last = handlers.MOST_PASSES - 1
+        last = handlers.MAX_PASSES - 1
         answer, _ = self.run(monkeypatch, PassResult(done=False), passes=last)
         assert answer["done"]
         assert [trigger for _, trigger in machines.started] == ["order"]
@@ -258,7 +258,7 @@ class TestPass:
     def test_last_of_very_many_passes_starts_none_where_it_is_done(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        answer, _ = self.run(monkeypatch, PassResult(done=True), passes=handlers.MOST_PASSES - 1)
+        answer, _ = self.run(monkeypatch, PassResult(done=True), passes=handlers.MAX_PASSES - 1)
         assert answer["done"]
         assert machines.started == []
 
@@ -267,7 +267,7 @@ class TestPass:
     ) -> None:
         name = "12-0123456789abcdef"
         for number in range(100):
-            self.run(monkeypatch, PassResult(done=False), name, passes=handlers.MOST_PASSES - 1)
+            self.run(monkeypatch, PassResult(done=False), name, passes=handlers.MAX_PASSES - 1)
             assert len(machines.started) == number + 1
             name, _ = machines.started[-1]
 
@@ -317,7 +317,7 @@ def test_manifest_that_is_refused_as_it_comes_is_measured(
         def rejected(self, generation: Generation) -> None:
             rejected.append(generation.outcome)
 
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Taking())
+    monkeypatch.setattr(handlers, "_handler", lambda _machine: Taking())
     monkeypatch.setattr(handlers, "_telemetry", Telling)
     event = {"id": "event-1", "detail": {"object": {"key": "live", "sequencer": "0A"}}}
     assert handlers.manifest_object(event, None) == {"generation": 2}  # type: ignore[arg-type]
