@@ -20,8 +20,9 @@ from adapter_fleet.aws.stacks import Stacks
 from adapter_fleet.aws.state_machine import StateMachine
 from adapter_fleet.aws.telemetry import FleetTelemetry
 from adapter_fleet.common.clock import WallClock
-from adapter_fleet.fleet.reconcile.reconciler import DRIFT_TRIGGER, Call, Reconciler
-from adapter_fleet.fleet.reconcile.requests import Intake
+from adapter_fleet.fleet.reconcile.reconciler import Reconciler
+from adapter_fleet.fleet.reconcile.requests import RequestHandler
+from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, PassInput
 from adapter_fleet.fleet.reconcile.step_executor import LONGEST_STEP_SECONDS
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 
@@ -59,10 +60,10 @@ _RETRYING_CONFIG = Config(
 
 def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Request what an event of CloudFormation asks for."""
-    intake = _intake(os.environ["STATE_MACHINE_ARN"])
-    answer = intake.on_event(event)
+    handler = _request_handler(os.environ["STATE_MACHINE_ARN"])
+    answer = handler.on_event(event)
     try:
-        intake.catch_up(answer["Generation"])
+        handler.catch_up(answer["Generation"])
     except (ClientError, BotoCoreError, TimeoutError) as error:
         # The rollback has been requested. An exception of this function would fail it.
         _log().warning("the manifest in S3 waits for its next version", reason=str(error))
@@ -71,10 +72,10 @@ def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any
 
 def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Return whether the fleet is as the event wants; look for some seconds before returning False."""
-    intake, clock = _intake(os.environ["STATE_MACHINE_ARN"]), WallClock()
+    handler, clock = _request_handler(os.environ["STATE_MACHINE_ARN"]), WallClock()
     end = clock.now() + MAX_LOOK_SECONDS
     while True:
-        answer = _incomplete_on_error(lambda: intake.is_complete(event))
+        answer = _incomplete_on_error(lambda: handler.is_complete(event))
         if answer["IsComplete"] or clock.now() >= end:
             return answer
         clock.sleep(_LOOK_AGAIN_SECONDS)
@@ -94,12 +95,12 @@ def manifest_object(event: Mapping[str, Any], _context: LambdaContext) -> dict[s
 
     A schedule calls this function too, without the detail of an event: an event may have been lost.
     """
-    intake = _intake(os.environ["STATE_MACHINE_ARN"])
+    handler = _request_handler(os.environ["STATE_MACHINE_ARN"])
     if "detail" in event:
         sequencer = event["detail"]["object"].get("sequencer", event["id"])
-        generation = intake.manifest_changed(sequencer)
+        generation = handler.manifest_changed(sequencer)
     else:
-        generation = intake.reread()
+        generation = handler.reread()
     return {"generation": _number_of(generation)}
 
 
@@ -131,7 +132,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
             workers=_WORKERS,
         )
         result = reconciler.run(
-            Call(
+            PassInput(
                 execution=event["execution"],
                 started_at=datetime.fromisoformat(event["started_at"]).timestamp(),
                 owner=f"{event['execution']}/{context.aws_request_id}",
@@ -156,13 +157,13 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
 def _reread_manifest(machine: str) -> None:
     """Request a manifest in S3 whose event was lost. The pass goes on if that fails."""
     try:
-        _number_of(_intake(machine).reread())
+        _number_of(_request_handler(machine).reread())
     except (ClientError, BotoCoreError, TimeoutError) as error:
         _log().warning("the manifest in S3 could not be looked at", reason=str(error))
 
 
-def _intake(machine: str) -> Intake:
-    return Intake(
+def _request_handler(machine: str) -> RequestHandler:
+    return RequestHandler(
         uid=os.environ["FLEET_UID"],
         name=os.environ["FLEET_NAME"],
         machine=machine,

@@ -10,8 +10,9 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG
-from adapter_fleet.fleet.reconcile.reconciler import Call, Result
-from adapter_fleet.fleet.reconcile.step_executor import ASK_SECONDS, CALL_SECONDS
+from adapter_fleet.fleet.reconcile.request_steps import ASK_SECONDS
+from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
+from adapter_fleet.fleet.reconcile.step_task import CALL_SECONDS
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.lambdas import fleet as handlers
 from adapter_fleet.manifest.desired import SmokeRequest
@@ -20,7 +21,7 @@ from tests.adapter_fleet.fleet_world import World, adapter
 
 
 class Looks:
-    """An intake that is complete after some looks."""
+    """A handler that is complete after some looks."""
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -39,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, looks: int) -> dict[str, Any]:
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Looks(looks))
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Looks(looks))
     return handlers.is_complete({}, None)  # type: ignore[arg-type]
 
 
@@ -78,10 +79,10 @@ def test_registry_that_does_not_answer_does_not_fail_the_deployment(
                 raise error
             return answer
 
-    intake = Unsure(2)
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+    handler = Unsure(2)
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: handler)
     assert handlers.is_complete({}, None) == {"IsComplete": True}  # type: ignore[arg-type]
-    intake.left = 1000
+    handler.left = 1000
     assert handlers.is_complete({}, None) == {"IsComplete": False}  # type: ignore[arg-type]
 
 
@@ -90,7 +91,7 @@ def test_deployment_that_failed_fails_at_once(clock: FakeClock, monkeypatch: pyt
         def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
             raise RuntimeError("too many failed")
 
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Failed(0))
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Failed(0))
     with pytest.raises(RuntimeError, match="too many failed"):
         handlers.is_complete({}, None)  # type: ignore[arg-type]
 
@@ -114,7 +115,7 @@ def test_rollback_does_not_fail_for_a_manifest_in_s3_that_cannot_be_looked_at(
             assert number == 3
             raise error
 
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Unsure())
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Unsure())
     assert handlers.on_event({}, None)["Generation"] == 3  # type: ignore[arg-type]
 
 
@@ -132,7 +133,7 @@ class Machines:
 
 
 class Rereads:
-    """An intake that counts how often it is to look for a manifest."""
+    """A handler that counts how often it is to look for a manifest."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.looks = 0
@@ -145,10 +146,10 @@ class Rereads:
 
 
 def test_schedule_has_the_manifest_looked_at(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    intake = Rereads()
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+    handler = Rereads()
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: handler)
     answer = handlers.manifest_object({"trigger": "schedule"}, None)  # type: ignore[arg-type]
-    assert (answer, intake.looks) == ({"generation": None}, 1)
+    assert (answer, handler.looks) == ({"generation": None}, 1)
 
 
 class Context:
@@ -173,18 +174,18 @@ class TestPass:
     def run(
         self,
         monkeypatch: pytest.MonkeyPatch,
-        result: Result,
+        result: PassResult,
         execution: str = "execution-1",
         trigger: str = "deployment",
         **state: int,
-    ) -> tuple[dict[str, Any], Call]:
-        calls: list[Call] = []
+    ) -> tuple[dict[str, Any], PassInput]:
+        calls: list[PassInput] = []
 
         class Passes:
             def __init__(self, **_parts: Any) -> None:
                 pass
 
-            def run(self, call: Call) -> Result:
+            def run(self, call: PassInput) -> PassResult:
                 calls.append(call)
                 return result
 
@@ -202,7 +203,7 @@ class TestPass:
     def test_it_ends_before_the_time_of_its_function_is_up(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
     ) -> None:
-        _, call = self.run(monkeypatch, Result(done=True))
+        _, call = self.run(monkeypatch, PassResult(done=True))
         assert call.deadline == clock.now() + 804
         assert call.owner == "execution-1/request"
 
@@ -212,23 +213,23 @@ class TestPass:
     def test_first_one_that_is_scheduled_or_ordered_looks_for_a_manifest_whose_event_was_lost(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch, trigger: str, passes: int, looks: int
     ) -> None:
-        intake = Rereads()
-        monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
-        self.run(monkeypatch, Result(done=True), trigger=trigger, passes=passes)
-        assert intake.looks == looks
+        handler = Rereads()
+        monkeypatch.setattr(handlers, "_request_handler", lambda _machine: handler)
+        self.run(monkeypatch, PassResult(done=True), trigger=trigger, passes=passes)
+        assert handler.looks == looks
 
     def test_it_goes_on_where_the_manifest_cannot_be_looked_at(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         denied = ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
-        monkeypatch.setattr(handlers, "_intake", lambda _machine: Rereads(denied))
-        answer, _ = self.run(monkeypatch, Result(done=True), trigger="order")
+        monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Rereads(denied))
+        answer, _ = self.run(monkeypatch, PassResult(done=True), trigger="order")
         assert answer["done"]
 
     def test_what_it_hands_on_is_what_the_next_one_gets(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        result = Result(done=False, wait_seconds=7, listed=3)
+        result = PassResult(done=False, wait_seconds=7, listed=3)
         answer, _ = self.run(monkeypatch, result, passes=4)
         assert answer == {
             "done": False,
@@ -244,17 +245,17 @@ class TestPass:
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         last = handlers.MAX_PASSES - 1
-        answer, _ = self.run(monkeypatch, Result(done=False), passes=last)
+        answer, _ = self.run(monkeypatch, PassResult(done=False), passes=last)
         assert answer["done"]
         assert [trigger for _, trigger in machines.started] == ["order"]
         # The function may be called again for the same pass.
-        self.run(monkeypatch, Result(done=False), passes=last)
+        self.run(monkeypatch, PassResult(done=False), passes=last)
         assert len(machines.started) == 1
 
     def test_last_of_very_many_passes_starts_none_where_it_is_done(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        answer, _ = self.run(monkeypatch, Result(done=True), passes=handlers.MAX_PASSES - 1)
+        answer, _ = self.run(monkeypatch, PassResult(done=True), passes=handlers.MAX_PASSES - 1)
         assert answer["done"]
         assert machines.started == []
 
@@ -263,7 +264,7 @@ class TestPass:
     ) -> None:
         name = "12-0123456789abcdef"
         for number in range(100):
-            self.run(monkeypatch, Result(done=False), name, passes=handlers.MAX_PASSES - 1)
+            self.run(monkeypatch, PassResult(done=False), name, passes=handlers.MAX_PASSES - 1)
             assert len(machines.started) == number + 1
             name, _ = machines.started[-1]
 
@@ -286,7 +287,7 @@ def test_manifest_that_is_refused_as_it_comes_is_measured(
         def rejected(self, generation: Generation) -> None:
             rejected.append(generation.outcome)
 
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Taking())
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Taking())
     monkeypatch.setattr(handlers, "_telemetry", Telling)
     event = {"id": "event-1", "detail": {"object": {"key": "live", "sequencer": "0A"}}}
     assert handlers.manifest_object(event, None) == {"generation": 2}  # type: ignore[arg-type]
