@@ -1,4 +1,4 @@
-"""Manifests in S3, as the fleet's functions read them."""
+"""The manifests of fleets in S3."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,24 +15,24 @@ _MISSING = ("NoSuchKey", "404")
 
 
 class S3Manifests:
-    """Reads the newest version of a manifest. Raises botocore's errors."""
+    """`Manifests` by boto3's client."""
 
     def __init__(self, client: "S3Client") -> None:
         self._client = client
 
     def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
-        """Return the newest text of an object and its version; None if there is no such object."""
+        """Return the newest text of an object and its version, None if there is no such object."""
         try:
             found = self._client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
             if code_of(error) in _MISSING:
                 return None
             raise
-        # One byte more than the limit, so that a larger manifest is refused as too large.
+        # One byte more than a manifest may have, so that a manifest that is too large is refused as such.
         return found["Body"].read(MAX_DOCUMENT_BYTES + 1), _version_of(found)
 
     def look(self, bucket: str, key: str) -> tuple[str, float] | None:
-        """Return the newest version of an object and its time; None if there is no such object."""
+        """Return the newest version of an object and when it was written, None if there is no such object."""
         try:
             found = self._client.head_object(Bucket=bucket, Key=key)
         except ClientError as error:

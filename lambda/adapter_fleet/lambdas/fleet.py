@@ -1,9 +1,6 @@
-"""The entry points of the fleet's Lambda functions. They make the clients and call the rooms below."""
+"""The entry points of a fleet's Lambda functions. They create the clients and call what does the work."""
 
-import hashlib
-import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -19,76 +16,73 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.aws.s3_manifests import S3Manifests
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
+from adapter_fleet.aws.stacks import Stacks
+from adapter_fleet.aws.state_machine import StateMachine
 from adapter_fleet.aws.telemetry import FleetTelemetry
-from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.clock import WallClock
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
-from adapter_fleet.fleet.reconcile.requests import RequestHandler, StackState
+from adapter_fleet.fleet.reconcile.requests import RequestHandler
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, PassInput
 from adapter_fleet.fleet.reconcile.step_executor import LONGEST_STEP_SECONDS
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 
 if TYPE_CHECKING:
-    from types_boto3_cloudformation import CloudFormationClient
-    from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
 
 MAX_PASSES = 1000
-"""After this many passes a new execution takes over, as the history of one has at most 25,000 events.
-
-https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
-"""
+"""Passes of one execution. Then another execution goes on: a history may have 25,000 events (Step Functions'
+service quotas)."""
 
 MARGIN_SECONDS = LONGEST_STEP_SECONDS + 15.0
-"""The time before the function's end in which running steps end and save their results.
+"""Time for the steps under way to end and to save their results before the function times out.
 
-A function that is stopped keeps its lease, and no other pass can start before the lease expires.
+A function that times out keeps its lease, and no other pass goes on before the lease expires.
 """
 
 _WORKERS = 8
 
 _REREADING_TRIGGERS = (DRIFT_TRIGGER, "order")
-"""Executions with these triggers first look for a manifest in S3 whose event was lost."""
+"""Triggers of executions that read the manifest in S3 first: its event may have been lost."""
 
-POLLING_SECONDS = 4.0
-"""How long one call of `is_complete` polls. A deployment then ends sooner, and with fewer calls."""
+MAX_LOOK_SECONDS = 4.0
+"""How long one call of `is_complete` looks for the end of a deployment. The framework calls it less often."""
 
-_POLLING_INTERVAL_SECONDS = 0.5
+_LOOK_AGAIN_SECONDS = 0.5
 
-_PATIENT = Config(
+_RETRYING_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
     connect_timeout=2,
     read_timeout=5,
     max_pool_connections=16,
 )
-"""A function that times out fails its deployment, so a silent connection is closed before that."""
+"""For all clients but SageMaker's. The timeouts are short: a function that times out fails its deployment."""
 
 
 def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Handle an event of CloudFormation."""
-    handler = _handler(os.environ["STATE_MACHINE_ARN"])
+    """Request what an event of CloudFormation asks for."""
+    handler = _request_handler(os.environ["STATE_MACHINE_ARN"])
     answer = handler.on_event(event)
     try:
         handler.catch_up(answer["Generation"])
     except (ClientError, BotoCoreError, TimeoutError) as error:
-        # The rollback has started, and an error of this function would fail it.
+        # The rollback has been requested. An exception of this function would fail it.
         _log().warning("the manifest in S3 waits for its next version", reason=str(error))
     return answer
 
 
 def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Report whether the fleet has the state that the event wants; poll for a few seconds before "no"."""
-    handler, clock = _handler(os.environ["STATE_MACHINE_ARN"]), WallClock()
-    end = clock.now() + POLLING_SECONDS
+    """Return whether the fleet is as the event wants; look for some seconds before returning False."""
+    handler, clock = _request_handler(os.environ["STATE_MACHINE_ARN"]), WallClock()
+    end = clock.now() + MAX_LOOK_SECONDS
     while True:
-        answer = _or_incomplete(lambda: handler.is_complete(event))
+        answer = _incomplete_on_error(lambda: handler.is_complete(event))
         if answer["IsComplete"] or clock.now() >= end:
             return answer
-        clock.sleep(_POLLING_INTERVAL_SECONDS)
+        clock.sleep(_LOOK_AGAIN_SECONDS)
 
 
-def _or_incomplete(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Take an AWS error for "not yet", as an error of this function would fail the deployment."""
+def _incomplete_on_error(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what `ask` returns, "not complete" for an error of AWS. An exception fails the deployment."""
     try:
         return ask()
     except (ClientError, BotoCoreError) as error:
@@ -97,11 +91,11 @@ def _or_incomplete(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def manifest_object(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Handle a new version of the manifest in S3. It reads the newest version, whichever the event is about.
+    """Request the newest version of the manifest in S3, whichever version the event names.
 
-    A schedule calls it too, without the detail of an event, in case an event was lost.
+    A schedule calls this function too, without the detail of an event: an event may have been lost.
     """
-    handler = _handler(os.environ["STATE_MACHINE_ARN"])
+    handler = _request_handler(os.environ["STATE_MACHINE_ARN"])
     if "detail" in event:
         sequencer = event["detail"]["object"].get("sequencer", event["id"])
         generation = handler.manifest_changed(sequencer)
@@ -111,7 +105,7 @@ def manifest_object(event: Mapping[str, Any], _context: LambdaContext) -> dict[s
 
 
 def _number_of(generation: Generation | None) -> int | None:
-    """Return the number of the generation of a manifest in S3, and report a refused one."""
+    """Return the number of the generation of a manifest in S3; report the generation if it was refused."""
     if generation is not None and generation.outcome is Outcome.REFUSED:
         _telemetry().rejected(generation)
     return None if generation is None else generation.number
@@ -124,7 +118,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
     clock = WallClock()
     passes = int(state.get("passes", 0))
     if trigger in _REREADING_TRIGGERS and passes == 0:
-        _reread(machine)
+        _reread_manifest(machine)
     remaining = context.get_remaining_time_in_millis() / 1000
     with ThreadPoolExecutor(_WORKERS) as executor:
         reconciler = Reconciler(
@@ -134,7 +128,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
             clock=clock,
             executor=executor,
             telemetry=_telemetry(),
-            start_machine=_Starter(_machines(), machine),
+            start_machine=_machine(machine).start,
             workers=_WORKERS,
         )
         result = reconciler.run(
@@ -150,7 +144,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
         )
     done = result.done
     if not done and passes + 1 >= MAX_PASSES:
-        _Starter(_machines(), machine)("order", f"after-{event['execution']}")
+        _machine(machine).start("order", f"after-{event['execution']}")
         done = True
     return {
         "done": done,
@@ -160,76 +154,30 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
     }
 
 
-def _reread(machine: str) -> None:
-    """Handle a manifest in S3 whose event was lost. The pass goes on after an error."""
+def _reread_manifest(machine: str) -> None:
+    """Request a manifest in S3 whose event was lost. The pass goes on if that fails."""
     try:
-        _number_of(_handler(machine).reread())
+        _number_of(_request_handler(machine).reread())
     except (ClientError, BotoCoreError, TimeoutError) as error:
         _log().warning("the manifest in S3 could not be looked at", reason=str(error))
 
 
-class _Starter:
-    """Starts executions. An execution whose name exists already counts as started."""
-
-    def __init__(self, client: "SFNClient", machine: str) -> None:
-        self._client, self._machine = client, machine
-
-    def __call__(self, trigger: str, key: str) -> None:
-        try:
-            self._client.start_execution(
-                stateMachineArn=self._machine,
-                name=_execution_name(key),
-                input=json.dumps({"trigger": trigger, "requested_at": WallClock().now()}),
-            )
-        except ClientError as error:
-            if code_of(error) != "ExecutionAlreadyExists":
-                raise
-
-
-class _Stacks:
-    """Describes stacks; returns None if CloudFormation does not answer."""
-
-    def __init__(self, client: "CloudFormationClient") -> None:
-        self._client = client
-
-    def __call__(self, stack: str) -> StackState | None:
-        try:
-            (found,) = self._client.describe_stacks(StackName=stack)["Stacks"]
-        except (ClientError, BotoCoreError) as error:
-            # A rollback that is taken for a deployment might be refused, which nobody could repair.
-            _log().warning("CloudFormation does not describe the stack", reason=str(error))
-            return None
-        return StackState(
-            rolling_back="ROLLBACK" in found["StackStatus"],
-            tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
-        )
-
-
-def _execution_name(key: str) -> str:
-    """Return the name of the execution for a key: readable, and different for each key.
-
-    A name can be used once in 90 days, and has at most 80 characters of `[a-zA-Z0-9-_]`.
-    """
-    readable = re.sub(r"[^a-zA-Z0-9_-]", "-", key)[:40]
-    return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
-
-
-def _handler(machine: str) -> RequestHandler:
+def _request_handler(machine: str) -> RequestHandler:
     return RequestHandler(
         uid=os.environ["FLEET_UID"],
         name=os.environ["FLEET_NAME"],
         machine=machine,
         registry=_registry(),
-        manifests=S3Manifests(_s3()),
+        manifests=_manifests(),
         clock=WallClock(),
-        start_machine=_Starter(_machines(), machine),
-        describe_stack=_Stacks(_stacks()),
+        start_machine=_machine(machine).start,
+        describe_stack=_stacks().describe,
     )
 
 
 @cache
 def _registry() -> DynamoDbRegistry:
-    return DynamoDbRegistry(os.environ["REGISTRY_TABLE"], boto3.client("dynamodb", config=_PATIENT))
+    return DynamoDbRegistry(os.environ["REGISTRY_TABLE"], boto3.client("dynamodb", config=_RETRYING_CONFIG))
 
 
 @cache
@@ -242,23 +190,27 @@ def _service() -> SageMakerService:
 
 
 @cache
+def _manifests() -> S3Manifests:
+    return S3Manifests(boto3.client("s3", config=_RETRYING_CONFIG))
+
+
+@cache
 def _log() -> Logger:
     return Logger(service="adapter-fleet")
 
 
 @cache
-def _s3() -> "S3Client":
-    return boto3.client("s3", config=_PATIENT)
+def _stacks() -> Stacks:
+    return Stacks(boto3.client("cloudformation", config=_RETRYING_CONFIG), _log())
 
 
-@cache
-def _stacks() -> "CloudFormationClient":
-    return boto3.client("cloudformation", config=_PATIENT)
+def _machine(arn: str) -> StateMachine:
+    return StateMachine(_machines(), arn)
 
 
 @cache
 def _machines() -> "SFNClient":
-    return boto3.client("stepfunctions", config=_PATIENT)
+    return boto3.client("stepfunctions", config=_RETRYING_CONFIG)
 
 
 @cache
