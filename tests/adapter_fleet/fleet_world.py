@@ -289,7 +289,7 @@ class World:
 
     def told(self, generation: Generation) -> dict[str, Any]:
         """What CloudFormation is told of a deployment now; FleetError where it has failed."""
-        intake = RequestHandler(
+        handler = RequestHandler(
             uid=UID,
             name="fleet",
             machine="machine",
@@ -299,7 +299,7 @@ class World:
             start_machine=lambda trigger, _key: self.start_machine(trigger),
             describe_stack=lambda stack: None,
         )
-        return intake.is_complete({"RequestType": "Update", "Generation": generation.number})
+        return handler.is_complete({"RequestType": "Update", "Generation": generation.number})
 
     def record(self, name: str) -> AdapterRecord:
         return self.registry.records()[f"{PREFIX}-{name}"]

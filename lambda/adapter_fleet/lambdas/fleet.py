@@ -63,10 +63,10 @@ _PATIENT = Config(
 
 def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take in an event of CloudFormation."""
-    intake = _intake(os.environ["STATE_MACHINE_ARN"])
-    answer = intake.on_event(event)
+    handler = _request_handler(os.environ["STATE_MACHINE_ARN"])
+    answer = handler.on_event(event)
     try:
-        intake.catch_up(answer["Generation"])
+        handler.catch_up(answer["Generation"])
     except (ClientError, BotoCoreError, TimeoutError) as error:
         # The rollback itself is on its way, and whatever this function raises would fail it.
         _log().warning("the manifest in S3 waits for its next version", reason=str(error))
@@ -75,10 +75,10 @@ def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any
 
 def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Say whether the fleet is what the event wants; look for some seconds before saying no."""
-    intake, clock = _intake(os.environ["STATE_MACHINE_ARN"]), WallClock()
+    handler, clock = _request_handler(os.environ["STATE_MACHINE_ARN"]), WallClock()
     end = clock.now() + LOOKING_SECONDS
     while True:
-        answer = _patiently(lambda: intake.is_complete(event))
+        answer = _patiently(lambda: handler.is_complete(event))
         if answer["IsComplete"] or clock.now() >= end:
             return answer
         clock.sleep(_LOOK_AGAIN_SECONDS)
@@ -98,12 +98,12 @@ def manifest_object(event: Mapping[str, Any], _context: LambdaContext) -> dict[s
 
     A schedule calls it as well, without the detail of an event: an event may have been lost.
     """
-    intake = _intake(os.environ["STATE_MACHINE_ARN"])
+    handler = _request_handler(os.environ["STATE_MACHINE_ARN"])
     if "detail" in event:
         sequencer = event["detail"]["object"].get("sequencer", event["id"])
-        generation = intake.manifest_changed(sequencer)
+        generation = handler.manifest_changed(sequencer)
     else:
-        generation = intake.reread()
+        generation = handler.reread()
     return {"generation": _number_of(generation)}
 
 
@@ -160,7 +160,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
 def _reread(machine: str) -> None:
     """Take in a manifest in S3 whose event was lost; the pass goes on whatever comes of that."""
     try:
-        _number_of(_intake(machine).reread())
+        _number_of(_request_handler(machine).reread())
     except (ClientError, BotoCoreError, TimeoutError) as error:
         _log().warning("the manifest in S3 could not be looked at", reason=str(error))
 
@@ -243,7 +243,7 @@ def _execution_name(key: str) -> str:
     return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
-def _intake(machine: str) -> RequestHandler:
+def _request_handler(machine: str) -> RequestHandler:
     return RequestHandler(
         uid=os.environ["FLEET_UID"],
         name=os.environ["FLEET_NAME"],

@@ -24,7 +24,7 @@ from tests.adapter_fleet.fleet_world import World, adapter
 
 
 class Looks:
-    """An intake that is complete after some looks."""
+    """A handler that is complete after some looks."""
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -43,7 +43,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, looks: int) -> dict[str, Any]:
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Looks(looks))
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Looks(looks))
     return handlers.is_complete({}, None)  # type: ignore[arg-type]
 
 
@@ -82,10 +82,10 @@ def test_registry_that_does_not_answer_does_not_fail_the_deployment(
                 raise error
             return answer
 
-    intake = Unsure(2)
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+    handler = Unsure(2)
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: handler)
     assert handlers.is_complete({}, None) == {"IsComplete": True}  # type: ignore[arg-type]
-    intake.left = 1000
+    handler.left = 1000
     assert handlers.is_complete({}, None) == {"IsComplete": False}  # type: ignore[arg-type]
 
 
@@ -94,7 +94,7 @@ def test_deployment_that_failed_fails_at_once(clock: FakeClock, monkeypatch: pyt
         def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
             raise RuntimeError("too many failed")
 
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Failed(0))
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Failed(0))
     with pytest.raises(RuntimeError, match="too many failed"):
         handlers.is_complete({}, None)  # type: ignore[arg-type]
 
@@ -118,7 +118,7 @@ def test_rollback_does_not_fail_for_a_manifest_in_s3_that_cannot_be_looked_at(
             assert number == 3
             raise error
 
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Unsure())
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Unsure())
     assert handlers.on_event({}, None)["Generation"] == 3  # type: ignore[arg-type]
 
 
@@ -136,7 +136,7 @@ class Machines:
 
 
 class Rereads:
-    """An intake that counts how often it is to look for a manifest."""
+    """A handler that counts how often it is to look for a manifest."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.looks = 0
@@ -149,10 +149,10 @@ class Rereads:
 
 
 def test_schedule_has_the_manifest_looked_at(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    intake = Rereads()
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+    handler = Rereads()
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: handler)
     answer = handlers.manifest_object({"trigger": "schedule"}, None)  # type: ignore[arg-type]
-    assert (answer, intake.looks) == ({"generation": None}, 1)
+    assert (answer, handler.looks) == ({"generation": None}, 1)
 
 
 class Context:
@@ -216,16 +216,16 @@ class TestPass:
     def test_first_one_that_is_scheduled_or_ordered_looks_for_a_manifest_whose_event_was_lost(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch, trigger: str, passes: int, looks: int
     ) -> None:
-        intake = Rereads()
-        monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+        handler = Rereads()
+        monkeypatch.setattr(handlers, "_request_handler", lambda _machine: handler)
         self.run(monkeypatch, PassResult(done=True), trigger=trigger, passes=passes)
-        assert intake.looks == looks
+        assert handler.looks == looks
 
     def test_it_goes_on_where_the_manifest_cannot_be_looked_at(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         denied = ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
-        monkeypatch.setattr(handlers, "_intake", lambda _machine: Rereads(denied))
+        monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Rereads(denied))
         answer, _ = self.run(monkeypatch, PassResult(done=True), trigger="order")
         assert answer["done"]
 
@@ -317,7 +317,7 @@ def test_manifest_that_is_refused_as_it_comes_is_measured(
         def rejected(self, generation: Generation) -> None:
             rejected.append(generation.outcome)
 
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Taking())
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Taking())
     monkeypatch.setattr(handlers, "_telemetry", Telling)
     event = {"id": "event-1", "detail": {"object": {"key": "live", "sequencer": "0A"}}}
     assert handlers.manifest_object(event, None) == {"generation": 2}  # type: ignore[arg-type]

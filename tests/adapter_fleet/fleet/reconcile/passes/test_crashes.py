@@ -14,7 +14,7 @@ from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import Crash
-from tests.adapter_fleet.fleet.reconcile.test_requests import Deployment, manifest
+from tests.adapter_fleet.fleet.reconcile.deployment import Deployment, manifest
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 SMOKE = SmokeRequest(body={"inputs": "Hello"})
@@ -189,14 +189,14 @@ class DyingBetween:
     def __init__(self, dies_at: int | None) -> None:
         self.deployment, self.ticks = Deployment(), Ticks()
         self.ticks.dies_at = dies_at
-        intake = self.deployment.intake
+        handler = self.deployment.handler
 
         def start(trigger: str, key: str) -> None:
             self.ticks.tick("start_machine", "before")
-            intake.start_machine(trigger, key)
+            handler.start_machine(trigger, key)
             self.ticks.tick("start_machine", "after")
 
-        self.intake = replace(intake, registry=Ticking(intake.registry, self.ticks), start_machine=start)
+        self.handler = replace(handler, registry=Ticking(handler.registry, self.ticks), start_machine=start)
 
     def until_it_lives(self, call: Any) -> None:
         """Call once more after each death, as Lambda does with an event that failed."""
@@ -210,7 +210,7 @@ def event_taken_in(dies_at: int | None) -> tuple[list[str], dict[str, Any]]:
     dying = DyingBetween(dies_at)
     deployment = dying.deployment
     event = deployment.event("Create", Manifest=deployment.asset("one", "a", "b"))
-    dying.until_it_lives(lambda: dying.intake.on_event(event))
+    dying.until_it_lives(lambda: dying.handler.on_event(event))
     return dying.ticks.operations, taken_in(deployment)
 
 
@@ -219,10 +219,10 @@ def manifest_taken_in(dies_at: int | None) -> tuple[list[str], dict[str, Any]]:
     deployment = dying.deployment
     deployment.bucket.put("live", manifest("a"))
     live = {"Bucket": "manifests", "Key": "live"}
-    deployment.intake.on_event(deployment.event("Create", ManifestObject=live))
+    deployment.handler.on_event(deployment.event("Create", ManifestObject=live))
     deployment.converge(1)
     deployment.bucket.put("live", manifest("a", "b"))
-    dying.until_it_lives(lambda: dying.intake.manifest_changed("1"))
+    dying.until_it_lives(lambda: dying.handler.manifest_changed("1"))
     return dying.ticks.operations, taken_in(deployment)
 
 

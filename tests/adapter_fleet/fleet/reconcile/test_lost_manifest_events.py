@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapter_fleet.fleet.state.generations import Outcome, Source
-from tests.adapter_fleet.fleet.reconcile.test_requests import Deployment, manifest
+from tests.adapter_fleet.fleet.reconcile.deployment import Deployment, manifest
 
 OBJECT = {"Bucket": "manifests", "Key": "live"}
 
@@ -17,7 +17,7 @@ def watched() -> Deployment:
     """A fleet whose first manifest in S3 is in force."""
     deployment = Deployment()
     deployment.bucket.put("live", manifest("a"))
-    deployment.intake.on_event(deployment.event("Create", ManifestObject=OBJECT))
+    deployment.handler.on_event(deployment.event("Create", ManifestObject=OBJECT))
     deployment.converge(1)
     return deployment
 
@@ -30,14 +30,14 @@ def names(deployment: Deployment) -> list[str]:
 def update(watched: Deployment, *, seconds: int, old: dict[str, Any] | None = None) -> dict[str, Any]:
     """Deploy a setting; return the properties."""
     event = watched.event("Update", ManifestObject=OBJECT, old=old or {}, Timeout=str(seconds))
-    watched.intake.on_event(event)
+    watched.handler.on_event(event)
     properties: dict[str, Any] = event["ResourceProperties"]
     return properties
 
 
 def test_manifest_whose_event_was_lost_is_taken(watched: Deployment) -> None:
     watched.bucket.put("live", manifest("a", "b"))
-    made = watched.intake.reread()
+    made = watched.handler.reread()
     assert made is not None
     assert (made.request.source, made.exempt) == (Source.OBJECT, False)
     assert names(watched) == ["a", "b"]
@@ -46,24 +46,24 @@ def test_manifest_whose_event_was_lost_is_taken(watched: Deployment) -> None:
 
 def test_first_manifest_whose_event_was_lost_is_taken() -> None:
     deployment = Deployment()
-    deployment.intake.on_event(deployment.event("Create", ManifestObject=OBJECT))
-    assert deployment.intake.reread() is None
+    deployment.handler.on_event(deployment.event("Create", ManifestObject=OBJECT))
+    assert deployment.handler.reread() is None
     deployment.bucket.put("live", manifest("a"))
-    assert deployment.intake.reread() is not None
+    assert deployment.handler.reread() is not None
     assert names(deployment) == ["a"]
 
 
 def test_look_at_what_was_taken_costs_one_call_and_makes_nothing(watched: Deployment) -> None:
     watched.bucket.read = None  # type: ignore[method-assign,assignment]
-    assert watched.intake.reread() is None
+    assert watched.handler.reread() is None
     assert watched.newest().number == 1
     assert watched.bucket.looks == 1
 
 
 def test_event_that_comes_after_the_look_makes_nothing(watched: Deployment) -> None:
     watched.bucket.put("live", manifest("a", "b"))
-    watched.intake.reread()
-    assert watched.intake.manifest_changed("1") is None
+    watched.handler.reread()
+    assert watched.handler.manifest_changed("1") is None
     assert watched.newest().number == 2
 
 
@@ -75,7 +75,7 @@ def test_content_that_was_there_before_is_taken_again(watched: Deployment) -> No
         watched.bucket.objects["live"] = (texts[name], name)
         at = next(written)
         watched.bucket.look = lambda *_, name=name, at=at: (name, float(at))  # type: ignore[method-assign]
-        assert watched.intake.reread() is not None
+        assert watched.handler.reread() is not None
     assert names(watched) == ["a"]
 
 
@@ -85,9 +85,9 @@ def test_manifest_that_was_turned_down_is_not_taken_again(
     watched: Deployment, outcome: Outcome, text: bytes
 ) -> None:
     watched.bucket.put("live", text)
-    watched.intake.reread()
+    watched.handler.reread()
     watched.save(2, outcome=outcome)
-    assert watched.intake.reread() is None
+    assert watched.handler.reread() is None
     assert watched.newest().number == 2
 
 
@@ -99,24 +99,24 @@ def test_manifest_that_was_turned_down_is_not_taken_after_a_rollback(
     two = update(watched, seconds=800, old=one)
     watched.converge(3)
     watched.bucket.put("live", manifest("a", "broken"))
-    watched.intake.reread()
+    watched.handler.reread()
     watched.save(4, outcome=outcome)
     watched.rolling_back = True
     back = watched.event("Update", old=two)
     watched.send({**back, "ResourceProperties": one})
     undo = watched.newest().number
-    assert watched.intake.reread() is None
+    assert watched.handler.reread() is None
     assert watched.newest().number == undo
 
 
 def test_fleet_that_is_being_deleted_takes_nothing(watched: Deployment) -> None:
-    watched.intake.on_event(watched.event("Delete", ManifestObject=OBJECT))
+    watched.handler.on_event(watched.event("Delete", ManifestObject=OBJECT))
     watched.bucket.put("live", manifest("a", "b"))
-    assert watched.intake.reread() is None
+    assert watched.handler.reread() is None
 
 
 def test_fleet_whose_manifest_came_with_the_deployment_looks_at_nothing() -> None:
     deployment = Deployment()
-    deployment.intake.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
-    assert deployment.intake.reread() is None
+    deployment.handler.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
+    assert deployment.handler.reread() is None
     assert deployment.bucket.looks == 0
