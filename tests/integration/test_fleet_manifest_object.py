@@ -275,13 +275,13 @@ def test_apply_is_refused_over_a_version_that_was_not_seen(deployed: Deployed, t
     # Whoever else writes does so after this one has read, and before it writes.
     script = "\n".join(
         [
-            "import sys, boto3, adapters_cli.apply as apply",
-            "announce = apply._announce",
+            "import sys, boto3, adapters_cli.commands.apply as apply",
+            "announce = apply._print_changes",
             "def meanwhile(*arguments):",
             "    announce(*arguments)",
             f"    put = {{'Bucket': {deployed.bucket!r}, 'Key': {KEY!r}, 'Body': b'adapters: ['}}",
             "    boto3.client('s3').put_object(**put)",
-            "apply._announce = meanwhile",
+            "apply._print_changes = meanwhile",
             "from adapters_cli.main import main",
             "main()",
         ]

@@ -21,7 +21,7 @@ from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, S
 from adapter_fleet.aws.telemetry import FleetTelemetry
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.clock import WallClock
-from adapter_fleet.documents.reader import MAX_DOCUMENT_BYTES
+from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.requests import RequestHandler, StackState
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, PassInput

@@ -1,4 +1,4 @@
-"""IAM for SageMaker: action and resource of a call, tags in conditions, roles that the service assumes."""
+"""IAM for SageMaker: actions and resources of calls, tags in conditions, roles that the service assumes."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from local_sagemaker.ministack_patches.internals import expect
 _SERVICE = "sagemaker"
 _SERVICE_PRINCIPAL = "sagemaker.amazonaws.com"
 
-# The request member that names the resource of an operation, the longest noun first.
+# Kinds of resources by the noun in the names of operations and request members, the longest noun first.
 _RESOURCES = (
     ("InferenceComponent", "inference-component"),
     ("EndpointConfig", "endpoint-config"),
@@ -26,8 +26,8 @@ _RESOURCES = (
     ("Model", "model"),
 )
 
-# What else an operation acts on, beside the resource that it is named after: kind, and request member
-# [V service authorization reference: the required resource types of each action].
+# The second resource of an operation: kind, and request member [V service authorization reference: the
+# required resource types of each action].
 _FURTHER_RESOURCES = {
     "CreateInferenceComponent": ("endpoint", "EndpointName"),
     "CreateEndpoint": ("endpoint-config", "EndpointConfigName"),
@@ -39,7 +39,7 @@ TaggedResources = Callable[[], Iterable[tuple[str, dict[str, str]]]]
 
 @dataclass(frozen=True)
 class Credentials:
-    """Keys to call the emulated APIs with."""
+    """Keys for calls of the emulated APIs."""
 
     access_key: str
     secret_key: str
@@ -47,7 +47,7 @@ class Credentials:
 
 
 def install(tagged_resources: TaggedResources) -> None:
-    """Teach ministack the actions and ARNs of SageMaker; without this it enforces nothing there."""
+    """Add SageMaker's actions and ARNs to ministack, which otherwise enforces nothing for SageMaker."""
     expect(_SERVICE not in iam_actions.SERVICE_TO_IAM_NAMESPACE, "IAM does not know SageMaker")
     for module, name in (
         (iam_actions, "_BOTOCORE_SERVICE_MAP"),
@@ -65,7 +65,7 @@ def install(tagged_resources: TaggedResources) -> None:
     iam_actions._BOTOCORE_SERVICE_MAP[_SERVICE] = [_SERVICE, "sagemaker-runtime"]
     extract = iam_actions.extract_resource_arn
 
-    def extract_too(
+    def extract_for_sagemaker(
         service: str,
         method: str,
         path: str,
@@ -79,8 +79,8 @@ def install(tagged_resources: TaggedResources) -> None:
             return extract(service, method, path, headers, body, query, region, account)
         return resource_arn(path, headers.get("x-amz-target", ""), body, region=region, account=account)
 
-    iam_actions.extract_resource_arn = extract_too
-    # A generator: it is asked for the tags of one resource, and there may be a thousand.
+    iam_actions.extract_resource_arn = extract_for_sagemaker
+    # A generator, since ministack stops at the resource that it needs, and there may be a thousand.
     tagging._RESOURCE_TAG_COLLECTORS[_SERVICE] = lambda: (
         (arn, [{"Key": key, "Value": value} for key, value in tags.items()])
         for arn, tags in tagged_resources()
@@ -88,7 +88,7 @@ def install(tagged_resources: TaggedResources) -> None:
 
 
 def resource_arn(path: str, target: str, body: bytes, *, region: str, account: str) -> str:
-    """The resource that a call acts on, "*" for listings."""
+    """The ARN of the resource of a call, "*" for listings."""
 
     def arn(kind: str, name: str) -> str:
         return f"arn:aws:sagemaker:{region}:{account}:{kind}/{name.lower()}"
@@ -112,7 +112,7 @@ def resource_arn(path: str, target: str, body: bytes, *, region: str, account: s
 def further_permissions(
     operation: str, body: bytes, *, region: str, account: str
 ) -> Iterator[tuple[str, str]]:
-    """What a control-plane call needs beside its own action on its own resource: pairs of action and ARN."""
+    """Yield the further permissions that a call needs: pairs of action and ARN."""
     try:
         request = json.loads(body or b"{}")
     except ValueError:
@@ -128,9 +128,9 @@ def further_permissions(
 
 
 def request_context(operation: str, body: bytes) -> dict[str, Any]:
-    """The condition keys that a control-plane request sets: aws:RequestTag/... and aws:TagKeys."""
+    """The condition keys of a control-plane request: aws:RequestTag/... and aws:TagKeys."""
     context: dict[str, Any] = iam_actions.request_tag_context(_SERVICE, f"{_SERVICE}:{operation}", body, {})
-    # [V service authorization reference] Which call adds the tags.
+    # [V service authorization reference] The call that adds the tags.
     return context | {"sagemaker:TaggingAction": operation}
 
 
@@ -141,7 +141,7 @@ def authorize(
     arn: str,
     context: Mapping[str, Any] | None = None,
 ) -> None:
-    """Check what a call needs beside what ministack has checked; ServiceError when it is denied.
+    """Check a permission that ministack has not checked; ServiceError if it is denied.
 
     context has the condition keys of the request.
     """
@@ -173,20 +173,20 @@ def authorize(
 
 
 def assume(role_arn: str, account: str) -> Credentials:
-    """Credentials of the service acting as a role; HostingError when the role does not let it.
+    """Credentials of a role that SageMaker assumes; HostingError if the role does not trust SageMaker.
 
-    With enforcement off there are no roles to speak of: the account's own keys do.
+    Without IAM enforcement, these are the account's own keys.
     """
     if not ministack.app.AUTH:
         return Credentials(account, "test")
     role_account, name = role_arn.split(":")[4], role_arn.rpartition("/")[2]
     role = iam._roles.get_scoped(role_account, None, name)
-    if role is None or not _trusts_the_service(role["AssumeRolePolicyDocument"]):
+    if role is None or not _trusts_sagemaker(role["AssumeRolePolicyDocument"]):
         # [T] The sentence as users quote it.
         raise HostingError(
             f'Could not assume role "{role_arn}". Please ensure that the role exists and that its trust '
-            "relationship "
-            f'policy allows the action "sts:AssumeRole" for the service principal "{_SERVICE_PRINCIPAL}".'
+            'relationship policy allows the action "sts:AssumeRole" for the service principal '
+            f'"{_SERVICE_PRINCIPAL}".'
         )
     digest = hashlib.sha256(role_arn.encode()).hexdigest()
     credentials = Credentials(f"ASIA{digest[:16].upper()}", f"secret-{digest}", f"token-{digest}")
@@ -202,7 +202,7 @@ def assume(role_arn: str, account: str) -> Credentials:
     return credentials
 
 
-def _trusts_the_service(document: str | dict[str, Any]) -> bool:
+def _trusts_sagemaker(document: str | dict[str, Any]) -> bool:
     policy = json.loads(document) if isinstance(document, str) else document
     for statement in _as_list(policy["Statement"]):
         assumes = iam_evaluator._action_matches(

@@ -1,4 +1,7 @@
-"""Buckets keep the tags of their template: the auto-delete-objects handler empties no other."""
+"""Buckets have the tags of their template.
+
+Fault of ministack: it drops them, and the auto-delete-objects handler of the CDK empties tagged buckets only.
+"""
 
 from typing import Any
 
@@ -11,7 +14,7 @@ _TYPE = "AWS::S3::Bucket"
 
 
 def install() -> None:
-    """Store the Tags property on create and update, the stack's own tags included."""
+    """Store the Tags property and the stack's tags after a create and an update."""
     handlers = provisioners._RESOURCE_HANDLERS.get(_TYPE, {})
     expect({"create", "update"} <= handlers.keys(), f"{_TYPE} has create and update handlers")
     expect(_TYPE not in provisioners._STACK_TAG_PROPERTY, f"{_TYPE} takes no stack tags")

@@ -1,8 +1,9 @@
-"""A change set has what conditions add or remove; one of outputs alone can be executed, as on AWS.
+"""Change sets include the resources that conditions add or remove, and changes of outputs.
 
-[V Conditions section of the user guide] CloudFormation neither creates nor keeps a resource whose condition
-is false. ministack compares resources without their conditions, and misses a change of a condition.
-[T, aws-cdk pull request 2029] If only outputs change, the change set can be executed and lists no resource.
+Fault of ministack: it compares resources without their conditions, and refuses a change set that changes only
+outputs. [V Conditions section of the user guide] CloudFormation neither creates nor keeps a resource whose
+condition is false. [T, aws-cdk pull request 2029] If only outputs change, the change set can be executed and
+lists no resource.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ Parameters = dict[str, Any]
 
 
 def install() -> None:
-    """Leave out of the comparison what its condition leaves out of the stack, and compare outputs too."""
+    """Compare only resources whose condition holds, and compare outputs too."""
     expect(hasattr(changesets, _COMPARE), f"changesets.{_COMPARE} prepares a template for comparison")
     expect(hasattr(changesets, "_find_change_set"), "changesets._find_change_set finds what was created")
     expect(_ACTION in handlers._ACTION_HANDLERS, f"handlers._ACTION_HANDLERS has {_ACTION}")
@@ -38,7 +39,7 @@ def install() -> None:
         }
 
     def resolve_outputs(template: Template, parameters: Parameters, *stack: str) -> dict[str, Any]:
-        # In the place of resources, so that conditions, references and mappings mean the same.
+        # Outputs in the form of resources, so that ministack resolves conditions, references and mappings.
         as_resources = {
             name: {"Properties": output, "Condition": output.get("Condition")}
             for name, output in (template.get("Outputs") or {}).items()
@@ -69,13 +70,13 @@ def install() -> None:
 def _conditions(template: Template, parameters: Parameters) -> dict[Any, bool]:
     try:
         conditions: dict[Any, bool] = engine._evaluate_conditions(template, parameters)
-    except Exception:  # ministack reports a condition that is wrong elsewhere, in its own words
+    except Exception:  # ministack reports a wrong condition elsewhere
         return {}
     return conditions
 
 
 def _name_of(stack: str) -> str:
-    """The name of a stack that may be given by its ARN."""
+    """The name of a stack, from its name or its ARN."""
     return stack.split("/")[1] if stack.startswith("arn:") else stack
 
 

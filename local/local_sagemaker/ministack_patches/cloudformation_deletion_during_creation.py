@@ -1,9 +1,9 @@
-"""A stack that is deleted while it is being created is gone as soon as what is under way has ended.
+"""A stack can be deleted while it is being created.
 
-ministack deletes what is there while it creates the rest, and the deletion fails. CloudFormation begins no
-other resource ("Resource creation cancelled") and deletes what there is [T]. Here, what is under way is seen
-through [I; AWS cancels some of it]. A stack that is being updated is not deleted [T, "cannot be deleted while
-in status"], and a second deletion joins the first [I].
+Fault of ministack: it deletes resources while it creates others, and the deletion fails. CloudFormation
+starts no other resource ("Resource creation cancelled") and deletes the existing ones [T]. Here, creations in
+progress end first [I; AWS cancels some of them]. A stack that is being updated cannot be deleted [T, "cannot
+be deleted while in status"]. A second deletion joins the first [I].
 """
 
 import functools
@@ -19,9 +19,10 @@ _CANCELLED = "Resource creation cancelled"
 
 
 def install() -> None:
-    """Let a creation end early, and delete the stack where it ends.
+    """Stop a deployment early when its stack is to be deleted, and delete the stack then.
 
-    Install it after `failed_deletions` and `parallel_provisioning`, which compile the same functions.
+    Install it after `cloudformation_failed_deletions` and `cloudformation_parallel_creation`, which replace
+    the same functions.
     """
     for name in ("_deploy_stack_async", "_delete_stack_async", "_roll_back_operation", "_resolve_refs"):
         expect(hasattr(stacks, name), f"stacks.{name} exists")
@@ -46,12 +47,12 @@ def install() -> None:
     replace_everywhere(cloudformation, stacks._deploy_stack_async, operations.deploy)
     replace_everywhere(cloudformation, stacks._delete_stack_async, operations.delete)
     replace_everywhere(cloudformation, stacks._roll_back_operation, operations.roll_back)
-    # In this module alone: provisioning asks it for each resource, just before the resource is created.
+    # Only in this module: a deployment calls it here for each resource, just before it creates the resource.
     stacks._resolve_refs = operations.resolve
 
 
 class _Operations:
-    """The operations on stacks that are under way, by the ids of the stacks."""
+    """The operations in progress, by the ids of their stacks."""
 
     def __init__(self, deploy: Any, delete: Any, roll_back: Any, resolve: Any):
         self._deploy = deploy
@@ -61,13 +62,13 @@ class _Operations:
         self._deploying: set[str] = set()
         self._rolling_back: set[str] = set()
         self._deleting: set[str] = set()
-        # What deletes a stack when its deployment has ended.
+        # The deletions that wait for the end of a deployment.
         self._waiting: dict[str, Any] = {}
 
     async def deploy(
         self, name: str, stack_id: str, template: dict[str, Any], parameters: Any, *how: Any, **more: Any
     ) -> None:
-        """Deploy a stack, and delete it at the end if that was asked for meanwhile."""
+        """Deploy a stack, then delete it if its deletion was requested meanwhile."""
         self._deploying.add(stack_id)
         try:
             await self._deploy(name, stack_id, template, parameters, *how, **more)
@@ -75,13 +76,13 @@ class _Operations:
             self._deploying.discard(stack_id)
             delete = self._waiting.pop(stack_id, None)
             if delete is not None:
-                # The stack has its template from a success on; here, it says what is to be retained.
+                # Only a successful deployment stores the template. The deletion needs its DeletionPolicies.
                 cloudformation._stacks[name] |= {"_template": template, "_resolved_params": parameters}
-                # No other request runs in between, so none sees the status that the deployment ends with.
+                # No other request runs in between, so none sees the final status of the deployment.
                 await delete()
 
     async def delete(self, name: str, stack_id: str, *how: Any, **more: Any) -> None:
-        """Delete a stack once, and only when it is not being deployed."""
+        """Delete a stack once, after its deployment if one is in progress."""
         if stack_id in self._deleting:
             return
         self._deleting.add(stack_id)
@@ -98,7 +99,7 @@ class _Operations:
             self._deleting.discard(stack_id)
 
     async def roll_back(self, name: str, stack_id: str, *how: Any, **more: Any) -> None:
-        """Roll a failed deployment back, unless its stack is to be deleted."""
+        """Roll back a failed deployment, unless its stack is to be deleted."""
         if stack_id in self._waiting:
             return
         self._rolling_back.add(stack_id)
@@ -108,7 +109,7 @@ class _Operations:
             self._rolling_back.discard(stack_id)
 
     def resolve(self, *arguments: Any) -> Any:
-        """Resolve the properties of a resource; ValueError when its stack is to be deleted instead."""
+        """Resolve the properties of a resource; ValueError if its stack is to be deleted."""
         stack_id = arguments[-1]
         if stack_id in self._waiting and stack_id not in self._rolling_back:
             raise ValueError(_CANCELLED)

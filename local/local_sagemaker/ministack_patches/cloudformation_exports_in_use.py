@@ -1,8 +1,8 @@
-"""An update neither changes nor removes an export that another stack imports, as on AWS.
+"""An update that changes or removes an export that another stack imports fails.
 
-"Export EXPORT_NAME cannot be updated as it is in use by STACK_NAME" (AWS Knowledge Center,
-cloudformation-stack-export-name-error), and the update is rolled back. ministack asks for that before it
-deletes a stack alone, and keeps the exports that an update removed.
+Fault of ministack: it only checks imports before it deletes a stack, and keeps exports that an update
+removed. On AWS: "Export EXPORT_NAME cannot be updated as it is in use by STACK_NAME" (AWS Knowledge Center,
+cloudformation-stack-export-name-error), and the update is rolled back.
 """
 
 from typing import Any
@@ -13,14 +13,17 @@ from ministack.services.cloudformation import handlers, stacks
 from local_sagemaker.ministack_patches.internals import expect
 
 _FUNCTION = "_resolve_stack_outputs"
-# There are no resources that import anything.
+# Statuses of stacks without resources, which import nothing.
 _EMPTY = ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "DELETE_COMPLETE")
 
 
 def install() -> None:
-    """Have the outputs of a stack fail to resolve where they would break another stack."""
+    """Fail to resolve the outputs of a stack if they would break another stack."""
     expect(hasattr(stacks, _FUNCTION), f"stacks.{_FUNCTION} resolves the outputs of a deployment")
-    expect(hasattr(handlers, "_imported_export_names"), "handlers._imported_export_names tells what is used")
+    expect(
+        hasattr(handlers, "_imported_export_names"),
+        "handlers._imported_export_names returns the imports of a stack",
+    )
     for name in ("_exports", "_stacks"):
         expect(hasattr(cloudformation, name), f"cloudformation.{name} exists")
     resolve = getattr(stacks, _FUNCTION)
@@ -34,9 +37,9 @@ def install() -> None:
             if export["StackId"] == stack_id and export != exports.get(name)
         }
         for name in before:
-            done = "updated" if name in exports else "deleted"
+            change = "updated" if name in exports else "deleted"
             for user in _users(name, exporter=stack_name):
-                raise ValueError(f"Export {name} cannot be {done} as it is in use by {user}")
+                raise ValueError(f"Export {name} cannot be {change} as it is in use by {user}")
         for name in before.keys() - exports.keys():
             del cloudformation._exports[name]
         return outputs, exports

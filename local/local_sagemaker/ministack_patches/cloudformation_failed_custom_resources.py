@@ -1,7 +1,8 @@
-"""A custom resource whose Create failed gets a Delete in the rollback, as on AWS.
+"""A custom resource whose Create failed receives a Delete in the rollback.
 
-One that did not answer gets it too [T, the second hour that a rollback waits], with a physical id that
-CloudFormation makes up [I, after the names it makes for other resources].
+Fault of ministack: it sends none. On AWS, a custom resource that did not answer receives one too [T, the
+second hour that a rollback waits], with a physical id that CloudFormation generates [I, like other generated
+names].
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from local_sagemaker.ministack_patches.internals import expect
 
 
 def install() -> None:
-    """Remember the physical id of a FAILED answer and send the Delete before the failure is reported."""
+    """Remember the physical id of a FAILED answer, and send the Delete before reporting the failure."""
     for name in ("deliver_response", "invoke_custom_resource"):
         expect(hasattr(custom_resource, name), f"custom_resource.{name} exists")
     deliver, invoke = custom_resource.deliver_response, custom_resource.invoke_custom_resource
@@ -48,7 +49,7 @@ def install() -> None:
                 physical_id = f"{stack_name}-{logical_id}-{secrets.token_hex(6).upper()}"
             stack = cloudformation._stacks.get(stack_name) or {}
             if request_type == "Create" and physical_id and not stack.get("DisableRollback"):
-                # A Delete that fails does not hide why the Create did.
+                # The failure of the Create is reported, not the one of the Delete.
                 with contextlib.suppress(RuntimeError, TimeoutError):
                     invoke(
                         "Delete",

@@ -1,4 +1,7 @@
-"""A resource of a native type whose update failed is sent its old properties in the rollback, as on AWS."""
+"""A rollback sends a resource whose update failed its old properties, as on AWS.
+
+Fault of ministack: it does so for custom resources and nested stacks only.
+"""
 
 from ministack.services.cloudformation import stacks
 
@@ -6,11 +9,11 @@ from local_sagemaker.ministack_patches.internals import expect
 
 
 def install(prefix: str) -> None:
-    """Send back the types with a prefix."""
+    """Roll back failed updates of the types with a prefix too."""
     expect(hasattr(stacks, "_sends_back_failed_update"), "stacks._sends_back_failed_update decides")
     sends_back = stacks._sends_back_failed_update
 
-    def sends_back_too(resource_type: str) -> bool:
+    def sends_back_native_types(resource_type: str) -> bool:
         return resource_type.startswith(prefix) or bool(sends_back(resource_type))
 
-    stacks._sends_back_failed_update = sends_back_too
+    stacks._sends_back_failed_update = sends_back_native_types

@@ -2,13 +2,14 @@
 
 Fault of ministack: it creates one resource after the other. Here it creates them in waves. When a deployment
 reaches a resource whose handler runs on a thread, a wave starts: that resource, and all other such resources
-whose dependencies exist. The deployment continues when the whole wave has ended.
-If one creation fails, the others of its wave end first, and the rollback deletes them. Updates and deletions
-stay one by one.
+whose dependencies exist. The deployment continues when the whole wave has ended, and takes each result in
+turn. If one creation fails, the others of its wave end first, and the rollback deletes them. Updates and
+deletions stay one by one.
 """
 
 import asyncio
 import copy
+import logging
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -18,6 +19,8 @@ from ministack.services import cloudformation
 from ministack.services.cloudformation import engine, stacks
 
 from local_sagemaker.ministack_patches.internals import expect, replace_everywhere
+
+_log = logging.getLogger(__name__)
 
 Properties = dict[str, Any]
 
@@ -111,7 +114,9 @@ class _Deployment:
                 continue
             try:
                 properties = self._resolve(definition, conditions)
-            except Exception:  # noqa: S112 - the deployment reports it when it reaches the resource
+            except Exception as error:
+                # The deployment fails with this error when it reaches the resource.
+                _log.debug("%s joins no wave: %s", logical_id, error)
                 continue
             self._properties[logical_id] = properties
             self._add_event(logical_id, "CREATE_IN_PROGRESS")

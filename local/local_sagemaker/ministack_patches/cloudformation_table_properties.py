@@ -1,4 +1,7 @@
-"""Tables have the time to live, the recovery and the encryption of their template, which ministack drops."""
+"""Tables have the time to live, the point-in-time recovery and the encryption of their template.
+
+Fault of ministack: it ignores these three properties.
+"""
 
 from typing import Any
 
@@ -14,29 +17,31 @@ _ENCRYPTION = "SSESpecification"
 
 
 def install() -> None:
-    """Set them through the APIs of the service after a create, and when they change."""
+    """Set the properties with DynamoDB's API after a create, and after an update that changes them."""
     handlers = provisioners._RESOURCE_HANDLERS.get(_TYPE, {})
     expect({"create", "update"} <= handlers.keys(), f"{_TYPE} has create and update handlers")
     for name in ("_update_ttl", "_update_continuous_backups", "_update_table"):
         expect(hasattr(dynamodb, name), f"dynamodb.{name} exists")
     create, update = handlers["create"], handlers["update"]
 
-    def create_wholly(logical_id: str, properties: dict[str, Any], stack: str) -> tuple[str, dict[str, Any]]:
+    def create_with_properties(
+        logical_id: str, properties: dict[str, Any], stack: str
+    ) -> tuple[str, dict[str, Any]]:
         table: tuple[str, dict[str, Any]] = create(logical_id, properties, stack)
         _apply(table[0], {}, properties)
         return table
 
-    def update_wholly(
+    def update_with_properties(
         physical_id: str, old: dict[str, Any], new: dict[str, Any], stack: str, *names: Any
     ) -> tuple[str, dict[str, Any]]:
-        encryption = {_ENCRYPTION: None}  # its form in templates is not the API's
+        encryption = {_ENCRYPTION: None}  # templates and the API have different forms of it
         table: tuple[str, dict[str, Any]] = update(
             physical_id, old | encryption, new | encryption, stack, *names
         )
         _apply(table[0], old if table[0] == physical_id else {}, new)
         return table
 
-    handlers["create"], handlers["update"] = create_wholly, update_wholly
+    handlers["create"], handlers["update"] = create_with_properties, update_with_properties
 
 
 def _apply(table: str, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""A compressed body is inflated up to the limit of a body, and not to whatever it holds.
+"""Compressed request bodies are decompressed only up to the limit of a body.
 
-ministack inflates the whole of it: 70 MB of zeros are 70 GB of memory.
+Fault of ministack: it decompresses the whole body, and 70 MB of compressed zeros take 70 GB of memory.
 """
 
 import gzip
@@ -15,21 +15,21 @@ _log = logging.getLogger(__name__)
 
 
 def install(limit: int) -> None:
-    """Leave a body compressed that has more than a number of bytes: its service cannot read it then."""
-    expect(hasattr(ministack.app, "_decompress_request_body"), "app._decompress_request_body inflates bodies")
+    """Leave a body compressed if it has more than `limit` bytes; its service then refuses it."""
+    expect(hasattr(ministack.app, "_decompress_request_body"), "app._decompress_request_body exists")
     decompress = ministack.app._decompress_request_body
 
     def decompress_within_limit(body: bytes, headers: dict[str, str]) -> bytes:
-        if "gzip" in headers.get("content-encoding", "").lower() and _inflates_above(body, limit):
+        if "gzip" in headers.get("content-encoding", "").lower() and _exceeds(body, limit):
             _log.warning("a compressed body has more than %d bytes", limit)
             return body
-        inflated: bytes = decompress(body, headers)
-        return inflated
+        content: bytes = decompress(body, headers)
+        return content
 
     ministack.app._decompress_request_body = decompress_within_limit
 
 
-def _inflates_above(body: bytes, limit: int) -> bool:
+def _exceeds(body: bytes, limit: int) -> bool:
     left = limit
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(body)) as content:
@@ -38,5 +38,5 @@ def _inflates_above(body: bytes, limit: int) -> bool:
                 if left < 0:
                     return True
     except (OSError, EOFError):
-        pass  # ministack says what is wrong with it
+        pass  # ministack reports the error
     return False

@@ -1,4 +1,7 @@
-"""The runtime's answer keeps the container's content type, which ministack would overwrite."""
+"""Answers of the SageMaker runtime keep the container's content type.
+
+Fault of ministack: it overwrites the content type of every successful answer.
+"""
 
 import ministack.app
 
@@ -6,7 +9,7 @@ from local_sagemaker.ministack_patches.internals import expect
 
 
 def install(marker_header: str) -> None:
-    """Leave answers alone that carry a header which only the runtime sets."""
+    """Skip answers with a header that only the runtime sets."""
     expect(hasattr(ministack.app, "fix_success_content_type"), "app.fix_success_content_type exists")
     fix = ministack.app.fix_success_content_type
 

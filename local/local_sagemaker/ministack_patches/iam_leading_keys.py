@@ -1,4 +1,7 @@
-"""Policies may go by the partitions of a table that a call is about, as on AWS: `dynamodb:LeadingKeys`."""
+"""IAM policies can use `dynamodb:LeadingKeys`, the partition keys of a DynamoDB call.
+
+Fault of ministack: it does not know this condition key.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,10 +16,10 @@ _KEY = "dynamodb:LeadingKeys"
 
 
 def install() -> None:
-    """Add the condition key to a call for one item, and to transactions.
+    """Add the condition key to calls for one item and to transactions.
 
-    [V IAM service authorization reference, DynamoDB] The first key attribute, a list also for one item.
-    Queries and batches have it as well on AWS, and not here.
+    [V IAM service authorization reference, DynamoDB] Its value is the first key attribute of each item, a
+    list even for one item. On AWS, queries and batches have it too.
     """
     expect(hasattr(iam_actions, "dynamodb_service_context"), "iam_actions.dynamodb_service_context exists")
     expect(hasattr(dynamodb, "_tables"), "dynamodb._tables exists")
@@ -43,7 +46,7 @@ def _leading_keys(request: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _items(request: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the items of a call, or their keys, each with its table."""
+    """Yield the items of a call or their keys, each with its table."""
     single = [request] if "TableName" in request else []
     of_transaction = [action for item in request.get("TransactItems", []) for action in item.values()]
     for one in (*single, *of_transaction):

@@ -1,4 +1,7 @@
-"""An object that is not there is denied to those who may not list its bucket, as on AWS."""
+"""S3 answers 403 for a missing object if the caller may not list the bucket.
+
+Fault of ministack: it answers 404 to every caller.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +13,7 @@ from local_sagemaker.ministack_patches.internals import expect
 
 
 def install() -> None:
-    """Ask for `s3:ListBucket` too when an object is read that is missing.
+    """Require `s3:ListBucket` too for reading a missing object.
 
     [V GetObject, HeadObject] 404 with that permission, 403 without it.
     """

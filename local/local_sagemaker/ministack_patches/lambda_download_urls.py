@@ -1,6 +1,6 @@
-"""The URLs from which Lambda's code and layers are downloaded are signed, as AWS presigns them.
+"""Download URLs of Lambda code and layers are signed, like AWS's presigned URLs.
 
-ministack's have a constant in the place of the signature, and its paths would answer anyone.
+Fault of ministack: its URLs have a constant instead of a signature, and it serves the paths to everyone.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ _URLS = ("_presigned_code_url", "_layer_content_url")
 def install(signer: DownloadSigner) -> None:
     """Sign the paths of both kinds of URL."""
     for name in _URLS:
-        expect(hasattr(lambda_svc, name), f"lambda_svc.{name} makes a URL")
+        expect(hasattr(lambda_svc, name), f"lambda_svc.{name} returns a URL")
         setattr(lambda_svc, name, _signing(getattr(lambda_svc, name), signer))
 
 
 def _signing(make: Callable[..., str], signer: DownloadSigner) -> Callable[..., str]:
-    def make_signed(*what: object) -> str:
-        return signer.signed(make(*what))
+    def make_signed(*arguments: object) -> str:
+        return signer.signed(make(*arguments))
 
     return make_signed

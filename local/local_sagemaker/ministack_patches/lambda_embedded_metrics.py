@@ -1,9 +1,9 @@
-"""Log lines of a Lambda in the embedded metric format become metrics, as CloudWatch Logs makes them of them.
+"""Log lines of Lambda functions in the embedded metric format become CloudWatch metrics.
 
-A line is a JSON object with `_aws.CloudWatchMetrics`: each directive names a namespace, the metrics, whose
-values are members of the object (a number or a list of numbers), and sets of dimensions, whose values are
-members too; each set makes a metric of its own [V, the format's specification]. What does not fit is left
-alone.
+Fault of ministack: it ignores the format. A line is a JSON object with `_aws.CloudWatchMetrics`. Each
+directive names a namespace, metrics and sets of dimensions. The values of metrics (a number or a list of
+numbers) and of dimensions are members of the object. Each set of dimensions is a metric of its own [V, the
+format's specification]. Other lines are ignored.
 """
 
 import json
@@ -28,7 +28,7 @@ class Datum(NamedTuple):
 
 
 def install() -> None:
-    """Read what a handler has logged once it is written to its log."""
+    """Store the metrics of a handler's log lines after ministack has stored the lines."""
     expect(hasattr(lambda_svc, "_emit_lambda_logs"), "lambda_svc._emit_lambda_logs writes a handler's log")
     for name in ("_store_datum", "_evaluate_all_alarms"):
         expect(hasattr(cloudwatch, name), f"cloudwatch.{name} exists")
@@ -49,18 +49,18 @@ def install() -> None:
 
 
 def data_of(line: str) -> Iterator[Datum]:
-    """What a log line says about metrics; nothing if it is no line of the format."""
+    """Yield the metric values of a log line; none if the line is not in the format."""
     if '"_aws"' not in line:
         return
     try:
-        said = json.loads(line)
-        directives = said["_aws"]["CloudWatchMetrics"]
-        timestamp = said["_aws"].get("Timestamp", time.time() * 1_000) / 1_000
+        content = json.loads(line)
+        directives = content["_aws"]["CloudWatchMetrics"]
+        timestamp = content["_aws"].get("Timestamp", time.time() * 1_000) / 1_000
         for directive in directives:
             for names in directive.get("Dimensions") or [[]]:
-                dimensions = {name: str(said[name]) for name in names}
+                dimensions = {name: str(content[name]) for name in names}
                 for metric in directive["Metrics"]:
-                    for value in _numbers(said[metric["Name"]]):
+                    for value in _numbers(content[metric["Name"]]):
                         unit = metric.get("Unit", "None")
                         yield Datum(
                             directive["Namespace"], metric["Name"], dimensions, timestamp, unit, value

@@ -1,8 +1,7 @@
-"""What a function logs after its log group was deleted is lost.
+"""Log lines that a function writes after the deletion of its log group are dropped.
 
-With a log group of its own (`LoggingConfig`), a function needs `logs:CreateLogGroup` to have it made again
-[T], which no role of the CDK's gives it. Here it would come back, and outlive
-its stack, whenever a function's last lines were late.
+Fault of ministack: late lines create the log group again, and it outlives its stack. On AWS, a function whose
+`LoggingConfig` names a log group needs `logs:CreateLogGroup` for that [T]. No role of the CDK has it.
 """
 
 from typing import Any
@@ -13,15 +12,15 @@ from local_sagemaker.ministack_patches.internals import expect
 
 
 def install() -> None:
-    """Write to a log group that a function was given only while it is there."""
+    """Write to the log group of a `LoggingConfig` only while it exists."""
     expect(hasattr(lambda_svc, "_emit_lambda_logs"), "lambda_svc._emit_lambda_logs writes a handler's log")
     expect(hasattr(cloudwatch_logs, "_log_groups"), "cloudwatch_logs._log_groups has the log groups")
     emit = lambda_svc._emit_lambda_logs
 
-    def emit_if_wanted(function: Any, *arguments: Any, **source: Any) -> None:
+    def emit_to_existing_group(function: Any, *arguments: Any, **source: Any) -> None:
         config = function.get("config") or function
         group = (config.get("LoggingConfig") or {}).get("LogGroup")
         if group is None or group in cloudwatch_logs._log_groups:
             emit(function, *arguments, **source)
 
-    lambda_svc._emit_lambda_logs = emit_if_wanted
+    lambda_svc._emit_lambda_logs = emit_to_existing_group

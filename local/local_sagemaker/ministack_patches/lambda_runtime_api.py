@@ -1,4 +1,7 @@
-"""The port from which a custom runtime takes its events refuses web pages, like every port of this cloud."""
+"""The port of a custom runtime's Runtime API refuses web pages, like every port of this cloud.
+
+Fault of ministack: any web page can read events from it.
+"""
 
 import http.server
 from http import HTTPStatus
@@ -11,9 +14,9 @@ from local_sagemaker.ministack_patches.internals import expect
 
 
 def install() -> None:
-    """Have the handler of the Runtime API look at each request's headers first."""
+    """Check the headers of each request to the Runtime API."""
     worker = getattr(lambda_runtime, "ProvidedWorker", None)
-    expect(hasattr(worker, "_build_handler_class"), "ProvidedWorker._build_handler_class makes the handler")
+    expect(hasattr(worker, "_build_handler_class"), "ProvidedWorker._build_handler_class returns the handler")
     assert worker is not None  # for the type checker
     build = worker._build_handler_class
 
@@ -24,7 +27,7 @@ def install() -> None:
 
 
 def guarded(handler: type[http.server.BaseHTTPRequestHandler]) -> type[http.server.BaseHTTPRequestHandler]:
-    """A handler that answers 403 to what the guard of requests refuses."""
+    """A handler that answers 403 to requests that the request guard refuses."""
 
     class GuardedHandler(handler):  # type: ignore[misc, valid-type]
         def parse_request(self) -> bool:

@@ -1,7 +1,7 @@
-"""The processes of a function end with the function, and after some time without a request.
+"""The worker processes of a function end with the function, or after some idle time.
 
-ministack keeps those of a function that CloudFormation has deleted, and the first of every other function,
-until it ends. Lambda ends idle ones after some minutes [T], and lets a running invocation end [I].
+Fault of ministack: it keeps the workers of functions that CloudFormation has deleted, and the first worker of
+every other function. Lambda ends idle workers after some minutes [T] and lets a running invocation end [I].
 """
 
 import time
@@ -17,19 +17,17 @@ from local_sagemaker.ministack_patches.internals import expect
 
 _TYPE = "AWS::Lambda::Function"
 _POLL_SECONDS = 0.1
-# What an invocation may take beyond its function's timeout.
+# How much longer than its function's timeout an invocation may take.
 _GRACE_SECONDS = 5.0
 
 
 def install() -> None:
-    """Stop the processes of deleted functions, and all that are idle for LAMBDA_WARM_TTL_SECONDS."""
+    """Stop the workers of deleted functions, and workers idle for LAMBDA_WARM_TTL_SECONDS."""
     handlers = provisioners._RESOURCE_HANDLERS.get(_TYPE, {})
     expect("delete" in handlers, f"{_TYPE} has a delete handler")
     for name in ("_workers", "_lock", "_LOCAL_WORKER_TTL", "kill_workers"):
         expect(hasattr(lambda_runtime, name), f"lambda_runtime.{name} exists")
-    expect(
-        hasattr(lambda_svc, "reap_idle_workers"), "lambda_svc.reap_idle_workers is called from time to time"
-    )
+    expect(hasattr(lambda_svc, "reap_idle_workers"), "lambda_svc.reap_idle_workers stops idle workers")
     delete = handlers["delete"]
 
     def delete_with_workers(physical_id: str, properties: dict[str, Any]) -> None:
@@ -43,7 +41,7 @@ def install() -> None:
 
 
 def take_workers(account: str, region: str, function: str) -> list[Any]:
-    """Take the workers of all versions of a function out of their pools."""
+    """Remove the workers of all versions of a function from their pools."""
     prefix = f"{account}:{region}:{function}:"
     with lambda_runtime._lock:
         keys = [key for key in lambda_runtime._workers if key.startswith(prefix)]
@@ -51,7 +49,7 @@ def take_workers(account: str, region: str, function: str) -> list[Any]:
 
 
 def stop_when_free(workers: list[Any]) -> None:
-    """Stop workers, each after the invocation that it is at, which ends within its function's timeout."""
+    """Stop workers, each after its running invocation or the function's timeout."""
     began = time.monotonic()
     while workers:
         waited = time.monotonic() - began
@@ -67,7 +65,7 @@ def stop_when_free(workers: list[Any]) -> None:
 
 
 def stop_idle_workers() -> int:
-    """Stop every worker that has had no invocation for some time, and return how many."""
+    """Stop every idle worker and return their number."""
     oldest = time.time() - lambda_runtime._LOCAL_WORKER_TTL
     idle = []
     with lambda_runtime._lock:

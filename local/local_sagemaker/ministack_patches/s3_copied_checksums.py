@@ -1,7 +1,8 @@
-"""A copied object has the checksum that CopyObject asks for, and no other.
+"""A copied object has the checksum that CopyObject requests, and no other.
 
-[V CopyObject, x-amz-checksum-algorithm] S3 computes it from the copied bytes. ministack reads only the header
-of PutObject, `x-amz-sdk-checksum-algorithm`, and keeps the checksums of the source beside the new one.
+Fault of ministack: it reads only the header of PutObject, `x-amz-sdk-checksum-algorithm`, and keeps the
+source's checksums too. [V CopyObject, x-amz-checksum-algorithm] S3 computes the checksum from the copied
+bytes.
 """
 
 from contextvars import ContextVar
@@ -18,7 +19,7 @@ _algorithm: ContextVar[str | None] = ContextVar("algorithm of the copy", default
 
 
 def install() -> None:
-    """Pass the algorithm on in the header that ministack reads, and drop the source's other checksums."""
+    """Pass the algorithm in the header that ministack reads, and drop the other checksums."""
     for name in ("_copy_object", "_record_object_version"):
         expect(hasattr(s3, name), f"s3.{name} exists")
     copy, record = s3._copy_object, s3._record_object_version

@@ -1,4 +1,7 @@
-"""EventBridge events of a versioned bucket say which version of the object they are about, as on AWS."""
+"""EventBridge events of a versioned bucket have the version id of the object.
+
+Fault of ministack: its events have none.
+"""
 
 import json
 from contextvars import ContextVar
@@ -10,7 +13,7 @@ from local_sagemaker.ministack_patches.internals import expect
 
 
 def install() -> None:
-    """Remember the version while an event is made, and put it into the event's detail."""
+    """Remember the version while S3 sends an event, and add it to the event's detail."""
     for module, name in ((s3, "_fire_s3_event"), (eventbridge, "_dispatch_event")):
         expect(hasattr(module, name), f"{module.__name__}.{name} exists")
     fire, dispatch = s3._fire_s3_event, eventbridge._dispatch_event
@@ -24,7 +27,7 @@ def install() -> None:
             version.reset(token)
 
     def dispatch_with_version(event: dict[str, Any], *view: Any) -> Any:
-        # A target can have S3 write another object: that is an event with a thread, so a version, of its own.
+        # A target may write another object: that event has its own thread, so its own version.
         if event.get("Source") == "aws.s3" and version.get() is not None:
             detail = json.loads(event["Detail"])
             detail["object"]["version-id"] = version.get()

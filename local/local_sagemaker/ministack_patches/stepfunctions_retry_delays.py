@@ -1,7 +1,7 @@
-"""The retries of a state machine wait no longer than their MaxDelaySeconds, as on AWS.
+"""The retries of a state machine wait no longer than their MaxDelaySeconds.
 
-ministack knows IntervalSeconds and BackoffRate alone. It also waits a minute at most, which stays so, and
-fails to compute the wait after a thousand retries.
+Fault of ministack: it knows only IntervalSeconds and BackoffRate, and fails to compute the wait after a
+thousand retries. Its limit of a minute for each wait stays.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ _MINUTE = 60.0
 
 
 def install() -> None:
-    """Say the wait before the next retry as an interval without backoff."""
+    """Give ministack the wait before the next retry as an interval without backoff."""
     expect(
         hasattr(stepfunctions, "_find_matching_retrier"),
         "stepfunctions._find_matching_retrier finds the retrier of an error",
@@ -33,7 +33,7 @@ def install() -> None:
 
 
 def delay(retrier: dict[str, Any], count: int) -> float:
-    """Seconds before the next retry when there have been `count`."""
+    """Seconds before the next retry after `count` retries."""
     longest = float(retrier.get("MaxDelaySeconds", _MINUTE))
     seconds = float(retrier.get("IntervalSeconds", 1))
     for _ in range(count):

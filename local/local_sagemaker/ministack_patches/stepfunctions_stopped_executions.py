@@ -1,8 +1,8 @@
-"""An execution that was stopped stays stopped, and what a distributed map of it has started stops too.
+"""A stopped execution stays stopped, and so do the child executions of its distributed maps.
 
-[V StopExecution, DescribeMapRun] Stopping an execution aborts its map runs and their child executions.
-ministack starts the children that are left, retries those that fail, and takes the end of the last one for a
-failure of the execution. A call of a function that is under way goes on to its end there as on AWS.
+Fault of ministack: it starts the remaining children, retries those that fail, and reports the last child's
+end as a failure of the execution. [V StopExecution, DescribeMapRun] Stopping an execution aborts its map runs
+and their child executions. A function call in progress runs to its end, as on AWS.
 """
 
 from contextvars import ContextVar
@@ -18,13 +18,13 @@ _running: ContextVar[dict[str, Any] | None] = ContextVar("running execution", de
 
 
 def install() -> None:
-    """Look before each state that calls something, and each retry, whether the execution is stopped."""
+    """Check before each task, map and retry whether the execution is stopped."""
     for name in ("_execute_task", "_execute_map", "_find_matching_retrier", "_fail_execution", "_map_runs"):
         expect(hasattr(stepfunctions, name), f"stepfunctions.{name} exists")
     task, map_ = stepfunctions._execute_task, stepfunctions._execute_map
     find, fail = stepfunctions._find_matching_retrier, stepfunctions._fail_execution
 
-    def stop_or(execute: Any) -> Any:
+    def unless_stopped(execute: Any) -> Any:
         def execute_unless_stopped(
             state: dict[str, Any], given: Any, execution: dict[str, Any], context: Any
         ) -> Any:
@@ -51,13 +51,13 @@ def install() -> None:
         if execution["status"] == "RUNNING":
             fail(execution, error, cause)
 
-    stepfunctions._execute_task, stepfunctions._execute_map = stop_or(task), stop_or(map_)
+    stepfunctions._execute_task, stepfunctions._execute_map = unless_stopped(task), unless_stopped(map_)
     stepfunctions._find_matching_retrier = find_unless_stopped
     stepfunctions._fail_execution = fail_if_running
 
 
 def is_stopped(execution: dict[str, Any] | None) -> bool:
-    """Tell whether an execution was stopped, or the one whose distributed map has started it."""
+    """Whether an execution is stopped, or the execution whose distributed map started it."""
     while execution is not None:
         if execution["status"] == "ABORTED":
             return True

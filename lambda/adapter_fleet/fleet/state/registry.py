@@ -71,6 +71,9 @@ class Registry(Protocol):
     def records(self) -> dict[str, AdapterRecord]:
         """Return the record of every adapter, by component name."""
 
+    def record(self, component: str) -> AdapterRecord | None:
+        """Return the record of one adapter, None where there is none."""
+
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
         """Write records."""
 

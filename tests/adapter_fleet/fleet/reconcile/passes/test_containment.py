@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.common.bounded_text import LONGEST_TEXT_BYTES, bounded, encoded_bytes
+from adapter_fleet.common.bounded_text import MAX_TEXT_BYTES, bounded, encoded_bytes
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.common.untrusted_pattern import matches
 from adapter_fleet.fleet.reconcile.fleet_error import FleetError
@@ -213,9 +213,9 @@ class TestTexts:
     def test_long_one_is_cut_to_its_encoded_bytes(self, text: str) -> None:
         cut = bounded(text)
         assert cut.endswith(" …")
-        assert LONGEST_TEXT_BYTES - 20 < encoded_bytes(cut) <= LONGEST_TEXT_BYTES
+        assert MAX_TEXT_BYTES - 20 < encoded_bytes(cut) <= MAX_TEXT_BYTES
 
-    @pytest.mark.parametrize("text", ["", "short", "ä" * 600, "a" * LONGEST_TEXT_BYTES])
+    @pytest.mark.parametrize("text", ["", "short", "ä" * 600, "a" * MAX_TEXT_BYTES])
     def test_short_one_stays(self, text: str) -> None:
         assert bounded(text) == text
 
@@ -226,7 +226,7 @@ class TestTexts:
         live = ObservedComponent(
             status=Status.FAILED, created=0.0, modified=0.0, failure_reason="\U0001f600" * 9000
         )
-        assert len(json.dumps(unstructured(live))) < LONGEST_TEXT_BYTES + 200
+        assert len(json.dumps(unstructured(live))) < MAX_TEXT_BYTES + 200
 
     def test_reason_of_any_length_keeps_records_below_an_item(self) -> None:
         world = World(settings=replace(LENIENT, failures=FailureLimit(share=1.0)))

@@ -1,0 +1,137 @@
+"""Adapters on this machine: the directories and archives that paths lead to."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapter_fleet.artifacts.archive import REQUIRED_FILES
+from adapter_fleet.artifacts.check import kind_of
+from adapter_fleet.artifacts.leftovers import is_leftover
+from adapter_fleet.common.digests import ARCHIVE_SUFFIX
+from adapters_cli.output.errors import CommandError, UsageError
+from adapters_cli.output.text import few, print_note
+
+NO_SOURCE = f"it should be a directory, or an archive '…{ARCHIVE_SUFFIX}'"
+_MAX_LEFTOVERS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalAdapter:
+    """An adapter on this machine, with the name to publish it under."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterFolder:
+    """A folder of adapters: the names of its adapters, and of the leftovers of a training run."""
+
+    adapters: list[str]
+    leftovers: list[str]
+
+    @classmethod
+    def of(cls, path: Path) -> "AdapterFolder":
+        """Read a folder. Raises OSError."""
+        with os.scandir(path) as found:
+            inside = sorted(
+                (entry.name, kind_of(entry))
+                for entry in found
+                if entry.is_dir() or entry.name.endswith(ARCHIVE_SUFFIX)
+            )
+        return cls(
+            adapters=[
+                name for name, kind in inside if not is_leftover(name, kind) and not name.startswith(".")
+            ],
+            leftovers=[name for name, kind in inside if is_leftover(name, kind)],
+        )
+
+
+def adapters_at(path: Path) -> list[Path]:
+    """Return the adapters that a path leads to: itself, or those in a folder.
+
+    A directory with one of an adapter's two files is an adapter. Any other directory is a folder of
+    directories and archives; leftovers of training runs are skipped. Raises OSError, and ValueError for a
+    file that is not named like an archive.
+    """
+    if not path.is_dir():
+        if path.is_file() and not path.name.endswith(ARCHIVE_SUFFIX):
+            raise ValueError(NO_SOURCE)
+        return [path]
+    if any((path / file).exists() for file in REQUIRED_FILES):
+        return [path]
+    return [path / name for name in AdapterFolder.of(path).adapters]
+
+
+def print_leftovers(paths: Iterable[Path]) -> None:
+    """Print the leftovers of training runs in adapters' directories, which are not published."""
+    beside = Counter(name for path in paths for name in _leftovers_in(path))
+    if beside:
+        names = [name for name, _ in beside.most_common()]
+        print_note(f"left behind, as no part of an adapter: {few(names, _MAX_LEFTOVERS)}")
+
+
+def _leftovers_in(path: Path) -> list[str]:
+    try:
+        with os.scandir(path) as found:
+            return sorted(entry.name for entry in found if is_leftover(entry.name, kind_of(entry)))
+    except OSError:
+        return []  # an archive, or a directory that the checks report as unreadable
+
+
+def local_adapters(paths: Sequence[Path], *, name: str | None) -> list[LocalAdapter]:
+    """Return the adapters that paths lead to, in the order of the paths and then of their names.
+
+    `name` renames a single adapter. Raises UsageError for a name with several adapters, and CommandError if
+    a path leads to no adapter or two adapters have the same name.
+    """
+    found = [adapter for path in paths for adapter in _at(path)]
+    if name is not None:
+        if len(found) != 1:
+            raise UsageError(f"--name is for one adapter, got {len(found)}")
+        found = [LocalAdapter(name=name, path=found[0].path)]
+    _check_unique(found)
+    return found
+
+
+def _at(path: Path) -> Iterator[LocalAdapter]:
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file or directory")
+    try:
+        found = adapters_at(path)
+    except ValueError as error:
+        raise CommandError(f"{path}: {error}") from None
+    if not found:
+        beside = ", ".join(AdapterFolder.of(path).leftovers[:3])
+        hint = f"; of {beside}, name the one that is meant, with --name" if beside else ""
+        raise CommandError(
+            f"{path}: it should be an adapter ({', '.join(REQUIRED_FILES)}) or a folder of adapters{hint}"
+        )
+    for adapter in found:
+        yield LocalAdapter(name=_name_of(adapter, given=adapter == path), path=adapter)
+
+
+def _name_of(adapter: Path, *, given: bool) -> str:
+    if not adapter.is_dir():
+        return adapter.name.removesuffix(ARCHIVE_SUFFIX)
+    # Also `.` has a name.
+    return adapter.resolve().name if given else adapter.name
+
+
+def _check_unique(adapters: Iterable[LocalAdapter]) -> None:
+    seen: dict[str, LocalAdapter] = {}
+    problems = []
+    for adapter in adapters:
+        other = seen.setdefault(adapter.name.casefold(), adapter)
+        if other is not adapter:
+            # Nothing says whether the directory or the archive is meant, or which one is newer.
+            is_pair = (adapter.name, adapter.path.parent) == (other.name, other.path.parent)
+            hint = "name the one that is meant, or remove the other" if is_pair else "rename one of them"
+            problems.append(
+                f"{adapter.path}: name: should be its own, whatever the case, and {other.path} has it, got"
+                f" {adapter.name!r}; {hint}"
+            )
+    if problems:
+        raise CommandError("\n".join(problems))

@@ -1,0 +1,256 @@
+"""Publishing adapters: check them on this machine, then upload those that are not in S3 yet."""
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.artifacts.check import examine
+from adapter_fleet.artifacts.config import AdapterConfig
+from adapter_fleet.artifacts.packing import AdapterFiles
+from adapter_fleet.common.findings import Finding, Severity
+from adapter_fleet.common.naming import check_component_name
+from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.model_shape import base_named
+from adapters_cli.artifacts.archive_store import ArchiveStore, Listing, StoredArchive
+from adapters_cli.artifacts.local_adapters import LocalAdapter
+from adapters_cli.artifacts.publish_cache import PublishCache, Stamp, stamp_of
+from adapters_cli.models.serving_limits import ServingLimits
+from adapters_cli.output.errors import CommandError, error_text
+from adapters_cli.output.progress_bars import TransferBars, Watch
+
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+
+_FAILURES = (BotoCoreError, ClientError, CommandError, OSError, ValueError)
+"""Errors that fail one adapter. The others are still published."""
+
+
+class PublishState(StrEnum):
+    """The result of publishing an adapter."""
+
+    UPLOADED = "uploaded"
+    SKIPPED = "skipped"
+    """In S3 already."""
+    NEW = "new"
+    """Not in S3, and not uploaded: a dry run."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishResult:
+    """The result of publishing one adapter.
+
+    size:
+        Bytes of the archive in S3.
+    checksum:
+        S3's SHA-256 of the archive, in the form of a manifest.
+    reasons:
+        Why it failed.
+    """
+
+    name: str
+    path: str
+    state: PublishState
+    identity: str | None = None
+    uri: str | None = None
+    checksum: str | None = None
+    rank: int | None = None
+    size: int | None = None
+    base_model: str | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """An adapter after its check.
+
+    config:
+        None if it failed.
+    stamp:
+        Stamp of the files that were checked.
+    reasons:
+        Why it failed.
+    """
+
+    adapter: LocalAdapter
+    config: AdapterConfig | None
+    stamp: Stamp = field(default_factory=list)
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def rank(self) -> int | None:
+        """The highest rank of its modules."""
+        return max(self.config.ranks) if self.config is not None else None
+
+    @property
+    def base_model(self) -> str | None:
+        """The base model that it was trained for, if known."""
+        return self.config.base_model if self.config is not None else None
+
+    def failed(self, *reasons: str) -> "Candidate":
+        """Return the candidate as one that failed."""
+        return replace(self, config=None, reasons=(*self.reasons, *reasons))
+
+    def result(self, state: PublishState, **known: Any) -> PublishResult:
+        """Return the result for this candidate."""
+        return PublishResult(
+            name=self.adapter.name,
+            path=str(self.adapter.path),
+            state=state,
+            rank=self.rank,
+            base_model=self.base_model,
+            **known,
+        )
+
+
+class Publisher:
+    """Publishes several adapters at the same time. Ctrl-C ends the uploads in progress."""
+
+    def __init__(
+        self,
+        store: ArchiveStore,
+        listing: Listing,
+        cache: PublishCache,
+        bars: TransferBars,
+        *,
+        jobs: int,
+        dry_run: bool,
+    ) -> None:
+        self._store, self._listing, self._cache, self._bars = store, listing, cache, bars
+        self._jobs, self._dry_run = jobs, dry_run
+        self._stop = threading.Event()
+
+    def map(self, do: Callable[[_A], _B], all_: Iterable[_A]) -> list[_B]:
+        """Call `do` with each, several at the same time; return the results in the same order."""
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="publish") as pool:
+            try:
+                return list(pool.map(do, all_))
+            except BaseException:
+                self._stop.set()
+                # First the bars: an upload that ends from now on does not count as done.
+                self._bars.end()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            finally:
+                self._cache.save()
+
+    def publish(self, candidate: Candidate) -> PublishResult:
+        """Upload an adapter that is not in S3 yet."""
+        result = self._publish(candidate)
+        self._bars.done()
+        return result
+
+    def _publish(self, candidate: Candidate) -> PublishResult:
+        try:
+            if candidate.config is None:
+                return candidate.result(PublishState.FAILED, reasons=candidate.reasons)
+            return self._upload(candidate, candidate.adapter)
+        except _FAILURES as error:
+            return candidate.result(PublishState.FAILED, reasons=(error_text(error),))
+
+    def _upload(self, candidate: Candidate, adapter: LocalAdapter) -> PublishResult:
+        store = self._store
+        identity = self._cache.identity(adapter.path, candidate.stamp)
+        if identity is not None and (result := self._without_upload(candidate, identity)) is not None:
+            return result
+        with AdapterFiles.of(adapter.path) as files:
+            # If S3 has no version of it, the upload is certain and packing computes the identity anyway.
+            if identity is None and (self._dry_run or not self._has_no_version(adapter)):
+                identity = files.identity()
+                self._add_identity(candidate, identity)
+                if (result := self._without_upload(candidate, identity)) is not None:
+                    return result
+            # The file has no name: it disappears however this ends.
+            with tempfile.TemporaryFile(prefix="adapter-") as archive:
+                identity = files.write_archive(archive)
+                self._add_identity(candidate, identity)
+                size = archive.tell()
+                key = store.key(adapter.name, identity)
+                with self._bars.upload(adapter.name, size) as watch:
+                    there, new = store.upload(key, identity, archive, self._until_stopped(watch))
+        uri = store.uri(key)
+        self._cache.add_archive(uri, there.etag, there.checksum)
+        state = PublishState.UPLOADED if new else PublishState.SKIPPED
+        return candidate.result(
+            state, size=size if new else there.size, identity=identity, uri=uri, checksum=there.checksum
+        )
+
+    def _without_upload(self, candidate: Candidate, identity: str) -> PublishResult | None:
+        """Return the result of an adapter that needs no upload; None if it needs one."""
+        key = self._store.key(candidate.adapter.name, identity)
+        known: dict[str, Any] = {"identity": identity, "uri": self._store.uri(key)}
+        there = self._find(key, identity)
+        if there is not None:
+            return candidate.result(PublishState.SKIPPED, size=there.size, checksum=there.checksum, **known)
+        return candidate.result(PublishState.NEW, **known) if self._dry_run else None
+
+    def _has_no_version(self, adapter: LocalAdapter) -> bool:
+        return self._listing.complete and not self._listing.has_folder(self._store.key(adapter.name, ""))
+
+    def _add_identity(self, candidate: Candidate, identity: str) -> None:
+        """Cache an identity. Raises CommandError if the files have changed since their check."""
+        path = candidate.adapter.path
+        if stamp_of(path) != candidate.stamp:
+            raise CommandError(f"{path}: it changed while it was published")
+        self._cache.add_identity(path, candidate.stamp, identity)
+
+    def _find(self, key: str, identity: str) -> StoredArchive | None:
+        uri, listed = self._store.uri(key), self._listing.archives.get(key)
+        if listed is None and self._listing.complete:
+            return None
+        if listed is not None and self._cache.knows_archive(uri, listed.etag):
+            return replace(listed, checksum=self._cache.checksum(uri))
+        found = self._store.find(key, identity)
+        if found is not None:
+            self._cache.add_archive(uri, found.etag, found.checksum)
+        return found
+
+    def _until_stopped(self, watch: Watch) -> Watch:
+        def watched(position: int) -> None:
+            if self._stop.is_set():
+                raise CommandError("interrupted")
+            watch(position)
+
+        return watched
+
+
+def check_adapter(
+    adapter: LocalAdapter, limits: ServingLimits, base: str | None, given: str | None
+) -> Candidate:
+    """Check an adapter for a base model. `given` overrides the base model of its configuration."""
+    facts = None if base is None else base_named(base)
+    stamp = _stamp(adapter)
+    check = examine(adapter.path, lora=limits.lora, base=facts, version=limits.version)
+    candidate = Candidate(
+        adapter=adapter, config=None, stamp=stamp, warnings=_messages(check.findings, Severity.WARNING)
+    )
+    errors = _messages(check.findings, Severity.ERROR)
+    try:
+        check_component_name(adapter.name, what="name")
+    except ValueError as error:
+        errors = (f"{error}; rename it, or publish it alone with --name", *errors)
+    config = check.config
+    if errors or config is None:
+        return candidate.failed(*errors)
+    trained_for = config.base_model
+    if given is None and trained_for is not None and not BaseModelFacts(name=base).is_named(trained_for):
+        return candidate.failed(f"it was trained for {trained_for!r}, and the manifest is for {base!r}")
+    return replace(candidate, config=replace(config, base_model=given or config.base_model))
+
+
+def _messages(findings: Iterable[Finding], severity: Severity) -> tuple[str, ...]:
+    return tuple(str(finding) for finding in findings if finding.severity is severity)
+
+
+def _stamp(adapter: LocalAdapter) -> Stamp:
+    try:
+        return stamp_of(adapter.path)
+    except OSError:
+        return []  # the check reports what is missing

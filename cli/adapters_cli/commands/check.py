@@ -1,0 +1,182 @@
+"""`adapters check`: check adapters before anything is created."""
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from adapter_fleet.artifacts.finite_weights import WeightReading
+from adapter_fleet.artifacts.rules import HELP, CheckRule
+from adapter_fleet.common.findings import Severity
+from adapters_cli.artifacts.checking import CheckedAdapter, CheckResult, ReadOptions, check_all, subjects_at
+from adapters_cli.artifacts.local_adapters import print_leftovers
+from adapters_cli.aws.account import account_of
+from adapters_cli.models.environment_file import EnvironmentOption
+from adapters_cli.models.serving_limits import ServingLimits
+from adapters_cli.output.errors import reported_errors
+from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, ONLY_WARNINGS
+from adapters_cli.output.tables import print_rows, table
+from adapters_cli.output.text import counted
+
+_HEADINGS = ("ADAPTER", "RESULT", "RULE", "FINDING")
+_DIGEST = re.compile(r"(sha256-[0-9a-f]{12})[0-9a-f]{52}")
+
+
+def check(
+    context: typer.Context,
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH…",
+            help="An adapter's directory or .tar.gz, s3://bucket/key.tar.gz, or a folder of such, here or in"
+            " S3.",
+        ),
+    ],
+    container: Annotated[
+        str | None, typer.Option(metavar="lmi19", help="The container that is to serve them.")
+    ] = None,
+    max_lora_rank: Annotated[
+        int | None, typer.Option(metavar="64", help="The engine's highest rank.")
+    ] = None,
+    environment: EnvironmentOption = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|NAME",
+            help="The base model's directory or config.json, here or in S3, or a well-known name, to compare"
+            " with.",
+        ),
+    ] = None,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="Read published archives to their end, and compare their digests with their keys."
+        ),
+    ] = False,
+    weights: Annotated[
+        WeightReading | None,
+        typer.Option(
+            help="Look for NaN and infinity in all weights, a sample or none; by default a sample, none of"
+            " published archives in S3.",
+            show_default=False,
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help=f"End with {ONLY_WARNINGS} if there are no errors, but warnings or modules that could not be"
+            " compared with the base model.",
+        ),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Leave out what is fine.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write a JSON document.")] = False,
+) -> None:
+    """Check adapters against every rule of archives, LoRA, the engine and the base model.
+
+    An adapter that keeps all rules is 'not-compared' instead of 'ok' if some of its modules could not be
+    compared with the base model. Ends with 1 if an adapter would not be served, with 2 if an option is wrong,
+    and with 4 if the only error is that S3 gave no answer.
+    """
+    with reported_errors():
+        account = account_of(context)
+        limits = ServingLimits.of_options(
+            account,
+            container=container,
+            max_lora_rank=max_lora_rank,
+            environment=environment,
+            base_model=base_model,
+        )
+        subjects = [subject for path in dict.fromkeys(paths) for subject in subjects_at(account, path)]
+        checked = check_all(account, subjects, limits, ReadOptions(whole=whole, weights=weights))
+        print_leftovers(subject for subject in subjects if isinstance(subject, Path))
+        results = Counter(one.result for one in checked)
+        if as_json:
+            typer.echo(json.dumps(_document(checked, results), indent=2))
+        else:
+            _show([one for one in checked if one.findings or not quiet])
+            if sys.stdout.isatty() and not quiet:
+                typer.echo(_summary(checked, results))
+        raise typer.Exit(_exit_code(checked, strict=strict))
+
+
+def _exit_code(checked: Sequence[CheckedAdapter], *, strict: bool) -> int:
+    findings = [finding for one in checked for finding in one.findings]
+    broken = {finding.rule for finding in findings if finding.severity is Severity.ERROR}
+    if broken == {CheckRule.OBJECT_READABLE.id}:
+        return NO_ANSWER
+    if broken:
+        return FAILED
+    return ONLY_WARNINGS if strict and findings else 0
+
+
+def _show(checked: Sequence[CheckedAdapter]) -> None:
+    if not sys.stdout.isatty():
+        print_rows(_HEADINGS, (row for one in checked for row in _pipe_rows(one)), styled=1)
+        return
+    if not checked:
+        return
+    print_rows(_HEADINGS, (row for one in checked for row in _terminal_rows(one)), styled=1)
+    broken = dict.fromkeys(finding.rule for one in checked for finding in one.findings)
+    if broken:
+        typer.echo()
+        Console().print(table(("RULE", "WHAT TO DO"), ((rule, HELP[rule]) for rule in broken), styled=0))
+        typer.echo()
+
+
+def _terminal_rows(one: CheckedAdapter) -> Iterator[Sequence[str]]:
+    """Yield the rows for a terminal: the adapter's short name once, and each finding with its file."""
+    name = _DIGEST.sub(r"\1…", "/".join(one.path.rstrip("/").split("/")[-2:]))
+    if not one.findings:
+        yield name, CheckResult.OK, "", ""
+    for number, finding in enumerate(one.findings):
+        file = finding.where.removeprefix(one.path).lstrip("/")
+        message = f"{file}: {finding.message}" if file else finding.message
+        yield "" if number else name, finding.severity, finding.rule, message
+
+
+def _pipe_rows(one: CheckedAdapter) -> Iterator[Sequence[str]]:
+    """Yield the rows for a pipe: adapter, severity, rule, place, message, help."""
+    if not one.findings:
+        yield one.path, CheckResult.OK, "", "", "", ""
+    for finding in one.findings:
+        yield (
+            one.path,
+            finding.severity,
+            finding.rule,
+            finding.where,
+            finding.message,
+            HELP[finding.rule],
+        )
+
+
+def _summary(checked: Sequence[CheckedAdapter], results: Counter[CheckResult]) -> str:
+    parts = [f"{results[result]} {result}" for result in CheckResult if results[result]]
+    text = f"{counted(len(checked), 'adapter')}: {', '.join(parts)}"
+    if size := sum(one.size or 0 for one in checked):
+        read = sum(one.bytes_read or 0 for one in checked)
+        text += f"; read {read / 1e6:,.1f} of {size / 1e6:,.1f} MB in S3"
+    return text
+
+
+def _document(checked: Sequence[CheckedAdapter], results: Counter[CheckResult]) -> dict[str, Any]:
+    return {
+        "results": {result: results[result] for result in CheckResult},
+        "adapters": [
+            {
+                "path": one.path,
+                "result": one.result,
+                "bytes_read": one.bytes_read,
+                "size": one.size,
+                "findings": [{**asdict(finding), "help": HELP[finding.rule]} for finding in one.findings],
+            }
+            for one in checked
+        ],
+    }

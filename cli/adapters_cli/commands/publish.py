@@ -1,0 +1,301 @@
+"""`adapters publish`: check adapters of this machine, upload them to S3, and declare them in a manifest."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.filesize import decimal
+
+from adapter_fleet.manifest.manifest import LocalArtifact, S3Artifact
+from adapter_fleet.serving.base_model import BaseModelFacts
+from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters, print_leftovers
+from adapters_cli.artifacts.publish_cache import PublishCache
+from adapters_cli.aws.account import Account, account_of
+from adapters_cli.manifests.edit import PublishedAdapter, edited
+from adapters_cli.manifests.editable_manifest import EditableManifest
+from adapters_cli.models.serving_limits import ServingLimits
+from adapters_cli.output.errors import CommandError, UsageError, reported_errors
+from adapters_cli.output.tables import print_rows
+from adapters_cli.output.text import counted, few, print_error, print_note
+
+if TYPE_CHECKING:
+    from adapters_cli.artifacts.archive_store import ArchiveStore
+    from adapters_cli.artifacts.publisher import Candidate, PublishResult
+
+_HEADINGS = ("ADAPTER", "STATE", "IDENTITY", "RANK", "SIZE", "WHY")
+
+
+def publish(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH",
+            default_factory=list,
+            help="Directories, archives (.tar.gz), or folders of such; else those that the manifest has on"
+            " this machine.",
+            show_default=False,
+        ),
+    ],
+    destination: Annotated[str, typer.Argument(metavar="S3://BUCKET/PREFIX", help="Where they go.")],
+    manifest: Annotated[
+        str | None,
+        typer.Option("--manifest", metavar="FILE|S3://…", help="Name them in this manifest, or a new one."),
+    ] = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(
+            "--base-model", metavar="NAME", help="Their base model; overrides their own configurations."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of a single adapter; else that of its directory.")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", metavar="N", min=1, max=16, help="How many at the same time.")
+    ] = 8,
+    max_lora_rank: Annotated[
+        int | None, typer.Option("--max-lora-rank", metavar="N", help="Refuse higher ranks.")
+    ] = None,
+    container: Annotated[
+        str | None, typer.Option("--container", metavar="LMI…", help="The container, such as lmi19.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what is new.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Check adapters, upload those that are not in S3 yet, and write or update a manifest of them.
+
+    Each goes to PREFIX/NAME/sha256-IDENTITY.tar.gz and is never replaced there. After an interruption, the
+    next run continues where this one stopped. Everything else in the manifest stays as it is.
+
+    Ends with 1 if an adapter failed. The others are published, and the manifest keeps its entry of the failed
+    one.
+    """
+    with reported_errors():
+        # Imported here: the compressor takes long to import, and other commands do without.
+        from adapters_cli.artifacts.archive_store import ArchiveStore
+        from adapters_cli.artifacts.publisher import PublishState
+
+        if base_model is not None and not base_model.strip():
+            raise UsageError(f"'--base-model' should be a name, got {base_model!r}")
+        account = account_of(context)
+        limits = ServingLimits.of_options(account, container=container, max_lora_rank=max_lora_rank)
+        store = ArchiveStore(account.s3, destination)
+        declared = None if manifest is None else _Declared(manifest, account, base_model)
+        adapters = local_adapters(paths, name=name) if paths else _of_manifest(declared, name)
+        if declared is not None and not dry_run:
+            declared.manifest.try_to_write()
+        results, sent = _upload(
+            adapters, store, declared, limits, base_model=base_model, jobs=jobs, dry_run=dry_run
+        )
+        _print_results(results, as_json=as_json)
+        changed = False
+        try:
+            if declared is not None and not dry_run:
+                changed = declared.update(results)
+        finally:
+            # Also if the manifest cannot be written: the archives are in S3 by now.
+            _print_end(results, declared, sent, changed=changed, as_json=as_json)
+        raise typer.Exit(int(any(result.state is PublishState.FAILED for result in results)))
+
+
+def _upload(
+    adapters: Sequence[LocalAdapter],
+    store: "ArchiveStore",
+    declared: "_Declared | None",
+    limits: ServingLimits,
+    *,
+    base_model: str | None,
+    jobs: int,
+    dry_run: bool,
+) -> tuple[list["PublishResult"], str]:
+    """Check and upload adapters; return the results, and how much was sent at which speed."""
+    from adapters_cli.artifacts.publisher import Publisher, check_adapter
+    from adapters_cli.output.progress_bars import TransferBars, rate
+
+    base = base_model if declared is None else declared.base_model
+    # One call lists a thousand archives: enough for ten versions of each of a hundred adapters.
+    listing = store.listed(pages=1 + len(adapters) // 100)
+    with TransferBars(len(adapters)) as bars:
+        publisher = Publisher(store, listing, PublishCache.of_user(), bars, jobs=jobs, dry_run=dry_run)
+        candidates = publisher.map(lambda adapter: check_adapter(adapter, limits, base, base_model), adapters)
+        if declared is not None:
+            declared.rehearse(candidates, store)
+        results = publisher.map(publisher.publish, candidates)
+        sent = rate(bars.sent, bars.seconds) if bars.sent else ""
+    for candidate in candidates:
+        for warning in candidate.warnings:
+            print_note(warning)
+    print_leftovers(adapter.path for adapter in adapters)
+    return results, sent
+
+
+def _of_manifest(declared: "_Declared | None", name: str | None) -> list[LocalAdapter]:
+    """Return the adapters that a manifest has on this machine. Raises CommandError if there are none."""
+    if name is not None:
+        raise UsageError("--name is for a path that is given")
+    if declared is None:
+        raise CommandError("there is nothing to publish; give paths, or a manifest that has some")
+    found = [
+        LocalAdapter(name=adapter.name, path=adapter.artifact.path)
+        for adapter in declared.before.adapters
+        if isinstance(adapter.artifact, LocalArtifact)
+    ]
+    if not found:
+        raise CommandError("there is nothing to publish: the manifest has no adapter on this machine")
+    return found
+
+
+class _Declared:
+    """The manifest that declares the published adapters.
+
+    base_model:
+        The base model of the option or of the manifest; None before the adapters are checked if neither
+        gives it.
+    """
+
+    def __init__(self, where: str, account: Account, base_model: str | None) -> None:
+        self.manifest = EditableManifest.of(where, account)
+        self.before = self.manifest.parsed()
+        self.base_model = self._base_model(base_model)
+
+    def _base_model(self, given: str | None) -> str | None:
+        """Return the given base model or else the manifest's. Raises CommandError if they differ."""
+        present = self.before.base_model
+        if present is None or given is None or BaseModelFacts(name=present).is_named(given):
+            return given or present
+        raise CommandError(
+            f"{self.manifest.where}: base_model: should be {given!r} ('--base-model'), got {present!r}"
+        )
+
+    def rehearse(self, candidates: Sequence["Candidate"], store: "ArchiveStore") -> None:
+        """Edit the manifest in memory, so that its mistakes are reported before the upload.
+
+        Most identities are unknown yet, so made-up ones stand for them. Adapters that the manifest has in
+        this place already are left out: they may stay as they are.
+        """
+        if self.base_model is None:
+            self.base_model = _common_base_model(candidates)
+        known = {
+            adapter.artifact.uri.rpartition("/")[0]
+            for adapter in self.before.adapters
+            if isinstance(adapter.artifact, S3Artifact)
+        }
+        identity = "0" * 64
+        adapters = [
+            PublishedAdapter(
+                name=candidate.adapter.name,
+                uri=store.uri(store.key(candidate.adapter.name, identity)),
+                identity=identity,
+                checksum=f"sha256:{identity}",
+                rank=candidate.rank,
+            )
+            for candidate in candidates
+            if candidate.rank is not None
+        ]
+        if adapters:
+            new = [adapter for adapter in adapters if adapter.uri.rpartition("/")[0] not in known]
+            self._edited(self.manifest.read(), new)
+
+    def update(self, results: Sequence["PublishResult"]) -> bool:
+        """Declare what is in S3 by now; return True if that changes the manifest."""
+        adapters = [
+            PublishedAdapter(
+                name=result.name,
+                uri=result.uri,
+                identity=result.identity,
+                checksum=result.checksum,
+                rank=result.rank,
+            )
+            for result in results
+            if result.uri is not None and result.identity is not None and result.rank is not None
+        ]
+        return bool(adapters) and self.manifest.update(lambda text: self._edited(text, adapters))
+
+    def _edited(self, text: bytes, adapters: Sequence[PublishedAdapter]) -> bytes:
+        return edited(
+            text,
+            adapters,
+            base_model=self.base_model,
+            where=self.manifest.where,
+            folder=self.manifest.folder,
+        )
+
+
+def _common_base_model(candidates: Sequence["Candidate"]) -> str | None:
+    """Return the base model of all adapters. Raises CommandError if there are several."""
+    names: dict[str, list[str]] = {}
+    for candidate in candidates:
+        if (base := candidate.base_model) is not None:
+            same = next((other for other in names if BaseModelFacts(name=other).is_named(base)), base)
+            names.setdefault(same, []).append(candidate.adapter.name)
+    if len(names) > 1:
+        lines = [f"{base!r}: {few(adapters)}" for base, adapters in names.items()]
+        raise CommandError(
+            "\n".join(
+                [
+                    "a manifest is for one base model, and the adapters were trained for several; publish"
+                    " those of each to a manifest of its own, or tell with --base-model that it is the same:",
+                    *lines,
+                ]
+            )
+        )
+    return next(iter(names), None)
+
+
+def _print_results(results: Sequence["PublishResult"], *, as_json: bool) -> None:
+    for result in results:
+        for reason in result.reasons:
+            print_error(f"{result.name}: {reason}")
+    if not as_json:
+        print_rows(_HEADINGS, map(_row, results), styled=1)
+
+
+def _print_end(
+    results: Sequence["PublishResult"],
+    declared: _Declared | None,
+    sent: str,
+    *,
+    changed: bool,
+    as_json: bool,
+) -> None:
+    """Print the JSON document or the totals."""
+    where = None if declared is None else declared.manifest.where
+    if as_json:
+        document: dict[str, Any] = {
+            "adapters": [asdict(result) for result in results],
+            "manifest": None if where is None else {"where": where, "changed": changed},
+        }
+        typer.echo(json.dumps(document, indent=2))
+        return
+    counts = Counter(result.state for result in results)
+    parts = [f"{counts[state]} {state}" for state in sorted(counts, reverse=True)]
+    text = f"{counted(len(results), 'adapter')}: {', '.join(parts)}{sent and f'; {sent} sent'}"
+    if where is not None:
+        text += f"; {where} {'updated' if changed else 'unchanged'}"
+    print_note(text)
+
+
+def _row(result: "PublishResult") -> tuple[str, ...]:
+    more = len(result.reasons) - 1
+    why = result.reasons[0] + (f" (and {more} more)" if more > 0 else "") if result.reasons else ""
+    return (
+        result.name,
+        result.state,
+        result.identity[:12] if result.identity else "-",
+        str(result.rank or "-"),
+        _size(result.size),
+        why,
+    )
+
+
+def _size(size: int | None) -> str:
+    """Return a size with a unit on a terminal, else in bytes."""
+    if size is None:
+        return "-"
+    return decimal(size) if sys.stdout.isatty() else str(size)

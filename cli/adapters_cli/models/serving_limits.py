@@ -1,0 +1,76 @@
+"""The container, LoRA limits and base model that adapters are checked against."""
+
+from dataclasses import dataclass, replace
+
+from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.model_shape import base_named
+from adapters_cli.aws.account import Account
+from adapters_cli.models.base_model_option import BaseModelOption
+from adapters_cli.models.environment_file import EnvironmentFile, read_environment
+from adapters_cli.output.errors import option_errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingLimits:
+    """What adapters are checked against. None means: not checked."""
+
+    version: LmiVersion | None = None
+    lora: LoraServing | None = None
+    base: BaseModelFacts | None = None
+
+    @classmethod
+    def of_options(
+        cls,
+        account: Account,
+        *,
+        container: str | None,
+        max_lora_rank: int | None,
+        environment: str | None = None,
+        base_model: str | None = None,
+    ) -> "ServingLimits":
+        """Return the limits that a command's options give. An option overrides the environment file.
+
+        Raises UsageError for a wrong option, and NoAnswerError if a base model in S3 cannot be read.
+        """
+        with option_errors():
+            limits = cls() if environment is None else _of_environment(environment)
+            if container is not None:
+                limits = replace(limits, version=_version(container.lower().removeprefix("lmi")))
+            if max_lora_rank is not None:
+                # The number of adapters in memory limits no single adapter.
+                lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=max_lora_rank)
+                limits = replace(limits, lora=lora)
+            if base_model is not None:
+                limits = replace(limits, base=BaseModelOption.read(base_model, account).facts)
+            if limits.version is not None and limits.lora is not None:
+                limits.version.check_rank(limits.lora.max_lora_rank)
+        return limits
+
+
+def _of_environment(name: str) -> ServingLimits:
+    file = read_environment(name)
+    return ServingLimits(version=file.container.lmi_version, lora=file.lora, base=_base_of(file))
+
+
+def _base_of(file: EnvironmentFile) -> BaseModelFacts | None:
+    place = file.base_model
+    name = place.name or place.hub
+    if place.directory is None:
+        return None if name is None else base_named(name)
+    try:
+        facts = BaseModelFacts.from_directory(place.directory)
+    except ValueError as error:
+        raise ValueError(f"{file.path}: base_model.directory: {error}") from None
+    return replace(facts, name=name or facts.name)
+
+
+def _version(number: str) -> LmiVersion:
+    try:
+        return LmiVersion[f"V{number}"]
+    except KeyError:
+        known = [version.number for version in LmiVersion]
+        raise ValueError(
+            f"the container should be LMI {min(known)} to {max(known)}, got {number!r:.50}"
+        ) from None
