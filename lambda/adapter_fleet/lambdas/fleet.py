@@ -25,7 +25,7 @@ from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.requests import RequestHandler, StackState
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, PassInput
-from adapter_fleet.fleet.reconcile.step_executor import LONGEST_STEP_SECONDS
+from adapter_fleet.fleet.reconcile.step_executor import MAX_STEP_SECONDS
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MOST_PASSES = 1000
 """An execution ends after this many and another one goes on: its history may have 25,000 events."""
 
-MARGIN_SECONDS = LONGEST_STEP_SECONDS + 15.0
+MARGIN_SECONDS = MAX_STEP_SECONDS + 15.0
 """For the steps under way to end, and to save what they did, before the function's time is up.
 
 A function that is stopped keeps its lease: no other pass can go on before that expires.

@@ -1,7 +1,7 @@
-"""Whether the copies of the base model still have the adapters.
+"""Checks that the copies of the base model still have the adapters.
 
-Whether new copies of a base have the adapters of the old ones is not documented. So adapters are asked after
-whatever may have brought new copies, and sent again where they are missing.
+SageMaker does not document whether new copies of a base have the adapters of the old ones. So adapters are
+asked after every change that may bring new copies, and sent again if they are missing.
 """
 
 from collections.abc import Callable
@@ -75,7 +75,7 @@ class BaseCheck:
         )
 
     def _may_have_new_copies(self, base: ObservedComponent) -> bool:
-        """Return whether the base may have new copies though its version is unchanged.
+        """Return True if the base may have new copies though its version is unchanged.
 
         An update that was rolled back brings new copies, and so does a deployment that changes the instance
         type or the number of copies. A drift check always looks, as SageMaker replaces copies by itself.
@@ -141,7 +141,7 @@ class BaseCheck:
         return False if any(answers.values()) else None
 
     def _is_askable(self, record: AdapterRecord) -> bool:
-        """Return whether an adapter should answer: it is wanted, in service and without a failure."""
+        """Return True if an adapter should answer: it is wanted, in service and without a failure."""
         return (
             record.component in self._desired.wanted
             and record.live is not None

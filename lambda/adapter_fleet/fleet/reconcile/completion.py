@@ -12,10 +12,10 @@ from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Registry
 from adapter_fleet.fleet.state.settings import OnTimeout
 
-LONGEST_SUMMARY_BYTES = 2500
+MAX_SUMMARY_BYTES = 2500
 """A response to CloudFormation may have 4,096 bytes in all, as JSON."""
 
-LONGEST_PASS_SECONDS = 20 * 60.0
+MAX_PASS_SECONDS = 20 * 60.0
 """A pass may take 15 minutes. One that has not ended by now was killed."""
 
 STANDSTILL_PASSES = 3
@@ -77,7 +77,7 @@ class Completion:
         return following
 
     def _goes_on(self, generation: Generation, fleet: FleetRecord | None) -> bool:
-        """Return whether a generation that has ended is about to be opened again, or undone."""
+        """Return True if a generation that has ended is about to be opened again, or undone."""
         if self._following(generation) is not None:
             return False
         if generation.outcome is Outcome.SUPERSEDED:
@@ -113,7 +113,7 @@ class Completion:
             return f"{fleet.failed_passes} passes in a row have failed: {fleet.trouble}"
         silent = self.clock.now() - max(fleet.heartbeat, generation.request.at)
         unended = self.clock.now() - max(fleet.pass_ended, generation.request.at)
-        silent = unended if unended > LONGEST_PASS_SECONDS else silent
+        silent = unended if unended > MAX_PASS_SECONDS else silent
         if silent <= STALLED_SECONDS:
             return None
         last = f" ({generation.reason})" if generation.reason else ""
@@ -124,7 +124,7 @@ def data_of(generation: Generation, *, undo: bool = False) -> dict[str, str]:
     """Return the attributes of the custom resource.
 
     undo:
-        Whether the event requested an undo, though another generation has taken its place.
+        True if the event requested an undo, though another generation has taken its place.
     """
     counts = {
         "Desired": generation.desired,
@@ -148,7 +148,7 @@ def data_of(generation: Generation, *, undo: bool = False) -> dict[str, str]:
     if generation.reason:
         summary = f"{summary}: {generation.reason}"
     return {name: str(count) for name, count in counts.items()} | {
-        "Summary": bounded(summary, LONGEST_SUMMARY_BYTES)
+        "Summary": bounded(summary, MAX_SUMMARY_BYTES)
     }
 
 

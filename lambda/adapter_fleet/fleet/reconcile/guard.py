@@ -17,7 +17,7 @@ class Guard:
     """Counts what a generation changes and deletes, or refuses it.
 
     spares_adopted:
-        Whether the generation leaves components alone that carried the fleet's tag before the registry knew
+        True if the generation leaves components alone that carried the fleet's tag before the registry knew
         them.
     """
 

@@ -27,7 +27,7 @@ class Planner:
     """Decides what comes next for a component, whenever more is known of it.
 
     deletes:
-        Whether components that are not wanted are deleted now. That comes after everything else.
+        True if components that are not wanted are deleted now. That comes after everything else.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ _SMOKE_ATTEMPTS = 3
 _SMOKE_SECONDS = 15.0
 _SMOKE_PAUSE_SECONDS = 1.0
 
-LONGEST_SMOKE_SECONDS = _SMOKE_SECONDS + _SMOKE_PAUSE_SECONDS + ASK_SECONDS
+MAX_SMOKE_SECONDS = _SMOKE_SECONDS + _SMOKE_PAUSE_SECONDS + ASK_SECONDS
 """The longest that all attempts of a smoke request take: the last begins when the others used their time."""
 
 PROBE = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})

@@ -142,7 +142,7 @@ def location_of(target: Target) -> tuple[str, str]:
 
 
 def _resolves_same(one: Target, other: Target) -> bool:
-    """Return whether the same manifest means the same adapters for two targets."""
+    """Return True if the same manifest means the same adapters for two targets."""
     return _resolves(one) == _resolves(other)
 
 

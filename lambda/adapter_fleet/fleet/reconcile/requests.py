@@ -77,7 +77,7 @@ class RequestHandler:
         return {"PhysicalResourceId": self.uid, "Generation": generation.number}
 
     def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Return whether the event's generation is done. Raises FleetError if it has failed."""
+        """Return the response to an event's `is_complete`. Raises FleetError if the generation has failed."""
         return Completion(registry=self.registry, clock=self.clock, start_machine=self.start_machine).of(
             event
         )

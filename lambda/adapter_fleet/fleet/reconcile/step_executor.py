@@ -19,7 +19,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
 )
 from adapter_fleet.manifest.desired import Artifact
 
-LONGEST_STEP_SECONDS = max(3 * CALL_SECONDS, request_steps.LONGEST_SMOKE_SECONDS)
+MAX_STEP_SECONDS = max(3 * CALL_SECONDS, request_steps.MAX_SMOKE_SECONDS)
 """The longest that a step may take: three calls, or the smoke requests.
 
 The three calls are a look at the archive, a write, and a read of the tags after the write was refused.

@@ -25,15 +25,15 @@ class StepResult:
     error:
         Why the step could not be taken.
     blocks:
-        Whether the error keeps the component from any step in this pass.
+        True if the error keeps the component from any step in this pass.
     accepted:
-        Whether the service accepted a write that is under way now.
+        True if the service accepted a write that is under way now.
     idle:
-        Whether no write was sent.
+        True if no write was sent.
     foreign:
         The creation time of a component that turned out not to be the fleet's.
     unread:
-        Whether the archive has to be copied or read before the step can be taken.
+        True if the archive has to be copied or read before the step can be taken.
     missing:
         Why there is no archive to send; None where there is one.
     unexpected:

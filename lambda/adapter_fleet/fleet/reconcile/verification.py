@@ -1,8 +1,8 @@
-"""Whether an adapter's archive in S3 is the one that was recorded, before SageMaker is sent to it.
+"""Verifies that an adapter's archive in S3 is the recorded one, before SageMaker loads it.
 
-No writer of the object is believed: its metadata counts for nothing. S3's own SHA-256 is compared with the
-manifest's, and where one of them is missing the archive is read. The registry remembers what was read of
-which version, so each version is read once. docs/adr/0013-verified-archives.md has the reasons.
+The object's metadata counts for nothing, as its writer sets it. S3's own SHA-256 is compared with the
+manifest's. If one of them is missing, the archive is read. The registry remembers each reading by version,
+so that each version is read once. docs/adr/0013-verified-archives.md has the reasons.
 """
 
 from collections.abc import Callable
@@ -19,29 +19,29 @@ from adapter_fleet.fleet.state.sagemaker_port import (
 )
 from adapter_fleet.manifest.desired import Artifact
 
-LONGEST_READ_SECONDS = 600.0
-"""A pass has less than 15 minutes. An archive of 16 GiB takes three at 100 MB/s, which one worker of the
-function reaches (docs/adr/0013-verified-archives.md)."""
+MAX_READ_SECONDS = 600.0
+"""A pass has less than 15 minutes. One worker reads 100 MB/s, so that an archive of 16 GiB takes 3 minutes
+(docs/adr/0013-verified-archives.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is known of an artifact's archive.
+    """The result of a verification.
 
     version:
-        The version that is verified, or is to be.
+        The version that is verified, or that has to be read.
     problem:
-        Why it cannot be sent. The wording lets `cause_of` tell a missing object from a wrong one.
+        Why the archive cannot be sent to SageMaker.
     mismatch:
-        Whether it is another archive than was recorded.
+        True if it is another archive than the recorded one.
     missing:
-        Whether there is no such object.
+        True if the object does not exist.
     denied:
-        Whether the caller may not look at it.
+        True if the caller may not read the object.
     unread:
-        Whether it has to be copied or read first.
+        True if the archive has to be copied or read first.
     unanswered:
-        Whether S3 gave no answer, or is throttling.
+        True if S3 gave no answer, or throttled the call.
     """
 
     version: ArchiveVersion | None = None
@@ -54,14 +54,14 @@ class Verdict:
 
     @property
     def cause(self) -> Cause:
-        """The cause of the failure: an archive that is missing or denied may be there any moment."""
+        """The cause of the failure. A missing or denied archive is retried, as it may come at any moment."""
         if self.unanswered:
             return Cause.CAPACITY
         return Cause.ARTIFACT if self.mismatch else Cause.ACCESS
 
 
 def look(artifact: Artifact, service: SageMakerPort, registry: Registry) -> Verdict:
-    """Verify an archive by one call to S3, and what is remembered; `unread` where that is not enough.
+    """Verify an archive by one call to S3 and by earlier readings; `unread` if that is not enough.
 
     Raises ThrottledError and UnansweredError.
     """
@@ -69,7 +69,7 @@ def look(artifact: Artifact, service: SageMakerPort, registry: Registry) -> Verd
         found = service.find_archive(artifact.uri)
     except RefusedError as error:
         if artifact.digest is None:
-            return Verdict(denied=True)  # nothing to verify it by; the endpoint's role may read it
+            return Verdict(denied=True)  # without a digest there is nothing to verify
         return _denied(f"read {artifact.uri}", "s3:GetObject, s3:ListBucket and kms:Decrypt", error)
     if found is None:
         return Verdict(unread=True) if artifact.source is not None else _missing(artifact.uri)
@@ -84,13 +84,13 @@ def look(artifact: Artifact, service: SageMakerPort, registry: Registry) -> Verd
 
 
 def read(artifact: Artifact, service: SageMakerPort, registry: Registry, stop: Callable[[], bool]) -> Verdict:
-    """Verify an archive that has to be copied or read for that; remember what was read.
+    """Copy or read an archive as far as its verification needs that; remember the reading.
 
-    Raises ThrottledError, and UnansweredError as well where `stop` ends it.
+    Raises ThrottledError and UnansweredError; the latter also if `stop` ends the reading.
     """
     verdict = look(artifact, service, registry)
     if verdict.unread and verdict.version is None:
-        assert artifact.source is not None  # there is nothing else to do about one that is not there
+        assert artifact.source is not None  # only a copy is unread before it exists
         try:
             service.copy_archive(artifact.source, artifact.uri)
         except MissingError:
@@ -113,10 +113,10 @@ def read(artifact: Artifact, service: SageMakerPort, registry: Registry, stop: C
     return _compared(found, artifact, verdict.version)
 
 
-def foresee(artifact: Artifact, service: SageMakerPort, registry: Registry) -> str | None:
-    """Return why an archive is known not to be usable; None for one that is not known to be.
+def known_problem(artifact: Artifact, service: SageMakerPort, registry: Registry) -> str | None:
+    """Return why an archive cannot be sent, as far as that is known without reading it; else None.
 
-    One that the caller may not look at is taken for right: the fleet's functions may.
+    An archive that the caller may not read counts as usable: the fleet's functions may read it.
     """
     verdict = look(artifact, service, registry)
     if verdict.denied:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.completion import LONGEST_PASS_SECONDS, STANDSTILL_PASSES, data_of
+from adapter_fleet.fleet.reconcile.completion import MAX_PASS_SECONDS, STANDSTILL_PASSES, data_of
 from adapter_fleet.fleet.reconcile.fleet_error import FleetError
 from adapter_fleet.fleet.state.generations import Outcome, Source
 from adapter_fleet.fleet.state.settings import OnTimeout
@@ -93,7 +93,7 @@ def test_deployment_whose_passes_are_killed_fails_though_they_give_signs_of_life
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     answer = deployment.handler.on_event(event)
     deployment.save(1, desired=1, pending=1, changes=1)
-    deployment.clock.time += LONGEST_PASS_SECONDS + 60
+    deployment.clock.time += MAX_PASS_SECONDS + 60
     deployment.end_a_pass(pass_ended=deployment.clock.now() if ends else 0.0)
     if ends:
         assert deployment.complete(event, answer)["Data"]["Pending"] == "1"

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.verification import LONGEST_READ_SECONDS
-from adapter_fleet.fleet.reconcile.work_queue import MOST_ARCHIVES_AT_A_TIME
+from adapter_fleet.fleet.reconcile.verification import MAX_READ_SECONDS
+from adapter_fleet.fleet.reconcile.work_queue import MAX_ARCHIVES_AT_A_TIME
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome
@@ -209,7 +209,7 @@ class TestReading:
         assert reads(world) <= 100 + world.newest().passes
 
     def test_archive_that_cannot_be_read_in_time_is_that_adapter_s_failure(self, world: World) -> None:
-        world.service.read_seconds = LONGEST_READ_SECONDS + 1
+        world.service.read_seconds = MAX_READ_SECONDS + 1
         want = wanted("a")
         put(world, want.artifact)
         world.deploy(want)
@@ -238,7 +238,7 @@ class TestReading:
         assert world.serving() == {"a": want.artifact.uri}
 
     def test_a_few_archives_are_read_at_a_time(self) -> None:
-        assert MOST_ARCHIVES_AT_A_TIME < 4
+        assert MAX_ARCHIVES_AT_A_TIME < 4
 
 
 class TestAfterTheWrite:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.work_queue import MOST_REQUESTS_AT_A_TIME
+from adapter_fleet.fleet.reconcile.work_queue import MAX_REQUESTS_AT_A_TIME
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.records import Event
@@ -167,7 +167,7 @@ class TestCallsUnderWay:
         world.run_newest(deadline=600.0)
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.service.calls["InvokeEndpoint"] == 8
-        assert slow.most == MOST_REQUESTS_AT_A_TIME
+        assert slow.most == MAX_REQUESTS_AT_A_TIME
 
     def test_intent_is_not_overwritten_while_its_write_is_under_way(self, world: World) -> None:
         without_intent = []
