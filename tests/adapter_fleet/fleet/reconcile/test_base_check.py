@@ -43,7 +43,7 @@ def loads_only_on(world: World, base: str) -> None:
     world.service.around = fail
 
 
-class TestBaseThatIsReplaced:
+class TestReplacedBase:
     @pytest.fixture
     def world(self) -> World:
         world = fleet()
@@ -60,7 +60,7 @@ class TestBaseThatIsReplaced:
         assert (newest.changes, newest.failures) == (12, 12)
         assert REASON in str(newest.reason)
 
-    def test_rollback_serves_again_whatever_failed_on_the_other_base(self, world: World) -> None:
+    def test_rollback_serves_the_adapters_that_failed_on_the_other_base(self, world: World) -> None:
         world.target = replace(world.target, base="base")
         undo = world.deploy(*MANY, digest="one", previous="two")
         world.settle()
@@ -71,7 +71,7 @@ class TestBaseThatIsReplaced:
         assert {there.base for there in world.service.components.values()} == {None, "base"}
 
 
-class TestBaseModelThatIsUpdated:
+class TestUpdatedBaseModel:
     @pytest.fixture
     def world(self) -> World:
         world = fleet()
@@ -86,7 +86,7 @@ class TestBaseModelThatIsUpdated:
         assert newest.outcome is Outcome.FAILED
         assert (newest.changes, newest.failures) == (12, 12)
 
-    def test_rollback_to_the_old_model_serves_again(self, world: World) -> None:
+    def test_rollback_to_the_old_model_serves_the_adapters_again(self, world: World) -> None:
         world.service.replace_base("model", lost=True)
         world.service.faults.broken = {}
         world.deploy(*MANY, digest="one", previous="two")
@@ -95,7 +95,7 @@ class TestBaseModelThatIsUpdated:
         assert world.newest().failed == 0
         assert answering(world) == 12
 
-    def test_update_that_loses_nothing_sends_nothing(self) -> None:
+    def test_update_without_losses_sends_no_adapter(self) -> None:
         world = fleet()
         world.writes().clear()
         world.service.replace_base("model-2", lost=False)
@@ -104,7 +104,7 @@ class TestBaseModelThatIsUpdated:
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.writes() == []
 
-    def test_what_the_old_model_could_not_load_is_tried_again(self) -> None:
+    def test_adapter_that_the_old_model_could_not_load_is_retried(self) -> None:
         world = World(settings=LENIENT)
         world.service.faults.broken[artifact("wide").uri] = "rank 64 is above the maximum"
         for digest in ("zero", "one"):
@@ -118,7 +118,7 @@ class TestBaseModelThatIsUpdated:
         assert world.serving() == {"a": artifact("a").uri, "wide": artifact("wide").uri}
         assert world.newest().failed == 0
 
-    def test_container_that_takes_another_body_than_the_probe_has_its_adapters(self) -> None:
+    def test_container_that_refuses_the_body_of_the_probe_has_its_adapters(self) -> None:
         world = fleet()
         world.writes().clear()
         world.service.replace_base("model-2", lost=False)
@@ -134,7 +134,7 @@ class TestBaseModelThatIsUpdated:
     @pytest.mark.parametrize(
         "problem", ["Received client error (404)", "Received client error (400): no LoRA of that name"]
     )
-    def test_container_that_does_not_know_the_adapter_is_sent_it_again(self, problem: str) -> None:
+    def test_adapter_that_the_container_does_not_know_is_sent_again(self, problem: str) -> None:
         world = fleet(STRICT, adapter("a"))
         world.writes().clear()
         world.service.replace_base("model-2", lost=True)
@@ -149,8 +149,8 @@ class TestBaseModelThatIsUpdated:
         assert world.serving() == {"a": artifact("a").uri}
 
 
-class TestAdaptersThatTheBaseModelLostBeforeTheFleetKnewThem:
-    def test_adopted_one_that_was_never_described_is_asked(self) -> None:
+class TestAdaptersLostBeforeTheFleetKnewThem:
+    def test_adopted_adapter_that_was_never_described_is_asked(self) -> None:
         world = World(seconds=40.0)
         world.deploy(adapter("a"))
         world.run_newest(deadline=0.2)
@@ -177,7 +177,7 @@ class TestAdaptersThatTheBaseModelLostBeforeTheFleetKnewThem:
         world.settle()
         assert world.serving() == {"a": artifact("a").uri}
 
-    def test_one_that_was_sent_again_without_an_answer_is_asked(self) -> None:
+    def test_adapter_sent_again_without_an_answer_is_asked(self) -> None:
         # The last-modified time moves by itself, so that a request that was lost looks like one that arrived.
         world = World(seconds=0.5, settings=STRICT)
         world.service.faults.modified_moves = True
@@ -204,7 +204,7 @@ class TestAdapterThatANewBaseCannotLoad:
         world.service.replace_base("model-3", lost=False)
         return world
 
-    def test_it_fails_also_with_the_words_of_the_last_time(self) -> None:
+    def test_adapter_fails_though_its_failure_reason_is_that_of_the_last_failure(self) -> None:
         world = self.world()
         world.writes().clear()
         world.deploy(adapter("a"))
@@ -215,7 +215,7 @@ class TestAdapterThatANewBaseCannotLoad:
         assert failure is not None
         assert failure.reason == REASON
 
-    def test_it_serves_where_the_next_one_can_whatever_words_stay(self) -> None:
+    def test_adapter_serves_once_a_base_can_load_it_though_the_old_failure_reason_stays(self) -> None:
         world = self.world(STRICT)
         world.service.faults.broken.clear()
         world.service.faults.failure_reason_stays = True
@@ -226,7 +226,7 @@ class TestAdapterThatANewBaseCannotLoad:
         assert world.newest().failed == 0
 
 
-def test_last_good_one_that_the_new_base_cannot_serve_either_is_given_up_within_the_event() -> None:
+def test_last_good_version_that_the_new_base_cannot_serve_is_given_up_within_the_deployment() -> None:
     world = fleet(LENIENT, adapter("a"), adapter("b"))
     world.service.faults.failure_reason_stays = True
     world.service.replace_base("model-2", lost=False)
@@ -243,7 +243,7 @@ def test_last_good_one_that_the_new_base_cannot_serve_either_is_given_up_within_
     assert world.writes() == []
 
 
-class TestSmokeRequestThatChanges:
+class TestChangedSmokeRequest:
     def test_every_adapter_counts_as_changed(self) -> None:
         world = fleet()
         world.service.faults.silent.update(want.artifact.uri for want in MANY)
@@ -254,7 +254,7 @@ class TestSmokeRequestThatChanges:
         assert newest.changes == 12
         assert newest.failures > 0
 
-    def test_rollback_to_no_smoke_request_forgets_its_failures(self) -> None:
+    def test_rollback_to_no_smoke_request_forgets_the_failures_of_that_request(self) -> None:
         world = fleet()
         world.service.faults.silent.update(want.artifact.uri for want in MANY)
         world.deploy(*(replace(want, smoke=SMOKE) for want in MANY), digest="two", previous="one")
@@ -265,14 +265,14 @@ class TestSmokeRequestThatChanges:
         assert world.newest().failed == 0
         assert answering(world) == 12
 
-    def test_one_adapter_s_own_request_counts_as_a_change_of_that_one(self) -> None:
+    def test_changed_smoke_request_of_one_adapter_changes_that_adapter_only(self) -> None:
         world = fleet()
         world.deploy(replace(MANY[0], smoke=SMOKE), *MANY[1:], digest="two", previous="one")
         world.settle()
         assert world.newest().changes == 1
         assert world.service.calls["InvokeEndpoint"] == 1
 
-    def test_it_is_asked_of_what_serves_already(self) -> None:
+    def test_new_smoke_request_is_sent_to_adapters_in_service(self) -> None:
         world = fleet(STRICT, adapter("a", smoke=SMOKE))
         assert world.service.calls["InvokeEndpoint"] == 1
         world.deploy(adapter("a", smoke=replace(SMOKE, expect="y")), digest="two", previous="one")
@@ -282,7 +282,7 @@ class TestSmokeRequestThatChanges:
         world.settle()
         assert world.service.calls["InvokeEndpoint"] == 2
 
-    def test_answer_to_a_wrong_request_says_nothing_once_it_is_corrected(self) -> None:
+    def test_failure_of_a_wrong_smoke_request_is_forgotten_once_the_request_is_corrected(self) -> None:
         wrong, right = replace(SMOKE, expect="typo"), replace(SMOKE, expect="ok")
         world = fleet(STRICT, adapter("a", smoke=right))
         world.service.ask = (  # type: ignore[method-assign]
@@ -300,7 +300,7 @@ class TestSmokeRequestThatChanges:
         assert world.record("a").failure is None
 
 
-def test_base_that_cannot_be_described_holds_the_pass_up_and_fails_nothing() -> None:
+def test_base_that_cannot_be_described_halts_the_pass_and_fails_no_adapter() -> None:
     world = fleet()
     world.service.replace_base("model-2", lost=False)
 
@@ -318,8 +318,8 @@ def test_base_that_cannot_be_described_holds_the_pass_up_and_fails_nothing() -> 
     assert world.newest().outcome is Outcome.CONVERGED
 
 
-class TestBaseWhoseListingLagsBehind:
-    def test_adapters_that_its_update_lost_are_sent_again(self) -> None:
+class TestBaseWithAStaleListing:
+    def test_adapters_that_the_update_lost_are_sent_again(self) -> None:
         world = fleet()
         world.clock.time += 60
         world.service.faults.listing_lag = 3.0
@@ -329,7 +329,7 @@ class TestBaseWhoseListingLagsBehind:
         assert world.newest().outcome is Outcome.CONVERGED
         assert answering(world) == 12
 
-    def test_one_that_no_listing_shows_yet_takes_adapters(self) -> None:
+    def test_base_that_no_listing_shows_yet_takes_adapters(self) -> None:
         world = World()
         world.clock.time += 60
         world.service.faults.listing_lag = 3.0
@@ -340,7 +340,7 @@ class TestBaseWhoseListingLagsBehind:
         assert world.registry.fleet().trouble is None  # type: ignore[union-attr]
 
 
-class TestUpdateOfTheBaseThatWasRolledBack:
+class TestBaseUpdateThatWasRolledBack:
     """The model is the one before, and so its version tells nothing; the copies are new."""
 
     def world(self, *, lost: bool, drift: DriftCheck = DriftCheck.REPAIR) -> World:
@@ -351,33 +351,33 @@ class TestUpdateOfTheBaseThatWasRolledBack:
         world.writes().clear()
         return world
 
-    def test_drift_check_sends_adapters_again_that_were_lost(self) -> None:
+    def test_drift_check_sends_lost_adapters_again(self) -> None:
         world = self.world(lost=True)
         world.start_machine("drift")
         world.settle()
         assert answering(world) == 12
 
-    def test_drift_check_reports_them(self) -> None:
+    def test_drift_check_reports_lost_adapters(self) -> None:
         world = self.world(lost=True, drift=DriftCheck.REPORT)
         world.start_machine("drift")
         world.settle()
         assert world.writes() == []
         assert world.log.metrics[-1]["drifted"] == 12
 
-    def test_next_deployment_sends_them_again(self) -> None:
+    def test_next_deployment_sends_lost_adapters_again(self) -> None:
         world = self.world(lost=True)
         world.deploy(*MANY, digest="two", previous="one")
         world.settle()
         assert answering(world) == 12
 
-    def test_twelve_requests_find_that_none_was_lost(self) -> None:
+    def test_twelve_requests_show_that_no_adapter_was_lost(self) -> None:
         world = self.world(lost=False)
         world.start_machine("drift")
         world.settle()
         assert world.service.calls["InvokeEndpoint"] == 12
         assert world.writes() == []
 
-    def test_all_are_sent_again_where_only_some_copies_have_them(self) -> None:
+    def test_all_adapters_are_sent_again_if_only_some_copies_have_them(self) -> None:
         world = self.world(lost=False)
         turns = itertools.cycle([None, "Received client error (404)"])
         world.service.ask = lambda *_: next(turns) if not world.writes() else None  # type: ignore[method-assign]
@@ -385,14 +385,14 @@ class TestUpdateOfTheBaseThatWasRolledBack:
         world.settle()
         assert len(world.writes()) == 12
 
-    def test_one_that_alone_does_not_answer_is_no_sign_of_new_copies(self) -> None:
+    def test_single_adapter_without_an_answer_is_no_sign_of_new_copies(self) -> None:
         world = self.world(lost=False)
         world.service.components[MANY[0].component].serves = None
         world.start_machine("drift")
         world.settle()
         assert world.writes() == [f"UpdateInferenceComponent {MANY[0].component}"]
 
-    def test_last_good_version_of_one_that_has_failed_is_sent_again(self) -> None:
+    def test_last_good_version_of_a_failed_adapter_is_sent_again(self) -> None:
         world = fleet(LENIENT, adapter("a"))
         world.service.faults.broken[artifact("a", 2).uri] = REASON
         world.deploy(adapter("a", 2), digest="two", previous="one")
@@ -402,7 +402,7 @@ class TestUpdateOfTheBaseThatWasRolledBack:
         world.settle()
         assert world.serving() == {"a": artifact("a").uri}
 
-    def test_they_are_asked_again_where_no_request_got_through(self) -> None:
+    def test_adapters_are_asked_again_if_no_request_got_through(self) -> None:
         world = self.world(lost=True)
         world.service.ask = cut_off  # type: ignore[method-assign]
         world.start_machine("drift")
@@ -414,10 +414,10 @@ class TestUpdateOfTheBaseThatWasRolledBack:
         assert answering(world) == 12
 
 
-class TestNewCopiesThatComeDuringAPass:
+class TestNewCopiesDuringAPass:
     """They have what loads after them, and not what was there before."""
 
-    def test_drift_check_finds_the_few_that_were_there_before(self) -> None:
+    def test_drift_check_finds_the_few_adapters_that_were_loaded_before(self) -> None:
         world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
         unchanged = {"a02", "a03"}
         manifest = [want if want.name in unchanged else adapter(want.name, 2) for want in MANY]
@@ -435,7 +435,7 @@ class TestNewCopiesThatComeDuringAPass:
         world.settle()
         assert answering(world) == 12
 
-    def test_one_that_was_under_way_is_asked_once_it_is_in_service(self) -> None:
+    def test_adapter_with_a_write_under_way_is_asked_once_it_is_in_service(self) -> None:
         world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
         world.service.seconds = 40.0
         world.deploy(adapter("a00", 2), *MANY[1:], digest="two", previous="one")
@@ -453,7 +453,7 @@ class TestNewCopiesThatComeDuringAPass:
 class TestBaseOnOtherInstances:
     """Its version and its last-modified time may be as before; the deployment says where it is hosted."""
 
-    def test_adapters_that_were_lost_are_sent_again(self) -> None:
+    def test_lost_adapters_are_sent_again(self) -> None:
         world = World(settings=STRICT)
         world.target = replace(world.target, hosting="1 x ml.g5.12xlarge")
         world.deploy(*MANY)
@@ -465,7 +465,7 @@ class TestBaseOnOtherInstances:
         world.settle()
         assert answering(world) == 12
 
-    def test_adapter_whose_request_ends_in_an_unexpected_error_stops_nothing(self) -> None:
+    def test_unexpected_error_of_one_request_does_not_stop_the_pass(self) -> None:
         world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
 
         def broken(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:

@@ -46,7 +46,7 @@ def test_deployment_fails_with_the_reason(deployment: Deployment, outcome: Outco
         deployment.complete(event, answer)
 
 
-def test_deployment_that_another_one_superseded_fails(deployment: Deployment) -> None:
+def test_superseded_deployment_fails(deployment: Deployment) -> None:
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     answer = deployment.handler.on_event(event)
     deployment.handler.on_event(deployment.event("Update", Manifest=deployment.asset("two", "b")))
@@ -54,7 +54,7 @@ def test_deployment_that_another_one_superseded_fails(deployment: Deployment) ->
         deployment.complete(event, answer)
 
 
-def test_deployment_whose_time_is_up_succeeds_with_what_is_pending(deployment: Deployment) -> None:
+def test_deployment_succeeds_at_its_timeout_with_pending_adapters(deployment: Deployment) -> None:
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     answer = deployment.handler.on_event(event)
     deployment.save(1, desired=1, pending=1, changes=1)
@@ -65,7 +65,7 @@ def test_deployment_whose_time_is_up_succeeds_with_what_is_pending(deployment: D
     assert completed["Data"]["Pending"] == "1"
 
 
-def test_deployment_of_a_fleet_whose_passes_keep_failing_fails_with_the_reason(
+def test_deployment_fails_at_its_timeout_if_passes_keep_failing(
     deployment: Deployment,
 ) -> None:
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
@@ -77,7 +77,7 @@ def test_deployment_of_a_fleet_whose_passes_keep_failing_fails_with_the_reason(
         deployment.complete(event, answer)
 
 
-def test_deployment_of_which_no_pass_was_heard_fails_when_its_time_is_up(deployment: Deployment) -> None:
+def test_deployment_fails_at_its_timeout_if_no_pass_has_ended(deployment: Deployment) -> None:
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     answer = deployment.handler.on_event(event)
     deployment.save(1, desired=1, pending=1, changes=1)
@@ -87,9 +87,7 @@ def test_deployment_of_which_no_pass_was_heard_fails_when_its_time_is_up(deploym
 
 
 @pytest.mark.parametrize("ends", [True, False])
-def test_deployment_whose_passes_are_killed_fails_though_they_give_signs_of_life(
-    deployment: Deployment, ends: bool
-) -> None:
+def test_deployment_fails_at_its_timeout_if_passes_are_killed(deployment: Deployment, ends: bool) -> None:
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     answer = deployment.handler.on_event(event)
     deployment.save(1, desired=1, pending=1, changes=1)
@@ -102,7 +100,7 @@ def test_deployment_whose_passes_are_killed_fails_though_they_give_signs_of_life
         deployment.complete(event, answer)
 
 
-def test_rollback_whose_passes_keep_failing_is_degraded_and_no_failure(deployment: Deployment) -> None:
+def test_rollback_with_failing_passes_is_degraded_and_no_failure(deployment: Deployment) -> None:
     first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     deployment.handler.on_event(first)
     deployment.converge(1)
@@ -117,7 +115,7 @@ def test_rollback_whose_passes_keep_failing_is_degraded_and_no_failure(deploymen
     assert deployment.complete(undo, answer)["Data"]["Summary"].startswith("degraded: ")
 
 
-def test_deployment_whose_time_is_up_fails_where_the_setting_says_so(deployment: Deployment) -> None:
+def test_deployment_fails_at_its_timeout_if_the_setting_says_so(deployment: Deployment) -> None:
     deployment.settings = replace(deployment.settings, on_timeout=OnTimeout.FAIL)
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     answer = deployment.handler.on_event(event)
@@ -128,7 +126,7 @@ def test_deployment_whose_time_is_up_fails_where_the_setting_says_so(deployment:
         deployment.complete(event, answer)
 
 
-def test_deployment_of_which_nothing_is_known_when_its_time_is_up_fails(deployment: Deployment) -> None:
+def test_deployment_without_any_observation_fails_at_its_timeout(deployment: Deployment) -> None:
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     answer = deployment.handler.on_event(event)
     deployment.save(1, reason="the endpoint cannot be listed: AccessDenied")
@@ -138,7 +136,7 @@ def test_deployment_of_which_nothing_is_known_when_its_time_is_up_fails(deployme
         deployment.complete(event, answer)
 
 
-def test_deletion_whose_time_is_up_says_what_is_left_and_goes_on_when_asked_again(
+def test_deletion_reports_what_is_left_at_its_timeout_and_can_be_repeated(
     deployment: Deployment,
 ) -> None:
     deployment.handler.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
@@ -153,7 +151,7 @@ def test_deletion_whose_time_is_up_says_what_is_left_and_goes_on_when_asked_agai
     assert deployment.newest().request.source is Source.DELETION
 
 
-def test_machine_that_stands_still_is_started_again(deployment: Deployment) -> None:
+def test_stalled_machine_is_started_again(deployment: Deployment) -> None:
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     answer = deployment.handler.on_event(event)
     deployment.clock.time += 100
@@ -174,7 +172,7 @@ def test_summary_fits_into_a_response(deployment: Deployment) -> None:
 
 class TestManifestInS3:
     @pytest.mark.parametrize("ends", ["late", "failed"])
-    def test_rollback_succeeds_whatever_becomes_of_the_manifest_that_follows_it(
+    def test_rollback_succeeds_even_if_the_manifest_after_it_fails(
         self, watched: Deployment, ends: str
     ) -> None:
         watched.settings = replace(watched.settings, on_timeout=OnTimeout.FAIL)
@@ -200,7 +198,7 @@ class TestManifestInS3:
         assert found["IsComplete"]
         assert found["Data"]["Summary"].startswith("degraded: 1 of 2 adapters in service")
 
-    def test_manifest_that_comes_during_a_deployment_does_not_fail_it(self, watched: Deployment) -> None:
+    def test_manifest_during_a_deployment_does_not_fail_that(self, watched: Deployment) -> None:
         event = watched.event("Update", ManifestObject=OBJECT, old={})
         answer = watched.handler.on_event(event)
         watched.bucket.put("live", manifest("a", "b"))
@@ -209,9 +207,7 @@ class TestManifestInS3:
         watched.save(3, outcome=Outcome.CONVERGED, desired=2, in_service=2)
         assert watched.complete(event, answer)["Data"]["Summary"] == "2 of 2 adapters in service"
 
-    def test_manifest_that_comes_during_a_deployment_and_is_taken_back_does_not_fail_it(
-        self, watched: Deployment
-    ) -> None:
+    def test_undone_manifest_during_a_deployment_does_not_fail_that(self, watched: Deployment) -> None:
         watched.converge(1)
         event = watched.event("Update", ManifestObject=OBJECT, old={})
         answer = watched.handler.on_event(event)
@@ -225,7 +221,7 @@ class TestManifestInS3:
         watched.save(4, outcome=Outcome.CONVERGED, desired=1, in_service=1)
         assert watched.complete(event, answer)["IsComplete"]
 
-    def test_manifest_that_is_wrong_does_not_hurt_a_deployment_under_way(self, watched: Deployment) -> None:
+    def test_invalid_manifest_does_not_disturb_an_open_deployment(self, watched: Deployment) -> None:
         event = watched.event("Update", ManifestObject=OBJECT, old={})
         answer = watched.handler.on_event(event)
         watched.bucket.put("live", b"adapters: 3")
@@ -235,9 +231,7 @@ class TestManifestInS3:
         watched.save(2, outcome=Outcome.CONVERGED, desired=1, in_service=1)
         assert watched.complete(event, answer)["IsComplete"]
 
-    def test_manifest_that_a_guard_refuses_does_not_hurt_a_deployment_under_way(
-        self, watched: Deployment
-    ) -> None:
+    def test_refused_manifest_does_not_disturb_an_open_deployment(self, watched: Deployment) -> None:
         event = watched.event("Update", ManifestObject=OBJECT, old={})
         answer = watched.handler.on_event(event)
         watched.bucket.put("live", manifest())
@@ -249,7 +243,7 @@ class TestManifestInS3:
         assert watched.registry.reopen(2, lease).outcome is Outcome.OPEN
         assert watched.complete(event, answer) == {"IsComplete": False}
 
-    def test_manifests_that_keep_coming_do_not_lengthen_a_deployment(self, watched: Deployment) -> None:
+    def test_new_manifests_do_not_lengthen_a_deployment(self, watched: Deployment) -> None:
         event = watched.event("Update", ManifestObject=OBJECT, old={})
         answer = watched.handler.on_event(event)
         watched.clock.sleep(599)

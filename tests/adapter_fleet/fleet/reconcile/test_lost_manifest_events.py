@@ -35,7 +35,7 @@ def update(watched: Deployment, *, seconds: int, old: dict[str, Any] | None = No
     return properties
 
 
-def test_manifest_whose_event_was_lost_is_taken(watched: Deployment) -> None:
+def test_manifest_with_a_lost_event_is_applied(watched: Deployment) -> None:
     watched.bucket.put("live", manifest("a", "b"))
     made = watched.handler.reread()
     assert made is not None
@@ -44,7 +44,7 @@ def test_manifest_whose_event_was_lost_is_taken(watched: Deployment) -> None:
     assert watched.started[-1][0] == "object"
 
 
-def test_first_manifest_whose_event_was_lost_is_taken() -> None:
+def test_first_manifest_with_a_lost_event_is_applied() -> None:
     deployment = Deployment()
     deployment.handler.on_event(deployment.event("Create", ManifestObject=OBJECT))
     assert deployment.handler.reread() is None
@@ -53,21 +53,21 @@ def test_first_manifest_whose_event_was_lost_is_taken() -> None:
     assert names(deployment) == ["a"]
 
 
-def test_look_at_what_was_taken_costs_one_call_and_makes_nothing(watched: Deployment) -> None:
+def test_reread_of_a_known_manifest_is_one_call_and_no_generation(watched: Deployment) -> None:
     watched.bucket.read = None  # type: ignore[method-assign,assignment]
     assert watched.handler.reread() is None
     assert watched.newest().number == 1
     assert watched.bucket.looks == 1
 
 
-def test_event_that_comes_after_the_look_makes_nothing(watched: Deployment) -> None:
+def test_event_after_the_reread_makes_no_generation(watched: Deployment) -> None:
     watched.bucket.put("live", manifest("a", "b"))
     watched.handler.reread()
     assert watched.handler.manifest_changed("1") is None
     assert watched.newest().number == 2
 
 
-def test_content_that_was_there_before_is_taken_again(watched: Deployment) -> None:
+def test_earlier_manifest_that_was_written_again_is_applied(watched: Deployment) -> None:
     # A bucket without versioning knows a version by its content.
     texts = {"one": manifest("a"), "two": manifest("a", "b")}
     written = iter(range(100, 200))
@@ -81,9 +81,7 @@ def test_content_that_was_there_before_is_taken_again(watched: Deployment) -> No
 
 @pytest.mark.parametrize("text", [manifest("a", "b"), b"adapters: ["], ids=["good", "bad"])
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.FAILED])
-def test_manifest_that_was_turned_down_is_not_taken_again(
-    watched: Deployment, outcome: Outcome, text: bytes
-) -> None:
+def test_rejected_manifest_is_not_applied_again(watched: Deployment, outcome: Outcome, text: bytes) -> None:
     watched.bucket.put("live", text)
     watched.handler.reread()
     watched.save(2, outcome=outcome)
@@ -92,9 +90,7 @@ def test_manifest_that_was_turned_down_is_not_taken_again(
 
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.FAILED])
-def test_manifest_that_was_turned_down_is_not_taken_after_a_rollback(
-    watched: Deployment, outcome: Outcome
-) -> None:
+def test_rejected_manifest_is_not_applied_after_a_rollback(watched: Deployment, outcome: Outcome) -> None:
     one = update(watched, seconds=700)
     two = update(watched, seconds=800, old=one)
     watched.converge(3)
@@ -109,13 +105,13 @@ def test_manifest_that_was_turned_down_is_not_taken_after_a_rollback(
     assert watched.newest().number == undo
 
 
-def test_fleet_that_is_being_deleted_takes_nothing(watched: Deployment) -> None:
+def test_fleet_in_deletion_rereads_no_manifest(watched: Deployment) -> None:
     watched.handler.on_event(watched.event("Delete", ManifestObject=OBJECT))
     watched.bucket.put("live", manifest("a", "b"))
     assert watched.handler.reread() is None
 
 
-def test_fleet_whose_manifest_came_with_the_deployment_looks_at_nothing() -> None:
+def test_fleet_with_a_deployed_manifest_rereads_nothing() -> None:
     deployment = Deployment()
     deployment.handler.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
     assert deployment.handler.reread() is None

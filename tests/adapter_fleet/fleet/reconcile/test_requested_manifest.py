@@ -12,7 +12,7 @@ from adapter_fleet.fleet.state.generations import Outcome, Source
 from tests.adapter_fleet.fleet.reconcile.deployment import OBJECT, Deployment, manifest
 
 
-def test_rollback_of_cloudformation_is_known_as_an_undo(deployment: Deployment) -> None:
+def test_rollback_of_cloudformation_is_an_undo(deployment: Deployment) -> None:
     first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     deployment.handler.on_event(first)
     second = deployment.event(
@@ -30,7 +30,7 @@ def test_rollback_of_cloudformation_is_known_as_an_undo(deployment: Deployment) 
     assert [adapter.name for adapter in deployment.registry.desired(3).adapters] == ["a"]
 
 
-def test_rollback_of_what_a_person_has_deployed_again_is_an_undo(deployment: Deployment) -> None:
+def test_rollback_of_an_old_manifest_deployed_again_is_an_undo(deployment: Deployment) -> None:
     first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     second = deployment.event("Update", Manifest=deployment.asset("two", "b"))
     one, two = first["ResourceProperties"], second["ResourceProperties"]
@@ -44,7 +44,7 @@ def test_rollback_of_what_a_person_has_deployed_again_is_an_undo(deployment: Dep
 
 
 @pytest.mark.parametrize("text", [None, b"adapters: ["], ids=["gone", "unreadable"])
-def test_rollback_does_without_the_old_manifest_in_s3(deployment: Deployment, text: bytes | None) -> None:
+def test_rollback_needs_no_manifest_in_s3(deployment: Deployment, text: bytes | None) -> None:
     first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     deployment.handler.on_event(first)
     deployment.converge(1)
@@ -65,7 +65,7 @@ def test_rollback_does_without_the_old_manifest_in_s3(deployment: Deployment, te
     assert deployment.registry.desired(3) == deployment.registry.desired(1)
 
 
-def test_rollback_of_a_refused_move_is_taken_in(deployment: Deployment) -> None:
+def test_rollback_of_a_refused_move_is_accepted(deployment: Deployment) -> None:
     first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     deployment.handler.on_event(first)
     back = deployment.event("Update", old=deployment.properties(FleetUid="fleet-2"))
@@ -87,7 +87,7 @@ class TestManifestInS3:
 
     @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REFUSED])
     @pytest.mark.parametrize("text", [manifest("a", "broken"), b"adapters: ["], ids=["good", "bad"])
-    def test_rollback_goes_back_to_what_was_in_force_whatever_is_in_s3(
+    def test_rollback_goes_back_to_the_manifest_in_force_whatever_is_in_s3(
         self, watched: Deployment, outcome: Outcome, text: bytes
     ) -> None:
         generation = watched.rolled_back(outcome, text)
@@ -101,9 +101,7 @@ class TestManifestInS3:
         assert [adapter.name for adapter in watched.registry.desired(3).adapters] == ["a", "b"]
 
     @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REFUSED])
-    def test_rollback_does_not_bring_about_what_was_turned_down(
-        self, watched: Deployment, outcome: Outcome
-    ) -> None:
+    def test_rollback_does_not_apply_a_rejected_manifest(self, watched: Deployment, outcome: Outcome) -> None:
         one = watched.update(seconds=700)
         two = watched.update(seconds=800, old=one)
         watched.converge(3)
@@ -118,7 +116,7 @@ class TestManifestInS3:
         assert [adapter.name for adapter in watched.registry.desired(5).adapters] == ["a"]
 
     @pytest.mark.parametrize("handled", [False, True], ids=["unseen", "under way"])
-    def test_manifest_that_is_not_in_force_yet_passes_the_guards_after_a_rollback(
+    def test_pending_manifest_passes_the_guards_after_a_rollback(
         self, watched: Deployment, handled: bool
     ) -> None:
         one = watched.update(seconds=700)
@@ -143,9 +141,7 @@ class TestManifestInS3:
         assert newest.request.target.settings.timeout_seconds == 700
         assert [adapter.name for adapter in watched.registry.desired(newest.number).adapters] == ["a", "b"]
 
-    def test_rollback_after_a_manifest_that_was_taken_back_says_that_s3_has_another(
-        self, watched: Deployment
-    ) -> None:
+    def test_rollback_after_an_undone_manifest_has_no_manifest_version(self, watched: Deployment) -> None:
         one = watched.update(seconds=700)
         two = watched.update(seconds=800, old=one)
         watched.converge(3)
@@ -164,7 +160,7 @@ class TestManifestInS3:
 
     @pytest.mark.parametrize("outcome", [Outcome.CONVERGED, Outcome.FAILED, Outcome.REFUSED, Outcome.OPEN])
     @pytest.mark.parametrize("place", ["manifest in S3", "manifest in S3 that is gone", "asset"])
-    def test_rollback_of_another_place_brings_back_the_manifest_before(
+    def test_rollback_of_another_location_restores_the_manifest_before(
         self, deployment: Deployment, outcome: Outcome, place: str
     ) -> None:
         deployment.bucket.put("live", manifest("a"))
@@ -182,7 +178,7 @@ class TestManifestInS3:
         assert deployment.newest().undo
         assert deployment.names() == ["a"]
 
-    def test_rollback_of_another_prefix_does_not_keep_its_names(self, watched: Deployment) -> None:
+    def test_rollback_of_another_prefix_restores_the_names(self, watched: Deployment) -> None:
         watched.converge(1)
         first = watched.properties(ManifestObject=OBJECT)
         second = {**first, "ComponentPrefix": "q"}
@@ -192,7 +188,7 @@ class TestManifestInS3:
         watched.send({**watched.event("Update", old=second), "ResourceProperties": first})
         assert [adapter.component for adapter in watched.registry.desired(3).adapters] == ["p-a"]
 
-    def test_rollback_keeps_what_came_from_s3_meanwhile(self, watched: Deployment) -> None:
+    def test_rollback_keeps_a_manifest_that_came_from_s3_meanwhile(self, watched: Deployment) -> None:
         watched.converge(1)
         one = watched.properties(ManifestObject=OBJECT)
         two = watched.update(seconds=700, old=one)
@@ -220,7 +216,7 @@ class TestManifestInS3:
         with pytest.raises(FleetError, match="s3://assets/two is not there"):
             deployment.send({**deployment.event("Update", old=second), "ResourceProperties": again})
 
-    def test_rollback_of_another_place_does_not_bring_about_what_had_failed_there(
+    def test_rollback_of_another_location_does_not_apply_a_manifest_that_failed_there(
         self, watched: Deployment
     ) -> None:
         watched.converge(1)
@@ -237,6 +233,6 @@ class TestManifestInS3:
         assert (watched.newest().number, watched.newest().undo) == (5, True)
         assert watched.names() == ["a"]
 
-    def test_rollback_does_without_a_manifest_that_is_wrong(self, watched: Deployment) -> None:
+    def test_rollback_ignores_an_invalid_manifest(self, watched: Deployment) -> None:
         generation = watched.rolled_back(Outcome.CONVERGED, b"adapters: [")
         assert generation.request.refusal is None

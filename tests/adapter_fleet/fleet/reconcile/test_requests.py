@@ -13,7 +13,7 @@ from adapter_fleet.fleet.state.registry import Lease
 from tests.adapter_fleet.fleet.reconcile.deployment import OBJECT, UID, Deployment, manifest
 
 
-def test_creation_records_what_is_wanted_and_starts_the_machine(deployment: Deployment) -> None:
+def test_creation_stores_the_desired_state_and_starts_the_machine(deployment: Deployment) -> None:
     answer = deployment.handler.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
     assert answer == {"PhysicalResourceId": UID, "Generation": 1}
     (wanted,) = deployment.registry.desired(1).adapters
@@ -22,14 +22,14 @@ def test_creation_records_what_is_wanted_and_starts_the_machine(deployment: Depl
     assert deployment.newest().request.target.tags == {"team": "x"}
 
 
-def test_event_that_is_delivered_twice_keeps_its_generation(deployment: Deployment) -> None:
+def test_event_delivered_twice_keeps_its_generation(deployment: Deployment) -> None:
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     assert deployment.handler.on_event(event) == deployment.handler.on_event(event)
     assert deployment.newest().number == 1
     assert len(set(deployment.started)) == 1
 
 
-def test_request_id_that_is_used_again_with_another_response_url_is_another_event(
+def test_same_request_id_with_another_response_url_is_another_event(
     deployment: Deployment,
 ) -> None:
     event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
@@ -38,7 +38,7 @@ def test_request_id_that_is_used_again_with_another_response_url_is_another_even
     assert answer["Generation"] == 2
 
 
-def test_old_manifest_that_a_person_deploys_again_is_no_undo(deployment: Deployment) -> None:
+def test_old_manifest_deployed_again_by_a_person_is_no_undo(deployment: Deployment) -> None:
     first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     deployment.handler.on_event(first)
     second = deployment.event(
@@ -51,7 +51,7 @@ def test_old_manifest_that_a_person_deploys_again_is_no_undo(deployment: Deploym
     assert not deployment.newest().exempt
 
 
-def test_components_get_the_tags_of_the_stack_and_those_of_the_fleet_win(deployment: Deployment) -> None:
+def test_components_get_the_stack_s_tags_and_the_fleet_s_tags_win(deployment: Deployment) -> None:
     deployment.rolling_back = False
     deployment.stack_tags = {"cost-center": "42", "team": "of the stack"}
     deployment.send(deployment.event("Create", Manifest=deployment.asset("one", "a")))
@@ -59,14 +59,14 @@ def test_components_get_the_tags_of_the_stack_and_those_of_the_fleet_win(deploym
 
 
 @pytest.mark.parametrize("key", ["aws:cloudformation:stack-name", "fleet-uid", "Fleet-UID"])
-def test_tags_that_are_not_the_stacks_to_give_are_left_out(deployment: Deployment, key: str) -> None:
+def test_tags_that_a_stack_cannot_pass_on_are_left_out(deployment: Deployment, key: str) -> None:
     deployment.rolling_back = False
     deployment.stack_tags = {key: "of another fleet"}
     deployment.send(deployment.event("Create", Manifest=deployment.asset("one", "a")))
     assert deployment.newest().request.target.tags == {"team": "x"}
 
 
-def test_tags_of_the_stack_that_the_app_removed_from_the_fleet_are_left_out(deployment: Deployment) -> None:
+def test_stack_tags_that_the_app_excludes_are_left_out(deployment: Deployment) -> None:
     deployment.rolling_back = False
     deployment.stack_tags = {"cost-center": "42", "owner": "me"}
     deployment.send(
@@ -75,7 +75,7 @@ def test_tags_of_the_stack_that_the_app_removed_from_the_fleet_are_left_out(depl
     assert deployment.newest().request.target.tags == {"cost-center": "42", "team": "x"}
 
 
-def test_tags_of_the_stack_stay_where_cloudformation_does_not_answer(deployment: Deployment) -> None:
+def test_stack_tags_stay_if_cloudformation_does_not_answer(deployment: Deployment) -> None:
     deployment.rolling_back = False
     deployment.stack_tags = {"cost-center": "42"}
     first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
@@ -89,13 +89,13 @@ def test_tags_of_the_stack_stay_where_cloudformation_does_not_answer(deployment:
     assert deployment.newest().request.target.tags == {"cost-center": "42", "team": "x"}
 
 
-def test_deployment_whose_manifest_is_not_in_s3_fails(deployment: Deployment) -> None:
+def test_deployment_with_a_missing_manifest_fails(deployment: Deployment) -> None:
     event = deployment.event("Create", Manifest={"Bucket": "assets", "Key": "one", "Digest": "x"})
     with pytest.raises(FleetError, match="the manifest s3://assets/one is not there"):
         deployment.handler.on_event(event)
 
 
-def test_creation_after_a_deletion_that_has_ended_is_taken(deployment: Deployment) -> None:
+def test_fleet_can_be_created_after_its_deletion(deployment: Deployment) -> None:
     deployment.handler.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
     deployment.save(1, outcome=Outcome.FAILED)
     deployment.handler.on_event(deployment.event("Delete"))
@@ -107,7 +107,7 @@ def test_creation_after_a_deletion_that_has_ended_is_taken(deployment: Deploymen
     assert deployment.newest().outcome is Outcome.OPEN
 
 
-def test_manifest_that_is_wrong_is_refused_and_changes_nothing(deployment: Deployment) -> None:
+def test_invalid_manifest_is_refused_and_changes_nothing(deployment: Deployment) -> None:
     deployment.bucket.put("one", b"adapters: [{name: a}]")
     event = deployment.event("Create", Manifest={"Bucket": "assets", "Key": "one", "Digest": "x"})
     deployment.handler.on_event(event)
@@ -116,7 +116,7 @@ def test_manifest_that_is_wrong_is_refused_and_changes_nothing(deployment: Deplo
     assert "adapter 'a'" in refusal
 
 
-def test_more_tags_with_those_of_the_fleet_than_a_component_may_have_are_refused(
+def test_too_many_tags_together_with_the_fleet_s_are_refused(
     deployment: Deployment,
 ) -> None:
     tags = {f"tag{number}": "x" for number in range(50)}
@@ -134,12 +134,12 @@ def test_rank_above_the_limit_of_the_endpoint_is_refused(deployment: Deployment)
     assert "lora-rank" in str(deployment.newest().request.refusal)
 
 
-def test_another_identifier_is_refused(deployment: Deployment) -> None:
+def test_another_fleet_uid_is_refused(deployment: Deployment) -> None:
     with pytest.raises(FleetError, match="'FleetUid' should be 'fleet-1', that of the function, got 'anoth"):
         deployment.handler.on_event(deployment.event("Create", FleetUid="another"))
 
 
-def test_update_that_would_make_another_fleet_of_a_moved_one_is_refused_and_leaves_it_as_it_is(
+def test_update_that_would_change_the_fleet_uid_is_refused(
     deployment: Deployment,
 ) -> None:
     first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
@@ -164,16 +164,16 @@ class TestManifestInS3:
         assert generation.request.source is Source.OBJECT
         assert [adapter.name for adapter in watched.registry.desired(2).adapters] == ["a", "b"]
 
-    def test_version_that_is_in_force_makes_none(self, watched: Deployment) -> None:
+    def test_version_in_force_makes_no_generation(self, watched: Deployment) -> None:
         assert watched.handler.manifest_changed("1") is None
 
-    def test_event_that_comes_twice_makes_one_generation(self, watched: Deployment) -> None:
+    def test_repeated_event_makes_one_generation(self, watched: Deployment) -> None:
         watched.bucket.put("live", manifest("a", "b"))
         watched.handler.manifest_changed("1")
         assert watched.handler.manifest_changed("1") is None
         assert watched.newest().number == 2
 
-    def test_late_event_takes_the_newest_version(self, watched: Deployment) -> None:
+    def test_late_event_applies_the_newest_version(self, watched: Deployment) -> None:
         watched.bucket.put("live", manifest("b"))
         watched.bucket.put("live", manifest("c"))
         watched.handler.manifest_changed("1")
@@ -181,11 +181,11 @@ class TestManifestInS3:
         assert [adapter.name for adapter in watched.registry.desired(2).adapters] == ["c"]
         assert watched.newest().number == 2
 
-    def test_manifest_that_is_not_there_yet_wants_nothing(self, deployment: Deployment) -> None:
+    def test_missing_first_manifest_wants_nothing(self, deployment: Deployment) -> None:
         deployment.handler.on_event(deployment.event("Create", ManifestObject=OBJECT))
         assert deployment.registry.desired(1).adapters == ()
 
-    def test_manifest_that_is_gone_leaves_what_was_in_force(self, watched: Deployment) -> None:
+    def test_deleted_manifest_leaves_the_last_one_in_force(self, watched: Deployment) -> None:
         fleet = watched.registry.fleet()
         assert fleet is not None
         lease = watched.registry.acquire("test", watched.clock.now(), 1.0)
@@ -195,7 +195,7 @@ class TestManifestInS3:
         watched.handler.on_event(watched.event("Update", ManifestObject=OBJECT, old={}))
         assert [adapter.name for adapter in watched.registry.desired(2).adapters] == ["a"]
 
-    def test_manifest_that_comes_while_a_deployment_reads_the_one_before_is_not_lost(
+    def test_manifest_written_while_a_deployment_reads_the_previous_one_is_not_lost(
         self, watched: Deployment
     ) -> None:
         read = watched.bucket.read
@@ -213,7 +213,7 @@ class TestManifestInS3:
         assert [adapter.name for adapter in watched.registry.desired(newest.number).adapters] == ["a", "b"]
         assert newest.request.target.settings.timeout_seconds == 700
 
-    def test_many_refused_manifests_do_not_make_the_next_one_slow(self, watched: Deployment) -> None:
+    def test_many_refused_manifests_do_not_slow_the_next_one(self, watched: Deployment) -> None:
         for number in range(50):
             watched.bucket.put("live", b"adapters: [")
             watched.handler.manifest_changed(str(number))
@@ -227,7 +227,7 @@ class TestManifestInS3:
         assert watched.handler.manifest_changed("good") is not None
         assert len(reads) < 20
 
-    def test_event_that_comes_again_starts_the_machine_that_the_first_could_not(
+    def test_repeated_event_starts_the_machine_that_the_first_could_not_start(
         self, watched: Deployment
     ) -> None:
         watched.converge(1)
@@ -238,7 +238,7 @@ class TestManifestInS3:
         watched.handler.manifest_changed("1")
         assert watched.started == [started]
 
-    def test_manifest_that_was_taken_back_may_be_wanted_again(self, watched: Deployment) -> None:
+    def test_undone_manifest_can_be_applied_again(self, watched: Deployment) -> None:
         watched.converge(1)
         watched.bucket.put("live", manifest("a", "b"))
         watched.handler.manifest_changed("1")
@@ -251,9 +251,7 @@ class TestManifestInS3:
         assert (again.number, again.outcome) == (4, Outcome.OPEN)
         assert [adapter.name for adapter in watched.registry.desired(4).adapters] == ["a", "b"]
 
-    def test_machine_that_could_not_be_started_is_started_when_the_event_comes_again(
-        self, watched: Deployment
-    ) -> None:
+    def test_repeated_event_starts_the_machine_after_a_failed_start(self, watched: Deployment) -> None:
         watched.converge(1)
         watched.bucket.put("live", manifest("a", "b"))
         started: list[str] = []
@@ -270,7 +268,7 @@ class TestManifestInS3:
         assert started == [started[0]] * 2
         assert watched.newest().number == 2
 
-    def test_fleet_that_is_being_deleted_takes_no_manifest(self, watched: Deployment) -> None:
+    def test_fleet_in_deletion_applies_no_manifest(self, watched: Deployment) -> None:
         watched.handler.on_event(watched.event("Delete", ManifestObject=OBJECT))
         watched.bucket.put("live", manifest("b"))
         assert watched.handler.manifest_changed("1") is None

@@ -31,7 +31,7 @@ def run_drift_check(world: World) -> None:
 
 
 @pytest.mark.parametrize("drift", DriftCheck)
-def test_component_that_has_lost_the_tag_is_reported_as_foreign_and_not_touched(drift: DriftCheck) -> None:
+def test_component_without_its_tag_is_foreign_and_left_alone(drift: DriftCheck) -> None:
     world = whole(adapter("acme"), adapter("zeta"), drift=drift)
     del world.service.components["p-acme"].tags[FLEET_TAG]
     run_drift_check(world)
@@ -43,7 +43,7 @@ def test_component_that_has_lost_the_tag_is_reported_as_foreign_and_not_touched(
     assert (world.writes(), world.service.foreign_writes) == ([], [])
 
 
-def test_component_that_has_lost_the_tag_can_be_taken_over_again() -> None:
+def test_component_without_its_tag_can_be_imported_again() -> None:
     world = whole(adapter("acme"))
     component = world.service.components["p-acme"]
     del component.tags[FLEET_TAG]
@@ -55,7 +55,7 @@ def test_component_that_has_lost_the_tag_can_be_taken_over_again() -> None:
     assert world.writes() == ["AddTags p-acme"]
 
 
-def test_component_that_got_another_fleets_tag_after_that_is_said_to_have_it() -> None:
+def test_component_with_the_tag_of_another_fleet_is_reported_with_that_fleet() -> None:
     world = whole(adapter("acme"))
     tags = world.service.components["p-acme"].tags
     del tags[FLEET_TAG]
@@ -68,7 +68,7 @@ def test_component_that_got_another_fleets_tag_after_that_is_said_to_have_it() -
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["throttled", "unanswered"])
-def test_reading_tags_is_tried_again_where_the_service_did_not_answer(lost: bool) -> None:
+def test_reading_of_tags_is_retried(lost: bool) -> None:
     world = whole(adapter("acme"), adapter("zeta"))
     del world.service.components["p-acme"].tags[FLEET_TAG]
     failures = [UnansweredError("no answer") if lost else ThrottledError("Rate exceeded")] * 3
@@ -85,7 +85,7 @@ def test_reading_tags_is_tried_again_where_the_service_did_not_answer(lost: bool
     assert failure.cause is Cause.FOREIGN
 
 
-def test_component_that_has_the_tag_back_is_the_fleets_again() -> None:
+def test_component_with_its_tag_back_is_the_fleet_s_again() -> None:
     world = whole(adapter("acme"))
     component = world.service.components["p-acme"]
     del component.tags[FLEET_TAG]
@@ -99,7 +99,7 @@ def test_component_that_has_the_tag_back_is_the_fleets_again() -> None:
     assert world.serving() == {"acme": artifact("acme", 2).uri}
 
 
-def test_other_tags_that_are_refused_without_it_are_not_tried_for_ever() -> None:
+def test_tags_refused_without_the_fleet_s_tag_are_not_retried_for_ever() -> None:
     world = whole(adapter("acme"), adapter("zeta"))
     del world.service.components["p-acme"].tags[FLEET_TAG]
     world.deploy(adapter("acme", tags={"team": "support"}), adapter("zeta"))
@@ -110,7 +110,7 @@ def test_other_tags_that_are_refused_without_it_are_not_tried_for_ever() -> None
     assert world.service.foreign_writes == ["AddTags p-acme"]
 
 
-def test_drift_run_reads_the_tags_of_some_and_the_next_ones_those_of_the_others() -> None:
+def test_drift_checks_take_turns_in_reading_tags() -> None:
     world = whole(*MANY)
     for number in range(3):
         run_drift_check(world)

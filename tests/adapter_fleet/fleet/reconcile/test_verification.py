@@ -74,7 +74,7 @@ def after(world: World, operation: str, do: Callable[[], object]) -> None:
 
 
 class TestBeforeTheWrite:
-    def test_archive_whose_checksum_s3_vouches_for_is_not_read(self, world: World) -> None:
+    def test_archive_with_the_checksum_of_s3_is_not_read(self, world: World) -> None:
         want = wanted("a", checksum=CHECKSUM)
         put(world, want.artifact, checksum=CHECKSUM)
         world.deploy(want)
@@ -94,14 +94,14 @@ class TestBeforeTheWrite:
         assert world.serving() == {"a": want.artifact.uri}
         assert reads(world) == 1
 
-    def test_checksum_of_an_upload_in_parts_is_as_good_as_one_of_the_whole(self, world: World) -> None:
+    def test_checksum_of_a_multipart_upload_verifies_the_archive(self, world: World) -> None:
         want = wanted("a", checksum=f"{CHECKSUM}-3")
         put(world, want.artifact, checksum=f"{CHECKSUM}-3")
         world.deploy(want)
         world.settle()
         assert reads(world) == 0
 
-    def test_archive_of_another_adapter_is_that_adapter_s_failure(self, world: World) -> None:
+    def test_archive_of_another_adapter_is_a_failure(self, world: World) -> None:
         bad, good = wanted("bad"), wanted("good")
         put(world, bad.artifact, holds="f" * 64)
         put(world, good.artifact)
@@ -114,7 +114,7 @@ class TestBeforeTheWrite:
         assert digest("bad", 1) in failure.reason
         assert "f" * 64 in failure.reason
 
-    def test_right_archive_that_comes_later_is_taken_by_the_next_deployment(self, world: World) -> None:
+    def test_right_archive_that_comes_later_is_sent_by_the_next_deployment(self, world: World) -> None:
         want = wanted("a")
         put(world, want.artifact, holds="f" * 64)
         world.deploy(want)
@@ -152,7 +152,7 @@ class TestBeforeTheWrite:
         world.settle()
         assert reads(world) == 2
 
-    def test_archive_that_may_not_be_read_is_a_failure_that_says_what_is_missing(self, world: World) -> None:
+    def test_unreadable_archive_is_a_failure_that_names_the_missing_permissions(self, world: World) -> None:
         want = wanted("a")
         world.service.faults.unreadable.add(want.artifact.uri)
         world.deploy(want)
@@ -167,7 +167,7 @@ class TestBeforeTheWrite:
         world.settle()
         assert world.serving() == {"a": want.artifact.uri}
 
-    def test_artifact_without_a_digest_is_left_to_the_endpoint_s_role(self, world: World) -> None:
+    def test_artifact_without_a_digest_is_not_verified(self, world: World) -> None:
         want = adapter("a")
         world.service.faults.unreadable.add(want.artifact.uri)
         world.deploy(want)
@@ -177,7 +177,7 @@ class TestBeforeTheWrite:
 
 
 class TestReading:
-    def test_reading_does_not_stop_adapters_that_need_none(self, world: World) -> None:
+    def test_reading_does_not_hold_up_other_adapters(self, world: World) -> None:
         world.service.read_seconds = 30.0
         slow = [wanted(f"slow{number}") for number in range(10)]
         quick = [wanted(f"quick{number}", checksum=CHECKSUM) for number in range(10)]
@@ -190,7 +190,7 @@ class TestReading:
         assert len(world.serving()) == 20
         assert reads(world) == 10
 
-    def test_passes_that_end_while_many_archives_are_read_converge(self, world: World) -> None:
+    def test_fleet_converges_over_many_passes_that_read_archives(self, world: World) -> None:
         world.service.read_seconds = 3.0
         many = [wanted(f"a{number:03}") for number in range(100)]
         for want in many:
@@ -208,7 +208,7 @@ class TestReading:
         # A pass may be out of time for one that it has begun.
         assert reads(world) <= 100 + world.newest().passes
 
-    def test_archive_that_cannot_be_read_in_time_is_that_adapter_s_failure(self, world: World) -> None:
+    def test_archive_that_cannot_be_read_in_time_is_the_failure_of_its_adapter(self, world: World) -> None:
         world.service.read_seconds = MAX_READ_SECONDS + 1
         want = wanted("a")
         put(world, want.artifact)
@@ -219,7 +219,7 @@ class TestReading:
         assert failure is not None
         assert "adapters publish" in failure.reason
 
-    def test_archive_that_is_replaced_while_it_is_read_is_read_again(self, world: World) -> None:
+    def test_archive_replaced_during_its_reading_is_read_again(self, world: World) -> None:
         want = wanted("a")
         put(world, want.artifact, holds="f" * 64)
         read = world.service.read_archive
@@ -242,7 +242,7 @@ class TestReading:
 
 
 class TestAfterTheWrite:
-    def test_archive_that_stays_is_confirmed(self, world: World) -> None:
+    def test_unchanged_archive_is_confirmed(self, world: World) -> None:
         want = wanted("a")
         put(world, want.artifact, version="v1")
         world.deploy(want)
@@ -251,7 +251,7 @@ class TestAfterTheWrite:
         assert record.unconfirmed is None
         assert record.last_good == want.artifact
 
-    def test_archive_that_is_replaced_while_it_loads_is_that_adapter_s_failure(self, world: World) -> None:
+    def test_archive_replaced_during_the_write_is_the_failure_of_its_adapter(self, world: World) -> None:
         first, second = wanted("a"), wanted("a", 2)
         put(world, first.artifact)
         put(world, second.artifact, version="v1")
@@ -270,7 +270,9 @@ class TestAfterTheWrite:
         assert "version v1 is version v2 now" in failure.reason
         assert world.serving() == {"a": first.artifact.uri}
 
-    def test_adapter_with_a_replaced_archive_is_sent_again_once_it_is_right(self, world: World) -> None:
+    def test_adapter_with_a_replaced_archive_is_sent_again_once_the_archive_is_right(
+        self, world: World
+    ) -> None:
         want = wanted("a")
         put(world, want.artifact)
         after(world, "CreateInferenceComponent", lambda: put(world, want.artifact, holds="f" * 64))
@@ -283,7 +285,7 @@ class TestAfterTheWrite:
         assert world.record("a").failure is None
         assert world.writes() == ["CreateInferenceComponent p-a", "UpdateInferenceComponent p-a"]
 
-    def test_same_archive_uploaded_again_while_it_loads_is_no_failure(self, world: World) -> None:
+    def test_same_archive_uploaded_again_during_the_write_is_no_failure(self, world: World) -> None:
         want = wanted("a")
         put(world, want.artifact, version="v1")
         after(world, "CreateInferenceComponent", lambda: put(world, want.artifact, version="v2"))

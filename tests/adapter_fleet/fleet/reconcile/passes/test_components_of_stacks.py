@@ -44,7 +44,7 @@ def untouched(world: World) -> bool:
     )
 
 
-def test_manifest_that_names_it_fails_for_that_adapter_and_says_which_stack_has_it(world: World) -> None:
+def test_adapter_with_the_name_of_a_stack_component_fails_and_names_the_stack(world: World) -> None:
     world.deploy(adapter("a"), adapter("x"))
     world.settle()
     assert (failure(world).cause, failure(world).reason) == (Cause.FOREIGN, WHY)
@@ -52,14 +52,14 @@ def test_manifest_that_names_it_fails_for_that_adapter_and_says_which_stack_has_
     assert untouched(world)
 
 
-def test_manifest_in_s3_that_names_it_fails_alike(world: World) -> None:
+def test_adapter_of_a_manifest_in_s3_fails_alike(world: World) -> None:
     world.put_manifest(adapter("a"), adapter("x"))
     world.settle()
     assert failure(world).reason == WHY
     assert untouched(world)
 
 
-def test_order_to_take_it_over_is_not_carried_out_and_kept_no_longer(world: World) -> None:
+def test_order_to_import_a_stack_component_is_void(world: World) -> None:
     made = world.service.components["p-x"].created
     world.order(OrderKind.CLAIM, "x", created=made)
     world.deploy(adapter("a"), adapter("x"))
@@ -69,7 +69,7 @@ def test_order_to_take_it_over_is_not_carried_out_and_kept_no_longer(world: Worl
     assert world.registry.orders() == []
 
 
-def test_stack_that_took_it_after_the_order_keeps_it(world: World) -> None:
+def test_component_that_a_stack_imported_after_the_order_stays_with_the_stack(world: World) -> None:
     by_hand = world.service.make("p-x", artifact("x").uri)
     world.order(OrderKind.CLAIM, "x", created=by_hand.created)
     world.settle()
@@ -80,7 +80,7 @@ def test_stack_that_took_it_after_the_order_keeps_it(world: World) -> None:
     assert untouched(world)
 
 
-def test_retry_changes_nothing_about_it(world: World) -> None:
+def test_retry_does_not_import_a_stack_component(world: World) -> None:
     world.deploy(adapter("a"), adapter("x"))
     world.settle()
     world.order(OrderKind.RETRY, "x")
@@ -89,7 +89,7 @@ def test_retry_changes_nothing_about_it(world: World) -> None:
     assert untouched(world)
 
 
-def test_removal_from_the_manifest_leaves_it_there(world: World) -> None:
+def test_stack_component_that_leaves_the_manifest_is_not_deleted(world: World) -> None:
     world.deploy(adapter("a"), adapter("x"))
     world.settle()
     world.deploy(adapter("a"))
@@ -97,7 +97,7 @@ def test_removal_from_the_manifest_leaves_it_there(world: World) -> None:
     assert untouched(world)
 
 
-def test_fleet_creates_it_once_the_stack_has_deleted_it(world: World) -> None:
+def test_fleet_creates_the_adapter_once_the_stack_has_deleted_its_component(world: World) -> None:
     world.deploy(adapter("a"), adapter("x"))
     world.settle()
     world.service.remove("p-x")
@@ -108,7 +108,7 @@ def test_fleet_creates_it_once_the_stack_has_deleted_it(world: World) -> None:
 
 
 @pytest.mark.parametrize("wanted", [True, False], ids=["wanted", "not wanted"])
-def test_one_that_has_the_tag_of_the_fleet_as_well_is_neither_adopted_nor_deleted(wanted: bool) -> None:
+def test_stack_component_with_the_fleet_s_tag_is_neither_adopted_nor_deleted(wanted: bool) -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
     world.service.make("p-x", artifact("other").uri, tags={FLEET_TAG: UID, **OF_A_STACK})
     world.deploy(adapter("a"), *([adapter("x")] if wanted else []))
@@ -117,7 +117,7 @@ def test_one_that_has_the_tag_of_the_fleet_as_well_is_neither_adopted_nor_delete
     assert not any(write.endswith(" p-x") for write in world.writes())
 
 
-def test_drift_run_finds_one_that_a_stack_has_imported(world: World) -> None:
+def test_drift_check_finds_a_component_that_a_stack_has_imported(world: World) -> None:
     world.with_settings(
         FleetSettings(request_rate=10, failures=FailureLimit(count=1), drift=DriftCheck.REPAIR)
     )
@@ -132,12 +132,12 @@ def test_drift_run_finds_one_that_a_stack_has_imported(world: World) -> None:
 
 
 class TestStackOf:
-    def test_it_is_named_by_its_tag(self) -> None:
+    def test_stack_name_comes_from_its_tag(self) -> None:
         assert stack_of(OF_A_STACK) == "Llm"
 
-    def test_any_tag_of_cloudformation_tells(self) -> None:
+    def test_any_tag_of_cloudformation_marks_a_stack_component(self) -> None:
         assert stack_of({"aws:cloudformation:stack-id": "arn:stack"}) == "arn:stack"
 
     @pytest.mark.parametrize("tags", [{}, {"stack-name": "Llm"}, {"aws:createdBy": "someone"}])
-    def test_other_tags_say_nothing(self, tags: dict[str, str]) -> None:
+    def test_other_tags_mark_no_stack_component(self, tags: dict[str, str]) -> None:
         assert stack_of(tags) is None

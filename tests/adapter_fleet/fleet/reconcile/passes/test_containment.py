@@ -45,7 +45,7 @@ def world_of_three() -> World:
     return world
 
 
-class TestUnforeseenException:
+class TestUnexpectedException:
     @pytest.mark.parametrize("when", ["before", "after"])
     @pytest.mark.parametrize("operation", PORTS)
     def test_others_converge(self, operation: str, when: str) -> None:
@@ -64,7 +64,7 @@ class TestUnforeseenException:
         }
 
     @pytest.mark.parametrize("operation", PORTS)
-    def test_it_is_reported_with_its_type(self, operation: str) -> None:
+    def test_exception_is_reported_with_its_type(self, operation: str) -> None:
         world = world_of_three()
         if operation.startswith("Create"):
             world.service.remove("p-bad")
@@ -78,7 +78,7 @@ class TestUnforeseenException:
         assert {component for component, _ in world.log.unexpected_errors} == {"p-bad"}
 
     @pytest.mark.parametrize("operation", PORTS)
-    def test_adapter_converges_once_it_is_over(self, operation: str) -> None:
+    def test_adapter_converges_once_the_exception_is_over(self, operation: str) -> None:
         world = world_of_three()
         if operation.startswith("Create"):
             world.service.remove("p-bad")
@@ -90,7 +90,9 @@ class TestUnforeseenException:
         assert world.serving()["bad"] == artifact("bad", 2).uri
         assert world.newest().failed == 0
 
-    def test_one_while_a_record_is_judged_is_of_that_record(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_exception_while_deciding_is_the_failure_of_that_component(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         world = world_of_three()
         record = world.record("bad")
         lease = world.registry.acquire("test", world.clock.now(), 1.0)
@@ -106,7 +108,7 @@ class TestUnforeseenException:
         assert "bad: AssertionError" in str(world.newest().reason)
 
 
-class TestFleetWhosePassesFail:
+class TestFailedPasses:
     def world(self) -> World:
         world = World(settings=replace(LENIENT, timeout_seconds=600))
         world.deploy(adapter("a"))
@@ -121,7 +123,7 @@ class TestFleetWhosePassesFail:
                 world.run_newest(deadline=600)
             world.clock.time += 60
 
-    def test_it_counts_them(self) -> None:
+    def test_fleet_counts_failed_passes(self) -> None:
         world = self.world()
         self.fail_passes(world, 3)
         assert world.log.failed_passes == [1, 2, 3]
@@ -129,13 +131,13 @@ class TestFleetWhosePassesFail:
         assert fleet is not None
         assert fleet.trouble == "a pass failed: KeyError: 'a defect'"
 
-    def test_its_deployment_fails_with_the_reason(self) -> None:
+    def test_deployment_fails_with_the_reason_of_its_failed_passes(self) -> None:
         world = self.world()
         self.fail_passes(world, 11)
         with pytest.raises(FleetError, match="KeyError: 'a defect'"):
             world.told(world.newest())
 
-    def test_pass_that_goes_well_ends_the_count(self) -> None:
+    def test_successful_pass_resets_the_count(self) -> None:
         world = self.world()
         self.fail_passes(world, 3)
         world.service.around = lambda _operation, _when: None
@@ -145,13 +147,13 @@ class TestFleetWhosePassesFail:
         assert fleet.failed_passes == 0
         assert world.newest().outcome is Outcome.CONVERGED
 
-    def test_it_gives_the_lease_back(self) -> None:
+    def test_failed_pass_releases_the_lease(self) -> None:
         world = self.world()
         self.fail_passes(world, 1)
         assert world.registry.acquire("another", world.clock.now(), 1.0) is not None
 
 
-class TestArchiveThatS3NeverAnswersFor:
+class TestArchiveWithoutAnAnswerFromS3:
     def world(self, error: Exception) -> World:
         world = World(settings=replace(LENIENT, failures=FailureLimit(count=1)))
         world.deploy(adapter("a"), adapter("gone"))
@@ -170,26 +172,26 @@ class TestArchiveThatS3NeverAnswersFor:
         assert world.serving() == {"a": artifact("a", 2).uri}
         assert "bad: S3 gave no answer" in str(world.newest().reason)
 
-    def test_it_does_not_slow_writes_to_sagemaker(self) -> None:
+    def test_archive_without_an_answer_does_not_slow_writes_to_sagemaker(self) -> None:
         world = self.world(ThrottledError("SlowDown"))
         world.settle_but_retries()
         fleet = world.registry.fleet()
         assert fleet is not None
         assert fleet.rate == LENIENT.request_rate
 
-    def test_it_is_asked_for_less_and_less_often(self) -> None:
+    def test_archive_is_retried_with_backoff(self) -> None:
         world = self.world(UnansweredError("503"))
         world.run_for(3600)
         assert world.service.calls["HeadObject"] < 60
 
 
 class TestUnknownStatus:
-    def test_it_keeps_its_name_and_counts_as_in_transition(self) -> None:
+    def test_unknown_status_keeps_its_name_and_counts_as_in_transition(self) -> None:
         status = Status("Stopping")
         assert status == "Stopping"
         assert status.in_transition
 
-    def test_it_is_no_failure_and_stops_no_other(self) -> None:
+    def test_unknown_status_is_no_failure_and_stops_no_other_adapter(self) -> None:
         world = world_of_three()
         component = world.service.components["p-bad"]
         component.status, component.modified = Status("Stopping"), world.clock.now()
@@ -203,20 +205,20 @@ class TestUnknownStatus:
         world.settle()
         assert world.newest().outcome is Outcome.CONVERGED
 
-    def test_what_is_no_text_is_no_status(self) -> None:
+    def test_status_that_is_no_text_raises(self) -> None:
         with pytest.raises(ValueError, match="7 is not a valid Status"):
             Status(7)  # type: ignore[arg-type]
 
 
 class TestTexts:
     @pytest.mark.parametrize("text", ["a" * 9000, "ä" * 9000, "\U0001f600" * 9000, "\0" * 9000, '"\\' * 9000])
-    def test_long_one_is_cut_to_its_encoded_bytes(self, text: str) -> None:
+    def test_long_text_is_cut_by_its_encoded_bytes(self, text: str) -> None:
         cut = bounded(text)
         assert cut.endswith(" …")
         assert MAX_TEXT_BYTES - 20 < encoded_bytes(cut) <= MAX_TEXT_BYTES
 
     @pytest.mark.parametrize("text", ["", "short", "ä" * 600, "a" * MAX_TEXT_BYTES])
-    def test_short_one_stays(self, text: str) -> None:
+    def test_short_text_stays(self, text: str) -> None:
         assert bounded(text) == text
 
     def test_lone_surrogates_are_replaced(self) -> None:
@@ -241,14 +243,14 @@ class TestTexts:
 
 class TestPattern:
     @pytest.mark.parametrize("pattern", ["\0", "a" * 200_000, "\ud800"])
-    def test_any_text_may_be_one(self, pattern: str) -> None:
+    def test_any_text_is_a_valid_pattern(self, pattern: str) -> None:
         assert not matches(pattern, "hello")
 
     def test_nul_is_found(self) -> None:
         assert matches("\0", "a\0b")
 
 
-def test_attempts_without_end_wait_the_longest() -> None:
+def test_any_number_of_attempts_waits_at_most_the_maximum() -> None:
     failure = None
     for attempts in (1, 1024, 100_000):
         if failure is not None:

@@ -172,7 +172,7 @@ def imported(*, dies_at: int | None, going_back: bool) -> tuple[list[str], World
 
 
 @pytest.mark.parametrize("going_back", [False, True])
-def test_import_that_is_rolled_back_is_given_back_whichever_call_a_pass_dies_at(going_back: bool) -> None:
+def test_import_is_released_by_a_rollback_whichever_call_a_pass_dies_at(going_back: bool) -> None:
     operations, _ = imported(dies_at=None, going_back=going_back)
     assert f"after {'untag' if going_back else 'tag'}" in operations
     for number, operation in enumerate(operations):
@@ -239,7 +239,7 @@ def taken_in(deployment: Deployment) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("take_in", [event_taken_in, manifest_taken_in])
-def test_event_that_comes_again_after_its_function_died_is_taken_in_once(take_in: Any) -> None:
+def test_repeated_event_makes_one_generation_after_its_function_died(take_in: Any) -> None:
     operations, expected = take_in(None)
     assert expected["wanted"] == ["a", "b"]
     assert any(operation.endswith("start_machine") for operation in operations)

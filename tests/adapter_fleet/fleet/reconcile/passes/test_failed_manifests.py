@@ -31,7 +31,7 @@ def taken_back(world: World) -> bool:
     return world.serving() == {"a": artifact("a").uri, "b": artifact("b").uri}
 
 
-def test_manifest_over_the_failure_limit_is_taken_back(world: World) -> None:
+def test_manifest_over_the_failure_limit_is_undone(world: World) -> None:
     assert taken_back(world)
 
 
@@ -55,9 +55,7 @@ class DyingAfter:
 
 
 @pytest.mark.parametrize("operation", ["save_generation", "save_fleet", "release", "open_generation"])
-def test_pass_that_dies_once_it_has_failed_does_not_keep_it_from_being_taken_back(
-    world: World, operation: str
-) -> None:
+def test_failed_manifest_is_undone_though_the_pass_that_failed_it_died(world: World, operation: str) -> None:
     def failed() -> bool:
         generation = world.registry.generation(2)
         return generation is not None and generation.outcome is Outcome.FAILED

@@ -57,7 +57,7 @@ def dies(operation: str, when: str) -> Callable[[str, str], None]:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_rollback_gives_back_what_was_being_taken_over_when_the_pass_died(when: str) -> None:
+def test_rollback_releases_an_import_during_which_the_pass_died(when: str) -> None:
     world = fleet()
     world.service.around = dies("AddTags p-x", when)
     import_x(world)
@@ -66,7 +66,7 @@ def test_rollback_gives_back_what_was_being_taken_over_when_the_pass_died(when: 
     assert given_back(world)
 
 
-def test_rollback_gives_back_what_was_tagged_without_an_answer() -> None:
+def test_rollback_releases_a_component_tagged_without_an_answer() -> None:
     world = fleet(STRICT)
     world.service.faults.broken[artifact("bad").uri] = "bad tensors"
     tag = world.service.tag
@@ -85,7 +85,7 @@ def test_rollback_gives_back_what_was_tagged_without_an_answer() -> None:
     assert given_back(world)
 
 
-def test_rollback_ends_where_the_answer_to_its_giving_back_was_lost() -> None:
+def test_rollback_ends_though_the_answer_to_its_release_was_lost() -> None:
     world = fleet(STRICT)
     import_x(world)
     world.settle()
@@ -104,7 +104,7 @@ def test_rollback_ends_where_the_answer_to_its_giving_back_was_lost() -> None:
     assert set(world.registry.records()) == {"p-a"}
 
 
-def test_rollback_gives_back_what_was_updated_since() -> None:
+def test_rollback_releases_an_import_that_was_updated_since() -> None:
     world = fleet(STRICT)
     import_x(world)
     world.settle()
@@ -140,7 +140,7 @@ def test_claim_outlives_access_that_is_denied() -> None:
     assert world.serving() == {"a": artifact("a").uri, "x": artifact("x").uri}
 
 
-def test_listing_that_lags_behind_does_not_tag_what_was_made_anew() -> None:
+def test_stale_listing_does_not_tag_a_re_created_component() -> None:
     world = fleet()
     world.service.faults.listing_lag = 3.0
     world.clock.time += 10
@@ -155,7 +155,7 @@ def test_listing_that_lags_behind_does_not_tag_what_was_made_anew() -> None:
     assert failure.cause is Cause.FOREIGN
 
 
-def test_claim_on_what_is_gone_lets_the_adapter_be_created() -> None:
+def test_claim_of_a_missing_component_lets_the_adapter_be_created() -> None:
     world = fleet()
     world.service.faults.listing_lag = 3.0
     world.clock.time += 10
@@ -166,7 +166,7 @@ def test_claim_on_what_is_gone_lets_the_adapter_be_created() -> None:
     assert world.writes()[-1] == "CreateInferenceComponent p-x"
 
 
-def test_claim_is_done_with_once_a_manifest_with_the_adapter_is_in_force() -> None:
+def test_claim_ends_once_a_manifest_with_the_adapter_is_in_force() -> None:
     world = fleet()
     import_x(world)
     world.settle()
@@ -186,7 +186,7 @@ def test_claim_waits_for_the_manifest_that_has_the_adapter() -> None:
     assert [order.component for order in world.registry.orders()] == ["p-x"]
 
 
-def test_tags_of_aws_are_left_where_they_are() -> None:
+def test_tags_of_aws_are_not_removed() -> None:
     world = World(settings=STRICT)
     of_aws = "aws:createdBy"
     world.service.make("p-a", artifact("a").uri, tags={FLEET_TAG: UID, of_aws: "s", "old": "1"})

@@ -50,7 +50,7 @@ def replace_base(world: World) -> None:
 class TestResolving:
     TEXT = f"adapters: [{{name: acme, artifact: 'asset:{IDENTITY}'}}]".encode()
 
-    def test_asset_is_used_from_the_fleet_s_own_copy(self, world: World) -> None:
+    def test_fleet_uses_its_own_copy_of_an_asset(self, world: World) -> None:
         target = replace(world.target, archives={IDENTITY: ASSET}, kept_archives=KEPT)
         (made,) = desired_of(self.TEXT, where="m", target=target).adapters
         assert made.artifact.uri == f"{KEPT}{IDENTITY}.tar.gz"
@@ -71,7 +71,7 @@ class TestCopies:
         assert world.serving() == {"a": want.artifact.uri}
         assert (world.service.calls["CopyObject"], world.service.calls["GetObject"]) == (1, 1)
 
-    def test_archive_that_is_copied_already_is_not_copied_again(self, world: World) -> None:
+    def test_copied_archive_is_not_copied_again(self, world: World) -> None:
         want = kept(world, "a")
         world.deploy(want)
         world.settle()
@@ -90,7 +90,7 @@ class TestCopies:
         replace_base(world)
         assert world.serving() == {"a": first.artifact.uri}
 
-    def test_last_good_version_is_brought_back_once_its_asset_is_collected(self, world: World) -> None:
+    def test_last_good_version_is_restored_after_its_asset_was_collected(self, world: World) -> None:
         first, second = kept(world, "a"), kept(world, "a", 2)
         world.deploy(first)
         world.settle()
@@ -103,7 +103,7 @@ class TestCopies:
         world.settle()
         assert world.serving() == {"a": first.artifact.uri}
 
-    def test_asset_that_is_gone_before_it_was_copied_is_that_adapter_s_failure(self, world: World) -> None:
+    def test_missing_asset_is_the_failure_of_its_adapter(self, world: World) -> None:
         gone, there = kept(world, "gone"), kept(world, "there")
         collect_garbage(world, gone)
         world.deploy(gone, there)
@@ -114,7 +114,7 @@ class TestCopies:
         assert failure.reason == f"NoSuchKey: {gone.artifact.source} does not exist"
 
 
-class TestPinsWithoutAnArchive:
+class TestPinWithoutAnArchive:
     def pinned(self, world: World) -> None:
         for version in (1, 2):
             world.deploy(adapter("a", version))
@@ -124,7 +124,7 @@ class TestPinsWithoutAnArchive:
         assert world.serving() == {"a": artifact("a", 1).uri}
         world.service.faults.missing.add(artifact("a", 1).uri)
 
-    def test_adapter_gets_the_version_of_the_manifest_once_that_of_its_pin_is_gone(
+    def test_adapter_gets_the_version_of_the_manifest_once_the_pinned_archive_is_gone(
         self, world: World
     ) -> None:
         self.pinned(world)
@@ -141,7 +141,7 @@ class TestPinsWithoutAnArchive:
         assert artifact("a", 1).uri in event.cause
         assert world.registry.orders() == []
 
-    def test_pin_whose_archive_comes_back_does_not_come_back(self, world: World) -> None:
+    def test_removed_pin_does_not_come_back_with_its_archive(self, world: World) -> None:
         self.pinned(world)
         replace_base(world)
         world.service.faults.missing.clear()
@@ -149,7 +149,7 @@ class TestPinsWithoutAnArchive:
         world.settle()
         assert world.serving() == {"a": artifact("a", 2).uri}
 
-    def test_pin_that_serves_stays_as_long_as_nothing_is_sent(self, world: World) -> None:
+    def test_pinned_version_in_service_outlives_its_archive(self, world: World) -> None:
         self.pinned(world)
         world.start_machine("order")
         world.settle()

@@ -30,14 +30,14 @@ def world(request: pytest.FixtureRequest) -> World:
     return world
 
 
-def test_registry_says_what_is_the_matter_though_the_manifest_was_in_force(world: World) -> None:
+def test_fleet_record_reports_the_lost_base_of_a_converged_fleet(world: World) -> None:
     fleet = world.registry.fleet()
     assert fleet is not None
     assert world.newest().outcome is Outcome.CONVERGED
     assert fleet.trouble == "the base component 'base' is not there"
 
 
-def test_age_grows_from_when_that_was_found(world: World) -> None:
+def test_age_grows_from_when_the_loss_was_found(world: World) -> None:
     ages = [metrics["age"] for metrics in world.log.metrics]
     assert ages[0] == 0
     assert ages == sorted(ages)
@@ -54,7 +54,7 @@ def test_every_adapter_counts_as_drifted_until_it_is_repaired(world: World) -> N
     assert world.log.metrics[-1] == {"age": 0, "throttles": 0, "drifted": 0}
 
 
-def test_base_that_is_back_ends_the_trouble(world: World) -> None:
+def test_restored_base_ends_the_trouble(world: World) -> None:
     world.service.add_base()
     world.deploy(*MANY)
     world.settle()
@@ -64,7 +64,7 @@ def test_base_that_is_back_ends_the_trouble(world: World) -> None:
     assert len(world.serving()) == len(MANY)
 
 
-def test_change_by_hand_that_was_taken_back_by_hand_is_no_drift_any_more() -> None:
+def test_change_by_hand_that_was_reverted_by_hand_is_no_drift() -> None:
     world = World(settings=FleetSettings(request_rate=10, drift=DriftCheck.REPAIR))
     world.deploy(*MANY)
     world.settle()
@@ -85,7 +85,7 @@ def test_change_by_hand_that_was_taken_back_by_hand_is_no_drift_any_more() -> No
 
 
 @pytest.mark.parametrize("status", [None, *Status])
-def test_adapters_are_made_on_a_base_that_serves(status: Status | None) -> None:
+def test_adapters_are_created_on_a_base_in_service(status: Status | None) -> None:
     live = None if status is None else ObservedComponent(status=status, created=1.0, modified=1.0)
     serves = status in (Status.IN_SERVICE, Status.UPDATING)
     assert (base_trouble("base", live) is None) == serves

@@ -26,7 +26,7 @@ def failing_world() -> World:
     return world
 
 
-def test_archive_that_was_uploaded_since_is_served_by_the_next_deployment() -> None:
+def test_archive_uploaded_after_the_failure_is_served_by_the_next_deployment() -> None:
     world = failing_world()
     world.service.faults.missing.clear()
     world.deploy(adapter("a", 2))
@@ -35,7 +35,7 @@ def test_archive_that_was_uploaded_since_is_served_by_the_next_deployment() -> N
     assert world.serving()["a"] == artifact("a", 2).uri
 
 
-def test_deployment_tries_before_it_fails_by_what_still_lasts() -> None:
+def test_deployment_retries_before_it_fails_for_a_lasting_cause() -> None:
     world = failing_world()
     checked = world.service.calls["HeadObject"]
     world.deploy(adapter("a", 2))
@@ -45,7 +45,7 @@ def test_deployment_tries_before_it_fails_by_what_still_lasts() -> None:
 
 
 @pytest.mark.parametrize("reason", ["AccessDenied", "ResourceLimitExceeded", "no capacity", "out of memory"])
-def test_cause_that_people_may_mend_is_forgotten(reason: str) -> None:
+def test_new_generation_forgets_failures_that_people_can_fix(reason: str) -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
     world.service.faults.broken[artifact("a").uri] = reason
     world.deploy(adapter("a"))
@@ -57,7 +57,7 @@ def test_cause_that_people_may_mend_is_forgotten(reason: str) -> None:
     assert world.newest().outcome is Outcome.CONVERGED
 
 
-def test_artifact_that_is_at_fault_itself_waits_for_another_artifact() -> None:
+def test_fault_of_the_artifact_waits_for_another_artifact() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
     world.service.faults.broken[artifact("a").uri] = "bad tensors"
     world.deploy(adapter("a"), adapter("b"))
@@ -69,7 +69,7 @@ def test_artifact_that_is_at_fault_itself_waits_for_another_artifact() -> None:
 
 
 @pytest.mark.parametrize("cause", list(Cause))
-def test_each_cause_is_either_tried_again_or_waits(cause: Cause) -> None:
+def test_new_attempts_depend_on_the_cause(cause: Cause) -> None:
     failure = Failure(cause=cause, reason="x", artifact=artifact("a"), at=0.0, attempts=7, retry_at=9.0)
     record = AdapterRecord(name="a", component="p-a", failure=failure, restore_at=9.0)
     expected = None if cause in MENDED else failure

@@ -39,10 +39,10 @@ def trigger_by(world: World, trigger: str) -> None:
     world.settle()
 
 
-class TestComponentThatGetsTheTagByHand:
+class TestComponentTaggedByHand:
     @TRIGGERS
     @pytest.mark.parametrize("drift", [None, *DriftCheck])
-    def test_no_pass_deletes_it(self, trigger: str, drift: DriftCheck | None) -> None:
+    def test_no_pass_deletes_an_orphan(self, trigger: str, drift: DriftCheck | None) -> None:
         world = world_with(drift=drift)
         tag_strangers(world, 30)
         for _ in range(3):
@@ -50,7 +50,7 @@ class TestComponentThatGetsTheTagByHand:
         assert world.deletions() == []
         assert len(world.serving()) == 50
 
-    def test_it_is_reported(self) -> None:
+    def test_orphan_is_reported(self) -> None:
         world = world_with()
         tag_strangers(world, 3)
         world.deploy(*FLEET)
@@ -59,7 +59,7 @@ class TestComponentThatGetsTheTagByHand:
         assert world.newest().orphans == 3
         assert "3 with the fleet's tag that no manifest wants" in data_of(world.newest())["Summary"]
 
-    def test_it_is_no_failure_and_nothing_waits_for_it(self) -> None:
+    def test_orphan_is_no_failure_and_holds_nothing_up(self) -> None:
         world = world_with()
         tag_strangers(world, 1)
         world.service.components["victim-0"].stuck = True
@@ -67,14 +67,14 @@ class TestComponentThatGetsTheTagByHand:
         world.settle()
         assert (world.newest().failed, world.newest().pending) == (0, 0)
 
-    def test_next_deployment_counts_it_and_deletes_it_within_the_guard(self) -> None:
+    def test_next_deployment_deletes_an_orphan_within_the_guard(self) -> None:
         world = world_with()
         tag_strangers(world, 2)
         trigger_by(world, "deployment")
         trigger_by(world, "deployment")
         assert world.deletions() == ["DeleteInferenceComponent victim-0", "DeleteInferenceComponent victim-1"]
 
-    def test_next_deployment_is_refused_where_the_guard_allows_fewer(self) -> None:
+    def test_next_deployment_is_refused_if_the_guard_allows_fewer_deletions(self) -> None:
         world = world_with()
         tag_strangers(world, 30)
         trigger_by(world, "deployment")
@@ -83,7 +83,7 @@ class TestComponentThatGetsTheTagByHand:
         assert "30 of 50 adapters would be deleted" in str(world.newest().reason)
         assert world.deletions() == []
 
-    def test_generation_that_goes_on_after_a_refusal_deletes_none(self) -> None:
+    def test_generation_that_goes_on_after_a_refusal_deletes_no_orphan(self) -> None:
         world = world_with()
         tag_strangers(world, 30)
         for _ in range(4):
@@ -92,7 +92,7 @@ class TestComponentThatGetsTheTagByHand:
         world.settle()
         assert world.deletions() == []
 
-    def test_rollback_deletes_none(self) -> None:
+    def test_rollback_deletes_no_orphan(self) -> None:
         world = world_with()
         tag_strangers(world, 2)
         world.deploy(*FLEET, adapter("new"), digest="two", previous="one")
@@ -102,7 +102,7 @@ class TestComponentThatGetsTheTagByHand:
         world.settle()
         assert world.deletions() == ["DeleteInferenceComponent p-new"]
 
-    def test_it_is_forgotten_once_the_tag_is_taken_off(self) -> None:
+    def test_orphan_is_forgotten_once_its_tag_is_removed(self) -> None:
         world = world_with()
         tag_strangers(world, 1)
         trigger_by(world, "order")
@@ -112,7 +112,7 @@ class TestComponentThatGetsTheTagByHand:
         assert world.newest().orphans == 0
         assert "victim-0" not in world.registry.records()
 
-    def test_it_is_adopted_once_a_manifest_wants_it(self) -> None:
+    def test_orphan_is_adopted_once_a_manifest_wants_it(self) -> None:
         world = world_with()
         world.service.make("p-new", artifact("new").uri, tags={FLEET_TAG: UID})
         trigger_by(world, "order")
@@ -122,7 +122,7 @@ class TestComponentThatGetsTheTagByHand:
         assert world.writes()[writes:] == []
         assert world.serving()["new"] == artifact("new").uri
 
-    def test_person_may_have_it_deleted(self) -> None:
+    def test_person_can_order_the_deletion_of_an_orphan(self) -> None:
         world = world_with()
         tag_strangers(world, 2)
         trigger_by(world, "order")
@@ -134,7 +134,7 @@ class TestComponentThatGetsTheTagByHand:
         assert world.deletions() == ["DeleteInferenceComponent victim-0"]
         assert world.registry.orders() == []
 
-    def test_order_to_delete_it_is_void_for_another_incarnation(self) -> None:
+    def test_order_to_prune_is_void_for_another_incarnation(self) -> None:
         world = world_with()
         tag_strangers(world, 1)
         trigger_by(world, "order")
@@ -147,7 +147,7 @@ class TestComponentThatGetsTheTagByHand:
         trigger_by(world, "order")
         assert world.deletions() == []
 
-    def test_one_that_was_made_again_within_the_lag_of_a_listing_is_not_deleted(self) -> None:
+    def test_component_re_created_within_the_lag_of_a_listing_is_not_deleted(self) -> None:
         world = world_with()
         tag_strangers(world, 1)
         trigger_by(world, "order")
@@ -162,7 +162,7 @@ class TestComponentThatGetsTheTagByHand:
         assert world.deletions() == []
         assert world.newest().orphans == 1
 
-    def test_wanted_one_on_another_base_is_not_deleted_without_a_count(self) -> None:
+    def test_wanted_component_on_another_base_is_not_deleted_without_a_count(self) -> None:
         world = world_with()
         world.service.add_base(base="base-2")
         world.service.remove("p-t0")
@@ -173,7 +173,7 @@ class TestComponentThatGetsTheTagByHand:
         assert world.newest().outcome is Outcome.CONVERGED
 
 
-class TestRegistryOfAnEarlierMoment:
+class TestRegistryFromABackup:
     """Two hundred adapters came after the backup, and serve."""
 
     def world(self) -> World:
@@ -186,14 +186,14 @@ class TestRegistryOfAnEarlierMoment:
         return world
 
     @TRIGGERS
-    def test_nothing_that_serves_is_deleted(self, trigger: str) -> None:
+    def test_no_serving_adapter_is_deleted(self, trigger: str) -> None:
         world = self.world()
         for _ in range(3):
             trigger_by(world, trigger)
         assert world.deletions() == []
         assert len(world.serving()) == 220
 
-    def test_deployment_of_the_manifest_adopts_them_with_no_write(self) -> None:
+    def test_deployment_of_the_manifest_adopts_the_components_without_a_write(self) -> None:
         world = self.world()
         writes = len(world.writes())
         world.deploy(*FLEET, *[adapter(f"n{number}") for number in range(200)])
@@ -214,13 +214,13 @@ class TestDeletionOfTheFleet:
         world.open(request, DesiredFleet())
         world.settle()
 
-    def test_all_that_carries_the_tag_goes(self) -> None:
+    def test_every_component_with_the_tag_is_deleted(self) -> None:
         world = world_with()
         tag_strangers(world, 2)
         self.destroy(world, rolling_back=False)
         assert world.serving() == {}
 
-    def test_all_that_carries_the_tag_goes_after_the_registry_was_lost(self) -> None:
+    def test_every_component_with_the_tag_is_deleted_after_the_registry_was_lost(self) -> None:
         world = world_with()
         for number in range(150):
             world.service.make(f"foreign-{number}", "s3://x/y.tar.gz")
@@ -229,7 +229,7 @@ class TestDeletionOfTheFleet:
         assert len(world.serving()) == 150
 
     @pytest.mark.parametrize("rolling_back", [True, None])
-    def test_creation_that_is_rolled_back_deletes_only_what_it_made(self, rolling_back: bool | None) -> None:
+    def test_rollback_of_a_creation_deletes_only_what_that_created(self, rolling_back: bool | None) -> None:
         world = World(settings=FleetSettings(request_rate=10))
         world.service.make("p-kept", artifact("kept").uri, tags={FLEET_TAG: UID})
         broken = adapter("broken")
@@ -241,7 +241,7 @@ class TestDeletionOfTheFleet:
         assert world.newest().outcome is Outcome.CONVERGED
         assert set(world.serving()) == {"kept"}
 
-    def test_creation_that_is_rolled_back_keeps_what_had_the_name_before(self) -> None:
+    def test_rollback_of_a_creation_keeps_a_component_that_had_the_name_before(self) -> None:
         world = World(settings=FleetSettings(request_rate=10))
         world.service.add_base("endpoint-2", "base-2")
         world.service.make("p-kept", artifact("kept").uri, tags={FLEET_TAG: UID}, base="base-2")
@@ -269,7 +269,7 @@ class TestRollback:
         world.settle()
         assert {"victim-0", "victim-1"} <= set(world.serving())
 
-    def test_rollback_of_a_deployment_that_was_never_taken_in_passes_the_guard(self) -> None:
+    def test_rollback_of_a_deployment_without_a_generation_passes_the_guard(self) -> None:
         world = World(settings=FleetSettings(request_rate=10))
         world.deploy(*FLEET, digest="one")
         world.settle()
@@ -292,7 +292,7 @@ class TestRollback:
 
 
 class TestOrderToPrune:
-    def test_it_outlasts_a_deployment_that_is_refused(self) -> None:
+    def test_order_to_prune_outlasts_a_refused_deployment(self) -> None:
         world = world_with()
         tag_strangers(world, 1)
         trigger_by(world, "order")
@@ -305,7 +305,7 @@ class TestOrderToPrune:
         assert world.newest().outcome is Outcome.REFUSED
         assert world.deletions() == ["DeleteInferenceComponent victim-0"]
 
-    def test_wanted_away_adapters_of_a_refused_manifest_are_no_orphans(self) -> None:
+    def test_adapters_that_a_refused_manifest_left_out_are_no_orphans(self) -> None:
         world = world_with()
         world.deploy()
         world.settle()
@@ -327,7 +327,7 @@ class TestStrangers:
         assert world.service.calls["ListTags"] == 0
         assert world.clock.now() - began < 20
 
-    def test_small_fleet_beside_a_large_one_is_in_force_before_any_tag_is_read(self) -> None:
+    def test_small_fleet_beside_a_large_one_converges_before_any_tag_is_read(self) -> None:
         world = World(settings=FleetSettings(request_rate=10))
         for number in range(3000):
             world.service.make(f"other-{number}", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
@@ -340,7 +340,7 @@ class TestStrangers:
         assert fleet is not None
         assert len(fleet.foreign) == 3000  # read afterwards, once
 
-    def test_their_tags_are_read_once(self) -> None:
+    def test_tags_of_strangers_are_read_once(self) -> None:
         world = world_with()
         for number in range(150):
             world.service.make(f"other-{number}", "s3://x/y.tar.gz")

@@ -44,7 +44,7 @@ ALL = {want.name for want in (*BEFORE, *ADDED)}
 
 
 @REFUSED
-def test_manifest_under_way_goes_on(refuse: Refuse) -> None:
+def test_open_manifest_goes_on(refuse: Refuse) -> None:
     world = fleet_of_twenty()
     world.put_manifest(*BEFORE, *ADDED)
     world.run_newest(deadline=2.0)
@@ -56,7 +56,7 @@ def test_manifest_under_way_goes_on(refuse: Refuse) -> None:
     assert world.deletions() == []
 
 
-def test_manifest_that_cannot_be_read_does_not_supersede_what_is_under_way() -> None:
+def test_invalid_manifest_does_not_supersede_the_open_generation() -> None:
     world = fleet_of_twenty()
     world.put_manifest(*BEFORE, *ADDED)
     world.put_what_is_no_manifest()
@@ -64,7 +64,7 @@ def test_manifest_that_cannot_be_read_does_not_supersede_what_is_under_way() -> 
 
 
 @REFUSED
-def test_any_number_of_them_let_what_is_under_way_go_on(refuse: Refuse) -> None:
+def test_open_generation_goes_on_after_any_number_of_refused_manifests(refuse: Refuse) -> None:
     world = fleet_of_twenty()
     world.put_manifest(*BEFORE, *ADDED)
     for _ in range(3):
@@ -77,7 +77,7 @@ def test_any_number_of_them_let_what_is_under_way_go_on(refuse: Refuse) -> None:
 
 
 @REFUSED
-def test_deployment_under_way_does_not_fail_by_it(refuse: Refuse) -> None:
+def test_open_deployment_does_not_fail_by_a_refused_manifest(refuse: Refuse) -> None:
     world = fleet_of_twenty()
     deployed = world.deploy(*BEFORE, *ADDED)
     world.run_newest(deadline=2.0)
@@ -88,7 +88,7 @@ def test_deployment_under_way_does_not_fail_by_it(refuse: Refuse) -> None:
 
 
 @REFUSED
-def test_what_a_deployment_left_pending_comes_all_the_same(refuse: Refuse) -> None:
+def test_pending_adapters_of_a_deployment_come_all_the_same(refuse: Refuse) -> None:
     world = World(settings=FleetSettings(request_rate=10, timeout_seconds=60))
     deployed = world.deploy(*BEFORE, *ADDED)
     world.run_newest(deadline=2.0)
@@ -101,7 +101,7 @@ def test_what_a_deployment_left_pending_comes_all_the_same(refuse: Refuse) -> No
 
 
 @REFUSED
-def test_undo_under_way_goes_on(refuse: Refuse) -> None:
+def test_open_undo_goes_on(refuse: Refuse) -> None:
     world = fleet_of_twenty()
     world.deploy(*BEFORE, digest="one")
     world.settle()
@@ -117,7 +117,7 @@ def test_undo_under_way_goes_on(refuse: Refuse) -> None:
 
 
 @REFUSED
-def test_drift_run_afterwards_deletes_nothing(refuse: Refuse) -> None:
+def test_drift_check_after_a_refused_manifest_deletes_nothing(refuse: Refuse) -> None:
     world = fleet_of_twenty(drift=DriftCheck.REPAIR)
     world.put_manifest(*BEFORE, *ADDED)
     world.run_newest(deadline=2.0)
@@ -130,7 +130,7 @@ def test_drift_run_afterwards_deletes_nothing(refuse: Refuse) -> None:
 
 
 @REFUSED
-def test_drift_run_that_takes_over_what_has_stalled_finishes_what_was_under_way(refuse: Refuse) -> None:
+def test_drift_check_finishes_a_stalled_generation(refuse: Refuse) -> None:
     world = fleet_of_twenty(drift=DriftCheck.REPAIR)
     world.put_manifest(*BEFORE, *ADDED)
     world.run_newest(deadline=2.0)
@@ -144,7 +144,7 @@ def test_drift_run_that_takes_over_what_has_stalled_finishes_what_was_under_way(
     assert world.deletions() == []
 
 
-def test_refused_manifest_that_comes_as_a_pass_ends_leaves_the_end_as_it_is() -> None:
+def test_refused_manifest_at_the_end_of_a_pass_does_not_change_the_outcome() -> None:
     world = fleet_of_twenty(drift=DriftCheck.REPAIR)
     world.put_manifest(*BEFORE, *ADDED)
     came: list[Generation] = []

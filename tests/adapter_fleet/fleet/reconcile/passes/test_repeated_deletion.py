@@ -6,7 +6,7 @@ from adapter_fleet.fleet.state.generations import Outcome
 from tests.adapter_fleet.fleet_world import World, adapter
 
 
-def test_deletion_that_has_ended_since_ends_again_without_a_write() -> None:
+def test_repeated_deletion_of_a_deleted_fleet_ends_without_a_write() -> None:
     world = World()
     world.deploy(adapter("a"), adapter("b"))
     world.settle()

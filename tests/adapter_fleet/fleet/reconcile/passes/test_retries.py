@@ -39,7 +39,7 @@ def failing(operation: str, error: ServiceError) -> tuple[Callable[[str, str], N
 class TestWritesWithoutAnAnswer:
     UNANSWERED = UnansweredError("InternalFailure: 500")
 
-    def test_adapter_fails_after_some_and_holds_up_no_other_for_ever(self) -> None:
+    def test_adapter_fails_after_some_lost_answers_and_holds_up_no_other(self) -> None:
         world = World(settings=LENIENT)
         world.service.around, _ = failing("CreateInferenceComponent p-bad", self.UNANSWERED)
         world.deploy(adapter("a"), adapter("bad"), adapter("z"))
@@ -53,7 +53,7 @@ class TestWritesWithoutAnAnswer:
             f"the service gave no answer to {MAX_LOST_WRITES} requests to create it: {self.UNANSWERED}"
         )
 
-    def test_they_are_tried_again_less_and_less_often(self) -> None:
+    def test_writes_without_an_answer_are_retried_with_backoff(self) -> None:
         world = World(settings=LENIENT)
         world.service.around, tried = failing("CreateInferenceComponent p-bad", self.UNANSWERED)
         world.deploy(adapter("a"), adapter("bad"))
@@ -64,7 +64,7 @@ class TestWritesWithoutAnAnswer:
         assert MAX_LOST_WRITES < first < 12 * MAX_LOST_WRITES
         assert tried.total() - first <= 6 * MAX_LOST_WRITES
 
-    def test_it_serves_once_the_service_answers_again(self) -> None:
+    def test_adapter_serves_once_the_service_answers_again(self) -> None:
         world = World(settings=LENIENT)
         world.service.around, _ = failing("CreateInferenceComponent p-bad", self.UNANSWERED)
         world.deploy(adapter("a"), adapter("bad"))
@@ -74,7 +74,7 @@ class TestWritesWithoutAnAnswer:
         assert world.serving() == {"a": artifact("a").uri, "bad": artifact("bad").uri}
         assert world.record("bad").failure is None
 
-    def test_fewer_than_make_a_failure_are_forgotten_when_one_arrives(self) -> None:
+    def test_few_lost_answers_are_forgotten_when_a_write_arrives(self) -> None:
         world = World(settings=replace(LENIENT, failures=FailureLimit(count=0)))
         for version in (1, 2, 3):
             world.service.faults.lost_before = MAX_LOST_WRITES - 1
@@ -83,7 +83,7 @@ class TestWritesWithoutAnAnswer:
             assert world.newest().outcome is Outcome.CONVERGED
             assert world.record("a").lost == 0
 
-    def test_what_is_not_wanted_any_more_goes_all_the_same(self) -> None:
+    def test_unwanted_adapter_is_deleted_all_the_same(self) -> None:
         world = World(settings=LENIENT)
         world.deploy(adapter("a"), adapter("b"), adapter("c"))
         world.settle()
@@ -94,7 +94,7 @@ class TestWritesWithoutAnAnswer:
         assert world.deletions() == ["DeleteInferenceComponent p-c"]
 
 
-def test_conflicts_with_someone_elses_write_are_tried_less_and_less_often() -> None:
+def test_conflicts_with_a_write_of_someone_else_back_off() -> None:
     world = World(settings=LENIENT)
     world.deploy(adapter("a"))
     world.settle()
@@ -112,7 +112,7 @@ def test_conflicts_with_someone_elses_write_are_tried_less_and_less_often() -> N
     assert world.serving() == {"a": artifact("a").uri, "b": artifact("b").uri}
 
 
-class TestPausesOfWhatIsHeldUp:
+class TestPausesOfAHaltedFleet:
     @staticmethod
     def pauses(world: World) -> list[int]:
         return [result.wait_seconds for result in world.results if not result.done]
@@ -123,7 +123,7 @@ class TestPausesOfWhatIsHeldUp:
         world.service._note("base")
         return world
 
-    def test_they_grow_to_five_minutes(self) -> None:
+    def test_pauses_grow_to_five_minutes(self) -> None:
         world = self.held_up()
         world.deploy(*(adapter(f"a{number}") for number in range(20)))
         passes = world.run_for(3600)
@@ -135,7 +135,7 @@ class TestPausesOfWhatIsHeldUp:
         # A pass that cannot go on lists, and does not look at each adapter.
         assert world.service.calls["DescribeInferenceComponent"] <= passes
 
-    def test_they_are_short_enough_for_a_base_that_takes_minutes(self) -> None:
+    def test_pauses_are_short_enough_for_a_base_that_takes_minutes(self) -> None:
         world = self.held_up()
         world.deploy(adapter("a"))
         world.run_for(300)
@@ -148,7 +148,7 @@ class TestPausesOfWhatIsHeldUp:
         assert ended is not None
         assert ended - ready < 60
 
-    def test_drift_run_on_an_endpoint_that_is_gone_looks_as_seldom(self) -> None:
+    def test_drift_check_on_a_missing_endpoint_backs_off_alike(self) -> None:
         world = World(settings=replace(LENIENT, drift=DriftCheck.REPAIR))
         world.deploy(*(adapter(f"a{number}") for number in range(20)))
         world.settle()
@@ -159,7 +159,7 @@ class TestPausesOfWhatIsHeldUp:
         assert world.run_for(3600) <= 20
 
 
-def test_retries_after_the_end_are_taken_together() -> None:
+def test_one_pass_makes_all_retries_that_are_due_soon_after_the_deployment() -> None:
     world = World(settings=FleetSettings(request_rate=20))
     many = [adapter(f"a{number:03}") for number in range(400)]
     world.service.faults.missing.update(want.artifact.uri for want in many[:20])
@@ -177,7 +177,7 @@ def test_retries_after_the_end_are_taken_together() -> None:
     assert len(world.serving()) == 400
 
 
-def test_write_that_was_refused_for_now_leaves_no_intent_behind() -> None:
+def test_write_that_met_a_conflict_leaves_no_intent() -> None:
     world = World(settings=replace(LENIENT, timeout_seconds=600))
     world.service.around, _ = failing("CreateInferenceComponent", MissingError("no base"))
     world.deploy(adapter("a"))
@@ -185,7 +185,7 @@ def test_write_that_was_refused_for_now_leaves_no_intent_behind() -> None:
     assert (world.record("a").intent, world.record("a").lost) == (None, 0)
 
 
-def test_deployment_is_told_what_blocks_its_adapters() -> None:
+def test_deployment_reports_what_blocks_its_adapters() -> None:
     world = World(settings=replace(LENIENT, timeout_seconds=600))
     words = 'Could not find inference component "base"'
     world.service.around, _ = failing("CreateInferenceComponent", MissingError(words))
@@ -197,7 +197,7 @@ def test_deployment_is_told_what_blocks_its_adapters() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_one_bad_adapter_after_a_deployment_that_ended_with_some_pending_is_one_change(count: int) -> None:
+def test_pending_adapters_of_the_last_deployment_are_no_changes_of_the_next(count: int) -> None:
     settings = FleetSettings(request_rate=10, timeout_seconds=60, failures=FailureLimit(count=count))
     world = World(settings=settings)
     many = [adapter(f"a{number:03}") for number in range(100)]
@@ -212,7 +212,7 @@ def test_one_bad_adapter_after_a_deployment_that_ended_with_some_pending_is_one_
     assert world.newest().outcome is (Outcome.CONVERGED if count else Outcome.FAILED)
 
 
-def test_adapters_of_a_deployment_that_was_superseded_on_the_way_are_changes_of_the_next() -> None:
+def test_adapters_of_a_superseded_deployment_are_changes_of_the_next() -> None:
     world = World(settings=FleetSettings(request_rate=10, timeout_seconds=600))
     many = [adapter(f"a{number:03}") for number in range(60)]
     world.deploy(*many[:40])

@@ -26,7 +26,7 @@ REPAIR = FleetSettings(request_rate=10, drift=DriftCheck.REPAIR)
 MANY = [adapter(f"a{number:02}") for number in range(60)]
 
 
-class TestDriftRun:
+class TestDriftCheckRun:
     def under_way(self, **settings: Any) -> World:
         """A fleet whose first deployment is under way, and a drift run that is due."""
         world = World(settings=replace(REPAIR, **settings))
@@ -37,7 +37,7 @@ class TestDriftRun:
         return world
 
     @pytest.mark.parametrize("mode", DriftCheck)
-    def test_it_makes_way_for_what_is_under_way_and_takes_nothing_from_it(self, mode: DriftCheck) -> None:
+    def test_drift_check_yields_to_an_execution_at_work(self, mode: DriftCheck) -> None:
         world = self.under_way(drift=mode)
         asked: list[str] = []
         world.registry.acquire = lambda *_: asked.append("lease")  # type: ignore[method-assign]
@@ -49,7 +49,7 @@ class TestDriftRun:
         assert world.registry.fleet() == before
         assert (len(world.writes()), world.service.calls) == (writes, calls)
 
-    def test_it_makes_way_for_what_has_long_been_under_way(self) -> None:
+    def test_drift_check_yields_to_a_long_execution(self) -> None:
         world = self.under_way()
         world.clock.time += 3600
         world.run_pass(world.executions[0], deadline=1.0)
@@ -59,7 +59,7 @@ class TestDriftRun:
         assert len(world.writes()) == writes
         assert world.newest().outcome is Outcome.OPEN
 
-    def test_it_takes_over_what_has_stalled(self) -> None:
+    def test_drift_check_takes_over_a_stalled_generation(self) -> None:
         world = self.under_way()
         world.executions[0].done = True  # and nobody looks after it
         world.clock.time += STALLED_SECONDS + 60
@@ -68,7 +68,7 @@ class TestDriftRun:
         assert world.outcomes() == [Outcome.CONVERGED]
         assert len(world.serving()) == len(MANY)
 
-    def test_it_does_nothing_where_the_setting_says_so(self) -> None:
+    def test_drift_check_that_is_off_does_nothing(self) -> None:
         world = World()
         world.deploy(*MANY)
         world.settle()
@@ -77,7 +77,7 @@ class TestDriftRun:
         world.settle()
         assert world.service.calls == calls
 
-    def test_report_leaves_the_machine_that_runs_where_it_is(self) -> None:
+    def test_reporting_drift_check_does_not_become_the_runner(self) -> None:
         world = World(settings=replace(REPAIR, drift=DriftCheck.REPORT))
         world.deploy(*MANY)
         world.settle()
@@ -125,7 +125,7 @@ class TestCallsUnderWay:
             yield world
 
     @pytest.mark.parametrize("ends_by", ["its deadline", "an error"])
-    def test_none_goes_on_after_the_pass_has_given_its_lease_back(self, world: World, ends_by: str) -> None:
+    def test_no_call_goes_on_after_the_pass_has_released_its_lease(self, world: World, ends_by: str) -> None:
         slow = UnderWay(world, "CreateInferenceComponent", seconds=0.3)
         left: list[int] = []
         release = world.registry.release
@@ -158,7 +158,7 @@ class TestCallsUnderWay:
         assert slow.most >= 3
         assert left == [0]
 
-    def test_smoke_requests_are_a_few_at_a_time(self, world: World) -> None:
+    def test_smoke_requests_run_a_few_at_a_time(self, world: World) -> None:
         smoke = SmokeRequest(body={"inputs": "x"})
         world.deploy(*MANY[:8])
         world.run_newest(deadline=600.0)
@@ -187,7 +187,7 @@ class TestCallsUnderWay:
 
 
 class TestMetrics:
-    def test_age_of_what_is_not_in_force_is_told_with_each_pass(self) -> None:
+    def test_each_pass_reports_for_how_long_the_manifest_has_not_been_in_force(self) -> None:
         world = World()
         world.deploy(*MANY)
         world.run_newest(deadline=1.0)
@@ -199,7 +199,7 @@ class TestMetrics:
         assert 100 < second < 110
         assert last == 0
 
-    def test_age_of_a_manifest_that_was_refused_grows_until_another_one_is_in_force(self) -> None:
+    def test_age_of_a_refused_manifest_grows_until_another_one_is_in_force(self) -> None:
         world = World(settings=REPAIR)
         world.deploy(*MANY)
         world.settle()
@@ -213,7 +213,7 @@ class TestMetrics:
         world.settle()
         assert world.log.metrics[-1]["age"] == 0
 
-    def test_age_of_a_fleet_that_never_gets_there_does_not_begin_anew_with_each_manifest(self) -> None:
+    def test_new_manifest_does_not_reset_the_age_of_a_fleet_that_never_converges(self) -> None:
         world = World(seconds=5000.0)
         for version in range(1, 5):
             world.put_manifest(*(adapter(f"a{number:02}", version) for number in range(4)))
@@ -239,7 +239,7 @@ class TestMetrics:
         assert newest.reads == calls["ListInferenceComponents"] + calls["DescribeInferenceComponent"]
 
 
-def test_pass_without_the_lease_comes_back_soon_and_does_nothing() -> None:
+def test_pass_without_the_lease_does_nothing_and_retries_soon() -> None:
     world = World()
     world.deploy(*MANY)
     lease = world.registry.acquire("another pass", world.clock.now(), 40.0)
@@ -252,7 +252,7 @@ def test_pass_without_the_lease_comes_back_soon_and_does_nothing() -> None:
     assert len(world.serving()) == len(MANY)
 
 
-def test_pass_whose_lease_was_taken_ends_and_another_one_goes_on() -> None:
+def test_pass_that_loses_its_lease_ends_and_another_goes_on() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
     taken: list[Lease | None] = []
     save = world.registry.save_generation

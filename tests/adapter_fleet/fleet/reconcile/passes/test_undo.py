@@ -54,7 +54,7 @@ def test_undo_is_not_stopped_by_the_guard_against_deletions() -> None:
     assert world.serving() == uris("a")
 
 
-def test_undo_whose_time_is_up_succeeds_whatever_the_setting() -> None:
+def test_undo_succeeds_at_its_timeout_whatever_the_setting() -> None:
     settings = FleetSettings(request_rate=10, timeout_seconds=60, on_timeout=OnTimeout.FAIL)
     world = World(settings=settings)
     world.deploy(adapter("a"), digest="one")
@@ -70,7 +70,7 @@ def test_undo_whose_time_is_up_succeeds_whatever_the_setting() -> None:
 
 
 @pytest.mark.parametrize("mode", UpdateMode)
-def test_deployment_that_fails_has_deleted_nothing_that_serves(mode: UpdateMode) -> None:
+def test_failed_deployment_has_deleted_no_serving_adapter(mode: UpdateMode) -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0), update_mode=mode))
     many = [adapter(f"a{number:02}") for number in range(12)]
     world.deploy(*many, digest="one")
@@ -82,7 +82,7 @@ def test_deployment_that_fails_has_deleted_nothing_that_serves(mode: UpdateMode)
     assert world.deletions() == []
 
 
-def test_deletions_come_after_everything_else_has_ended() -> None:
+def test_deletions_come_last() -> None:
     world = World(settings=FleetSettings(request_rate=10), seconds=30.0)
     world.deploy(adapter("a"), adapter("b"), adapter("c"))
     world.settle()
@@ -106,7 +106,7 @@ def test_deletions_come_after_everything_else_has_ended() -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_tags_that_were_being_written_when_the_pass_died_are_taken_back(when: str) -> None:
+def test_undo_restores_tags_that_were_being_written_when_the_pass_died(when: str) -> None:
     world = World(settings=STRICT)
     world.deploy(adapter("a", tags={"tier": "gold"}), digest="one")
     world.settle()
@@ -124,7 +124,7 @@ def test_tags_that_were_being_written_when_the_pass_died_are_taken_back(when: st
     assert world.record("a").tags == {"tier": "gold"}
 
 
-def test_deletion_that_was_refused_does_not_hold_up_the_undo() -> None:
+def test_refused_deletion_does_not_hold_up_the_undo() -> None:
     world = World(settings=STRICT)
     world.deploy(adapter("a"), adapter("b"), digest="one")
     world.settle()
@@ -141,7 +141,7 @@ def test_deletion_that_was_refused_does_not_hold_up_the_undo() -> None:
     assert world.record("a").failure is None
 
 
-def test_last_good_version_outlives_an_unknown_failure_while_it_is_restored() -> None:
+def test_last_good_version_outlives_an_unknown_failure_of_its_restore() -> None:
     settings = FleetSettings(
         request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0)
     )
@@ -171,7 +171,7 @@ def test_last_good_version_outlives_an_unknown_failure_while_it_is_restored() ->
     assert world.record("a").last_good == artifact("a")
 
 
-def test_last_good_version_is_given_up_after_it_has_failed_again_and_again() -> None:
+def test_last_good_version_is_given_up_after_repeated_failures() -> None:
     settings = FleetSettings(
         request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0)
     )
@@ -190,7 +190,7 @@ def test_last_good_version_is_given_up_after_it_has_failed_again_and_again() -> 
 REPLACING = FleetSettings(request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0))
 
 
-def test_replacement_that_fails_its_smoke_request_makes_the_last_good_one_again() -> None:
+def test_replacement_that_fails_its_smoke_request_re_creates_the_last_good_version() -> None:
     world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
     world.deploy(adapter("a", smoke=smoke))
     world.settle()
@@ -205,7 +205,7 @@ def test_replacement_that_fails_its_smoke_request_makes_the_last_good_one_again(
     assert operations == ["Update", "Delete", "Create", "Update", "Delete", "Create"]
 
 
-def test_last_good_one_is_brought_back_in_place_where_its_new_component_takes_that() -> None:
+def test_last_good_version_is_restored_in_place_if_the_new_component_allows_it() -> None:
     world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
     world.deploy(adapter("a", smoke=smoke))
     world.settle()
@@ -221,7 +221,7 @@ def test_last_good_one_is_brought_back_in_place_where_its_new_component_takes_th
     assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
 
 
-def test_last_good_one_is_made_again_later_and_later_where_the_deletion_is_refused() -> None:
+def test_re_creation_of_the_last_good_version_backs_off_while_the_deletion_is_refused() -> None:
     world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
     world.deploy(adapter("a", smoke=smoke))
     world.settle()
@@ -247,7 +247,7 @@ def test_last_good_one_is_made_again_later_and_later_where_the_deletion_is_refus
     assert world.serving() == uris("a")
 
 
-def test_adapter_that_a_new_base_lost_is_made_again_where_it_takes_no_update() -> None:
+def test_lost_adapter_is_re_created_if_its_container_takes_no_update() -> None:
     world = World(settings=REPLACING)
     world.deploy(adapter("a"))
     world.settle()
@@ -260,7 +260,7 @@ def test_adapter_that_a_new_base_lost_is_made_again_where_it_takes_no_update() -
 
 
 @pytest.mark.parametrize("fault", ["broken", "missing"])
-def test_last_good_version_that_a_new_base_lost_is_made_again_where_it_takes_no_update(fault: str) -> None:
+def test_lost_last_good_version_is_re_created_if_its_container_takes_no_update(fault: str) -> None:
     world = World(settings=REPLACING)
     world.deploy(adapter("a"))
     world.settle()
@@ -277,7 +277,7 @@ def test_last_good_version_that_a_new_base_lost_is_made_again_where_it_takes_no_
     assert world.serving() == uris("a")
 
 
-def test_pin_does_not_come_back_once_the_manifest_has_moved_on() -> None:
+def test_pin_ends_for_good_once_the_manifest_moves_on() -> None:
     world = World()
     world.deploy(adapter("a"))
     world.settle()
@@ -294,7 +294,7 @@ def test_pin_does_not_come_back_once_the_manifest_has_moved_on() -> None:
     assert world.serving() == uris("a", version=2)
 
 
-def test_pin_on_an_adapter_that_is_gone_does_not_come_back_with_it() -> None:
+def test_pin_of_a_deleted_adapter_does_not_come_back_with_the_adapter() -> None:
     world = World()
     world.deploy(adapter("a"), adapter("b"))
     world.settle()
@@ -310,7 +310,7 @@ def test_pin_on_an_adapter_that_is_gone_does_not_come_back_with_it() -> None:
     assert world.serving()["a"] == artifact("a", 2).uri
 
 
-class TestLimitNearTheTimeout:
+class TestFailureLimitNearTheTimeout:
     """What `is_complete` says goes: a deployment that was told of success does not fail afterwards."""
 
     def world(self, *, until: float, slow: str) -> tuple[World, dict[str, Any]]:
@@ -338,19 +338,21 @@ class TestLimitNearTheTimeout:
     SLOW = pytest.mark.parametrize("slow", ["p-bad0", "p-bad1"])
 
     @SLOW
-    def test_it_counts_as_long_as_nobody_was_told(self, slow: str) -> None:
+    def test_failure_limit_counts_until_the_deployment_is_reported(self, slow: str) -> None:
         world, told = self.world(until=48.0, slow=slow)
         assert told == {"IsComplete": False}
         assert world.newest().outcome is Outcome.FAILED
 
     @SLOW
     @pytest.mark.parametrize("until", [52.0, 61.0])
-    def test_it_counts_no_more_once_somebody_was_or_is_about_to_be(self, slow: str, until: float) -> None:
+    def test_failure_limit_ends_when_the_deployment_is_about_to_be_reported(
+        self, slow: str, until: float
+    ) -> None:
         world, _ = self.world(until=until, slow=slow)
         assert world.newest().outcome is Outcome.CONVERGED
         assert len(world.serving()) == 5
 
-    def test_manifest_in_s3_is_taken_back_also_later_than_that(self) -> None:
+    def test_manifest_in_s3_is_undone_even_after_the_timeout(self) -> None:
         settings = FleetSettings(request_rate=10, timeout_seconds=60)
         world = World(settings=settings)
         world.service.faults.one_write_at_a_time = True
@@ -368,7 +370,7 @@ class TestLimitNearTheTimeout:
         assert world.serving() == uris("a")
 
 
-def test_fleet_is_made_anew_after_a_deletion_that_has_ended() -> None:
+def test_fleet_can_be_created_again_after_its_deletion() -> None:
     world = World()
     world.deploy(adapter("a"), adapter("b"))
     world.settle()
@@ -380,7 +382,7 @@ def test_fleet_is_made_anew_after_a_deletion_that_has_ended() -> None:
     assert world.serving() == uris("a", version=2)
 
 
-def test_names_of_executions_that_take_back_do_not_repeat_after_the_registry_was_lost() -> None:
+def test_execution_names_of_undos_do_not_repeat_after_the_registry_was_lost() -> None:
     world, keys = World(), []
 
     def start(trigger: str, key: str) -> None:

@@ -28,7 +28,7 @@ class TestComponentOfAnotherTeam:
         world.service.around = denied("ListTags other-team")
         return world
 
-    def test_it_does_not_hold_up_a_deployment(self) -> None:
+    def test_unreadable_component_does_not_hold_up_a_deployment(self) -> None:
         world = self.world()
         world.deploy(adapter("a"))
         world.settle()
@@ -36,7 +36,7 @@ class TestComponentOfAnotherTeam:
         assert world.serving()["a"] == artifact("a").uri
         assert world.log.troubles == []
 
-    def test_it_does_not_hold_up_a_deletion(self) -> None:
+    def test_unreadable_component_does_not_hold_up_a_deletion(self) -> None:
         world = self.world()
         world.deploy(adapter("a"))
         world.settle()
@@ -45,7 +45,7 @@ class TestComponentOfAnotherTeam:
         assert world.newest().outcome is Outcome.CONVERGED
         assert set(world.serving()) == {"other-team"}
 
-    def test_it_is_not_kept_as_one_of_the_fleet(self) -> None:
+    def test_unreadable_component_gets_no_record(self) -> None:
         world = self.world()
         world.deploy(adapter("a"))
         world.settle()
@@ -64,14 +64,14 @@ class TestAfterTheRegistryWasLost:
         world.service.around = denied("ListTags")
         return world
 
-    def test_unreadable_ones_are_not_deleted(self) -> None:
+    def test_unreadable_components_are_not_deleted(self) -> None:
         world = self.world()
         world.deploy(*MANY[:10])
         world.run_for(600)
         assert world.newest().failed == 10
         assert world.deletions() == []
 
-    def test_those_that_can_be_read_later_are_orphans_until_a_guard_counts_them(self) -> None:
+    def test_components_readable_later_are_orphans_until_a_guard_counts_them(self) -> None:
         world = self.world()
         world.deploy(*MANY[:10])
         world.run_for(600)
@@ -84,7 +84,7 @@ class TestAfterTheRegistryWasLost:
         assert "deletion_guard" in str(world.newest().reason)
         assert world.deletions() == []
 
-    def test_guard_lets_pass_what_cannot_be_too_many(self) -> None:
+    def test_unreadable_component_is_not_deleted_though_the_guard_allows_it(self) -> None:
         world = self.world()
         world.with_settings(FleetSettings(request_rate=10, deletions=DeletionLimit(share=1.0)))
         world.service.around = denied("ListTags p-a19")
@@ -104,7 +104,7 @@ class TestAdapterOfTheFleet:
         world.service.around = denied("DescribeInferenceComponent p-a00")
         return world
 
-    def test_it_fails_alone(self) -> None:
+    def test_unreadable_adapter_fails_alone(self) -> None:
         world = self.world(FailureLimit(count=1))
         world.deploy(*MANY, adapter("new"))
         world.settle_but_retries()
@@ -113,14 +113,14 @@ class TestAdapterOfTheFleet:
         assert "a00: AccessDenied" in str(world.newest().reason)
         assert world.serving()["new"] == artifact("new").uri
 
-    def test_it_counts_against_the_limit_where_the_deployment_changes_it(self) -> None:
+    def test_changed_unreadable_adapter_counts_against_the_failure_limit(self) -> None:
         world = self.world(FailureLimit(count=0))
         world.deploy(adapter("a00", 2), *MANY[1:])
         world.settle_but_retries()
         assert world.newest().outcome is Outcome.FAILED
         assert "explicit deny" in str(world.newest().reason)
 
-    def test_it_is_looked_at_again_and_repaired(self) -> None:
+    def test_unreadable_adapter_is_read_again_and_repaired(self) -> None:
         world = self.world(FailureLimit(count=1))
         world.deploy(*MANY)
         world.settle_but_retries()

@@ -46,15 +46,15 @@ def versions(world: World) -> list[Artifact]:
     ids=["published under another prefix", "moved from a directory to S3"],
 )
 class TestArchiveThatMoved:
-    def test_it_is_no_other_version_to_go_back_to(self, before: str, after: str) -> None:
+    def test_moved_archive_is_no_other_version(self, before: str, after: str) -> None:
         world = deployed(at(1, before), at(2, before), at(2, after))
         assert versions(world) == [at(2, after).artifact, at(1, before).artifact]
 
-    def test_component_gets_the_address_that_is_declared(self, before: str, after: str) -> None:
+    def test_component_gets_the_declared_address(self, before: str, after: str) -> None:
         world = deployed(at(1, before), at(1, after))
         assert world.serving() == {"acme": at(1, after).artifact.uri}
 
-    def test_rollback_outlasts_the_move_of_what_it_replaces(self, before: str, after: str) -> None:
+    def test_pin_outlasts_the_move_of_the_version_that_it_replaces(self, before: str, after: str) -> None:
         world = deployed(at(1, before), at(2, before))
         world.order(OrderKind.PIN, "acme", artifact=at(1, before).artifact, replaces=at(2, before).artifact)
         world.settle()
@@ -64,7 +64,7 @@ class TestArchiveThatMoved:
         wants = apply_pins([at(2, after)], world.registry.orders(), world.registry.records())
         assert wants["p-acme"].artifact == at(1, before).artifact
 
-    def test_what_was_missing_at_one_address_is_sent_from_the_other(self, before: str, after: str) -> None:
+    def test_archive_missing_at_one_address_is_sent_from_the_other(self, before: str, after: str) -> None:
         world = deployed(at(1, before))
         world.service.faults.missing.add(at(2, before).artifact.uri)
         world.deploy(at(2, before))
@@ -74,7 +74,7 @@ class TestArchiveThatMoved:
         world.settle_but_retries()
         assert world.serving() == {"acme": at(2, after).artifact.uri}
 
-    def test_what_is_missing_at_the_new_address_goes_on_serving_from_the_old_one(
+    def test_adapter_missing_at_the_new_address_goes_on_serving_from_the_old_one(
         self, before: str, after: str
     ) -> None:
         world = deployed(at(1, before))
@@ -93,7 +93,7 @@ def test_last_five_versions_that_served_are_kept_the_newest_first() -> None:
     assert len(versions(world)) == MAX_VERSIONS
 
 
-def test_version_that_serves_again_is_kept_once() -> None:
+def test_version_that_served_twice_is_kept_once() -> None:
     world = deployed(at(1), at(2), at(1))
     assert versions(world) == [at(1).artifact, at(2).artifact]
 
