@@ -9,8 +9,8 @@ from random import Random
 from typing import Any
 
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
-from adapter_fleet.fleet.reconcile.requests import RequestHandler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
+from adapter_fleet.fleet.requests.handler import RequestHandler
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord

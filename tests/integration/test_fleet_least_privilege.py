@@ -31,8 +31,8 @@ from botocore.exceptions import ClientError
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.aws.sagemaker_service import SageMakerService
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
-from adapter_fleet.fleet.reconcile.requests import RequestHandler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
+from adapter_fleet.fleet.requests.handler import RequestHandler
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind

@@ -23,10 +23,10 @@ from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.clock import WallClock
 from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
-from adapter_fleet.fleet.reconcile.requests import RequestHandler, StackState
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, PassInput
-from adapter_fleet.fleet.reconcile.step_executor import MAX_STEP_SECONDS
+from adapter_fleet.fleet.requests.handler import RequestHandler, StackState
 from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.steps.executor import MAX_STEP_SECONDS
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient

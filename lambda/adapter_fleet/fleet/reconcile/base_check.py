@@ -14,13 +14,13 @@ from adapter_fleet.fleet.reconcile.call_pool import CallPool
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
-from adapter_fleet.fleet.reconcile.request_steps import PROBE, UNKNOWN_ADAPTER
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, Session
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
+from adapter_fleet.fleet.steps.smoke_requests import PROBE, UNKNOWN_ADAPTER
 
 _SAMPLE_ADAPTERS = 3
 _SAMPLE_REQUESTS = 4

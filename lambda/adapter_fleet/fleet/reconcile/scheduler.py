@@ -13,7 +13,6 @@ from adapter_fleet.fleet.reconcile.progress import Progress
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
-from adapter_fleet.fleet.reconcile.step_task import StepResult
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import (
     MAX_ARCHIVES_AT_A_TIME,
@@ -27,6 +26,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
     UnansweredError,
 )
+from adapter_fleet.fleet.steps.task import StepResult
 
 _INLINE_WAIT_SECONDS = 10.0
 """A pass waits this long itself, as starting another one reads every record again."""

@@ -11,7 +11,7 @@ import pytest
 from adapter_fleet.common.bounded_text import MAX_TEXT_BYTES, bounded, encoded_bytes
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.common.untrusted_pattern import matches
-from adapter_fleet.fleet.reconcile.fleet_error import FleetError
+from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import MAX_RETRY_SECONDS, Cause, next_failure
 from adapter_fleet.fleet.state.generations import Outcome

@@ -14,7 +14,7 @@ from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import Crash
-from tests.adapter_fleet.fleet.reconcile.deployment import Deployment, manifest
+from tests.adapter_fleet.fleet.requests.deployment import Deployment, manifest
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 SMOKE = SmokeRequest(body={"inputs": "Hello"})

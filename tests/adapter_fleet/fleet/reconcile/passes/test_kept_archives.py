@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.requested_manifest import desired_of
+from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.generations import Outcome, Target
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredAdapter
-from tests.adapter_fleet.fleet.reconcile.test_verification import put, wanted
+from tests.adapter_fleet.fleet.steps.test_verification import put, wanted
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 IDENTITY = "a" * 64

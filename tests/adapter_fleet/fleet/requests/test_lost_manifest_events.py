@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapter_fleet.fleet.state.generations import Outcome, Source
-from tests.adapter_fleet.fleet.reconcile.deployment import Deployment, manifest
+from tests.adapter_fleet.fleet.requests.deployment import Deployment, manifest
 
 OBJECT = {"Bucket": "manifests", "Key": "live"}
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.fleet_error import FleetError
+from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.generations import Outcome, Source
-from tests.adapter_fleet.fleet.reconcile.deployment import OBJECT, Deployment, manifest
+from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment, manifest
 
 
 def test_rollback_of_cloudformation_is_an_undo(deployment: Deployment) -> None:

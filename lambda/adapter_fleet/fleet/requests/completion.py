@@ -6,7 +6,7 @@ from typing import Any
 
 from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
-from adapter_fleet.fleet.reconcile.fleet_error import FleetError
+from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Registry

@@ -6,11 +6,11 @@ from dataclasses import replace
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.fleet.planning.context import tags_of
 from adapter_fleet.fleet.planning.observe import adopt, is_own, with_tags
-from adapter_fleet.fleet.reconcile.step_task import StepResult, StepTask
 from adapter_fleet.fleet.state.components import ObservedComponent
 from adapter_fleet.fleet.state.failures import Cause, cause_of
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, ServiceError
+from adapter_fleet.fleet.steps.task import StepResult, StepTask
 
 _TAGS_OF_AWS = "aws:"
 """Prefix of tags that nobody but AWS can remove."""

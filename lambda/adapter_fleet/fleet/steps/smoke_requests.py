@@ -3,10 +3,10 @@
 import re
 from dataclasses import replace
 
-from adapter_fleet.fleet.reconcile.step_task import StepResult, StepTask
 from adapter_fleet.fleet.state.failures import Cause, cause_of
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, ServiceError, UnansweredError
+from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 
 ASK_SECONDS = 65.0

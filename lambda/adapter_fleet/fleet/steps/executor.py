@@ -1,4 +1,4 @@
-"""Takes one step of a plan: a few calls for one component. The modules `…_steps` have the steps."""
+"""Takes one step of a plan: a few calls for one component. The other modules have the steps."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,8 +6,6 @@ from dataclasses import replace
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.planning.observe import with_description
-from adapter_fleet.fleet.reconcile import archive_steps, request_steps, tag_steps, write_steps
-from adapter_fleet.fleet.reconcile.step_task import CALL_SECONDS, StepResult, StepTask
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.registry import LeaseLostError
 from adapter_fleet.fleet.state.sagemaker_port import (
@@ -17,9 +15,11 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
     UnansweredError,
 )
+from adapter_fleet.fleet.steps import archives, smoke_requests, tags, writes
+from adapter_fleet.fleet.steps.task import CALL_SECONDS, StepResult, StepTask
 from adapter_fleet.manifest.desired import Artifact
 
-MAX_STEP_SECONDS = max(3 * CALL_SECONDS, request_steps.MAX_SMOKE_SECONDS)
+MAX_STEP_SECONDS = max(3 * CALL_SECONDS, smoke_requests.MAX_SMOKE_SECONDS)
 """The longest that a step may take: three calls, or the smoke requests.
 
 The three calls are a look at the archive, a write, and a read of the tags after the write was refused.
@@ -52,7 +52,7 @@ def _unexpected(task: StepTask, reason: str) -> StepResult:
     if step.reads:
         return StepResult(record=record, error=RefusedError(reason))
     if step is Step.DELETE:
-        return write_steps.not_deleted(task, reason)
+        return writes.not_deleted(task, reason)
     wanted = task.want.artifact if task.want is not None else None
     asked = record.serving if step.asks else None
     artifact = asked or task.decision.artifact or wanted or Artifact(uri="")
@@ -66,15 +66,15 @@ def _look(task: StepTask) -> StepResult:
 
 _STEPS: dict[Step, Callable[[StepTask], StepResult]] = {
     Step.LOOK: _look,
-    Step.READ_TAGS: tag_steps.read_tags,
-    Step.CLAIM: tag_steps.claim,
-    Step.RELEASE: tag_steps.release,
-    Step.RETAG: tag_steps.retag,
-    Step.CREATE: write_steps.create,
-    Step.UPDATE: write_steps.update,
-    Step.DELETE: write_steps.delete,
-    Step.SMOKE: request_steps.smoke,
-    Step.ASK: request_steps.ask,
-    Step.VERIFY: archive_steps.verify,
-    Step.CONFIRM: archive_steps.confirm,
+    Step.READ_TAGS: tags.read_tags,
+    Step.CLAIM: tags.claim,
+    Step.RELEASE: tags.release,
+    Step.RETAG: tags.retag,
+    Step.CREATE: writes.create,
+    Step.UPDATE: writes.update,
+    Step.DELETE: writes.delete,
+    Step.SMOKE: smoke_requests.smoke,
+    Step.ASK: smoke_requests.ask,
+    Step.VERIFY: archives.verify,
+    Step.CONFIRM: archives.confirm,
 }

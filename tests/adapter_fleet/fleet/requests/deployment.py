@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from adapter_fleet.common.serialization import unstructured
-from adapter_fleet.fleet.reconcile.requests import RequestHandler, StackState
+from adapter_fleet.fleet.requests.handler import RequestHandler, StackState
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.settings import FleetSettings
 from tests.adapter_fleet.fake_service import FakeClock

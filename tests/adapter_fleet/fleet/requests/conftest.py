@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.adapter_fleet.fleet.reconcile.deployment import OBJECT, Deployment, manifest
+from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment, manifest
 
 
 @pytest.fixture

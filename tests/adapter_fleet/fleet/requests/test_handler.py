@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.fleet_error import FleetError
+from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.generations import Outcome, Source
 from adapter_fleet.fleet.state.registry import Lease
-from tests.adapter_fleet.fleet.reconcile.deployment import OBJECT, UID, Deployment, manifest
+from tests.adapter_fleet.fleet.requests.deployment import OBJECT, UID, Deployment, manifest
 
 
 def test_creation_stores_the_desired_state_and_starts_the_machine(deployment: Deployment) -> None:

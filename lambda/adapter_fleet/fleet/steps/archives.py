@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from adapter_fleet.fleet.reconcile import verification
-from adapter_fleet.fleet.reconcile.step_task import StepResult, StepTask
-from adapter_fleet.fleet.reconcile.verification import Verdict
 from adapter_fleet.fleet.state.records import Recheck
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError, ThrottledError, UnansweredError
+from adapter_fleet.fleet.steps import verification
+from adapter_fleet.fleet.steps.task import StepResult, StepTask
+from adapter_fleet.fleet.steps.verification import Verdict
 from adapter_fleet.manifest.desired import Artifact
 
 

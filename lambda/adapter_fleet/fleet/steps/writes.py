@@ -5,8 +5,6 @@ from dataclasses import replace
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.planning.context import tags_of
-from adapter_fleet.fleet.reconcile import archive_steps, tag_steps
-from adapter_fleet.fleet.reconcile.step_task import StepResult, StepTask
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failures import Cause, cause_of
@@ -19,6 +17,9 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
     UnansweredError,
 )
+from adapter_fleet.fleet.steps import archives
+from adapter_fleet.fleet.steps.tags import foreign_after_all
+from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import Artifact
 
 
@@ -56,11 +57,11 @@ def not_deleted(task: StepTask, reason: str) -> StepResult:
 def _write(task: StepTask, write: Write) -> StepResult:
     artifact, archive = task.decision.artifact, None
     if artifact is not None:
-        verdict = archive_steps.inspect(task, artifact)
+        verdict = archives.inspect(task, artifact)
         if verdict.unread:
             return StepResult(record=task.record, idle=True, unread=True)
         if verdict.problem is not None:
-            return archive_steps.not_usable(task, artifact, verdict)
+            return archives.not_usable(task, artifact, verdict)
         archive = verdict.version
     record = _with_intent(task, write, archive)
     # If this pass dies after the call, the next pass finds the intent and looks.
@@ -151,7 +152,7 @@ def _after_error(task: StepTask, record: AdapterRecord, write: Write, error: Exc
 
 def _refused(task: StepTask, record: AdapterRecord, write: Write, reason: str) -> StepResult:
     """Return the failure of a write that the service refused to begin, which is no fault of the artifact."""
-    foreign = tag_steps.foreign_after_all(task, record)
+    foreign = foreign_after_all(task, record)
     if foreign is not None:
         return foreign
     task.record = record

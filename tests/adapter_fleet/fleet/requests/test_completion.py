@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.completion import MAX_PASS_SECONDS, STANDSTILL_PASSES, data_of
-from adapter_fleet.fleet.reconcile.fleet_error import FleetError
+from adapter_fleet.fleet.requests.completion import MAX_PASS_SECONDS, STANDSTILL_PASSES, data_of
+from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.generations import Outcome, Source
 from adapter_fleet.fleet.state.settings import OnTimeout
-from tests.adapter_fleet.fleet.reconcile.deployment import OBJECT, Deployment, manifest
+from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment, manifest
 
 
 def test_deployment_waits_while_its_generation_is_open(deployment: Deployment) -> None:

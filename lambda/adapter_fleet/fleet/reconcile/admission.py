@@ -13,7 +13,7 @@ from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
 from adapter_fleet.fleet.state.generations import Outcome
 
 
-class Guard:
+class Admission:
     """Counts what a generation changes and deletes, or refuses it.
 
     spares_adopted:
@@ -34,7 +34,7 @@ class Guard:
         self._queue, self._progress, self._planner = queue, progress, planner
         self.spares_adopted = session.generation.spares_adopted(converged=session.fleet.converged > 0)
 
-    def check(self) -> None:
+    def admit_or_refuse(self) -> None:
         """Refuse a new generation, or count what it changes; nothing for one that was checked before."""
         generation = self._session.generation
         if generation.outcome is not Outcome.OPEN or generation.changes is not None:
