@@ -2,7 +2,8 @@
 
 from adapter_fleet.fleet.state.settings import OnTimeout, UpdateMode
 from adapter_fleet.serving.lmi import LmiVersion
-from adapter_fleet.serving.lora_limits import LoraDtype
+from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
+from adapter_fleet.serving.routing import RoutingStrategy
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, ModelDownload
@@ -11,13 +12,11 @@ from multi_adapter_inference.container import LmiContainer
 from multi_adapter_inference.endpoint import (
     MultiAdapterEndpoint,
     MultiAdapterEndpointBase,
-    RoutingStrategy,
 )
 from multi_adapter_inference.fleet import AdapterFleet, AdapterFleetBase, FleetMember, FleetOptions
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
 from multi_adapter_inference.hub_model import HubModel
 from multi_adapter_inference.instance_type import InstanceType
-from multi_adapter_inference.lora_serving import LoraServing
 from multi_adapter_inference.manifest import (
     AdapterDefaults,
     AdapterManifest,

@@ -6,7 +6,6 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import jsii
@@ -19,6 +18,7 @@ from constructs import Construct, IConstruct, IDependable
 
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.routing import RoutingStrategy
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.arguments import checked
 from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
@@ -56,13 +56,6 @@ _OWN_IDS = frozenset({"Base", "Config", "HubModel", "Model", "Policy", "Resource
 class _Network(TypedDict):
     subnets: list[str]
     security_group_ids: list[str]
-
-
-class RoutingStrategy(StrEnum):
-    """How the endpoint picks the copy of the base model that answers a request."""
-
-    LEAST_OUTSTANDING_REQUESTS = "LEAST_OUTSTANDING_REQUESTS"
-    RANDOM = "RANDOM"
 
 
 @checked

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
-from functools import cache
 
-from aws_cdk import Size, SizeRoundingBehavior, Token
-from botocore.loaders import Loader
+from aws_cdk import Size, SizeRoundingBehavior
 
-from adapter_fleet.serving.instance_types import INSTANCES
+from adapter_fleet.serving.instance_types import INSTANCES, check_instance_type
 from multi_adapter_inference.arguments import checked
-
-_MOST_NEAR = 3
 
 
 class _Known:
@@ -122,27 +117,6 @@ class InstanceType:
             vcpus=known.vcpus if vcpus is None else vcpus,
             local_storage=known.local_storage if local_storage is None else local_storage,
         )
-
-
-def check_instance_type(setting: str, name: str) -> None:
-    """Raise ValueError, with the names that are near, for an instance type that nothing knows."""
-    if name in INSTANCES or not name.startswith("ml.") or Token.is_unresolved(name):
-        return  # what is wrong with its form, the record says
-    if name in (known := _hosting_instance_types()):
-        return
-    near = difflib.get_close_matches(name, known, n=_MOST_NEAR)
-    meant = f"did you mean {', '.join(map(repr, near))}?" if near else "none is near"
-    raise ValueError(
-        f"'{setting}' should be a hosting instance type ({meant}), got {name!r}; of a type that is newer than"
-        " botocore, give what it has, such as 'accelerators'"
-    )
-
-
-@cache
-def _hosting_instance_types() -> frozenset[str]:
-    """Return those in the API model: all, not only those with accelerators."""
-    model = Loader().load_service_model("sagemaker", "service-2")
-    return frozenset(model["shapes"]["ProductionVariantInstanceType"]["enum"])
 
 
 def _gib(given: Size | None, known: int | None) -> int | None:

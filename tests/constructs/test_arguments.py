@@ -222,8 +222,8 @@ def test_a_missing_argument_is_an_error_that_names_what_was_called():
         (lambda: InstanceType.of("ml.g5.xlarg"), "InstanceType.of: 'name' should be a hosting instance type"),
         (lambda: InstanceType.of("g5.xlarge"), "InstanceType: 'name' should be a hosting instance type"),
         (lambda: SmokeTest(prompt="a", expect="["), "SmokeTest: 'expect' should be "),
-        (lambda: FailurePolicy.share(5), "FailurePolicy: 'share' should be from 0 to 1, got 5"),
-        (lambda: DeletionGuard.share(-1), "DeletionGuard: 'share' should be from 0 to 1, got -1"),
+        (lambda: FailurePolicy.share(5), "FailurePolicy.share: 'share' should be from 0 to 1, got 5"),
+        (lambda: DeletionGuard.share(-1), "DeletionGuard.share: 'share' should be from 0 to 1, got -1"),
     ],
 )
 def test_an_error_of_a_record_names_its_class(make, message):

@@ -20,8 +20,7 @@ from cdk_nag import AwsSolutionsChecks
 from constructs import Construct
 
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit, FleetSettings
-from adapter_fleet.fleet.state.settings import DriftCheck as DriftAction
+from adapter_fleet.fleet.state.settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,

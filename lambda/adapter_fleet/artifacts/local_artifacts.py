@@ -57,7 +57,7 @@ def check_local_artifacts(
 ) -> CheckedArtifacts:
     """Check every artifact once, however many adapters declare it, and compute its identity.
 
-    `lora`, `base` and `version` limit the checks as in `check_directory`. Nothing is raised for a bad artifact.
+    `lora`, `base` and `version` limit the checks as in `check_directory`. A bad artifact never raises.
     """
     by_path: defaultdict[Path, list[DeclaredArtifact]] = defaultdict(list)
     for artifact in declared:

@@ -72,7 +72,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
     UnansweredError,
 )
-from adapter_fleet.fleet.state.settings import DriftCheck
+from adapter_fleet.fleet.state.settings import DriftAction
 from adapter_fleet.manifest.desired import Artifact, DesiredFleet
 
 LEASE_SECONDS = 40.0
@@ -241,7 +241,7 @@ class Reconciler:
                 drift = current.request.target.settings.drift
                 if drift is None:
                     return Result(done=True)
-                reports = drift is DriftCheck.REPORT
+                reports = drift is DriftAction.REPORT
             elif self.clock.now() - max(fleet.heartbeat, current.request.at) <= STALLED_SECONDS:
                 return Result(done=True)  # it makes way for what is under way
         if not reports and not self.registry.become_runner(call.execution, call.started_at):

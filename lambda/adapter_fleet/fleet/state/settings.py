@@ -34,7 +34,7 @@ class OnTimeout(StrEnum):
     """It fails, and CloudFormation rolls back."""
 
 
-class DriftCheck(StrEnum):
+class DriftAction(StrEnum):
     """What a scheduled run does about changes made by hand."""
 
     REPORT = "report"
@@ -112,7 +112,7 @@ class FleetSettings:
     request_rate: float = 5.0
     timeout_seconds: int = 3000
     on_timeout: OnTimeout = OnTimeout.SUCCEED
-    drift: DriftCheck | None = None
+    drift: DriftAction | None = None
     allow_base_replacement: bool = False
     max_lora_rank: int | None = None
     base_model: str | None = None
