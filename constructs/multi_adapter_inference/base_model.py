@@ -23,13 +23,13 @@ from constructs import IDependable
 from adapter_fleet.hub.client import HUB
 from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
-from multi_adapter_inference.archive_asset import ArchiveFolder
-from multi_adapter_inference.arguments import checked
+from multi_adapter_inference._internal.asset_folder import AssetFolder
+from multi_adapter_inference._internal.arguments import checked
 from multi_adapter_inference.execution_role import ExecutionRole
-from multi_adapter_inference.functions import LOGS_KEPT, FunctionSettings
-from multi_adapter_inference.object_prefix import as_folder
+from multi_adapter_inference._internal.functions import LOGS_KEPT, FunctionSettings
+from multi_adapter_inference._internal.object_prefix import as_folder
 
-_MODELS = ArchiveFolder(name="base-models")
+_MODELS = AssetFolder(name="base-models")
 
 
 class ModelDownload(Enum):

@@ -20,11 +20,11 @@ from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.routing import RoutingStrategy
 from multi_adapter_inference.adapter import LoraAdapter
-from multi_adapter_inference.arguments import checked
+from multi_adapter_inference._internal.arguments import checked
 from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, BoundModel
 from multi_adapter_inference.capacity import memory_of_copy, warn_of_small_cache
-from multi_adapter_inference.component_names import (
+from multi_adapter_inference._internal.component_names import (
     claim,
     immutable_hash,
     replace_on_change,
@@ -32,12 +32,12 @@ from multi_adapter_inference.component_names import (
 )
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import LmiContainer
-from multi_adapter_inference.errors import told_of
+from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference.execution_role import ExecutionRole
 from multi_adapter_inference.grants import grant_invoke
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.metrics import ComponentMetrics
-from multi_adapter_inference.places import deployed_together
+from multi_adapter_inference._internal.stack_location import deployed_together
 
 if TYPE_CHECKING:
     from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
@@ -210,7 +210,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         inference_ami_version: str | None = None,
     ) -> None:
         super().__init__(scope, id)
-        with told_of(self):
+        with error_context(self):
             _check_count("instance_count", instance_count)
             _check_count("copy_count", copy_count)
             if network_isolation is None:
@@ -378,7 +378,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
             self.execution_role.use_volume_key(encryption_key)
 
     def _create_model(self, bound: BoundModel, container: LmiContainer) -> sagemaker.CfnModel:
-        with told_of(self):
+        with error_context(self):
             image = container.image(self)
             environment = container.environment_for(self.lora, bound.environment)
         self.execution_role.pull(image)

@@ -10,8 +10,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from multi_adapter_inference.acknowledgement import acknowledge_wildcard
-from multi_adapter_inference.archive_asset import ArchiveFolder
+from multi_adapter_inference._internal.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference._internal.asset_folder import AssetFolder
 from multi_adapter_inference.container import ContainerImage
 from multi_adapter_inference.metrics import CONTAINER_NAMESPACES
 
@@ -62,7 +62,7 @@ class ExecutionRole:
             objects, "a model is many objects, and adapters come and go, under this prefix"
         )
 
-    def read_archives(self, folder: ArchiveFolder, location: FileAssetLocation) -> None:
+    def read_archives(self, folder: AssetFolder, location: FileAssetLocation) -> None:
         """Let it read the archives in that folder of the assets bucket."""
         objects = folder.objects_arn(self.scope, location)
         # Resolved, as the text of a token is another for every asset. Stacks may have different buckets.

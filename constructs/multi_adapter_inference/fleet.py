@@ -51,21 +51,21 @@ from adapter_fleet.common.validators import TOKEN, check_names, holds_token
 from adapter_fleet.fleet.reconcile.requests import STANDSTILL_PASSES
 from adapter_fleet.fleet.state.settings import FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.manifest.entry import problem_of_tag, problem_of_tags
-from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler
-from multi_adapter_inference.arguments import checked
+from multi_adapter_inference._internal.acknowledgement import acknowledge_notifications_handler
+from multi_adapter_inference._internal.arguments import checked
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
 from multi_adapter_inference.capacity import warn_of_adapters_on_disk
-from multi_adapter_inference.component_names import claim_checked, claim_fleet_uid, claim_manifest
-from multi_adapter_inference.control_plane import (
+from multi_adapter_inference._internal.component_names import claim_checked, claim_fleet_uid, claim_manifest
+from multi_adapter_inference._internal.control_plane import (
     METRICS_NAMESPACE,
     ControlPlane,
     component_arn,
 )
-from multi_adapter_inference.durations import whole_seconds
+from multi_adapter_inference._internal.durations import whole_seconds
 from multi_adapter_inference.endpoint import MultiAdapterEndpoint, MultiAdapterEndpointBase
-from multi_adapter_inference.errors import told_of
+from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
-from multi_adapter_inference.functions import LOGS_KEPT, FunctionSettings
+from multi_adapter_inference._internal.functions import LOGS_KEPT, FunctionSettings
 from multi_adapter_inference.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
 from multi_adapter_inference.manifest import (
     MANIFESTS,
@@ -75,8 +75,8 @@ from multi_adapter_inference.manifest import (
     SmokeTest,
 )
 from multi_adapter_inference.metrics import ComponentMetrics
-from multi_adapter_inference.places import check_same_environment, deployed_together
-from multi_adapter_inference.provider import answer_timeout
+from multi_adapter_inference._internal.stack_location import check_same_environment, deployed_together
+from multi_adapter_inference._internal.provider import answer_timeout
 
 if TYPE_CHECKING:
     from multi_adapter_inference.metrics import MetricOptions
@@ -111,7 +111,7 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
         at synth, as it is in S3 or the fleet another app's, that is `<prefix>-<adapter>`: for an adapter
         to which such a manifest gives a `component`, that is its name.
         """
-        with told_of(self):
+        with error_context(self):
             names = self._component_names
             if names is not None:
                 if adapter not in names:
@@ -164,7 +164,7 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
                     conditions={"StringEquals": {f"aws:ResourceTag/{FLEET_TAG}": self.fleet_uid}},
                 )
             )
-        with told_of(self):
+        with error_context(self):
             for setting, named in {"adapters": adapters, "components": components}.items():
                 if named is not None:
                     check_names(setting, named)
@@ -267,7 +267,7 @@ class AdapterFleetBase(Construct, metaclass=jsii.JSIIAbstractClass):
 
     def _check_component(self, setting: str, component: str) -> None:
         """Raise ValueError unless it may be the name of a component of this fleet."""
-        with told_of(self):
+        with error_context(self):
             names = self._component_names
             if names is not None and component not in names.values():
                 raise _unknown(setting, component, names.values())
@@ -418,7 +418,7 @@ class AdapterFleet(AdapterFleetBase):
         fleet_uid: str | None = None,
     ) -> None:
         super().__init__(scope, id)
-        with told_of(self):
+        with error_context(self):
             check_same_environment(self, endpoint)
             timeout_seconds = whole_seconds("timeout", timeout)
             settings = FleetSettings(
@@ -851,7 +851,7 @@ class _ImportedFleet(AdapterFleetBase):
         manifest_key: str | None,
     ) -> None:
         super().__init__(scope, id)
-        with told_of(self):
+        with error_context(self):
             self.component_prefix = _prefix_of(endpoint, component_prefix)
             if (manifest_bucket is None) != (manifest_key is None):
                 given = "manifest_bucket" if manifest_key is None else "manifest_key"

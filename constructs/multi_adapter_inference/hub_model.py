@@ -36,15 +36,15 @@ from adapter_fleet.hub.client import HUB
 from adapter_fleet.hub.copy import RETRIES
 from adapter_fleet.hub.store import repository_prefix
 from adapter_fleet.serving.base_model import BaseModelFacts
-from multi_adapter_inference.acknowledgement import acknowledge_wildcard
-from multi_adapter_inference.arguments import checked
+from multi_adapter_inference._internal.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference._internal.arguments import checked
 from multi_adapter_inference.base_model import BaseModel, BoundModel
-from multi_adapter_inference.durations import whole_seconds
-from multi_adapter_inference.errors import told_of
+from multi_adapter_inference._internal.durations import whole_seconds
+from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference.execution_role import ExecutionRole
-from multi_adapter_inference.functions import LOGS_KEPT, FunctionParts, Functions, FunctionSettings
-from multi_adapter_inference.object_prefix import as_folder
-from multi_adapter_inference.provider import answer_timeout, waiting_provider
+from multi_adapter_inference._internal.functions import LOGS_KEPT, FunctionParts, Functions, FunctionSettings
+from multi_adapter_inference._internal.object_prefix import as_folder
+from multi_adapter_inference._internal.provider import answer_timeout, waiting_provider
 
 DEFAULT_TIMEOUT = Duration.minutes(50)
 DEFAULT_PART_SIZE = Size.mebibytes(64)
@@ -230,7 +230,7 @@ class HubModel(Construct):
         security_groups: Sequence[ec2.ISecurityGroup] = (),
     ) -> None:
         super().__init__(scope, id)
-        with told_of(self):
+        with error_context(self):
             source = HubSource(
                 model_id=model_id,
                 revision=revision,

@@ -31,20 +31,20 @@ from adapter_fleet.manifest.manifest import (
     ManifestError,
     S3Artifact,
 )
-from multi_adapter_inference.archive_asset import ArchiveFolder
-from multi_adapter_inference.arguments import checked
+from multi_adapter_inference._internal.asset_folder import AssetFolder
+from multi_adapter_inference._internal.arguments import checked
 from multi_adapter_inference.artifact import (
     ADAPTER_ARCHIVES,
     AdapterArtifact,
     ArtifactSources,
     pack_checked,
 )
-from multi_adapter_inference.durations import check_minutes
+from multi_adapter_inference._internal.durations import check_minutes
 
 if TYPE_CHECKING:
     from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
 
-MANIFESTS = ArchiveFolder(name="adapter-manifests", suffix=".json")
+MANIFESTS = AssetFolder(name="adapter-manifests", suffix=".json")
 
 MOST_LOCAL_ARTIFACTS = 50
 """Each is checked, hashed and packed at every synth, and its address is a property of the custom resource."""

@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from multi_adapter_inference.arguments import checked
+from multi_adapter_inference._internal.arguments import checked
 
 INVOCATION_NAMESPACE = "AWS/SageMaker"
 CONTAINER_NAMESPACES = (

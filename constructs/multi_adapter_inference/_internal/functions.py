@@ -15,8 +15,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
-from multi_adapter_inference.lambda_asset import lambda_zip
+from multi_adapter_inference._internal.acknowledgement import acknowledge, acknowledge_wildcard
+from multi_adapter_inference._internal.lambda_asset import lambda_zip
 
 LOGS_KEPT = logs.RetentionDays.THREE_MONTHS
 """How long logs are kept where nobody says otherwise."""

@@ -12,8 +12,8 @@ from constructs import Construct, IConstruct
 
 from adapter_fleet.common.naming import check_component_name
 from adapter_fleet.common.validators import TOKEN
-from multi_adapter_inference.errors import told_of
-from multi_adapter_inference.places import stack_of, top_level_stack
+from multi_adapter_inference._internal.errors import error_context
+from multi_adapter_inference._internal.stack_location import stack_of, top_level_stack
 
 _HASH_LENGTH = 8
 
@@ -77,20 +77,20 @@ def _changing(resolved: object) -> str | None:
             return None
 
 
-def claim(scope: Construct, name: str, *, endpoint: Construct, made_of: Mapping[str, str]) -> None:
+def claim_name(scope: Construct, name: str, *, endpoint: Construct, made_of: Mapping[str, str]) -> None:
     """Check a component's name and note it as that of `scope`; raise ValueError if it is another's.
 
     `made_of` are the settings that the user gave and the name is made of.
     """
     if TOKEN in name:
         return
-    with told_of(scope):
+    with error_context(scope):
         _check(name, made_of)
     claim_checked(scope, [name], endpoint=endpoint)
 
 
 def claim_checked(scope: Construct, names: Iterable[str], *, endpoint: Construct) -> None:
-    """Note the names of components as those of `scope`, as `claim` does; they are checked already."""
+    """Note the names of components as those of `scope`, as `claim_name` does; they are checked already."""
     places = _places(scope, endpoint)
     for name in names:
         # ARNs are in lower case, so case alone makes no other name.

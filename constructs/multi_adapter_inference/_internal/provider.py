@@ -12,8 +12,8 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
-from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
-from multi_adapter_inference.functions import FunctionParts
+from multi_adapter_inference._internal.acknowledgement import acknowledge, acknowledge_wildcard
+from multi_adapter_inference._internal.functions import FunctionParts
 
 _ANSWER_SECONDS = 120
 """For the answer to arrive after the timeout: CloudFormation gives a custom resource an hour."""

@@ -14,7 +14,7 @@ import s3transfer
 import six
 import urllib3
 
-from multi_adapter_inference.lambda_asset import lambda_zip, write_zip
+from multi_adapter_inference._internal.lambda_asset import lambda_zip, write_zip
 
 ROOT = Path(__file__).parents[2]
 OF_THE_RUNTIME = (boto3, botocore, dateutil, jmespath, s3transfer, six, urllib3)
@@ -41,7 +41,7 @@ def test_another_folder_another_time_and_another_copy_of_the_files_give_the_same
     one, two = tmp_path / "one.zip", tmp_path / "two.zip"
     write_zip(one)
     code = (
-        "import os; from pathlib import Path; import multi_adapter_inference.lambda_asset as asset;"
+        "import os; from pathlib import Path; import multi_adapter_inference._internal.lambda_asset as asset;"
         f"asset.write_zip(Path({str(two)!r}))"
     )
     subprocess.run(

@@ -13,9 +13,9 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from adapter_fleet.common.naming import FLEET_TAG
-from multi_adapter_inference.acknowledgement import acknowledge_wildcard
-from multi_adapter_inference.functions import FunctionParts, Functions, FunctionSettings
-from multi_adapter_inference.provider import waiting_provider
+from multi_adapter_inference._internal.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference._internal.functions import FunctionParts, Functions, FunctionSettings
+from multi_adapter_inference._internal.provider import waiting_provider
 
 METRICS_NAMESPACE = "MultiAdapterInference"
 

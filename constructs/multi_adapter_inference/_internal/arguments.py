@@ -22,7 +22,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from adapter_fleet.common.validators import holds_token
-from multi_adapter_inference.errors import LocatedError
+from multi_adapter_inference._internal.errors import LocatedError
 
 T = TypeVar("T")
 

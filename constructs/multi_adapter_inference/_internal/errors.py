@@ -13,7 +13,7 @@ class LocatedError(ValueError):
 
 
 @contextmanager
-def told_of(construct: Construct) -> Iterator[None]:
+def error_context(construct: Construct) -> Iterator[None]:
     """Begin the message of a ValueError raised in here with the path of `construct`."""
     try:
         yield

@@ -19,7 +19,7 @@ _synthesizers: WeakKeyDictionary[Stack, IStackSynthesizer] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArchiveFolder:
+class AssetFolder:
     """A folder of the assets bucket, whose files have one suffix. A role may read all of it.
 
     The next version's key is another, and a role that could read only that could not bring back the last
