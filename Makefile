@@ -10,9 +10,10 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
+FROM ?= HEAD^
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-evolutions nightly check lint types imports checkov bench lock snapshots wheel clean
+.PHONY: help setup demo local test test-evolutions test-upgrade nightly check lint types imports checkov bench lock snapshots wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -54,6 +55,9 @@ nightly: setup  ## look for faults that a fleet does not survive, and files that
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
 	RECORD=1 python -m pytest tests/evolutions -m evolutions
 
+test-upgrade: setup  ## deploy the app of an earlier commit and update it to this one (FROM=HEAD^)
+	FROM=$(FROM) python -m pytest tests/upgrade -m upgrade
+
 check: lint types imports test  ## what CI runs
 
 lint: setup
@@ -64,7 +68,7 @@ lint: setup
 types: setup
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
-	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench
+	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench tests
 
 imports: setup
 	lint-imports

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
 
-from adapter_fleet.artifacts import decompression as inflater
+from adapter_fleet.artifacts import inflater
 from adapter_fleet.artifacts.identity import identities_of
 from adapter_fleet.artifacts.packing import pack
 from bench.harness import Claim, publish

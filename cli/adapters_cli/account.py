@@ -199,8 +199,3 @@ def explained(error: Exception) -> str:
         return str(error)
     details = error.response.get("Error", {})
     return f"{details.get('Message', '')} ({details.get('Code', 'unknown error')})"
-
-
-def code_of(error: ClientError) -> str:
-    """Return the code of an AWS error."""
-    return error.response.get("Error", {}).get("Code", "")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.records import Generation, Outcome, Source, Target
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapter_fleet.manifest.desired import DesiredFleet
@@ -96,8 +97,7 @@ def _stored(fleet: Fleet, target: Target) -> StoredManifest:
         raise CommandError(
             f"the manifest of fleet '{fleet.record.name}' belongs to its stack, and changes with a deployment"
         )
-    bucket, _, key = target.manifest.removeprefix("s3://").partition("/")
-    return StoredManifest.read(fleet.account.s3, bucket, key)
+    return StoredManifest.read(fleet.account.s3, *bucket_and_key(target.manifest))
 
 
 def _announce(fleet: Fleet, desired: DesiredFleet) -> None:

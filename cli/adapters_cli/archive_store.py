@@ -13,9 +13,11 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.artifacts.archive import DIGEST_METADATA
 from adapter_fleet.artifacts.packing import identity_of_archive
+from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.common.digests import archive_name
+from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.archive_version import checksum_text
-from adapter_fleet.manifest.entry import ARCHIVE_SUFFIX
-from adapters_cli.account import CommandError, NoAnswerError, UsageError, code_of
+from adapters_cli.account import CommandError, NoAnswerError, UsageError
 from adapters_cli.stored_manifest import MEANWHILE
 
 if TYPE_CHECKING:
@@ -76,14 +78,14 @@ class ArchiveStore:
 
     def __init__(self, s3: "S3Client", folder: str) -> None:
         self._s3 = s3
-        bucket, _, prefix = folder.removeprefix("s3://").partition("/")
+        bucket, prefix = bucket_and_key(folder)
         if not folder.startswith("s3://") or not bucket:
             raise UsageError(f"the destination should be 's3://<bucket>/<prefix>', got {folder!r}")
         self._bucket, self._prefix = bucket, prefix.strip("/")
 
     def key(self, name: str, identity: str) -> str:
         """Return the key of an adapter's archive."""
-        return "/".join(filter(None, (self._prefix, name, f"sha256-{identity}{ARCHIVE_SUFFIX}")))
+        return "/".join(filter(None, (self._prefix, name, archive_name(identity))))
 
     def uri(self, key: str) -> str:
         """Return the URI of a key."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adapter_fleet.manifest.entry import ARCHIVE_SUFFIX
+from adapter_fleet.common.digests import ARCHIVE_SUFFIX
 from adapters_cli.account import UsageError
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from adapter_fleet.artifacts.check import examine
 from adapter_fleet.artifacts.finite_weights import WeightReading
 from adapter_fleet.artifacts.remote_check import check_object
 from adapter_fleet.artifacts.rules import HELP, CheckRule
+from adapter_fleet.common.digests import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Finding, Severity
-from adapter_fleet.manifest.entry import ARCHIVE_SUFFIX
 from adapters_cli.account import (
     COULD_NOT_ASK,
     Account,

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from botocore.exceptions import ClientError
 
+from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.fleet.state.records import FleetRecord, Order
 from adapter_fleet.fleet.state.registry import Registry
-from adapters_cli.account import Account, NoFleetError, UsageError, code_of, explained
+from adapters_cli.account import Account, NoFleetError, UsageError, explained
 
 StackOption = Annotated[
     str | None,

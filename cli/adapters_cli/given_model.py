@@ -5,9 +5,10 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.serving.base_model import MAX_CONFIG_BYTES, BaseModelFacts, parse_model_config
 from adapter_fleet.serving.model_shape import KNOWN_MODELS, ModelShape, base_named, known_shape
-from adapters_cli.account import Account, NoAnswerError, UsageError, code_of, explained
+from adapters_cli.account import Account, NoAnswerError, UsageError, explained
 from adapters_cli.buckets import Location
 
 _CONFIG_FILE = "config.json"

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.artifacts.archive import ArchiveError
+from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
+from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.records import Live, Order, OrderKind, Source, Status, Target
 from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, manifest_text
 from adapters_cli.account import (
@@ -232,7 +233,7 @@ def _digest(account: Account, uri: str) -> str | Exception:
     # Its compressor takes a while to import.
     from adapter_fleet.artifacts.packing import identity_of_archive
 
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(uri)
     with tempfile.TemporaryDirectory(prefix="adapter-") as scratch:
         path = Path(scratch, "adapter.tar.gz")
         try:

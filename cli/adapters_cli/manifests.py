@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from adapter_fleet.artifacts.archive import ArchiveError
+from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.check import check_archive, check_directory
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.documents.schema import shown

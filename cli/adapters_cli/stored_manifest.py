@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.documents.reader import MAX_DOCUMENT_BYTES
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
-from adapters_cli.account import code_of
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -20,6 +20,7 @@ from constructs import Construct
 from adapter_fleet.artifacts.check import check_archive, check_directory
 from adapter_fleet.artifacts.packing import identity, identity_of_archive
 from adapter_fleet.common.findings import Finding, Severity
+from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.common.validators import TOKEN, check_known, check_whole_number, holds_token
 from adapter_fleet.manifest.desired import SmokeRequest
 from adapter_fleet.manifest.entry import problems_of_smoke, prompt_request
@@ -574,7 +575,7 @@ def _misplaced(
     for adapter in manifest.adapters:
         match adapter.artifact:
             case S3Artifact(uri=uri):
-                bucket_name, _, key = uri.removeprefix("s3://").partition("/")
+                bucket_name, key = bucket_and_key(uri)
             case BucketArtifact(alias=alias, key=key):
                 if alias not in bucket_names:
                     findings.append(
@@ -604,7 +605,7 @@ def _misplaced(
 def _bucket_of(adapter: ManifestAdapter, bucket_names: Mapping[str, str]) -> str:
     match adapter.artifact:
         case S3Artifact(uri=uri):
-            return uri.removeprefix("s3://").partition("/")[0]
+            return bucket_and_key(uri)[0]
         case BucketArtifact(alias=alias):
             return bucket_names[alias]
         case _:

@@ -18,7 +18,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def config(**changes: Any) -> bytes:
 PAIR: Shapes = {f"{MODULE}.lora_A.weight": (RANK, HIDDEN), f"{MODULE}.lora_B.weight": (HIDDEN, RANK)}
 
 
-def header_of(shapes: Shapes, dtype: str = "F32") -> dict[str, Any]:
+def header_of(shapes: Mapping[str, tuple[int, ...]], dtype: str = "F32") -> dict[str, Any]:
     header: dict[str, Any] = {}
     position = 0
     for name, shape in shapes.items():
@@ -710,7 +710,8 @@ def archive_sparse_file_of_gnu(path: Path) -> None:
 
 @filed("file-sparse")
 def archive_sparse_file_of_pax(path: Path) -> None:
-    archive(path, entry("README.md", **{"GNU.sparse.major": "1", "GNU.sparse.realsize": "9" * 19}))
+    pax: dict[str, Any] = {"GNU.sparse.major": "1", "GNU.sparse.realsize": "9" * 19}
+    archive(path, entry("README.md", **pax))
 
 
 @filed("file-twice")

@@ -15,7 +15,7 @@ import resource
 import signal
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from adapter_fleet.artifacts.check import check_archive, check_directory
 from adapter_fleet.artifacts.remote_check import check_object
@@ -41,10 +41,10 @@ class FileInS3:
         self._path = path
         self._size = path.stat().st_size
 
-    def get_object(self, *, Range: str, **_: Any) -> dict[str, Any]:
+    def get_object(self, *, Range: str, **_others: Any) -> dict[str, Any]:
         first, _, last = Range.removeprefix("bytes=").partition("-")
         begin, end = int(first), min(int(last or self._size) + 1, self._size)
-        body: io.BufferedIOBase = self._path.open("rb")
+        body: IO[bytes] = self._path.open("rb")
         body.seek(begin)
         if not begin:
             data = body.read(end)

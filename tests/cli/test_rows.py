@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import pytest
 from rich.console import Console
@@ -20,7 +21,7 @@ WIDTHS = (120, 80, 60, 40)
 
 
 def lines_of(
-    width: int, rows: list[tuple[str, ...]] = ROWS, *, spare: tuple[str, ...] = ("AGE", "VERSION")
+    width: int, rows: Sequence[tuple[str, ...]] = ROWS, *, spare: tuple[str, ...] = ("AGE", "VERSION")
 ) -> list[str]:
     console = Console(width=width, file=io.StringIO(), record=True)
     console.print(table(HEADINGS, rows, styled=1, spare=spare))

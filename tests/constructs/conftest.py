@@ -12,6 +12,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Annotations, Match, Template
 
 from multi_adapter_inference import (
+    AdapterFleet,
     BaseModel,
     ComputeRequirements,
     InstanceType,
@@ -23,7 +24,15 @@ from multi_adapter_inference import (
 
 TICKETS = Path(__file__).parents[2] / "examples" / "tickets"
 
+# What the fixtures return that are functions.
 MakeEndpoint = Callable[..., MultiAdapterEndpoint]
+MakeFleet = Callable[..., AdapterFleet]
+ChangeConfig = Callable[..., None]
+Components = Callable[[], dict[str, dict[str, Any]]]
+Warnings = Callable[[], list[str]]
+WriteManifest = Callable[..., Path]
+Resources = Callable[[str], list[dict[str, Any]]]
+FleetProperties = Callable[[], dict[str, Any]]
 
 
 @pytest.fixture
@@ -75,7 +84,7 @@ def adapter_directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def change_config(adapter_directory: Path) -> Callable[..., None]:
+def change_config(adapter_directory: Path) -> ChangeConfig:
     def change(**settings: object) -> None:
         path = adapter_directory / "adapter_config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | settings))
@@ -84,7 +93,7 @@ def change_config(adapter_directory: Path) -> Callable[..., None]:
 
 
 @pytest.fixture
-def components(stack: cdk.Stack) -> Callable[[], dict[str, dict[str, Any]]]:
+def components(stack: cdk.Stack) -> Components:
     """Return a function that synthesizes the stack and returns its components by their names."""
 
     def find() -> dict[str, dict[str, Any]]:
@@ -98,7 +107,7 @@ def components(stack: cdk.Stack) -> Callable[[], dict[str, dict[str, Any]]]:
 
 
 @pytest.fixture
-def warnings(stack: cdk.Stack) -> Callable[[], list[str]]:
+def warnings(stack: cdk.Stack) -> Warnings:
     """Return a function that returns the texts of all warnings on the stack, each with its id at the end."""
     return lambda: [
         str(w.entry.data) for w in Annotations.from_stack(stack).find_warning("*", Match.any_value())
@@ -111,7 +120,7 @@ def content_addressed(number: int) -> str:
 
 
 @pytest.fixture
-def write_manifest(tmp_path: Path) -> Callable[..., Path]:
+def write_manifest(tmp_path: Path) -> WriteManifest:
     """Return a function that writes the manifest of some adapters in S3, or of what it is given."""
 
     def write(*adapters: dict[str, Any], name: str = "adapters.json", **document: Any) -> Path:
@@ -135,13 +144,15 @@ def write_manifest(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def resources(stack: cdk.Stack) -> Callable[[str], list[dict[str, Any]]]:
+def resources(stack: cdk.Stack) -> Resources:
     """Return a function that synthesizes the stack and returns its resources of a type."""
-    return lambda type_: list(Template.from_stack(stack).find_resources(type_).values())
+    return lambda type_: [
+        dict(resource) for resource in Template.from_stack(stack).find_resources(type_).values()
+    ]
 
 
 @pytest.fixture
-def fleet_properties(resources: Callable[[str], list[dict[str, Any]]]) -> Callable[[], dict[str, Any]]:
+def fleet_properties(resources: Resources) -> FleetProperties:
     """Return a function that returns what the one fleet of the stack passes on."""
 
     def find() -> dict[str, Any]:

@@ -1,4 +1,6 @@
 import re
+from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -15,19 +17,22 @@ from multi_adapter_inference import (
     LoraAdapter,
     MultiAdapterEndpoint,
 )
+from tests.constructs.conftest import Components, MakeEndpoint, Warnings
 
 
 @pytest.fixture
-def endpoint(make_endpoint, bucket):
+def endpoint(make_endpoint: MakeEndpoint, bucket: s3.IBucket) -> MultiAdapterEndpoint:
     return make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")])
 
 
 @pytest.fixture
-def artifact(bucket):
+def artifact(bucket: s3.IBucket) -> AdapterArtifact:
     return AdapterArtifact.from_bucket(bucket, "adapters/ectsum/v1.tar.gz")
 
 
-def test_an_adapter_says_its_base_and_its_archive_and_nothing_else(stack, endpoint, artifact, components):
+def test_an_adapter_says_its_base_and_its_archive_and_nothing_else(
+    stack: cdk.Stack, endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact, components: Components
+) -> None:
     adapter = endpoint.add_adapter("Ectsum", artifact=artifact)
     assert components()[adapter.component_name]["Properties"] == {
         "InferenceComponentName": adapter.component_name,
@@ -40,8 +45,8 @@ def test_an_adapter_says_its_base_and_its_archive_and_nothing_else(stack, endpoi
 
 
 def test_an_adapter_is_created_after_the_base_and_the_rights_and_so_deleted_before(
-    stack, endpoint, artifact, components
-):
+    stack: cdk.Stack, endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact, components: Components
+) -> None:
     adapter = endpoint.add_adapter("Ectsum", artifact=artifact)
     found = components()
     (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy")
@@ -51,20 +56,26 @@ def test_an_adapter_is_created_after_the_base_and_the_rights_and_so_deleted_befo
     }
 
 
-def test_an_adapter_in_another_stack_follows_the_endpoints_stack(app, stack, endpoint, artifact):
+def test_an_adapter_in_another_stack_follows_the_endpoints_stack(
+    app: cdk.App, stack: cdk.Stack, endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
     other = cdk.Stack(app, "Other")
     LoraAdapter(other, "Ectsum", endpoint=endpoint, artifact=artifact)
     app.synth()
     assert other.dependencies == [stack]
 
 
-def test_the_name_is_prefix_adapter_and_a_hash(endpoint, artifact):
+def test_the_name_is_prefix_adapter_and_a_hash(
+    endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
     assert re.fullmatch(
         "acme-Ectsum-[0-9a-f]{8}", endpoint.add_adapter("Ectsum", artifact=artifact).component_name
     )
 
 
-def test_the_name_may_differ_from_the_constructs_id(endpoint, artifact):
+def test_the_name_may_differ_from_the_constructs_id(
+    endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
     adapter = endpoint.add_adapter("Ectsum", artifact=artifact, adapter_name="earnings")
     assert adapter.component_name.startswith("acme-earnings-")
 
@@ -91,11 +102,11 @@ def synthesize(
     return adapter.component_name, logical_id
 
 
-def test_another_version_keeps_name_and_logical_id_so_that_it_is_an_update_in_place():
+def test_another_version_keeps_name_and_logical_id_so_that_it_is_an_update_in_place() -> None:
     assert synthesize(key="v1.tar.gz") == synthesize(key="v2.tar.gz")
 
 
-def test_another_base_changes_name_and_logical_id_so_that_it_is_a_replacement():
+def test_another_base_changes_name_and_logical_id_so_that_it_is_a_replacement() -> None:
     name, logical_id = synthesize(base_component_name="one")
     other_name, other_logical_id = synthesize(base_component_name="another")
     assert name != other_name
@@ -103,14 +114,14 @@ def test_another_base_changes_name_and_logical_id_so_that_it_is_a_replacement():
 
 
 @pytest.mark.parametrize("setting", ["component_prefix", "component_name"])
-def test_another_name_changes_the_logical_id_so_that_it_is_a_replacement(setting):
+def test_another_name_changes_the_logical_id_so_that_it_is_a_replacement(setting: str) -> None:
     name, logical_id = synthesize(**{setting: "one"})
     other_name, other_logical_id = synthesize(**{setting: "another"})
     assert name != other_name
     assert logical_id != other_logical_id
 
 
-def test_an_endpoint_known_at_deployment_only_gives_names_that_stay():
+def test_an_endpoint_known_at_deployment_only_gives_names_that_stay() -> None:
     def name(tokens_before: int) -> str:
         stack = cdk.Stack(cdk.App(), "Stack")
         for _ in range(tokens_before):
@@ -128,7 +139,9 @@ def test_an_endpoint_known_at_deployment_only_gives_names_that_stay():
     assert name(tokens_before=0) == name(tokens_before=3)
 
 
-def test_a_prefix_known_at_deployment_only_begins_the_name(stack, make_endpoint):
+def test_a_prefix_known_at_deployment_only_begins_the_name(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
     endpoint = make_endpoint(component_prefix=cdk.CfnParameter(stack, "Prefix").value_as_string)
     (base,) = Template.from_stack(stack).find_resources("AWS::SageMaker::InferenceComponent").values()
     prefix, rest = base["Properties"]["InferenceComponentName"]["Fn::Join"][1]
@@ -137,17 +150,21 @@ def test_a_prefix_known_at_deployment_only_begins_the_name(stack, make_endpoint)
     assert stack.resolve(endpoint.base_component_name) == base["Properties"]["InferenceComponentName"]
 
 
-def test_a_pinned_name_is_used_as_it_is(endpoint, artifact):
+def test_a_pinned_name_is_used_as_it_is(endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact) -> None:
     adapter = endpoint.add_adapter("Ectsum", artifact=artifact, component_name="earnings-summaries")
     assert adapter.component_name == "earnings-summaries"
 
 
-def test_a_name_over_63_characters_is_an_error_and_not_cut(endpoint, artifact):
+def test_a_name_over_63_characters_is_an_error_and_not_cut(
+    endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
     with pytest.raises(ValueError, match="'component_name' should have at most 63 characters, got 64"):
         endpoint.add_adapter("x" * 50, artifact=artifact)
 
 
-def test_a_name_with_an_underscore_is_an_error(endpoint, artifact):
+def test_a_name_with_an_underscore_is_an_error(
+    endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
     with pytest.raises(ValueError, match=r"should be letters, digits and hyphens .* got 'acme-ect_sum-"):
         endpoint.add_adapter("ect_sum", artifact=artifact)
 
@@ -161,32 +178,42 @@ def test_a_name_with_an_underscore_is_an_error(endpoint, artifact):
     ],
     ids=["id", "adapter_name", "component_name"],
 )
-def test_an_error_in_a_name_tells_where_and_what_was_given(endpoint, artifact, id, settings, given):
+def test_an_error_in_a_name_tells_where_and_what_was_given(
+    endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact, id: str, settings: dict[str, Any], given: str
+) -> None:
     with pytest.raises(
         ValueError, match=rf"'Stack/Llm/{id}': 'component_name' should be .* made of {given}$"
     ):
         endpoint.add_adapter(id, artifact=artifact, **settings)
 
 
-def test_an_id_that_the_endpoint_uses_itself_is_an_error(stack, make_endpoint, artifact):
+def test_an_id_that_the_endpoint_uses_itself_is_an_error(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, artifact: AdapterArtifact
+) -> None:
     endpoint = make_endpoint(id="InVpc", vpc=ec2.Vpc(stack, "Vpc", max_azs=1), component_prefix="vpc")
     for child in list(endpoint.node.children):
         with pytest.raises(ValueError, match=f"'Stack/InVpc' keeps for its own parts, got '{child.node.id}'"):
             endpoint.add_adapter(child.node.id, artifact=artifact)
 
 
-def test_an_id_that_the_endpoint_would_use_in_a_vpc_is_an_error_without_one(endpoint, artifact):
+def test_an_id_that_the_endpoint_would_use_in_a_vpc_is_an_error_without_one(
+    endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
     with pytest.raises(ValueError, match=r"none of Base, Config, .*SecurityGroup, .*, got 'SecurityGroup'"):
         endpoint.add_adapter("SecurityGroup", artifact=artifact)
 
 
-def test_two_adapters_of_one_id_are_an_error(endpoint, artifact):
+def test_two_adapters_of_one_id_are_an_error(
+    endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
     endpoint.add_adapter("Ectsum", artifact=artifact)
     with pytest.raises(ValueError, match="got 'Ectsum' for 'Stack/Llm/Ectsum' and for another one"):
         endpoint.add_adapter("Ectsum", artifact=artifact, adapter_name="other")
 
 
-def test_two_adapters_of_one_name_are_an_error_that_names_both(endpoint, artifact):
+def test_two_adapters_of_one_name_are_an_error_that_names_both(
+    endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
     endpoint.add_adapter("First", artifact=artifact, adapter_name="ectsum")
     with pytest.raises(
         ValueError, match=r"got 'acme-ectsum-.*' for 'Stack/Llm/First' and 'Stack/Llm/Second'"
@@ -194,13 +221,17 @@ def test_two_adapters_of_one_name_are_an_error_that_names_both(endpoint, artifac
         endpoint.add_adapter("Second", artifact=artifact, adapter_name="ectsum")
 
 
-def test_two_names_that_differ_in_case_only_are_an_error(endpoint, artifact):
+def test_two_names_that_differ_in_case_only_are_an_error(
+    endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
     endpoint.add_adapter("First", artifact=artifact, component_name="Ectsum")
     with pytest.raises(ValueError, match="got 'eCTSum' for 'Stack/Llm/First' and 'Stack/Llm/Second'"):
         endpoint.add_adapter("Second", artifact=artifact, component_name="eCTSum")
 
 
-def test_two_stacks_of_one_account_and_region_may_not_pin_the_same_name(app, endpoint, artifact):
+def test_two_stacks_of_one_account_and_region_may_not_pin_the_same_name(
+    app: cdk.App, endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
     environment = cdk.Environment(account="123456789012", region="eu-west-1")
     one, other = (cdk.Stack(app, name, env=environment) for name in ("One", "Other"))
     uri = AdapterArtifact.from_uri("s3://models/adapters/a.tar.gz")
@@ -209,7 +240,7 @@ def test_two_stacks_of_one_account_and_region_may_not_pin_the_same_name(app, end
         LoraAdapter(other, "A", endpoint=endpoint, artifact=uri, component_name="ectsum")
 
 
-def test_two_regions_may_have_the_same_name(app, endpoint):
+def test_two_regions_may_have_the_same_name(app: cdk.App, endpoint: MultiAdapterEndpoint) -> None:
     uri = AdapterArtifact.from_uri("s3://models/adapters/a.tar.gz")
     for region in ("eu-west-1", "us-east-1"):
         stack = cdk.Stack(app, region, env=cdk.Environment(account="123456789012", region=region))
@@ -217,7 +248,9 @@ def test_two_regions_may_have_the_same_name(app, endpoint):
         assert adapter.component_name == "ectsum"
 
 
-def test_a_name_known_at_deployment_only_is_not_checked(stack, endpoint, artifact, components):
+def test_a_name_known_at_deployment_only_is_not_checked(
+    stack: cdk.Stack, endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact, components: Components
+) -> None:
     name = cdk.CfnParameter(stack, "Name").value_as_string
     endpoint.add_adapter("Ectsum", artifact=artifact, component_name=name)
     assert Template.from_stack(stack).find_resources(
@@ -225,7 +258,9 @@ def test_a_name_known_at_deployment_only_is_not_checked(stack, endpoint, artifac
     )
 
 
-def test_grant_invoke_is_on_the_endpoint_and_this_adapter_alone(stack, endpoint, artifact):
+def test_grant_invoke_is_on_the_endpoint_and_this_adapter_alone(
+    stack: cdk.Stack, endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
     adapter = endpoint.add_adapter("Ectsum", artifact=artifact)
     endpoint.add_adapter("Other", artifact=artifact)
     caller = iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
@@ -250,7 +285,9 @@ def test_grant_invoke_is_on_the_endpoint_and_this_adapter_alone(stack, endpoint,
     )
 
 
-def test_metrics_are_those_of_the_component(stack, endpoint, artifact):
+def test_metrics_are_those_of_the_component(
+    stack: cdk.Stack, endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
     adapter = endpoint.add_adapter("Ectsum", artifact=artifact)
     metric = adapter.metric_model_latency(period=cdk.Duration.minutes(1), statistic="p99")
     assert (metric.namespace, metric.metric_name, metric.statistic) == (
@@ -273,13 +310,15 @@ def test_metrics_are_those_of_the_component(stack, endpoint, artifact):
         ("metric_overhead_latency", "OverheadLatency", "Average"),
     ],
 )
-def test_each_metric_has_its_official_name(endpoint, method, name, statistic):
+def test_each_metric_has_its_official_name(
+    endpoint: MultiAdapterEndpoint, method: str, name: str, statistic: str
+) -> None:
     metric = getattr(endpoint, method)()
     assert (metric.metric_name, metric.statistic) == (name, statistic)
     assert metric.dimensions == {"InferenceComponentName": endpoint.base_component_name}
 
 
-def test_any_other_metric_can_be_had_by_name(endpoint):
+def test_any_other_metric_can_be_had_by_name(endpoint: MultiAdapterEndpoint) -> None:
     metric = endpoint.metric(
         "GPUMemoryUtilizationNormalized", namespace="/aws/sagemaker/InferenceComponents", statistic="Maximum"
     )
@@ -289,8 +328,13 @@ def test_any_other_metric_can_be_had_by_name(endpoint):
 class TestArtifactInABucket:
     @pytest.mark.parametrize(("version", "count"), [(LmiVersion.V17, 0), (LmiVersion.V18, 1)])
     def test_an_archive_that_could_bring_code_is_warned_of_once_an_endpoint(
-        self, make_endpoint, bucket, warnings, version, count
-    ):
+        self,
+        make_endpoint: MakeEndpoint,
+        bucket: s3.IBucket,
+        warnings: Warnings,
+        version: LmiVersion,
+        count: int,
+    ) -> None:
         endpoint = make_endpoint(
             container=LmiContainer(version=version), artifact_sources=[ArtifactSource(bucket=bucket)]
         )
@@ -298,13 +342,17 @@ class TestArtifactInABucket:
             endpoint.add_adapter(name, artifact=AdapterArtifact.from_bucket(bucket, f"{name}.tar.gz"))
         assert sum("multi-adapter-inference:archives-in-s3-not-checked" in w for w in warnings()) == count
 
-    def test_the_warning_of_code_can_be_acknowledged(self, endpoint, artifact, warnings):
+    def test_the_warning_of_code_can_be_acknowledged(
+        self, endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact, warnings: Warnings
+    ) -> None:
         cdk.Annotations.of(endpoint).acknowledge_warning("multi-adapter-inference:archives-in-s3-not-checked")
         endpoint.add_adapter("Ectsum", artifact=artifact)
         assert not any("archives-in-s3-not-checked" in warning for warning in warnings())
 
     @pytest.mark.parametrize("prefix", ["acme", "acme/", "acme//"])
-    def test_a_source_is_a_folder_so_that_it_takes_no_siblings(self, stack, make_endpoint, bucket, prefix):
+    def test_a_source_is_a_folder_so_that_it_takes_no_siblings(
+        self, stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket, prefix: str
+    ) -> None:
         endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix=prefix)])
         endpoint.add_adapter("A", artifact=AdapterArtifact.from_bucket(bucket, "acme/a.tar.gz"))
         with pytest.raises(ValueError, match="should be under one of the endpoint's 'artifact_sources'"):
@@ -312,47 +360,57 @@ class TestArtifactInABucket:
         (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
         assert ":s3:::models/acme/*" in str(policy)
 
-    def test_a_source_that_begins_with_a_slash_is_an_error(self, bucket):
+    def test_a_source_that_begins_with_a_slash_is_an_error(self, bucket: s3.IBucket) -> None:
         with pytest.raises(ValueError, match="'prefix' should not start with '/', got '/acme'"):
             ArtifactSource(bucket=bucket, prefix="/acme")
 
-    def test_a_source_known_at_deployment_only_is_left_as_it_is(self, stack, bucket):
+    def test_a_source_known_at_deployment_only_is_left_as_it_is(
+        self, stack: cdk.Stack, bucket: s3.IBucket
+    ) -> None:
         prefix = cdk.CfnParameter(stack, "Prefix").value_as_string
         assert ArtifactSource(bucket=bucket, prefix=prefix).prefix == prefix
 
-    def test_the_role_reads_the_source_it_is_under(self, stack, endpoint, artifact):
+    def test_the_role_reads_the_source_it_is_under(
+        self, stack: cdk.Stack, endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+    ) -> None:
         endpoint.add_adapter("Ectsum", artifact=artifact)
         (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
         assert ":s3:::models/adapters/*" in str(policy)
 
-    def test_outside_every_source_it_is_an_error(self, endpoint, bucket):
+    def test_outside_every_source_it_is_an_error(
+        self, endpoint: MultiAdapterEndpoint, bucket: s3.IBucket
+    ) -> None:
         with pytest.raises(
             ValueError,
             match=r"'artifact_sources' \(s3://models/adapters/\), got 's3://models/other/a\.tar\.gz'",
         ):
             endpoint.add_adapter("A", artifact=AdapterArtifact.from_bucket(bucket, "other/a.tar.gz"))
 
-    def test_in_another_bucket_it_is_an_error(self, endpoint):
+    def test_in_another_bucket_it_is_an_error(self, endpoint: MultiAdapterEndpoint) -> None:
         with pytest.raises(ValueError, match="should be under one of the endpoint's 'artifact_sources'"):
             endpoint.add_adapter("A", artifact=AdapterArtifact.from_uri("s3://other/adapters/a.tar.gz"))
 
-    def test_a_bucket_of_the_same_app_may_be_a_source(self, stack, make_endpoint, components):
+    def test_a_bucket_of_the_same_app_may_be_a_source(
+        self, stack: cdk.Stack, make_endpoint: MakeEndpoint, components: Components
+    ) -> None:
         own = s3.Bucket(stack, "Own")
         endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=own)])
         adapter = endpoint.add_adapter("A", artifact=AdapterArtifact.from_bucket(own, "a.tar.gz"))
         url = components()[adapter.component_name]["Properties"]["Specification"]["Container"]["ArtifactUrl"]
         assert url == {"Fn::Join": ["", ["s3://", stack.resolve(own.bucket_name), "/a.tar.gz"]]}
 
-    def test_another_suffix_than_tar_gz_is_an_error(self, bucket):
+    def test_another_suffix_than_tar_gz_is_an_error(self, bucket: s3.IBucket) -> None:
         with pytest.raises(ValueError, match=r"should be a '\.tar\.gz', got 's3://models/a\.zip'"):
             AdapterArtifact.from_bucket(bucket, "a.zip")
 
     @pytest.mark.parametrize("uri", ["https://models/a.tar.gz", "s3://models", "s3:///a.tar.gz", "a.tar.gz"])
-    def test_what_is_no_s3_uri_is_an_error(self, uri):
+    def test_what_is_no_s3_uri_is_an_error(self, uri: str) -> None:
         with pytest.raises(ValueError, match="'uri' should be 's3://<bucket>/<key>', got"):
             AdapterArtifact.from_uri(uri)
 
-    def test_a_uri_known_at_deployment_only_is_not_checked(self, stack, endpoint, components):
+    def test_a_uri_known_at_deployment_only_is_not_checked(
+        self, stack: cdk.Stack, endpoint: MultiAdapterEndpoint, components: Components
+    ) -> None:
         uri = cdk.CfnParameter(stack, "Uri").value_as_string
         adapter = endpoint.add_adapter("A", artifact=AdapterArtifact.from_uri(uri))
         specification = components()[adapter.component_name]["Properties"]["Specification"]
@@ -361,8 +419,8 @@ class TestArtifactInABucket:
 
 @pytest.mark.parametrize("setting", ["adapter_name", "component_name"])
 def test_an_adapters_name_that_a_parameter_may_change_is_warned_of(
-    stack, make_endpoint, adapter_directory, warnings, setting
-):
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, adapter_directory: Path, warnings: Warnings, setting: str
+) -> None:
     make_endpoint().add_adapter(
         "Triage",
         artifact=AdapterArtifact.from_directory(adapter_directory),

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -11,11 +12,12 @@ import pytest
 from aws_cdk.assertions import Template
 
 from adapter_fleet.artifacts.packing import identity, identity_of_archive
-from multi_adapter_inference import AdapterArtifact, BaseModel, LoraServing, MultiAdapterEndpoint
+from multi_adapter_inference import AdapterArtifact, BaseModel, LoraAdapter, LoraServing, MultiAdapterEndpoint
+from tests.constructs.conftest import ChangeConfig, Components, MakeEndpoint, Warnings
 
 
 @pytest.fixture
-def endpoint(make_endpoint, base_directory):
+def endpoint(make_endpoint: MakeEndpoint, base_directory: Path) -> MultiAdapterEndpoint:
     return make_endpoint(
         base_model=BaseModel.from_directory(base_directory),
         lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
@@ -23,7 +25,7 @@ def endpoint(make_endpoint, base_directory):
 
 
 @pytest.fixture
-def add(endpoint, adapter_directory):
+def add(endpoint: MultiAdapterEndpoint, adapter_directory: Path) -> Callable[[], LoraAdapter]:
     """Return a function that adds the adapter in the directory."""
     return lambda: endpoint.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
 
@@ -32,7 +34,13 @@ def archives(app: cdk.App) -> list[Path]:
     return sorted(Path(app.outdir).glob("asset.*.tar.gz"))
 
 
-def test_its_archive_is_an_asset_under_its_identity(app, stack, add, adapter_directory, components):
+def test_its_archive_is_an_asset_under_its_identity(
+    app: cdk.App,
+    stack: cdk.Stack,
+    add: Callable[[], LoraAdapter],
+    adapter_directory: Path,
+    components: Components,
+) -> None:
     adapter = add()
     expected = identity(adapter_directory)
     specification = components()[adapter.component_name]["Properties"]["Specification"]
@@ -43,7 +51,9 @@ def test_its_archive_is_an_asset_under_its_identity(app, stack, add, adapter_dir
     assert identity_of_archive(Path(app.outdir) / f"asset.{expected}.tar.gz") == expected
 
 
-def test_the_asset_manifest_uploads_the_archive_to_that_key(app, stack, add, adapter_directory):
+def test_the_asset_manifest_uploads_the_archive_to_that_key(
+    app: cdk.App, stack: cdk.Stack, add: Callable[[], LoraAdapter], adapter_directory: Path
+) -> None:
     add()
     app.synth()
     manifest = json.loads((Path(app.outdir) / "Stack.assets.json").read_text())
@@ -54,7 +64,9 @@ def test_the_asset_manifest_uploads_the_archive_to_that_key(app, stack, add, ada
     assert destination["objectKey"] == f"lora-adapters/{expected}.tar.gz"
 
 
-def test_in_a_stage_the_manifest_finds_the_archive_too(tmp_path, adapter_directory, base_directory):
+def test_in_a_stage_the_manifest_finds_the_archive_too(
+    tmp_path: Path, adapter_directory: Path, base_directory: Path
+) -> None:
     app = cdk.App(outdir=str(tmp_path / "staged"))
     stage = cdk.Stage(app, "Prod")
     endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
@@ -82,8 +94,14 @@ def test_in_a_stage_the_manifest_finds_the_archive_too(tmp_path, adapter_directo
     ids=["qualifier", "bucket", "credentials of the CLI", "of the app"],
 )
 def test_a_stack_may_have_a_synthesizer_of_its_own(
-    tmp_path, adapter_directory, make_endpoint, base_directory, of_app, of_stack, bucket_name
-):
+    tmp_path: Path,
+    adapter_directory: Path,
+    make_endpoint: MakeEndpoint,
+    base_directory: Path,
+    of_app: cdk.DefaultStackSynthesizer | None,
+    of_stack: cdk.IStackSynthesizer | None,
+    bucket_name: str,
+) -> None:
     app = cdk.App(outdir=str(tmp_path / "own"), default_stack_synthesizer=of_app)
     stack = cdk.Stack(app, "Own", synthesizer=of_stack)
     endpoint = make_endpoint(stack, base_model=BaseModel.from_directory(base_directory))
@@ -98,7 +116,9 @@ def test_a_stack_may_have_a_synthesizer_of_its_own(
     Template.from_stack(stack).resource_count_is("AWS::CloudFormation::Stack", 0)
 
 
-def test_a_nested_stack_uploads_with_the_stack_it_is_in(app, make_endpoint, adapter_directory):
+def test_a_nested_stack_uploads_with_the_stack_it_is_in(
+    app: cdk.App, make_endpoint: MakeEndpoint, adapter_directory: Path
+) -> None:
     nested = cdk.NestedStack(cdk.Stack(app, "Outer"), "Inner")
     endpoint = make_endpoint(nested)
     endpoint.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
@@ -107,7 +127,9 @@ def test_a_nested_stack_uploads_with_the_stack_it_is_in(app, make_endpoint, adap
     assert f"lora-adapters/{identity(adapter_directory)}.tar" in manifest["files"]
 
 
-def test_a_synthesizer_that_has_keys_at_deployment_only_is_an_error(app, make_endpoint, adapter_directory):
+def test_a_synthesizer_that_has_keys_at_deployment_only_is_an_error(
+    app: cdk.App, make_endpoint: MakeEndpoint, adapter_directory: Path
+) -> None:
     stack = cdk.Stack(app, "Legacy", synthesizer=cdk.LegacyStackSynthesizer())
     endpoint = make_endpoint(stack)
     with pytest.raises(
@@ -116,7 +138,9 @@ def test_a_synthesizer_that_has_keys_at_deployment_only_is_an_error(app, make_en
         endpoint.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
 
 
-def test_the_role_reads_every_archive_of_adapters_so_that_a_rollback_can_read_the_last(stack, add):
+def test_the_role_reads_every_archive_of_adapters_so_that_a_rollback_can_read_the_last(
+    stack: cdk.Stack, add: Callable[[], LoraAdapter]
+) -> None:
     add()
     (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
     objects = [
@@ -128,7 +152,9 @@ def test_the_role_reads_every_archive_of_adapters_so_that_a_rollback_can_read_th
     assert "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}" in str(objects)
 
 
-def test_an_archive_is_packed_once_and_used_again_at_the_next_synth(app, add, adapter_directory, tmp_path):
+def test_an_archive_is_packed_once_and_used_again_at_the_next_synth(
+    app: cdk.App, add: Callable[[], LoraAdapter], adapter_directory: Path, tmp_path: Path
+) -> None:
     add()
     archive = Path(app.outdir) / f"asset.{identity(adapter_directory)}.tar.gz"
     before = archive.stat()
@@ -140,8 +166,8 @@ def test_an_archive_is_packed_once_and_used_again_at_the_next_synth(app, add, ad
 
 
 def test_files_that_change_while_they_are_packed_are_an_error_and_leave_no_archive(
-    app, add, change_config, monkeypatch
-):
+    app: cdk.App, add: Callable[[], LoraAdapter], change_config: ChangeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def identity_before_a_change(directory: Path) -> str:
         before = identity(directory)
         change_config(r=4)
@@ -154,7 +180,7 @@ def test_files_that_change_while_they_are_packed_are_an_error_and_leave_no_archi
     assert archives(app) == own
 
 
-def test_nothing_is_packed_for_a_stack_that_is_left_alone(tmp_path, adapter_directory):
+def test_nothing_is_packed_for_a_stack_that_is_left_alone(tmp_path: Path, adapter_directory: Path) -> None:
     # What the CDK CLI says when another stack is deployed, or for `cdk list` and `cdk destroy`.
     app = cdk.App(outdir=str(tmp_path / "idle"), context={"aws:cdk:bundling-stacks": []})
     MultiAdapterEndpoint.from_endpoint_attributes(
@@ -165,8 +191,8 @@ def test_nothing_is_packed_for_a_stack_that_is_left_alone(tmp_path, adapter_dire
 
 
 def test_times_and_places_of_the_files_do_not_change_the_template(
-    add, components, adapter_directory, tmp_path
-):
+    add: Callable[[], LoraAdapter], components: Components, adapter_directory: Path, tmp_path: Path
+) -> None:
     adapter = add()
     copy = Path(shutil.copytree(adapter_directory, tmp_path / "copy"))
     for file in copy.iterdir():
@@ -178,8 +204,8 @@ def test_times_and_places_of_the_files_do_not_change_the_template(
 
 
 def test_a_rank_above_the_maximum_is_an_error_that_names_adapter_file_and_rank(
-    add, change_config, adapter_directory
-):
+    add: Callable[[], LoraAdapter], change_config: ChangeConfig, adapter_directory: Path
+) -> None:
     change_config(r=16)
     with pytest.raises(
         ValueError, match=r"adapter 'Stack/Llm/Triage' cannot be served:\n(.*\n)*.*lora-rank"
@@ -189,7 +215,9 @@ def test_a_rank_above_the_maximum_is_an_error_that_names_adapter_file_and_rank(
     assert "16" in str(error.value)
 
 
-def test_every_error_is_told_at_once(add, change_config, adapter_directory):
+def test_every_error_is_told_at_once(
+    add: Callable[[], LoraAdapter], change_config: ChangeConfig, adapter_directory: Path
+) -> None:
     change_config(r=16, use_dora=True)
     (adapter_directory / "model.py").write_text("import os")
     with pytest.raises(ValueError) as error:
@@ -198,13 +226,15 @@ def test_every_error_is_told_at_once(add, change_config, adapter_directory):
         assert rule in str(error.value)
 
 
-def test_a_directory_without_configuration_is_an_error(add, adapter_directory):
+def test_a_directory_without_configuration_is_an_error(
+    add: Callable[[], LoraAdapter], adapter_directory: Path
+) -> None:
     (adapter_directory / "adapter_config.json").unlink()
     with pytest.raises(ValueError, match=r"adapter_config\.json.*\[config-present\]"):
         add()
 
 
-def test_a_directory_that_is_not_there_is_an_error(endpoint, tmp_path):
+def test_a_directory_that_is_not_there_is_an_error(endpoint: MultiAdapterEndpoint, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nowhere"):
         endpoint.add_adapter("A", artifact=AdapterArtifact.from_directory(tmp_path / "nowhere"))
 
@@ -217,40 +247,48 @@ def test_a_directory_that_is_not_there_is_an_error(endpoint, tmp_path):
         ("model.py", "file-code"),
     ],
 )
-def test_a_file_that_could_run_code_is_an_error(add, adapter_directory, file, rule):
+def test_a_file_that_could_run_code_is_an_error(
+    add: Callable[[], LoraAdapter], adapter_directory: Path, file: str, rule: str
+) -> None:
     (adapter_directory / file).write_bytes(b"\x80\x04N.")
     with pytest.raises(ValueError, match=rf"{file}.*\[{rule}\]"):
         add()
 
 
-def test_dora_is_an_error(add, change_config):
+def test_dora_is_an_error(add: Callable[[], LoraAdapter], change_config: ChangeConfig) -> None:
     change_config(use_dora=True)
     with pytest.raises(ValueError, match=r"use_dora.*\[lora-dora\]"):
         add()
 
 
-def test_a_truncated_safetensors_header_is_an_error(add, adapter_directory):
+def test_a_truncated_safetensors_header_is_an_error(
+    add: Callable[[], LoraAdapter], adapter_directory: Path
+) -> None:
     weights = adapter_directory / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:20])
     with pytest.raises(ValueError, match=r"adapter_model\.safetensors.*\[weights-truncated\]"):
         add()
 
 
-def test_an_adapter_of_another_base_is_warned_of(add, change_config, warnings):
+def test_an_adapter_of_another_base_is_warned_of(
+    add: Callable[[], LoraAdapter], change_config: ChangeConfig, warnings: Warnings
+) -> None:
     change_config(base_model_name_or_path="meta-llama/Llama-3.1-8B-Instruct")
     add()
     (warning,) = [w for w in warnings() if "multi-adapter-inference:base-model-name" in w]
     assert "meta-llama/Llama-3.1-8B-Instruct" in warning
 
 
-def test_a_good_adapter_of_this_base_is_not_warned_of(add, warnings):
+def test_a_good_adapter_of_this_base_is_not_warned_of(
+    add: Callable[[], LoraAdapter], warnings: Warnings
+) -> None:
     add()
     assert [w for w in warnings() if "no-room" not in w] == []
 
 
 def test_an_adapter_that_does_not_fit_the_base_is_an_error(
-    make_endpoint, base_directory, adapter_directory, tmp_path
-):
+    make_endpoint: MakeEndpoint, base_directory: Path, adapter_directory: Path, tmp_path: Path
+) -> None:
     wider = Path(shutil.copytree(base_directory, tmp_path / "wider"))
     config = json.loads((wider / "config.json").read_text())
     (wider / "config.json").write_text(json.dumps({**config, "hidden_size": 4096}))
@@ -260,8 +298,8 @@ def test_an_adapter_that_does_not_fit_the_base_is_an_error(
 
 
 def test_the_archive_of_a_base_model_is_the_same_from_any_folder(
-    app, stack, make_endpoint, base_directory, tmp_path
-):
+    app: cdk.App, stack: cdk.Stack, make_endpoint: MakeEndpoint, base_directory: Path, tmp_path: Path
+) -> None:
     copy = Path(shutil.copytree(base_directory, tmp_path / "elsewhere"))
     for file in copy.iterdir():
         os.utime(file, (0, 0))

@@ -1,19 +1,25 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Match, Template
 
 from multi_adapter_inference import BaseModel, ModelDownload
+from tests.constructs.conftest import MakeEndpoint
 
 
-def has_container(stack, properties):
+def has_container(stack: cdk.Stack, properties: dict[str, Any]) -> None:
     Template.from_stack(stack).has_resource_properties(
         "AWS::SageMaker::Model", {"PrimaryContainer": properties}
     )
 
 
-def test_sagemaker_downloads_every_object_under_the_prefix(stack, make_endpoint, bucket):
+def test_sagemaker_downloads_every_object_under_the_prefix(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
+) -> None:
     make_endpoint(base_model=BaseModel.from_bucket(bucket, "llama/"))
     has_container(
         stack,
@@ -31,22 +37,28 @@ def test_sagemaker_downloads_every_object_under_the_prefix(stack, make_endpoint,
 
 
 @pytest.mark.parametrize("prefix", ["llama", "llama/", "llama//"])
-def test_a_prefix_ends_with_one_slash_so_that_it_takes_no_siblings(stack, make_endpoint, bucket, prefix):
+def test_a_prefix_ends_with_one_slash_so_that_it_takes_no_siblings(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket, prefix: str
+) -> None:
     make_endpoint(base_model=BaseModel.from_bucket(bucket, prefix))
     has_container(stack, {"ModelDataSource": {"S3DataSource": {"S3Uri": "s3://models/llama/"}}})
 
 
-def test_a_whole_bucket_may_be_a_model(stack, make_endpoint, bucket):
+def test_a_whole_bucket_may_be_a_model(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
+) -> None:
     make_endpoint(base_model=BaseModel.from_bucket(bucket, ""))
     has_container(stack, {"ModelDataSource": {"S3DataSource": {"S3Uri": "s3://models/"}}})
 
 
-def test_a_prefix_that_begins_with_a_slash_is_an_error(bucket):
+def test_a_prefix_that_begins_with_a_slash_is_an_error(bucket: s3.IBucket) -> None:
     with pytest.raises(ValueError, match="'prefix' should not start with '/', got '/llama'"):
         BaseModel.from_bucket(bucket, "/llama")
 
 
-def test_the_container_downloads_the_model_when_it_is_told_to(stack, make_endpoint, bucket):
+def test_the_container_downloads_the_model_when_it_is_told_to(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
+) -> None:
     make_endpoint(base_model=BaseModel.from_bucket(bucket, "llama/", download=ModelDownload.CONTAINER))
     has_container(
         stack,
@@ -57,19 +69,21 @@ def test_the_container_downloads_the_model_when_it_is_told_to(stack, make_endpoi
     )
 
 
-def test_a_model_of_the_hub_is_named_to_the_container(stack, make_endpoint):
+def test_a_model_of_the_hub_is_named_to_the_container(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     make_endpoint(base_model=BaseModel.from_hugging_face_hub("org/model", revision="0123abc"))
     has_container(
         stack, {"Environment": Match.object_like({"HF_MODEL_ID": "org/model", "OPTION_REVISION": "0123abc"})}
     )
 
 
-def test_a_hub_name_without_an_organization_is_an_error():
+def test_a_hub_name_without_an_organization_is_an_error() -> None:
     with pytest.raises(ValueError, match="'model_id' should be '<organization>/<model>', got 'model'"):
         BaseModel.from_hugging_face_hub("model")
 
 
-def test_a_local_model_is_an_archive_of_its_own(stack, make_endpoint, base_directory):
+def test_a_local_model_is_an_archive_of_its_own(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, base_directory: Path
+) -> None:
     make_endpoint(base_model=BaseModel.from_directory(base_directory))
     (model,) = Template.from_stack(stack).find_resources("AWS::SageMaker::Model").values()
     url = model["Properties"]["PrimaryContainer"]["ModelDataUrl"]["Fn::Sub"]
@@ -78,8 +92,8 @@ def test_a_local_model_is_an_archive_of_its_own(stack, make_endpoint, base_direc
 
 
 def test_a_local_model_that_cannot_be_packed_leaves_nothing_behind(
-    app, make_endpoint, base_directory, tmp_path
-):
+    app: cdk.App, make_endpoint: MakeEndpoint, base_directory: Path, tmp_path: Path
+) -> None:
     directory = Path(shutil.copytree(base_directory, tmp_path / "base"))
     (directory / ("x" * 200)).touch()  # longer than the names in the archive's format
     before = set(Path(app.outdir).iterdir())
@@ -88,11 +102,11 @@ def test_a_local_model_that_cannot_be_packed_leaves_nothing_behind(
     assert set(Path(app.outdir).iterdir()) == before
 
 
-def test_a_directory_that_is_not_there_is_an_error(tmp_path):
+def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'path' should be the directory of a base model, got .*nowhere"):
         BaseModel.from_directory(tmp_path / "nowhere")
 
 
-def test_a_directory_without_configuration_is_an_error(tmp_path):
+def test_a_directory_without_configuration_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"config\.json' should be the configuration of a base model"):
         BaseModel.from_directory(tmp_path)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import aws_cdk as cdk
 import pytest
 from aws_cdk import Duration, Size
@@ -6,7 +8,7 @@ from adapter_fleet.serving.instance_types import INSTANCES
 from multi_adapter_inference import ComputeRequirements, InstanceType, StartupTimeouts
 
 
-def test_as_many_copies_fit_as_the_scarcest_thing_allows():
+def test_as_many_copies_fit_as_the_scarcest_thing_allows() -> None:
     compute = ComputeRequirements(accelerators=1, cpu_cores=4, min_memory=Size.gibibytes(100))
     assert compute.copies_on(InstanceType.ML_G5_12XLARGE) == 1
     assert compute.copies_on(InstanceType.ML_G5_48XLARGE) == 7
@@ -24,13 +26,13 @@ def test_as_many_copies_fit_as_the_scarcest_thing_allows():
     ],
     ids=["accelerators", "cpu_cores", "min_memory"],
 )
-def test_more_than_the_instance_has_is_an_error(settings, message):
+def test_more_than_the_instance_has_is_an_error(settings: dict[str, Any], message: str) -> None:
     compute = ComputeRequirements(**{"min_memory": Size.gibibytes(1), **settings})
     with pytest.raises(ValueError, match=message):
         compute.copies_on(InstanceType.ML_G5_12XLARGE)
 
 
-def test_an_instance_type_of_which_nothing_is_known_is_not_checked():
+def test_an_instance_type_of_which_nothing_is_known_is_not_checked() -> None:
     compute = ComputeRequirements(accelerators=64, min_memory=Size.gibibytes(4096))
     assert compute.copies_on(InstanceType.of("ml.new.large", local_storage=True)) is None
 
@@ -47,43 +49,43 @@ def test_an_instance_type_of_which_nothing_is_known_is_not_checked():
         ),
     ],
 )
-def test_requirements_the_service_refuses_are_an_error(settings, message):
+def test_requirements_the_service_refuses_are_an_error(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ComputeRequirements(**{"min_memory": Size.gibibytes(1), **settings})
 
 
-def test_requirements_known_at_deployment_only_are_not_checked():
-    number = cdk.Token.as_number({"Ref": "Number"})
+def test_requirements_known_at_deployment_only_are_not_checked() -> None:
+    number: Any = cdk.Token.as_number({"Ref": "Number"})
     compute = ComputeRequirements(accelerators=number, min_memory=Size.mebibytes(number))
     assert compute.copies_on(InstanceType.ML_G5_12XLARGE) is None
 
 
 @pytest.mark.parametrize("setting", ["model_download", "container_health_check"])
 @pytest.mark.parametrize("seconds", [59, 3601])
-def test_a_timeout_the_service_refuses_is_an_error(setting, seconds):
+def test_a_timeout_the_service_refuses_is_an_error(setting: str, seconds: int) -> None:
     with pytest.raises(ValueError, match=f"'{setting}' should be between 60 and 3600 seconds, got {seconds}"):
         StartupTimeouts(**{setting: Duration.seconds(seconds)})
 
 
-def test_a_known_instance_type_can_be_had_by_name():
+def test_a_known_instance_type_can_be_had_by_name() -> None:
     assert InstanceType.of("ml.g5.12xlarge") == InstanceType.ML_G5_12XLARGE
     assert InstanceType.ML_G5_12XLARGE.accelerators == 4
 
 
-def test_every_instance_type_that_is_known_can_be_had_by_attribute():
+def test_every_instance_type_that_is_known_can_be_had_by_attribute() -> None:
     attributes = [name for name in vars(InstanceType) if name.startswith("ML_")]
     assert [getattr(InstanceType, name).name for name in attributes] == list(INSTANCES)
 
 
-def test_memory_of_an_instance_type_that_is_not_whole_is_rounded_down():
+def test_memory_of_an_instance_type_that_is_not_whole_is_rounded_down() -> None:
     assert InstanceType.of("ml.new.large", memory=Size.mebibytes(2047)).memory_gib == 1
 
 
-def test_facts_of_an_instance_type_that_are_given_go_first():
+def test_facts_of_an_instance_type_that_are_given_go_first() -> None:
     known = InstanceType.of("ml.g5.12xlarge", accelerators=2, memory=Size.gibibytes(1))
     assert (known.accelerators, known.memory_gib, known.vcpus) == (2, 1, 48)
 
 
-def test_what_is_no_hosting_instance_type_is_an_error():
+def test_what_is_no_hosting_instance_type_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"'name' should be a hosting instance type .* got 'g5\.xlarge'"):
         InstanceType.of("g5.xlarge")

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ecr as ecr
@@ -5,22 +8,26 @@ from aws_cdk.assertions import Match, Template
 
 from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS
 from multi_adapter_inference import LmiContainer, LmiVersion
+from tests.constructs.conftest import MakeEndpoint, Warnings
 
 TAG = "0.36.0-lmi19.0.0-cu128"
 
 
-def image(stack):
+def container(stack: cdk.Stack) -> dict[str, Any]:
     (model,) = Template.from_stack(stack).find_resources("AWS::SageMaker::Model").values()
-    return model["Properties"]["PrimaryContainer"]["Image"]
+    return dict(model["Properties"]["PrimaryContainer"])
 
 
-def environment(stack):
-    (model,) = Template.from_stack(stack).find_resources("AWS::SageMaker::Model").values()
-    return model["Properties"]["PrimaryContainer"]["Environment"]
+def image(stack: cdk.Stack) -> Any:
+    return container(stack)["Image"]
+
+
+def environment(stack: cdk.Stack) -> Any:
+    return container(stack)["Environment"]
 
 
 @pytest.fixture
-def stack_in(app):
+def stack_in(app: cdk.App) -> Callable[[str], cdk.Stack]:
     return lambda region: cdk.Stack(app, region, env=cdk.Environment(account="123456789012", region=region))
 
 
@@ -34,7 +41,9 @@ def stack_in(app):
         ("us-gov-west-1", "442386744353"),
     ],
 )
-def test_in_a_known_region_the_image_is_that_regions(make_endpoint, stack_in, region, account):
+def test_in_a_known_region_the_image_is_that_regions(
+    make_endpoint: MakeEndpoint, stack_in: Callable[[str], cdk.Stack], region: str, account: str
+) -> None:
     stack = stack_in(region)
     make_endpoint(stack)
     Template.from_stack(stack).resource_count_is("AWS::SageMaker::Model", 1)
@@ -46,14 +55,18 @@ def test_in_a_known_region_the_image_is_that_regions(make_endpoint, stack_in, re
     }
 
 
-def test_the_role_pulls_from_the_repository_of_the_image(make_endpoint, stack_in):
+def test_the_role_pulls_from_the_repository_of_the_image(
+    make_endpoint: MakeEndpoint, stack_in: Callable[[str], cdk.Stack]
+) -> None:
     stack = stack_in("ca-west-1")
     make_endpoint(stack)
     (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
     assert ":ecr:ca-west-1:204538143572:repository/djl-inference" in str(policy)
 
 
-def test_a_region_known_at_deployment_only_is_looked_up_then(stack, make_endpoint):
+def test_a_region_known_at_deployment_only_is_looked_up_then(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
     make_endpoint()
     look_up = {"Fn::FindInMap": ["LmiRegistryAccounts", {"Ref": "AWS::Region"}, "account"]}
     assert image(stack)["Fn::Join"][1][0] == look_up
@@ -61,18 +74,24 @@ def test_a_region_known_at_deployment_only_is_looked_up_then(stack, make_endpoin
     assert {region: entry["account"] for region, entry in mappings.items()} == LMI_REGISTRY_ACCOUNTS
 
 
-def test_two_endpoints_of_a_stack_share_the_table_of_regions(stack, make_endpoint):
+def test_two_endpoints_of_a_stack_share_the_table_of_regions(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
     make_endpoint(id="One")
     make_endpoint(id="Two")
     assert list(Template.from_stack(stack).to_json()["Mappings"]) == ["LmiRegistryAccounts"]
 
 
-def test_a_region_without_the_image_is_an_error_that_lists_those_with_it(make_endpoint, stack_in):
+def test_a_region_without_the_image_is_an_error_that_lists_those_with_it(
+    make_endpoint: MakeEndpoint, stack_in: Callable[[str], cdk.Stack]
+) -> None:
     with pytest.raises(ValueError, match=r"no LMI image .* in the region 'xx-north-1'; .* eu-west-1"):
         make_endpoint(stack_in("xx-north-1"))
 
 
-def test_an_image_of_ones_own_is_pulled_from_its_repository(stack, make_endpoint):
+def test_an_image_of_ones_own_is_pulled_from_its_repository(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
     repository = ecr.Repository.from_repository_arn(
         stack, "Repository", "arn:aws:ecr:eu-west-1:111122223333:repository/llm"
     )
@@ -84,12 +103,14 @@ def test_an_image_of_ones_own_is_pulled_from_its_repository(stack, make_endpoint
     )
 
 
-def test_a_tag_without_a_repository_is_an_error():
+def test_a_tag_without_a_repository_is_an_error() -> None:
     with pytest.raises(ValueError, match="'tag' should come with 'repository', got 'patched' alone"):
         LmiContainer(version=LmiVersion.V19, tag="patched")
 
 
-def test_the_environment_is_that_of_the_releases_lora_mode(stack, make_endpoint):
+def test_the_environment_is_that_of_the_releases_lora_mode(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
     make_endpoint()
     assert environment(stack) == {
         "OPTION_ASYNC_MODE": "true",
@@ -103,20 +124,20 @@ def test_the_environment_is_that_of_the_releases_lora_mode(stack, make_endpoint)
     }
 
 
-def test_further_settings_are_added_to_the_environment(stack, make_endpoint):
+def test_further_settings_are_added_to_the_environment(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     make_endpoint(container=LmiContainer(version=LmiVersion.V13, environment={"OPTION_DTYPE": "fp16"}))
     assert environment(stack)["OPTION_DTYPE"] == "fp16"
     assert environment(stack)["OPTION_ROLLING_BATCH"] == "lmi-dist"
 
 
-def test_a_setting_that_the_library_makes_is_an_error_that_names_it(make_endpoint):
+def test_a_setting_that_the_library_makes_is_an_error_that_names_it(make_endpoint: MakeEndpoint) -> None:
     container = LmiContainer(version=LmiVersion.V19, environment={"OPTION_MAX_LORAS": "31"})
     with pytest.raises(ValueError, match=r"should not set OPTION_MAX_LORAS, .* to '30', got '31'"):
         make_endpoint(container=container)
 
 
 @pytest.mark.parametrize("setting", ["HF_MODEL_ID", "OPTION_MODEL_ID"])
-def test_another_model_in_the_environment_is_an_error(make_endpoint, setting):
+def test_another_model_in_the_environment_is_an_error(make_endpoint: MakeEndpoint, setting: str) -> None:
     container = LmiContainer(version=LmiVersion.V19, environment={setting: "org/other"})
     with pytest.raises(
         ValueError, match=f"'Stack/Llm': 'environment' .* should not set {setting}, .* got 'org/other'"
@@ -124,7 +145,7 @@ def test_another_model_in_the_environment_is_an_error(make_endpoint, setting):
         make_endpoint(container=container)
 
 
-def test_more_than_16_entries_are_an_error_that_lists_them(make_endpoint):
+def test_more_than_16_entries_are_an_error_that_lists_them(make_endpoint: MakeEndpoint) -> None:
     container = LmiContainer(
         version=LmiVersion.V19, environment={f"OPTION_{number}": "1" for number in range(9)}
     )
@@ -136,12 +157,16 @@ def test_more_than_16_entries_are_an_error_that_lists_them(make_endpoint):
     ("version", "id"),
     [(LmiVersion.V16, "lmi16-wrong-adapter"), (LmiVersion.V25, "cuda13-needs-newer-ami")],
 )
-def test_a_release_with_a_known_fault_is_warned_of(make_endpoint, warnings, version, id):
+def test_a_release_with_a_known_fault_is_warned_of(
+    make_endpoint: MakeEndpoint, warnings: Warnings, version: LmiVersion, id: str
+) -> None:
     make_endpoint(container=LmiContainer(version=version))
     assert any(f"multi-adapter-inference:{id}" in warning for warning in warnings())
 
 
-def test_a_chosen_ami_is_that_of_the_instances_and_stops_the_warning(stack, make_endpoint, warnings):
+def test_a_chosen_ami_is_that_of_the_instances_and_stops_the_warning(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, warnings: Warnings
+) -> None:
     ami = "al2023-ami-sagemaker-inference-gpu-4-1"
     make_endpoint(container=LmiContainer(version=LmiVersion.V25), inference_ami_version=ami)
     assert not any("cuda13" in warning for warning in warnings())

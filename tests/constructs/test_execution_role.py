@@ -19,6 +19,7 @@ from multi_adapter_inference import (
     LoraAdapter,
     MultiAdapterEndpoint,
 )
+from tests.constructs.conftest import Components, MakeEndpoint
 
 SAGEMAKER = iam.ServicePrincipal("sagemaker.amazonaws.com")
 
@@ -54,8 +55,12 @@ def statements(stack: cdk.Stack, policy: str) -> list[dict[str, Any]]:
     ids=["anywhere", "known region"],
 )
 def test_a_user_of_cdk_nag_gets_no_finding_on_the_role(
-    app, make_endpoint, adapter_directory, base_directory, environment
-):
+    app: cdk.App,
+    make_endpoint: MakeEndpoint,
+    adapter_directory: Path,
+    base_directory: Path,
+    environment: cdk.Environment | None,
+) -> None:
     """Buckets, keys and a VPC of the same app: their names are tokens, in the findings' ids as well."""
     stack = cdk.Stack(app, "Own", env=environment)
     stack.node.set_context("@aws-cdk/core:enablePartitionLiterals", True)
@@ -77,7 +82,9 @@ def test_a_user_of_cdk_nag_gets_no_finding_on_the_role(
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["role of the endpoint", "role given"])
-def test_a_user_of_cdk_nag_still_gets_a_finding_on_a_wildcard_of_their_own(app, stack, make_endpoint, given):
+def test_a_user_of_cdk_nag_still_gets_a_finding_on_a_wildcard_of_their_own(
+    app: cdk.App, stack: cdk.Stack, make_endpoint: MakeEndpoint, given: bool
+) -> None:
     role = iam.Role(stack, "Mine", assumed_by=SAGEMAKER) if given else None
     endpoint = make_endpoint(role=role)
     endpoint.role.add_to_principal_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=["*"]))
@@ -88,7 +95,9 @@ def test_a_user_of_cdk_nag_still_gets_a_finding_on_a_wildcard_of_their_own(app, 
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["role of the endpoint", "role given"])
-def test_the_execution_role_may_call_the_endpoint_too(stack, make_endpoint, bucket, given):
+def test_the_execution_role_may_call_the_endpoint_too(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket, given: bool
+) -> None:
     """`Template.from_stack` raises an error for resources that wait for each other."""
     role = iam.Role(stack, "Mine", assumed_by=SAGEMAKER) if given else None
     endpoint = make_endpoint(role=role, artifact_sources=[ArtifactSource(bucket=bucket)])
@@ -103,8 +112,8 @@ def test_the_execution_role_may_call_the_endpoint_too(stack, make_endpoint, buck
     "changeable", [True, False], ids=["role that can be changed", "role that cannot be changed"]
 )
 def test_a_role_of_another_app_is_used_and_given_the_rights_where_it_can_be(
-    stack, make_endpoint, components, changeable
-):
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, components: Components, changeable: bool
+) -> None:
     role = iam.Role.from_role_arn(
         stack, "Imported", "arn:aws:iam::123456789012:role/execution", mutable=changeable
     )
@@ -118,7 +127,7 @@ def test_a_role_of_another_app_is_used_and_given_the_rights_where_it_can_be(
     )
 
 
-def test_endpoints_of_two_stacks_may_share_a_role(make_endpoint):
+def test_endpoints_of_two_stacks_may_share_a_role(make_endpoint: MakeEndpoint) -> None:
     names = set()
     for stack in (cdk.Stack(cdk.App(), "One"), cdk.Stack(cdk.App(), "Two")):
         role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::123456789012:role/execution")
@@ -129,8 +138,8 @@ def test_endpoints_of_two_stacks_may_share_a_role(make_endpoint):
 
 
 def test_adapters_of_an_imported_endpoint_wait_for_the_rights_of_its_role(
-    stack, components, adapter_directory
-):
+    stack: cdk.Stack, components: Components, adapter_directory: Path
+) -> None:
     imported = MultiAdapterEndpoint.from_endpoint_attributes(
         stack,
         "Imported",
@@ -145,8 +154,8 @@ def test_adapters_of_an_imported_endpoint_wait_for_the_rights_of_its_role(
 
 
 def test_the_role_reads_adapters_from_the_assets_bucket_of_each_stack_that_has_some(
-    app, stack, make_endpoint, adapter_directory
-):
+    app: cdk.App, stack: cdk.Stack, make_endpoint: MakeEndpoint, adapter_directory: Path
+) -> None:
     endpoint = make_endpoint()
     artifact = AdapterArtifact.from_directory(adapter_directory)
     endpoint.add_adapter("One", artifact=artifact)
@@ -159,7 +168,9 @@ def test_the_role_reads_adapters_from_the_assets_bucket_of_each_stack_that_has_s
     assert ["cdk-other-assets" in resource for resource in archives] == [False, True]
 
 
-def test_the_role_may_write_metrics_where_sagemaker_puts_those_of_endpoints(stack, make_endpoint):
+def test_the_role_may_write_metrics_where_sagemaker_puts_those_of_endpoints(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
     make_endpoint()
     (statement,) = [s for s in statements(stack, "LlmPolicy") if s["Action"] == "cloudwatch:PutMetricData"]
     assert statement["Condition"] == {

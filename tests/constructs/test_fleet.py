@@ -4,7 +4,9 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import aws_cdk as cdk
 import jsii
@@ -24,6 +26,7 @@ from adapter_fleet.fleet.state.settings import DeletionLimit, DriftAction, Failu
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,
+    AdapterFleetBase,
     AdapterManifest,
     ArtifactSource,
     BaseModel,
@@ -43,20 +46,21 @@ from multi_adapter_inference import (
     SmokeTest,
     UpdateMode,
 )
+from tests.constructs.conftest import FleetProperties, MakeEndpoint, MakeFleet, Resources, WriteManifest
 
 HOURLY = cdk.Duration.hours(1)
 
 
 @pytest.fixture
-def endpoint(make_endpoint, bucket):
+def endpoint(make_endpoint: MakeEndpoint, bucket: s3.IBucket) -> MultiAdapterEndpoint:
     return make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")])
 
 
 @pytest.fixture
-def make(stack, endpoint, write_manifest):
+def make(stack: cdk.Stack, endpoint: MultiAdapterEndpoint, write_manifest: WriteManifest) -> MakeFleet:
     """Return a function that makes a fleet, of two adapters if nothing else is said."""
 
-    def make_fleet(id: str = "Tenants", scope: cdk.Stack = stack, **settings) -> AdapterFleet:
+    def make_fleet(id: str = "Tenants", scope: cdk.Stack = stack, **settings: Any) -> AdapterFleet:
         manifest = settings.pop("manifest", None) or AdapterManifest.from_file(write_manifest())
         return AdapterFleet(scope, id, **{"endpoint": endpoint, "manifest": manifest, **settings})
 
@@ -64,18 +68,18 @@ def make(stack, endpoint, write_manifest):
 
 
 @pytest.fixture
-def settings(fleet_properties):
+def settings(fleet_properties: FleetProperties) -> Callable[[], FleetSettings]:
     """Return a function that returns the settings that the Lambda functions will read."""
     return lambda: converter.structure(json.loads(fleet_properties()["Settings"]), FleetSettings)
 
 
 @pytest.fixture
-def template(stack):
+def template(stack: cdk.Stack) -> Callable[[], dict[str, Any]]:
     """Return a function that synthesizes the stack."""
     return lambda: Template.from_stack(stack).to_json()["Resources"]
 
 
-def statements(resources: dict, *names: str) -> list[dict]:
+def statements(resources: dict[str, Any], *names: str) -> list[dict[str, Any]]:
     """Return the statements of all policies whose logical ids contain one of the names."""
     found = []
     for logical_id, resource in resources.items():
@@ -89,7 +93,7 @@ def statements(resources: dict, *names: str) -> list[dict]:
     return found
 
 
-def actions(of: list[dict]) -> set[str]:
+def actions(of: list[dict[str, Any]]) -> set[str]:
     return {
         action
         for statement in of
@@ -97,7 +101,7 @@ def actions(of: list[dict]) -> set[str]:
     }
 
 
-def depends_on(resources: dict, logical_id: str) -> set[str]:
+def depends_on(resources: dict[str, Any], logical_id: str) -> set[str]:
     """Return all resources that have to be there before one, also by what it refers to."""
     seen: set[str] = set()
     open_ = [logical_id]
@@ -112,12 +116,15 @@ def depends_on(resources: dict, logical_id: str) -> set[str]:
     return seen
 
 
-def logical_id(resources: dict, type_: str) -> str:
+def logical_id(resources: dict[str, Any], type_: str) -> str:
+    found: str
     (found,) = [name for name, resource in resources.items() if resource["Type"] == type_]
     return found
 
 
-def test_a_thousand_adapters_are_as_many_resources_as_one(make, write_manifest, template):
+def test_a_thousand_adapters_are_as_many_resources_as_one(
+    make: MakeFleet, write_manifest: WriteManifest, template: Callable[[], dict[str, Any]]
+) -> None:
     for name, adapters in (("One", 1), ("Many", 1000)):
         path = write_manifest(*({"name": f"{name}{number}"} for number in range(adapters)))
         make(name, manifest=AdapterManifest.from_file(path))
@@ -127,8 +134,12 @@ def test_a_thousand_adapters_are_as_many_resources_as_one(make, write_manifest, 
 
 
 def test_a_thousand_adapters_ask_the_cdk_as_often_as_one(
-    make, make_endpoint, bucket, write_manifest, monkeypatch
-):
+    make: MakeFleet,
+    make_endpoint: MakeEndpoint,
+    bucket: s3.IBucket,
+    write_manifest: WriteManifest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     roomy = make_endpoint(
         id="Roomy",
         component_prefix="roomy",
@@ -136,10 +147,13 @@ def test_a_thousand_adapters_ask_the_cdk_as_often_as_one(
         # For all of them: a warning asks, too.
         lora=LoraServing(max_loras=30, max_cpu_loras=1000, max_lora_rank=64),
     )
-    process = jsii.kernel.provider._process
+    provider: Any = jsii.kernel.provider
+    process = provider._process
     asked = []
 
-    def send(request, response_type, original=process.send):
+    def send(
+        request: object, response_type: object, original: Callable[..., object] = process.send
+    ) -> object:
         asked.append(request)
         return original(request, response_type)
 
@@ -154,7 +168,9 @@ def test_a_thousand_adapters_ask_the_cdk_as_often_as_one(
     assert counts[0] == counts[1] > 0
 
 
-def test_the_resource_says_where_the_fleet_is(stack, endpoint, make, fleet_properties):
+def test_the_resource_says_where_the_fleet_is(
+    stack: cdk.Stack, endpoint: MultiAdapterEndpoint, make: MakeFleet, fleet_properties: FleetProperties
+) -> None:
     make()
     properties = fleet_properties()
     assert properties["EndpointName"] == stack.resolve(endpoint.endpoint_name)
@@ -162,14 +178,21 @@ def test_the_resource_says_where_the_fleet_is(stack, endpoint, make, fleet_prope
     assert (properties["FleetName"], properties["ComponentPrefix"]) == ("Tenants", "acme")
 
 
-def test_the_resource_changes_with_the_base_model(stack, endpoint, make, fleet_properties):
+def test_the_resource_changes_with_the_base_model(
+    stack: cdk.Stack, endpoint: MultiAdapterEndpoint, make: MakeFleet, fleet_properties: FleetProperties
+) -> None:
     make()
     assert fleet_properties()["BaseModelName"] == {
-        "Fn::GetAtt": [stack.get_logical_id(endpoint.node.find_child("Model")), "ModelName"]
+        "Fn::GetAtt": [
+            stack.get_logical_id(cast("cdk.CfnElement", endpoint.node.find_child("Model"))),
+            "ModelName",
+        ]
     }
 
 
-def test_the_resource_changes_with_the_instances_and_copies(make, fleet_properties):
+def test_the_resource_changes_with_the_instances_and_copies(
+    make: MakeFleet, fleet_properties: FleetProperties
+) -> None:
     make()
     assert fleet_properties()["Hosting"] == {
         "InstanceType": "ml.g5.12xlarge",
@@ -178,7 +201,9 @@ def test_the_resource_changes_with_the_instances_and_copies(make, fleet_properti
     }
 
 
-def test_a_fleet_in_another_stack_takes_no_count_that_only_the_deployment_knows(tmp_path, write_manifest):
+def test_a_fleet_in_another_stack_takes_no_count_that_only_the_deployment_knows(
+    tmp_path: Path, write_manifest: WriteManifest
+) -> None:
     app = cdk.App(outdir=str(tmp_path / "other.out"))
     first, second = cdk.Stack(app, "First"), cdk.Stack(app, "Second")
     endpoint = MultiAdapterEndpoint(
@@ -189,7 +214,7 @@ def test_a_fleet_in_another_stack_takes_no_count_that_only_the_deployment_knows(
         lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
         instance_type=InstanceType.ML_G5_12XLARGE,
         compute=ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
-        copy_count=cdk.CfnParameter(first, "Copies", type="Number").value_as_number,
+        copy_count=cast("int", cdk.CfnParameter(first, "Copies", type="Number").value_as_number),
         component_prefix="acme",
         artifact_sources=[ArtifactSource(bucket=s3.Bucket.from_bucket_name(first, "Archives", "models"))],
     )
@@ -199,13 +224,15 @@ def test_a_fleet_in_another_stack_takes_no_count_that_only_the_deployment_knows(
 
 
 @pytest.fixture
-def told_from_another_stack(tmp_path, write_manifest):
+def told_from_another_stack(
+    tmp_path: Path, write_manifest: WriteManifest
+) -> Callable[..., tuple[str, dict[str, Any]]]:
     """Return a function that returns what a fleet in a stack of its own is told of the base model.
 
     With it, the outputs of the endpoint's stack.
     """
 
-    def told(**settings) -> tuple[str, dict]:
+    def told(**settings: Any) -> tuple[str, dict[str, Any]]:
         app = cdk.App(outdir=str(tmp_path / "other.out"))
         first, second = cdk.Stack(app, "First"), cdk.Stack(app, "Second")
         models = s3.Bucket(first, "Models")
@@ -228,14 +255,18 @@ def told_from_another_stack(tmp_path, write_manifest):
         AdapterFleet(
             second, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(write_manifest())
         )
-        models.node.default_child.override_logical_id("Renamed")  # nothing has fixed it yet
+        cast("cdk.CfnElement", models.node.default_child).override_logical_id(
+            "Renamed"
+        )  # nothing has fixed it yet
         (fleet,) = Template.from_stack(second).find_resources("Custom::AdapterFleet").values()
         return fleet["Properties"]["BaseModelName"], Template.from_stack(first).to_json()["Outputs"]
 
     return told
 
 
-def test_a_fleet_in_another_stack_takes_no_export_of_the_base_model(told_from_another_stack):
+def test_a_fleet_in_another_stack_takes_no_export_of_the_base_model(
+    told_from_another_stack: Callable[..., tuple[str, dict[str, Any]]],
+) -> None:
     told, outputs = told_from_another_stack()
     assert re.fullmatch("[0-9a-f]{16}", told)
     assert "ModelName" not in json.dumps(outputs)
@@ -252,15 +283,19 @@ def test_a_fleet_in_another_stack_takes_no_export_of_the_base_model(told_from_an
     ],
     ids=["model", "version", "environment", "lora", "isolation"],
 )
-def test_a_fleet_in_another_stack_is_told_of_another_base_model(told_from_another_stack, another):
+def test_a_fleet_in_another_stack_is_told_of_another_base_model(
+    told_from_another_stack: Callable[..., tuple[str, dict[str, Any]]], another: dict[str, Any]
+) -> None:
     before, _ = told_from_another_stack()
     assert told_from_another_stack()[0] == before
     assert told_from_another_stack(**another)[0] != before
 
 
-def test_a_fleet_in_another_stack_is_told_of_another_revision_of_a_copied_model(told_from_another_stack):
-    def revision(name):
-        def copied(models):
+def test_a_fleet_in_another_stack_is_told_of_another_revision_of_a_copied_model(
+    told_from_another_stack: Callable[..., tuple[str, dict[str, Any]]],
+) -> None:
+    def revision(name: str) -> str:
+        def copied(models: s3.IBucket) -> BaseModel:
             return BaseModel.copied_from_hub("acme/llama", revision=name, bucket=models)
 
         return told_from_another_stack(base_model=copied)[0]
@@ -268,42 +303,50 @@ def test_a_fleet_in_another_stack_is_told_of_another_revision_of_a_copied_model(
     assert revision("v1") != revision("v2")
 
 
-def test_the_name_for_people_has_no_stack_in_it(stack, make, write_manifest, fleet_properties):
+def test_the_name_for_people_has_no_stack_in_it(
+    stack: cdk.Stack, make: MakeFleet, write_manifest: WriteManifest, fleet_properties: FleetProperties
+) -> None:
     make(scope=Construct(stack, "Llm2"))
     assert fleet_properties()["FleetName"] == "Llm2/Tenants"
 
 
-def test_the_identifier_is_another_one_in_every_deployment_of_the_app(make, fleet_properties):
+def test_the_identifier_is_another_one_in_every_deployment_of_the_app(
+    make: MakeFleet, fleet_properties: FleetProperties
+) -> None:
     fleet = make()
     place, of_stack = fleet_properties()["FleetUid"]["Fn::Join"][1]
     assert place == fleet.node.addr[:8]
     assert of_stack == {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
 
 
-def test_a_moved_fleet_keeps_the_identifier_that_it_is_given(make, fleet_properties, template):
+def test_a_moved_fleet_keeps_the_identifier_that_it_is_given(
+    make: MakeFleet, fleet_properties: FleetProperties, template: Callable[[], dict[str, Any]]
+) -> None:
     make(fleet_uid="c8a1b2c3-9f3e")
     assert fleet_properties()["FleetUid"] == "c8a1b2c3-9f3e"
     assert '"aws:RequestTag/fleet-uid": "c8a1b2c3-9f3e"' in json.dumps(template())
 
 
 @pytest.mark.parametrize("uid", ["a/b", "*", "a" * 129])
-def test_an_identifier_that_cannot_be_is_an_error(make, uid):
+def test_an_identifier_that_cannot_be_is_an_error(make: MakeFleet, uid: str) -> None:
     with pytest.raises(ValueError, match=r"^'Stack/Tenants': 'fleet_uid' should be at most 128 letters, "):
         make(fleet_uid=uid)
 
 
-def test_two_fleets_of_one_identifier_are_an_error_that_names_both(make):
+def test_two_fleets_of_one_identifier_are_an_error_that_names_both(make: MakeFleet) -> None:
     make(fleet_uid="c8a1b2c3-9f3e")
     with pytest.raises(ValueError, match="got 'c8a1b2c3-9f3e' for 'Stack/Tenants' and 'Stack/Others'"):
         make("Others", component_prefix="others", fleet_uid="c8a1b2c3-9f3e")
 
 
-def test_settings_are_those_of_the_promises_by_default(make, settings):
+def test_settings_are_those_of_the_promises_by_default(
+    make: MakeFleet, settings: Callable[[], FleetSettings]
+) -> None:
     make()
     assert settings() == FleetSettings(max_lora_rank=64)
 
 
-def test_every_setting_reaches_the_functions(make, settings):
+def test_every_setting_reaches_the_functions(make: MakeFleet, settings: Callable[[], FleetSettings]) -> None:
     smoke = SmokeTest(prompt="Hello", max_tokens=4, expect="[a-z]")
     make(
         failure_policy=FailurePolicy.at_most(3),
@@ -335,11 +378,11 @@ def test_every_setting_reaches_the_functions(make, settings):
     [(FailurePolicy.strict(), 0), (FailurePolicy.share(0.05), 5), (FailurePolicy.at_most(7), 7)],
     ids=["strict", "share", "at most"],
 )
-def test_a_failure_policy_allows_so_many_of_a_hundred(policy, allowed):
+def test_a_failure_policy_allows_so_many_of_a_hundred(policy: FailurePolicy, allowed: int) -> None:
     assert policy.limit.allowed(100) == allowed
 
 
-def test_no_guard_allows_to_delete_everything():
+def test_no_guard_allows_to_delete_everything() -> None:
     assert DeletionGuard.off().limit == DeletionLimit(share=1, allow_empty=True)
 
 
@@ -379,12 +422,16 @@ def test_no_guard_allows_to_delete_everything():
         ({"component_prefix": 5}, "'component_prefix' should be a text, got 5"),
     ],
 )
-def test_a_setting_that_cannot_be_is_an_error_with_the_fleet(make, settings, message):
+def test_a_setting_that_cannot_be_is_an_error_with_the_fleet(
+    make: MakeFleet, settings: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=f"^'Stack/Tenants': {message}"):
         make(**settings)
 
 
-def test_a_prefix_is_checked_also_where_nobody_knows_the_adapters(make, bucket):
+def test_a_prefix_is_checked_also_where_nobody_knows_the_adapters(
+    make: MakeFleet, bucket: s3.IBucket
+) -> None:
     with pytest.raises(ValueError, match=r"^'Stack/Tenants': 'component_prefix' should be letters"):
         make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"), component_prefix="bad_prefix!")
 
@@ -393,13 +440,22 @@ def test_a_prefix_is_checked_also_where_nobody_knows_the_adapters(make, bucket):
     ("policy", "message"),
     [
         (lambda: FailurePolicy.share(5), "'share' should be from 0 to 1, got 5"),
-        (lambda: FailurePolicy.share("x"), "'share' should be a number, got 'x'"),
-        (lambda: FailurePolicy.at_most(1.5), r"'count' should be a whole number, got 1\.5"),
+        (lambda: FailurePolicy.share(cast("Any", "x")), "'share' should be a number, got 'x'"),
+        (lambda: FailurePolicy.at_most(cast("Any", 1.5)), r"'count' should be a whole number, got 1\.5"),
         (lambda: FailurePolicy.at_most(True), "'count' should be a whole number, got True"),
         (lambda: FailurePolicy.at_most(-1), "'count' should be at least 0, got -1"),
-        (lambda: DeletionGuard.share(0.2, above=1.5), r"'above' should be a whole number, got 1\.5"),
-        (lambda: DeletionGuard.share(0.2, allow_empty=1), "'allow_empty' should be True or False, got 1"),
-        (lambda: DriftCheck.report(every=60), "'every' should be a Duration, such as .*, got 60"),
+        (
+            lambda: DeletionGuard.share(0.2, above=cast("Any", 1.5)),
+            r"'above' should be a whole number, got 1\.5",
+        ),
+        (
+            lambda: DeletionGuard.share(0.2, allow_empty=cast("Any", 1)),
+            "'allow_empty' should be True or False, got 1",
+        ),
+        (
+            lambda: DriftCheck.report(every=cast("Any", 60)),
+            "'every' should be a Duration, such as .*, got 60",
+        ),
         (
             lambda: DriftCheck.report(every=cdk.Duration.seconds(30)),
             "'every' should be at least a minute, got 30 seconds",
@@ -410,12 +466,14 @@ def test_a_prefix_is_checked_also_where_nobody_knows_the_adapters(make, bucket):
         ),
     ],
 )
-def test_a_policy_that_cannot_be_is_an_error(policy, message):
+def test_a_policy_that_cannot_be_is_an_error(policy: Callable[..., Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"(^|: ){message}"):
         policy()
 
 
-def test_drift_may_be_checked_as_often_as_a_parameter_says(stack, make, resources):
+def test_drift_may_be_checked_as_often_as_a_parameter_says(
+    stack: cdk.Stack, make: MakeFleet, resources: Resources
+) -> None:
     minutes = cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number
     make(drift_check=DriftCheck.report(every=cdk.Duration.minutes(minutes)))
     (rule,) = resources("AWS::Events::Rule")
@@ -424,7 +482,7 @@ def test_drift_may_be_checked_as_often_as_a_parameter_says(stack, make, resource
         DriftCheck.report(every=cdk.Duration.seconds(minutes))
 
 
-def test_a_timeout_that_a_parameter_says_is_an_error(stack, make):
+def test_a_timeout_that_a_parameter_says_is_an_error(stack: cdk.Stack, make: MakeFleet) -> None:
     minutes = cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number
     with pytest.raises(ValueError, match="'timeout' should be known at synth, got a token"):
         make(timeout=cdk.Duration.minutes(minutes))
@@ -439,25 +497,33 @@ def test_a_timeout_that_a_parameter_says_is_an_error(stack, make):
         ("above", lambda number: {"deletion_guard": DeletionGuard.share(0.5, above=number)}),
     ],
 )
-def test_a_number_that_a_parameter_says_is_an_error(stack, make, setting, settings):
+def test_a_number_that_a_parameter_says_is_an_error(
+    stack: cdk.Stack, make: MakeFleet, setting: str, settings: Callable[..., Any]
+) -> None:
     number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
     with pytest.raises(ValueError, match=f"'{setting}' should be known at synth, got a token$"):
         make(**settings(number))
 
 
-def test_cloudformation_waits_longer_than_the_fleet_and_no_longer_than_it_can(make, fleet_properties):
+def test_cloudformation_waits_longer_than_the_fleet_and_no_longer_than_it_can(
+    make: MakeFleet, fleet_properties: FleetProperties
+) -> None:
     make(timeout=cdk.Duration.minutes(55))
     assert 55 * 60 < int(fleet_properties()["ServiceTimeout"]) <= 3600
 
 
-def test_tags_of_the_stack_and_of_the_fleet_reach_its_components(stack, make, fleet_properties):
+def test_tags_of_the_stack_and_of_the_fleet_reach_its_components(
+    stack: cdk.Stack, make: MakeFleet, fleet_properties: FleetProperties
+) -> None:
     cdk.Tags.of(stack).add("team", "support")
     fleet = make()
     cdk.Tags.of(fleet).add("tier", "gold")
     assert fleet_properties()["Tags"] == {"team": "support", "tier": "gold"}
 
 
-def test_tags_given_to_the_stack_itself_reach_its_components(app, endpoint, write_manifest):
+def test_tags_given_to_the_stack_itself_reach_its_components(
+    app: cdk.App, endpoint: MultiAdapterEndpoint, write_manifest: WriteManifest
+) -> None:
     stack = cdk.Stack(app, "Tagged", tags={"cost-center": "42", "team": "none"})
     fleet = AdapterFleet(
         stack, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(write_manifest())
@@ -467,7 +533,9 @@ def test_tags_given_to_the_stack_itself_reach_its_components(app, endpoint, writ
     assert resource["Properties"]["Tags"] == {"cost-center": "42", "team": "support"}
 
 
-def test_tags_of_the_stack_can_be_removed_from_the_fleet(app, endpoint, write_manifest):
+def test_tags_of_the_stack_can_be_removed_from_the_fleet(
+    app: cdk.App, endpoint: MultiAdapterEndpoint, write_manifest: WriteManifest
+) -> None:
     stack = cdk.Stack(app, "Tagged", tags={"cost-center": "42", "team": "none"})
     fleet = AdapterFleet(
         stack, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(write_manifest())
@@ -480,7 +548,7 @@ def test_tags_of_the_stack_can_be_removed_from_the_fleet(app, endpoint, write_ma
 
 @pytest.mark.parametrize("key", ["fleet-uid", "Fleet-UID"])
 @pytest.mark.parametrize("value", ["mine", cdk.Aws.REGION], ids=["known", "token"])
-def test_the_fleets_own_tag_is_not_for_users(app, make, key, value):
+def test_the_fleets_own_tag_is_not_for_users(app: cdk.App, make: MakeFleet, key: str, value: str) -> None:
     cdk.Tags.of(make()).add(key, value)
     with pytest.raises(
         RuntimeError, match=f"the tag '{key}' of the fleet 'Stack/Tenants': 'fleet-uid' is the tag by which"
@@ -498,14 +566,18 @@ def test_the_fleets_own_tag_is_not_for_users(app, make, key, value):
     ],
     ids=["of AWS", "characters", "length of a value", "length of a key"],
 )
-def test_a_tag_of_the_stack_that_no_component_can_have_is_an_error(app, stack, make, key, value, problem):
+def test_a_tag_of_the_stack_that_no_component_can_have_is_an_error(
+    app: cdk.App, stack: cdk.Stack, make: MakeFleet, key: str, value: str, problem: str
+) -> None:
     make()
     cdk.Tags.of(stack).add(key, value)
     with pytest.raises(RuntimeError, match=f"the tag '{key[:70]}.* of the fleet 'Stack/Tenants': {problem}"):
         app.synth()
 
 
-def test_the_value_of_a_tag_may_be_known_at_deployment_only(app, stack, make, fleet_properties):
+def test_the_value_of_a_tag_may_be_known_at_deployment_only(
+    app: cdk.App, stack: cdk.Stack, make: MakeFleet, fleet_properties: FleetProperties
+) -> None:
     make()
     cdk.Tags.of(stack).add("place", f"{cdk.Aws.REGION}/{cdk.Aws.ACCOUNT_ID}")
     assert fleet_properties()["Tags"]["place"]["Fn::Join"][1][0] == {"Ref": "AWS::Region"}
@@ -513,8 +585,8 @@ def test_the_value_of_a_tag_may_be_known_at_deployment_only(app, stack, make, fl
 
 
 def test_more_tags_than_a_component_may_have_are_an_error_that_names_the_adapter(
-    app, stack, make, write_manifest
-):
+    app: cdk.App, stack: cdk.Stack, make: MakeFleet, write_manifest: WriteManifest
+) -> None:
     tagged = {"name": "tagged", "tags": {f"own{number}": "x" for number in range(40)}}
     fleet = make(manifest=AdapterManifest.from_file(write_manifest({"name": "plain"}, tagged)))
     for number in range(10):
@@ -530,7 +602,9 @@ def test_more_tags_than_a_component_may_have_are_an_error_that_names_the_adapter
     app.synth()
 
 
-def test_more_tags_of_the_stack_than_a_component_may_have_are_an_error(app, stack, make, bucket):
+def test_more_tags_of_the_stack_than_a_component_may_have_are_an_error(
+    app: cdk.App, stack: cdk.Stack, make: MakeFleet, bucket: s3.IBucket
+) -> None:
     make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml", enable_events=False))
     for number in range(50):
         cdk.Tags.of(stack).add(f"stack{number}", "x")
@@ -538,7 +612,9 @@ def test_more_tags_of_the_stack_than_a_component_may_have_are_an_error(app, stac
         app.synth()
 
 
-def test_the_fleet_is_there_after_all_it_needs_and_gone_before(make, template):
+def test_the_fleet_is_there_after_all_it_needs_and_gone_before(
+    make: MakeFleet, template: Callable[[], dict[str, Any]]
+) -> None:
     make(drift_check=DriftCheck.report(every=HOURLY))
     resources = template()
     needed = depends_on(resources, logical_id(resources, "Custom::AdapterFleet"))
@@ -548,14 +624,18 @@ def test_the_fleet_is_there_after_all_it_needs_and_gone_before(make, template):
     assert logical_id(resources, "Custom::AdapterFleet") in resources[rule]["DependsOn"]
 
 
-def test_a_fleet_in_another_stack_follows_the_endpoints_stack(app, stack, make):
+def test_a_fleet_in_another_stack_follows_the_endpoints_stack(
+    app: cdk.App, stack: cdk.Stack, make: MakeFleet
+) -> None:
     other = cdk.Stack(app, "Other")
     make(scope=other)
     app.synth()
     assert other.dependencies == [stack]
 
 
-def test_a_new_manifest_in_s3_is_taken_and_none_is_missed_while_the_first_is_applied(stack, make, template):
+def test_a_new_manifest_in_s3_is_taken_and_none_is_missed_while_the_first_is_applied(
+    stack: cdk.Stack, make: MakeFleet, template: Callable[[], dict[str, Any]]
+) -> None:
     own = s3.Bucket(stack, "Own")
     make(manifest=AdapterManifest.from_bucket(own, "fleets/tenants.yaml"))
     resources = template()
@@ -579,12 +659,14 @@ def test_a_new_manifest_in_s3_is_taken_and_none_is_missed_while_the_first_is_app
     assert "EventBridgeConfiguration" in notifications["NotificationConfiguration"]
 
 
-def test_a_bucket_that_sends_its_events_already_is_left_as_it_is(bucket, make, resources):
+def test_a_bucket_that_sends_its_events_already_is_left_as_it_is(
+    bucket: s3.IBucket, make: MakeFleet, resources: Resources
+) -> None:
     make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml", enable_events=False))
     assert resources("Custom::S3BucketNotifications") == []
 
 
-def test_a_drift_check_starts_the_machine_now_and_then(make, resources):
+def test_a_drift_check_starts_the_machine_now_and_then(make: MakeFleet, resources: Resources) -> None:
     make(drift_check=DriftCheck.report(every=cdk.Duration.hours(6)))
     (rule,) = resources("AWS::Events::Rule")
     assert rule["Properties"]["ScheduleExpression"] == "rate(6 hours)"
@@ -592,12 +674,14 @@ def test_a_drift_check_starts_the_machine_now_and_then(make, resources):
     assert '"trigger":"drift"' in target["InputTransformer"]["InputTemplate"]
 
 
-def test_without_drift_check_or_manifest_in_s3_nothing_starts_it_but_deployments(make, resources):
+def test_without_drift_check_or_manifest_in_s3_nothing_starts_it_but_deployments(
+    make: MakeFleet, resources: Resources
+) -> None:
     make()
     assert resources("AWS::Events::Rule") == []
 
 
-def test_the_machine_repeats_passes_until_one_is_done(make, resources):
+def test_the_machine_repeats_passes_until_one_is_done(make: MakeFleet, resources: Resources) -> None:
     make()
     texts = [
         "".join(
@@ -616,7 +700,9 @@ def test_the_machine_repeats_passes_until_one_is_done(make, resources):
     assert retry["ErrorEquals"] == ["States.ALL"]
 
 
-def test_the_registry_is_encrypted_recoverable_and_forgets_what_has_expired(make, resources):
+def test_the_registry_is_encrypted_recoverable_and_forgets_what_has_expired(
+    make: MakeFleet, resources: Resources
+) -> None:
     make()
     (table,) = resources("AWS::DynamoDB::Table")
     properties = table["Properties"]
@@ -627,19 +713,21 @@ def test_the_registry_is_encrypted_recoverable_and_forgets_what_has_expired(make
     assert table["DeletionPolicy"] == "Delete"
 
 
-def test_the_registry_may_stay_when_the_fleet_goes(make, resources):
+def test_the_registry_may_stay_when_the_fleet_goes(make: MakeFleet, resources: Resources) -> None:
     make(registry_removal_policy=cdk.RemovalPolicy.RETAIN)
     (table,) = resources("AWS::DynamoDB::Table")
     assert table["DeletionPolicy"] == "Retain"
 
 
-def test_a_fleet_that_stays_when_its_base_goes_is_an_error(app, make):
+def test_a_fleet_that_stays_when_its_base_goes_is_an_error(app: cdk.App, make: MakeFleet) -> None:
     make().apply_removal_policy(cdk.RemovalPolicy.RETAIN)
     with pytest.raises(RuntimeError, match="'Stack/Tenants' should not be retained while the base model"):
         app.synth()
 
 
-def test_a_fleet_may_stay_when_all_of_its_stack_stays(app, stack, make, resources):
+def test_a_fleet_may_stay_when_all_of_its_stack_stays(
+    app: cdk.App, stack: cdk.Stack, make: MakeFleet, resources: Resources
+) -> None:
     make()
     cdk.RemovalPolicies.of(stack).retain()
     app.synth()
@@ -648,34 +736,42 @@ def test_a_fleet_may_stay_when_all_of_its_stack_stays(app, stack, make, resource
 
 
 @pytest.mark.parametrize("goes", ["AWS::SageMaker::InferenceComponent", "AWS::SageMaker::Endpoint"])
-def test_a_fleet_that_stays_when_one_thing_that_it_needs_goes_is_an_error(app, stack, make, goes):
+def test_a_fleet_that_stays_when_one_thing_that_it_needs_goes_is_an_error(
+    app: cdk.App, stack: cdk.Stack, make: MakeFleet, goes: str
+) -> None:
     make()
     cdk.RemovalPolicies.of(stack).retain(exclude_resource_types=[goes])
     with pytest.raises(RuntimeError, match="'Stack/Tenants' should not be retained"):
         app.synth()
 
 
-def test_a_fleet_that_an_aspect_retains_is_an_error_too(app, stack, make):
+def test_a_fleet_that_an_aspect_retains_is_an_error_too(
+    app: cdk.App, stack: cdk.Stack, make: MakeFleet
+) -> None:
     fleet = make()
     cdk.RemovalPolicies.of(fleet).retain()
     with pytest.raises(RuntimeError, match="'Stack/Tenants' should not be retained"):
         app.synth()
 
 
-def test_a_fleet_in_a_nested_stack_of_its_base_that_stays_is_an_error_too(app, stack, make):
+def test_a_fleet_in_a_nested_stack_of_its_base_that_stays_is_an_error_too(
+    app: cdk.App, stack: cdk.Stack, make: MakeFleet
+) -> None:
     make(scope=cdk.NestedStack(stack, "Nested")).apply_removal_policy(cdk.RemovalPolicy.RETAIN)
     with pytest.raises(RuntimeError, match="'Stack/Nested/Tenants' should not be retained"):
         app.synth()
 
 
-def test_a_fleet_may_stay_when_its_base_is_in_another_stack(app, make):
+def test_a_fleet_may_stay_when_its_base_is_in_another_stack(app: cdk.App, make: MakeFleet) -> None:
     other = cdk.Stack(app, "Other")
     make(scope=other).apply_removal_policy(cdk.RemovalPolicy.RETAIN)
     (resource,) = Template.from_stack(other).find_resources("Custom::AdapterFleet").values()
     assert resource["DeletionPolicy"] == "Retain"
 
 
-def test_every_function_runs_from_the_zip_and_has_a_role_and_logs_of_limited_age(make, template):
+def test_every_function_runs_from_the_zip_and_has_a_role_and_logs_of_limited_age(
+    make: MakeFleet, template: Callable[[], dict[str, Any]]
+) -> None:
     make()
     resources = template()
     own = [
@@ -695,7 +791,12 @@ def test_every_function_runs_from_the_zip_and_has_a_role_and_logs_of_limited_age
     assert all(group["Properties"]["RetentionInDays"] for group in groups)
 
 
-def test_the_pass_writes_only_what_has_or_gets_the_fleets_tag(stack, make, template, fleet_properties):
+def test_the_pass_writes_only_what_has_or_gets_the_fleets_tag(
+    stack: cdk.Stack,
+    make: MakeFleet,
+    template: Callable[[], dict[str, Any]],
+    fleet_properties: FleetProperties,
+) -> None:
     make()
     uid = fleet_properties()["FleetUid"]
     found = [
@@ -716,7 +817,9 @@ def test_the_pass_writes_only_what_has_or_gets_the_fleets_tag(stack, make, templ
         assert equals in ({"aws:RequestTag/fleet-uid": uid}, {"aws:ResourceTag/fleet-uid": uid})
 
 
-def test_the_pass_may_take_over_nothing_of_another_fleet(make, template, fleet_properties):
+def test_the_pass_may_take_over_nothing_of_another_fleet(
+    make: MakeFleet, template: Callable[[], dict[str, Any]], fleet_properties: FleetProperties
+) -> None:
     make()
     (statement,) = [
         s
@@ -727,7 +830,9 @@ def test_the_pass_may_take_over_nothing_of_another_fleet(make, template, fleet_p
     assert statement["Condition"]["StringEqualsIfExists"] == {"aws:ResourceTag/fleet-uid": uid}
 
 
-def test_the_pass_can_tell_an_archive_that_is_missing(make, template):
+def test_the_pass_can_tell_an_archive_that_is_missing(
+    make: MakeFleet, template: Callable[[], dict[str, Any]]
+) -> None:
     make()
     lists = [s for s in statements(template(), "RunPassRole") if "s3:ListBucket" in actions([s])]
     assert "models" in str(lists)
@@ -735,13 +840,17 @@ def test_the_pass_can_tell_an_archive_that_is_missing(make, template):
 
 
 @pytest.mark.parametrize(("role", "count"), [("RunPass", 7), ("OnEvent", 5), ("IsComplete", 1)])
-def test_each_function_may_do_with_the_registry_what_it_does(make, template, role, count):
+def test_each_function_may_do_with_the_registry_what_it_does(
+    make: MakeFleet, template: Callable[[], dict[str, Any]], role: str, count: int
+) -> None:
     make()
     found = actions(statements(template(), f"{role}Role"))
     assert len([action for action in found if action.startswith("dynamodb:")]) == count
 
 
-def test_the_pass_may_take_tags_from_its_own_components_alone(make, template, fleet_properties):
+def test_the_pass_may_take_tags_from_its_own_components_alone(
+    make: MakeFleet, template: Callable[[], dict[str, Any]], fleet_properties: FleetProperties
+) -> None:
     make()
     (statement,) = [
         s for s in statements(template(), "RunPassRole") if "sagemaker:DeleteTags" in actions([s])
@@ -750,7 +859,9 @@ def test_the_pass_may_take_tags_from_its_own_components_alone(make, template, fl
     assert statement["Condition"] == {"StringEquals": {"aws:ResourceTag/fleet-uid": uid}}
 
 
-def test_functions_that_answer_cloudformation_write_to_nothing_but_the_registry(make, template):
+def test_functions_that_answer_cloudformation_write_to_nothing_but_the_registry(
+    make: MakeFleet, template: Callable[[], dict[str, Any]]
+) -> None:
     make()
     resources = template()
     on_event = actions(statements(resources, "OnEventRole"))
@@ -770,13 +881,17 @@ def test_functions_that_answer_cloudformation_write_to_nothing_but_the_registry(
     }
 
 
-def test_a_rollback_can_read_the_manifest_before(make, template):
+def test_a_rollback_can_read_the_manifest_before(
+    make: MakeFleet, template: Callable[[], dict[str, Any]]
+) -> None:
     make()
     objects = str([s for s in statements(template(), "OnEventRole") if "s3:GetObject" in actions([s])])
     assert "/adapter-manifests/*" in objects
 
 
-def test_manifest_and_adapters_may_be_encrypted_with_keys(stack, make_endpoint, make, template):
+def test_manifest_and_adapters_may_be_encrypted_with_keys(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, make: MakeFleet, template: Callable[[], dict[str, Any]]
+) -> None:
     key = kms.Key(stack, "Key")
     own = s3.Bucket(stack, "Own", encryption_key=key)
     make(
@@ -788,23 +903,27 @@ def test_manifest_and_adapters_may_be_encrypted_with_keys(stack, make_endpoint, 
         assert "kms:Decrypt" in actions(statements(resources, f"Tenants{role}"))
 
 
-def test_a_component_is_named_by_the_prefix_and_the_adapter(make):
+def test_a_component_is_named_by_the_prefix_and_the_adapter(make: MakeFleet) -> None:
     assert make().component_name("ectsum") == "acme-ectsum"
 
 
-def test_a_fleet_may_have_a_prefix_of_its_own(make):
+def test_a_fleet_may_have_a_prefix_of_its_own(make: MakeFleet) -> None:
     assert make(component_prefix="eu").component_name("ectsum") == "eu-ectsum"
 
 
-def test_a_prefix_known_at_deployment_only_begins_the_names(stack, make):
+def test_a_prefix_known_at_deployment_only_begins_the_names(stack: cdk.Stack, make: MakeFleet) -> None:
     prefix = cdk.CfnParameter(stack, "Prefix").value_as_string
     fleet = make(component_prefix=prefix)
     assert stack.resolve(fleet.component_name("ectsum")) == {"Fn::Join": ["", [{"Ref": "Prefix"}, "-ectsum"]]}
 
 
 def test_a_prefix_known_at_deployment_only_begins_no_name_that_the_manifest_gives(
-    stack, make, write_manifest, caller, template
-):
+    stack: cdk.Stack,
+    make: MakeFleet,
+    write_manifest: WriteManifest,
+    caller: iam.Role,
+    template: Callable[[], dict[str, Any]],
+) -> None:
     # It begins as what stands for the prefix at synth does.
     path = write_manifest({"name": "llama", "component": "prod-llama"})
     prefix = cdk.CfnParameter(stack, "Prefix").value_as_string
@@ -815,15 +934,15 @@ def test_a_prefix_known_at_deployment_only_begins_no_name_that_the_manifest_give
     assert statement["Resource"][1]["Fn::Join"][1][-1] == ":inference-component/prod-llama"
 
 
-def test_an_adapter_that_is_not_in_the_manifest_is_an_error_with_what_was_meant(make):
+def test_an_adapter_that_is_not_in_the_manifest_is_an_error_with_what_was_meant(make: MakeFleet) -> None:
     with pytest.raises(ValueError, match=r"\(did you mean 'ectsum'\?\), got 'ectsums'"):
         make().component_name("ectsums")
 
 
 @pytest.mark.parametrize(("count", "others"), [(0, "none"), (1, "1 other"), (3, "3 others")])
 def test_an_adapter_that_is_nothing_like_those_of_the_manifest_is_an_error_with_their_number(
-    make, count, others
-):
+    make: MakeFleet, count: int, others: str
+) -> None:
     uri = "s3://models/adapters/sha256-" + "0" * 64 + ".tar.gz"
     adapters = [
         FleetAdapter(name=f"a{number}", artifact=AdapterArtifact.from_uri(uri)) for number in range(count)
@@ -834,32 +953,38 @@ def test_an_adapter_that_is_nothing_like_those_of_the_manifest_is_an_error_with_
 
 
 @pytest.mark.parametrize("name", ["", "bad_name", "x" * 60, 5])
-def test_a_name_that_no_component_can_have_is_an_error_where_nobody_knows_the_adapters(make, bucket, name):
+def test_a_name_that_no_component_can_have_is_an_error_where_nobody_knows_the_adapters(
+    make: MakeFleet, bucket: s3.IBucket, name: Any
+) -> None:
     fleet = make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
     with pytest.raises(ValueError, match=r"^'Stack/Tenants': "):
         fleet.component_name(name)
 
 
-def test_a_manifest_in_s3_may_have_any_adapter(make, bucket):
+def test_a_manifest_in_s3_may_have_any_adapter(make: MakeFleet, bucket: s3.IBucket) -> None:
     fleet = make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
     assert fleet.component_name("anything") == "acme-anything"
 
 
-def test_two_fleets_of_one_prefix_and_one_name_are_an_error_that_names_both(make):
+def test_two_fleets_of_one_prefix_and_one_name_are_an_error_that_names_both(make: MakeFleet) -> None:
     make()
     with pytest.raises(ValueError, match="got 'acme-ectsum' for 'Stack/Tenants' and 'Stack/Others'"):
         make("Others")
 
 
 @pytest.mark.parametrize("where", ["a stack", "a nested stack"])
-def test_two_fleets_of_one_endpoint_in_two_stacks_are_told_apart_too(app, stack, make, where):
+def test_two_fleets_of_one_endpoint_in_two_stacks_are_told_apart_too(
+    app: cdk.App, stack: cdk.Stack, make: MakeFleet, where: str
+) -> None:
     make()
     other = cdk.Stack(app, "Other") if where == "a stack" else cdk.NestedStack(stack, "Other")
     with pytest.raises(ValueError, match=r"got 'acme-ectsum' for 'Stack/Tenants' and '.*Other/Tenants'"):
         make(scope=other)
 
 
-def test_two_fleets_of_one_stack_on_the_endpoints_of_two_are_told_apart_too(app, make, make_endpoint, bucket):
+def test_two_fleets_of_one_stack_on_the_endpoints_of_two_are_told_apart_too(
+    app: cdk.App, make: MakeFleet, make_endpoint: MakeEndpoint, bucket: s3.IBucket
+) -> None:
     other = cdk.Stack(app, "Other")
     sources = [ArtifactSource(bucket=bucket, prefix="adapters/")]
     make("Own", scope=other, endpoint=make_endpoint(other, component_prefix="acme", artifact_sources=sources))
@@ -880,7 +1005,9 @@ def test_two_fleets_of_one_stack_on_the_endpoints_of_two_are_told_apart_too(app,
         ),
     ],
 )
-def test_an_endpoint_that_is_known_to_be_elsewhere_is_an_error(app, write_manifest, bucket, there, message):
+def test_an_endpoint_that_is_known_to_be_elsewhere_is_an_error(
+    app: cdk.App, write_manifest: WriteManifest, bucket: s3.IBucket, there: dict[str, Any], message: str
+) -> None:
     here = cdk.Stack(app, "Here", env=cdk.Environment(account="111111111111", region="us-east-1"))
     endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
         cdk.Stack(app, "There", env=cdk.Environment(**there)),
@@ -900,11 +1027,15 @@ def test_an_endpoint_that_is_known_to_be_elsewhere_is_an_error(app, write_manife
         )
 
 
-def test_an_endpoint_whose_region_is_not_known_may_be_used_in_one_that_is(app, make, stack):
+def test_an_endpoint_whose_region_is_not_known_may_be_used_in_one_that_is(
+    app: cdk.App, make: MakeFleet, stack: cdk.Stack
+) -> None:
     make(scope=cdk.Stack(app, "Here", env=cdk.Environment(region="us-east-1")))
 
 
-def test_two_fleets_of_one_manifest_in_s3_and_one_prefix_are_an_error_that_names_both(make, bucket):
+def test_two_fleets_of_one_manifest_in_s3_and_one_prefix_are_an_error_that_names_both(
+    make: MakeFleet, bucket: s3.IBucket
+) -> None:
     make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
     make("Others", manifest=AdapterManifest.from_bucket(bucket, "b.yaml"))
     make("Third", manifest=AdapterManifest.from_bucket(bucket, "a.yaml"), component_prefix="third")
@@ -912,13 +1043,15 @@ def test_two_fleets_of_one_manifest_in_s3_and_one_prefix_are_an_error_that_names
         make("Again", manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
 
 
-def test_two_fleets_of_one_endpoint_are_told_apart_by_prefixes(make, resources):
+def test_two_fleets_of_one_endpoint_are_told_apart_by_prefixes(make: MakeFleet, resources: Resources) -> None:
     make()
     make("Others", component_prefix="others")
     assert len(resources("Custom::AdapterFleet")) == 2
 
 
-def test_a_fleet_and_an_adapter_of_the_stack_of_one_name_are_an_error(endpoint, make, bucket):
+def test_a_fleet_and_an_adapter_of_the_stack_of_one_name_are_an_error(
+    endpoint: MultiAdapterEndpoint, make: MakeFleet, bucket: s3.IBucket
+) -> None:
     artifact = AdapterArtifact.from_bucket(bucket, "adapters/a.tar.gz")
     endpoint.add_adapter("Ectsum", artifact=artifact, component_name="acme-ECTSUM")
     with pytest.raises(ValueError, match="for 'Stack/Llm/Ectsum' and 'Stack/Tenants'"):
@@ -926,11 +1059,17 @@ def test_a_fleet_and_an_adapter_of_the_stack_of_one_name_are_an_error(endpoint, 
 
 
 @pytest.fixture
-def caller(stack):
+def caller(stack: cdk.Stack) -> iam.Role:
     return iam.Role(stack, "Caller", assumed_by=iam.AccountRootPrincipal())
 
 
-def test_a_caller_of_the_fleet_is_told_by_its_tag(stack, endpoint, make, caller, template):
+def test_a_caller_of_the_fleet_is_told_by_its_tag(
+    stack: cdk.Stack,
+    endpoint: MultiAdapterEndpoint,
+    make: MakeFleet,
+    caller: iam.Role,
+    template: Callable[[], dict[str, Any]],
+) -> None:
     make().grant_invoke(caller)
     of_endpoint, of_components = statements(template(), "Caller")
     assert of_endpoint["Resource"] == stack.resolve(endpoint.endpoint_arn)
@@ -943,7 +1082,7 @@ def test_a_caller_of_the_fleet_is_told_by_its_tag(stack, endpoint, make, caller,
     }
 
 
-def test_a_caller_in_another_stack_is_granted_too(app, make):
+def test_a_caller_in_another_stack_is_granted_too(app: cdk.App, make: MakeFleet) -> None:
     other = cdk.Stack(app, "Other")
     caller = iam.Role(other, "Caller", assumed_by=iam.AccountRootPrincipal())
     make().grant_invoke(caller)
@@ -951,7 +1090,9 @@ def test_a_caller_in_another_stack_is_granted_too(app, make):
     assert "aws:ResourceTag/fleet-uid" in json.dumps(statements(resources, "Caller"))
 
 
-def test_a_caller_of_some_adapters_is_told_their_names_in_every_case(make, write_manifest, caller, template):
+def test_a_caller_of_some_adapters_is_told_their_names_in_every_case(
+    make: MakeFleet, write_manifest: WriteManifest, caller: iam.Role, template: Callable[[], dict[str, Any]]
+) -> None:
     fleet = make(manifest=AdapterManifest.from_file(write_manifest({"name": "Ectsum"}, {"name": "triage"})))
     fleet.grant_invoke(caller, adapters=["Ectsum"])
     (statement,) = statements(template(), "Caller")
@@ -972,7 +1113,13 @@ def test_a_caller_of_some_adapters_is_told_their_names_in_every_case(make, write
         ({"components": ["acme-ectsun"]}, r"'components' should be in .* \(did you mean 'acme-ectsum'\?\)"),
     ],
 )
-def test_names_to_grant_that_cannot_be_meant_are_an_error(make, caller, template, named, message):
+def test_names_to_grant_that_cannot_be_meant_are_an_error(
+    make: MakeFleet,
+    caller: iam.Role,
+    template: Callable[[], dict[str, Any]],
+    named: dict[str, Any],
+    message: str,
+) -> None:
     fleet = make()
     with pytest.raises(ValueError, match=f"^'Stack/Tenants': {message}"):
         fleet.grant_invoke(caller, **named)
@@ -980,8 +1127,8 @@ def test_names_to_grant_that_cannot_be_meant_are_an_error(make, caller, template
 
 
 def test_a_caller_may_be_granted_components_by_name_where_nobody_knows_the_adapters(
-    make, bucket, caller, template
-):
+    make: MakeFleet, bucket: s3.IBucket, caller: iam.Role, template: Callable[[], dict[str, Any]]
+) -> None:
     fleet = make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
     fleet.grant_invoke(caller, adapters=["acme"], components=["tenant-old-2023"])
     (statement,) = statements(template(), "Caller")
@@ -992,32 +1139,36 @@ def test_a_caller_may_be_granted_components_by_name_where_nobody_knows_the_adapt
     ]
 
 
-def test_an_adapter_of_a_fleet_has_the_metrics_and_the_grant_of_a_native_one(make, caller, template):
+def test_an_adapter_of_a_fleet_has_the_metrics_and_the_grant_of_a_native_one(
+    make: MakeFleet, caller: iam.Role, template: Callable[[], dict[str, Any]]
+) -> None:
     adapter = make().adapter("ectsum")
     made = adapter.metric_model_latency()
     assert (made.namespace, made.metric_name) == ("AWS/SageMaker", "ModelLatency")
-    assert dict(made.dimensions) == {"InferenceComponentName": "acme-ectsum"}
+    assert made.dimensions == {"InferenceComponentName": "acme-ectsum"}
     adapter.grant_invoke(caller)
     (statement,) = statements(template(), "Caller")
     assert ":inference-component/acme-ectsum" in json.dumps(statement)
 
 
-def test_an_adapter_of_a_fleet_may_be_told_by_its_component(make, bucket):
+def test_an_adapter_of_a_fleet_may_be_told_by_its_component(make: MakeFleet, bucket: s3.IBucket) -> None:
     fleet = make(manifest=AdapterManifest.from_bucket(bucket, "a.yaml"))
     adapter = fleet.adapter("old", component_name="tenant-old-2023")
-    assert dict(adapter.metric_invocations().dimensions) == {"InferenceComponentName": "tenant-old-2023"}
+    assert adapter.metric_invocations().dimensions == {"InferenceComponentName": "tenant-old-2023"}
     with pytest.raises(ValueError, match=r"'component_name' should be letters, .* got 'bad_name'"):
         fleet.adapter("old", component_name="bad_name")
 
 
-def test_an_adapter_of_a_fleet_has_no_other_component_than_the_manifest_gives_it(make):
+def test_an_adapter_of_a_fleet_has_no_other_component_than_the_manifest_gives_it(make: MakeFleet) -> None:
     fleet = make()
     assert fleet.adapter("ectsum", component_name="acme-ectsum").component_name == "acme-ectsum"
     with pytest.raises(ValueError, match="'component_name' should be 'acme-ectsum', which the manifest"):
         fleet.adapter("ectsum", component_name="acme-triage")
 
 
-def test_more_names_than_a_role_holds_are_an_error_that_points_to_tags(make, write_manifest, caller):
+def test_more_names_than_a_role_holds_are_an_error_that_points_to_tags(
+    make: MakeFleet, write_manifest: WriteManifest, caller: iam.Role
+) -> None:
     names = [f"tenant{number}" for number in range(51)]
     fleet = make(manifest=AdapterManifest.from_file(write_manifest(*({"name": name} for name in names))))
     with pytest.raises(
@@ -1026,7 +1177,9 @@ def test_more_names_than_a_role_holds_are_an_error_that_points_to_tags(make, wri
         fleet.grant_invoke(caller, adapters=names)
 
 
-def test_who_reads_writes_nothing(make, caller, template):
+def test_who_reads_writes_nothing(
+    make: MakeFleet, caller: iam.Role, template: Callable[[], dict[str, Any]]
+) -> None:
     make().grant_read(caller)
     assert actions(statements(template(), "Caller")) == {
         "cloudformation:ListStackResources",
@@ -1040,7 +1193,9 @@ def test_who_reads_writes_nothing(make, caller, template):
     }
 
 
-def test_who_manages_reads_gives_orders_and_changes_no_component(make, caller, template):
+def test_who_manages_reads_gives_orders_and_changes_no_component(
+    make: MakeFleet, caller: iam.Role, template: Callable[[], dict[str, Any]]
+) -> None:
     make().grant_manage(caller)
     found = statements(template(), "Caller")
     assert actions(found) == {
@@ -1060,7 +1215,9 @@ def test_who_manages_reads_gives_orders_and_changes_no_component(make, caller, t
 
 
 @pytest.mark.parametrize("grant", ["grant_read", "grant_manage"])
-def test_who_reads_or_manages_reads_archives_of_the_endpoint_and_no_others(make, caller, template, grant):
+def test_who_reads_or_manages_reads_archives_of_the_endpoint_and_no_others(
+    make: MakeFleet, caller: iam.Role, template: Callable[[], dict[str, Any]], grant: str
+) -> None:
     getattr(make(), grant)(caller)
     found = [s for s in statements(template(), "Caller") if str(s["Action"]).startswith("s3:")]
     # The second tells an archive that is missing from one that may not be read.
@@ -1072,8 +1229,13 @@ def test_who_reads_or_manages_reads_archives_of_the_endpoint_and_no_others(make,
 
 @pytest.mark.parametrize("grant", ["grant_read", "grant_manage"])
 def test_who_reads_or_manages_may_use_the_key_of_the_archives_to_read(
-    stack, make, make_endpoint, caller, template, grant
-):
+    stack: cdk.Stack,
+    make: MakeFleet,
+    make_endpoint: MakeEndpoint,
+    caller: iam.Role,
+    template: Callable[[], dict[str, Any]],
+    grant: str,
+) -> None:
     own = s3.Bucket(stack, "Own", encryption_key=kms.Key(stack, "Key"))
     sources = [ArtifactSource(bucket=own, prefix=prefix) for prefix in ("a", "b")]
     endpoint = make_endpoint(id="Own-Llm", component_prefix="own", artifact_sources=sources)
@@ -1087,8 +1249,13 @@ def test_who_reads_or_manages_may_use_the_key_of_the_archives_to_read(
 
 @pytest.mark.parametrize("grant", ["grant_read", "grant_manage"])
 def test_nothing_of_s3_is_granted_where_no_archive_is_known(
-    stack, imported, operated, caller, template, grant
-):
+    stack: cdk.Stack,
+    imported: Callable[..., AdapterFleetBase],
+    operated: dict[str, Any],
+    caller: iam.Role,
+    template: Callable[[], dict[str, Any]],
+    grant: str,
+) -> None:
     endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
         stack, "Theirs", endpoint_name="llama", base_component_name="base", component_prefix="acme"
     )
@@ -1097,14 +1264,18 @@ def test_nothing_of_s3_is_granted_where_no_archive_is_known(
     assert not any(action.startswith("s3:") for action in actions(statements(template(), "Caller")))
 
 
-def test_who_manages_writes_the_manifest_in_s3_and_no_other_object(stack, make, caller, template):
+def test_who_manages_writes_the_manifest_in_s3_and_no_other_object(
+    stack: cdk.Stack, make: MakeFleet, caller: iam.Role, template: Callable[[], dict[str, Any]]
+) -> None:
     own = s3.Bucket(stack, "Own")
     make(manifest=AdapterManifest.from_bucket(own, "a.yaml")).grant_manage(caller)
     (statement,) = [s for s in statements(template(), "Caller") if "s3:PutObject" in actions([s])]
     assert statement["Resource"]["Fn::Join"][1][-1] == "/a.yaml"
 
 
-def test_a_registry_may_be_encrypted_with_a_key_and_its_users_may_use_it(stack, make, caller, template):
+def test_a_registry_may_be_encrypted_with_a_key_and_its_users_may_use_it(
+    stack: cdk.Stack, make: MakeFleet, caller: iam.Role, template: Callable[[], dict[str, Any]]
+) -> None:
     key = kms.Key(stack, "Key")
     make(encryption_key=key).grant_read(caller)
     resources = template()
@@ -1121,12 +1292,16 @@ def test_a_registry_may_be_encrypted_with_a_key_and_its_users_may_use_it(stack, 
     }
 
 
-def test_who_manages_may_use_the_registrys_key_to_write(stack, make, caller, template):
+def test_who_manages_may_use_the_registrys_key_to_write(
+    stack: cdk.Stack, make: MakeFleet, caller: iam.Role, template: Callable[[], dict[str, Any]]
+) -> None:
     make(encryption_key=kms.Key(stack, "Key")).grant_manage(caller)
     assert "kms:Encrypt" in actions(statements(template(), "Caller"))
 
 
-def test_cdk_nag_finds_nothing_in_a_fleet_whose_registry_has_a_key(app, stack, write_manifest):
+def test_cdk_nag_finds_nothing_in_a_fleet_whose_registry_has_a_key(
+    app: cdk.App, stack: cdk.Stack, write_manifest: WriteManifest
+) -> None:
     endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
         stack, "Llm", endpoint_name="llama", base_component_name="base", component_prefix="acme"
     )
@@ -1138,7 +1313,7 @@ def test_cdk_nag_finds_nothing_in_a_fleet_whose_registry_has_a_key(app, stack, w
     app.synth()  # raises for what is found
 
 
-def test_logs_are_kept_as_long_as_is_said(make, resources):
+def test_logs_are_kept_as_long_as_is_said(make: MakeFleet, resources: Resources) -> None:
     make(log_retention=logs.RetentionDays.ONE_WEEK)
     assert {group["Properties"]["RetentionInDays"] for group in resources("AWS::Logs::LogGroup")} == {7}
 
@@ -1158,14 +1333,16 @@ def test_logs_are_kept_as_long_as_is_said(make, resources):
         ("metric_rejected", "Rejected"),
     ],
 )
-def test_a_metric_is_that_of_the_fleet(make, metric, name):
+def test_a_metric_is_that_of_the_fleet(make: MakeFleet, metric: str, name: str) -> None:
     fleet = make()
     made = getattr(fleet, metric)()
     assert (made.namespace, made.metric_name) == ("MultiAdapterInference", name)
-    assert dict(made.dimensions) == {"Fleet": fleet.fleet_uid}
+    assert made.dimensions == {"Fleet": fleet.fleet_uid}
 
 
-def test_alarm_for_a_standstill_counts_failed_passes_and_functions_that_died(stack, make):
+def test_alarm_for_a_standstill_counts_failed_passes_and_functions_that_died(
+    stack: cdk.Stack, make: MakeFleet
+) -> None:
     fleet = make()
     assert fleet.standstill_alarm is fleet.standstill_alarm
     (alarm,) = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
@@ -1182,7 +1359,7 @@ def test_alarm_for_a_standstill_counts_failed_passes_and_functions_that_died(sta
     assert names == {"FailedPasses", "Errors"}
 
 
-def test_what_became_of_a_deployment_can_be_an_output(stack, make):
+def test_what_became_of_a_deployment_can_be_an_output(stack: cdk.Stack, make: MakeFleet) -> None:
     fleet = make()
     attributes = {
         "Summary": fleet.summary,
@@ -1197,10 +1374,10 @@ def test_what_became_of_a_deployment_can_be_an_output(stack, make):
 
 
 @pytest.fixture
-def imported(stack, endpoint):
+def imported(stack: cdk.Stack, endpoint: MultiAdapterEndpoint) -> Callable[..., AdapterFleetBase]:
     """Return a function that imports a fleet of another app."""
 
-    def make_imported(**attributes):
+    def make_imported(**attributes: Any) -> AdapterFleetBase:
         return AdapterFleet.from_fleet_attributes(
             stack, "Imported", **{"fleet_uid": "1234-uuid", "endpoint": endpoint, **attributes}
         )
@@ -1209,7 +1386,7 @@ def imported(stack, endpoint):
 
 
 @pytest.fixture
-def operated(stack):
+def operated(stack: cdk.Stack) -> dict[str, Any]:
     """The attributes of a fleet of another app that its operators reach."""
     return {
         "registry": dynamodb.Table.from_table_name(stack, "Table", "registry"),
@@ -1220,7 +1397,9 @@ def operated(stack):
     }
 
 
-def test_a_fleet_of_another_app_can_be_invoked(imported, caller, template):
+def test_a_fleet_of_another_app_can_be_invoked(
+    imported: Callable[..., AdapterFleetBase], caller: iam.Role, template: Callable[[], dict[str, Any]]
+) -> None:
     fleet = imported()
     fleet.grant_invoke(caller)
     text = json.dumps(statements(template(), "Caller"))
@@ -1230,20 +1409,25 @@ def test_a_fleet_of_another_app_can_be_invoked(imported, caller, template):
 
 @pytest.mark.parametrize("grant", ["grant_read", "grant_manage"])
 def test_a_fleet_of_another_app_grants_what_one_of_this_app_does(
-    stack, make, imported, operated, template, grant
-):
+    stack: cdk.Stack,
+    make: MakeFleet,
+    imported: Callable[..., AdapterFleetBase],
+    operated: dict[str, Any],
+    template: Callable[[], dict[str, Any]],
+    grant: str,
+) -> None:
     own, theirs = (iam.Role(stack, name, assumed_by=iam.AccountRootPrincipal()) for name in ("A", "B"))
     bucket, key = operated["manifest_bucket"], operated["manifest_key"]
     fleet = make(manifest=AdapterManifest.from_bucket(bucket, key))
     getattr(fleet, grant)(own)
     getattr(imported(**operated), grant)(theirs)
 
-    def granted(name):
+    def granted(name: str) -> list[dict[str, Any]]:
         resources = template()
         (policy,) = [id_ for id_ in resources if id_.startswith(f"{name}DefaultPolicy")]
         return statements(resources, policy)
 
-    def shape(statement):
+    def shape(statement: dict[str, Any]) -> tuple[list[str], str]:
         return (sorted(actions([statement])), json.dumps(statement.get("Condition")))
 
     assert list(map(shape, granted("A"))) == list(map(shape, granted("B")))
@@ -1252,13 +1436,20 @@ def test_a_fleet_of_another_app_grants_what_one_of_this_app_does(
     assert "stack/Theirs/*" in text
 
 
-def test_a_fleet_imported_without_its_stack_is_found_by_its_table_alone(imported, operated, caller, template):
+def test_a_fleet_imported_without_its_stack_is_found_by_its_table_alone(
+    imported: Callable[..., AdapterFleetBase],
+    operated: dict[str, Any],
+    caller: iam.Role,
+    template: Callable[[], dict[str, Any]],
+) -> None:
     imported(**{**operated, "stack_name": None}).grant_manage(caller)
     assert "cloudformation:ListStackResources" not in actions(statements(template(), "Caller"))
 
 
 @pytest.mark.parametrize("missing", ["manifest_bucket", "manifest_key"])
-def test_half_the_place_of_a_manifest_is_an_error(imported, operated, missing):
+def test_half_the_place_of_a_manifest_is_an_error(
+    imported: Callable[..., AdapterFleetBase], operated: dict[str, Any], missing: str
+) -> None:
     with pytest.raises(ValueError, match="'manifest_bucket' and 'manifest_key' should be given together"):
         imported(**{**operated, missing: None})
 
@@ -1272,19 +1463,28 @@ def test_half_the_place_of_a_manifest_is_an_error(imported, operated, missing):
     ],
 )
 def test_a_fleet_imported_without_what_is_granted_is_an_error(
-    imported, operated, caller, grant, missing, doing
-):
+    imported: Callable[..., AdapterFleetBase],
+    operated: dict[str, Any],
+    caller: iam.Role,
+    grant: str,
+    missing: str,
+    doing: str,
+) -> None:
     fleet = imported(**{**operated, missing: None})
     with pytest.raises(ValueError, match=f"should be imported with '{missing}' to be {doing}, got None"):
         getattr(fleet, grant)(caller)
 
 
-def test_a_fleet_imported_with_a_prefix_that_cannot_be_is_an_error(imported):
+def test_a_fleet_imported_with_a_prefix_that_cannot_be_is_an_error(
+    imported: Callable[..., AdapterFleetBase],
+) -> None:
     with pytest.raises(ValueError, match="'Stack/Imported': 'component_prefix' should be letters"):
         imported(component_prefix="bad_prefix!")
 
 
-def test_a_fleet_may_be_added_to_its_endpoint_as_adapters_are(stack, endpoint, write_manifest, resources):
+def test_a_fleet_may_be_added_to_its_endpoint_as_adapters_are(
+    stack: cdk.Stack, endpoint: MultiAdapterEndpoint, write_manifest: WriteManifest, resources: Resources
+) -> None:
     fleet = endpoint.add_fleet(
         "Tenants", manifest=AdapterManifest.from_file(write_manifest()), component_prefix="eu"
     )
@@ -1301,20 +1501,22 @@ def test_a_fleet_may_be_added_to_its_endpoint_as_adapters_are(stack, endpoint, w
         ("Tenants", "a fleet should have an id of its own, got 'Tenants' for 'Stack/Llm/Tenants'"),
     ],
 )
-def test_an_id_that_is_taken_on_the_endpoint_is_an_error(endpoint, write_manifest, id, message):
+def test_an_id_that_is_taken_on_the_endpoint_is_an_error(
+    endpoint: MultiAdapterEndpoint, write_manifest: WriteManifest, id: str, message: str
+) -> None:
     manifest = AdapterManifest.from_file(write_manifest())
     endpoint.add_fleet("Tenants", manifest=manifest)
     with pytest.raises(ValueError, match=message):
         endpoint.add_fleet(id, manifest=manifest)
 
 
-def test_a_fleet_that_is_added_takes_every_setting_of_one_that_is_made():
+def test_a_fleet_that_is_added_takes_every_setting_of_one_that_is_made() -> None:
     parameters = inspect.signature(AdapterFleet.__init__).parameters.keys()
     own = parameters - {"self", "scope", "id", "endpoint", "manifest"}
     assert own == FleetOptions.__annotations__.keys()
 
 
-def test_two_machines_make_the_same_template(tmp_path):
+def test_two_machines_make_the_same_template(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import aws_cdk as cdk\n"
@@ -1342,28 +1544,33 @@ def test_two_machines_make_the_same_template(tmp_path):
 
 class TestLostEvents:
     @pytest.fixture
-    def stored(self, make, bucket):
+    def stored(self, make: MakeFleet, bucket: s3.IBucket) -> MakeFleet:
         """Return a function that makes a fleet whose manifest is in S3."""
         return lambda **options: make(manifest=AdapterManifest.from_bucket(bucket, "live.yaml", **options))
 
     @pytest.fixture
-    def rules(self, template):
+    def rules(self, template: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
         return lambda: {
             name: resource["Properties"]
             for name, resource in template().items()
             if resource["Type"] == "AWS::Events::Rule"
         }
 
-    def rule(self, rules, name):
+    def rule(self, rules: Callable[[], dict[str, Any]], name: str) -> dict[str, Any]:
+        found: dict[str, Any]
         (found,) = [properties for logical_id, properties in rules().items() if name in logical_id]
         return found
 
-    def test_event_that_never_reaches_the_function_goes_to_the_queue_of_lost_ones(self, stored, rules):
+    def test_event_that_never_reaches_the_function_goes_to_the_queue_of_lost_ones(
+        self, stored: MakeFleet, rules: Callable[[], dict[str, Any]]
+    ) -> None:
         stored()
         (target,) = self.rule(rules, "ManifestChanged")["Targets"]
         assert "DeadLetters" in str(target["DeadLetterConfig"])
 
-    def test_event_that_the_function_fails_at_goes_there_too(self, stored, template):
+    def test_event_that_the_function_fails_at_goes_there_too(
+        self, stored: MakeFleet, template: Callable[[], dict[str, Any]]
+    ) -> None:
         stored()
         (function,) = [
             resource["Properties"]
@@ -1380,7 +1587,9 @@ class TestLostEvents:
             ({"reread_every": cdk.Duration.minutes(1)}, "rate(1 minute)"),
         ],
     )
-    def test_manifest_is_looked_at_on_a_schedule_without_any_drift_check(self, stored, rules, options, rate):
+    def test_manifest_is_looked_at_on_a_schedule_without_any_drift_check(
+        self, stored: MakeFleet, rules: Callable[[], dict[str, Any]], options: dict[str, Any], rate: str
+    ) -> None:
         stored(**options)
         found = self.rule(rules, "ManifestReread")
         assert found["ScheduleExpression"] == rate
@@ -1388,20 +1597,26 @@ class TestLostEvents:
         assert json.loads(target["Input"]) == {"trigger": "schedule"}
         assert "ManifestObject" in str(target["Arn"])
 
-    def test_fleet_whose_manifest_comes_with_the_deployment_has_no_schedule(self, make, rules):
+    def test_fleet_whose_manifest_comes_with_the_deployment_has_no_schedule(
+        self, make: MakeFleet, rules: Callable[[], dict[str, Any]]
+    ) -> None:
         make()
         assert rules() == {}
 
     @pytest.mark.parametrize("every", [cdk.Duration.seconds(30), 15])
-    def test_interval_is_whole_minutes(self, stored, every):
+    def test_interval_is_whole_minutes(self, stored: MakeFleet, every: cdk.Duration | int) -> None:
         with pytest.raises(ValueError, match="'reread_every' should be"):
             stored(reread_every=every)
 
-    def test_scheduled_pass_may_look_at_the_manifest(self, stored, template):
+    def test_scheduled_pass_may_look_at_the_manifest(
+        self, stored: MakeFleet, template: Callable[[], dict[str, Any]]
+    ) -> None:
         stored()
         assert "live.yaml" in str(statements(template(), "RunPassRole"))
 
-    def test_alarm_is_in_the_stack_once_it_is_used(self, stored, template):
+    def test_alarm_is_in_the_stack_once_it_is_used(
+        self, stored: MakeFleet, template: Callable[[], dict[str, Any]]
+    ) -> None:
         fleet = stored()
         alarm = fleet.lost_events_alarm
         assert fleet.lost_events_alarm is alarm
@@ -1414,30 +1629,40 @@ class TestLostEvents:
         assert (found["Threshold"], found["TreatMissingData"]) == (1, "notBreaching")
         assert "DeadLetters" in str(found["Dimensions"])
 
-    def test_fleet_without_it_has_no_alarm(self, stored, template):
+    def test_fleet_without_it_has_no_alarm(
+        self, stored: MakeFleet, template: Callable[[], dict[str, Any]]
+    ) -> None:
         stored()
         assert "AWS::CloudWatch::Alarm" not in {resource["Type"] for resource in template().values()}
 
 
 class TestKeptArchives:
-    def test_template_names_the_copies_as_cdk_gc_looks_for_them(self, make, fleet_properties):
+    def test_template_names_the_copies_as_cdk_gc_looks_for_them(
+        self, make: MakeFleet, fleet_properties: FleetProperties
+    ) -> None:
         fleet = make()
         text = json.dumps(fleet_properties()["KeptArchives"])
         # The key of a copy, up to its first dot.
         assert f"/lora-adapters/fleet-{fleet.node.addr[:8]}." in text
 
-    def test_pass_may_write_copies_and_nothing_else(self, make, template):
+    def test_pass_may_write_copies_and_nothing_else(
+        self, make: MakeFleet, template: Callable[[], dict[str, Any]]
+    ) -> None:
         fleet = make()
         (statement,) = [
             found for found in statements(template(), "RunPassRole") if "s3:PutObject" in actions([found])
         ]
         assert f"/lora-adapters/fleet-{fleet.node.addr[:8]}.*" in json.dumps(statement["Resource"])
 
-    def test_fleet_that_was_moved_keeps_its_copies(self, make, fleet_properties):
+    def test_fleet_that_was_moved_keeps_its_copies(
+        self, make: MakeFleet, fleet_properties: FleetProperties
+    ) -> None:
         make(fleet_uid="c8abcdef-1234")
         text = json.dumps(fleet_properties()["KeptArchives"])
         assert "/lora-adapters/fleet-c8abcdef.c8abcdef-1234/" in text
 
-    def test_fleet_whose_manifest_is_in_s3_copies_nothing(self, make, bucket, fleet_properties):
+    def test_fleet_whose_manifest_is_in_s3_copies_nothing(
+        self, make: MakeFleet, bucket: s3.IBucket, fleet_properties: FleetProperties
+    ) -> None:
         make(manifest=AdapterManifest.from_bucket(bucket, "live.yaml"))
         assert "KeptArchives" not in fleet_properties()

@@ -1,5 +1,7 @@
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -11,21 +13,22 @@ from cdk_nag import AwsSolutionsChecks
 
 from adapter_fleet.hub.copy import PATIENCE_SECONDS
 from multi_adapter_inference import BaseModel, HubModel
+from tests.constructs.conftest import MakeEndpoint
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OWN = "arn:aws:s3:::models/base/acme--llama/"
 
 
 @pytest.fixture
-def token(stack):
+def token(stack: cdk.Stack) -> secretsmanager.ISecret:
     return secretsmanager.Secret.from_secret_complete_arn(
         stack, "Token", "arn:aws:secretsmanager:us-east-1:111122223333:secret:hub-AbCdEf"
     )
 
 
 @pytest.fixture
-def make(stack, bucket):
-    def make(id="Model", **settings):
+def make(stack: cdk.Stack, bucket: s3.IBucket) -> Callable[..., HubModel]:
+    def make(id: str = "Model", **settings: Any) -> HubModel:
         return HubModel(
             stack,
             id,
@@ -35,12 +38,12 @@ def make(stack, bucket):
     return make
 
 
-def only(stack, type_):
+def only(stack: cdk.Stack, type_: str) -> dict[str, Any]:
     (resource,) = Template.from_stack(stack).find_resources(type_).values()
-    return resource
+    return dict(resource)
 
 
-def role_statements(stack, function):
+def role_statements(stack: cdk.Stack, function: str) -> list[dict[str, Any]]:
     """Return the statements of a function's role, its partition named."""
     statements = []
     for policy in [
@@ -54,7 +57,9 @@ def role_statements(stack, function):
     return statements
 
 
-def test_an_endpoint_waits_for_its_copy(stack, make_endpoint, bucket):
+def test_an_endpoint_waits_for_its_copy(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
+) -> None:
     make_endpoint(base_model=BaseModel.copied_from_hub("acme/llama", revision=COMMIT, bucket=bucket))
     template = Template.from_stack(stack)
     (copy,) = template.find_resources("Custom::HubModel")
@@ -63,7 +68,9 @@ def test_an_endpoint_waits_for_its_copy(stack, make_endpoint, bucket):
         assert copy in resource["DependsOn"]
 
 
-def test_sagemaker_downloads_what_was_copied(stack, make_endpoint, make):
+def test_sagemaker_downloads_what_was_copied(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, make: Callable[..., HubModel]
+) -> None:
     model = make()
     make_endpoint(base_model=model.base_model, network_isolation=True)
     (copy,) = Template.from_stack(stack).find_resources("Custom::HubModel")
@@ -77,7 +84,9 @@ def test_sagemaker_downloads_what_was_copied(stack, make_endpoint, make):
     }
 
 
-def test_the_execution_role_reads_every_revision_so_that_a_rollback_can(stack, make_endpoint, make):
+def test_the_execution_role_reads_every_revision_so_that_a_rollback_can(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, make: Callable[..., HubModel]
+) -> None:
     make_endpoint(base_model=make().base_model)
     Template.from_stack(stack).has_resource_properties(
         "AWS::IAM::Policy",
@@ -98,16 +107,19 @@ def test_the_execution_role_reads_every_revision_so_that_a_rollback_can(stack, m
     )
 
 
-def test_adapters_are_compared_with_the_name_of_the_model(make_endpoint, bucket):
-    def named(id, **settings):
+def test_adapters_are_compared_with_the_name_of_the_model(
+    make_endpoint: MakeEndpoint, bucket: s3.IBucket
+) -> None:
+    def named(id: str, **settings: Any) -> str | None:
         model = BaseModel.copied_from_hub("acme/llama", revision=COMMIT, bucket=bucket, **settings)
-        return make_endpoint(id=id, component_prefix=id.lower(), base_model=model).base_model_facts.name
+        facts = make_endpoint(id=id, component_prefix=id.lower(), base_model=model).base_model_facts
+        return facts.name if facts else None
 
     assert named("One") == "acme/llama"
     assert named("Two", name="llama") == "llama"
 
 
-def test_the_copy_is_told_what_to_copy(stack, make):
+def test_the_copy_is_told_what_to_copy(stack: cdk.Stack, make: Callable[..., HubModel]) -> None:
     make(timeout=cdk.Duration.minutes(30), part_size=cdk.Size.mebibytes(8))
     properties = only(stack, "Custom::HubModel")["Properties"]
     told = {
@@ -123,7 +135,9 @@ def test_the_copy_is_told_what_to_copy(stack, make):
 
 
 @pytest.mark.parametrize("seconds", [1, 2, 100, 55 * 60 - 1])
-def test_a_timeout_of_any_seconds_is_waited_for(stack, make, seconds):
+def test_a_timeout_of_any_seconds_is_waited_for(
+    stack: cdk.Stack, make: Callable[..., HubModel], seconds: int
+) -> None:
     make(timeout=cdk.Duration.seconds(seconds))
     waiter = "framework-isComplete-task"
     (asking,) = definition(stack, waiter)["States"][waiter]["Retry"]
@@ -132,7 +146,9 @@ def test_a_timeout_of_any_seconds_is_waited_for(stack, make, seconds):
     assert seconds < framework < answer < 3600
 
 
-def test_only_who_asks_the_hub_reads_the_token_and_by_its_arn(stack, make, token):
+def test_only_who_asks_the_hub_reads_the_token_and_by_its_arn(
+    stack: cdk.Stack, make: Callable[..., HubModel], token: secretsmanager.ISecret
+) -> None:
     make(token=token)
     functions = Template.from_stack(stack).find_resources("AWS::Lambda::Function")
     knows = {
@@ -150,7 +166,9 @@ def test_only_who_asks_the_hub_reads_the_token_and_by_its_arn(stack, make, token
         assert reads == (function in ("Plan", "Copy")), function
 
 
-def test_who_copies_a_range_may_write_below_the_model_and_nothing_else(stack, make):
+def test_who_copies_a_range_may_write_below_the_model_and_nothing_else(
+    stack: cdk.Stack, make: Callable[..., HubModel]
+) -> None:
     make()
     statements = [s for s in role_statements(stack, "Copy") if str(s["Action"]).startswith("s3:")]
     assert [(s["Action"], str(s["Resource"]).partition(":s3")[2]) for s in statements] == [
@@ -158,14 +176,14 @@ def test_who_copies_a_range_may_write_below_the_model_and_nothing_else(stack, ma
     ]
 
 
-def test_an_encrypted_bucket_is_written_with_its_key(stack, make):
+def test_an_encrypted_bucket_is_written_with_its_key(stack: cdk.Stack, make: Callable[..., HubModel]) -> None:
     key = kms.Key(stack, "Key")
     make(bucket=s3.Bucket(stack, "Encrypted", encryption_key=key))
     for function in ("Plan", "Copy", "Advance"):
         assert any("kms:GenerateDataKey*" in str(s) for s in role_statements(stack, function)), function
 
 
-def definition(stack, having="Files"):
+def definition(stack: cdk.Stack, having: str = "Files") -> dict[str, Any]:
     """Return the state machine that has a state of this name: by default that of the copy."""
     return next(
         json.loads("".join(part if isinstance(part, str) else "x" for part in join[1]))
@@ -175,14 +193,14 @@ def definition(stack, having="Files"):
     )
 
 
-def states_of(machine):
+def states_of(machine: dict[str, Any]) -> Iterator[str]:
     """Yield the names of all states, those in maps included."""
     for name, state in machine["States"].items():
         yield name
         yield from states_of(state.get("ItemProcessor", {"States": {}}))
 
 
-def test_a_map_over_ranges_is_in_one_over_files(stack, make):
+def test_a_map_over_ranges_is_in_one_over_files(stack: cdk.Stack, make: Callable[..., HubModel]) -> None:
     make(max_concurrency=8)
     files = definition(stack)["States"]["Files"]
     ranges = files["ItemProcessor"]["States"]["Ranges"]
@@ -192,7 +210,9 @@ def test_a_map_over_ranges_is_in_one_over_files(stack, make):
     ] == [("DISTRIBUTED", 4), ("DISTRIBUTED", 2)]
 
 
-def test_the_plan_is_tried_until_a_denial_cannot_be_about_the_roles_before(stack, make):
+def test_the_plan_is_tried_until_a_denial_cannot_be_about_the_roles_before(
+    stack: cdk.Stack, make: Callable[..., HubModel]
+) -> None:
     make()
     retry = definition(stack)["States"]["Plan"]["Retry"][-1]
     assert retry["JitterStrategy"] == "NONE"
@@ -200,7 +220,9 @@ def test_the_plan_is_tried_until_a_denial_cannot_be_about_the_roles_before(stack
     assert sum(min(wait, retry["MaxDelaySeconds"]) for wait in waits) > PATIENCE_SECONDS
 
 
-def test_no_two_states_have_one_name_as_step_functions_wants_it(stack, make):
+def test_no_two_states_have_one_name_as_step_functions_wants_it(
+    stack: cdk.Stack, make: Callable[..., HubModel]
+) -> None:
     make()
     names = list(states_of(definition(stack)))
     assert sorted(set(names)) == sorted(names)
@@ -248,7 +270,9 @@ def test_no_two_states_have_one_name_as_step_functions_wants_it(stack, make):
         ({"max_concurrency": 0}, "'max_concurrency' should be at least 1, got 0"),
     ],
 )
-def test_what_cannot_be_copied_is_an_error_at_synth(make, bucket, settings, error):
+def test_what_cannot_be_copied_is_an_error_at_synth(
+    make: Callable[..., HubModel], bucket: s3.IBucket, settings: dict[str, Any], error: str
+) -> None:
     with pytest.raises(ValueError, match=f"'Stack/Model': {error}"):
         make(**settings)
     given = {"model_id": "acme/llama", "revision": COMMIT, "bucket": bucket, **settings}
@@ -256,19 +280,27 @@ def test_what_cannot_be_copied_is_an_error_at_synth(make, bucket, settings, erro
         BaseModel.copied_from_hub(given.pop("model_id"), **given)
 
 
-def test_a_part_may_be_between_two_mebibytes(stack, make):
+def test_a_part_may_be_between_two_mebibytes(stack: cdk.Stack, make: Callable[..., HubModel]) -> None:
     make(part_size=cdk.Size.kibibytes(5500))
     assert only(stack, "Custom::HubModel")["Properties"]["PartBytes"] == 5500 * 1024
 
 
-def test_a_token_goes_nowhere_unencrypted(make, token):
+def test_a_token_goes_nowhere_unencrypted(
+    make: Callable[..., HubModel], token: secretsmanager.ISecret
+) -> None:
     make(hub_endpoint="http://mirror.internal")
     make("Loopback", hub_endpoint="http://127.0.0.1:8000", token=token)
     with pytest.raises(ValueError, match=r"https URL .*got 'http://mirror\.internal'"):
         make("Mirror", hub_endpoint="http://mirror.internal", token=token)
 
 
-def test_cdk_nag_finds_nothing_that_is_not_acknowledged(stack, app, make_endpoint, make, token):
+def test_cdk_nag_finds_nothing_that_is_not_acknowledged(
+    stack: cdk.Stack,
+    app: cdk.App,
+    make_endpoint: MakeEndpoint,
+    make: Callable[..., HubModel],
+    token: secretsmanager.ISecret,
+) -> None:
     make_endpoint(base_model=make(token=token).base_model)
     # One that is not acknowledged, to see that the rules are applied.
     s3.Bucket(stack, "Probe")

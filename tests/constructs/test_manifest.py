@@ -1,7 +1,9 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -21,13 +23,22 @@ from multi_adapter_inference import (
     MultiAdapterEndpoint,
     SmokeTest,
 )
+from tests.constructs.conftest import (
+    ChangeConfig,
+    FleetProperties,
+    MakeEndpoint,
+    MakeFleet,
+    Resources,
+    Warnings,
+    WriteManifest,
+)
 
 DIGEST = "ab" * 32
 KEY = f"adapters/sha256-{DIGEST}.tar.gz"
 
 
 @pytest.fixture
-def endpoint(make_endpoint, bucket, base_directory):
+def endpoint(make_endpoint: MakeEndpoint, bucket: s3.IBucket, base_directory: Path) -> MultiAdapterEndpoint:
     return make_endpoint(
         base_model=BaseModel.from_directory(base_directory),
         lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
@@ -36,17 +47,17 @@ def endpoint(make_endpoint, bucket, base_directory):
 
 
 @pytest.fixture
-def fleet(stack, endpoint):
+def fleet(stack: cdk.Stack, endpoint: MultiAdapterEndpoint) -> MakeFleet:
     """Return a function that makes a fleet of a manifest."""
 
-    def make(manifest, id="Tenants", **settings):
+    def make(manifest: AdapterManifest, id: str = "Tenants", **settings: Any) -> AdapterFleet:
         return AdapterFleet(stack, id, endpoint=endpoint, manifest=manifest, **settings)
 
     return make
 
 
 @pytest.fixture
-def compiled(app, fleet_properties):
+def compiled(app: cdk.App, fleet_properties: FleetProperties) -> Callable[[], Manifest]:
     """Return a function that synthesizes the app and reads the manifest that it uploads."""
 
     def read() -> Manifest:
@@ -62,7 +73,9 @@ def archives(app: cdk.App) -> list[str]:
     return sorted(path.name for path in Path(app.outdir).glob("asset.*.tar.gz"))
 
 
-def test_a_file_becomes_an_asset_named_by_its_content(fleet, write_manifest, compiled, app):
+def test_a_file_becomes_an_asset_named_by_its_content(
+    fleet: MakeFleet, write_manifest: WriteManifest, compiled: Callable[[], Manifest], app: cdk.App
+) -> None:
     fleet(AdapterManifest.from_file(write_manifest({"name": "ectsum", "rank": 4}, {"name": "triage"})))
     manifest = compiled()
     assert [(adapter.name, adapter.rank) for adapter in manifest.adapters] == [
@@ -76,8 +89,8 @@ def test_a_file_becomes_an_asset_named_by_its_content(fleet, write_manifest, com
 
 
 def test_where_the_file_lies_and_how_it_is_written_makes_no_difference(
-    stack, fleet, write_manifest, tmp_path, resources
-):
+    stack: cdk.Stack, fleet: MakeFleet, write_manifest: WriteManifest, tmp_path: Path, resources: Resources
+) -> None:
     fleet(AdapterManifest.from_file(write_manifest()), "One", component_prefix="one")
     (tmp_path / "elsewhere").mkdir()
     other = write_manifest(name="elsewhere/adapters.json")
@@ -87,12 +100,17 @@ def test_where_the_file_lies_and_how_it_is_written_makes_no_difference(
     assert one == two
 
 
-def test_a_file_that_is_not_there_is_an_error(fleet, tmp_path):
+def test_a_file_that_is_not_there_is_an_error(fleet: MakeFleet, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'path' should be a readable manifest, got '.*nowhere\.yaml'"):
         fleet(AdapterManifest.from_file(tmp_path / "nowhere.yaml"))
 
 
-def test_a_bucket_of_the_app_is_named_by_an_alias(stack, make_endpoint, write_manifest, fleet_properties):
+def test_a_bucket_of_the_app_is_named_by_an_alias(
+    stack: cdk.Stack,
+    make_endpoint: MakeEndpoint,
+    write_manifest: WriteManifest,
+    fleet_properties: FleetProperties,
+) -> None:
     own = s3.Bucket(stack, "Own")
     endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=own, prefix="adapters/")])
     path = write_manifest({"name": "ectsum", "artifact": {"bucket": "own", "key": KEY}})
@@ -105,7 +123,9 @@ def test_a_bucket_of_the_app_is_named_by_an_alias(stack, make_endpoint, write_ma
     assert fleet_properties()["Buckets"] == {"own": stack.resolve(own.bucket_name)}
 
 
-def test_every_error_is_told_at_once_with_file_line_adapter_and_rule(fleet, write_manifest, tmp_path):
+def test_every_error_is_told_at_once_with_file_line_adapter_and_rule(
+    fleet: MakeFleet, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
     path = write_manifest(
         {"name": "ectsum", "rank": 16},
         {"name": "x" * 63},
@@ -123,14 +143,16 @@ def test_every_error_is_told_at_once_with_file_line_adapter_and_rule(fleet, writ
         assert f"adapter {name!r}" in line
 
 
-def test_a_document_that_is_none_is_an_error_with_file_and_line(fleet, tmp_path):
+def test_a_document_that_is_none_is_an_error_with_file_and_line(fleet: MakeFleet, tmp_path: Path) -> None:
     path = tmp_path / "adapters.yaml"
     path.write_text("adapters:\n  - name: a\n    artifact: [")
     with pytest.raises(ValueError, match=rf"{path}:\d+: .*\[manifest-readable\]"):
         fleet(AdapterManifest.from_file(path))
 
 
-def test_a_limit_below_a_declared_rank_is_an_error(stack, make_endpoint, bucket, write_manifest):
+def test_a_limit_below_a_declared_rank_is_an_error(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket, write_manifest: WriteManifest
+) -> None:
     endpoint = make_endpoint(
         lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
         artifact_sources=[ArtifactSource(bucket=bucket)],
@@ -144,7 +166,9 @@ def test_a_limit_below_a_declared_rank_is_an_error(stack, make_endpoint, bucket,
         )
 
 
-def test_a_manifest_for_another_base_model_is_an_error(stack, make_endpoint, bucket, write_manifest):
+def test_a_manifest_for_another_base_model_is_an_error(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket, write_manifest: WriteManifest
+) -> None:
     endpoint = make_endpoint(
         base_model=BaseModel.from_bucket(bucket, "llama/", name="meta-llama/Llama-3.1-8B-Instruct"),
         artifact_sources=[ArtifactSource(bucket=bucket)],
@@ -159,8 +183,14 @@ def test_a_manifest_for_another_base_model_is_an_error(stack, make_endpoint, buc
 
 
 def test_a_directory_of_the_manifests_folder_is_checked_packed_and_named_by_its_identity(
-    app, stack, fleet, write_manifest, adapter_directory, compiled, fleet_properties
-):
+    app: cdk.App,
+    stack: cdk.Stack,
+    fleet: MakeFleet,
+    write_manifest: WriteManifest,
+    adapter_directory: Path,
+    compiled: Callable[[], Manifest],
+    fleet_properties: FleetProperties,
+) -> None:
     fleet(AdapterManifest.from_file(write_manifest({"name": "local", "artifact": "./triage"})))
     expected = identity(adapter_directory)
     (adapter,) = compiled().adapters
@@ -177,8 +207,13 @@ def test_a_directory_of_the_manifests_folder_is_checked_packed_and_named_by_its_
 
 
 def test_an_archive_of_this_machine_keeps_its_content(
-    app, fleet, write_manifest, adapter_directory, tmp_path, fleet_properties
-):
+    app: cdk.App,
+    fleet: MakeFleet,
+    write_manifest: WriteManifest,
+    adapter_directory: Path,
+    tmp_path: Path,
+    fleet_properties: FleetProperties,
+) -> None:
     packed = pack(adapter_directory, tmp_path / "triage.tar.gz")
     fleet(AdapterManifest.from_file(write_manifest({"name": "local", "artifact": "./triage.tar.gz"})))
     assert list(fleet_properties()["Archives"]) == [packed.identity]
@@ -186,8 +221,8 @@ def test_an_archive_of_this_machine_keeps_its_content(
 
 
 def test_what_is_wrong_with_a_directory_is_told_once_for_all_adapters_that_use_it(
-    fleet, write_manifest, change_config
-):
+    fleet: MakeFleet, write_manifest: WriteManifest, change_config: ChangeConfig
+) -> None:
     change_config(r=16)
     path = write_manifest(*({"name": f"tenant{n}", "artifact": "./triage"} for n in range(3)))
     with pytest.raises(ValueError) as error:
@@ -199,8 +234,12 @@ def test_what_is_wrong_with_a_directory_is_told_once_for_all_adapters_that_use_i
 
 
 def test_one_directory_of_a_hundred_adapters_is_packed_once(
-    app, fleet, write_manifest, monkeypatch, compiled
-):
+    app: cdk.App,
+    fleet: MakeFleet,
+    write_manifest: WriteManifest,
+    monkeypatch: pytest.MonkeyPatch,
+    compiled: Callable[[], Manifest],
+) -> None:
     seen = []
 
     def counted(directory: Path) -> str:
@@ -220,13 +259,13 @@ def test_one_directory_of_a_hundred_adapters_is_packed_once(
 
 
 @pytest.fixture(autouse=True)
-def adapter_in_folder(adapter_directory):
+def adapter_in_folder(adapter_directory: Path) -> None:
     """Put `./triage` beside every manifest."""
 
 
 def test_more_than_50_local_adapters_are_an_error_that_names_the_command(
-    fleet, write_manifest, adapter_directory, tmp_path
-):
+    fleet: MakeFleet, write_manifest: WriteManifest, adapter_directory: Path, tmp_path: Path
+) -> None:
     for number in range(51):
         shutil.copytree(adapter_directory, tmp_path / f"copy{number}")
     path = write_manifest(*({"name": f"t{n}", "artifact": f"./copy{n}"} for n in range(51)))
@@ -234,20 +273,24 @@ def test_more_than_50_local_adapters_are_an_error_that_names_the_command(
         fleet(AdapterManifest.from_file(path))
 
 
-def test_a_digest_that_is_another_one_is_an_error(fleet, write_manifest):
+def test_a_digest_that_is_another_one_is_an_error(fleet: MakeFleet, write_manifest: WriteManifest) -> None:
     path = write_manifest({"name": "local", "artifact": "./triage", "digest": f"sha256:{DIGEST}"})
     with pytest.raises(ValueError, match=rf"adapter 'local': .*{DIGEST}.*\[digest-agrees\]"):
         fleet(AdapterManifest.from_file(path))
 
 
-def test_a_warning_about_a_local_adapter_is_one_of_the_fleet(fleet, write_manifest, change_config, warnings):
+def test_a_warning_about_a_local_adapter_is_one_of_the_fleet(
+    fleet: MakeFleet, write_manifest: WriteManifest, change_config: ChangeConfig, warnings: Warnings
+) -> None:
     change_config(base_model_name_or_path="meta-llama/Llama-3.1-8B-Instruct")
     fleet(AdapterManifest.from_file(write_manifest({"name": "local", "artifact": "./triage"})))
     (warning,) = [w for w in warnings() if "multi-adapter-inference:base-model-name" in w]
     assert "adapter 'local'" in warning
 
 
-def test_every_directory_of_a_directory_is_an_adapter(fleet, adapter_directory, tmp_path, compiled):
+def test_every_directory_of_a_directory_is_an_adapter(
+    fleet: MakeFleet, adapter_directory: Path, tmp_path: Path, compiled: Callable[[], Manifest]
+) -> None:
     folder = tmp_path / "all"
     for name in ("triage", "summary"):
         shutil.copytree(adapter_directory, folder / name)
@@ -257,31 +300,41 @@ def test_every_directory_of_a_directory_is_an_adapter(fleet, adapter_directory, 
 
 
 @pytest.mark.parametrize("name", [".ipynb_checkpoints", "__pycache__"])
-def test_a_directory_that_tools_have_made_is_no_adapter(fleet, adapter_directory, tmp_path, compiled, name):
+def test_a_directory_that_tools_have_made_is_no_adapter(
+    fleet: MakeFleet, adapter_directory: Path, tmp_path: Path, compiled: Callable[[], Manifest], name: str
+) -> None:
     shutil.copytree(adapter_directory, tmp_path / "all" / "triage")
     (tmp_path / "all" / name).mkdir()
     fleet(AdapterManifest.of_directory(tmp_path / "all"))
     assert [adapter.name for adapter in compiled().adapters] == ["triage"]
 
 
-def test_a_directory_of_adapters_may_be_for_one_base_model_alone(fleet, adapter_directory, tmp_path):
+def test_a_directory_of_adapters_may_be_for_one_base_model_alone(
+    fleet: MakeFleet, adapter_directory: Path, tmp_path: Path
+) -> None:
     shutil.copytree(adapter_directory, tmp_path / "all" / "triage")
     with pytest.raises(ValueError, match=r"got .meta-llama.*\[manifest-base-model\]"):
         fleet(AdapterManifest.of_directory(tmp_path / "all", base_model="meta-llama/Llama-3.1-8B-Instruct"))
 
 
-def test_a_directory_without_adapters_is_an_error_with_the_fleet(fleet, tmp_path):
+def test_a_directory_without_adapters_is_an_error_with_the_fleet(fleet: MakeFleet, tmp_path: Path) -> None:
     (tmp_path / "all" / ".git").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"^'Stack/Tenants': 'path' should .* got '.*all' with none in it"):
         fleet(AdapterManifest.of_directory(tmp_path / "all"))
 
 
-def test_a_directory_that_is_not_there_is_an_error(fleet, tmp_path):
+def test_a_directory_that_is_not_there_is_an_error(fleet: MakeFleet, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'path' should be a directory of adapters, got '.*nowhere'"):
         fleet(AdapterManifest.of_directory(tmp_path / "nowhere"))
 
 
-def test_adapters_may_be_listed_in_code(stack, fleet, bucket, adapter_directory, compiled):
+def test_adapters_may_be_listed_in_code(
+    stack: cdk.Stack,
+    fleet: MakeFleet,
+    bucket: s3.IBucket,
+    adapter_directory: Path,
+    compiled: Callable[[], Manifest],
+) -> None:
     smoke = SmokeTest(prompt="Hello", expect="[a-z]+")
     fleet(
         AdapterManifest.from_adapters(
@@ -312,7 +365,9 @@ def test_adapters_may_be_listed_in_code(stack, fleet, bucket, adapter_directory,
     assert old.known_digest == DIGEST
 
 
-def test_listed_adapters_may_have_defaults(fleet, bucket, compiled):
+def test_listed_adapters_may_have_defaults(
+    fleet: MakeFleet, bucket: s3.IBucket, compiled: Callable[[], Manifest]
+) -> None:
     artifact = AdapterArtifact.from_bucket(bucket, KEY)
     smoke = SmokeTest(prompt="Hello")
     fleet(
@@ -329,7 +384,7 @@ def test_listed_adapters_may_have_defaults(fleet, bucket, compiled):
     assert (own.rank, own.tags, own.smokeless) == (8, {"team": "support", "tier": "gold"}, True)
 
 
-def test_a_token_in_the_defaults_is_an_error(stack, fleet):
+def test_a_token_in_the_defaults_is_an_error(stack: cdk.Stack, fleet: MakeFleet) -> None:
     defaults = AdapterDefaults(tags={"team": stack.region})
     with pytest.raises(ValueError, match=r"defaults: they should be known at synth, got a token"):
         fleet(AdapterManifest.from_adapters([], defaults=defaults))
@@ -343,7 +398,7 @@ def test_a_token_in_the_defaults_is_an_error(stack, fleet):
     ],
     ids=["from_adapters", "of_directory"],
 )
-def test_a_token_for_the_base_model_is_an_error(stack, make):
+def test_a_token_for_the_base_model_is_an_error(stack: cdk.Stack, make: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match="'base_model' should be known at synth, got a token"):
         make(cdk.CfnParameter(stack, "BaseModel").value_as_string)
 
@@ -360,20 +415,24 @@ def test_a_token_for_the_base_model_is_an_error(stack, make):
         ({"smoke": "hello"}, "'smoke' should be a SmokeTest, .* or False, got 'hello'"),
     ],
 )
-def test_a_listed_adapter_that_cannot_be_is_an_error(bucket, settings, message):
+def test_a_listed_adapter_that_cannot_be_is_an_error(
+    bucket: s3.IBucket, settings: dict[str, Any], message: str
+) -> None:
     good = {"name": "a", "artifact": AdapterArtifact.from_bucket(bucket, KEY)}
     with pytest.raises(ValueError, match=f"(^|: ){message}"):
         FleetAdapter(**{**good, **settings})
 
 
-def test_something_else_than_adapters_in_the_list_is_an_error():
+def test_something_else_than_adapters_in_the_list_is_an_error() -> None:
     with pytest.raises(
         ValueError, match="'adapters' should be a list of FleetAdapter objects, got 'acme' at index 0"
     ):
-        AdapterManifest.from_adapters(["acme"])
+        AdapterManifest.from_adapters(["acme"])  # type: ignore[list-item]
 
 
-def test_a_listed_adapter_in_a_bucket_of_the_app_needs_no_alias(stack, make_endpoint, fleet_properties):
+def test_a_listed_adapter_in_a_bucket_of_the_app_needs_no_alias(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, fleet_properties: FleetProperties
+) -> None:
     own = s3.Bucket(stack, "Own")
     AdapterFleet(
         stack,
@@ -387,19 +446,23 @@ def test_a_listed_adapter_in_a_bucket_of_the_app_needs_no_alias(stack, make_endp
 
 
 @pytest.mark.parametrize("where", ["key", "uri", "rank", "tags"])
-def test_any_other_token_is_an_error_that_names_the_adapter(stack, fleet, bucket, where):
+def test_any_other_token_is_an_error_that_names_the_adapter(
+    stack: cdk.Stack, fleet: MakeFleet, bucket: s3.IBucket, where: str
+) -> None:
     token = cdk.CfnParameter(stack, "Parameter").value_as_string
     artifact = {
         "key": lambda: AdapterArtifact.from_bucket(bucket, f"{token}.tar.gz"),
         "uri": lambda: AdapterArtifact.from_uri(token),
     }.get(where, lambda: AdapterArtifact.from_bucket(bucket, KEY))()
     number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
-    traits = {"tags": {"tags": {"tier": token}}, "rank": {"rank": number}}.get(where, {})
+    traits: Any = {"tags": {"tags": {"tier": token}}, "rank": {"rank": number}}.get(where, {})
     with pytest.raises(ValueError, match=r"adapter 'ectsum'.*token"):
         fleet(AdapterManifest.from_adapters([FleetAdapter(name="ectsum", artifact=artifact, **traits)]))
 
 
-def test_a_manifest_in_a_bucket_is_an_error_where_no_role_could_read_an_adapter(stack, make_endpoint, bucket):
+def test_a_manifest_in_a_bucket_is_an_error_where_no_role_could_read_an_adapter(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
+) -> None:
     with pytest.raises(ValueError, match=r"^'Stack/Tenants': 'Stack/Llm' should have 'artifact_s"):
         AdapterFleet(
             stack,
@@ -409,7 +472,9 @@ def test_a_manifest_in_a_bucket_is_an_error_where_no_role_could_read_an_adapter(
         )
 
 
-def test_a_manifest_in_a_bucket_is_told_by_its_key_alone(stack, fleet, fleet_properties):
+def test_a_manifest_in_a_bucket_is_told_by_its_key_alone(
+    stack: cdk.Stack, fleet: MakeFleet, fleet_properties: FleetProperties
+) -> None:
     own = s3.Bucket(stack, "Own")
     fleet(AdapterManifest.from_bucket(own, "fleets/tenants.yaml", buckets={"adapters": own}))
     properties = fleet_properties()
@@ -422,19 +487,23 @@ def test_a_manifest_in_a_bucket_is_told_by_its_key_alone(stack, fleet, fleet_pro
 
 
 @pytest.mark.parametrize("key", ["/a.yaml", "fleets/", "fleets/*.yaml", "a?.yaml", "${aws:username}.yaml"])
-def test_a_key_that_is_none_or_stands_for_several_is_an_error(bucket, key):
+def test_a_key_that_is_none_or_stands_for_several_is_an_error(bucket: s3.IBucket, key: str) -> None:
     with pytest.raises(
         ValueError, match=f"'key' should be that of one object, .* got {re.escape(repr(key))}"
     ):
         AdapterManifest.from_bucket(bucket, key)
 
 
-def test_a_key_may_be_known_at_deployment_only(stack, fleet, bucket, fleet_properties):
+def test_a_key_may_be_known_at_deployment_only(
+    stack: cdk.Stack, fleet: MakeFleet, bucket: s3.IBucket, fleet_properties: FleetProperties
+) -> None:
     fleet(AdapterManifest.from_bucket(bucket, cdk.CfnParameter(stack, "Key").value_as_string))
     assert fleet_properties()["ManifestObject"]["Key"] == {"Ref": "Key"}
 
 
-def test_an_endpoint_of_elsewhere_takes_archives_from_any_bucket(stack, write_manifest, fleet_properties):
+def test_an_endpoint_of_elsewhere_takes_archives_from_any_bucket(
+    stack: cdk.Stack, write_manifest: WriteManifest, fleet_properties: FleetProperties
+) -> None:
     endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
         stack, "Llm", endpoint_name="llama", base_component_name="base", component_prefix="acme"
     )
@@ -457,7 +526,7 @@ def test_an_endpoint_of_elsewhere_takes_archives_from_any_bucket(stack, write_ma
         ({"prompt": "a", "expect": "("}, r"'expect' should be a regular expression \(.*\), got '\('"),
     ],
 )
-def test_a_smoke_test_that_cannot_be_is_an_error(settings, message):
+def test_a_smoke_test_that_cannot_be_is_an_error(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"(^|: ){message}"):
         SmokeTest(**settings)
 
@@ -472,7 +541,9 @@ def test_a_smoke_test_that_cannot_be_is_an_error(settings, message):
         ("max_tokens", lambda _, number: {"prompt": "a", "max_tokens": number}),
     ],
 )
-def test_a_smoke_test_that_a_parameter_says_is_an_error(stack, setting, settings):
+def test_a_smoke_test_that_a_parameter_says_is_an_error(
+    stack: cdk.Stack, setting: str, settings: Callable[..., Any]
+) -> None:
     text = cdk.CfnParameter(stack, "Text").value_as_string
     number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
     with pytest.raises(ValueError, match=f"^SmokeTest: '{setting}' should be known at synth, got a token$"):
@@ -480,7 +551,9 @@ def test_a_smoke_test_that_a_parameter_says_is_an_error(stack, setting, settings
 
 
 @pytest.mark.parametrize("smoke", [SmokeTest(prompt="a"), SmokeTest(body={"inputs": "a"}, expect="b")])
-def test_a_smoke_test_asks_the_same_in_a_manifest_as_for_the_whole_fleet(fleet, bucket, compiled, smoke):
+def test_a_smoke_test_asks_the_same_in_a_manifest_as_for_the_whole_fleet(
+    fleet: MakeFleet, bucket: s3.IBucket, compiled: Callable[[], Manifest], smoke: SmokeTest
+) -> None:
     artifact = AdapterArtifact.from_bucket(bucket, KEY)
     fleet(AdapterManifest.from_adapters([FleetAdapter(name="a", artifact=artifact, smoke=smoke)]))
     assert compiled().adapters[0].smoke == smoke.request()

@@ -14,7 +14,7 @@ from adapter_fleet.manifest.manifest import SCHEMA_FILE
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 APP, FLEET = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-MANIFEST = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)[1]
+(MANIFEST,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 SCHEMA = re.compile(r"# yaml-language-server: \$schema=(\S+)\n")
 
 
@@ -31,11 +31,11 @@ def synthesize(folder: Path, code: str) -> str:
     return (folder / "cdk.out" / "Inference.template.json").read_text()
 
 
-def test_the_app_of_the_readme_runs_as_it_is(tmp_path):
+def test_the_app_of_the_readme_runs_as_it_is(tmp_path: Path) -> None:
     assert "AWS::SageMaker::InferenceComponent" in synthesize(tmp_path, APP)
 
 
-def test_the_fleet_of_the_readme_runs_in_its_app(tmp_path):
+def test_the_fleet_of_the_readme_runs_in_its_app(tmp_path: Path) -> None:
     (tmp_path / "adapters.yaml").write_text(MANIFEST)
     imports = "    AdapterArtifact,\n    AdapterManifest,\n    SmokeTest,\n"
     code = APP.replace("    AdapterArtifact,\n", imports).replace("app.synth()", f"{FLEET}app.synth()")
@@ -43,19 +43,19 @@ def test_the_fleet_of_the_readme_runs_in_its_app(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "environments").glob("*.yaml")), ids=lambda path: path.name)
-def test_editors_find_the_schema_of_the_repositorys_manifests(path):
+def test_editors_find_the_schema_of_the_repositorys_manifests(path: Path) -> None:
     (address,) = SCHEMA.findall(path.read_text())
     assert (path.parent / address).resolve() == SCHEMA_FILE
 
 
 @pytest.mark.parametrize("name", ["fleets.md", "manifest.md"])
-def test_editors_find_the_schema_where_the_guides_say(name):
+def test_editors_find_the_schema_where_the_guides_say(name: str) -> None:
     (address,) = SCHEMA.findall((ROOT / "docs" / "guides" / name).read_text())
     places = [ROOT / "environments", ROOT / "docs" / "guides"]
     assert SCHEMA_FILE in [(place / address).resolve() for place in places]
 
 
-def test_the_command_of_the_guide_copies_the_schema(tmp_path):
+def test_the_command_of_the_guide_copies_the_schema(tmp_path: Path) -> None:
     guide = (ROOT / "docs" / "guides" / "manifest.md").read_text()
     (command,) = re.findall(r"^cp .*SCHEMA_FILE.*$", guide, re.MULTILINE)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -15,8 +15,8 @@ from adapter_fleet.artifacts.packing import identity
 from adapters_cli.main import app
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import client
-from tests.integration.fleet_stack import ACCOUNT, ASSETS, REGION, V2, Endpoint, Fleet, FleetStack
+from tests.integration.by_hand import V2, client
+from tests.integration.fleet_stack import ACCOUNT, ASSETS, REGION, Endpoint, Fleet, FleetStack
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 

@@ -23,7 +23,7 @@ from tests.integration.fleet_stack import BROKEN, Deployment, Endpoint, Fleet, F
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
 KEY = "fleets/tenants.json"
-REPORTS = {"drift_check": DriftCheck.report(every=Duration.hours(1))}
+REPORTS: dict[str, Any] = {"drift_check": DriftCheck.report(every=Duration.hours(1))}
 NEWEST = {
     "Desired": 7,
     "InService": 7,

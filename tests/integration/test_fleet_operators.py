@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,7 +203,7 @@ def test_who_manages_can_change_nothing_but_orders_and_the_manifest(
     order = {"pk": {"S": "orders"}, "sk": {"S": "acme#retry"}}
     name = deployed.outputs["TenantsTable"]
     component = deployed.stack.component("Tenants", "acme")
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: table.put_item(TableName=name, Item=item),
         lambda: table.transact_write_items(TransactItems=[{"Put": {"TableName": name, "Item": item}}]),
         lambda: table.delete_item(TableName=name, Key=order),

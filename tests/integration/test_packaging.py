@@ -52,7 +52,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("elsewhere") / "venv"
     venv.create(folder, with_pip=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    install = [folder / "bin" / "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
+    install = [str(folder / "bin" / "pip"), "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     # The dependencies come from the environment that runs the tests; its editable install of the checkout
     # is a .pth file, which only counts in a folder that `site` itself adds.

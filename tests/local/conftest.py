@@ -53,10 +53,10 @@ def cloud() -> Iterator[LocalCloud]:
 
 
 @pytest.fixture
-def settings(cloud: LocalCloud) -> Iterator[Callable[..., None]]:
+def settings(cloud: LocalCloud) -> Iterator[Callable[..., Any]]:
     """Changes settings of the running cloud for one test."""
     before = cloud.admin.settings()
-    yield lambda **changes: cloud.admin.change_settings(**changes) and None
+    yield cloud.admin.change_settings
     cloud.admin.change_settings(**before)
     cloud.admin.clear_faults()
 
@@ -67,13 +67,14 @@ def client(cloud: LocalCloud) -> Callable[..., Any]:
     return lambda service, **credentials: boto_client(cloud, service, **credentials)
 
 
-def boto_client(cloud: LocalCloud, service: str, *, config: Config | None = None, **credentials: str) -> Any:
-    keys = {
+def boto_client(cloud: LocalCloud, service: str, *, config: Config | None = None, **credentials: Any) -> Any:
+    keys: dict[str, Any] = {
         "aws_access_key_id": cloud.environment["AWS_ACCESS_KEY_ID"],
         "aws_secret_access_key": cloud.environment["AWS_SECRET_ACCESS_KEY"],
     }
+    name: Any = service  # its stubs know each service by a literal
     return boto3.client(
-        service,
+        name,
         endpoint_url=cloud.url,
         region_name=cloud.environment["AWS_REGION"],
         verify=cloud.environment.get("AWS_CA_BUNDLE"),

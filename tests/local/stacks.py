@@ -108,7 +108,7 @@ def serving(prefix: str, bucket: Bucket, adapters: dict[str, str], **environment
 class Stack:
     """One stack, deployed by plain API calls."""
 
-    def __init__(self, cloudformation: Any, name: str):
+    def __init__(self, cloudformation: Any, name: str) -> None:
         self.name = name
         self._api = cloudformation
 

@@ -44,7 +44,8 @@ def test_object_of_an_imported_bucket_starts_a_state_machine(
     s3, machines = client("s3"), client("stepfunctions")
     s3.put_object(Bucket=BUCKET, Key="another.yaml", Body=b"{}")
     version = s3.put_object(Bucket=BUCKET, Key="adapters.yaml", Body=b"{}")["VersionId"]
-    deadline, executions = time.monotonic() + 30, []
+    executions: list[Any] = []
+    deadline = time.monotonic() + 30
     while not executions and time.monotonic() < deadline:
         time.sleep(0.05)
         executions = machines.list_executions(stateMachineArn=outputs["MachineArn"])["executions"]

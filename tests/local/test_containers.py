@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker import hosting
 from local_sagemaker.containers import Container, reserved_port
 from local_sagemaker.errors import HostingError
 from local_sagemaker.hosting import LocalHosting
@@ -85,7 +84,7 @@ def test_directory_is_removed_away_from_the_event_loop(
         removed.append((directory, threading.current_thread().name))
         done.set()
 
-    monkeypatch.setattr(hosting.shutil, "rmtree", remove)
+    monkeypatch.setattr("shutil.rmtree", remove)
     LocalHosting(tmp_path, None, CurrentSettings(Settings())).discard(tmp_path)  # type: ignore[arg-type]
     assert done.wait(5)
     ((directory, thread),) = removed

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -200,7 +201,7 @@ def test_component_can_be_changed_by_its_tag_alone(
         if may:
             reconciler.update_inference_component(**update)
         else:
-            denied(lambda update=update: reconciler.update_inference_component(**update))
+            denied(functools.partial(reconciler.update_inference_component, **update))
     denied(lambda: reconciler.delete_inference_component(InferenceComponentName=others))
     while root.describe_inference_component(InferenceComponentName=mine)["InferenceComponentStatus"].endswith(
         "ing"

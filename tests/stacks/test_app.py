@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs the app as the CDK CLI does."""
 
     def run_app(environment: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -35,7 +36,7 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def copy_of_local(tmp_path):
+def copy_of_local(tmp_path: Path) -> Callable[[str, str], Path]:
     """Return a function that writes a copy of the local environment with something replaced."""
 
     def copy(old: str, new: str) -> Path:
@@ -53,13 +54,19 @@ def plugin_reports(tmp_path: Path) -> list[dict[str, Any]]:
     return list(json.loads((tmp_path / "cdk.out" / "validation-report.json").read_text())["pluginReports"])
 
 
-def test_the_cdks_own_validation_finds_nothing(run, tmp_path):
+def test_the_cdks_own_validation_finds_nothing(
+    run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     done = run("local", CDK_VALIDATION="true")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert plugin_reports(tmp_path) == []
 
 
-def test_the_cdks_own_validation_finds_an_instance_type_that_does_not_exist(run, copy_of_local, tmp_path):
+def test_the_cdks_own_validation_finds_an_instance_type_that_does_not_exist(
+    run: Callable[..., subprocess.CompletedProcess[str]],
+    copy_of_local: Callable[[str, str], Path],
+    tmp_path: Path,
+) -> None:
     # What the file says of it lets it pass the library's own check.
     path = copy_of_local(
         'instance_type = "ml.g5.12xlarge"', 'instance_type = "ml.g5.13xlarge"\ninstance = {vcpus = 48}'
@@ -70,8 +77,10 @@ def test_the_cdks_own_validation_finds_an_instance_type_that_does_not_exist(run,
 
 
 def test_what_cannot_be_deployed_is_told_without_a_traceback_and_nothing_is_made(
-    run, copy_of_local, tmp_path
-):
+    run: Callable[..., subprocess.CompletedProcess[str]],
+    copy_of_local: Callable[[str, str], Path],
+    tmp_path: Path,
+) -> None:
     path = copy_of_local("accelerators = 1", "accelerators = 5")
     done = run(path)
     assert done.returncode == 1
@@ -83,25 +92,35 @@ def test_what_cannot_be_deployed_is_told_without_a_traceback_and_nothing_is_made
     assert not (tmp_path / "cdk.out" / "manifest.json").exists()
 
 
-def test_an_unknown_environment_is_told_with_those_there_are(run):
+def test_an_unknown_environment_is_told_with_those_there_are(
+    run: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     done = run("staging")
     assert done.returncode == 1
     assert "'environment' should be one of dev, local, prod" in done.stderr
 
 
-def test_an_error_says_in_which_table_its_setting_is(run, copy_of_local):
+def test_an_error_says_in_which_table_its_setting_is(
+    run: Callable[..., subprocess.CompletedProcess[str]], copy_of_local: Callable[[str, str], Path]
+) -> None:
     done = run(copy_of_local("[adapters.triage]", "[adapters.tri_age]"))
     assert done.returncode == 1
     assert "[adapters.tri_age]: " in done.stderr
 
 
-def test_an_empty_environment_is_not_the_local_one(run):
+def test_an_empty_environment_is_not_the_local_one(
+    run: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     done = run("")
     assert done.returncode == 1
     assert "or the path of a .toml file, got ''" in done.stderr
 
 
-def test_a_broken_adapter_is_told_with_file_and_rule(run, copy_of_local, tmp_path):
+def test_a_broken_adapter_is_told_with_file_and_rule(
+    run: Callable[..., subprocess.CompletedProcess[str]],
+    copy_of_local: Callable[[str, str], Path],
+    tmp_path: Path,
+) -> None:
     broken = Path(shutil.copytree(ROOT / "examples" / "tickets" / "adapters" / "triage", tmp_path / "triage"))
     weights = broken / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])

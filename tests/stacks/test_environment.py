@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ min_memory_mib = 1024
 
 
 @pytest.fixture
-def write(tmp_path):
+def write(tmp_path: Path) -> Callable[[str], Path]:
     def write_file(text: str) -> Path:
         path = tmp_path / "test.toml"
         path.write_text(text)
@@ -46,7 +47,7 @@ def errors(path: Path) -> list[str]:
     return [line.removeprefix(f"{path}: ") for line in lines]
 
 
-def test_a_good_file_becomes_typed_settings(write):
+def test_a_good_file_becomes_typed_settings(write: Callable[[str], Path]) -> None:
     environment = load(write(GOOD))
     assert environment.container.lmi_version is LmiVersion.V19
     assert environment.lora == LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16)
@@ -54,12 +55,14 @@ def test_a_good_file_becomes_typed_settings(write):
     assert environment.adapters == {}
 
 
-def test_relative_paths_are_relative_to_the_file(write, tmp_path):
+def test_relative_paths_are_relative_to_the_file(write: Callable[[str], Path], tmp_path: Path) -> None:
     environment = load(write(f'{GOOD}\n[adapters.triage]\ndirectory = "adapters/triage"'))
     assert environment.adapters["triage"].directory == tmp_path / "adapters" / "triage"
 
 
-def test_a_fleet_is_typed_settings_with_the_defaults_of_the_library(write, tmp_path):
+def test_a_fleet_is_typed_settings_with_the_defaults_of_the_library(
+    write: Callable[[str], Path], tmp_path: Path
+) -> None:
     fleet = load(write(f'{GOOD}\n[fleets.Tenants]\nmanifest = "all.yaml"\nupdate_mode = "replace"')).fleets[
         "Tenants"
     ]
@@ -68,7 +71,7 @@ def test_a_fleet_is_typed_settings_with_the_defaults_of_the_library(write, tmp_p
     assert (fleet.request_rate, fleet.timeout_minutes, fleet.drift_check) == (5.0, 50, None)
 
 
-def test_a_typo_in_a_key_is_an_error_with_the_key_that_was_meant(write):
+def test_a_typo_in_a_key_is_an_error_with_the_key_that_was_meant(write: Callable[[str], Path]) -> None:
     path = write(GOOD.replace("max_cpu_loras", "max_cpu_lora"))
     assert errors(path) == [
         "lora.max_cpu_loras: should be given, got nothing",
@@ -76,7 +79,7 @@ def test_a_typo_in_a_key_is_an_error_with_the_key_that_was_meant(write):
     ]
 
 
-def test_an_unknown_key_like_no_other_is_an_error_with_those_known(write):
+def test_an_unknown_key_like_no_other_is_an_error_with_those_known(write: Callable[[str], Path]) -> None:
     assert errors(write(GOOD.replace("[copies]", "[copies]\nzone = 'a'"))) == [
         "copies.zone: unknown key (known are count, accelerators, cpu_cores, min_memory_mib, max_memory_mib,"
         " model_download_timeout_seconds, health_check_timeout_seconds), got 'a'"
@@ -119,7 +122,9 @@ def test_an_unknown_key_like_no_other_is_an_error_with_those_known(write):
         ),
     ],
 )
-def test_a_value_of_another_type_is_an_error_with_file_key_and_value(write, good, bad, message):
+def test_a_value_of_another_type_is_an_error_with_file_key_and_value(
+    write: Callable[[str], Path], good: str, bad: str, message: str
+) -> None:
     assert errors(write(GOOD.replace(good, bad))) == [message]
 
 
@@ -326,48 +331,50 @@ def test_a_value_of_another_type_is_an_error_with_file_key_and_value(write, good
         ),
     ],
 )
-def test_a_value_that_cannot_be_is_an_error(write, good, bad, message):
+def test_a_value_that_cannot_be_is_an_error(
+    write: Callable[[str], Path], good: str, bad: str, message: str
+) -> None:
     assert errors(write(GOOD.replace(good, bad))) == [message]
 
 
-def test_everything_wrong_is_told_at_once(write):
+def test_everything_wrong_is_told_at_once(write: Callable[[str], Path]) -> None:
     path = write(
         GOOD.replace("= 19", "= 12").replace("max_loras = 4", "max_loras = 'x'").replace("[copies]", "[copy]")
     )
     assert len(errors(path)) == 4
 
 
-def test_what_is_no_toml_is_an_error_with_the_line(write):
+def test_what_is_no_toml_is_an_error_with_the_line(write: Callable[[str], Path]) -> None:
     (error,) = errors(write("[base_model\n"))
     assert error.startswith("not a TOML document: ")
     assert "line 1" in error
 
 
-def test_an_unknown_environment_is_an_error_that_lists_those_there_are():
+def test_an_unknown_environment_is_an_error_that_lists_those_there_are() -> None:
     with pytest.raises(
         EnvironmentFileError, match=r"'environment' should be one of dev, local, prod, .* got 'staging'"
     ):
         environment_file("staging")
 
 
-def test_a_file_that_is_not_there_is_an_error():
+def test_a_file_that_is_not_there_is_an_error() -> None:
     with pytest.raises(EnvironmentFileError, match=r"got 'nowhere/staging\.toml'"):
         environment_file("nowhere/staging.toml")
 
 
-def test_a_file_whose_name_cannot_end_a_stacks_name_is_an_error(tmp_path):
+def test_a_file_whose_name_cannot_end_a_stacks_name_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "llm_prod.toml"
     file.write_text(GOOD)
     with pytest.raises(EnvironmentFileError, match=r"letters, digits and hyphens.*got 'llm_prod\.toml'"):
         environment_file(str(file))
 
 
-def test_an_environment_may_be_any_file(write):
+def test_an_environment_may_be_any_file(write: Callable[[str], Path]) -> None:
     path = write(GOOD)
     assert environment_file(str(path)) == path
 
 
-def test_production_is_the_set_up_of_the_announcement():
+def test_production_is_the_set_up_of_the_announcement() -> None:
     prod = load(ENVIRONMENTS / "prod.toml")
     assert prod.base_model.name == "meta-llama/Llama-3.1-8B-Instruct"
     assert (prod.endpoint.instance_type, prod.endpoint.instance_count) == ("ml.g5.12xlarge", 1)

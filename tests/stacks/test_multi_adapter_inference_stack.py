@@ -1,7 +1,8 @@
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aws_cdk as cdk
 import pytest
@@ -44,16 +45,20 @@ def template(stack: MultiAdapterInferenceStack) -> dict[str, Any]:
     return dict(Template.from_stack(stack).to_json())
 
 
-def test_the_template_is_the_one_that_was_reviewed(template, snapshot: SnapshotAssertion):
+def test_the_template_is_the_one_that_was_reviewed(
+    template: dict[str, Any], snapshot: SnapshotAssertion
+) -> None:
     assert json.loads(ASSET_HASH.sub("<hash>", json.dumps(template))) == snapshot
 
 
-def test_what_it_serves_fits_into_memory(stack):
+def test_what_it_serves_fits_into_memory(stack: MultiAdapterInferenceStack) -> None:
     warnings = [str(w.entry.data) for w in Annotations.from_stack(stack).find_warning("*", Match.any_value())]
     assert not [w for w in warnings if "small-key-value-cache" in w or "most-adapters-on-disk" in w]
 
 
-def test_every_function_of_the_library_keeps_the_events_that_it_failed_to_handle(template):
+def test_every_function_of_the_library_keeps_the_events_that_it_failed_to_handle(
+    template: dict[str, Any],
+) -> None:
     # checkov would not see one without: CKV_AWS_116 is skipped, for the CDK's own function alone.
     resources = template["Resources"]
     functions = {
@@ -69,13 +74,15 @@ def test_every_function_of_the_library_keeps_the_events_that_it_failed_to_handle
         assert (resources[queue]["Type"], attribute) == ("AWS::SQS::Queue", "Arn")
 
 
-def test_cfn_lint_has_nothing_to_say(template):
+def test_cfn_lint_has_nothing_to_say(template: Mapping[str, Any]) -> None:
     # Dependencies that a reference enforces anyway: the CDK writes them for every function and machine.
     config = ManualArgs(regions=["us-east-1"], ignore_checks=["W3005"])
     assert [str(match) for match in lint(json.dumps(template), config=config)] == []
 
 
-def test_the_outputs_name_the_endpoint_and_every_component(stack, environment, template):
+def test_the_outputs_name_the_endpoint_and_every_component(
+    stack: MultiAdapterInferenceStack, environment: str, template: dict[str, Any]
+) -> None:
     outputs = template["Outputs"]
     names = {
         component["Properties"]["InferenceComponentName"]
@@ -88,7 +95,9 @@ def test_the_outputs_name_the_endpoint_and_every_component(stack, environment, t
     assert outputs["EndpointName"]["Value"] == stack.resolve(stack.endpoint.endpoint_name)
 
 
-def test_the_outputs_tell_where_each_fleet_is(stack, environment, template):
+def test_the_outputs_tell_where_each_fleet_is(
+    stack: MultiAdapterInferenceStack, environment: str, template: dict[str, Any]
+) -> None:
     for name in load(ENVIRONMENTS / f"{environment}.toml").fleets:
         fleet = stack.fleets[name]
         assert {
@@ -136,8 +145,10 @@ def settings_of(tmp_path: Path, fleet: str) -> FleetSettings:
         ),
     ],
 )
-def test_a_setting_of_a_fleet_in_the_file_reaches_its_functions(tmp_path, lines, expected):
-    endpoint = {"max_lora_rank": 64, "base_model": "meta-llama/Llama-3.1-8B-Instruct"}
+def test_a_setting_of_a_fleet_in_the_file_reaches_its_functions(
+    tmp_path: Path, lines: str, expected: dict[str, Any]
+) -> None:
+    endpoint: dict[str, Any] = {"max_lora_rank": 64, "base_model": "meta-llama/Llama-3.1-8B-Instruct"}
     assert settings_of(tmp_path, lines) == FleetSettings(**endpoint, **expected)
 
 
@@ -153,11 +164,13 @@ def violations(outdir: Path) -> list[tuple[str, str]]:
     ]
 
 
-def test_cdk_nag_finds_nothing_that_is_not_acknowledged(stack, tmp_path):
+def test_cdk_nag_finds_nothing_that_is_not_acknowledged(
+    stack: MultiAdapterInferenceStack, tmp_path: Path
+) -> None:
     # One that is not acknowledged, to see that the rules are applied.
     probe = iam.ManagedPolicy(stack, "Probe")
     probe.add_statements(iam.PolicyStatement(actions=["s3:GetObject"], resources=["*"]))
-    app = stack.node.root
+    app = cast("cdk.App", stack.node.root)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 
     with pytest.raises(RuntimeError, match="ValidationFailed"):
@@ -166,7 +179,7 @@ def test_cdk_nag_finds_nothing_that_is_not_acknowledged(stack, tmp_path):
     assert violations(tmp_path) == [("AwsSolutions-IAM5[Resource::*]", f"{probe.node.path}/Resource")]
 
 
-def test_every_acknowledgement_has_a_reason(stack):
+def test_every_acknowledgement_has_a_reason(stack: MultiAdapterInferenceStack) -> None:
     acknowledged = [
         rule
         for construct in stack.node.find_all()
@@ -178,7 +191,7 @@ def test_every_acknowledgement_has_a_reason(stack):
     assert all(len(reason.split()) > 5 for _, reason in acknowledged)
 
 
-def test_the_model_is_copied_from_the_hub_where_the_file_asks_for_it(tmp_path):
+def test_the_model_is_copied_from_the_hub_where_the_file_asks_for_it(tmp_path: Path) -> None:
     text = (ENVIRONMENTS / "dev.toml").read_text()
     path = tmp_path / "copied.toml"
     path.write_text(
@@ -205,7 +218,7 @@ def test_the_model_is_copied_from_the_hub_where_the_file_asks_for_it(tmp_path):
 
 
 @pytest.fixture
-def closed(tmp_path):
+def closed(tmp_path: Path) -> MultiAdapterInferenceStack:
     """The stack of an environment with a network, a key and logs of its own."""
     path = tmp_path / "closed.toml"
     path.write_text(
@@ -227,7 +240,9 @@ retention = "one_year"
     return MultiAdapterInferenceStack(app, "Closed", environment=load(path))
 
 
-def test_the_network_of_a_file_is_that_of_containers_and_functions(closed):
+def test_the_network_of_a_file_is_that_of_containers_and_functions(
+    closed: MultiAdapterInferenceStack,
+) -> None:
     template = Template.from_stack(closed)
     inside = {"SubnetIds": ["subnet-0a1b2c3d", "subnet-1a1b2c3d"], "SecurityGroupIds": ["sg-0a1b2c3d"]}
     handlers = [
@@ -245,7 +260,7 @@ def test_the_network_of_a_file_is_that_of_containers_and_functions(closed):
     }
 
 
-def test_the_key_and_the_time_of_a_file_are_those_of_the_logs(closed):
+def test_the_key_and_the_time_of_a_file_are_those_of_the_logs(closed: MultiAdapterInferenceStack) -> None:
     groups = Template.from_stack(closed).find_resources("AWS::Logs::LogGroup").values()
     key = "arn:aws:kms:us-east-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef"
     assert {
@@ -253,11 +268,11 @@ def test_the_key_and_the_time_of_a_file_are_those_of_the_logs(closed):
     } == {(key, 365)}
 
 
-def test_cfn_lint_has_nothing_to_say_of_a_network_and_a_key(closed):
+def test_cfn_lint_has_nothing_to_say_of_a_network_and_a_key(closed: MultiAdapterInferenceStack) -> None:
     test_cfn_lint_has_nothing_to_say(Template.from_stack(closed).to_json())
 
 
-def test_the_security_guide_answers_every_finding_that_checkov_is_asked_to_skip():
+def test_the_security_guide_answers_every_finding_that_checkov_is_asked_to_skip() -> None:
     skipped = yaml.safe_load((ROOT / ".checkov.yaml").read_text())["skip-check"]
     answered = re.findall(r"^\| (CKV\w+) \|", (ROOT / "docs/guides/security.md").read_text(), re.MULTILINE)
     assert answered == skipped

@@ -11,21 +11,16 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from adapter_fleet.artifacts.archive import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    ArchiveError,
-    ArchiveLimits,
-    entries,
-    problem_of_entry,
-)
+from adapter_fleet.artifacts.archive import CONFIG_FILE, WEIGHTS_FILE, entries
+from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.config import MAX_CONFIG_BYTES, AdapterConfig, read_config
+from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits, Readable
+from adapter_fleet.artifacts.file_rules import problem_of_entry
 from adapter_fleet.artifacts.finite_weights import WeightReading, not_finite
 from adapter_fleet.artifacts.leftovers import is_leftover
-from adapter_fleet.artifacts.rules import CheckRule
+from adapter_fleet.artifacts.rules import RULES, CheckRule
 from adapter_fleet.artifacts.safetensors_header import HeaderError, Tensor, read_tensors
 from adapter_fleet.artifacts.tensors import modules_of, not_compared, tensor_findings
-from adapter_fleet.artifacts.unpacked import Readable
 from adapter_fleet.common.findings import Finding, shortened
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lmi import NEWEST, LmiVersion
@@ -245,7 +240,7 @@ class AdapterCheck:
     def refused(self, error: ArchiveError) -> list[Finding]:
         """Return all findings on an archive that could not be read to its end."""
         self.findings = [*shortened(self.findings), *self._of_weights]
-        self.breaks(error.rule, str(error))
+        self.breaks(RULES[error.fault], str(error))
         return self.findings
 
     def finish(self, lora: LoraServing | None, base: BaseModelFacts | None) -> list[Finding]:

@@ -12,13 +12,12 @@ from adapter_fleet.artifacts.archive import (
     CONFIG_FILE,
     REQUIRED_FILES,
     WEIGHTS_FILE,
-    ArchiveError,
-    ArchiveLimits,
     Entry,
+    belongs_to_adapter,
     entries,
-    problem_of_entry,
 )
-from adapter_fleet.artifacts.unpacked import Readable
+from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits, Readable
 
 _PIECE_BYTES = 256 * 1024
 
@@ -56,7 +55,7 @@ class _CanonicalHash:
         self.lacks_weights = False
 
     def take(self, entry: Entry) -> None:
-        if problem_of_entry(entry.name, entry.kind, self._seen) is not None or entry.stream is None:
+        if not belongs_to_adapter(entry.name, entry.kind, self._seen):
             self._is_adapter = self.lacks_weights = False
         self._seen.add(entry.name)
         if not self._is_adapter or entry.name not in REQUIRED_FILES:

@@ -377,5 +377,8 @@ class CheckRule(Enum):
         return Finding(rule=self.id, severity=self.severity, where=where, message=message)
 
 
+RULES = {rule.id: rule for rule in CheckRule}
+"""The rules by the ids that findings and `ArchiveFault` carry."""
+
 HELP = {rule.id: rule.help for rule in CheckRule}
-"""What to do, by the identifiers that findings carry."""
+"""What to do, by the ids that findings carry."""

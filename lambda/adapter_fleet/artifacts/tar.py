@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from adapter_fleet.artifacts.rules import CheckRule
-from adapter_fleet.artifacts.unpacked import ArchiveError, ArchiveLimits, Unpacked, truncated
+from adapter_fleet.artifacts.archive_error import ArchiveError, ArchiveFault, truncated
+from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits, DecompressingReader
 
 BLOCK_BYTES = 512
 
@@ -40,29 +40,31 @@ class TarEntry:
     header: bytes
 
 
-def tar_entries(unpacked: Unpacked, limits: ArchiveLimits) -> Iterator[TarEntry]:
+def tar_entries(reader: DecompressingReader, limits: ArchiveLimits) -> Iterator[TarEntry]:
     """Walk through a tar to its end; the content is to be read, or skipped, before the next is asked for.
 
     Raises ArchiveError where it is no tar, or not within the limits.
     """
-    headers = _Headers(unpacked)
+    headers = _Headers(reader)
     while (entry := headers.next()) is not None:
         headers.entries += 1
         if headers.entries > limits.entries:
-            raise ArchiveError(f"it should have at most {limits.entries} entries", CheckRule.FILE_COUNT)
+            raise ArchiveError(
+                f"it should have at most {limits.entries} entries", ArchiveFault.TOO_MANY_ENTRIES
+            )
         if entry.size > limits.bytes:
             raise ArchiveError(
                 f"it should unpack to at most {limits.bytes} bytes, an entry claims {entry.size}",
-                CheckRule.ARCHIVE_SIZE,
+                ArchiveFault.TOO_LARGE,
             )
         yield entry
-    if not unpacked.ends_with_zeros():
-        raise ArchiveError("it has something after the end of the tar", CheckRule.ARCHIVE_TRAILING)
+    if not reader.ends_with_zeros():
+        raise ArchiveError("it has something after the end of the tar", ArchiveFault.TRAILING_DATA)
 
 
 class _Headers:
-    def __init__(self, unpacked: Unpacked) -> None:
-        self._unpacked = unpacked
+    def __init__(self, reader: DecompressingReader) -> None:
+        self._reader = reader
         self._budget = _MAX_HEADER_BYTES
         self._global: dict[bytes, bytes] = {}
         self.entries = 0
@@ -158,9 +160,9 @@ class _Headers:
         self._budget -= size
         if self._budget < 0:
             raise ArchiveError(
-                f"its headers should take at most {_MAX_HEADER_BYTES} bytes", CheckRule.ARCHIVE_HEADERS
+                f"its headers should take at most {_MAX_HEADER_BYTES} bytes", ArchiveFault.HEADERS_TOO_LARGE
             )
-        return self._unpacked.read(size)
+        return self._reader.read(size)
 
     def _records(self, content: bytes) -> dict[bytes, bytes]:
         """Parse pax records, each of its length, a space, a key, =, a value and a line end."""
@@ -180,8 +182,8 @@ class _Headers:
         return records
 
     def _unreadable(self, why: str) -> ArchiveError:
-        rule = CheckRule.ARCHIVE_DAMAGED if self.entries else CheckRule.ARCHIVE_TAR
-        return ArchiveError(f"it is no readable tar archive: {why}", rule)
+        fault = ArchiveFault.DAMAGED if self.entries else ArchiveFault.NOT_TAR
+        return ArchiveError(f"it is no readable tar archive: {why}", fault)
 
 
 def _padded(size: int) -> int:

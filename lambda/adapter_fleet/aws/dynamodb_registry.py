@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.naming import ORDERS_PARTITION
 from adapter_fleet.common.serialization import converter, unstructured
 from adapter_fleet.fleet.state.archive_version import ReadArchive
@@ -554,7 +555,7 @@ class DynamoDbRegistry:
                 return None
             except ClientError as error:
                 # Not among what botocore tries again.
-                if error.response["Error"]["Code"] != "TransactionConflictException":
+                if code_of(error) != "TransactionConflictException":
                     raise
                 if attempt == _ATTEMPTS - 1:
                     raise

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from adapter_fleet.artifacts.archive import ArchiveError
+from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts.decompressing_reader import Readable
 from adapter_fleet.artifacts.identity import identities_of
-from adapter_fleet.artifacts.remote_check import opened
-from adapter_fleet.artifacts.unpacked import Readable
+from adapter_fleet.artifacts.object_stream import open_object
+from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion, ReadArchive
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredError
 
@@ -28,7 +30,7 @@ class S3Archives:
 
     def find(self, uri: str) -> ArchiveVersion | None:
         """Return the newest version of an archive, None where there is none."""
-        bucket, key = _place(uri)
+        bucket, key = bucket_and_key(uri)
         try:
             with self._calling("HeadObject"):
                 head = self._s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
@@ -38,12 +40,12 @@ class S3Archives:
 
     def read(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ReadArchive:
         """Read an archive to its end. UnansweredError where it is replaced meanwhile, or `stop` says so."""
-        bucket, key = _place(version.uri)
+        bucket, key = bucket_and_key(version.uri)
 
         @contextmanager
         def open_() -> Iterator[Readable]:
             # By its entity tag: to read by a version id takes a right of its own.
-            with opened(self._s3, bucket, key, etag=version.etag) as stream:
+            with open_object(self._s3, bucket, key, etag=version.etag) as stream:
                 yield _Stoppable(stream, stop, version.uri)
 
         with self._calling("GetObject"):
@@ -52,14 +54,14 @@ class S3Archives:
             except ArchiveError as error:
                 return ReadArchive(version=version, problem=f"it holds none: {error}")
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") != "PreconditionFailed":
+                if code_of(error) != "PreconditionFailed":
                     raise
                 raise UnansweredError(f"{version.uri} was replaced while it was read") from None
 
     def copy(self, source: str, uri: str) -> None:
         """Copy an archive inside S3. MissingError where there is none."""
-        from_bucket, from_key = _place(source)
-        bucket, key = _place(uri)
+        from_bucket, from_key = bucket_and_key(source)
+        bucket, key = bucket_and_key(uri)
         with self._calling("CopyObject"):
             self._s3.copy_object(
                 Bucket=bucket,
@@ -81,8 +83,3 @@ class _Stoppable:
         if self._stop():
             raise UnansweredError(f"there was no time to read {self._uri} to its end")
         return self._stream.read(size)
-
-
-def _place(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key

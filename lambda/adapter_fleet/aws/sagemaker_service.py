@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.aws.s3_archives import S3Archives
+from adapter_fleet.common.aws_errors import code_of, message_of
 from adapter_fleet.common.untrusted_pattern import matches
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion, ReadArchive
 from adapter_fleet.fleet.state.records import Live, ObservedBase, Status
@@ -229,8 +230,8 @@ class SageMakerService:
 
 
 def _meaning_of(error: ClientError) -> ServiceError:
-    code = error.response.get("Error", {}).get("Code", "")
-    message = error.response.get("Error", {}).get("Message", "")
+    code = code_of(error)
+    message = message_of(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     text = f"{code}: {message}"
     if code in _THROTTLES or "rate exceeded" in message.lower():

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.hub.client import Hub, HubBusyError, HubError
 from adapter_fleet.hub.files import COMMIT, ModelFile, ModelFilesError, wanted_files
-from adapter_fleet.hub.store import ModelLocation, ModelStore, Repository, code_of, read_json, write_json
+from adapter_fleet.hub.store import ModelLocation, ModelStore, Repository, read_json, write_json
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.hub.copy import CopyError, CopyRequest, is_denied, resolved
-from adapter_fleet.hub.store import ModelStore, code_of, delete_keys
+from adapter_fleet.hub.store import ModelStore, delete_keys
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

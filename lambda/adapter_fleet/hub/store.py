@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
+from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.hub.files import ModelFile
 
 if TYPE_CHECKING:
@@ -284,11 +285,6 @@ def delete_keys(s3: "S3Client", bucket: str, keys: Sequence[str]) -> None:
             first = refused[0]
             message = f"s3://{bucket}/{first.get('Key', '')}: {first.get('Message', '')}"
             raise ClientError({"Error": {"Code": first.get("Code", ""), "Message": message}}, "DeleteObjects")
-
-
-def code_of(error: ClientError) -> str:
-    """Return the code of an AWS error."""
-    return error.response.get("Error", {}).get("Code", "")
 
 
 def _files(entries: Iterable[Mapping[str, Any]]) -> list[ModelFile]:

@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
 from adapter_fleet.aws.telemetry import FleetTelemetry
+from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.clock import WallClock
 from adapter_fleet.documents.reader import MAX_DOCUMENT_BYTES
 from adapter_fleet.fleet.reconcile.reconciler import DRIFT_TRIGGER, Call, Reconciler
@@ -177,7 +178,7 @@ class _Starter:
                 input=json.dumps({"trigger": trigger, "requested_at": WallClock().now()}),
             )
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "ExecutionAlreadyExists":
+            if code_of(error) != "ExecutionAlreadyExists":
                 raise
 
 
@@ -209,7 +210,7 @@ class _S3Manifests:
         try:
             found = self._client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+            if code_of(error) in ("NoSuchKey", "404"):
                 return None
             raise
         # One byte more than a manifest may have, so that one that is too large is refused as such.
@@ -220,7 +221,7 @@ class _S3Manifests:
         try:
             found = self._client.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+            if code_of(error) in ("NoSuchKey", "404"):
                 return None
             raise
         return _version_of(found), found["LastModified"].timestamp()

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.clock import WallClock
 from adapter_fleet.common.serialization import converter
 from adapter_fleet.hub import copy as hub_copy
@@ -18,7 +19,6 @@ from adapter_fleet.hub.client import Hub, HubError
 from adapter_fleet.hub.copy import RETRIES, CopyError, CopyRequest, FileCopy
 from adapter_fleet.hub.files import ModelFile
 from adapter_fleet.hub.requests import HubIntake
-from adapter_fleet.hub.store import code_of
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

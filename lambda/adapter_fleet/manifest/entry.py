@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adapter_fleet.common.digests import ARCHIVE_SUFFIX, DIGEST, digest_in_key
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import FLEET_TAG, check_component_name, component_name
 from adapter_fleet.documents.schema import Keys, dotted, shown
 from adapter_fleet.manifest.desired import SmokeRequest
 
-ARCHIVE_SUFFIX = ".tar.gz"
 MAX_TAGS = 40
 """Of an adapter's own. The rest of what a component may have is for the fleet's own tag and its others."""
 MAX_COMPONENT_TAGS = 50
@@ -26,9 +26,7 @@ of tens of thousands takes it milliseconds, and an expression has room for a hun
 
 # Url in the botocore service model of SageMaker.
 _MAX_URI_LENGTH = 1024
-DIGEST = re.compile(r"[0-9a-f]{64}")
 _CHECKSUM = re.compile(rf"sha256:{DIGEST.pattern}(-[1-9][0-9]{{0,4}})?")
-_CONTENT_ADDRESSED = re.compile(rf"(?:sha256-)?({DIGEST.pattern}){re.escape(ARCHIVE_SUFFIX)}")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # TagKey and TagValue in the botocore service model of SageMaker: [\p{L}\p{Z}\p{N}_.:/=+\-@]
@@ -120,8 +118,7 @@ def named_digest(artifact: ArtifactSource) -> str | None:
         case AssetArtifact(identity=identity):
             return identity
         case S3Artifact(uri=key) | BucketArtifact(key=key):
-            match_ = _CONTENT_ADDRESSED.fullmatch(key.rpartition("/")[2])
-            return match_.group(1) if match_ else None
+            return digest_in_key(key)
     return None
 
 

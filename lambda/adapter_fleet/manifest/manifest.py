@@ -43,6 +43,7 @@ from typing import Any
 
 import yaml
 
+from adapter_fleet.common.digests import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.documents.reader import (
     MAX_DOCUMENT_BYTES,
@@ -56,7 +57,6 @@ from adapter_fleet.documents.reader import (
 from adapter_fleet.documents.schema import dotted, known_or_meant, shown
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.manifest.entry import (
-    ARCHIVE_SUFFIX,
     MAX_TAGS,
     ArtifactSource,
     AssetArtifact,

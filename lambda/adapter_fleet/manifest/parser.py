@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from cattrs import Converter
 
+from adapter_fleet.common.digests import DIGEST
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.documents.reader import MAX_ITEMS, Document
 from adapter_fleet.documents.schema import (
@@ -22,7 +23,6 @@ from adapter_fleet.documents.schema import (
 )
 from adapter_fleet.manifest.desired import SmokeRequest
 from adapter_fleet.manifest.entry import (
-    DIGEST,
     MAX_TAGS,
     ArtifactSource,
     AssetArtifact,

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.artifacts.archive import ArchiveError, ArchiveLimits, entries
+from adapter_fleet.artifacts.archive import entries
+from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.check import check_archive, check_directory
+from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits
 from adapter_fleet.artifacts.packing import pack
 from adapter_fleet.common.findings import Finding
 from tests.adapter_fleet.synthetic import SyntheticAdapter
@@ -47,7 +49,7 @@ def the_only(findings: list[Finding]) -> Finding:
 def inflater(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Inflates with either: a Lambda has none of the first."""
     if request.param == "zlib":
-        monkeypatch.setattr("adapter_fleet.artifacts.decompression.igzip_lib", None)
+        monkeypatch.setattr("adapter_fleet.artifacts.inflater.igzip_lib", None)
 
 
 def test_sound_archive_has_no_findings(adapter: SyntheticAdapter, save: Save, tmp_path: Path) -> None:

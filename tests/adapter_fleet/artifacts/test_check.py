@@ -1,7 +1,7 @@
 import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -770,7 +770,7 @@ class TestBaseModel:
         rules = [finding.rule for finding in check_directory(save(adapter), base=base)]
         assert sorted(rules) == ["base-model-dimensions", "base-model-module"]
 
-    GEMMA_3 = MappingProxyType(
+    GEMMA_3: Mapping[str, Any] = MappingProxyType(
         {"model_type": "gemma3", "vision_config": {"hidden_size": 64}}
         | {"text_config": {key: BASE_CONFIG[key] for key in BASE_CONFIG if key != "_name_or_path"}}
     )

@@ -295,7 +295,8 @@ def test_no_header_makes_a_check_fail_or_read_much() -> None:
 
 def assert_the_library_reads_the_same(content: bytes, tensors: list[Tensor]) -> None:
     """What is a sound header for the check has to be one for the reader of the engine."""
-    found = {name: (item["dtype"], tuple(item["shape"])) for name, item in deserialize(content)}
+    read = deserialize(content)  # type: ignore[no-untyped-call]
+    found = {name: (item["dtype"], tuple(item["shape"])) for name, item in read}
     assert found == {tensor.name: (tensor.dtype, tensor.shape) for tensor in tensors}
 
 

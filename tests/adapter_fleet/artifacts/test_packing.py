@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter_fleet.artifacts import packing
-from adapter_fleet.artifacts.archive import ArchiveError
+from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.packing import AdapterFiles, identity, identity_of_archive, pack
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 

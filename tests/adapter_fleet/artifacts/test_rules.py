@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from adapter_fleet.artifacts.rules import HELP, CheckRule
+from adapter_fleet.artifacts.archive_error import ArchiveFault
+from adapter_fleet.artifacts.rules import HELP, RULES, CheckRule
 
 PAGE = Path(__file__).parents[3] / "docs" / "guides" / "check-rules.md"
 BEGIN = "<!-- Below: written by tests/adapter_fleet/artifacts/test_rules.py. -->\n"
@@ -34,6 +35,10 @@ def test_texts_are_one_line_without_a_full_stop() -> None:
             assert text.isprintable()
             assert not text.endswith(".")
             assert "|" not in text
+
+
+def test_every_fault_of_an_archive_breaks_a_rule() -> None:
+    assert {fault.value for fault in ArchiveFault} <= set(RULES)
 
 
 if __name__ == "__main__":

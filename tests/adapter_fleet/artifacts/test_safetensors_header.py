@@ -113,7 +113,7 @@ def test_inconsistent_header_is_refused(header: Any, message: str) -> None:
 def test_header_of_whole_characters_is_read_as_the_library_does(name: str, metadata: str) -> None:
     text = f'{{"__metadata__": {metadata}, "{name}": {json.dumps(entry())}}}'
     file = file_of(text.encode(), bytes(8))
-    assert [tensor.name for tensor in read(file)] == [found for found, _ in deserialize(file)]
+    assert [tensor.name for tensor in read(file)] == [found for found, _ in deserialize(file)]  # type: ignore[no-untyped-call]
 
 
 @given(st.binary(max_size=200))

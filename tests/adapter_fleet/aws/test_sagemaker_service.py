@@ -41,8 +41,7 @@ class Stubs:
         session = boto3.Session("key", "secret", region_name="us-east-1")
         config = Config(retries={"total_max_attempts": 1})
         self.clients: dict[str, Any] = {
-            name: session.client(name, config=config)  # type: ignore[call-overload]
-            for name in ("sagemaker", "sagemaker-runtime", "s3")
+            name: session.client(name, config=config) for name in ("sagemaker", "sagemaker-runtime", "s3")
         }
         self.stubbers = {name: Stubber(client) for name, client in self.clients.items()}
         self.service = SageMakerService(

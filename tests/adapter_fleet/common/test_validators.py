@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
@@ -42,7 +43,7 @@ NUMBER_TOKEN = -1.8881545897087503e289
         (lambda: check_whole_number("a", 1.0, at_least=0), "'a' should be a whole number, got 1.0"),
         (lambda: check_whole_number("a", 1, at_least=2), "'a' should be at least 2, got 1"),
         (lambda: check_share("a", 1.5), "'a' should be from 0 to 1, got 1.5"),
-        (lambda: check_share("a", None), "'a' should be a number, got None"),
+        (lambda: check_share("a", cast("Any", None)), "'a' should be a number, got None"),
         (lambda: check_names("a", "acme"), "'a' should be a list of names, got 'acme'"),
         (lambda: check_names("a", None), "'a' should be a list of names, got None"),
         (lambda: check_names("a", ["b", 1]), "'a' should be a list of names, got ['b', 1]"),

@@ -37,7 +37,7 @@ long: >
 
 
 @pytest.fixture(params=["compiled", "pure"])
-def loader(request, monkeypatch):
+def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read YAML with each of the two parsers."""
     monkeypatch.setattr(
         document, "YAML_LOADER", yaml.CSafeLoader if request.param == "compiled" else yaml.SafeLoader
@@ -55,13 +55,13 @@ def error(text: str | bytes) -> tuple[int, str]:
     return raised.value.line, str(raised.value)
 
 
-def test_both_parsers_are_there():
+def test_both_parsers_are_there() -> None:
     assert document.YAML_LOADER is yaml.CSafeLoader
 
 
 @pytest.mark.usefixtures("loader")
 class TestYaml:
-    def test_everything_has_the_line_of_its_key_or_its_place_in_a_list(self):
+    def test_everything_has_the_line_of_its_key_or_its_place_in_a_list(self) -> None:
         found = read(TEXT.encode())
         assert found.value == {
             "first": 1,
@@ -80,32 +80,32 @@ class TestYaml:
         }
         assert {keys: found.line(keys) for keys in lines} == lines
 
-    def test_keys_that_lead_to_nothing_have_the_line_of_what_is_nearest(self):
+    def test_keys_that_lead_to_nothing_have_the_line_of_what_is_nearest(self) -> None:
         found = read(TEXT.encode())
         assert found.line(("second", 0, "tags", "three", 5)) == 5
         assert found.line(("second", 7)) == 3
         assert found.line(("first", "x")) == 2
 
-    def test_a_key_that_is_given_twice_is_a_problem_and_the_first_is_kept(self):
+    def test_a_key_that_is_given_twice_is_a_problem_and_the_first_is_kept(self) -> None:
         assert problems("a: 1\nb: {c: 1,\n  c: 2}\na: 3") == [
             (("b", "c"), 3, "the key 'c' is given twice, first in line 2"),
             (("a",), 4, "the key 'a' is given twice, first in line 1"),
         ]
         assert read(b"a: 1\na: 3").value == {"a": 1}
 
-    def test_a_key_that_is_no_text_is_a_problem(self):
+    def test_a_key_that_is_no_text_is_a_problem(self) -> None:
         assert problems("a: 1\n2024: x\n? [b]\n: y\nc: {null: z}") == [
             ((), 2, "a key should be a text (put it in quotes), got 2024"),
             ((), 3, "a key should be a text (put it in quotes), got ['b']"),
             (("c",), 5, "a key should be a text (put it in quotes), got nothing"),
         ]
 
-    def test_a_merge_key_is_a_problem(self):
+    def test_a_merge_key_is_a_problem(self) -> None:
         assert problems("a: &a {x: 1}\nb:\n  <<: *a\n  y: 2") == [
             (("b",), 3, "merge keys ('<<') are not taken")
         ]
 
-    def test_a_tag_is_a_problem(self):
+    def test_a_tag_is_a_problem(self) -> None:
         assert problems("a: !!python/object:os.system {}\nb: !mine x\nc: !!binary aGk=\nd: !!set {x}") == [
             (("a",), 1, "tags are not taken, got 'tag:yaml.org,2002:python/object:os.system'"),
             (("b",), 2, "tags are not taken, got '!mine'"),
@@ -113,7 +113,7 @@ class TestYaml:
             (("d",), 4, "tags are not taken, got 'tag:yaml.org,2002:set'"),
         ]
 
-    def test_tags_of_plain_data_are_taken(self):
+    def test_tags_of_plain_data_are_taken(self) -> None:
         assert read(b"a: !!str 5\nb: ! 5\nc: !!map {}\nd: !!seq []").value == {
             "a": "5",
             "b": "5",
@@ -122,54 +122,54 @@ class TestYaml:
         }
 
     @pytest.mark.parametrize("number", [".nan", "-.inf", "1e999", "9223372036854775808", "1" * 5000])
-    def test_a_number_that_is_not_the_same_to_every_reader_is_a_problem(self, number):
+    def test_a_number_that_is_not_the_same_to_every_reader_is_a_problem(self, number: str) -> None:
         ((keys, line, message),) = problems(f"a: 1\nb: {number}")
         assert (keys, line) == (("b",), 2)
         assert message.startswith(("a number should be finite", "a whole number should fit into 64 bits"))
         assert len(message) < 120
 
-    def test_an_alias_is_what_its_anchor_is(self):
+    def test_an_alias_is_what_its_anchor_is(self) -> None:
         found = read(b"a: &x {k: [1]}\nb: *x\n&y c: *y")
         assert found.value == {"a": {"k": [1]}, "b": {"k": [1]}, "c": "c"}
         assert found.line(("b",)) == 2
         assert found.line(("b", "k")) == 1
 
-    def test_aliases_that_explode_are_an_error(self):
+    def test_aliases_that_explode_are_an_error(self) -> None:
         levels = "\n".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise("abcdefghi"))
         line, message = error(f"a: &a [x]\n{levels}")
         assert message == "aliases should stand for at most 100000 values"
         assert line < 8
 
-    def test_aliases_that_multiply_a_long_text_are_an_error(self):
+    def test_aliases_that_multiply_a_long_text_are_an_error(self) -> None:
         _, message = error("a: &a '" + "x" * 1_000_000 + "'\nb: [" + "*a, " * 100 + "]")
         assert message == "aliases should stand for at most 100000 values"
 
-    def test_an_alias_in_its_own_anchor_is_an_error(self):
+    def test_an_alias_in_its_own_anchor_is_an_error(self) -> None:
         assert error("a: &a [*a]") == (1, "the anchor of the alias '*a' is not given before it")
 
-    def test_two_documents_are_an_error(self):
+    def test_two_documents_are_an_error(self) -> None:
         assert error("a: 1\n---\nb: 2") == (2, "it should be one document, got another one")
 
     @pytest.mark.parametrize("text", ["", "# only a comment\n", "\n\n"])
-    def test_no_document_is_an_error(self, text):
+    def test_no_document_is_an_error(self, text: str) -> None:
         assert error(text) == (1, "it should have a document, got none")
 
     @pytest.mark.parametrize(
         ("text", "line"), [("a: [1", 1), ("a: 1\n b: 2", 2), ("a: 'x\n", 1), ("a:\n\t- b", 2), ("a: @b", 1)]
     )
-    def test_what_is_no_yaml_is_an_error_with_its_line(self, text, line):
+    def test_what_is_no_yaml_is_an_error_with_its_line(self, text: str, line: int) -> None:
         found, message = error(text)
         assert message.startswith("it is not YAML: ")
         assert found == line
 
-    def test_a_character_that_is_not_printable_is_an_error_with_its_line(self):
+    def test_a_character_that_is_not_printable_is_an_error_with_its_line(self) -> None:
         assert error("a: 1\nb: \x07") == (2, r"it should have printable characters only, got '\x07'")
 
     @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
-    def test_depth_is_limited(self, opening):
+    def test_depth_is_limited(self, opening: str) -> None:
         assert error(opening * 500) == (1, "it should be nested at most 100 levels deep")
 
-    def test_half_of_a_surrogate_pair_is_refused(self):
+    def test_half_of_a_surrogate_pair_is_refused(self) -> None:
         with contextlib.suppress(DocumentError):  # the compiled parser does not get any further
             assert problems('a: "\\ud800"') == [
                 (("a",), 1, r"a text should have no half of a surrogate pair, got '\ud800'")
@@ -209,7 +209,7 @@ class TestYaml:
         ("inf", "inf"),
     ],
 )
-def test_scalars_without_quotes_mean_what_yaml_1_2_says(text, value):
+def test_scalars_without_quotes_mean_what_yaml_1_2_says(text: str, value: float | str | None) -> None:
     assert plain_scalar(text) == value
     assert type(plain_scalar(text)) is type(value)
 
@@ -225,7 +225,9 @@ def test_scalars_without_quotes_mean_what_yaml_1_2_says(text, value):
         '{"a": 1, "a": 2}',
     ],
 )
-def test_json_is_read_as_yaml_would_be_with_the_same_lines(text, monkeypatch):
+def test_json_is_read_as_yaml_would_be_with_the_same_lines(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def everything(found: Document) -> list[object]:
         return [found.value, found.problems, [found.line(keys) for keys in _all_keys(found.value)]]
 
@@ -240,7 +242,7 @@ def _all_keys(value: object, keys: tuple[str | int, ...] = ()) -> list[tuple[str
     return [keys, *(inner for key, item in items for inner in _all_keys(item, (*keys, key)))]
 
 
-def test_json_with_a_refused_number_is_read_on_after_it():
+def test_json_with_a_refused_number_is_read_on_after_it() -> None:
     assert problems('{"a": [NaN,\n-Infinity, 1e999, 1], "b": 99999999999999999999}') == [
         (("a", 0), 1, "a number should be finite, got NaN"),
         (("a", 1), 2, "a number should be finite, got -Infinity"),
@@ -258,37 +260,37 @@ def test_json_with_a_refused_number_is_read_on_after_it():
         ("", 1, "Expecting value"),
     ],
 )
-def test_what_is_wrong_with_what_is_called_json_is_told_of_json(text, line, message):
+def test_what_is_wrong_with_what_is_called_json_is_told_of_json(text: str, line: int, message: str) -> None:
     with pytest.raises(DocumentError, match=message) as raised:
         read(text.encode(), called_json=True)
     assert raised.value.line == line
     assert str(raised.value).startswith("it is not JSON: ")
 
 
-def test_what_is_called_json_and_is_yaml_is_read_all_the_same():
+def test_what_is_called_json_and_is_yaml_is_read_all_the_same() -> None:
     assert read(b"{a: 1,}", called_json=True).value == read(b"a: 1", called_json=True).value == {"a": 1}
 
 
-def test_json_with_half_of_a_surrogate_pair_is_a_problem():
+def test_json_with_half_of_a_surrogate_pair_is_a_problem() -> None:
     assert problems('{"a": "\\ud800", "\\udfff": 1, "b": 1}') == [
         (("a",), 1, r"a text should have no half of a surrogate pair, got '\ud800'"),
         ((), 1, r"a text should have no half of a surrogate pair, got '\udfff'"),
     ]
 
 
-def test_the_depth_of_json_is_limited():
+def test_the_depth_of_json_is_limited() -> None:
     assert error('{"a":' * 50_000) == (1, "it should be nested at most 100 levels deep")
 
 
-def test_bytes_that_are_no_utf_8_are_an_error_with_their_line():
+def test_bytes_that_are_no_utf_8_are_an_error_with_their_line() -> None:
     assert error(b"a: 1\nb: \xff") == (2, "it should be UTF-8, got the byte 0xff")
 
 
-def test_a_byte_order_mark_is_taken():
+def test_a_byte_order_mark_is_taken() -> None:
     assert read(b"\xef\xbb\xbfa: 1").value == {"a": 1}
 
 
-def test_a_document_that_is_too_large_is_an_error():
+def test_a_document_that_is_too_large_is_an_error() -> None:
     line, message = error(b"#" * (document.MAX_DOCUMENT_BYTES + 1))
     assert (line, message) == (1, "it should have at most 8388608 bytes, got 8388609")
 
@@ -308,7 +310,9 @@ LONG_MAPPING = json.dumps({f"k{number}": 1 for number in range(MAX_KEYS + 1)})
     ],
     ids=["list", "mapping", "refused-keys"],
 )
-def test_what_is_too_long_is_an_error_that_names_it(text, keys, message, called_json):
+def test_what_is_too_long_is_an_error_that_names_it(
+    text: str, keys: tuple[str, int] | tuple[str, str] | tuple[str], message: str, called_json: bool
+) -> None:
     text = text if called_json else f"- {text}"
     with pytest.raises(DocumentLimitError, match=message) as raised:
         read(text.encode(), called_json=called_json)
@@ -317,7 +321,7 @@ def test_what_is_too_long_is_an_error_that_names_it(text, keys, message, called_
 
 @pytest.mark.usefixtures("loader")
 @pytest.mark.parametrize("called_json", [True, False])
-def test_keys_and_values_are_limited_in_all(called_json, monkeypatch):
+def test_keys_and_values_are_limited_in_all(called_json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     value = {"a": [1, 2, {"b": 3}], "c": "d"}
     text = json.dumps(value) if called_json else f"# a comment\n{json.dumps(value)}"
     monkeypatch.setattr(document, "MAX_VALUES", 10)
@@ -329,13 +333,13 @@ def test_keys_and_values_are_limited_in_all(called_json, monkeypatch):
 
 @pytest.mark.usefixtures("loader")
 @pytest.mark.parametrize("start", ["- ", ""])
-def test_what_is_as_long_as_it_may_be_is_read(start):
+def test_what_is_as_long_as_it_may_be_is_read(start: str) -> None:
     one_less = [json.loads(LONG_LIST)[1:], dict(list(json.loads(LONG_MAPPING).items())[1:])]
     assert read(f"{start}{json.dumps({'a': one_less})}".encode()).problems == ()
 
 
 @given(st.recursive(st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
-def test_values_are_counted_as_they_are_when_they_are_read(value):
+def test_values_are_counted_as_they_are_when_they_are_read(value: object) -> None:
     reader = document._JsonReader(json.dumps(value))
     reader.read()
     assert count_values(value) == reader._values
@@ -363,20 +367,22 @@ def taken_by(data: bytes, *, called_json: bool) -> int:
     ],
     ids=["json", "yaml", "flow", "lines", "twice"],
 )
-def test_eight_megabytes_of_next_to_nothing_take_little_memory(start, unit, called_json):
+def test_eight_megabytes_of_next_to_nothing_take_little_memory(
+    start: bytes, unit: bytes, called_json: bool
+) -> None:
     data = start + unit * ((MAX_DOCUMENT_BYTES - len(start)) // len(unit))
     # The text itself, once as it is and once for the parser.
     assert taken_by(data, called_json=called_json) < 3 * MAX_DOCUMENT_BYTES
 
 
 @pytest.mark.parametrize("start", ["- ", ""])
-def test_of_many_problems_the_first_are_told_and_the_others_counted(start):
+def test_of_many_problems_the_first_are_told_and_the_others_counted(start: str) -> None:
     numbers = "1e999, " * (MAX_PROBLEMS + 7)
     found = read(f'{start}{{"a": [{numbers}1]}}'.encode())
     assert (len(found.problems), found.more_problems) == (MAX_PROBLEMS, 7)
 
 
-def test_the_parser_of_python_reads_json_however_yaml_is_compiled(monkeypatch):
+def test_the_parser_of_python_reads_json_however_yaml_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "_YamlReader", None)
     assert read(b'{"a": 1}').value == {"a": 1}
 
@@ -393,7 +399,7 @@ PLAIN = st.recursive(
 
 
 @given(st.dictionaries(st.text(), PLAIN, max_size=4), st.booleans())
-def test_json_that_python_writes_is_read_back(value, indented):
+def test_json_that_python_writes_is_read_back(value: object, indented: bool) -> None:
     found = read(json.dumps(value, indent=2 if indented else None, ensure_ascii=indented).encode())
     assert (found.value, found.problems) == (value, ())
 
@@ -408,7 +414,7 @@ def test_json_that_python_writes_is_read_back(value, indented):
 @example(b"{? }")
 @pytest.mark.parametrize("called_json", [True, False])
 @pytest.mark.parametrize("parser", [yaml.CSafeLoader, yaml.SafeLoader])
-def test_any_bytes_are_a_document_or_an_error(parser, called_json, data):
+def test_any_bytes_are_a_document_or_an_error(parser: type, called_json: bool, data: bytes) -> None:
     before, document.YAML_LOADER = document.YAML_LOADER, parser
     try:
         found = read(data, called_json=called_json)
@@ -424,7 +430,7 @@ def test_any_bytes_are_a_document_or_an_error(parser, called_json, data):
         st.tuples(st.integers(0, len(TEXT)), st.sampled_from("{}[]:,#&*!|>'\"%@`-? \n\tx1\\")), max_size=3
     )
 )
-def test_what_both_parsers_read_they_read_as_the_same(insertions):
+def test_what_both_parsers_read_they_read_as_the_same(insertions: list[tuple[int, str]]) -> None:
     text = TEXT
     for position, character in insertions:
         text = text[:position] + character + text[position:]

@@ -48,14 +48,14 @@ def problems(data: object) -> list[str]:
     return [str(problem) for problem in error.value.problems]
 
 
-def test_plain_data_becomes_records():
+def test_plain_data_becomes_records() -> None:
     data = {"name": "a", "weight": 2, "wheels": [{"size": 3, "colour": "blue"}], "labels": {"a": "b"}}
     assert structure(CONVERTER, data, Car) == Car(
         name="a", weight=2.0, wheels=[Wheel(size=3, colour=Colour.BLUE)], labels={"a": "b"}
     )
 
 
-def test_every_problem_is_told_with_the_keys_that_lead_to_it():
+def test_every_problem_is_told_with_the_keys_that_lead_to_it() -> None:
     data = {
         "name": 5,
         "wheels": [{"size": 1}, {"size": "2", "colour": "green"}, {"size": 0}, {}],
@@ -74,34 +74,34 @@ def test_every_problem_is_told_with_the_keys_that_lead_to_it():
 
 
 @pytest.mark.parametrize("data", [None, 5, "name", ["name"], True])
-def test_what_is_no_mapping_is_no_record(data):
+def test_what_is_no_mapping_is_no_record(data: int | list[str] | str | None) -> None:
     assert problems(data) == [f"should be a mapping, got {'nothing' if data is None else repr(data)}"]
 
 
-def test_a_text_that_holds_the_name_of_a_key_is_no_record():
+def test_a_text_that_holds_the_name_of_a_key_is_no_record() -> None:
     assert problems({"spare": "size"}) == ["spare: should be a mapping, got 'size'"]
 
 
-def test_a_text_is_no_list():
+def test_a_text_is_no_list() -> None:
     assert problems({"wheels": "abc"}) == ["wheels: should be a list, got 'abc'"]
 
 
-def test_a_long_value_is_cut_in_the_message():
+def test_a_long_value_is_cut_in_the_message() -> None:
     assert len(problems({"weight": "x" * 10_000})[0]) < 300
 
 
-def test_a_key_that_is_long_or_not_printable_leaves_the_message_one_short_line():
+def test_a_key_that_is_long_or_not_printable_leaves_the_message_one_short_line() -> None:
     (problem,) = problems({"a\n" + "x" * 10_000: 1})
     assert problem.startswith(r"'a\nxxx")
     assert len(problem) < 200
 
 
-def test_what_types_are_called_can_be_chosen():
+def test_what_types_are_called_can_be_chosen() -> None:
     with pytest.raises(StructureError, match="labels: should be a table, got 3"):
         structure(CONVERTER, {"labels": 3}, Car, words={dict: "a table"})
 
 
-def test_problems_say_of_which_kind_they_are():
+def test_problems_say_of_which_kind_they_are() -> None:
     with pytest.raises(StructureError) as error:
         structure(CONVERTER, {"wheels": [{"size": -1}], "name": 1, "nam": 2}, Car)
     assert [problem.kind for problem in error.value.problems] == [
@@ -111,7 +111,7 @@ def test_problems_say_of_which_kind_they_are():
     ]
 
 
-def test_what_fits_is_kept_beside_the_problems_of_the_rest():
+def test_what_fits_is_kept_beside_the_problems_of_the_rest() -> None:
     data = {"name": "a", "weight": "heavy", "labels": {"good": "b", "bad": 1}, "more": 1}
     car, found = structure_what_fits(CONVERTER, data, Car)
     assert car == Car(name="a", labels={"good": "b"})
@@ -119,7 +119,7 @@ def test_what_fits_is_kept_beside_the_problems_of_the_rest():
     assert data["weight"] == "heavy"
 
 
-def test_nothing_fits_where_a_required_key_is_missing():
+def test_nothing_fits_where_a_required_key_is_missing() -> None:
     assert structure_what_fits(CONVERTER, {}, Wheel) == (
         None,
         [Problem(keys=("size",), kind=ProblemKind.KEY, message="should be given, got nothing")],
@@ -136,6 +136,6 @@ PLAIN = st.recursive(
 
 
 @given(PLAIN)
-def test_plain_data_of_any_shape_is_a_record_or_an_error(data):
+def test_plain_data_of_any_shape_is_a_record_or_an_error(data: object) -> None:
     car, found = structure_what_fits(CONVERTER, data, Car)
     assert car is not None or found

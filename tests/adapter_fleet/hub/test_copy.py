@@ -296,6 +296,7 @@ def test_missing_rights_are_told_at_once_and_other_errors_of_aws_in_the_end() ->
     assert refusal(client_error("SlowDown"), last=True) is not None
     assert refusal(HubBusyError("busy"), last=False) is None
     cut = refusal(HubError("\U0001f600 " * 200), last=False)
+    assert cut is not None
     assert (len(json.dumps(cut["reason"])) <= 202, cut["final"]) == (True, True)
     assert refusal(ValueError("a mistake"), last=True) is None
 

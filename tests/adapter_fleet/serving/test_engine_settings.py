@@ -1,5 +1,7 @@
 """What a container's environment says about memory."""
 
+from typing import Any
+
 import pytest
 
 from adapter_fleet.serving.engine_settings import COUNTED, EngineSettings
@@ -38,12 +40,12 @@ def test_lora_settings_that_a_container_is_given_are_read_as_they_were(version: 
         max_loras=3, max_cpu_loras=5, max_lora_rank=64, lora_dtype=LoraDtype.FLOAT16, fully_sharded=True
     )
     read = EngineSettings.from_environment(version.environment(lora))
-    assert (LoraServing(**read.lora), read.not_understood) == (lora, ())
+    assert (LoraServing(**dict[str, Any](read.lora)), read.not_understood) == (lora, ())
 
 
 def test_names_that_count_are_all_that_are_looked_at() -> None:
     class Environment(dict[str, str]):
-        def get(self, name, default=None):
+        def get(self, name: str, default: Any = None) -> Any:
             asked.add(name)
             return default
 

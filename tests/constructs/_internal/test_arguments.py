@@ -2,8 +2,9 @@
 
 import inspect
 import math
+from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import aws_cdk as cdk
 import jsii
@@ -34,6 +35,7 @@ from multi_adapter_inference import (
 )
 from multi_adapter_inference.fleet import FleetOptions
 from multi_adapter_inference.metrics import MetricOptions
+from tests.constructs.conftest import MakeEndpoint
 
 
 class Wrong:
@@ -87,12 +89,12 @@ def label(value: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def app_stack():
+def app_stack() -> cdk.Stack:
     return cdk.Stack(cdk.App(), "Stack")
 
 
 @pytest.fixture(scope="module")
-def call(app_stack):
+def call(app_stack: cdk.Stack) -> Callable[[type, str, str, object], object]:
     """Return a function that calls a method with one argument; what else it needs is wrong as well."""
     stack, bucket = app_stack, s3.Bucket.from_bucket_name(app_stack, "Bucket", "models")
     endpoint = MultiAdapterEndpoint(
@@ -121,14 +123,14 @@ def call(app_stack):
         return blank(cls)
 
     def blank(cls: type) -> object:
-        concrete = type(cls)(cls.__name__, (cls,), {})
+        concrete: Any = type(cls)(cls.__name__, (cls,), {})
         concrete.__abstractmethods__ = frozenset()
         return object.__new__(concrete)
 
     def call_with(cls: type, name: str, argument: str, value: object) -> object:
         method = getattr(cls, name)
         parameters = inspect.signature(method).parameters.values()
-        given = {
+        given: dict[str, Any] = {
             parameter.name: WRONG
             for parameter in parameters
             if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
@@ -143,7 +145,9 @@ def call(app_stack):
 
 
 @pytest.mark.parametrize(("cls", "method", "argument", "annotation"), arguments(), ids=label)
-def test_an_argument_of_a_wrong_type_is_an_error(call, cls, method, argument, annotation):
+def test_an_argument_of_a_wrong_type_is_an_error(
+    call: Callable[[type, str, str, object], object], cls: type, method: str, argument: str, annotation: str
+) -> None:
     wrong = [WRONG] if "None" in annotation else [WRONG, None]
     for value in wrong:
         with pytest.raises(ValueError) as error:
@@ -190,26 +194,26 @@ def test_an_argument_of_a_wrong_type_is_an_error(call, cls, method, argument, an
     ],
 )
 def test_the_error_names_the_endpoint_the_argument_what_it_should_be_and_what_was_got(
-    make_endpoint, settings, message
-):
+    make_endpoint: MakeEndpoint, settings: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError) as error:
         make_endpoint(**settings)
     assert str(error.value).startswith(f"'Stack/Llm': {message}")
 
 
-def test_an_error_of_a_method_that_makes_a_child_names_the_child(make_endpoint):
+def test_an_error_of_a_method_that_makes_a_child_names_the_child(make_endpoint: MakeEndpoint) -> None:
     with pytest.raises(
         ValueError, match=r"^'Stack/Llm/T': 'artifact' should be an AdapterArtifact, such as "
     ):
-        make_endpoint().add_adapter("T", artifact="dir")
+        make_endpoint().add_adapter("T", artifact="dir")  # type: ignore[arg-type]
 
 
-def test_an_unknown_argument_is_an_error_that_names_what_was_called(make_endpoint):
+def test_an_unknown_argument_is_an_error_that_names_what_was_called(make_endpoint: MakeEndpoint) -> None:
     with pytest.raises(TypeError, match=r"MultiAdapterEndpoint\.__init__\(\) got an unexpected .* 'foo'"):
         make_endpoint(foo=1)
 
 
-def test_a_missing_argument_is_an_error_that_names_what_was_called():
+def test_a_missing_argument_is_an_error_that_names_what_was_called() -> None:
     with pytest.raises(TypeError, match=r"LoraServing\.__init__\(\) missing .* 'max_lora_rank'"):
         LoraServing(max_loras=4, max_cpu_loras=8)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"InstanceType\.of\(\) missing .* 'name'"):
@@ -226,59 +230,67 @@ def test_a_missing_argument_is_an_error_that_names_what_was_called():
         (lambda: DeletionGuard.share(-1), "DeletionGuard.share: 'share' should be from 0 to 1, got -1"),
     ],
 )
-def test_an_error_of_a_record_names_its_class(make, message):
+def test_an_error_of_a_record_names_its_class(make: Callable[..., Any], message: str) -> None:
     with pytest.raises(ValueError) as error:
         make()
     assert str(error.value).startswith(message)
 
 
-def test_a_class_of_the_cdk_is_named_by_its_words(make_endpoint, stack):
+def test_a_class_of_the_cdk_is_named_by_its_words(make_endpoint: MakeEndpoint, stack: cdk.Stack) -> None:
     vpc = ec2.Vpc.from_vpc_attributes(stack, "Vpc", vpc_id="vpc-1", availability_zones=["a"])
     with pytest.raises(ValueError, match="'security_groups' should be a list of security groups, got 5 at"):
         make_endpoint(vpc=vpc, security_groups=[5])
 
 
-def test_the_article_follows_how_a_name_is_spoken(make_endpoint):
+def test_the_article_follows_how_a_name_is_spoken(make_endpoint: MakeEndpoint) -> None:
     with pytest.raises(ValueError, match="'container' should be an LmiContainer, such as "):
         make_endpoint(container=5)
     with pytest.raises(ValueError, match="'lora' should be a LoraServing, such as "):
         make_endpoint(lora=5)
 
 
-def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(stack, make_endpoint):
+def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
     with pytest.raises(ValueError):
         make_endpoint(copy_count=1.5)
     assert stack.node.try_find_child("Llm") is None
 
 
-def test_a_key_is_no_bucket(stack, make_endpoint):
+def test_a_key_is_no_bucket(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     role = iam.Role.from_role_name(stack, "Role", "own")
     with pytest.raises(ValueError, match="'bucket' should be a bucket, such as "):
-        ArtifactSource(bucket=role)
+        ArtifactSource(bucket=role)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, True])
-def test_a_number_is_a_finite_one(value):
+def test_a_number_is_a_finite_one(value: float) -> None:
     with pytest.raises(ValueError, match=r"^FailurePolicy.share: 'share' should be a number, got"):
         FailurePolicy.share(value)
 
 
-def test_a_value_of_a_mapping_is_named_by_its_key():
+def test_a_value_of_a_mapping_is_named_by_its_key() -> None:
     with pytest.raises(ValueError) as error:
-        LmiContainer(version=LmiVersion.V19, environment={"OPTION_A": "1", "OPTION_B": 4096})
+        LmiContainer(version=LmiVersion.V19, environment={"OPTION_A": "1", "OPTION_B": cast("Any", 4096)})
     assert str(error.value) == (
         "LmiContainer: 'environment' should be a mapping of texts to texts, got 4096 for 'OPTION_B'"
     )
 
 
-def test_a_secret_that_is_given_in_the_place_of_its_name_is_not_shown(stack, bucket):
+def test_a_secret_that_is_given_in_the_place_of_its_name_is_not_shown(
+    stack: cdk.Stack, bucket: s3.IBucket
+) -> None:
     with pytest.raises(ValueError) as error:
-        HubModel(stack, "Model", model_id="a/b", revision="main", bucket=bucket, token="hf_secret")
+        HubModel(
+            stack, "Model", model_id="a/b", revision="main", bucket=bucket, token=cast("Any", "hf_secret")
+        )
     assert "hf_secret" not in str(error.value)
 
 
-def test_tokens_fit_as_what_they_stand_for(stack, make_endpoint, bucket):
-    number = cdk.CfnParameter(stack, "Count", type="Number").value_as_number
+def test_tokens_fit_as_what_they_stand_for(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
+) -> None:
+    number: Any = cdk.CfnParameter(stack, "Count", type="Number").value_as_number
     text = cdk.CfnParameter(stack, "Value").value_as_string
     make_endpoint(
         instance_count=number,
@@ -292,7 +304,9 @@ def test_tokens_fit_as_what_they_stand_for(stack, make_endpoint, bucket):
     assert base["Properties"]["RuntimeConfig"] == {"CopyCount": {"Ref": "Count"}}
 
 
-def test_what_implements_an_interface_of_the_cdk_in_python_fits(stack, make_endpoint):
+def test_what_implements_an_interface_of_the_cdk_in_python_fits(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
     @jsii.implements(iam.IGrantable)
     class Caller:
         @property
@@ -302,8 +316,10 @@ def test_what_implements_an_interface_of_the_cdk_in_python_fits(stack, make_endp
     assert make_endpoint().grant_invoke(Caller()).success
 
 
-def test_what_the_cdk_returns_as_an_interface_fits(stack, make_endpoint, bucket):
+def test_what_the_cdk_returns_as_an_interface_fits(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
+) -> None:
     made = s3.Bucket(stack, "Made")
-    found = stack.node.find_child("Made")
+    found: Any = stack.node.find_child("Made")
     for each in (made, found, bucket):
         assert ArtifactSource(bucket=each).bucket_name

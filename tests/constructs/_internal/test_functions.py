@@ -1,23 +1,35 @@
 """What all functions of the library have, whichever construct they belong to."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Annotations, Match, Template
 from cdk_nag import AwsSolutionsChecks
 
 from multi_adapter_inference import AdapterFleet, AdapterManifest, ArtifactSource, HubModel
+from tests.constructs.conftest import MakeEndpoint, WriteManifest
 
 HANDLERS = ("framework.", "adapter_fleet.")
 
 
 @pytest.fixture(params=["fleet of a file", "fleet of an object", "model of the hub"])
-def add(request, stack, bucket, make_endpoint, write_manifest):
+def add(
+    request: pytest.FixtureRequest,
+    stack: cdk.Stack,
+    bucket: s3.IBucket,
+    make_endpoint: MakeEndpoint,
+    write_manifest: WriteManifest,
+) -> Callable[..., AdapterFleet | HubModel]:
     """Return a function that adds a construct that has functions."""
 
-    def add_construct(**settings):
+    def add_construct(**settings: Any) -> AdapterFleet | HubModel:
         if request.param == "model of the hub":
             return HubModel(
                 stack, "Copy", model_id="acme/llama", revision="0" * 40, bucket=bucket, **settings
@@ -34,7 +46,7 @@ def add(request, stack, bucket, make_endpoint, write_manifest):
 
 
 @pytest.fixture
-def functions(stack):
+def functions(stack: cdk.Stack) -> Callable[[], dict[str, Any]]:
     """Return a function that returns the properties of all functions by their logical ids."""
     return lambda: {
         logical_id: resource["Properties"]
@@ -43,7 +55,7 @@ def functions(stack):
     }
 
 
-def statements_of(stack, function):
+def statements_of(stack: cdk.Stack, function: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the statements of a function's role."""
     template = Template.from_stack(stack)
     (role, _) = function["Role"]["Fn::GetAtt"]
@@ -54,7 +66,9 @@ def statements_of(stack, function):
     return [statement for policy in found for statement in policy["PolicyDocument"]["Statement"]]
 
 
-def test_every_function_keeps_the_events_that_it_failed_to_handle(stack, add, functions):
+def test_every_function_keeps_the_events_that_it_failed_to_handle(
+    stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel], functions: Callable[[], dict[str, Any]]
+) -> None:
     add()
     (queue,) = Template.from_stack(stack).find_resources("AWS::SQS::Queue")
     arn = {"Fn::GetAtt": [queue, "Arn"]}
@@ -66,14 +80,16 @@ def test_every_function_keeps_the_events_that_it_failed_to_handle(stack, add, fu
         )
 
 
-def test_the_queue_of_failed_events_keeps_them_as_long_as_sqs_can_and_is_encrypted(stack, add):
+def test_the_queue_of_failed_events_keeps_them_as_long_as_sqs_can_and_is_encrypted(
+    stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel]
+) -> None:
     add()
     (queue,) = Template.from_stack(stack).find_resources("AWS::SQS::Queue").values()
     assert queue["Properties"] == {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
 
 
 @pytest.fixture
-def vpc(stack):
+def vpc(stack: cdk.Stack) -> ec2.IVpc:
     return ec2.Vpc.from_vpc_attributes(
         stack,
         "Vpc",
@@ -83,7 +99,12 @@ def vpc(stack):
     )
 
 
-def test_every_function_is_in_the_given_subnets_with_one_security_group(stack, add, functions, vpc):
+def test_every_function_is_in_the_given_subnets_with_one_security_group(
+    stack: cdk.Stack,
+    add: Callable[..., AdapterFleet | HubModel],
+    functions: Callable[[], dict[str, Any]],
+    vpc: ec2.IVpc,
+) -> None:
     add(vpc=vpc)
     (group,) = Template.from_stack(stack).find_resources("AWS::EC2::SecurityGroup")
     for function in functions().values():
@@ -97,7 +118,12 @@ def test_every_function_is_in_the_given_subnets_with_one_security_group(stack, a
         assert [s["Resource"] for s in interfaces] == ["*"]
 
 
-def test_every_function_is_in_the_given_security_groups(stack, add, functions, vpc):
+def test_every_function_is_in_the_given_security_groups(
+    stack: cdk.Stack,
+    add: Callable[..., AdapterFleet | HubModel],
+    functions: Callable[[], dict[str, Any]],
+    vpc: ec2.IVpc,
+) -> None:
     group = ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-1")
     add(
         vpc=vpc,
@@ -108,12 +134,14 @@ def test_every_function_is_in_the_given_security_groups(stack, add, functions, v
         assert function["VpcConfig"] == {"SubnetIds": ["subnet-c"], "SecurityGroupIds": ["sg-1"]}
 
 
-def test_subnets_without_a_vpc_are_an_error(add):
+def test_subnets_without_a_vpc_are_an_error(add: Callable[..., AdapterFleet | HubModel]) -> None:
     with pytest.raises(ValueError, match=r"'Stack/\w+': 'vpc' should be given with 'vpc_subnets'"):
         add(vpc_subnets=ec2.SubnetSelection())
 
 
-def test_a_key_encrypts_what_functions_leave(stack, add, functions):
+def test_a_key_encrypts_what_functions_leave(
+    stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel], functions: Callable[[], dict[str, Any]]
+) -> None:
     key = kms.Key(stack, "Key")
     add(encryption_key=key, log_retention=logs.RetentionDays.ONE_YEAR)
     arn = stack.resolve(key.key_arn)
@@ -130,7 +158,9 @@ def test_a_key_encrypts_what_functions_leave(stack, add, functions):
         )
 
 
-def test_the_key_lets_cloudwatch_logs_use_it_for_log_groups_of_this_account(stack, add):
+def test_the_key_lets_cloudwatch_logs_use_it_for_log_groups_of_this_account(
+    stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel]
+) -> None:
     add(encryption_key=kms.Key(stack, "Key"))
     (key,) = Template.from_stack(stack).find_resources("AWS::KMS::Key").values()
     *_, statement = key["Properties"]["KeyPolicy"]["Statement"]
@@ -143,7 +173,9 @@ def test_the_key_lets_cloudwatch_logs_use_it_for_log_groups_of_this_account(stac
     assert list(statement["Condition"]["ArnLike"]) == ["kms:EncryptionContext:aws:logs:arn"]
 
 
-def test_the_key_lets_eventbridge_put_events_into_the_queue(stack, add):
+def test_the_key_lets_eventbridge_put_events_into_the_queue(
+    stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel]
+) -> None:
     add(encryption_key=kms.Key(stack, "Key"))
     (key,) = Template.from_stack(stack).find_resources("AWS::KMS::Key").values()
     assert {
@@ -154,7 +186,9 @@ def test_the_key_lets_eventbridge_put_events_into_the_queue(stack, add):
     } in key["Properties"]["KeyPolicy"]["Statement"]
 
 
-def test_of_a_key_whose_policy_is_not_the_apps_synth_says_what_it_needs(stack, add):
+def test_of_a_key_whose_policy_is_not_the_apps_synth_says_what_it_needs(
+    stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel]
+) -> None:
     key = kms.Key.from_key_arn(stack, "Key", "arn:aws:kms:us-east-1:111122223333:key/1")
     add(encryption_key=key)
     infos = Annotations.from_stack(stack).find_info("*", Match.any_value())
@@ -166,7 +200,9 @@ def test_of_a_key_whose_policy_is_not_the_apps_synth_says_what_it_needs(stack, a
     ]
 
 
-def test_cdk_nag_finds_nothing_in_a_vpc_with_a_key(app, stack, add, vpc, tmp_path):
+def test_cdk_nag_finds_nothing_in_a_vpc_with_a_key(
+    app: cdk.App, stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel], vpc: ec2.IVpc, tmp_path: Path
+) -> None:
     add(encryption_key=kms.Key(stack, "Key", enable_key_rotation=True), vpc=vpc)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()

@@ -573,6 +573,7 @@ class _Pass:
                 self._changed = self._find_changed()
             self._flush()
         elif self._may_have_lost(base):
+            self._recheck_what_is_under_way()
             found = self._sample()
             if found is None:
                 return  # none could be asked; the next run asks again
@@ -608,27 +609,36 @@ class _Pass:
             there = record.live is not None or record.intent is not None
             self._keep(replace(record, failure=failure, recheck=recheck if there else record.recheck))
 
+    def _recheck_what_is_under_way(self) -> None:
+        """Have adapters asked once they are in service: they may have loaded before the new copies came."""
+        for record in list(self._records.values()):
+            under_way = record.live is not None and record.live.status.in_transition
+            if record.recheck is None and (under_way or record.intent is not None):
+                self._keep(replace(record, recheck=Recheck.ASK))
+
     def _sample(self) -> Literal[Recheck.ASK, Recheck.SEND, False] | None:
         """Ask a few adapters a few times, and return what all of them need.
 
         ASK where some were lost; SEND where some copies of the base have them and others do not, so that an
         answer proves nothing; False where all answer; None where none could be asked.
         """
-        settled = sorted(
-            component
-            for component, record in self._records.items()
-            if component in self._wanted
+        settled = [
+            record
+            for record in self._records.values()
+            if record.component in self._wanted
             and record.live is not None
             and record.live.status is Status.IN_SERVICE
             and record.owned == record.live.created
             and record.serving is not None
             and (record.intent, record.recheck) == (None, None)
             and (record.failure is None or not record.failure.artifact.same_as(record.serving))
-        )
+        ]
         if not settled:
             # What is there has failed or is under way: the next run asks.
             return None if any(record.live is not None for record in self._records.values()) else False
-        some = sorted({settled[0], settled[len(settled) // 2], settled[-1]})
+        # New copies lose what was loaded before them, so whatever is lost is among the oldest.
+        settled.sort(key=lambda record: (record.changed_at or 0.0, record.component))
+        some = [record.component for record in settled[:3]]
         answers = self._answers_of(some)
         lost = [component for component in some if False in answers[component]]
         if len(lost) >= min(2, len(some)):

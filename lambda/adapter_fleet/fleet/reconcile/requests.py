@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
+from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.common.serialization import converter
 from adapter_fleet.fleet.state.records import FleetRecord, Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.registry import (
@@ -410,8 +411,7 @@ class Intake:
 
 def _place(target: Target) -> tuple[str, str]:
     """Return the bucket and the key of the manifest in S3."""
-    bucket, _, key = (target.manifest or "").removeprefix("s3://").partition("/")
-    return bucket, key
+    return bucket_and_key(target.manifest or "")
 
 
 def _resolves_alike(one: Target, other: Target) -> bool:

@@ -123,7 +123,7 @@ class TestBaseModelThatIsUpdated:
         world.writes().clear()
         world.service.replace_base("model-2", lost=False)
         world.service.ask = (  # type: ignore[method-assign]
-            lambda _component, _endpoint, _smoke: "Received client error (400): field 'prompt' is required"
+            lambda component, endpoint, smoke: "Received client error (400): field 'prompt' is required"
         )
         world.deploy(*MANY, digest="two", previous="one")
         world.settle()
@@ -139,7 +139,7 @@ class TestBaseModelThatIsUpdated:
         world.writes().clear()
         world.service.replace_base("model-2", lost=True)
 
-        def ask(component: str, _endpoint: str, _smoke: SmokeRequest) -> str | None:
+        def ask(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
             return problem if world.service.components[component].serves is None else None
 
         world.service.ask = ask  # type: ignore[method-assign]
@@ -286,7 +286,7 @@ class TestSmokeRequestThatChanges:
         wrong, right = replace(SMOKE, expect="typo"), replace(SMOKE, expect="ok")
         world = fleet(STRICT, adapter("a", smoke=right))
         world.service.ask = (  # type: ignore[method-assign]
-            lambda _component, _endpoint, smoke: "it should match" if smoke.expect == "typo" else None
+            lambda component, endpoint, smoke: "it should match" if smoke.expect == "typo" else None
         )
         world.deploy(adapter("a", 2, smoke=wrong), digest="two", previous="one")
         world.settle()
@@ -414,6 +414,42 @@ class TestUpdateOfTheBaseThatWasRolledBack:
         assert answering(world) == 12
 
 
+class TestNewCopiesThatComeDuringAPass:
+    """They have what loads after them, and not what was there before."""
+
+    def test_drift_check_finds_the_few_that_were_there_before(self) -> None:
+        world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
+        unchanged = {"a02", "a03"}
+        manifest = [want if want.name in unchanged else adapter(want.name, 2) for want in MANY]
+
+        def replace_copies(operation: str, when: str) -> None:
+            if operation.startswith("UpdateInferenceComponent") and when == "before":
+                world.service.around = lambda _operation, _when: None
+                world.service.replace_base("model", lost=True)
+
+        world.service.around = replace_copies
+        world.deploy(*manifest, digest="two", previous="one")
+        world.settle()
+        assert answering(world) == 10
+        world.start_machine("drift")
+        world.settle()
+        assert answering(world) == 12
+
+    def test_one_that_was_under_way_is_asked_once_it_is_in_service(self) -> None:
+        world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
+        world.service.seconds = 40.0
+        world.deploy(adapter("a00", 2), *MANY[1:], digest="two", previous="one")
+        world.run_newest(deadline=0.2)
+        for execution in world.executions:
+            execution.done = True
+        world.clock.time += 600
+        world.service.replace_base("model", lost=False)
+        world.service.components["p-a00"].serves = None
+        world.start_machine("drift")
+        world.settle()
+        assert answering(world) == 12
+
+
 class TestBaseOnOtherInstances:
     """Its version and its last-modified time may be as before; the deployment says where it is hosted."""
 
@@ -432,7 +468,7 @@ class TestBaseOnOtherInstances:
     def test_adapter_whose_request_ends_in_an_unforeseen_error_stops_nothing(self) -> None:
         world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
 
-        def broken(_component: str, _endpoint: str, _smoke: SmokeRequest) -> str | None:
+        def broken(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
             raise ZeroDivisionError
 
         world.service.ask = broken  # type: ignore[method-assign]
@@ -442,5 +478,5 @@ class TestBaseOnOtherInstances:
         assert any("ZeroDivisionError" in text for text in world.log.troubles)
 
 
-def cut_off(_component: str, _endpoint: str, _smoke: SmokeRequest) -> str | None:
+def cut_off(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
     raise UnansweredError("the connection was closed")

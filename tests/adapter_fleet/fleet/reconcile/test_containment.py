@@ -204,7 +204,7 @@ class TestUnknownStatus:
 
     def test_what_is_no_text_is_no_status(self) -> None:
         with pytest.raises(ValueError, match="7 is not a valid Status"):
-            Status(7)
+            Status(7)  # type: ignore[arg-type]
 
 
 class TestTexts:

@@ -146,7 +146,8 @@ def test_last_good_version_outlives_an_unknown_failure_while_it_is_restored() ->
     world = World(settings=settings)
     world.deploy(adapter("a"))
     world.settle()
-    faults, failed = world.service.faults, []
+    failed: list[str] = []
+    faults = world.service.faults
     faults.update_refused = True
     faults.broken[artifact("a", 2).uri] = "bad tensors"
 

@@ -39,7 +39,7 @@ class TestDriftRun:
     def test_it_makes_way_for_what_is_under_way_and_takes_nothing_from_it(self, mode: DriftCheck) -> None:
         world = self.under_way(drift=mode)
         asked: list[str] = []
-        world.registry.acquire = lambda *_: asked.append("lease")  # type: ignore[method-assign,assignment]
+        world.registry.acquire = lambda *_: asked.append("lease")  # type: ignore[method-assign]
         writes, calls = len(world.writes()), world.service.calls.copy()
         before = world.registry.fleet()
         world.run_newest(deadline=600.0)
@@ -253,7 +253,8 @@ def test_pass_without_the_lease_comes_back_soon_and_does_nothing() -> None:
 
 def test_pass_whose_lease_was_taken_ends_and_another_one_goes_on() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
-    save, taken = world.registry.save_generation, []
+    taken: list[Lease | None] = []
+    save = world.registry.save_generation
 
     def take(generation: Generation, lease: Lease) -> None:
         if not taken and len(world.writes()) > 10:

@@ -37,6 +37,7 @@ from adapter_fleet.fleet.state.records import (
     Status,
     Write,
 )
+from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.fleet.state.settings import (
     DeletionLimit,
     DriftCheck,
@@ -133,7 +134,6 @@ class Fleet(RuleBasedStateMachine):
         guarded: bool,
         drift: DriftCheck | None,
     ) -> None:
-        self.guarded = guarded
         self.world = World(
             seconds=seconds,
             settings=FleetSettings(
@@ -269,8 +269,12 @@ class Fleet(RuleBasedStateMachine):
         wanted = {adapter.component for adapter in registry._desired[number].adapters}
         if name in wanted:
             # What is someone else's by now is refused by the policy of the fleet's role.
-            own = there is not None and there.tags.get(FLEET_TAG) == UID
-            serves = own and there.status is Status.IN_SERVICE and there.serves is not None
+            serves = (
+                there is not None
+                and there.tags.get(FLEET_TAG) == UID
+                and there.status is Status.IN_SERVICE
+                and there.serves is not None
+            )
             mode = settings.update_mode
             promise(not serves or mode is UpdateMode.REPLACE, f"{name} is wanted, serves and is deleted")
             return
@@ -296,8 +300,8 @@ class Fleet(RuleBasedStateMachine):
         registry = self.world.registry
         acquire = registry.acquire
 
-        def noted(*arguments: Any) -> Any:
-            lease = acquire(*arguments)
+        def noted(owner: str, now: float, seconds: float) -> Lease | None:
+            lease = acquire(owner, now, seconds)
             if lease is not None:
                 self.token = lease.token
             return lease
@@ -702,11 +706,11 @@ class Fleet(RuleBasedStateMachine):
         serving = world.service.serving()
         for name in NAMES:
             component = f"p-{name}"
-            there = components.get(component)
+            present = components.get(component)
             if (
                 component in self.foreign
                 or component in self.contested
-                or (component in self.claimed and there and FLEET_TAG not in there.tags)
+                or (component in self.claimed and present and FLEET_TAG not in present.tags)
             ):
                 continue
             if name not in self.wanted:
@@ -717,9 +721,9 @@ class Fleet(RuleBasedStateMachine):
             assert record.intent is None
             wanted = artifact(name, self.wanted[name])
             if serving.get(component) == wanted.uri:
-                assert there is not None
+                assert present is not None
                 # Tags are never read to be compared: of those written since a backup, nothing is known.
-                assert self.restored or there.tags == {FLEET_TAG: UID, **_tags(name, self.wanted[name])}
+                assert self.restored or present.tags == {FLEET_TAG: UID, **_tags(name, self.wanted[name])}
                 if record.failure is None or record.failure.artifact != wanted:
                     continue
             failure = record.failure
@@ -749,7 +753,7 @@ def _adapters(manifest: dict[str, int]) -> tuple[DesiredAdapter, ...]:
 
 @pytest.mark.timeout(3600)
 def test_fleet_keeps_its_promises_whatever_happens() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Fleet,
         settings=settings(
             max_examples=EXAMPLES,

@@ -147,7 +147,8 @@ def test_drift_run_that_takes_over_what_has_stalled_finishes_what_was_under_way(
 def test_refused_manifest_that_comes_as_a_pass_ends_leaves_the_end_as_it_is() -> None:
     world = fleet_of_twenty(drift=DriftCheck.REPAIR)
     world.put_manifest(*BEFORE, *ADDED)
-    save, came = world.registry.save_generation, []
+    came: list[Generation] = []
+    save = world.registry.save_generation
 
     def meanwhile(generation: Generation, lease: object) -> None:
         if generation.outcome is Outcome.CONVERGED and not came:

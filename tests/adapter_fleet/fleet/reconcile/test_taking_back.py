@@ -63,5 +63,5 @@ def test_pass_that_dies_once_it_has_failed_does_not_keep_it_from_being_taken_bac
         return generation is not None and generation.outcome is Outcome.FAILED
 
     dying = DyingAfter(world.registry, operation, failed)
-    world.reconciler = replace(world.reconciler, registry=dying)  # type: ignore[arg-type]
+    world.reconciler = replace(world.reconciler, registry=dying)
     assert taken_back(world)

@@ -1,14 +1,14 @@
-"""The uncompressed bytes of an archive that a stranger made: forwards only, in bounded memory, within limits.
+"""Reads the uncompressed bytes of an untrusted archive: forwards only, in bounded memory, within limits.
 
-`gzip.GzipFile` would do, but takes more time than ISA-L, and any number of members.
+`gzip.GzipFile` is slower than ISA-L, and accepts any number of members.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from adapter_fleet.artifacts.decompression import DAMAGED, Inflater, new_inflater
-from adapter_fleet.artifacts.rules import CheckRule
+from adapter_fleet.artifacts.archive_error import ArchiveError, ArchiveFault, truncated
+from adapter_fleet.artifacts.inflater import DAMAGED, Inflater, new_inflater
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -30,14 +30,6 @@ class Readable(Protocol):
         ...
 
 
-class ArchiveError(ValueError):
-    """The archive cannot be read, or not within the limits; `rule` is the one that it breaks."""
-
-    def __init__(self, message: str, rule: CheckRule = CheckRule.PATH_READABLE) -> None:
-        super().__init__(message)
-        self.rule = rule
-
-
 @dataclass(frozen=True, kw_only=True)
 class ArchiveLimits:
     """How much of an archive is read before it is refused. AWS publishes no limits for adapters."""
@@ -48,10 +40,10 @@ class ArchiveLimits:
     """Uncompressed by compressed size. Real weights stay below 3, a file of zeros reaches 1,000."""
 
 
-class Unpacked:
-    """What an archive holds, gzipped or not.
+class DecompressingReader:
+    """Reads an archive, gzipped or not, and gives its uncompressed bytes.
 
-    `watch` gets all of it, piece by piece. Every method raises ArchiveError where the archive is truncated,
+    `watch` gets all of them, piece by piece. Every method raises ArchiveError where the archive is truncated,
     damaged or beyond the limits.
     """
 
@@ -110,18 +102,13 @@ class Unpacked:
         self._total += len(data)
         limits = self._limits
         if self._total > limits.bytes:
-            raise ArchiveError(f"it should unpack to at most {limits.bytes} bytes", CheckRule.ARCHIVE_SIZE)
+            raise ArchiveError(f"it should unpack to at most {limits.bytes} bytes", ArchiveFault.TOO_LARGE)
         if self._total > _FREE_BYTES and self._total > limits.expansion * self._counted.count:
             raise ArchiveError(
-                f"it should unpack to at most {limits.expansion} times its size", CheckRule.ARCHIVE_EXPANSION
+                f"it should unpack to at most {limits.expansion} times its size", ArchiveFault.EXPANSION
             )
         if self._watch is not None:
             self._watch(data)
-
-
-def truncated() -> ArchiveError:
-    """Make the error for an archive that ends too early."""
-    return ArchiveError("it is truncated", CheckRule.ARCHIVE_TRUNCATED)
 
 
 _ZEROS = memoryview(bytes(_OUTPUT_BYTES))
@@ -167,9 +154,7 @@ class _Members:
             try:
                 data = inflater.decompress(given, _OUTPUT_BYTES)
             except DAMAGED as error:
-                raise ArchiveError(
-                    f"it is no readable gzip file: {error}", CheckRule.ARCHIVE_DAMAGED
-                ) from None
+                raise ArchiveError(f"it is no readable gzip file: {error}", ArchiveFault.DAMAGED) from None
             self._made += len(data)
             if inflater.eof:
                 self._inflater = self._next_member(inflater.unused_data)
@@ -185,11 +170,11 @@ class _Members:
         if not rest:
             return None
         if rest[: len(GZIP_MAGIC)] != GZIP_MAGIC:
-            raise ArchiveError("it has something after its end that is no gzip", CheckRule.ARCHIVE_TRAILING)
+            raise ArchiveError("it has something after its end that is no gzip", ArchiveFault.TRAILING_DATA)
         self._members += 1
         if self._members > _FREE_MEMBERS + self._made // _BYTES_OF_A_MEMBER:
             raise ArchiveError(
-                f"it should be one gzip file, got {self._members} in a row", CheckRule.ARCHIVE_MEMBERS
+                f"it should be one gzip file, got {self._members} in a row", ArchiveFault.TOO_MANY_MEMBERS
             )
         self._input = rest
         return new_inflater()

@@ -1,0 +1,149 @@
+"""An earlier commit's app, deployed and then updated by this one (`make test-upgrade FROM=<commit>`)."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_sagemaker.server import LocalCloud
+from tests.integration.by_hand import client
+
+pytestmark = pytest.mark.upgrade
+
+HERE = Path(__file__).parents[2]
+STACK = "MultiAdapterInference-local"
+ROOTS = ("constructs", "lambda", "cli", "local", ".")
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A tree of the repository, whose app is deployed by the CDK's own command line."""
+
+    folder: Path
+
+    def deploy(self, cloud: LocalCloud, home: Path) -> None:
+        path = os.pathsep.join(str(self.folder / root) for root in ROOTS)
+        subprocess.run(
+            [
+                "cdk",
+                "deploy",
+                "-c",
+                "environment=local",
+                "--require-approval",
+                "never",
+                "--output",
+                home / "out",
+            ],
+            cwd=self.folder,
+            env={**cloud.environment, "HOME": str(home), "PYTHONPATH": path},
+            check=True,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """What is on the embedded cloud: each component by name, its times and what it answers."""
+
+    endpoint: tuple[str, str, Any]
+    components: dict[str, tuple[Any, Any, str]]
+    answers: dict[str, str]
+    summary: str
+
+    @classmethod
+    def on(cls, cloud: LocalCloud) -> Deployed:
+        (stack,) = client(cloud, "cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        sagemaker, runtime = client(cloud, "sagemaker"), client(cloud, "sagemaker-runtime")
+        (endpoint,) = sagemaker.list_endpoints()["Endpoints"]
+        described = sagemaker.describe_endpoint(EndpointName=endpoint["EndpointName"])
+        components = {
+            item["InferenceComponentName"]: (
+                item["CreationTime"],
+                item["LastModifiedTime"],
+                item["InferenceComponentStatus"],
+            )
+            for page in sagemaker.get_paginator("list_inference_components").paginate()
+            for item in page["InferenceComponents"]
+        }
+        answers = {}
+        for name in components:
+            response = runtime.invoke_endpoint(
+                EndpointName=endpoint["EndpointName"],
+                InferenceComponentName=name,
+                ContentType="application/json",
+                Body=json.dumps(
+                    {"inputs": "ticket: the invoice is wrong", "parameters": {"max_new_tokens": 8}}
+                ),
+            )
+            answers[name] = response["Body"].read().decode()
+        return cls(
+            endpoint=(
+                described["EndpointArn"],
+                described["EndpointConfigName"],
+                described["CreationTime"],
+            ),
+            components=components,
+            answers=answers,
+            summary=outputs["TenantsSummary"],
+        )
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    folder = tmp_path_factory.mktemp("earlier")
+    archive = subprocess.run(
+        ["git", "archive", os.environ["FROM"]], cwd=HERE, stdout=subprocess.PIPE, check=True
+    )
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tree:
+        tree.extractall(folder, filter="data")
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="module")
+def before_and_after(
+    earlier: Checkout, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Deployed, Deployed]]:
+    home = tmp_path_factory.mktemp("home")
+    with LocalCloud(profile="kind") as cloud:
+        region = cloud.environment["AWS_DEFAULT_REGION"]
+        subprocess.run(
+            ["cdk", "bootstrap", f"aws://000000000000/{region}"],
+            cwd=home,
+            env={**cloud.environment, "HOME": str(home)},
+            check=True,
+        )
+        earlier.deploy(cloud, home)
+        before = Deployed.on(cloud)
+        Checkout(HERE).deploy(cloud, home)
+        yield before, Deployed.on(cloud)
+
+
+def test_endpoint_is_not_replaced(before_and_after: tuple[Deployed, Deployed]) -> None:
+    before, after = before_and_after
+    assert after.endpoint == before.endpoint
+
+
+def test_no_component_is_replaced_or_written(before_and_after: tuple[Deployed, Deployed]) -> None:
+    before, after = before_and_after
+    assert len(after.components) > 100
+    assert after.components == before.components
+
+
+def test_every_component_answers_as_before(before_and_after: tuple[Deployed, Deployed]) -> None:
+    before, after = before_and_after
+    assert len(set(after.answers.values())) > 2
+    assert after.answers == before.answers
+
+
+def test_fleet_reports_the_same(before_and_after: tuple[Deployed, Deployed]) -> None:
+    before, after = before_and_after
+    assert after.summary == before.summary
