@@ -38,6 +38,7 @@ from multi_adapter_inference import (
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
+    HubModel,
     InstanceType,
     LmiContainer,
     LoraAdapter,
@@ -57,6 +58,10 @@ class _Network(TypedDict):
 class _Hosting(_Network):
     encryption_key: kms.IKey | None
     log_retention: logs.RetentionDays
+
+
+class _Waiting(TypedDict, total=False):
+    timeout: Duration
 
 
 class MultiAdapterInferenceStack(Stack):
@@ -182,8 +187,10 @@ class MultiAdapterInferenceStack(Stack):
     def _copied_model(self, settings: BaseModelTable, model_id: str, bucket: str) -> BaseModel:
         assert settings.revision is not None  # it is given with the bucket
         secret, minutes = settings.token_secret, settings.copy_timeout_minutes
-        return BaseModel.copied_from_hub(
-            model_id,
+        return HubModel(
+            self,
+            "HubModel",
+            model_id=model_id,
             revision=settings.revision,
             bucket=self._bucket(bucket),
             prefix=settings.prefix,
@@ -192,9 +199,9 @@ class MultiAdapterInferenceStack(Stack):
             else secretsmanager.Secret.from_secret_name_v2(self, "HubToken", secret),
             name=settings.name,
             hub_endpoint=settings.hub_endpoint or HUB,
-            timeout=None if minutes is None else Duration.seconds(round(minutes * 60)),
+            **({} if minutes is None else _Waiting(timeout=Duration.seconds(round(minutes * 60)))),
             **self._hosting,
-        )
+        ).base_model
 
     def _bucket(self, name: str) -> s3.IBucket:
         """Return the bucket of that name; a file may name one twice."""

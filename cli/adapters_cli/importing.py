@@ -13,7 +13,8 @@ from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.records import Live, Order, OrderKind, Source, Status, Target
-from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, manifest_text
+from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError
+from adapter_fleet.manifest.writer import manifest_text
 from adapters_cli.account import (
     Account,
     CommandError,

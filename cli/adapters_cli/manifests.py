@@ -14,8 +14,8 @@ from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.documents.schema import shown
 from adapter_fleet.fleet.state.records import Target
 from adapter_fleet.manifest.desired import DesiredFleet
-from adapter_fleet.manifest.entry import Broken
 from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, ManifestAdapter, ManifestError
+from adapter_fleet.manifest.rules import Violation
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapters_cli.account import CommandError, UsageError
@@ -145,9 +145,9 @@ class _LocalArtifacts:
                 continue
             self.identities |= {adapter.name: identity for adapter in adapters}
             self.findings += [
-                Broken("digest-agrees", ("digest",), f"should be that of {path}, sha256:{identity}").finding(
-                    adapter.where, adapter.name
-                )
+                Violation(
+                    "digest-agrees", ("digest",), f"should be that of {path}, sha256:{identity}"
+                ).finding(adapter)
                 for adapter in adapters
                 if adapter.digest not in (None, identity)
             ]

@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 from aws_cdk import Annotations, Aws, CfnMapping, Stack, Token
 from aws_cdk import aws_ecr as ecr
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS, LMI_REPOSITORY, LmiVersion, registry_account
 from adapter_fleet.serving.lora_limits import LoraServing
@@ -27,7 +27,7 @@ _FIRST_TO_RUN_ADAPTERS_CODE = 18
 _MODEL_SETTINGS = frozenset({"HF_MODEL_ID", "OPTION_MODEL_ID"})
 
 # The CDK keeps a warning once however often it is added, but takes a while to find that out.
-_warned_of_archives: WeakSet[Construct] = WeakSet()
+_warned_of_archives: WeakSet[IConstruct] = WeakSet()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ class LmiContainer:
                 " instances may start with a driver that is too old for it",
             )
 
-    def warn_of_unchecked_archives(self, scope: Construct) -> None:
+    def warn_of_unchecked_archives(self, scope: IConstruct) -> None:
         """Add to `scope` a warning if the release runs code it finds in an adapter's archive.
 
         As often as it is called there is one.

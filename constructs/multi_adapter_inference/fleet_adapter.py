@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from adapter_fleet.common.validators import check_known, check_whole_number
 from adapter_fleet.manifest.desired import SmokeRequest
-from adapter_fleet.manifest.entry import problems_of_smoke, prompt_request
+from adapter_fleet.manifest.rules import problems_of_smoke
 from multi_adapter_inference._internal.arguments import checked
 from multi_adapter_inference.artifact import AdapterArtifact
 
@@ -67,7 +67,7 @@ class SmokeTest:
         if self.body is not None:
             return SmokeRequest(body=dict(self.body), expect=self.expect)
         assert self.prompt is not None  # one of the two is given
-        return prompt_request(self.prompt, max_tokens=self.max_tokens, expect=self.expect)
+        return SmokeRequest.from_prompt(self.prompt, max_tokens=self.max_tokens, expect=self.expect)
 
 
 @checked

@@ -12,7 +12,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 
 from adapter_fleet.common.naming import ORDERS_PARTITION
-from multi_adapter_inference.artifact import ArtifactSource
+from multi_adapter_inference.artifact_source import ArtifactSource
 
 INVOKE_ACTIONS = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")
 

@@ -18,7 +18,6 @@ from adapter_fleet.common.serialization import converter
 from adapter_fleet.environment.environment_file import read_environment as load
 from adapter_fleet.fleet.state.settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import SmokeRequest
-from adapter_fleet.manifest.entry import prompt_request
 from stacks.environment import ENVIRONMENTS
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 
@@ -141,7 +140,7 @@ def settings_of(tmp_path: Path, fleet: str) -> FleetSettings:
         ),
         (
             "[fleets.Tenants.smoke]\nprompt = 'Hello'",
-            {"smoke": prompt_request("Hello")},
+            {"smoke": SmokeRequest.from_prompt("Hello")},
         ),
     ],
 )

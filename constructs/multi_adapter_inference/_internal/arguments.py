@@ -9,7 +9,6 @@ import inspect
 import math
 import os
 import re
-import sys
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
@@ -25,6 +24,8 @@ from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference._internal.errors import LocatedError
 
 T = TypeVar("T")
+
+_PACKAGE = __name__.partition(".")[0]
 
 _LONGEST_SHOWN = 80
 _MOST_MEMBERS_SHOWN = 6
@@ -48,12 +49,13 @@ _EXAMPLES = {
     "IRole": "Role.from_role_name(…)",
     "ISecret": "Secret.from_secret_name_v2(…)",
     "ISecurityGroup": "SecurityGroup.from_security_group_id(…)",
+    "IAdapterFleet": "AdapterFleet(…)",
+    "IMultiAdapterEndpoint": "MultiAdapterEndpoint(…)",
     "ITable": "Table.from_table_name(…)",
     "IVpc": "Vpc.from_lookup(…)",
     "InstanceType": "InstanceType.ML_G5_12XLARGE or InstanceType.of('ml.g5.12xlarge')",
     "LmiContainer": "LmiContainer(version=LmiVersion.V19)",
     "LoraServing": "LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)",
-    "MultiAdapterEndpointBase": "MultiAdapterEndpoint(…)",
     "Size": "Size.mebibytes(64)",
     "SmokeTest": "SmokeTest(prompt='Hello')",
     "SubnetSelection": "SubnetSelection(subnet_type=SubnetType.PRIVATE_WITH_EGRESS)",
@@ -146,7 +148,7 @@ def _wrong(
         parameter, hint = signature.parameters[name], hints.get(name, Any)
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             (options,) = get_args(hint) or (None,)  # of Unpack
-            known = typing.get_type_hints(options, localns=_names()) if is_typeddict(options) else {}
+            known = typing.get_type_hints(options) if is_typeddict(options) else {}
             for option, its in value.items():
                 if (found := _misfit(its, known.get(option, Any))) is not None:
                     yield _message(option, known[option], found)
@@ -158,15 +160,7 @@ def _wrong(
 
 @cache
 def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
-    return typing.get_type_hints(function, localns=_names())
-
-
-@cache
-def _names() -> dict[str, Any]:
-    """Return what annotations may name that their own module imports for type checkers only."""
-    package = __name__.partition(".")[0]
-    modules = [module for name, module in sys.modules.items() if name.startswith(f"{package}.")]
-    return {name: value for module in modules for name, value in vars(module).items() if name[0] != "_"}
+    return typing.get_type_hints(function)
 
 
 _Misfit = tuple[object, str]
@@ -231,14 +225,21 @@ def _classes_of(value: object) -> tuple[type, ...]:
 
 @cache
 def _implements(classes: Sequence[type], interface: Any) -> bool:
-    """Tell whether classes together have all that an interface of jsii has, which isinstance cannot.
+    """Return whether classes together have every member of a protocol. isinstance() cannot tell.
 
-    By the class: to look at the object would ask the CDK for the value of every property.
+    Only the classes are looked at: to look at the object would ask the CDK for the value of every property.
     """
-    missing = object()
     return all(
-        any(inspect.getattr_static(cls, member, missing) is not missing for cls in classes)
+        any(_declares(cls, member) for cls in classes)
         for member in typing_extensions.get_protocol_members(interface)
+    )
+
+
+def _declares(cls: type, member: str) -> bool:
+    """Return whether a class has a member, or an annotation for it: an attribute that its constructor sets."""
+    missing = object()
+    return inspect.getattr_static(cls, member, missing) is not missing or any(
+        member in inspect.get_annotations(base) for base in cls.__mro__
     )
 
 
@@ -281,10 +282,12 @@ def _in_words(hint: Any) -> str:
 
 
 def _noun(hint: Any) -> str:
-    """Return what people call a class: `ISecurityGroup` is a security group."""
-    if typing_extensions.is_protocol(hint):
-        return " ".join(re.findall("[A-Z][^A-Z]*", hint.__name__[1:])).lower()
-    return str(hint.__name__).removesuffix("Base")
+    """Return what people call a class: `ISecurityGroup` is a security group, and ours keep their names."""
+    if not typing_extensions.is_protocol(hint):
+        return str(hint.__name__)
+    if hint.__module__.startswith(f"{_PACKAGE}."):
+        return str(hint.__name__[1:])
+    return " ".join(re.findall("[A-Z][^A-Z]*", hint.__name__[1:])).lower()
 
 
 def _choices(enum: type[Enum]) -> str:

@@ -77,7 +77,7 @@ def _changing(resolved: object) -> str | None:
             return None
 
 
-def claim_name(scope: Construct, name: str, *, endpoint: Construct, made_of: Mapping[str, str]) -> None:
+def claim_name(scope: Construct, name: str, *, endpoint: IConstruct, made_of: Mapping[str, str]) -> None:
     """Check a component's name and note it as that of `scope`; raise ValueError if it is another's.
 
     `made_of` are the settings that the user gave and the name is made of.
@@ -89,7 +89,7 @@ def claim_name(scope: Construct, name: str, *, endpoint: Construct, made_of: Map
     claim_checked(scope, [name], endpoint=endpoint)
 
 
-def claim_checked(scope: Construct, names: Iterable[str], *, endpoint: Construct) -> None:
+def claim_checked(scope: Construct, names: Iterable[str], *, endpoint: IConstruct) -> None:
     """Note the names of components as those of `scope`, as `claim_name` does; they are checked already."""
     places = _places(scope, endpoint)
     for name in names:
@@ -101,7 +101,9 @@ def claim_checked(scope: Construct, names: Iterable[str], *, endpoint: Construct
             )
 
 
-def claim_manifest(scope: Construct, *, endpoint: Construct, prefix: str, bucket_name: str, key: str) -> None:
+def claim_manifest(
+    scope: Construct, *, endpoint: IConstruct, prefix: str, bucket_name: str, key: str
+) -> None:
     """Note a manifest in S3 as that of `scope`; raise ValueError if a fleet of the same prefix has it.
 
     Which components it will name is not known, but both would want the same.
@@ -115,7 +117,7 @@ def claim_manifest(scope: Construct, *, endpoint: Construct, prefix: str, bucket
         )
 
 
-def claim_fleet_uid(scope: Construct, uid: str, *, endpoint: Construct) -> None:
+def claim_fleet_uid(scope: Construct, uid: str, *, endpoint: IConstruct) -> None:
     """Note the identifier of a fleet as that of `scope`; raise ValueError if it is another's."""
     if owner := _other_owner(scope, _places(scope, endpoint), f"fleet-uid/{uid}"):
         raise ValueError(
@@ -138,7 +140,7 @@ def _other_owner(scope: Construct, places: Sequence[_Owners], thing: str) -> Con
     return next((owner for owner in owners if owner is not scope), None)
 
 
-def _places(scope: Construct, endpoint: Construct) -> Sequence[_Owners]:
+def _places(scope: Construct, endpoint: IConstruct) -> Sequence[_Owners]:
     """Return who owns what where `scope` is deployed, which is where its endpoint is, too."""
     own, known = _owners(top_level_stack(scope))
     return [own] if known else [own, _owners(top_level_stack(endpoint))[0]]

@@ -14,6 +14,7 @@ from constructs import Construct
 
 from adapter_fleet.common.naming import FLEET_TAG
 from multi_adapter_inference._internal.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference._internal.arns import component_arn
 from multi_adapter_inference._internal.functions import FunctionParts, Functions, FunctionSettings
 from multi_adapter_inference._internal.provider import waiting_provider
 
@@ -286,11 +287,6 @@ def _sees_rollbacks(scope: Construct) -> iam.PolicyStatement:
     """Return what tells a rollback, which no guard may stop, from someone who deploys an old manifest."""
     own = Stack.of(scope).stack_id
     return iam.PolicyStatement(actions=["cloudformation:DescribeStacks"], resources=[own])
-
-
-def component_arn(scope: Construct, name: str) -> str:
-    """Return the ARN of the inference component of that name."""
-    return Stack.of(scope).format_arn(service="sagemaker", resource="inference-component", resource_name=name)
 
 
 def _definition(function_arn: str) -> dict[str, Any]:

@@ -27,12 +27,12 @@ def top_level_stack(scope: IConstruct) -> Stack:
     return _stacks_around[stack]
 
 
-def deployed_together(one: Construct, other: Construct) -> bool:
+def deployed_together(one: IConstruct, other: IConstruct) -> bool:
     """Tell whether one deployment of one stack brings both, so that neither needs an export of the other."""
     return top_level_stack(one) is top_level_stack(other)
 
 
-def check_same_environment(scope: Construct, endpoint: Construct) -> None:
+def check_same_environment(scope: Construct, endpoint: IConstruct) -> None:
     """Raise ValueError where an endpoint is known to be in another account or region than what runs on it."""
     own, its = _environment(top_level_stack(scope)), _environment(top_level_stack(endpoint))
     for what, here, there in zip(("account", "region"), own, its, strict=True):

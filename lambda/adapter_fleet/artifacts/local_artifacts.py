@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapter_fleet.artifacts.archive import ArchiveError
+from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.check import check_archive, check_directory
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.documents.schema import shown

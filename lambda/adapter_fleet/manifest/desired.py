@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from adapter_fleet.common.serialization import converter
 
+DEFAULT_MAX_TOKENS = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
@@ -65,6 +67,14 @@ class SmokeRequest:
 
     body: Mapping[str, object]
     expect: str | None = None
+
+    @classmethod
+    def from_prompt(
+        cls, prompt: str, *, max_tokens: int | None = None, expect: str | None = None
+    ) -> "SmokeRequest":
+        """Return the request of a prompt, in the schema of LMI containers."""
+        parameters = {"max_new_tokens": max_tokens or DEFAULT_MAX_TOKENS, "temperature": 0}
+        return cls(body={"inputs": prompt, "parameters": parameters}, expect=expect)
 
     @property
     def digest(self) -> str:

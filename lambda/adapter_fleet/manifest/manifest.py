@@ -37,11 +37,8 @@ asset-known           an asset that was uploaded with the fleet
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from adapter_fleet.common.digests import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Finding
@@ -51,35 +48,29 @@ from adapter_fleet.documents.reader import (
     DocumentError,
     DocumentLimitError,
     count_values,
-    plain_scalar,
     read,
 )
 from adapter_fleet.documents.schema import dotted, known_or_meant, shown
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.manifest.entry import (
-    MAX_TAGS,
-    ArtifactSource,
+    ArtifactReference,
     AssetArtifact,
-    Broken,
     BucketArtifact,
-    Draft,
     LocalArtifact,
     ManifestAdapter,
     ManifestError,
     S3Artifact,
-    broken,
-    broken_at_endpoint,
     named_digest,
-    prompt_request,
-    repeated,
 )
-from adapter_fleet.manifest.parser import MAX_ADAPTERS, SCHEMA_FILE, EntryReader
+from adapter_fleet.manifest.parser import MAX_ADAPTERS, SCHEMA_FILE, ManifestParser
+from adapter_fleet.manifest.rules import MAX_TAGS, Violation, duplicates, violations, violations_in_fleet
+from adapter_fleet.manifest.writer import plain_document
 from adapter_fleet.serving.base_model import BaseModelFacts
 
 __all__ = [
     "MAX_TAGS",
     "SCHEMA_FILE",
-    "ArtifactSource",
+    "ArtifactReference",
     "AssetArtifact",
     "BucketArtifact",
     "LocalArtifact",
@@ -87,9 +78,7 @@ __all__ = [
     "ManifestAdapter",
     "ManifestError",
     "S3Artifact",
-    "manifest_text",
     "named_digest",
-    "prompt_request",
 ]
 
 
@@ -120,7 +109,7 @@ class Manifest:
         except DocumentError as error:
             place = f"{where}:{error.line}"
             raise ManifestError([Finding.error("manifest-readable", place, str(error))]) from None
-        base_model, place, adapters = EntryReader(document, where, folder).read()
+        base_model, place, adapters = ManifestParser(document, where, folder).parse()
         return cls(base_model=base_model, adapters=adapters, where=place)
 
     @classmethod
@@ -134,13 +123,9 @@ class Manifest:
             message = f"there should be at most {MAX_ADAPTERS} adapters, got {count}"
             raise ManifestError([Finding.error("adapter-count", where, message)])
         findings = [
-            rule.finding(adapter.where, adapter.name)
-            for adapter in manifest.adapters
-            for rule in broken(Draft(**{f.name: getattr(adapter, f.name) for f in fields(Draft)}))
+            violation.finding(adapter) for adapter in manifest.adapters for violation in violations(adapter)
         ]
-        findings += repeated(
-            [(adapter.name, adapter.component, adapter.where) for adapter in manifest.adapters]
-        )
+        findings += [violation.finding(adapter) for adapter, violation in duplicates(manifest.adapters)]
         if findings:
             raise ManifestError(findings)
         return manifest
@@ -150,16 +135,21 @@ class Manifest:
 
         Raises ManifestError where a digest is given and is another one.
         """
-        return Manifest.of(
-            (
-                replace(adapter, artifact=AssetArtifact(identity=identities[adapter.name]))
-                if isinstance(adapter.artifact, LocalArtifact)
-                else adapter
-                for adapter in self.adapters
-            ),
-            base_model=self.base_model,
-            where=self.where,
+        adapters = tuple(
+            replace(adapter, artifact=AssetArtifact(identity=identities[adapter.name]))
+            if isinstance(adapter.artifact, LocalArtifact)
+            else adapter
+            for adapter in self.adapters
         )
+        findings = [
+            violation.finding(adapter)
+            for adapter, before in zip(adapters, self.adapters, strict=True)
+            if adapter is not before
+            for violation in violations(adapter)
+        ]
+        if findings:
+            raise ManifestError(findings)
+        return replace(self, adapters=adapters)
 
     def findings(
         self,
@@ -182,10 +172,23 @@ class Manifest:
         components: dict[str, ManifestAdapter] = {}
         for adapter in self.adapters:
             found += [
-                rule.finding(adapter.where, adapter.name)
-                for rule in broken_at_endpoint(adapter, prefix, max_lora_rank, components, fleet_tags or {})
+                violation.finding(adapter)
+                for violation in violations_in_fleet(
+                    adapter, prefix, max_lora_rank, components, fleet_tags or {}
+                )
             ]
         return found
+
+    def unknown_references(
+        self, *, buckets: Mapping[str, str], archives: Mapping[str, str]
+    ) -> list[Finding]:
+        """Find the aliases of buckets and the assets that the fleet does not have."""
+        references = [
+            (adapter, _uri(adapter.artifact, buckets, archives))
+            for adapter in self.adapters
+            if not isinstance(adapter.artifact, LocalArtifact)
+        ]
+        return [uri.finding(adapter) for adapter, uri in references if isinstance(uri, Violation)]
 
     def resolve(
         self,
@@ -195,6 +198,9 @@ class Manifest:
         archives: Mapping[str, str],
         kept_archives: str | None = None,
         smoke: SmokeRequest | None = None,
+        max_lora_rank: int | None = None,
+        base_model: str | None = None,
+        fleet_tags: Mapping[str, str] | None = None,
     ) -> DesiredFleet:
         """Look up the bucket of each alias and the URI of each asset, and name the components.
 
@@ -203,16 +209,16 @@ class Manifest:
 
         Raises ManifestError with all that is not known, and with the findings about names.
         """
-        findings = self.findings(prefix=prefix)
+        findings = self.findings(
+            prefix=prefix, max_lora_rank=max_lora_rank, base_model=base_model, fleet_tags=fleet_tags
+        )
         artifacts = []
         for adapter in self.adapters:
-            try:
-                uri = _uri(adapter.artifact, buckets, archives)
+            uri = _uri(adapter.artifact, buckets, archives)
+            if isinstance(uri, Violation):
+                findings.append(uri.finding(adapter))
+            else:
                 artifacts.append(_located(adapter, uri, kept_archives))
-            except _RuleError as error:
-                findings.append(
-                    Broken(error.rule, ("artifact",), str(error)).finding(adapter.where, adapter.name)
-                )
         if findings:
             raise ManifestError(findings)
         return DesiredFleet(
@@ -231,7 +237,7 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Return it as a manifest in JSON, without defaults: equal manifests give equal bytes."""
-        document = _plain_document(self.adapters, self.base_model)
+        document = plain_document(self.adapters, self.base_model)
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
     def check_size(self) -> None:
@@ -239,7 +245,7 @@ class Manifest:
 
         `to_json` repeats the defaults in each adapter, so it may be larger than what was parsed.
         """
-        values = count_values(_plain_document(self.adapters, self.base_model))
+        values = count_values(plain_document(self.adapters, self.base_model))
         size = len(self.to_json())
         for unit, got, most in (
             ("keys and values", values, MAX_VALUES),
@@ -265,43 +271,25 @@ def _limit_finding(error: DocumentLimitError, where: str) -> Finding:
     return Finding.error(rule, f"{where}:{error.line}", message)
 
 
-def manifest_text(
-    adapters: Iterable[ManifestAdapter], *, base_model: str | None = None, schema: str | None = None
-) -> str:
-    """Return a manifest in YAML for people to go on with; `schema` is the place of the schema for editors."""
-    # No alias for what several adapters share, such as the body of a smoke request.
-    text = yaml.dump(
-        _plain_document(adapters, base_model),
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=110,
-    )
-    return f"# yaml-language-server: $schema={schema}\n{text}" if schema else text
-
-
-class _RuleError(ValueError):
-    """A value breaks a rule."""
-
-    def __init__(self, rule: str, message: str) -> None:
-        super().__init__(message)
-        self.rule = rule
-
-
-def _uri(artifact: ArtifactSource, buckets: Mapping[str, str], archives: Mapping[str, str]) -> str:
+def _uri(
+    artifact: ArtifactReference, buckets: Mapping[str, str], archives: Mapping[str, str]
+) -> str | Violation:
+    rule = "artifact-place"
     match artifact:
         case S3Artifact(uri=uri):
             return uri
         case BucketArtifact(alias=alias, key=key):
-            if alias not in buckets:
-                hint = known_or_meant(alias, buckets)
-                raise _RuleError("bucket-known", f"unknown alias of a bucket ({hint}), got {shown(alias)}")
-            return f"s3://{buckets[alias]}/{key}"
+            if alias in buckets:
+                return f"s3://{buckets[alias]}/{key}"
+            hint = known_or_meant(alias, buckets)
+            rule, message = "bucket-known", f"unknown alias of a bucket ({hint}), got {shown(alias)}"
         case AssetArtifact(identity=identity):
-            if identity not in archives:
-                raise _RuleError("asset-known", f"no such asset was uploaded, got asset:{identity:.80}")
-            return archives[identity]
-    raise _RuleError("artifact-place", f"should be uploaded before, got the path {shown(str(artifact.path))}")
+            if identity in archives:
+                return archives[identity]
+            rule, message = "asset-known", f"no such asset was uploaded, got asset:{identity:.80}"
+        case LocalArtifact(path=path):
+            message = f"should be uploaded before, got the path {shown(str(path))}"
+    return Violation(rule, ("artifact",), message)
 
 
 def _located(adapter: ManifestAdapter, uri: str, kept_archives: str | None) -> Artifact:
@@ -310,63 +298,3 @@ def _located(adapter: ManifestAdapter, uri: str, kept_archives: str | None) -> A
     if isinstance(adapter.artifact, AssetArtifact) and kept_archives is not None:
         uri, source = f"{kept_archives}{adapter.artifact.identity}{ARCHIVE_SUFFIX}", uri
     return Artifact(uri=uri, digest=digest, checksum=adapter.checksum, source=source)
-
-
-def _plain_document(adapters: Iterable[ManifestAdapter], base_model: str | None) -> dict[str, Any]:
-    """Return the document of which `parse` makes the same manifest."""
-    document: dict[str, Any] = {} if base_model is None else {"base_model": base_model}
-    return {**document, "adapters": [_plain_adapter(adapter) for adapter in adapters]}
-
-
-def _plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
-    smoke = adapter.smoke
-    entry = {
-        "name": adapter.name,
-        "artifact": _plain_artifact(adapter.artifact),
-        "digest": f"sha256:{adapter.digest}" if adapter.digest else None,
-        "checksum": adapter.checksum,
-        "rank": adapter.rank,
-        "tags": dict(adapter.tags) or None,
-        "smoke": False
-        if adapter.smokeless
-        else smoke and {"body": smoke.body, **({"expect": smoke.expect} if smoke.expect is not None else {})},
-        "component": adapter.component,
-    }
-    return {key: value for key, value in entry.items() if value is not None}
-
-
-def _plain_artifact(artifact: ArtifactSource) -> str | dict[str, str]:
-    match artifact:
-        case S3Artifact(uri=uri):
-            return uri
-        case BucketArtifact(alias=alias, key=key):
-            return {"bucket": alias, "key": key}
-        case AssetArtifact(identity=identity):
-            return f"asset:{identity}"
-        case LocalArtifact(path=path):
-            text = path.as_posix()
-            return text if text.startswith(("/", "../")) else f"./{text}"
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what `adapter_fleet.documents.reader` reads: PyYAML itself writes YAML 1.1."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None
-    if any(character in text for character in "\x85\u2028\u2029"):
-        style = '"'  # PyYAML takes them for line breaks and forgets which
-    else:
-        try:
-            plain = plain_scalar(text)
-        except ValueError:
-            plain = None
-        if not isinstance(plain, str):
-            style = "'"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)

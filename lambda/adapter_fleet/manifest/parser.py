@@ -1,7 +1,10 @@
-"""A manifest as it is written, and how adapters are made of it. Editors read `manifest.schema.json`."""
+"""Reads the adapters of a manifest from its document.
+
+The records below have the document's keys, one for one; `manifest.schema.json` is the same for editors.
+"""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
@@ -10,6 +13,7 @@ from cattrs import Converter
 
 from adapter_fleet.common.digests import DIGEST
 from adapter_fleet.common.findings import Finding
+from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.documents.reader import MAX_ITEMS, Document
 from adapter_fleet.documents.schema import (
     Keys,
@@ -23,34 +27,35 @@ from adapter_fleet.documents.schema import (
 )
 from adapter_fleet.manifest.desired import SmokeRequest
 from adapter_fleet.manifest.entry import (
-    MAX_TAGS,
-    ArtifactSource,
+    ArtifactReference,
     AssetArtifact,
     BucketArtifact,
-    Draft,
     LocalArtifact,
     ManifestAdapter,
     ManifestError,
     S3Artifact,
-    broken,
-    of_adapter,
-    prompt_request,
-    repeated,
+)
+from adapter_fleet.manifest.rules import (
+    MAX_TAGS,
+    adapter_message,
+    duplicates,
+    violations,
+    violations_of_settings,
 )
 
 SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
 """The published JSON Schema of a manifest."""
 MAX_ADAPTERS = MAX_ITEMS
-"""A longer list is refused while it is read, so that no more are held in memory."""
+"""The reader refuses a longer list as soon as it comes to the next item, which bounds the memory."""
 MAX_FINDINGS = 1_000
-"""Mistakes that are listed; the others are counted."""
+"""Findings that an error lists; the others are counted."""
 
-# What a document has, key for key. Everything may be missing here, so that all mistakes are found at once.
+# Every key may be missing here, so that all errors are found at once.
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeEntry:
-    """A smoke request as it is written."""
+    """A smoke request in the document."""
 
     prompt: str | None = None
     max_tokens: int | None = None
@@ -60,7 +65,7 @@ class SmokeEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class BucketEntry:
-    """An archive by alias and key as it is written."""
+    """An archive by alias and key in the document."""
 
     bucket: str | None = None
     key: str | None = None
@@ -72,7 +77,7 @@ _ArtifactValue = str | BucketEntry | None
 
 @dataclass(frozen=True, kw_only=True)
 class DefaultsEntry:
-    """What adapters have that say nothing else, as it is written."""
+    """What an adapter gets for each key that it leaves out."""
 
     rank: int | None = None
     tags: dict[str, str] | None = None
@@ -80,22 +85,19 @@ class DefaultsEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdapterEntry:
-    """An adapter as it is written."""
+class AdapterEntry(DefaultsEntry):
+    """An adapter in the document."""
 
     name: str | None = None
     artifact: _ArtifactValue = None
     digest: str | None = None
     checksum: str | None = None
-    rank: int | None = None
-    tags: dict[str, str] | None = None
-    smoke: _SmokeValue = None
     component: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestEntry:
-    """The whole document as it is written."""
+    """The whole document."""
 
     base_model: str | None = None
     defaults: DefaultsEntry | None = None
@@ -110,7 +112,7 @@ _WORDS: Mapping[Any, str] = {
 
 def _converter() -> Converter:
     converter = strict_converter()
-    # A key with nothing after it is a mistake, and no way to say that there is none.
+    # A key without a value is an error. It does not stand for a key that is left out.
     converter.register_structure_hook_func(
         lambda type_: isinstance(type_, UnionType),
         lambda value, type_: converter.structure(value, get_args(type_)[0]),
@@ -131,8 +133,8 @@ def _converter() -> Converter:
 _CONVERTER = _converter()
 
 
-class EntryReader:
-    """Makes a manifest of a document, or a list of all that is wrong with it."""
+class ManifestParser:
+    """Makes the adapters of a document, or a list of all its errors."""
 
     def __init__(self, document: Document, where: str, folder: Path | None) -> None:
         self._document = document
@@ -142,13 +144,13 @@ class EntryReader:
         self._more_findings = document.more_problems
         self._names: list[str] = []
         self._refused = {problem.keys for problem in document.problems}
-        self._troubled: set[Keys] = set()
-        """Every value with something wrong in it, for which nothing else is told that may follow of it."""
+        self._faulty: set[Keys] = set()
+        """Every value with an error in it. Errors that only follow from that one are not reported."""
 
-    def read(self) -> tuple[str | None, str, tuple[ManifestAdapter, ...]]:
-        """Return the base model, where it is named, and the adapters.
+    def parse(self) -> tuple[str | None, str, tuple[ManifestAdapter, ...]]:
+        """Return the base model, its file and line, and the adapters.
 
-        Raises ManifestError with all that is wrong.
+        Raises ManifestError with every error.
         """
         entry, problems = structure_what_fits(_CONVERTER, self._document.value, ManifestEntry, words=_WORDS)
         entries = entry.adapters if entry is not None and entry.adapters is not None else []
@@ -158,21 +160,21 @@ class EntryReader:
         self._add_problems(problems, ())
         if entry is None:
             raise self._error()
-        if entry.adapters is None and ("adapters",) not in self._troubled:
+        if entry.adapters is None and ("adapters",) not in self._faulty:
             self._add("manifest-keys", ("adapters",), "should be given, got nothing")
         if entry.base_model == "":
             self._add("manifest-types", ("base_model",), "should not be empty, got ''")
-        defaults = self._draft(entry.defaults or DefaultsEntry(), ("defaults",))
-        drafts = [self._adapter(index, item, defaults) for index, item in enumerate(entries)]
-        for finding in repeated(
-            (draft.name, draft.component, self._place(("adapters", index)))
-            for index, draft in enumerate(drafts)
-        ):
-            self._keep(int(finding.where.rpartition(":")[2]), finding)
+        defaults = entry.defaults or DefaultsEntry()
+        smoke = self._smoke(defaults.smoke, ("defaults",))
+        for violation in violations_of_settings(defaults.rank, defaults.tags or {}, smoke):
+            self._add(violation.rule, ("defaults", *violation.keys), violation.message)
+        made = (self._adapter(index, item, defaults, smoke) for index, item in enumerate(entries))
+        adapters = tuple(adapter for adapter in made if adapter is not None)
+        for adapter, violation in duplicates(adapters):
+            self._keep(int(adapter.where.rpartition(":")[2]), violation.finding(adapter))
         if self._findings:
             raise self._error()
-        adapters = (_adapter(draft, self._place(("adapters", index))) for index, draft in enumerate(drafts))
-        return entry.base_model, self._place(("base_model",)), tuple(adapters)
+        return entry.base_model, self._place(("base_model",)), adapters
 
     def _error(self) -> ManifestError:
         self._findings.sort(key=lambda item: item[0])
@@ -195,69 +197,93 @@ class EntryReader:
         line = line or self._document.line(keys)
         match keys:
             case ("adapters", int(index), *inner) if index < len(self._names):
-                message = of_adapter(self._names[index], tuple(inner), message)
+                message = adapter_message(self._names[index], tuple(inner), message)
             case _:
                 message = ": ".join(filter(None, (dotted(keys), message)))
         self._keep(line, Finding.error(rule, f"{self._where}:{line}", message))
-        self._troubled.update(keys[:length] for length in range(1, len(keys) + 1))
+        self._faulty.update(keys[:length] for length in range(1, len(keys) + 1))
 
     def _add_problems(self, problems: Iterable[Problem], keys: Keys) -> None:
         for problem in problems:
             path = (*keys, *problem.keys)
-            # What was refused is None, which has been told.
+            # The reader put None in place of a value that it refused, and reported it.
             if path not in self._refused or not problem.message.endswith("got nothing"):
                 self._add(_RULES[problem.kind], path, problem.message)
 
-    def _adapter(self, index: int, item: Any, defaults: Draft) -> Draft:
+    def _adapter(
+        self, index: int, item: Any, defaults: DefaultsEntry, default_smoke: SmokeRequest | None
+    ) -> ManifestAdapter | None:
         keys: Keys = ("adapters", index)
         entry, problems = structure_what_fits(_CONVERTER, item, AdapterEntry, words=_WORDS)
         self._add_problems(problems, keys)
         if entry is None:
-            return Draft()
-        draft = self._draft(entry, keys)
-        for key in ("name", "artifact"):
-            if getattr(entry, key) is None and (*keys, key) not in self._troubled:
-                self._add("manifest-keys", (*keys, key), "should be given, got nothing")
-        if isinstance(entry.artifact, str):
-            draft.artifact = self._artifact(entry.artifact, (*keys, "artifact"))
-        elif entry.artifact is not None:
-            draft.artifact = self._bucket_artifact(entry.artifact, (*keys, "artifact"))
-        if entry.digest is not None:
-            draft.digest = entry.digest.removeprefix("sha256:")
-            if draft.digest == entry.digest or not DIGEST.fullmatch(draft.digest):
-                message = f"should be 'sha256:' and 64 hexadecimal digits, got {shown(entry.digest)}"
-                self._add("digest-form", (*keys, "digest"), message)
-        draft.checksum = entry.checksum
-        judged = {(*keys, "artifact"), (*keys, "digest")}.isdisjoint(self._troubled)
-        for rule in broken(draft, judge_digest=judged):
-            self._add(rule.rule, (*keys, *rule.keys), rule.message)
-        # Those of the defaults have been judged, and have a line of their own.
-        draft.rank = defaults.rank if entry.rank is None else draft.rank
-        if entry.smoke is None:
-            draft.smoke, draft.smokeless = defaults.smoke, defaults.smokeless
-        own = len(draft.tags)
-        draft.tags = {**defaults.tags, **draft.tags}
-        if len(draft.tags) > MAX_TAGS >= own and len(defaults.tags) <= MAX_TAGS:
-            message = f"should be at most {MAX_TAGS} with those of the defaults, got {len(draft.tags)}"
+            return None
+        adapter = ManifestAdapter(
+            name=entry.name or "",
+            artifact=self._artifact(entry.artifact, (*keys, "artifact")) or _NO_ARTIFACT,
+            digest=self._digest(entry.digest, (*keys, "digest")),
+            checksum=entry.checksum,
+            rank=entry.rank,
+            tags=entry.tags or {},
+            smoke=self._smoke(entry.smoke, keys),
+            smokeless=entry.smoke is False,
+            component=entry.component,
+            where=self._place(keys),
+        )
+        self._require(entry, ("name", "artifact"), keys)
+        self._apply_rules(adapter, entry, keys)
+        return self._with_defaults(adapter, entry, defaults, default_smoke, keys)
+
+    def _apply_rules(self, adapter: ManifestAdapter, entry: AdapterEntry, keys: Keys) -> None:
+        unknown = {
+            "name": entry.name is None,
+            "artifact": adapter.artifact is _NO_ARTIFACT,
+            "digest": not {(*keys, "artifact"), (*keys, "digest")}.isdisjoint(self._faulty),
+        }
+        for violation in violations(adapter):
+            if not unknown.get(str(violation.keys[0])):
+                self._add(violation.rule, (*keys, *violation.keys), violation.message)
+
+    def _with_defaults(
+        self,
+        adapter: ManifestAdapter,
+        entry: AdapterEntry,
+        defaults: DefaultsEntry,
+        default_smoke: SmokeRequest | None,
+        keys: Keys,
+    ) -> ManifestAdapter:
+        """Fill in the defaults. They have a line of their own, so their errors are reported there."""
+        default_tags = defaults.tags or {}
+        tags = {**default_tags, **adapter.tags}
+        if len(tags) > MAX_TAGS >= max(len(adapter.tags), len(default_tags)):
+            message = f"should be at most {MAX_TAGS} with those of the defaults, got {len(tags)}"
             self._add("tag-count", (*keys, "tags"), message)
-        return draft
+        adapter = replace(adapter, rank=defaults.rank if entry.rank is None else entry.rank, tags=tags)
+        if entry.smoke is None:
+            adapter = replace(adapter, smoke=default_smoke, smokeless=defaults.smoke is False)
+        return adapter
 
-    def _draft(self, entry: AdapterEntry | DefaultsEntry, keys: Keys) -> Draft:
-        draft = Draft(rank=entry.rank, tags=entry.tags or {})
-        if isinstance(entry.smoke, SmokeEntry):
-            draft.smoke = self._smoke(entry.smoke, (*keys, "smoke"))
-        draft.smokeless = entry.smoke is False
-        if isinstance(entry, AdapterEntry):
-            draft.name = entry.name
-            draft.component = entry.component
-        else:
-            for rule in broken(draft):
-                self._add(rule.rule, (*keys, *rule.keys), rule.message)
-        return draft
+    def _require(self, entry: object, required: Iterable[str], keys: Keys) -> None:
+        for key in required:
+            if getattr(entry, key) is None and (*keys, key) not in self._faulty:
+                self._add("manifest-keys", (*keys, key), "should be given, got nothing")
 
-    def _smoke(self, entry: SmokeEntry, keys: Keys) -> SmokeRequest | None:
+    def _digest(self, text: str | None, keys: Keys) -> str | None:
+        if text is None:
+            return None
+        digest = text.removeprefix("sha256:")
+        if digest == text or not DIGEST.fullmatch(digest):
+            self._add(
+                "digest-form", keys, f"should be 'sha256:' and 64 hexadecimal digits, got {shown(text)}"
+            )
+        return digest
+
+    def _smoke(self, entry: _SmokeValue, keys: Keys) -> SmokeRequest | None:
+        if not isinstance(entry, SmokeEntry):
+            return None
+        keys = (*keys, "smoke")
         given = [key for key in ("prompt", "body") if getattr(entry, key) is not None]
-        if len(given) > 1 or (not given and keys not in self._troubled):
+        if len(given) > 1 or (not given and keys not in self._faulty):
             message = f"one of prompt, body should be given, got {' and '.join(given) or 'none'}"
             self._add("smoke-request", keys, message)
         if entry.prompt == "":
@@ -270,15 +296,23 @@ class EntryReader:
                 message = f"should be given with prompt only, got {entry.max_tokens}"
                 self._add("smoke-request", (*keys, "max_tokens"), message)
         if entry.prompt is not None:
-            return prompt_request(entry.prompt, max_tokens=entry.max_tokens, expect=entry.expect)
+            return SmokeRequest.from_prompt(entry.prompt, max_tokens=entry.max_tokens, expect=entry.expect)
         return SmokeRequest(body=entry.body or {}, expect=entry.expect)
 
-    def _artifact(self, text: str, keys: Keys) -> ArtifactSource | None:
-        if text.startswith("s3://"):
-            return S3Artifact(uri=text)
-        scheme, colon, rest = text.partition(":")
+    def _artifact(self, value: _ArtifactValue, keys: Keys) -> ArtifactReference | None:
+        if isinstance(value, BucketEntry):
+            self._require(value, ("bucket", "key"), keys)
+            if value.bucket is None or value.key is None:
+                return None
+            return BucketArtifact(alias=value.bucket, key=value.key)
+        if value is None or value.startswith(SCHEME):
+            return None if value is None else S3Artifact(uri=value)
+        scheme, colon, rest = value.partition(":")
         if colon and scheme == "asset":
             return AssetArtifact(identity=rest)
+        return self._local_artifact(value, keys)
+
+    def _local_artifact(self, text: str, keys: Keys) -> LocalArtifact | None:
         if not text.startswith(("./", "../", "/")):
             message = (
                 "should be 's3://<bucket>/<key>', a mapping with 'bucket' and 'key', or a path that begins"
@@ -292,14 +326,9 @@ class EntryReader:
             return None
         return LocalArtifact(path=self._folder / text)
 
-    def _bucket_artifact(self, entry: BucketEntry, keys: Keys) -> ArtifactSource | None:
-        for key in ("bucket", "key"):
-            if getattr(entry, key) is None and (*keys, key) not in self._troubled:
-                self._add("manifest-keys", (*keys, key), "should be given, got nothing")
-        if entry.bucket is None or entry.key is None:
-            return None
-        return BucketArtifact(alias=entry.bucket, key=entry.key)
 
+_NO_ARTIFACT = S3Artifact(uri="")
+"""Stands for an artifact that is missing or wrong, so that the rules can be applied to the other values."""
 
 _RULES = {
     ProblemKind.KEY: "manifest-keys",
@@ -311,20 +340,3 @@ _RULES = {
 def _name_of(index: int, item: Any) -> str:
     name = item.get("name") if isinstance(item, dict) else None
     return repr(name) if isinstance(name, str) and name else f"#{index + 1}"
-
-
-def _adapter(draft: Draft, where: str) -> ManifestAdapter:
-    assert draft.name is not None
-    assert draft.artifact is not None
-    return ManifestAdapter(
-        name=draft.name,
-        artifact=draft.artifact,
-        digest=draft.digest,
-        rank=draft.rank,
-        tags=draft.tags,
-        smoke=draft.smoke,
-        smokeless=draft.smokeless,
-        component=draft.component,
-        checksum=draft.checksum,
-        where=where,
-    )

@@ -22,7 +22,6 @@ from adapter_fleet.manifest.manifest import (
     ManifestAdapter,
     ManifestError,
     S3Artifact,
-    manifest_text,
 )
 from adapter_fleet.manifest.parser import (
     AdapterEntry,
@@ -31,6 +30,7 @@ from adapter_fleet.manifest.parser import (
     ManifestEntry,
     SmokeEntry,
 )
+from adapter_fleet.manifest.writer import manifest_text
 
 A, B = "a" * 64, "b" * 64
 D = f"sha256:{A}"
@@ -726,7 +726,7 @@ class TestGuide:
         table = set(re.findall(r"^([a-z]+-[a-z-]+) {2,}\S", manifest.__doc__, re.MULTILINE))
         source = "".join(
             Path(SCHEMA_FILE.parent, f"{name}.py").read_text().split('"""', 2)[2]
-            for name in ("manifest", "entry", "parser")
+            for name in ("manifest", "parser", "rules")
         )
         used = set(re.findall(r'"([a-z]+-[a-z-]+)"', source)) - {"fleet-uid"}
         assert table == used

@@ -17,7 +17,7 @@ import urllib3
 
 from multi_adapter_inference._internal.lambda_asset import lambda_zip, write_zip
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OF_THE_RUNTIME: tuple[Any, ...] = (boto3, botocore, dateutil, jmespath, s3transfer, six, urllib3)
 
 

@@ -21,8 +21,8 @@ from adapter_fleet.fleet.state.registry import (
 )
 from adapter_fleet.fleet.state.settings import FleetSettings, OnTimeout
 from adapter_fleet.manifest.desired import DesiredFleet
-from adapter_fleet.manifest.entry import problem_of_tag
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapter_fleet.manifest.rules import problem_of_tag
 
 LONGEST_SUMMARY_BYTES = 2500
 LONGEST_ERROR_BYTES = 1500
@@ -434,21 +434,15 @@ def _resolves(target: Target) -> tuple[object, ...]:
 def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
     """Return what a manifest wants of a fleet with this target; ManifestError with all that is wrong."""
     settings = target.settings
-    manifest = Manifest.parse(text, where=where, folder=None)
-    findings = manifest.findings(
-        prefix=target.prefix,
-        max_lora_rank=settings.max_lora_rank,
-        base_model=settings.base_model,
-        fleet_tags=target.tags,
-    )
-    if findings:
-        raise ManifestError(findings)
-    return manifest.resolve(
+    return Manifest.parse(text, where=where, folder=None).resolve(
         prefix=target.prefix,
         buckets=target.buckets,
         archives=target.archives,
         kept_archives=target.kept_archives,
         smoke=settings.smoke,
+        max_lora_rank=settings.max_lora_rank,
+        base_model=settings.base_model,
+        fleet_tags=target.tags,
     )
 
 

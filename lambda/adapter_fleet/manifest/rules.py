@@ -1,0 +1,237 @@
+"""The rules on the adapters of a manifest. `manifest.manifest` has the table of all rules."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from adapter_fleet.common.digests import ARCHIVE_SUFFIX, DIGEST
+from adapter_fleet.common.findings import Finding
+from adapter_fleet.common.naming import FLEET_TAG, check_component_name
+from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
+from adapter_fleet.documents.schema import Keys, dotted, shown
+from adapter_fleet.manifest.desired import SmokeRequest
+from adapter_fleet.manifest.entry import (
+    ArtifactReference,
+    AssetArtifact,
+    BucketArtifact,
+    LocalArtifact,
+    ManifestAdapter,
+    S3Artifact,
+    named_digest,
+)
+from adapter_fleet.manifest.expressions import problem_of_expression
+
+MAX_TAGS = 40
+"""An adapter's own tags. The rest of `MAX_COMPONENT_TAGS` is for the tags of the fleet."""
+MAX_COMPONENT_TAGS = 50
+"""TagList in the botocore service model of SageMaker."""
+
+_MAX_URI_LENGTH = 1024
+"""Url in the botocore service model of SageMaker."""
+_CHECKSUM = re.compile(rf"sha256:{DIGEST.pattern}(-[1-9][0-9]{{0,4}})?")
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+# TagKey and TagValue in the botocore service model of SageMaker: [\p{L}\p{Z}\p{N}_.:/=+\-@]
+_PLAIN_TAG = re.compile(r"[A-Za-z0-9 _.:/=+\-@]*")
+_MAX_TAG_KEY_LENGTH = 128
+_MAX_TAG_VALUE_LENGTH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that an adapter breaks, and the keys in its entry that lead to the value that breaks it."""
+
+    rule: str
+    keys: Keys
+    message: str
+
+    def finding(self, adapter: ManifestAdapter) -> Finding:
+        """Return it as a finding of the adapter."""
+        message = adapter_message(repr(adapter.name or "?"), self.keys, self.message)
+        return Finding.error(self.rule, adapter.where, message)
+
+
+def adapter_message(adapter: str, keys: Keys, message: str) -> str:
+    """Return a message that begins with the adapter it is about."""
+    return ": ".join(filter(None, (f"adapter {adapter:.80}", dotted(keys), message)))
+
+
+def violations(adapter: ManifestAdapter) -> Iterator[Violation]:
+    """Apply all rules that concern one adapter alone."""
+    yield from _of_name(adapter.name, "name", "adapter-name")
+    if adapter.component is not None:
+        yield from _of_name(adapter.component, "component", "component-name")
+    if problem := _problem_of_artifact(adapter.artifact):
+        yield Violation("artifact-form", ("artifact",), problem)
+    yield from _of_digest(adapter.artifact, adapter.digest)
+    yield from _of_checksum(adapter.artifact, adapter.checksum)
+    yield from violations_of_settings(adapter.rank, adapter.tags, adapter.smoke)
+
+
+def violations_of_settings(
+    rank: int | None, tags: Mapping[str, str], smoke: SmokeRequest | None
+) -> Iterator[Violation]:
+    """Apply the rules on what both an adapter and the defaults may set."""
+    if rank is not None and rank <= 0:
+        yield Violation("rank-positive", ("rank",), f"should be above 0, got {rank}")
+    if len(tags) > MAX_TAGS:
+        yield Violation("tag-count", ("tags",), f"should be at most {MAX_TAGS}, got {len(tags)}")
+    else:
+        for key, value in tags.items():
+            if problem := problem_of_tag(key, value):
+                yield Violation("tag-form", ("tags", key), problem)
+    if smoke is not None:
+        for key, problem in problems_of_smoke(smoke):
+            yield Violation("smoke-request", ("smoke", key), problem)
+
+
+def violations_in_fleet(
+    adapter: ManifestAdapter,
+    prefix: str,
+    max_lora_rank: int | None,
+    earlier: dict[str, ManifestAdapter],
+    fleet_tags: Mapping[str, str],
+) -> Iterator[Violation]:
+    """Apply the rules that need the fleet; `earlier` are the adapters before this one, by component."""
+    if problem := problem_of_tag_count(adapter.tags, fleet_tags):
+        yield Violation("tag-count", ("tags",), problem)
+    if max_lora_rank is not None and adapter.rank is not None and adapter.rank > max_lora_rank:
+        message = f"should be at most {max_lora_rank} ('max_lora_rank'), got {adapter.rank}"
+        yield Violation("lora-rank", ("rank",), message)
+    try:
+        component = adapter.component_name(prefix)
+    except ValueError as error:
+        yield Violation("component-name", (), str(error))
+        return
+    other = earlier.setdefault(component.casefold(), adapter)
+    if other is not adapter:
+        yield Violation("component-unique", (), _used_twice("component", component, other))
+
+
+def duplicates(adapters: Iterable[ManifestAdapter]) -> Iterator[tuple[ManifestAdapter, Violation]]:
+    """Find the adapters whose name or component an earlier adapter has as well."""
+    by_name: dict[str, ManifestAdapter] = {}
+    by_component: dict[str, ManifestAdapter] = {}
+    for adapter in adapters:
+        other = by_name.setdefault(adapter.name.casefold(), adapter)
+        if other is not adapter and adapter.name:
+            yield adapter, Violation("adapter-unique", (), _used_twice("name", adapter.name, other))
+        if adapter.component is None:
+            continue
+        other = by_component.setdefault(adapter.component.casefold(), adapter)
+        if other is not adapter:
+            message = _used_twice("component", adapter.component, other)
+            yield adapter, Violation("component-unique", (), message)
+
+
+def _used_twice(what: str, value: str, other: ManifestAdapter) -> str:
+    whose = f"adapter {other.name or '?'!r:.80}" + (f" in {other.where}" if other.where else "")
+    return f"{what}: should be its own, whatever the case, and {whose} has it, got {shown(value)}"
+
+
+def _of_name(name: str, key: str, rule: str) -> Iterator[Violation]:
+    try:
+        check_component_name(name, what=key)
+    except ValueError as error:
+        yield Violation(rule, (key,), f"{error!s:.300}".removeprefix(f"'{key}' "))
+
+
+def _problem_of_artifact(artifact: ArtifactReference) -> str | None:
+    match artifact:
+        case S3Artifact(uri=uri):
+            return _problem_of_uri(uri)
+        case BucketArtifact(alias=alias, key=key):
+            return _problem_of_key(key) if alias else "should have a 'bucket' that is not empty"
+        case AssetArtifact(identity=identity):
+            if not DIGEST.fullmatch(identity):
+                return f"should be 'asset:' and 64 hexadecimal digits, got {shown(identity)}"
+        case LocalArtifact(path=path):
+            if not str(path).isprintable():
+                return f"should be a path of printable characters, got {shown(str(path))}"
+    return None
+
+
+def _problem_of_uri(uri: str) -> str | None:
+    bucket, key = bucket_and_key(uri)
+    if not uri.startswith(f"{SCHEME}{bucket}/") or not _BUCKET.fullmatch(bucket):
+        return f"should be 's3://<bucket>/<key>', got {shown(uri)}"
+    if len(uri) > _MAX_URI_LENGTH:
+        return f"should have at most {_MAX_URI_LENGTH} characters, got {len(uri)}"
+    return _problem_of_key(key)
+
+
+def _problem_of_key(key: str) -> str | None:
+    if not key.endswith(ARCHIVE_SUFFIX) or key.rpartition("/")[2] == ARCHIVE_SUFFIX:
+        return f"should be the key of an archive, '….tar.gz', got {shown(key)}"
+    if not key.isprintable():
+        return f"should be a key of printable characters, got {shown(key)}"
+    return None
+
+
+def _of_digest(artifact: ArtifactReference, digest: str | None) -> Iterator[Violation]:
+    named = named_digest(artifact)
+    if digest is not None and not DIGEST.fullmatch(digest):
+        yield Violation("digest-form", ("digest",), f"should be 64 hexadecimal digits, got {shown(digest)}")
+    elif digest is not None and named is not None and digest != named:
+        message = f"should be sha256:{named}, as the archive is named, got sha256:{digest}"
+        yield Violation("digest-agrees", ("digest",), message)
+    elif digest is None and named is None and not isinstance(artifact, LocalArtifact):
+        message = "should be given, as the key has none in its name ('sha256-<64 hex>.tar.gz'), got nothing"
+        yield Violation("digest-required", ("digest",), message)
+
+
+def _of_checksum(artifact: ArtifactReference, checksum: str | None) -> Iterator[Violation]:
+    if checksum is None:
+        return
+    if not _CHECKSUM.fullmatch(checksum):
+        message = (
+            "should be S3's SHA-256 of the archive: 'sha256:' and 64 hexadecimal digits, and '-<parts>' if it"
+            f" was uploaded in parts, got {shown(checksum)}"
+        )
+        yield Violation("checksum-form", ("checksum",), message)
+    elif isinstance(artifact, LocalArtifact | AssetArtifact):
+        yield Violation("checksum-form", ("checksum",), "is for an archive in S3, got a path or an asset")
+
+
+def problem_of_tag(key: str, value: str) -> str | None:
+    """Return what is wrong with one tag of a component, the adapter's own or its fleet's; None if nothing."""
+    if not 0 < len(key) <= _MAX_TAG_KEY_LENGTH:
+        return f"a key should have 1 to {_MAX_TAG_KEY_LENGTH} characters, got {len(key)}"
+    if len(value) > _MAX_TAG_VALUE_LENGTH:
+        return f"should have at most {_MAX_TAG_VALUE_LENGTH} characters, got {len(value)}"
+    # IAM ignores the case of tag keys.
+    if key.casefold() == FLEET_TAG:
+        return f"{FLEET_TAG!r} is the tag by which the fleet knows its own"
+    if key.casefold().startswith("aws:"):
+        return "keys that begin with 'aws:' are AWS's own"
+    for text in (key, value):
+        if not _PLAIN_TAG.fullmatch(text) and not all(map(_may_be_in_tag, text)):
+            return f"should be letters, digits, spaces and _.:/=+-@, got {shown(text)}"
+    return None
+
+
+def _may_be_in_tag(character: str) -> bool:
+    return character in "_.:/=+-@" or unicodedata.category(character)[0] in "LZN"
+
+
+def problem_of_tag_count(tags: Mapping[str, str], fleet_tags: Mapping[str, str]) -> str | None:
+    """Return what is wrong with the number of tags of a component, the fleet's included; None if nothing."""
+    count = len({*tags, *fleet_tags, FLEET_TAG})
+    if count <= MAX_COMPONENT_TAGS:
+        return None
+    return (
+        f"should be at most {MAX_COMPONENT_TAGS} with the {len(fleet_tags)} of the fleet and {FLEET_TAG!r},"
+        f" got {count}"
+    )
+
+
+def problems_of_smoke(smoke: SmokeRequest) -> Iterator[tuple[str, str]]:
+    """Find what is wrong with a smoke request: the key, and the problem of its value."""
+    try:
+        json.dumps(smoke.body, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        yield "body", f"should be plain data: {error!s:.200}"
+    if smoke.expect is not None and (problem := problem_of_expression(smoke.expect)):
+        yield "expect", problem

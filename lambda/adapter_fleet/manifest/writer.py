@@ -1,0 +1,91 @@
+"""Writes a manifest: the document of its adapters, as plain data or as YAML for people."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from adapter_fleet.documents.reader import plain_scalar
+from adapter_fleet.manifest.entry import (
+    ArtifactReference,
+    AssetArtifact,
+    BucketArtifact,
+    LocalArtifact,
+    ManifestAdapter,
+    S3Artifact,
+)
+
+
+def manifest_text(
+    adapters: Iterable[ManifestAdapter], *, base_model: str | None = None, schema: str | None = None
+) -> str:
+    """Return a manifest in YAML for people to go on with; `schema` is the place of the schema for editors."""
+    # No alias for what several adapters share, such as the body of a smoke request.
+    text = yaml.dump(
+        plain_document(adapters, base_model),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=110,
+    )
+    return f"# yaml-language-server: $schema={schema}\n{text}" if schema else text
+
+
+def plain_document(adapters: Iterable[ManifestAdapter], base_model: str | None) -> dict[str, Any]:
+    """Return the document of which `parse` makes the same manifest."""
+    document: dict[str, Any] = {} if base_model is None else {"base_model": base_model}
+    return {**document, "adapters": [_plain_adapter(adapter) for adapter in adapters]}
+
+
+def _plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
+    smoke = adapter.smoke
+    entry = {
+        "name": adapter.name,
+        "artifact": _plain_artifact(adapter.artifact),
+        "digest": f"sha256:{adapter.digest}" if adapter.digest else None,
+        "checksum": adapter.checksum,
+        "rank": adapter.rank,
+        "tags": dict(adapter.tags) or None,
+        "smoke": False
+        if adapter.smokeless
+        else smoke and {"body": smoke.body, **({"expect": smoke.expect} if smoke.expect is not None else {})},
+        "component": adapter.component,
+    }
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def _plain_artifact(artifact: ArtifactReference) -> str | dict[str, str]:
+    match artifact:
+        case S3Artifact(uri=uri):
+            return uri
+        case BucketArtifact(alias=alias, key=key):
+            return {"bucket": alias, "key": key}
+        case AssetArtifact(identity=identity):
+            return f"asset:{identity}"
+        case LocalArtifact(path=path):
+            text = path.as_posix()
+            return text if text.startswith(("/", "../")) else f"./{text}"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what `adapter_fleet.documents.reader` reads: PyYAML itself writes YAML 1.1."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if any(character in text for character in "\x85\u2028\u2029"):
+        style = '"'  # PyYAML takes them for line breaks and forgets which
+    else:
+        try:
+            plain = plain_scalar(text)
+        except ValueError:
+            plain = None
+        if not isinstance(plain, str):
+            style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
