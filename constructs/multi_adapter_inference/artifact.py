@@ -38,7 +38,8 @@ class AdapterArtifact(ABC):
 
     Example::
 
-        endpoint.add_adapter("Triage", artifact=AdapterArtifact.from_directory("examples/tickets/adapters/triage"))
+        artifact = AdapterArtifact.from_bucket(bucket, "adapters/ectsum-v1.tar.gz")
+        endpoint.add_adapter("Ectsum", artifact=artifact)
     """
 
     @staticmethod

@@ -279,7 +279,7 @@ class MultiAdapterEndpoint(EndpointBase):
 
     @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:
-        """The base model's component and the endpoint: CloudFormation cannot delete them before the adapters."""
+        """The base model's component and the endpoint. They cannot be deleted before the adapters."""
         return [self.node.find_child("Base"), self.node.find_child("Resource")]
 
     @property
@@ -423,7 +423,10 @@ class _ModelHash:
 def _room_for_copies(
     compute: ComputeRequirements, instance_type: InstanceType, instance_count: int, copy_count: int
 ) -> int | None:
-    """Return how many copies fit on the instances, or None if that is not known. Raises ValueError for too few."""
+    """Return how many copies fit on the instances, or None if that is not known.
+
+    Raises ValueError if `copy_count` is higher.
+    """
     per_instance = compute.copies_on(instance_type)
     if per_instance is None or Token.is_unresolved(instance_count) or Token.is_unresolved(copy_count):
         return None

@@ -83,8 +83,8 @@ class FleetAdapter:
         The identity that `adapters publish` printed: 64 hexadecimal digits, with or without `sha256:` in
         front. Needed for an archive in S3 whose key does not contain it. Default: the one in the key.
     rank:
-        The adapter's rank. With it, a rank above the endpoint's limit is an error at synth also for an archive
-        in S3. Default: not checked at synth.
+        The adapter's rank. With it, synth refuses a rank above the endpoint's limit also for an archive in
+        S3. Default: not checked at synth.
     tags:
         Tags of the component, in addition to those of the fleet. Default: none.
     smoke:

@@ -51,8 +51,8 @@ class HubModel(Construct):
     model_id:
         `<organization>/<model>`.
     revision:
-        A commit (40 hexadecimal digits), branch or tag. The first deployment of this resource with a branch or
-        tag resolves it to a commit. Later deployments use the same commit.
+        A commit (40 hexadecimal digits), branch or tag. The first deployment of this resource with a branch
+        or tag resolves it to a commit. Later deployments use the same commit.
     bucket:
         The bucket to copy the model to.
     prefix:

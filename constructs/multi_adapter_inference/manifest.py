@@ -55,9 +55,8 @@ class AdapterManifest(ABC):
 
     Example::
 
-        AdapterFleet(
-            stack, "Fleet", endpoint=endpoint, manifest=AdapterManifest.from_file("environments/local.adapters.yaml")
-        )
+        manifest = AdapterManifest.from_file("environments/local.adapters.yaml")
+        AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest)
     """
 
     @staticmethod

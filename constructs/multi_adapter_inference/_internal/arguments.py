@@ -236,7 +236,7 @@ def _implements(classes: Sequence[type], interface: Any) -> bool:
 
 
 def _declares(cls: type, member: str) -> bool:
-    """Return whether a class has a member, or an annotation for it: an attribute that its constructor sets."""
+    """Return whether a class has a member, or the annotation of one that its constructor sets."""
     missing = object()
     return inspect.getattr_static(cls, member, missing) is not missing or any(
         member in inspect.get_annotations(base) for base in cls.__mro__

@@ -111,7 +111,7 @@ class ControlPlane:
         )
         add_function = Functions(
             scope,
-            module="lambdas.fleet",
+            module="adapter_fleet.lambdas.fleet",
             policy="Fleet",
             about=name,
             environment={

@@ -72,8 +72,8 @@ class FleetBase(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
         self._check_component("component_name", component_name)
         if self._component_names is not None and (known := self.component_name(name)) != component_name:
             raise ValueError(
-                f"'{self.node.path}': 'component_name' should be {known!r}, which the manifest gives {name!r},"
-                f" got {component_name!r}"
+                f"'{self.node.path}': 'component_name' should be {known!r}, which the manifest gives"
+                f" {name!r}, got {component_name!r}"
             )
         return FleetMember(fleet=self, component_name=component_name)
 

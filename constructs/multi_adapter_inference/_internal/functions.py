@@ -207,7 +207,7 @@ class Functions:
     """Makes functions that are children of `scope`.
 
     module:
-        The one of `adapter_fleet` that has their handlers.
+        The entry module that has their handlers, `adapter_fleet.lambdas.<name>`.
     policy:
         The name of what each role may do.
     about:
@@ -233,7 +233,7 @@ class Functions:
         self._module, self._policy, self._about = module, policy, about
         self._environment, self._why_wildcards = environment, why_wildcards
         self._logs = parts.log_group("Logs")
-        self._code = lambda_zip().code()
+        self._code = lambda_zip(module).code()
 
     def add(
         self,
@@ -256,7 +256,7 @@ class Functions:
             self._scope,
             id,
             code=self._code,
-            handler=f"adapter_fleet.{self._module}.{handler}",
+            handler=f"{self._module}.{handler}",
             runtime=lambda_.Runtime.PYTHON_3_13,
             description=f"{description} ({self._about})",
             role=role,

@@ -43,7 +43,7 @@ class HubFunctions:
         self._scope, self._source, self._parts = scope, source, parts
         functions = Functions(
             scope,
-            module="lambdas.hub_copy",
+            module="adapter_fleet.lambdas.hub_copy",
             policy="Copy",
             about=source.model_id,
             environment={},

@@ -12,7 +12,7 @@ FUNCTION_TIMEOUT = Duration.minutes(15)
 
 _FILES_AT_ONCE = 4
 
-# A CopyError is final. Any other error is retried, and the last attempt returns the reason instead of raising.
+# A CopyError is final. Other errors are retried, and the last attempt returns the reason instead of raising.
 _RETRY_ALL = {
     "ErrorEquals": ["States.ALL"],
     "IntervalSeconds": 2,
@@ -21,7 +21,7 @@ _RETRY_ALL = {
     "JitterStrategy": "FULL",
     "MaxAttempts": RETRIES,
 }
-# The plan is the first to use the roles. It retries for as long as a role that was just changed may be denied.
+# The plan uses the roles first. It retries for as long as a role that was just changed may be denied.
 _RETRY_PLAN = {**_RETRY_ALL, "JitterStrategy": "NONE"}
 _NO_RETRY = {"ErrorEquals": ["CopyError"], "MaxAttempts": 0}
 # An account may run fewer functions at once than a copy asks for.
