@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
 
-from adapter_fleet.documents.reader import MAX_DOCUMENT_BYTES, MAX_ITEMS
+from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES, MAX_ITEMS
 from bench.harness import Claim, publish
 
 MIB = 1024**2
@@ -27,14 +27,14 @@ SHARE_OF_TIME = 0.5
 _READ = r"""
 import json, re, sys, time
 import yaml
-from adapter_fleet.documents import reader as document
+from adapter_fleet.documents import yaml_reader
 from adapter_fleet.lambdas import fleet as handlers
 from adapter_fleet.fleet.reconcile import requests as intake
 from adapter_fleet.fleet.state.settings import FleetSettings
 from adapter_fleet.manifest.manifest import ManifestError
 from adapter_fleet.fleet.state.records import Target
 
-document.YAML_LOADER = yaml.SafeLoader
+yaml_reader.YAML_LOADER = yaml.SafeLoader
 target = Target(endpoint="e", base="b", prefix="tenant", settings=FleetSettings(), buckets={}, archives={})
 text = sys.stdin.buffer.read()
 try:

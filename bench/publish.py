@@ -161,7 +161,10 @@ def publish_small(folder: Path) -> Run:
 def start_seconds() -> float:
     """Return how long the command takes to start, as each of them does once."""
     started = time.perf_counter()
-    script = "import adapters_cli.main, adapters_cli.publisher, adapters_cli.account as a; a.Account().s3"
+    script = (
+        "import adapters_cli.main, adapters_cli.artifacts.publisher, adapters_cli.aws.account as a;"
+        " a.Account().s3"
+    )
     subprocess.run([sys.executable, "-c", script], check=True)
     return time.perf_counter() - started
 

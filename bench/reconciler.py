@@ -20,7 +20,8 @@ import boto3
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.reconcile.reconciler import PAGE, READ_OPERATIONS, WRITE_OPERATIONS
-from adapter_fleet.fleet.state.records import Order, OrderKind, Outcome
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.settings import DeletionLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredAdapter
 from bench.harness import Claim

@@ -1,4 +1,1 @@
 """The `adapters` command."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""

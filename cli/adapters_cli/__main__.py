@@ -1,10 +1,10 @@
-"""Where the `adapters` command begins, which `python -m adapters_cli` is as well."""
+"""Start of the `adapters` command, and of `python -m adapters_cli`."""
 
-from adapters_cli import INTERRUPTED
+from adapters_cli.output.exit_codes import INTERRUPTED
 
 
 def main() -> None:
-    """Run the command. Ctrl-C while it is still imported, for a quarter of a second, ends it quietly, too."""
+    """Run the command. Ctrl-C during its imports, which take a quarter of a second, ends it quietly, too."""
     try:
         from adapters_cli.main import main as run
 

@@ -11,47 +11,47 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from adapters_cli.apply import apply
-from adapters_cli.capacity import capacity
-from adapters_cli.check import check
-from adapters_cli.history import history
-from adapters_cli.importing import import_
-from adapters_cli.invoke import invoke
-from adapters_cli.orders import prune, retry, rollback
-from adapters_cli.plan import plan
-from adapters_cli.publish import publish
-from adapters_cli.pull import pull
-from adapters_cli.status import status
-
-_NOBODY_READS = 141
-"""What a shell says of a command that ended as the reader of its pipe had gone: 128 + SIGPIPE."""
+from adapters_cli.commands.apply import apply
+from adapters_cli.commands.capacity import capacity
+from adapters_cli.commands.check import check
+from adapters_cli.commands.history import history
+from adapters_cli.commands.import_ import import_
+from adapters_cli.commands.invoke import invoke
+from adapters_cli.commands.plan import plan
+from adapters_cli.commands.prune import prune
+from adapters_cli.commands.publish import publish
+from adapters_cli.commands.pull import pull
+from adapters_cli.commands.retry import retry
+from adapters_cli.commands.rollback import rollback
+from adapters_cli.commands.status import status
+from adapters_cli.output.exit_codes import BROKEN_PIPE
 
 
 @contextmanager
-def _reader_may_go() -> Iterator[None]:
-    """End quietly where nobody reads on, as with `| head`."""
+def _quiet_broken_pipe() -> Iterator[None]:
+    """End without an error if the reader of the output has gone, as with `| head`."""
     try:
         yield
     except (BrokenPipeError, SystemExit) as error:
-        # Rich makes a SystemExit of it.
+        # Rich turns a broken pipe into a SystemExit.
         if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
             raise
-        # What is still to be written when Python ends has to go somewhere.
+        # Python still writes what is buffered when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(_NOBODY_READS) from None
+        raise typer.Exit(BROKEN_PIPE) from None
 
 
 class _Commands(TyperGroup):
-    """The commands: what holds for every one, whatever it does."""
+    """The commands, which all end quietly on a broken pipe."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
-        """Read the command line; `--help` writes."""
-        with _reader_may_go():
+        """Parse the command line. `--help` prints already here."""
+        with _quiet_broken_pipe():
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
-        with _reader_may_go():
+        with _quiet_broken_pipe():
             return super().invoke(ctx)
 
 
@@ -61,7 +61,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    # The docstrings of commands are texts with paragraphs, not with lines.
+    # Docstrings of commands have paragraphs. Their line ends mean nothing.
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -91,9 +91,9 @@ def adapters(
 ) -> None:
     """Work with the LoRA adapters of a SageMaker endpoint.
 
-    Ends with 0 if all is well, with 1 if an adapter failed or something is refused, with 2 on wrong usage,
-    with 3 while something is pending, and with 4 if nobody could be asked: no region, credentials, network
-    or permission, or no fleet.
+    Ends with 0 for success, with 1 if an adapter failed or something is refused, with 2 for wrong usage, with
+    3 while something is pending, and with 4 if AWS gave no answer: no region, credentials, network or
+    permission, or no fleet.
     """
 
 
@@ -102,5 +102,5 @@ def main() -> None:
     try:
         app(prog_name="adapters")
     finally:
-        # What it was to do is done or told. Python would print where in its own ending Ctrl-C met it.
+        # The command has ended. Ctrl-C would print a traceback of Python's own shutdown.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Where the command `local-sagemaker` begins, which `python -m local_sagemaker` is as well."""
+"""Entry point of the command `local-sagemaker` and of `python -m local_sagemaker`."""
 
 import sys
 from importlib.util import find_spec
@@ -15,18 +15,18 @@ NEEDED = (
     "httpx",
     "trustme",
 )
-"""What the extra `local` installs; the package is in the wheel without it."""
+"""The packages of the extra `local`. The wheel contains this package even without the extra."""
 
 
 def main() -> None:
-    """Run the command, or say what has to be installed first."""
+    """Run the command, or name the missing packages."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         sys.exit(
             f"local-sagemaker: {', '.join(missing)} should be installed for this command:"
             " pip install 'cdk-multi-adapter-inference[local]'"
         )
-    from local_sagemaker.main import main as run
+    from local_sagemaker.command import main as run
 
     run()
 

@@ -1,4 +1,4 @@
-"""Time as the control plane sees it; tests put a clock of their own in its place."""
+"""The control plane's clock; tests replace it."""
 
 import asyncio
 import time
@@ -6,22 +6,22 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where the time comes from and how to wait."""
+    """Returns the time and waits."""
 
     def now(self) -> float:
         """Seconds since the epoch."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; 0 gives other tasks a turn."""
+        """Wait; 0 lets other tasks run."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's clock."""
 
     def now(self) -> float:
         """Seconds since the epoch."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; 0 gives other tasks a turn."""
+        """Wait; 0 lets other tasks run."""
         await asyncio.sleep(seconds)

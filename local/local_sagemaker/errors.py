@@ -1,10 +1,10 @@
-"""What the control plane and the runtime answer when they refuse a call."""
+"""Errors of the control plane and the runtime."""
 
 from typing import Any
 
 
 class ServiceError(Exception):
-    """An error answer of the emulated service; `members` are the modeled members beside the message."""
+    """An error answer of the emulated service; `members` are its modeled members except the message."""
 
     def __init__(self, code: str, message: str, *, status: int = 400, members: dict[str, Any] | None = None):
         super().__init__(message)
@@ -15,14 +15,14 @@ class ServiceError(Exception):
 
 
 def validation_exception(message: str) -> ServiceError:
-    """What SageMaker answers to almost every wrong request, a resource that does not exist included."""
+    """SageMaker's answer to almost every wrong request, even for a resource that does not exist."""
     return ServiceError("ValidationException", message)
 
 
 def resource_limit_exceeded(message: str) -> ServiceError:
-    """A quota is used up."""
+    """SageMaker's answer when a quota is used up."""
     return ServiceError("ResourceLimitExceeded", message)
 
 
 class HostingError(Exception):
-    """Something behind the control plane failed; the message becomes the resource's FailureReason."""
+    """A deployment failed; the message becomes the resource's FailureReason."""

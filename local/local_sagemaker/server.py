@@ -1,4 +1,4 @@
-"""The embedded cloud for the length of a `with` block: for tests, demos and benchmarks."""
+"""Runs the embedded cloud during a `with` block, for tests, demos and benchmarks."""
 
 import json
 import os
@@ -11,18 +11,18 @@ from types import TracebackType
 from typing import Any
 
 from local_sagemaker.admin import AdminClient
-from local_sagemaker.admin_guard import TOKEN_VARIABLE
-from local_sagemaker.main import READY
+from local_sagemaker.command import READY
+from local_sagemaker.http_guards.admin_guard import TOKEN_VARIABLE
 
 _STOP_SECONDS = 30.0
 
 
 class LocalCloud:
-    """Starts the command on a free port, waits until it is ready, and stops it.
+    """Starts `local-sagemaker` on a free port, waits until it is ready, and stops it.
 
-    url is where every API is; environment is what boto3 and the CDK CLI need to reach it, with the rest of
-    this process's environment; admin changes settings, counts calls and injects
-    faults; token is what its paths ask for; process is the command.
+    url is the address of every API. environment is this process's environment with the variables that boto3
+    and the CDK CLI need. admin changes settings, counts calls and injects faults; token authorizes it.
+    process is the command.
     """
 
     url: str
@@ -53,22 +53,22 @@ class LocalCloud:
             self._command += ["--set", f"{name}={json.dumps(value)}"]
 
     def __enter__(self) -> "LocalCloud":
-        """Start; RuntimeError with its own words when it does not come up."""
+        """Start the cloud; RuntimeError with its output if it does not start."""
         self.process = subprocess.Popen(
             self._command,
-            # It closes with this process, whatever ends that.
+            # The pipe closes with this process, however it ends, and the command stops then.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # A Ctrl-C in the terminal is for this process, which then stops the cloud.
+            # Only this process receives a Ctrl-C of the terminal. It then stops the cloud.
             start_new_session=True,
         )
         exports: dict[str, str] = {}
-        said: list[str] = []
+        output: list[str] = []
         assert self.process.stdout is not None  # it was opened as a pipe
         for line in self.process.stdout:
-            said.append(line)
+            output.append(line)
             words = shlex.split(line, comments=True)
             if words == [READY]:
                 break
@@ -77,14 +77,14 @@ class LocalCloud:
                 exports[name] = value
         else:
             self.process.wait()
-            raise RuntimeError(f"the embedded cloud did not start: {''.join(said)}")
-        # Nothing may block on a pipe that nobody reads.
+            raise RuntimeError(f"the embedded cloud did not start: {''.join(output)}")
+        # The command would block on a full pipe.
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
         self.url = exports["AWS_ENDPOINT_URL"]
         self.token = exports.pop(TOKEN_VARIABLE)
-        foreign = ("AWS_", TOKEN_VARIABLE)
-        own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        self.environment = own | exports
+        replaced = ("AWS_", TOKEN_VARIABLE)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(replaced)}
+        self.environment = kept | exports
         self.admin = AdminClient(self.url, self.token, exports.get("AWS_CA_BUNDLE"))
         return self
 
@@ -94,7 +94,7 @@ class LocalCloud:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop, and wait until nothing is left."""
+        """Stop the cloud and wait for its end."""
         assert self.process.stdin is not None  # it was opened as a pipe
         self.process.stdin.close()
         try:

@@ -1,9 +1,9 @@
-"""How the embedded cloud behaves where the real one is slow, contradicted or unknown.
+"""Settings for AWS behaviour that is slow, undocumented or documented in contradictory ways.
 
-Each setting names its source in one line: [V] read in official documentation or code, [T] told by a third
-party, [I] inferred. Times are seconds. Two profiles gather them: `kind`, everything goes well, and `hostile`,
-everything that has been told or may be goes wrong. `adapter_update="refused"` is in neither, since a native
-CloudFormation adapter cannot be updated at all then.
+Comments in this package name the source of each behaviour: [V] verified in official documentation or code,
+[T] reported by a third party, [I] inferred. Times are in seconds. Two profiles combine the settings: with
+`kind` everything goes well, with `hostile` everything that is reported or possible goes wrong. Neither has
+`adapter_update="refused"`, since CloudFormation could not update a native adapter then.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ Profile = Literal["kind", "hostile"]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that can be set, at start-up or while running. The defaults are the profile `kind`."""
+    """All settings, for the start and while running. The defaults are the profile `kind`."""
 
     profile: Profile = "kind"
 
@@ -25,39 +25,39 @@ class Settings:
     component_create_seconds: float = 0.2
     # [V notebooks] An in-place update takes up to 5 minutes; the scale is 1 : 100.
     component_update_seconds: float = 0.2
-    # [I] No time has been told.
+    # [I] No source gives a time.
     component_delete_seconds: float = 0.1
     # [V seed] An endpoint takes minutes; the scale is 1 : 1000.
     endpoint_seconds: float = 0.2
 
-    # [V notebooks] The platform unregisters, then registers (`gap`); `gapless` switches over, as hoped;
-    # [T] some containers answer "Update operation is not supported" (`refused`).
+    # [V notebooks] SageMaker unregisters, then registers (`gap`). [I] It may switch over instead (`gapless`).
+    # [T] Some containers answer "Update operation is not supported" (`refused`).
     adapter_update: Literal["gapless", "gap", "refused"] = "gapless"
-    # [I] How long the adapter is away in a `gap`: no time has been told.
+    # [I] How long the adapter is not registered in a `gap`: no source gives a time.
     update_gap_seconds: float = 0.0
-    # [T] Writes on components that share a base refuse each other while one is in progress.
+    # [T] While one component of a base is being written, writes on the others are refused.
     one_write_per_base: bool = False
     # [V seed] Deleting the base deletes its adapters (`cascade`); [T Terraform, Hugging Face] or is refused.
     base_delete: Literal["cascade", "refuse"] = "cascade"
-    # [I] Whether adapters are on copies that scaling or a base update adds is documented nowhere.
+    # [I] No source says whether adapters are on copies that scaling or a base update adds.
     adapters_on_new_copies: Literal["registered", "lost"] = "registered"
-    # [V docs] A base update rolls in batches on newly provisioned capacity; [I] or needs room that is spare.
+    # [V docs] A base update rolls in batches on newly provisioned capacity, [I] or needs spare room.
     base_update_room: Literal["provisioned", "spare"] = "provisioned"
     # [V ACK] The FailureReason of a failed update can outlive a later success.
     failure_reason_stays: bool = False
     # [I] Listings lag behind describes.
     listing_lag_seconds: float = 0.0
-    # [I] LastModifiedTime moves though nobody wrote; 0 means it does not.
+    # [I] LastModifiedTime moves without a write; 0 means never.
     last_modified_moves_every_seconds: float = 0.0
 
-    # [V sibling calls] ThrottlingException "Rate exceeded"; calls a second, 0 means no limit.
+    # [V similar calls] ThrottlingException "Rate exceeded"; calls a second, 0 means no limit.
     read_rate: float = 0.0
     write_rate: float = 0.0
     # [I] ResourceLimitExceeded: components on one endpoint, 0 means no limit; no quota is published.
     components_per_endpoint: int = 0
 
-    # The command that serves one copy, with {python}, {model_dir} and {port}, other braces doubled; any
-    # server of the container protocol will do. The model's environment variables are in its environment.
+    # The command that serves one copy, with {python}, {model_dir} and {port}; other braces are doubled. Any
+    # server of the container protocol works. The model's environment variables are in its environment.
     engine_command: str = "{python} -m local_sagemaker.model_server --model-dir {model_dir} --port {port}"
 
     def __post_init__(self) -> None:
@@ -66,9 +66,9 @@ class Settings:
         _check_command(self.engine_command)
 
     def changed(self, changes: Mapping[str, Any]) -> "Settings":
-        """These settings with some replaced; naming a profile starts from that profile, with the engine kept.
+        """These settings with changes; a change of the profile resets all settings except the engine.
 
-        Raises ValueError for an unknown name or a value that does not fit.
+        Raises ValueError for an unknown name or a wrong value.
         """
         unknown = sorted(set(changes) - set(_FIELD_TYPES))
         if unknown:
@@ -132,7 +132,7 @@ PROFILES: dict[Profile, Settings] = {
 
 
 class CurrentSettings:
-    """The settings in force; one object that everything that reads them shares."""
+    """The settings in force, in one object that all their readers share."""
 
     def __init__(self, settings: Settings):
         self.value = settings

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.archive_version import ArchiveVersion, ReadArchive
-from adapter_fleet.fleet.state.records import Live, ObservedBase, Status
+from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
+from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     ExistsError,
@@ -142,7 +142,7 @@ class FakeService:
         self.foreign_writes: list[str] = []
         self.written: list[str] = []
         self.uid: str | None = None
-        self._seen: dict[str, list[tuple[float, Live | None]]] = {}
+        self._seen: dict[str, list[tuple[float, ObservedComponent | None]]] = {}
 
     # --- by hand
 
@@ -198,7 +198,7 @@ class FakeService:
 
     # --- the service
 
-    def pages(self, endpoint: str) -> Iterator[dict[str, Live]]:
+    def pages(self, endpoint: str) -> Iterator[dict[str, ObservedComponent]]:
         self._settle()
         names = sorted(self._seen)
         moment = self.clock.now() - self.faults.listing_lag
@@ -206,7 +206,7 @@ class FakeService:
         for name in names:
             live = self._at(name, moment)
             if live is not None and live.endpoint == endpoint:
-                found[name] = Live(
+                found[name] = ObservedComponent(
                     status=live.status, created=live.created, modified=self._moved(live.modified),
                     arn=f"arn:{name}", endpoint=endpoint,
                 )  # fmt: skip
@@ -216,7 +216,7 @@ class FakeService:
             yield dict(items[start : start + PAGE])
             self.around("ListInferenceComponents", "after")
 
-    def describe(self, component: str) -> Live | None:
+    def describe(self, component: str) -> ObservedComponent | None:
         self._begin("DescribeInferenceComponent", component, write=False)
         there = self.components.get(component)
         self.around(f"DescribeInferenceComponent {component}", "after")
@@ -229,7 +229,7 @@ class FakeService:
         there = self.components[base]
         return ObservedBase(live=self._live(there), version=there.uri)
 
-    def tags(self, component: str, live: Live) -> dict[str, str]:
+    def tags(self, component: str, live: ObservedComponent) -> dict[str, str]:
         self._begin("ListTags", component, write=False)
         if component not in self.components:
             raise MissingError(component)
@@ -271,7 +271,7 @@ class FakeService:
         there.status, there.modified, there.ends = Status.DELETING, now, now + self.seconds
         self._end("DeleteInferenceComponent", component)
 
-    def tag(self, component: str, live: Live, tags: Mapping[str, str]) -> None:
+    def tag(self, component: str, live: ObservedComponent, tags: Mapping[str, str]) -> None:
         self._begin("AddTags", component, write=True, settles=False)
         if component not in self.components:
             raise MissingError(component)
@@ -284,7 +284,7 @@ class FakeService:
         there.update(tags)
         self._end("AddTags", component)
 
-    def untag(self, component: str, live: Live, keys: list[str]) -> None:
+    def untag(self, component: str, live: ObservedComponent, keys: list[str]) -> None:
         self._begin("DeleteTags", component, write=True, settles=False)
         if component not in self.components:
             raise MissingError(component)
@@ -301,7 +301,7 @@ class FakeService:
             return None
         return self.archives.get(uri) or ArchiveVersion(uri=uri, etag=uri, size=1, modified=0.0)
 
-    def read_archive(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ReadArchive:
+    def read_archive(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ArchiveReading:
         self.calls["GetObject"] += 1
         self.around(f"GetObject {version.uri}", "before")
         self.clock.sleep(self.read_seconds)
@@ -310,8 +310,8 @@ class FakeService:
         if self.find_archive(version.uri) != version:
             raise UnansweredError(f"{version.uri} was replaced while it was read")
         if version.uri not in self.archives:
-            return ReadArchive(version=version, identities=WhateverWasRecorded())
-        return ReadArchive(version=version, identities=(self.identities.get(version.etag, "none"),))
+            return ArchiveReading(version=version, identities=WhateverWasRecorded())
+        return ArchiveReading(version=version, identities=(self.identities.get(version.etag, "none"),))
 
     def copy_archive(self, source: str, uri: str) -> None:
         self.calls["CopyObject"] += 1
@@ -404,8 +404,8 @@ class FakeService:
         self.clock.time += 0.001
         return self.clock.time
 
-    def _live(self, there: FakeComponent) -> Live:
-        return Live(
+    def _live(self, there: FakeComponent) -> ObservedComponent:
+        return ObservedComponent(
             status=there.status,
             created=there.created,
             modified=self._moved(there.modified),
@@ -426,12 +426,12 @@ class FakeService:
         there = self.components.get(name)
         seen = None
         if there is not None:
-            seen = Live(
+            seen = ObservedComponent(
                 status=there.status, created=there.created, modified=there.modified, endpoint=there.endpoint
             )
         self._seen.setdefault(name, []).append((self.clock.now() if at is None else at, seen))
 
-    def _at(self, name: str, moment: float) -> Live | None:
+    def _at(self, name: str, moment: float) -> ObservedComponent | None:
         found = None
         for at, live in self._seen[name]:
             if at <= moment:

@@ -10,18 +10,9 @@ from typing import Any
 
 from adapter_fleet.fleet.reconcile.reconciler import Call, Reconciler, Result
 from adapter_fleet.fleet.reconcile.requests import Intake
-from adapter_fleet.fleet.state.records import (
-    AdapterRecord,
-    Event,
-    FleetRecord,
-    Generation,
-    Order,
-    OrderKind,
-    Outcome,
-    Request,
-    Source,
-    Target,
-)
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
 from adapter_fleet.fleet.state.settings import FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fake_service import Crash, FakeClock, FakeService

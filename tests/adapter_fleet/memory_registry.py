@@ -1,28 +1,21 @@
 """A registry in memory: what DynamoDB does, at the speed of a dictionary."""
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from adapter_fleet.fleet.state.archive_version import ReadArchive
-from adapter_fleet.fleet.state.records import (
-    AdapterRecord,
-    Event,
-    FleetRecord,
+from adapter_fleet.fleet.state.archive_version import ArchiveReading
+from adapter_fleet.fleet.state.generations import (
     Generation,
-    Order,
-    OrderKind,
     Outcome,
     Request,
-)
-from adapter_fleet.fleet.state.registry import (
-    Lease,
-    LeaseLostError,
-    OvertakenError,
-    first_state,
-    refuses,
+    accepts,
+    new_generation,
     superseded_by,
 )
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
+from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, OvertakenError
 from adapter_fleet.manifest.desired import DesiredFleet
 
 
@@ -38,7 +31,7 @@ class MemoryRegistry:
         self._records: dict[str, AdapterRecord] = {}
         self._orders: dict[tuple[str, OrderKind], Order] = {}
         self._events: dict[str, list[Event]] = {}
-        self._archives: dict[str, ReadArchive] = {}
+        self._archives: dict[str, ArchiveReading] = {}
         self._lease = Lease(owner="", token=0, expires=0.0)
 
     def clone(self) -> "MemoryRegistry":
@@ -81,9 +74,9 @@ class MemoryRegistry:
             if after is not None and self._fleet.generation != after:
                 raise OvertakenError(f"generation {after} is not the newest any more")
             newest = self._generations.get(self._fleet.generation)
-            if newest is not None and refuses(newest, request):
+            if not accepts(newest, request):
                 raise ValueError("the fleet is being deleted and takes no other requests")
-            made = first_state(request, newest, self.generation)
+            made = new_generation(request, newest, self.generation)
             superseded = superseded_by(made, newest, self.generation)
             if superseded is not None:
                 self._generations[superseded.number] = superseded
@@ -144,6 +137,9 @@ class MemoryRegistry:
     def records(self) -> dict[str, AdapterRecord]:
         with self._lock:
             return dict(self._records)
+
+    def record(self, component: str) -> AdapterRecord | None:
+        return self._records.get(component)
 
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
         written = {record.component: record for record in records}
@@ -221,15 +217,11 @@ class MemoryRegistry:
                 if key in self._orders and self._orders[key].at == order.at:
                     del self._orders[key]
 
-    def known_archive(self, uri: str) -> ReadArchive | None:
+    def known_archive(self, uri: str) -> ArchiveReading | None:
         return self._archives.get(uri)
 
-    def know_archive(self, archive: ReadArchive) -> None:
+    def remember_archive(self, archive: ArchiveReading) -> None:
         self._archives[archive.version.uri] = archive
-
-    def deliveries(self) -> Mapping[str, int]:
-        with self._lock:
-            return dict(self._deliveries)
 
     def _check(self, lease: Lease) -> None:
         if lease.token != self._lease.token:

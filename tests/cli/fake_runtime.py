@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from local_sagemaker.event_stream import event, exception
+from local_sagemaker.runtime.event_stream import event, exception
 
 
 @dataclass(frozen=True)

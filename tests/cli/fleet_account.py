@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
-from adapters_cli.account import Account
+from adapters_cli.aws.account import Account
 from tests.adapter_fleet.fleet_world import World
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from adapter_fleet.artifacts.packing import identity
 from adapter_fleet.manifest.manifest import Manifest
-from adapters_cli.account import Account
+from adapters_cli.aws.account import Account
 from adapters_cli.main import app
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fake_s3 import FakeS3

@@ -87,7 +87,9 @@ main()
 """
 
 
-@pytest.mark.parametrize("module", ["adapters_cli.main", "botocore.exceptions", "adapters_cli.status"])
+@pytest.mark.parametrize(
+    "module", ["adapters_cli.main", "botocore.exceptions", "adapters_cli.commands.status"]
+)
 def test_interrupt_while_the_command_is_imported_ends_it_quietly(module: str) -> None:
     command = [sys.executable, "-c", BEGINNING, module]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -101,7 +103,7 @@ for name in ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"):
     sys.modules[name] = None
 import adapter_fleet, adapters_cli
 for package in (adapter_fleet, adapters_cli):
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
 """

@@ -18,18 +18,10 @@ import pytest
 
 from adapter_fleet.artifacts.packing import identity, pack
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet.state.records import (
-    AdapterRecord,
-    Event,
-    FleetRecord,
-    Live,
-    OrderKind,
-    Outcome,
-    Request,
-    Source,
-    Status,
-    Target,
-)
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.generations import Outcome, Request, Source, Target
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
 from adapter_fleet.fleet.state.settings import FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapter_fleet.manifest.manifest import Manifest
@@ -97,7 +89,7 @@ class Deployed:
         generation = self.registry.open_generation(request, DesiredFleet(adapters=adapters))
         lease = self.registry.acquire("pass", time.time(), 60)
         assert lease is not None
-        live = Live(status=Status.IN_SERVICE, created=1.0, modified=2.0, described=True)
+        live = ObservedComponent(status=Status.IN_SERVICE, created=1.0, modified=2.0, described=True)
         self.registry.put(
             [
                 AdapterRecord(

@@ -32,19 +32,10 @@ from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.aws.sagemaker_service import SageMakerService
 from adapter_fleet.fleet.reconcile.reconciler import Call, Reconciler, Result
 from adapter_fleet.fleet.reconcile.requests import Intake
-from adapter_fleet.fleet.state.records import (
-    AdapterRecord,
-    Cause,
-    Event,
-    FleetRecord,
-    Generation,
-    Order,
-    OrderKind,
-    Outcome,
-    Request,
-    Source,
-    Target,
-)
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.lambdas.fleet import _S3Manifests, _Stacks, _Starter
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest

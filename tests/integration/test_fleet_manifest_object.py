@@ -14,7 +14,8 @@ import pytest
 from aws_cdk import Duration
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet.state.records import FleetRecord, Generation, Outcome, Source
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
+from adapter_fleet.fleet.state.records import FleetRecord
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
 from tests.integration.by_hand import client
@@ -274,13 +275,13 @@ def test_apply_is_refused_over_a_version_that_was_not_seen(deployed: Deployed, t
     # Whoever else writes does so after this one has read, and before it writes.
     script = "\n".join(
         [
-            "import sys, boto3, adapters_cli.apply as apply",
-            "announce = apply._announce",
+            "import sys, boto3, adapters_cli.commands.apply as apply",
+            "announce = apply._print_changes",
             "def meanwhile(*arguments):",
             "    announce(*arguments)",
             f"    put = {{'Bucket': {deployed.bucket!r}, 'Key': {KEY!r}, 'Body': b'adapters: ['}}",
             "    boto3.client('s3').put_object(**put)",
-            "apply._announce = meanwhile",
+            "apply._print_changes = meanwhile",
             "from adapters_cli.main import main",
             "main()",
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet.state.records import Outcome
+from adapter_fleet.fleet.state.generations import Outcome
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import client
 from tests.integration.fleet_stack import (

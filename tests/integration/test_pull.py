@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from adapters_cli.account import COULD_NOT_ASK
 from adapters_cli.main import app
+from adapters_cli.output.exit_codes import NO_ANSWER
 from local_sagemaker.server import LocalCloud
 from tests.hub import COMMIT, CONFIGURATION, File, Generated, HubStandIn, small_model
 from tests.integration.by_hand import client
@@ -57,6 +57,7 @@ def pull(cloud: LocalCloud, hub: HubStandIn, bucket: str, tmp_path: Path) -> Pul
             capture_output=True,
             text=True,
             timeout=120,
+            check=False,
         )
 
     return run
@@ -159,7 +160,7 @@ def interrupt(
 PULLING = "from adapters_cli.main import main; main()"
 SLOW_LINE = """
 import time
-from adapters_cli.account import Account
+from adapters_cli.aws.account import Account
 from adapters_cli.main import app
 account = Account()
 account.s3.meta.events.register("before-send.s3.UploadPart", lambda **_: time.sleep(20))
@@ -205,14 +206,14 @@ def test_what_the_hub_refuses_is_told_without_a_traceback(pull: Pull, hub: HubSt
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "http://hub.invalid"])
 def test_hub_that_is_not_there_is_told_in_a_line(pull: Pull, endpoint: str) -> None:
     failed = pull(HF_ENDPOINT=endpoint)
-    assert failed.returncode == COULD_NOT_ASK
+    assert failed.returncode == NO_ANSWER
     assert failed.stderr.startswith(f"adapters: the hub at '{urlsplit(endpoint).hostname}': ")
     assert failed.stderr.count("\n") == 1
 
 
 def test_library_that_is_to_stay_offline_asks_nobody(pull: Pull) -> None:
     failed = pull(HF_HUB_OFFLINE="1")
-    assert failed.returncode == COULD_NOT_ASK
+    assert failed.returncode == NO_ANSWER
     assert "offline mode is enabled" in failed.stderr
 
 
@@ -244,6 +245,6 @@ def test_library_that_is_not_installed_is_told() -> None:
         f" sys.argv = {json.dumps(['adapters', 'pull', MODEL, 's3://models/base'])};"
         " from adapters_cli.main import main; main()"
     )
-    failed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    failed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert "pip install 'cdk-multi-adapter-inference[hub]'" in failed.stderr

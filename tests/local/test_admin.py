@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from local_sagemaker.admin import admin_application
+from local_sagemaker.gateway.admin_paths import admin_application
 from tests.local.world import World
 
 FAULT = {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "down"}
@@ -31,8 +31,8 @@ def send(world: World) -> Callable[..., Any]:
         ({"times": 0}, "'times' should be a whole number"),
         ({"status": "500"}, "'status' should be a number from 400 to 599, got '500'"),
         ({"status": 200}, "'status' should be a number from 400 to 599, got 200"),
-        ({"message": 5}, "'message' should be a text, got 5"),
-        ({"code": None}, "'code' should be a text, got None"),
+        ({"message": 5}, "'message' should be a string, got 5"),
+        ({"code": None}, "'code' should be a string, got None"),
         ({"colour": "red"}, "unexpected keyword argument 'colour'"),
         ({"component": "one"}, "'operation'"),
         ({"share": 0}, "'share' should be a number above 0 and at most 1, got 0"),

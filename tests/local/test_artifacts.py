@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.artifacts import Artifacts, extract
 from local_sagemaker.errors import HostingError
+from local_sagemaker.runtime.artifacts import Artifacts, extract
 
 
 def archive(folder: Path, *members: tuple[str, bytes | tarfile.TarInfo]) -> Path:

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from local_sagemaker.body_limit import OBJECT_BYTES, REQUEST_BYTES, BodyLimit
+from local_sagemaker.http_guards.body_limit import OBJECT_BYTES, REQUEST_BYTES, BodyLimit
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import boto_client
 from tests.local.stacks import Bucket

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from local_sagemaker.capacity import accelerators, instance_count, move, place
+from local_sagemaker.control_plane.capacity import accelerators, instance_count, move, place
 from local_sagemaker.errors import HostingError
 
 VARIANT = {"InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": 2}

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.containers import Container, reserved_port
 from local_sagemaker.errors import HostingError
-from local_sagemaker.hosting import LocalHosting
+from local_sagemaker.runtime.containers import Container, reserved_port
+from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.settings import CurrentSettings, Settings
 from tests.local.engine import COMMAND
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from local_sagemaker.capacity import NO_ROOM
+from local_sagemaker.control_plane.capacity import NO_ROOM
+from local_sagemaker.control_plane.component import BaseComponent
 from tests.local.world import ROLE, World
 
 
@@ -101,7 +102,9 @@ def test_copy_that_ends_again_and_again_is_not_replaced_for_ever(world: World) -
 def test_copy_that_ended_goes_before_those_that_run_when_scaling_down(world: World) -> None:
     world.serve(instances=2, copies=2)
     dead, alive = world.running
-    rollout = world.plane.components.get("base").rollout
+    base = world.plane.components.get("base")
+    assert isinstance(base, BaseComponent)
+    rollout = base.rollout
     world.loop.run_until_complete(rollout.acquire())
     scale(world, 1)
     world.pass_time(1)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from local_sagemaker.capacity import NO_ROOM
+from local_sagemaker.control_plane.capacity import NO_ROOM
 from local_sagemaker.errors import ServiceError
 from tests.local.world import ROLE, World
 
@@ -76,7 +76,7 @@ def test_update_to_another_instance_type_starts_new_copies(
 ) -> None:
     world.serve("one", "two")
     (before,) = world.running
-    world.plane.settings.change({"adapters_on_new_copies": setting})
+    world.settings.change({"adapters_on_new_copies": setting})
     resize(world, instances=1, instance_type="ml.g5.24xlarge")
     world.pass_time(10)
     assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"

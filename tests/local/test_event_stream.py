@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from botocore.eventstream import EventStreamBuffer, EventStreamMessage
 
-from local_sagemaker import event_stream
+from local_sagemaker.runtime import event_stream
 
 
 def headers(message: EventStreamMessage) -> dict[str, Any]:

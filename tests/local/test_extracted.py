@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local_sagemaker.errors import HostingError
-from local_sagemaker.extracted import ExtractedArchives
+from local_sagemaker.runtime.extracted_archives import ExtractedArchives
 
 
 class Source:
@@ -52,14 +52,14 @@ def test_archives_with_the_same_content_are_extracted_once(
 def test_archive_goes_with_its_last_user(archives: ExtractedArchives) -> None:
     directory = archives.use("a/1", "role")
     archives.use("a/2", "role")
-    assert archives.give_back(directory)
+    assert archives.release(directory)
     assert directory.exists()
-    assert archives.give_back(directory)
+    assert archives.release(directory)
     assert not directory.exists()
 
 
 def test_archive_that_is_gone_is_extracted_anew(archives: ExtractedArchives, source: Source) -> None:
-    archives.give_back(archives.use("a/1", "role"))
+    archives.release(archives.use("a/1", "role"))
     assert (archives.use("a/1", "role") / "content").exists()
     assert len(source.fetched) == 2
 
@@ -96,4 +96,4 @@ def test_many_at_once_share_one_extraction(archives: ExtractedArchives, source: 
 
 
 def test_directory_of_another_kind_is_none_of_these(archives: ExtractedArchives, tmp_path: Path) -> None:
-    assert not archives.give_back(tmp_path)
+    assert not archives.release(tmp_path)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from local_sagemaker.cloudformation import INFERENCE_COMPONENT, HandlerError, Handlers
-from local_sagemaker.traffic import CallFault
+from local_sagemaker.cloudformation.handlers import HandlerError, Handlers
+from local_sagemaker.cloudformation.resource_types import INFERENCE_COMPONENT
+from local_sagemaker.control_plane.call_faults import CallFault
 from tests.local.world import World, adapter_specification
 
 

@@ -137,7 +137,7 @@ def test_control_plane_is_allowed_by_resource(
     denied(lambda: sagemaker.describe_inference_component(InferenceComponentName="guarded-two"))
     denied(lambda: sagemaker.delete_inference_component(InferenceComponentName="guarded-one"))
     denied(lambda: sagemaker.describe_endpoint(EndpointName="guarded"))
-    denied(lambda: sagemaker.list_inference_components())
+    denied(sagemaker.list_inference_components)
 
 
 MINE = [{"Key": "fleet-uid", "Value": "mine"}]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from local_sagemaker.capacity import NO_ROOM
+from local_sagemaker.control_plane.capacity import NO_ROOM
 from local_sagemaker.errors import ServiceError
 from tests.local.world import World, adapter_specification
 

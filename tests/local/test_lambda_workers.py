@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ministack.core import lambda_runtime
 
-from local_sagemaker.mends import lambda_workers
+from local_sagemaker.ministack_patches import lambda_workers
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
 from tests.local.processes import needs_proc, processes_of

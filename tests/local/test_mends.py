@@ -17,7 +17,8 @@ import httpx
 import ministack.app
 import pytest
 
-from local_sagemaker.mends import UnknownMinistackError, compressed_bodies, expect
+from local_sagemaker.ministack_patches import http_compressed_bodies
+from local_sagemaker.ministack_patches.internals import UnknownMinistackError, expect
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
 from tests.local.functions import functions
@@ -499,16 +500,18 @@ def test_resources_that_do_not_depend_on_each_other_are_provisioned_together(
     assert requests[2:] == ["Create After good"]
 
 
-def test_updates_that_fail_together_are_all_sent_back(
+def test_creation_that_ends_after_another_failed_is_rolled_back(
     parallel: tuple[Stack, Callable[[str], str]], tmp_path: Any
 ) -> None:
     stack, function = parallel
-    arn = function(TOGETHER.format(folder=tmp_path))
-    stack.create(together(arn, "good"))
-    assert stack.update(together(arn, "bad")) == "UPDATE_ROLLBACK_COMPLETE"
-    requests = (tmp_path / "log").read_text().splitlines()[3:]
-    assert sorted(requests[:2]) == ["Update One bad", "Update Two bad"]
-    assert sorted(requests[2:]) == ["Update One good", "Update Two good"]
+    common = {"ServiceToken": function(TOGETHER.format(folder=tmp_path)), "ServiceTimeout": 30}
+    failing = {"Type": "Custom::Thing", "Properties": common | {"Value": "bad"}}
+    good = {"Type": "Custom::Thing", "Properties": common | {"Value": "good"}}
+    assert stack.create({"A": failing, "B": good}) == "ROLLBACK_COMPLETE"
+    requests = (tmp_path / "log").read_text().splitlines()
+    assert sorted(requests[:2]) == ["Create A bad", "Create B good"]
+    assert "Delete B good" in requests
+    assert stack.events("B")[:2] == ["DELETE_COMPLETE", "DELETE_IN_PROGRESS"]
 
 
 RUNTIME = """#!/usr/bin/env python3
@@ -577,7 +580,7 @@ def test_compressed_body_is_inflated_no_further_than_a_body_may_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ministack.app, "_decompress_request_body", ministack.app._decompress_request_body)
-    compressed_bodies.install(1000)
+    http_compressed_bodies.install(1000)
     for size, inflated in ((1000, True), (1001, False)):
         body = gzip.compress(bytes(size))
         given = ministack.app._decompress_request_body(body, {"content-encoding": "gzip"})

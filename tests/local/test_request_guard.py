@@ -15,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from local_sagemaker.request_guard import RequestGuard, refusal
+from local_sagemaker.http_guards.request_guard import RequestGuard, refusal
 from local_sagemaker.server import LocalCloud
 
 OWN = "127.0.0.1:4566"

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from local_sagemaker.control_plane.request_validation import check_request, coerce_request
 from local_sagemaker.errors import ServiceError
-from local_sagemaker.shapes import check_request, coerce_request
 from tests.local.world import ROLE, World
 
 COMPONENT = {

@@ -7,9 +7,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
+from local_sagemaker.control_plane.call_faults import CallFault
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.server import LocalCloud
-from local_sagemaker.traffic import CallFault
 from tests.local.conftest import boto_client
 from tests.local.stacks import ROLE
 from tests.local.world import World

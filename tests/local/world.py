@@ -12,11 +12,12 @@ from typing import Any, cast
 import pytest
 from botocore.validate import ParamValidator
 
-from local_sagemaker.control_plane import ControlPlane
+from local_sagemaker.control_plane.context import Context
+from local_sagemaker.control_plane.control_plane import ControlPlane
+from local_sagemaker.control_plane.request_validation import operation_model
+from local_sagemaker.control_plane.traffic import Traffic
 from local_sagemaker.errors import HostingError, ServiceError
 from local_sagemaker.settings import CurrentSettings, Settings
-from local_sagemaker.shapes import operation_model
-from local_sagemaker.traffic import Traffic
 
 ROLE = "arn:aws:iam::111122223333:role/Execution"
 
@@ -143,12 +144,14 @@ class World:
         self.traffic = Traffic(self.settings, self.clock)
         self.hosting = FakeHosting(self.clock)
         self.plane = ControlPlane(
-            account="111122223333",
-            region="us-east-1",
-            settings=self.settings,
-            traffic=self.traffic,
-            clock=self.clock,
-            hosting=cast("Any", self.hosting),  # nobody invokes its copies
+            Context(
+                account="111122223333",
+                region="us-east-1",
+                settings=self.settings,
+                traffic=self.traffic,
+                clock=self.clock,
+                hosting=cast("Any", self.hosting),  # nobody invokes its copies
+            )
         )
 
     def close(self) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 from adapter_fleet.artifacts.module_pattern import is_name, names_of, value_by_names
 from adapter_fleet.artifacts.rules import CheckRule
+from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.documents import strict_json
-from adapter_fleet.documents.strict_json import shown
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lmi import NEWEST, LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
@@ -138,12 +138,12 @@ def _method_problems(document: dict[str, Any], version: LmiVersion) -> Iterator[
     """What the engine cannot serve (`_validate_features`), or does not even look at."""
     method = document.get("peft_type", "LORA")
     if method != "LORA":
-        yield CheckRule.PEFT_TYPE, f"'peft_type' should be 'LORA', got {shown(method)}"
+        yield CheckRule.PEFT_TYPE, f"'peft_type' should be 'LORA', got {short_repr(method)}"
     if document.get("use_dora"):
         yield CheckRule.LORA_DORA, "'use_dora' should be false: vLLM serves no DoRA adapters"
     bias = document.get("bias", "none")
     if bias != "none":
-        yield _bias_problem("'bias' should be 'none'", version, f", got {shown(bias)}")
+        yield _bias_problem("'bias' should be 'none'", version, f", got {short_repr(bias)}")
     if document.get("lora_bias"):
         yield _bias_problem("'lora_bias' should be false", version)
     # Whole layers of the base, or rows of one, that were trained beside the LoRA matrices.
@@ -152,12 +152,13 @@ def _method_problems(document: dict[str, Any], version: LmiVersion) -> Iterator[
         ("trainable_token_indices", CheckRule.LORA_TOKENS),
     ):
         if value := document.get(field):
-            yield rule, f"'{field}' should be empty: vLLM serves no changed layers, got {shown(value)}"
+            yield rule, f"'{field}' should be empty: vLLM serves no changed layers, got {short_repr(value)}"
     for field in _VARIANTS:
         if value := document.get(field):
             yield (
                 CheckRule.LORA_VARIANT,
-                f"'{field}' should be empty: vLLM does not know it and serves plain LoRA, got {shown(value)}",
+                f"'{field}' should be empty: vLLM does not know it and serves plain LoRA,"
+                f" got {short_repr(value)}",
             )
     if document.get("layer_replication"):
         yield (
@@ -181,8 +182,8 @@ def _initialisation_problems(document: dict[str, Any]) -> Iterator[_Problem]:
     if isinstance(method, str) and method.startswith(_BASE_CHANGING_INITIALISATIONS):
         yield (
             CheckRule.LORA_INITIALISATION,
-            f"'init_lora_weights' is {shown(method)}, which trains on a changed base; save the adapter with"
-            " path_initial_model_for_weight_conversion to make it fit the original one",
+            f"'init_lora_weights' is {short_repr(method)}, which trains on a changed base; save the adapter"
+            " with path_initial_model_for_weight_conversion to make it fit the original one",
         )
 
 
@@ -243,7 +244,7 @@ class _Fields:
     def _wrong(self, field: str, kind: str) -> None:
         value = self._document[field]
         rule = CheckRule.RANK_POSITIVE if field == "r" and type(value) is int else CheckRule.CONFIG_TYPE
-        self.problems.append((rule, f"'{field}' should be {kind}, got {shown(value)}"))
+        self.problems.append((rule, f"'{field}' should be {kind}, got {short_repr(value)}"))
 
 
 def _is_rank(value: Any) -> bool:

@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, cast
 
 from adapter_fleet.artifacts.rules import CheckRule
+from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.documents import strict_json
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
@@ -153,7 +154,7 @@ def _parse(name: str, entry: Any) -> _Placed:
         raise HeaderError(
             CheckRule.WEIGHTS_ENTRY,
             f"tensor {name!r:.200} should have dtype, shape and two data_offsets, whole numbers and at most"
-            f" {_MOST_DIMENSIONS} dimensions, got {strict_json.shown(entry)}",
+            f" {_MOST_DIMENSIONS} dimensions, got {short_repr(entry)}",
         )
     dtype, shape, begin, end = cast(_Entry, entry)
     if dtype not in _BYTES_PER_ELEMENT:

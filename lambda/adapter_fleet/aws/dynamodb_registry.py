@@ -34,24 +34,18 @@ from botocore.exceptions import ClientError
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.naming import ORDERS_PARTITION
 from adapter_fleet.common.serialization import converter, unstructured
-from adapter_fleet.fleet.state.archive_version import ReadArchive
-from adapter_fleet.fleet.state.records import (
-    AdapterRecord,
-    Event,
-    FleetRecord,
+from adapter_fleet.fleet.state.archive_version import ArchiveReading
+from adapter_fleet.fleet.state.generations import (
     Generation,
-    Order,
     Outcome,
     Request,
-)
-from adapter_fleet.fleet.state.registry import (
-    Lease,
-    LeaseLostError,
-    OvertakenError,
-    first_state,
-    refuses,
+    accepts,
+    new_generation,
     superseded_by,
 )
+from adapter_fleet.fleet.state.orders import Order
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
+from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, OvertakenError
 from adapter_fleet.manifest.desired import DesiredFleet
 
 if TYPE_CHECKING:
@@ -179,9 +173,9 @@ class DynamoDbRegistry:
             newest = self.generation(int(fleet["generation"]["N"]))
             if after is not None and int(fleet["generation"]["N"]) != after:
                 raise OvertakenError(f"generation {after} is not the newest any more")
-            if newest is not None and refuses(newest, request):
+            if not accepts(newest, request):
                 raise ValueError("the fleet is being deleted and takes no other requests")
-            made = first_state(request, newest, self.generation)
+            made = new_generation(request, newest, self.generation)
             if not chunks:
                 # Not to be seen before the generation is: nothing else knows their key.
                 chunks = _chunks(desired, expires=request.at + _ORPHAN_SECONDS)
@@ -264,10 +258,6 @@ class DynamoDbRegistry:
         if not self._fenced([{"Update": update}], lease):
             raise LookupError("the fleet is not registered")
 
-    def deliveries(self) -> Mapping[str, int]:
-        """Return the generations by delivery."""
-        return {item["sk"]["S"]: int(item["number"]["N"]) for item in self._query("deliveries")}
-
     # The adapters.
 
     def records(self) -> dict[str, AdapterRecord]:
@@ -277,6 +267,13 @@ class DynamoDbRegistry:
             for document in self._json_documents("records")
         )
         return {record.component: record for record in records}
+
+    def record(self, component: str) -> AdapterRecord | None:
+        """Return the record of one adapter, None where there is none."""
+        item = self._get({"pk": {"S": "records"}, "sk": {"S": component}})
+        if item is None:
+            return None
+        return converter.structure(_with_versions(json.loads(item["doc"]["S"])), AdapterRecord)
 
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
         """Write records, 99 at a time: LeaseLostError tells that the rest is not written."""
@@ -434,12 +431,12 @@ class DynamoDbRegistry:
 
     # Archives that were read. No lease: what was read of a version is true whoever writes it.
 
-    def known_archive(self, uri: str) -> ReadArchive | None:
+    def known_archive(self, uri: str) -> ArchiveReading | None:
         """Return what was read of an archive, None where that is not known (any more)."""
         item = self._get(_archive_key(uri))
-        return None if item is None else _structured(item["doc"]["S"], ReadArchive)
+        return None if item is None else _structured(item["doc"]["S"], ArchiveReading)
 
-    def know_archive(self, archive: ReadArchive) -> None:
+    def remember_archive(self, archive: ArchiveReading) -> None:
         """Remember what was read of an archive, in the place of what was read of it before."""
         item = {
             **_archive_key(archive.version.uri),

@@ -12,7 +12,7 @@ from adapter_fleet.artifacts.identity import identities_of
 from adapter_fleet.artifacts.object_stream import open_object
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.s3_uri import bucket_and_key
-from adapter_fleet.fleet.state.archive_version import ArchiveVersion, ReadArchive
+from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class S3Archives:
             return None
         return ArchiveVersion.of_head(uri, head)
 
-    def read(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ReadArchive:
+    def read(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ArchiveReading:
         """Read an archive to its end. UnansweredError where it is replaced meanwhile, or `stop` says so."""
         bucket, key = bucket_and_key(version.uri)
 
@@ -50,9 +50,9 @@ class S3Archives:
 
         with self._calling("GetObject"):
             try:
-                return ReadArchive(version=version, identities=identities_of(open_))
+                return ArchiveReading(version=version, identities=identities_of(open_))
             except ArchiveError as error:
-                return ReadArchive(version=version, problem=f"it holds none: {error}")
+                return ArchiveReading(version=version, problem=f"it holds none: {error}")
             except ClientError as error:
                 if code_of(error) != "PreconditionFailed":
                     raise

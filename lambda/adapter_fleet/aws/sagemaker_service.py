@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.aws.s3_archives import S3Archives
 from adapter_fleet.common.aws_errors import code_of, message_of
 from adapter_fleet.common.untrusted_pattern import matches
-from adapter_fleet.fleet.state.archive_version import ArchiveVersion, ReadArchive
-from adapter_fleet.fleet.state.records import Live, ObservedBase, Status
+from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
+from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     ExistsError,
@@ -86,7 +86,7 @@ class SageMakerService:
         self._archives = S3Archives(s3, self._call)
         self.calls: Counter[str] = Counter()
 
-    def pages(self, endpoint: str) -> Iterator[dict[str, Live]]:
+    def pages(self, endpoint: str) -> Iterator[dict[str, ObservedComponent]]:
         """List the components of an endpoint, a call for every hundred."""
         token: dict[str, Any] = {}
         while True:
@@ -100,7 +100,7 @@ class SageMakerService:
                     **token,
                 )
             yield {
-                summary["InferenceComponentName"]: Live(
+                summary["InferenceComponentName"]: ObservedComponent(
                     status=Status(summary["InferenceComponentStatus"]),
                     created=_seconds(summary["CreationTime"]),
                     modified=_seconds(summary["LastModifiedTime"]),
@@ -113,7 +113,7 @@ class SageMakerService:
                 return
             token = {"NextToken": page["NextToken"]}
 
-    def describe(self, component: str) -> Live | None:
+    def describe(self, component: str) -> ObservedComponent | None:
         """Describe a component, None where there is none."""
         try:
             with self._call("DescribeInferenceComponent"):
@@ -131,7 +131,7 @@ class SageMakerService:
         version = hashlib.sha256(json.dumps(runs, sort_keys=True, default=str).encode()).hexdigest()[:16]
         return ObservedBase(live=_live(found), version=version)
 
-    def tags(self, component: str, live: Live) -> dict[str, str]:
+    def tags(self, component: str, live: ObservedComponent) -> dict[str, str]:
         """Read the tags of a component."""
         tags: dict[str, str] = {}
         token: dict[str, Any] = {}
@@ -173,7 +173,7 @@ class SageMakerService:
         with self._call("DeleteInferenceComponent"):
             self._sagemaker.delete_inference_component(InferenceComponentName=component)
 
-    def tag(self, component: str, live: Live, tags: Mapping[str, str]) -> None:
+    def tag(self, component: str, live: ObservedComponent, tags: Mapping[str, str]) -> None:
         """Add tags, and replace those of the same keys."""
         with self._call("AddTags"):
             self._sagemaker.add_tags(
@@ -181,7 +181,7 @@ class SageMakerService:
                 Tags=[{"Key": key, "Value": value} for key, value in sorted(tags.items())],
             )
 
-    def untag(self, component: str, live: Live, keys: list[str]) -> None:
+    def untag(self, component: str, live: ObservedComponent, keys: list[str]) -> None:
         """Take tags away."""
         with self._call("DeleteTags"):
             self._sagemaker.delete_tags(ResourceArn=_arn(component, live), TagKeys=keys)
@@ -190,7 +190,7 @@ class SageMakerService:
         """Ask S3 for the newest version of an archive; None where there is none."""
         return self._archives.find(uri)
 
-    def read_archive(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ReadArchive:
+    def read_archive(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ArchiveReading:
         """Read an archive to its end; UnansweredError as soon as `stop` returns true."""
         return self._archives.read(version, stop)
 
@@ -255,10 +255,10 @@ def _meaning_of(error: ClientError) -> ServiceError:
     return RefusedError(text)
 
 
-def _live(found: Mapping[str, Any]) -> Live:
+def _live(found: Mapping[str, Any]) -> ObservedComponent:
     """Return what a describe says of a component."""
     specification = found.get("Specification", {})
-    return Live(
+    return ObservedComponent(
         status=Status(found["InferenceComponentStatus"]),
         created=_seconds(found["CreationTime"]),
         modified=_seconds(found["LastModifiedTime"]),
@@ -275,7 +275,7 @@ def _seconds(moment: datetime) -> float:
     return moment.timestamp()
 
 
-def _arn(component: str, live: Live) -> str:
+def _arn(component: str, live: ObservedComponent) -> str:
     if live.arn is None:
         raise MissingError(f"the ARN of {component} is not known")
     return live.arn

@@ -4,7 +4,8 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from adapter_fleet.common.bounded_text import bounded, text_of
-from adapter_fleet.fleet.state.records import Event, FleetRecord, Generation, Outcome
+from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.state.records import Event, FleetRecord
 
 
 class FleetTelemetry:

@@ -1,45 +1,46 @@
-"""How long a text of unknown origin may be, wherever it is stored, sent or logged.
+"""Bounds texts of unknown origin before they are stored, sent, logged or shown.
 
 Reasons come from services, containers and libraries, and may have any length and any content. The records of
-a fleet bound their own texts when they are made, so that nothing that holds a record can outgrow an item of
-DynamoDB (400 KB), an event of EventBridge (256 KB) or a response to CloudFormation (4,096 bytes).
+a fleet bound their own texts when they are made. So no record outgrows an item of DynamoDB (400 KB), an event
+of EventBridge (256 KB) or a response to CloudFormation (4,096 bytes).
 """
 
 import json
+import reprlib
 from collections.abc import Iterable
 
-LONGEST_TEXT_BYTES = 4000
-"""Of one text, as JSON with ASCII characters only, which is what is stored and logged."""
+MAX_TEXT_BYTES = 4000
+"""The most bytes of one text as JSON with ASCII characters only, the form that is stored and logged."""
 
 _ELLIPSIS = " …"
 
 
 def encoded_bytes(text: str) -> int:
-    """Return the bytes that a text takes as JSON with ASCII characters only, without the quotes."""
+    """Return the number of bytes of a text as JSON with ASCII characters only, without the quotes."""
     return len(json.dumps(text)) - 2
 
 
-def bounded(text: str, most: int = LONGEST_TEXT_BYTES) -> str:
-    """Return a text cut to `most` encoded bytes; what no encoding can hold is replaced.
+def bounded(text: str, most: int = MAX_TEXT_BYTES) -> str:
+    """Return a text cut to `most` encoded bytes.
 
-    A character outside ASCII takes six or twelve bytes of JSON. A lone surrogate, which is no character,
+    A character outside ASCII takes six or twelve bytes of JSON. A lone surrogate, which no encoding can hold,
     becomes a question mark.
     """
     if text.isascii() and 6 * len(text) <= most:
         return text
-    # A character takes at least one byte, so the rest cannot stay, however long the text is.
-    sound = text[:most].encode(errors="replace").decode()
-    if len(text) <= most and encoded_bytes(sound) <= most:
-        return sound
+    # A character takes at least one byte, so nothing beyond `most` characters can stay.
+    valid = text[:most].encode(errors="replace").decode()
+    if len(text) <= most and encoded_bytes(valid) <= most:
+        return valid
     room = most - encoded_bytes(_ELLIPSIS)
-    shortest, longest = 0, len(sound)
+    shortest, longest = 0, len(valid)
     while shortest < longest:
         middle = (shortest + longest + 1) // 2
-        if encoded_bytes(sound[:middle]) <= room:
+        if encoded_bytes(valid[:middle]) <= room:
             shortest = middle
         else:
             longest = middle - 1
-    return sound[:shortest] + _ELLIPSIS
+    return valid[:shortest] + _ELLIPSIS
 
 
 def text_of(error: BaseException) -> str:
@@ -48,8 +49,18 @@ def text_of(error: BaseException) -> str:
 
 
 def bound_texts(record: object, fields: Iterable[str]) -> None:
-    """Bound texts of a frozen record, in its `__post_init__`. None stays None."""
+    """Bound the named texts of a frozen record, in its `__post_init__`. None stays None."""
     for field in fields:
         text = getattr(record, field)
         if text is not None and (cut := bounded(text)) != text:
             object.__setattr__(record, field, cut)
+
+
+def short_repr(value: object) -> str:
+    """Return a value as messages show it: its repr, cut if it is long or deep."""
+    return f"{_SHORT.repr(value):.200}"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
+_SHORT.maxlevel = 4

@@ -1,7 +1,7 @@
-"""From plain data that a person wrote to records, with every mistake told at once.
+"""Makes records of plain data that a person wrote, and reports every mistake at once.
 
-cattrs does the work: no key that a record does not have, no value of another type than declared. What it
-raises is a tree; here it becomes a list of problems, each with the keys that lead to it.
+cattrs does the work: it refuses a key that the record does not have, and a value of another type than the
+declared one. It raises a tree of errors. This module makes a flat list of them, with the keys to each value.
 """
 
 import copy
@@ -23,10 +23,12 @@ from cattrs.errors import (
 )
 from cattrs.gen import make_dict_structure_fn
 
+from adapter_fleet.common.bounded_text import short_repr
+
 T = TypeVar("T")
 
 Keys = tuple[str | int, ...]
-"""What leads to a value from the root of a document: keys of mappings and indices of lists."""
+"""The path to a value from the root of a document: keys of mappings and indices of lists."""
 
 WORDS: Mapping[type, str] = {
     str: "a string",
@@ -36,23 +38,23 @@ WORDS: Mapping[type, str] = {
     list: "a list",
     dict: "a mapping",
 }
-"""What types are called in messages; a record is called as `dict` is."""
+"""The names of types in messages. A record has the name of `dict`."""
 
 
 class ProblemKind(StrEnum):
     """What is wrong with a value."""
 
     KEY = "key"
-    """A key that is not known, or one that is missing."""
+    """An unknown key, or a missing one."""
     TYPE = "type"
-    """A value of another type than declared."""
+    """A value of another type than the declared one."""
     VALUE = "value"
     """A value that the record itself refuses."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One mistake: where in the document, of which kind, and what was expected and got."""
+    """One mistake: its place in the document, its kind, and what was expected and got."""
 
     keys: Keys
     kind: ProblemKind
@@ -63,7 +65,7 @@ class Problem:
 
 
 class StructureError(ValueError):
-    """Everything that is wrong with a document, in `problems`."""
+    """Every mistake in a document, in `problems`."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -71,13 +73,13 @@ class StructureError(ValueError):
 
 
 def dotted(keys: Keys) -> str:
-    """Return keys as people write them, `copies.count`, on one line and cut where one is long."""
+    """Return keys as people write them, `copies.count`, on one line; a long key is cut."""
     texts = (str(key) for key in keys)
     return ".".join(f"{text if text.isprintable() else ascii(text):.80}" for text in texts)
 
 
 def strict_converter() -> Converter:
-    """Return a converter that takes no key it does not know and no value of another type than declared."""
+    """Return a converter that refuses unknown keys and values of another type than the declared one."""
     converter = Converter(forbid_extra_keys=True)
     for plain in (int, bool):
         converter.register_structure_hook(plain, exactly)
@@ -91,8 +93,8 @@ def strict_converter() -> Converter:
 
 
 def exactly(value: Any, type_: Any, allowed: tuple[type, ...] = ()) -> Any:
-    """Return `value` if `type_`, or one of those allowed, is its very type; raise TypeError otherwise."""
-    # `type`, as a bool is an int to isinstance.
+    """Return `value` if its type is `type_`, or one of those allowed; raise TypeError if not."""
+    # Not isinstance, for which a bool is an int.
     if type(value) not in (allowed or (type_,)):
         raise TypeError
     return value
@@ -101,9 +103,9 @@ def exactly(value: Any, type_: Any, allowed: tuple[type, ...] = ()) -> Any:
 def structure(
     converter: Converter, data: Any, type_: type[T], *, words: Mapping[Any, str] | None = None
 ) -> T:
-    """Make a record of `data`, or raise StructureError with all that is wrong.
+    """Make a record of `data`; raise StructureError with every mistake.
 
-    `words` names types in messages, beside `WORDS`.
+    `words` has names of types for messages, beside `WORDS`.
     """
     try:
         return converter.structure(data, type_)
@@ -121,7 +123,7 @@ def structure_what_fits(
 ) -> tuple[T | None, list[Problem]]:
     """Make a record of the part of `data` that fits, so that further rules can be applied to that part.
 
-    Return it with the problems of the rest; None where nothing fits or a required key is missing.
+    Return the record with the problems of the rest. It is None if nothing fits or a required key is missing.
     """
     problems: list[Problem] = []
     rest = data
@@ -136,7 +138,7 @@ def structure_what_fits(
 
 
 def known_or_meant(name: str, known: Iterable[str]) -> str:
-    """Return a hint for a name that is not known: the one that was meant, or all that there are."""
+    """Return a hint for an unknown name: the closest known one, or all of them."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known) or 'none'}"
@@ -150,13 +152,13 @@ def _strict_record(type_: Any, converter: Converter) -> Callable[[Any, Any], Any
     inner = make_dict_structure_fn(
         type_, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True
     )
-    # Keys could be looked for in a string as well.
+    # A string would do as well: it can be searched for keys.
     return lambda value, _: inner(exactly(value, dict), type_)
 
 
 def _strict_list(type_: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     inner = list_structure_factory(type_, converter)
-    # A string could be iterated over as well.
+    # A string would do as well: it can be iterated over.
     return lambda value, _: inner(exactly(value, list), type_)
 
 
@@ -188,22 +190,21 @@ def _described(
         case ForbiddenExtraKeysError():
             known = [setting.name for setting in fields(error.cl)]
             for key in sorted(error.extra_fields, key=str):
-                message = f"unknown key ({known_or_meant(str(key), known)}), got {shown(got[key])}"
+                message = f"unknown key ({known_or_meant(str(key), known)}), got {_got(got[key])}"
                 yield Problem(keys=(*keys, key), kind=ProblemKind.KEY, message=message)
         case KeyError():
             yield Problem(keys=keys, kind=ProblemKind.KEY, message="should be given, got nothing")
         case TypeError() | AttributeError():
-            message = f"should be {_in_words(type_, words)}, got {shown(got)}"
+            message = f"should be {_in_words(type_, words)}, got {_got(got)}"
             yield Problem(keys=keys, kind=ProblemKind.TYPE, message=message)
         case _:
-            # The keys say where it is, so the name of the class in front would say it twice.
+            # The keys already say where the value is, so the class name in front is left out.
             message = str(error).removeprefix(f"{getattr(type_, '__name__', '')}: ")
             yield Problem(keys=keys, kind=ProblemKind.VALUE, message=message)
 
 
-def shown(value: object) -> str:
-    """Return a value as messages show it, cut where it is long."""
-    return "nothing" if value is None else f"{value!r:.200}"
+def _got(value: object) -> str:
+    return "nothing" if value is None else short_repr(value)
 
 
 def _value(data: Any, keys: Keys) -> Any:
@@ -215,14 +216,14 @@ def _value(data: Any, keys: Keys) -> Any:
 
 
 def _removed(data: Any, keys: Keys) -> bool:
-    """Remove the value that keys lead to; tell whether there was one to remove."""
+    """Remove the value that keys lead to; return False if there was none."""
     if not keys:
         return False
     *path, last = keys
     for key in path:
         try:
             data = data[key]
-        except (KeyError, IndexError, TypeError):  # removed before, with what it was in
+        except (KeyError, IndexError, TypeError):  # removed before, with the value around it
             return True
     if isinstance(data, dict) and last in data:
         del data[last]

@@ -21,11 +21,11 @@ from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, S
 from adapter_fleet.aws.telemetry import FleetTelemetry
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.clock import WallClock
-from adapter_fleet.documents.reader import MAX_DOCUMENT_BYTES
+from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.fleet.reconcile.reconciler import DRIFT_TRIGGER, Call, Reconciler
 from adapter_fleet.fleet.reconcile.requests import Intake, StackState
 from adapter_fleet.fleet.reconcile.step_executor import LONGEST_STEP_SECONDS
-from adapter_fleet.fleet.state.records import Generation, Outcome
+from adapter_fleet.fleet.state.generations import Generation, Outcome
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient

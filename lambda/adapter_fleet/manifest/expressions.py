@@ -2,7 +2,7 @@
 
 import re
 
-from adapter_fleet.documents.schema import shown
+from adapter_fleet.common.bounded_text import short_repr
 
 MAX_EXPRESSION_LENGTH = 1000
 MAX_CASELESS_WIDTH = 50_000
@@ -28,7 +28,7 @@ def problem_of_expression(text: str) -> str | None:
     try:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
-        return f"should be a regular expression ({error}), got {shown(text)}"
+        return f"should be a regular expression ({error}), got {short_repr(text)}"
     return None
 
 

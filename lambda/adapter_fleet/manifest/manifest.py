@@ -40,17 +40,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.digests import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Finding
-from adapter_fleet.documents.reader import (
+from adapter_fleet.documents.document import (
     MAX_DOCUMENT_BYTES,
     MAX_VALUES,
     DocumentError,
     DocumentLimitError,
     count_values,
-    read,
 )
-from adapter_fleet.documents.schema import dotted, known_or_meant, shown
+from adapter_fleet.documents.reader import read
+from adapter_fleet.documents.schema import dotted, known_or_meant
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.manifest.entry import (
     ArtifactReference,
@@ -165,9 +166,11 @@ class Manifest:
         """
         found = []
         if self.base_model and base_model and not BaseModelFacts(name=base_model).is_named(self.base_model):
-            message = f"base_model: should be {shown(base_model)}, as the endpoint runs it"
+            message = f"base_model: should be {short_repr(base_model)}, as the endpoint runs it"
             found.append(
-                Finding.error("manifest-base-model", self.where, f"{message}, got {shown(self.base_model)}")
+                Finding.error(
+                    "manifest-base-model", self.where, f"{message}, got {short_repr(self.base_model)}"
+                )
             )
         components: dict[str, ManifestAdapter] = {}
         for adapter in self.adapters:
@@ -282,13 +285,13 @@ def _uri(
             if alias in buckets:
                 return f"s3://{buckets[alias]}/{key}"
             hint = known_or_meant(alias, buckets)
-            rule, message = "bucket-known", f"unknown alias of a bucket ({hint}), got {shown(alias)}"
+            rule, message = "bucket-known", f"unknown alias of a bucket ({hint}), got {short_repr(alias)}"
         case AssetArtifact(identity=identity):
             if identity in archives:
                 return archives[identity]
             rule, message = "asset-known", f"no such asset was uploaded, got asset:{identity:.80}"
         case LocalArtifact(path=path):
-            message = f"should be uploaded before, got the path {shown(str(path))}"
+            message = f"should be uploaded before, got the path {short_repr(str(path))}"
     return Violation(rule, ("artifact",), message)
 
 

@@ -11,17 +11,17 @@ from typing import Any, get_args
 
 from cattrs import Converter
 
+from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.digests import DIGEST
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.s3_uri import SCHEME
-from adapter_fleet.documents.reader import MAX_ITEMS, Document
+from adapter_fleet.documents.document import MAX_ITEMS, Document
 from adapter_fleet.documents.schema import (
     Keys,
     Problem,
     ProblemKind,
     dotted,
     exactly,
-    shown,
     strict_converter,
     structure_what_fits,
 )
@@ -274,7 +274,7 @@ class ManifestParser:
         digest = text.removeprefix("sha256:")
         if digest == text or not DIGEST.fullmatch(digest):
             self._add(
-                "digest-form", keys, f"should be 'sha256:' and 64 hexadecimal digits, got {shown(text)}"
+                "digest-form", keys, f"should be 'sha256:' and 64 hexadecimal digits, got {short_repr(text)}"
             )
         return digest
 
@@ -316,12 +316,12 @@ class ManifestParser:
         if not text.startswith(("./", "../", "/")):
             message = (
                 "should be 's3://<bucket>/<key>', a mapping with 'bucket' and 'key', or a path that begins"
-                f" with './', '../' or '/', got {shown(text)}"
+                f" with './', '../' or '/', got {short_repr(text)}"
             )
             self._add("artifact-form", keys, message)
             return None
         if self._folder is None:
-            message = f"should be in S3, as this manifest is no file of this machine, got {shown(text)}"
+            message = f"should be in S3, as this manifest is no file of this machine, got {short_repr(text)}"
             self._add("artifact-place", keys, message)
             return None
         return LocalArtifact(path=self._folder / text)

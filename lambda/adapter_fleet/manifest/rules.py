@@ -6,11 +6,12 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.digests import ARCHIVE_SUFFIX, DIGEST
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import FLEET_TAG, check_component_name
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
-from adapter_fleet.documents.schema import Keys, dotted, shown
+from adapter_fleet.documents.schema import Keys, dotted
 from adapter_fleet.manifest.desired import SmokeRequest
 from adapter_fleet.manifest.entry import (
     ArtifactReference,
@@ -128,7 +129,7 @@ def duplicates(adapters: Iterable[ManifestAdapter]) -> Iterator[tuple[ManifestAd
 
 def _used_twice(what: str, value: str, other: ManifestAdapter) -> str:
     whose = f"adapter {other.name or '?'!r:.80}" + (f" in {other.where}" if other.where else "")
-    return f"{what}: should be its own, whatever the case, and {whose} has it, got {shown(value)}"
+    return f"{what}: should be its own, whatever the case, and {whose} has it, got {short_repr(value)}"
 
 
 def _of_name(name: str, key: str, rule: str) -> Iterator[Violation]:
@@ -146,17 +147,17 @@ def _problem_of_artifact(artifact: ArtifactReference) -> str | None:
             return _problem_of_key(key) if alias else "should have a 'bucket' that is not empty"
         case AssetArtifact(identity=identity):
             if not DIGEST.fullmatch(identity):
-                return f"should be 'asset:' and 64 hexadecimal digits, got {shown(identity)}"
+                return f"should be 'asset:' and 64 hexadecimal digits, got {short_repr(identity)}"
         case LocalArtifact(path=path):
             if not str(path).isprintable():
-                return f"should be a path of printable characters, got {shown(str(path))}"
+                return f"should be a path of printable characters, got {short_repr(str(path))}"
     return None
 
 
 def _problem_of_uri(uri: str) -> str | None:
     bucket, key = bucket_and_key(uri)
     if not uri.startswith(f"{SCHEME}{bucket}/") or not _BUCKET.fullmatch(bucket):
-        return f"should be 's3://<bucket>/<key>', got {shown(uri)}"
+        return f"should be 's3://<bucket>/<key>', got {short_repr(uri)}"
     if len(uri) > _MAX_URI_LENGTH:
         return f"should have at most {_MAX_URI_LENGTH} characters, got {len(uri)}"
     return _problem_of_key(key)
@@ -164,16 +165,18 @@ def _problem_of_uri(uri: str) -> str | None:
 
 def _problem_of_key(key: str) -> str | None:
     if not key.endswith(ARCHIVE_SUFFIX) or key.rpartition("/")[2] == ARCHIVE_SUFFIX:
-        return f"should be the key of an archive, '….tar.gz', got {shown(key)}"
+        return f"should be the key of an archive, '….tar.gz', got {short_repr(key)}"
     if not key.isprintable():
-        return f"should be a key of printable characters, got {shown(key)}"
+        return f"should be a key of printable characters, got {short_repr(key)}"
     return None
 
 
 def _of_digest(artifact: ArtifactReference, digest: str | None) -> Iterator[Violation]:
     named = named_digest(artifact)
     if digest is not None and not DIGEST.fullmatch(digest):
-        yield Violation("digest-form", ("digest",), f"should be 64 hexadecimal digits, got {shown(digest)}")
+        yield Violation(
+            "digest-form", ("digest",), f"should be 64 hexadecimal digits, got {short_repr(digest)}"
+        )
     elif digest is not None and named is not None and digest != named:
         message = f"should be sha256:{named}, as the archive is named, got sha256:{digest}"
         yield Violation("digest-agrees", ("digest",), message)
@@ -188,7 +191,7 @@ def _of_checksum(artifact: ArtifactReference, checksum: str | None) -> Iterator[
     if not _CHECKSUM.fullmatch(checksum):
         message = (
             "should be S3's SHA-256 of the archive: 'sha256:' and 64 hexadecimal digits, and '-<parts>' if it"
-            f" was uploaded in parts, got {shown(checksum)}"
+            f" was uploaded in parts, got {short_repr(checksum)}"
         )
         yield Violation("checksum-form", ("checksum",), message)
     elif isinstance(artifact, LocalArtifact | AssetArtifact):
@@ -208,7 +211,7 @@ def problem_of_tag(key: str, value: str) -> str | None:
         return "keys that begin with 'aws:' are AWS's own"
     for text in (key, value):
         if not _PLAIN_TAG.fullmatch(text) and not all(map(_may_be_in_tag, text)):
-            return f"should be letters, digits, spaces and _.:/=+-@, got {shown(text)}"
+            return f"should be letters, digits, spaces and _.:/=+-@, got {short_repr(text)}"
     return None
 
 

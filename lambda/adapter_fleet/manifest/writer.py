@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from adapter_fleet.documents.reader import plain_scalar
+from adapter_fleet.documents.scalars import plain_scalar
 from adapter_fleet.manifest.entry import (
     ArtifactReference,
     AssetArtifact,

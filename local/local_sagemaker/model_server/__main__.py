@@ -1,4 +1,13 @@
-"""Run the model server: `python -m local_sagemaker.model_server --model-dir DIR --port PORT`."""
+"""A small model server that speaks the SageMaker container protocol and needs neither torch nor a GPU.
+
+It stands in for the LMI image on the embedded cloud. It serves a Llama-style base model and PEFT LoRA
+adapters from real safetensors weights with NumPy. Concurrent requests share one batch, whatever their
+adapters. Adapters are in three tiers of memory, as in an LMI container. A model of some million parameters
+answers in milliseconds.
+
+Run `python -m local_sagemaker.model_server --model-dir DIR --port PORT`, with the environment variables that
+an LMI container reads (see `settings`).
+"""
 
 import argparse
 import logging
@@ -6,26 +15,29 @@ import os
 import sys
 from pathlib import Path
 
-# How long answers in progress may take to finish after a signal.
+# How long answers in progress may take after a signal.
 SHUTDOWN_SECONDS = 5
 
 
 def main() -> None:
     """Serve until SIGINT or SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m local_sagemaker.model_server", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m local_sagemaker.model_server",
+        description="Serve a model directory and its LoRA adapters.",
+    )
     parser.add_argument("--model-dir", type=Path, required=True, help="a Hugging Face model directory")
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
-    # The matrices are too small to share out: threads cost more than they bring, and several copies share one
-    # machine. OpenBLAS reads this when NumPy is imported, hence the imports below.
+    # For small matrices threads cost more than they gain, and several copies share one machine. OpenBLAS
+    # reads this variable when NumPy is imported, so the imports come after it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     import uvicorn
 
-    from local_sagemaker.body_limit import REQUEST_BYTES, BodyLimit
+    from local_sagemaker.http_guards.body_limit import REQUEST_BYTES, BodyLimit
+    from local_sagemaker.http_guards.request_guard import RequestGuard
     from local_sagemaker.model_server.app import ModelServer
     from local_sagemaker.model_server.settings import ServerSettings
-    from local_sagemaker.request_guard import RequestGuard
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -39,7 +51,7 @@ def main() -> None:
         port=arguments.port,
         log_level="warning",
         access_log=False,
-        # Far longer than a caller keeps one: on a busy machine either may be seconds late to notice.
+        # Far longer than callers keep connections, since both sides may be seconds late on a busy machine.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )

@@ -9,8 +9,8 @@
 | `GET /adapters`, `GET /adapters/{name}` | what is registered, and in which tier it is |
 
 Registering takes `&preload=false` (load at the first request) and `&pin=true` (never leave the GPU slot) too.
-The adapter of an invocation comes from the header `X-Amzn-SageMaker-Adapter-Identifier` that SageMaker sets,
-else from `?adapter=`, else from the body.
+The header `X-Amzn-SageMaker-Adapter-Identifier` that SageMaker sets names the adapter of an invocation;
+without it `?adapter=` does, and without both the body.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ Result = TypeVar("Result")
 
 
 class CancellingResponse(StreamingResponse):
-    """A stream whose request leaves the batch when the stream ends early, whatever the reason."""
+    """A stream that cancels its generation if it ends early."""
 
     def __init__(self, generation: Generation, content: AsyncIterator[str], *, media_type: str) -> None:
         super().__init__(content, media_type=media_type)
@@ -116,7 +116,7 @@ class ModelServer:
             yield
 
     async def ping(self, _: Request) -> Response:
-        """Tell whether the model answers."""
+        """Answer whether the model works."""
         return Response(status_code=200 if self._scheduler.healthy else 500)
 
     async def invoke(self, request: Request) -> Response:
@@ -127,7 +127,7 @@ class ModelServer:
         try:
             if not invocation.stream:
                 return JSONResponse(invocation.whole(await unless_gone(request, gather(generation))))
-            # Until the first token a failure is still a proper error response.
+            # Until the first token, a failure can still become an error response.
             first = await unless_gone(request, anext(generation))
         except BaseException:
             generation.cancel()
@@ -162,7 +162,7 @@ class ModelServer:
         return JSONResponse({"status": f"Adapter {name} registered"})
 
     async def unregister_adapter(self, request: Request) -> Response:
-        """Forget an adapter; running requests finish with it."""
+        """Unregister an adapter; running requests finish with it."""
         name = request.path_params["name"]
         await self._scheduler.with_adapters(lambda tiers: tiers.unregister(name))
         logger.info("adapter %s unregistered", name)
@@ -178,7 +178,7 @@ def flag(request: Request, name: str, default: bool) -> bool:
 
 
 def describe(adapter: RegisteredAdapter) -> dict[str, Any]:
-    """Word one registration."""
+    """Return one registration as JSON."""
     return {
         "name": adapter.name,
         "src": str(adapter.source),
@@ -193,7 +193,7 @@ async def gather(steps: AsyncIterator[Step]) -> Answer:
 
 
 async def chain(first: Step, rest: AsyncIterator[Step]) -> AsyncIterator[Step]:
-    """Put back the step that was taken to see whether there is an answer."""
+    """Yield the first step, then the rest."""
     yield first
     async for step in rest:
         yield step
@@ -202,7 +202,7 @@ async def chain(first: Step, rest: AsyncIterator[Step]) -> AsyncIterator[Step]:
 async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
     """Await work for a client, cancelling it when the client closes the connection."""
     working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(request.receive())  # after the body, the next message is the disconnect
+    watching = asyncio.ensure_future(request.receive())  # the next message after the body is the disconnect
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -214,17 +214,17 @@ async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
 
 
 async def refuse(_: Request, error: Exception) -> Response:
-    """Tell the caller what was wrong."""
+    """Answer with an error of the server."""
     status = getattr(error, "status", 500)
     return JSONResponse({"code": status, "type": type(error).__name__, "message": str(error)}, status)
 
 
 async def refuse_unrouted(_: Request, error: Exception) -> Response:
-    """Tell the caller that there is no such path or method."""
+    """Answer that the path or method does not exist."""
     status, detail = getattr(error, "status_code", 500), getattr(error, "detail", "")
     return JSONResponse({"code": status, "type": type(error).__name__, "message": detail}, status)
 
 
 async def drop(*_: object) -> Response:
-    """Answer a client that is gone; nobody reads it (499 is nginx's status for it)."""
+    """Answer a client that has disconnected, with nginx's status 499; nobody reads the answer."""
     return Response(status_code=499)

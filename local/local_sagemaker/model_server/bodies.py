@@ -1,7 +1,8 @@
-"""Request bodies and the answers in their shape: OpenAI completions, OpenAI chat, LMI `inputs`/`parameters`.
+"""The three forms of requests and answers: OpenAI completions, OpenAI chat, LMI `inputs`/`parameters`.
 
-As LMI's vLLM handler tells them apart (djl-serving, `lmi_vllm/vllm_async_service.py`): by the key `prompt`,
-`inputs` or `messages`. What this server does not implement is refused when it would change the answer.
+The key `prompt`, `messages` or `inputs` decides the form, as in LMI's vLLM handler (djl-serving,
+`lmi_vllm/vllm_async_service.py`). Parameters that would change the answer and are not implemented are
+refused.
 """
 
 import json
@@ -25,7 +26,7 @@ SERVED_NAME = "lmi"
 DEFAULT_COMPLETION_TOKENS = 16  # OpenAI's
 DEFAULT_LMI_TOKENS = 30
 
-# Parameters that would change the answer and are not implemented, with the values that ask for nothing.
+# Parameters that would change the answer and are not implemented, with the values that change nothing.
 NEUTRAL_VALUES: Mapping[str, tuple[Any, ...]] = {
     "best_of": (None, 1),
     "decoder_input_details": (None, False),
@@ -49,13 +50,13 @@ NEUTRAL_VALUES: Mapping[str, tuple[Any, ...]] = {
 }
 
 
-# How much of a wrong value an error repeats.
+# How much of a wrong value an error quotes.
 SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServedModel:
-    """What the bodies need to know of the base model."""
+    """What parsing a body needs of the base model."""
 
     name: str
     context: int
@@ -72,13 +73,13 @@ def default_sampling(directory: Path) -> Sampling:
 
 
 class Fields:
-    """Typed access to the parameters of a body; a wrong value is named in the error."""
+    """Typed access to the parameters of a body; errors quote wrong values."""
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         self._content = content
         for name, neutral in NEUTRAL_VALUES.items():
             if name in content and content[name] not in neutral:
-                raise BadRequestError(f"'{name}' is not implemented here, got {shown(content[name])}")
+                raise BadRequestError(f"'{name}' is not implemented here, got {quoted(content[name])}")
 
     def number(self, name: str, default: float, *, least: float, most: float | None = None) -> float:
         """Return a number within bounds."""
@@ -88,7 +89,7 @@ class Fields:
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
         if not numeric or not least <= value <= (math.inf if most is None else most):
             bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-            raise BadRequestError(f"'{name}' should be a number {bounds}, got {shown(value)}")
+            raise BadRequestError(f"'{name}' should be a number {bounds}, got {quoted(value)}")
         return float(value)
 
     def integer(self, name: str, default: int | None, *, least: int) -> int | None:
@@ -97,7 +98,7 @@ class Fields:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise BadRequestError(f"'{name}' should be an integer of at least {least}, got {shown(value)}")
+            raise BadRequestError(f"'{name}' should be an integer of at least {least}, got {quoted(value)}")
         return value
 
     def boolean(self, name: str, default: bool) -> bool:
@@ -106,7 +107,7 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise BadRequestError(f"'{name}' should be true or false, got {shown(value)}")
+            raise BadRequestError(f"'{name}' should be true or false, got {quoted(value)}")
         return value
 
     def strings(self, name: str) -> tuple[str, ...]:
@@ -116,16 +117,16 @@ class Fields:
             return ()
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, list) or not all(isinstance(entry, str) and entry for entry in values):
-            raise BadRequestError(f"'{name}' should be a string or a list of them, got {shown(value)}")
+            raise BadRequestError(f"'{name}' should be a string or a list of them, got {quoted(value)}")
         return tuple(values)
 
     def sampling(self, defaults: Sampling) -> Sampling:
-        """Return how tokens are to be chosen."""
+        """Return the sampling settings."""
         top_k = self.integer("top_k", defaults.top_k, least=-1) or 0
         return Sampling(
             temperature=self.number("temperature", defaults.temperature, least=0),
             top_p=self.number("top_p", defaults.top_p, least=0, most=1),
-            top_k=max(top_k, 0),  # -1 is vLLM's way of saying all
+            top_k=max(top_k, 0),  # for vLLM, -1 means all
             seed=self.integer("seed", None, least=0),
         )
 
@@ -149,7 +150,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation(ABC):
-    """A checked request: what to generate, and how to word the answer."""
+    """A checked request, which also formats its answer."""
 
     generation: GenerationRequest
     stream: bool
@@ -157,16 +158,16 @@ class Invocation(ABC):
 
     @abstractmethod
     def whole(self, answer: Answer) -> dict[str, Any]:
-        """Word a whole answer."""
+        """Format a whole answer."""
 
     @abstractmethod
     def events(self, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
-        """Word an answer as a stream."""
+        """Format an answer as a stream."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenAiInvocation(Invocation):
-    """What OpenAI's two shapes share; streams are server-sent events."""
+    """What OpenAI's two forms share; streams are server-sent events."""
 
     model: str
     id: str
@@ -192,10 +193,10 @@ class OpenAiInvocation(Invocation):
         }
         return {"usage": counts}
 
-    async def _worded(
+    async def _chunks(
         self, kind: str, steps: AsyncIterator[Step], field: Callable[[str], dict[str, Any]]
     ) -> AsyncIterator[str]:
-        """Word each token, then the usage if asked for, then OpenAI's end mark."""
+        """Format each token, then the usage if requested, then OpenAI's end mark."""
         count = 0
         async for step in steps:
             count += 1
@@ -210,13 +211,13 @@ class Completion(OpenAiInvocation):
     """`{"prompt": …}`, OpenAI's completions."""
 
     def whole(self, answer: Answer) -> dict[str, Any]:
-        """Word a `text_completion`."""
+        """Format a `text_completion`."""
         choices = [choice({"text": answer.text}, answer.last)]
         return self._envelope("text_completion", choices) | self._usage(len(answer.steps))
 
     def events(self, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
-        """Word `text_completion` chunks."""
-        return self._worded("text_completion", steps, lambda text: {"text": text})
+        """Format `text_completion` chunks."""
+        return self._chunks("text_completion", steps, lambda text: {"text": text})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,18 +225,18 @@ class Chat(OpenAiInvocation):
     """`{"messages": …}`, OpenAI's chat completions."""
 
     def whole(self, answer: Answer) -> dict[str, Any]:
-        """Word a `chat.completion`."""
+        """Format a `chat.completion`."""
         message = {"role": "assistant", "content": answer.text}
         choices = [choice({"message": message}, answer.last)]
         return self._envelope("chat.completion", choices) | self._usage(len(answer.steps))
 
     async def events(self, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
-        """Word `chat.completion.chunk` chunks, the first of which names the role."""
+        """Format `chat.completion.chunk` chunks, the first of which names the role."""
         kind = "chat.completion.chunk"
         opening = {"delta": {"role": "assistant", "content": ""}}
         yield event(self._envelope(kind, [choice(opening, None)]))
-        async for worded in self._worded(kind, steps, lambda text: {"delta": {"content": text}}):
-            yield worded
+        async for chunk in self._chunks(kind, steps, lambda text: {"delta": {"content": text}}):
+            yield chunk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +249,7 @@ class LmiInvocation(Invocation):
     media_type: str = "application/jsonlines"
 
     def whole(self, answer: Answer) -> dict[str, Any]:
-        """Word `generated_text`, with details if asked for."""
+        """Format `generated_text`, with details if requested."""
         content: dict[str, Any] = {"generated_text": self.prepended + answer.text}
         if self.details:
             tokens = [self._token(step, self.codec.decode([step.token])) for step in answer.steps]
@@ -256,7 +257,7 @@ class LmiInvocation(Invocation):
         return content
 
     async def events(self, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
-        """Word a line for each token; the last one has the whole text."""
+        """Format a line for each token; the last one has the whole text."""
         so_far: list[Step] = []
         async for step in steps:
             so_far.append(step)
@@ -285,7 +286,7 @@ class LmiInvocation(Invocation):
 
 
 def choice(content: dict[str, Any], step: Step | None) -> dict[str, Any]:
-    """Word the one choice of an OpenAI answer, as of a step."""
+    """Format the one choice of an OpenAI answer, as of a step."""
     return {
         "index": 0,
         **content,
@@ -295,22 +296,22 @@ def choice(content: dict[str, Any], step: Step | None) -> dict[str, Any]:
     }
 
 
-def shown(value: object) -> str:
-    """Word a wrong value for an error."""
+def quoted(value: object) -> str:
+    """Return a wrong value as JSON for an error, shortened."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def event(content: dict[str, Any]) -> str:
-    """Word one server-sent event."""
+    """Format one server-sent event."""
     return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
 
 
 def parse_invocation(body: bytes, served: ServedModel, *, adapter: str | None) -> Invocation:
-    """Check a body and say what to generate.
+    """Check a body and return what to generate.
 
-    `adapter` comes from outside the body (header or query) and wins. Without it, the body's `adapters` or
-    `model` may name one, as with LMI; so permission to invoke the base is permission to use any adapter.
+    `adapter` is the adapter of the header or the query and takes precedence. Without it, the body's
+    `adapters` or `model` may name one, as with LMI. So whoever may invoke the base can use any adapter.
     """
     content = parse_object(body)
     kinds = [kind for kind in ("prompt", "inputs", "messages") if kind in content]
@@ -337,7 +338,7 @@ def name_in_body(content: Mapping[str, Any], served: ServedModel) -> str | None:
     for key in ("adapters", "model"):
         name = content.get(key)
         if name is not None and not isinstance(name, str):
-            raise BadRequestError(f"'{key}' should be a string, got {shown(name)}")
+            raise BadRequestError(f"'{key}' should be a string, got {quoted(name)}")
         if name and name not in (SERVED_NAME, served.name):
             return name
     return None
@@ -346,7 +347,7 @@ def name_in_body(content: Mapping[str, Any], served: ServedModel) -> str | None:
 def parse_completion(content: Mapping[str, Any], served: ServedModel, adapter: str | None) -> Completion:
     """Check OpenAI's completions body."""
     if not isinstance(content["prompt"], str):
-        raise BadRequestError(f"'prompt' should be a string, got {shown(content['prompt'])}")
+        raise BadRequestError(f"'prompt' should be a string, got {quoted(content['prompt'])}")
     fields = Fields(content)
     prompt = served.codec.encode(content["prompt"])
     return Completion(
@@ -392,9 +393,9 @@ def parse_lmi(content: Mapping[str, Any], served: ServedModel, adapter: str | No
     """Check LMI's body."""
     text, parameters = content["inputs"], content.get("parameters") or {}
     if not isinstance(text, str):
-        raise BadRequestError(f"'inputs' should be a string, got {shown(text)}")
+        raise BadRequestError(f"'inputs' should be a string, got {quoted(text)}")
     if not isinstance(parameters, dict):
-        raise BadRequestError(f"'parameters' should be an object, got {shown(parameters)}")
+        raise BadRequestError(f"'parameters' should be an object, got {quoted(parameters)}")
     if "stop" not in parameters and "stop_sequences" in parameters:
         parameters = parameters | {"stop": parameters["stop_sequences"]}
     if parameters.get("do_sample") is False:
@@ -420,7 +421,7 @@ def parse_lmi(content: Mapping[str, Any], served: ServedModel, adapter: str | No
 def parse_messages(messages: object) -> list[dict[str, Any]]:
     """Check chat messages; text parts of a message are joined."""
     if not isinstance(messages, list) or not messages:
-        raise BadRequestError(f"'messages' should be a list of messages, got {shown(messages)}")
+        raise BadRequestError(f"'messages' should be a list of messages, got {quoted(messages)}")
     checked = []
     for position, message in enumerate(messages):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
@@ -432,16 +433,16 @@ def parse_messages(messages: object) -> list[dict[str, Any]]:
         ):
             content = "".join(part["text"] for part in content)
         if not isinstance(content, str):
-            raise BadRequestError(f"'messages[{position}].content' should be text, got {shown(content)}")
+            raise BadRequestError(f"'messages[{position}].content' should be text, got {quoted(content)}")
         checked.append({**message, "content": content})
     return checked
 
 
 def include_usage(content: Mapping[str, Any]) -> bool:
-    """Whether a stream is to end with usage counts."""
+    """Whether a stream ends with usage counts."""
     options = content.get("stream_options") or {}
     if not isinstance(options, dict):
-        raise BadRequestError(f"'stream_options' should be an object, got {shown(options)}")
+        raise BadRequestError(f"'stream_options' should be an object, got {quoted(options)}")
     return Fields(options).boolean("include_usage", False)
 
 
@@ -455,7 +456,7 @@ def generation_request(
     adapter: str | None,
     ignore_end: bool | None = None,
 ) -> GenerationRequest:
-    """Put the pieces together once the context is known to hold them."""
+    """Return the request; BadRequestError if the prompt and the answer exceed the context."""
     if not prompt:
         raise BadRequestError("the prompt is empty")
     room = served.context - len(prompt)

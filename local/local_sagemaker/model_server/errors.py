@@ -1,10 +1,10 @@
-"""What a request can be refused for, each with the status that an LMI container answers."""
+"""Errors of requests, each with the status that an LMI container answers."""
 
 from typing import ClassVar
 
 
 class ModelServerError(Exception):
-    """A failure that is told to the caller."""
+    """A failure that the caller sees."""
 
     status: ClassVar[int] = 500
 

@@ -1,4 +1,4 @@
-"""The Llama decoder in NumPy, each row of a batch under its own LoRA adapter or none."""
+"""The Llama decoder in NumPy; each row of a batch has its own LoRA adapter or none."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ class LlamaConfig:
 
     @classmethod
     def from_directory(cls, directory: Path) -> Self:
-        """Read `config.json`; ValueError names what this server cannot run."""
+        """Read `config.json`; ValueError for a setting that this server cannot run."""
         content: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
         rope = content.get("rope_parameters") or content.get("rope_scaling") or {}
         runnable = {
@@ -90,7 +90,7 @@ class LlamaConfig:
 
 
 class KeyValueCache:
-    """Keys and values of every row at every position; memory is taken as positions are written."""
+    """Keys and values of every row at every position; writing a position allocates its memory."""
 
     def __init__(self, config: LlamaConfig, *, rows: int, length: int) -> None:
         shape = (config.layers, rows, config.key_value_heads, length, config.head_size)
@@ -159,9 +159,9 @@ class LlamaModel:
     ) -> Array:
         """Run tokens [row, step] at their positions; return the final hidden states [row, step, hidden].
 
-        The rows are those of the cache from `first_row` on, one adapter or None for each. A token attends to
-        the positions of its row up to its own: what stands in the cache beyond them never matters, nor does
-        padding on the right of a shorter prompt.
+        The rows are the cache's rows from `first_row` on, with one adapter or None for each. A token attends
+        to the positions of its row up to its own. Later positions in the cache, and padding on the right of a
+        shorter prompt, change nothing.
         """
         config = self.config
         rows, steps = tokens.shape

@@ -1,4 +1,4 @@
-"""PEFT LoRA adapters: what their configuration means, and their weights on a base model."""
+"""PEFT LoRA adapters: their configuration, and their weights on a base model."""
 
 import json
 import re
@@ -30,7 +30,7 @@ class LoraConfig:
 
     @classmethod
     def from_directory(cls, directory: Path) -> Self:
-        """Read and check the configuration; ValueError says what cannot be served."""
+        """Read and check the configuration; ValueError if it cannot be served."""
         path = directory / "adapter_config.json"
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -83,9 +83,9 @@ class LoraConfig:
         return self.alpha / self.rank**0.5 if self.rank_stabilized else self.alpha / self.rank
 
 
-# Values under which an adapter is plain LoRA. vLLM's `PEFTHelper` demands those of 'bias', 'use_dora' and
-# 'modules_to_save' and ignores the others; the checks of adapters call them errors, and here they are refused
-# as well, since a load that fails says which setting it is, and text that is quietly wrong does not.
+# Values of a plain LoRA adapter. vLLM's `PEFTHelper` requires those of 'bias', 'use_dora' and
+# 'modules_to_save' and ignores the others. `adapters check` reports the others as errors, and this server
+# refuses them: a failed load names the setting, while wrong text would not.
 SERVED_VALUES: dict[str, tuple[Any, ...]] = {
     "peft_type": ("LORA",),
     "bias": ("none", None),
@@ -103,21 +103,21 @@ SERVED_VALUES: dict[str, tuple[Any, ...]] = {
 
 
 def positive_integer(key: str, value: object) -> int:
-    """Return a rank, or say why it is none."""
+    """Return a rank, or raise ValueError."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"'{key}' should be a positive integer, got {json.dumps(value)}")
     return value
 
 
 def number(key: str, value: object) -> float:
-    """Return an alpha, or say why it is none."""
+    """Return an alpha, or raise ValueError."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(f"'{key}' should be a number, got {json.dumps(value)}")
     return value
 
 
 def expression(key: str, text: str) -> str:
-    """Return a regular expression, or say why it is none."""
+    """Return a regular expression, or raise ValueError."""
     try:
         re.compile(text)
     except re.error as error:
@@ -128,7 +128,7 @@ def expression(key: str, text: str) -> str:
 
 
 def module_names(value: object) -> str | tuple[str, ...]:
-    """Return `target_modules`, or say why it is none."""
+    """Return `target_modules`, or raise ValueError."""
     if isinstance(value, str):
         return expression("target_modules", value)
     if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
@@ -137,7 +137,7 @@ def module_names(value: object) -> str | tuple[str, ...]:
 
 
 def rank_pattern(value: object) -> dict[str, int]:
-    """Return `rank_pattern`, or say why it is none."""
+    """Return `rank_pattern`, or raise ValueError."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -161,7 +161,7 @@ class Adapter:
     ) -> Self:
         """Load an extracted archive for a base model with these modules (input and output sizes by name).
 
-        AdapterLoadError says what does not fit.
+        AdapterLoadError if the archive does not fit.
         """
         try:
             config = LoraConfig.from_directory(directory)
@@ -188,7 +188,7 @@ class Adapter:
 
 
 def pair_tensors(tensors: Mapping[str, StoredTensor]) -> dict[str, tuple[StoredTensor, StoredTensor]]:
-    """Match each module's A with its B; ValueError names a tensor that is no LoRA weight or stands alone."""
+    """Pair each module's A with its B; ValueError for any other tensor and for a single one."""
     sides: dict[str, dict[str, StoredTensor]] = {}
     for name, tensor in sorted(tensors.items()):
         match = TENSOR_NAME.fullmatch(name)

@@ -1,7 +1,7 @@
-"""Continuous batching: requests join and leave the batch between two tokens, each under its own adapter.
+"""Continuous batching: requests join and leave the batch between two tokens, each with its own adapter.
 
-One worker thread owns the model, the cache and the adapters; the event loop hands it one call at a time, so
-nothing here needs a lock and the server answers health checks while it computes.
+One worker thread owns the model, the cache and the adapters. The event loop gives it one call at a time, so
+no lock is needed, and the server answers health checks while it computes.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One more token of an answer, and the text that became certain with it."""
+    """The next token of an answer, and the text that it completes."""
 
     token: int
     log_probability: float
@@ -61,7 +61,7 @@ class Step:
 
 @dataclass(eq=False, kw_only=True)
 class Generation:
-    """One request on its way through the batch."""
+    """The state of one request in the batch."""
 
     request: GenerationRequest
     text: TextStream
@@ -73,32 +73,32 @@ class Generation:
     generated: int = 0
     finished: bool = False
     cancelled: bool = False
-    news: asyncio.Queue[Step | ModelServerError] = field(default_factory=asyncio.Queue)
+    results: asyncio.Queue[Step | ModelServerError] = field(default_factory=asyncio.Queue)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Step:
-        """Wait for the next token; what kept the request from running is raised here."""
+        """Wait for the next token; ModelServerError if the request could not run."""
         if self.finished:
             raise StopAsyncIteration
-        news = await self.news.get()
-        if isinstance(news, ModelServerError):
+        result = await self.results.get()
+        if isinstance(result, ModelServerError):
             self.finished = True
-            raise news
-        self.finished = news.finish_reason is not None
-        return news
+            raise result
+        self.finished = result.finish_reason is not None
+        return result
 
     def cancel(self) -> None:
-        """Leave the batch before its next token, if the answer is not complete."""
+        """Leave the batch before the next token, unless the answer is complete."""
         self.cancelled = True
 
 
-News = list[tuple[Generation, Step | ModelServerError]]
+Results = list[tuple[Generation, Step | ModelServerError]]
 
 
 class Batch:
-    """The requests that are computed together, and those that wait to join. One thread owns it."""
+    """The running requests, which are computed together, and the waiting ones. One thread owns it."""
 
     def __init__(self, model: LlamaModel, tiers: AdapterTiers, *, max_size: int, context: int) -> None:
         self._model = model
@@ -110,21 +110,21 @@ class Batch:
         self._cache = KeyValueCache(model.config, rows=max_size, length=context)
 
     def add(self, generation: Generation) -> None:
-        """Queue a request; it keeps the adapter that its name means now, whatever is registered later."""
+        """Queue a request with the adapter that is registered under its name now."""
         if generation.request.adapter is not None:
             generation.registered = self._tiers.hold(generation.request.adapter)
         self._waiting.append(generation)
 
-    def step(self) -> News:
+    def step(self) -> Results:
         """Advance every running request by one token, newcomers by their first and second."""
-        news: News = []
+        results: Results = []
         self._drop_cancelled()
-        newcomers = self._admit(news)
+        newcomers = self._admit(results)
         if newcomers:
-            self._prefill(newcomers, news)
+            self._prefill(newcomers, results)
         if self._running:
-            self._decode(news)
-        return news
+            self._decode(results)
+        return results
 
     @property
     def idle(self) -> bool:
@@ -132,7 +132,7 @@ class Batch:
         return not self._waiting and not self._running
 
     def abandon(self) -> list[Generation]:
-        """Give up every request, after a failure."""
+        """Remove and return every request, after a failure."""
         abandoned = [*self._running, *self._waiting]
         self._running.clear()
         self._waiting.clear()
@@ -145,8 +145,8 @@ class Batch:
                 self._tiers.give_up(generation.registered)
         self._remove([generation for generation in self._running if generation.cancelled])
 
-    def _admit(self, news: News) -> list[Generation]:
-        """Let waiting requests in, in order; those behind one whose adapter finds no slot overtake it."""
+    def _admit(self, results: Results) -> list[Generation]:
+        """Start waiting requests in order, except those whose adapter finds no slot."""
         newcomers = []
         for generation in list(self._waiting):
             if len(self._running) == self._max_size:
@@ -157,7 +157,7 @@ class Batch:
                 except ModelServerError as error:
                     self._waiting.remove(generation)
                     self._tiers.give_up(generation.registered)
-                    news.append((generation, error))
+                    results.append((generation, error))
                     continue
                 if generation.weights is None:
                     continue
@@ -166,7 +166,7 @@ class Batch:
             newcomers.append(generation)
         return newcomers
 
-    def _prefill(self, newcomers: list[Generation], news: News) -> None:
+    def _prefill(self, newcomers: list[Generation], results: Results) -> None:
         """Run the prompts of newcomers, padded on the right, and choose their first tokens."""
         lengths = np.array([len(generation.request.prompt) for generation in newcomers])
         tokens = np.zeros((len(newcomers), lengths.max()), np.int64)
@@ -181,9 +181,9 @@ class Batch:
             len(self._running) - len(newcomers),
             [generation.weights for generation in newcomers],
         )
-        self._choose(newcomers, hidden[np.arange(len(newcomers)), lengths - 1], news)
+        self._choose(newcomers, hidden[np.arange(len(newcomers)), lengths - 1], results)
 
-    def _decode(self, news: News) -> None:
+    def _decode(self, results: Results) -> None:
         """Run the last token of every running request and choose the next ones."""
         hidden = self._model.forward(
             np.array([[generation.last_token] for generation in self._running]),
@@ -194,14 +194,14 @@ class Batch:
         )
         for generation in self._running:
             generation.length += 1
-        self._choose(list(self._running), hidden[:, -1], news)
+        self._choose(list(self._running), hidden[:, -1], results)
 
-    def _choose(self, generations: list[Generation], hidden: Array, news: News) -> None:
+    def _choose(self, generations: list[Generation], hidden: Array, results: Results) -> None:
         logits = self._model.logits(hidden)
         finished = []
         for generation, scores in zip(generations, logits, strict=True):
             step = self._advance(generation, scores)
-            news.append((generation, step))
+            results.append((generation, step))
             if step.finish_reason:
                 finished.append(generation)
         self._remove(finished)
@@ -281,7 +281,7 @@ class Scheduler:
         return await self._on_worker(lambda: call(self._tiers))
 
     async def submit(self, request: GenerationRequest) -> Generation:
-        """Queue a request; iterate over the result for its tokens, and cancel it when nobody wants them."""
+        """Queue a request; the result iterates over its tokens and can be cancelled."""
         generation = Generation(
             request=request,
             text=TextStream(self._codec, request.stop),
@@ -302,14 +302,14 @@ class Scheduler:
         try:
             while True:
                 await self._has_work.wait()
-                for generation, news in await self._on_worker(self._batch.step):
-                    generation.news.put_nowait(news)
+                for generation, result in await self._on_worker(self._batch.step):
+                    generation.results.put_nowait(result)
                 if self._batch.idle:
                     self._has_work.clear()
         except Exception:
             logger.exception("the model failed; no more requests are taken")
             for generation in self._batch.abandon():
-                generation.news.put_nowait(ModelServerError(FAILED))
+                generation.results.put_nowait(ModelServerError(FAILED))
 
     async def _on_worker(self, call: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._worker, call)

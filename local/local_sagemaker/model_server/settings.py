@@ -10,11 +10,11 @@ LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """What a container is configured with; the defaults are LMI's.
+    """The settings of a container; the defaults are LMI's.
 
-    max_cpu_loras counts the adapters in GPU memory too, as vLLM does; None means max_loras.
-    max_model_len None means the model's own context length. More than that is cut to it, where vLLM refuses
-    to start, so that settings meant for a large model serve a small one.
+    max_cpu_loras counts the adapters in GPU memory too, as vLLM does; None means max_loras. max_model_len is
+    at most the model's own context length; None means that length. Above it vLLM refuses to start, but here
+    the settings of a large model also work for a small one.
     """
 
     enable_lora: bool = False

@@ -1,4 +1,4 @@
-"""Tensors in safetensors files, kept as stored and widened to float32 on use."""
+"""Tensors of safetensors files, stored as in the file and widened to float32 on use."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class StoredTensor:
-    """A tensor as a file holds it: half precisions stay half the size until they are used."""
+    """A tensor in the file's own precision, so half precisions take half the memory until they are used."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -34,7 +34,7 @@ class StoredTensor:
 
 
 def read_tensors(path: Path) -> dict[str, StoredTensor]:
-    """Read every tensor of one file; ValueError says what is wrong with it."""
+    """Read every tensor of one file; ValueError if it is not readable."""
     try:
         content = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except OSError as error:

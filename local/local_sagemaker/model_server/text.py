@@ -1,4 +1,4 @@
-"""Between text and tokens: the tokenizer, the chat template, and text that arrives token by token."""
+"""Converts between text and tokens: tokenizer, chat template, and text that arrives token by token."""
 
 import json
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class TextCodec:
         template_file = directory / "chat_template.jinja"
         if template_file.exists():
             template = template_file.read_text(encoding="utf-8")
-        # A template comes with the model, so it runs in the sandbox, set up as transformers sets it up.
+        # Templates come with models and are not trusted, so they run in a sandbox, as in transformers.
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
@@ -39,7 +39,7 @@ class TextCodec:
         self._template = None if template is None else environment.from_string(template)
 
     def encode(self, text: str) -> list[int]:
-        """Tokenize a prompt, with whatever special tokens the tokenizer puts around one."""
+        """Tokenize a prompt, with the special tokens that the tokenizer adds."""
         return self.tokenizer.encode(text).ids
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -47,7 +47,7 @@ class TextCodec:
         return self.tokenizer.decode(list(tokens), skip_special_tokens=False)
 
     def encode_chat(self, messages: Sequence[dict[str, Any]]) -> list[int]:
-        """Render messages with the chat template and tokenize the result as it stands."""
+        """Render messages with the chat template and tokenize the result without special tokens."""
         if self._template is None:
             raise BadRequestError("the model has no chat template: send 'prompt' or 'inputs'")
         try:
@@ -60,12 +60,12 @@ class TextCodec:
 
 
 def refuse_messages(message: str) -> NoReturn:
-    """Let a template say what is wrong with the messages."""
+    """Let a template refuse the messages."""
     raise jinja2.TemplateError(message)
 
 
 class TextStream:
-    """Text of one answer as its tokens arrive; never shows part of a character or of a stop string."""
+    """The text of one answer as its tokens arrive, without parts of characters or stop strings."""
 
     def __init__(self, codec: TextCodec, stop: Sequence[str]) -> None:
         self._tokenizer = codec.tokenizer
@@ -82,13 +82,13 @@ class TextStream:
         self._append(self._decoder.step(self._tokenizer, token) or "")
 
     def finish(self) -> None:
-        """Add what the decoder still held back, say half a character at the token limit."""
+        """Add the text that the decoder held back, such as half a character at the token limit."""
         if self.stopped_by is None:
             whole = self._tokenizer.decode(self._tokens, skip_special_tokens=True)
             self._append(whole[len(self._text) :])
 
     def take(self, *, final: bool = False) -> str:
-        """Return the text that has become certain since the last call."""
+        """Return the new text since the last call that later tokens cannot change."""
         end = len(self._text) if final or self.stopped_by else len(self._text) - self._undecided()
         taken = self._text[self._shown : end]
         self._shown = max(end, self._shown)

@@ -1,8 +1,8 @@
-"""Where adapters live: GPU slots, CPU memory, disk; the least recently used ones make room.
+"""The memory tiers of adapters: GPU slots, CPU memory, disk; the least recently used adapter makes room.
 
-A GPU slot holds the form that the forward pass multiplies by (float32, transposed, scaled), CPU memory the
-tensors as the archive stores them, and on disk there is the extracted archive alone. The CPU limit counts the
-adapters in GPU slots too, as vLLM's does.
+A GPU slot holds the weights for the forward pass (float32, transposed, scaled). CPU memory holds the tensors
+of the archive. The disk holds the extracted archive. The CPU limit counts the adapters in GPU slots too, as
+vLLM's does.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ class Tier(StrEnum):
 
 @dataclass(eq=False, kw_only=True)
 class RegisteredAdapter:
-    """One registration of an adapter; a name registered anew is another one."""
+    """One registration of an adapter; the same name registered again is another one."""
 
     name: str
     source: Path
     pinned: bool
     removed: bool = False
-    waiting: int = 0  # requests that name it and have not started
-    running: int = 0  # requests that compute with it
+    waiting: int = 0  # requests that have not started
+    running: int = 0  # requests in the batch
     adapter: Adapter | None = None
     weights: LoraWeights | None = None
 
@@ -55,14 +55,14 @@ class RegisteredAdapter:
 
 
 class AdapterTiers:
-    """The registered adapters and what is loaded of them. Not thread-safe: one thread owns it."""
+    """The registered adapters and their tiers. Not thread-safe: one thread owns it."""
 
     def __init__(self, load: Callable[[Path], Adapter], *, max_loras: int, max_cpu_loras: int) -> None:
         self._load_adapter = load
         self._max_loras = max_loras
         self._max_cpu_loras = max_cpu_loras
         self._by_name: dict[str, RegisteredAdapter] = {}
-        # What is in memory, the least recently used first; with unregistered ones that requests still need.
+        # The adapters in memory, the least recently used first; with unregistered ones that requests need.
         self._loaded: dict[RegisteredAdapter, None] = {}
 
     def __iter__(self) -> Iterator[RegisteredAdapter]:
@@ -75,7 +75,7 @@ class AdapterTiers:
         return self._by_name[name]
 
     def register(self, name: str, source: Path, *, preload: bool, pin: bool) -> RegisteredAdapter:
-        """Add an adapter; with `preload` or `pin` it is loaded if there is room, and a faulty one refused."""
+        """Add an adapter; with `preload` or `pin`, check it and load it if there is room."""
         if name in self._by_name:
             raise DuplicateAdapterError(f"adapter '{name}' is registered already")
         if pin and sum(other.pinned for other in self) >= self._max_loras:
@@ -85,15 +85,15 @@ class AdapterTiers:
             if self._to_cpu(registered):
                 self._to_gpu(registered)
             else:
-                self._load_adapter(source)  # to check it alone
+                self._load_adapter(source)  # only to check it
         self._by_name[name] = registered
         return registered
 
     def unregister(self, name: str) -> None:
-        """Remove an adapter. Requests that named it before still get it, even when its files go away now."""
+        """Remove an adapter. Earlier requests still get it, even if its files are deleted now."""
         registered = self.find(name)
         if registered.waiting and registered.adapter is None:
-            with contextlib.suppress(AdapterLoadError):  # told to the request when it starts
+            with contextlib.suppress(AdapterLoadError):  # raised again when the request starts
                 registered.adapter = self._load_adapter(registered.source)
                 self._loaded[registered] = None
         del self._by_name[name]
@@ -101,20 +101,20 @@ class AdapterTiers:
         self._drop_if_done(registered)
 
     def hold(self, name: str) -> RegisteredAdapter:
-        """Note that a request will need an adapter."""
+        """Record that a request will need an adapter."""
         registered = self.find(name)
         registered.waiting += 1
         return registered
 
     def give_up(self, registered: RegisteredAdapter) -> None:
-        """Note that a request that held an adapter will not start."""
+        """Record that a request that held an adapter will not start."""
         registered.waiting -= 1
         self._drop_if_done(registered)
 
     def start(self, registered: RegisteredAdapter) -> LoraWeights | None:
-        """Bring a held adapter into a GPU slot for a request to run with.
+        """Load a held adapter into a GPU slot for a request.
 
-        None means that running requests occupy every slot that is not pinned: try again when one has ended.
+        None if running requests occupy every slot that is not pinned: try again when one has ended.
         """
         if self._to_cpu(registered) and self._to_gpu(registered):
             registered.waiting -= 1
@@ -125,16 +125,16 @@ class AdapterTiers:
         return None
 
     def end(self, registered: RegisteredAdapter) -> None:
-        """Note that a request that ran with an adapter has ended."""
+        """Record that a request that ran with an adapter has ended."""
         registered.running -= 1
         self._drop_if_done(registered)
 
     def _to_cpu(self, registered: RegisteredAdapter) -> bool:
-        """Load an adapter if it is not, and count it as used; False if nothing can make room for it."""
+        """Load an adapter into CPU memory and mark it as used; False if nothing can make room for it."""
         if registered.adapter is None:
             victim = None
             if len(self._loaded) >= self._max_cpu_loras:
-                # What was unregistered cannot be loaded again: a request that waits for it keeps it here.
+                # An unregistered adapter stays, since a request waits for it and it cannot be loaded again.
                 victim = next(
                     (other for other in self._loaded if other.evictable and not other.removed), None
                 )

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 MOST_SECONDS, MOST_MEGABYTES = 2, 200
 
 ELSEWHERE = {
-    CheckRule.OBJECT_READABLE,  # these three are of S3: test_stored_adapter.py, tests/cli/test_check.py
+    CheckRule.OBJECT_READABLE,  # these three are of S3: test_remote_check.py, cli/commands/test_check.py
     CheckRule.PATH_HOLDS_ADAPTERS,
     CheckRule.ARCHIVE_DIGEST,
     CheckRule.FILE_READABLE,  # root may read everything: test_adapter.py

@@ -413,9 +413,7 @@ class TestTensors:
         del adapter.tensors[gone]
         assert message in the_only(check_directory(save(adapter))).message
 
-    @pytest.mark.parametrize(
-        "shape", [(HIDDEN, 8, 1), (HIDDEN,), (HIDDEN, 4), (8, HIDDEN)], ids=lambda shape: str(shape)
-    )
+    @pytest.mark.parametrize("shape", [(HIDDEN, 8, 1), (HIDDEN,), (HIDDEN, 4), (8, HIDDEN)], ids=str)
     def test_matrices_that_do_not_multiply_are_refused(
         self, adapter: SyntheticAdapter, save: Save, shape: tuple[int, ...]
     ) -> None:

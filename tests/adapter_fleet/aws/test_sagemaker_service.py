@@ -16,7 +16,7 @@ from botocore.stub import Stubber
 
 from adapter_fleet.aws.sagemaker_service import SageMakerService
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion, checksum_text
-from adapter_fleet.fleet.state.records import Live, Status
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     ExistsError,
@@ -31,7 +31,7 @@ from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:inference-component/p-a"
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 ARTIFACT = Artifact(uri="s3://bucket/adapters/a.tar.gz", digest="a" * 64)
-LIVE = Live(status=Status.IN_SERVICE, created=1.0, modified=1.0, arn=ARN)
+LIVE = ObservedComponent(status=Status.IN_SERVICE, created=1.0, modified=1.0, arn=ARN)
 
 
 class Stubs:

@@ -8,8 +8,8 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adapter_fleet.documents import reader as document
-from adapter_fleet.documents.reader import (
+from adapter_fleet.documents import yaml_reader
+from adapter_fleet.documents.document import (
     MAX_DOCUMENT_BYTES,
     MAX_ITEMS,
     MAX_KEYS,
@@ -18,9 +18,10 @@ from adapter_fleet.documents.reader import (
     DocumentError,
     DocumentLimitError,
     count_values,
-    plain_scalar,
-    read,
 )
+from adapter_fleet.documents.json_reader import JsonReader
+from adapter_fleet.documents.reader import read
+from adapter_fleet.documents.scalars import plain_scalar
 
 TEXT = """\
 # a comment
@@ -40,7 +41,7 @@ long: >
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read YAML with each of the two parsers."""
     monkeypatch.setattr(
-        document, "YAML_LOADER", yaml.CSafeLoader if request.param == "compiled" else yaml.SafeLoader
+        yaml_reader, "YAML_LOADER", yaml.CSafeLoader if request.param == "compiled" else yaml.SafeLoader
     )
 
 
@@ -56,7 +57,7 @@ def error(text: str | bytes) -> tuple[int, str]:
 
 
 def test_both_parsers_are_there() -> None:
-    assert document.YAML_LOADER is yaml.CSafeLoader
+    assert yaml_reader.YAML_LOADER is yaml.CSafeLoader
 
 
 @pytest.mark.usefixtures("loader")
@@ -234,7 +235,7 @@ def test_json_is_read_as_yaml_would_be_with_the_same_lines(
     fast = everything(read(text.encode()))
     if "\\ud83d" in text:
         text = text.encode().decode("unicode_escape").encode("utf-16", "surrogatepass").decode("utf-16")
-    assert everything(document._YamlReader(text).read()) == fast
+    assert everything(yaml_reader.YamlReader(text).read()) == fast
 
 
 def _all_keys(value: object, keys: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -291,7 +292,7 @@ def test_a_byte_order_mark_is_taken() -> None:
 
 
 def test_a_document_that_is_too_large_is_an_error() -> None:
-    line, message = error(b"#" * (document.MAX_DOCUMENT_BYTES + 1))
+    line, message = error(b"#" * (MAX_DOCUMENT_BYTES + 1))
     assert (line, message) == (1, "it should have at most 8388608 bytes, got 8388609")
 
 
@@ -324,9 +325,9 @@ def test_what_is_too_long_is_an_error_that_names_it(
 def test_keys_and_values_are_limited_in_all(called_json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     value = {"a": [1, 2, {"b": 3}], "c": "d"}
     text = json.dumps(value) if called_json else f"# a comment\n{json.dumps(value)}"
-    monkeypatch.setattr(document, "MAX_VALUES", 10)
+    monkeypatch.setattr("adapter_fleet.documents.document.MAX_VALUES", 10)
     assert read(text.encode(), called_json=called_json).value == value
-    monkeypatch.setattr(document, "MAX_VALUES", 9)
+    monkeypatch.setattr("adapter_fleet.documents.document.MAX_VALUES", 9)
     with pytest.raises(DocumentLimitError, match="it should have at most 9 keys and values"):
         read(text.encode(), called_json=called_json)
 
@@ -340,7 +341,7 @@ def test_what_is_as_long_as_it_may_be_is_read(start: str) -> None:
 
 @given(st.recursive(st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_values_are_counted_as_they_are_when_they_are_read(value: object) -> None:
-    reader = document._JsonReader(json.dumps(value))
+    reader = JsonReader(json.dumps(value))
     reader.read()
     assert count_values(value) == reader._values
 
@@ -383,7 +384,7 @@ def test_of_many_problems_the_first_are_told_and_the_others_counted(start: str) 
 
 
 def test_the_parser_of_python_reads_json_however_yaml_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document, "_YamlReader", None)
+    monkeypatch.setattr("adapter_fleet.documents.reader.YamlReader", None)
     assert read(b'{"a": 1}').value == {"a": 1}
 
 
@@ -415,14 +416,14 @@ def test_json_that_python_writes_is_read_back(value: object, indented: bool) -> 
 @pytest.mark.parametrize("called_json", [True, False])
 @pytest.mark.parametrize("parser", [yaml.CSafeLoader, yaml.SafeLoader])
 def test_any_bytes_are_a_document_or_an_error(parser: type, called_json: bool, data: bytes) -> None:
-    before, document.YAML_LOADER = document.YAML_LOADER, parser
+    before, yaml_reader.YAML_LOADER = yaml_reader.YAML_LOADER, parser
     try:
         found = read(data, called_json=called_json)
         json.dumps(found.value, allow_nan=False).encode()
     except DocumentError as raised:
         assert raised.line >= 1  # noqa: PT017
     finally:
-        document.YAML_LOADER = before
+        yaml_reader.YAML_LOADER = before
 
 
 @given(
@@ -435,12 +436,12 @@ def test_what_both_parsers_read_they_read_as_the_same(insertions: list[tuple[int
     for position, character in insertions:
         text = text[:position] + character + text[position:]
     found = []
-    before = document.YAML_LOADER
+    before = yaml_reader.YAML_LOADER
     try:
         for parser in (yaml.CSafeLoader, yaml.SafeLoader):
-            document.YAML_LOADER = parser
+            yaml_reader.YAML_LOADER = parser
             with contextlib.suppress(DocumentError):
                 found.append(read(text.encode()))
     finally:
-        document.YAML_LOADER = before
+        yaml_reader.YAML_LOADER = before
     assert all(one == found[0] for one in found)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG
 from adapter_fleet.fleet.reconcile.reconciler import Call, Result
 from adapter_fleet.fleet.reconcile.step_executor import ASK_SECONDS, CALL_SECONDS
-from adapter_fleet.fleet.state.records import Generation, Outcome
+from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.lambdas import fleet as handlers
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import FakeClock

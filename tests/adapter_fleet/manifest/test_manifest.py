@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from adapter_fleet.documents import reader as document
+from adapter_fleet.documents import yaml_reader
+from adapter_fleet.documents.reader import read
 from adapter_fleet.manifest import manifest
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
 from adapter_fleet.manifest.manifest import (
@@ -130,7 +131,7 @@ class TestReading:
     @pytest.mark.parametrize("parser", [yaml.CSafeLoader, yaml.SafeLoader])
     def test_both_parsers_of_yaml_read_the_same(self, parser: type, monkeypatch: pytest.MonkeyPatch) -> None:
         expected = [parse(FULL), [item.where for item in parse(FULL).adapters]]
-        monkeypatch.setattr(document, "YAML_LOADER", parser)
+        monkeypatch.setattr(yaml_reader, "YAML_LOADER", parser)
         assert [parse(FULL), [item.where for item in parse(FULL).adapters]] == expected
 
     def test_a_manifest_may_have_no_adapters(self) -> None:
@@ -580,11 +581,11 @@ def test_a_manifest_is_what_is_read_of_its_json(made: Manifest) -> None:
 def test_a_manifest_is_what_is_read_of_its_text(parser: type, made: Manifest) -> None:
     text = manifest_text(made.adapters, base_model=made.base_model, schema="x.json")
     assert text.startswith("# yaml-language-server: $schema=x.json\n")
-    before, document.YAML_LOADER = document.YAML_LOADER, parser
+    before, yaml_reader.YAML_LOADER = yaml_reader.YAML_LOADER, parser
     try:
         assert Manifest.parse(text.encode(), where="x", folder=Path()) == made
     finally:
-        document.YAML_LOADER = before
+        yaml_reader.YAML_LOADER = before
 
 
 KEYS_OF_MANIFESTS = st.sampled_from(
@@ -624,7 +625,7 @@ BEYOND_A_SCHEMA = {
 
 
 def schema_takes(text: str) -> bool:
-    return bool(VALIDATOR.is_valid(document.read(text.encode()).value))
+    return bool(VALIDATOR.is_valid(read(text.encode()).value))
 
 
 class TestSchema:

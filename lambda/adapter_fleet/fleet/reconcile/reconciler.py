@@ -18,56 +18,44 @@ from typing import Literal, Protocol
 
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.clock import Clock
-from adapter_fleet.fleet.planning.plan import (
-    Context,
-    Decision,
-    Step,
-    base_trouble,
-    counted,
-    decide,
-    known_foreign,
-    new_record,
-    pinned,
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Decision, Step, decide
+from adapter_fleet.fleet.planning.guards import (
+    count_deletions,
+    exceeds_failure_limit,
+    failure_reason,
     refusal,
-    remembered,
-    settle,
-    sighted,
-    with_new_attempts,
 )
+from adapter_fleet.fleet.planning.observe import base_trouble, known_foreign, merge_listing, new_record
+from adapter_fleet.fleet.planning.pins import apply_pins, served_version
+from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
 from adapter_fleet.fleet.reconcile.rate_limiter import Pace
 from adapter_fleet.fleet.reconcile.step_executor import PROBE, UNKNOWN_ADAPTER, Steps, Taken
-from adapter_fleet.fleet.state.records import (
-    AdapterRecord,
-    Cause,
-    Event,
-    FleetRecord,
+from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import (
     Generation,
-    Live,
-    ObservedBase,
-    Order,
-    OrderKind,
     Outcome,
-    Recheck,
     Request,
     Source,
-    Status,
-    Write,
+    active_generation,
+    newest_not_refused,
+    undone_number,
 )
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord, Recheck, Write
 from adapter_fleet.fleet.state.registry import (
     STALLED_SECONDS,
     Lease,
     LeaseLostError,
     OvertakenError,
     Registry,
-    active_generation,
-    standing,
-    undone_by,
 )
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     MissingError,
     RefusedError,
-    Service,
+    SageMakerPort,
     ServiceError,
     ThrottledError,
     UnansweredError,
@@ -215,7 +203,7 @@ class Reconciler:
 
     uid: str
     registry: Registry
-    service: Service
+    service: SageMakerPort
     clock: Clock
     executor: Executor
     telemetry: Telemetry
@@ -325,7 +313,7 @@ class _Pass:
         self._futures: dict[Future[Taken], str] = {}
         self._samples: dict[Future[set[bool]], str] = {}
         self._pages = 1
-        self._base: Live | None = None
+        self._base: ObservedComponent | None = None
         self._poll_at: float | None = None
         self._poll_seconds = _FIRST_POLL_SECONDS
         self._goes_on = False
@@ -349,7 +337,7 @@ class _Pass:
         if active is None:
             self._registry.release(self._lease)
             # The pass that ended it may have died before it came to that.
-            failed = standing(self._newest, self._registry.generation)
+            failed = newest_not_refused(self._newest, self._registry.generation)
             if failed is not None:
                 self._take_back(failed)
             return Result(done=True)
@@ -366,9 +354,9 @@ class _Pass:
         self._declared = {adapter.component: adapter for adapter in desired.adapters}
         self._stored = self._registry.records()
         self._records = dict(self._stored)
-        self._wanted = pinned(desired.adapters, self._orders, self._records)
+        self._wanted = apply_pins(desired.adapters, self._orders, self._records)
         self._changed = self._find_changed()
-        self._undone = undone_by(active, self._registry.generation)
+        self._undone = undone_number(active, self._registry.generation)
         self._foreign = known_foreign(self._fleet.foreign, self._records, self._wanted)
         self._pages = math.ceil((len(self._records) + len(self._foreign) + 1) / PAGE)
         self._fleet = replace(self._fleet, serial=self._fleet.serial and self._listed)
@@ -412,7 +400,7 @@ class _Pass:
         ]
         if void:
             self._orders = [order for order in self._orders if order not in void]
-            self._wanted = pinned(self._declared.values(), self._orders, self._records)
+            self._wanted = apply_pins(self._declared.values(), self._orders, self._records)
         self._flush()
         if retried or void:
             self._registry.take_orders([*retried, *void], self._lease)
@@ -446,10 +434,10 @@ class _Pass:
         return order.kind is OrderKind.PIN and (
             declared is None
             or not declared.artifact.same_version_as(order.replaces)
-            or remembered(self._records.get(order.component), order.artifact) is None
+            or served_version(self._records.get(order.component), order.artifact) is None
         )
 
-    def _context(self) -> Context:
+    def _context(self) -> PlanContext:
         """Return what decisions depend on now. It is asked for at every step: orders are many."""
         return replace(
             self._context_of_pass,
@@ -460,9 +448,9 @@ class _Pass:
         )
 
     @cached_property
-    def _context_of_pass(self) -> Context:
+    def _context_of_pass(self) -> PlanContext:
         """The part of it that stays for the whole pass."""
-        return Context.of(
+        return PlanContext.of(
             self._generation.request.target,
             now=self._clock.now(),
             generation=self._generation.number,
@@ -486,7 +474,7 @@ class _Pass:
 
     def _list(self) -> None:
         """List the endpoint, and take in what it says of every component."""
-        listing: dict[str, Live] = {}
+        listing: dict[str, ObservedComponent] = {}
         endpoint = self._generation.request.target.endpoint
         attempts = 0
         while True:
@@ -518,7 +506,7 @@ class _Pass:
         self._base = listing.get(self._generation.request.target.base)
         self._strangers.clear()
         known = self._records.keys() | self._wanted.keys()
-        for component, record in sighted(
+        for component, record in merge_listing(
             self._records, listing, base=self._generation.request.target.base
         ).items():
             if self._foreign.get(component) not in (None, *(_created(record))):
@@ -587,7 +575,7 @@ class _Pass:
             hosting=target.hosting,
         )
 
-    def _may_have_lost(self, base: Live) -> bool:
+    def _may_have_lost(self, base: ObservedComponent) -> bool:
         """Tell whether the base may have new copies though its version is the one before.
 
         That is so after an update that was rolled back, and after a deployment that changed the instance type
@@ -729,7 +717,7 @@ class _Pass:
 
     def _count_deletions(self) -> None:
         """Note what may be deleted: what is not wanted now, as the guard let it pass."""
-        for record in counted(
+        for record in count_deletions(
             self._records,
             self._wanted,
             self._generation.request.target,
@@ -837,7 +825,7 @@ class _Pass:
 
     def _may_look_at_archive(self) -> bool:
         """Tell whether an archive may be copied, read or compared now."""
-        under_way = sum(self._decisions[component].step.of_archive for component in self._futures.values())
+        under_way = sum(self._decisions[component].step.reads_archive for component in self._futures.values())
         return bool(self._archives) and under_way < MOST_ARCHIVES_AT_A_TIME
 
     def _serial_wait(self) -> bool:
@@ -938,7 +926,7 @@ class _Pass:
     def _take_in(self, component: str, future: "Future[Taken]") -> None:
         """Take in what became of a call."""
         step = self._decisions[component].step
-        reads = step.reads or step.asks or step.of_archive
+        reads = step.reads or step.asks or step.reads_archive
         pace = self._read_pace if reads else self._write_pace
         taken = future.result()
         error = taken.error
@@ -997,7 +985,7 @@ class _Pass:
         ]
         if void:
             self._orders = [order for order in self._orders if order not in void]
-            self._wanted |= pinned([self._declared[component]], self._orders, self._records)
+            self._wanted |= apply_pins([self._declared[component]], self._orders, self._records)
             self._registry.take_orders(void, self._lease)
             cause = f"the version that it was rolled back to is gone: {taken.missing}"
             self._note(self._records[component], "unpinned", cause=cause)
@@ -1264,11 +1252,7 @@ class _Pass:
             self._failing.discard(component)
 
     def _check_limit(self) -> None:
-        generation = self._generation
-        if generation.outcome is not Outcome.OPEN or generation.exempt or generation.changes is None:
-            return
-        allowed = generation.request.target.settings.failures.allowed(generation.changes)
-        if len(self._failing) > allowed and not self._told():
+        if exceeds_failure_limit(self._generation, len(self._failing)) and not self._told():
             self._over_limit = True
 
     def _told(self) -> bool:
@@ -1307,19 +1291,13 @@ class _Pass:
         The others were superseded on the way, refused or rolled back: what they changed is this one's.
         """
         before = self._registry.generation(self._generation.standing)
-        while before is not None and not before.told:
+        while before is not None and not before.reported_success:
             before = self._registry.generation(before.standing)
         return before
 
     def _failure_reason(self) -> str:
         failed = sorted(self._failing)
-        allowed = self._generation.request.target.settings.failures.allowed(self._generation.changes or 0)
-        reasons = "; ".join(f"{self._name(name)}: {self._reason(name)}" for name in failed[:5])
-        more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
-        return (
-            f"{len(failed)} of the {self._generation.changes} adapters that this changes failed, and"
-            f" 'failure_policy' allows {allowed}: {reasons}{more}"
-        )
+        return failure_reason(self._generation, [(self._name(name), self._reason(name)) for name in failed])
 
     def _name(self, component: str) -> str:
         record = self._records.get(component)

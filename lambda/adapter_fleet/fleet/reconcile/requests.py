@@ -10,15 +10,18 @@ from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.fleet.state.records import FleetRecord, Generation, Outcome, Request, Source, Target
-from adapter_fleet.fleet.state.registry import (
-    STALLED_SECONDS,
-    OvertakenError,
-    Registry,
-    standing,
-    undoes,
-    undone_by,
+from adapter_fleet.fleet.state.generations import (
+    Generation,
+    Outcome,
+    Request,
+    Source,
+    Target,
+    is_undo,
+    newest_not_refused,
+    undone_number,
 )
+from adapter_fleet.fleet.state.records import FleetRecord
+from adapter_fleet.fleet.state.registry import STALLED_SECONDS, OvertakenError, Registry
 from adapter_fleet.fleet.state.settings import FleetSettings, OnTimeout
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
@@ -172,7 +175,7 @@ class Intake:
         if newest.request.source is Source.DELETION:
             return None
         # Of settings that were refused nothing counts.
-        target = (standing(newest, self.registry.generation) or newest).request.target
+        target = (newest_not_refused(newest, self.registry.generation) or newest).request.target
         request = Request(delivery="", source=Source.OBJECT, target=target, at=self.clock.now())
         request, desired = self._desired(request, None)
         version = request.manifest_version
@@ -208,7 +211,7 @@ class Intake:
         newest = None if fleet is None else self.registry.generation(fleet.generation)
         if newest is None or newest.request.source is Source.DELETION:
             return None
-        target = (standing(newest, self.registry.generation) or newest).request.target
+        target = (newest_not_refused(newest, self.registry.generation) or newest).request.target
         if target.manifest is None:
             return None
         found = self.manifests.look(*_place(target))
@@ -329,7 +332,7 @@ class Intake:
         """
         fleet = self.registry.fleet()
         newest = None if fleet is None else self.registry.generation(fleet.generation)
-        if newest is None or not undoes(request, newest, self.registry.generation):
+        if newest is None or not is_undo(request, newest, self.registry.generation):
             return None
         target = request.target
         if target.manifest is not None:
@@ -344,13 +347,13 @@ class Intake:
         if last is not None and not last.undo and last.request.source_digest == request.source_digest:
             return last  # the deployment that is rolled back was never taken in
         if last is not None and last.undo:
-            undone = undone_by(last, self.registry.generation)
+            undone = undone_number(last, self.registry.generation)
             last = None if undone is None else self.registry.generation(undone)
         return None if last is None else self.registry.generation(last.standing)
 
     def _in_force(self, newest: Generation | None, counts: Callable[[Generation], bool]) -> Generation | None:
         """Return the newest one up to this that was in force and counts, None where a deletion is before."""
-        while newest is not None and not (newest.told and counts(newest)):
+        while newest is not None and not (newest.reported_success and counts(newest)):
             newest = self.registry.generation(newest.standing)
             if newest is not None and newest.request.source is Source.DELETION:
                 return None

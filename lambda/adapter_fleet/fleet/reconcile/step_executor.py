@@ -7,27 +7,22 @@ from dataclasses import dataclass, field, replace
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
-from adapter_fleet.fleet.planning.plan import Context, Decision, Step, adopted, tags_of, with_failure
+from adapter_fleet.fleet.planning.context import PlanContext, tags_of
+from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.planning.observe import adopt, is_own, with_description, with_tags
+from adapter_fleet.fleet.planning.settle import with_failure
 from adapter_fleet.fleet.reconcile import verification
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
-from adapter_fleet.fleet.state.failures import cause_of
-from adapter_fleet.fleet.state.records import (
-    AdapterRecord,
-    Cause,
-    Event,
-    Intent,
-    Live,
-    Recheck,
-    Status,
-    Write,
-)
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import Cause, cause_of
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, Intent, Recheck, Write
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     ExistsError,
     MissingError,
     RefusedError,
-    Service,
+    SageMakerPort,
     ServiceError,
     ThrottledError,
     UnansweredError,
@@ -105,10 +100,10 @@ class Steps:
         *,
         uid: str,
         registry: Registry,
-        service: Service,
+        service: SageMakerPort,
         clock: Clock,
         lease: Lease,
-        context: Context,
+        context: PlanContext,
         record: AdapterRecord,
         want: DesiredAdapter | None,
         decision: Decision,
@@ -157,37 +152,22 @@ class Steps:
     # --- reads
 
     def _look(self) -> Taken:
-        record, now = self._record, self._clock.now()
+        record = self._record
         live = self._service.describe(record.component)
-        if live is None:
-            return Taken(record=replace(record, live=None, absent_at=now))
-        return Taken(record=replace(record, live=live))
+        return Taken(record=with_description(record, live, now=self._clock.now()))
 
     def _read_tags(self) -> Taken:
         record, live = self._record, self._live()
-        tags = self._service.tags(record.component, live)
-        if not self._is_own(tags):
-            return self._not_own(tags, live)
-        del tags[FLEET_TAG]
-        return Taken(record=record if record.owned == live.created else adopted(record, live, tags))
+        return self._with_tags(live, self._service.tags(record.component, live))
 
-    def _is_own(self, tags: Mapping[str, str]) -> bool:
-        return tags.get(FLEET_TAG) == self._uid and stack_of(tags) is None
+    def _with_tags(self, live: ObservedComponent, tags: Mapping[str, str]) -> Taken:
+        """Take in whose a component is."""
+        record = with_tags(self._record, live, tags, uid=self._uid)
+        if record.owned is None:
+            return Taken(record=record, foreign=live.created, idle=True)
+        return Taken(record=record)
 
-    def _not_own(self, tags: Mapping[str, str], live: Live) -> Taken:
-        """Note whose a component is that is not the fleet's."""
-        fleet = tags.get(FLEET_TAG)
-        record = replace(
-            self._record,
-            owned=None,
-            intent=None,
-            claimed=None,
-            other_fleet=None if fleet == self._uid else fleet,
-            other_stack=stack_of(tags),
-        )
-        return Taken(record=record, foreign=live.created, idle=True)
-
-    def _live(self) -> Live:
+    def _live(self) -> ObservedComponent:
         live = self._record.live
         if live is None:
             raise MissingError(f"{self._record.component} is gone")
@@ -243,7 +223,7 @@ class Steps:
         """Look whether a write was refused since the component is not the fleet's, as its policy has it."""
         live = record.live
         try:
-            if live is None or self._is_own(self._service.tags(record.component, live)):
+            if live is None or is_own(self._service.tags(record.component, live), uid=self._uid):
                 return None
         except ServiceError:
             return None
@@ -424,7 +404,7 @@ class Steps:
             return self._not_tagged(str(error))
         # A stack may have made it after someone had ordered this.
         if stack_of(present) is not None:
-            return self._not_own(present, live)
+            return self._with_tags(live, present)
         # Before it has the tag: whoever finds it with that has to know whose it was.
         record = self._record = replace(self._record, claimed=self._context.generation)
         self._registry.put([record], self._lease)
@@ -435,7 +415,7 @@ class Steps:
         except RefusedError as error:
             return self._not_tagged(str(error))
         # Nothing that the fleet has sent was about this one, which someone else has made.
-        return Taken(record=adopted(replace(record, intent=None, failure=None), live, tags))
+        return Taken(record=adopt(replace(record, intent=None, failure=None), live, tags))
 
     def _release(self) -> Taken:
         record, live = self._record, self._live()

@@ -8,10 +8,15 @@ which version, so each version is read once. docs/adr/0013-verified-archives.md 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adapter_fleet.fleet.state.archive_version import ArchiveVersion, ReadArchive
-from adapter_fleet.fleet.state.records import Cause
+from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
+from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.registry import Registry
-from adapter_fleet.fleet.state.sagemaker_port import MissingError, RefusedError, Service, UnansweredError
+from adapter_fleet.fleet.state.sagemaker_port import (
+    MissingError,
+    RefusedError,
+    SageMakerPort,
+    UnansweredError,
+)
 from adapter_fleet.manifest.desired import Artifact
 
 LONGEST_READ_SECONDS = 600.0
@@ -55,7 +60,7 @@ class Verdict:
         return Cause.ARTIFACT if self.mismatch else Cause.ACCESS
 
 
-def look(artifact: Artifact, service: Service, registry: Registry) -> Verdict:
+def look(artifact: Artifact, service: SageMakerPort, registry: Registry) -> Verdict:
     """Verify an archive by one call to S3, and what is remembered; `unread` where that is not enough.
 
     Raises ThrottledError and UnansweredError.
@@ -78,7 +83,7 @@ def look(artifact: Artifact, service: Service, registry: Registry) -> Verdict:
     return _compared(known, artifact, found)
 
 
-def read(artifact: Artifact, service: Service, registry: Registry, stop: Callable[[], bool]) -> Verdict:
+def read(artifact: Artifact, service: SageMakerPort, registry: Registry, stop: Callable[[], bool]) -> Verdict:
     """Verify an archive that has to be copied or read for that; remember what was read.
 
     Raises ThrottledError, and UnansweredError as well where `stop` ends it.
@@ -104,11 +109,11 @@ def read(artifact: Artifact, service: Service, registry: Registry, stop: Callabl
         return _missing(artifact.uri)
     except RefusedError as error:
         return _denied(f"read {artifact.uri}", "s3:GetObject and kms:Decrypt", error)
-    registry.know_archive(found)
+    registry.remember_archive(found)
     return _compared(found, artifact, verdict.version)
 
 
-def foresee(artifact: Artifact, service: Service, registry: Registry) -> str | None:
+def foresee(artifact: Artifact, service: SageMakerPort, registry: Registry) -> str | None:
     """Return why an archive is known not to be usable; None for one that is not known to be.
 
     One that the caller may not look at is taken for right: the fleet's functions may.
@@ -124,7 +129,7 @@ def foresee(artifact: Artifact, service: Service, registry: Registry) -> str | N
     return verdict.problem
 
 
-def _compared(known: ReadArchive, artifact: Artifact, version: ArchiveVersion) -> Verdict:
+def _compared(known: ArchiveReading, artifact: Artifact, version: ArchiveVersion) -> Verdict:
     problem = known.mismatch(artifact)
     return Verdict(version=version, problem=problem, mismatch=problem is not None)
 

@@ -1,4 +1,4 @@
-"""One write of an archive's object in S3: what tells it from the next write, and what S3 vouches for."""
+"""Versions of an archive in S3: how they differ, and which of them S3's checksum confirms."""
 
 import base64
 import binascii
@@ -11,14 +11,14 @@ from adapter_fleet.manifest.desired import Artifact
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveVersion:
-    """One write of an object, as HeadObject reports it.
+    """One version of an archive's object, as HeadObject reports it.
 
     version:
         The version id; None in a bucket without versioning.
     modified:
-        When S3 took it, in seconds since 1970. No writer can set it.
+        When S3 received it, in seconds since 1970. No writer can set it.
     checksum:
-        S3's SHA-256 of the object, as a manifest has it; None for an object that was uploaded without.
+        S3's SHA-256 of the object in the manifest's form; None for an object that was uploaded without it.
     """
 
     uri: str
@@ -42,10 +42,9 @@ class ArchiveVersion:
         )
 
     def same_content(self, other: "ArchiveVersion | None") -> bool:
-        """Tell whether both have the same bytes, by S3's own word.
+        """Return True if both versions have the same bytes, by S3's SHA-256 or as the same version.
 
-        That is the same SHA-256, or the same write. An entity tag alone is an MD5, for which a writer can
-        make two archives.
+        An entity tag alone is an MD5. A writer can make two archives with the same MD5.
         """
         if other is None:
             return False
@@ -54,7 +53,7 @@ class ArchiveVersion:
         return self == other
 
     def vouches_for(self, artifact: Artifact) -> bool:
-        """Tell whether S3's checksum is the one that was recorded with the artifact."""
+        """Return True if S3's checksum equals the artifact's recorded checksum."""
         return self.checksum is not None and self.checksum == artifact.checksum
 
     def __str__(self) -> str:
@@ -62,14 +61,14 @@ class ArchiveVersion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadArchive:
-    """What one reading of an archive found. The registry remembers it.
+class ArchiveReading:
+    """What a reading of an archive found. The registry stores it.
 
     identities:
-        SHA-256 of the tar as it is stored and, where the archive has no file but those of an adapter, of the
-        canonical tar of the same files.
+        SHA-256 of the tar as stored. If the archive has only an adapter's files, also SHA-256 of their
+        canonical tar.
     problem:
-        Why it is no archive of an adapter; None for one that is.
+        Why it is no archive of an adapter; None if it is one.
     """
 
     version: ArchiveVersion
@@ -77,7 +76,7 @@ class ReadArchive:
     problem: str | None = None
 
     def mismatch(self, artifact: Artifact) -> str | None:
-        """Return why this is not the artifact that was recorded; None if it is."""
+        """Return how the archive differs from the recorded artifact; None if it does not."""
         if artifact.digest in self.identities:
             return None
         found = self.problem or f"holds sha256:{self.identities[-1]}"
@@ -85,11 +84,11 @@ class ReadArchive:
 
 
 def checksum_text(sha256: str | None) -> str | None:
-    """Return S3's SHA-256 as a manifest has it: `sha256:<hex>`, and `-<parts>` after an upload in parts.
+    """Return S3's SHA-256 in the manifest's form: `sha256:<hex>`, with `-<parts>` after a multipart upload.
 
-    S3 has a SHA-256 of the whole object for uploads in one request only. For one in parts it is that of the
-    checksums of its parts (S3's guide, "Checking object integrity"). Both mean the same bytes where they are
-    equal.
+    S3 has the SHA-256 of the whole object only if it was uploaded in one request. For a multipart upload it
+    has the SHA-256 of the parts' checksums (S3's guide, "Checking object integrity"). Equal values mean
+    equal bytes in both cases.
     """
     if sha256 is None:
         return None

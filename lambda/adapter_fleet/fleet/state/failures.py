@@ -1,18 +1,87 @@
-"""Why an adapter failed, told from the service's own words, and when to try again."""
+"""Failures of adapters: their cause, and when the next attempt is due."""
 
 import re
 import zlib
+from dataclasses import dataclass
+from enum import StrEnum
 
-from adapter_fleet.fleet.state.records import Cause, Failure
+from adapter_fleet.common.bounded_text import bound_texts
 from adapter_fleet.manifest.desired import Artifact
 
-FIRST_RETRY_SECONDS = 20.0
-LAST_RETRY_SECONDS = 900.0
-_MOST_DOUBLINGS = 10
-"""The wait is the longest by then; 2 to the power of a thousand is no number of seconds."""
+DEPLOYMENT_ATTEMPTS = 3
+"""After this many attempts a deployment counts an adapter as failed. The state machine goes on trying."""
 
-# The first that matches counts. The texts are those of the services and containers as users quote them; what
-# is not known is taken for the artifact's fault, as trying it again and again would cost a write each time.
+FIRST_RETRY_SECONDS = 20.0
+MAX_RETRY_SECONDS = 900.0
+_MAX_DOUBLINGS = 10
+"""Reaches `MAX_RETRY_SECONDS`, and keeps the power of two a finite number."""
+
+
+class Cause(StrEnum):
+    """Why an adapter failed. The cause decides when the next attempt is due."""
+
+    ARTIFACT = "artifact"
+    """A fault of the artifact. Retried when the artifact changes, or when someone orders a retry."""
+    SMOKE = "smoke"
+    """The adapter loaded, and gave a wrong answer to the smoke request. Retried like `ARTIFACT`."""
+    UPDATE_REFUSED = "update-refused"
+    """The container refuses in-place updates. Retried when the artifact or the update mode changes."""
+    FOREIGN = "foreign"
+    """The component belongs to someone else. Retried when it is gone or imported."""
+    ACCESS = "access"
+    """A permission or an object is missing. Retried with backoff."""
+    CAPACITY = "capacity"
+    """There is no room at present. Retried with backoff."""
+    QUOTA = "quota"
+    """A limit of the account is reached. Retried with backoff."""
+    REFUSED = "refused"
+    """SageMaker refused the request for an unknown reason. Retried with backoff."""
+    UNEXPECTED = "unexpected"
+    """The reconciler raised an unexpected exception. Retried with backoff."""
+
+    @property
+    def retried(self) -> bool:
+        """True if time or people may remove the cause: it is retried, and at once by a new generation."""
+        return self not in (Cause.ARTIFACT, Cause.SMOKE, Cause.UPDATE_REFUSED, Cause.FOREIGN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """The newest failed attempt at an artifact, with SageMaker's reason.
+
+    retry_at:
+        When the next attempt is due, None for a cause that is not retried.
+    endpoint, base:
+        Where the attempt failed. It may succeed on another endpoint or base.
+    smoke:
+        Digest of the smoke request that got a wrong answer.
+    unverified:
+        True if S3 has another archive than the manifest records. A new generation checks it again.
+    """
+
+    cause: Cause
+    reason: str
+    artifact: Artifact
+    at: float
+    attempts: int = 1
+    retry_at: float | None = None
+    generation: int = 0
+    endpoint: str | None = None
+    base: str | None = None
+    smoke: str | None = None
+    unverified: bool = False
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("reason",))
+
+    @property
+    def final(self) -> bool:
+        """True if a deployment does not wait for another attempt."""
+        return not self.cause.retried or self.attempts >= DEPLOYMENT_ATTEMPTS
+
+
+# The first match wins. The texts are those of the services and containers, as users quote them. An unknown
+# text counts as a fault of the artifact: each retry would cost a write.
 _CAUSES = (
     (Cause.UPDATE_REFUSED, re.compile(r"update operation is not supported", re.IGNORECASE)),
     (
@@ -38,11 +107,11 @@ _CAUSES = (
 
 
 def cause_of(reason: str) -> Cause:
-    """Return the cause that a FailureReason or an error's message tells of."""
+    """Return the cause that a FailureReason or an error message names."""
     return next((cause for cause, pattern in _CAUSES if pattern.search(reason)), Cause.ARTIFACT)
 
 
-def failed(
+def next_failure(
     component: str,
     artifact: Artifact,
     reason: str,
@@ -52,20 +121,20 @@ def failed(
     generation: int,
     cause: Cause | None = None,
 ) -> Failure:
-    """Note one more failure of an artifact; `before` is what was remembered.
+    """Return the failure that follows `before` when one more attempt at an artifact fails.
 
-    Where time may mend the cause, the wait until the next attempt doubles from 20 seconds to 15 minutes. Half
-    of it depends on the component, so that many do not come back at once.
+    Where the cause is retried, the wait doubles from 20 seconds to 15 minutes. Half of the wait depends on
+    the component, so that many components do not retry at the same moment.
     """
     cause = cause or cause_of(reason)
     attempts = 1
     if before is not None and before.artifact.same_as(artifact):
-        # Causes that pass may take turns.
+        # Causes that are retried may take turns.
         again = before.cause is cause or (before.cause.retried and cause.retried)
         attempts = before.attempts + 1 if again else 1
     retry_at = None
     if cause.retried:
-        longest = min(FIRST_RETRY_SECONDS * 2 ** min(attempts - 1, _MOST_DOUBLINGS), LAST_RETRY_SECONDS)
+        longest = min(FIRST_RETRY_SECONDS * 2 ** min(attempts - 1, _MAX_DOUBLINGS), MAX_RETRY_SECONDS)
         spread = zlib.crc32(f"{component} {attempts}".encode()) / 2**32
         retry_at = now + longest * (1 + spread) / 2
     return Failure(

@@ -1,6 +1,7 @@
-"""What the registry remembers: of each adapter, of each generation, and of the fleet.
+"""Records that the registry stores: of each adapter, of its history, and of the fleet.
 
-All times are seconds since 1970.
+Each record is one item, and the names of its fields are those of the stored JSON: a renamed field loses what
+running fleets have stored. All times are seconds since 1970.
 """
 
 from collections.abc import Mapping
@@ -9,73 +10,12 @@ from enum import StrEnum
 
 from adapter_fleet.common.bounded_text import bound_texts
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
-from adapter_fleet.fleet.state.settings import FleetSettings
+from adapter_fleet.fleet.state.components import ObservedComponent
+from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.manifest.desired import Artifact
 
-
-class Status(StrEnum):
-    """The statuses of an inference component (`InferenceComponentStatus` in botocore's service model).
-
-    A status that is not among them keeps its own name, and counts as in transition.
-    """
-
-    IN_SERVICE = "InService"
-    CREATING = "Creating"
-    UPDATING = "Updating"
-    FAILED = "Failed"
-    DELETING = "Deleting"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "Status | None":
-        if not isinstance(value, str):
-            return None
-        # A status that SageMaker added since: the service may refuse writes meanwhile.
-        unknown = str.__new__(cls, value)
-        unknown._name_ = unknown._value_ = value
-        return unknown
-
-    @property
-    def in_transition(self) -> bool:
-        """Whether the service refuses writes for now."""
-        return self not in (Status.IN_SERVICE, Status.FAILED)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Live:
-    """What the service last said of a component.
-
-    artifact_uri, base and failure_reason are known from a describe only, as `described` tells; a listing has
-    none of them.
-
-    doubtful:
-        Whether a listing left it out since. Listings may lag behind.
-    """
-
-    status: Status
-    created: float
-    modified: float
-    arn: str | None = None
-    endpoint: str | None = None
-    artifact_uri: str | None = None
-    base: str | None = None
-    failure_reason: str | None = None
-    described: bool = False
-    doubtful: bool = False
-
-    def __post_init__(self) -> None:
-        bound_texts(self, ("failure_reason",))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObservedBase:
-    """What the service says of the base component when asked for it alone.
-
-    version:
-        Changes when the component gets another model or container.
-    """
-
-    live: Live
-    version: str
+MAX_VERSIONS = 5
+"""How many earlier versions of an adapter a record keeps for a rollback."""
 
 
 class Write(StrEnum):
@@ -88,10 +28,22 @@ class Write(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """A write that was begun and whose end is not known yet; noted before it is sent.
+    """A write in flight. It is stored before the write is sent.
 
     acknowledged:
-        When the service took it, or None while the answer has not come, or was lost.
+        When SageMaker accepted the write; None if the answer has not come, or was lost.
+    modified_before:
+        The component's last-modified time before the write. Another time shows that the write has begun.
+    failure_reason_before:
+        The FailureReason before the write. A FailureReason may outlive a success.
+    endpoint, base:
+        Where a creation goes. The next generation may want the adapter elsewhere.
+    restores:
+        True if `artifact` is the last good one, sent instead of a wanted one that failed.
+    archive:
+        The version of the archive that was verified before the write; None where there was no digest.
+    error:
+        The error that came instead of an answer.
     """
 
     write: Write
@@ -100,161 +52,95 @@ class Intent:
     artifact: Artifact | None = None
     acknowledged: float | None = None
     modified_before: float | None = None
-    """The component's last-modified time before the write, by which one that has begun is told."""
     failure_reason_before: str | None = None
-    """The FailureReason that was there already: it can outlive a success."""
     endpoint: str | None = None
     base: str | None = None
-    """Where a creation goes, which the next generation may want elsewhere."""
     restores: bool = False
-    """Whether `artifact` is the last good one, in the place of one that failed."""
     archive: ArchiveVersion | None = None
-    """The version of the archive that was verified before the write; None where there was no digest."""
     error: str | None = None
-    """Why no answer came: what the call ended with."""
 
     def __post_init__(self) -> None:
         bound_texts(self, ("failure_reason_before", "error"))
 
 
-ATTEMPTS_OF_A_DEPLOYMENT = 3
-"""After this many, a deployment counts an adapter as failed; the state machine goes on trying."""
-
-
-class Cause(StrEnum):
-    """Why an adapter failed, which decides when it is tried again."""
-
-    ARTIFACT = "artifact"
-    """Its own fault: not before the artifact changes, or someone asks."""
-    SMOKE = "smoke"
-    """Loaded, and then no right answer: as an artifact's own fault."""
-    UPDATE_REFUSED = "update-refused"
-    """The container cannot update in place: not before the artifact or the setting changes."""
-    FOREIGN = "foreign"
-    """A component of that name is someone else's: not before it is gone or imported."""
-    ACCESS = "access"
-    """No permission, or not there yet: again, less and less often."""
-    CAPACITY = "capacity"
-    """No room for it right now: again, less and less often."""
-    QUOTA = "quota"
-    """A limit of the account: again, less and less often."""
-    REFUSED = "refused"
-    """The service would not begin, and why is not known: again, less and less often."""
-    UNEXPECTED = "unexpected"
-    """An exception that nobody foresaw: again, less and less often."""
-
-    @property
-    def retried(self) -> bool:
-        """Whether time or people may mend it: a new generation tries again at once."""
-        return self not in (Cause.ARTIFACT, Cause.SMOKE, Cause.UPDATE_REFUSED, Cause.FOREIGN)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """Why the last attempt at an artifact failed, in the service's own words."""
-
-    cause: Cause
-    reason: str
-    artifact: Artifact
-    at: float
-    attempts: int = 1
-    retry_at: float | None = None
-    generation: int = 0
-    endpoint: str | None = None
-    base: str | None = None
-    """Where it failed. Elsewhere it may not."""
-    smoke: str | None = None
-    """Digest of the smoke request that had no right answer."""
-    unverified: bool = False
-    """Whether S3 has another archive than was recorded: a new generation looks at it again."""
-
-    def __post_init__(self) -> None:
-        bound_texts(self, ("reason",))
-
-    @property
-    def final(self) -> bool:
-        """Whether a deployment need not wait for another attempt."""
-        return not self.cause.retried or self.attempts >= ATTEMPTS_OF_A_DEPLOYMENT
-
-
 class Recheck(StrEnum):
-    """What an adapter needs after its base model changed."""
+    """What to do with an adapter after its base model changed."""
 
     ASK = "ask"
-    """Ask it something."""
+    """Send it a request."""
     SEND = "send"
     """It does not answer: send its artifact again."""
     SENT = "sent"
-    """It was sent again, and what the service says may be of that or of an earlier time: ask it."""
-
-
-MOST_VERSIONS = 5
-"""So many versions of an adapter are remembered, to go back to."""
+    """Its artifact was sent again, but the FailureReason may be an old one: send it a request."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterRecord:
-    """What is remembered of one component of the fleet, by its name.
+    """What the registry knows about one component of the fleet.
 
     name:
         The adapter's name in the manifest.
     live:
-        What the service last said of it, None if it said that there is none.
+        The newest observation; None if the component does not exist.
     absent_at:
-        When the service said that there is none, since the write in flight was begun.
+        When the component was observed to be absent, since the write in flight began.
     owned:
-        The creation time of the incarnation that is known to be the fleet's; None while that is unknown.
+        The creation time of the component that is known to belong to the fleet; None while unknown.
+    endpoint, base:
+        Where the component runs.
     serving:
-        The artifact that answers, as far as is known: confirmed by the service.
+        The artifact that answers requests, as SageMaker confirmed it; None if unknown.
     vouched:
-        The last-modified time of the component when `serving` was confirmed.
+        The component's last-modified time when `serving` was confirmed.
     last_good:
-        The last artifact that was in service and, where there is one, passed the smoke request.
+        The last artifact that was in service and passed the smoke request, where there is one.
     versions:
-        The versions that were the last good one so far, the newest first, `MOST_VERSIONS` at most. Each is
-        where it served last.
+        The versions that were the last good one so far, newest first, at most `MAX_VERSIONS`. Each has the
+        address where it served last.
     restore_at:
-        When the last good one may be tried again, after that failed for a cause that passes.
+        When the next attempt to restore the last good artifact is due.
     passed, passed_smoke:
-        The artifact that last passed a smoke request, and the digest of that.
+        The artifact that last passed a smoke request, and the digest of that request.
     intent:
         The write in flight.
     failure:
         Why `failure.artifact` is not serving.
     tags:
-        The tags last written, beside the fleet's own; with that while others are being written.
+        The tags that were last written, without the fleet's own. While a write of tags is in flight, all tags
+        that may be there, with the fleet's own.
     other_fleet:
-        The identifier of the fleet whose tag it has in the place of this one's, as its tags were last read.
+        The fleet whose tag the component had when its tags were last read, if it is another fleet.
     other_stack:
-        The CloudFormation stack that the component belongs to, as its tags were last read.
+        The CloudFormation stack that the component belonged to when its tags were last read.
     claimed:
-        The generation that took it over from whoever made it by hand.
+        The generation that took the component over from its maker.
     adopted:
-        Whether it carried the fleet's tag before this registry knew it.
+        True if the component carried the fleet's tag before this registry knew it.
     counted:
-        The generation that passed the guard and counted its deletion. A pass deletes nothing else.
+        The generation whose guard passed and that counted the component's deletion. Passes delete only
+        counted components.
     generation:
         The generation that last changed the adapter.
     changed_at:
         When `serving` last changed.
     drifted:
-        What someone changed by hand, in words, until it is repaired.
+        A description of a change made by hand, until it is repaired.
     recheck:
-        What is to be done because the base model changed, which may have lost its adapters.
+        What to do because the base model changed. The base may have lost its adapters.
     lost:
-        How many writes in a row got no answer and did not show.
+        How many writes in a row got no answer and had no visible effect.
     restores:
-        How many attempts in a row to bring back the last good one have failed.
+        How many attempts in a row to restore the last good artifact have failed.
     not_in_place:
-        Whether its container refused to bring that back by an update.
+        True if the container refused to restore the last good artifact by an update.
     unconfirmed:
-        The version of the archive that was verified before the last write. It goes once the archive is
-        found to be the same after that: SageMaker takes no version, and may have loaded another one.
+        The version of the archive that was verified before the last write; None once the archive is
+        confirmed to be unchanged after the write. SageMaker takes no version and may load a newer one.
     """
 
     name: str
     component: str
-    live: Live | None = None
+    live: ObservedComponent | None = None
     absent_at: float | None = None
     owned: float | None = None
     endpoint: str | None = None
@@ -287,193 +173,18 @@ class AdapterRecord:
         bound_texts(self, ("drifted",))
 
 
-class Outcome(StrEnum):
-    """What became of a generation."""
-
-    OPEN = "open"
-    CONVERGED = "converged"
-    """Everything is as desired, except what failed within the limit."""
-    FAILED = "failed"
-    """More failed than the limit allows."""
-    REFUSED = "refused"
-    """A guard stopped it before it changed anything."""
-    SUPERSEDED = "superseded"
-    """A newer one came."""
-
-
-class Source(StrEnum):
-    """What asked for a generation."""
-
-    DEPLOYMENT = "deployment"
-    OBJECT = "object"
-    """A new version of the manifest in S3."""
-    UNDO = "undo"
-    """The fleet itself, after a manifest in S3 failed."""
-    DELETION = "deletion"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """Where the fleet is, and how it is kept."""
-
-    endpoint: str
-    base: str
-    prefix: str
-    settings: FleetSettings
-    tags: Mapping[str, str] = field(default_factory=dict)
-    """Tags of every component of the fleet, beside its own."""
-    buckets: Mapping[str, str] = field(default_factory=dict)
-    """Names of the buckets that a manifest refers to by alias."""
-    archives: Mapping[str, str] = field(default_factory=dict)
-    """S3 URIs of the archives that were deployed with the manifest, by identity."""
-    kept_archives: str | None = None
-    """S3 URI of the folder into which those archives are copied before they are used; None to use them as
-    they are. `cdk gc` deletes an archive of the deployment once no template names it."""
-    manifest: str | None = None
-    """`s3://bucket/key` of the manifest, where that is in S3 and may change without a deployment."""
-    hosting: str | None = None
-    """The declared instances and copies of the base model. After a change of these, copies may be new."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What a trigger asks for: the desired state, and where it comes from.
-
-    delivery:
-        Tells one delivery of an event from the next; the same delivery never makes two generations.
-    source_digest:
-        Digest of the manifest that it wants. For undo: `previous_digest` is that which it replaces.
-    rolling_back:
-        Whether its stack was rolling back, which a deletion after a failed creation is; None where that is
-        not known.
-    refusal:
-        Why it cannot be taken, if the manifest itself is wrong.
-    """
-
-    delivery: str
-    source: Source
-    target: Target
-    at: float
-    source_digest: str = ""
-    previous_digest: str | None = None
-    rolling_back: bool | None = None
-    manifest_version: str | None = None
-    refusal: str | None = None
-
-    def __post_init__(self) -> None:
-        bound_texts(self, ("refusal",))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Generation:
-    """One accepted request, by its number.
-
-    undo:
-        Brings back what was before the previous generation; no guard or limit stops it.
-    deployment:
-        The newest one, up to this, that CloudFormation asked for.
-    standing:
-        The newest one before it that was not refused at that time; 0 for none.
-    rebased:
-        Whether it found another base model, so that it changes every adapter.
-    changes, failures:
-        How many adapters it changes, and how many of those have failed; None until that is known.
-    orphans:
-        How many components carry the fleet's tag, though no manifest wants them and no guard counted their
-        deletion. They are left alone.
-    """
-
-    number: int
-    request: Request
-    undo: bool = False
-    deployment: int = 0
-    standing: int = 0
-    rebased: bool = False
-    outcome: Outcome = Outcome.OPEN
-    reason: str | None = None
-    changes: int | None = None
-    failures: int = 0
-    pending: int = 0
-    in_service: int = 0
-    failed: int = 0
-    desired: int = 0
-    orphans: int = 0
-    ended: float | None = None
-    writes: int = 0
-    reads: int = 0
-    passes: int = 0
-
-    def __post_init__(self) -> None:
-        bound_texts(self, ("reason",))
-
-    @property
-    def exempt(self) -> bool:
-        """Whether guards and limits let it pass: it takes back, or takes down."""
-        return self.undo or self.request.source in (Source.UNDO, Source.DELETION)
-
-    def spares_adopted(self, *, converged: bool) -> bool:
-        """Tell whether components stay that carried the tag before the registry knew them.
-
-        What takes a change back, be it the creation of the whole fleet, deletes what that change has made.
-
-        converged:
-            Whether the fleet has ever been in force.
-        """
-        if self.request.source is not Source.DELETION:
-            return self.exempt
-        unknown = self.request.rolling_back is None and not converged
-        return bool(self.request.rolling_back) or unknown
-
-    @property
-    def told(self) -> bool:
-        """Whether someone was told that it is in force, though some adapters may have been pending."""
-        waited = (self.ended or 0.0) - self.request.at
-        pending = (
-            self.outcome is Outcome.SUPERSEDED
-            and self.request.source is Source.DEPLOYMENT
-            and waited >= self.request.target.settings.timeout_seconds
-        )
-        return self.outcome is Outcome.CONVERGED or pending
-
-
-class OrderKind(StrEnum):
-    """What a person may ask of one adapter, beside the manifest."""
-
-    RETRY = "retry"
-    """Forget the failure."""
-    PIN = "pin"
-    """Serve `artifact` in the place of `replaces`, until the manifest wants another than that."""
-    UNPIN = "unpin"
-    CLAIM = "claim"
-    """Take over the component of creation time `created`, which has no fleet tag."""
-    PRUNE = "prune"
-    """Delete the orphan of creation time `created`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """One wish of a person, kept until a pass has taken it, or for a pin, until it is void."""
-
-    kind: OrderKind
-    component: str
-    at: float
-    artifact: Artifact | None = None
-    replaces: Artifact | None = None
-    created: float | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One line of an adapter's history.
+    """One entry of an adapter's history.
 
     what:
-        created, updated, deleted, restored, failed, adopted, drifted, retried, pinned.
+        created, updated, deleted, restored, failed, adopted, drifted, retried or unpinned.
     before, after:
-        Versions (`Artifact.version`).
+        The versions (`Artifact.version`) before and after the event.
     before_artifact, after_artifact:
-        What these versions are; None in events of earlier releases.
+        The artifacts of these versions; None in events of earlier releases.
     seconds:
-        From the write to its confirmation.
+        How long the write took until it was confirmed.
     """
 
     component: str
@@ -494,38 +205,36 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetRecord:
-    """What is remembered of the whole fleet.
+    """What the registry knows about the whole fleet.
 
-    generation:
-        The newest one.
-    converged:
-        The newest one that converged.
-    runner:
-        The execution of the state machine that is to run the next pass.
+    generation, converged:
+        The newest generation, and the newest one that converged.
+    runner, runner_at:
+        The execution of the state machine that runs the next pass, and when it started.
     rate:
-        Writes a second that the service last bore; None for the setting.
+        The writes a second that SageMaker last accepted without throttling; None for the setting.
     serial:
-        Whether the service was found to take one write at a time on this base.
+        True if SageMaker was found to accept one write at a time on this base.
     write_seconds:
-        What creates, updates and deletes took of late, by their name: when to look.
+        How long recent creates, updates and deletes took, by `Write`.
     foreign:
-        Components on the endpoint that are known not to be the fleet's: creation times by name.
+        Creation times of components on the endpoint that belong to someone else, by name.
     base_modified, base_version, hosting:
-        The base component's last-modified time, what it ran, and how it was hosted, when that was last looked
-        at.
+        The base component's last-modified time, its version, and the declared hosting at the last look.
     heartbeat:
-        When a pass last ended; where another is to follow, when that is due.
+        When a pass last showed a sign of life. If another pass follows, when it is due.
     behind_since:
-        Since when the fleet has not been what its newest manifest says; None while it is.
+        Since when the fleet has differed from its newest manifest; None while it does not.
     trouble:
-        What the last pass could not get past, if it left something undone.
+        Why the last pass left something undone.
     failed_passes:
-        How many passes in a row ended in trouble, or with an exception.
+        How many passes in a row ended in trouble or with an exception.
     pass_ended:
-        When a pass last ended by itself. One that is killed does not.
+        When a pass last ended by itself, and was not killed.
     tags_read:
-        The component up to which drift runs have read tags, in the order of names. Those that a run did not
-        come to, as its time was up, have their turn when all others had theirs.
+        The component, in order of names, up to which drift runs have read tags. The next run goes on there.
+    deleted:
+        True once the fleet is deleted.
     """
 
     uid: str

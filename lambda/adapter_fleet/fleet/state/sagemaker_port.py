@@ -1,100 +1,100 @@
-"""SageMaker as a fleet needs it: the calls on inference components, and what can be wrong with each."""
+"""The port to SageMaker: the calls that a fleet makes, and their errors."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from adapter_fleet.fleet.state.archive_version import ArchiveVersion, ReadArchive
-from adapter_fleet.fleet.state.records import Live, ObservedBase
+from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
+from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 
 
 class ServiceError(Exception):
-    """A call that did not do what was asked."""
+    """A call failed."""
 
 
 class ThrottledError(ServiceError):
-    """Too many calls; nothing was done."""
+    """SageMaker throttled the call and did nothing."""
 
 
 class UnansweredError(ServiceError):
-    """No answer, or one that says nothing: it may have been done."""
+    """No conclusive answer came. The call may have taken effect."""
 
 
 class ConflictError(ServiceError):
-    """Something is in a state in which the service refuses the write for now."""
+    """SageMaker refuses the write for now, because of the state of something."""
 
 
 class MissingError(ServiceError):
-    """There is no such component."""
+    """The component does not exist."""
 
 
 class ExistsError(ServiceError):
-    """There is a component of that name."""
+    """A component of that name exists."""
 
 
 class RefusedError(ServiceError):
-    """The service will not do it; the message is its own."""
+    """SageMaker refuses the call. The message is SageMaker's own."""
 
 
 class ModelFailedError(ServiceError):
     """The container answered a request with an error."""
 
 
-class Service(Protocol):
-    """The service, for one endpoint's account and region. Every method is one call, unless it says so.
+class SageMakerPort(Protocol):
+    """SageMaker and S3 in one account and region. Every method is one call, unless it says otherwise.
 
-    All raise ThrottledError, UnansweredError and RefusedError.
+    All methods raise ThrottledError, UnansweredError and RefusedError.
 
     calls:
-        How many there were so far, by the operation's name.
+        The number of calls so far, by operation.
     """
 
     calls: Counter[str]
 
-    def pages(self, endpoint: str) -> Iterator[dict[str, Live]]:
-        """List the components of an endpoint, a call for every hundred."""
+    def pages(self, endpoint: str) -> Iterator[dict[str, ObservedComponent]]:
+        """List the components of an endpoint, with one call for every hundred."""
 
-    def describe(self, component: str) -> Live | None:
-        """Describe a component, None where there is none."""
+    def describe(self, component: str) -> ObservedComponent | None:
+        """Describe a component; None if it does not exist."""
 
     def describe_base(self, base: str) -> ObservedBase:
-        """Describe a base component. MissingError."""
+        """Describe a base component. Raises MissingError."""
 
-    def tags(self, component: str, live: Live) -> dict[str, str]:
-        """Read the tags of a component; MissingError where it is gone."""
+    def tags(self, component: str, live: ObservedComponent) -> dict[str, str]:
+        """Read the tags of a component. Raises MissingError."""
 
     def create(
         self, component: str, *, endpoint: str, base: str, artifact: Artifact, tags: Mapping[str, str]
     ) -> str:
-        """Create an adapter; return its ARN. ExistsError, ConflictError, MissingError (the base)."""
+        """Create an adapter; return its ARN. Raises ExistsError, ConflictError, MissingError (the base)."""
 
     def update(self, component: str, artifact: Artifact) -> None:
-        """Serve another artifact in place. ConflictError, MissingError."""
+        """Replace the artifact in place. Raises ConflictError, MissingError."""
 
     def delete(self, component: str) -> None:
-        """Delete a component. ConflictError, MissingError."""
+        """Delete a component. Raises ConflictError, MissingError."""
 
-    def tag(self, component: str, live: Live, tags: Mapping[str, str]) -> None:
-        """Add tags, and replace those of the same keys. MissingError."""
+    def tag(self, component: str, live: ObservedComponent, tags: Mapping[str, str]) -> None:
+        """Add tags, and replace those with the same keys. Raises MissingError."""
 
-    def untag(self, component: str, live: Live, keys: list[str]) -> None:
-        """Take tags away. MissingError."""
+    def untag(self, component: str, live: ObservedComponent, keys: list[str]) -> None:
+        """Remove tags. Raises MissingError."""
 
     def find_archive(self, uri: str) -> ArchiveVersion | None:
-        """Ask S3 for the newest version of an archive; None where there is none."""
+        """Return the newest version of an archive in S3; None if there is none."""
 
-    def read_archive(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ReadArchive:
-        """Read an archive to its end, several calls; UnansweredError as soon as `stop` returns true.
+    def read_archive(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ArchiveReading:
+        """Read an archive to its end, with several calls.
 
-        UnansweredError as well where another version has replaced it.
+        Raises UnansweredError if `stop` returns True, or if another version has replaced this one.
         """
 
     def copy_archive(self, source: str, uri: str) -> None:
-        """Copy an archive inside S3. MissingError (the source)."""
+        """Copy an archive inside S3. Raises MissingError (the source)."""
 
     def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
-        """Send a smoke request; None if the answer is right, else what is wrong with it.
+        """Send a smoke request; return what is wrong with the answer, None for a right answer.
 
-        A request that did not reach the adapter says nothing about it, and raises.
+        Raises if the request did not reach the adapter.
         """

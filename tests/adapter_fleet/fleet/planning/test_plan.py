@@ -8,18 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.fleet.planning.plan import Context, Step, decide, plan, refusal, settle, sighted
-from adapter_fleet.fleet.state.records import (
-    AdapterRecord,
-    Cause,
-    Failure,
-    Intent,
-    Live,
-    Recheck,
-    Status,
-    Target,
-    Write,
-)
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Step, decide
+from adapter_fleet.fleet.planning.guards import refusal
+from adapter_fleet.fleet.planning.observe import merge_listing
+from adapter_fleet.fleet.planning.plan import plan
+from adapter_fleet.fleet.planning.settle import settle
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Write
 from adapter_fleet.fleet.state.settings import DeletionLimit, FleetSettings, UpdateMode
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
 
@@ -33,7 +31,7 @@ artifacts = st.builds(
 )
 moments = st.sampled_from([NOW - 4000, NOW - 40, NOW - 10, NOW])
 lives = st.builds(
-    Live,
+    ObservedComponent,
     status=st.sampled_from(Status),
     created=moments,
     modified=moments,
@@ -96,7 +94,7 @@ wants = st.none() | st.builds(
     smoke=st.none() | st.just(SmokeRequest(body={"inputs": "x"})),
 )
 contexts = st.builds(
-    Context,
+    PlanContext,
     now=st.just(NOW),
     generation=st.integers(1, 3),
     endpoint=st.just("endpoint"),
@@ -110,7 +108,7 @@ contexts = st.builds(
 
 @given(records, wants, contexts)
 def test_every_state_has_a_next_step(
-    record: AdapterRecord, want: DesiredAdapter | None, context: Context
+    record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext
 ) -> None:
     settled, _ = settle(record, want, context)
     decision = decide(settled, want, context)
@@ -120,7 +118,7 @@ def test_every_state_has_a_next_step(
 
 @given(records, wants, contexts)
 def test_what_is_settled_stays_as_it_is(
-    record: AdapterRecord, want: DesiredAdapter | None, context: Context
+    record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext
 ) -> None:
     settled, _ = settle(record, want, context)
     again, events = settle(settled, want, context)
@@ -130,7 +128,7 @@ def test_what_is_settled_stays_as_it_is(
 
 @given(records, wants, contexts)
 def test_component_that_is_not_known_to_be_the_fleets_is_not_written_on(
-    record: AdapterRecord, want: DesiredAdapter | None, context: Context
+    record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext
 ) -> None:
     settled, _ = settle(record, want, context)
     decision = decide(settled, want, context)
@@ -143,7 +141,7 @@ def test_component_that_is_not_known_to_be_the_fleets_is_not_written_on(
 
 @given(records, wants, contexts)
 def test_component_that_is_wanted_and_serves_is_deleted_only_where_that_is_allowed(
-    record: AdapterRecord, want: DesiredAdapter | None, context: Context
+    record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext
 ) -> None:
     settled, _ = settle(record, want, context)
     decision = decide(settled, want, context)
@@ -156,7 +154,7 @@ def test_component_that_is_wanted_and_serves_is_deleted_only_where_that_is_allow
 
 @given(records, wants, contexts)
 def test_component_in_transition_is_left_alone(
-    record: AdapterRecord, want: DesiredAdapter | None, context: Context
+    record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext
 ) -> None:
     settled, _ = settle(record, want, context)
     decision = decide(settled, want, context)
@@ -175,7 +173,7 @@ def test_adapter_that_is_found_serving_has_not_failed_for_a_cause_that_passes(
         name="a",
         component=NAME,
         owned=NOW - 40,
-        live=Live(
+        live=ObservedComponent(
             status=Status.IN_SERVICE, created=NOW - 40, modified=NOW - 10, arn="arn", endpoint="endpoint",
             base="base", artifact_uri=served.uri, described=True,
         ),
@@ -184,7 +182,7 @@ def test_adapter_that_is_found_serving_has_not_failed_for_a_cause_that_passes(
             generation=1,
         ),
     )  # fmt: skip
-    context = Context(now=NOW, generation=1, endpoint="endpoint", base="base")
+    context = PlanContext(now=NOW, generation=1, endpoint="endpoint", base="base")
     settled, events = settle(record, DesiredAdapter(name="a", component=NAME, artifact=served), context)
     assert settled.serving == served
     assert [event.what for event in events] == ["adopted"]
@@ -193,16 +191,18 @@ def test_adapter_that_is_found_serving_has_not_failed_for_a_cause_that_passes(
 
 @given(records, wants, contexts)
 def test_plan_of_the_same_state_is_the_same(
-    record: AdapterRecord, want: DesiredAdapter | None, context: Context
+    record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext
 ) -> None:
     wanted = {} if want is None else {NAME: want}
     assert plan({NAME: record}, wanted, context) == plan({NAME: record}, wanted, context)
 
 
 @given(records, lives)
-def test_older_listing_changes_nothing_that_is_known(record: AdapterRecord, listed: Live) -> None:
+def test_older_listing_changes_nothing_that_is_known(
+    record: AdapterRecord, listed: ObservedComponent
+) -> None:
     live = record.live
-    seen = sighted({NAME: record}, {NAME: listed}, base="base")[NAME]
+    seen = merge_listing({NAME: record}, {NAME: listed}, base="base")[NAME]
     if live is not None and (listed.created, listed.modified) < (live.created, live.modified):
         assert seen == replace(record, live=replace(live, doubtful=False))
 
@@ -218,7 +218,7 @@ def test_older_listing_changes_nothing_that_is_known(record: AdapterRecord, list
     ],
 )
 def test_deletions_above_the_share_are_refused(fleet: int, deleted: int, setting: str | None) -> None:
-    live = Live(status=Status.IN_SERVICE, created=NOW, modified=NOW)
+    live = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW)
     records = {
         f"p-{number}": AdapterRecord(name=str(number), component=f"p-{number}", live=live, owned=NOW)
         for number in range(fleet)

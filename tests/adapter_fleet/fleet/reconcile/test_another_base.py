@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.state.records import Outcome
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from adapter_fleet.fleet.state.settings import DriftCheck, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest

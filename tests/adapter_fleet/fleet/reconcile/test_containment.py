@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.common.bounded_text import LONGEST_TEXT_BYTES, bounded, encoded_bytes
+from adapter_fleet.common.bounded_text import MAX_TEXT_BYTES, bounded, encoded_bytes
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.common.untrusted_pattern import matches
 from adapter_fleet.fleet.reconcile.requests import FleetError
-from adapter_fleet.fleet.state.failures import LAST_RETRY_SECONDS, failed
-from adapter_fleet.fleet.state.records import Cause, Live, Outcome, Status
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import MAX_RETRY_SECONDS, Cause, next_failure
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import SmokeRequest
@@ -212,9 +213,9 @@ class TestTexts:
     def test_long_one_is_cut_to_its_encoded_bytes(self, text: str) -> None:
         cut = bounded(text)
         assert cut.endswith(" …")
-        assert LONGEST_TEXT_BYTES - 20 < encoded_bytes(cut) <= LONGEST_TEXT_BYTES
+        assert MAX_TEXT_BYTES - 20 < encoded_bytes(cut) <= MAX_TEXT_BYTES
 
-    @pytest.mark.parametrize("text", ["", "short", "ä" * 600, "a" * LONGEST_TEXT_BYTES])
+    @pytest.mark.parametrize("text", ["", "short", "ä" * 600, "a" * MAX_TEXT_BYTES])
     def test_short_one_stays(self, text: str) -> None:
         assert bounded(text) == text
 
@@ -222,8 +223,10 @@ class TestTexts:
         assert bounded("a\ud800b") == "a?b"
 
     def test_record_bounds_its_own_texts(self) -> None:
-        live = Live(status=Status.FAILED, created=0.0, modified=0.0, failure_reason="\U0001f600" * 9000)
-        assert len(json.dumps(unstructured(live))) < LONGEST_TEXT_BYTES + 200
+        live = ObservedComponent(
+            status=Status.FAILED, created=0.0, modified=0.0, failure_reason="\U0001f600" * 9000
+        )
+        assert len(json.dumps(unstructured(live))) < MAX_TEXT_BYTES + 200
 
     def test_reason_of_any_length_keeps_records_below_an_item(self) -> None:
         world = World(settings=replace(LENIENT, failures=FailureLimit(share=1.0)))
@@ -250,10 +253,10 @@ def test_attempts_without_end_wait_the_longest() -> None:
     for attempts in (1, 1024, 100_000):
         if failure is not None:
             failure = replace(failure, attempts=attempts)
-        failure = failed(
+        failure = next_failure(
             "p-a", artifact("a"), "AccessDenied", before=failure, now=0.0, generation=1, cause=Cause.ACCESS
         )
     assert failure is not None
     assert failure.attempts == 100_001
     assert failure.retry_at is not None
-    assert LAST_RETRY_SECONDS / 2 <= failure.retry_at <= LAST_RETRY_SECONDS
+    assert MAX_RETRY_SECONDS / 2 <= failure.retry_at <= MAX_RETRY_SECONDS

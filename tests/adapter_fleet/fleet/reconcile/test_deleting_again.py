@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapter_fleet.fleet.state.records import Outcome
+from adapter_fleet.fleet.state.generations import Outcome
 from tests.adapter_fleet.fleet_world import World, adapter
 
 

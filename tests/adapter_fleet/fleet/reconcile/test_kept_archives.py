@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from adapter_fleet.fleet.reconcile.requests import desired_of
-from adapter_fleet.fleet.state.records import OrderKind, Outcome, Target
+from adapter_fleet.fleet.state.generations import Outcome, Target
+from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet.reconcile.test_verification import put, wanted

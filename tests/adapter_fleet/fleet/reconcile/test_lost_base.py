@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from adapter_fleet.fleet.planning.plan import base_trouble
-from adapter_fleet.fleet.state.records import Live, Outcome, Status
+from adapter_fleet.fleet.planning.observe import base_trouble
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.settings import DriftCheck, FleetSettings
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
@@ -85,6 +86,6 @@ def test_change_by_hand_that_was_taken_back_by_hand_is_no_drift_any_more() -> No
 
 @pytest.mark.parametrize("status", [None, *Status])
 def test_adapters_are_made_on_a_base_that_serves(status: Status | None) -> None:
-    live = None if status is None else Live(status=status, created=1.0, modified=1.0)
+    live = None if status is None else ObservedComponent(status=status, created=1.0, modified=1.0)
     serves = status in (Status.IN_SERVICE, Status.UPDATING)
     assert (base_trouble("base", live) is None) == serves

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.fleet.state.records import Outcome, Source
+from adapter_fleet.fleet.state.generations import Outcome, Source
 from tests.adapter_fleet.fleet.reconcile.test_requests import Deployment, manifest
 
 OBJECT = {"Bucket": "manifests", "Key": "live"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from adapter_fleet.fleet.planning.plan import with_new_attempts
-from adapter_fleet.fleet.state.records import AdapterRecord, Cause, Failure, Outcome
+from adapter_fleet.fleet.planning.settle import with_new_attempts
+from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
-from adapter_fleet.fleet.state.records import Cause, Failure, OrderKind, Outcome
+from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.settings import DriftCheck, FailureLimit, FleetSettings
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 

@@ -14,7 +14,8 @@ import pytest
 
 from adapter_fleet.fleet.reconcile.reconciler import MOST_REQUESTS_AT_A_TIME
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
-from adapter_fleet.fleet.state.records import Event, Generation, Outcome
+from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.state.records import Event
 from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Lease
 from adapter_fleet.fleet.state.settings import DriftCheck, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import SmokeRequest

@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.planning.plan import MOST_LOST
-from adapter_fleet.fleet.state.records import Cause, Outcome, Status
+from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES
+from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     MissingError,
@@ -48,7 +50,7 @@ class TestWritesWithoutAnAnswer:
         assert failure is not None
         assert failure.cause is Cause.CAPACITY
         assert failure.reason == (
-            f"the service gave no answer to {MOST_LOST} requests to create it: {self.UNANSWERED}"
+            f"the service gave no answer to {MAX_LOST_WRITES} requests to create it: {self.UNANSWERED}"
         )
 
     def test_they_are_tried_again_less_and_less_often(self) -> None:
@@ -59,8 +61,8 @@ class TestWritesWithoutAnAnswer:
         first = tried.total()
         world.run_for(3600)
         # Each quarter of an hour, so many in a row as make a failure.
-        assert MOST_LOST < first < 12 * MOST_LOST
-        assert tried.total() - first <= 6 * MOST_LOST
+        assert MAX_LOST_WRITES < first < 12 * MAX_LOST_WRITES
+        assert tried.total() - first <= 6 * MAX_LOST_WRITES
 
     def test_it_serves_once_the_service_answers_again(self) -> None:
         world = World(settings=LENIENT)
@@ -75,7 +77,7 @@ class TestWritesWithoutAnAnswer:
     def test_fewer_than_make_a_failure_are_forgotten_when_one_arrives(self) -> None:
         world = World(settings=replace(LENIENT, failures=FailureLimit(count=0)))
         for version in (1, 2, 3):
-            world.service.faults.lost_before = MOST_LOST - 1
+            world.service.faults.lost_before = MAX_LOST_WRITES - 1
             world.deploy(adapter("a", version))
             world.settle()
             assert world.newest().outcome is Outcome.CONVERGED

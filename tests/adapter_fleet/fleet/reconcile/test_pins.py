@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from adapter_fleet.fleet.planning.plan import pinned
-from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
+from adapter_fleet.fleet.planning.pins import apply_pins
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.fleet_world import adapter, artifact
 
@@ -19,19 +20,19 @@ UNPIN = Order(kind=OrderKind.UNPIN, component="p-acme", at=2.0)
 
 
 def test_pinned_artifact_is_wanted_in_place_of_the_manifest_s() -> None:
-    assert pinned([adapter("acme", 2)], [PIN], SERVED)["p-acme"].artifact == artifact("acme", 1)
+    assert apply_pins([adapter("acme", 2)], [PIN], SERVED)["p-acme"].artifact == artifact("acme", 1)
 
 
 def test_pin_ends_when_the_manifest_moves_on() -> None:
-    assert pinned([adapter("acme", 3)], [PIN], SERVED)["p-acme"].artifact == artifact("acme", 3)
+    assert apply_pins([adapter("acme", 3)], [PIN], SERVED)["p-acme"].artifact == artifact("acme", 3)
 
 
 def test_pin_that_is_taken_back_counts_no_more() -> None:
-    assert pinned([adapter("acme", 2)], [PIN, UNPIN], SERVED)["p-acme"].artifact == artifact("acme", 2)
+    assert apply_pins([adapter("acme", 2)], [PIN, UNPIN], SERVED)["p-acme"].artifact == artifact("acme", 2)
 
 
 def test_taking_back_concerns_one_adapter() -> None:
-    wants = pinned([adapter("acme", 2), adapter("zeta", 1)], iter([UNPIN, PIN]), SERVED)
+    wants = apply_pins([adapter("acme", 2), adapter("zeta", 1)], iter([UNPIN, PIN]), SERVED)
     assert {component: want.artifact for component, want in wants.items()} == {
         "p-acme": artifact("acme", 2),
         "p-zeta": artifact("zeta", 1),
@@ -43,11 +44,11 @@ def test_pin_of_what_has_never_served_does_not_count() -> None:
     pin = Order(
         kind=OrderKind.PIN, component="p-acme", at=1.0, artifact=foreign, replaces=artifact("acme", 2)
     )
-    assert pinned([adapter("acme", 2)], [pin], SERVED)["p-acme"].artifact == artifact("acme", 2)
+    assert apply_pins([adapter("acme", 2)], [pin], SERVED)["p-acme"].artifact == artifact("acme", 2)
 
 
 def test_pin_goes_to_the_version_as_it_was_verified() -> None:
     """An order that leaves out the digest has no archive verified less."""
     verified = Artifact(uri=artifact("acme", 1).uri, digest="a" * 64)
     served = {"p-acme": AdapterRecord(name="acme", component="p-acme", versions=(verified,))}
-    assert pinned([adapter("acme", 2)], [PIN], served)["p-acme"].artifact == verified
+    assert apply_pins([adapter("acme", 2)], [PIN], served)["p-acme"].artifact == verified

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.records import Cause, OrderKind, Outcome
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.fleet.state.settings import (
     DeletionLimit,

@@ -25,18 +25,11 @@ from hypothesis.stateful import (
 )
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.records import (
-    Cause,
-    Generation,
-    Intent,
-    Order,
-    OrderKind,
-    Outcome,
-    Request,
-    Source,
-    Status,
-    Write,
-)
+from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import Intent, Write
 from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.fleet.state.settings import (
     DeletionLimit,

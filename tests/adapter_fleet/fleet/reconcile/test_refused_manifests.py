@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from adapter_fleet.fleet.state.records import Generation, Outcome
+from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.settings import DriftCheck, FleetSettings
 from tests.adapter_fleet.fleet_world import World, adapter
 

@@ -17,7 +17,7 @@ from adapter_fleet.fleet.reconcile.requests import (
     StackState,
     data_of,
 )
-from adapter_fleet.fleet.state.records import Generation, Outcome, Source
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.fleet.state.settings import FleetSettings, OnTimeout
 from tests.adapter_fleet.fake_service import FakeClock

@@ -6,7 +6,8 @@ import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.reconcile.reconciler import TAGS_A_DRIFT_RUN
-from adapter_fleet.fleet.state.records import Cause, OrderKind
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
 from adapter_fleet.fleet.state.settings import DriftCheck, FleetSettings
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact

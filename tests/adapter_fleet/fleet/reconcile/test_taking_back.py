@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.fleet.state.records import Outcome, Source
+from adapter_fleet.fleet.state.generations import Outcome, Source
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.records import Cause, Live, OrderKind, Outcome
+from adapter_fleet.fleet.state.components import ObservedComponent
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from tests.adapter_fleet.fake_service import Crash
@@ -68,7 +71,7 @@ def test_rollback_gives_back_what_was_tagged_without_an_answer() -> None:
     world.service.faults.broken[artifact("bad").uri] = "bad tensors"
     tag = world.service.tag
 
-    def unanswered(component: str, live: Live, tags: Mapping[str, str]) -> None:
+    def unanswered(component: str, live: ObservedComponent, tags: Mapping[str, str]) -> None:
         tag(component, live, tags)
         raise UnansweredError("no answer in time")
 
@@ -88,7 +91,7 @@ def test_rollback_ends_where_the_answer_to_its_giving_back_was_lost() -> None:
     world.settle()
     untag, tried = world.service.untag, []
 
-    def unanswered(component: str, live: Live, keys: list[str]) -> None:
+    def unanswered(component: str, live: ObservedComponent, keys: list[str]) -> None:
         tried.append(component)
         untag(component, live, keys)
         if len(tried) == 1:
@@ -189,7 +192,7 @@ def test_tags_of_aws_are_left_where_they_are() -> None:
     world.service.make("p-a", artifact("a").uri, tags={FLEET_TAG: UID, of_aws: "s", "old": "1"})
     untag = world.service.untag
 
-    def as_aws_does(component: str, live: Live, keys: list[str]) -> None:
+    def as_aws_does(component: str, live: ObservedComponent, keys: list[str]) -> None:
         if any(key.startswith("aws:") for key in keys):
             raise RefusedError("aws: prefixed tag key names are not allowed for external use.")
         untag(component, live, keys)

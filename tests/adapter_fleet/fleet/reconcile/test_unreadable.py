@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.records import Outcome
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError
 from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit, FleetSettings
 from tests.adapter_fleet.fleet_world import World, adapter, artifact

@@ -10,7 +10,9 @@ import pytest
 from adapter_fleet.fleet.reconcile.reconciler import MOST_ARCHIVES_AT_A_TIME
 from adapter_fleet.fleet.reconcile.verification import LONGEST_READ_SECONDS
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
-from adapter_fleet.fleet.state.records import Cause, OrderKind, Outcome
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.planning.plan import pinned
-from adapter_fleet.fleet.state.records import MOST_VERSIONS, OrderKind, Outcome
+from adapter_fleet.fleet.planning.pins import apply_pins
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.records import MAX_VERSIONS
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
@@ -59,7 +61,7 @@ class TestArchiveThatMoved:
         world.deploy(at(2, after))
         world.settle()
         assert world.serving() == {"acme": at(1, before).artifact.uri}
-        wants = pinned([at(2, after)], world.registry.orders(), world.registry.records())
+        wants = apply_pins([at(2, after)], world.registry.orders(), world.registry.records())
         assert wants["p-acme"].artifact == at(1, before).artifact
 
     def test_what_was_missing_at_one_address_is_sent_from_the_other(self, before: str, after: str) -> None:
@@ -88,7 +90,7 @@ class TestArchiveThatMoved:
 def test_last_five_versions_that_served_are_kept_the_newest_first() -> None:
     world = deployed(*(at(version) for version in range(1, 8)))
     assert [found.digest for found in versions(world)] == [DIGESTS[version] for version in (7, 6, 5, 4, 3)]
-    assert len(versions(world)) == MOST_VERSIONS
+    assert len(versions(world)) == MAX_VERSIONS
 
 
 def test_version_that_serves_again_is_kept_once() -> None:

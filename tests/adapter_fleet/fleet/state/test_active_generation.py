@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from adapter_fleet.fleet.state.records import Generation, Outcome, Request, Source, Target
-from adapter_fleet.fleet.state.registry import active_generation
+from adapter_fleet.fleet.state.generations import (
+    Generation,
+    Outcome,
+    Request,
+    Source,
+    Target,
+    active_generation,
+)
 from adapter_fleet.fleet.state.settings import FleetSettings
 
 TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())

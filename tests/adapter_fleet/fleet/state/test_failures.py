@@ -2,8 +2,13 @@
 
 import pytest
 
-from adapter_fleet.fleet.state.failures import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, cause_of, failed
-from adapter_fleet.fleet.state.records import Cause
+from adapter_fleet.fleet.state.failures import (
+    FIRST_RETRY_SECONDS,
+    MAX_RETRY_SECONDS,
+    Cause,
+    cause_of,
+    next_failure,
+)
 from adapter_fleet.manifest.desired import Artifact
 
 ARTIFACT = Artifact(uri="s3://bucket/a.tar.gz")
@@ -30,21 +35,21 @@ def test_cause_is_told_from_the_reason(reason: str, cause: Cause) -> None:
 def test_time_between_attempts_doubles_up_to_a_quarter_of_an_hour() -> None:
     failure, waits = None, []
     for _ in range(10):
-        failure = failed("c", ARTIFACT, "AccessDenied", before=failure, now=0.0, generation=1)
+        failure = next_failure("c", ARTIFACT, "AccessDenied", before=failure, now=0.0, generation=1)
         assert failure.retry_at is not None
         waits.append(failure.retry_at)
     for attempt, wait in enumerate(waits):
-        longest = min(FIRST_RETRY_SECONDS * 2**attempt, LAST_RETRY_SECONDS)
+        longest = min(FIRST_RETRY_SECONDS * 2**attempt, MAX_RETRY_SECONDS)
         assert longest / 2 <= wait <= longest
 
 
 def test_artifacts_own_fault_is_not_tried_again() -> None:
-    failure = failed("c", ARTIFACT, "bad tensors", before=None, now=0.0, generation=1)
+    failure = next_failure("c", ARTIFACT, "bad tensors", before=None, now=0.0, generation=1)
     assert failure.retry_at is None
     assert failure.final
 
 
 def test_attempts_at_another_artifact_are_counted_anew() -> None:
-    first = failed("c", ARTIFACT, "AccessDenied", before=None, now=0.0, generation=1)
+    first = next_failure("c", ARTIFACT, "AccessDenied", before=None, now=0.0, generation=1)
     other = Artifact(uri="s3://bucket/b.tar.gz")
-    assert failed("c", other, "AccessDenied", before=first, now=0.0, generation=1).attempts == 1
+    assert next_failure("c", other, "AccessDenied", before=first, now=0.0, generation=1).attempts == 1

@@ -16,24 +16,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet.state.records import (
-    AdapterRecord,
-    Cause,
-    Event,
-    Failure,
-    FleetRecord,
-    Generation,
-    Intent,
-    Live,
-    Order,
-    OrderKind,
-    Outcome,
-    Request,
-    Source,
-    Status,
-    Target,
-    Write,
-)
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord, Intent, Write
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
 from adapter_fleet.fleet.state.settings import DriftCheck, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
@@ -228,7 +215,7 @@ class TestGenerations:
         again = registry.open_generation(request("once"), wanting("other"))
         assert (again.number, again.outcome) == (first.number, Outcome.SUPERSEDED)
         assert registry.desired(1) == wanting("acme")
-        assert registry.deliveries() == {"once": 1, "later": 2}
+        assert registry.generation(3) is None
 
     def test_open_generation_is_superseded_by_the_next(self, registry: Registry) -> None:
         registry.open_generation(request(), wanting())
@@ -294,7 +281,7 @@ class TestGenerations:
     def test_fleet_that_is_not_registered_has_no_generations(self, empty: Registry) -> None:
         with pytest.raises(LookupError, match="not registered"):
             empty.open_generation(request(), wanting())
-        assert empty.deliveries() == {}
+        assert empty.generation(1) is None
 
     def test_fleet_that_fills_several_items_comes_back_whole(self, registry: Registry) -> None:
         # Random names do not compress: these are a megabyte.
@@ -362,7 +349,7 @@ class TestRecords:
         artifact = Artifact(uri="s3://b/acme.tar.gz", digest="a" * 64)
         whole = record(
             "acme",
-            live=Live(
+            live=ObservedComponent(
                 status=Status.UPDATING,
                 created=1_764_000_000.123,
                 modified=1_764_000_001.456,
@@ -792,7 +779,7 @@ class TestInterruptions:
         client = Interrupted(dynamodb, "transact_write_items", do_and_say_otherwise, times=1)
         made = client.registry(table).open_generation(request("once"), wanting("acme"))
         assert made.number == 1
-        assert client.registry(table).deliveries() == {"once": 1}
+        assert client.registry(table).generation(2) is None
 
     def test_write_that_met_a_transaction_is_sent_again(
         self, dynamodb: DynamoDBClient, table: str, lease: Lease

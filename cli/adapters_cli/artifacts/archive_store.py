@@ -1,0 +1,265 @@
+"""The archives of published adapters in S3, under keys that hold their identities."""
+
+import base64
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from botocore.exceptions import ClientError
+
+from adapter_fleet.artifacts.archive import DIGEST_METADATA
+from adapter_fleet.artifacts.packing import identity_of_archive
+from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.common.digests import archive_name
+from adapter_fleet.common.s3_uri import bucket_and_key
+from adapter_fleet.fleet.state.archive_version import checksum_text
+from adapters_cli.aws.s3_location import CONDITION_FAILED
+from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
+from adapters_cli.output.progress_bars import Watch
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html: a single upload has at most 5 GB.
+LARGEST_PUT = 5 * 1000**3
+# At most 10,000 parts. The largest archive that is taken, of 16 GiB, has 128 of these.
+PART_BYTES = 128 * 1024**2
+_MOST_ATTEMPTS = 3
+_GONE = ("404", "NoSuchKey", "NotFound")
+
+SHA256 = "sha256"
+"""The key of the SHA-256 of the archive itself, in hexadecimal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredArchive:
+    """An archive in S3: its size in bytes, and the entity tag of its content.
+
+    checksum:
+        S3's SHA-256 of it, as a manifest has it; None where that is not known.
+    """
+
+    size: int
+    etag: str
+    checksum: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Archives in S3 by their keys, when they were listed; all of them only if it is `complete`."""
+
+    archives: Mapping[str, StoredArchive]
+    complete: bool
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        return frozenset(key.rpartition("/")[0] for key in self.archives)
+
+    def has_folder(self, key: str) -> bool:
+        """Tell whether there is an archive in the same folder as this key."""
+        return key.rpartition("/")[0] in self._folders
+
+
+class ArchiveStore:
+    """A folder of a bucket. An object appears whole or not at all, and is never replaced.
+
+    Up to `LARGEST_PUT` bytes an archive is uploaded at once, with the SHA-256 of the whole object for a
+    checksum. A larger one goes up in parts, for which S3 has a SHA-256 of each part and one of these only;
+    the SHA-256 of the whole is in the metadata of either. Parts that an interrupted upload has left are
+    found again, and go on being used where they are the same.
+    """
+
+    def __init__(self, s3: "S3Client", folder: str) -> None:
+        self._s3 = s3
+        bucket, prefix = bucket_and_key(folder)
+        if not folder.startswith("s3://") or not bucket:
+            raise UsageError(f"the destination should be 's3://<bucket>/<prefix>', got {folder!r}")
+        self._bucket, self._prefix = bucket, prefix.strip("/")
+
+    def key(self, name: str, identity: str) -> str:
+        """Return the key of an adapter's archive."""
+        return "/".join(filter(None, (self._prefix, name, archive_name(identity))))
+
+    def uri(self, key: str) -> str:
+        """Return the URI of a key."""
+        return f"s3://{self._bucket}/{key}"
+
+    def listed(self, *, pages: int) -> Listing:
+        """List what is there, in that many calls at most. Raises NoAnswerError where there is no bucket."""
+        archives = {}
+        folder = f"{self._prefix}/" if self._prefix else ""
+        found = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder)
+        try:
+            for page in itertools.islice(found, pages):
+                for item in page.get("Contents", ()):
+                    archives[item["Key"]] = StoredArchive(size=item["Size"], etag=item["ETag"])
+        except ClientError as error:
+            if code_of(error) != "NoSuchBucket":
+                raise
+            raise NoAnswerError(f"there is no bucket '{self._bucket}'") from None
+        return Listing(archives=archives, complete=not page["IsTruncated"])
+
+    def find(self, key: str, identity: str) -> StoredArchive | None:
+        """Return the archive of an adapter, None where it is not there.
+
+        Metadata may have been copied from another object. It is taken for true where S3 has the same SHA-256
+        of the object as it has; what came in parts, or was not uploaded by `upload`, is read. Raises
+        CommandError where it is another adapter, which an honest key never is.
+        """
+        try:
+            found = self._s3.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
+        except ClientError as error:
+            if code_of(error) not in _GONE:
+                raise
+            return None
+        metadata = found.get("Metadata", {})
+        vouched = _is_of(found.get("ChecksumSHA256"), metadata.get(SHA256))
+        if metadata.get(DIGEST_METADATA) != identity or not vouched:
+            self._read(key, identity)
+        return StoredArchive(
+            size=found["ContentLength"],
+            etag=found["ETag"],
+            checksum=checksum_text(found.get("ChecksumSHA256")),
+        )
+
+    def _read(self, key: str, identity: str) -> None:
+        body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
+        try:
+            told = identity_of_archive(cast(IO[bytes], body))
+        except ValueError as error:
+            told = str(error)
+        if told != identity:
+            raise CommandError(
+                f"{self.uri(key)} is there already, and should be the adapter of its name, got {told}"
+            )
+
+    def upload(self, key: str, identity: str, archive: IO[bytes], watch: Watch) -> tuple[StoredArchive, bool]:
+        """Upload an archive; return what is in S3 then, and whether it was uploaded now.
+
+        Of several who upload the same, one does it.
+        """
+        archive.seek(0)
+        sha256 = hashlib.file_digest(archive, "sha256")  # type: ignore[arg-type]  # it asks only to read
+        metadata = {DIGEST_METADATA: identity, SHA256: sha256.hexdigest()}
+        for attempt in range(_MOST_ATTEMPTS):
+            try:
+                size, watched = archive.seek(0, os.SEEK_END), _Watched(archive, watch)
+                if size <= LARGEST_PUT:
+                    checksum = _text(sha256.digest())
+                    etag = self._put(key, watched, metadata, checksum)
+                else:
+                    etag, checksum = self._put_parts(key, watched, metadata)
+                return StoredArchive(size=size, etag=etag, checksum=checksum_text(checksum)), True
+            except ClientError as error:
+                # What was under way at this key may have been another's upload, or a deletion.
+                if code_of(error) not in (*CONDITION_FAILED, "NoSuchUpload"):
+                    raise
+                if (there := self.find(key, identity)) is not None:
+                    self._abort(key)
+                    return there, False
+                if attempt == _MOST_ATTEMPTS - 1:
+                    raise
+        raise AssertionError  # the last attempt returns or raises
+
+    def _put(self, key: str, archive: "_Watched", metadata: dict[str, str], sha256: str) -> str:
+        archive.seek(0)
+        answer = self._s3.put_object(
+            Bucket=self._bucket,
+            Key=key,
+            Body=cast(IO[bytes], archive),
+            ContentType="application/gzip",
+            ChecksumSHA256=sha256,
+            Metadata=metadata,
+            IfNoneMatch="*",
+        )
+        return answer["ETag"]
+
+    def _put_parts(self, key: str, archive: "_Watched", metadata: dict[str, str]) -> tuple[str, str]:
+        """Upload an archive in parts; return its entity tag and the checksum of those of the parts."""
+        upload = next(self._uploads_under_way(key), None) or self._begin(key, metadata)
+        there = {part["PartNumber"]: part for part in self._parts(key, upload)}
+        parts: list[Any] = []
+        archive.seek(0)
+        while piece := archive.read(PART_BYTES):
+            number, sha256 = len(parts) + 1, _text(hashlib.sha256(piece).digest())
+            part = there.get(number)
+            if part is None or part.get("ChecksumSHA256") != sha256:
+                part = self._s3.upload_part(
+                    Bucket=self._bucket,
+                    Key=key,
+                    UploadId=upload,
+                    PartNumber=number,
+                    Body=piece,
+                    ChecksumSHA256=sha256,
+                )
+            parts.append({"PartNumber": number, "ETag": part["ETag"], "ChecksumSHA256": sha256})
+        answer = self._s3.complete_multipart_upload(
+            Bucket=self._bucket,
+            Key=key,
+            UploadId=upload,
+            MultipartUpload={"Parts": parts},
+            IfNoneMatch="*",
+        )
+        checksums = b"".join(base64.b64decode(part["ChecksumSHA256"]) for part in parts)
+        return answer["ETag"], f"{_text(hashlib.sha256(checksums).digest())}-{len(parts)}"
+
+    def _begin(self, key: str, metadata: dict[str, str]) -> str:
+        return self._s3.create_multipart_upload(
+            Bucket=self._bucket,
+            Key=key,
+            ContentType="application/gzip",
+            ChecksumAlgorithm="SHA256",
+            Metadata=metadata,
+        )["UploadId"]
+
+    def _uploads_under_way(self, key: str) -> Iterator[str]:
+        """Return the uploads of a key that have begun and not ended. All go on with the oldest, the first."""
+        pages = self._s3.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=key)
+        found = [upload for page in pages for upload in page.get("Uploads", ()) if upload["Key"] == key]
+        found.sort(key=lambda upload: upload["Initiated"])
+        return (
+            upload["UploadId"] for upload in found if upload.get("ChecksumAlgorithm", "SHA256") == "SHA256"
+        )
+
+    def _abort(self, key: str) -> None:
+        """End what is under way at a key where nothing more can come of it."""
+        for upload in self._uploads_under_way(key):
+            self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+
+    def _parts(self, key: str, upload: str) -> Iterator[Any]:
+        pages = self._s3.get_paginator("list_parts").paginate(Bucket=self._bucket, Key=key, UploadId=upload)
+        return (part for page in pages for part in page.get("Parts", ()))
+
+
+class _Watched:
+    """An archive, which tells how far it is read. A reader may begin again, as where it has to sign first."""
+
+    def __init__(self, archive: IO[bytes], watch: Watch) -> None:
+        self._archive, self._watch = archive, watch
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._archive.read(size)
+        self._watch(self._archive.tell())
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._archive.seek(offset, whence)
+
+    def print_note(self) -> int:
+        return self._archive.tell()
+
+
+def _text(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
+
+
+def _is_of(checksum: str | None, sha256: str | None) -> bool:
+    """Tell whether a checksum of S3 is this SHA-256 of a whole object."""
+    try:
+        return checksum is not None and base64.b64decode(checksum, validate=True).hex() == sha256
+    except ValueError:
+        return False  # `…-2` is the checksum of the checksums of two parts

@@ -1,0 +1,123 @@
+"""The AWS account that commands work with, and the clock."""
+
+import os
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import typer
+from botocore.exceptions import BotoCoreError
+
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
+from adapters_cli.output.errors import NoAnswerError
+
+if TYPE_CHECKING:
+    import boto3
+    from botocore.config import Config
+    from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_stepfunctions import SFNClient
+
+_ENDPOINT_URL = "AWS_ENDPOINT_URL"
+"""Address of all services; `AWS_ENDPOINT_URL_S3` is that of S3 alone."""
+
+
+class Account:
+    """The account and region of the environment, as every AWS client finds them.
+
+    Nothing is imported, created or sent before it is used. Tests replace the clients and the clock.
+    """
+
+    @cached_property
+    def _session(self) -> "boto3.Session":
+        # Imported here: it takes long, and `--help` does without.
+        import boto3
+
+        return boto3.Session()
+
+    @cached_property
+    def _config(self) -> "Config":
+        from botocore.config import Config
+
+        # Commands do not retry by themselves. Eight readers share a client.
+        return Config(retries={"mode": "standard", "total_max_attempts": 6}, max_pool_connections=16)
+
+    @property
+    def region(self) -> str | None:
+        """Region of the session."""
+        return self._session.region_name
+
+    def client(self, service: str, config: "Config | None" = None) -> Any:
+        """Return a client. Raises NoAnswerError if an AWS_ENDPOINT_URL variable holds no address."""
+        for name in sorted(os.environ):
+            if name.startswith(_ENDPOINT_URL) and os.environ[name]:
+                _check_address(name, os.environ[name])
+        try:
+            return self._session.client(service, config=config or self._config)  # type: ignore[call-overload]
+        except ValueError as error:
+            # A wrong address in a configuration file. Some of AWS's own errors are ValueErrors as well.
+            if isinstance(error, BotoCoreError):
+                raise
+            raise NoAnswerError(str(error)) from None
+
+    @cached_property
+    def cloudformation(self) -> "CloudFormationClient":
+        """Client that lists the resources of stacks."""
+        client: CloudFormationClient = self.client("cloudformation")
+        return client
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        """Client for manifests and archives."""
+        client: S3Client = self.client("s3")
+        return client
+
+    @cached_property
+    def service(self) -> SageMakerPort:
+        """SageMaker's endpoints and components."""
+        from adapter_fleet.aws.sagemaker_service import SageMakerService
+
+        return SageMakerService(
+            sagemaker=self.client("sagemaker"),
+            runtime=self.client("sagemaker-runtime"),
+            s3=self.s3,
+        )
+
+    @cached_property
+    def machines(self) -> "SFNClient":
+        """Client that starts the state machines of fleets."""
+        client: SFNClient = self.client("stepfunctions")
+        return client
+
+    def registry(self, table: str) -> Registry:
+        """Return the registry in a table."""
+        from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+
+        return DynamoDbRegistry(table, self.client("dynamodb"))
+
+    def now(self) -> float:
+        """Return the seconds since 1970."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+def account_of(context: typer.Context) -> Account:
+    """Return the account of a command's run."""
+    account: Account = context.ensure_object(Account)
+    return account
+
+
+def _check_address(name: str, value: str) -> None:
+    """Raise NoAnswerError if a variable holds no address. botocore reads the port only when it sends."""
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise NoAnswerError(f"{name} should be an address such as 'https://host:4566', got {value!r}")

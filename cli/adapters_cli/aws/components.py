@@ -1,0 +1,53 @@
+"""Reading the components of an endpoint from SageMaker."""
+
+from collections.abc import Iterable, Mapping
+
+from adapter_fleet.fleet.reconcile.verification import foresee
+from adapter_fleet.fleet.state.components import ObservedComponent
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.sagemaker_port import MissingError, ServiceError
+from adapter_fleet.manifest.desired import Artifact
+from adapters_cli.aws.account import Account
+from adapters_cli.aws.parallel_reads import read_each
+
+
+class EndpointComponents:
+    """The components of one endpoint. Only reads."""
+
+    def __init__(self, account: Account, endpoint: str) -> None:
+        self._service = account.service
+        self.endpoint = endpoint
+
+    def listed(self) -> dict[str, ObservedComponent]:
+        """List every component."""
+        return {name: live for page in self._service.pages(self.endpoint) for name, live in page.items()}
+
+    def described(self, names: Iterable[str]) -> dict[str, ObservedComponent | None]:
+        """Describe components; None for one that is gone."""
+        return read_each(names, self._service.describe)
+
+    def tags(self, lives: Mapping[str, ObservedComponent]) -> dict[str, dict[str, str]]:
+        """Read the tags of listed components. Components that are gone are left out."""
+        read = read_each(lives, lambda name: self._tags(name, lives[name]))
+        return {name: tags for name, tags in read.items() if tags is not None}
+
+    def unusable(self, artifacts: Iterable[Artifact], registry: Registry) -> dict[Artifact, str]:
+        """Return what is wrong with archives in S3 that are missing or differ from what was recorded.
+
+        An archive that the caller may not read counts as usable, and so does one that nobody has read yet:
+        the fleet verifies it before it uses it.
+        """
+        checked = read_each(dict.fromkeys(artifacts), lambda artifact: self._problem(artifact, registry))
+        return {artifact: problem for artifact, problem in checked.items() if problem is not None}
+
+    def _problem(self, artifact: Artifact, registry: Registry) -> str | None:
+        try:
+            return foresee(artifact, self._service, registry)
+        except ServiceError as error:
+            return f"{artifact.uri} cannot be read: {error}"
+
+    def _tags(self, name: str, live: ObservedComponent) -> dict[str, str] | None:
+        try:
+            return self._service.tags(name, live)
+        except MissingError:
+            return None

@@ -1,0 +1,61 @@
+"""Objects and prefixes in S3, as people write them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from adapter_fleet.common.digests import ARCHIVE_SUFFIX
+from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
+from adapters_cli.output.errors import UsageError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+CONDITION_FAILED = ("PreconditionFailed", "ConditionalRequestConflict")
+"""Codes of S3 if the condition of a write does not hold: someone else wrote the object meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Location:
+    """An object in S3, or a prefix of objects."""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, text: str) -> "S3Location | None":
+        """Return the location that `s3://bucket/key` names; None for a text without that scheme."""
+        if not text.startswith(SCHEME):
+            return None
+        bucket, key = bucket_and_key(text)
+        return cls(bucket=bucket, key=key)
+
+    @classmethod
+    def of_manifest(cls, text: str) -> "S3Location | None":
+        """Return the object of a manifest in S3; None for a path on this machine.
+
+        Raises UsageError for a bucket or a folder.
+        """
+        location = cls.parse(text)
+        if location is not None and (not location.bucket or not location.key or location.key.endswith("/")):
+            raise UsageError(f"a manifest in S3 should be 's3://<bucket>/<key>', got {text!r}")
+        return location
+
+    @property
+    def is_archive(self) -> bool:
+        """True if the key names an archive. Any other key is a folder."""
+        return self.key.endswith(ARCHIVE_SUFFIX)
+
+    @property
+    def uri(self) -> str:
+        """The location as `s3://bucket/key`."""
+        return f"{SCHEME}{self.bucket}/{self.key}"
+
+    def archives(self, s3: "S3Client") -> Iterator["S3Location"]:
+        """Yield the archives in a folder. Raises ClientError or BotoCoreError."""
+        prefix = f"{self.key.rstrip('/')}/" if self.key else ""
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            for found in page.get("Contents", ()):
+                location = S3Location(bucket=self.bucket, key=found["Key"])
+                if location.is_archive:
+                    yield location

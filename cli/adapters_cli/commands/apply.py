@@ -1,0 +1,267 @@
+"""`adapters apply`: write a fleet's manifest in S3, without a deployment, and wait until it is in force."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.common.s3_uri import bucket_and_key
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, Target
+from adapter_fleet.fleet.state.sagemaker_port import ServiceError
+from adapter_fleet.manifest.desired import DesiredFleet
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.fleet import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    manifest_target,
+)
+from adapters_cli.fleets.fleet_status import manifest_not_in_force_note, read_status
+from adapters_cli.fleets.preview import preview_manifest
+from adapters_cli.fleets.status_line import StatusLine
+from adapters_cli.manifests.manifest_file import ManifestFile
+from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
+from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.exit_codes import INTERRUPTED, NOT_SETTLED
+from adapters_cli.output.text import capped, counted, one_line, print_error, print_note
+
+_READ_EVERY_SECONDS = 1.0
+_NOTICE_SECONDS = 120.0
+"""How long an object's event may take. EventBridge delivers most events within a second."""
+
+_WRITTEN = "the manifest is written, and the fleet goes on with it; 'adapters status --wait' follows"
+
+
+def apply(
+    context: typer.Context,
+    manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON; - for standard input.")],
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait at most.")
+    ] = 3600,
+    allow_failing: Annotated[
+        bool,
+        typer.Option("--allow-failing", help="Write it although adapters are known to fail."),
+    ] = False,
+) -> None:
+    """Write the fleet's manifest in S3 and wait until it is in force.
+
+    Only for fleets whose manifest is in S3 (`AdapterManifest.from_bucket`). Other fleets change with a
+    deployment. Nothing is written if someone else has written the manifest meanwhile, or if `adapters plan`
+    shows that an adapter would fail.
+
+    Ends with 1 if the manifest is refused or fails. Ends with 3 if the time is over before it is in force,
+    or if something is pending then. Ctrl-C ends the waiting; what is written stays.
+    """
+    with reported_errors():
+        found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
+        target = manifest_target(found)
+        stored = _stored(found, target)
+        file = ManifestFile.read(manifest, target)
+        if file.local:
+            publish = f"publish them first: adapters publish s3://BUCKET/PREFIX --manifest {manifest}"
+            raise CommandError("\n".join([*map(str, file.mistakes), *file.local, publish]))
+        desired, _ = file.desired(target)
+        _print_changes(found, desired)
+        number = _already_open_or_in_force(found, stored, file, desired)
+        if number is not None:
+            raise typer.Exit(_wait_for(found, stored, number, timeout))
+        _check_preview(found, target, desired, allow_failing=allow_failing)
+        _check_new_version(found, stored, file)
+        record = found.registry.fleet() or found.record
+        version = _write(found, stored, file.text)
+        with _note_that_it_is_written():
+            number = _generation_of_version(found, stored, record.generation, version, desired.digest)
+            raise typer.Exit(_wait_for(found, stored, number, timeout))
+
+
+@contextmanager
+def _note_that_it_is_written() -> Iterator[None]:
+    """Print that the manifest is written if the waiting ends early."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print_note(_WRITTEN)
+        raise typer.Exit(INTERRUPTED) from None
+    except (BotoCoreError, ClientError, ServiceError):
+        print_note(_WRITTEN)
+        raise
+
+
+def _stored(fleet: Fleet, target: Target) -> StoredManifest:
+    if target.manifest is None:
+        raise CommandError(
+            f"the manifest of fleet '{fleet.record.name}' belongs to its stack, and changes with a deployment"
+        )
+    return StoredManifest.read(fleet.account.s3, *bucket_and_key(target.manifest))
+
+
+def _print_changes(fleet: Fleet, desired: DesiredFleet) -> None:
+    """Print how many adapters the manifest adds, changes and removes."""
+    active = read_status(fleet).active
+    before = {adapter.component: adapter for adapter in fleet.registry.desired(active.number).adapters}
+    after = {adapter.component: adapter for adapter in desired.adapters}
+    added = counted(len(after.keys() - before.keys()), "adapter")
+    removed = len(before.keys() - after.keys())
+    changed = sum(before[name] != after[name] for name in after.keys() & before.keys())
+    print_note(f"{fleet.record.name}: {added} added, {changed} changed, {removed} removed")
+
+
+def _check_preview(fleet: Fleet, target: Target, desired: DesiredFleet, *, allow_failing: bool) -> None:
+    """Raise CommandError if the fleet would refuse the manifest, or if adapters are known to fail."""
+    preview = preview_manifest(fleet, target, desired)
+    if preview.refused is not None:
+        raise CommandError(f"the fleet would refuse it: {preview.refused}")
+    if preview.trouble is not None:
+        print_error(preview.trouble)
+    if not preview.failing:
+        return
+    reasons = [f"{change.name}: {change.action}: {one_line(change.why or '')}" for change in preview.failing]
+    lines = capped(reasons, "adapters are known to fail")
+    if allow_failing:
+        print_error("\n".join(lines))
+        return
+    raise CommandError(
+        "\n".join([*lines, "nothing is written; fix that, or give --allow-failing to write it all the same"])
+    )
+
+
+def _already_open_or_in_force(
+    fleet: Fleet, stored: StoredManifest, file: ManifestFile, desired: DesiredFleet
+) -> int | None:
+    """Return the number of the newest generation if it has the same desired state; else None."""
+    newest = fleet.registry.generation(fleet.record.generation)
+    if (
+        newest is not None
+        and newest.outcome in (Outcome.OPEN, Outcome.CONVERGED)
+        and stored.digest == file.manifest.digest
+        and fleet.registry.desired(newest.number) == desired
+    ):
+        return newest.number
+    return None
+
+
+def _check_new_version(fleet: Fleet, stored: StoredManifest, file: ManifestFile) -> None:
+    """Raise CommandError if the fleet could not tell the new object from the version that it knows.
+
+    In a bucket without versioning, the same bytes are the same version (`RequestHandler.manifest_changed`).
+    """
+    newest = fleet.registry.generation(fleet.record.generation)
+    if (
+        newest is None
+        or newest.request.source is Source.UNDO
+        or stored.version is None
+        or stored.version != _without_quotes(stored.etag)
+        or stored.version != _without_quotes(newest.request.manifest_version)
+        or stored.text != file.text
+    ):
+        return
+    reason = f" ({newest.reason})" if newest.reason else ""
+    raise CommandError(
+        f"nothing is written: {stored.uri} has these very bytes already, and with them generation"
+        f" {newest.number} is {newest.outcome}{reason}\n"
+        "its bucket keeps no versions, so the fleet would not notice them; change something in the file, such"
+        " as a comment"
+    )
+
+
+def _without_quotes(etag: str | None) -> str:
+    return (etag or "").strip('"')
+
+
+def _write(fleet: Fleet, stored: StoredManifest, text: bytes) -> str:
+    """Write the object, unless it has changed since it was read; return the new version."""
+    try:
+        return stored.write(fleet.account.s3, text)
+    except ChangedMeanwhileError:
+        raise CommandError(
+            f"{stored.uri} was written by someone else in the meantime; look at it, and apply again"
+        ) from None
+
+
+def _generation_of_version(
+    fleet: Fleet, stored: StoredManifest, before: int, version: str, digest: str
+) -> int:
+    """Wait for the generation of the new version, which is newer than `before`; return its number."""
+    account = fleet.account
+    started = account.now()
+    while account.now() - started < _NOTICE_SECONDS:
+        record = fleet.registry.fleet()
+        for number in range(before + 1, record.generation + 1 if record is not None else 0):
+            made = fleet.registry.generation(number)
+            if made is None:
+                continue
+            named = _without_quotes(made.request.manifest_version)
+            from_object = made.request.source is Source.OBJECT
+            if named == version or (from_object and made.request.source_digest == digest):
+                return number
+            # The fleet reads the newest version, whichever version the event is of.
+            if from_object and named != stored.version:
+                raise CommandError(
+                    f"{stored.uri} was superseded by a newer manifest, generation {number}, before the fleet"
+                    " had noticed it"
+                )
+        account.sleep(_READ_EVERY_SECONDS)
+    raise CommandError(
+        f"the manifest is written, and the fleet has not noticed it within {_NOTICE_SECONDS:.0f} seconds;"
+        " does the bucket send its events to EventBridge?"
+    )
+
+
+def _wait_for(fleet: Fleet, stored: StoredManifest, number: int, timeout: float) -> int:
+    """Wait until a generation has ended; return the exit code."""
+    account = fleet.account
+    started = account.now()
+    line = StatusLine()
+    try:
+        while True:
+            seen = read_status(fleet)
+            generation = fleet.registry.generation(number)
+            if generation is None:
+                raise CommandError(f"generation {number} is gone")
+            if seen.newest.number == number:
+                line.show(seen)
+            if generation.outcome is not Outcome.OPEN:
+                break
+            if account.now() - started >= timeout:
+                print_error(f"generation {number} is not settled after {timeout:.0f} seconds")
+                return _pending_exit(fleet)
+            account.sleep(_READ_EVERY_SECONDS)
+    finally:
+        line.end()
+    return _ended_exit(fleet, generation, stored)
+
+
+def _pending_exit(fleet: Fleet) -> int:
+    """Print the fleet's trouble, if there is any; return the exit code."""
+    record = fleet.registry.fleet()
+    if record is not None and record.trouble is not None:
+        print_error(one_line(record.trouble))
+    return NOT_SETTLED
+
+
+def _ended_exit(fleet: Fleet, generation: Generation, stored: StoredManifest) -> int:
+    number, outcome = generation.number, generation.outcome
+    if outcome is Outcome.CONVERGED:
+        if generation.reason:
+            print_error(one_line(generation.reason))
+        result = (
+            f"generation {number} is in force: {generation.in_service} of {generation.desired} in service"
+        )
+        if not generation.pending:
+            typer.echo(result)
+            return 0
+        # Someone has deleted components by hand since.
+        typer.echo(f"{result}, {generation.pending} pending")
+        return _pending_exit(fleet)
+    if outcome is Outcome.SUPERSEDED:
+        raise CommandError(f"generation {number} was superseded before it was in force")
+    reason = one_line(generation.reason or "")
+    raise CommandError(f"generation {number} {outcome}: {reason}\n{manifest_not_in_force_note(stored.uri)}")

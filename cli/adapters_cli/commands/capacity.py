@@ -1,0 +1,295 @@
+"""`adapters capacity`: what fits into the accelerators' memory, and where the adapters of a fleet are."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from adapter_fleet.documents.schema import known_or_meant
+from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapter_fleet.serving.engine_settings import COUNTED, EngineSettings
+from adapter_fleet.serving.gpu_memory import GIB, OTHER_BYTES
+from adapter_fleet.serving.instance_types import INSTANCES, Instance
+from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.model_shape import ModelShape, known_shape
+from adapter_fleet.serving.sizing import Workload
+from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.s3_location import S3Location
+from adapters_cli.fleets.fleet import FleetOption, StackOption, TableOption, find_fleet, newest_generation
+from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.manifests.stored_manifest import StoredManifest
+from adapters_cli.models.base_model_option import GivenModel
+from adapters_cli.models.capacity_picture import screen
+from adapters_cli.models.capacity_report import AdapterCount, CapacityReport, Placement, as_document, rows
+from adapters_cli.models.environment_file import (
+    BaseModelPlace,
+    EnvironmentFile,
+    EnvironmentOption,
+    read_environment,
+)
+from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, option_errors, reported_errors
+from adapters_cli.output.text import one_line, print_error
+
+_MOST_LARGER = 6
+
+
+def capacity(
+    context: typer.Context,
+    environment: EnvironmentOption = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(
+            "--base-model",
+            metavar="MODEL",
+            help="The model's directory, its config.json here or in S3 (s3://…), or a well-known name.",
+        ),
+    ] = None,
+    instance_type: Annotated[
+        str | None, typer.Option("--instance-type", metavar="TYPE", help="Such as ml.g5.12xlarge.")
+    ] = None,
+    accelerators: Annotated[
+        int | None,
+        typer.Option("--accelerators", min=1, metavar="N", help="Of one copy; by default all there are."),
+    ] = None,
+    max_loras: Annotated[
+        int | None, typer.Option("--max-loras", min=1, metavar="N", help="Slots in GPU memory.")
+    ] = None,
+    max_cpu_loras: Annotated[
+        int | None,
+        typer.Option("--max-cpu-loras", min=1, metavar="N", help="Adapters in CPU memory, with the slots."),
+    ] = None,
+    max_lora_rank: Annotated[
+        int | None, typer.Option("--max-lora-rank", min=1, metavar="R", help="The rank of a slot.")
+    ] = None,
+    fully_sharded: Annotated[
+        bool | None,
+        typer.Option("--fully-sharded/--not-fully-sharded", show_default=False, help="Split all of a slot."),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            metavar="NAME=VALUE",
+            help="Of the container's environment: OPTION_MAX_MODEL_LEN=8192.",
+        ),
+    ] = None,
+    other: Annotated[
+        float | None,
+        typer.Option(
+            "--other-gib",
+            min=0,
+            metavar="GIB",
+            help=f"What else the engine takes of an accelerator; {OTHER_BYTES / GIB:g} is an estimate.",
+        ),
+    ] = None,
+    manifest: Annotated[
+        str | None,
+        typer.Option("--manifest", metavar="FILE", help="Count the adapters of a manifest, here or in S3."),
+    ] = None,
+    adapters: Annotated[
+        int | None, typer.Option("--adapters", min=0, metavar="N", help="Count with so many adapters.")
+    ] = None,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Show what fits into the accelerators' memory, and which adapters are in which tier.
+
+    What an environment file says can be changed by the other options. Ends with 1 if it does not fit.
+    """
+    live = stack is not None or table_name is not None or fleet is not None
+    sources = (manifest is not None, adapters is not None, live)
+    if sum(sources) > 1:
+        raise typer.BadParameter("--manifest, --adapters and a live fleet all say how many; give one of them")
+    with reported_errors():
+        account = account_of(context)
+        file = None if environment is None else read_environment(environment)
+        name, shape = _shape(account, file, base_model)
+        given = EngineSettings.from_environment(variables := _variables(options or []))
+        if given.not_understood:
+            raise UsageError(f"--option cannot be counted with: {', '.join(given.not_understood)}")
+        if file is not None:
+            variables = {**file.container.environment, **variables}
+        settings = _settings(max_loras, max_cpu_loras, max_lora_rank, fully_sharded)
+        with option_errors():
+            workload = Workload(
+                shape=shape,
+                lora=_lora(file, settings, given.lora),
+                engine=EngineSettings.from_environment(variables),
+                other=OTHER_BYTES if other is None else round(other * GIB),
+            )
+            instance = _instance(file, instance_type)
+            sizing = workload.on(instance, _accelerators(file, instance, accelerators))
+        if manifest is not None:
+            count: AdapterCount | None = _of_manifest(account, manifest)
+        elif adapters is not None:
+            count = AdapterCount(ranks=(None,) * adapters, where="--adapters")
+        elif live:
+            count = _of_fleet(account, stack, fleet, table_name)
+        else:
+            count = None if file is None else _of_file(account, file)
+        report = CapacityReport(
+            model=name,
+            workload=workload,
+            sizing=sizing,
+            larger=tuple(workload.on_larger(sizing))[:_MOST_LARGER],
+            adapters=count,
+            placement=_placement(file),
+        )
+        if as_json:
+            typer.echo(json.dumps(as_document(report), indent=2))
+        elif sys.stdout.isatty():
+            console = Console()
+            console.print(screen(report, console.width))
+        else:
+            for row in rows(report):
+                typer.echo("\t".join(map(one_line, row)))
+        if not report.fits:
+            print_error(report.verdict)
+            raise typer.Exit(1)
+
+
+def _shape(account: Account, file: EnvironmentFile | None, given: str | None) -> tuple[str, ModelShape]:
+    """Return the base model's name and shape; UsageError where its dimensions are not known."""
+    place = file.base_model if file is not None else BaseModelPlace()
+    if given is not None or place.directory is not None:
+        where = given or str(place.directory)
+        model = GivenModel.read(where, account)
+        if model.shape is None:
+            raise UsageError(
+                f"{where}: the dimensions of a model of the type {model.kind!r} are not known: it is no dense"
+                " decoder like Llama, or they are not all there"
+            )
+        known = place.name if given is None else None
+        return known or model.facts.name or where, model.shape
+    name = place.name or place.hub or ""
+    if (shape := known_shape(name)) is not None:
+        return name, shape
+    if file is None:
+        raise UsageError("which base model? Give --base-model, or --environment")
+    if place.bucket is not None:
+        where = f"s3://{place.bucket}/{place.prefix.strip('/')}".rstrip("/")
+        raise UsageError(
+            f"the dimensions of the base model are not known, as it is in a bucket; give --base-model"
+            f" {where}/config.json"
+        )
+    raise UsageError(f"the dimensions of {name!r} are not known; give its config.json with --base-model")
+
+
+def _settings(
+    max_loras: int | None, max_cpu_loras: int | None, max_lora_rank: int | None, fully_sharded: bool | None
+) -> dict[str, object]:
+    settings = {
+        "max_loras": max_loras,
+        "max_cpu_loras": max_cpu_loras,
+        "max_lora_rank": max_lora_rank,
+        "fully_sharded": fully_sharded,
+    }
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _lora(
+    file: EnvironmentFile | None, given: dict[str, object], in_container: Mapping[str, object]
+) -> LoraServing:
+    """Return the LoRA settings, which options of their own give, or variables of the container."""
+    if twice := given.keys() & in_container.keys():
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(twice))
+        raise UsageError(f"{names}: --option says it as well; give one of them")
+    changes: dict[str, Any] = {**given, **in_container}
+    if file is not None:
+        return replace(file.lora, **changes)
+    if not {"max_loras", "max_lora_rank"} <= changes.keys():
+        raise UsageError("how many adapters? Give --max-loras and --max-lora-rank, or --environment")
+    # vLLM's own default.
+    return LoraServing(**{"max_cpu_loras": changes["max_loras"], **changes})
+
+
+def _instance(file: EnvironmentFile | None, given: str | None) -> Instance:
+    name = given or (file.endpoint.instance_type if file is not None else None)
+    if name is None:
+        raise UsageError("on which instances? Give --instance-type, or --environment")
+    if name not in INSTANCES:
+        raise UsageError(
+            f"nothing is known of the instance type {name!r} ({known_or_meant(name, INSTANCES)})"
+        )
+    return INSTANCES[name]
+
+
+def _accelerators(file: EnvironmentFile | None, instance: Instance, given: int | None) -> int:
+    if given is not None:
+        return given
+    if file is None or file.copies.accelerators is None:
+        return instance.accelerators
+    there = INSTANCES.get(file.endpoint.instance_type)
+    if there is None or there.name == instance.name:
+        return file.copies.accelerators
+    # Another type than the file's: all of them, where a copy has all of the file's.
+    whole = file.copies.accelerators == there.accelerators
+    return instance.accelerators if whole else min(file.copies.accelerators, instance.accelerators)
+
+
+def _variables(options: list[str]) -> dict[str, str]:
+    for option in options:
+        name, equals, _ = option.partition("=")
+        if not equals:
+            raise UsageError(f"--option should be NAME=VALUE, got {option!r}")
+        if name not in COUNTED:
+            raise UsageError(
+                f"--option: {name!r} changes nothing that is counted; counted are {', '.join(COUNTED)}"
+            )
+    return dict(option.split("=", 1) for option in options)
+
+
+def _placement(file: EnvironmentFile | None) -> Placement:
+    if file is None:
+        return Placement()
+    return Placement(
+        copies=file.copies.count,
+        instances=file.endpoint.instance_count,
+        min_memory_mib=file.copies.min_memory_mib,
+    )
+
+
+def _of_manifest(account: Account, where: str) -> AdapterCount:
+    if (location := S3Location.of_manifest(where)) is not None:
+        stored = StoredManifest.read(account.s3, location.bucket, location.key)
+        if stored.etag is None:
+            raise NoAnswerError(f"{where}: there is no such object")
+        text, folder = stored.text, None
+    else:
+        text, folder = Path(where).read_bytes(), Path(where).parent
+    try:
+        read = Manifest.parse(text, where=where, folder=folder)
+    except ManifestError as error:
+        raise CommandError(str(error)) from None
+    return AdapterCount(ranks=tuple(adapter.rank for adapter in read.adapters), where=where)
+
+
+def _of_fleet(account: Account, stack: str | None, name: str | None, table: str | None) -> AdapterCount:
+    fleet = find_fleet(account, stack=stack, name=name, table=table)
+    active = in_force(fleet.registry, newest_generation(fleet))
+    adapters = desired_by(fleet.registry, active).adapters
+    return AdapterCount(ranks=tuple(adapter.rank for adapter in adapters), where=f"fleet {fleet.record.name}")
+
+
+def _of_file(account: Account, file: EnvironmentFile) -> AdapterCount | None:
+    """Count the adapters of an environment: of the stack itself, and of the manifests on this machine."""
+    ranks: list[int | None] = [None] * len(file.adapters)
+    places = [str(file.path)] if file.adapters else []
+    elsewhere = []
+    for fleet, place in file.fleets.items():
+        if place.manifest is None:
+            elsewhere.append(f"fleet {fleet} has its manifest in s3://{place.bucket}/{place.key}")
+            continue
+        counted = _of_manifest(account, str(place.manifest))
+        ranks += counted.ranks
+        places.append(counted.where)
+    if not places and not elsewhere:
+        return None
+    return AdapterCount(ranks=tuple(ranks), where=", ".join(places), unknown="; ".join(elsewhere))

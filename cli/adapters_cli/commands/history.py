@@ -1,0 +1,155 @@
+"""`adapters history`: show the events of one adapter, or the generations of a fleet."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from adapter_fleet.fleet.state.generations import Generation, undone_number
+from adapter_fleet.fleet.state.records import Event
+from adapters_cli.aws.account import account_of
+from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.fleets.adapter_history import AdapterHistory
+from adapters_cli.fleets.fleet import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    newest_generation,
+)
+from adapters_cli.fleets.fleet_status import read_adapter_state
+from adapters_cli.fleets.lookup import AdapterLookup
+from adapters_cli.fleets.versions import print_earlier_versions, version_document
+from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.tables import print_rows
+from adapters_cli.output.text import print_note, timestamp
+
+_HEADINGS = ("WHEN", "WHAT", "GENERATION", "FROM", "TO", "SECONDS", "WHY")
+_SPARE = ("SECONDS", "GENERATION", "FROM", "TO")
+_GENERATION_HEADINGS = ("GENERATION", "WHEN", "SOURCE", "OUTCOME", "CHANGES", "REASON")
+_GENERATION_SPARE = ("CHANGES", "SOURCE")
+
+
+def history(
+    context: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="The adapter's name, or its component's; without it, the fleet's generations."),
+    ] = None,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many lines at most.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Write each one as a line of JSON.")] = False,
+) -> None:
+    """Show the events of an adapter, or every change of the manifest; newest first.
+
+    Events are kept for 400 days.
+    """
+    with reported_errors():
+        found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
+        if name is None:
+            _show_generations(found, limit, as_json=as_json)
+        else:
+            _show_adapter(found, name, limit, as_json=as_json)
+
+
+def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None:
+    component = AdapterLookup(fleet, newest_generation(fleet)).component(name)
+    events = AdapterHistory.read(fleet.registry, component, limit).with_reasons
+    present = read_adapter_state(fleet, component)
+    if not events and present is None:
+        raise CommandError(f"nothing is known of an adapter '{name}'")
+    if as_json:
+        for event, why in events:
+            typer.echo(json.dumps(_event_document(event, why)))
+    elif not events:
+        print_note(f"adapter '{name}' has no events so far")
+    else:
+        rows = [
+            (
+                _second(event.at),
+                event.what,
+                str(event.generation),
+                event.before or "-",
+                event.after or "-",
+                "-" if event.seconds is None else f"{event.seconds:.1f}",
+                why or "",
+            )
+            for event, why in events
+        ]
+        print_rows(_HEADINGS, rows, styled=1, spare=_SPARE)
+        if present is not None:
+            print_earlier_versions(present)
+
+
+def _event_document(event: Event, why: str | None) -> dict[str, object]:
+    return {
+        **asdict(event),
+        "at": timestamp(event.at),
+        "before_artifact": version_document(event.before_artifact),
+        "after_artifact": version_document(event.after_artifact),
+        "why": why,
+    }
+
+
+def _show_generations(fleet: Fleet, limit: int, *, as_json: bool) -> None:
+    newest = fleet.record.generation
+    read = read_each(range(newest, max(0, newest - limit), -1), fleet.registry.generation)
+    generations = [generation for generation in read.values() if generation is not None]
+    reasons = [_reason(fleet, generation) for generation in generations]
+    if as_json:
+        for generation, reason in zip(generations, reasons, strict=True):
+            typer.echo(json.dumps(_generation_document(generation, reason)))
+    elif not generations:
+        print_note(f"fleet '{fleet.record.name}' has never been asked for anything")
+    else:
+        rows = [
+            _generation_row(generation, reason)
+            for generation, reason in zip(generations, reasons, strict=True)
+        ]
+        print_rows(_GENERATION_HEADINGS, rows, styled=3, spare=_GENERATION_SPARE)
+
+
+def _reason(fleet: Fleet, generation: Generation) -> str | None:
+    undone = undone_number(generation, fleet.registry.generation)
+    if undone is None:
+        return generation.reason
+    takes_back = f"takes generation {undone} back"
+    return f"{takes_back}; {generation.reason}" if generation.reason else takes_back
+
+
+def _generation_row(generation: Generation, reason: str | None) -> Sequence[str]:
+    return (
+        str(generation.number),
+        _second(generation.request.at),
+        _source(generation),
+        generation.outcome,
+        "-" if generation.changes is None else str(generation.changes),
+        reason or "",
+    )
+
+
+def _generation_document(generation: Generation, reason: str | None) -> dict[str, object]:
+    return {
+        "number": generation.number,
+        "requested_at": timestamp(generation.request.at),
+        "ended_at": timestamp(generation.ended),
+        "source": _source(generation),
+        "outcome": generation.outcome,
+        "changes": generation.changes,
+        "failures": generation.failures,
+        "reason": reason,
+    }
+
+
+def _source(generation: Generation) -> str:
+    return "rollback" if generation.undo else generation.request.source
+
+
+def _second(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

@@ -1,0 +1,262 @@
+"""`adapters import`: write a manifest of adapters that were made by hand, and hand them over to a fleet."""
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.common.naming import FLEET_TAG, stack_of
+from adapter_fleet.common.s3_uri import bucket_and_key
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.generations import Source, Target
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError
+from adapter_fleet.manifest.writer import manifest_text
+from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.components import EndpointComponents
+from adapters_cli.fleets.fleet import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    stack_or_table,
+)
+from adapters_cli.fleets.fleet_status import FleetStatus, desired_by, find_status
+from adapters_cli.manifests.entries import entries_of, entry_of, names_of, sound
+from adapters_cli.output.confirmation import confirm
+from adapters_cli.output.errors import CommandError, NoAnswerError, error_text, reported_errors
+from adapters_cli.output.text import counted, print_error, print_note
+
+_DOWNLOADS = 4
+
+
+def import_(
+    context: typer.Context,
+    endpoint: Annotated[str, typer.Option("--endpoint", metavar="NAME", help="Where the adapters are.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File of the manifest; else standard output.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite that file, if it is there.")] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="Allow the fleet to take them over, once its manifest has them."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before that.")] = False,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+) -> None:
+    """Write a manifest of the adapters on an endpoint that belong to no fleet.
+
+    Where a fleet is given, the adapters that it has follow in the manifest, which can then be applied as it
+    is. With --take-over, the fleet may make the others its own without creating them again: it does so once
+    its manifest has them. What belongs to a CloudFormation stack is left out: that stack would delete it, or
+    fail by it.
+
+    Ends with 1 if an adapter had to be left out.
+    """
+    if yes and not take_over:
+        raise typer.BadParameter("--yes confirms --take-over")
+    with reported_errors():
+        _check_output(output, force=force)
+        account = account_of(context)
+        given = _fleet(account, stack, fleet, table_name, endpoint=endpoint, takes_over=take_over)
+        target = given.seen.newest.request.target if given is not None else None
+        present, lost = sound(given.entries) if given is not None else ([], [])
+        components = EndpointComponents(account, endpoint)
+        unowned = _of_no_fleet(components, base=target.base if target is not None else None)
+        stacks = {name: stack for name, (_, tags) in unowned.items() if (stack := stack_of(tags)) is not None}
+        alone = {name: found for name, found in unowned.items() if name not in stacks}
+        known = {_component(adapter, target) for adapter in present} & alone.keys()
+        adapters, problems = _entries(
+            account,
+            {component: own for component, own in alone.items() if component not in known},
+            prefix=target.prefix if target is not None else None,
+            present=present,
+        )
+        problems += [_of_stack(component, stack) for component, stack in stacks.items()]
+        for problem in [*problems, *(f"{problem}; the fleet would delete it" for problem in lost)]:
+            print_error(problem)
+        text = _text([*adapters, *present])
+        if output is not None:
+            output.write_text(text, encoding="utf-8")
+        else:
+            typer.echo(text, nl=False)
+        free = len(adapters) + len(known)
+        print_note(
+            f"{counted(free, 'adapter')} on '{endpoint}' {'belongs' if free == 1 else 'belong'} to no fleet"
+        )
+        if given is not None and present:
+            print_note(
+                f"{counted(len(present), 'adapter')} of {given.fleet.record.name} as it is now"
+                f" {'follows' if len(present) == 1 else 'follow'} in the manifest, which deletes none of them"
+            )
+        claimed = {_component(adapter, target) for adapter in adapters} | known
+        if given is not None and take_over and claimed:
+            question = f"Let {given.fleet.record.name} take over {counted(len(claimed), 'adapter')}?"
+            confirm(question, "nothing is taken over", yes=yes)
+            _hand_over(given, {component: alone[component][0] for component in sorted(claimed)})
+        if problems or lost:
+            raise typer.Exit(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """The fleet that the import is for."""
+
+    fleet: Fleet
+    seen: FleetStatus
+
+    @property
+    def entries(self) -> list[ManifestAdapter]:
+        """The manifest's entries of what it is to have at present."""
+        desired = desired_by(self.fleet.registry, self.seen.active)
+        return entries_of(desired, self.seen.newest.request.target)
+
+
+def _check_output(output: Path | None, *, force: bool) -> None:
+    """Find out before anything is downloaded whether the file can be written."""
+    if output is None:
+        return
+    if output.is_dir():
+        raise CommandError(f"{output}: is a folder")
+    if not output.parent.is_dir():
+        raise CommandError(f"{output}: there is no folder '{output.parent}'")
+    if output.is_file() and not force:
+        raise CommandError(f"{output}: is there already; --force overwrites it")
+
+
+def _component(adapter: ManifestAdapter, target: Target | None) -> str:
+    return adapter.component or adapter.component_name(target.prefix if target is not None else "")
+
+
+def _fleet(
+    account: Account,
+    stack: str | None,
+    name: str | None,
+    table: str | None,
+    *,
+    endpoint: str,
+    takes_over: bool,
+) -> _Given | None:
+    """Return the fleet that is given, None where there is none and none is needed."""
+    place = stack_or_table(stack=stack, name=name, table=table)
+    if not takes_over and name is None and place == (None, None):
+        return None
+    found = find_fleet(account, stack=stack, name=name, table=table)
+    seen = find_status(found.registry, account.now())
+    if takes_over and (seen is None or seen.newest.request.source is Source.DELETION):
+        raise CommandError("there is nobody to take them over; deploy the fleet first, without them")
+    if seen is None:
+        return None
+    target = seen.newest.request.target
+    if target.endpoint != endpoint:
+        raise CommandError(f"the fleet is on endpoint '{target.endpoint}', got '{endpoint}'")
+    return _Given(fleet=found, seen=seen)
+
+
+def _of_no_fleet(
+    components: EndpointComponents, *, base: str | None
+) -> dict[str, tuple[ObservedComponent, dict[str, str]]]:
+    """Return the adapters that belong to no fleet, with their tags; those of one base, if it is given.
+
+    NoAnswerError where the endpoint has no component at all: SageMaker lists none for an endpoint that is not
+    there.
+    """
+    listed = components.listed()
+    if not listed:
+        raise NoAnswerError(f"endpoint '{components.endpoint}' is not there, or has no component")
+    described = components.described(
+        name for name, live in listed.items() if live.status is not Status.DELETING
+    )
+    adapters = {
+        name: live
+        for name, live in described.items()
+        if live is not None and live.base is not None and (base is None or live.base == base)
+    }
+    tags = components.tags(adapters)
+    return {name: (adapters[name], own) for name, own in sorted(tags.items()) if FLEET_TAG not in own}
+
+
+def _of_stack(component: str, stack: str) -> str:
+    return (
+        f"{component}: it belongs to stack '{stack}' and is left out; the guide to operating fleets says how"
+        " to move it"
+    )
+
+
+def _entries(
+    account: Account,
+    alone: dict[str, tuple[ObservedComponent, dict[str, str]]],
+    *,
+    prefix: str | None,
+    present: list[ManifestAdapter],
+) -> tuple[list[ManifestAdapter], list[str]]:
+    """Return the manifest's entries, and why others are left out."""
+    uris = sorted({live.artifact_uri for live, _ in alone.values() if live.artifact_uri is not None})
+    with ThreadPoolExecutor(_DOWNLOADS) as downloads:
+        digests = dict(zip(uris, downloads.map(lambda uri: _digest(account, uri), uris), strict=True))
+    names = names_of(alone.keys(), prefix, [adapter.name for adapter in present])
+    entries, problems = [], []
+    for component, (live, tags) in alone.items():
+        uri = live.artifact_uri
+        if uri is None:
+            problems.append(f"{component}: it has no artifact")
+            continue
+        digest = digests[uri]
+        if isinstance(digest, Exception):
+            problems.append(f"{component}: {uri}: {error_text(digest)}")
+            continue
+        entries.append(
+            entry_of(component, names[component], prefix=prefix, uri=uri, digest=digest, tags=tags)
+        )
+    good, unsound = sound(entries, beside=present)
+    return good, [*problems, *unsound]
+
+
+def _text(adapters: list[ManifestAdapter]) -> str:
+    """Return the manifest; CommandError where there are too many for one."""
+    try:
+        Manifest.of(adapters)
+    except ManifestError as error:
+        raise CommandError("\n".join(finding.message for finding in error.findings)) from None
+    return manifest_text(adapters)
+
+
+def _digest(account: Account, uri: str) -> str | Exception:
+    """Return the identity of the adapter in an archive in S3, or why there is none."""
+    # Its compressor takes a while to import.
+    from adapter_fleet.artifacts.packing import identity_of_archive
+
+    bucket, key = bucket_and_key(uri)
+    with tempfile.TemporaryDirectory(prefix="adapter-") as scratch:
+        path = Path(scratch, "adapter.tar.gz")
+        try:
+            account.s3.download_file(bucket, key, str(path))
+            return identity_of_archive(path)
+        except (ArchiveError, BotoCoreError, ClientError, OSError) as error:
+            return error
+
+
+def _hand_over(given: _Given, components: dict[str, ObservedComponent]) -> None:
+    """Leave the orders by which the fleet may make components its own."""
+    fleet = given.fleet
+    now = fleet.account.now()
+    orders = [
+        Order(kind=OrderKind.CLAIM, component=component, at=now, created=live.created)
+        for component, live in components.items()
+    ]
+    present = {adapter.component for adapter in desired_by(fleet.registry, given.seen.active).adapters}
+    if present.isdisjoint(components):
+        # Nothing to do for the fleet until its manifest has them.
+        fleet.registry.order(orders)
+    else:
+        fleet.order(orders)
+    number = counted(len(orders), "adapter")
+    print_note(f"{fleet.record.name} takes over {number} once its manifest has them")

@@ -1,0 +1,152 @@
+"""`adapters invoke`: send one prompt to adapters of a fleet, or to components of an endpoint."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.fleet import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    newest_generation,
+)
+from adapters_cli.fleets.lookup import AdapterLookup
+from adapters_cli.output.answers import Answer, JsonLines, PlainText, Screen, View
+from adapters_cli.output.errors import UsageError, reported_errors
+from adapters_cli.output.exit_codes import NO_ANSWER
+
+if TYPE_CHECKING:
+    from adapters_cli.aws.runtime_endpoint import Question, RuntimeEndpoint
+
+
+def invoke(
+    context: typer.Context,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME",
+            default_factory=list,
+            show_default=False,
+            help="Adapters of the fleet; with --component alone, the endpoint.",
+        ),
+    ],
+    prompt: Annotated[
+        str, typer.Argument(metavar="PROMPT", help="The prompt; - reads it from standard input.")
+    ],
+    component: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--component", "-c", metavar="NAME", help="Component to ask; give several to compare them."
+        ),
+    ] = None,
+    base: Annotated[bool, typer.Option("--base", help="Ask the fleet's base model, too.")] = False,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Show the answers as they are written.")] = False,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 100,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="0 gives the most likely answer, the same each time.")
+    ] = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Write each answer as a line of JSON.")] = False,
+) -> None:
+    """Send a prompt to the base model and its adapters, and show the answers side by side.
+
+    `adapters invoke --stack Tenants acme globex "Hello"` asks two adapters of a fleet.
+
+    `adapters invoke my-endpoint "Hello" -c llm-acme` asks a component of an endpoint.
+
+    Ends with 1 if one of them does not answer, and with 4 if none could be asked.
+    """
+    # Imported here: botocore takes long, and `--help` does without.
+    from adapters_cli.aws.runtime_endpoint import Question, RuntimeEndpoint
+
+    with reported_errors():
+        account = account_of(context)
+        if component and stack is None and fleet is None and table_name is None:
+            if len(names) != 1 or base:
+                raise UsageError(
+                    "--component takes the endpoint's name and the prompt, or the fleet's --stack"
+                )
+            endpoint, asked = names[0], {name: name for name in component}
+        else:
+            found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+            endpoint, asked = _of_fleet(found, names, component or [], base=base)
+        connected = RuntimeEndpoint.connect(endpoint, account)
+    question = Question(
+        prompt=sys.stdin.read() if prompt == "-" else prompt,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+    )
+    answers = [Answer(component=component, name=name) for component, name in asked.items()]
+    view = _view(answers, as_json=as_json)
+    try:
+        for piece in _ask_all(connected, question, answers, stream=stream):
+            view.add(piece)
+    finally:
+        view.end()
+    if all(answer.unasked for answer in answers):
+        raise typer.Exit(NO_ANSWER)
+    if any(answer.error is not None for answer in answers):
+        raise typer.Exit(1)
+
+
+def _of_fleet(
+    fleet: Fleet, names: list[str], components: list[str], *, base: bool
+) -> tuple[str, dict[str, str]]:
+    """Return the endpoint of a fleet and the components to ask, with their names."""
+    newest = newest_generation(fleet)
+    target = newest.request.target
+    asked = {target.base: "base"} if base else {}
+    asked |= AdapterLookup(fleet, newest).find(names)
+    asked |= {name: name for name in components}
+    if not asked:
+        raise UsageError("whom to ask? Give adapters of the fleet before the prompt, or --base")
+    return target.endpoint, asked
+
+
+def _view(answers: list[Answer], *, as_json: bool) -> View:
+    if as_json:
+        return JsonLines(answers)
+    return Screen(answers) if sys.stdout.isatty() else PlainText(answers)
+
+
+def _ask_all(
+    endpoint: "RuntimeEndpoint", question: "Question", answers: list[Answer], *, stream: bool
+) -> Iterator[str]:
+    """Ask all components at the same time; yield each piece after it was added to its answer."""
+    from adapters_cli.aws.runtime_endpoint import UnaskedError
+
+    pieces: SimpleQueue[tuple[Answer, str | None]] = SimpleQueue()
+
+    def ask(answer: Answer) -> None:
+        started = time.perf_counter()
+        try:
+            for piece in endpoint.answer(answer.component, question, stream=stream):
+                pieces.put((answer, piece))
+        except Exception as error:  # of any kind: the other answers are still shown
+            answer.error = str(error) or type(error).__name__
+            answer.unasked = isinstance(error, UnaskedError)
+        finally:
+            answer.seconds = time.perf_counter() - started
+            pieces.put((answer, None))
+
+    for answer in answers:
+        # Daemon threads: Ctrl-C does not wait for the answers.
+        threading.Thread(target=ask, args=[answer], daemon=True).start()
+    open_answers = len(answers)
+    while open_answers:
+        answer, piece = pieces.get()
+        if piece is None:
+            open_answers -= 1
+        else:
+            answer.text += piece
+            yield piece

@@ -1,0 +1,123 @@
+"""`adapters plan`: show what a manifest would change on the live endpoint."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapter_fleet.common.findings import Finding
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.fleet import FleetOption, StackOption, TableOption, find_fleet, manifest_target
+from adapters_cli.fleets.preview import FAILURES, Action, AdapterChange, Preview, preview_manifest
+from adapters_cli.fleets.versions import version_document
+from adapters_cli.manifests.manifest_file import ManifestFile, MistakesError
+from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.exit_codes import CHANGES, FAILED, NOT_SETTLED
+from adapters_cli.output.tables import print_rows
+from adapters_cli.output.text import capped, print_error
+
+_HEADINGS = ("ADAPTER", "ACTION", "FROM", "TO", "WHY")
+_SPARE = ("FROM", "TO")
+_UNCHANGED = (Action.KEEP, *FAILURES)
+
+
+def plan(
+    context: typer.Context,
+    manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON; - for standard input.")],
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show unchanged adapters, too.")] = False,
+    detailed: Annotated[
+        bool, typer.Option("--detailed-exitcode", help=f"End with {CHANGES} if something would change.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Show what a manifest would change on the live endpoint. Nothing is written.
+
+    Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if an adapter is known to fail:
+    its component belongs to someone else, or its archive is not in S3. Else ends with 3 if the base
+    component is not in service, because the fleet would change nothing for now.
+
+    Orders of retry and rollback that the fleet has not taken yet are counted in.
+    """
+    with reported_errors():
+        found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
+        target = manifest_target(found)
+        try:
+            desired, warnings = ManifestFile.read(manifest, target).desired(target)
+        except MistakesError as error:
+            if as_json:
+                _print_document(Preview(), mistakes=error.findings)
+            raise
+        preview = preview_manifest(found, target, desired)
+        for line in capped(list(map(str, warnings)), "warnings"):
+            print_error(line)
+        if as_json:
+            _print_document(preview, warnings=warnings)
+        else:
+            _print_preview(preview, everything=everything)
+        raise typer.Exit(_exit_code(preview, detailed=detailed))
+
+
+def _exit_code(preview: Preview, *, detailed: bool) -> int:
+    actions = {change.action for change in preview.changes}
+    if preview.refused or preview.failing or actions & {Action.FOREIGN, Action.UNUSABLE}:
+        return FAILED
+    if preview.trouble:
+        return NOT_SETTLED
+    return CHANGES if detailed and not actions <= set(_UNCHANGED) else 0
+
+
+def _print_preview(preview: Preview, *, everything: bool) -> None:
+    shown = [change for change in preview.changes if everything or change.action is not Action.KEEP]
+    print_rows(_HEADINGS, [_row(change) for change in shown], styled=1, spare=_SPARE)
+    if sys.stdout.isatty():
+        typer.echo(summary(Counter(change.action for change in preview.changes)))
+    if preview.trouble:
+        print_error(preview.trouble)
+    if preview.refused:
+        raise CommandError(f"the fleet would refuse it: {preview.refused}")
+
+
+def _print_document(
+    preview: Preview,
+    *,
+    mistakes: Sequence[Finding] = (),
+    warnings: Sequence[Finding] = (),
+) -> None:
+    document = {
+        "refused": preview.refused,
+        "trouble": preview.trouble,
+        "mistakes": [asdict(finding) for finding in mistakes],
+        "warnings": [asdict(finding) for finding in warnings],
+        "changes": [_change_document(change) for change in preview.changes],
+    }
+    typer.echo(json.dumps(document, indent=2))
+
+
+def _change_document(change: AdapterChange) -> dict[str, object]:
+    return {
+        **asdict(change),
+        "before_artifact": version_document(change.before_artifact),
+        "after_artifact": version_document(change.after_artifact),
+    }
+
+
+def summary(counts: Counter[Action]) -> str:
+    """Return the number of adapters for each action."""
+    parts = [
+        f"{counts[action]} {action.value if action in FAILURES else f'to {action}'}"
+        for action in Action
+        if counts[action]
+    ]
+    return ", ".join(parts) or "no adapters"
+
+
+def _row(change: AdapterChange) -> Sequence[str]:
+    return change.name, change.action, change.before or "-", change.after or "-", change.why or ""

@@ -1,0 +1,61 @@
+"""`adapters prune`: list or delete components with the fleet's tag that no manifest declares."""
+
+from typing import Annotated
+
+import typer
+
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.fleet import FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.fleets.fleet_status import StateGroup, read_status
+from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
+from adapters_cli.output.confirmation import confirm
+from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.text import counted, few, timestamp
+
+
+def prune(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="COMPONENT", help="Orphans to delete; else they are listed.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Delete every orphan.")] = False,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """List or delete orphans: components with the fleet's tag that no manifest declares.
+
+    The fleet does not delete them by itself: someone may have tagged them, or the registry may be older than
+    they are. To keep an orphan, declare it in the manifest or remove its tag.
+    """
+    if everything and names:
+        raise typer.BadParameter("give components, or --all")
+    with reported_errors():
+        account = account_of(context)
+        found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+        seen = read_status(found)
+        check_takes_orders(seen.newest)
+        orphans = {state.component: state for state in seen.adapters if state.group is StateGroup.ORPHAN}
+        if not names and not everything:
+            for state in orphans.values():
+                typer.echo("\t".join([state.component, state.version or "-", timestamp(state.since) or "-"]))
+            return
+        if unknown := [name for name in names or () if name not in orphans]:
+            lines = [f"fleet '{found.record.name}' has no orphan '{name}'" for name in unknown]
+            raise CommandError("\n".join(lines))
+        chosen = [orphans[name] for name in names or orphans]
+        if not chosen:
+            typer.echo("there are no orphans")
+            return
+        listed = few([state.component for state in chosen])
+        confirm(f"Delete {counted(len(chosen), 'component')} ({listed})?", "nothing is deleted", yes=yes)
+        now = account.now()
+        found.order(
+            [
+                Order(kind=OrderKind.PRUNE, component=state.component, at=now, created=state.since)
+                for state in chosen
+            ]
+        )
+        typer.echo(f"{counted(len(chosen), 'component')} will be deleted; {FOLLOW_HINT}")

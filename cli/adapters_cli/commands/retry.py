@@ -1,0 +1,71 @@
+"""`adapters retry`: try failed adapters again without a change of the manifest."""
+
+from typing import Annotated
+
+import typer
+
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
+from adapters_cli.fleets.lookup import AdapterLookup
+from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
+from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.text import counted
+
+
+def retry(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Adapters to try again.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Every adapter that failed.")] = False,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+) -> None:
+    """Try failed adapters again, without changing the manifest. Give names, or --failed.
+
+    The name of a pending adapter starts the fleet's state machine again, in case it has stopped.
+
+    Ends with 1 and orders nothing if one of the named adapters has neither failed nor is pending.
+    """
+    if failed == bool(names):
+        raise typer.BadParameter("give names, or --failed")
+    with reported_errors():
+        account = account_of(context)
+        found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+        seen = read_status(found)
+        check_takes_orders(seen.newest)
+        if names:
+            components = _failed_or_pending(found, seen, names)
+        else:
+            components = [
+                adapter.component for adapter in seen.adapters if adapter.group is StateGroup.FAILED
+            ]
+        if not components:
+            pending = seen.counts[StateGroup.PENDING]
+            typer.echo(f"no adapter has failed; {pending} pending" if pending else "no adapter has failed")
+            return
+        now = account.now()
+        found.order([Order(kind=OrderKind.RETRY, component=component, at=now) for component in components])
+        typer.echo(f"{counted(len(components), 'adapter')} will be tried again; {FOLLOW_HINT}")
+
+
+def _failed_or_pending(fleet: Fleet, seen: FleetStatus, names: list[str]) -> list[str]:
+    """Return the components of failed or pending adapters. Raises CommandError with all others."""
+    states = {adapter.component: adapter for adapter in seen.adapters}
+    components, others = [], []
+    for component, name in AdapterLookup(fleet, seen.newest).find(names).items():
+        state = states.get(component)
+        # An adapter in service may have a failure, too: of an artifact that was taken back since.
+        if (state is not None and state.group is not StateGroup.IN_SERVICE) or _has_failure(fleet, component):
+            components.append(component)
+        else:
+            others.append(f"adapter '{name}' has not failed; it is {state.state if state else 'gone'}")
+    if others:
+        raise CommandError("\n".join(others))
+    return components
+
+
+def _has_failure(fleet: Fleet, component: str) -> bool:
+    record = fleet.registry.record(component)
+    return record is not None and record.failure is not None

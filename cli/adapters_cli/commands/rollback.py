@@ -1,0 +1,137 @@
+"""`adapters rollback`: serve an earlier version of one adapter."""
+
+from collections.abc import Collection, Sequence
+from typing import Annotated
+
+import typer
+
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.fleet import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    newest_generation,
+    registry_errors,
+)
+from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.fleets.lookup import AdapterLookup
+from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
+from adapters_cli.output.errors import CommandError, reported_errors
+
+_MIN_DIGEST_LENGTH = 4
+"""A version may be named by its digest's first characters, at least as many as these."""
+
+
+def rollback(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The adapter's name, or its component's.")],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="VERSION", help="One of the last five versions that served; else the last one."
+        ),
+    ] = None,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Serve the manifest's version again, after a rollback.")
+    ] = False,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+) -> None:
+    """Serve the last good version of an adapter, until the manifest names another than the present one.
+
+    --to serves the named version instead. `adapters history NAME` and `adapters status NAME` show the
+    versions; the first characters of a digest are enough.
+    """
+    if undo and to is not None:
+        raise typer.BadParameter("--undo goes back to what the manifest says; give it without --to")
+    with reported_errors():
+        found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
+        want = _declared(found, name)
+        pending = {
+            order.kind: order for order in found.registry.orders() if order.component == want.component
+        }
+        if undo:
+            _undo(found, name, want, pending.keys())
+            return
+        if OrderKind.UNPIN in pending:
+            raise CommandError(f"a rollback of adapter '{name}' is being taken back; {FOLLOW_HINT}")
+        pin = pending.get(OrderKind.PIN)
+        if pin is not None and to is None:
+            raise CommandError(
+                f"adapter '{name}' is rolled back already; --undo takes that back, and --to names another"
+                " version"
+            )
+        record = found.registry.record(want.component)
+        versions = record.versions if record is not None else ()
+        artifact = _last_good(name, versions, want) if to is None else _named(name, versions, to, want)
+        if pin is not None and artifact.same_version_as(pin.artifact):
+            raise CommandError(f"adapter '{name}' is rolled back to {artifact.version} already")
+        order = Order(
+            kind=OrderKind.PIN,
+            component=want.component,
+            at=found.account.now(),
+            artifact=artifact,
+            replaces=want.artifact,
+        )
+        found.order([order])
+        typer.echo(f"{name} goes back to {artifact.version}; {FOLLOW_HINT}")
+
+
+@registry_errors()
+def _declared(fleet: Fleet, name: str) -> DesiredAdapter:
+    """Return the adapter as the manifest in force declares it."""
+    newest = newest_generation(fleet)
+    check_takes_orders(newest)
+    [component] = AdapterLookup(fleet, newest).find([name])
+    for adapter in desired_by(fleet.registry, in_force(fleet.registry, newest)).adapters:
+        if adapter.component == component:
+            return adapter
+    raise CommandError(f"adapter '{name}' is being deleted")
+
+
+def _undo(fleet: Fleet, name: str, want: DesiredAdapter, pending: Collection[OrderKind]) -> None:
+    if OrderKind.PIN not in pending:
+        raise CommandError(f"adapter '{name}' is not rolled back")
+    fleet.order([Order(kind=OrderKind.UNPIN, component=want.component, at=fleet.account.now())])
+    typer.echo(f"{name} goes back to {want.artifact.version}, as the manifest says; {FOLLOW_HINT}")
+
+
+def _last_good(name: str, versions: Sequence[Artifact], want: DesiredAdapter) -> Artifact:
+    """Return the newest version that served, other than the manifest's. Raises CommandError for none."""
+    for artifact in versions:
+        if not artifact.same_version_as(want.artifact):
+            return artifact
+    raise CommandError(f"no good version of adapter '{name}' before {want.artifact.version} is known")
+
+
+def _named(name: str, versions: Sequence[Artifact], version: str, want: DesiredAdapter) -> Artifact:
+    """Return the version that `--to` names. Raises CommandError for none, several, or the manifest's."""
+    found = [artifact for artifact in versions if _is_named(artifact, version)]
+    if len(found) > 1:
+        several = ", ".join(artifact.digest or artifact.uri for artifact in found)
+        raise CommandError(f"'--to {version}' names several versions of adapter '{name}': {several}")
+    if _is_named(want.artifact, version) or (found and found[0].same_version_as(want.artifact)):
+        raise CommandError(f"version {version} of adapter '{name}' is what the manifest says; see --undo")
+    if not found:
+        known = [artifact.version for artifact in versions if not artifact.same_version_as(want.artifact)]
+        raise CommandError(
+            f"'--to' should be a version of adapter '{name}' that served before"
+            f" ({', '.join(known) or 'there is none'}), got {version!r}"
+        )
+    return found[0]
+
+
+def _is_named(artifact: Artifact, version: str) -> bool:
+    digest = version.removeprefix("sha256:").lower()
+    if (
+        artifact.digest is not None
+        and len(digest) >= _MIN_DIGEST_LENGTH
+        and artifact.digest.startswith(digest)
+    ):
+        return True
+    return version in (artifact.version, artifact.uri)

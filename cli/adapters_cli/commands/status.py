@@ -1,0 +1,253 @@
+"""`adapters status`: show the state of every adapter of a fleet."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.fleet import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    newest_generation,
+)
+from adapters_cli.fleets.fleet_status import (
+    AdapterState,
+    FleetStatus,
+    StateGroup,
+    manifest_not_in_force_note,
+    read_status,
+)
+from adapters_cli.fleets.lookup import AdapterLookup
+from adapters_cli.fleets.status_line import StatusLine, totals
+from adapters_cli.fleets.versions import print_earlier_versions, version_document
+from adapters_cli.output.errors import reported_errors
+from adapters_cli.output.exit_codes import FAILED, NOT_SETTLED
+from adapters_cli.output.tables import print_rows, table
+from adapters_cli.output.text import duration, one_line, print_error, printable, timestamp
+
+_HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "REASON")
+_SPARE = ("AGE", "VERSION")
+_READ_EVERY_SECONDS = 2.0
+_SILENT_SECONDS = 20 * 60.0
+"""A pass lasts 15 minutes at most, and so does the wait for the next one."""
+
+
+def status(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Adapters to show; else all.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Show only adapters that failed.")] = False,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it, until Ctrl-C.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing is pending.")] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long --wait waits at most.")
+    ] = 3600,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Show the state of every adapter.
+
+    Ends with 0 if all adapters are in service as the newest manifest declares them, with 1 if one failed or
+    the manifest failed or was refused, and with 3 while one is pending. With names, only those adapters
+    decide.
+    """
+    if watch and (wait or as_json):
+        raise typer.BadParameter("--watch never ends by itself; give it without --wait and --json")
+    with reported_errors():
+        found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
+        selection = _Selection.by_names(found, names or ())
+        if watch:
+            _watch(found, selection, failed=failed)
+        seen = _wait_until_settled(found, selection, timeout=timeout) if wait else read_status(found)
+        shown = selection.shown(seen, failed=failed)
+        if as_json:
+            typer.echo(json.dumps(_document(seen, shown), indent=2))
+        else:
+            _print_status(seen, shown)
+            for adapter in shown if names else ():
+                print_earlier_versions(adapter)
+        raise typer.Exit(_exit_code(seen, selection))
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """The adapters that the command is about, by their components; None for all."""
+
+    components: frozenset[str] | None = None
+
+    @classmethod
+    def by_names(cls, fleet: Fleet, names: Iterable[str]) -> "_Selection":
+        """Select adapters by names. Raises CommandError with the names that no adapter has."""
+        listed = list(names)
+        if not listed:
+            return cls()
+        return cls(frozenset(AdapterLookup(fleet, newest_generation(fleet)).find(listed)))
+
+    def adapters(self, seen: FleetStatus) -> tuple[AdapterState, ...]:
+        """Return the selected adapters of a fleet."""
+        if self.components is None:
+            return seen.adapters
+        return tuple(adapter for adapter in seen.adapters if adapter.component in self.components)
+
+    def shown(self, seen: FleetStatus, *, failed: bool) -> tuple[AdapterState, ...]:
+        """Return the selected adapters, or only those of them that failed."""
+        adapters = self.adapters(seen)
+        return tuple(adapter for adapter in adapters if not failed or adapter.group is StateGroup.FAILED)
+
+    def is_settled(self, seen: FleetStatus) -> bool:
+        """Return True if the fleet changes nothing more of the selected adapters by itself."""
+        if self.components is None or seen.newest.outcome is Outcome.FAILED:
+            return seen.settled
+        return all(adapter.settled for adapter in self.adapters(seen))
+
+
+def _wait_until_settled(fleet: Fleet, selection: _Selection, *, timeout: float) -> FleetStatus:
+    """Wait until the selected adapters are settled, for `timeout` seconds at most. Shows the totals."""
+    account = fleet.account
+    started = account.now()
+    line = StatusLine()
+    try:
+        while True:
+            seen = read_status(fleet)
+            line.show(seen)
+            if selection.is_settled(seen) or account.now() - started >= timeout:
+                return seen
+            account.sleep(_READ_EVERY_SECONDS)
+    finally:
+        line.end()
+
+
+def _exit_code(seen: FleetStatus, selection: _Selection) -> int:
+    if seen.converged:
+        return 0
+    groups = {adapter.group for adapter in selection.adapters(seen)}
+    failed = (
+        StateGroup.FAILED in groups
+        or seen.newest.outcome in (Outcome.FAILED, Outcome.REFUSED)
+        or seen.manifest_not_in_force is not None
+    )
+    if failed:
+        return FAILED
+    return 0 if selection.components is not None and StateGroup.PENDING not in groups else NOT_SETTLED
+
+
+def _print_status(seen: FleetStatus, adapters: Sequence[AdapterState]) -> None:
+    """Print a heading, adapters and totals on a terminal; else the adapters alone."""
+    if sys.stdout.isatty():
+        Console().print(_screen(seen, adapters))
+        return
+    if lines := _trouble(seen):
+        print_error(lines)
+    print_rows(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1)
+
+
+def _watch(fleet: Fleet, selection: _Selection, *, failed: bool) -> None:
+    console = Console()
+    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+        try:
+            while True:
+                seen = read_status(fleet)
+                adapters = selection.shown(seen, failed=failed)
+                room = max(1, console.height - 6)
+                screen = _screen(seen, adapters[:room], hidden=max(0, len(adapters) - room))
+                live.update(screen, refresh=True)
+                fleet.account.sleep(_READ_EVERY_SECONDS)
+        except KeyboardInterrupt:
+            raise typer.Exit(_exit_code(read_status(fleet), selection)) from None
+
+
+def _screen(seen: FleetStatus, adapters: Sequence[AdapterState], *, hidden: int = 0) -> RenderableType:
+    target = seen.newest.request.target
+    parts: list[RenderableType] = [
+        Text(printable(f"{seen.fleet.name} on {target.endpoint}"), style="bold"),
+        table(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1, spare=_SPARE),
+    ]
+    if hidden:
+        parts.append(Text(f"and {hidden} more", style="dim"))
+    parts.append(Text(printable(totals(seen)), style="bold"))
+    if lines := _trouble(seen):
+        parts.append(Text(printable(lines), style="red"))
+    return Group(*parts)
+
+
+def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
+    reason = adapter.reason or ""
+    if adapter.retry_at is not None:
+        reason = f"{reason} (again in {duration(adapter.retry_at - now)})"
+    age = duration(now - adapter.since) if adapter.since is not None else ""
+    return adapter.name, adapter.state, adapter.version or "-", age or "-", one_line(reason)
+
+
+def _trouble(seen: FleetStatus) -> str | None:
+    """Return the trouble of the fleet itself, in lines; None if there is none."""
+    newest, rejected, lines = seen.newest, seen.rejected, []
+    if rejected is not None:
+        verb = "is refused" if rejected.outcome is Outcome.REFUSED else "failed"
+        lines.append(f"generation {rejected.number} {verb}: {one_line(rejected.reason or '')}")
+        if rejected.number != newest.number:
+            lines[0] += f"; generation {newest.number} takes it back"
+    if seen.manifest_not_in_force is not None:
+        lines.append(manifest_not_in_force_note(seen.manifest_not_in_force))
+    if seen.fleet.trouble is not None:
+        lines.append(one_line(seen.fleet.trouble))
+    if not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _SILENT_SECONDS:
+        lines.append(
+            f"the fleet has reported nothing for {duration(seen.at - seen.fleet.heartbeat)}; the executions"
+            f" of {seen.fleet.machine} show why, and 'adapters retry' of a pending adapter starts a new one"
+        )
+    return "\n".join(lines) or None
+
+
+def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, Any]:
+    """Return a fleet's status with these adapters, as `--json` writes it."""
+    return {
+        "fleet": seen.fleet.name,
+        "endpoint": seen.newest.request.target.endpoint,
+        "generation": _generation_document(seen.newest),
+        "in_force": seen.active.number,
+        "rejected": None if seen.rejected is None else _generation_document(seen.rejected),
+        "manifest_not_in_force": seen.manifest_not_in_force,
+        "in_service": seen.counts[StateGroup.IN_SERVICE],
+        "pending": seen.counts[StateGroup.PENDING],
+        "failed": seen.counts[StateGroup.FAILED],
+        "orphans": seen.counts[StateGroup.ORPHAN],
+        "trouble": seen.fleet.trouble,
+        "settled": seen.settled,
+        "converged": seen.converged,
+        "adapters": [_adapter_document(adapter) for adapter in adapters],
+    }
+
+
+def _adapter_document(adapter: AdapterState) -> dict[str, Any]:
+    return {
+        **asdict(adapter),
+        "since": timestamp(adapter.since),
+        "retry_at": timestamp(adapter.retry_at),
+        "artifact": version_document(adapter.artifact),
+        "earlier": [version_document(artifact) for artifact in adapter.earlier],
+    }
+
+
+def _generation_document(generation: Generation) -> dict[str, Any]:
+    return {
+        "number": generation.number,
+        "source": generation.request.source,
+        "outcome": generation.outcome,
+        "reason": generation.reason,
+        "requested_at": timestamp(generation.request.at),
+        "deletion": generation.request.source is Source.DELETION,
+    }

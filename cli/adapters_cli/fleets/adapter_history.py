@@ -1,0 +1,127 @@
+"""The history of one adapter: its events and their reasons, from the registry."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from adapter_fleet.fleet.state.generations import Generation, Source, undone_number
+from adapter_fleet.fleet.state.records import Event
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.manifest.desired import DesiredAdapter
+from adapters_cli.aws.parallel_reads import read_each
+
+_SENT = ("created", "updated")
+
+
+@dataclass(frozen=True)
+class AdapterHistory:
+    """The events of one adapter, newest first.
+
+    events:
+        One more than `limit`, if there are as many: an event's reason depends on the event before it.
+    """
+
+    registry: Registry
+    component: str
+    events: list[Event]
+    limit: int
+
+    @classmethod
+    def read(cls, registry: Registry, component: str, limit: int) -> "AdapterHistory":
+        """Read the newest events of a component."""
+        return cls(registry, component, registry.history(component, limit + 1), limit)
+
+    @cached_property
+    def with_reasons(self) -> list[tuple[Event, str | None]]:
+        """The events, each with its reason; None if its generation is the only reason."""
+        earlier: list[Event | None] = [*self.events[1:], None]
+        return [
+            (self._with_digest(event), self._reason(event, before))
+            for event, before in list(zip(self.events, earlier, strict=False))[: self.limit]
+        ]
+
+    @cached_property
+    def _generations(self) -> dict[int, Generation | None]:
+        return read_each({event.generation for event in self.events}, self.registry.generation)
+
+    @cached_property
+    def _wants(self) -> dict[int, DesiredAdapter | None]:
+        """What the generations of events want of the adapter, where the events do not give their reason."""
+        numbers = {
+            event.generation
+            for event in self.events
+            if event.what in (*_SENT, "adopted") and self._generations[event.generation] is not None
+        }
+        return read_each(numbers, self._want)
+
+    def _want(self, number: int) -> DesiredAdapter | None:
+        for adapter in self.registry.desired(number).adapters:
+            if adapter.component == self.component:
+                return adapter
+        return None
+
+    def _with_digest(self, event: Event) -> Event:
+        """Add the digest of an adopted component. Only the manifest has it: SageMaker reports no digest."""
+        want = self._wants.get(event.generation) if event.what == "adopted" else None
+        if want is None or event.after != replace(want.artifact, digest=None).version:
+            return event
+        return replace(event, after=want.artifact.version, after_artifact=want.artifact)
+
+    def _reason(self, event: Event, earlier: Event | None) -> str | None:
+        if event.cause is not None:
+            return event.cause
+        return (
+            self._reason_by_person(event, earlier)
+            or self._reason_by_generation(event)
+            or self._reason_by_artifact(event, earlier)
+        )
+
+    def _reason_by_person(self, event: Event, earlier: Event | None) -> str | None:
+        """Return the order of a person that caused an event."""
+        if event.what not in _SENT or (earlier is not None and earlier.what == "drifted"):
+            return None
+        if self._is_pinned(event):
+            return "rolled back by 'adapters rollback'"
+        same = earlier is not None and earlier.generation == event.generation
+        return "the rollback is taken back" if same and earlier and self._is_pinned(earlier) else None
+
+    def _reason_by_generation(self, event: Event) -> str | None:
+        generation = self._generations[event.generation]
+        if generation is None or event.what not in (*_SENT, "deleted"):
+            return None
+        if generation.request.source is Source.DELETION:
+            return "the fleet is deleted"
+        undone = undone_number(generation, self.registry.generation)
+        if undone is None:
+            return None
+        if generation.request.source is Source.UNDO:
+            return f"generation {undone} failed, and is taken back"
+        return f"CloudFormation rolls generation {undone} back"
+
+    def _reason_by_artifact(self, event: Event, earlier: Event | None) -> str | None:
+        if event.what == "restored":
+            return "the version after it failed"
+        if event.what not in _SENT:
+            return None
+        if earlier is not None and earlier.what == "drifted":
+            return "repaired after a change by hand"
+        if event.after_artifact is not None and event.after_artifact.same_version_as(event.before_artifact):
+            return "the same archive at another address"
+        if earlier is None:
+            return None
+        if earlier.what == "retried":
+            return "tried again by 'adapters retry'"
+        if earlier.generation == event.generation and earlier.what == "deleted":
+            return "replaced, as it cannot be updated in place"
+        return "the rollback is taken back" if self._is_pinned(earlier) and not self._is_new(event) else None
+
+    def _is_pinned(self, event: Event) -> bool:
+        """Return True if another artifact was sent than the manifest declares: only a rollback does that."""
+        want = self._wants.get(event.generation)
+        return event.what in _SENT and want is not None and event.after != want.artifact.version
+
+    def _is_new(self, event: Event) -> bool:
+        """Return True if the manifest declared another artifact before. That ends a rollback."""
+        earlier = next((e for e in self.events if e.at < event.at and self._is_pinned(e)), None)
+        before = self._wants.get(earlier.generation) if earlier is not None else None
+        want = self._wants.get(event.generation)
+        return before is None or want is None or not want.artifact.same_version_as(before.artifact)

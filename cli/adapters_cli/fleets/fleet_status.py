@@ -1,0 +1,354 @@
+"""The status of a fleet: the state of each adapter, from the registry alone."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Decision, Step, decide
+from adapter_fleet.fleet.planning.guards import count_deletions
+from adapter_fleet.fleet.planning.observe import new_record
+from adapter_fleet.fleet.planning.pins import apply_pins
+from adapter_fleet.fleet.planning.settle import settle
+from adapter_fleet.fleet.state.generations import (
+    Generation,
+    Outcome,
+    Source,
+    active_generation,
+    undone_number,
+)
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
+from adapters_cli.fleets.fleet import Fleet, newest_generation, registry_errors
+from adapters_cli.output.errors import NoFleetError
+
+
+class StateGroup(StrEnum):
+    """The group that an adapter's state belongs to."""
+
+    FAILED = "failed"
+    PENDING = "pending"
+    IN_SERVICE = "in service"
+    ORPHAN = "orphan"
+    """It has the fleet's tag, and no manifest declares it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterState:
+    """The state of one adapter, as `adapters status` shows it.
+
+    version:
+        Short name of the version that serves; None if none does.
+    since:
+        Start of the state: of the service, the failure or the write.
+    retry_at:
+        Time of the next automatic retry of a failed adapter.
+    settled:
+        True if a deployment does not wait for this adapter any more.
+    pinned:
+        True if it was rolled back with `adapters rollback`.
+    artifact:
+        The version that serves.
+    earlier:
+        Versions that served before and that the manifest does not declare, newest first.
+    """
+
+    name: str
+    component: str
+    group: StateGroup
+    state: str
+    version: str | None
+    since: float | None
+    reason: str | None = None
+    retry_at: float | None = None
+    settled: bool = True
+    pinned: bool = False
+    artifact: Artifact | None = None
+    earlier: tuple[Artifact, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetStatus:
+    """The status of a fleet at one moment.
+
+    newest, active:
+        The newest generation, and the one in force. They differ after a refusal.
+    rejected:
+        The newest generation that failed or was refused. None if a later one did more than take it back.
+    adapters:
+        By group, failed ones first, then by name.
+    """
+
+    fleet: FleetRecord
+    newest: Generation
+    active: Generation
+    rejected: Generation | None
+    adapters: tuple[AdapterState, ...]
+    orders: tuple[Order, ...]
+    at: float
+
+    @property
+    def counts(self) -> Mapping[StateGroup, int]:
+        """Number of adapters in each group."""
+        return Counter(adapter.group for adapter in self.adapters)
+
+    @property
+    def settled(self) -> bool:
+        """True if the fleet changes nothing more by itself. It does not continue a failed generation."""
+        if self.newest.outcome is Outcome.FAILED:
+            return True
+        return (
+            self.newest.outcome is not Outcome.OPEN
+            and not any(order.kind in (OrderKind.RETRY, OrderKind.PRUNE) for order in self.orders)
+            and all(adapter.settled for adapter in self.adapters)
+        )
+
+    @property
+    def converged(self) -> bool:
+        """True if every adapter is as the manifest declares it."""
+        return (
+            self.settled
+            and self.newest.outcome is Outcome.CONVERGED
+            and self.manifest_not_in_force is None
+            and all(adapter.group in (StateGroup.IN_SERVICE, StateGroup.ORPHAN) for adapter in self.adapters)
+        )
+
+    @property
+    def manifest_not_in_force(self) -> str | None:
+        """URI of a manifest in S3 that failed or was refused; None if S3 has the manifest in force."""
+        if self.rejected is None:
+            return None
+        rejected, active = self.rejected.request, self.active.request
+        if (
+            rejected.manifest_version is None
+            or rejected.target.manifest != self.newest.request.target.manifest
+        ):
+            return None
+        # A generation that undoes a manifest keeps its version, so that the fleet does not apply it again.
+        another = active is rejected or active.source is Source.UNDO
+        if not another and active.manifest_version == rejected.manifest_version:
+            return None
+        return rejected.target.manifest
+
+
+def find_status(registry: Registry, now: float) -> FleetStatus | None:
+    """Read the status of a fleet; None before its first generation."""
+    fleet = registry.fleet()
+    newest = registry.generation(fleet.generation) if fleet is not None else None
+    if fleet is None or newest is None:
+        return None
+    active = in_force(registry, newest)
+    records, orders = registry.records(), registry.orders()
+    return FleetStatus(
+        fleet=fleet,
+        newest=newest,
+        active=active,
+        rejected=_rejected(newest, registry),
+        adapters=_states(registry, records, desired_by(registry, active), orders, fleet, active, now),
+        orders=tuple(orders),
+        at=now,
+    )
+
+
+def read_status(fleet: Fleet) -> FleetStatus:
+    """Read the status of a fleet.
+
+    Raises NoFleetError before its first generation, and NoAnswerError if this version does not understand
+    the registry, as when a later one has written it.
+    """
+    with registry_errors():
+        status = find_status(fleet.registry, fleet.account.now())
+    if status is None:
+        raise NoFleetError(f"fleet '{fleet.record.name}' has never been asked for anything")
+    return status
+
+
+def read_adapter_state(fleet: Fleet, component: str) -> AdapterState | None:
+    """Read the state of one adapter; None if the fleet neither has nor wants it."""
+    registry = fleet.registry
+    active = in_force(registry, newest_generation(fleet))
+    record = registry.record(component)
+    desired = desired_by(registry, active).adapters
+    states = _states(
+        registry,
+        {} if record is None else {component: record},
+        DesiredFleet(adapters=tuple(adapter for adapter in desired if adapter.component == component)),
+        [order for order in registry.orders() if order.component == component],
+        fleet.record,
+        active,
+        fleet.account.now(),
+    )
+    return states[0] if states else None
+
+
+def manifest_not_in_force_note(manifest: str) -> str:
+    """Return what to do about a manifest in S3 that failed or was refused."""
+    return (
+        f"{manifest} still has it, and it is not in force; apply another manifest before the next deployment,"
+        " which would apply this one again"
+    )
+
+
+def in_force(registry: Registry, newest: Generation) -> Generation:
+    """Return the generation in force: the newest one, or an earlier one after a refusal."""
+    return active_generation(newest, registry.generation) or newest
+
+
+def _rejected(newest: Generation, registry: Registry) -> Generation | None:
+    generation: Generation | None = newest
+    while generation is not None and generation.outcome not in (Outcome.FAILED, Outcome.REFUSED):
+        takes_back = generation.undo or generation.request.source is Source.UNDO
+        if not takes_back and generation.outcome is not Outcome.SUPERSEDED:
+            return None
+        generation = registry.generation(generation.number - 1)
+    return generation
+
+
+def desired_by(registry: Registry, generation: Generation) -> DesiredFleet:
+    """Return the desired state of a generation. A deletion wants no adapters."""
+    if generation.request.source is Source.DELETION:
+        return DesiredFleet()
+    return registry.desired(generation.number)
+
+
+def _states(
+    registry: Registry,
+    records: Mapping[str, AdapterRecord],
+    desired: DesiredFleet,
+    orders: list[Order],
+    fleet: FleetRecord,
+    generation: Generation,
+    now: float,
+) -> tuple[AdapterState, ...]:
+    """Return the state of every adapter that is wanted or still exists."""
+    context = PlanContext.of(
+        generation.request.target,
+        now=now,
+        generation=generation.number,
+        foreign=fleet.foreign,
+        orders=orders,
+        deletes=True,
+        undone=undone_number(generation, registry.generation),
+    )
+    wants = apply_pins(desired.adapters, orders, records)
+    if generation.changes is None and generation.outcome is Outcome.OPEN:
+        # The deletions that its guard will count if it passes.
+        spares = generation.spares_adopted(converged=fleet.converged > 0)
+        target, number = generation.request.target, generation.number
+        records = {
+            **records,
+            **count_deletions(records, wants, target, generation=number, spares_adopted=spares),
+        }
+    declared = {adapter.component: adapter for adapter in desired.adapters}
+    retried = {order.component for order in orders if order.kind is OrderKind.RETRY}
+    found = []
+    for component in records.keys() | wants.keys():
+        want = wants.get(component)
+        record, _ = settle(records.get(component) or new_record(component, want), want, context)
+        decision = decide(record, want, context)
+        if decision.step is Step.FORGET or (want is None and decision.step is Step.FOREIGN):
+            continue
+        state = _state(record, want, decision, waits=component in retried)
+        state = replace(state, artifact=record.serving, earlier=_earlier(record, declared.get(component)))
+        if want is not None and want != declared[component]:
+            state = _as_pinned(state, declared[component])
+        found.append(state)
+    order = list(StateGroup)
+    return tuple(sorted(found, key=lambda state: (order.index(state.group), state.name)))
+
+
+def _state(
+    record: AdapterRecord, want: DesiredAdapter | None, decision: Decision, *, waits: bool
+) -> AdapterState:
+    name = want.name if want is not None else record.name or record.component
+    version = record.serving.version if record.serving is not None else None
+    if decision.step is Step.KEEP:
+        return AdapterState(
+            name=name,
+            component=record.component,
+            group=StateGroup.IN_SERVICE,
+            state="in service",
+            version=version,
+            since=record.changed_at,
+            reason=record.drifted,
+        )
+    if decision.step is Step.ORPHAN and want is None:
+        return AdapterState(
+            name=name,
+            component=record.component,
+            group=StateGroup.ORPHAN,
+            state="orphan",
+            version=version,
+            since=record.owned,
+            reason=f"{decision.why}; 'adapters prune {name}' deletes it",
+        )
+    if decision.step.fails and not waits:
+        return _failed_state(name, record, want, decision, version)
+    return AdapterState(
+        name=name,
+        component=record.component,
+        group=StateGroup.PENDING,
+        state=_activity(record, decision),
+        version=version,
+        since=record.intent.at if record.intent is not None else None,
+        reason=decision.why or record.drifted,
+        settled=False,
+    )
+
+
+def _failed_state(
+    name: str, record: AdapterRecord, want: DesiredAdapter | None, decision: Decision, version: str | None
+) -> AdapterState:
+    failure = record.failure if decision.step is Step.FAILED else None
+    reason = failure.reason if failure is not None else decision.why
+    if failure is not None and want is not None and version is not None and version != want.artifact.version:
+        reason = f"{want.artifact.version}: {reason}"
+    return AdapterState(
+        name=name,
+        component=record.component,
+        group=StateGroup.FAILED,
+        state=decision.step,
+        version=version,
+        since=failure.at if failure is not None else None,
+        reason=reason or None,
+        retry_at=decision.until,
+        # The fleet describes a stuck adapter now and then. Nothing waits for it.
+        settled=failure is None or failure.final,
+    )
+
+
+def _earlier(record: AdapterRecord, declared: DesiredAdapter | None) -> tuple[Artifact, ...]:
+    present = None if declared is None else declared.artifact
+    return tuple(version for version in record.versions if not version.same_version_as(present))
+
+
+_STEP_WORDS = {
+    Step.CREATE: "creating",
+    Step.UPDATE: "updating",
+    Step.DELETE: "deleting",
+    Step.HOLD: "deleting",
+    Step.CLAIM: "claiming",
+    Step.RELEASE: "releasing",
+    Step.RETAG: "tagging",
+}
+_WRITE_WORDS = {Write.CREATE: "creating", Write.UPDATE: "updating", Write.DELETE: "deleting"}
+
+
+def _activity(record: AdapterRecord, decision: Decision) -> str:
+    if decision.step.fails:
+        return "retrying"
+    if decision.restores:
+        return "restoring"
+    if record.intent is not None:
+        return _WRITE_WORDS[record.intent.write]
+    if decision.step is Step.WAIT and record.live is not None:
+        return record.live.status.lower()
+    return _STEP_WORDS.get(decision.step, "checking")
+
+
+def _as_pinned(state: AdapterState, declared: DesiredAdapter) -> AdapterState:
+    note = f"rolled back from {declared.artifact.version}"
+    return replace(state, pinned=True, reason=f"{note}; {state.reason}" if state.reason else note)

@@ -1,0 +1,67 @@
+"""Finding the adapters that a person names."""
+
+from collections.abc import Iterable
+from functools import cached_property
+
+from adapter_fleet.common.naming import component_name
+from adapter_fleet.fleet.state.generations import Generation
+from adapters_cli.fleets.fleet import Fleet, registry_errors
+from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.output.errors import CommandError
+
+
+class AdapterLookup:
+    """Finds components of a fleet by an adapter's name or by a component's own name.
+
+    Most components are named `<prefix>-<adapter>`, so that one record answers. Only for other names are all
+    records and the desired state read.
+    """
+
+    def __init__(self, fleet: Fleet, newest: Generation) -> None:
+        self._fleet, self._newest = fleet, newest
+
+    def find(self, names: Iterable[str]) -> dict[str, str]:
+        """Return adapters' names by component, in the order given. Raises CommandError with unknown names."""
+        found, unknown = {}, []
+        for name in dict.fromkeys(names):
+            component = self._find(name)
+            if component is None:
+                unknown.append(f"the fleet has no adapter '{name}'")
+            else:
+                found[component] = self._names[component] if component == name else name
+        if unknown:
+            raise CommandError("\n".join(unknown))
+        return found
+
+    def component(self, name: str) -> str:
+        """Return the component of a name, also of an adapter that is gone."""
+        return self._find(name) or self._default_component(name)
+
+    @registry_errors()
+    def _find(self, name: str) -> str | None:
+        component = self._default_component(name)
+        record = self._fleet.registry.record(component)
+        # While the manifest moves an adapter to another component, the old one is counted for deletion.
+        if record is not None and record.name == name and record.counted is None:
+            return component
+        components = {adapter: component for component, adapter in self._names.items()}
+        return components.get(name) or (name if name in self._names else None)
+
+    def _default_component(self, name: str) -> str:
+        prefix = self._newest.request.target.prefix
+        if not prefix or name.startswith(f"{prefix}-"):
+            return name
+        try:
+            return component_name(prefix, name)
+        except ValueError:
+            return name
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """The names of all adapters by component. Desired adapters come last: their names win."""
+        registry = self._fleet.registry
+        desired = desired_by(registry, in_force(registry, self._newest)).adapters
+        names = {record.component: record.name for record in registry.records().values()}
+        for adapter in desired:
+            names.pop(adapter.component, None)
+        return names | {adapter.component: adapter.name for adapter in desired}

@@ -1,0 +1,292 @@
+"""The preview of a manifest: what it would change on the live endpoint."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.planning.guards import count_deletions, refusal
+from adapter_fleet.fleet.planning.observe import (
+    base_trouble,
+    known_foreign,
+    merge_listing,
+    new_record,
+    why_foreign,
+    with_description,
+    with_tags,
+)
+from adapter_fleet.fleet.planning.pins import apply_pins
+from adapter_fleet.fleet.planning.plan import plan
+from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
+from adapter_fleet.fleet.state.failures import Failure
+from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
+from adapters_cli.aws.components import EndpointComponents
+from adapters_cli.fleets.fleet import Fleet, newest_generation
+from adapters_cli.fleets.fleet_status import desired_by, in_force
+
+_MAX_ROUNDS = 5
+"""A component is listed, then its tags are read, then it is described."""
+
+
+class Action(StrEnum):
+    """What a manifest would do to one adapter."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    """Delete and create again."""
+    DELETE = "delete"
+    RETRY = "retry"
+    """Try again after a failure."""
+    CLAIM = "claim"
+    TAG = "tag"
+    WAIT = "wait"
+    """A write is in progress, and the next step depends on its end."""
+    KEEP = "keep"
+    FAILED = "failed"
+    """It failed, and would not be tried again."""
+    FOREIGN = "foreign"
+    """Its component belongs to someone else."""
+    UNUSABLE = "unusable"
+    """Its archive in S3 is missing, or differs from what was recorded."""
+
+
+_SENDS = (Action.CREATE, Action.UPDATE, Action.REPLACE, Action.RETRY)
+FAILURES = (Action.FAILED, Action.FOREIGN, Action.UNUSABLE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterChange:
+    """What a manifest would do to one adapter, from which version to which.
+
+    before, after:
+        Short names of the versions `before_artifact` and `after_artifact`.
+    fails:
+        True if the adapter is known to fail because of this manifest: the fleet wants another artifact of it
+        at present, or none.
+    """
+
+    name: str
+    component: str
+    action: Action
+    before: str | None
+    after: str | None
+    why: str | None = None
+    fails: bool = False
+    before_artifact: Artifact | None = None
+    after_artifact: Artifact | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a manifest would change, and what prevents it.
+
+    refused:
+        Why a guard would refuse the manifest.
+    trouble:
+        Why the fleet would change nothing for now.
+    """
+
+    changes: Sequence[AdapterChange] = ()
+    refused: str | None = None
+    trouble: str | None = None
+
+    @property
+    def failing(self) -> list[AdapterChange]:
+        """The changes that are known to fail."""
+        return [change for change in self.changes if change.fails]
+
+
+def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Preview:
+    """Return what a desired state would change, from the live endpoint, the registry and S3.
+
+    Runs the same plan as the fleet's passes. Nothing is written.
+    """
+    registry, components = fleet.registry, EndpointComponents(fleet.account, target.endpoint)
+    orders = registry.orders()
+    stored = registry.records()
+    wanted = apply_pins(desired.adapters, orders, stored)
+    listing = components.listed()
+    seen = merge_listing(_after_retries(stored, orders), listing, base=target.base)
+    # As in a pass: a generation does not count foreign components.
+    records = {
+        component: with_new_attempts(record) if component in wanted else record
+        for component, record in seen.items()
+        if component in wanted or component in stored
+    }
+    context = PlanContext.of(
+        target,
+        now=fleet.account.now(),
+        generation=fleet.record.generation + 1,
+        foreign=known_foreign(fleet.record.foreign, records, wanted),
+        orders=orders,
+        deletes=True,
+    )
+    decisions, context = _decisions(components, records, wanted, target, fleet.record.uid, context)
+    changes, sent = [], {}
+    for component, decision in decisions.items():
+        want, record = wanted.get(component), records.get(component)
+        record, _ = settle(record or new_record(component, want), want, context)
+        if want is None and decision.step in (Step.FOREIGN, Step.FORGET, Step.READ_TAGS):
+            continue
+        failure = seen[component].failure if component in seen else None
+        change = _change(record, want, decision, failure)
+        artifact = decision.artifact or (want.artifact if want is not None else None)
+        if change.action in _SENDS and artifact is not None and _is_uploaded(artifact):
+            sent[component] = artifact
+        changes.append(change)
+    unusable = components.unusable(sent.values(), registry)
+    new = _new_artifacts(fleet, desired)
+    changes = [
+        _with_problem(change, unusable.get(sent[change.component]) if change.component in sent else None, new)
+        for change in changes
+    ]
+    order = list(Action)
+    changes.sort(key=lambda change: (order.index(change.action), change.name))
+    trouble = base_trouble(target.base, listing.get(target.base))
+    return Preview(
+        changes=changes,
+        refused=refusal(records, wanted, target),
+        trouble=f"{trouble}, and the fleet changes nothing before it is in service" if trouble else None,
+    )
+
+
+def _decisions(
+    components: EndpointComponents,
+    records: dict[str, AdapterRecord],
+    wanted: Mapping[str, DesiredAdapter],
+    target: Target,
+    uid: str,
+    context: PlanContext,
+) -> tuple[Mapping[str, Decision], PlanContext]:
+    """Plan and observe in turns until nothing is unknown. `records` has all observations afterwards."""
+    claimed: set[str] = set()
+    for _ in range(_MAX_ROUNDS):
+        made = plan(records, wanted, context)
+        # As in a pass: before the fleet adopts a component, its tags say whether it has an owner.
+        unread = [*made.components(Step.READ_TAGS), *(set(made.components(Step.CLAIM)) - claimed)]
+        claimed.update(made.components(Step.CLAIM))
+        if not made.unknown and not unread:
+            break
+        context = _observe(components, records, made.components(Step.LOOK), unread, uid, context)
+    records |= count_deletions(records, wanted, target, generation=context.generation)
+    made = plan(records, wanted, context)
+    # As in a pass: a component that the fleet did not create is described right before its deletion.
+    context = _observe(components, records, made.components(Step.LOOK), (), uid, context)
+    return plan(records, wanted, context).decisions, context
+
+
+def _is_uploaded(artifact: Artifact) -> bool:
+    """Return True if an archive should be in S3 already. A deployment uploads those of this machine."""
+    return (artifact.source or artifact.uri).startswith("s3://")
+
+
+def _after_retries(records: dict[str, AdapterRecord], orders: Iterable[Order]) -> dict[str, AdapterRecord]:
+    """Return the records without the failures that `adapters retry` cleared, as a pass starts with them."""
+    again = {order.component for order in orders if order.kind is OrderKind.RETRY}
+    return {
+        component: replace(record, failure=None, restore_at=None) if component in again else record
+        for component, record in records.items()
+    }
+
+
+def _observe(
+    components: EndpointComponents,
+    records: dict[str, AdapterRecord],
+    undescribed: Iterable[str],
+    unread: Iterable[str],
+    uid: str,
+    context: PlanContext,
+) -> PlanContext:
+    """Read components and tags into `records`, as a pass does; return the context with foreign components."""
+    for component, live in components.described(undescribed).items():
+        records[component] = with_description(records[component], live, now=context.now)
+    lives = {component: live for component in unread if (live := records[component].live) is not None}
+    tags = components.tags(lives)
+    foreign = dict(context.foreign)
+    for component, live in lives.items():
+        if component not in tags:
+            records[component] = with_description(records[component], None, now=context.now)
+            continue
+        records[component] = with_tags(records[component], live, tags[component], uid=uid)
+        if records[component].owned is None:
+            foreign[component] = live.created
+    return replace(context, foreign=foreign)
+
+
+def _new_artifacts(fleet: Fleet, desired: DesiredFleet) -> frozenset[str]:
+    """Return the components that the fleet does not want with the same artifact at present."""
+    active = in_force(fleet.registry, newest_generation(fleet))
+    present = {adapter.component: adapter.artifact for adapter in desired_by(fleet.registry, active).adapters}
+    return frozenset(
+        adapter.component
+        for adapter in desired.adapters
+        if not adapter.artifact.same_as(present.get(adapter.component))
+    )
+
+
+def _with_problem(change: AdapterChange, problem: str | None, new: Collection[str]) -> AdapterChange:
+    """Return a change with the problem of its archive, and with `fails`."""
+    if problem is not None:
+        change = replace(change, action=Action.UNUSABLE, why=problem)
+    return replace(change, fails=change.action in FAILURES and change.component in new)
+
+
+_ACTIONS = {
+    Step.KEEP: Action.KEEP,
+    Step.SMOKE: Action.KEEP,
+    Step.ASK: Action.KEEP,
+    Step.CONFIRM: Action.KEEP,
+    Step.CREATE: Action.CREATE,
+    Step.UPDATE: Action.UPDATE,
+    Step.DELETE: Action.DELETE,
+    Step.HOLD: Action.DELETE,
+    Step.CLAIM: Action.CLAIM,
+    Step.RETAG: Action.TAG,
+    Step.FAILED: Action.FAILED,
+    Step.FOREIGN: Action.FOREIGN,
+    Step.STUCK: Action.WAIT,
+}
+
+
+def _change(
+    record: AdapterRecord, want: DesiredAdapter | None, decision: Decision, failure: Failure | None
+) -> AdapterChange:
+    """Return what the plan would do to an adapter. `failure` is the one that the registry has."""
+    action = _ACTIONS.get(decision.step, Action.WAIT)
+    if want is not None:
+        if action is Action.DELETE:
+            action = Action.REPLACE
+        elif failure is not None and failure.artifact.same_as(want.artifact):
+            again = action in (Action.CREATE, Action.UPDATE) and not decision.restores
+            if again or (action is Action.FAILED and decision.until is not None):
+                action = Action.RETRY
+    artifact = decision.artifact or (want.artifact if want is not None else None)
+    return AdapterChange(
+        name=want.name if want is not None else record.name or record.component,
+        component=record.component,
+        action=action,
+        before=record.serving.version if record.serving is not None else None,
+        after=artifact.version if artifact is not None else None,
+        before_artifact=record.serving,
+        after_artifact=artifact,
+        why=_reason(record, decision, action, failure),
+    )
+
+
+def _reason(record: AdapterRecord, decision: Decision, action: Action, failure: Failure | None) -> str | None:
+    if action is Action.RETRY and failure is not None:
+        return failure.reason
+    if action is Action.FAILED and record.failure is not None:
+        again = f"'adapters retry {record.name or record.component}' lets it be tried again"
+        return f"{record.failure.reason}; {again}"
+    if action is Action.FOREIGN:
+        return why_foreign(record)
+    artifact = decision.artifact
+    if action is Action.UPDATE and artifact is not None and artifact.same_version_as(record.serving):
+        return decision.why or f"the same archive at {artifact.uri}"
+    return decision.why or None

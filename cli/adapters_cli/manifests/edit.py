@@ -1,0 +1,325 @@
+"""Changing a manifest that people write: only what has to be, and not a character of the rest.
+
+A YAML document is changed in its text, at the places that the parser tells, so that comments, order, quotes
+and indentation stay. (ruamel.yaml was tried for it: it indents the whole document anew, drops `---`, and
+rewrites what it takes for dates and numbers, which are texts to a manifest.) What was made is read again,
+and has to mean what was meant. A JSON document stays one.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from adapter_fleet.documents.scalars import plain_scalar
+from adapter_fleet.documents.yaml_reader import YAML_LOADER
+from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
+from adapter_fleet.serving.base_model import BaseModelFacts
+from adapters_cli.output.errors import CommandError
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+=-]*(?<!:)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedAdapter:
+    """What a manifest is to say of an adapter in S3 whose key holds its identity.
+
+    checksum:
+        S3's SHA-256 of the archive. Where it is not known, an entry keeps what it has: the fleet reads an
+        archive whose checksum is another one.
+    """
+
+    name: str
+    uri: str
+    identity: str
+    rank: int
+    checksum: str | None = None
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """Its entry where there is none."""
+        checksum = {} if self.checksum is None else {"checksum": self.checksum}
+        return {"name": self.name, "artifact": self.uri, **checksum, "rank": self.rank}
+
+
+def edited(
+    text: bytes,
+    adapters: Sequence[PublishedAdapter],
+    *,
+    base_model: str | None,
+    where: str,
+    folder: Path | None,
+) -> bytes:
+    """Return a manifest with these adapters in it, changed where they are or added at its end.
+
+    `base_model` is what they were trained for, and is written where the manifest says none. `where` and
+    `folder` are as in `Manifest.parse`. Raises ManifestError for a manifest that has mistakes, before or
+    after, and CommandError for one of another base model, and for one that cannot be changed without changing
+    more than was meant, as where an alias stands for an adapter.
+    """
+    before = Manifest.parse(text, where=where, folder=folder)
+    told = before.base_model
+    if base_model is not None and told is not None and not BaseModelFacts(name=told).is_named(base_model):
+        raise CommandError(f"{before.where}: base_model: should be {base_model!r}, got {told!r}")
+    change = _Change.of(before, adapters, base_model)
+    if change.is_none:
+        return text
+    source = text.decode("utf-8-sig")
+    made = _edited_json(source, change)
+    if made is None:
+        made = _edited_yaml(source, change)
+    if made is None or not change.is_made(made.encode(), where, folder):
+        raise CommandError(
+            f"{where}: it cannot be changed for these adapters without changing what it says of others, as"
+            " where an alias (*…) stands for a part of one; write such parts out, and publish again"
+        )
+    return made.encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Change:
+    """What a manifest is to say instead.
+
+    adapters:
+        Those that it has already, as they are to be; None beside those that stay.
+    """
+
+    before: Manifest
+    adapters: tuple[PublishedAdapter | None, ...]
+    added: tuple[PublishedAdapter, ...]
+    base_model: str | None
+
+    @classmethod
+    def of(cls, before: Manifest, adapters: Sequence[PublishedAdapter], base_model: str | None) -> "_Change":
+        # Names are the same whatever the case, as to SageMaker.
+        published = {adapter.name.casefold(): adapter for adapter in adapters}
+        found = [(entry, published.pop(entry.name.casefold(), None)) for entry in before.adapters]
+        return cls(
+            before=before,
+            adapters=tuple(
+                made if made is not None and _as_published(entry, made) != entry else None
+                for entry, made in found
+            ),
+            added=tuple(published.values()),
+            base_model=base_model if before.base_model is None else None,
+        )
+
+    @property
+    def pairs(self) -> Iterator[tuple[ManifestAdapter, PublishedAdapter | None]]:
+        """Each adapter that the manifest has, and as what it was published if it is to change."""
+        return zip(self.before.adapters, self.adapters, strict=True)
+
+    @property
+    def is_none(self) -> bool:
+        """Whether the manifest says all of it already."""
+        return not any(self.adapters) and not self.added and self.base_model is None
+
+    def is_made(self, text: bytes, where: str, folder: Path | None) -> bool:
+        """Tell whether a text means what was meant; ManifestError where that breaks a rule."""
+        try:
+            after = Manifest.parse(text, where=where, folder=folder)
+        except ManifestError as error:
+            if any(finding.rule in ("manifest-readable", "manifest-keys") for finding in error.findings):
+                return False
+            raise
+        kept = [_as_published(entry, made) if made is not None else entry for entry, made in self.pairs]
+        return (
+            after.base_model == (self.before.base_model or self.base_model)
+            and list(after.adapters[: len(kept)]) == kept
+            and [
+                (adapter.name, adapter.artifact, adapter.checksum, adapter.rank)
+                for adapter in after.adapters[len(kept) :]
+            ]
+            == [(made.name, S3Artifact(uri=made.uri), made.checksum, made.rank) for made in self.added]
+        )
+
+
+def _as_published(entry: ManifestAdapter, made: PublishedAdapter) -> ManifestAdapter:
+    return replace(
+        entry,
+        artifact=S3Artifact(uri=made.uri),
+        digest=made.identity if entry.digest else None,
+        checksum=made.checksum or entry.checksum,
+        rank=made.rank,
+    )
+
+
+def _edited_json(text: str, change: _Change) -> str | None:
+    """Return the changed document, None where it is no JSON."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    for entry, (before, made) in zip(document["adapters"], change.pairs, strict=True):
+        if made is not None:
+            entry["artifact"] = made.uri
+            if before.digest:
+                entry["digest"] = f"sha256:{made.identity}"
+            if made.checksum:
+                entry["checksum"] = made.checksum
+            if before.rank != made.rank:
+                entry["rank"] = made.rank
+    document["adapters"] += [made.entry for made in change.added]
+    if change.base_model is not None:
+        document = {"base_model": change.base_model, **document}
+    indent = re.match(r"\s*\{\r?\n([ \t]+)", text)
+    end = text[len(text.rstrip()) :]
+    return json.dumps(document, indent=indent and indent.group(1), ensure_ascii=False) + end
+
+
+def _edited_yaml(text: str, change: _Change) -> str | None:
+    """Return the changed text, None where the parts to change are not where they should be."""
+    try:
+        root = yaml.compose(text, Loader=YAML_LOADER)
+    except yaml.YAMLError:
+        return None
+    return _YamlText(text, root).with_(change) if isinstance(root, yaml.MappingNode) else None
+
+
+class _YamlText:
+    """The text of a document, with its nodes: their marks say where in the text they are."""
+
+    def __init__(self, text: str, root: yaml.MappingNode) -> None:
+        self._text = text
+        self._root = root
+        self._line_end = "\r\n" if "\r\n" in text else "\n"
+        self._edits: list[tuple[int, int, str]] = []
+
+    def with_(self, change: _Change) -> str:
+        """Return the text with a change made."""
+        adapters = _members(self._root)["adapters"]
+        for entry, (before, made) in zip(adapters.value, change.pairs, strict=True):
+            if made is not None:
+                self._change(entry, before, made)
+        if change.base_model is not None:
+            self._add_base_model(change.base_model)
+        if change.added:
+            self._add(adapters, [made.entry for made in change.added])
+        return "".join(self._pieces())
+
+    def _pieces(self) -> Iterator[str]:
+        position = 0
+        # At one place, what was asked for first comes first.
+        for start, end, new in sorted(self._edits, key=lambda edit: edit[:2]):
+            yield self._text[position:start]
+            yield new
+            position = end
+        yield self._text[position:]
+
+    def _change(self, entry: yaml.MappingNode, before: ManifestAdapter, made: PublishedAdapter) -> None:
+        members = _members(entry)
+        self._set(members["artifact"], made.uri)
+        if before.digest:
+            self._set(members["digest"], f"sha256:{made.identity}")
+        for key, old, new in (
+            ("checksum", before.checksum, made.checksum),
+            ("rank", before.rank, made.rank),
+        ):
+            if new is None or new == old:
+                continue
+            if key in members:
+                self._set(members[key], new)
+            else:
+                self._insert_key(entry, members["artifact"], key, new)
+
+    def _set(self, node: yaml.Node, value: str | int) -> None:
+        self._edits.append((node.start_mark.index, self._end(node), _scalar(value)))
+
+    def _insert_key(self, entry: yaml.MappingNode, after: yaml.Node, key: str, value: str | int) -> None:
+        text = f"{key}: {_scalar(value)}"
+        if entry.flow_style:
+            self._insert(self._end(after), f", {text}")
+            return
+        column = entry.value[0][0].start_mark.column
+        self._insert_lines(self._end(after), [f"{' ' * column}{text}"])
+
+    def _add_base_model(self, name: str) -> None:
+        first = self._root.value[0][0].start_mark
+        line = f"base_model: {_scalar(name)}"
+        between = ", " if self._root.flow_style else f"{self._line_end}{' ' * first.column}"
+        self._insert(first.index, line + between)
+
+    def _add(self, adapters: yaml.SequenceNode, entries: Sequence[dict[str, Any]]) -> None:
+        if not adapters.value:
+            start, end = adapters.start_mark.index, self._end(adapters)
+            if self._root.flow_style:
+                self._edits.append((start, end, f"[{', '.join(map(_flow, entries))}]"))
+                return
+            self._edits.append((len(self._text[:start].rstrip(" ")), end, ""))
+            self._insert_lines(end, [line for entry in entries for line in _block(entry, 2, 4)])
+            return
+        last = adapters.value[-1]
+        if adapters.flow_style:
+            apart = last.start_mark.line > adapters.start_mark.line
+            between = f",{self._line_end}{' ' * last.start_mark.column}" if apart else ", "
+            self._insert(self._end(last), "".join(between + _flow(entry) for entry in entries))
+            return
+        dash, column = adapters.start_mark.column, last.start_mark.column
+        if last.flow_style:
+            lines = [f"{' ' * dash}-{' ' * (column - dash - 1)}{_flow(entry)}" for entry in entries]
+        else:
+            lines = [line for entry in entries for line in _block(entry, dash, column)]
+        self._insert_lines(self._end(last, content=True), lines)
+
+    def _insert(self, position: int, text: str) -> None:
+        self._edits.append((position, position, text))
+
+    def _insert_lines(self, position: int, lines: Sequence[str]) -> None:
+        """Insert lines after the one that a position is in, or at it where it begins one."""
+        text, line_end = self._text, self._line_end
+        if position and text[position - 1] == "\n":
+            self._insert(position, "".join(line + line_end for line in lines))
+            return
+        end = text.find("\n", position)
+        if end < 0:
+            self._insert(len(text), "".join(line_end + line for line in lines))
+        else:
+            self._insert(end + 1, "".join(line + line_end for line in lines))
+
+    def _end(self, node: yaml.Node, *, content: bool = False) -> int:
+        """Return where a node ends: with its last character or, as `content`, with what belongs to it.
+
+        The mark of a collection in lines of its own is where the next token begins, and a block of text has
+        its line ends with it.
+        """
+        if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+            last = node.value[-1]
+            if isinstance(last, tuple):
+                key, last = last
+                if last.start_mark.index < key.start_mark.index:
+                    return int(key.end_mark.index)  # an alias: its node is where the anchor is
+            return self._end(last, content=content)
+        end: int = node.end_mark.index
+        if content:
+            return end
+        return node.start_mark.index + len(self._text[node.start_mark.index : end].rstrip())
+
+
+def _members(node: yaml.MappingNode) -> dict[str, Any]:
+    return {key.value: value for key, value in node.value}
+
+
+def _scalar(value: str | int) -> str:
+    """Write a scalar: plain where that is what it means, anywhere in a document."""
+    if isinstance(value, int):
+        return str(value)
+    if _PLAIN.fullmatch(value) and isinstance(plain_scalar(value), str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _flow(entry: dict[str, Any]) -> str:
+    return "{" + ", ".join(f"{key}: {_scalar(value)}" for key, value in entry.items()) + "}"
+
+
+def _block(entry: dict[str, Any], dash: int, column: int) -> list[str]:
+    """Return the lines of an entry whose dash and keys are in these columns."""
+    first = f"{' ' * dash}-{' ' * (column - dash - 1)}"
+    return [
+        f"{first if number == 0 else ' ' * column}{key}: {_scalar(value)}"
+        for number, (key, value) in enumerate(entry.items())
+    ]

@@ -1,0 +1,179 @@
+"""Where a manifest is kept that a command updates: a file, replaced as a whole, or an object in S3."""
+
+import os
+import random
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapter_fleet.manifest.manifest import Manifest
+from adapters_cli.aws.account import Account
+from adapters_cli.aws.s3_location import S3Location
+from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
+from adapters_cli.output.errors import CommandError
+
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None  # type: ignore[assignment]
+
+_MOST_ATTEMPTS = 20
+_WAIT_SECONDS = 0.2
+
+_LOCK = ".adapters.lock"
+
+_EMPTY = {"json": b'{\n  "adapters": []\n}\n', "yaml": b"adapters: []\n"}
+
+Change = Callable[[bytes], bytes]
+
+
+class ManifestPlace(ABC):
+    """A manifest that may not be there yet: then it is one without adapters.
+
+    where:
+        What it is called in messages.
+    folder:
+        What paths in it are relative to; None where there may be none.
+    """
+
+    where: str
+    folder: Path | None
+
+    @staticmethod
+    def of(text: str, account: Account) -> "ManifestPlace":
+        """Return the place that a path or an `s3://` URI names.
+
+        Raises UsageError for a URI that is none, and CommandError where no file can be.
+        """
+        location = S3Location.of_manifest(text)
+        return _File(Path(text)) if location is None else _Object(account, location.bucket, location.key)
+
+    @abstractmethod
+    def read(self) -> bytes:
+        """Return the text as it is now."""
+
+    def parsed(self) -> Manifest:
+        """Return the manifest as it is now; ManifestError where it has mistakes."""
+        return Manifest.parse(self.read(), where=self.where, folder=self.folder)
+
+    @abstractmethod
+    def try_to_write(self) -> None:
+        """Raise CommandError where it is known that nothing can be written. Leaves everything as it is."""
+
+    @abstractmethod
+    def update(self, change: Change) -> bool:
+        """Replace the text with a changed one; tell whether it is another.
+
+        The change is made anew where someone else has written meanwhile. What it raises leaves the manifest
+        as it was.
+        """
+
+    def _empty(self) -> bytes:
+        return _EMPTY["json" if self.where.endswith(".json") else "yaml"]
+
+
+class _File(ManifestPlace):
+    def __init__(self, path: Path) -> None:
+        self.where = str(path)
+        # A link stays one.
+        self._path = path.resolve()
+        self.folder = path.parent
+        if not self._path.parent.is_dir():
+            raise CommandError(f"{path}: there is no folder '{path.parent}'")
+        if self._path.is_dir():
+            raise CommandError(f"{path}: is a folder")
+
+    def read(self) -> bytes:
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return self._empty()
+
+    def try_to_write(self) -> None:
+        made = self._path.with_name(f".{self._path.name}.next")
+        try:
+            with _only_writer(self._path.parent):
+                made.touch()
+                made.unlink()
+        except OSError as error:
+            raise CommandError(f"{self.where}: it cannot be written: {error.strerror}") from None
+
+    def update(self, change: Change) -> bool:
+        made = self._path.with_name(f".{self._path.name}.next")
+        with _only_writer(self._path.parent):
+            made.unlink(missing_ok=True)  # one that a writer has left that died
+            before = self.read()
+            after = change(before)
+            if after == before:
+                return False
+            try:
+                with made.open("xb") as file:
+                    file.write(after)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if self._path.exists():
+                    shutil.copymode(self._path, made)
+                made.replace(self._path)
+            except BaseException:
+                made.unlink(missing_ok=True)
+                raise
+        return True
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    """Keep other commands from writing in a folder meanwhile.
+
+    The lock ends with the process, however that does. Where folders cannot be locked, a file in it is, which
+    is gone afterwards.
+    """
+    if fcntl is None:
+        from filelock import FileLock
+
+        with FileLock(folder / _LOCK):
+            yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class _Object(ManifestPlace):
+    def __init__(self, account: Account, bucket: str, key: str) -> None:
+        self._account = account
+        self._bucket, self._key = bucket, key
+        self.where, self.folder = f"s3://{bucket}/{key}", None
+
+    def read(self) -> bytes:
+        return self._text(self._stored())
+
+    def _stored(self) -> StoredManifest:
+        return StoredManifest.read(self._account.s3, self._bucket, self._key)
+
+    def _text(self, stored: StoredManifest) -> bytes:
+        return self._empty() if stored.etag is None else stored.text
+
+    def try_to_write(self) -> None:
+        pass  # S3 tells it by writing only
+
+    def update(self, change: Change) -> bool:
+        for _ in range(_MOST_ATTEMPTS):
+            stored = self._stored()
+            before = self._text(stored)
+            after = change(before)
+            if after == before:
+                return False
+            try:
+                stored.write(self._account.s3, after)
+            except ChangedMeanwhileError:
+                self._account.sleep(random.uniform(0, _WAIT_SECONDS))
+                continue
+            return True
+        raise CommandError(
+            f"{self.where}: others have written it {_MOST_ATTEMPTS} times since it was read; run this again"
+        )

@@ -1,0 +1,90 @@
+"""Entries of a manifest for adapters that are there already."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+
+from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.manifest.desired import DesiredFleet
+from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact, named_digest
+
+
+def names_of(components: Collection[str], prefix: str | None, taken: Iterable[str]) -> dict[str, str]:
+    """Name adapters by their components: without the prefix, where no other has or may have that name.
+
+    `taken` are names of others. Names are the same whatever the case.
+    """
+    short = {name: name.removeprefix(f"{prefix}-") if prefix is not None else name for name in components}
+    uses = Counter({name.casefold(): 1 for name in taken})
+    for name, without in short.items():
+        uses.update({name.casefold(), without.casefold()})
+    return {name: without if uses[without.casefold()] == 1 else name for name, without in short.items()}
+
+
+def entry_of(
+    component: str, name: str, *, prefix: str | None, uri: str, digest: str, tags: Mapping[str, str]
+) -> ManifestAdapter:
+    """Return the entry of a component that was made by hand."""
+    artifact = S3Artifact(uri=uri)
+    return ManifestAdapter(
+        name=name,
+        artifact=artifact,
+        digest=None if named_digest(artifact) == digest else digest,
+        tags={key: value for key, value in tags.items() if not key.startswith("aws:")},
+        component=None if component == f"{prefix}-{name}" else component,
+    )
+
+
+def entries_of(desired: DesiredFleet, target: Target) -> list[ManifestAdapter]:
+    """Return the entries of what a fleet is to have now, which resolve to the same for this target."""
+    entries = []
+    for adapter in desired.adapters:
+        artifact = S3Artifact(uri=adapter.artifact.uri)
+        digest = adapter.artifact.digest
+        entries.append(
+            ManifestAdapter(
+                name=adapter.name,
+                artifact=artifact,
+                digest=None if named_digest(artifact) == digest else digest,
+                checksum=adapter.artifact.checksum,
+                rank=adapter.rank,
+                tags=adapter.tags,
+                smoke=None if adapter.smoke == target.settings.smoke else adapter.smoke,
+                smokeless=adapter.smoke is None and target.settings.smoke is not None,
+                component=None
+                if adapter.component == f"{target.prefix}-{adapter.name}"
+                else adapter.component,
+            )
+        )
+    return entries
+
+
+def sound(
+    entries: Iterable[ManifestAdapter], *, beside: Iterable[ManifestAdapter] = ()
+) -> tuple[list[ManifestAdapter], list[str]]:
+    """Return the entries that can be in one manifest, also with those beside it, and why others cannot."""
+    taken: dict[tuple[str, str], str] = {}
+    for adapter in beside:
+        taken |= _keys(adapter)
+    good, problems = [], []
+    for adapter in entries:
+        clashes = _keys(adapter).keys() & taken.keys()
+        if clashes:
+            what, _ = clash = max(clashes)
+            problems.append(f"{adapter.component or adapter.name}: adapter '{taken[clash]}' has its {what}")
+            continue
+        try:
+            Manifest.of([adapter])
+        except ManifestError as error:
+            problems += [finding.message for finding in error.findings]
+            continue
+        taken |= _keys(adapter)
+        good.append(adapter)
+    return good, problems
+
+
+def _keys(adapter: ManifestAdapter) -> dict[tuple[str, str], str]:
+    """Return what no other adapter of a manifest may have, whatever the case."""
+    keys = {("name", adapter.name.casefold()): adapter.name}
+    if adapter.component is not None:
+        keys["component", adapter.component.casefold()] = adapter.name
+    return keys

@@ -1,0 +1,89 @@
+"""The manifest in S3: read with its version, and written over that version only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
+from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapters_cli.aws.s3_location import CONDITION_FAILED
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+class ChangedMeanwhileError(Exception):
+    """Someone else has written the manifest since it was read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredManifest:
+    """The manifest in S3, at the moment when it was read.
+
+    etag:
+        Of that version, None where there was no object.
+    version:
+        What the fleet knows it by, None where there was no object.
+    """
+
+    bucket: str
+    key: str
+    etag: str | None
+    version: str | None
+    text: bytes
+
+    @classmethod
+    def read(cls, s3: "S3Client", bucket: str, key: str) -> "StoredManifest":
+        """Read the object, or that there is none."""
+        try:
+            answer = s3.get_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if code_of(error) != "NoSuchKey":
+                raise
+            return cls(bucket=bucket, key=key, etag=None, version=None, text=b"")
+        # One byte more than a manifest may have, so that a larger one is seen to be so.
+        text = answer["Body"].read(MAX_DOCUMENT_BYTES + 1)
+        return cls(bucket=bucket, key=key, etag=answer["ETag"], version=_version_of(answer), text=text)
+
+    @property
+    def uri(self) -> str:
+        """Where it is."""
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def digest(self) -> str | None:
+        """Digest of the manifest, None where it is none."""
+        try:
+            return Manifest.parse(self.text, where=self.key, folder=None).digest
+        except ManifestError:
+            return None
+
+    def write(self, s3: "S3Client", text: bytes) -> str:
+        """Write the object if it is still the one that was read; return what names the new version.
+
+        Raises ChangedMeanwhileError where it is another one.
+        """
+        condition: Mapping[str, Any] = {"IfMatch": self.etag} if self.etag else {"IfNoneMatch": "*"}
+        try:
+            answer = s3.put_object(
+                Bucket=self.bucket, Key=self.key, Body=text, ContentType=_content_type(self.key), **condition
+            )
+        except ClientError as error:
+            gone = self.etag is not None and code_of(error) == "NoSuchKey"
+            if code_of(error) not in CONDITION_FAILED and not gone:
+                raise
+            raise ChangedMeanwhileError from None
+        return _version_of(answer)
+
+
+def _content_type(key: str) -> str:
+    return "application/json" if key.endswith(".json") else "application/yaml"
+
+
+def _version_of(answer: Mapping[str, Any]) -> str:
+    """Return what a fleet knows a version of its manifest by: that of its content, in a bucket without."""
+    version: str | None = answer.get("VersionId")
+    return version if version not in (None, "null") else answer["ETag"].strip('"')

@@ -1,0 +1,89 @@
+"""The base model that `--base-model` names: by its directory, its configuration, or a well-known name."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePath, PurePosixPath
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.serving.base_model import MAX_CONFIG_BYTES, BaseModelFacts, parse_model_config
+from adapter_fleet.serving.model_shape import KNOWN_MODELS, ModelShape, base_named, known_shape
+from adapters_cli.aws.account import Account
+from adapters_cli.aws.s3_location import S3Location
+from adapters_cli.output.errors import NoAnswerError, UsageError, error_text
+
+_CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenModel:
+    """A base model.
+
+    kind:
+        Its `model_type`.
+    shape:
+        None where its dimensions are not known.
+    """
+
+    facts: BaseModelFacts
+    kind: object
+    shape: ModelShape | None
+
+    @classmethod
+    def read(cls, given: str, account: Account) -> "GivenModel":
+        """Read a directory's `config.json` or a file of that kind, on this machine or in S3.
+
+        A model that `known_shape` knows may be given by its name, where no file has it. Raises UsageError for
+        what is none of these, and NoAnswerError where S3 gives no answer.
+        """
+        location = S3Location.parse(given)
+        if location is not None and location.bucket:
+            return _stored(location, account)
+        path = Path(given)
+        if path.exists():
+            return _local(path / _CONFIG_FILE if path.is_dir() else path)
+        shape = known_shape(given)
+        if shape is None:
+            raise UsageError(
+                f"'--base-model' should be a directory, a config.json here or in S3, or one of"
+                f" {', '.join(KNOWN_MODELS)}, got {given!r}"
+            )
+        return cls(facts=base_named(given), kind=None, shape=shape)
+
+
+def _local(path: Path) -> GivenModel:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_CONFIG_BYTES)
+    except OSError as error:
+        raise UsageError(
+            f"'{path}' should be the configuration of a base model, got: {error.strerror}"
+        ) from None
+    return _of(text, str(path), path.resolve())
+
+
+def _stored(location: S3Location, account: Account) -> GivenModel:
+    key = location.key
+    if not key.endswith(".json"):
+        key = f"{key.rstrip('/')}/{_CONFIG_FILE}".lstrip("/")
+    where = f"s3://{location.bucket}/{key}"
+    try:
+        text = account.s3.get_object(Bucket=location.bucket, Key=key)["Body"].read(MAX_CONFIG_BYTES)
+    except (ClientError, BotoCoreError) as error:
+        if isinstance(error, ClientError) and code_of(error) == "NoSuchKey":
+            raise UsageError(
+                f"'{where}' should be the configuration of a base model, got: {error_text(error)}"
+            ) from None
+        raise NoAnswerError(f"'{where}' cannot be read: {error_text(error)}") from None
+    return _of(text, where, PurePosixPath(location.bucket, key))
+
+
+def _of(text: bytes, where: str, path: PurePath) -> GivenModel:
+    """Make it of a configuration; without a name of its own it has that of its folder, or of its file."""
+    folder = path.parent.name if path.name == _CONFIG_FILE else path.stem
+    try:
+        config = parse_model_config(text, where)
+        facts = BaseModelFacts.from_config(text, where=where, folder=folder)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return GivenModel(facts=facts, kind=config.get("model_type"), shape=ModelShape.from_config(config))

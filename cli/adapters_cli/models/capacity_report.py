@@ -1,0 +1,324 @@
+"""What `adapters capacity` found: as rows for a pipe, and as a JSON document."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, lora_number_bytes
+from adapter_fleet.serving.memory_tiers import Tiers, cpu_bytes
+from adapter_fleet.serving.sizing import Sizing, Workload
+from adapters_cli.output.text import counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterCount:
+    """How many adapters there are: their ranks, where known, and where that was read.
+
+    unknown:
+        What is not counted.
+    """
+
+    ranks: tuple[int | None, ...]
+    where: str
+    unknown: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """How many copies there are on how many instances, and the host memory that one reserves, if known."""
+
+    copies: int = 1
+    instances: int = 1
+    min_memory_mib: int | None = None
+
+    @property
+    def copies_of_an_instance(self) -> int:
+        """How many an instance has, where they are spread evenly."""
+        return -(-self.copies // self.instances)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part of an accelerator's memory. `glyph` and `style` are how it is drawn."""
+
+    name: str
+    size: int
+    how: str
+    source: str
+    glyph: str
+    style: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityReport:
+    """Everything that was found.
+
+    larger:
+        The same copy on larger instance types.
+    adapters:
+        None where nothing says how many there are.
+    """
+
+    model: str
+    workload: Workload
+    sizing: Sizing
+    larger: tuple[Sizing, ...]
+    adapters: AdapterCount | None
+    placement: Placement
+
+    @property
+    def memory(self) -> GpuMemory:
+        """What is in each accelerator of a copy."""
+        return self.sizing.memory
+
+    @property
+    def fits(self) -> bool:
+        """Whether the engine starts, as far as can be told."""
+        return self.memory.fits
+
+    @property
+    def verdict(self) -> str:
+        """Whether it fits, and why not."""
+        memory, slots = self.memory, counted(self.memory.max_loras, "slot")
+        if memory.fits:
+            return f"it fits: beside {slots}, the key-value cache holds {_cache(memory)}"
+        most = f"at most {counted(memory.most_loras, 'slot')} fit" if memory.most_loras else "no slot fits"
+        if memory.max_model_len is not None:
+            most += f" beside one sequence of {memory.max_model_len:,} tokens ({size(memory.least_cache)})"
+        if memory.left < 0:
+            return (
+                f"it does not fit: on each accelerator, weights ({size(memory.weights)}), {slots}"
+                f" ({size(memory.slots)}) and the rest ({size(memory.other)}, an estimate) take"
+                f" {size(memory.budget - memory.left)} of {size(memory.budget)}; {most}"
+            )
+        longest = f"; OPTION_MAX_MODEL_LEN may be {memory.tokens:,} at most" if memory.tokens else ""
+        return (
+            f"it does not fit: on each accelerator, {size(memory.cache)} are left for the key-value cache;"
+            f" {most}{longest}"
+        )
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """What an accelerator's memory is divided into."""
+        memory, shape, engine = self.memory, self.workload.shape, self.workload.engine
+        bits = shape.linear_bits or engine.quantize_bits
+        plain = 8 * engine.number_bytes
+        vocabulary = "; those of embedding and head are whole on each" if shape.vocabulary_slots else ""
+        return (
+            Part(
+                name="weights",
+                size=memory.weights,
+                how=f"{_parameters(shape.parameters)} parameters, "
+                + (f"{plain} bits" if bits is None else f"linear {bits:.3g} bits, others {plain}"),
+                source="config.json: the widths of its modules, tied embeddings, quantization",
+                glyph="█",
+                style="blue",
+            ),
+            Part(
+                name="LoRA slots",
+                size=memory.slots,
+                how=f"{memory.max_loras} x {size(memory.slot)}, for A and B of rank"
+                f" {self.workload.lora.max_lora_rank}{vocabulary}",
+                source="create_lora_weights in vllm/lora/layers/*_linear.py",
+                glyph="▓",
+                style="magenta",
+            ),
+            Part(
+                name="KV cache",
+                size=memory.cache,
+                how=f"{_cache(memory)}; {size(memory.token)} a token on each",
+                source="2 x layers x key-value heads x head width x bytes for a token",
+                glyph="▒",
+                style="green",
+            ),
+            Part(
+                name="other",
+                size=memory.other,
+                how="an estimate: activations, sampling, CUDA, NCCL",
+                source="vLLM's log tells the real one: --other-gib",
+                glyph="░",
+                style="yellow",
+            ),
+            Part(
+                name="reserved",
+                size=memory.reserved,
+                how=f"vLLM takes {engine.utilization:g} of the {memory.accelerator.visible_gib:g} GiB that it"
+                " sees",
+                source="gpu_memory_utilization; the driver and error correction",
+                glyph="·",
+                style="dim",
+            ),
+        )
+
+    @property
+    def tiers(self) -> Tiers | None:
+        """Where the adapters are; None where nothing says how many there are."""
+        known = self.adapters is not None and (self.adapters.ranks or not self.adapters.unknown)
+        return Tiers.of(len(self.adapters.ranks), self.workload.lora) if self.adapters and known else None
+
+    @property
+    def host_bytes(self) -> int:
+        """The CPU memory of a copy that adapters take; of as many as may be, where nothing is known."""
+        lora = self.workload.lora
+        ranks: Iterable[int | None] = (None,) * lora.max_cpu_loras
+        if self.adapters is not None and self.tiers is not None:
+            ranks = self.adapters.ranks
+        return cpu_bytes(
+            self.workload.shape,
+            ranks,
+            lora,
+            number_bytes=lora_number_bytes(lora, self.workload.engine),
+            workers=self.memory.tensor_parallel,
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What is not known, or not counted."""
+        engine, memory = self.workload.engine, self.memory
+        found = [f"{variable} is not understood, and not counted" for variable in engine.not_understood]
+        if engine.max_model_len is None and memory.max_model_len is not None:
+            found.append(f"OPTION_MAX_MODEL_LEN is not set: the model's own {memory.max_model_len:,}")
+        if memory.tensor_parallel < self.sizing.accelerators:
+            found.append(
+                f"{self.sizing.accelerators - memory.tensor_parallel} of the copy's"
+                f" {counted(self.sizing.accelerators, 'accelerator')} are not used"
+            )
+        if self.adapters is None:
+            found.append("how many adapters there are: give --manifest, --adapters or --stack")
+        elif self.adapters.unknown:
+            found.append(f"{self.adapters.unknown}: not counted; give --manifest, --adapters or --stack")
+        copies = self.placement.copies_of_an_instance
+        if copies * self.host_bytes > self.sizing.instance.memory_gib * GIB:
+            found.append(
+                f"the instance has {self.sizing.instance.memory_gib} GiB of CPU memory, and adapters may take"
+                f" {size(copies * self.host_bytes)}; lower max_cpu_loras"
+            )
+        reserved = self.placement.min_memory_mib
+        if reserved is not None and self.host_bytes > reserved * 1024**2:
+            found.append(
+                f"a copy reserves {size(reserved * 1024**2)} of CPU memory (min_memory_mib), and adapters may"
+                f" take {size(self.host_bytes)} of it"
+            )
+        return found
+
+
+def as_document(report: CapacityReport) -> dict[str, Any]:
+    """Return a report as what `--json` writes. Sizes are in bytes."""
+    memory, tiers = report.memory, report.tiers
+    return {
+        "fits": report.fits,
+        "verdict": report.verdict,
+        "base_model": report.model,
+        "parameters": report.workload.shape.parameters,
+        "instance": _instance_document(report.sizing),
+        "tensor_parallel": memory.tensor_parallel,
+        "memory": {
+            part.name.lower().replace(" ", "_"): {
+                "accelerator_bytes": part.size,
+                "copy_bytes": part.size * memory.tensor_parallel,
+                "how": part.how,
+                "source": part.source,
+            }
+            for part in report.parts
+        },
+        "slot_bytes": memory.slot,
+        "missing_bytes": max(0, -memory.left),
+        "token_bytes": memory.token,
+        "adapters": None
+        if tiers is None
+        else {"count": tiers.adapters, "gpu": tiers.gpu, "cpu": tiers.cpu, "disk": tiers.disk},
+        "host_memory_bytes": report.host_bytes,
+        "larger": [_instance_document(sizing) for sizing in report.larger],
+        "notes": report.notes,
+    }
+
+
+def _instance_document(sizing: Sizing) -> dict[str, Any]:
+    memory = sizing.memory
+    return {
+        "type": sizing.instance.name,
+        "accelerator": sizing.instance.accelerator.name,
+        "accelerators": sizing.accelerators,
+        "accelerator_bytes": memory.total,
+        "fits": memory.fits,
+        "tokens": memory.tokens,
+        "max_model_len": memory.max_model_len,
+        "sequences": memory.sequences,
+        "most_loras": memory.most_loras,
+    }
+
+
+def rows(report: CapacityReport) -> list[tuple[str, ...]]:
+    """Return a report as rows, whose first field says what the others are of."""
+    memory = report.memory
+    found: list[tuple[str, ...]] = [
+        (
+            "memory",
+            part.name,
+            size(part.size),
+            size(part.size * memory.tensor_parallel),
+            part.how,
+            part.source,
+        )
+        for part in report.parts
+    ]
+    found += [("tier", name, str(number), share) for name, number, share in tier_rows(report)]
+    found.append(("host", "adapters", size(report.host_bytes)))
+    found += [("instance", *row) for row in instance_rows(report)]
+    found += [("note", note) for note in report.notes]
+    return [*found, ("verdict", "fits" if report.fits else "does not fit", report.verdict)]
+
+
+def tier_rows(report: CapacityReport) -> list[tuple[str, int, str]]:
+    """Return each tier with the number of adapters in it and their share; none where that is not known."""
+    tiers = report.tiers
+    if tiers is None:
+        return []
+    return [
+        (name, number, f"{100 * number / max(1, tiers.adapters):.0f} %")
+        for name, number in (("GPU", tiers.gpu), ("CPU", tiers.cpu), ("disk", tiers.disk))
+    ]
+
+
+INSTANCE_HEADINGS = ("INSTANCE", "COPY HAS", "KV TOKENS", "SEQUENCES", "MOST LORAS")
+
+
+def instance_rows(report: CapacityReport) -> list[tuple[str, ...]]:
+    """Return what the instance and larger ones give, in the order of `INSTANCE_HEADINGS`."""
+    return [
+        (
+            sizing.instance.name,
+            accelerators_of(sizing),
+            f"{sizing.memory.tokens:,}",
+            "-" if sizing.memory.sequences is None else f"{sizing.memory.sequences:,.1f}",
+            f"{sizing.memory.most_loras:,}",
+        )
+        for sizing in (report.sizing, *report.larger)
+    ]
+
+
+def size(number: float) -> str:
+    """Return a number of bytes in the largest unit that has one of it: 32 KiB, 352.3 MiB, 3.74 GiB."""
+    if number >= GIB:
+        return f"{number / GIB:.2f} GiB"
+    for unit, length in (("MiB", 1024**2), ("KiB", 1024)):
+        if number >= length:
+            return f"{f'{number / length:.1f}'.removesuffix('.0')} {unit}"
+    return f"{number:.0f} B"
+
+
+def _cache(memory: GpuMemory) -> str:
+    if memory.sequences is None or memory.max_model_len is None:
+        return f"{memory.tokens:,} tokens"
+    return f"{memory.tokens:,} tokens, {memory.sequences:,.1f} sequences of {memory.max_model_len:,}"
+
+
+def _parameters(number: int) -> str:
+    return f"{number / 1e9:.2f} B" if number >= 1e8 else f"{number / 1e6:.2f} M"
+
+
+def accelerators_of(sizing: Sizing) -> str:
+    """Return the accelerators of a copy in words: 4 x A10G 24 GiB."""
+    accelerator = sizing.instance.accelerator
+    return f"{sizing.accelerators} x {accelerator.name} {accelerator.memory_gib} GiB"

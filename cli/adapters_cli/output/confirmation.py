@@ -1,0 +1,20 @@
+"""The confirmation of a person before a change that cannot be undone."""
+
+import sys
+
+import typer
+
+from adapters_cli.output.errors import CommandError
+
+
+def confirm(question: str, otherwise: str, *, yes: bool) -> None:
+    """Ask a question on standard error. `yes` answers it in advance.
+
+    Raises CommandError with `otherwise` if the answer is no, and if standard input is no terminal.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError("nobody can be asked here; --yes confirms")
+    if not typer.confirm(question, err=True):
+        raise CommandError(otherwise)

@@ -1,0 +1,90 @@
+"""The errors of commands, and how a command reports an error."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+
+from adapter_fleet.fleet.state.sagemaker_port import ServiceError
+from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, WRONG_USAGE
+from adapters_cli.output.text import print_error
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked to. The text has one line for each reason."""
+
+    code = FAILED
+    """Exit code of the command."""
+
+
+class UsageError(CommandError):
+    """The options of a command are incomplete or contradict each other."""
+
+    code = WRONG_USAGE
+
+
+class NoAnswerError(CommandError):
+    """AWS gave no answer, or one that this version does not understand."""
+
+    code = NO_ANSWER
+
+
+class NoFleetError(NoAnswerError):
+    """The options name no fleet."""
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """Print an error as one message, and end the command with its exit code.
+
+    - A CommandError has its own code.
+    - An error of AWS or of a registry: NO_ANSWER.
+    - A file that cannot be read or written: WRONG_USAGE.
+    - A value that breaks a rule: FAILED.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader has gone, as with `| head`: there is no error to report
+    except CommandError as error:
+        print_error(str(error))
+        raise typer.Exit(error.code) from None
+    except (BotoCoreError, ClientError, ServiceError, OSError, LookupError, ValueError) as error:
+        print_error(error_text(error))
+        raise typer.Exit(_exit_code(error)) from None
+
+
+@contextmanager
+def option_errors() -> Iterator[None]:
+    """Turn the ValueError of an option's value into a UsageError."""
+    try:
+        yield
+    except BotoCoreError:
+        raise  # some are ValueErrors, such as that of a wrong region
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def error_text(error: Exception) -> str:
+    """Return the message of an error. An AWS error's code follows its message."""
+    if isinstance(error, NoRegionError):
+        unread = "; AWS_REGION is set, and boto3 does not read it" if os.environ.get("AWS_REGION") else ""
+        return f"no region is given: set AWS_DEFAULT_REGION, or 'region' in the profile{unread}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, KeyError) or not str(error):
+        return f"{type(error).__name__}: {error}"  # its text is no sentence
+    if not isinstance(error, ClientError):
+        return str(error)
+    details = error.response.get("Error", {})
+    return f"{details.get('Message', '')} ({details.get('Code', 'unknown error')})"
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, BotoCoreError):
+        return NO_ANSWER  # some are ValueErrors, such as that of a wrong region
+    if isinstance(error, OSError) and error.filename is not None:
+        return WRONG_USAGE
+    return FAILED if isinstance(error, ValueError) else NO_ANSWER

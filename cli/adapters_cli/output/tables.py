@@ -1,0 +1,146 @@
+"""Rows of text: a table on a terminal, fields between tabs in a pipe."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import typer
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from adapters_cli.output.text import one_line
+
+STYLES = {
+    "failed": "red",
+    "foreign": "red",
+    "error": "red",
+    "stuck": "red",
+    "refused": "red",
+    "unusable": "red",
+    "delete": "red",
+    "deleted": "red",
+    "in service": "green",
+    "converged": "green",
+    "ok": "green",
+    "create": "green",
+    "created": "green",
+    "update": "yellow",
+    "updated": "yellow",
+    "restored": "yellow",
+    "retry": "yellow",
+    "not-compared": "yellow",
+    "superseded": "dim",
+    "keep": "dim",
+    "uploaded": "green",
+    "skipped": "dim",
+}
+"""Style of a state or result. A word that is not here is yellow."""
+
+_GAP = 2
+_NARROWEST_TEXT = 28
+"""A longer text that would get fewer columns goes on a line of its own, below the other fields."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowTable:
+    """Rows as a table without lines, for a terminal of any width.
+
+    Nothing is cut off. The last field of a row is a text: it is folded, or goes on a line of its own. If the
+    rest is still too wide, optional columns are left out, and a note says so. Other fields are folded.
+
+    styled:
+        Index of the field that has a style.
+    spare:
+        Headings of the optional columns, the least important first.
+    """
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    styled: int
+    spare: Sequence[str] = ()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay out the rows for the width of the terminal."""
+        room = options.max_width
+        needed = [self._needed(index) for index in range(len(self.headings))]
+        last = len(needed) - 1
+        shown, left_out = list(range(last)), []
+        below = self._taken(shown, needed) + _GAP + min(needed[last], _NARROWEST_TEXT) > room
+        for heading in self.spare:
+            if self._taken(shown, needed) <= room:
+                break
+            left_out.append(heading)
+            shown.remove(self.headings.index(heading))
+        widths = self._fitted(shown, needed, room)
+        if below:
+            yield from self._with_text_below(shown, widths)
+        else:
+            widths[last] = room - self._taken(shown, needed) - _GAP
+            yield self._table([*shown, last], widths, self.rows, headed=True)
+        if left_out:
+            yield Text(f"no room for {', '.join(left_out)}: --json has all", style="dim")
+
+    def _needed(self, index: int) -> int:
+        fields = (cell_len(one_line(row[index])) for row in self.rows)
+        return max([cell_len(self.headings[index]), *fields])
+
+    @staticmethod
+    def _taken(columns: Sequence[int], needed: Sequence[int]) -> int:
+        return sum(needed[index] for index in columns) + _GAP * (len(columns) - 1)
+
+    def _fitted(self, columns: Sequence[int], needed: Sequence[int], room: int) -> dict[int, int]:
+        """Return the width of each column: what it needs, less for the widest if there is no room."""
+        widths = {index: needed[index] for index in columns}
+        most = max(widths.values())
+        while most > 1 and sum(widths.values()) + _GAP * (len(columns) - 1) > room:
+            most -= 1
+            widths = {index: min(width, most) for index, width in widths.items()}
+        return widths
+
+    def _with_text_below(self, columns: Sequence[int], widths: dict[int, int]) -> RenderResult:
+        """Yield tables of the rows. A table ends after each row that has a text."""
+        part: list[Sequence[str]] = []
+        headed = True
+        for row in self.rows:
+            part.append(row)
+            if text := one_line(row[-1]):
+                yield self._table(columns, widths, part, headed=headed)
+                yield Padding(Text(text, overflow="fold"), (0, 0, 0, _GAP))
+                part, headed = [], False
+        if part or headed:
+            yield self._table(columns, widths, part, headed=headed)
+
+    def _table(
+        self, columns: Sequence[int], widths: dict[int, int], rows: Sequence[Sequence[str]], *, headed: bool
+    ) -> Table:
+        made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+        made.show_header = headed
+        for index in columns:
+            made.add_column(self.headings[index], overflow="fold", width=widths[index])
+        for row in rows:
+            cells = {index: Text(one_line(row[index]), overflow="fold") for index in columns}
+            if self.styled in cells:
+                cells[self.styled].stylize(STYLES.get(row[self.styled], "yellow"))
+            made.add_row(*cells.values())
+        return made
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, styled: int, spare: Sequence[str] = ()
+) -> RowTable:
+    """Return rows as a table for a terminal. The arguments are those of `RowTable`."""
+    return RowTable(headings=headings, rows=list(rows), styled=styled, spare=spare)
+
+
+def print_rows(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, styled: int, spare: Sequence[str] = ()
+) -> None:
+    """Print rows: a table with headings on a terminal, else one line a row with tabs between fields."""
+    if sys.stdout.isatty():
+        Console().print(table(headings, rows, styled=styled, spare=spare))
+        return
+    for row in rows:
+        typer.echo("\t".join(one_line(field) for field in row))

@@ -1,0 +1,77 @@
+"""Text for people: messages on standard error, durations, and safe text from elsewhere."""
+
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import typer
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60))
+_UNSAFE_CATEGORIES = ("Cc", "Cf", "Cs")
+_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+"""They belong to words and emoji, although their category is Cf."""
+
+_MAX_LINES = 10
+
+
+def printable(text: str) -> str:
+    """Replace the characters that control a terminal, in text of a model, a container or a service.
+
+    These are control characters except line ends and tabs, characters that change the direction of the
+    text, and surrogates, which no encoding has.
+    """
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}"
+        if unicodedata.category(character) in _UNSAFE_CATEGORIES and character not in f"\n\t{_JOINERS}"
+        else character
+        for character in text
+    )
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, without characters that control a terminal or end a field."""
+    return printable(" ".join(text.split()))
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def capped(lines: Sequence[str], what: str) -> list[str]:
+    """Return the first ten lines. If there are more, the last one says how many of `what` there are."""
+    if len(lines) <= _MAX_LINES:
+        return list(lines)
+    return [*lines[:_MAX_LINES], f"and {len(lines) - _MAX_LINES} more: {len(lines)} {what}"]
+
+
+def print_error(text: str) -> None:
+    """Print an error on standard error, each line after the command's name."""
+    for line in text.splitlines() or [""]:
+        typer.echo(f"adapters: {printable(line)}", err=True)
+
+
+def print_note(text: str) -> None:
+    """Print progress or a hint on standard error."""
+    typer.echo(printable(text), err=True)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in its largest unit: 45s, 12m, 3h, 9d."""
+    for unit, length in _UNITS:
+        if seconds >= length:
+            return f"{seconds // length:.0f}{unit}"
+    return f"{max(0.0, seconds):.0f}s"
+
+
+def timestamp(at: float | None) -> str | None:
+    """Return seconds since 1970 as ISO 8601 in UTC with milliseconds; None for None."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 adapter, 2 adapters."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,80 @@
+"""The context of a plan: what decisions depend on besides the component itself."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from adapter_fleet.fleet.state.failures import Failure
+from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.settings import UpdateMode
+from adapter_fleet.manifest.desired import DesiredAdapter
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanContext:
+    """What decisions depend on besides the component itself.
+
+    tags:
+        Tags of every component of the fleet, in addition to its own tags.
+    deletes:
+        True if unwanted components are deleted now. Before that, everything else is settled.
+    undone:
+        The first generation that is taken back, with all later ones; None if none is.
+    foreign:
+        Creation times of the components that are known to belong to someone else, by name.
+    claims:
+        Creation times of the components that someone ordered to take over, by name.
+    """
+
+    now: float
+    generation: int
+    endpoint: str
+    base: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    update_mode: UpdateMode = UpdateMode.IN_PLACE
+    deletes: bool = False
+    undone: int | None = None
+    foreign: Mapping[str, float] = field(default_factory=dict)
+    claims: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        target: Target,
+        *,
+        now: float,
+        generation: int,
+        foreign: Mapping[str, float],
+        orders: Iterable[Order] = (),
+        deletes: bool = False,
+        undone: int | None = None,
+    ) -> "PlanContext":
+        """Return the context of a generation with this target."""
+        claims = {
+            order.component: order.created
+            for order in orders
+            if order.kind is OrderKind.CLAIM and order.created is not None
+        }
+        return cls(
+            now=now,
+            generation=generation,
+            endpoint=target.endpoint,
+            base=target.base,
+            tags=target.tags,
+            update_mode=target.settings.update_mode,
+            deletes=deletes,
+            undone=undone,
+            foreign=foreign,
+            claims=claims,
+        )
+
+
+def tags_of(want: DesiredAdapter, context: PlanContext) -> dict[str, str]:
+    """Return the tags of a component without the fleet's own: the fleet's common tags, then the adapter's."""
+    return {**context.tags, **want.tags}
+
+
+def is_elsewhere(placed: AdapterRecord | Failure, here: PlanContext | Target) -> bool:
+    """Return True if a component runs, or an attempt failed, on another endpoint or base than this one."""
+    return placed.endpoint not in (None, here.endpoint) or placed.base not in (None, here.base)

@@ -1,0 +1,366 @@
+"""Decisions: the next step for one component, from what is wanted, stored and observed."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from adapter_fleet.fleet.planning.context import PlanContext, is_elsewhere, tags_of
+from adapter_fleet.fleet.planning.guards import is_orphan
+from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed
+from adapter_fleet.fleet.planning.settle import has_passed
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
+from adapter_fleet.fleet.state.settings import UpdateMode
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+
+STUCK_SECONDS = 1800.0
+"""After this long in transition a component counts as failed, though it is still observed. [T] A creation can
+take very long. Notebooks report two minutes for a creation and five for an update."""
+
+_NOT_IN_PLACE = "the container cannot update it in place"
+_LOST_BY_BASE = "its base model lost it"
+
+
+class Step(StrEnum):
+    """The next step for a component."""
+
+    KEEP = "keep"
+    """Nothing: it is in service as wanted."""
+    LOOK = "look"
+    """Describe it."""
+    READ_TAGS = "read-tags"
+    """Read its tags to find out whose it is."""
+    CLAIM = "claim"
+    """Put the fleet's tag on it, as a person ordered."""
+    RELEASE = "release"
+    """Take the fleet's tag off it: an import is undone."""
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    RETAG = "retag"
+    SMOKE = "smoke"
+    """Send the smoke request."""
+    ASK = "ask"
+    """Send any request: the base model changed, and may have lost the adapter."""
+    VERIFY = "verify"
+    """Copy or read its archive before a write. This takes too long for the step that writes."""
+    CONFIRM = "confirm"
+    """Compare its archive with the version that was verified before the write."""
+    WAIT = "wait"
+    """Wait for a write that is under way."""
+    STUCK = "stuck"
+    """Look at it now and then: a write has been under way for too long, and nothing waits for it."""
+    HOLD = "hold"
+    """Delete it once everything else is settled."""
+    FAILED = "failed"
+    """Nothing before `until`, or nothing at all."""
+    FOREIGN = "foreign"
+    """Nothing: it belongs to someone else."""
+    ORPHAN = "orphan"
+    """Nothing: it carries the fleet's tag, but no guard has counted its deletion."""
+    FORGET = "forget"
+    """Forget its record: it is gone, as wanted."""
+
+    @property
+    def writes(self) -> bool:
+        """True if the step changes something in SageMaker."""
+        return self in (
+            Step.CLAIM,
+            Step.RELEASE,
+            Step.CREATE,
+            Step.UPDATE,
+            Step.DELETE,
+            Step.RETAG,
+            Step.HOLD,
+        )
+
+    @property
+    def reads(self) -> bool:
+        """True if SageMaker has to be read before the next decision."""
+        return self in (Step.LOOK, Step.READ_TAGS)
+
+    @property
+    def asks(self) -> bool:
+        """True if the step sends a request to the adapter."""
+        return self in (Step.SMOKE, Step.ASK)
+
+    @property
+    def reads_archive(self) -> bool:
+        """True if the step reads the archive in S3 and calls nothing else."""
+        return self in (Step.VERIFY, Step.CONFIRM)
+
+    @property
+    def settled(self) -> bool:
+        """True if there is nothing to do, for now or at all."""
+        return self in (Step.KEEP, Step.FAILED, Step.STUCK, Step.FOREIGN, Step.ORPHAN, Step.FORGET)
+
+    @property
+    def fails(self) -> bool:
+        """True if a wanted component is not as wanted, and nothing more is done about it now."""
+        return self in (Step.FAILED, Step.STUCK) or self.left_alone
+
+    @property
+    def left_alone(self) -> bool:
+        """True if the fleet may not touch the component. Only a wanted component fails by that."""
+        return self in (Step.FOREIGN, Step.ORPHAN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """The next step for one component.
+
+    artifact:
+        The artifact to create or update it with.
+    until:
+        When a failed component is tried again.
+    restores:
+        True if `artifact` is the last good one instead of the wanted one. For a deletion: True if the
+        component is deleted to be re-created with the last good one.
+    """
+
+    step: Step
+    artifact: Artifact | None = None
+    until: float | None = None
+    restores: bool = False
+    why: str = ""
+
+
+def decide(record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext) -> Decision:
+    """Return the next step for a component whose record is settled."""
+    live = record.live
+    if live is None:
+        return _decide_absent(record, want, context)
+    if live.doubtful:
+        return Decision(step=Step.LOOK, why="a listing left it out")
+    if record.owned != live.created:
+        return _decide_unowned(record, live, want, context)
+    if is_orphan(record, want) and not _is_released(record, context):
+        return Decision(step=Step.ORPHAN, why="it has the fleet's tag, and no manifest wants it")
+    if live.status.in_transition:
+        return _decide_in_transition(record, live, context)
+    if record.intent is not None:
+        if live.described:
+            return Decision(step=Step.WAIT, why="the last write may show yet")
+        return Decision(step=Step.LOOK, why="a write ended, or was lost")
+    if want is None:
+        return _decide_unwanted(record, live, context)
+    return _decide_wanted(record, live, want, context)
+
+
+def _decide_absent(record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext) -> Decision:
+    intent = record.intent
+    if intent is not None:
+        if intent.acknowledged is None or context.now - intent.acknowledged >= SETTLING_SECONDS:
+            return Decision(step=Step.LOOK, why="a write was lost")
+        return Decision(step=Step.WAIT, why="it does not show yet")
+    if want is None:
+        return Decision(step=Step.FORGET)
+    failing = _failing(record, want, context, updating=False)
+    if failing is None:
+        return Decision(step=Step.CREATE, artifact=want.artifact)
+    return _restore(record, want, failing, context, step=Step.CREATE)
+
+
+def _decide_unowned(
+    record: AdapterRecord, live: ObservedComponent, want: DesiredAdapter | None, context: PlanContext
+) -> Decision:
+    """Decide on a component that is not known to be the fleet's."""
+    # A claim waits for a manifest that wants it. An unwanted component of the fleet would be deleted at once.
+    if want is not None and is_claimed(record, live, context):
+        failing = _failing(record, want, context)
+        if failing is None or failing.cause is Cause.FOREIGN:
+            return Decision(step=Step.CLAIM)
+        return _failed(failing, until=failing.retry_at)
+    # A claim that was interrupted may have put the tag on it.
+    if context.foreign.get(record.component) == live.created and record.claimed is None:
+        return Decision(step=Step.FOREIGN, why="a component of that name is not this fleet's")
+    return Decision(step=Step.READ_TAGS)
+
+
+def _decide_in_transition(record: AdapterRecord, live: ObservedComponent, context: PlanContext) -> Decision:
+    # Right after a write, the newest observation may be from long before it.
+    sent = 0.0 if record.intent is None else record.intent.acknowledged or record.intent.at
+    since = max(live.modified, sent)
+    if context.now - since > STUCK_SECONDS:
+        minutes = int((context.now - since) / 60)
+        return Decision(
+            step=Step.STUCK,
+            why=f"{live.status} for {minutes} minutes; the service refuses writes meanwhile",
+        )
+    return Decision(step=Step.WAIT, why=str(live.status))
+
+
+def _decide_unwanted(record: AdapterRecord, live: ObservedComponent, context: PlanContext) -> Decision:
+    failure = record.failure
+    if failure is not None and failure.generation == context.generation and _is_due_later(failure, context):
+        return _failed(failure, until=failure.retry_at)
+    if _is_released(record, context):
+        return Decision(step=Step.RELEASE, why="the import is undone")
+    if not context.deletes:
+        return Decision(step=Step.HOLD)
+    # A deletion goes by the name, and a listing may show an earlier component of that name.
+    if record.adopted and not live.described:
+        return Decision(step=Step.LOOK, why="the fleet did not make it")
+    return Decision(step=Step.DELETE)
+
+
+def _decide_wanted(
+    record: AdapterRecord, live: ObservedComponent, want: DesiredAdapter, context: PlanContext
+) -> Decision:
+    """Decide on a wanted component of the fleet with no write under way."""
+    if record.vouched != live.modified:
+        return Decision(step=Step.LOOK, why="it was modified")
+    if is_elsewhere(record, context):
+        if record.counted is None:
+            return Decision(
+                step=Step.ORPHAN,
+                why=f"it is on endpoint '{record.endpoint}' and base '{record.base}'; a deployment with"
+                " 'allow_base_replacement' deletes and re-creates it",
+            )
+        return _delete(record, context, why="it belongs to another endpoint or base")
+    if live.status is Status.FAILED:
+        failing = _failing(record, want, context, updating=False)
+        if failing is None:
+            return _delete(record, context, why="it failed, and there is another artifact to try")
+        return _restore(record, want, failing, context, step=Step.DELETE)
+    return _decide_in_service(record, want, context)
+
+
+def _decide_in_service(record: AdapterRecord, want: DesiredAdapter, context: PlanContext) -> Decision:
+    """Decide by two facts: whether the wanted artifact serves, and whether it is failing."""
+    serving = record.serving
+    assert serving is not None  # SageMaker has confirmed it
+    match serving.same_as(want.artifact), _failing(record, want, context):
+        case True, None:
+            return _check_serving(record, serving, want, context)
+        case False, None:
+            return Decision(step=Step.UPDATE, artifact=want.artifact)
+        case True, Failure() as failing:
+            return _decide_serving_but_failing(record, want, failing, context)
+        case _, failing:
+            assert failing is not None  # the only case left
+            return _decide_serving_another(record, serving, want, failing, context)
+
+
+def _check_serving(
+    record: AdapterRecord, serving: Artifact, want: DesiredAdapter, context: PlanContext
+) -> Decision:
+    """The wanted artifact serves: do what is left to do for it, one step after the other."""
+    if record.recheck is Recheck.SEND:
+        return Decision(step=Step.UPDATE, artifact=serving, why=_LOST_BY_BASE)
+    if record.unconfirmed is not None:
+        return Decision(step=Step.CONFIRM, artifact=serving)
+    if dict(record.tags) != tags_of(want, context):
+        return Decision(step=Step.RETAG)
+    # Before the smoke request: an adapter that its base lost fails that request, whatever the artifact.
+    if record.recheck is not None:
+        return Decision(step=Step.ASK)
+    if not has_passed(record, want):
+        return Decision(step=Step.SMOKE)
+    return Decision(step=Step.KEEP)
+
+
+def _decide_serving_but_failing(
+    record: AdapterRecord, want: DesiredAdapter, failing: Failure, context: PlanContext
+) -> Decision:
+    """The wanted artifact serves, but it failed a request, a check of its archive, or a new attempt."""
+    if failing.cause.retried:
+        return _failed(failing, until=failing.retry_at)
+    if record.recheck is Recheck.SEND and _is_replaced(failing, context):
+        return _delete(record, context, why=_NOT_IN_PLACE)
+    return _restore(record, want, failing, context, step=Step.UPDATE)
+
+
+def _decide_serving_another(
+    record: AdapterRecord, serving: Artifact, want: DesiredAdapter, failing: Failure, context: PlanContext
+) -> Decision:
+    """Another artifact serves, and the wanted one fails: see to the last good one, if that serves."""
+    delayed = _restores_later(record, context)
+    if serving.same_as(record.last_good):
+        if record.recheck is None and record.unconfirmed is not None:
+            return Decision(step=Step.CONFIRM, artifact=serving, restores=True)
+        if record.recheck is not None and not delayed:
+            return _recheck_last_good(record, serving, context)
+    if _is_replaced(failing, context):
+        return _delete(record, context, why=_NOT_IN_PLACE)
+    if serving.same_as(record.last_good) and record.recheck is not None:
+        return _failed(failing, until=record.restore_at)
+    return _restore(record, want, failing, context, step=Step.UPDATE)
+
+
+def _recheck_last_good(record: AdapterRecord, serving: Artifact, context: PlanContext) -> Decision:
+    """The last good artifact serves, and the base model changed."""
+    if record.recheck is not Recheck.SEND:
+        return Decision(step=Step.ASK)
+    if _is_restored_by_replacement(record, context):
+        return Decision(step=Step.DELETE, restores=True, why=_NOT_IN_PLACE)
+    return Decision(step=Step.UPDATE, artifact=serving, restores=True, why=_LOST_BY_BASE)
+
+
+def _restore(
+    record: AdapterRecord, want: DesiredAdapter, failing: Failure, context: PlanContext, *, step: Step
+) -> Decision:
+    """Restore the last good artifact by this step, unless it serves already or there is none."""
+    good = record.last_good
+    if good is None or good.same_as(want.artifact) or good.same_as(record.serving):
+        return _failed(failing, until=failing.retry_at)
+    if _restores_later(record, context):
+        return _failed(failing, until=record.restore_at)
+    if step is Step.UPDATE and _is_restored_by_replacement(record, context):
+        return Decision(step=Step.DELETE, restores=True, why=_NOT_IN_PLACE)
+    return Decision(step=step, artifact=good, restores=True, why=failing.reason)
+
+
+def _delete(record: AdapterRecord, context: PlanContext, *, why: str) -> Decision:
+    """Delete a component to re-create it, unless an attempt failed and the next one is due later."""
+    failure = record.failure
+    if failure is not None and failure.cause.retried and _is_due_later(failure, context):
+        return _failed(failure, until=failure.retry_at)
+    return Decision(step=Step.DELETE, why=why)
+
+
+def _failed(failure: Failure, *, until: float | None) -> Decision:
+    return Decision(step=Step.FAILED, until=until, why=failure.reason)
+
+
+def _failing(
+    record: AdapterRecord, want: DesiredAdapter, context: PlanContext, *, updating: bool = True
+) -> Failure | None:
+    """Return the failure because of which the wanted artifact is not tried now; None if it may be tried.
+
+    updating:
+        True if the attempt would be an update, False if it would be a creation.
+    """
+    failure = record.failure
+    if failure is None or not failure.artifact.same_as(want.artifact):
+        return None
+    if failure.cause is Cause.UPDATE_REFUSED and not updating:
+        return None
+    if failure.cause is Cause.FOREIGN and record.live is None:
+        return None  # the foreign component is gone
+    return failure if failure.retry_at is None or _is_due_later(failure, context) else None
+
+
+def _is_due_later(failure: Failure, context: PlanContext) -> bool:
+    return failure.retry_at is not None and failure.retry_at > context.now
+
+
+def _restores_later(record: AdapterRecord, context: PlanContext) -> bool:
+    return record.restore_at is not None and record.restore_at > context.now
+
+
+def _is_replaced(failing: Failure, context: PlanContext) -> bool:
+    """Return True if the component is deleted and re-created because its container refuses updates."""
+    return failing.cause is Cause.UPDATE_REFUSED and context.update_mode is UpdateMode.REPLACE
+
+
+def _is_restored_by_replacement(record: AdapterRecord, context: PlanContext) -> bool:
+    return record.not_in_place and context.update_mode is UpdateMode.REPLACE
+
+
+def _is_released(record: AdapterRecord, context: PlanContext) -> bool:
+    """Return True if an unwanted component loses the fleet's tag and stays."""
+    # A component that someone ordered to take over is not deleted before a manifest has wanted it.
+    claimed_now = context.claims.get(record.component) == record.owned
+    undone = record.claimed is not None and context.undone is not None and record.claimed >= context.undone
+    return claimed_now or undone

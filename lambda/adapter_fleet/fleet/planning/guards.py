@@ -1,0 +1,100 @@
+"""Guards: what a generation may delete, and how many of its adapters may fail."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from adapter_fleet.fleet.planning.context import is_elsewhere
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Target
+from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.settings import DeletionLimit
+from adapter_fleet.manifest.desired import DesiredAdapter
+
+
+def refusal(
+    records: Mapping[str, AdapterRecord], wanted: Mapping[str, DesiredAdapter], target: Target
+) -> str | None:
+    """Return why a guard refuses a generation, with the setting that allows it; None if no guard does."""
+    present = {component: record for component, record in records.items() if _may_exist(record)}
+    if not target.settings.allow_base_replacement:
+        for component, record in sorted(present.items()):
+            if is_elsewhere(record, target):
+                return (
+                    f"{component} and maybe more are on endpoint '{record.endpoint}' and base"
+                    f" '{record.base}', and would have to be deleted and created on '{target.endpoint}'"
+                    f" and '{target.base}'; 'allow_base_replacement' lets that happen"
+                )
+    limit = target.settings.deletions
+    if present and not wanted and not limit.allow_empty:
+        return (
+            f"the manifest has no adapters, and the fleet has {len(present)}; 'deletion_guard' with"
+            " 'allow_empty' lets all of them be deleted"
+        )
+    return _too_many_deletions(len(present.keys() - wanted.keys()), len(present), limit)
+
+
+def _too_many_deletions(deleted: int, present: int, limit: DeletionLimit) -> str | None:
+    if present <= limit.above or deleted <= limit.share * present:
+        return None
+    return (
+        f"{deleted} of {present} adapters would be deleted, and 'deletion_guard' allows"
+        f" {limit.share:.0%}; a higher share there lets them be deleted"
+    )
+
+
+def count_deletions(
+    records: Mapping[str, AdapterRecord],
+    wanted: Mapping[str, DesiredAdapter],
+    target: Target,
+    *,
+    generation: int,
+    spares_adopted: bool = False,
+) -> dict[str, AdapterRecord]:
+    """Return the records that a generation counts for deletion, marked with its number.
+
+    Call it once the guard has let the generation pass. A generation counts the components that it does not
+    want, and those that it wants on another endpoint or base.
+
+    spares_adopted:
+        True if adopted components stay (`Generation.spares_adopted`).
+    """
+    return {
+        component: replace(record, counted=generation)
+        for component, record in records.items()
+        if _may_exist(record)
+        and (is_elsewhere(record, target) if component in wanted else not (spares_adopted and record.adopted))
+    }
+
+
+def _may_exist(record: AdapterRecord) -> bool:
+    """Return True if the fleet has the component, or a write for it is in flight and may not show yet."""
+    return record.owned is not None or record.intent is not None
+
+
+def is_orphan(record: AdapterRecord, want: DesiredAdapter | None) -> bool:
+    """Return True if no manifest wants a component of the fleet, and no guard has counted its deletion.
+
+    A component with a write in flight is no orphan: the registry knows it.
+    """
+    return want is None and record.counted is None and record.intent is None
+
+
+def exceeds_failure_limit(generation: Generation, failed: int) -> bool:
+    """Return True if more of the adapters that an open generation changes have failed than it allows."""
+    if generation.outcome is not Outcome.OPEN or generation.exempt or generation.changes is None:
+        return False
+    return failed > _allowed_failures(generation)
+
+
+def failure_reason(generation: Generation, failed: Iterable[tuple[str, str]]) -> str:
+    """Return why a generation exceeds its failure limit; `failed` are names and reasons in order."""
+    failed = list(failed)
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in failed[:5])
+    more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
+    return (
+        f"{len(failed)} of the {generation.changes} adapters that this changes failed, and 'failure_policy'"
+        f" allows {_allowed_failures(generation)}: {reasons}{more}"
+    )
+
+
+def _allowed_failures(generation: Generation) -> int:
+    return generation.request.target.settings.failures.allowed(generation.changes or 0)

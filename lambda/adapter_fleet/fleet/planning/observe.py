@@ -1,0 +1,169 @@
+"""Observations: what a listing, a describe or a reading of tags means for the record of a component."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from adapter_fleet.common.naming import FLEET_TAG, stack_of
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.records import AdapterRecord, Write
+from adapter_fleet.manifest.desired import DesiredAdapter
+
+SETTLING_SECONDS = 30.0
+"""How long an acknowledged write may stay invisible. [I] A describe may lag behind; no case is known."""
+
+
+def new_record(component: str, want: DesiredAdapter | None) -> AdapterRecord:
+    """Return the record of a component that nothing is known about."""
+    return AdapterRecord(name=want.name if want is not None else "", component=component)
+
+
+# --- listings
+
+
+def merge_listing(
+    records: Mapping[str, AdapterRecord], listing: Mapping[str, ObservedComponent], *, base: str
+) -> dict[str, AdapterRecord]:
+    """Return the records after a full listing of the endpoint. Strangers get a record without a name.
+
+    A listing may lag behind. So a newer observation stays, and a component that the listing leaves out
+    becomes doubtful instead of absent.
+    """
+    merged = {}
+    for component, record in records.items():
+        listed = listing.get(component)
+        merged[component] = _listed(record, listed) if listed is not None else _left_out(record)
+    for component, live in listing.items():
+        if component not in merged and component != base:
+            merged[component] = AdapterRecord(name="", component=component, live=live)
+    return merged
+
+
+def _listed(record: AdapterRecord, listed: ObservedComponent) -> AdapterRecord:
+    live = record.live
+    if live is None:
+        return replace(record, live=listed)
+    older = (listed.created, listed.modified) < (live.created, live.modified)
+    same = (listed.created, listed.modified, listed.status) == (live.created, live.modified, live.status)
+    if not older and not same:
+        return replace(record, live=listed)
+    # The known observation says more than the listing: it may be from a describe.
+    return replace(record, live=replace(live, doubtful=False)) if live.doubtful else record
+
+
+def _left_out(record: AdapterRecord) -> AdapterRecord:
+    live, intent = record.live, record.intent
+    if live is None:
+        return record
+    if intent is not None and intent.write is Write.DELETE and intent.acknowledged is not None:
+        # The deletion has ended: no listing is ahead of its time.
+        return replace(record, live=None, absent_at=intent.acknowledged)
+    return replace(record, live=replace(live, doubtful=True))
+
+
+# --- describes and tags
+
+
+def with_description(record: AdapterRecord, live: ObservedComponent | None, *, now: float) -> AdapterRecord:
+    """Return the record after a describe; `live` is None if the component does not exist."""
+    return replace(record, live=live, absent_at=now if live is None else record.absent_at)
+
+
+def with_tags(
+    record: AdapterRecord, live: ObservedComponent, tags: Mapping[str, str], *, uid: str
+) -> AdapterRecord:
+    """Return the record after its tags were read. `owned` is None afterwards if it is not the fleet's."""
+    if not is_own(tags, uid=uid):
+        fleet = tags.get(FLEET_TAG)
+        return replace(
+            record,
+            owned=None,
+            intent=None,
+            claimed=None,
+            other_fleet=None if fleet == uid else fleet,
+            other_stack=stack_of(tags),
+        )
+    if record.owned == live.created:
+        return record
+    return adopt(record, live, {key: value for key, value in tags.items() if key != FLEET_TAG})
+
+
+def is_own(tags: Mapping[str, str], *, uid: str) -> bool:
+    """Return True if a component with these tags belongs to the fleet, and to no CloudFormation stack."""
+    return tags.get(FLEET_TAG) == uid and stack_of(tags) is None
+
+
+def adopt(record: AdapterRecord, live: ObservedComponent, tags: Mapping[str, str]) -> AdapterRecord:
+    """Return the record of a component that turned out to be the fleet's. Nothing else is known about it."""
+    failure, intent = record.failure, record.intent
+    record = replace(
+        record,
+        owned=live.created,
+        tags=dict(tags),
+        name=record.name or record.component,
+        other_fleet=None,
+        other_stack=None,
+        failure=None if failure is not None and failure.cause is Cause.FOREIGN else failure,
+    )
+    creating = intent is not None and intent.write is Write.CREATE
+    if intent is not None and creating and live.created >= intent.at - SETTLING_SECONDS:
+        return record  # the fleet has created it
+    return replace(record, adopted=True, counted=None, serving=None, vouched=None, passed=None, intent=None)
+
+
+# --- components that are not the fleet's
+
+
+def is_claimed(record: AdapterRecord, live: ObservedComponent, context: PlanContext) -> bool:
+    """Return True if the fleet is to take a component over: someone ordered it, and no stack owns it."""
+    return context.claims.get(record.component) == live.created and record.other_stack is None
+
+
+def known_foreign(
+    foreign: Mapping[str, float],
+    records: Mapping[str, AdapterRecord],
+    wanted: Mapping[str, DesiredAdapter],
+) -> dict[str, float]:
+    """Return the foreign components on an endpoint, without those whose tags have to be read again.
+
+    The registry does not store whose a foreign component is. A failure has to name its owner once a manifest
+    wants a component of that name.
+    """
+    return {
+        component: created
+        for component, created in foreign.items()
+        if component not in wanted
+        or (
+            (record := records.get(component)) is not None
+            and record.failure is not None
+            and record.failure.cause is Cause.FOREIGN
+        )
+    }
+
+
+def why_foreign(record: AdapterRecord) -> str:
+    """Return why a component is not the fleet's, and what to do about it."""
+    if record.other_stack is not None:
+        return (
+            f"a component named {record.component} is there and belongs to stack '{record.other_stack}';"
+            " take it out of that stack, or give the adapter another 'component'"
+        )
+    there = f"a component named {record.component} is there and has"
+    if record.other_fleet is None:
+        return f"{there} no tag {FLEET_TAG} of this fleet; 'adapters import --take-over' makes it so"
+    return (
+        f"{there} the tag {FLEET_TAG} of another fleet, {record.other_fleet}; give this fleet another"
+        " 'component_prefix', or have the other one give it up first"
+    )
+
+
+def base_trouble(base: str, live: ObservedComponent | None) -> str | None:
+    """Return why no adapter can be created on a base component now; None if adapters can be.
+
+    live:
+        The base component in a full listing of the endpoint, None if the listing leaves it out.
+    """
+    if live is not None and live.status in (Status.IN_SERVICE, Status.UPDATING):
+        return None
+    return f"the base component '{base}' is {live.status if live is not None else 'not there'}"

@@ -1,0 +1,448 @@
+"""Settling: what the end of a write, or a new attempt, means for the record of a component.
+
+Pure functions: the same record, desired adapter and context give the same result, in the Lambda and on the
+command line.
+"""
+
+from dataclasses import replace
+
+from adapter_fleet.fleet.planning.context import PlanContext, is_elsewhere
+from adapter_fleet.fleet.planning.guards import is_orphan
+from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed, why_foreign
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import Cause, cause_of, next_failure
+from adapter_fleet.fleet.state.records import MAX_VERSIONS, AdapterRecord, Event, Intent, Recheck, Write
+from adapter_fleet.fleet.state.settings import UpdateMode
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+
+MAX_LOST_WRITES = 5
+"""After this many writes in a row without an answer or an effect, the next one waits longer and longer."""
+
+MAX_RESTORES = 5
+"""How often the last good artifact is restored though SageMaker blames it. It has served before."""
+
+_FIRST_RESTORE_SECONDS = 60.0
+_DELETED_BY_HAND = "someone deleted it"
+_NO_REASON = "the service gave no reason"
+
+Settled = tuple[AdapterRecord, list[Event]]
+
+
+def settle(record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext) -> Settled:
+    """Return the record after its newest observation, and the events to note.
+
+    Ends the write in flight if it has ended, and notes what changed by itself or by hand. Reads nothing but
+    its arguments. The result is a fixed point: settling it again changes nothing.
+    """
+    record, events = _end_of_write(_without_void_failure(record, want, context), context)
+    if record.live is None and record.intent is None and record.owned is not None:
+        gone = _without_component(record)
+        if not is_orphan(record, want):
+            event = _event(record, context, "drifted", before=record.serving, cause=_DELETED_BY_HAND)
+            gone, events = replace(gone, drifted=_DELETED_BY_HAND), [*events, event]
+        record = gone
+    if want is not None:
+        record, foreign = _foreign(record, want, context)
+        events = [*events, *foreign]
+    record, drifted = _drift(record, context)
+    return _with_last_good(record, want), events + drifted
+
+
+def with_new_attempts(record: AdapterRecord) -> AdapterRecord:
+    """Return the record for a new generation, without the failures that time or people may have mended.
+
+    A fault of the artifact stays until the artifact changes, or until `adapters retry`.
+    """
+    failure = record.failure
+    # To check an unverified archive again costs one call to S3. Someone may have put the right one there.
+    if failure is not None and (failure.cause.retried or failure.unverified):
+        failure = None
+    return replace(record, failure=failure, restore_at=None)
+
+
+def _without_void_failure(
+    record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext
+) -> AdapterRecord:
+    """Return the record without a failure that does not apply any more.
+
+    Such a failure belongs to another endpoint or base, to another smoke request, or to a deletion that was
+    cancelled.
+    """
+    failure = record.failure
+    if failure is None:
+        return record
+    void = is_elsewhere(failure, context)
+    if want is not None:
+        smoke = want.smoke.digest if want.smoke is not None else None
+        void = void or failure.smoke not in (None, smoke) or not failure.artifact.uri
+    return replace(record, failure=None) if void else record
+
+
+# --- the end of a write
+
+
+def _end_of_write(record: AdapterRecord, context: PlanContext) -> Settled:
+    """End the write in flight if the newest observation shows how it ended."""
+    record = _own_acknowledged(record)
+    intent, live = record.intent, record.live
+    if intent is None:
+        return record, []
+    if live is None:
+        return _end_without_component(record, intent, context)
+    if live.doubtful or live.status.in_transition or record.owned != live.created:
+        return record, []  # it is under way, or its owner is read first
+    if intent.write is Write.DELETE:
+        return _without_effect(record, intent, context)
+    if live.described:
+        return _end_as_described(record, intent, live, context)
+    if intent.write is Write.CREATE and intent.acknowledged is not None and live.status is not Status.FAILED:
+        # It runs with the specification that was sent. A listing is enough to know that.
+        return _succeeded(record, intent, live, context)
+    return record, []
+
+
+def _end_as_described(
+    record: AdapterRecord, intent: Intent, live: ObservedComponent, context: PlanContext
+) -> Settled:
+    """End a creation or an update whose component was described and is not in transition."""
+    assert intent.artifact is not None  # creates and updates have one
+    if live.status is Status.FAILED:
+        return _failed(record, intent.artifact, live, context)
+    if intent.write is Write.CREATE:
+        created, events = _succeeded(record, intent, live, context)
+        # Without an acknowledgement the pass that sent it is gone, and someone may have changed it since.
+        return created if intent.acknowledged is not None else replace(created, vouched=None), events
+    if intent.modified_before == live.modified:
+        return _without_effect(record, intent, context)
+    new_reason = live.failure_reason not in (None, intent.failure_reason_before)
+    # [V ACK, Terraform] After a failed update the component is InService with a FailureReason. It may outlive
+    # a later success. So the artifact decides. If the update keeps its address, a new reason decides.
+    same_address = record.serving is not None and record.serving.uri == intent.artifact.uri
+    if live.artifact_uri == intent.artifact.uri and not (same_address and new_reason):
+        return _succeeded(record, intent, live, context)
+    if new_reason or (live.failure_reason is not None and intent.acknowledged is not None):
+        return _failed(record, intent.artifact, live, context)
+    # A last-modified time may move by itself.
+    return _without_effect(record, intent, context)
+
+
+def _own_acknowledged(record: AdapterRecord) -> AdapterRecord:
+    """Return the record as the owner of a component that appeared when its creation was acknowledged.
+
+    Its tags need not be read: no two clocks differ by more than the tolerance, and a component that someone
+    creates later has another creation time.
+    """
+    intent, live = record.intent, record.live
+    if live is None or intent is None or intent.write is not Write.CREATE or intent.acknowledged is None:
+        return record
+    if record.owned is None and abs(live.created - intent.acknowledged) <= SETTLING_SECONDS:
+        return replace(record, owned=live.created)
+    return record
+
+
+def _end_without_component(record: AdapterRecord, intent: Intent, context: PlanContext) -> Settled:
+    """End a write whose component does not exist: deleted as intended, not created yet, or lost."""
+    if record.absent_at is None:
+        return record, []  # the component has not been described
+    if intent.write is Write.DELETE:
+        ended = _event(record, context, "deleted", before=record.serving, intent=intent)
+        return _without_component(record), [ended]
+    if intent.acknowledged is not None and record.absent_at - intent.acknowledged < SETTLING_SECONDS:
+        return record, []  # it may not be visible yet
+    return _lost(_without_component(record), intent, context)
+
+
+def _without_effect(record: AdapterRecord, intent: Intent, context: PlanContext) -> Settled:
+    """Wait for a write that has no visible effect; end it as lost once it should have one."""
+    since = intent.acknowledged if intent.acknowledged is not None else intent.at
+    if context.now - since < SETTLING_SECONDS:
+        return record, []
+    return _lost(record, intent, context)
+
+
+def _lost(record: AdapterRecord, intent: Intent, context: PlanContext) -> Settled:
+    """End a write that had no effect. Many lost writes in a row count as a failure that is retried."""
+    record = replace(record, intent=None)
+    if intent.acknowledged is not None:
+        return record, []
+    if record.lost + 1 < MAX_LOST_WRITES:
+        return replace(record, lost=record.lost + 1), []
+    known = record.failure.artifact if record.failure is not None else None
+    return with_failure(
+        replace(record, lost=0),
+        intent.artifact or known or record.serving or Artifact(uri=""),
+        f"the service gave no answer to {MAX_LOST_WRITES} requests to {intent.write} it"
+        + (f": {intent.error}" if intent.error else ""),
+        context,
+        cause=Cause.CAPACITY,
+    )
+
+
+def _without_component(record: AdapterRecord) -> AdapterRecord:
+    """Return the record after its component has gone. The failure and the versions stay."""
+    return AdapterRecord(
+        name=record.name,
+        component=record.component,
+        absent_at=record.absent_at,
+        last_good=record.last_good,
+        versions=record.versions,
+        restore_at=record.restore_at,
+        passed_smoke=record.passed_smoke,
+        failure=record.failure,
+        other_fleet=record.other_fleet,
+        other_stack=record.other_stack,
+        generation=record.generation,
+        changed_at=record.changed_at,
+        lost=record.lost,
+        restores=record.restores,
+    )
+
+
+def _succeeded(
+    record: AdapterRecord, intent: Intent, live: ObservedComponent, context: PlanContext
+) -> Settled:
+    """End a creation or an update that succeeded."""
+    creates = intent.write is Write.CREATE
+    event = _event(
+        record,
+        context,
+        "restored" if intent.restores else "created" if creates else "updated",
+        before=record.serving,
+        after=intent.artifact,
+        intent=intent,
+        ended=live.modified,
+    )
+    changed = replace(
+        record,
+        serving=intent.artifact,
+        vouched=live.modified,
+        intent=None,
+        lost=0,
+        failure=record.failure if intent.restores else None,
+        endpoint=intent.endpoint if creates else record.endpoint,
+        base=intent.base if creates else record.base,
+        generation=record.generation if intent.restores else intent.generation,
+        changed_at=live.modified,
+        drifted=None,
+        recheck=_recheck_after_success(record.recheck, intent, live),
+        unconfirmed=intent.archive,
+    )
+    return changed, [event]
+
+
+def _recheck_after_success(
+    recheck: Recheck | None, intent: Intent, live: ObservedComponent
+) -> Recheck | None:
+    """Return what is left to do about a changed base model once an artifact was sent.
+
+    SageMaker does not report whether the adapter loaded before or after the base model changed. So only an
+    artifact that was sent for that reason ends the recheck.
+    """
+    if recheck is not Recheck.SEND:
+        return recheck
+    if intent.acknowledged is None:
+        return Recheck.ASK  # the update may not have arrived: the artifact is the one before
+    # A FailureReason may be an old one, or that of this update.
+    return None if live.failure_reason is None else Recheck.SENT
+
+
+# --- failures
+
+
+def _failed(
+    record: AdapterRecord, artifact: Artifact, live: ObservedComponent, context: PlanContext
+) -> Settled:
+    reason = live.failure_reason or _NO_REASON
+    return with_failure(replace(record, vouched=None, lost=0), artifact, reason, context)
+
+
+def with_failure(
+    record: AdapterRecord,
+    artifact: Artifact,
+    reason: str,
+    context: PlanContext,
+    *,
+    cause: Cause | None = None,
+    smoke: str | None = None,
+) -> Settled:
+    """Return the record after `artifact` failed to come into service. The write in flight ends.
+
+    smoke:
+        Digest of the smoke request that got a wrong answer.
+    """
+    intent, known = record.intent, record.failure
+    restoring = record.last_good is not None and record.last_good.same_as(artifact)
+    if restoring and known is not None and not known.artifact.same_as(artifact):
+        return _with_failed_restore(record, artifact, reason, cause or cause_of(reason), context)
+    failure = next_failure(
+        record.component,
+        artifact,
+        reason,
+        before=known,
+        now=context.now,
+        generation=intent.generation if intent is not None else context.generation,
+        cause=cause,
+    )
+    failure = replace(failure, endpoint=context.endpoint, base=context.base, smoke=smoke)
+    changed = replace(record, intent=None, failure=failure, generation=failure.generation)
+    return changed, [_event(record, context, "failed", before=record.serving, after=artifact, cause=reason)]
+
+
+def _with_failed_restore(
+    record: AdapterRecord, artifact: Artifact, reason: str, cause: Cause, context: PlanContext
+) -> Settled:
+    """Return the record after a failed restore. The failure of the wanted artifact stays."""
+    event = _event(record, context, "failed", after=artifact, cause=f"could not be restored: {reason}")
+    record = replace(record, intent=None)
+    if cause is Cause.UPDATE_REFUSED and context.update_mode is UpdateMode.REPLACE:
+        return replace(record, not_in_place=True), [event]
+    restores = record.restores + 1
+    # The artifact has served before, so for a while SageMaker's reason may be about something else.
+    if not cause.retried and restores >= MAX_RESTORES:
+        return replace(record, last_good=None, restore_at=None, restores=0), [event]
+    wait = _FIRST_RESTORE_SECONDS * 2 ** min(restores - 1, MAX_RESTORES)
+    return replace(record, restore_at=context.now + wait, restores=restores), [event]
+
+
+def _foreign(record: AdapterRecord, want: DesiredAdapter, context: PlanContext) -> Settled:
+    """Note the failure of a wanted component that turned out to belong to someone else."""
+    live, failure = record.live, record.failure
+    if (
+        live is None
+        or record.owned == live.created
+        or context.foreign.get(record.component) != live.created
+        or is_claimed(record, live, context)
+    ):
+        return record, []
+    reason = why_foreign(record)
+    if failure is not None and (failure.artifact, failure.cause, failure.reason) == (
+        want.artifact,
+        Cause.FOREIGN,
+        reason,
+    ):
+        return record, []  # it is noted
+    record = replace(
+        record, owned=None, intent=None, serving=None, vouched=None, last_good=None, failure=None
+    )
+    return with_failure(record, want.artifact, reason, context, cause=Cause.FOREIGN)
+
+
+# --- drift, and the last good artifact
+
+
+def _drift(record: AdapterRecord, context: PlanContext) -> Settled:
+    """Note another artifact than the registry knows, or a failure that no write of the fleet caused."""
+    live = record.live
+    if (
+        live is None
+        or record.intent is not None
+        or live.doubtful
+        or live.status.in_transition
+        or record.owned != live.created
+        or not live.described
+        or record.vouched == live.modified
+    ):
+        return record, []
+    record = replace(
+        record,
+        endpoint=live.endpoint or record.endpoint,
+        base=live.base or record.base,
+        vouched=live.modified,
+    )
+    known, served, failure = record.serving, Artifact(uri=live.artifact_uri or ""), record.failure
+    if live.status is Status.FAILED:
+        blamed = known or served
+        record = replace(record, serving=None)
+        if failure is not None or not blamed.uri:
+            return record, []  # SageMaker does not report which artifact has failed
+        return with_failure(record, blamed, live.failure_reason or _NO_REASON, context)
+    if known is not None and known.uri == served.uri:
+        return record, []
+    if known is None and failure is not None and failure.cause.retried and failure.artifact.same_as(served):
+        failure = None  # it failed before a listing showed that it is there
+    changed = replace(
+        record,
+        serving=served,
+        changed_at=live.modified,
+        drifted=None if known is None else f"serves {served.uri} in the place of {known.uri}",
+        failure=failure,
+        unconfirmed=None,
+    )
+    what = "adopted" if known is None else "drifted"
+    return changed, [_event(record, context, what, before=known, after=served)]
+
+
+def _with_last_good(record: AdapterRecord, want: DesiredAdapter | None) -> AdapterRecord:
+    """Return the record with what serves as the last good artifact, once nothing is left to confirm."""
+    serving = record.serving
+    if want is None or serving is None or not _is_good(record, want):
+        return record
+    if serving.digest is None and serving.same_as(want.artifact):
+        serving = want.artifact
+    if serving == record.last_good and serving == record.serving:
+        return record
+    # The same adapter at another address is no other version.
+    others = [version for version in record.versions if not version.same_version_as(serving)]
+    return replace(
+        record,
+        serving=serving,
+        last_good=serving,
+        versions=(serving, *others)[:MAX_VERSIONS],
+        passed=serving if serving.same_as(record.passed) else record.passed,
+        restore_at=None,
+        restores=0,
+        not_in_place=False,
+    )
+
+
+def _is_good(record: AdapterRecord, want: DesiredAdapter) -> bool:
+    """Return True if an adapter is in service, and nothing is left to confirm."""
+    live, failure = record.live, record.failure
+    return (
+        live is not None
+        and live.status is Status.IN_SERVICE
+        and record.intent is None
+        and record.vouched == live.modified
+        and record.drifted is None
+        and record.recheck is None
+        and record.unconfirmed is None
+        and (failure is None or not failure.artifact.same_as(record.serving))
+        and has_passed(record, want)
+    )
+
+
+def has_passed(record: AdapterRecord, want: DesiredAdapter) -> bool:
+    """Return True if the artifact that serves has passed the smoke request, or if there is none."""
+    if want.smoke is None:
+        return True
+    assert record.serving is not None  # callers know what serves
+    return record.serving.same_as(record.passed) and record.passed_smoke == want.smoke.digest
+
+
+def _event(
+    record: AdapterRecord,
+    context: PlanContext,
+    what: str,
+    *,
+    before: Artifact | None = None,
+    after: Artifact | None = None,
+    intent: Intent | None = None,
+    ended: float | None = None,
+    cause: str | None = None,
+) -> Event:
+    seconds = None
+    if intent is not None:
+        seconds = max(0.0, (ended if ended is not None else context.now) - intent.at)
+    return Event(
+        component=record.component,
+        name=record.name,
+        at=context.now,
+        what=what,
+        generation=intent.generation if intent is not None else context.generation,
+        before=before.version if before else None,
+        after=after.version if after else None,
+        before_artifact=before,
+        after_artifact=after,
+        seconds=seconds,
+        cause=cause,
+    )

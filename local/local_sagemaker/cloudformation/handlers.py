@@ -1,0 +1,232 @@
+"""Creates, updates and deletes SageMaker resources for CloudFormation, as AWS's resource handlers do."""
+
+import asyncio
+import logging
+import random
+import re
+import secrets
+import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from local_sagemaker.cloudformation.resource_types import INFERENCE_COMPONENT, ResourceType
+from local_sagemaker.control_plane.control_plane import ControlPlane
+from local_sagemaker.control_plane.request_validation import coerce_request
+from local_sagemaker.errors import ServiceError
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Properties = dict[str, Any]
+Provisioned = tuple[str, dict[str, Any]]
+
+# The interval of status polls.
+_POLL_SECONDS = 0.05
+# Average waits after a throttle. Each wait is random, so that calls throttled together do not retry together.
+_BACKOFF_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2, *(6.4,) * 5)
+
+# Matches the refusal of a call while the resource, or one that shares its base, is changing.
+_IN_TRANSITION = re.compile(r" while .* is in (state|status) ")
+
+
+class HandlerError(Exception):
+    """Why a handler failed, as CloudFormation writes it into the resource's status reason."""
+
+    def __init__(self, message: str, code: str):
+        super().__init__(
+            f'Resource handler returned message: "{message}" (RequestToken: {uuid.uuid4()}, '
+            f"HandlerErrorCode: {code})"
+        )
+
+
+class Handlers:
+    """The create, update and delete handlers of one type. CloudFormation calls them on worker threads."""
+
+    def __init__(
+        self,
+        resource: ResourceType,
+        plane: Callable[[], ControlPlane],
+        loop: Callable[[], asyncio.AbstractEventLoop],
+    ):
+        self._type = resource
+        self._plane = plane
+        self._loop = loop
+
+    def create(self, logical_id: str, properties: Properties, stack: str) -> Provisioned:
+        """Create a resource and wait until it is stable; a failed one is deleted, as in a rollback."""
+        return self._run(self._create(self._plane(), logical_id, properties, stack))
+
+    def update(self, physical_id: str, old: Properties, new: Properties, stack: str) -> Provisioned:
+        """Update in place and wait until it is stable; HandlerError with the service's FailureReason."""
+        del stack
+        return self._run(self._update(self._plane(), physical_id, old, new))
+
+    def delete(self, physical_id: str, properties: Properties) -> None:
+        """Delete and wait; a missing resource counts as deleted."""
+        del properties
+        self._run(self._delete(self._plane(), physical_id))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop()).result()
+        except ServiceError as error:
+            raise HandlerError(
+                f"{error.message} (Service: SageMaker, Status Code: {error.status}, Request ID: "
+                f"{uuid.uuid4()})",
+                _HANDLER_CODES.get(error.code, "GeneralServiceException"),
+            ) from error
+
+    async def _create(
+        self, plane: ControlPlane, logical_id: str, properties: Properties, stack: str
+    ) -> Provisioned:
+        request = {key: value for key, value in properties.items() if key not in self._type.only_on_update}
+        name = request.setdefault(self._type.name, _generated_name(stack, logical_id))
+        operation = f"Create{self._type.kind}"
+        await self._call(plane, operation, coerce_request(operation, request))
+        arn = plane.context.arn(self._type.arn_kind, name)
+        try:
+            described = await self._stable(plane, name)
+            if self._status(described) == "Failed":
+                raise HandlerError(described["FailureReason"], "NotStabilized")
+        except HandlerError:
+            await self._clean_up(plane, arn)
+            raise
+        return arn, self._attributes(described)
+
+    async def _clean_up(self, plane: ControlPlane, arn: str) -> None:
+        """Delete a resource whose creation failed; a refusal is only logged."""
+        while True:
+            try:
+                await self._delete(plane, arn)
+            except ServiceError as error:
+                if _IN_TRANSITION.search(error.message) is None:
+                    _log.warning("%s stays after its failed creation: %s", arn, error.message)
+                    return
+            else:
+                return
+            await plane.context.clock.sleep(_POLL_SECONDS)
+
+    async def _update(
+        self, plane: ControlPlane, physical_id: str, old: Properties, new: Properties
+    ) -> Provisioned:
+        deployed = await self._find(plane, physical_id)
+        if deployed is None:
+            raise HandlerError(f"Resource {physical_id} does not exist.", "NotFound")
+        for property_name in self._type.not_updatable:
+            if new.get(property_name, deployed[property_name]) != deployed[property_name]:
+                raise HandlerError(f"{property_name} cannot be changed.", "NotUpdatable")
+        await self._update_tags(plane, physical_id, old, new)
+        request = self._changes(deployed, old, new)
+        if request is not None:
+            await self._call(plane, f"Update{self._type.kind}", request)
+        described = await self._stable(plane, deployed[self._type.name])
+        # [V ACK] A FailureReason can outlive a later success, so compare what is deployed.
+        if "FailureReason" in described and not _is_deployed(request or {}, described):
+            raise HandlerError(described["FailureReason"], "NotStabilized")
+        return physical_id, self._attributes(described)
+
+    def _changes(self, deployed: Properties, old: Properties, new: Properties) -> Properties | None:
+        """The update request for the changed properties except tags; None if there are none."""
+        changed = {key for key in old.keys() | new.keys() if key != "Tags" and old.get(key) != new.get(key)}
+        changed -= {self._type.name, *self._type.not_updatable}
+        if not changed - set(self._type.only_on_update):
+            return None
+        # UpdateEndpoint always needs the name of the configuration.
+        sent = {"EndpointConfigName", *changed, *self._type.only_on_update}
+        request = {key: new[key] for key in sent if key in new} | {self._type.name: deployed[self._type.name]}
+        base = deployed.get("Specification", {}).get("BaseInferenceComponentName")
+        if base is not None and request.get("Specification", {}).get("BaseInferenceComponentName") == base:
+            # [V] Of an adapter only Container.ArtifactUrl is sent.
+            specification = dict(request["Specification"])
+            del specification["BaseInferenceComponentName"]
+            request["Specification"] = specification
+        return coerce_request(f"Update{self._type.kind}", request)
+
+    async def _update_tags(self, plane: ControlPlane, arn: str, old: Properties, new: Properties) -> None:
+        before = {tag["Key"]: tag["Value"] for tag in old.get("Tags", [])}
+        after = {tag["Key"]: tag["Value"] for tag in new.get("Tags", [])}
+        gone = sorted(before.keys() - after.keys())
+        put = [{"Key": key, "Value": value} for key, value in after.items() if before.get(key) != value]
+        if gone:
+            await self._call(plane, "DeleteTags", {"ResourceArn": arn, "TagKeys": gone})
+        if put:
+            await self._call(plane, "AddTags", {"ResourceArn": arn, "Tags": put})
+
+    async def _delete(self, plane: ControlPlane, physical_id: str) -> None:
+        deployed = await self._find(plane, physical_id)
+        if deployed is None:
+            return
+        await self._call(plane, f"Delete{self._type.kind}", {self._type.name: deployed[self._type.name]})
+        if self._type.has_status:
+            while await self._find(plane, physical_id) is not None:
+                await plane.context.clock.sleep(_POLL_SECONDS)
+
+    async def _find(self, plane: ControlPlane, arn: str) -> Properties | None:
+        """The resource in the form of its Describe operation, None if it is deleted."""
+        # ARNs are in lower case, and the control plane ignores the case of names.
+        name = arn.rpartition("/")[2]
+        try:
+            return await self._call(plane, f"Describe{self._type.kind}", {self._type.name: name})
+        except ServiceError as error:
+            if "could not find" in error.message.lower():
+                return None
+            raise
+
+    async def _stable(self, plane: ControlPlane, name: str) -> Properties:
+        while True:
+            described = await self._call(plane, f"Describe{self._type.kind}", {self._type.name: name})
+            if self._status(described) not in ("Creating", "Updating", "Deleting"):
+                return described
+            await plane.context.clock.sleep(_POLL_SECONDS)
+
+    def _status(self, described: Properties) -> str | None:
+        return described.get(f"{self._type.kind}Status")
+
+    async def _call(self, plane: ControlPlane, operation: str, request: Properties) -> Properties:
+        for pause in _BACKOFF_SECONDS:
+            try:
+                return plane.call(operation, request)
+            except ServiceError as error:
+                if error.code != "ThrottlingException":
+                    raise
+            await plane.context.clock.sleep(pause * random.uniform(0.5, 1.5))
+        return plane.call(operation, request)
+
+    def _attributes(self, described: Properties) -> dict[str, Any]:
+        attributes = {self._type.name: described[self._type.name], self._type.arn: described[self._type.arn]}
+        if self._type is INFERENCE_COMPONENT:
+            members = ("CreationTime", "LastModifiedTime", "InferenceComponentStatus")
+            attributes |= {member: described[member] for member in members}
+        for count, value in described.get("RuntimeConfig", {}).items():
+            attributes[f"RuntimeConfig.{count}"] = value
+        return attributes
+
+
+_HANDLER_CODES = {
+    "ValidationException": "InvalidRequest",
+    "ResourceLimitExceeded": "ServiceLimitExceeded",
+    "ThrottlingException": "Throttling",
+}
+
+
+def _is_deployed(request: Properties, described: Properties) -> bool:
+    """Whether a component matches an update request."""
+    copies = request.get("RuntimeConfig", {}).get("CopyCount")
+    scaled = copies is None or copies == described["RuntimeConfig"]["DesiredCopyCount"]
+    return scaled and _is_subset(request.get("Specification", {}), described["Specification"])
+
+
+def _is_subset(wanted: Any, actual: Any) -> bool:
+    """Whether every member of an update request has the same value in a description."""
+    if not isinstance(wanted, dict) or not isinstance(actual, dict):
+        return bool(wanted == actual)
+    expected = dict(wanted)
+    if "Image" in expected:
+        expected["DeployedImage"] = {"SpecifiedImage": expected.pop("Image")}
+    return all(_is_subset(value, actual.get(key)) for key, value in expected.items())
+
+
+def _generated_name(stack: str, logical_id: str) -> str:
+    stem = re.sub(r"[^a-zA-Z0-9]+", "-", f"{stack}-{logical_id}")[:50].strip("-")
+    return f"{stem}-{secrets.token_hex(6)}"

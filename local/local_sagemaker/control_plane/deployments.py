@@ -1,0 +1,366 @@
+"""The slow part of a write on an inference component: fetch, start, register; a failure changes nothing."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker.control_plane.capacity import Placement, needed_accelerators, place
+from local_sagemaker.control_plane.component import AdapterComponent, BaseComponent, Component, State, base_of
+from local_sagemaker.control_plane.component_store import ComponentStore
+from local_sagemaker.control_plane.context import Context
+from local_sagemaker.control_plane.hosting_port import Copy
+from local_sagemaker.control_plane.models import Models
+from local_sagemaker.errors import HostingError
+
+_log = logging.getLogger(__name__)
+
+# [T] A container has 8 minutes to pass its health check unless a setting says otherwise.
+_START_SECONDS = 480
+# [I] A copy that ends within a minute of its start, three times in a row, is not replaced again.
+_STEADY_SECONDS = 60
+_EARLY_ENDS = 3
+
+
+class Deployments:
+    """Makes what runs match a component's specification."""
+
+    def __init__(self, context: Context, models: Models, components: ComponentStore):
+        self._context = context
+        self._models = models
+        self._components = components
+
+    async def _take_time(self, component: Component, seconds: float) -> None:
+        await self._context.clock.sleep(seconds)
+        await self._context.traffic.released(component.name)
+
+    async def create(self, component: Component) -> None:
+        """Take a new component to InService or Failed."""
+        await self._take_time(component, self._context.settings.value.component_create_seconds)
+        work = (
+            self._create_adapter(component)
+            if isinstance(component, AdapterComponent)
+            else self._create_base(base_of(component))
+        )
+        reason = await _failure(work)
+        component.failure_reason = reason
+        component.enter(State.CREATE_FAILED if reason else State.IN_SERVICE, self._context.clock.now())
+
+    async def update_adapter(self, adapter: AdapterComponent, url: str) -> None:
+        """Serve another archive. If that fails, the old one serves and FailureReason says why."""
+        await self._take_time(adapter, self._context.settings.value.component_update_seconds)
+        self._finish_update(adapter, await _failure(self._replace_archive(adapter, url)))
+
+    async def update_base(
+        self, base: BaseComponent, specification: dict[str, Any] | None, copies: int | None
+    ) -> None:
+        """Roll to another specification, then to another number of copies; None leaves either unchanged."""
+        await self._take_time(base, self._context.settings.value.component_update_seconds)
+        self._finish_update(base, await _failure(self._change_base(base, specification, copies)))
+
+    def _finish_update(self, component: Component, reason: str | None) -> None:
+        if reason is not None or not self._context.settings.value.failure_reason_stays:
+            component.failure_reason = reason
+        component.enter(State.IN_SERVICE, self._context.clock.now())
+
+    async def delete(self, component: Component, adapters: list[AdapterComponent]) -> None:
+        """Delete a component after its adapters; failures of its containers are ignored."""
+        await self._take_time(component, self._context.settings.value.component_delete_seconds)
+        for adapter in adapters:
+            await self._delete_adapter(adapter)
+        if isinstance(component, AdapterComponent):
+            await self._delete_adapter(component)
+        else:
+            base = base_of(component)
+            async with base.rollout:
+                await _failure(self._install(base, []))
+            self._discard(base.directory)
+            self._components.remove(base)
+
+    async def _delete_adapter(self, adapter: AdapterComponent) -> None:
+        if adapter.registered_as is not None:
+            await _failure(self._unregister(adapter.base, adapter.registered_as))
+        self._discard(adapter.directory)
+        self._components.remove(adapter)
+
+    # --- base components
+
+    def _container(self, base: BaseComponent, specification: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """The container definition of a base component, and the role that reads its model."""
+        if "ModelName" in specification:
+            model = self._models.get(specification["ModelName"])
+            return self._models.container(specification["ModelName"]), model["ExecutionRoleArn"]
+        return specification["Container"], base.endpoint.role
+
+    def _place(
+        self, base: BaseComponent, specification: dict[str, Any], copies: int, *, beside_own: bool = True
+    ) -> list[Placement]:
+        """Where new copies go: beside the component's own copies, or in their place.
+
+        The copies of failed components take room too [T].
+        """
+        taken = [
+            placement
+            for other in self._components.bases_on(base.endpoint, base.variant)
+            if beside_own or other is not base
+            for placement in other.placements
+        ]
+        return place(base.production_variant, needed_accelerators(specification), copies=copies, taken=taken)
+
+    async def _create_base(self, base: BaseComponent) -> None:
+        base.placements = self._place(base, base.specification, base.desired_copies)
+        self._check_load(base)
+        container, role = self._container(base, base.specification)
+        base.directory = await self._context.hosting.fetch_model(container, role)
+        base.environment = dict(container.get("Environment", {}))
+        fresh = await self._start(
+            base, base.specification, base.directory, base.environment, base.desired_copies
+        )
+        await self._install(base, fresh)
+
+    async def _change_base(
+        self, base: BaseComponent, specification: dict[str, Any] | None, copies: int | None
+    ) -> None:
+        async with base.rollout:
+            if specification is not None and specification != base.specification:
+                await self._roll(base, specification, base.desired_copies if copies is None else copies)
+            elif copies is not None:
+                await self._scale(base, copies)
+
+    async def _roll(self, base: BaseComponent, specification: dict[str, Any], copies: int) -> None:
+        """Replace all copies by new ones; the old ones stay if a new one does not start."""
+        spare = self._context.settings.value.base_update_room == "spare"
+        reserved = base.placements
+        placements = self._place(base, specification, copies, beside_own=spare)
+        base.placements = [*reserved, *placements] if spare else placements
+        directory = None
+        try:
+            self._check_load(base)
+            container, role = self._container(base, specification)
+            environment = dict(container.get("Environment", {}))
+            directory = await self._context.hosting.fetch_model(container, role)
+            fresh = await self._start(base, specification, directory, environment, copies)
+            await self._install(base, fresh)
+        except Exception:
+            base.placements = reserved
+            self._discard(directory)
+            raise
+        self._discard(base.directory)
+        base.specification, base.desired_copies = specification, copies
+        base.directory, base.environment = directory, environment
+        base.placements = placements
+
+    async def renew(self, base: BaseComponent) -> None:
+        """Replace all copies by new ones of the same specification; HostingError if one does not start."""
+        async with base.rollout:
+            if base.copies:
+                await self._install(base, await self._start_more(base, len(base.copies)))
+
+    async def _scale(self, base: BaseComponent, copies: int) -> None:
+        present = len(base.copies)
+        if copies > present:
+            base.placements += self._place(base, base.specification, copies - present)
+            try:
+                fresh = await self._start_more(base, copies - present)
+                await self._install(base, [*base.copies, *fresh])
+            except HostingError:
+                del base.placements[present:]
+                raise
+        else:
+            # Copies that have ended are removed first.
+            stay = sorted(range(present), key=lambda index: not base.copies[index].running)[:copies]
+            await self._install(base, [base.copies[index] for index in stay])
+            base.placements = [base.placements[index] for index in stay]
+        base.desired_copies = copies
+
+    async def _start_more(self, base: BaseComponent, count: int) -> list[Copy]:
+        assert base.directory is not None  # a component that is not Failed has its model
+        return await self._start(base, base.specification, base.directory, base.environment, count)
+
+    async def _start(
+        self,
+        base: BaseComponent,
+        specification: dict[str, Any],
+        model: Path,
+        environment: dict[str, str],
+        count: int,
+    ) -> list[Copy]:
+        """Start new copies; if one fails, none stays."""
+        key = "ContainerStartupHealthCheckTimeoutInSeconds"
+        variant_seconds = base.production_variant.get(key, _START_SECONDS)
+        seconds = specification.get("StartupParameters", {}).get(key, variant_seconds)
+        starts = [self._context.hosting.start_copy(model, environment, seconds) for _ in range(count)]
+        started = await asyncio.gather(*starts, return_exceptions=True)
+        copies = [copy for copy in started if not isinstance(copy, BaseException)]
+        for failure in started:
+            if isinstance(failure, BaseException):
+                await _stop(copies, drain=False)
+                raise failure
+        return copies
+
+    async def _install(self, base: BaseComponent, copies: list[Copy], *, early_ends: int = 0) -> None:
+        """Serve with these copies, with the adapters registered on them, and end all other copies."""
+        fresh = [copy for copy in copies if copy not in base.copies]
+        try:
+            async with base.lock:
+                for copy in fresh:
+                    await self._register_adapters(base, copy)
+                leaving = [copy for copy in base.copies if copy not in copies]
+                base.copies = copies
+        except Exception:
+            await _stop(fresh, drain=False)
+            raise
+        for copy in fresh:
+            self._context.spawn(self._watch(base, copy, early_ends))
+        await _stop(leaving)
+
+    async def _watch(self, base: BaseComponent, copy: Copy, early_ends: int) -> None:
+        """Replace a copy that ends by itself [I]; a copy that was removed is no longer among the copies."""
+        began = self._context.clock.now()
+        await copy.ended()
+        early_ends = early_ends + 1 if self._context.clock.now() - began < _STEADY_SECONDS else 0
+        async with base.rollout:
+            if copy not in base.copies:
+                return
+            _log.warning("a copy of %s ended", base.name)
+            try:
+                if early_ends >= _EARLY_ENDS:
+                    raise HostingError("every replacement ended soon after its start")
+                (fresh,) = await self._start_more(base, 1)
+                copies = [fresh if other is copy else other for other in base.copies]
+                await self._install(base, copies, early_ends=early_ends)
+            except HostingError as error:
+                base.failure_reason = f"A copy ended and was not replaced: {error}"
+                del base.placements[base.copies.index(copy)]
+                await self._install(base, [other for other in base.copies if other is not copy])
+
+    async def _register_adapters(self, base: BaseComponent, copy: Copy) -> None:
+        """Register the base's adapters on a new copy; a failure is the adapter's, not the copy's [I]."""
+        if self._context.settings.value.adapters_on_new_copies == "registered":
+            for adapter in self._components.adapters_of(base):
+                if adapter.registered_as is not None and adapter.directory is not None:
+                    try:
+                        await copy.register(adapter.registered_as, adapter.directory)
+                    except HostingError as error:
+                        if copy.running:
+                            adapter.failure_reason = f"Not on every copy of {base.name}: {error}"
+        if not copy.running:
+            raise HostingError("The container ended before it was in service.")
+
+    # --- adapters
+
+    async def _fetch_adapter(self, adapter: AdapterComponent, url: str) -> Path:
+        self._check_load(adapter, url)
+        return await self._context.hosting.fetch_adapter(url, adapter.endpoint.role)
+
+    async def _create_adapter(self, adapter: AdapterComponent) -> None:
+        directory = await self._fetch_adapter(adapter, adapter.artifact_url)
+        async with adapter.base.lock:
+            try:
+                await _register(adapter.base.running_copies, adapter.name, directory)
+            except HostingError:
+                self._discard(directory)
+                raise
+            adapter.directory, adapter.registered_as = directory, adapter.name
+
+    async def _replace_archive(self, adapter: AdapterComponent, url: str) -> None:
+        mode = self._context.settings.value.adapter_update
+        if mode == "refused":
+            raise HostingError("Update operation is not supported")
+        directory, old = await self._fetch_adapter(adapter, url), adapter.directory
+        try:
+            if mode == "gapless":
+                await self._switch(adapter, directory)
+            else:
+                await self._unload_and_load(adapter, directory)
+        except HostingError:
+            self._discard(directory)
+            raise
+        self._discard(old)
+        adapter.specification["Container"]["ArtifactUrl"] = url
+
+    async def _switch(self, adapter: AdapterComponent, directory: Path) -> None:
+        """Register the new archive under a new name, then unregister the old name."""
+        adapter.version += 1
+        # No component's name has a dot, so no other component has this name.
+        new, old = f"{adapter.name}.{adapter.version}", adapter.registered_as
+        async with adapter.base.lock:
+            await _register(adapter.base.running_copies, new, directory)
+            adapter.registered_as, adapter.directory = new, directory
+        if old is not None:
+            await self._unregister(adapter.base, old)
+
+    async def _unload_and_load(self, adapter: AdapterComponent, directory: Path) -> None:
+        """Unregister the old archive, then register the new one under the same name: a gap."""
+        base, name, old = adapter.base, adapter.registered_as, adapter.directory
+        assert name is not None and old is not None  # noqa: PT018 - an adapter that is not Failed has both
+        async with base.lock:
+            # A copy that joins meanwhile gets neither archive.
+            adapter.directory = None
+            await _unregister_from(base.running_copies, name)
+        await self._context.clock.sleep(self._context.settings.value.update_gap_seconds)
+        async with base.lock:
+            adapter.directory = old
+            try:
+                await _register(base.running_copies, name, directory)
+            except HostingError:
+                await _register(base.running_copies, name, old)
+                raise
+            adapter.directory = directory
+
+    async def _unregister(self, base: BaseComponent, name: str) -> None:
+        """Unregister a name from every copy, once the requests in progress have ended.
+
+        The name gets no new requests. The lock is not held while waiting, since one long request would delay
+        the writes on every other adapter.
+        """
+        await asyncio.gather(*(copy.drained(name) for copy in base.copies))
+        async with base.lock:
+            await _unregister_from(base.running_copies, name)
+
+    def _check_load(self, component: Component, url: str | None = None) -> None:
+        reason = self._context.traffic.load_fault(component.name, url)
+        if reason is not None:
+            raise HostingError(reason)
+
+    def _discard(self, directory: Path | None) -> None:
+        if directory is not None:
+            self._context.hosting.discard(directory)
+
+
+async def _register(copies: list[Copy], name: str, directory: Path) -> None:
+    """Register on every copy, or on none."""
+    done: list[Copy] = []
+    try:
+        for copy in copies:
+            await copy.register(name, directory)
+            done.append(copy)
+    except HostingError:
+        await _unregister_from(done, name)
+        raise
+
+
+async def _unregister_from(copies: list[Copy], name: str) -> None:
+    """Unregister a name; a container that does not answer is skipped with a warning."""
+    for copy in copies:
+        try:
+            await copy.unregister(name)
+        except HostingError as error:
+            _log.warning("%s", error)
+
+
+async def _stop(copies: list[Copy], *, drain: bool = True) -> None:
+    await asyncio.gather(*(copy.stop(drain=drain) for copy in copies))
+
+
+async def _failure(work: Awaitable[None]) -> str | None:
+    """Run work and return its FailureReason, None if it succeeded."""
+    try:
+        await work
+    except HostingError as error:
+        return str(error)
+    except Exception as error:
+        _log.exception("a deployment failed")
+        return f"InternalFailure: {error!r}"
+    return None

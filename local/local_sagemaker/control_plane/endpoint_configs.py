@@ -1,0 +1,74 @@
+"""Endpoint configurations: the instances and the execution role of an endpoint."""
+
+from typing import Any
+
+from local_sagemaker.control_plane.case_insensitive_dict import CaseInsensitiveDict
+from local_sagemaker.control_plane.context import Context
+from local_sagemaker.control_plane.listings import list_page
+from local_sagemaker.control_plane.tags import Tags
+from local_sagemaker.errors import validation_exception
+
+
+class EndpointConfigs:
+    """CreateEndpointConfig, DescribeEndpointConfig, ListEndpointConfigs and DeleteEndpointConfig."""
+
+    def __init__(self, context: Context, tags: Tags):
+        self._context = context
+        self._tags = tags
+        self._configs: CaseInsensitiveDict[dict[str, Any]] = CaseInsensitiveDict()
+        self.operations = {
+            "CreateEndpointConfig": self._create,
+            "DescribeEndpointConfig": self._describe,
+            "ListEndpointConfigs": self._list,
+            "DeleteEndpointConfig": self._delete,
+        }
+
+    def get(self, name: str) -> dict[str, Any]:
+        """A configuration in the form of DescribeEndpointConfig's answer."""
+        if name not in self._configs:
+            raise validation_exception(
+                f'Could not find endpoint configuration "{self._context.arn("endpoint-config", name)}".'
+            )
+        return self._configs[name]
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointConfigName"]
+        arn = self._context.arn("endpoint-config", name)
+        if name in self._configs:
+            raise validation_exception(f'Cannot create already existing endpoint configuration "{arn}".')
+        for variant in request["ProductionVariants"]:
+            self._check_variant(variant)
+        if "ExecutionRoleArn" not in request:
+            raise validation_exception(
+                "ExecutionRoleArn should be given, since the production variants have no ModelName."
+            )
+        tags = request.pop("Tags", [])
+        self._configs[name] = {**request, "EndpointConfigArn": arn, "CreationTime": self._context.clock.now()}
+        self._tags.put(arn, tags)
+        return {"EndpointConfigArn": arn}
+
+    @staticmethod
+    def _check_variant(variant: dict[str, Any]) -> None:
+        name = variant["VariantName"]
+        if "ModelName" in variant:
+            raise validation_exception(
+                f"Production variant {name} has a ModelName; the embedded cloud serves inference "
+                "components only."
+            )
+        for member in ("InstanceType", "InitialInstanceCount"):
+            if member not in variant:
+                raise validation_exception(f"Production variant {name} should have an {member}.")
+
+    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self.get(request["EndpointConfigName"])
+
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        members = ("EndpointConfigName", "EndpointConfigArn", "CreationTime")
+        summaries = [{member: config[member] for member in members} for config in self._configs.values()]
+        return list_page(request, summaries, kind="EndpointConfig")
+
+    def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
+        config = self.get(request["EndpointConfigName"])
+        del self._configs[request["EndpointConfigName"]]
+        self._tags.drop(config["EndpointConfigArn"])
+        return {}

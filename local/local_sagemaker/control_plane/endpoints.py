@@ -1,0 +1,184 @@
+"""Endpoints: creation, change of the configuration, and deletion once no component is left."""
+
+import logging
+from typing import Any
+
+from local_sagemaker.control_plane.capacity import Placement, instance_count, move
+from local_sagemaker.control_plane.case_insensitive_dict import CaseInsensitiveDict
+from local_sagemaker.control_plane.component import BaseComponent
+from local_sagemaker.control_plane.component_store import ComponentStore
+from local_sagemaker.control_plane.context import Context
+from local_sagemaker.control_plane.deployments import Deployments
+from local_sagemaker.control_plane.endpoint import Endpoint
+from local_sagemaker.control_plane.endpoint_configs import EndpointConfigs
+from local_sagemaker.control_plane.listings import list_page
+from local_sagemaker.control_plane.tags import Tags
+from local_sagemaker.errors import HostingError, validation_exception
+
+_log = logging.getLogger(__name__)
+
+
+class Endpoints:
+    """CreateEndpoint, DescribeEndpoint, ListEndpoints, UpdateEndpoint and DeleteEndpoint."""
+
+    def __init__(
+        self,
+        context: Context,
+        tags: Tags,
+        configs: EndpointConfigs,
+        components: ComponentStore,
+        deployments: Deployments,
+    ):
+        self._context = context
+        self._tags = tags
+        self._configs = configs
+        self._components = components
+        self._deployments = deployments
+        self._endpoints: CaseInsensitiveDict[Endpoint] = CaseInsensitiveDict()
+        self.operations = {
+            "CreateEndpoint": self._create,
+            "DescribeEndpoint": self._describe,
+            "ListEndpoints": self._list,
+            "UpdateEndpoint": self._update,
+            "DeleteEndpoint": self._delete,
+        }
+
+    def find(self, name: str) -> Endpoint | None:
+        """An endpoint, None if there is none of that name."""
+        return self._endpoints.get(name)
+
+    def get(self, name: str) -> Endpoint:
+        """An endpoint; ValidationException if there is none of that name."""
+        endpoint = self.find(name)
+        if endpoint is None:
+            raise validation_exception(f'Could not find endpoint "{self._context.arn("endpoint", name)}".')
+        return endpoint
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointName"]
+        arn = self._context.arn("endpoint", name)
+        if name in self._endpoints:
+            raise validation_exception(f'Cannot create already existing endpoint "{arn}".')
+        config = self._configs.get(request["EndpointConfigName"])
+        now = self._context.clock.now()
+        endpoint = Endpoint(name=name, arn=arn, config=config, created=now, modified=now)
+        self._endpoints[name] = endpoint
+        self._tags.put(arn, request.get("Tags", []))
+        self._context.spawn(self._settle(endpoint))
+        return {"EndpointArn": arn}
+
+    def _update(self, request: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self._settled(request["EndpointName"], "update")
+        config = self._configs.get(request["EndpointConfigName"])
+        names = {variant["VariantName"] for variant in config["ProductionVariants"]}
+        for component in self._components.on_endpoint(endpoint):
+            if component.variant not in names:
+                raise validation_exception(
+                    f'Cannot update endpoint "{endpoint.arn}": variant {component.variant}, which has '
+                    f"inference components, is not in endpoint configuration {config['EndpointConfigName']}."
+                )
+        try:
+            self._placements_with(endpoint, config)
+        except HostingError as error:
+            # [I] AWS starts the update and rolls it back when the copies find no room.
+            raise validation_exception(f'Cannot update endpoint "{endpoint.arn}": {error}') from error
+        self._enter(endpoint, "Updating")
+        self._context.spawn(self._settle(endpoint, config))
+        return {"EndpointArn": endpoint.arn}
+
+    def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self._settled(request["EndpointName"], "delete")
+        if self._components.on_endpoint(endpoint):
+            # [T] The sentence as users quote it.
+            raise validation_exception("Cannot delete endpoint with inference component associated")
+        self._enter(endpoint, "Deleting")
+        self._context.spawn(self._remove(endpoint))
+        return {}
+
+    async def _settle(self, endpoint: Endpoint, config: dict[str, Any] | None = None) -> None:
+        await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
+        if config is not None:
+            try:
+                await self._apply(endpoint, config)
+            except HostingError as error:
+                # New copies have taken the room meanwhile. The service rolls back, so the endpoint does too.
+                _log.warning("%s keeps its configuration: %s", endpoint.arn, error)
+        self._enter(endpoint, "InService")
+
+    async def _apply(self, endpoint: Endpoint, config: dict[str, Any]) -> None:
+        """Put a configuration in force; HostingError if the copies find no room.
+
+        Copies whose instance type changes are replaced by new ones.
+        """
+        types = {variant["VariantName"]: variant["InstanceType"] for variant in config["ProductionVariants"]}
+        for component in self._placements_with(endpoint, config):
+            before = endpoint.variant(component.variant)
+            if before is None or before["InstanceType"] != types[component.variant]:
+                # [I] A copy does not outlive its instance.
+                await self._deployments.renew(component)
+        endpoint.config = config
+        for component, placements in self._placements_with(endpoint, config).items():
+            component.placements = placements
+
+    def _placements_with(
+        self, endpoint: Endpoint, config: dict[str, Any]
+    ) -> dict[BaseComponent, list[Placement]]:
+        """Where the copies go under another configuration; HostingError if they find no room."""
+        placements = {}
+        for variant in config["ProductionVariants"]:
+            bases = self._components.bases_on(endpoint, variant["VariantName"])
+            rest = move(variant, [placement for base in bases for placement in base.placements])
+            for base in bases:
+                count = len(base.placements)
+                placements[base], rest = rest[:count], rest[count:]
+        return placements
+
+    async def _remove(self, endpoint: Endpoint) -> None:
+        await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
+        del self._endpoints[endpoint.name]
+        self._tags.drop(endpoint.arn)
+
+    def _settled(self, name: str, verb: str) -> Endpoint:
+        endpoint = self.get(name)
+        if endpoint.status != "InService":
+            raise validation_exception(
+                f'Cannot {verb} endpoint "{endpoint.arn}" while it is in status "{endpoint.status}".'
+            )
+        return endpoint
+
+    def _enter(self, endpoint: Endpoint, status: str) -> None:
+        endpoint.status = status
+        endpoint.modified = self._context.clock.now()
+
+    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self.get(request["EndpointName"])
+        described = self._summary(endpoint) | {"EndpointConfigName": endpoint.config["EndpointConfigName"]}
+        if endpoint.status != "Creating":
+            described["ProductionVariants"] = [
+                {
+                    "VariantName": variant["VariantName"],
+                    "CurrentInstanceCount": instance_count(variant),
+                    "DesiredInstanceCount": instance_count(variant),
+                    **{
+                        key: variant[key]
+                        for key in ("ManagedInstanceScaling", "RoutingConfig")
+                        if key in variant
+                    },
+                }
+                for variant in endpoint.config["ProductionVariants"]
+            ]
+        return described
+
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        summaries = [self._summary(endpoint) for endpoint in self._endpoints.values()]
+        return list_page(request, summaries, kind="Endpoint", equals={"StatusEquals": "EndpointStatus"})
+
+    @staticmethod
+    def _summary(endpoint: Endpoint) -> dict[str, Any]:
+        return {
+            "EndpointName": endpoint.name,
+            "EndpointArn": endpoint.arn,
+            "EndpointStatus": endpoint.status,
+            "CreationTime": endpoint.created,
+            "LastModifiedTime": endpoint.modified,
+        }

@@ -1,0 +1,56 @@
+"""What the control plane needs from whatever hosts components; `runtime.hosting` implements it."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+
+
+class Copy(Protocol):
+    """One copy of a base component; `runtime.containers.Container` implements it."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the copy still runs."""
+
+    @property
+    def outstanding(self) -> int:
+        """Number of requests in progress."""
+
+    def invoke(
+        self, adapter: str | None, headers: Mapping[str, str], body: bytes
+    ) -> AbstractAsyncContextManager[httpx.Response]:
+        """The answer to an invocation, with an unread body."""
+
+    async def register(self, adapter: str, directory: Path) -> None:
+        """Load an adapter."""
+
+    async def unregister(self, adapter: str) -> None:
+        """Remove an adapter."""
+
+    async def drained(self, adapter: str | None = None) -> None:
+        """Wait for the requests in progress, of one adapter or all."""
+
+    async def ended(self) -> None:
+        """Wait until the copy has ended."""
+
+    async def stop(self, *, drain: bool = True) -> None:
+        """End the copy."""
+
+
+class Hosting(Protocol):
+    """Where artifacts are stored and copies run; `runtime.hosting.LocalHosting` implements it."""
+
+    async def fetch_model(self, container: dict[str, Any], role: str) -> Path:
+        """A directory with the base model of a container definition."""
+
+    async def fetch_adapter(self, url: str, role: str) -> Path:
+        """A directory with the files of an adapter archive."""
+
+    async def start_copy(self, model: Path, environment: Mapping[str, str], start_seconds: float) -> Copy:
+        """A new copy that serves a model; HostingError if it is not healthy within start_seconds."""
+
+    def discard(self, directory: Path) -> None:
+        """Release a directory that `fetch_model` or `fetch_adapter` returned."""

@@ -1,0 +1,301 @@
+"""Inference components: what the API accepts and refuses; `deployments` does the slow part of each write."""
+
+import copy
+from typing import Any
+
+from local_sagemaker.control_plane.capacity import accelerators, needed_accelerators
+from local_sagemaker.control_plane.component import (
+    AdapterComponent,
+    BaseComponent,
+    Component,
+    State,
+    base_of,
+)
+from local_sagemaker.control_plane.component_store import ComponentStore
+from local_sagemaker.control_plane.context import Context
+from local_sagemaker.control_plane.deployments import Deployments
+from local_sagemaker.control_plane.endpoint import Endpoint
+from local_sagemaker.control_plane.endpoints import Endpoints
+from local_sagemaker.control_plane.listings import list_page
+from local_sagemaker.control_plane.models import Models
+from local_sagemaker.errors import resource_limit_exceeded, validation_exception
+
+
+class InferenceComponents:
+    """The operations on base components and on the adapters of each."""
+
+    def __init__(
+        self,
+        context: Context,
+        models: Models,
+        endpoints: Endpoints,
+        components: ComponentStore,
+        deployments: Deployments,
+    ):
+        self._context = context
+        self._models = models
+        self._endpoints = endpoints
+        self._components = components
+        self._deployments = deployments
+        self.operations = {
+            "CreateInferenceComponent": self._create,
+            "DescribeInferenceComponent": self._describe,
+            "ListInferenceComponents": self._list,
+            "UpdateInferenceComponent": self._update,
+            "UpdateInferenceComponentRuntimeConfig": self._update_runtime_config,
+            "DeleteInferenceComponent": self._delete,
+        }
+
+    # --- create
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["InferenceComponentName"]
+        arn = self._context.arn("inference-component", name)
+        if self._components.find(name) is not None:
+            # [I] After the sibling's "Cannot create already existing endpoint".
+            raise validation_exception(f'Cannot create already existing inference component "{arn}".')
+        endpoint = self._endpoints.get(request["EndpointName"])
+        if endpoint.status != "InService":
+            raise validation_exception(
+                f'Cannot create inference component "{arn}" while endpoint "{endpoint.arn}" is in status '
+                f'"{endpoint.status}".'
+            )
+        limit = self._context.settings.value.components_per_endpoint
+        if limit and len(self._components.on_endpoint(endpoint)) >= limit:
+            raise resource_limit_exceeded(
+                f"The account-level service limit 'Inference components per endpoint' is {limit}, with "
+                f"current utilization of {limit} and a request delta of 1. Please request an increase."
+            )
+        if "Specification" not in request:
+            if "Specifications" in request:
+                raise validation_exception("The embedded cloud knows Specification only, got Specifications.")
+            raise validation_exception("One of Specification and Specifications should be given.")
+
+        shared = {
+            "name": name,
+            "arn": arn,
+            "endpoint": endpoint,
+            "specification": copy.deepcopy(request["Specification"]),
+            "created": self._context.clock.now(),
+        }
+        is_adapter = "BaseInferenceComponentName" in request["Specification"]
+        make = self._new_adapter if is_adapter else self._new_base
+        component = make(request, endpoint, shared)
+        self._components.add(component, request.get("Tags", []))
+        self._context.spawn(self._deployments.create(component))
+        return {"InferenceComponentArn": arn}
+
+    def _new_adapter(
+        self, request: dict[str, Any], endpoint: Endpoint, shared: dict[str, Any]
+    ) -> AdapterComponent:
+        specification = request["Specification"]
+        # [V Terraform] An adapter is its base and its artifact; compute and variant are the base's.
+        if "VariantName" in request:
+            raise validation_exception(
+                "VariantName should not be given for an inference component with BaseInferenceComponentName."
+            )
+        _check_adapter_specification(specification, {"BaseInferenceComponentName", "Container"})
+        base = self._components.get(specification["BaseInferenceComponentName"])
+        if not isinstance(base, BaseComponent) or base.endpoint is not endpoint:
+            raise validation_exception(
+                f'Inference component "{base.arn}" is not a base inference component on endpoint '
+                f'"{endpoint.name}".'
+            )
+        if base.state is not State.IN_SERVICE:
+            raise validation_exception(
+                f'Cannot create inference component "{shared["arn"]}" while base inference component '
+                f'"{base.arn}" is in state {base.state}.'
+            )
+        self._check_family(base, None, "create", shared["arn"])
+        return AdapterComponent(**shared, variant=base.variant, base=base)
+
+    def _new_base(self, request: dict[str, Any], endpoint: Endpoint, shared: dict[str, Any]) -> BaseComponent:
+        if "VariantName" not in request:
+            raise validation_exception("VariantName should be given for a base inference component.")
+        variant = endpoint.variant(request["VariantName"])
+        if variant is None:
+            raise validation_exception(
+                f'Could not find variant "{request["VariantName"]}" on endpoint "{endpoint.arn}".'
+            )
+        copies = request.get("RuntimeConfig", {"CopyCount": 1})["CopyCount"]
+        if copies < 1:
+            # [T] 0 is for updates and scaling only.
+            raise validation_exception(f"CopyCount should be at least 1 on create, got {copies}.")
+        self._check_base_specification(request["Specification"], variant)
+        return BaseComponent(**shared, variant=variant["VariantName"], desired_copies=copies)
+
+    def _check_base_specification(self, specification: dict[str, Any], variant: dict[str, Any]) -> None:
+        if "BaseInferenceComponentName" in specification:
+            raise validation_exception(
+                "BaseInferenceComponentName cannot be given for a base inference component."
+            )
+        if ("ModelName" in specification) == ("Image" in specification.get("Container", {})):
+            raise validation_exception("Exactly one of ModelName and Container.Image should be given.")
+        if "ModelName" in specification:
+            self._models.container(specification["ModelName"])
+        compute = specification.get("ComputeResourceRequirements")
+        if compute is None:
+            raise validation_exception(
+                "ComputeResourceRequirements should be given for a base inference component."
+            )
+        needed, has = needed_accelerators(specification), accelerators(variant["InstanceType"])
+        if needed > has:
+            raise validation_exception(
+                f"NumberOfAcceleratorDevicesRequired is {needed:g}, more than the {has:g} of instance type "
+                f"{variant['InstanceType']}."
+            )
+
+    # --- update
+
+    def _update(self, request: dict[str, Any]) -> dict[str, Any]:
+        component = self._components.get(request["InferenceComponentName"])
+        self._check_settled(component, "update")
+        specification = copy.deepcopy(request.get("Specification"))
+        copies = request.get("RuntimeConfig", {}).get("CopyCount")
+        if "Specifications" in request:
+            raise validation_exception("The embedded cloud knows Specification only, got Specifications.")
+        if isinstance(component, AdapterComponent):
+            if specification is None or "RuntimeConfig" in request:
+                raise validation_exception(
+                    "Of an adapter only Specification.Container.ArtifactUrl can be updated."
+                )
+            _check_adapter_specification(specification, {"Container"})
+            component.enter(State.UPDATING, self._context.clock.now())
+            self._context.spawn(
+                self._deployments.update_adapter(component, specification["Container"]["ArtifactUrl"])
+            )
+        else:
+            base = base_of(component)
+            if specification is not None:
+                self._check_base_specification(specification, base.production_variant)
+            state = State.UPDATING if specification is not None else State.UPDATING_COPIES
+            base.enter(state, self._context.clock.now())
+            self._context.spawn(self._deployments.update_base(base, specification, copies))
+        return {"InferenceComponentArn": component.arn}
+
+    def _update_runtime_config(self, request: dict[str, Any]) -> dict[str, Any]:
+        component = self._components.get(request["InferenceComponentName"])
+        self._check_settled(component, "update")
+        if not isinstance(component, BaseComponent):
+            raise validation_exception(
+                f'The copies of "{component.arn}" are those of its base inference component.'
+            )
+        copies = request["DesiredRuntimeConfig"]["CopyCount"]
+        component.enter(State.UPDATING_COPIES, self._context.clock.now())
+        self._context.spawn(self._deployments.update_base(component, None, copies))
+        return {"InferenceComponentArn": component.arn}
+
+    # --- delete
+
+    def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
+        component = self._components.get(request["InferenceComponentName"])
+        self._check_settled(component, "delete")
+        adapters = self._components.adapters_of(component)
+        if adapters and self._context.settings.value.base_delete == "refuse":
+            # [T Terraform, Hugging Face] The sentence as users quote it.
+            raise validation_exception(
+                f'Cannot delete inference component "{component.arn}" because it is a base inference '
+                "component for one or more associated inference components."
+            )
+        for adapter in adapters:
+            self._check_settled(adapter, "delete")
+        now = self._context.clock.now()
+        for leaving in (*adapters, component):
+            leaving.enter(State.DELETING, now)
+        self._context.spawn(self._deployments.delete(component, adapters))
+        return {}
+
+    # --- states
+
+    def _check_settled(self, component: Component, verb: str) -> None:
+        failed_update = verb == "update" and component.state is State.CREATE_FAILED
+        if component.state.in_transition or failed_update:
+            raise validation_exception(
+                f'Cannot {verb} inference component "{component.arn}" while it is in state {component.state}.'
+            )
+        self._check_family(base_of(component), component, verb, component.arn)
+
+    def _check_family(self, base: BaseComponent, component: Component | None, verb: str, arn: str) -> None:
+        if not self._context.settings.value.one_write_per_base:
+            return
+        for other in (base, *self._components.adapters_of(base)):
+            if other is not component and other.state.in_transition:
+                raise validation_exception(
+                    f'Cannot {verb} inference component "{arn}" while inference component "{other.arn}" '
+                    f"is in state {other.state}."
+                )
+
+    # --- describe and list
+
+    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        component = self._components.get(request["InferenceComponentName"])
+        endpoint, base = component.endpoint, base_of(component)
+        described = {
+            "InferenceComponentName": component.name,
+            "InferenceComponentArn": component.arn,
+            "EndpointName": endpoint.name,
+            "EndpointArn": endpoint.arn,
+            "VariantName": component.variant,
+            "Specification": _described(component.specification),
+            "RuntimeConfig": {
+                "DesiredCopyCount": base.desired_copies,
+                "CurrentCopyCount": len(base.running_copies),
+            },
+            "InferenceComponentStatus": component.state.status,
+            "CreationTime": component.created,
+            "LastModifiedTime": self._shown_modified(component.created, component.modified),
+        }
+        if component.failure_reason is not None:
+            described["FailureReason"] = component.failure_reason
+        return described
+
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        moment = self._context.clock.now() - self._context.settings.value.listing_lag_seconds
+        # [V] A summary has no specification, no FailureReason and no base.
+        summaries = [
+            {
+                "InferenceComponentName": component.name,
+                "InferenceComponentArn": component.arn,
+                "EndpointName": component.endpoint.name,
+                "EndpointArn": component.endpoint.arn,
+                "VariantName": component.variant,
+                "InferenceComponentStatus": status,
+                "CreationTime": component.created,
+                "LastModifiedTime": self._shown_modified(component.created, modified),
+            }
+            for component, status, modified in self._components.listed_at(moment)
+        ]
+        equals = {
+            "StatusEquals": "InferenceComponentStatus",
+            "EndpointNameEquals": "EndpointName",
+            "VariantNameEquals": "VariantName",
+        }
+        return list_page(request, summaries, kind="InferenceComponent", equals=equals)
+
+    def _shown_modified(self, created: float, modified: float) -> float:
+        """The last-modified time in answers, which may move by itself."""
+        every = self._context.settings.value.last_modified_moves_every_seconds
+        if not every:
+            return modified
+        return max(modified, created + (self._context.clock.now() - created) // every * every)
+
+
+def _check_adapter_specification(specification: dict[str, Any], allowed: set[str]) -> None:
+    unexpected = sorted(set(specification) - allowed)
+    container = specification.get("Container", {})
+    unexpected += [f"Container.{member}" for member in sorted(container) if member != "ArtifactUrl"]
+    if unexpected:
+        raise validation_exception(
+            f"{', '.join(unexpected)} cannot be given for an inference component with "
+            "BaseInferenceComponentName."
+        )
+    if "ArtifactUrl" not in container:
+        raise validation_exception("Specification.Container.ArtifactUrl should be given.")
+
+
+def _described(specification: dict[str, Any]) -> dict[str, Any]:
+    described = copy.deepcopy(specification)
+    image = described.get("Container", {}).pop("Image", None)
+    if image is not None:
+        described["Container"]["DeployedImage"] = {"SpecifiedImage": image}
+    return described

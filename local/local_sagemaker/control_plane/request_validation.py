@@ -1,0 +1,170 @@
+"""Checks requests against botocore's own model of the service, with AWS's messages."""
+
+import re
+from functools import cache
+from typing import Any
+
+import botocore.session
+from botocore.model import (
+    ListShape,
+    MapShape,
+    OperationModel,
+    ServiceModel,
+    Shape,
+    StringShape,
+    StructureShape,
+)
+
+from local_sagemaker.errors import validation_exception
+
+
+@cache
+def service_model(service: str = "sagemaker") -> ServiceModel:
+    """Botocore's model of a service."""
+    return botocore.session.get_session().get_service_model(service)
+
+
+def operation_model(operation: str) -> OperationModel:
+    """Botocore's model of a SageMaker operation."""
+    return service_model().operation_model(operation)
+
+
+def check_request(operation: str, request: dict[str, Any]) -> None:
+    """Raise a ValidationException for missing, unknown or wrong parameters."""
+    shape = operation_model(operation).input_shape
+    problems = _problems(shape, request, "") if shape is not None else []
+    if problems:
+        count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected: "
+        raise validation_exception(count + "; ".join(problems))
+
+
+def without_nulls(value: Any) -> Any:
+    """A checked request without its null members: to the API they are absent."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
+def coerce_request(operation: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Convert a template's values to the API's types as CloudFormation does: "1" becomes 1."""
+    shape = operation_model(operation).input_shape
+    coerced: dict[str, Any] = request if shape is None else _coerce(shape, request)
+    return coerced
+
+
+def _coerce(shape: Shape, value: Any) -> Any:
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
+        members = shape.members
+        return {key: _coerce(members[key], item) if key in members else item for key, item in value.items()}
+    if isinstance(shape, ListShape) and isinstance(value, list):
+        return [_coerce(shape.member, item) for item in value]
+    if isinstance(shape, MapShape) and isinstance(value, dict):
+        return {key: _coerce(shape.value, item) for key, item in value.items()}
+    if shape.type_name == "string" and isinstance(value, (int, float)):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, str):
+        try:
+            if shape.type_name in ("integer", "long"):
+                return int(value)
+            if shape.type_name in ("float", "double"):
+                return float(value)
+        except ValueError:
+            return value
+        if shape.type_name == "boolean" and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+    return value
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "structure": (dict,),
+    "map": (dict,),
+    "list": (list,),
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "long": (int,),
+    "float": (int, float),
+    "double": (int, float),
+    "timestamp": (int, float),
+}
+
+
+def _problems(shape: Shape, value: Any, path: str) -> list[str]:
+    if not _is_a(_TYPES[shape.type_name], value):
+        return [f"{_at(value, path)}: Member must be of type {shape.type_name}"]
+    if isinstance(shape, StructureShape):
+        return _structure_problems(shape, value, path)
+    found = _size_problems(shape, value, path)
+    if isinstance(shape, StringShape):
+        found += _text_problems(shape, value, path)
+    elif isinstance(shape, ListShape):
+        for index, item in enumerate(value, start=1):
+            found += _problems(shape.member, item, f"{path}.{index}.member")
+    elif isinstance(shape, MapShape):
+        for key, item in value.items():
+            found += _problems(shape.key, key, f"{path}.{key}.key")
+            found += _problems(shape.value, item, f"{path}.{key}.value")
+    return found
+
+
+def _is_a(types: tuple[type, ...], value: Any) -> bool:
+    # In Python True is an integer; in the API it is not.
+    return type(value) is bool if types == (bool,) else isinstance(value, types) and type(value) is not bool
+
+
+def _structure_problems(shape: StructureShape, value: dict[str, Any], path: str) -> list[str]:
+    prefix = f"{path}." if path else ""
+    found = [
+        f"{_at(None, prefix + _member(name))}: Member must not be null"
+        for name in shape.required_members
+        if value.get(name) is None
+    ]
+    for name, item in value.items():
+        if name not in shape.members:
+            known = ", ".join(shape.members)
+            found.append(f"Unknown parameter '{prefix}{_member(name)}', must be one of: {known}")
+        elif item is not None:
+            found += _problems(shape.members[name], item, prefix + _member(name))
+    return found
+
+
+def _size_problems(shape: Shape, value: Any, path: str) -> list[str]:
+    sized = isinstance(value, (str, list, dict))
+    if not sized and not isinstance(value, (int, float)):
+        return []
+    measure, limits = (len(value) if sized else value), shape.metadata
+    subject = "have length" if sized else "have value"
+    found = []
+    if "min" in limits and measure < limits["min"]:
+        found.append(f"{_at(value, path)}: Member must {subject} greater than or equal to {limits['min']}")
+    if "max" in limits and measure > limits["max"]:
+        found.append(f"{_at(value, path)}: Member must {subject} less than or equal to {limits['max']}")
+    return found
+
+
+def _text_problems(shape: StringShape, value: str, path: str) -> list[str]:
+    pattern = _pattern(shape.metadata.get("pattern", ""))
+    if pattern is not None and not pattern.fullmatch(value):
+        text = shape.metadata["pattern"]
+        return [f"{_at(value, path)}: Member must satisfy regular expression pattern: {text}"]
+    if shape.enum and value not in shape.enum:
+        return [f"{_at(value, path)}: Member must satisfy enum value set: [{', '.join(shape.enum)}]"]
+    return []
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str] | None:
+    # Python does not know Java's \p{L}, \p{Z} and \p{N}, which the tag patterns use.
+    text = re.sub(r"\\p\{[LN]\}", r"\\w", text).replace(r"\p{Z}", r"\s")
+    return re.compile(text) if text else None
+
+
+def _at(value: Any, path: str) -> str:
+    shown = "null" if value is None else f"'{value}'"
+    return f"Value {shown} at '{path}' failed to satisfy constraint"
+
+
+def _member(name: str) -> str:
+    return name[:1].lower() + name[1:]

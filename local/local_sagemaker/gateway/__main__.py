@@ -1,0 +1,108 @@
+"""The serving process: ministack with SageMaker, its CloudFormation types and the patches.
+
+`local_sagemaker.command` starts it in a process group of its own, with the environment that ministack reads
+at import. On SIGTERM, SIGINT or the end of its standard input it ends its whole process group.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import ministack.app
+from hypercorn.asyncio import serve
+from hypercorn.config import Config as ServerConfig
+from ministack.core import router
+
+from local_sagemaker.cloudformation.resource_types import TYPE_PREFIX
+from local_sagemaker.gateway import sagemaker_service
+from local_sagemaker.gateway.admin_paths import admin_application
+from local_sagemaker.gateway.cloud import Cloud
+from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX, AdminGuard, DownloadSigner
+from local_sagemaker.http_guards.body_limit import OBJECT_BYTES, REQUEST_BYTES, BodyLimit
+from local_sagemaker.http_guards.request_guard import RequestGuard
+from local_sagemaker.ministack_patches.install import install_patches
+from local_sagemaker.runtime.invocations import VARIANT_HEADER
+from local_sagemaker.settings import Settings
+
+_STOP_SECONDS = 1.0
+
+
+def guarded_application(cloud: Cloud, token: str) -> Any:
+    """The ASGI application of the port, behind its guards."""
+    admin = admin_application(cloud.settings, cloud.traffic)
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(ADMIN_PREFIX):
+            await admin(scope, receive, send)
+        else:
+            await ministack.app.app(scope, receive, send)
+
+    return RequestGuard(AdminGuard(BodyLimit(application, _body_limit), token))
+
+
+def _body_limit(scope: Any) -> int:
+    """The largest body of a request in bytes: S3 takes larger ones than other services."""
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    service = router.detect_service(scope["method"], scope["path"], headers, query)
+    return OBJECT_BYTES if service == "s3" else REQUEST_BYTES
+
+
+async def _serve(port: int, cloud: Cloud, token: str, *, tls: bool) -> None:
+    application = guarded_application(cloud, token)
+    config = ServerConfig()
+    config.bind = [f"127.0.0.1:{port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 0.5
+    if tls:
+        config.certfile = os.environ["MINISTACK_SSL_CERT"]
+        config.keyfile = os.environ["MINISTACK_SSL_KEY"]
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_reader(sys.stdin.fileno(), stop.set)
+    server = loop.create_task(serve(application, config, shutdown_trigger=stop.wait))
+    stopping = loop.create_task(stop.wait())
+    await asyncio.wait({server, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    # TLS connections may take half a minute to close, and carry nothing worth the wait.
+    await asyncio.wait({server}, timeout=_STOP_SECONDS)
+    if server.done():
+        server.result()
+
+
+def main() -> None:
+    """Serve until a signal or the end of the standard input.
+
+    The one argument is the configuration as JSON. The token of the admin paths is the first line of the
+    standard input, since other users of the machine can read arguments and functions inherit the environment.
+    """
+    configuration = json.loads(sys.argv[1])
+    token = sys.stdin.readline().strip()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    cloud = Cloud(Path(configuration["state"]), Settings().changed(configuration["settings"]))
+    sagemaker_service.install(cloud)
+    install_patches(
+        DownloadSigner(token),
+        native_types=TYPE_PREFIX,
+        runtime_header=VARIANT_HEADER,
+        parallel_creation=configuration["parallel"],
+    )
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(_serve(configuration["port"], cloud, token, tls=configuration["tls"]))
+    # Unfinished deployments have threads that wait for model servers and Lambda workers. All of these are in
+    # this process group, and none has anything to save.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The admin paths of the embedded cloud: HTTP with JSON, on the port of the AWS APIs.
+
+    GET    /_local/settings   every setting with its value
+    PATCH  /_local/settings   {"adapter_update": "gap"}; {"profile": "hostile"} starts from that profile;
+                              400 {"error": ...} for an unknown setting or a wrong value
+    GET    /_local/calls      {"CreateEndpoint": 1, ...}: API calls since the start or the last reset,
+                              the calls of CloudFormation's handlers included
+    DELETE /_local/calls      reset the counts
+    POST   /_local/faults     one of
+                              {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "...",
+                              "status": 500, "times": 3}: the next calls fail; "operation" can be "writes"
+                              or "reads" for all of either; "times": null for every call; "share": 0.5
+                              for half of the calls; "seconds": 10 for 10 s;
+                              {"operation": ..., "lost": true} without code, message and status: the
+                              call has its effect, and the connection closes without an answer;
+                              {"component": "my-adapter", "reason": "..."} or {"artifact": "s3://...",
+                              "reason": "..."}: it fails to load;
+                              {"held": "my-adapter"}: a change of the component does not end: it stays in
+                              Creating, Updating or Deleting;
+                              400 {"error": ...} for an unknown operation or a wrong value
+    DELETE /_local/faults     clear all faults; ?held=my-adapter releases only that component
+
+Every request needs the header `Authorization: Bearer TOKEN`, with the token that `local-sagemaker` prints at
+its start. `http_guards/admin_guard.py` checks it.
+"""
+
+import dataclasses
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from local_sagemaker.control_plane.call_faults import CallFault
+from local_sagemaker.control_plane.traffic import Traffic
+from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX
+from local_sagemaker.settings import CurrentSettings
+
+
+def admin_application(settings: CurrentSettings, traffic: Traffic) -> Starlette:
+    """The ASGI application of the admin paths."""
+    paths = _AdminPaths(settings, traffic)
+    return Starlette(
+        routes=[
+            Route(f"{ADMIN_PREFIX}settings", paths.read_settings, methods=["GET"]),
+            Route(f"{ADMIN_PREFIX}settings", paths.change_settings, methods=["PATCH"]),
+            Route(f"{ADMIN_PREFIX}calls", paths.read_calls, methods=["GET"]),
+            Route(f"{ADMIN_PREFIX}calls", paths.reset_calls, methods=["DELETE"]),
+            Route(f"{ADMIN_PREFIX}faults", paths.add_fault, methods=["POST"]),
+            Route(f"{ADMIN_PREFIX}faults", paths.clear_faults, methods=["DELETE"]),
+        ]
+    )
+
+
+class _AdminPaths:
+    def __init__(self, settings: CurrentSettings, traffic: Traffic):
+        self._settings = settings
+        self._traffic = traffic
+
+    async def read_settings(self, _: Request) -> JSONResponse:
+        return JSONResponse(dataclasses.asdict(self._settings.value))
+
+    async def change_settings(self, request: Request) -> JSONResponse:
+        try:
+            return JSONResponse(dataclasses.asdict(self._settings.change(await _object(request))))
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, status_code=400)
+
+    async def read_calls(self, _: Request) -> JSONResponse:
+        return JSONResponse(dict(self._traffic.calls))
+
+    async def reset_calls(self, _: Request) -> JSONResponse:
+        self._traffic.calls.clear()
+        return JSONResponse({})
+
+    async def add_fault(self, request: Request) -> JSONResponse:
+        try:
+            fault = await _object(request)
+            if "held" in fault:
+                self._traffic.hold(_held(**fault))
+            elif "component" in fault or "artifact" in fault:
+                component_or_url, reason = _load_fault(**fault)
+                self._traffic.load_faults[component_or_url] = reason
+            else:
+                self._traffic.inject(CallFault(**fault))
+        except (ValueError, TypeError) as error:  # TypeError: a member is missing or unknown
+            return JSONResponse({"error": f"not a fault: {error}"}, status_code=400)
+        return JSONResponse({})
+
+    async def clear_faults(self, request: Request) -> JSONResponse:
+        if "held" in request.query_params:
+            self._traffic.release(request.query_params["held"])
+        else:
+            self._traffic.clear_faults()
+        return JSONResponse({})
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    content = await request.json()
+    if not isinstance(content, dict):
+        raise ValueError(f"the body should be a JSON object, got {content!r}")
+    return content
+
+
+def _load_fault(*, reason: str, component: str | None = None, artifact: str | None = None) -> tuple[str, str]:
+    component_or_url = artifact if component is None else component
+    both_or_none = (component is None) == (artifact is None)
+    if both_or_none or not isinstance(component_or_url, str) or not isinstance(reason, str):
+        raise ValueError(
+            "'reason' and one of 'component' and 'artifact' should be strings, got "
+            f"{reason!r}, {component!r} and {artifact!r}"
+        )
+    return component_or_url, reason
+
+
+def _held(*, held: str) -> str:
+    if not isinstance(held, str):
+        raise ValueError(f"'held' should be the name of a component, got {held!r}")
+    return held

@@ -1,0 +1,148 @@
+"""Answers SageMaker requests: a control plane and a runtime for each account and region in use."""
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import threading
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ministack.app
+from ministack.core.responses import StreamingResponse, get_account_id, get_region
+
+from local_sagemaker.clock import SystemClock
+from local_sagemaker.control_plane.context import Context
+from local_sagemaker.control_plane.control_plane import ControlPlane
+from local_sagemaker.control_plane.tags import refuse_reserved_keys
+from local_sagemaker.control_plane.traffic import Traffic
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.gateway import iam
+from local_sagemaker.gateway.s3_access import S3Access
+from local_sagemaker.runtime.artifacts import Artifacts
+from local_sagemaker.runtime.hosting import LocalHosting
+from local_sagemaker.runtime.invocations import Invocation, Runtime
+from local_sagemaker.settings import CurrentSettings, Settings
+
+_CONTENT_TYPE = "application/x-amz-json-1.1"
+
+Response = tuple[int, dict[str, str], Any]
+
+
+class Cloud:
+    """The control planes and runtimes of all accounts and regions in use."""
+
+    def __init__(self, state: Path, settings: Settings):
+        self.settings = CurrentSettings(settings)
+        self._clock = SystemClock()
+        self.traffic = Traffic(self.settings, self._clock)
+        self._state = state
+        self._planes: dict[tuple[str, str], ControlPlane] = {}
+        self._lock = threading.Lock()
+
+    def plane(self) -> ControlPlane:
+        """The control plane of the current request's account and region."""
+        scope = get_account_id(), get_region()
+        # CloudFormation's handlers call this from several threads at once.
+        with self._lock:
+            if scope not in self._planes:
+                self._planes[scope] = self._new_plane(*scope)
+            return self._planes[scope]
+
+    def _new_plane(self, account: str, region: str) -> ControlPlane:
+        access = S3Access(os.environ["AWS_ENDPOINT_URL"], account, region)
+        return ControlPlane(
+            Context(
+                account=account,
+                region=region,
+                settings=self.settings,
+                traffic=self.traffic,
+                clock=self._clock,
+                hosting=LocalHosting(
+                    self._state / account / region, Artifacts(access.as_role), self.settings
+                ),
+            )
+        )
+
+    def tagged_resources(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Every resource of the current request's account and region, with its tags."""
+        return iter(self.plane().tags.all().items())
+
+    async def handle(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+    ) -> Response:
+        """Answer a request of the SageMaker API or runtime, in ministack's form."""
+        invocation = Invocation.of(method, path)
+        if invocation is not None:
+            return await self._invoke(invocation, headers, body, query)
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        try:
+            if ministack.app.AUTH:
+                self._authorize(operation, headers, body, query)
+            request = json.loads(body or b"{}")
+            refuse_reserved_keys(request if isinstance(request, dict) else {})
+            answer = self.plane().call(operation, request)
+        except ServiceError as error:
+            return _refusal(error, _CONTENT_TYPE, "message")
+        except json.JSONDecodeError as error:
+            return _refusal(ServiceError("SerializationException", str(error)), _CONTENT_TYPE, "message")
+        if self.traffic.loses_answer(operation):
+            return 200, {"Content-Type": _CONTENT_TYPE}, _lost_answer()
+        return 200, {"Content-Type": _CONTENT_TYPE}, json.dumps(answer).encode()
+
+    def _authorize(
+        self, operation: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+    ) -> None:
+        plane, conditions = self.plane(), iam.request_context(operation, body)
+        for action, arn in iam.further_permissions(
+            operation, body, region=plane.context.region, account=plane.context.account
+        ):
+            iam.authorize(headers, query, action, arn, conditions)
+
+    async def _invoke(
+        self, invocation: Invocation, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+    ) -> Response:
+        authorize = functools.partial(iam.authorize, headers, query)
+        try:
+            answer = await Runtime(self.plane()).invoke(invocation, headers, body, authorize)
+        except ServiceError as error:
+            return _refusal(error, "application/json", "Message")
+        content = answer.body
+        return 200, dict(answer.headers), content if isinstance(content, bytes) else _streaming(content)
+
+
+def _refusal(error: ServiceError, media_type: str, message_key: str) -> Response:
+    body = {"__type": error.code, message_key: error.message, **error.members}
+    return (
+        error.status,
+        {"Content-Type": media_type, "x-amzn-errortype": error.code},
+        json.dumps(body).encode(),
+    )
+
+
+def _lost_answer() -> Any:
+    """An answer whose connection closes before the first byte of its body."""
+
+    async def run(_send: Any, _receive: Any) -> None:
+        """Send nothing: the server closes the connection of an answer that has begun and never ends."""
+
+    return StreamingResponse(run)
+
+
+def _streaming(frames: AsyncGenerator[bytes, None]) -> Any:
+    async def run(send: Any, receive: Any) -> None:
+        # The request has been read, so the next message says that the client has disconnected.
+        gone = asyncio.ensure_future(receive())
+        try:
+            async with contextlib.aclosing(frames):
+                async for frame in frames:
+                    if gone.done():
+                        return
+                    await send({"type": "http.response.body", "body": frame, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            gone.cancel()
+
+    return StreamingResponse(run)

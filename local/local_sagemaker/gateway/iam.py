@@ -1,0 +1,218 @@
+"""IAM for SageMaker: actions and resources of calls, tags in conditions, roles that the service assumes."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import ministack.app
+from ministack.core import iam_actions, iam_evaluator, router
+from ministack.services import iam, sts, tagging
+
+from local_sagemaker.errors import HostingError, ServiceError
+from local_sagemaker.ministack_patches.internals import expect
+
+_SERVICE = "sagemaker"
+_SERVICE_PRINCIPAL = "sagemaker.amazonaws.com"
+
+# Kinds of resources by the noun in the names of operations and request members, the longest noun first.
+_RESOURCES = (
+    ("InferenceComponent", "inference-component"),
+    ("EndpointConfig", "endpoint-config"),
+    ("Endpoint", "endpoint"),
+    ("Model", "model"),
+)
+
+# The second resource of an operation: kind, and request member [V service authorization reference: the
+# required resource types of each action].
+_FURTHER_RESOURCES = {
+    "CreateInferenceComponent": ("endpoint", "EndpointName"),
+    "CreateEndpoint": ("endpoint-config", "EndpointConfigName"),
+    "UpdateEndpoint": ("endpoint-config", "EndpointConfigName"),
+}
+
+TaggedResources = Callable[[], Iterable[tuple[str, dict[str, str]]]]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Keys for calls of the emulated APIs."""
+
+    access_key: str
+    secret_key: str
+    session_token: str | None = None
+
+
+def install(tagged_resources: TaggedResources) -> None:
+    """Add SageMaker's actions and ARNs to ministack, which otherwise enforces nothing for SageMaker."""
+    expect(_SERVICE not in iam_actions.SERVICE_TO_IAM_NAMESPACE, "IAM does not know SageMaker")
+    for module, name in (
+        (iam_actions, "_BOTOCORE_SERVICE_MAP"),
+        (iam_actions, "extract_resource_arn"),
+        (iam_actions, "request_tag_context"),
+        (tagging, "_RESOURCE_TAG_COLLECTORS"),
+        (iam_evaluator, "enforce"),
+        (iam_evaluator, "_action_matches"),
+        (iam_evaluator, "_service_principal_matches"),
+        (iam, "_roles"),
+        (sts, "register_session"),
+    ):
+        expect(hasattr(module, name), f"{module.__name__}.{name} exists")
+    iam_actions.SERVICE_TO_IAM_NAMESPACE[_SERVICE] = _SERVICE
+    iam_actions._BOTOCORE_SERVICE_MAP[_SERVICE] = [_SERVICE, "sagemaker-runtime"]
+    extract = iam_actions.extract_resource_arn
+
+    def extract_for_sagemaker(
+        service: str,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        query: Mapping[str, Any],
+        region: str,
+        account: str,
+    ) -> Any:
+        if service != _SERVICE:
+            return extract(service, method, path, headers, body, query, region, account)
+        return resource_arn(path, headers.get("x-amz-target", ""), body, region=region, account=account)
+
+    iam_actions.extract_resource_arn = extract_for_sagemaker
+    # A generator, since ministack stops at the resource that it needs, and there may be a thousand.
+    tagging._RESOURCE_TAG_COLLECTORS[_SERVICE] = lambda: (
+        (arn, [{"Key": key, "Value": value} for key, value in tags.items()])
+        for arn, tags in tagged_resources()
+    )
+
+
+def resource_arn(path: str, target: str, body: bytes, *, region: str, account: str) -> str:
+    """The ARN of the resource of a call, "*" for listings."""
+
+    def arn(kind: str, name: str) -> str:
+        return f"arn:aws:sagemaker:{region}:{account}:{kind}/{name.lower()}"
+
+    invoked = re.match(r"/endpoints/([^/]+)/", path)
+    if invoked:
+        return arn("endpoint", unquote(invoked[1]))
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError:
+        return "*"
+    if "ResourceArn" in request:
+        return str(request["ResourceArn"])
+    operation = target.rpartition(".")[2]
+    for noun, kind in _RESOURCES:
+        if noun in operation and isinstance(request.get(f"{noun}Name"), str):
+            return arn(kind, request[f"{noun}Name"])
+    return "*"
+
+
+def further_permissions(
+    operation: str, body: bytes, *, region: str, account: str
+) -> Iterator[tuple[str, str]]:
+    """Yield the further permissions that a call needs: pairs of action and ARN."""
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError:
+        return
+    if not isinstance(request, dict):
+        return
+    kind, member = _FURTHER_RESOURCES.get(operation, ("", ""))
+    if isinstance(request.get(member), str):
+        yield operation, f"arn:aws:sagemaker:{region}:{account}:{kind}/{request[member].lower()}"
+    if operation.startswith("Create") and request.get("Tags"):
+        # [V service authorization reference] AddTags is a dependent action of each Create... that takes tags.
+        yield "AddTags", resource_arn("", operation, body, region=region, account=account)
+
+
+def request_context(operation: str, body: bytes) -> dict[str, Any]:
+    """The condition keys of a control-plane request: aws:RequestTag/... and aws:TagKeys."""
+    context: dict[str, Any] = iam_actions.request_tag_context(_SERVICE, f"{_SERVICE}:{operation}", body, {})
+    # [V service authorization reference] The call that adds the tags.
+    return context | {"sagemaker:TaggingAction": operation}
+
+
+def authorize(
+    headers: Mapping[str, str],
+    query: Mapping[str, Any],
+    action: str,
+    arn: str,
+    context: Mapping[str, Any] | None = None,
+) -> None:
+    """Check a permission that ministack has not checked; ServiceError if it is denied.
+
+    context has the condition keys of the request.
+    """
+    if not ministack.app.AUTH:
+        return
+    denied = iam_evaluator.enforce(
+        router.extract_access_key_id(headers, query),
+        f"{_SERVICE}:{action}",
+        _SERVICE,
+        router.extract_region(headers),
+        resource_arn=arn,
+        service_context=dict(context or {}),
+    )
+    if denied is None:
+        return
+    if isinstance(denied, iam_evaluator.AuthError):
+        raise ServiceError(denied.code, denied.message, status=403)
+    why = (
+        "with an explicit deny in an identity-based policy"
+        if denied.decision == "Deny"
+        else f"because no identity-based policy allows the {_SERVICE}:{action} action"
+    )
+    raise ServiceError(
+        "AccessDeniedException",
+        f"User: {denied.principal_arn} is not authorized to perform: {_SERVICE}:{action} on resource: "
+        f"{arn} {why}",
+        status=403,
+    )
+
+
+def assume(role_arn: str, account: str) -> Credentials:
+    """Credentials of a role that SageMaker assumes; HostingError if the role does not trust SageMaker.
+
+    Without IAM enforcement, these are the account's own keys.
+    """
+    if not ministack.app.AUTH:
+        return Credentials(account, "test")
+    role_account, name = role_arn.split(":")[4], role_arn.rpartition("/")[2]
+    role = iam._roles.get_scoped(role_account, None, name)
+    if role is None or not _trusts_sagemaker(role["AssumeRolePolicyDocument"]):
+        # [T] The sentence as users quote it.
+        raise HostingError(
+            f'Could not assume role "{role_arn}". Please ensure that the role exists and that its trust '
+            'relationship policy allows the action "sts:AssumeRole" for the service principal '
+            f'"{_SERVICE_PRINCIPAL}".'
+        )
+    digest = hashlib.sha256(role_arn.encode()).hexdigest()
+    credentials = Credentials(f"ASIA{digest[:16].upper()}", f"secret-{digest}", f"token-{digest}")
+    sts.register_session(
+        credentials.access_key,
+        {
+            "Arn": f"arn:aws:sts::{role_account}:assumed-role/{name}/SageMaker",
+            "UserId": f"{name}:SageMaker",
+            "SecretAccessKey": credentials.secret_key,
+            "SessionToken": credentials.session_token,
+        },
+    )
+    return credentials
+
+
+def _trusts_sagemaker(document: str | dict[str, Any]) -> bool:
+    policy = json.loads(document) if isinstance(document, str) else document
+    for statement in _as_list(policy["Statement"]):
+        assumes = iam_evaluator._action_matches(
+            "sts:AssumeRole", _as_list(statement.get("Action", [])), _as_list(statement.get("NotAction", []))
+        )
+        trusted = iam_evaluator._service_principal_matches(statement.get("Principal"), _SERVICE_PRINCIPAL)
+        if statement["Effect"] == "Allow" and assumes and trusted:
+            return True
+    return False
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,42 @@
+"""SageMaker's API and CloudFormation types as services of ministack."""
+
+import ministack.app
+from ministack.core import router
+from ministack.services.cloudformation import provisioners
+
+from local_sagemaker.cloudformation.handlers import Handlers
+from local_sagemaker.cloudformation.resource_types import RESOURCE_TYPES
+from local_sagemaker.gateway import iam
+from local_sagemaker.gateway.cloud import Cloud
+from local_sagemaker.ministack_patches.internals import expect
+
+
+def install(cloud: Cloud) -> None:
+    """Register SageMaker with ministack; UnknownMinistackError if ministack's internals differ."""
+    for holder, name in (
+        (ministack.app, "SERVICE_HANDLERS"),
+        (router, "SERVICE_PATTERNS"),
+        (provisioners, "_RESOURCE_HANDLERS"),
+        (provisioners, "_REPLACING_PROPERTIES"),
+        (provisioners, "_CUSTOM_NAME_REPLACEMENT"),
+        (provisioners, "_STACK_TAG_PROPERTY"),
+    ):
+        expect(isinstance(getattr(holder, name, None), dict), f"{name} is a dictionary")
+    for name in ("app", "AUTH", "_MAIN_LOOP"):
+        expect(hasattr(ministack.app, name), f"app.{name} exists")
+    expect("sagemaker" not in ministack.app.SERVICE_HANDLERS, "ministack has no SageMaker of its own")
+    ministack.app.SERVICE_HANDLERS["sagemaker"] = cloud.handle
+    router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."], "host_patterns": []}
+    for resource in RESOURCE_TYPES:
+        handlers = Handlers(resource, cloud.plane, lambda: ministack.app._MAIN_LOOP)
+        name = resource.cloudformation_type
+        provisioners._RESOURCE_HANDLERS[name] = {
+            "create": handlers.create,
+            "update": handlers.update,
+            "delete": handlers.delete,
+        }
+        provisioners._REPLACING_PROPERTIES[name] = resource.create_only
+        provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
+        if resource.create_only:
+            provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
+    iam.install(cloud.tagged_resources)

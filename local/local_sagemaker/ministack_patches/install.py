@@ -1,0 +1,71 @@
+"""Installs every patch. The patches of one function wrap each other, so their order matters."""
+
+from local_sagemaker.http_guards.admin_guard import DownloadSigner
+from local_sagemaker.http_guards.body_limit import REQUEST_BYTES
+from local_sagemaker.ministack_patches import (
+    cloudformation_bucket_tags,
+    cloudformation_change_sets,
+    cloudformation_dead_letter_queues,
+    cloudformation_deletion_during_creation,
+    cloudformation_exports_in_use,
+    cloudformation_failed_custom_resources,
+    cloudformation_failed_deletions,
+    cloudformation_failed_updates,
+    cloudformation_parallel_creation,
+    cloudformation_table_properties,
+    cloudformation_worker_threads,
+    http_compressed_bodies,
+    http_content_type,
+    iam_leading_keys,
+    iam_missing_objects,
+    lambda_download_urls,
+    lambda_embedded_metrics,
+    lambda_errors,
+    lambda_late_logs,
+    lambda_runtime_api,
+    lambda_workers,
+    s3_copied_checksums,
+    s3_event_versions,
+    stepfunctions_retry_delays,
+    stepfunctions_stopped_executions,
+)
+
+
+def install_patches(
+    signer: DownloadSigner, *, native_types: str, runtime_header: str, parallel_creation: bool
+) -> None:
+    """Install the patches; UnknownMinistackError if ministack's internals differ from the pinned version.
+
+    native_types is the prefix of the CloudFormation types that this package adds. runtime_header is a header
+    that only answers of the SageMaker runtime have.
+    """
+    for patch in (
+        cloudformation_bucket_tags,
+        cloudformation_table_properties,
+        cloudformation_dead_letter_queues,
+        iam_missing_objects,
+        iam_leading_keys,
+        s3_event_versions,
+        s3_copied_checksums,
+        lambda_late_logs,
+        lambda_embedded_metrics,
+        lambda_errors,
+        lambda_workers,
+        lambda_runtime_api,
+        stepfunctions_retry_delays,
+        stepfunctions_stopped_executions,
+        cloudformation_failed_custom_resources,
+        cloudformation_failed_deletions,
+        cloudformation_exports_in_use,
+        cloudformation_change_sets,
+    ):
+        patch.install()
+    cloudformation_worker_threads.install(native_types)
+    cloudformation_failed_updates.install(native_types)
+    if parallel_creation:
+        cloudformation_parallel_creation.install()
+    # After the other patches of deployments and deletions: it wraps them.
+    cloudformation_deletion_during_creation.install()
+    http_content_type.install(runtime_header)
+    http_compressed_bodies.install(REQUEST_BYTES)
+    lambda_download_urls.install(signer)

@@ -1,0 +1,80 @@
+"""The worker processes of a function end with the function, or after some idle time.
+
+Fault of ministack: it keeps the workers of functions that CloudFormation has deleted, and the first worker of
+every other function. Lambda ends idle workers after some minutes [T] and lets a running invocation end [I].
+"""
+
+import time
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.core.concurrency import spawn_background
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import lambda_svc
+from ministack.services.cloudformation import provisioners
+
+from local_sagemaker.ministack_patches.internals import expect
+
+_TYPE = "AWS::Lambda::Function"
+_POLL_SECONDS = 0.1
+# How much longer than its function's timeout an invocation may take.
+_GRACE_SECONDS = 5.0
+
+
+def install() -> None:
+    """Stop the workers of deleted functions, and workers idle for LAMBDA_WARM_TTL_SECONDS."""
+    handlers = provisioners._RESOURCE_HANDLERS.get(_TYPE, {})
+    expect("delete" in handlers, f"{_TYPE} has a delete handler")
+    for name in ("_workers", "_lock", "_LOCAL_WORKER_TTL", "kill_workers"):
+        expect(hasattr(lambda_runtime, name), f"lambda_runtime.{name} exists")
+    expect(hasattr(lambda_svc, "reap_idle_workers"), "lambda_svc.reap_idle_workers stops idle workers")
+    delete = handlers["delete"]
+
+    def delete_with_workers(physical_id: str, properties: dict[str, Any]) -> None:
+        delete(physical_id, properties)
+        workers = take_workers(get_account_id(), get_region(), physical_id)
+        if workers:
+            spawn_background(stop_when_free, workers, thread_name="lambda-workers")
+
+    handlers["delete"] = delete_with_workers
+    lambda_svc.reap_idle_workers = stop_idle_workers
+
+
+def take_workers(account: str, region: str, function: str) -> list[Any]:
+    """Remove the workers of all versions of a function from their pools."""
+    prefix = f"{account}:{region}:{function}:"
+    with lambda_runtime._lock:
+        keys = [key for key in lambda_runtime._workers if key.startswith(prefix)]
+        return [worker for key in keys for worker in lambda_runtime._workers.pop(key)]
+
+
+def stop_when_free(workers: list[Any]) -> None:
+    """Stop workers, each after its running invocation or the function's timeout."""
+    began = time.monotonic()
+    while workers:
+        waited = time.monotonic() - began
+        free = [
+            worker
+            for worker in workers
+            if not worker.in_use or waited > worker.config.get("Timeout", 3) + _GRACE_SECONDS
+        ]
+        lambda_runtime.kill_workers(free)
+        workers = [worker for worker in workers if worker not in free]
+        if workers:
+            time.sleep(_POLL_SECONDS)
+
+
+def stop_idle_workers() -> int:
+    """Stop every idle worker and return their number."""
+    oldest = time.time() - lambda_runtime._LOCAL_WORKER_TTL
+    idle = []
+    with lambda_runtime._lock:
+        for key, workers in list(lambda_runtime._workers.items()):
+            idle += [worker for worker in workers if not worker.in_use and worker.last_used < oldest]
+            kept = [worker for worker in workers if worker not in idle]
+            if kept:
+                lambda_runtime._workers[key] = kept
+            else:
+                del lambda_runtime._workers[key]
+    lambda_runtime.kill_workers(idle)
+    return len(idle)

@@ -1,0 +1,206 @@
+"""Reads base models and adapter archives from the emulated S3 as the execution role, and extracts them."""
+
+import gzip
+import io
+import shutil
+import tarfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local_sagemaker.errors import HostingError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+# Far above any adapter, and too little to fill a disk.
+_MAX_ENTRIES = 1_000
+_MAX_BYTES = 20 * 2**30
+_MAX_RATIO = 100
+# Between two files: a header with a long name or a few attributes. After the last file: padding.
+_MAX_HEADER = 2**16
+_MAX_PADDING = 2**20
+_TOO_LARGE = "the archive expands to far more than its own size"
+
+ClientForRole = Callable[[str], "S3Client"]
+
+
+class Artifacts:
+    """Fetches models and adapters. Calls block, so call them on a worker thread."""
+
+    def __init__(self, s3_as: ClientForRole):
+        """s3_as returns an S3 client that acts as a role, by ARN; HostingError if the role forbids it."""
+        self._s3_as = s3_as
+
+    def fetch_model(self, container: dict[str, Any], role: str, target: Path) -> None:
+        """Fetch the base model of a container definition into `target`."""
+        source = container.get("ModelDataSource", {}).get("S3DataSource")
+        model_id = container.get("Environment", {}).get("HF_MODEL_ID", "")
+        if source is not None:
+            if source.get("CompressionType", "None") == "Gzip" or source["S3DataType"] == "S3Object":
+                self._fetch_archive(source["S3Uri"], role, target)
+            else:
+                self._fetch_prefix(source["S3Uri"], role, target)
+        elif "ModelDataUrl" in container or "ArtifactUrl" in container:
+            self._fetch_archive(container.get("ModelDataUrl") or container["ArtifactUrl"], role, target)
+        elif model_id.startswith("s3://"):
+            # [V LMI docs] The container downloads the prefix by itself.
+            self._fetch_prefix(model_id.rstrip("/") + "/", role, target)
+        elif model_id:
+            raise HostingError(
+                f"HF_MODEL_ID '{model_id}' is a model of the Hugging Face hub, which the embedded cloud "
+                "cannot reach; put the model into a bucket and name it by ModelDataSource or "
+                "HF_MODEL_ID=s3://..."
+            )
+        else:
+            raise HostingError(
+                "The container has no model: give ModelDataSource, ModelDataUrl, or HF_MODEL_ID in its "
+                "environment."
+            )
+
+    def fetch_adapter(self, url: str, role: str, target: Path) -> None:
+        """Extract an adapter's archive into `target`."""
+        self._fetch_archive(url, role, target)
+
+    def identity(self, url: str, role: str) -> str:
+        """A string that is equal for archives with equal content, read as the role."""
+        bucket, key = _split(url)
+        try:
+            head = self._s3_as(role).head_object(Bucket=bucket, Key=key)
+        except (BotoCoreError, ClientError) as error:
+            raise _unreadable(url, role, error) from error
+        return f"{head['ETag']} {head['ContentLength']}"
+
+    def _fetch_prefix(self, uri: str, role: str, target: Path) -> None:
+        bucket, prefix = _split(uri)
+        if prefix and not prefix.endswith("/"):
+            # [V S3ModelDataSource] A valid prefix always ends with a slash; without it, `base` also matches
+            # `base-v2`. No source says that the service adds a slash, so none is added here.
+            raise HostingError(f"The S3 prefix {uri} should end with a slash.")
+        client = self._s3_as(role)
+        found = False
+        try:
+            for listing in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for item in listing.get("Contents", []):
+                    name = item["Key"].removeprefix(prefix).lstrip("/")
+                    if not name or name.endswith("/"):
+                        continue
+                    try:
+                        path = _inside(target, name)
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        client.download_file(bucket, item["Key"], str(path))
+                    except (OSError, ValueError) as error:
+                        raise HostingError(f"Could not store '{item['Key']}' of {uri}: {error}") from error
+                    found = True
+        except (BotoCoreError, ClientError) as error:
+            raise _unreadable(uri, role, error) from error
+        if not found:
+            raise HostingError(f"Could not find model data at {uri}.")
+
+    def _fetch_archive(self, uri: str, role: str, target: Path) -> None:
+        bucket, key = _split(uri)
+        archive = target.with_name(target.name + ".tar.gz")
+        try:
+            # Not download_file: for each of a thousand small archives it sends a HEAD and starts threads.
+            body = self._s3_as(role).get_object(Bucket=bucket, Key=key)["Body"]
+            with body, archive.open("wb") as file:
+                shutil.copyfileobj(body, file)
+        except (BotoCoreError, ClientError) as error:
+            raise _unreadable(uri, role, error) from error
+        try:
+            extract(archive, target)
+        except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError) as error:
+            raise HostingError(f"Could not extract {uri}: {error}") from error
+        finally:
+            archive.unlink()
+
+
+def extract(archive: Path, target: Path) -> None:
+    """Extract a .tar.gz of plain files and directories.
+
+    Raises ValueError for links, devices, paths that leave the directory, duplicates and archives that expand
+    too much. Raises tarfile.TarError, zlib.error, OSError or EOFError for damaged files and other formats.
+    """
+    limit = min(_MAX_BYTES, _MAX_RATIO * archive.stat().st_size + 2**20)
+    files: set[Path] = set()
+    size = 0
+    with gzip.open(archive) as unpacked:
+        stream = _Limited(unpacked, limit)
+        # As a stream: of a seekable file, tarfile reads more than the next member needs.
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            for entries, member in enumerate(tar, start=1):
+                size += member.size
+                if entries > _MAX_ENTRIES or size > limit:
+                    raise ValueError(_TOO_LARGE)
+                stream.allow(member.size + _MAX_HEADER)
+                path = _inside(target, member.name)
+                if member.isdir():
+                    path.mkdir(parents=True, exist_ok=True)
+                    continue
+                if not member.isreg():
+                    raise ValueError(f"'{member.name}' is neither a file nor a directory")
+                if path in files:
+                    raise ValueError(f"'{member.name}' is in the archive twice")
+                files.add(path)
+                content = tar.extractfile(member)
+                assert content is not None  # isreg() says so
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with content, path.open("wb") as file:
+                    shutil.copyfileobj(content, file)
+        # tarfile stops where the tar ends; gzip's checksum comes after that.
+        stream.allow(_MAX_PADDING)
+        while stream.read(_MAX_HEADER):
+            pass
+
+
+class _Limited(io.BufferedIOBase):
+    """A stream that raises ValueError above a limit for the whole stream or above the latest allowance.
+
+    tarfile reads the header of a member into memory, whatever the header's size.
+    """
+
+    def __init__(self, stream: gzip.GzipFile, limit: int):
+        self._stream = stream
+        self._limit = limit
+        self._count = 0
+        self.allow(_MAX_HEADER)
+
+    def allow(self, size: int) -> None:
+        """Allow this many more bytes to be read."""
+        self._allowed = min(self._count + size, self._limit)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to `size` bytes."""
+        data = self._stream.read(-1 if size is None else size)
+        self._count += len(data)
+        if self._count > self._allowed:
+            raise ValueError(_TOO_LARGE)
+        return data
+
+
+def _inside(target: Path, name: str) -> Path:
+    parts = PurePosixPath(name).parts
+    if PurePosixPath(name).is_absolute() or ".." in parts:
+        raise ValueError(f"'{name}' leads out of the directory")
+    return target.joinpath(*parts)
+
+
+def _split(uri: str) -> tuple[str, str]:
+    # Not urlsplit: in S3 keys, `#` and `?` have no special meaning.
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not bucket:
+        raise HostingError(f"'{uri}' is not an S3 URI.")
+    return bucket, key
+
+
+def _unreadable(uri: str, role: str, error: Exception) -> HostingError:
+    # [T] The sentence as users quote it.
+    return HostingError(
+        f'Could not access model data at {uri}. Please ensure that the role "{role}" exists and that its '
+        'trust relationship policy allows the action "sts:AssumeRole" for the service principal '
+        '"sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" permissions and that the '
+        f"object is located in the region of the endpoint. ({error})"
+    )

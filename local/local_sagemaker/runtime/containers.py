@@ -1,0 +1,193 @@
+"""Model server processes, one for each copy of a base component.
+
+SageMaker's container protocol for LMI and vLLM [V]: `GET /ping`, `POST /adapters` with query parameters and
+no body, `DELETE /adapters/{name}`, `POST /invocations` with the adapter's name in the header
+X-Amzn-SageMaker-Adapter-Identifier.
+"""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+
+from local_sagemaker.errors import HostingError
+
+ADAPTER_HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
+
+# [V] SageMaker gives a container 60 s to answer.
+_ANSWER_SECONDS = 60.0
+_PING_SECONDS = 0.02
+# Less than the 5 s after which uvicorn closes an idle connection: a request on a closing one fails.
+_KEEP_ALIVE_SECONDS = 2.0
+# How long a request in progress delays the removal of its adapter or its copy.
+_DRAIN_SECONDS = 30.0
+# A connection breaks this long before the end of its process is known, at most.
+_END_SECONDS = 0.5
+_LOG_TAIL_BYTES = 2_000
+
+
+class Container:
+    """One running copy."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int):
+        self._process = process
+        self._client = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}",
+            timeout=_ANSWER_SECONDS,
+            limits=httpx.Limits(
+                max_connections=None, max_keepalive_connections=100, keepalive_expiry=_KEEP_ALIVE_SECONDS
+            ),
+            trust_env=False,
+        )
+        self._in_flight: Counter[str] = Counter()
+
+    @classmethod
+    async def start(
+        cls, command: str, model: Path, environment: Mapping[str, str], log: Path, start_seconds: float
+    ) -> "Container":
+        """Start the server on a model and wait until it answers pings.
+
+        Raises HostingError with the end of its log if it is not healthy in time.
+        """
+        with reserved_port() as port:
+            arguments = [
+                part.format(python=sys.executable, model_dir=model, port=port)
+                for part in shlex.split(command)
+            ]
+            with log.open("wb") as output:
+                try:
+                    process = await asyncio.create_subprocess_exec(
+                        *arguments,
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=asyncio.subprocess.STDOUT,
+                        env={**os.environ, **environment},
+                    )
+                except OSError as error:
+                    raise HostingError(f"The container could not be started: {error}") from error
+            container = cls(process, port)
+            try:
+                await asyncio.wait_for(container._healthy(), start_seconds)
+            except (TimeoutError, HostingError):
+                await container.stop(drain=False)
+                raise HostingError(
+                    "The primary container for the inference component did not pass the ping health check. "
+                    f"The end of its log: {_tail(log)}"
+                ) from None
+            except BaseException:
+                await container.stop(drain=False)
+                raise
+        return container
+
+    async def _healthy(self) -> None:
+        healthy = False
+        while not healthy:
+            await asyncio.sleep(_PING_SECONDS)
+            with contextlib.suppress(httpx.HTTPError):
+                healthy = (await self._client.get("/ping")).is_success
+            # Checked after the ping: if the process has ended, another one on its port has answered.
+            if not self.running:
+                raise HostingError("the process ended")
+
+    @property
+    def running(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.returncode is None
+
+    async def ended(self) -> None:
+        """Wait until the process has ended."""
+        await self._process.wait()
+
+    @property
+    def outstanding(self) -> int:
+        """Number of requests in progress."""
+        return self._in_flight.total()
+
+    async def register(self, adapter: str, directory: Path) -> None:
+        """Load an adapter; HostingError with the container's own message if that fails."""
+        await self._call(
+            "POST", "/adapters", params={"name": adapter, "src": str(directory), "preload": "true"}
+        )
+
+    async def unregister(self, adapter: str) -> None:
+        """Remove an adapter, even if requests for it are in progress."""
+        await self._call("DELETE", f"/adapters/{quote(adapter, safe='')}", accept=(404,))
+
+    async def _call(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, accept: tuple[int, ...] = ()
+    ) -> None:
+        try:
+            answer = await self._client.request(method, path, params=params)
+        except (httpx.HTTPError, RuntimeError) as error:
+            # httpx raises RuntimeError if the client was closed meanwhile, since the copy was stopped.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ended(), _END_SECONDS)
+            raise HostingError(f"The container did not answer: {error!r}") from error
+        if not answer.is_success and answer.status_code not in accept:
+            raise HostingError(f"The container answered {answer.status_code}: {answer.text}")
+
+    @contextlib.asynccontextmanager
+    async def invoke(
+        self, adapter: str | None, headers: Mapping[str, str], body: bytes
+    ) -> AsyncIterator[httpx.Response]:
+        """The container's answer to an invocation, with an unread body; httpx.HTTPError if there is none."""
+        key = adapter or ""
+        if adapter is not None:
+            headers = {**headers, ADAPTER_HEADER: adapter}
+        self._in_flight[key] += 1
+        try:
+            async with self._client.stream("POST", "/invocations", headers=headers, content=body) as answer:
+                yield answer
+        finally:
+            self._in_flight[key] -= 1
+
+    async def drained(self, adapter: str | None = None) -> None:
+        """Wait up to 30 s for the requests in progress, of one adapter or all."""
+        deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
+        while self.outstanding if adapter is None else self._in_flight[adapter]:
+            if not self.running or asyncio.get_running_loop().time() > deadline:
+                return
+            await asyncio.sleep(0.01)
+
+    async def stop(self, *, drain: bool = True) -> None:
+        """End the process; with drain, after its requests in progress."""
+        if drain:
+            await self.drained()
+        await self._client.aclose()
+        if self.running:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), 5)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+
+
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """A free port that the system assigns to nobody else meanwhile.
+
+    Servers bind with SO_REUSEADDR. On Linux, a server can bind a port that is already bound in this way, as
+    long as nobody listens on it. Other systems refuse that, so there the port is released first.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port: int = holder.getsockname()[1]
+        if sys.platform != "linux":
+            holder.close()
+        yield port
+
+
+def _tail(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+        return file.read().decode(errors="replace").strip() or "(empty)"

@@ -1,0 +1,64 @@
+"""Hosts components on this machine: artifacts in directories, copies in processes."""
+
+import asyncio
+import itertools
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker.runtime.artifacts import Artifacts
+from local_sagemaker.runtime.containers import Container
+from local_sagemaker.runtime.extracted_archives import ExtractedArchives
+from local_sagemaker.settings import CurrentSettings
+
+# Downloads request objects from the server that they run in, so they run on separate threads.
+_DOWNLOADS = 8
+
+
+class LocalHosting:
+    """Implements `Hosting` with directories below one root and model server processes."""
+
+    def __init__(self, root: Path, artifacts: Artifacts, settings: CurrentSettings):
+        self._root = root
+        self._artifacts = artifacts
+        self._archives = ExtractedArchives(root, artifacts)
+        self._settings = settings
+        self._numbers = itertools.count(1)
+        self._downloads = ThreadPoolExecutor(_DOWNLOADS, thread_name_prefix="download")
+
+    async def fetch_model(self, container: dict[str, Any], role: str) -> Path:
+        """A directory with the base model of a container definition."""
+        target = self._root / f"model-{next(self._numbers)}"
+        target.mkdir(parents=True)
+        try:
+            await asyncio.get_running_loop().run_in_executor(
+                self._downloads, self._artifacts.fetch_model, container, role, target
+            )
+        except BaseException:
+            self.discard(target)
+            raise
+        return target
+
+    async def fetch_adapter(self, url: str, role: str) -> Path:
+        """A directory with the files of an adapter archive; one directory for the same content."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._downloads, self._archives.use, url, role
+        )
+
+    async def start_copy(
+        self, model: Path, environment: Mapping[str, str], start_seconds: float
+    ) -> Container:
+        """A new copy that serves a model; HostingError if it is not healthy within start_seconds."""
+        log = self._root / f"container-{next(self._numbers)}.log"
+        command = self._settings.value.engine_command
+        return await Container.start(command, model, environment, log, start_seconds)
+
+    def discard(self, directory: Path) -> None:
+        """Release a directory that `fetch_model` or `fetch_adapter` returned; its removal happens later."""
+        self._downloads.submit(self._discard, directory)
+
+    def _discard(self, directory: Path) -> None:
+        if not self._archives.release(directory):
+            shutil.rmtree(directory, ignore_errors=True)

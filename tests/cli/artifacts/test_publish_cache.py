@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from adapters_cli.artifacts.publish_cache import Memory, Stamp, stamp_of
+from tests.adapter_fleet.synthetic import SyntheticAdapter
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    return SyntheticAdapter().save(tmp_path / "adapter")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "published.json"
+
+
+def settled(stamp: Stamp) -> Stamp:
+    """The stamp as it would be of files that were written a minute ago."""
+    minute = 60 * 10**9
+    return [[*file[:3], file[3] - minute, file[4] - minute] for file in stamp]
+
+
+def test_identity_is_known_in_the_next_run(adapter: Path, file: Path) -> None:
+    stamp = settled(stamp_of(adapter))
+    memory = Memory(file)
+    memory.note_identity(adapter, stamp, "abc")
+    memory.save()
+    assert Memory(file).identity(adapter, stamp) == "abc"
+    assert os.listdir(file.parent) == [file.name]  # noqa: PTH208
+
+
+def test_archive_is_known_while_its_tag_is_the_same(file: Path) -> None:
+    memory = Memory(file)
+    memory.note_archive("s3://b/k", '"one"', "sha256:5")
+    memory.save()
+    assert Memory(file).checksum("s3://b/k") == "sha256:5"
+    assert Memory(file).knows_archive("s3://b/k", '"one"')
+    assert not Memory(file).knows_archive("s3://b/k", '"two"')
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_file_that_changes_is_another_even_with_its_old_size_and_time(adapter: Path, name: str) -> None:
+    before, path = stamp_of(adapter), adapter / name
+    old = path.stat()
+    time.sleep(0.02)  # the times of a file move in steps
+    path.write_bytes(bytes(old.st_size))
+    os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
+    assert stamp_of(adapter) != before
+
+
+def test_copy_with_the_times_of_the_original_is_another(adapter: Path) -> None:
+    before, path = stamp_of(adapter), adapter / "adapter_config.json"
+    shutil.copy2(path, path.with_suffix(".copy"))
+    path.with_suffix(".copy").replace(path)
+    assert stamp_of(adapter) != before
+
+
+def test_archive_has_a_stamp_as_well(adapter: Path) -> None:
+    assert len(stamp_of(adapter / "adapter_model.safetensors")) == 1
+
+
+def test_what_changed_just_now_is_not_remembered(adapter: Path, file: Path) -> None:
+    memory = Memory(file)
+    memory.note_identity(adapter, stamp_of(adapter), "abc")
+    memory.save()
+    assert memory.identity(adapter, stamp_of(adapter)) is None
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"identities": 1}', '{"identities": {"/adapter": 1}}'])
+def test_file_that_is_none_counts_as_empty(adapter: Path, file: Path, text: str) -> None:
+    file.parent.mkdir()
+    file.write_text(text.replace("/adapter", str(adapter)))
+    assert Memory(file).identity(adapter, stamp_of(adapter)) is None
+
+
+def test_memory_that_cannot_be_written_is_done_without(adapter: Path, file: Path) -> None:
+    file.parent.write_text("no folder")
+    memory = Memory(file)
+    memory.note_identity(adapter, settled(stamp_of(adapter)), "abc")
+    memory.save()

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from adapters_cli.aws.account import Account
+from adapters_cli.main import app
+
+
+@pytest.mark.parametrize("client", ["cloudformation", "s3", "machines"])
+def test_commands_try_again_where_a_service_throttles(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    retries = getattr(Account(), client).meta.config.retries
+    assert (retries["mode"], retries["total_max_attempts"]) == ("standard", 6)
+
+
+@pytest.mark.parametrize("value", ["nonsense", "http://", "localhost:4566", "http://127.0.0.1:99999"])
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"])
+@pytest.mark.parametrize(
+    "command", [["status", "--table", "registry"], ["invoke", "endpoint", "Hello", "-c", "llm-acme"]]
+)
+def test_address_that_is_none_is_nobody_to_ask(
+    command: list[str], name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(app, command)
+    assert (result.exit_code, result.stderr) == (
+        4,
+        f"adapters: {name} should be an address such as 'https://host:4566', got {value!r}\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "more"),
+    [({}, ""), ({"AWS_REGION": "eu-central-1"}, "; AWS_REGION is set, and boto3 does not read it")],
+    ids=["none", "another variable"],
+)
+def test_region_that_is_missing_is_told_with_what_gives_it(
+    variables: dict[str, str], more: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(app, ["status", "--table", "registry"])
+    assert (result.exit_code, result.stderr) == (
+        4,
+        f"adapters: no region is given: set AWS_DEFAULT_REGION, or 'region' in the profile{more}\n",
+    )

@@ -1,0 +1,453 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.fleet.reconcile.requests import desired_of
+from adapter_fleet.fleet.state.generations import Request, Source
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import DesiredFleet, SmokeRequest
+from adapter_fleet.manifest.manifest import ManifestError
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+Write = Callable[..., Path]
+OBJECT = ("manifests", "fleets/tenants.yaml")
+
+
+@pytest.fixture(autouse=True)
+def deployed(world: World, account: FakeAccount) -> None:
+    """A fleet whose manifest is in S3, with no object there yet."""
+    world.target = replace(world.target, manifest="s3://manifests/fleets/tenants.yaml")
+    world.deploy()
+    world.settle()
+
+    def take_in(text: bytes, version: str) -> None:
+        request = Request(
+            delivery=f"object-{version}-{world.newest().number}",
+            source=Source.OBJECT,
+            target=world.target,
+            at=world.clock.now(),
+            manifest_version=version,
+        )
+        try:
+            desired = desired_of(text, where="the object", target=world.target)
+        except ManifestError as error:
+            raise AssertionError("a wrong manifest was written") from error
+        world.open(replace(request, source_digest=desired.digest), desired)
+
+    account.buckets.news = take_in
+
+
+def test_adapter_is_onboarded_with_no_deployment(run: Run, world: World, manifest: Write) -> None:
+    result = run("apply", manifest(acme=1))
+    assert (result.exit_code, result.stdout) == (0, "generation 2 is in force: 1 of 1 in service\n")
+    assert world.serving() == {"acme": artifact("acme").uri}
+
+
+def test_object_is_the_file_with_its_comments(run: Run, account: FakeAccount, manifest: Write) -> None:
+    path = manifest(acme=1)
+    path.write_text("# ours\n" + path.read_text())
+    run("apply", path)
+    assert account.buckets.objects[OBJECT] == path.read_bytes()
+
+
+def test_changes_are_announced(run: Run, manifest: Write) -> None:
+    run("apply", manifest(acme=1, beta=1, gone=1))
+    assert run("apply", manifest(acme=2, beta=1, new=1)).stderr.splitlines()[0] == (
+        "fleet: 1 adapter added, 1 changed, 1 removed"
+    )
+
+
+def test_manifest_that_someone_else_wrote_meanwhile_stays(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    run("apply", manifest(acme=1))
+    account.buckets.before_put = lambda: account.buckets.store(*OBJECT, b"theirs")
+    result = run("apply", manifest(acme=2))
+    assert result.exit_code == 1
+    assert "was written by someone else in the meantime" in result.stderr
+    assert account.buckets.objects[OBJECT] == b"theirs"
+
+
+def test_first_manifest_that_someone_else_wrote_meanwhile_stays(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    account.buckets.before_put = lambda: account.buckets.store(*OBJECT, b"theirs")
+    assert run("apply", manifest(acme=1)).exit_code == 1
+    assert account.buckets.objects[OBJECT] == b"theirs"
+
+
+def test_manifest_that_is_in_force_is_not_written_again(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    path = manifest(acme=1)
+    run("apply", path)
+    result = run("apply", path)
+    assert (result.exit_code, result.stdout) == (0, "generation 2 is in force: 1 of 1 in service\n")
+    assert account.buckets.versions[OBJECT] == 1
+
+
+def test_adapter_without_a_smoke_request_stays_so_in_a_fleet_that_has_one(
+    run: Run, account: FakeAccount, world: World, manifest: Write
+) -> None:
+    world.with_settings(replace(world.settings, smoke=SmokeRequest(body={"inputs": "Hello"})))
+    world.deploy()
+    world.settle()
+    path = manifest(
+        "adapters:\n"
+        f"  - {{name: acme, artifact: {artifact('acme').uri}, digest: 'sha256:{1:064x}', smoke: false}}\n"
+        f"  - {{name: beta, artifact: {artifact('beta').uri}, digest: 'sha256:{1:064x}'}}\n"
+    )
+    run("apply", path)
+    result = run("apply", path)
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
+        0,
+        "fleet: 0 adapters added, 0 changed, 0 removed",
+    )
+    assert account.buckets.versions[OBJECT] == 1
+
+
+def test_manifest_that_fails_ends_with_1_and_names_the_adapter(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+    result = run("apply", manifest(acme=1))
+    assert result.exit_code == 1
+    failed, still_there = result.stderr.splitlines()[-2:]
+    assert failed.startswith("adapters: generation 2 failed: ")
+    assert failed.endswith("acme: no such tensor")
+    assert still_there == (
+        "adapters: s3://manifests/fleets/tenants.yaml still has it, and it is not in force; apply another"
+        " manifest before the next deployment, which would apply this one again"
+    )
+
+
+class TestWhatIsKnownToFail:
+    """What `adapters plan` knows is not written."""
+
+    @pytest.fixture(autouse=True)
+    def in_force(self, run: Run, manifest: Write) -> None:
+        run("apply", manifest(acme=1))
+
+    def test_component_of_someone_else_is_refused(
+        self, run: Run, world: World, account: FakeAccount, manifest: Write
+    ) -> None:
+        world.service.make("p-new", "s3://bucket/by-hand.tar.gz")
+        result = run("apply", manifest(acme=1, new=1))
+        assert result.exit_code == 1
+        assert "adapters: new: foreign: a component named p-new is there and has no tag" in result.stderr
+        assert "--allow-failing" in result.stderr
+        assert account.buckets.versions[OBJECT] == 1
+
+    def test_every_archive_that_is_not_in_s3_is_named(
+        self, run: Run, world: World, account: FakeAccount, manifest: Write
+    ) -> None:
+        world.service.faults.missing |= {artifact("one").uri, artifact("two").uri, artifact("acme", 2).uri}
+        result = run("apply", manifest(acme=2, one=1, two=1, three=1))
+        assert result.exit_code == 1
+        assert [line.split(": ")[1:3] for line in result.stderr.splitlines()[1:-1]] == [
+            ["acme", "unusable"],
+            ["one", "unusable"],
+            ["two", "unusable"],
+        ]
+        assert account.buckets.versions[OBJECT] == 1
+
+    def test_long_list_is_summed_up(self, run: Run, world: World, manifest: Write) -> None:
+        versions = {f"a{number:02}": 1 for number in range(30)}
+        world.service.faults.missing |= {artifact(name).uri for name in versions}
+        lines = run("apply", manifest(acme=1, **versions)).stderr.splitlines()
+        assert lines[-2] == "adapters: and 20 more: 30 adapters are known to fail"
+        assert len(lines) == 13
+
+    def test_archives_of_what_does_not_change_are_not_looked_for(
+        self, run: Run, world: World, manifest: Write
+    ) -> None:
+        world.service.faults.missing.add(artifact("acme").uri)
+        assert run("apply", manifest(acme=1, new=1)).exit_code == 0
+
+    @pytest.fixture
+    def foreign(self, world: World) -> None:
+        """A component of someone else, and a fleet of which one adapter may fail."""
+        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        world.service.make("p-new", "s3://bucket/by-hand.tar.gz")
+        world.deploy(adapter("acme"))
+        world.settle()
+
+    @pytest.mark.usefixtures("foreign")
+    def test_it_is_written_on_request(self, run: Run, world: World, manifest: Write) -> None:
+        result = run("apply", manifest(acme=1, new=1, other=1), "--allow-failing")
+        assert result.exit_code == 0
+        assert "adapters: new: foreign: " in result.stderr
+        assert "other" in world.serving()
+
+    @pytest.mark.usefixtures("foreign")
+    def test_what_the_manifest_does_not_bring_about_is_no_hindrance(self, run: Run, manifest: Write) -> None:
+        run("apply", manifest(acme=1, new=1), "--allow-failing")
+        assert run("apply", manifest(acme=2, new=1)).exit_code == 0
+
+    def test_version_that_failed_before_is_refused_until_it_is_to_be_tried_again(
+        self, run: Run, world: World, manifest: Write
+    ) -> None:
+        path = manifest(acme=2)
+        world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
+        assert run("apply", path).exit_code == 1
+        world.settle()
+        world.service.faults.broken.clear()
+        assert "'adapters retry acme' lets it be tried again" in run("apply", path).stderr
+        assert run("retry", "acme").exit_code == 0
+        world.settle()
+        assert run("apply", path).exit_code == 0
+
+
+class TestLostBase:
+    @pytest.fixture(autouse=True)
+    def lost(self, run: Run, world: World, manifest: Write) -> None:
+        run("apply", manifest(acme=1))
+        world.lose_base()
+
+    def test_manifest_that_was_in_force_is_not_any_more(self, run: Run, manifest: Write) -> None:
+        result = run("apply", manifest(acme=1))
+        assert (result.exit_code, result.stdout, result.stderr.splitlines()[-1]) == (
+            3,
+            "generation 2 is in force: 0 of 1 in service, 1 pending\n",
+            "adapters: the base component 'base' is not there",
+        )
+
+    def test_another_manifest_is_written_and_told_to_wait(
+        self, run: Run, account: FakeAccount, manifest: Write
+    ) -> None:
+        result = run("apply", manifest(acme=2), "--timeout", "60")
+        assert result.exit_code == 3
+        assert "'base' is not there, and the fleet changes nothing before it is in service" in result.stderr
+        assert result.stderr.splitlines()[-2:] == [
+            "adapters: generation 3 is not settled after 60 seconds",
+            "adapters: the base component 'base' is not there",
+        ]
+        assert account.buckets.versions[OBJECT] == 2
+
+
+def test_interrupt_after_the_manifest_is_written_is_told(
+    run: Run, account: FakeAccount, manifest: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(account, "sleep", interrupt)
+    result = run("apply", manifest(acme=1))
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        130,
+        "the manifest is written, and the fleet goes on with it; 'adapters status --wait' follows",
+    )
+    assert account.buckets.versions[OBJECT] == 1
+
+
+def test_interrupt_before_the_manifest_is_written_writes_nothing(
+    run: Run, account: FakeAccount, world: World, manifest: Write
+) -> None:
+    def interrupt(operation: str, moment: str) -> None:
+        raise KeyboardInterrupt
+
+    world.service.around = interrupt
+    result = run("apply", manifest(acme=1))
+    assert (result.exit_code, account.buckets.objects) == (130, {})
+
+
+def test_manifest_can_come_from_standard_input(run: Run, account: FakeAccount, manifest: Write) -> None:
+    text = manifest(acme=1).read_text()
+    assert run("apply", "-", stdin=text).exit_code == 0
+    assert account.buckets.objects[OBJECT] == text.encode()
+
+
+def test_manifest_that_failed_can_be_applied_again(run: Run, world: World, manifest: Write) -> None:
+    path = manifest(acme=1)
+    world.service.faults.broken[artifact("acme").uri] = "Insufficient capacity"
+    assert run("apply", path).exit_code == 1
+    world.settle()
+    world.service.faults.broken.clear()
+    assert run("apply", path).exit_code == 0
+    assert world.serving() == {"acme": artifact("acme").uri}
+
+
+def test_manifest_that_a_guard_would_refuse_is_not_written(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    run("apply", manifest(acme=1))
+    result = run("apply", manifest())
+    assert result.exit_code == 1
+    assert "the fleet would refuse it" in result.stderr
+    assert account.buckets.versions[OBJECT] == 1
+
+
+def test_manifest_with_mistakes_is_not_written(run: Run, account: FakeAccount, manifest: Write) -> None:
+    result = run("apply", manifest("adapters: [{name: acme}]"))
+    assert result.exit_code == 1
+    assert account.buckets.objects == {}
+
+
+def test_adapter_of_this_machine_has_to_be_published_first(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    path = manifest("adapters: [{name: acme, artifact: ./acme}, {name: zeta, artifact: ./zeta}]")
+    result = run("apply", path)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0].startswith(
+        f"adapters: {path}:1: adapter 'acme' is on this machine only"
+    )
+    assert result.stderr.splitlines()[2:] == [
+        f"adapters: publish them first: adapters publish s3://BUCKET/PREFIX --manifest {path}"
+    ]
+    assert account.buckets.objects == {}
+
+
+def test_many_adapters_of_this_machine_are_summed_up(run: Run, manifest: Write) -> None:
+    entries = ", ".join(f"{{name: a{number}, artifact: ./a{number}}}" for number in range(942))
+    lines = run("apply", manifest(f"adapters: [{entries}]")).stderr.splitlines()
+    assert lines[10] == "adapters: and 932 more: 942 adapters are on this machine only"
+    assert len(lines) == 12
+
+
+def test_fleet_whose_manifest_is_in_its_stack_is_deployed_instead(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.target = replace(world.target, manifest=None)
+    world.deploy(adapter("acme"))
+    world.settle()
+    result = run("apply", manifest("adapters: [{name: acme, artifact: ./acme}]"))
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "adapters: the manifest of fleet 'fleet' belongs to its stack, and changes with a deployment\n",
+    )
+
+
+def test_news_that_do_not_arrive_are_told(run: Run, account: FakeAccount, manifest: Write) -> None:
+    account.buckets.news = lambda text, version: None
+    result = run("apply", manifest(acme=1))
+    assert result.exit_code == 1
+    assert "does the bucket send its events to EventBridge?" in result.stderr
+
+
+def test_newer_manifest_that_the_fleet_noticed_instead_is_told(
+    run: Run, world: World, account: FakeAccount, manifest: Write
+) -> None:
+    run("apply", manifest(acme=1))
+    account.buckets.news = lambda text, version: world.put_manifest(adapter("theirs"))
+    result = run("apply", manifest(acme=2))
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        1,
+        "adapters: s3://manifests/fleets/tenants.yaml was superseded by a newer manifest, generation 3,"
+        " before the fleet had noticed it",
+    )
+
+
+def test_late_news_of_the_manifest_before_are_no_newer_manifest(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    take_in = account.buckets.news
+    account.buckets.news = lambda text, version: None
+    assert run("apply", manifest(acme=1)).exit_code == 1
+
+    def late(text: bytes, version: str) -> None:
+        take_in(manifest(acme=1).read_bytes(), "v1")
+        take_in(text, version)
+
+    account.buckets.news = late
+    result = run("apply", manifest(acme=2))
+    assert (result.exit_code, result.stdout) == (0, "generation 3 is in force: 1 of 1 in service\n")
+
+
+def test_fleet_that_is_deleted_gets_no_manifest(
+    run: Run, world: World, account: FakeAccount, manifest: Write
+) -> None:
+    world.destroy()
+    world.settle()
+    result = run("apply", manifest(acme=1))
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "adapters: fleet 'fleet' was deleted, and takes no manifest any more\n",
+    )
+    assert account.buckets.objects == {}
+
+
+class TestBucketWithoutVersions:
+    @pytest.fixture(autouse=True)
+    def unversioned(self, account: FakeAccount) -> None:
+        account.buckets.versioned = False
+
+    def refuse(self, world: World, account: FakeAccount, path: Path) -> None:
+        """Have the fleet refuse what is in the bucket."""
+        account.buckets.store(*OBJECT, path.read_bytes())
+        request = Request(
+            delivery="refused",
+            source=Source.OBJECT,
+            target=world.target,
+            at=world.clock.now(),
+            manifest_version=account.buckets.etag(*OBJECT).strip('"'),
+            refusal="there was a reason",
+        )
+        world.open(request, DesiredFleet())
+        world.settle()
+
+    def test_next_manifest_comes_into_force(self, run: Run, manifest: Write) -> None:
+        run("apply", manifest(acme=1))
+        assert run("apply", manifest(acme=2)).exit_code == 0
+
+    def test_bytes_that_were_refused_are_not_written_again(
+        self, run: Run, world: World, account: FakeAccount, manifest: Write
+    ) -> None:
+        path = manifest(acme=1)
+        self.refuse(world, account, path)
+        result = run("apply", path)
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[1] == (
+            "adapters: nothing is written: s3://manifests/fleets/tenants.yaml has these very bytes already,"
+            " and with them generation 2 is refused (there was a reason)"
+        )
+        assert "its bucket keeps no versions" in result.stderr
+        assert account.buckets.versions[OBJECT] == 1
+
+    def test_another_comment_is_another_version(
+        self, run: Run, world: World, account: FakeAccount, manifest: Write
+    ) -> None:
+        path = manifest(acme=1)
+        self.refuse(world, account, path)
+        path.write_text("# again\n" + path.read_text())
+        assert run("apply", path).exit_code == 0
+
+    def test_manifest_that_failed_can_be_applied_again(self, run: Run, world: World, manifest: Write) -> None:
+        path = manifest(acme=1)
+        world.service.faults.broken[artifact("acme").uri] = "Insufficient capacity"
+        assert run("apply", path).exit_code == 1
+        world.settle()
+        world.service.faults.broken.clear()
+        assert run("apply", path).exit_code == 0
+
+
+def test_generation_that_another_supersedes_ends_with_1(
+    run: Run, world: World, account: FakeAccount, manifest: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleep = account.sleep
+
+    def deploy_meanwhile(seconds: float) -> None:
+        if world.newest().number == 2:
+            world.deploy(adapter("other"))
+        sleep(seconds)
+
+    monkeypatch.setattr(account, "sleep", deploy_meanwhile)
+    result = run("apply", manifest(acme=1))
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        1,
+        "adapters: generation 2 was superseded before it was in force",
+    )
+
+
+def test_it_ends_with_3_when_the_time_has_passed(run: Run, world: World, manifest: Write) -> None:
+    world.service.seconds = 600
+    result = run("apply", manifest(acme=1), "--timeout", "60")
+    assert result.exit_code == 3
+    assert "not settled after 60 seconds" in result.stderr

@@ -1,0 +1,470 @@
+"""`adapters capacity`: figures for scripts and pipes, a picture for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import Result
+
+from adapter_fleet.serving.engine_settings import COUNTED
+from adapters_cli.models.capacity_report import size
+from tests.adapter_fleet.fleet_world import World, adapter
+from tests.cli.fleet_account import FakeAccount
+
+ROOT = Path(__file__).parents[3]
+TICKETS = ROOT / "examples" / "tickets"
+GUIDE = ROOT / "docs" / "guides" / "capacity.md"
+GIB = 1024**3
+
+LLAMA = ("--base-model", "meta-llama/Llama-3.1-8B-Instruct")
+SLOTS = ("--max-loras", "30", "--max-cpu-loras", "70", "--max-lora-rank", "64")
+ON_FOUR = (*LLAMA, *SLOTS, "--instance-type", "ml.g5.12xlarge", "--option", "OPTION_MAX_MODEL_LEN=6000")
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def capacity(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command in a pipe, in the repository."""
+    monkeypatch.chdir(ROOT)
+    return lambda *arguments: run("capacity", *arguments, fleet=False)
+
+
+@pytest.fixture
+def document(capacity: Run) -> Callable[..., dict[str, Any]]:
+    """Runs the command with --json, and returns the document."""
+    return lambda *arguments: json.loads(capacity(*arguments, "--json").stdout)
+
+
+def rows(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+def fields(result: Result, kind: str) -> list[list[str]]:
+    return [row[1:] for row in rows(result) if row[0] == kind]
+
+
+class TestFigures:
+    def test_environment_is_read_with_its_manifest(self, capacity: Run) -> None:
+        result = capacity("--environment", "prod")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert [row[:3] for row in fields(result, "memory")] == [
+            ["weights", "3.74 GiB", "14.96 GiB"],
+            ["LoRA slots", "5.75 GiB", "23.01 GiB"],
+            ["KV cache", "8.81 GiB", "35.24 GiB"],
+            ["other", "1.50 GiB", "6.00 GiB"],
+            ["reserved", "4.20 GiB", "16.80 GiB"],
+        ]
+        assert fields(result, "tier") == [["GPU", "3", "100 %"], ["CPU", "0", "0 %"], ["disk", "0", "0 %"]]
+        # Ranks 16, 32 and 16 of the manifest, in each of four workers.
+        assert fields(result, "host") == [["adapters", "1.25 GiB"]]
+        assert fields(result, "verdict")[0][0] == "fits"
+
+    @pytest.mark.parametrize("name", ["dev", "local"])
+    def test_other_environments_fit(self, capacity: Run, name: str) -> None:
+        assert capacity("--environment", name).exit_code == 0
+
+    def test_parts_of_an_accelerator_make_up_the_whole(self, document: Any) -> None:
+        found = document(*ON_FOUR)
+        assert sum(part["accelerator_bytes"] for part in found["memory"].values()) == 24 * GIB
+        assert found["memory"]["weights"]["accelerator_bytes"] == pytest.approx(8_030_261_248 / 2, rel=1e-3)
+        assert all(part["source"] and part["how"] for part in found["memory"].values())
+
+    def test_document_has_what_the_rows_have(self, capacity: Run, document: Any) -> None:
+        arguments = (*ON_FOUR, "--adapters", "200")
+        found, result = document(*arguments), capacity(*arguments)
+        assert (found["fits"], found["verdict"]) == (True, fields(result, "verdict")[0][1])
+        assert found["adapters"] == {"count": 200, "gpu": 30, "cpu": 40, "disk": 130}
+        assert [f"{one['tokens']:,}" for one in [found["instance"], *found["larger"]]] == [
+            row[2] for row in fields(result, "instance")
+        ]
+        assert found["host_memory_bytes"] == 87.5 * GIB
+
+    def test_options_change_what_the_file_says(self, document: Any) -> None:
+        before = document("--environment", "prod")
+        after = document("--environment", "prod", "--max-loras", "10", "--fully-sharded")
+        assert after["memory"]["lora_slots"]["accelerator_bytes"] < (
+            before["memory"]["lora_slots"]["accelerator_bytes"] / 3
+        )
+        longer = document("--environment", "prod", "--option", "OPTION_MAX_MODEL_LEN=12000")
+        assert longer["instance"]["sequences"] == pytest.approx(before["instance"]["sequences"] / 2)
+
+    @pytest.mark.parametrize(
+        ("named", "option"),
+        [
+            (("--max-loras", "60"), "OPTION_MAX_LORAS=60"),
+            (("--max-cpu-loras", "99"), "OPTION_MAX_CPU_LORAS=99"),
+            (("--max-lora-rank", "256"), "OPTION_MAX_LORA_RANK=256"),
+            (("--fully-sharded",), "OPTION_FULLY_SHARDED_LORAS=true"),
+        ],
+    )
+    def test_variable_of_the_container_says_the_same_as_its_option(
+        self, capacity: Run, named: tuple[str, ...], option: str
+    ) -> None:
+        file = ("--environment", "prod", "--adapters", "200")
+        before, *others = (capacity(*file, *more) for more in ((), named, ("--option", option)))
+        assert others[0].stdout == others[1].stdout != before.stdout
+
+    def test_variables_alone_say_how_many_adapters_there_may_be(self, capacity: Run) -> None:
+        variables = ("--option", "OPTION_MAX_LORAS=30", "--option", "OPTION_MAX_LORA_RANK=64")
+        result = capacity(*LLAMA, "--instance-type", "ml.g5.2xlarge", *variables)
+        assert "30 slots (10.32 GiB)" in result.stderr
+
+    def test_copy_has_all_accelerators_of_another_type_if_it_has_all_now(self, document: Any) -> None:
+        found = document("--environment", "prod", "--instance-type", "ml.g5.48xlarge")
+        assert (found["instance"]["accelerators"], found["tensor_parallel"]) == (8, 8)
+
+    def test_estimate_of_the_rest_can_be_what_the_engine_s_log_says(self, document: Any) -> None:
+        more = document(*ON_FOUR, "--other-gib", "2.5")
+        assert more["memory"]["other"]["accelerator_bytes"] == 2.5 * GIB
+        assert more["instance"]["tokens"] == document(*ON_FOUR)["instance"]["tokens"] - GIB // (32 * 1024)
+
+    def test_most_loras_that_are_told_fit_and_one_more_does_not(self, capacity: Run, document: Any) -> None:
+        most = document(*ON_FOUR)["instance"]["most_loras"]
+        for count, code in ((most, 0), (most + 1, 1)):
+            arguments = ("--environment", "prod", "--max-loras", count, "--max-cpu-loras", count)
+            assert capacity(*arguments).exit_code == code
+
+    def test_larger_instances_are_told_with_what_they_give(self, capacity: Run) -> None:
+        found = fields(capacity(*ON_FOUR), "instance")
+        assert found[:3] == [
+            ["ml.g5.12xlarge", "4 x A10G 24 GiB", "288,640", "48.1", "74"],
+            ["ml.g5.48xlarge", "8 x A10G 24 GiB", "749,744", "125.0", "98"],
+            ["ml.g6.48xlarge", "8 x L4 24 GiB", "749,744", "125.0", "98"],
+        ]
+
+
+class TestVerdict:
+    def test_what_does_not_fit_ends_with_1_and_says_why(self, capacity: Run) -> None:
+        result = capacity(*LLAMA, *SLOTS, "--instance-type", "ml.g5.2xlarge")
+        assert result.exit_code == 1
+        assert result.stderr == (
+            "adapters: it does not fit: on each accelerator, weights (14.96 GiB), 30 slots (10.32 GiB) and"
+            " the rest (1.50 GiB, an estimate) take 26.78 GiB of 19.80 GiB; no slot fits beside one sequence"
+            " of 131,072 tokens (16.00 GiB)\n"
+        )
+        assert fields(result, "verdict")[0][0] == "does not fit"
+
+    def test_document_says_it_too(self, capacity: Run) -> None:
+        result = capacity(*LLAMA, *SLOTS, "--instance-type", "ml.g5.2xlarge", "--json")
+        found = json.loads(result.stdout)
+        assert (result.exit_code, found["fits"]) == (1, False)
+        assert found["missing_bytes"] == pytest.approx(6.98 * GIB, rel=1e-3)
+
+    def test_room_for_less_than_one_sequence_does_not_fit(self, capacity: Run) -> None:
+        few = ("--max-loras", "4", "--max-lora-rank", "64", "--instance-type", "ml.g5.2xlarge")
+        assert capacity(*LLAMA, *few, "--option", "OPTION_MAX_MODEL_LEN=8192").exit_code == 0
+        result = capacity(*LLAMA, *few, "--option", "OPTION_MAX_MODEL_LEN=32768")
+        assert result.exit_code == 1
+        assert "1.97 GiB are left for the key-value cache" in result.stderr
+        assert "no slot fits beside one sequence of 32,768 tokens (4.00 GiB)" in result.stderr
+
+    def test_longest_sequence_that_is_told_fits_and_a_longer_one_does_not(self, capacity: Run) -> None:
+        few = ("--max-loras", "4", "--max-lora-rank", "64", "--instance-type", "ml.g5.2xlarge")
+        result = capacity(*LLAMA, *few)
+        (longest,) = re.findall(r"OPTION_MAX_MODEL_LEN may be ([\d,]+) at most", result.stderr)
+        for tokens, code in ((int(longest.replace(",", "")), 0), (int(longest.replace(",", "")) + 1, 1)):
+            option = f"OPTION_MAX_MODEL_LEN={tokens}"
+            assert capacity(*LLAMA, *few, "--option", option).exit_code == code
+
+
+class TestAdapters:
+    def test_of_a_manifest_are_counted_with_their_ranks(
+        self, document: Any, manifest: Callable[..., Path]
+    ) -> None:
+        path = manifest(
+            f"defaults: {{rank: 16}}\nadapters:\n"
+            f"  - {{name: acme, artifact: 's3://bucket/a/sha256-{1:064x}.tar.gz'}}\n"
+            f"  - {{name: zeta, artifact: 's3://bucket/a/sha256-{2:064x}.tar.gz', rank: 32}}\n"
+        )
+        found = document(*ON_FOUR, "--manifest", path)
+        assert found["adapters"]["count"] == 2
+        assert found["host_memory_bytes"] == 4 * (80 + 160) * 1024**2
+
+    def test_of_a_manifest_in_s3_that_is_not_there_are_not_asked_for_in_vain(self, capacity: Run) -> None:
+        result = capacity(*ON_FOUR, "--manifest", "s3://bucket/none.yaml")
+        assert (result.exit_code, result.stdout) == (4, "")
+        assert "s3://bucket/none.yaml: there is no such object" in result.stderr
+
+    @pytest.mark.parametrize(
+        "place", ["s3://bucket", "s3://bucket/", "s3://bucket/folder/", "s3:///fleet.yaml"]
+    )
+    def test_of_what_is_no_object_are_wrong_usage(self, capacity: Run, place: str) -> None:
+        result = capacity(*ON_FOUR, "--manifest", place)
+        assert (result.exit_code, result.stderr) == (
+            2,
+            f"adapters: a manifest in S3 should be 's3://<bucket>/<key>', got {place!r}\n",
+        )
+
+    def test_of_a_live_fleet_are_counted(self, document: Any, world: World) -> None:
+        world.deploy(adapter("acme"), adapter("zeta"))
+        world.settle()
+        for which in (("--table", "registry"), ("--stack", "Tenants")):
+            assert document(*ON_FOUR, *which)["adapters"]["count"] == 2
+
+    def test_whose_number_is_not_known_are_said_to_be_so(self, capacity: Run) -> None:
+        result = capacity(*ON_FOUR)
+        assert fields(result, "tier") == []
+        assert ["how many adapters there are: give --manifest, --adapters or --stack"] in fields(
+            result, "note"
+        )
+
+    def test_in_a_manifest_in_s3_are_said_not_to_be_counted(self, capacity: Run) -> None:
+        (note,) = fields(capacity("--environment", "dev"), "note")
+        assert note[0].startswith("fleet Tenants has its manifest in s3://amzn-s3-demo-bucket-llm-dev/")
+
+    def test_of_the_stack_and_of_fleets_are_counted_together(self, document: Any) -> None:
+        assert document("--environment", "local")["adapters"]["count"] == 103
+
+    @pytest.mark.parametrize(
+        "others", [("--manifest", "a.yaml"), ("--stack", "Tenants"), ("--fleet", "Tenants")]
+    )
+    def test_are_counted_in_one_way(self, capacity: Run, others: tuple[str, str]) -> None:
+        assert capacity(*ON_FOUR, "--adapters", "3", *others).exit_code == 2
+
+    def test_that_take_more_of_the_host_than_a_copy_reserves_are_noted(self, capacity: Run) -> None:
+        assert fields(capacity("--environment", "prod", "--adapters", "200"), "note") == [
+            [
+                "a copy reserves 31.25 GiB of CPU memory (min_memory_mib), and adapters may take 87.50 GiB of"
+                " it"
+            ]
+        ]
+
+
+class TestBaseModel:
+    @pytest.mark.parametrize("path", [TICKETS / "base", TICKETS / "base" / "config.json"])
+    def test_may_be_a_directory_or_its_configuration(self, document: Any, path: Path) -> None:
+        found = document("--base-model", path, *SLOTS, "--instance-type", "ml.g5.xlarge")
+        assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
+
+    @pytest.mark.parametrize("uri", ["s3://models/tickets/config.json", "s3://models/tickets/"])
+    def test_may_be_in_s3(self, document: Any, account: FakeAccount, uri: str) -> None:
+        account.buckets.store(
+            "models", "tickets/config.json", (TICKETS / "base" / "config.json").read_bytes()
+        )
+        found = document("--base-model", uri, *SLOTS, "--instance-type", "ml.g5.xlarge")
+        assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
+
+    @pytest.mark.parametrize("place", ["s3://models/own-8b.json", "own-8b.json"])
+    def test_may_be_a_configuration_of_another_name(
+        self, document: Any, account: FakeAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    ) -> None:
+        config = json.loads((TICKETS / "base" / "config.json").read_text())
+        config.pop("_name_or_path", None)
+        text = json.dumps(config).encode()
+        account.buckets.store("models", "own-8b.json", text)
+        monkeypatch.chdir(tmp_path)
+        Path("own-8b.json").write_bytes(text)
+        found = document("--base-model", place, *SLOTS, "--instance-type", "ml.g5.xlarge")
+        assert (found["parameters"], found["base_model"]) == (844_928, "own-8b")
+
+    def test_that_is_given_goes_before_the_file_s_and_a_directory_before_a_well_known_name(
+        self, document: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "llama-3.1-8b").symlink_to(TICKETS / "base")
+        (tmp_path / "environments").symlink_to(ROOT / "environments")
+        monkeypatch.chdir(tmp_path)
+        found = document("--environment", "prod", "--base-model", "llama-3.1-8b")
+        assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
+
+    def test_in_a_bucket_that_nobody_knows_has_to_be_given(self, capacity: Run, tmp_path: Path) -> None:
+        text = (ROOT / "environments" / "prod.toml").read_text()
+        (tmp_path / "own.toml").write_text(text.replace("meta-llama/Llama-3.1-8B-Instruct", "acme/own"))
+        result = capacity("--environment", tmp_path / "own.toml")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == (
+            "adapters: the dimensions of the base model are not known, as it is in a bucket; give"
+            " --base-model s3://amzn-s3-demo-bucket-llm-prod/models/meta-llama-Llama-3.1-8B-Instruct/config.json\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("config", "message"),
+        [
+            ({"model_type": "mixtral"}, "a model of the type 'mixtral' are not known"),
+            ([], "got no JSON object"),
+        ],
+    )
+    def test_of_another_kind_is_said_not_to_be_known(
+        self, capacity: Run, tmp_path: Path, config: Any, message: str
+    ) -> None:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        result = capacity("--base-model", tmp_path, *SLOTS, "--instance-type", "ml.g5.xlarge")
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+    def test_that_is_nowhere_is_an_error(self, capacity: Run) -> None:
+        result = capacity("--base-model", "acme/own", *SLOTS, "--instance-type", "ml.g5.xlarge")
+        assert result.exit_code == 2
+        assert "'--base-model' should be a directory, a config.json here or in S3, or one of" in result.stderr
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ((), "which base model? Give --base-model, or --environment"),
+            (LLAMA, "how many adapters? Give --max-loras and --max-lora-rank, or --environment"),
+            ((*LLAMA, *SLOTS), "on which instances? Give --instance-type, or --environment"),
+            (
+                (*LLAMA, *SLOTS, "--instance-type", "ml.g5.12xlage"),
+                "nothing is known of the instance type 'ml.g5.12xlage' (did you mean 'ml.g5.12xlarge'?)",
+            ),
+            (
+                (*ON_FOUR, "--accelerators", "5"),
+                "'accelerators' should be at most 4, as ml.g5.12xlarge has 4, got 5",
+            ),
+            (
+                ("--environment", "prod", "--max-lora-rank", "48"),
+                "'max_lora_rank' should be one of 8, 16, 32, 64, 128, 256, 320, 512 (or 1 from LMI 17 on),"
+                " got 48",
+            ),
+            (("--environment", "nowhere"), "'--environment' should be one of dev, local, prod, or"),
+        ],
+    )
+    def test_are_told_in_one_line(self, capacity: Run, arguments: tuple[str, ...], message: str) -> None:
+        result = capacity(*arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"adapters: {message}")
+
+    @pytest.mark.parametrize("option", ["OPTION_MAX_LORA=4", "option_max_loras=4", "OPTION_ENABLE_LORA=true"])
+    def test_in_an_option_s_name_are_told_with_the_names_that_count(self, capacity: Run, option: str) -> None:
+        result = capacity(*ON_FOUR, "--option", option)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"{option.partition('=')[0]!r} changes nothing that is counted" in result.stderr
+        assert all(name in result.stderr for name in COUNTED)
+
+    def test_setting_that_is_given_twice_is_one(self, capacity: Run) -> None:
+        result = capacity(*ON_FOUR, "--option", "OPTION_MAX_LORAS=74")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "--max-loras: --option says it as well; give one of them" in result.stderr
+
+    @pytest.mark.parametrize("option", ["OPTION_DTYPE", "OPTION_MAX_MODEL_LEN=6k"])
+    def test_in_an_option_are_wrong_usage(self, capacity: Run, option: str) -> None:
+        assert capacity(*ON_FOUR, "--option", option).exit_code == 2
+
+    def test_in_a_value_of_an_environment_are_noted_and_not_counted(
+        self, capacity: Run, tmp_path: Path
+    ) -> None:
+        prod = Path(__file__).parents[3] / "environments" / "prod.toml"
+        text = prod.read_text().replace('OPTION_MAX_MODEL_LEN = "6000"', 'OPTION_MAX_MODEL_LEN = "6k"')
+        (tmp_path / "wrong.toml").write_text(text)
+        result = capacity("--environment", tmp_path / "wrong.toml", "--adapters", "1")
+        assert ["OPTION_MAX_MODEL_LEN=6k is not understood, and not counted"] in fields(result, "note")
+
+    def test_in_a_manifest_are_told_with_the_line(self, capacity: Run, manifest: Callable[..., Path]) -> None:
+        result = capacity(*ON_FOUR, "--manifest", manifest("adapters:\n  - {name: a}\n"))
+        assert result.exit_code == 1
+        assert "fleet.yaml:2:" in result.stderr
+
+
+@cache
+def shown(*arguments: str, columns: int) -> str:
+    """Run the command on a terminal; return what it has written, without the styles."""
+    terminal, child = pty.openpty()
+    environment = os.environ | {"COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "xterm"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "adapters_cli", "capacity", *arguments],
+        stdout=child,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        cwd=ROOT,
+    )
+    os.close(child)
+    written = b""
+    try:
+        while data := os.read(terminal, 4096):
+            written += data
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    os.close(terminal)
+    assert process.wait() in (0, 1)
+    return re.sub(r"\x1b\[[0-9;]*m", "", written.decode().replace("\r\n", "\n"))
+
+
+def bars(text: str) -> list[str]:
+    return re.findall(r"^(GPU \d.*)$", text, re.MULTILINE)
+
+
+class TestTerminal:
+    @pytest.mark.parametrize("columns", [40, 80, 120])
+    def test_picture_fits_the_terminal(self, columns: int) -> None:
+        text = shown("--environment", "prod", "--adapters", "200", columns=columns)
+        assert max(Console().measure(line).maximum for line in text.splitlines() if line) <= columns
+        drawn = bars(text)
+        assert len(drawn) == 4
+        assert {len(bar) for bar in drawn} == {min(columns, 96)}
+        for words in ("weights", "LoRA slots", "KV cache", "other", "reserved", "288,640", "ml.g5.48xlarge"):
+            assert words in text
+
+    def test_bar_is_divided_as_the_memory_is(self) -> None:
+        (bar, *_) = bars(shown("--environment", "prod", columns=102))
+        lengths = [bar.count(glyph) for glyph in "█▓▒░·"]
+        assert lengths == [14, 22, 33, 5, 16]
+        assert [round(90 * gib / 24) for gib in (3.74, 5.75, 8.81, 1.5, 4.2)] == pytest.approx(lengths, abs=1)
+
+    def test_accelerators_without_a_copy_are_free(self) -> None:
+        drawn = bars(shown("--environment", "local", columns=80))
+        assert [bar.endswith("free") for bar in drawn] == [False, False, True, True]
+
+    def test_what_is_too_much_fills_the_bar_and_is_told(self) -> None:
+        text = shown(*LLAMA, *SLOTS, "--instance-type", "ml.g5.2xlarge", columns=80)
+        (bar,) = bars(text)
+        assert set(bar.removeprefix("GPU 0 ")) == {"█", "▓"}
+        assert re.search(r"missing +6\.98 GiB", text)
+
+    def test_tiers_are_a_bar_with_numbers(self) -> None:
+        text = shown("--environment", "prod", "--adapters", "200", columns=80)
+        assert "█ GPU 30 (15 %)  ▓ CPU 40 (20 %)  · disk 130 (65 %)" in text
+
+    def test_model_s_name_steers_nothing(self, tmp_path: Path) -> None:
+        config = json.loads((TICKETS / "base" / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps(config | {"_name_or_path": "\x1b]0;owned\x07"}))
+        (tmp_path / "own.toml").write_text(
+            (ROOT / "environments" / "local.toml")
+            .read_text()
+            .replace("../examples/tickets/base", str(tmp_path))
+            .replace("local.adapters.yaml", str(ROOT / "environments" / "local.adapters.yaml"))
+        )
+        text = shown("--environment", str(tmp_path / "own.toml"), columns=80)
+        assert "owned" in text
+        assert "\x1b]" not in text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (32 * 1024, "32 KiB"),
+        (80 * 1024**2, "80 MiB"),
+        (352.3125 * 1024**2, "352.3 MiB"),
+        (1.25 * GIB, "1.25 GiB"),
+    ],
+)
+def test_sizes_are_in_the_largest_unit(number: float, text: str) -> None:
+    assert size(number) == text
+
+
+class TestGuide:
+    def test_its_example_shows_what_the_command_shows(self) -> None:
+        ((command, expected),) = re.findall(
+            r"^\$ adapters capacity (.*)\n((?:.*\n)*?)```", GUIDE.read_text(), re.MULTILINE
+        )
+        text = shown(*command.split(), columns=110)
+        assert [line.rstrip() for line in text.splitlines()] == expected.splitlines()
+
+    def test_its_warnings_are_those_of_the_constructs(self) -> None:
+        source = (ROOT / "constructs" / "multi_adapter_inference" / "capacity.py").read_text()
+        ids = "multi-adapter-inference:[a-z-]+"
+        assert set(re.findall(ids, GUIDE.read_text())) == set(re.findall(ids, source))

@@ -1,0 +1,647 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import tarfile
+import threading
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from adapter_fleet.artifacts.packing import pack
+from adapter_fleet.artifacts.rules import HELP
+from adapters_cli.aws.account import Account
+from adapters_cli.main import app
+from tests.adapter_fleet.fake_s3 import FakeS3, client_error
+from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter
+
+BASE = {
+    "_name_or_path": "acme/tiny-base",
+    "model_type": "llama",
+    "hidden_size": HIDDEN,
+    "intermediate_size": 4 * HIDDEN,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "vocab_size": 100,
+}
+
+Check = Callable[..., Result]
+
+
+@pytest.fixture
+def s3() -> FakeS3:
+    return FakeS3()
+
+
+def _account(s3: FakeS3) -> Account:
+    account = Account()
+    vars(account)["s3"] = s3
+    return account
+
+
+@pytest.fixture
+def check(s3: FakeS3) -> Check:
+    """Runs the command in a pipe, in an account with these objects."""
+    account = _account(s3)
+
+    def check(*arguments: str | Path) -> Result:
+        command = ["check", *map(str, arguments)]
+        return CliRunner().invoke(app, command, obj=account, catch_exceptions=False)
+
+    return check
+
+
+@pytest.fixture
+def fine(tmp_path: Path) -> Path:
+    return SyntheticAdapter().save(tmp_path / "adapters" / "fine")
+
+
+@pytest.fixture
+def dora(tmp_path: Path) -> Path:
+    adapter = SyntheticAdapter()
+    adapter.config["use_dora"] = True
+    return adapter.save(tmp_path / "adapters" / "dora")
+
+
+@pytest.fixture
+def pissa(tmp_path: Path) -> Path:
+    """An adapter with a warning."""
+    adapter = SyntheticAdapter()
+    adapter.config["init_lora_weights"] = "pissa"
+    return adapter.save(tmp_path / "adapters" / "pissa")
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "config.json").write_text(json.dumps(BASE))
+    return tmp_path / "base"
+
+
+def rows(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+def rules(result: Result) -> list[str]:
+    return [row[2] for row in rows(result)]
+
+
+def store(s3: FakeS3, directory: Path, prefix: str = "adapters") -> str:
+    packed = pack(directory, directory.parent / "packed.tar.gz")
+    key = f"{prefix}/{directory.name}/sha256-{packed.identity}.tar.gz"
+    s3.objects["bucket", key] = packed.path.read_bytes()
+    packed.path.unlink()
+    return f"s3://bucket/{key}"
+
+
+def test_adapter_that_is_fine_is_a_line_and_ends_with_0(check: Check, fine: Path) -> None:
+    result = check(fine)
+    assert (result.exit_code, result.stdout) == (0, f"{fine}\tok\t\t\t\t\n")
+
+
+def test_finding_has_rule_place_message_and_what_to_do(check: Check, dora: Path) -> None:
+    result = check(dora)
+    assert result.exit_code == 1
+    assert rows(result) == [
+        [
+            str(dora),
+            "error",
+            "lora-dora",
+            f"{dora}/adapter_config.json",
+            "'use_dora' should be false: vLLM serves no DoRA adapters",
+            HELP["lora-dora"],
+        ]
+    ]
+
+
+def test_archive_is_checked_like_its_directory(check: Check, dora: Path, tmp_path: Path) -> None:
+    archive = pack(dora, tmp_path / "dora.tar.gz").path
+    assert rules(check(archive)) == ["lora-dora"]
+
+
+def test_folder_stands_for_the_adapters_in_it(check: Check, fine: Path, dora: Path) -> None:
+    pack(fine, fine.parent / "packed.tar.gz")
+    (fine.parent / "notes.txt").write_text("no adapter")
+    result = check(fine.parent)
+    assert [(Path(row[0]).name, row[1]) for row in rows(result)] == [
+        ("dora", "error"),
+        ("fine", "ok"),
+        ("packed.tar.gz", "ok"),
+    ]
+
+
+def test_folder_without_any_adapter_is_checked_as_one(check: Check, tmp_path: Path) -> None:
+    assert rules(check(tmp_path)) == ["config-present", "weights-present"]
+
+
+def test_one_bad_path_does_not_stop_the_others(check: Check, fine: Path, tmp_path: Path) -> None:
+    result = check(tmp_path / "nowhere", fine, "s3://", "s3://bucket/none.tar.gz")
+    assert result.exit_code == 1
+    assert rules(result) == ["path-readable", "", "path-readable", "object-readable"]
+    assert result.stderr == ""
+
+
+def test_path_that_cannot_even_be_asked_for_is_a_finding(check: Check, fine: Path) -> None:
+    result = check("a" * 300, fine, "--json")
+    assert result.exit_code == 1
+    long, other = json.loads(result.stdout)["adapters"]
+    assert [finding["rule"] for finding in long["findings"]] == ["path-readable"]
+    assert "File name too long" in long["findings"][0]["message"]
+    assert other["result"] == "ok"
+
+
+@pytest.mark.parametrize("call", ["exists", "is_dir"])
+def test_directory_that_may_not_be_read_does_not_stop_the_others(
+    check: Check, fine: Path, dora: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    ask = getattr(Path, call)
+
+    def refused(path: Path, *arguments: Any) -> Any:
+        if dora in (path, *path.parents):
+            raise PermissionError(13, "Permission denied", str(path))
+        return ask(path, *arguments)
+
+    monkeypatch.setattr(Path, call, refused)  # root, as which tests may run, may read everything
+    result = check(dora, fine)
+    assert rules(result) == ["path-readable", ""]
+    assert "Permission denied" in result.stdout
+
+
+def test_what_a_training_run_leaves_is_told_and_no_finding(check: Check, fine: Path) -> None:
+    for name in ("training_args.bin", "tokenizer.json"):
+        (fine / name).touch()
+    (fine / "checkpoint-5").mkdir()
+    result = check(fine)
+    assert (result.exit_code, rules(result)) == (0, [""])
+    assert result.stderr == (
+        "left behind, as no part of an adapter: checkpoint-5, tokenizer.json, training_args.bin\n"
+    )
+    (fine / "model.py").touch()
+    assert rules(check(fine)) == ["file-code"]
+
+
+def test_checkpoints_and_hidden_folders_beside_adapters_are_left_out(check: Check, fine: Path) -> None:
+    for name in ("checkpoint-5", ".venv"):
+        SyntheticAdapter().save(fine.parent / name)
+    pack(fine, fine.parent / ".hidden.tar.gz")
+    assert [row[0] for row in rows(check(fine.parent))] == [str(fine)]
+
+
+def test_folder_that_is_no_adapter_beside_some_is_told_as_publish_does(check: Check, fine: Path) -> None:
+    (fine.parent / "empty").mkdir()
+    assert rules(check(fine.parent)) == ["config-present", "weights-present", ""]
+
+
+def test_file_of_another_name_is_refused_as_by_publish(check: Check, fine: Path, s3: FakeS3) -> None:
+    archive = pack(fine, fine.parent / "fine.tgz").path
+    s3.objects["bucket", "fine.tgz"] = archive.read_bytes()
+    result = check(archive, "s3://bucket/fine.tgz")
+    assert rules(result) == ["path-readable", "path-holds-adapters"]
+    assert "an archive '….tar.gz'" in result.stdout
+    assert [row[0] for row in rows(check(fine.parent))] == [str(fine)]
+
+
+def test_files_that_are_no_part_of_an_archive_are_told_a_few_times_and_counted(
+    check: Check, fine: Path
+) -> None:
+    archive = fine.parent.parent / "many.tar.gz"
+    for number in range(20):
+        (fine / f"{number}.txt").touch()
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(fine, ".")
+    result = check(archive)
+    assert rules(result) == ["file-unexpected"] * 6
+    assert rows(result)[-1][4] == "and 15 more of this kind"
+
+
+def test_interrupt_stops_what_is_being_read(
+    check: Check, s3: FakeS3, fine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive that takes a while, and a Ctrl-C in its midst."""
+    uri = store(s3, SyntheticAdapter(layers=500).save(tmp_path / "large"))
+    key = uri.removeprefix("s3://bucket/")
+    begun = threading.Event()
+    reads: list[int] = []
+
+    class Endless:
+        def __init__(self) -> None:
+            noise = os.urandom(60_000)
+            self._block = b"\0" + struct.pack("<HH", len(noise), len(noise) ^ 0xFFFF) + noise
+
+        def read(self, size: int) -> bytes:
+            reads.append(len(self._block))
+            begun.set()
+            return self._block
+
+        def close(self) -> None:
+            pass
+
+    made = tarfile.TarInfo("adapter_model.safetensors")
+    made.size = 2**33
+    start = zlib.compressobj(0, zlib.DEFLATED, 31)
+    s3.objects["bucket", key] = start.compress(made.tobuf()) + start.flush(zlib.Z_FULL_FLUSH)
+    answer = {"ETag": "e", "ContentRange": f"bytes 0-9/{2**40}"}
+
+    def get(*, Range: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+        first = Range.startswith("bytes=0-")
+        return answer | {"Body": io.BytesIO(s3.objects["bucket", key]) if first else Endless()}
+
+    monkeypatch.setattr(s3, "get_object", get)
+
+    def interrupt(*_: Any, **__: Any) -> Any:
+        assert begun.wait(10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adapters_cli.commands.check.Progress.track", interrupt)
+    result = CliRunner().invoke(app, ["check", "--whole", uri], obj=_account(s3))
+    assert result.exit_code != 0
+    assert 0 < sum(reads) < made.size / 4
+
+
+def test_path_given_twice_is_checked_once(check: Check, fine: Path) -> None:
+    assert len(rows(check(fine, fine))) == 1
+
+
+def test_warnings_end_with_0_and_when_strict_with_3(check: Check, pissa: Path, dora: Path) -> None:
+    assert rules(check(pissa)) == ["lora-initialisation"]
+    assert check(pissa).exit_code == 0
+    assert check(pissa, "--strict").exit_code == 3
+    assert check(pissa, dora, "--strict").exit_code == 1
+
+
+def test_quiet_leaves_out_what_is_fine(check: Check, fine: Path, dora: Path) -> None:
+    assert [row[0] for row in rows(check(fine, dora, "-q"))] == [str(dora)]
+
+
+def test_json_has_every_adapter_with_its_findings(check: Check, fine: Path, dora: Path) -> None:
+    result = check(fine, dora, "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["results"] == {"ok": 1, "not-compared": 0, "warning": 0, "error": 1}
+    assert [adapter["path"] for adapter in document["adapters"]] == [str(fine), str(dora)]
+    assert document["adapters"][1]["findings"] == [
+        {
+            "rule": "lora-dora",
+            "severity": "error",
+            "where": f"{dora}/adapter_config.json",
+            "message": "'use_dora' should be false: vLLM serves no DoRA adapters",
+            "help": HELP["lora-dora"],
+        }
+    ]
+
+
+def test_what_could_not_be_compared_with_the_base_is_not_ok(
+    check: Check, fine: Path, pissa: Path, dora: Path, base: Path
+) -> None:
+    (base / "config.json").write_text(json.dumps(BASE | {"model_type": "phimoe"}))
+    result = check(fine, pissa, dora, "--base-model", base, "--quiet")
+    assert [row[:3] for row in rows(result)] == [
+        [str(fine), "not-compared", "base-model-compared"],
+        [str(pissa), "warning", "lora-initialisation"],
+        [str(pissa), "not-compared", "base-model-compared"],
+        [str(dora), "error", "lora-dora"],
+        [str(dora), "not-compared", "base-model-compared"],
+    ]
+    assert rows(result)[0][4:] == [
+        "no module was compared with the base model 'acme/tiny-base': a 'phimoe' is not known",
+        HELP["base-model-compared"],
+    ]
+
+
+def test_what_could_not_be_compared_is_a_failure_only_when_strict(
+    check: Check, fine: Path, base: Path
+) -> None:
+    (base / "config.json").write_text(json.dumps(BASE | {"model_type": "phimoe"}))
+    assert check(fine, "--base-model", base).exit_code == 0
+    assert check(fine, "--base-model", base, "--strict").exit_code == 3
+    assert check(fine, "--strict").exit_code == 0
+
+
+def test_json_tells_what_could_not_be_compared(check: Check, fine: Path, base: Path) -> None:
+    (base / "config.json").write_text(json.dumps(BASE | {"model_type": "qwen3_moe"}))
+    experts = SyntheticAdapter(targets=("q_proj",))
+    experts.config["target_modules"] = ["q_proj", "up_proj"]
+    experts.add("model.layers.0.mlp.experts.3.up_proj")
+    directory = experts.save(fine.parent / "experts")
+    document = json.loads(check(fine, directory, "--base-model", base, "--json").stdout)
+    assert document["results"] == {"ok": 1, "not-compared": 1, "warning": 0, "error": 0}
+    assert [adapter["result"] for adapter in document["adapters"]] == ["ok", "not-compared"]
+    (finding,) = document["adapters"][1]["findings"]
+    assert (finding["rule"], finding["severity"]) == ("base-model-compared", "not-compared")
+    assert finding["message"].startswith("2 of 3 modules were compared with the base model 'acme/tiny-base'")
+
+
+@pytest.mark.parametrize(
+    ("options", "is_seen"),
+    [
+        ((), True),
+        (("--weights", "sample"), True),
+        (("--weights", "all"), True),
+        (("--weights", "none"), False),
+    ],
+)
+def test_weights_that_are_no_numbers_are_looked_for_unless_they_are_not_to_be_read(
+    check: Check, tmp_path: Path, options: tuple[str, ...], is_seen: bool
+) -> None:
+    adapter = SyntheticAdapter()
+    for tensor in adapter.tensors.values():
+        tensor[:] = float("nan")
+    result = check(adapter.save(tmp_path / "nan"), *options)
+    assert result.exit_code == int(is_seen)
+    assert ("tensor-finite" in rules(result)) == is_seen
+
+
+def test_weights_of_published_archives_are_looked_at_where_that_is_asked_for(
+    check: Check, s3: FakeS3, tmp_path: Path
+) -> None:
+    adapter = SyntheticAdapter()
+    for tensor in adapter.tensors.values():
+        tensor[:] = float("inf")
+    uri = store(s3, adapter.save(tmp_path / "inf"))
+    assert check(uri).exit_code == 0
+    assert check(uri, "--weights", "sample").exit_code == 1
+    assert check(uri, "--weights", "most").exit_code == 2
+
+
+def test_no_path_is_wrong_usage(check: Check) -> None:
+    assert check().exit_code == 2
+
+
+class TestInS3:
+    def test_published_adapter_is_checked_from_its_first_bytes(
+        self, check: Check, s3: FakeS3, tmp_path: Path
+    ) -> None:
+        uri = store(s3, SyntheticAdapter(layers=500).save(tmp_path / "large"))
+        adapter = json.loads(check(uri, "--json").stdout)["adapters"][0]
+        assert adapter["result"] == "ok"
+        assert adapter["bytes_read"] == s3.bytes_read < 0.1 * adapter["size"]
+
+    def test_prefix_stands_for_the_archives_below_it(
+        self, check: Check, s3: FakeS3, fine: Path, dora: Path
+    ) -> None:
+        uris = [store(s3, directory) for directory in (dora, fine)]
+        store(s3, fine, prefix="adapters-of-others")
+        s3.objects["bucket", "adapters/manifest.yaml"] = b"adapters: []"
+        for prefix in ("s3://bucket/adapters/", "s3://bucket/adapters"):
+            result = check(prefix)
+            assert [row[:2] for row in rows(result)] == [[uris[0], "error"], [uris[1], "ok"]]
+
+    def test_whole_bucket_may_be_named(self, check: Check, s3: FakeS3, fine: Path) -> None:
+        assert [row[0] for row in rows(check("s3://bucket"))] == ["s3://bucket"]
+        assert [row[0] for row in rows(check(store(s3, fine), "s3://bucket/"))] == [
+            next(f"s3://bucket/{key}" for _, key in s3.objects)
+        ] * 2
+
+    def test_prefix_with_nothing_below_it_is_an_error(self, check: Check) -> None:
+        result = check("s3://bucket/none/")
+        assert (result.exit_code, rules(result)) == (1, ["path-holds-adapters"])
+
+    def test_object_that_may_not_be_read_is_an_error_of_that_path(
+        self, check: Check, s3: FakeS3, fine: Path, dora: Path
+    ) -> None:
+        uris = [store(s3, directory) for directory in (fine, dora)]
+        s3.refused.add(uris[0].removeprefix("s3://bucket/"))
+        result = check("s3://bucket/adapters/")
+        assert {row[2] for row in rows(result)} == {"object-readable", "lora-dora"}
+        assert "it cannot be read: Access Denied (AccessDenied)" in result.stdout
+
+    def test_bucket_that_may_not_be_listed_is_an_error_of_that_path(
+        self, check: Check, s3: FakeS3, fine: Path
+    ) -> None:
+        s3.refused.add("bucket")
+        result = check("s3://bucket/adapters/", fine)
+        assert rules(result) == ["object-readable", ""]
+        assert "it cannot be reached: Access Denied (AccessDenied)" in result.stdout
+
+    def test_nothing_wrong_but_that_s3_could_not_be_asked_ends_with_4(
+        self, check: Check, s3: FakeS3, fine: Path, dora: Path, pissa: Path
+    ) -> None:
+        s3.refused.add("bucket")
+        assert check("s3://bucket/adapters/").exit_code == 4
+        assert check("s3://bucket/none.tar.gz", fine, pissa, "--strict").exit_code == 4
+        assert check("s3://bucket/adapters/", dora).exit_code == 1
+
+    def test_digest_of_a_whole_archive_is_compared_when_asked(
+        self, check: Check, s3: FakeS3, fine: Path, tmp_path: Path
+    ) -> None:
+        uri = store(s3, fine)
+        other = pack(SyntheticAdapter(seed=1).save(tmp_path / "other"), tmp_path / "other.tar.gz")
+        s3.objects["bucket", uri.removeprefix("s3://bucket/")] = other.path.read_bytes()
+        assert rules(check(uri)) == [""]
+        assert rules(check(uri, "--whole")) == ["archive-digest"]
+
+
+ENVIRONMENT = """
+[base_model]
+name = "acme/other"
+directory = "../base"
+[container]
+lmi_version = 19
+[lora]
+max_loras = 4
+max_cpu_loras = 8
+max_lora_rank = 16
+[endpoint]
+instance_type = "ml.g5.12xlarge"
+[copies]
+min_memory_mib = 1024
+"""
+
+
+class TestServing:
+    def test_rank_is_limited_by_option(self, check: Check, tmp_path: Path) -> None:
+        adapter = SyntheticAdapter(rank=32).save(tmp_path / "adapter")
+        assert rules(check(adapter)) == [""]
+        assert rules(check(adapter, "--max-lora-rank", "16")) == ["lora-rank"]
+        assert rules(check(adapter, "--max-lora-rank", "32")) == [""]
+
+    @pytest.mark.parametrize(("container", "rule"), [("lmi14", "lora-rank"), ("LMI15", ""), ("19", "")])
+    def test_rank_is_limited_by_what_the_container_knows(
+        self, check: Check, tmp_path: Path, container: str, rule: str
+    ) -> None:
+        adapter = SyntheticAdapter(rank=512).save(tmp_path / "adapter")
+        assert rules(check(adapter, "--container", container)) == [rule]
+
+    @pytest.mark.parametrize(
+        ("container", "rule", "code"),
+        [
+            ("lmi14", "lora-bias", 1),
+            ("lmi15", "lora-bias-setting", 0),
+            ("lmi16", "lora-bias-setting", 0),
+            ("lmi17", "lora-bias", 1),
+        ],
+    )
+    def test_biases_are_for_containers_that_have_a_setting_for_them(
+        self, check: Check, tmp_path: Path, container: str, rule: str, code: int
+    ) -> None:
+        adapter = SyntheticAdapter()
+        adapter.config["bias"] = "lora_only"
+        result = check(adapter.save(tmp_path / "adapter"), "--container", container)
+        assert (rules(result), result.exit_code) == ([rule], code)
+
+    def test_base_model_is_compared_by_name_and_dimensions(
+        self, check: Check, fine: Path, base: Path
+    ) -> None:
+        assert rules(check(fine, "--base-model", base)) == [""]
+        (base / "config.json").write_text(json.dumps({**BASE, "_name_or_path": "other", "hidden_size": 64}))
+        for place in (base, base / "config.json"):
+            result = check(fine, "--base-model", place)
+            assert set(rules(result)) == {"base-model-name", "base-model-dimensions"}
+
+    def test_base_model_may_lie_in_s3(self, check: Check, s3: FakeS3, fine: Path) -> None:
+        s3.objects["bucket", "models/base/config.json"] = json.dumps({**BASE, "hidden_size": 64}).encode()
+        for place in ("s3://bucket/models/base/", "s3://bucket/models/base/config.json"):
+            assert set(rules(check(fine, "--base-model", place))) == {"base-model-dimensions"}
+
+    def test_base_model_may_be_a_configuration_of_another_name(
+        self, check: Check, s3: FakeS3, fine: Path, tmp_path: Path
+    ) -> None:
+        text = json.dumps({**BASE, "hidden_size": 64})
+        (tmp_path / "own.json").write_text(text)
+        s3.objects["bucket", "own.json"] = text.encode()
+        for place in (tmp_path / "own.json", "s3://bucket/own.json"):
+            assert set(rules(check(fine, "--base-model", place))) == {"base-model-dimensions"}
+
+    def test_base_model_that_may_not_be_read_is_no_answer(self, check: Check, s3: FakeS3, fine: Path) -> None:
+        s3.objects["bucket", "base/config.json"] = json.dumps(BASE).encode()
+        s3.refused.add("base/config.json")
+        result = check(fine, "--base-model", "s3://bucket/base")
+        assert (result.exit_code, result.stdout) == (4, "")
+        assert "'s3://bucket/base/config.json' cannot be read: Access Denied" in result.stderr
+
+    def test_environment_gives_container_rank_and_base(
+        self, check: Check, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("environments").mkdir()
+        Path("environments/prod.toml").write_text(ENVIRONMENT)
+        SyntheticAdapter(rank=32, layers=3).save(tmp_path / "adapter")
+        for name in ("prod", "environments/prod.toml"):
+            result = check("adapter", "--environment", name)
+            assert set(rules(result)) == {"lora-rank", "base-model-name", "base-model-module"}
+        overridden = check("adapter", "-e", "prod", "--max-lora-rank", "32", "--base-model", "base")
+        assert set(rules(overridden)) == {"base-model-module"}
+
+    def test_base_model_that_is_well_known_is_compared_by_its_name_alone(
+        self, check: Check, fine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        result = check(fine, "--base-model", "meta-llama/Llama-3.1-8B-Instruct")
+        assert set(rules(result)) == {"base-model-name", "base-model-dimensions"}
+        environment = ENVIRONMENT.replace('directory = "../base"\n', "")
+        Path("e.toml").write_text(environment.replace("acme/other", "meta-llama/Llama-3.1-8B"))
+        assert "base-model-dimensions" in rules(check(fine, "-e", "e.toml"))
+
+    def test_environments_of_this_repository_are_understood(self, check: Check, fine: Path) -> None:
+        folder = Path(__file__).parents[3] / "environments"
+        for name in ("local", "dev", "prod"):
+            result = check(fine, "--environment", folder / f"{name}.toml")
+            assert "base-model-name" in rules(result)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--container", "lmi12"], "the container should be LMI 13 to 28, got '12'"),
+            (["--container", "vllm"], "the container should be LMI 13 to 28, got 'vllm'"),
+            (["--max-lora-rank", "48"], "'max_lora_rank' should be one of 8, 16"),
+            (["--container", "lmi14", "--max-lora-rank", "512"], "at most 256 with LMI 14, got 512"),
+            (["--container", "lmi16", "--max-lora-rank", "1"], "at least 8 with LMI 16, got 1"),
+            (
+                ["--base-model", "nowhere"],
+                "'--base-model' should be a directory, a config.json here or in S3",
+            ),
+            (["--base-model", "."], "'config.json' should be the configuration"),
+            (["--base-model", "s3://"], "'--base-model' should be a directory, a config.json here or in S3"),
+            (["--base-model", "s3://bucket/none/"], "The specified key does not exist. (NoSuchKey)"),
+            (["--environment", "nowhere"], "the path of a .toml file, got 'nowhere'"),
+        ],
+    )
+    def test_option_that_is_wrong_ends_with_2_and_says_so(
+        self,
+        check: Check,
+        fine: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        options: list[str],
+        message: str,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        result = check(fine, *options)
+        assert result.exit_code == 2
+        words = " ".join(result.stderr.replace("│", " ").split())
+        assert message in words
+
+    def test_environment_that_is_wrong_is_told_with_its_file_and_setting(
+        self, check: Check, fine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("e.toml").write_text(ENVIRONMENT.replace("max_lora_rank = 16", "max_lora_rank = 17"))
+        result = check(fine, "--environment", "e.toml")
+        assert result.exit_code == 2
+        words = " ".join(result.stderr.replace("│", " ").split())
+        assert "e.toml: lora" in words
+        assert "'max_lora_rank' should be one of" in words
+
+
+class TestTerminal:
+    def show(self, *arguments: str | Path, columns: int = 140) -> str:
+        terminal, child = pty.openpty()
+        command = [sys.executable, "-m", "adapters_cli", "check", *map(str, arguments)]
+        environment = os.environ | {"COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "xterm"}
+        process = subprocess.Popen(command, stdout=child, env=environment)
+        os.close(child)
+        written = b""
+        try:
+            while data := os.read(terminal, 4096):
+                written += data
+        except OSError:  # how Linux says that the other side is closed
+            pass
+        os.close(terminal)
+        process.wait()
+        return re.sub(r"\x1b\[[0-9;]*m", "", written.decode())
+
+    def test_person_sees_a_table_what_to_do_and_a_summary(self, fine: Path, dora: Path) -> None:
+        lines = [" ".join(line.split()) for line in self.show(fine, dora).splitlines()]
+        assert lines[0] == "ADAPTER RESULT RULE FINDING"
+        assert "adapters/fine ok" in lines
+        assert any(
+            line.startswith("adapters/dora error lora-dora adapter_config.json: 'use") for line in lines
+        )
+        assert f"lora-dora {HELP['lora-dora']}" in lines
+        assert lines[-1] == "2 adapters: 1 ok, 1 error"
+
+    def test_guide_shows_what_a_person_sees(self, tmp_path: Path) -> None:
+        adapter = SyntheticAdapter(rank=64).save(tmp_path / "out" / "globex")
+        lines = self.show(adapter, "--max-lora-rank", "8").splitlines()
+        guide = (Path(__file__).parents[3] / "docs" / "guides" / "adapters.md").read_text()
+        assert "```\n" + "\n".join(line.rstrip() for line in lines) + "\n```" in guide
+
+    def test_name_of_a_file_cannot_steer_the_terminal(self, fine: Path) -> None:
+        (fine / "\x1b]0;owned\x07").touch()
+        shown = self.show(fine)
+        assert "\x1b]0;" not in shown
+        assert "file-unexpected" in shown
+
+
+def test_nothing_to_check_is_quiet_when_all_is_fine(check: Check, fine: Path) -> None:
+    assert check(fine, "-q").stdout == ""
+
+
+def test_error_of_listing_in_the_middle_is_told(
+    check: Check, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: Any) -> Any:
+        raise client_error("SlowDown", "Please reduce your request rate.")
+
+    monkeypatch.setattr(s3, "paginate", fail)
+    assert rules(check("s3://bucket/")) == ["object-readable"]

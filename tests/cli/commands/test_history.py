@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import Artifact
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def lived(world: World) -> None:
+    world.deploy(adapter("acme"), adapter("zeta"))
+    world.settle()
+    world.deploy(adapter("acme", 2), adapter("zeta"))
+    world.settle()
+
+
+def test_newest_event_comes_first(run: Run) -> None:
+    fields = [line.split("\t") for line in run("history", "acme").stdout.splitlines()]
+    assert [field[1:5] for field in fields] == [
+        ["updated", "2", "v1.tar.gz", "v2.tar.gz"],
+        ["created", "1", "-", "v1.tar.gz"],
+    ]
+    assert fields[0][0].startswith("1970-01-12T")
+
+
+def test_limit_leaves_older_ones_out(run: Run) -> None:
+    assert len(run("history", "acme", "--limit", "1").stdout.splitlines()) == 1
+
+
+def test_json_has_a_line_for_each_event(run: Run) -> None:
+    events = [json.loads(line) for line in run("history", "acme", "--json").stdout.splitlines()]
+    assert [(event["what"], event["after"]) for event in events] == [
+        ("updated", "v2.tar.gz"),
+        ("created", "v1.tar.gz"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["zeta", "p-zeta"])
+def test_adapter_that_is_gone_still_has_one(run: Run, world: World, name: str) -> None:
+    world.deploy(adapter("acme", 2))
+    world.settle()
+    assert run("history", name).stdout.splitlines()[0].split("\t")[1] == "deleted"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids="".join)
+def test_unknown_adapter_has_none(run: Run, options: list[str]) -> None:
+    result = run("history", "nobody", *options)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "adapters: nothing is known of an adapter 'nobody'\n"
+
+
+def test_adapter_that_is_yet_to_come_has_none(run: Run, world: World) -> None:
+    world.deploy(adapter("acme", 2), adapter("zeta"), adapter("new"))
+    result = run("history", "new")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "adapter 'new' has no events so far\n"
+
+
+def test_versions_to_go_back_to_are_told_beside_it(run: Run) -> None:
+    result = run("history", "acme")
+    assert result.stderr == ("acme can go back to v1.tar.gz: 'adapters rollback acme --to VERSION'\n")
+    assert run("history", "zeta").stderr == ""
+
+
+def test_json_has_whole_digests_addresses_and_times(run: Run, world: World) -> None:
+    published = Artifact(uri="s3://bucket/acme/sha256-ab.tar.gz", digest="ab" * 32)
+    world.deploy(replace(adapter("acme"), artifact=published), adapter("zeta"))
+    world.settle()
+    event = json.loads(run("history", "acme", "--json").stdout.splitlines()[0])
+    assert event["after_artifact"] == {
+        "version": "abababababab",
+        "digest": f"sha256:{'ab' * 32}",
+        "uri": published.uri,
+    }
+    assert event["before_artifact"]["uri"] == artifact("acme", 2).uri
+    assert datetime.fromisoformat(event["at"]).timestamp() == pytest.approx(world.clock.now(), abs=10)
+    generation = json.loads(run("history", "--json").stdout.splitlines()[0])
+    for key in ("requested_at", "ended_at"):
+        assert datetime.fromisoformat(generation[key]).tzinfo is not None
+
+
+class TestWhy:
+    """What the registry tells of why something was sent."""
+
+    def whys(self, run: Run, name: str = "acme") -> list[list[str]]:
+        lines = [line.split("\t") for line in run("history", name).stdout.splitlines()]
+        return [[fields[1], fields[4], fields[6]] for fields in lines]
+
+    def test_archive_that_moved_is_the_same(self, run: Run, world: World) -> None:
+        for place in ("a", "b"):
+            moved = Artifact(uri=f"s3://{place}/acme.tar.gz", digest="ab" * 32)
+            world.deploy(replace(adapter("acme"), artifact=moved), adapter("zeta"))
+            world.settle()
+        assert self.whys(run)[0][2] == "the same archive at another address"
+
+    def test_manifest_needs_no_words(self, run: Run) -> None:
+        assert [why for _, _, why in self.whys(run)] == ["", ""]
+
+    def test_rollback_by_a_person_and_its_end(self, run: Run, world: World) -> None:
+        run("rollback", "acme")
+        world.settle()
+        run("rollback", "acme", "--undo")
+        world.settle()
+        assert self.whys(run)[:2] == [
+            ["updated", "v2.tar.gz", "the rollback is taken back"],
+            ["updated", "v1.tar.gz", "rolled back by 'adapters rollback'"],
+        ]
+
+    def test_rollback_that_the_next_version_ends(self, run: Run, world: World) -> None:
+        run("rollback", "acme")
+        world.settle()
+        world.deploy(adapter("acme", 3), adapter("zeta"))
+        world.settle()
+        assert self.whys(run)[0] == ["updated", "v3.tar.gz", ""]
+
+    def test_rollback_by_cloudformation(self, run: Run, world: World) -> None:
+        world.deploy(adapter("acme"), digest="one")
+        world.settle()
+        world.deploy(adapter("acme", 2), digest="two", previous="one")
+        world.settle()
+        world.deploy(adapter("acme"), digest="one", previous="two")
+        world.settle()
+        assert self.whys(run)[0] == ["updated", "v1.tar.gz", "CloudFormation rolls generation 4 back"]
+
+    def test_rollback_by_a_person_after_one_by_cloudformation(self, run: Run, world: World) -> None:
+        world.deploy(adapter("acme"), adapter("zeta"), digest="one")
+        world.settle()
+        world.deploy(adapter("acme", 2), adapter("zeta"), digest="two", previous="one")
+        world.settle()
+        world.deploy(adapter("acme"), adapter("zeta"), digest="one", previous="two")
+        world.settle()
+        run("rollback", "acme")
+        world.settle()
+        run("rollback", "acme", "--undo")
+        world.settle()
+        assert self.whys(run)[:2] == [
+            ["updated", "v1.tar.gz", "the rollback is taken back"],
+            ["updated", "v2.tar.gz", "rolled back by 'adapters rollback'"],
+        ]
+
+    def test_manifest_in_s3_that_the_fleet_takes_back(self, run: Run, world: World) -> None:
+        world.service.faults.broken[artifact("zeta", 2).uri] = "no such tensor"
+        world.put_manifest(adapter("acme", 3), adapter("zeta", 2))
+        world.settle()
+        assert self.whys(run)[0] == ["updated", "v2.tar.gz", "generation 3 failed, and is taken back"]
+
+    def test_creation_after_someone_deleted_it(self, run: Run, world: World) -> None:
+        world.service.remove("p-acme")
+        world.deploy(adapter("acme", 2), adapter("zeta", 2))
+        world.settle()
+        assert self.whys(run)[:2] == [
+            ["created", "v2.tar.gz", "repaired after a change by hand"],
+            ["drifted", "-", "someone deleted it"],
+        ]
+
+    def test_retry_by_a_person(self, run: Run, world: World) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        world.service.faults.broken[artifact("acme", 3).uri] = "no such tensor"
+        world.deploy(adapter("acme", 3), adapter("zeta"))
+        world.settle()
+        world.service.faults.broken.clear()
+        run("retry", "acme")
+        world.settle()
+        assert self.whys(run)[:3] == [
+            ["updated", "v3.tar.gz", "tried again by 'adapters retry'"],
+            ["retried", "-", ""],
+            ["failed", "v3.tar.gz", "no such tensor"],
+        ]
+
+    def test_deletion_of_the_fleet(self, run: Run, world: World) -> None:
+        world.destroy()
+        world.settle()
+        assert self.whys(run, "p-acme")[0] == ["deleted", "-", "the fleet is deleted"]
+
+    def test_reason_may_be_in_what_the_limit_leaves_out(self, run: Run, world: World) -> None:
+        world.service.remove("p-acme")
+        world.deploy(adapter("acme", 2), adapter("zeta", 2))
+        world.settle()
+        [line] = run("history", "acme", "--limit", "1").stdout.splitlines()
+        assert line.endswith("\trepaired after a change by hand")
+
+    def test_adapter_that_was_imported_has_the_digest_of_the_manifest(self, run: Run, world: World) -> None:
+        made = world.service.make("p-hand", "s3://bucket/hand/adapter.tar.gz")
+        world.order(OrderKind.CLAIM, "hand", created=made.created)
+        hand = adapter("hand")
+        known = Artifact(uri="s3://bucket/hand/adapter.tar.gz", digest="d" * 64)
+        world.deploy(adapter("acme", 2), adapter("zeta"), replace(hand, artifact=known))
+        world.settle()
+        assert self.whys(run, "hand") == [["adopted", "d" * 12, ""]]
+
+
+class TestGenerations:
+    def fields(self, run: Run, *options: str) -> list[list[str]]:
+        return [line.split("\t") for line in run("history", *options).stdout.splitlines()]
+
+    def test_newest_comes_first(self, run: Run, world: World) -> None:
+        world.service.faults.broken[artifact("zeta", 2).uri] = "no such tensor"
+        world.put_manifest(adapter("acme", 2), adapter("zeta", 2))
+        world.settle()
+        rows = self.fields(run)
+        assert [[row[0], *row[2:5]] for row in rows] == [
+            ["4", "undo", "converged", "0"],
+            ["3", "object", "failed", "1"],
+            ["2", "deployment", "converged", "1"],
+            ["1", "deployment", "converged", "2"],
+        ]
+        assert rows[0][5] == "takes generation 3 back"
+        assert "no such tensor" in rows[1][5]
+        assert rows[0][1].startswith("1970-01-12T")
+
+    def test_limit_leaves_older_ones_out(self, run: Run) -> None:
+        assert [row[0] for row in self.fields(run, "--limit", "1")] == ["2"]
+
+    def test_json_has_a_line_for_each(self, run: Run) -> None:
+        lines = [json.loads(line) for line in run("history", "--json").stdout.splitlines()]
+        assert [(line["number"], line["source"], line["outcome"], line["changes"]) for line in lines] == [
+            (2, "deployment", "converged", 1),
+            (1, "deployment", "converged", 2),
+        ]
+
+    def test_fleet_that_was_never_asked_has_none(self, run: Run, account: FakeAccount) -> None:
+        account.add_fleet("Tenants", "new", "New")
+        result = run("history", "--table", "new", fleet=False)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == "fleet 'New' has never been asked for anything\n"

@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.artifacts.packing import identity
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import Artifact, SmokeRequest
+from adapter_fleet.manifest.manifest import Manifest
+from tests.adapter_fleet.fleet_world import World, adapter
+from tests.adapter_fleet.synthetic import SyntheticAdapter
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+ACME = replace(adapter("acme"), artifact=Artifact(uri="s3://bucket/acme/v1.tar.gz", digest="a" * 64))
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return SyntheticAdapter().save(tmp_path / "adapter")
+
+
+@pytest.fixture(autouse=True)
+def by_hand(world: World, account: FakeAccount, directory: Path) -> None:
+    """A fleet of one, two adapters made by hand, and one of another fleet."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for file in directory.iterdir():
+            tar.add(file, file.name)
+    account.buckets.store("hand", "made.tar.gz", packed.getvalue())
+    world.service.make("p-one", "s3://hand/made.tar.gz", tags={"team": "support"})
+    world.service.make("two", "s3://hand/made.tar.gz")
+    world.service.make("other", "s3://hand/made.tar.gz", tags={FLEET_TAG: "another"})
+    world.deploy(ACME)
+    world.settle()
+
+
+def imported(result: Result) -> Manifest:
+    return Manifest.parse(result.stdout.encode(), where="imported", folder=None)
+
+
+def test_manifest_has_what_belongs_to_no_fleet(run: Run, directory: Path) -> None:
+    result = run("import", "--endpoint", "endpoint")
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
+        0,
+        "2 adapters on 'endpoint' belong to no fleet",
+    )
+    one, two = imported(result).adapters[:2]
+    assert (one.name, one.component, one.tags) == ("one", None, {"team": "support"})
+    assert (two.name, two.component, two.tags) == ("two", "two", {})
+    assert {one.digest, two.digest} == {identity(directory)}
+
+
+def test_no_fleet_is_needed_for_a_manifest(run: Run) -> None:
+    result = run("import", "--endpoint", "endpoint", fleet=False)
+    assert [adapter.component for adapter in imported(result).adapters] == ["p-one", "two"]
+
+
+def test_manifest_can_go_to_a_file(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "imported.yaml"
+    result = run("import", "--endpoint", "endpoint", "--output", path)
+    assert result.stdout == ""
+    assert len(Manifest.parse(path.read_bytes(), where="imported", folder=None).adapters) == 3
+
+
+def test_file_that_is_there_stays_unless_it_may_be_overwritten(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "imported.yaml"
+    path.write_text("mine")
+    command = ("import", "--endpoint", "endpoint", "-o", path)
+    result = run(*command)
+    assert (result.exit_code, result.stderr, path.read_text()) == (
+        1,
+        f"adapters: {path}: is there already; --force overwrites it\n",
+        "mine",
+    )
+    assert run(*command, "--force").exit_code == 0
+    assert path.read_text() != "mine"
+
+
+@pytest.mark.parametrize(
+    ("place", "words"), [("missing/out.yaml", "there is no folder"), ("", "is a folder")]
+)
+def test_file_that_cannot_be_written_is_told_before_anything_is_read(
+    run: Run, world: World, tmp_path: Path, place: str, words: str
+) -> None:
+    calls = world.service.calls.copy()
+    result = run("import", "--endpoint", "endpoint", "--output", tmp_path / place)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert words in result.stderr
+    assert world.service.calls == calls
+
+
+class TestAdaptersOfTheFleet:
+    def test_they_follow_so_that_the_manifest_deletes_none(self, run: Run) -> None:
+        result = run("import", "--endpoint", "endpoint")
+        assert [adapter.name for adapter in imported(result).adapters] == ["one", "two", "acme"]
+        assert result.stderr.splitlines()[1] == (
+            "1 adapter of fleet as it is now follows in the manifest, which deletes none of them"
+        )
+
+    def test_they_are_what_they_were(self, run: Run, world: World) -> None:
+        smoke = SmokeRequest(body={"inputs": "Hello"}, expect="world")
+        world.with_settings(FleetSettings(smoke=smoke))
+        given = (
+            replace(ACME, rank=8, tags={"team": "support"}, smoke=smoke),
+            replace(ACME, name="named", component="a-name-of-its-own"),
+            replace(ACME, name="own", component="p-own", smoke=SmokeRequest(body={"inputs": "Hi"})),
+        )
+        world.deploy(*given)
+        world.settle()
+        desired = imported(run("import", "--endpoint", "endpoint")).resolve(
+            prefix="p", buckets={}, archives={}, smoke=smoke
+        )
+        assert desired.adapters[-3:] == given
+
+    def test_they_keep_the_manifest_of_a_deployment_that_changes_nothing(
+        self, run: Run, world: World
+    ) -> None:
+        manifest = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
+        world.deploy(*imported(manifest).resolve(prefix="p", buckets={}, archives={}).adapters)
+        world.settle()
+        again = run("import", "--endpoint", "endpoint")
+        assert again.stderr.splitlines()[0] == "0 adapters on 'endpoint' belong to no fleet"
+        assert sorted(adapter.name for adapter in imported(again).adapters) == ["acme", "one", "two"]
+
+
+class TestOddComponents:
+    def test_names_that_would_be_the_same_without_the_prefix_keep_it(self, run: Run, world: World) -> None:
+        world.service.make("One", "s3://hand/made.tar.gz")
+        result = run("import", "--endpoint", "endpoint")
+        assert result.exit_code == 0
+        assert {adapter.name: adapter.component for adapter in imported(result).adapters} == {
+            "One": "One",
+            "p-one": "p-one",
+            "two": "two",
+            "acme": None,
+        }
+
+    def test_name_that_the_fleet_has_already_is_left_out_and_told(self, run: Run, world: World) -> None:
+        world.service.make("acme", "s3://hand/made.tar.gz")
+        result = run("import", "--endpoint", "endpoint")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[0] == "adapters: acme: adapter 'acme' has its name"
+        assert [adapter.name for adapter in imported(result).adapters] == ["one", "two", "acme"]
+
+    def test_component_that_the_fleet_has_in_another_case_is_left_out_and_told(
+        self, run: Run, world: World
+    ) -> None:
+        world.deploy(replace(ACME, component="Solo"))
+        world.settle()
+        world.service.make("solo", "s3://hand/made.tar.gz")
+        result = run("import", "--endpoint", "endpoint")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[0] == "adapters: solo: adapter 'acme' has its component"
+
+    def test_component_with_too_many_tags_is_left_out_and_told(self, run: Run, world: World) -> None:
+        world.service.make("three", "s3://hand/made.tar.gz", tags={f"t{n}": "" for n in range(45)})
+        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[0] == (
+            "adapters: adapter 'three': tags: should be at most 40, got 45"
+        )
+        assert {order.component for order in world.registry.orders()} == {"p-one", "two"}
+
+
+def test_endpoint_that_is_not_there_is_nobody_to_ask(run: Run) -> None:
+    result = run("import", "--endpoint", "nope", fleet=False)
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        4,
+        "",
+        "adapters: endpoint 'nope' is not there, or has no component\n",
+    )
+
+
+class TestOfAStack:
+    @pytest.fixture(autouse=True)
+    def native(self, world: World) -> None:
+        tags = {"aws:cloudformation:stack-name": "Llm", "aws:cloudformation:logical-id": "Two"}
+        world.service.components["two"].tags.update(tags)
+
+    @pytest.mark.parametrize("fleet", [True, False], ids=["with a fleet", "without"])
+    def test_it_is_left_out_and_its_stack_is_named(self, run: Run, fleet: bool) -> None:
+        result = run("import", "--endpoint", "endpoint", fleet=fleet)
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[:2] == [
+            "adapters: two: it belongs to stack 'Llm' and is left out; the guide to operating fleets says how"
+            " to move it",
+            "1 adapter on 'endpoint' belongs to no fleet",
+        ]
+        assert "two" not in [adapter.name for adapter in imported(result).adapters]
+
+    def test_it_is_not_taken_over(self, run: Run, world: World) -> None:
+        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
+        assert result.exit_code == 1
+        assert [order.component for order in world.registry.orders()] == ["p-one"]
+
+    def test_it_is_not_taken_over_where_the_manifest_names_it_already(self, run: Run, world: World) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        world.deploy(ACME, replace(ACME, name="two", component="two"))
+        world.settle()
+        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
+        assert "two: it belongs to stack 'Llm'" in result.stderr
+        world.settle()
+        assert [order.component for order in world.registry.orders()] == ["p-one"]
+        assert FLEET_TAG not in world.service.components["two"].tags
+
+    def test_nothing_but_it_is_nothing_to_take_over(self, run: Run, world: World) -> None:
+        world.service.remove("p-one")
+        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
+        assert result.exit_code == 1
+        assert world.registry.orders() == []
+
+
+def test_adapter_without_a_readable_archive_is_left_out_and_told(run: Run, account: FakeAccount) -> None:
+    account.world.service.make("three", "s3://hand/missing.tar.gz")
+    result = run("import", "--endpoint", "endpoint")
+    assert result.exit_code == 1
+    assert "adapters: three: s3://hand/missing.tar.gz: Not Found (404)" in result.stderr
+    assert len(imported(result).adapters) == 3
+
+
+def test_confirmation_of_nothing_is_wrong_usage(run: Run) -> None:
+    assert run("import", "--endpoint", "endpoint", "--yes").exit_code == 2
+
+
+def test_nothing_is_written_without_a_word(run: Run, world: World, account: FakeAccount) -> None:
+    run("import", "--endpoint", "endpoint")
+    assert world.registry.orders() == []
+    assert account.started.inputs == []
+
+
+class TestTakeOver:
+    def take_over(self, run: Run) -> Result:
+        return run("import", "--endpoint", "endpoint", "--take-over", "--yes")
+
+    def deploy_imported(self, world: World, result: Result) -> None:
+        desired = imported(result).resolve(prefix=world.target.prefix, buckets={}, archives={})
+        world.deploy(*desired.adapters)
+        world.settle()
+
+    def test_fleet_takes_over_without_creating_again(self, run: Run, world: World) -> None:
+        result = self.take_over(run)
+        created = {name: component.created for name, component in world.service.components.items()}
+        world.writes().clear()
+        self.deploy_imported(world, result)
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert sorted(world.writes()) == ["AddTags p-one", "AddTags two"]
+        assert {name: component.created for name, component in world.service.components.items()} == created
+        assert run("status").stdout.count("in service") == 3
+
+    def test_status_tells_that_they_are_given_back_when_that_is_undone(self, run: Run, world: World) -> None:
+        desired = imported(self.take_over(run)).resolve(prefix=world.target.prefix, buckets={}, archives={})
+        world.deploy(*desired.adapters, digest="after", previous="before")
+        world.settle()
+        world.deploy(ACME, digest="before", previous="after")
+        states = [line.split("\t")[:2] for line in run("status").stdout.splitlines()]
+        assert states == [["one", "releasing"], ["two", "releasing"], ["acme", "in service"]]
+        world.settle()
+        assert {"p-one", "two"} <= world.service.components.keys()
+
+    def test_adapters_are_managed_from_then_on(self, run: Run, world: World) -> None:
+        self.deploy_imported(world, self.take_over(run))
+        world.deploy(ACME)
+        world.settle()
+        assert {"p-one", "two"}.isdisjoint(world.service.components)
+        assert "other" in world.service.components
+
+    def test_nothing_happens_to_them_before_the_manifest_has_them(self, run: Run, world: World) -> None:
+        self.take_over(run)
+        world.writes().clear()
+        world.start_machine("order")
+        world.settle()
+        assert world.writes() == []
+        assert {"p-one", "two"} <= world.service.components.keys()
+
+    def test_adapters_that_the_manifest_has_already_are_taken_over_at_once(
+        self, run: Run, world: World
+    ) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit(count=2)))
+        self.deploy_imported(world, run("import", "--endpoint", "endpoint"))
+        assert run("status").stdout.count("foreign") == 2
+        self.take_over(run)
+        world.settle()
+        assert run("status").stdout.count("in service") == 3
+
+    def test_nobody_to_ask_is_no_consent(self, run: Run, world: World) -> None:
+        result = run("import", "--endpoint", "endpoint", "--take-over")
+        assert result.exit_code == 1
+        assert "--yes confirms" in result.stderr
+        assert world.registry.orders() == []
+
+    def test_it_takes_a_fleet(self, run: Run) -> None:
+        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes", fleet=False)
+        assert result.exit_code == 2
+        assert "Give --stack or --table" in result.stderr
+
+    def test_fleet_that_is_deleted_takes_nothing_over(self, run: Run, world: World) -> None:
+        world.destroy()
+        result = self.take_over(run)
+        assert result.exit_code == 1
+        assert "there is nobody to take them over" in result.stderr
+        assert world.registry.orders() == []
+
+    @pytest.mark.parametrize("options", [[], ["--take-over", "--yes"]])
+    def test_fleet_of_another_endpoint_takes_nothing_over(self, run: Run, options: list[str]) -> None:
+        result = run("import", "--endpoint", "elsewhere", *options)
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "adapters: the fleet is on endpoint 'endpoint', got 'elsewhere'\n",
+        )

@@ -1,0 +1,301 @@
+import json
+import os
+import pty
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from adapters_cli.main import app
+from tests.adapter_fleet.fleet_world import World, adapter
+from tests.cli.fake_runtime import Call, FakeRuntime, Reply
+from tests.cli.fleet_account import FakeAccount
+
+BASE, ECTSUM = ["--component", "llm-base"], ["--component", "llm-ectsum"]
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with FakeRuntime() as runtime:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", runtime.url)
+        yield runtime
+
+
+def invoke(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["invoke", "llm", *arguments], input=stdin)
+
+
+def test_one_component_in_a_pipe_gives_the_answer_and_nothing_else(runtime: FakeRuntime) -> None:
+    result = invoke("Hello", *ECTSUM)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "answer of llm-ectsum\n", "")
+
+
+def test_several_components_in_a_pipe_are_told_apart_in_the_order_given(runtime: FakeRuntime) -> None:
+    result = invoke("Hello", *ECTSUM, *BASE)
+    assert result.stdout == "[llm-ectsum]\nanswer of llm-ectsum\n\n[llm-base]\nanswer of llm-base\n\n"
+
+
+def test_request_names_endpoint_and_component_in_the_schema_of_lmi(runtime: FakeRuntime) -> None:
+    invoke("Hello", *ECTSUM, "--max-new-tokens", "7")
+    assert runtime.calls == [
+        Call(
+            "/endpoints/llm/invocations",
+            "llm-ectsum",
+            {"inputs": "Hello", "parameters": {"max_new_tokens": 7, "temperature": 0.0}, "stream": False},
+        )
+    ]
+
+
+def test_prompt_can_come_from_standard_input(runtime: FakeRuntime) -> None:
+    invoke("-", *ECTSUM, stdin="a long\nprompt")
+    assert runtime.calls[0].body["inputs"] == "a long\nprompt"
+
+
+def test_component_given_twice_is_asked_once(runtime: FakeRuntime) -> None:
+    assert invoke("Hello", *ECTSUM, *ECTSUM).stdout == "answer of llm-ectsum\n"
+    assert len(runtime.calls) == 1
+
+
+def test_components_are_asked_at_the_same_time(runtime: FakeRuntime) -> None:
+    all_here = threading.Barrier(2, timeout=20)
+
+    def reply(call: Call) -> Reply:
+        all_here.wait()
+        return Reply.text("together")
+
+    runtime.reply = reply
+    assert invoke("Hello", *BASE, *ECTSUM).exit_code == 0
+
+
+def test_json_has_a_line_for_each_component(runtime: FakeRuntime) -> None:
+    lines = [json.loads(line) for line in invoke("Hello", *BASE, *ECTSUM, "--json").stdout.splitlines()]
+    assert [(line["component"], line["text"]) for line in lines] == [
+        ("llm-base", "answer of llm-base"),
+        ("llm-ectsum", "answer of llm-ectsum"),
+    ]
+    assert all(0 < line["seconds"] < 60 for line in lines)
+
+
+class TestFleet:
+    """Adapters of a fleet, which knows its endpoint."""
+
+    @pytest.fixture(autouse=True)
+    def deployed(self, world: World, account: FakeAccount, runtime: FakeRuntime) -> None:
+        world.deploy(adapter("acme"), adapter("beta"))
+        world.settle()
+
+    def test_adapter_is_asked_by_its_name(self, run: Callable[..., Result], runtime: FakeRuntime) -> None:
+        result = run("invoke", "--stack", "Tenants", "acme", "Hello", fleet=False)
+        assert (result.exit_code, result.stdout) == (0, "answer of p-acme\n")
+        assert runtime.calls[0].path == "/endpoints/endpoint/invocations"
+
+    def test_several_are_told_apart_by_their_names(self, run: Callable[..., Result]) -> None:
+        result = run("invoke", "beta", "acme", "Hello", "--base")
+        assert result.stdout == (
+            "[base]\nanswer of base\n\n[beta]\nanswer of p-beta\n\n[acme]\nanswer of p-acme\n\n"
+        )
+
+    def test_environment_says_which_fleet(
+        self, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
+        assert run("invoke", "acme", "Hello", fleet=False).stdout == "answer of p-acme\n"
+        result = run("invoke", "llm", "Hello", *ECTSUM, fleet=False)
+        assert result.stdout == "answer of llm-ectsum\n"
+
+    def test_component_of_the_same_endpoint_can_be_compared(self, run: Callable[..., Result]) -> None:
+        result = run("invoke", "acme", "Hello", *ECTSUM, "--json")
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        assert [(line["name"], line["component"]) for line in lines] == [
+            ("acme", "p-acme"),
+            ("llm-ectsum", "llm-ectsum"),
+        ]
+
+    def test_unknown_adapter_is_told(self, run: Callable[..., Result], runtime: FakeRuntime) -> None:
+        result = run("invoke", "acme", "nobody", "Hello")
+        assert (result.exit_code, result.stderr) == (1, "adapters: the fleet has no adapter 'nobody'\n")
+        assert runtime.calls == []
+
+    @pytest.mark.parametrize("fleet", [True, False])
+    def test_somebody_has_to_be_asked(
+        self, run: Callable[..., Result], runtime: FakeRuntime, fleet: bool
+    ) -> None:
+        assert run("invoke", "Hello", fleet=fleet).exit_code == 2
+        assert runtime.calls == []
+
+
+class TestStream:
+    def test_pieces_are_put_together_wherever_the_stream_cuts_them(self, runtime: FakeRuntime) -> None:
+        lines = b"".join(
+            json.dumps({"token": {"text": text}, "generated_text": None}).encode() + b"\n"
+            for text in ("Grüße", " an", "\nalle")
+        )
+        parts = [lines[start : start + 7] for start in range(0, len(lines), 7)]
+        runtime.reply = lambda call: Reply.stream(*parts)
+        assert invoke("Hello", *ECTSUM, "--stream").stdout == "Grüße an\nalle\n"
+        assert runtime.calls[0].path == "/endpoints/llm/invocations-response-stream"
+        assert runtime.calls[0].body["stream"] is True
+
+    def test_last_line_needs_no_line_end(self, runtime: FakeRuntime) -> None:
+        runtime.reply = lambda call: Reply.stream(b'{"token": {"text": "end"}}')
+        assert invoke("Hello", *ECTSUM, "--stream").stdout == "end\n"
+
+    def test_failure_in_the_middle_is_an_error(self, runtime: FakeRuntime) -> None:
+        runtime.reply = lambda call: Reply.stream(b'{"token": {"text": "beg"}}\n', failure="out of memory")
+        result = invoke("Hello", *ECTSUM, "--stream")
+        assert result.exit_code == 1
+        assert "out of memory" in result.stderr
+
+    def test_error_of_the_container_in_the_middle_is_an_error(self, runtime: FakeRuntime) -> None:
+        runtime.reply = lambda call: Reply.stream(b'{"error": "the engine died"}\n')
+        result = invoke("Hello", *ECTSUM, "--stream")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "adapters: llm-ectsum: the container reports: the engine died\n",
+        )
+
+
+class TestErrors:
+    def test_component_that_fails_does_not_hide_the_answers_of_others(self, runtime: FakeRuntime) -> None:
+        runtime.reply = lambda call: (
+            Reply.text("fine")
+            if call.component == "llm-base"
+            else Reply.error(
+                424, "ModelError", Message="long", OriginalStatusCode=404, OriginalMessage="no such adapter"
+            )
+        )
+        result = invoke("Hello", *BASE, *ECTSUM)
+        assert result.exit_code == 1
+        assert result.stdout == "[llm-base]\nfine\n\n"
+        assert result.stderr == "adapters: llm-ectsum: the container answered 404: no such adapter\n"
+
+    @pytest.mark.timeout(20)
+    def test_connection_cut_in_the_middle_of_a_stream_ends_with_an_error(self, runtime: FakeRuntime) -> None:
+        whole = Reply.stream(b'{"token": {"text": "Hel"}}\n')
+        headers = whole.headers | {"Content-Length": "9999"}
+        runtime.reply = lambda call: Reply(whole.body[:-5], headers=headers)
+        result = invoke("Hello", *BASE, "--stream", "--json")
+        assert result.exit_code == 1
+        assert json.loads(result.stdout)["error"]
+
+    def test_json_has_the_error_in_place_of_the_text(self, runtime: FakeRuntime) -> None:
+        runtime.reply = lambda call: Reply.error(400, "ValidationError", Message="no endpoint llm")
+        result = invoke("Hello", *ECTSUM, "--json")
+        assert result.exit_code == 1
+        line = json.loads(result.stdout)
+        assert line["error"] == "no endpoint llm (ValidationError)"
+        assert "text" not in line
+
+    def test_refusal_of_the_service_is_shown_as_it_is(self, runtime: FakeRuntime) -> None:
+        runtime.reply = lambda call: Reply.error(403, "AccessDeniedException", Message="not authorized")
+        assert invoke("Hello", *ECTSUM).stderr == (
+            "adapters: llm-ectsum: not authorized (AccessDeniedException)\n"
+        )
+
+    def test_error_cannot_steer_the_terminal(self, runtime: FakeRuntime) -> None:
+        runtime.reply = lambda call: Reply.error(400, "ValidationError", Message="\x1b]0;owned\x07")
+        assert invoke("Hello", *ECTSUM).stderr == ("adapters: llm-ectsum: �]0;owned� (ValidationError)\n")
+
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            (b"<html>", "the answer is not JSON: b'<html>'"),
+            (b'{"choices": []}', "the answer is not in the schema of LMI containers: {'choices': []}"),
+            (b'{"error": "too long", "code": 424}', "the container reports: too long"),
+        ],
+    )
+    def test_answer_that_is_not_understood_is_shown(
+        self, runtime: FakeRuntime, body: bytes, message: str
+    ) -> None:
+        runtime.reply = lambda call: Reply(body)
+        result = invoke("Hello", *ECTSUM)
+        assert (result.exit_code, result.stderr) == (1, f"adapters: llm-ectsum: {message}\n")
+
+    def test_endpoint_that_cannot_be_reached_is_told(
+        self, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        result = invoke("Hello", *ECTSUM)
+        assert result.exit_code == 4
+        assert "adapters: llm-ectsum: Could not connect to the endpoint URL" in result.stderr
+
+    def test_missing_region_is_told(self, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AWS_DEFAULT_REGION")
+        result = invoke("Hello", *ECTSUM)
+        assert result.exit_code == 4
+        assert result.stderr.startswith("adapters: no region is given: set AWS_DEFAULT_REGION")
+
+    def test_missing_credentials_are_told(
+        self, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        result = invoke("Hello", *ECTSUM)
+        assert (result.exit_code, result.stderr) == (
+            4,
+            "adapters: llm-ectsum: Unable to locate credentials\n",
+        )
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["Hello"],
+            ["Hello", *BASE, "--max-new-tokens", "0"],
+            ["another", "Hello", *BASE],
+            ["Hello", *BASE, "--base"],
+        ],
+    )
+    def test_wrong_usage_asks_nothing(self, runtime: FakeRuntime, arguments: list[str]) -> None:
+        assert invoke(*arguments).exit_code == 2
+        assert runtime.calls == []
+
+
+class TestTerminal:
+    def show(self, columns: int) -> str:
+        """Run the command on a terminal; return what it has written, without the styles."""
+        terminal, child = pty.openpty()
+        command = [sys.executable, "-m", "adapters_cli", "invoke", "llm", "Hello", *BASE, *ECTSUM]
+        environment = os.environ | {"COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "xterm"}
+        process = subprocess.Popen(command, stdout=child, env=environment)
+        os.close(child)
+        written = b""
+        try:
+            while data := os.read(terminal, 4096):
+                written += data
+        except OSError:  # how Linux says that the other side is closed
+            pass
+        os.close(terminal)
+        assert process.wait() == 0
+        return written.decode()
+
+    def test_answers_are_side_by_side_where_there_is_room(self, runtime: FakeRuntime) -> None:
+        lines = self.show(columns=100).splitlines()
+        assert any("answer of llm-base" in line and "answer of llm-ectsum" in line for line in lines)
+
+    def test_answers_are_below_each_other_where_there_is_none(self, runtime: FakeRuntime) -> None:
+        lines = self.show(columns=40).splitlines()
+        assert any("answer of llm-base" in line for line in lines)
+        assert not any("answer of llm-base" in line and "answer of llm-ectsum" in line for line in lines)
+
+    def test_answer_cannot_steer_the_terminal(self, runtime: FakeRuntime) -> None:
+        runtime.reply = lambda call: Reply.text("\x1b]0;owned\x07")
+        shown = self.show(columns=100)
+        assert "\x1b]0;" not in shown
+        assert "�]0;owned�" in shown
+
+
+def test_command_starts_without_the_cdk_and_shows_help_without_boto3() -> None:
+    check = "import sys, adapters_cli.main; sys.exit(bool({'aws_cdk', 'jsii', 'boto3'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

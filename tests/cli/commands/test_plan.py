@@ -1,0 +1,467 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.artifacts.packing import identity, pack
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.archive_version import ArchiveVersion
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import Artifact
+from adapters_cli.commands.plan import summary
+from adapters_cli.fleets.preview import Action
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.synthetic import SyntheticAdapter
+
+Run = Callable[..., Result]
+Write = Callable[..., Path]
+
+
+def rows(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def deployed(world: World) -> None:
+    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+    world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+    world.settle()
+
+
+class TestLostBase:
+    @pytest.fixture(autouse=True)
+    def lost(self, world: World) -> None:
+        world.lose_base()
+
+    def test_it_is_told_with_what_it_hinders(self, run: Run, manifest: Write) -> None:
+        result = run("plan", manifest(acme=1, beta=1, zeta=1), "--detailed-exitcode")
+        assert (result.exit_code, result.stderr) == (
+            3,
+            "adapters: the base component 'base' is not there, and the fleet changes nothing before it is in"
+            " service\n",
+        )
+        assert [row[1] for row in rows(result)] == ["create"] * 3
+
+    def test_it_is_in_the_document(self, run: Run, manifest: Write) -> None:
+        result = run("plan", manifest(acme=1, beta=1, zeta=1), "--json")
+        assert result.exit_code == 3
+        assert json.loads(result.stdout)["trouble"].startswith("the base component 'base' is not there")
+
+    def test_what_would_fail_on_any_base_is_told_first(self, run: Run, world: World, manifest: Write) -> None:
+        world.service.faults.missing.add(artifact("acme", 2).uri)
+        assert run("plan", manifest(acme=2)).exit_code == 1
+
+
+def test_each_change_is_a_line(run: Run, manifest: Write) -> None:
+    result = run("plan", manifest(acme=1, beta=2, new=1))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [row[:4] for row in rows(result)] == [
+        ["new", "create", "-", artifact("new").version and f"{1:064x}"[:12]],
+        ["beta", "update", "v1.tar.gz", f"{2:064x}"[:12]],
+        ["zeta", "delete", "v1.tar.gz", "-"],
+    ]
+
+
+def test_wrong_usage_has_another_exit_code_than_changes(run: Run, manifest: Write) -> None:
+    path = manifest(acme=2, beta=1, zeta=1)
+    assert run("plan", path, "--detailed-exitcode", "--stack", "Tenants").exit_code == 2
+
+
+def test_what_stays_is_shown_on_request(run: Run, manifest: Write) -> None:
+    fields = rows(run("plan", manifest(acme=1, beta=1, zeta=1), "--all"))
+    assert [row[:2] for row in fields] == [["acme", "keep"], ["beta", "keep"], ["zeta", "keep"]]
+
+
+@pytest.mark.parametrize(("version", "code"), [(1, 0), (2, 5)])
+def test_exit_code_tells_of_changes_on_request(run: Run, manifest: Write, version: int, code: int) -> None:
+    path = manifest(acme=version, beta=1, zeta=1)
+    assert run("plan", path, "--detailed-exitcode").exit_code == code
+    assert run("plan", path).exit_code == 0
+
+
+def test_nothing_is_written(run: Run, world: World, manifest: Write) -> None:
+    before = (list(world.writes()), world.registry.records(), world.registry.fleet())
+    run("plan", manifest(acme=2, new=1))
+    assert (world.writes(), world.registry.records(), world.registry.fleet()) == before
+
+
+def test_component_that_someone_changed_by_hand_is_seen(run: Run, world: World, manifest: Write) -> None:
+    world.service.edit("p-acme", "s3://bucket/by-hand.tar.gz")
+    world.service.remove("p-beta")
+    assert [row[:3] for row in rows(run("plan", manifest(acme=1, beta=1, zeta=1)))] == [
+        ["beta", "create", "-"],
+        ["acme", "update", "by-hand.tar.gz"],
+    ]
+
+
+def test_component_of_nobody_is_seen_and_how_to_take_it_over(run: Run, world: World, manifest: Write) -> None:
+    world.service.make("p-new", "s3://bucket/by-hand.tar.gz")
+    result = run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--detailed-exitcode")
+    [row] = rows(result)
+    assert (result.exit_code, row[:2]) == (1, ["new", "foreign"])
+    assert "'adapters import --take-over' makes it so" in row[4]
+
+
+def test_component_of_another_fleet_is_seen_and_whose_it_is(run: Run, world: World, manifest: Write) -> None:
+    world.service.make("p-new", "s3://bucket/by-hand.tar.gz", tags={FLEET_TAG: "another"})
+    result = run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--detailed-exitcode")
+    [row] = rows(result)
+    assert (result.exit_code, row[:2]) == (1, ["new", "foreign"])
+    assert "has the tag fleet-uid of another fleet, another; give this fleet another" in row[4]
+    assert "adapters import" not in row[4]
+
+
+@pytest.mark.parametrize("ordered", [True, False], ids=["ordered to be taken over", "not ordered"])
+@pytest.mark.parametrize("known", [True, False], ids=["known as a stranger", "new"])
+def test_component_of_a_stack_is_seen_and_which_one_has_it(
+    run: Run, world: World, manifest: Write, known: bool, ordered: bool
+) -> None:
+    made = world.service.make("p-new", artifact("new").uri, tags={"aws:cloudformation:stack-name": "Llm"})
+    if known:
+        world.start_machine("order")
+        world.settle()
+    if ordered:
+        world.order(OrderKind.CLAIM, "new", created=made.created)
+    result = run("plan", manifest(acme=1, beta=1, zeta=1, new=1))
+    [row] = rows(result)
+    assert (result.exit_code, row[:2]) == (1, ["new", "foreign"])
+    assert row[4].startswith("a component named p-new is there and belongs to stack 'Llm'; ")
+
+
+def test_archives_that_are_not_in_s3_are_seen(run: Run, world: World, manifest: Write) -> None:
+    world.service.faults.missing |= {artifact("acme", 2).uri, artifact("beta").uri, artifact("new").uri}
+    result = run("plan", manifest(acme=2, beta=1, zeta=1, new=1))
+    assert (result.exit_code, [row[:2] for row in rows(result)]) == (
+        1,
+        [["acme", "unusable"], ["new", "unusable"]],
+    )
+    assert rows(result)[0][4] == f"NoSuchKey: {artifact('acme', 2).uri} does not exist"
+
+
+def test_archive_that_cannot_be_looked_at_is_told(
+    run: Run, world: World, manifest: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(_: str) -> ArchiveVersion | None:
+        raise UnansweredError("no answer in time")
+
+    monkeypatch.setattr(world.service, "find_archive", find)
+    [row] = rows(run("plan", manifest(acme=2, beta=1, zeta=1)))
+    assert row[4] == f"{artifact('acme', 2).uri} cannot be read: no answer in time"
+
+
+def test_component_of_the_fleet_that_the_registry_lost_is_seen(
+    run: Run, world: World, manifest: Write
+) -> None:
+    made = world.service.make("p-new", artifact("new").uri, tags={FLEET_TAG: UID})
+    assert run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--detailed-exitcode").stdout.startswith(
+        "new\ttag"
+    ) is bool(world.target.tags)
+    assert made.tags == {FLEET_TAG: UID}
+
+
+def test_component_that_was_someone_else_s_and_is_the_fleet_s_now_is_seen(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.service.make("p-new", artifact("new").uri)
+    world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"), adapter("new"))
+    world.settle()
+    world.service.remove("p-new")
+    world.service.make("p-new", artifact("new").uri, tags={FLEET_TAG: UID})
+    fields = rows(run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--all"))
+    assert ["new", "keep"] in [row[:2] for row in fields]
+
+
+def test_component_that_goes_while_it_is_looked_at_is_created(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.service.make("p-new", artifact("new").uri, tags={FLEET_TAG: UID})
+
+    def go(operation: str, moment: str) -> None:
+        if operation == "ListTags p-new" and moment == "before":
+            world.service.remove("p-new")
+
+    world.service.around = go
+    [row] = rows(run("plan", manifest(acme=1, beta=1, zeta=1, new=1)))
+    assert row[:2] == ["new", "create"]
+
+
+def test_stranger_that_nobody_wants_is_left_out(run: Run, world: World, manifest: Write) -> None:
+    world.service.make("stranger", "s3://bucket/by-hand.tar.gz")
+    assert rows(run("plan", manifest(acme=1, beta=1, zeta=1))) == []
+
+
+def test_artifact_that_has_failed_is_not_tried_again(run: Run, world: World, manifest: Write) -> None:
+    world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
+    world.deploy(adapter("acme", 2), adapter("beta"), adapter("zeta"))
+    world.settle()
+    result = run("plan", manifest(acme=2, beta=1, zeta=1))
+    [row] = rows(result)
+    assert (row[1], row[4]) == (
+        "failed",
+        "no such tensor; 'adapters retry acme' lets it be tried again",
+    )
+    assert result.exit_code == 0  # that is how it is already
+
+
+def test_artifact_that_has_failed_and_was_taken_back_would_fail_again(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.with_settings(FleetSettings())
+    world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
+    world.put_manifest(adapter("acme", 2), adapter("beta"), adapter("zeta"))
+    world.settle()
+    result = run("plan", manifest(acme=2, beta=1, zeta=1))
+    assert (result.exit_code, rows(result)[0][1]) == (1, "failed")
+
+
+def test_artifact_that_failed_for_a_cause_that_passes_is_tried_again(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.service.faults.broken[artifact("acme", 2).uri] = "Insufficient capacity"
+    world.deploy(adapter("acme", 2), adapter("beta"), adapter("zeta"))
+    while world.record("acme").failure is None:
+        world.step()
+    [row] = rows(run("plan", manifest(acme=2, beta=1, zeta=1)))
+    assert (row[1], row[4]) == ("retry", "Insufficient capacity")
+
+
+def test_artifact_that_is_to_be_tried_again_is_tried_again(run: Run, world: World, manifest: Write) -> None:
+    world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
+    world.deploy(adapter("acme", 2), adapter("beta"), adapter("zeta"))
+    world.settle()
+    run("retry", "acme")
+    [row] = rows(run("plan", manifest(acme=2, beta=1, zeta=1)))
+    assert row[:2] == ["acme", "update"]
+
+
+def test_totals_say_what_is_to_be_done_and_what_is_not() -> None:
+    counts = Counter({Action.CREATE: 2, Action.KEEP: 97, Action.FAILED: 1})
+    assert summary(counts) == "2 to create, 97 to keep, 1 failed"
+
+
+def test_fleet_that_is_deleted_takes_no_manifest(run: Run, world: World, manifest: Write) -> None:
+    world.destroy()
+    result = run("plan", manifest(acme=1))
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "adapters: fleet 'fleet' is being deleted, and takes no manifest any more\n",
+    )
+
+
+def test_guard_that_would_refuse_is_named(run: Run, manifest: Write) -> None:
+    result = run("plan", manifest(), "--detailed-exitcode")
+    assert result.exit_code == 1
+    assert [row[1] for row in rows(result)] == ["delete"] * 3
+    assert "the fleet would refuse it: the manifest has no adapters" in result.stderr
+    assert "'allow_empty'" in result.stderr
+
+
+def test_json_has_changes_and_refusal(run: Run, manifest: Write) -> None:
+    result = run("plan", manifest(), "--json")
+    document = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert "'allow_empty'" in document["refused"]
+    assert [change["action"] for change in document["changes"]] == ["delete"] * 3
+
+
+def test_json_has_whole_digests_and_addresses(run: Run, manifest: Write) -> None:
+    document = json.loads(run("plan", manifest(acme=2, beta=1, zeta=1), "--json").stdout)
+    change = document["changes"][0]
+    assert change["after_artifact"] == {
+        "version": f"{2:064x}"[:12],
+        "digest": f"sha256:{2:064x}",
+        "uri": artifact("acme", 2).uri,
+    }
+    assert change["before_artifact"]["uri"] == artifact("acme", 1).uri
+
+
+def test_archive_that_moves_is_said_to_be_the_same(run: Run, world: World, manifest: Write) -> None:
+    there = replace(adapter("acme"), artifact=Artifact(uri="s3://assets/acme.tar.gz", digest=f"{1:064x}"))
+    world.deploy(there, adapter("beta"), adapter("zeta"))
+    world.settle()
+    [row] = rows(run("plan", manifest(acme=1, beta=1, zeta=1)))
+    assert row[1:] == ["update", row[2], row[2], f"the same archive at {artifact('acme').uri}"]
+
+
+def test_json_has_the_mistakes_of_the_manifest(run: Run, manifest: Write) -> None:
+    path = manifest("adapters:\n  - {name: acme}\n")
+    result = run("plan", path, "--json")
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["changes"], document["refused"]) == (1, [], None)
+    [mistake] = document["mistakes"]
+    assert (mistake["rule"], mistake["severity"], mistake["where"]) == ("manifest-keys", "error", f"{path}:2")
+    assert "'acme'" in mistake["message"]
+
+
+def test_manifest_can_come_from_standard_input(run: Run, manifest: Write) -> None:
+    text = manifest(acme=2, beta=1, zeta=1).read_text()
+    assert rows(run("plan", "-", stdin=text))[0][:2] == ["acme", "update"]
+    assert "adapters: standard input:1: " in run("plan", "-", stdin="adapters: 1").stderr
+
+
+def test_every_mistake_of_the_manifest_is_told_with_its_line(run: Run, manifest: Write) -> None:
+    path = manifest("adapters:\n  - {name: acme}\n  - {name: '', artifact: 's3://b/k.tar.gz'}\n")
+    result = run("plan", path)
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert any(f"{path}:2" in line and "artifact" in line for line in lines)
+    assert any(f"{path}:3" in line for line in lines)
+    assert all(line.startswith("adapters: ") for line in lines)
+
+
+def test_rank_above_the_endpoint_s_limit_is_told(run: Run, world: World, manifest: Write) -> None:
+    world.with_settings(replace(world.target.settings, max_lora_rank=16))
+    world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+    world.settle()
+    path = manifest(
+        f"adapters: [{{name: acme, artifact: {artifact('acme').uri}, digest: 'sha256:{1:064x}', rank: 64}}]"
+    )
+    result = run("plan", path)
+    assert result.exit_code == 1
+    assert "lora-rank" in result.stderr
+
+
+def test_manifest_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
+    result = run("plan", tmp_path / "none.yaml")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        f"adapters: {tmp_path / 'none.yaml'}: No such file or directory\n",
+    )
+
+
+def test_orphan_that_the_next_deployment_deletes_is_planned(run: Run, world: World, manifest: Write) -> None:
+    world.service.make("victim-0", "s3://other/x.tar.gz", tags={FLEET_TAG: UID})
+    world.start_machine("order")
+    world.settle()
+    planned = {row[0]: row[1] for row in rows(run("plan", manifest(acme=1, beta=1, zeta=1)))}
+    assert planned["victim-0"] == "delete"
+
+
+class TestLocalArtifacts:
+    @pytest.fixture
+    def directory(self, tmp_path: Path) -> Path:
+        return SyntheticAdapter().save(tmp_path / "local")
+
+    def text(self, path: str) -> str:
+        kept = "".join(
+            f"  - {{name: {name}, artifact: {artifact(name).uri}, digest: 'sha256:{1:064x}'}}\n"
+            for name in ("acme", "beta", "zeta")
+        )
+        return f"adapters:\n{kept}  - {{name: local, artifact: {path}}}\n"
+
+    def test_adapter_of_this_machine_has_its_identity_for_a_version(
+        self, run: Run, manifest: Write, directory: Path
+    ) -> None:
+        [row] = rows(run("plan", manifest(self.text("./local"))))
+        assert row[:4] == ["local", "create", "-", identity(directory)[:12]]
+
+    def test_adapter_that_is_uploaded_already_is_the_same(
+        self, run: Run, world: World, manifest: Write, directory: Path
+    ) -> None:
+        known = identity(directory)
+        world.target = replace(world.target, archives={known: "s3://assets/local.tar.gz"})
+        local = adapter("local")
+        uploaded = replace(
+            local, artifact=replace(local.artifact, uri="s3://assets/local.tar.gz", digest=known)
+        )
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"), uploaded)
+        world.settle()
+        assert rows(run("plan", manifest(self.text("./local")))) == []
+
+    def test_copy_that_the_fleet_keeps_is_the_same(
+        self, run: Run, world: World, manifest: Write, directory: Path
+    ) -> None:
+        known, kept = identity(directory), "s3://assets/lora-adapters/fleet-1/"
+        source = "s3://assets/local.tar.gz"
+        world.target = replace(world.target, archives={known: source}, kept_archives=kept)
+        local = adapter("local")
+        copy = replace(local.artifact, uri=f"{kept}{known}.tar.gz", digest=known, source=source)
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"), replace(local, artifact=copy))
+        world.settle()
+        assert rows(run("plan", manifest(self.text("./local")))) == []
+
+    def test_new_directory_of_a_fleet_that_keeps_copies_is_not_looked_for_in_s3(
+        self, run: Run, world: World, manifest: Write, directory: Path
+    ) -> None:
+        world.target = replace(world.target, kept_archives="s3://assets/lora-adapters/fleet-1/")
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+        world.settle()
+        [row] = rows(run("plan", manifest(self.text("./local"))))
+        assert row[:4] == ["local", "create", "-", identity(directory)[:12]]
+
+    def test_adapter_that_is_not_there_is_told_as_other_mistakes(
+        self, run: Run, manifest: Write, directory: Path
+    ) -> None:
+        path = manifest(self.text("./local"))
+        shutil.rmtree(directory)
+        result = run("plan", path)
+        assert (result.exit_code, result.stderr) == (
+            1,
+            f"adapters: {path}:5: adapter 'local': artifact: should be a directory or an archive of this"
+            f" machine, got '{directory}', where there is nothing [artifact-place]\n",
+        )
+
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_adapter_that_a_synth_would_refuse_is_told(
+        self, run: Run, world: World, manifest: Write, directory: Path, packed: bool
+    ) -> None:
+        world.with_settings(replace(world.target.settings, max_lora_rank=8))
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+        world.settle()
+        SyntheticAdapter(rank=16).save(directory)
+        name = "local"
+        if packed:
+            name = "local.tar.gz"
+            pack(directory, directory.parent / name)
+        path = manifest(self.text(f"./{name}"))
+        result = run("plan", path)
+        assert result.exit_code == 1
+        [line] = result.stderr.splitlines()
+        assert line.startswith(
+            f"adapters: {path}:5: adapter 'local': {directory.parent / name}/adapter_config.json: "
+        )
+        assert line.endswith("[lora-rank]")
+
+    def test_every_mistake_is_told_at_once_in_the_order_of_the_manifest(
+        self, run: Run, manifest: Write, directory: Path
+    ) -> None:
+        (directory / "adapter_config.json").write_text("{}")
+        SyntheticAdapter(seed=1).save(directory.parent / "sound")
+        path = manifest(
+            "adapters:\n"
+            "  - {name: one, artifact: ./nothing}\n"
+            f"  - {{name: two, artifact: ./sound, digest: 'sha256:{7:064x}'}}\n"
+            "  - {name: three, artifact: {bucket: unknown, key: a.tar.gz}, digest: 'sha256:"
+            + "7"
+            * 64
+            + "'}\n"
+            "  - {name: four, artifact: ./local}\n"
+            "  - {name: five, artifact: ./local}\n"
+        )
+        lines = run("plan", path).stderr.splitlines()
+        assert [line.rpartition("[")[2] for line in lines[:3]] == [
+            "artifact-place]",
+            "digest-agrees]",
+            "bucket-known]",
+        ]
+        assert all(f"{path}:5: adapter 'four' and 1 more: " in line for line in lines[3:])
+        assert len(lines) > 3
+
+    def test_what_is_only_doubtful_is_told_and_compared(
+        self, run: Run, world: World, manifest: Write, directory: Path
+    ) -> None:
+        world.with_settings(replace(world.target.settings, base_model="another-base"))
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+        world.settle()
+        result = run("plan", manifest(self.text("./local")))
+        assert (result.exit_code, rows(result)[0][:2]) == (0, ["local", "create"])
+        assert "[base-model-name]" in result.stderr

@@ -1,0 +1,771 @@
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter_fleet.artifacts.archive import DIGEST_METADATA
+from adapter_fleet.artifacts.packing import AdapterFiles, identity, pack
+from adapter_fleet.fleet.state.archive_version import checksum_text
+from adapter_fleet.manifest.manifest import Manifest
+from adapters_cli.artifacts import archive_store
+from adapters_cli.artifacts import publish_cache as memory
+from adapters_cli.aws.account import Account
+from adapters_cli.manifests import editable_manifest as manifest_place
+from adapters_cli.manifests.editable_manifest import ManifestPlace
+from tests.adapter_fleet.synthetic import SyntheticAdapter
+from tests.cli.fake_s3 import FakeS3, Object, sha256
+from tests.cli.fleet_account import client_error
+from tests.cli.publishing import STORED, World, fields
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, FakeS3())
+
+
+class TestUploading:
+    def test_each_adapter_goes_under_its_name_and_identity(self, world: World) -> None:
+        world.add("acme", "beta")
+        assert world.publish().exit_code == 0
+        assert sorted(world.s3.objects) == [world.key("acme"), world.key("beta")]
+
+    def test_line_for_each_adapter_tells_what_became_of_it(self, world: World) -> None:
+        world.add("acme")
+        result = world.publish()
+        size = str(len(world.s3.bodies[world.key("acme")]))
+        assert fields(result) == [["acme", "uploaded", identity(world.adapters / "acme")[:12], "8", size, ""]]
+
+    def test_object_is_the_canonical_archive_with_its_checksum(self, world: World, tmp_path: Path) -> None:
+        world.add("acme")
+        world.publish()
+        stored = world.s3.objects[world.key("acme")]
+        packed = pack(world.adapters / "acme", tmp_path / "packed.tar.gz")
+        assert stored.body == packed.path.read_bytes()
+        assert stored.checksum == sha256(stored.body)
+        assert stored.metadata[DIGEST_METADATA] == packed.identity
+
+    def test_second_run_uploads_nothing(self, world: World) -> None:
+        world.add("acme", "beta")
+        world.publish("--manifest", world.manifest)
+        world.s3.calls.clear()
+        result = world.publish("--manifest", world.manifest)
+        assert [row[1] for row in fields(result)] == ["skipped", "skipped"]
+        assert world.s3.writes == []
+
+    def test_second_run_does_not_pack(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        world.add("acme")
+        world.publish()
+        monkeypatch.setattr("adapter_fleet.artifacts.packing._GzipWriter", None)
+        assert world.publish().exit_code == 0
+
+    @pytest.mark.parametrize("packed", [False, True], ids=["directory", "archive"])
+    def test_second_run_opens_nothing_but_for_the_check(
+        self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+    ) -> None:
+        path = world.add("acme")
+        if packed:
+            path = pack(path, tmp_path / "acme.tar.gz").path
+        monkeypatch.setattr(memory, "_SETTLED_SECONDS", 0)
+        assert fields(world.publish(path))[0][1] == "uploaded"
+        monkeypatch.setattr(AdapterFiles, "of", None)
+        assert fields(world.publish(path))[0][:2] == ["acme", "skipped"]
+
+    def test_second_run_asks_for_nothing_but_a_listing(self, world: World) -> None:
+        world.add("acme", "beta")
+        world.publish()
+        world.s3.calls.clear()
+        world.publish()
+        assert world.s3.calls == ["list_objects_v2"]
+
+    def test_archives_are_looked_for_one_by_one_where_a_listing_would_take_long(self, world: World) -> None:
+        world.s3.page_size = 1
+        for name in ("a", "b"):
+            world.s3.objects[f"prod/{name}"] = Object(b"")
+        world.add("acme", "beta")
+        assert [row[1] for row in fields(world.publish())] == ["uploaded", "uploaded"]
+        assert [row[1] for row in fields(world.publish())] == ["skipped", "skipped"]
+        assert world.s3.calls.count("list_objects_v2") == 2
+        assert world.s3.calls.count("head_object") == 4
+
+    def test_archive_that_was_replaced_is_looked_at_again(self, world: World) -> None:
+        world.add("acme")
+        world.publish()
+        world.s3.objects[world.key("acme")] = Object(b"something")
+        assert "should be the adapter of its name" in world.publish().stderr
+
+    def test_only_what_has_changed_is_uploaded(self, world: World) -> None:
+        world.add("acme", "beta")
+        world.publish()
+        world.add("beta", rank=4)
+        assert [row[:2] for row in fields(world.publish())] == [["acme", "skipped"], ["beta", "uploaded"]]
+
+    def test_destination_may_be_a_whole_bucket(self, world: World) -> None:
+        world.add("acme")
+        world.publish(destination="s3://my-adapters")
+        assert list(world.s3.objects) == [world.key("acme").removeprefix("prod/")]
+
+    def test_one_that_another_publisher_uploads_meanwhile_is_left_as_it_is(self, world: World) -> None:
+        world.add("acme")
+        world.publish()
+        [theirs] = world.s3.objects.values()
+        world.s3.objects.clear()
+
+        def race(operation: str) -> None:
+            if operation == "put_object":
+                world.s3.objects[world.key("acme")] = theirs
+
+        world.s3.before = race
+        result = world.publish()
+        assert (result.exit_code, fields(result)[0][1]) == (0, "skipped")
+        assert world.s3.objects[world.key("acme")] is theirs
+
+    def test_upload_beside_a_deletion_is_tried_again(self, world: World) -> None:
+        world.add("acme")
+        conflicts = [client_error("ConditionalRequestConflict")]
+
+        def refuse(operation: str) -> None:
+            if operation == "put_object" and conflicts:
+                raise conflicts.pop()
+
+        world.s3.before = refuse
+        assert fields(world.publish())[0][1] == "uploaded"
+
+    def test_archive_that_someone_else_put_there_counts_if_it_is_the_adapter(self, world: World) -> None:
+        world.add("acme")
+        world.publish()
+        world.s3.objects[world.key("acme")].metadata.clear()
+        assert fields(world.publish())[0][1] == "skipped"
+
+    @pytest.mark.parametrize("checksum", [True, False], ids=["with a checksum", "without"])
+    def test_half_an_archive_with_the_metadata_of_the_whole_is_no_adapter(
+        self, world: World, checksum: bool
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        stored = world.s3.objects[world.key("acme")]
+        half = stored.body[: len(stored.body) // 2]
+        told = sha256(half) if checksum else None
+        world.s3.objects[world.key("acme")] = Object(half, stored.metadata, told)
+        result = world.publish()
+        assert (result.exit_code, fields(result)[0][1]) == (1, "failed")
+        assert "should be the adapter of its name, got it is truncated" in result.stderr
+
+    def test_archive_that_s3_vouches_for_is_not_read(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(world.folder / "another machine"))
+        world.s3.calls.clear()
+        assert fields(world.publish())[0][1] == "skipped"
+        assert world.s3.calls == ["list_objects_v2", "head_object"]
+
+    @pytest.mark.parametrize("content", ["no archive", "another adapter"])
+    def test_other_content_under_that_key_fails_the_adapter(
+        self, world: World, content: str, tmp_path: Path
+    ) -> None:
+        world.add("acme", "beta")
+        body = b"something"
+        if content == "another adapter":
+            body = pack(world.adapters / "beta", tmp_path / "beta.tar.gz").path.read_bytes()
+        world.s3.objects[world.key("acme")] = Object(body)
+        result = world.publish(world.adapters / "acme", "--manifest", world.manifest)
+        assert result.exit_code == 1
+        assert "should be the adapter of its name" in result.stderr
+        assert not world.manifest.exists()
+
+    def test_adapter_that_changes_while_it_is_published_fails(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        config = world.add("acme") / "adapter_config.json"
+        write = AdapterFiles.write_archive
+
+        def train_on(*arguments: Any) -> str:
+            config.write_text(config.read_text().replace("16", "32"))
+            return write(*arguments)
+
+        monkeypatch.setattr(AdapterFiles, "write_archive", train_on)
+        result = world.publish()
+        assert (result.exit_code, world.s3.objects) == (1, {})
+        assert "it changed while it was published" in result.stderr
+
+    def test_dry_run_writes_nothing(self, world: World) -> None:
+        world.add("acme")
+        world.publish()
+        world.add("beta")
+        before = world.s3.bodies
+        result = world.publish("--dry-run", "--manifest", world.manifest)
+        assert [row[:2] for row in fields(result)] == [["acme", "skipped"], ["beta", "new"]]
+        assert (world.s3.bodies, world.manifest.exists()) == (before, False)
+
+    def test_json_has_everything(self, world: World) -> None:
+        world.add("acme")
+        document = json.loads(world.publish("--json", "--manifest", world.manifest).stdout)
+        assert document == {
+            "adapters": [
+                {
+                    "name": "acme",
+                    "path": str(world.adapters / "acme"),
+                    "state": "uploaded",
+                    "identity": identity(world.adapters / "acme"),
+                    "uri": world.uri("acme"),
+                    "checksum": world.checksum("acme"),
+                    "rank": 8,
+                    "size": len(world.s3.bodies[world.key("acme")]),
+                    "base_model": "acme/tiny-base",
+                    "reasons": [],
+                }
+            ],
+            "manifest": {"where": str(world.manifest), "changed": True},
+        }
+
+
+class TestInParts:
+    """Archives above the limit of a single upload."""
+
+    @pytest.fixture(autouse=True)
+    def small_limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(archive_store, "LARGEST_PUT", 4000)
+        monkeypatch.setattr(archive_store, "PART_BYTES", 4000)
+
+    def test_archive_is_the_same(self, world: World, tmp_path: Path) -> None:
+        world.add("acme")
+        world.publish()
+        stored = world.s3.objects[world.key("acme")]
+        assert stored.body == pack(world.adapters / "acme", tmp_path / "packed").path.read_bytes()
+        assert stored.metadata[DIGEST_METADATA] == identity(world.adapters / "acme")
+        assert world.s3.uploads == {}
+
+    def test_manifest_has_the_checksum_that_s3_has_of_the_parts(self, world: World) -> None:
+        world.add("acme")
+        world.publish("--manifest", world.manifest)
+        (stored,) = [stored for key, stored in world.s3.objects.items() if key == world.key("acme")]
+        checksum = world.parsed().adapters[0].checksum
+        assert checksum is not None
+        assert "-" in checksum
+        assert checksum == checksum_text(stored.checksum)
+
+    def test_archive_that_came_in_parts_is_read_once_on_another_machine(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(world.folder / "another machine"))
+        for calls in (["head_object", "get_object"], []):
+            world.s3.calls.clear()
+            assert fields(world.publish())[0][1] == "skipped"
+            assert world.s3.calls == ["list_objects_v2", *calls]
+
+    def test_parts_of_an_interrupted_upload_are_not_sent_again(self, world: World) -> None:
+        world.add("acme")
+        lost = iter([False, True])
+
+        def fail(operation: str) -> None:
+            if operation == "upload_part" and next(lost):
+                raise KeyboardInterrupt
+
+        world.s3.before = fail
+        world.publish()
+        assert world.s3.objects == {}
+        world.s3.before = lambda operation: None
+        world.s3.calls.clear()
+        assert fields(world.publish())[0][1] == "uploaded"
+        parts = -(-len(world.s3.bodies[world.key("acme")]) // 4000)
+        assert world.s3.calls.count("upload_part") == parts - 1
+        assert world.s3.uploads == {}
+
+    def test_one_that_another_publisher_completes_meanwhile_leaves_no_parts(self, world: World) -> None:
+        world.add("acme")
+        world.publish()
+        [theirs] = world.s3.objects.values()
+        world.s3.objects.clear()
+
+        def race(operation: str) -> None:
+            if operation == "complete_multipart_upload":
+                world.s3.objects[world.key("acme")] = theirs
+
+        world.s3.before = race
+        assert fields(world.publish())[0][1] == "skipped"
+        assert world.s3.uploads == {}
+
+
+class TestSources:
+    def test_archive_is_packed_anew_and_has_the_identity_of_its_directory(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        before = world.s3.bodies
+        archive = tmp_path / "acme.tar.gz"
+        with tarfile.open(archive, "w:gz") as tar:
+            for file in sorted((world.adapters / "acme").iterdir(), reverse=True):
+                tar.add(file, arcname=f"./{file.name}")
+        world.s3.objects.clear()
+        assert fields(world.publish(archive))[0][:2] == ["acme", "uploaded"]
+        assert world.s3.bodies == before
+
+    def test_what_a_training_run_leaves_is_left_behind_and_told(self, world: World) -> None:
+        directory = world.add("acme")
+        told = identity(directory)
+        for name in ("training_args.bin", "tokenizer.json", "optimizer.pt", "README.md"):
+            (directory / name).write_bytes(b"left")
+        (directory / "checkpoint-100").mkdir()
+        result = world.publish()
+        assert result.exit_code == 0
+        assert list(world.s3.objects) == [f"prod/acme/sha256-{told}.tar.gz"]
+        assert (
+            "left behind, as no part of an adapter: checkpoint-100, optimizer.pt, tokenizer.json,"
+            " training_args.bin"
+        ) in result.stderr
+
+    @pytest.mark.parametrize("name", ["model.py", "requirements.txt", "adapter_model.bin", "notes.doc"])
+    def test_what_is_not_known_to_be_left_by_a_run_fails_the_adapter(self, world: World, name: str) -> None:
+        (world.add("acme") / name).write_text("run me")
+        assert world.publish().exit_code == 1
+
+    def test_leftovers_in_an_archive_fail_it(self, world: World, tmp_path: Path) -> None:
+        directory = world.add("acme")
+        (directory / "training_args.bin").write_text("left")
+        archive = tmp_path / "acme.tar.gz"
+        with tarfile.open(archive, "w:gz") as tar:
+            tar.add(directory, arcname=".")
+        result = world.publish(archive)
+        assert (result.exit_code, world.s3.objects) == (1, {})
+
+    def test_run_with_nothing_but_checkpoints_is_no_folder_of_adapters(self, world: World) -> None:
+        SyntheticAdapter().save(world.folder / "run" / "checkpoint-100")
+        result = world.publish(world.folder / "run")
+        assert result.exit_code == 1
+        assert "of checkpoint-100, name the one that is meant, with --name" in result.stderr
+
+    def test_checkpoint_is_published_under_another_name(self, world: World) -> None:
+        checkpoint = SyntheticAdapter().save(world.folder / "run" / "checkpoint-100")
+        assert fields(world.publish(checkpoint, "--name", "acme"))[0][:2] == ["acme", "uploaded"]
+
+    def test_without_paths_those_that_the_manifest_has_here_are_published(self, world: World) -> None:
+        world.add("acme-v7", "beta")
+        world.manifest.write_text(
+            "adapters:\n"
+            "  - {name: acme, artifact: ./adapters/acme-v7}\n"
+            f"  - {{name: other, artifact: s3://elsewhere/sha256-{'0' * 64}.tar.gz}}\n"
+        )
+        result = world.publish("--manifest", world.manifest, all_=False)
+        assert [row[:2] for row in fields(result)] == [["acme", "uploaded"]]
+        told = identity(world.adapters / "acme-v7")
+        assert world.parsed().adapters[0].known_digest == told
+        assert list(world.s3.objects) == [f"prod/acme/sha256-{told}.tar.gz"]
+
+    @pytest.mark.parametrize("manifest", [True, False])
+    def test_nothing_to_publish_is_told(self, world: World, manifest: bool) -> None:
+        options = ("--manifest", world.manifest) if manifest else ()
+        result = world.publish(*options, all_=False)
+        assert result.exit_code == 1
+        assert "there is nothing to publish" in result.stderr
+
+    def test_one_name_for_several_adapters_is_refused(self, world: World) -> None:
+        world.add("acme", "beta")
+        result = world.publish("--name", "x")
+        assert (result.exit_code, result.stderr) == (2, "adapters: --name is for one adapter, got 2\n")
+
+    def test_two_adapters_of_one_name_are_refused_whatever_the_case(self, world: World) -> None:
+        world.add("acme")
+        other = SyntheticAdapter().save(world.folder / "Acme")
+        result = world.publish(world.adapters, other)
+        assert (result.exit_code, world.s3.calls) == (1, [])
+        assert "name: should be its own, whatever the case" in result.stderr
+        assert "; rename one of them" in result.stderr
+
+    def test_folder_stands_for_its_directories_and_archives(self, world: World) -> None:
+        pack(world.add("acme", "beta"), world.adapters / "gamma.tar.gz")
+        pack(world.adapters / "acme", world.adapters / ".hidden.tar.gz")
+        (world.adapters / "notes.txt").write_text("no adapter")
+        assert [row[:2] for row in fields(world.publish())] == [
+            ["acme", "uploaded"],
+            ["beta", "uploaded"],
+            ["gamma", "uploaded"],
+        ]
+
+    def test_directory_and_archive_of_one_name_in_a_folder_are_refused(self, world: World) -> None:
+        pack(world.add("acme"), world.adapters / "acme.tar.gz")
+        result = world.publish()
+        assert (result.exit_code, world.s3.calls) == (1, [])
+        one = world.adapters / "acme"
+        assert f"{one} has it, got 'acme'; name the one that is meant, or remove the other" in result.stderr
+        assert world.publish(one).exit_code == 0
+
+    def test_name_that_no_component_may_have_fails_that_adapter(self, world: World) -> None:
+        world.add("my_adapter", "beta")
+        result = world.publish()
+        assert "; rename it, or publish it alone with --name" in result.stderr
+        assert [row[:2] for row in fields(result)] == [["beta", "uploaded"], ["my_adapter", "failed"]]
+        assert "should be letters, digits and hyphens" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("path", "code", "words"),
+        [("nowhere", 2, "there is no such file"), ("notes.txt", 1, "should be a directory, or an archive")],
+    )
+    def test_path_that_leads_to_no_adapter_is_refused(
+        self, world: World, path: str, code: int, words: str
+    ) -> None:
+        (world.folder / "notes.txt").write_text("")
+        result = world.publish(world.folder / path)
+        assert result.exit_code == code
+        assert words in result.stderr
+
+    def test_bucket_that_is_not_there_is_told_once(self, world: World) -> None:
+        world.add("acme", "beta")
+        result = world.publish(destination="s3://other/prod")
+        assert (result.exit_code, result.stderr) == (4, "adapters: there is no bucket 'other'\n")
+
+    @pytest.mark.parametrize("destination", ["/local", "s3://", "bucket/prefix"])
+    def test_destination_that_is_no_uri_is_refused(self, world: World, destination: str) -> None:
+        world.add("acme")
+        result = world.publish(destination=destination)
+        assert result.exit_code == 2
+        assert "should be 's3://<bucket>/<prefix>'" in result.stderr
+
+
+class TestFailures:
+    def test_corrupt_adapter_does_not_stop_the_others(self, world: World) -> None:
+        world.add("acme", "bad", "zeta")
+        (world.adapters / "bad" / "adapter_model.safetensors").write_bytes(b"cut off")
+        result = world.publish("--manifest", world.manifest)
+        assert result.exit_code == 1
+        assert [row[1] for row in fields(result)] == ["uploaded", "failed", "uploaded"]
+        assert [adapter.name for adapter in world.parsed().adapters] == ["acme", "zeta"]
+        assert f"bad: {world.adapters / 'bad' / 'adapter_model.safetensors'}: " in result.stderr
+
+    def test_upload_that_fails_does_not_stop_the_others(self, world: World) -> None:
+        world.add("acme", "beta")
+        refused = [client_error("AccessDenied", "no")]
+
+        def refuse(operation: str) -> None:
+            if operation == "put_object" and refused:
+                raise refused.pop()
+
+        world.s3.before = refuse
+        result = world.publish("--manifest", world.manifest, jobs=1)
+        assert [row[1] for row in fields(result)] == ["failed", "uploaded"]
+        assert [adapter.name for adapter in world.parsed().adapters] == ["beta"]
+        assert "acme: no (AccessDenied)" in result.stderr
+
+    def test_failed_adapter_keeps_its_entry(self, world: World) -> None:
+        world.add("acme", "beta")
+        world.publish("--manifest", world.manifest)
+        before = world.parsed()
+        world.add("beta", rank=4)
+        (world.adapters / "acme" / "adapter_config.json").write_text("{")
+        assert world.publish("--manifest", world.manifest).exit_code == 1
+        after = world.parsed()
+        assert after.adapters[0] == before.adapters[0]
+        assert after.adapters[1].rank == 4
+
+    def test_rank_above_the_limit_fails(self, world: World) -> None:
+        world.add("acme", rank=32)
+        result = world.publish("--max-lora-rank", "16", "--container", "lmi19")
+        assert result.exit_code == 1
+        assert "should be at most 16 ('max_lora_rank'), got 32" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (("--max-lora-rank", "320", "--container", "lmi14"), "at most 256 with LMI 14"),
+            (("--max-lora-rank", "7"), "should be one of 8, 16"),
+            (("--container", "vllm"), "the container should be LMI 13 to "),
+        ],
+    )
+    def test_limits_that_make_no_sense_are_refused(
+        self, world: World, options: tuple[str, ...], words: str
+    ) -> None:
+        world.add("acme")
+        result = world.publish(*options)
+        assert (result.exit_code, world.s3.calls) == (2, [])
+        assert words in result.stderr
+
+
+class TestManifest:
+    def test_new_one_has_artifact_rank_and_base(self, world: World) -> None:
+        world.add("acme")
+        world.publish("--manifest", world.manifest)
+        assert world.manifest.read_text() == (
+            "base_model: acme/tiny-base\n"
+            "adapters:\n"
+            "  - name: acme\n"
+            f"    artifact: {world.uri('acme')}\n"
+            f"    checksum: {world.checksum('acme')}\n"
+            "    rank: 8\n"
+        )
+
+    def test_new_one_may_be_json(self, world: World) -> None:
+        world.add("acme")
+        path = world.folder / "fleet.json"
+        world.publish("--manifest", path)
+        entry = {
+            "name": "acme",
+            "artifact": world.uri("acme"),
+            "checksum": world.checksum("acme"),
+            "rank": 8,
+        }
+        assert json.loads(path.read_text()) == {"base_model": "acme/tiny-base", "adapters": [entry]}
+
+    @pytest.mark.parametrize("again", ["--jobs=1", "--base-model=acme/tiny-base"])
+    def test_entry_gets_the_checksum_of_an_archive_that_is_there_already(
+        self, world: World, again: str
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        world.publish("--manifest", world.manifest, again)
+        assert world.parsed().adapters[0].checksum == world.checksum("acme")
+
+    def test_checksum_of_another_version_is_replaced(self, world: World) -> None:
+        world.add("acme")
+        old = f"sha256:{'0' * 64}"
+        world.manifest.write_text(
+            f"adapters:\n- name: acme\n  artifact: s3://other/{'0' * 64}.tar.gz\n  checksum: {old}\n"
+            "  rank: 8\n"
+        )
+        world.publish("--manifest", world.manifest)
+        assert world.parsed().adapters[0].checksum == world.checksum("acme")
+        assert old not in world.manifest.read_text()
+
+    def test_object_in_s3_is_written(self, world: World) -> None:
+        world.add("acme")
+        world.publish("--manifest", STORED)
+        told = Manifest.parse(world.s3.objects["fleet.yaml"].body, where="", folder=None)
+        assert [adapter.artifact for adapter in told.adapters] == [
+            Manifest.parse(
+                f"adapters: [{{name: acme, artifact: {world.uri('acme')}}}]".encode(), where="", folder=None
+            )
+            .adapters[0]
+            .artifact
+        ]
+
+    def test_entry_keeps_what_publishing_does_not_know(self, world: World) -> None:
+        world.add("acme")
+        world.manifest.write_text(
+            "# ours\n"
+            "adapters:\n"
+            "  - name: acme       # the first customer\n"
+            "    artifact: ./adapters/acme\n"
+            "    tags: {tier: gold}\n"
+            "    smoke: {prompt: Hello}\n"
+            "    component: tenant-acme-2023\n"
+            "  - {name: other, artifact: ./adapters/other}\n"
+        )
+        world.publish("--manifest", world.manifest)
+        assert world.manifest.read_text() == (
+            "# ours\n"
+            "base_model: acme/tiny-base\n"
+            "adapters:\n"
+            "  - name: acme       # the first customer\n"
+            f"    artifact: {world.uri('acme')}\n"
+            f"    checksum: {world.checksum('acme')}\n"
+            "    rank: 8\n"
+            "    tags: {tier: gold}\n"
+            "    smoke: {prompt: Hello}\n"
+            "    component: tenant-acme-2023\n"
+            "  - {name: other, artifact: ./adapters/other}\n"
+        )
+
+    def test_one_with_mistakes_is_refused_before_anything_is_uploaded(self, world: World) -> None:
+        world.add("acme")
+        world.manifest.write_text("adapters: [{name: acme, rnak: 8}]")
+        result = world.publish("--manifest", world.manifest)
+        assert (result.exit_code, world.s3.calls) == (1, [])
+        assert "[manifest-keys]" in result.stderr
+
+    def test_artifact_that_would_be_too_long_for_it_is_not_uploaded(self, world: World) -> None:
+        world.add("acme")
+        result = world.publish("--manifest", world.manifest, destination=f"s3://my-adapters/{'x' * 940}")
+        assert (result.exit_code, world.s3.objects, world.manifest.exists()) == (1, {}, False)
+        assert "adapter 'acme': artifact: should have at most 1024 characters" in result.stderr
+
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_change_that_it_cannot_take_is_refused_before_anything_is_uploaded(
+        self, world: World, dry_run: bool
+    ) -> None:
+        world.add("acme")
+        other = "artifact: &place ./adapters/acme}, {name: beta, artifact: *place"
+        world.manifest.write_text(f"adapters: [{{name: beta2, {other}}}, {{name: acme, artifact: *place}}]")
+        options = ("--dry-run",) if dry_run else ()
+        result = world.publish(world.adapters / "acme", "--manifest", world.manifest, *options)
+        assert (result.exit_code, world.s3.objects) == (1, {})
+        assert "it cannot be changed for these adapters" in result.stderr
+
+    def test_folder_that_takes_no_file_is_told_before_anything_is_uploaded(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.add("acme")
+
+        def refuse(path: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "touch", refuse)  # root, as which tests may run, may write everywhere
+        result = world.publish("--manifest", world.manifest)
+        assert (result.exit_code, world.s3.calls) == (1, [])
+        assert f"{world.manifest}: it cannot be written: Permission denied" in result.stderr
+
+    def test_alias_of_an_adapter_that_stays_as_it_is_is_none_to_refuse(self, world: World) -> None:
+        world.add("acme")
+        world.publish("--manifest", world.manifest)
+        text = (
+            "base_model: acme/tiny-base\n"
+            f"adapters:\n- {{name: acme, artifact: &place '{world.uri('acme')}',"
+            f" checksum: {world.checksum('acme')}, rank: 8}}\n"
+            "- {name: beta, artifact: *place}\n"
+        )
+        world.manifest.write_text(text)
+        assert world.publish("--manifest", world.manifest).exit_code == 0
+        assert world.manifest.read_text() == text
+
+    def test_one_that_is_written_meanwhile_is_read_again(self, world: World) -> None:
+        world.add("acme")
+        world.s3.objects["fleet.yaml"] = Object(b"adapters: []\n")
+        theirs = [b"adapters: [{name: theirs, artifact: s3://elsewhere/sha256-%s.tar.gz}]" % (b"a" * 64)]
+
+        def race(operation: str) -> None:
+            if operation == "put_object" and world.key("acme") in world.s3.objects and theirs:
+                world.s3.objects["fleet.yaml"] = Object(theirs.pop())
+
+        world.s3.before = race
+        assert world.publish("--manifest", STORED).exit_code == 0
+        told = Manifest.parse(world.s3.objects["fleet.yaml"].body, where="", folder=None)
+        assert [adapter.name for adapter in told.adapters] == ["theirs", "acme"]
+
+    def test_one_that_others_write_all_the_time_is_given_up(self, world: World) -> None:
+        world.add("acme")
+        count = 0
+
+        def race(operation: str) -> None:
+            nonlocal count
+            if operation == "put_object":
+                count += 1
+                world.s3.objects["fleet.yaml"] = Object(b"adapters: [] # %d" % count)
+
+        world.s3.before = race
+        result = world.publish("--manifest", STORED)
+        assert result.exit_code == 1
+        assert "others have written it 20 times" in result.stderr
+        assert fields(result)[0][:2] == ["acme", "uploaded"]
+
+    def test_link_to_a_manifest_stays_one_and_its_mode_as_well(self, world: World) -> None:
+        world.add("acme")
+        world.manifest.write_text("adapters: []")
+        world.manifest.chmod(0o640)
+        link = world.folder / "link.yaml"
+        link.symlink_to(world.manifest)
+        world.publish("--manifest", link)
+        assert link.is_symlink()
+        assert world.manifest.stat().st_mode & 0o777 == 0o640
+        assert [adapter.name for adapter in world.parsed().adapters] == ["acme"]
+
+    def test_what_a_dead_writer_has_left_is_cleared(self, world: World) -> None:
+        world.add("acme")
+        left = world.folder / ".fleet.yaml.next"
+        left.write_text("half")
+        os.utime(left, (1, 1))
+        assert world.publish("--manifest", world.manifest).exit_code == 0
+        assert not left.exists()
+
+    @pytest.mark.parametrize("platform", ["POSIX", "Windows"])
+    def test_slow_writer_loses_nothing_to_another(
+        self, tmp_path: Path, platform: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if platform == "Windows":
+            monkeypatch.setattr(manifest_place, "fcntl", None)
+        place = ManifestPlace.of(str(tmp_path / "fleet.yaml"), Account())
+        began, may_end = threading.Event(), threading.Event()
+
+        def slowly(before: bytes) -> bytes:
+            began.set()
+            assert may_end.wait(10)
+            return before + b"# slow\n"
+
+        with ThreadPoolExecutor(2) as threads:
+            slow = threads.submit(place.update, slowly)
+            assert began.wait(10)
+            quick = threads.submit(place.update, lambda before: before + b"# quick\n")
+            time.sleep(0.1)
+            assert not quick.done()
+            may_end.set()
+            assert slow.result(10)
+            assert quick.result(10)
+        assert place.read() == b"adapters: []\n# slow\n# quick\n"
+
+    @pytest.mark.parametrize(
+        ("place", "code"), [("no/such/folder/fleet.yaml", 1), ("s3://my-adapters", 2), ("adapters", 1)]
+    )
+    def test_place_that_can_hold_none_is_refused(self, world: World, place: str, code: int) -> None:
+        world.add("acme")
+        if not place.startswith("s3:"):
+            place = str(world.folder / place)
+        result = world.publish("--manifest", place)
+        assert (result.exit_code, world.s3.calls) == (code, [])
+
+
+class TestBaseModel:
+    def test_manifest_of_another_base_fails_the_adapter_and_names_both(self, world: World) -> None:
+        world.add("acme")
+        world.manifest.write_text("base_model: org/other\nadapters: []\n")
+        result = world.publish("--manifest", world.manifest)
+        assert (result.exit_code, world.s3.objects) == (1, {})
+        assert "it was trained for 'acme/tiny-base', and the manifest is for 'org/other'" in result.stderr
+
+    def test_base_that_is_given_overrules_the_configuration(self, world: World) -> None:
+        world.add("acme")
+        world.manifest.write_text("base_model: org/other\nadapters: []\n")
+        result = world.publish("--manifest", world.manifest, "--base-model", "org/other")
+        assert result.exit_code == 0
+        assert "[base-model-name]" in result.stderr
+
+    @pytest.mark.parametrize("base", ["", " "])
+    def test_base_without_a_name_is_wrong_usage(self, world: World, base: str) -> None:
+        world.add("acme")
+        result = world.publish("--manifest", world.manifest, "--base-model", base)
+        assert (result.exit_code, world.s3.calls) == (2, [])
+        assert f"'--base-model' should be a name, got {base!r}" in result.stderr
+
+    def test_base_that_is_given_has_to_be_the_manifests(self, world: World) -> None:
+        world.add("acme")
+        world.manifest.write_text("base_model: org/other\nadapters: []\n")
+        result = world.publish("--manifest", world.manifest, "--base-model", "acme/tiny-base")
+        assert (result.exit_code, world.s3.calls) == (1, [])
+        assert "base_model: should be 'acme/tiny-base' ('--base-model'), got 'org/other'" in result.stderr
+
+    def test_adapters_of_two_bases_are_not_for_one_manifest(self, world: World) -> None:
+        world.add("acme")
+        other = SyntheticAdapter()
+        other.config["base_model_name_or_path"] = "org/other"
+        other.save(world.adapters / "beta")
+        result = world.publish("--manifest", world.manifest)
+        assert (result.exit_code, world.s3.objects) == (1, {})
+        assert "'acme/tiny-base': acme" in result.stderr
+        assert "'org/other': beta" in result.stderr
+
+    @pytest.mark.parametrize("named_by", ["option", "manifest"])
+    def test_dimensions_are_compared_with_those_of_a_well_known_base(
+        self, world: World, named_by: str
+    ) -> None:
+        adapter = SyntheticAdapter()
+        adapter.config["base_model_name_or_path"] = "meta-llama/Llama-3.1-8B"
+        adapter.save(world.adapters / "acme")
+        options: tuple[str, ...] = ("--base-model", "meta-llama/Llama-3.1-8B")
+        if named_by == "manifest":
+            options = ()
+            world.manifest.write_text("base_model: meta-llama/Llama-3.1-8B\nadapters: []\n")
+        result = world.publish("--manifest", world.manifest, *options)
+        assert (result.exit_code, world.s3.objects) == (1, {})
+        assert "[base-model-dimensions]" in result.stderr
+
+    def test_folders_before_the_name_make_no_difference(self, world: World) -> None:
+        world.add("acme")
+        world.manifest.write_text("base_model: /models/Tiny-Base/\nadapters: []\n")
+        assert world.publish("--manifest", world.manifest).exit_code == 0

@@ -1,0 +1,110 @@
+"""Publishing that is interrupted at any of its steps, and run again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter_fleet.artifacts import packing
+from adapter_fleet.manifest.manifest import Manifest, S3Artifact
+from adapters_cli.artifacts import archive_store
+from tests.cli.fake_s3 import FakeS3, Object
+from tests.cli.publishing import STORED, World
+
+OLD = "s3://my-adapters/old/sha256-" + "0" * 64 + ".tar.gz"
+MANIFEST = f"# ours\nadapters:\n  - name: beta  # a customer\n    artifact: {OLD}\n".encode()
+
+
+class Steps:
+    """Counts what a run does on the way, and ends it at one of the steps as a Ctrl-C or a kill would.
+
+    Steps are before and after each call of S3 and each block that is packed, and before and after what
+    replaces a file.
+    """
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch, end: int | None = None) -> None:
+        self.count = 0
+        self._end = end
+        world.s3.before = world.s3.after = self._step
+        monkeypatch.setattr(packing, "_deflate", self._stepping(packing._deflate))
+        monkeypatch.setattr(os, "fsync", self._stepping(os.fsync))
+        monkeypatch.setattr(Path, "replace", self._stepping(Path.replace))
+
+    def _step(self, _: str = "") -> None:
+        self.count += 1
+        if self.count == self._end:
+            raise KeyboardInterrupt
+
+    def _stepping(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any) -> Any:
+            self._step()
+            result = function(*arguments)
+            self._step()
+            return result
+
+        return wrapped
+
+
+class Story:
+    """Adapters to publish, and a manifest that names an old version of one, in a file or in S3."""
+
+    def __init__(self, folder: Path, *, stored: bool) -> None:
+        self.world = World(folder, FakeS3())
+        self.world.add("acme", "beta", "delta", "gamma")
+        self._place = STORED if stored else str(self.world.manifest)
+        self.world.s3.objects[OLD.removeprefix("s3://my-adapters/")] = Object(b"old")
+        if stored:
+            self.world.s3.objects["fleet.yaml"] = Object(MANIFEST)
+        else:
+            self.world.manifest.write_bytes(MANIFEST)
+
+    def run(self, monkeypatch: pytest.MonkeyPatch, end: int | None = None) -> int:
+        """Publish up to a step; return how many there were."""
+        with monkeypatch.context() as patch:
+            steps = Steps(self.world, patch, end)
+            self.world.publish("--manifest", self._place, jobs=1)
+        return steps.count
+
+    @property
+    def manifest(self) -> bytes:
+        if self._place == STORED:
+            return self.world.s3.objects["fleet.yaml"].body
+        return self.world.manifest.read_bytes()
+
+    @property
+    def result(self) -> tuple[dict[str, bytes], bytes, list[str]]:
+        """All there is in the bucket, the manifest, and the files of its folder."""
+        return self.world.s3.bodies, self.manifest, sorted(path.name for path in self.world.folder.iterdir())
+
+    def missing(self) -> list[str]:
+        """Return what the manifest names that is not there."""
+        manifest = Manifest.parse(self.manifest, where="", folder=None)
+        uris = [
+            adapter.artifact.uri for adapter in manifest.adapters if isinstance(adapter.artifact, S3Artifact)
+        ]
+        return [uri for uri in uris if uri.removeprefix("s3://my-adapters/") not in self.world.s3.objects]
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["manifest in a file", "manifest in S3"])
+@pytest.mark.parametrize("parts", [False, True], ids=["at once", "in parts"])
+def test_run_after_an_interruption_ends_like_an_undisturbed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bool, parts: bool
+) -> None:
+    if parts:
+        monkeypatch.setattr(archive_store, "LARGEST_PUT", 3_000)
+        monkeypatch.setattr(archive_store, "PART_BYTES", 3_000)
+    undisturbed = Story(tmp_path / "undisturbed", stored=stored)
+    steps = undisturbed.run(monkeypatch)
+    assert steps >= (60 if parts else 20)
+    for step in range(1, steps + 1):
+        story = Story(tmp_path / f"{step}", stored=stored)
+        assert story.run(monkeypatch, end=step) >= step
+        assert story.manifest in (MANIFEST, undisturbed.manifest)
+        assert story.missing() == []
+        story.run(monkeypatch)
+        assert story.result == undisturbed.result, f"interrupted at step {step} of {steps}"
+        assert story.world.s3.uploads == {}

@@ -1,0 +1,202 @@
+"""`adapters publish` as a person runs it, on the S3 of the embedded cloud."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from adapter_fleet.artifacts.archive import DIGEST_METADATA
+from adapter_fleet.artifacts.packing import identity, identity_of_archive
+from adapter_fleet.manifest.manifest import Manifest
+from adapters_cli.artifacts import archive_store
+from adapters_cli.main import app
+from local_sagemaker.server import LocalCloud
+from tests.adapter_fleet.synthetic import SyntheticAdapter
+from tests.integration.by_hand import client
+
+pytestmark = pytest.mark.integration
+
+COUNT = 12
+MANIFEST = "fleets/tenants.yaml"
+
+
+class Bucket:
+    """A bucket of its own, and commands that publish to it."""
+
+    def __init__(self, cloud: LocalCloud, cache: Path) -> None:
+        self.cloud, self.name = cloud, f"published-{uuid.uuid4().hex[:8]}"
+        self.environment = cloud.environment | {"XDG_CACHE_HOME": str(cache)}
+        self.s3: Any = client(cloud, "s3")
+        self.s3.create_bucket(Bucket=self.name)
+
+    def command(self, *paths: Path) -> list[str]:
+        folder, manifest = f"s3://{self.name}/prod", f"s3://{self.name}/{MANIFEST}"
+        arguments = ["publish", *map(str, paths), folder, "--manifest", manifest, "--jobs", "2"]
+        return [sys.executable, "-m", "adapters_cli", *arguments]
+
+    def start(self, *paths: Path, **options: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(*paths),
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def publish(self, *paths: Path) -> tuple[int, str, str]:
+        process = self.start(*paths)
+        output, errors = process.communicate(timeout=60)
+        return process.returncode, output, errors
+
+    def keys(self) -> list[str]:
+        listed = self.s3.list_objects_v2(Bucket=self.name)
+        return [item["Key"] for item in listed.get("Contents", ())]
+
+    def read(self, key: str) -> bytes:
+        return bytes(self.s3.get_object(Bucket=self.name, Key=key)["Body"].read())
+
+    def content(self) -> dict[str, bytes]:
+        """All objects, with the bucket's name out of the manifest."""
+        return {key: self.read(key).replace(self.name.encode(), b"BUCKET") for key in self.keys()}
+
+    def manifest(self) -> Manifest:
+        return Manifest.parse(self.read(MANIFEST), where=MANIFEST, folder=None)
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("adapters")
+    for number in range(COUNT):
+        SyntheticAdapter(seed=number, layers=64).save(folder / f"tenant-{number:02}")
+    return folder
+
+
+@pytest.fixture
+def bucket(cloud: LocalCloud, tmp_path: Path) -> Bucket:
+    return Bucket(cloud, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    cloud: LocalCloud, adapters: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
+    """What a bucket holds after a run that nothing has happened to."""
+    bucket = Bucket(cloud, tmp_path_factory.mktemp("cache"))
+    assert bucket.publish(adapters)[0] == 0
+    return bucket.content()
+
+
+def test_objects_have_the_checksum_of_the_whole(bucket: Bucket, adapters: Path) -> None:
+    one = adapters / "tenant-00"
+    code, output, errors = bucket.publish(one)
+    assert code == 0, errors
+    key = f"prod/tenant-00/sha256-{identity(one)}.tar.gz"
+    head = bucket.s3.head_object(Bucket=bucket.name, Key=key, ChecksumMode="ENABLED")
+    digest = hashlib.sha256(bucket.read(key)).digest()
+    assert (head["ChecksumSHA256"], head["ChecksumType"]) == (
+        base64.b64encode(digest).decode(),
+        "FULL_OBJECT",
+    )
+    assert output == f"tenant-00\tuploaded\t{identity(one)[:12]}\t8\t{head['ContentLength']}\t\n"
+
+
+def test_second_run_uploads_nothing(bucket: Bucket, adapters: Path) -> None:
+    bucket.publish(adapters)
+    before = {item["Key"]: item["LastModified"] for item in _listed(bucket)}
+    code, output, _ = bucket.publish(adapters)
+    assert (code, output.count("\tskipped\t")) == (0, COUNT)
+    assert {item["Key"]: item["LastModified"] for item in _listed(bucket)} == before
+
+
+def _listed(bucket: Bucket) -> list[Any]:
+    return list(bucket.s3.list_objects_v2(Bucket=bucket.name)["Contents"])
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+@pytest.mark.parametrize("after", [1, COUNT // 2, COUNT])
+def test_run_after_a_kill_ends_like_an_undisturbed_one(
+    bucket: Bucket, adapters: Path, undisturbed: dict[str, bytes], kill: signal.Signals, after: int
+) -> None:
+    process = bucket.start(adapters)
+    deadline = time.monotonic() + 60
+    while len(bucket.keys()) < after and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(kill)
+    _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
+    keys = bucket.keys()
+    if MANIFEST in keys:
+        assert bucket.content() == undisturbed
+    assert set(keys) <= undisturbed.keys()
+    assert bucket.publish(adapters)[0] == 0
+    assert bucket.content() == undisturbed
+
+
+def test_two_publishers_at_once_end_in_one_manifest(bucket: Bucket, adapters: Path) -> None:
+    first, second = sorted(adapters.iterdir())[:7], sorted(adapters.iterdir())[5:]
+    processes = [bucket.start(*paths) for paths in (first, second)]
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    named = {adapter.name for adapter in bucket.manifest().adapters}
+    assert named == {path.name for path in adapters.iterdir()}
+
+
+def test_large_archive_goes_up_in_parts(
+    bucket: Bucket, adapters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in bucket.cloud.environment.items():
+        if variable.startswith("AWS_"):
+            monkeypatch.setenv(variable, value)
+    part = 5 * 1024 * 1024  # the least that S3 takes
+    monkeypatch.setattr(archive_store, "LARGEST_PUT", 1)
+    monkeypatch.setattr(archive_store, "PART_BYTES", part)
+    large = SyntheticAdapter(rank=512, layers=48).save(adapters.parent / f"large-{bucket.name}")
+    # An interrupted one has left its first part.
+    key = f"prod/large/sha256-{identity(large)}.tar.gz"
+    left = bucket.s3.create_multipart_upload(
+        Bucket=bucket.name, Key=key, ChecksumAlgorithm="SHA256", Metadata={DIGEST_METADATA: identity(large)}
+    )["UploadId"]
+    bucket.s3.upload_part(Bucket=bucket.name, Key=key, UploadId=left, PartNumber=1, Body=bytes(part))
+    command = ["publish", str(large), f"s3://{bucket.name}/prod", "--name", "large"]
+    result = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    head = bucket.s3.head_object(Bucket=bucket.name, Key=key)
+    assert identity_of_archive(io.BytesIO(bucket.read(key))) == head["Metadata"][DIGEST_METADATA]
+    assert head["ContentLength"] > part
+    assert bucket.s3.list_multipart_uploads(Bucket=bucket.name).get("Uploads", []) == []
+
+
+def test_terminal_shows_bars_and_a_table(bucket: Bucket, adapters: Path) -> None:
+    terminal, child = pty.openpty()
+    environment = bucket.environment | {"COLUMNS": "100", "TERM": "xterm"}
+    process = subprocess.Popen(bucket.command(adapters), stdout=child, stderr=child, env=environment)
+    os.close(child)
+    written = b""
+    try:
+        while data := os.read(terminal, 4096):
+            written += data
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    os.close(terminal)
+    assert process.wait() == 0
+    text = written.decode()
+    assert "━" in text
+    assert "MB/s" in text
+    assert "IDENTITY" in text
+    assert f"{COUNT} adapters: {COUNT} uploaded" in " ".join(text.split())

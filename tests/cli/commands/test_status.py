@@ -1,0 +1,393 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+
+
+def rows(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+def test_each_adapter_is_a_line_between_tabs_in_a_pipe(run: Run, world: World) -> None:
+    world.deploy(adapter("zeta", 2), adapter("acme"))
+    world.settle()
+    world.clock.sleep(3 * 3600)
+    result = run("status")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert rows(result) == [
+        ["acme", "in service", "v1.tar.gz", "3h", ""],
+        ["zeta", "in service", "v2.tar.gz", "3h", ""],
+    ]
+
+
+def test_fleet_that_is_under_way_ends_with_3(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"))
+    result = run("status")
+    assert result.exit_code == 3
+    assert rows(result) == [["acme", "creating", "-", "-", ""]]
+
+
+def test_what_is_wrong_comes_first(run: Run, world: World) -> None:
+    world.settings = FleetSettings(failures=FailureLimit(count=1))
+    world.with_settings(world.settings)
+    world.service.faults.broken[artifact("zeta").uri] = "the tensors do not fit"
+    world.deploy(adapter("acme"), adapter("zeta"))
+    world.settle()
+    result = run("status")
+    assert result.exit_code == 1
+    assert [row[:2] for row in rows(result)] == [["zeta", "failed"], ["acme", "in service"]]
+    assert rows(result)[0][4] == "the tensors do not fit"
+
+
+def test_adapter_whose_new_version_failed_shows_the_one_that_serves(run: Run, world: World) -> None:
+    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+    world.deploy(adapter("acme"))
+    world.settle()
+    world.service.faults.broken[artifact("acme", 2).uri] = "rank too high"
+    world.deploy(adapter("acme", 2))
+    world.settle()
+    [row] = rows(run("status"))
+    assert row[1:3] == ["failed", "v1.tar.gz"]
+    assert row[4] == "v2.tar.gz: rank too high"
+
+
+def test_adapter_that_goes_is_shown_until_it_is_gone(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"), adapter("zeta"))
+    world.settle()
+    world.deploy(adapter("acme"))
+    assert ["zeta", "deleting"] in [row[:2] for row in rows(run("status"))]
+    world.settle()
+    assert [row[0] for row in rows(run("status"))] == ["acme"]
+
+
+def test_refused_manifest_is_told_beside_what_stays_in_force(run: Run, world: World) -> None:
+    world.deploy(*(adapter(f"a{number}") for number in range(20)))
+    world.settle()
+    world.deploy(adapter("a0"))
+    world.settle()
+    result = run("status")
+    assert result.exit_code == 1
+    assert "generation 2 is refused" in result.stderr
+    assert "deletion_guard" in result.stderr
+    assert len(rows(result)) == 20
+    assert {row[1] for row in rows(result)} == {"in service"}
+
+
+def test_failed_deployment_is_told(run: Run, world: World) -> None:
+    world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+    world.deploy(adapter("acme"))
+    world.settle()
+    result = run("status")
+    assert result.exit_code == 1
+    assert "'failure_policy' allows 0" in result.stderr
+
+
+class TestManifestInS3:
+    URI = "s3://manifests/fleet.yaml"
+    STILL_THERE = (
+        f"adapters: {URI} still has it, and it is not in force; apply another manifest before the next"
+        " deployment, which would apply this one again"
+    )
+
+    @pytest.fixture(autouse=True)
+    def in_force(self, world: World) -> None:
+        world.target = replace(world.target, manifest=self.URI)
+        world.deploy(adapter("acme"))
+        world.settle()
+        world.put_manifest(adapter("acme"), adapter("beta"))
+        world.settle()
+
+    def fail(self, world: World) -> None:
+        world.service.faults.broken[artifact("zeta").uri] = "no such tensor"
+        world.put_manifest(adapter("acme"), adapter("zeta"))
+        world.settle()
+
+    def test_one_that_failed_is_told_until_another_comes(self, run: Run, world: World) -> None:
+        assert run("status").exit_code == 0
+        self.fail(world)
+        result = run("status")
+        assert (result.exit_code, [row[:2] for row in rows(result)]) == (
+            1,
+            [["acme", "in service"], ["beta", "in service"]],
+        )
+        first, second = result.stderr.splitlines()
+        assert first.startswith("adapters: generation 3 failed: ")
+        assert first.endswith("zeta: no such tensor; generation 4 takes it back")
+        assert second == self.STILL_THERE
+        world.put_manifest(adapter("acme"))
+        world.settle()
+        assert (run("status").exit_code, run("status").stderr) == (0, "")
+
+    def test_one_that_was_refused_is_told(self, run: Run, world: World) -> None:
+        world.put_manifest()
+        world.settle()
+        result = run("status")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[1] == self.STILL_THERE
+
+    def test_json_has_it(self, run: Run, world: World) -> None:
+        self.fail(world)
+        document = json.loads(run("status", "--json").stdout)
+        assert (document["converged"], document["settled"]) == (False, True)
+        assert (document["generation"]["number"], document["in_force"]) == (4, 4)
+        assert (document["rejected"]["number"], document["rejected"]["outcome"]) == (3, "failed")
+        assert "no such tensor" in document["rejected"]["reason"]
+        assert document["manifest_not_in_force"] == self.URI
+
+    def test_json_has_nothing_where_all_is_well(self, run: Run) -> None:
+        document = json.loads(run("status", "--json").stdout)
+        assert (document["rejected"], document["manifest_not_in_force"]) == (None, None)
+
+
+def test_deployment_that_was_rolled_back_is_told(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"), digest="one")
+    world.settle()
+    world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
+    world.deploy(adapter("acme", 2), digest="two", previous="one")
+    world.settle()
+    world.deploy(adapter("acme"), digest="one", previous="two")
+    world.settle()
+    result = run("status")
+    assert result.exit_code == 0
+    [line] = result.stderr.splitlines()
+    assert line.startswith("adapters: generation 2 failed: ")
+    assert line.endswith("; generation 3 takes it back")
+
+
+def test_reason_of_a_failed_deployment_cannot_steer_the_terminal(run: Run, world: World) -> None:
+    world.service.faults.broken[artifact("acme").uri] = "bad \x1b]0;owned\x07"
+    world.deploy(adapter("acme"))
+    world.settle()
+    assert "bad �]0;owned�" in run("status").stderr
+
+
+def test_foreign_component_is_told(run: Run, world: World) -> None:
+    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+    world.service.make("p-acme", "s3://bucket/by-hand.tar.gz")
+    world.deploy(adapter("acme"))
+    world.settle()
+    result = run("status")
+    assert result.exit_code == 1
+    assert rows(result)[0][1] == "foreign"
+
+
+def test_reason_cannot_steer_the_terminal_or_end_the_field(run: Run, world: World) -> None:
+    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+    world.service.faults.broken[artifact("acme").uri] = "bad\t\x1b]0;owned\x07\nvery bad"
+    world.deploy(adapter("acme"))
+    world.settle()
+    assert rows(run("status"))[0][4] == "bad �]0;owned� very bad"
+
+
+def test_json_has_everything(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"))
+    world.settle()
+    document = json.loads(run("status", "--json").stdout)
+    assert (document["fleet"], document["endpoint"], document["converged"]) == ("fleet", "endpoint", True)
+    assert (document["in_service"], document["pending"], document["failed"]) == (1, 0, 0)
+    assert document["generation"]["outcome"] == "converged"
+    [one] = document["adapters"]
+    assert (one["name"], one["component"], one["group"]) == ("acme", "p-acme", "in service")
+    assert one["artifact"] == {"version": "v1.tar.gz", "digest": None, "uri": artifact("acme").uri}
+    for moment in (one["since"], document["generation"]["requested_at"]):
+        assert datetime.fromisoformat(moment).timestamp() == pytest.approx(world.clock.now(), abs=60)
+
+
+class TestEarlierVersions:
+    @pytest.fixture(autouse=True)
+    def updated(self, world: World) -> None:
+        for version in (1, 2, 3):
+            world.deploy(adapter("acme", version), adapter("zeta"))
+            world.settle()
+
+    def test_they_are_told_of_adapters_that_are_named(self, run: Run) -> None:
+        result = run("status", "acme", "zeta")
+        assert result.exit_code == 0
+        assert result.stderr == (
+            "acme can go back to v2.tar.gz, v1.tar.gz: 'adapters rollback acme --to VERSION'\n"
+        )
+        assert run("status").stderr == ""
+
+    def test_version_of_the_manifest_is_none_of_them_while_another_serves(
+        self, run: Run, world: World
+    ) -> None:
+        run("rollback", "acme")
+        world.settle()
+        told = run("status", "acme").stderr
+        assert told == "acme can go back to v1.tar.gz: 'adapters rollback acme --to VERSION'\n"
+        [document] = json.loads(run("status", "acme", "--json").stdout)["adapters"]
+        assert document["version"] == "v2.tar.gz"
+        assert [version["uri"] for version in document["earlier"]] == [
+            artifact("acme", 2).uri,
+            artifact("acme", 1).uri,
+        ]
+
+
+class TestLostBase:
+    @pytest.fixture(autouse=True)
+    def lost(self, world: World) -> None:
+        world.deploy(adapter("acme"), adapter("zeta"))
+        world.settle()
+        world.lose_base()
+
+    def test_it_is_told_though_the_manifest_was_in_force(self, run: Run) -> None:
+        result = run("status")
+        assert (result.exit_code, result.stderr) == (3, "adapters: the base component 'base' is not there\n")
+        assert rows(result)[0] == ["acme", "creating", "-", "-", "someone deleted it"]
+
+    def test_it_is_in_the_document(self, run: Run) -> None:
+        document = json.loads(run("status", "--json").stdout)
+        assert document["trouble"] == "the base component 'base' is not there"
+        assert (document["generation"]["outcome"], document["pending"]) == ("converged", 2)
+
+    def test_it_is_told_while_it_is_waited_for(self, run: Run) -> None:
+        result = run("status", "--wait", "--timeout", "60")
+        assert result.exit_code == 3
+        assert "2 pending, 0 failed; the base component 'base' is not there" in result.stderr
+
+    def test_it_is_not_told_any_more_once_it_is_back(self, run: Run, world: World) -> None:
+        world.service.add_base()
+        result = run("status", "--wait")
+        assert (result.exit_code, run("status").stderr) == (0, "")
+
+
+def test_fleet_that_was_never_asked_for_anything_is_told(run: Run, account: FakeAccount) -> None:
+    account.add_fleet("Tenants", "new", "New")
+    result = run("status", "--table", "new", fleet=False)
+    assert (result.exit_code, result.stderr) == (
+        4,
+        "adapters: fleet 'New' has never been asked for anything\n",
+    )
+
+
+class TestSomeOfThem:
+    """acme has failed, beta is in service."""
+
+    @pytest.fixture(autouse=True)
+    def deployed(self, world: World) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+        world.settle()
+
+    @pytest.mark.parametrize(("names", "code"), [(["acme", "beta"], 1), (["beta", "p-zeta"], 0)])
+    def test_named_ones_are_shown_and_decide(self, run: Run, names: list[str], code: int) -> None:
+        result = run("status", *names)
+        assert (result.exit_code, [row[0] for row in rows(result)]) == (
+            code,
+            [name.removeprefix("p-") for name in names],
+        )
+
+    def test_those_that_failed_are_shown(self, run: Run) -> None:
+        result = run("status", "--failed")
+        assert (result.exit_code, [row[:2] for row in rows(result)]) == (1, [["acme", "failed"]])
+        assert rows(run("status", "beta", "--failed")) == []
+
+    def test_json_has_them_beside_the_totals_of_the_fleet(self, run: Run) -> None:
+        document = json.loads(run("status", "beta", "--json").stdout)
+        assert ([one["name"] for one in document["adapters"]], document["failed"]) == (["beta"], 1)
+
+    def test_unknown_names_are_told(self, run: Run) -> None:
+        result = run("status", "beta", "nobody", "noone")
+        assert (result.exit_code, result.stdout, result.stderr) == (
+            1,
+            "",
+            "adapters: the fleet has no adapter 'nobody'\nadapters: the fleet has no adapter 'noone'\n",
+        )
+
+    def test_waiting_ends_with_the_named_ones(self, run: Run, world: World) -> None:
+        world.deploy(adapter("acme"), adapter("beta", 2), adapter("zeta"), adapter("new"))
+        assert run("status", "zeta").exit_code == 0
+        assert run("status", "beta").exit_code == 3
+        result = run("status", "beta", "--wait")
+        assert (result.exit_code, [row[:3] for row in rows(result)]) == (
+            0,
+            [["beta", "in service", "v2.tar.gz"]],
+        )
+
+
+class TestWait:
+    def test_it_ends_with_0_when_all_are_in_service(self, run: Run, world: World) -> None:
+        world.deploy(*(adapter(f"a{number}") for number in range(30)))
+        result = run("status", "--wait")
+        assert result.exit_code == 0
+        assert {row[1] for row in rows(result)} == {"in service"}
+        assert result.stderr.splitlines()[-1] == (
+            "fleet: generation 1 converged, 30 adapters: 30 in service, 0 pending, 0 failed"
+        )
+
+    def test_it_ends_with_1_when_one_has_failed(self, run: Run, world: World) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+        world.deploy(adapter("acme"), adapter("zeta"))
+        assert run("status", "--wait").exit_code == 1
+
+    def test_it_ends_with_1_when_the_manifest_is_refused(self, run: Run, world: World) -> None:
+        world.deploy(adapter("acme"))
+        world.settle()
+        world.deploy()
+        assert run("status", "--wait").exit_code == 1
+
+    def test_it_waits_for_what_is_tried_again(self, run: Run, world: World) -> None:
+        world.service.faults.broken[artifact("acme").uri] = "Insufficient capacity"
+        world.deploy(adapter("acme"))
+        world.step()
+        world.step()
+        world.service.faults.broken.clear()
+        assert run("status", "--wait").exit_code == 0
+
+    def test_it_waits_for_a_retry_that_was_asked_for(self, run: Run, world: World) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+        world.deploy(adapter("acme"))
+        world.settle()
+        world.service.faults.broken.clear()
+        world.order(OrderKind.RETRY, "acme")
+        assert run("status").exit_code == 3
+        assert run("status", "--wait").exit_code == 0
+
+    def test_it_ends_with_3_when_the_time_has_passed(self, run: Run, world: World) -> None:
+        world.service.seconds = 600
+        world.deploy(adapter("acme"))
+        result = run("status", "--wait", "--timeout", "60")
+        assert result.exit_code == 3
+        assert rows(result)[0][:2] == ["acme", "creating"]
+
+
+def test_machine_that_does_not_run_is_told(run: Run, world: World) -> None:
+    world.service.seconds = 600
+    world.deploy(adapter("acme"))
+    world.step()
+    world.clock.sleep(1800)
+    assert "the fleet has reported nothing for " in run("status").stderr
+
+
+@pytest.mark.parametrize("option", ["--wait", "--json"])
+def test_watching_ends_with_nothing_to_write(run: Run, option: str) -> None:
+    result = run("status", "--watch", option)
+    assert result.exit_code == 2
+    assert "--watch never ends by itself" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--watch", "--wait"])
+def test_interrupt_ends_the_command(
+    run: Run, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    world.deploy(adapter("acme"))
+    monkeypatch.setattr(account, "sleep", interrupt)
+    assert run("status", option).exit_code != 0

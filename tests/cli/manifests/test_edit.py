@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
+from adapters_cli.manifests.edit import PublishedAdapter, edited
+from adapters_cli.output.errors import CommandError
+
+OLD, NEW = "0" * 64, "a" * 64
+BEFORE = f"s3://bucket/v1/sha256-{OLD}.tar.gz"
+
+
+def published(name: str, rank: int = 8) -> PublishedAdapter:
+    return PublishedAdapter(name=name, uri=after(name), identity=NEW, rank=rank)
+
+
+def after(name: str) -> str:
+    return f"s3://bucket/{name}/sha256-{NEW}.tar.gz"
+
+
+def edit(text: str, *names: str, base_model: str | None = None) -> str:
+    adapters = [published(name) for name in names]
+    made = edited(text.encode(), adapters, base_model=base_model, where="fleet.yaml", folder=Path("/"))
+    return made.decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            f"adapters:\n  - name: acme  # one\n    artifact: {BEFORE}   # two\n    rank: 16\n# end\n",
+            f"adapters:\n  - name: acme  # one\n    artifact: {after('acme')}   # two\n    rank: 8\n"
+            f"  - name: new\n    artifact: {after('new')}\n    rank: 8\n# end\n",
+            id="lines",
+        ),
+        pytest.param(
+            f"---\nadapters:\n- {{name: acme,   artifact: '{BEFORE}'}}   # one\n...\n",
+            f"---\nadapters:\n- {{name: acme,   artifact: {after('acme')}, rank: 8}}   # one\n"
+            f"- {{name: new, artifact: {after('new')}, rank: 8}}\n...\n",
+            id="braces",
+        ),
+        pytest.param(
+            f"adapters: [\n  {{name: acme, artifact: {BEFORE}}}, # é\n]\n",
+            f"adapters: [\n  {{name: acme, artifact: {after('acme')}, rank: 8}},\n"
+            f"  {{name: new, artifact: {after('new')}, rank: 8}}, # é\n]\n",
+            id="brackets",
+        ),
+        pytest.param(
+            f"adapters:\r\n    -   name: acme\r\n        artifact: {BEFORE}",
+            f"adapters:\r\n    -   name: acme\r\n        artifact: {after('acme')}\r\n        rank: 8\r\n"
+            f"    -   name: new\r\n        artifact: {after('new')}\r\n        rank: 8",
+            id="other line ends, and none at the end",
+        ),
+        pytest.param(
+            "adapters:\n  - name: acme\n    artifact:\n      bucket: b   # an alias\n      key: k.tar.gz\n"
+            f"    digest: 'sha256:{OLD}'\n    smoke:\n      prompt: |+\n        Hello\n\n",
+            f"adapters:\n  - name: acme\n    artifact:\n      {after('acme')}\n    rank: 8\n"
+            f"    digest: sha256:{NEW}\n    smoke:\n      prompt: |+\n        Hello\n\n"
+            f"  - name: new\n    artifact: {after('new')}\n    rank: 8\n",
+            id="alias of a bucket, and a digest",
+        ),
+        pytest.param(
+            f"defaults: {{rank: 8}}\nadapters:\n  - artifact: {BEFORE}\n    name: acme\n",
+            f"defaults: {{rank: 8}}\nadapters:\n  - artifact: {after('acme')}\n    name: acme\n"
+            f"  - name: new\n    artifact: {after('new')}\n    rank: 8\n",
+            id="rank among the defaults",
+        ),
+        pytest.param(
+            f"adapters:\n  - name: acme\n    artifact: {BEFORE}\n    tags: &tags {{a: b}}\n"
+            f"  - name: zeta\n    artifact: {BEFORE}\n    tags: *tags\n",
+            f"adapters:\n  - name: acme\n    artifact: {after('acme')}\n    rank: 8\n"
+            "    tags: &tags {a: b}\n"
+            f"  - name: zeta\n    artifact: {BEFORE}\n    tags: *tags\n"
+            f"  - name: new\n    artifact: {after('new')}\n    rank: 8\n",
+            id="aliases of YAML",
+        ),
+    ],
+)
+def test_entries_are_changed_and_added_in_the_way_of_the_document(text: str, expected: str) -> None:
+    assert edit(text, "acme", "new") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "adapters: []  # none yet\n",
+            f"adapters:  # none yet\n  - name: new\n    artifact: {after('new')}\n    rank: 8\n",
+        ),
+        ("{adapters: []}\n", f"{{adapters: [{{name: new, artifact: {after('new')}, rank: 8}}]}}\n"),
+    ],
+)
+def test_first_entry(text: str, expected: str) -> None:
+    assert edit(text, "new") == expected
+
+
+def test_base_model_is_added_before_the_first_key() -> None:
+    text = f"# ours\nadapters:\n  - {{name: acme, artifact: {after('acme')}, rank: 8}}\n"
+    assert edit(text, "acme", base_model="org/base: x") == text.replace(
+        "adapters:", 'base_model: "org/base: x"\nadapters:'
+    )
+
+
+def test_base_model_that_the_manifest_has_stays() -> None:
+    text = "base_model: org/Base\nadapters: []\n"
+    assert edit(text, "new", base_model="/models/base").startswith(text.replace(" []\n", "\n"))
+
+
+def test_manifest_of_another_base_model_is_not_changed() -> None:
+    with pytest.raises(CommandError, match=r"fleet\.yaml:2: base_model: should be .org/base"):
+        edit("# ours\nbase_model: org/other\nadapters: []\n", "new", base_model="org/base")
+
+
+def test_name_is_the_same_whatever_the_case() -> None:
+    made = Manifest.parse(
+        edit(f"adapters: [{{name: Acme, artifact: {BEFORE}}}]", "acme").encode(), where="", folder=None
+    )
+    assert [(adapter.name, adapter.artifact) for adapter in made.adapters] == [
+        ("Acme", S3Artifact(uri=after("acme")))
+    ]
+
+
+def test_name_that_looks_like_a_number_is_quoted() -> None:
+    assert '- name: "123"' in edit("adapters: []", "123")
+
+
+@pytest.mark.parametrize("indent", [None, 2, "\t"])
+def test_json_stays_json_with_its_indentation(indent: int | str | None) -> None:
+    entry = {"name": "acme", "artifact": BEFORE, "digest": f"sha256:{OLD}", "tags": {"größe": "1"}}
+    text = json.dumps({"adapters": [entry]}, indent=indent, ensure_ascii=False) + "\n"
+    changed = entry | {"artifact": after("acme"), "digest": f"sha256:{NEW}", "rank": 8}
+    expected = {"base_model": "base", "adapters": [changed, published("new").entry]}
+    made = edit(text, "acme", "new", base_model="base")
+    assert made == json.dumps(expected, indent=indent, ensure_ascii=False) + "\n"
+
+
+def test_alias_for_an_adapter_is_not_changed_with_its_anchor() -> None:
+    text = f"adapters:\n  - name: acme\n    artifact: &v1 {BEFORE}\n  - {{name: zeta, artifact: *v1}}\n"
+    with pytest.raises(CommandError, match="where an alias"):
+        edit(text, "acme")
+
+
+def test_manifest_with_mistakes_is_not_changed() -> None:
+    with pytest.raises(ManifestError, match="manifest-keys"):
+        edit("adapters: [{name: acme}]", "acme")
+
+
+def test_change_that_breaks_a_rule_is_refused() -> None:
+    with pytest.raises(ManifestError, match="artifact-form"):
+        edited(
+            b"adapters: []",
+            [PublishedAdapter(name="acme", uri="s3://b/x.tar.gz", identity=NEW, rank=8)],
+            base_model=None,
+            where="fleet.yaml",
+            folder=None,
+        )
+
+
+NAMES = st.lists(st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True), min_size=1, max_size=6, unique=True)
+TAGS = st.dictionaries(
+    st.text("ab- :#é1", min_size=1, max_size=6), st.text("ab- :#'\"{é1", max_size=8), max_size=3
+)
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> str:
+    """Manifests as our own writer and PyYAML lay them out, with comments here and there."""
+    adapters = []
+    for name in draw(NAMES):
+        tags = {key: value for key, value in draw(TAGS).items() if set(key + value) <= set("ab- :é1")}
+        prompt = draw(st.none() | st.text("ab \n:#", min_size=1, max_size=20))
+        adapters.append(
+            {"name": name, "artifact": BEFORE}
+            | ({"tags": tags} if tags else {})
+            | ({"rank": draw(st.sampled_from([8, 16]))} if draw(st.booleans()) else {})
+            | ({"smoke": {"prompt": prompt}} if prompt is not None and prompt.strip() else {})
+            | ({"digest": f"sha256:{OLD}"} if draw(st.booleans()) else {})
+        )
+    flow = draw(st.sampled_from([True, False, None]))
+    text = yaml.safe_dump(
+        {"adapters": adapters}, default_flow_style=flow, allow_unicode=True, sort_keys=draw(st.booleans())
+    )
+    if flow is not True and draw(st.booleans()):
+        text = "# before\n" + text.replace("- ", "# between\n- ", 1) + "# after\n"
+    return text
+
+
+@given(text=manifests(), chosen=st.data())
+def test_all_else_stays_in_any_layout(text: str, chosen: st.DataObject) -> None:
+    try:
+        before = Manifest.parse(text.encode(), where="", folder=None)
+    except ManifestError:
+        return
+    names = [adapter.name for adapter in before.adapters]
+    changed = chosen.draw(st.lists(st.sampled_from(names), unique=True))
+    made = edit(text, *changed, "zzz-new", base_model="base")
+    now = Manifest.parse(made.encode(), where="", folder=None)
+    for old, new in zip(before.adapters, now.adapters, strict=False):
+        assert new == (old if old.name not in changed else _as_published(old))
+    assert [adapter.name for adapter in now.adapters] == [*names, "zzz-new"]
+    assert edit(made, *changed, "zzz-new", base_model="base") == made
+    for comment in ("# before", "# between", "# after"):
+        assert made.count(comment) == text.count(comment)
+
+
+def _as_published(adapter: ManifestAdapter) -> ManifestAdapter:
+    digest = NEW if adapter.digest is not None else None
+    return replace(adapter, artifact=S3Artifact(uri=after(adapter.name)), digest=digest, rank=8)

@@ -1,0 +1,57 @@
+"""What a terminal shows while archives are transferred."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from adapters_cli.artifacts.archive_store import ArchiveStore
+from adapters_cli.output import progress_bars as transfer_bars
+from tests.cli.fake_s3 import FakeS3
+from tests.cli.publishing import World
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What is written to a terminal of a hundred columns."""
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=100)
+    monkeypatch.setattr(transfer_bars, "Console", lambda **_: console)
+    return written
+
+
+def counts(terminal: io.StringIO) -> list[str]:
+    return re.findall(r"\d of 3\b", terminal.getvalue())
+
+
+def test_bar_counts_the_adapters_that_are_done(terminal: io.StringIO, tmp_path: Path) -> None:
+    world = World(tmp_path, FakeS3())
+    world.add("acme", "beta", "delta")
+    world.publish(jobs=3)
+    assert counts(terminal)[-1] == "3 of 3"
+
+
+def test_bars_end_with_an_interruption(
+    terminal: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, FakeS3())
+    world.add("acme", "beta", "delta")
+    under_way = threading.Barrier(3)
+
+    def upload(_store: ArchiveStore, key: str, *_: object) -> str:
+        under_way.wait(10)
+        if "/acme/" in key:
+            raise KeyboardInterrupt
+        # The others take a while to notice.
+        time.sleep(0.5)
+        return "etag"
+
+    monkeypatch.setattr(ArchiveStore, "upload", upload)
+    assert world.publish(jobs=3).exit_code == 130
+    assert counts(terminal)[-1] == "0 of 3"

@@ -1,0 +1,86 @@
+"""Tables on terminals of any width: nothing is cut off, and what is left out is told."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import pytest
+from rich.console import Console
+
+from adapters_cli.output.tables import table
+
+NAME = "initech-europe-support-triage-summaries"
+REASON = "Failed to load adapter: size mismatch for model.layers.0.self_attn.q_proj.lora_A.weight"
+HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "REASON")
+ROWS = [
+    (NAME, "failed", "de3ee3fc0ab1", "2h", REASON),
+    ("acme", "in service", "ae1d7e0f956a", "9d", ""),
+]
+WIDTHS = (120, 80, 60, 40)
+
+
+def lines_of(
+    width: int, rows: Sequence[tuple[str, ...]] = ROWS, *, spare: tuple[str, ...] = ("AGE", "VERSION")
+) -> list[str]:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(table(HEADINGS, rows, styled=1, spare=spare))
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def column(lines: list[str], heading: str) -> list[str]:
+    """Return what is below a heading, without the lines of texts, which are indented."""
+    start = lines[0].index(heading)
+    end = lines[0].find("  ", start)
+    width = (
+        next((index for index in range(end, len(lines[0])) if lines[0][index] != " "), None)
+        if end > 0
+        else None
+    )
+    return [line[start:width].strip() for line in lines[1:] if not line.startswith("  ")]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    assert all(len(line) <= width for line in lines_of(width))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_name_or_state_is_cut(width: int) -> None:
+    lines = lines_of(width)
+    assert NAME in "".join(column(lines, "ADAPTER"))
+    assert {"failed", "in service"} <= set(column(lines, "STATE"))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_reason_is_whole_and_has_room_for_words(width: int) -> None:
+    lines = lines_of(width)
+    assert any(
+        "load adapter: size mismatch" in line or "adapter: size mismatch for" in line for line in lines
+    )
+    assert all(word in "".join("".join(lines).split()) for word in REASON.split())
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"), [(120, ""), (80, ""), (60, "AGE, VERSION"), (40, "AGE, VERSION")]
+)
+def test_least_important_columns_go_first_and_are_named(width: int, left_out: str) -> None:
+    lines = lines_of(width)
+    assert ("VERSION" in lines[0]) is not bool(left_out)
+    assert (lines[-1] == f"no room for {left_out}: --json has all") is bool(left_out)
+
+
+def test_columns_that_cannot_be_spared_are_folded() -> None:
+    lines = lines_of(40, spare=())
+    assert "de3ee3fc0ab1" in "".join(column(lines, "VERSION"))
+    assert NAME in "".join(column(lines, "ADAPTER"))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_row_without_a_reason_is_one_line(width: int) -> None:
+    rows = [(f"a{number}", "in service", "ae1d7e0f956a", "9d", "") for number in range(5)]
+    assert len(lines_of(width, rows)) == 6
+
+
+def test_headings_are_there_without_rows() -> None:
+    assert lines_of(80, []) == ["ADAPTER  STATE  VERSION  AGE  REASON"]
