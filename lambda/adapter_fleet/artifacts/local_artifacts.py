@@ -11,8 +11,8 @@ from pathlib import Path
 
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.check import check_archive, check_directory
+from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding, Severity
-from adapter_fleet.documents.schema import shown
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
@@ -82,11 +82,8 @@ def _check(
     from adapter_fleet.artifacts.packing import identity, identity_of_archive
 
     if not path.exists():
-        message = (
-            f"artifact: should be a directory or an archive of this machine, got {shown(str(path))}, where"
-            " there is nothing"
-        )
-        return [Finding.error("artifact-place", "", message)], None
+        message = f"should be a directory or an archive of this machine, got {short_repr(str(path))}"
+        return [Finding.error("artifact-place", "", f"artifact: {message}, where there is nothing")], None
     is_directory = path.is_dir()
     check = check_directory if is_directory else check_archive
     findings = [

@@ -182,9 +182,7 @@ class Manifest:
             ]
         return found
 
-    def unknown_references(
-        self, *, buckets: Mapping[str, str], archives: Mapping[str, str]
-    ) -> list[Finding]:
+    def unknown_references(self, *, buckets: Mapping[str, str], archives: Mapping[str, str]) -> list[Finding]:
         """Find the aliases of buckets and the assets that the fleet does not have."""
         references = [
             (adapter, _uri(adapter.artifact, buckets, archives))

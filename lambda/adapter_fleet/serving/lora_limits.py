@@ -10,7 +10,14 @@ LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
 
 class LoraDtype(StrEnum):
-    """The data type in which the engine keeps adapters (`LoRADType` in vllm/config/lora.py)."""
+    """The data type in which the engine keeps adapters (`LoRADType` in vllm/config/lora.py).
+
+    Example::
+
+        LoraServing(
+            max_loras=30, max_cpu_loras=70, max_lora_rank=64, lora_dtype=LoraDtype.BFLOAT16
+        )
+    """
 
     AUTO = "auto"
     FLOAT16 = "float16"

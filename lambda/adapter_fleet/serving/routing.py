@@ -4,7 +4,12 @@ from enum import StrEnum
 
 
 class RoutingStrategy(StrEnum):
-    """How the endpoint picks the copy of the base model that answers a request."""
+    """How the endpoint picks the copy of the base model that answers a request.
+
+    Example::
+
+        strategy = RoutingStrategy.RANDOM  # `routing_strategy` of a MultiAdapterEndpoint
+    """
 
     LEAST_OUTSTANDING_REQUESTS = "LEAST_OUTSTANDING_REQUESTS"
     RANDOM = "RANDOM"
