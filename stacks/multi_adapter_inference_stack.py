@@ -65,10 +65,10 @@ class _Waiting(TypedDict, total=False):
 
 
 class MultiAdapterInferenceStack(Stack):
-    """What one environment file describes. Outputs: `EndpointName`, `BaseComponentName`, `Adapters`.
+    """The resources of one environment file. Outputs: `EndpointName`, `BaseComponentName`, `Adapters`.
 
-    `Adapters` is a JSON object of component names by the adapters' keys in the file. Of each fleet there are
-    `<Id>Table`, `<Id>Summary` and `<Id>ComponentPrefix`.
+    `Adapters` is a JSON object of component names by the adapters' keys in the file. Each fleet adds the
+    outputs `<Id>Table`, `<Id>Summary` and `<Id>ComponentPrefix`.
     """
 
     def __init__(self, scope: Construct, id: str, *, environment: Environment) -> None:
@@ -112,7 +112,7 @@ class MultiAdapterInferenceStack(Stack):
             component_prefix=settings.component_prefix,
             inference_ami_version=environment.container.inference_ami_version,
             network_isolation=settings.network_isolation,
-            # Local storage is encrypted in hardware and takes no key.
+            # Hardware encrypts local storage, which takes no key.
             encryption_key=None if instance_type.local_storage else self._hosting["encryption_key"],
             **network,
         )
@@ -204,14 +204,14 @@ class MultiAdapterInferenceStack(Stack):
         ).base_model
 
     def _bucket(self, name: str) -> s3.IBucket:
-        """Return the bucket of that name; a file may name one twice."""
+        """Return the bucket of that name. A file may name a bucket twice."""
         known = self.node.try_find_child(name)
         return known if isinstance(known, s3.BucketBase) else s3.Bucket.from_bucket_name(self, name, name)
 
 
 @contextmanager
 def _table(name: str) -> Iterator[None]:
-    """Say of an error in which table of the file its setting is."""
+    """Put the table of the file in front of an error."""
     try:
         yield
     except ValueError as error:
@@ -219,7 +219,7 @@ def _table(name: str) -> Iterator[None]:
 
 
 def _hosting(scope: Construct, environment: Environment) -> _Hosting:
-    """Return where functions run, and with which key what they leave is encrypted."""
+    """Return the network, the key and the log retention of the functions."""
     network, encryption = environment.network, environment.encryption
     return {
         "encryption_key": None
@@ -237,12 +237,12 @@ def _hosting(scope: Construct, environment: Environment) -> _Hosting:
 
 
 def _vpc(scope: Construct, network: NetworkTable) -> ec2.IVpc:
-    """Return the VPC by what the file says alone: a look-up would need credentials at synth."""
+    """Return the VPC by the ids in the file: a look-up would need credentials at synth."""
     vpc = ec2.Vpc.from_vpc_attributes(
         scope,
         "Vpc",
         vpc_id=network.vpc,
-        # Not known, and in no template. By one zone, any number of subnets can be divided.
+        # The zones are in no template. The CDK needs a number that divides the number of subnets.
         availability_zones=["any"],
         private_subnet_ids=network.subnets,
     )

@@ -63,7 +63,7 @@ class AssetFolder:
     def kept(self, location: FileAssetLocation, name: str) -> str:
         """Return `<bucket>/<key>.`, the beginning of files in this folder that `cdk gc` does not delete.
 
-        `cdk gc` deletes each file whose key, up to the first dot, is in no template of the account and region.
+        `cdk gc` deletes each file whose key, up to its first dot, is in no template of the environment.
         So these files are kept while a template contains this text. `name` must be known at synth.
         """
         return f"{location.bucket_name}/{self._folder(location)}/{name}."
