@@ -368,6 +368,8 @@ class TestRecords:
         )
         registry.put([whole, record("zeta")], lease)
         assert registry.records() == {"llm-acme": whole, "llm-zeta": record("zeta")}
+        assert registry.record("llm-acme") == whole
+        assert registry.record("llm-nobody") is None
 
     @pytest.mark.integration
     def test_record_of_an_earlier_release_has_the_two_versions_that_it_kept(
