@@ -1,7 +1,7 @@
 """Onboarding 100 adapters the ways people do it today, beside a fleet. On the emulator, with these limits.
 
-The cloud takes 10 writes a second and 2 s for a creation, and CloudFormation provisions in parallel what does
-not depend on each other. Each way starts from an endpoint that is there. Then adapter 50 is broken, and what
+The cloud takes 10 writes a second and 2 s for a creation, and CloudFormation creates independent resources
+together. Each way starts from an existing endpoint. Then adapter 50 is broken, and what
 counts is how many of the other 99 answer in the end.
 
 Nothing here is a speed on AWS: there, a creation takes longer, and Lambda functions do not share two cores.

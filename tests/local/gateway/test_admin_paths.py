@@ -1,0 +1,102 @@
+"""What the admin path refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from local_sagemaker.gateway.admin_paths import admin_application
+from tests.local.world import World
+
+FAULT = {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "down"}
+
+
+@pytest.fixture
+def send(world: World) -> Callable[..., Any]:
+    """Sends a request to the admin path of the world."""
+    client = TestClient(admin_application(world.settings, world.traffic))
+    return lambda method, path, **content: client.request(method, f"/_local/{path}", **content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"operation": "InvokeEndpont"}, "SageMaker has no operation 'InvokeEndpont'"),
+        ({"operation": None}, "SageMaker has no operation None"),
+        ({"times": "3"}, "'times' should be a whole number of at least 1, got '3'"),
+        ({"times": True}, "'times' should be a whole number"),
+        ({"times": 0}, "'times' should be a whole number"),
+        ({"status": "500"}, "'status' should be a number from 400 to 599, got '500'"),
+        ({"status": 200}, "'status' should be a number from 400 to 599, got 200"),
+        ({"message": 5}, "'message' should be a string, got 5"),
+        ({"code": None}, "'code' should be a string, got None"),
+        ({"colour": "red"}, "unexpected keyword argument 'colour'"),
+        ({"component": "one"}, "'operation'"),
+        ({"share": 0}, "'share' should be a number above 0 and at most 1, got 0"),
+        ({"share": 1.5}, "'share' should be a number above 0"),
+        ({"share": "half"}, "'share' should be a number above 0"),
+        ({"seconds": 0}, "'seconds' should be a number above 0, got 0"),
+        ({"seconds": "5"}, "'seconds' should be a number above 0"),
+        ({"code": ""}, "'code' should be given unless the answer is lost"),
+        ({"lost": True}, "'code' should be given unless the answer is lost"),
+        ({"lost": "yes"}, "'lost' should be true or false, got 'yes'"),
+        ({"lost": True, "code": ""}, "answers of invocations cannot be lost"),
+        ({"held": 5}, "'operation'"),
+    ],
+)
+def test_fault_that_could_not_happen_is_refused(
+    world: World, send: Callable[..., Any], changes: dict[str, Any], message: str
+) -> None:
+    answer = send("POST", "faults", json=FAULT | changes)
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]
+    assert (world.traffic.call_faults, world.traffic.load_faults) == ([], {})
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"component": "one"},
+        {"component": "one", "reason": 5},
+        {"component": "one", "artifact": "s3://bucket/one", "reason": "two of them"},
+    ],
+)
+def test_failing_load_needs_a_reason(world: World, send: Callable[..., Any], fault: dict[str, Any]) -> None:
+    answer = send("POST", "faults", json=fault)
+    assert answer.status_code == 400
+    assert "'reason'" in answer.json()["error"]
+    assert world.traffic.load_faults == {}
+
+
+def test_fault_that_fits_is_taken(world: World, send: Callable[..., Any]) -> None:
+    assert send("POST", "faults", json=FAULT | {"status": 500, "times": 3}).status_code == 200
+    assert send("POST", "faults", json={"component": "one", "reason": "out of memory"}).status_code == 200
+    lost = {"operation": "CreateInferenceComponent", "lost": True, "times": None, "share": 0.5, "seconds": 9}
+    assert send("POST", "faults", json=lost).status_code == 200
+    assert [fault.times for fault in world.traffic.call_faults] == [3, None]
+    assert world.traffic.load_fault("one") == "out of memory"
+
+
+def test_held_component_is_named_by_a_text(world: World, send: Callable[..., Any]) -> None:
+    assert "'held' should be" in send("POST", "faults", json={"held": 5}).json()["error"]
+    assert world.traffic.held == []
+
+
+def test_one_held_component_is_released_or_all_are(world: World, send: Callable[..., Any]) -> None:
+    for component in ("one", "two", "three"):
+        assert send("POST", "faults", json={"held": component}).status_code == 200
+    send("DELETE", "faults?held=two")
+    assert world.traffic.held == ["one", "three"]
+    send("DELETE", "faults")
+    assert world.traffic.held == []
+
+
+@pytest.mark.parametrize("path", ["settings", "faults"])
+@pytest.mark.parametrize("content", ["null", "[]", '"hostile"', "5", "", "{"])
+def test_body_that_is_no_object_is_refused(send: Callable[..., Any], path: str, content: str) -> None:
+    answer = send("PATCH" if path == "settings" else "POST", path, content=content)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
