@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from adapter_fleet.environment.environment_file import EnvironmentFileError
+from adapter_fleet.environment.environment_file import read_environment as load
 from multi_adapter_inference import LmiVersion, LoraServing, RoutingStrategy, UpdateMode
-from stacks.environment import ENVIRONMENTS, EnvironmentFileError, environment_file, load
+from stacks.environment import ENVIRONMENTS, environment_file
 
 GOOD = """
 [base_model]

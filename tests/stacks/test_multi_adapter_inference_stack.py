@@ -15,9 +15,10 @@ from cfnlint.config import ManualArgs
 from syrupy.assertion import SnapshotAssertion
 
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.fleet.state.settings import DeletionLimit, DriftCheck, FailureLimit, FleetSettings
+from adapter_fleet.environment.environment_file import read_environment as load
+from adapter_fleet.fleet.state.settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import SmokeRequest
-from stacks.environment import ENVIRONMENTS, load
+from stacks.environment import ENVIRONMENTS
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 
 ROOT = ENVIRONMENTS.parent
@@ -136,8 +137,8 @@ def settings_of(tmp_path: Path, fleet: str) -> FleetSettings:
         ("deletion_above = 3", {"deletions": DeletionLimit(above=3)}),
         ("allow_empty = true", {"deletions": DeletionLimit(allow_empty=True)}),
         ("deletion_guard = false", {"deletions": DeletionLimit(share=1, allow_empty=True)}),
-        ("drift_check = 'repair'", {"drift": DriftCheck.REPAIR}),
-        ("drift_check = 'report'", {"drift": DriftCheck.REPORT}),
+        ("drift_check = 'repair'", {"drift": DriftAction.REPAIR}),
+        ("drift_check = 'report'", {"drift": DriftAction.REPORT}),
         (
             "[fleets.Tenants.smoke]\nbody = {inputs = 'Hello'}\nexpect = 'a'",
             {"smoke": SmokeRequest(body={"inputs": "Hello"}, expect="a")},
