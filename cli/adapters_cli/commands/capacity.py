@@ -26,12 +26,7 @@ from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.models.base_model_option import BaseModelOption
 from adapters_cli.models.capacity_picture import screen
 from adapters_cli.models.capacity_report import AdapterCount, CapacityReport, Placement, as_document, rows
-from adapters_cli.models.environment_file import (
-    BaseModelPlace,
-    EnvironmentFile,
-    EnvironmentOption,
-    read_environment,
-)
+from adapters_cli.models.environment_option import EnvironmentFile, EnvironmentOption, read_environment
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, option_errors, reported_errors
 from adapters_cli.output.text import one_line
 
@@ -158,7 +153,7 @@ def _workload(
     if given.not_understood:
         raise UsageError(f"--option cannot be counted with: {', '.join(given.not_understood)}")
     if file is not None:
-        variables = {**file.container.environment, **variables}
+        variables = {**file.tables.container.environment, **variables}
     return Workload(
         shape=shape,
         lora=_lora(file, settings, given.lora),
@@ -169,29 +164,33 @@ def _workload(
 
 def _shape(account: Account, file: EnvironmentFile | None, given: str | None) -> tuple[str, ModelShape]:
     """Return the base model's name and shape. Raises UsageError if its dimensions are unknown."""
-    place = file.base_model if file is not None else BaseModelPlace()
-    if given is not None or place.directory is not None:
-        where = given or str(place.directory)
-        model = BaseModelOption.read(where, account)
-        if model.shape is None:
-            raise UsageError(
-                f"{where}: the dimensions of a model of the type {model.kind!r} are not known: it is no dense"
-                " decoder like Llama, or they are not all there"
-            )
-        known = place.name if given is None else None
-        return known or model.facts.name or where, model.shape
-    name = place.name or place.hub or ""
+    declared = file.tables.base_model if file is not None else None
+    if given is not None:
+        return _shape_in(given, account, name=None)
+    if declared is not None and declared.directory is not None:
+        return _shape_in(str(declared.directory), account, name=declared.name)
+    if declared is None:
+        raise UsageError("which base model? Give --base-model, or --environment")
+    name = declared.name or declared.hub or ""
     if (shape := known_shape(name)) is not None:
         return name, shape
-    if file is None:
-        raise UsageError("which base model? Give --base-model, or --environment")
-    if place.bucket is not None:
-        where = f"s3://{place.bucket}/{place.prefix.strip('/')}".rstrip("/")
+    if declared.bucket is None:
+        raise UsageError(f"the dimensions of {name!r} are not known; give its config.json with --base-model")
+    where = f"s3://{declared.bucket}/{declared.prefix.strip('/')}".rstrip("/")
+    raise UsageError(
+        f"the dimensions of the base model are not known, as it is in a bucket; give --base-model"
+        f" {where}/config.json"
+    )
+
+
+def _shape_in(where: str, account: Account, *, name: str | None) -> tuple[str, ModelShape]:
+    model = BaseModelOption.read(where, account)
+    if model.shape is None:
         raise UsageError(
-            f"the dimensions of the base model are not known, as it is in a bucket; give --base-model"
-            f" {where}/config.json"
+            f"{where}: the dimensions of a model of the type {model.kind!r} are not known: it is no dense"
+            " decoder like Llama, or they are not all there"
         )
-    raise UsageError(f"the dimensions of {name!r} are not known; give its config.json with --base-model")
+    return name or model.facts.name or where, model.shape
 
 
 def _settings(
@@ -215,7 +214,7 @@ def _lora(
         raise UsageError(f"{names}: --option says it as well; give one of them")
     changes: dict[str, Any] = {**given, **in_container}
     if file is not None:
-        return replace(file.lora, **changes)
+        return replace(file.tables.lora, **changes)
     if not {"max_loras", "max_lora_rank"} <= changes.keys():
         raise UsageError("how many adapters? Give --max-loras and --max-lora-rank, or --environment")
     # vLLM's own default.
@@ -223,7 +222,7 @@ def _lora(
 
 
 def _instance(file: EnvironmentFile | None, given: str | None) -> Instance:
-    name = given or (file.endpoint.instance_type if file is not None else None)
+    name = given or (file.tables.endpoint.instance_type if file is not None else None)
     if name is None:
         raise UsageError("on which instances? Give --instance-type, or --environment")
     if name not in INSTANCES:
@@ -236,14 +235,14 @@ def _instance(file: EnvironmentFile | None, given: str | None) -> Instance:
 def _accelerators(file: EnvironmentFile | None, instance: Instance, given: int | None) -> int:
     if given is not None:
         return given
-    if file is None or file.copies.accelerators is None:
+    if file is None or file.tables.copies.accelerators is None:
         return instance.accelerators
-    declared = INSTANCES.get(file.endpoint.instance_type)
+    declared = INSTANCES.get(file.tables.endpoint.instance_type)
     if declared is None or declared.name == instance.name:
-        return file.copies.accelerators
+        return file.tables.copies.accelerators
     # For another instance type than the file's: all accelerators, if a copy has all of the file's type.
-    whole = file.copies.accelerators == declared.accelerators
-    return instance.accelerators if whole else min(file.copies.accelerators, instance.accelerators)
+    whole = file.tables.copies.accelerators == declared.accelerators
+    return instance.accelerators if whole else min(file.tables.copies.accelerators, instance.accelerators)
 
 
 def _variables(options: list[str]) -> dict[str, str]:
@@ -262,9 +261,9 @@ def _placement(file: EnvironmentFile | None) -> Placement:
     if file is None:
         return Placement()
     return Placement(
-        copies=file.copies.count,
-        instances=file.endpoint.instance_count,
-        min_memory_mib=file.copies.min_memory_mib,
+        copies=file.tables.copies.count,
+        instances=file.tables.endpoint.instance_count,
+        min_memory_mib=file.tables.copies.min_memory_mib,
     )
 
 
@@ -301,10 +300,10 @@ def _declared_count(
 
 def _count_of_environment(account: Account, file: EnvironmentFile) -> AdapterCount | None:
     """Count the adapters of an environment's stack, and of its manifests on this machine."""
-    ranks: list[int | None] = [None] * len(file.adapters)
-    counted = [str(file.path)] if file.adapters else []
+    ranks: list[int | None] = [None] * len(file.tables.adapters)
+    counted = [str(file.path)] if file.tables.adapters else []
     not_counted = []
-    for fleet, place in file.fleets.items():
+    for fleet, place in file.tables.fleets.items():
         if place.manifest is None:
             not_counted.append(f"fleet {fleet} has its manifest in s3://{place.bucket}/{place.key}")
             continue
