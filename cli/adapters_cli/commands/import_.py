@@ -151,7 +151,7 @@ def _fleet(
     found = find_fleet(account, stack=stack, name=name, table=table)
     status = find_status(found.registry, account.now())
     if takes_over and (status is None or status.newest.request.source is Source.DELETION):
-        raise CommandError("there is nobody to take them over; deploy the fleet first, without them")
+        raise CommandError("there is no fleet to take them over; deploy it first, without them")
     if status is None:
         return None
     target = status.newest.request.target

@@ -306,7 +306,7 @@ class TestTakeOver:
         world.destroy()
         result = self.take_over(run)
         assert result.exit_code == 1
-        assert "there is nobody to take them over" in result.stderr
+        assert "there is no fleet to take them over" in result.stderr
         assert world.registry.orders() == []
 
     @pytest.mark.parametrize("options", [[], ["--take-over", "--yes"]])
