@@ -1,4 +1,4 @@
-"""What commands need of an environment file, read without the CDK."""
+"""The environment file of a command, read without the CDK."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.environment.environment_file import read_environment as load
+from adapter_fleet.environment import environment_file
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapters_cli.models.environment_file import EnvironmentFile, FleetPlace, read_environment
+from adapters_cli.models.environment_option import EnvironmentFile, read_environment
 from adapters_cli.output.errors import CommandError
 from stacks.environment import ENVIRONMENTS
 
@@ -26,7 +26,7 @@ name = "meta-llama/Llama-3.1-8B"
 [container]
 lmi_version = 19
 environment = {OPTION_DTYPE = "bf16"}
-inference_ami_version = "for the app alone"
+inference_ami_version = "al2023"
 
 [lora]
 max_loras = 4
@@ -63,15 +63,15 @@ def read(tmp_path: Path) -> Callable[[str], EnvironmentFile]:
 def test_settings_are_typed_and_paths_are_relative_to_the_file(
     read: Callable[[str], EnvironmentFile], tmp_path: Path
 ) -> None:
-    environment = read(GOOD)
+    environment = read(GOOD).tables
     assert environment.container.lmi_version is LmiVersion.V19
     assert environment.container.environment == {"OPTION_DTYPE": "bf16"}
     assert environment.lora == LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16)
     assert (environment.endpoint.instance_type, environment.copies.count) == ("ml.g5.xlarge", 1)
     base = environment.base_model
     assert (base.bucket, base.name) == ("models", "meta-llama/Llama-3.1-8B")
-    assert environment.adapters == ("triage",)
-    assert environment.fleets == {"Tenants": FleetPlace(manifest=tmp_path / "all.yaml")}
+    assert environment.adapters["triage"].directory == tmp_path / "triage"
+    assert environment.fleets["Tenants"].manifest == tmp_path / "all.yaml"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_settings_are_typed_and_paths_are_relative_to_the_file(
             "max_cpu_loras = 3",
             "lora: 'max_cpu_loras' should be at least 4, as it includes those of 'max_loras', got 3",
         ),
-        ("[copies]", "[copy]", "copies: should be given, got nothing"),
+        ("[copies]\nmin_memory_mib = 1024\n", "", "copies: should be given, got nothing"),
         ('"all.yaml"', "3", "fleets.Tenants.manifest: should be a string, got 3"),
         ('{OPTION_DTYPE = "bf16"}', "3", "container.environment: should be a table, got 3"),
         (
@@ -128,17 +128,11 @@ def test_environment_of_the_app_is_read_as_the_app_reads_it(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(ROOT)
-    ours, apps = read_environment(name), load(ENVIRONMENTS / f"{name}.toml")
-    assert ours.lora == LoraServing(**vars(apps.lora))
-    assert ours.container.lmi_version is apps.container.lmi_version
-    assert ours.container.environment == apps.container.environment
-    assert ours.endpoint.instance_type == apps.endpoint.instance_type
-    assert (ours.copies.count, ours.copies.accelerators) == (apps.copies.count, apps.copies.accelerators)
-    assert ours.adapters == tuple(apps.adapters)
-    assert list(ours.fleets) == list(apps.fleets)
+    relative = environment_file.read_environment(Path("environments", f"{name}.toml"))
+    assert read_environment(name).tables == relative
 
 
 def test_reading_one_does_not_bring_the_cdk() -> None:
-    code = "import sys, adapters_cli.models.environment_file; print({'aws_cdk', 'jsii'} & set(sys.modules))"
+    code = "import sys, adapters_cli.models.environment_option; print({'aws_cdk', 'jsii'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
