@@ -27,7 +27,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet.reconcile.reconciler import PAGE
+from adapter_fleet.fleet.reconcile.observation import PAGE
 from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.lambdas.fleet import LOOKING_SECONDS
 from bench import reconciler

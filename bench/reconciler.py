@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs
 import boto3
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet.reconcile.reconciler import PAGE, READ_OPERATIONS, WRITE_OPERATIONS
+from adapter_fleet.fleet.reconcile.observation import PAGE
+from adapter_fleet.fleet.reconcile.progress import READ_OPERATIONS, WRITE_OPERATIONS
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.settings import DeletionLimit, FleetSettings

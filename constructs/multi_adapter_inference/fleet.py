@@ -48,7 +48,7 @@ from adapter_fleet.common.naming import (
 )
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.common.validators import TOKEN, check_names, holds_token
-from adapter_fleet.fleet.reconcile.requests import STANDSTILL_PASSES
+from adapter_fleet.fleet.reconcile.completion import STANDSTILL_PASSES
 from adapter_fleet.fleet.state.settings import FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.manifest.rules import problem_of_tag, problem_of_tag_count
 from multi_adapter_inference.acknowledgement import acknowledge_notifications_handler

@@ -1,10 +1,19 @@
-from collections.abc import Callable
-from pathlib import Path
+from __future__ import annotations
 
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
 import pytest
+from botocore.config import Config
 from hypothesis import HealthCheck, settings
 
 from tests.adapter_fleet.synthetic import SyntheticAdapter
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
 
 # How fast a test is says something of the machine and of what else runs on it.
 settings.register_profile(
@@ -25,3 +34,34 @@ def adapter() -> SyntheticAdapter:
 def save(tmp_path: Path) -> Callable[[SyntheticAdapter], Path]:
     """Save an adapter to a new directory."""
     return lambda adapter: adapter.save(tmp_path / "adapter")
+
+
+@pytest.fixture(scope="session")
+def dynamodb() -> Iterator[DynamoDBClient]:
+    # Most tests need no cloud, and importing it takes a while.
+    from local_sagemaker.server import LocalCloud
+
+    with LocalCloud() as cloud:
+        yield boto3.client(
+            "dynamodb",
+            endpoint_url=cloud.url,
+            region_name=cloud.environment["AWS_REGION"],
+            aws_access_key_id=cloud.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=cloud.environment["AWS_SECRET_ACCESS_KEY"],
+            config=Config(max_pool_connections=64),
+        )
+
+
+@pytest.fixture
+def table(dynamodb: DynamoDBClient) -> str:
+    name = f"registry-{uuid.uuid4().hex[:8]}"
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name

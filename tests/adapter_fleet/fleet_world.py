@@ -8,8 +8,9 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from adapter_fleet.fleet.reconcile.reconciler import Call, Reconciler, Result
-from adapter_fleet.fleet.reconcile.requests import Intake
+from adapter_fleet.fleet.reconcile.reconciler import Reconciler
+from adapter_fleet.fleet.reconcile.requests import RequestHandler
+from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
@@ -41,7 +42,7 @@ class Log:
         self.events: list[Event] = []
         self.troubles: list[str] = []
         self.metrics: list[dict[str, float]] = []
-        self.unforeseen_errors: list[tuple[str, Exception]] = []
+        self.unexpected_errors: list[tuple[str, Exception]] = []
         self.failed_passes: list[int] = []
 
     def changed(self, event: Event) -> None:
@@ -55,8 +56,8 @@ class Log:
     def trouble(self, text: str) -> None:
         self.troubles.append(text)
 
-    def unforeseen(self, component: str, error: Exception) -> None:
-        self.unforeseen_errors.append((component, error))
+    def unexpected(self, component: str, error: Exception) -> None:
+        self.unexpected_errors.append((component, error))
 
     def failed_pass(self, error: Exception, *, in_a_row: int) -> None:
         self.failed_passes.append(in_a_row)
@@ -111,7 +112,7 @@ class World:
         self.executions: list[Execution] = []
         self.log = Log()
         self.events = 0
-        self.results: list[Result] = []
+        self.results: list[PassResult] = []
         self.reconciler = Reconciler(
             uid=UID,
             registry=self.registry,
@@ -213,7 +214,7 @@ class World:
         return True
 
     def run_pass(self, execution: Execution, *, deadline: float = 600.0) -> None:
-        call = Call(
+        call = PassInput(
             execution=execution.name,
             started_at=execution.started_at,
             owner=f"{execution.name}/{execution.passes}/{self.clock.now()}",
@@ -288,7 +289,7 @@ class World:
 
     def told(self, generation: Generation) -> dict[str, Any]:
         """What CloudFormation is told of a deployment now; FleetError where it has failed."""
-        intake = Intake(
+        intake = RequestHandler(
             uid=UID,
             name="fleet",
             machine="machine",

@@ -30,8 +30,9 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.aws.sagemaker_service import SageMakerService
-from adapter_fleet.fleet.reconcile.reconciler import Call, Reconciler, Result
-from adapter_fleet.fleet.reconcile.requests import Intake
+from adapter_fleet.fleet.reconcile.reconciler import Reconciler
+from adapter_fleet.fleet.reconcile.requests import RequestHandler
+from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
@@ -91,7 +92,7 @@ class Silent:
     def trouble(self, text: str) -> None:
         pass
 
-    def unforeseen(self, component: str, error: Exception) -> None:
+    def unexpected(self, component: str, error: Exception) -> None:
         pass
 
     def failed_pass(self, error: Exception, *, in_a_row: int) -> None:
@@ -333,7 +334,7 @@ class Exercise:
                 break
         return self.newest()
 
-    def _run_pass(self) -> Result:
+    def _run_pass(self) -> PassResult:
         name = f"execution-{uuid.uuid4().hex}"
         with ThreadPoolExecutor(4) as executor:
             reconciler = Reconciler(
@@ -352,11 +353,13 @@ class Exercise:
                 workers=4,
             )
             now = self.clock.now()
-            call = Call(execution=name, started_at=now, owner=name, trigger="deployment", deadline=now + 20)
+            call = PassInput(
+                execution=name, started_at=now, owner=name, trigger="deployment", deadline=now + 20
+            )
             return reconciler.run(call)
 
-    def intake(self) -> Intake:
-        return Intake(
+    def intake(self) -> RequestHandler:
+        return RequestHandler(
             uid=self.uid,
             name="fleet",
             machine=self.machine,

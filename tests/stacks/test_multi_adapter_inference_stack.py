@@ -26,19 +26,24 @@ NAMES = sorted(file.stem for file in ENVIRONMENTS.glob("*.toml"))
 ASSET_HASH = re.compile(r"[0-9a-f]{64}")
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(scope="module", params=NAMES)
 def environment(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def stack(environment: str, tmp_path: Path) -> MultiAdapterInferenceStack:
-    app = cdk.App(outdir=str(tmp_path), context=CONTEXT)
+def stack_of(environment: str, outdir: Path) -> MultiAdapterInferenceStack:
+    app = cdk.App(outdir=str(outdir), context=CONTEXT)
     settings = load(ENVIRONMENTS / f"{environment}.toml")
     return MultiAdapterInferenceStack(app, f"MultiAdapterInference-{environment}", environment=settings)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def stack(environment: str, tmp_path_factory: pytest.TempPathFactory) -> MultiAdapterInferenceStack:
+    """The stack of an environment, for tests that leave it as it is."""
+    return stack_of(environment, tmp_path_factory.mktemp(environment))
+
+
+@pytest.fixture(scope="module")
 def template(stack: MultiAdapterInferenceStack) -> dict[str, Any]:
     return dict(Template.from_stack(stack).to_json())
 
@@ -162,9 +167,8 @@ def violations(outdir: Path) -> list[tuple[str, str]]:
     ]
 
 
-def test_cdk_nag_finds_nothing_that_is_not_acknowledged(
-    stack: MultiAdapterInferenceStack, tmp_path: Path
-) -> None:
+def test_cdk_nag_finds_nothing_that_is_not_acknowledged(environment: str, tmp_path: Path) -> None:
+    stack = stack_of(environment, tmp_path)
     # One that is not acknowledged, to see that the rules are applied.
     probe = iam.ManagedPolicy(stack, "Probe")
     probe.add_statements(iam.PolicyStatement(actions=["s3:GetObject"], resources=["*"]))
@@ -215,10 +219,11 @@ def test_the_model_is_copied_from_the_hub_where_the_file_asks_for_it(tmp_path: P
     test_cfn_lint_has_nothing_to_say(template.to_json())
 
 
-@pytest.fixture
-def closed(tmp_path: Path) -> MultiAdapterInferenceStack:
-    """The stack of an environment with a network, a key and logs of its own."""
-    path = tmp_path / "closed.toml"
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """The template of an environment with a network, a key and logs of its own."""
+    folder = tmp_path_factory.mktemp("closed")
+    path = folder / "closed.toml"
     path.write_text(
         (ENVIRONMENTS / "dev.toml").read_text()
         + """
@@ -234,40 +239,37 @@ key_arn = "arn:aws:kms:us-east-1:111122223333:key/12345678-90ab-cdef-1234-567890
 retention = "one_year"
 """
     )
-    app = cdk.App(outdir=str(tmp_path / "cdk.out"), context=CONTEXT)
-    return MultiAdapterInferenceStack(app, "Closed", environment=load(path))
+    app = cdk.App(outdir=str(folder / "cdk.out"), context=CONTEXT)
+    return Template.from_stack(MultiAdapterInferenceStack(app, "Closed", environment=load(path)))
 
 
-def test_the_network_of_a_file_is_that_of_containers_and_functions(
-    closed: MultiAdapterInferenceStack,
-) -> None:
-    template = Template.from_stack(closed)
+def test_the_network_of_a_file_is_that_of_containers_and_functions(closed: Template) -> None:
     inside = {"SubnetIds": ["subnet-0a1b2c3d", "subnet-1a1b2c3d"], "SecurityGroupIds": ["sg-0a1b2c3d"]}
     handlers = [
         function["Properties"]["VpcConfig"]
-        for function in template.find_resources("AWS::Lambda::Function").values()
+        for function in closed.find_resources("AWS::Lambda::Function").values()
         if "BucketNotifications" not in str(function["Properties"].get("Description"))
         and "DeadLetterConfig" in function["Properties"]
     ]
     assert handlers
     assert all(vpc == inside for vpc in handlers)
-    (model,) = template.find_resources("AWS::SageMaker::Model").values()
+    (model,) = closed.find_resources("AWS::SageMaker::Model").values()
     assert model["Properties"]["VpcConfig"] == {
         "Subnets": inside["SubnetIds"],
         "SecurityGroupIds": inside["SecurityGroupIds"],
     }
 
 
-def test_the_key_and_the_time_of_a_file_are_those_of_the_logs(closed: MultiAdapterInferenceStack) -> None:
-    groups = Template.from_stack(closed).find_resources("AWS::Logs::LogGroup").values()
+def test_the_key_and_the_time_of_a_file_are_those_of_the_logs(closed: Template) -> None:
+    groups = closed.find_resources("AWS::Logs::LogGroup").values()
     key = "arn:aws:kms:us-east-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef"
     assert {
         (group["Properties"]["KmsKeyId"], group["Properties"]["RetentionInDays"]) for group in groups
     } == {(key, 365)}
 
 
-def test_cfn_lint_has_nothing_to_say_of_a_network_and_a_key(closed: MultiAdapterInferenceStack) -> None:
-    test_cfn_lint_has_nothing_to_say(Template.from_stack(closed).to_json())
+def test_cfn_lint_has_nothing_to_say_of_a_network_and_a_key(closed: Template) -> None:
+    test_cfn_lint_has_nothing_to_say(closed.to_json())
 
 
 def test_the_security_guide_answers_every_finding_that_checkov_is_asked_to_skip() -> None:

@@ -1,4 +1,4 @@
-"""The archives of published adapters in S3, under keys that hold their identities."""
+"""The archives of published adapters in S3. Their keys contain their identities."""
 
 import base64
 import hashlib
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LARGEST_PUT = 5 * 1000**3
 # At most 10,000 parts. The largest archive that is taken, of 16 GiB, has 128 of these.
 PART_BYTES = 128 * 1024**2
-_MOST_ATTEMPTS = 3
+_MAX_ATTEMPTS = 3
 _GONE = ("404", "NoSuchKey", "NotFound")
 
 SHA256 = "sha256"
@@ -37,10 +37,10 @@ SHA256 = "sha256"
 
 @dataclass(frozen=True, kw_only=True)
 class StoredArchive:
-    """An archive in S3: its size in bytes, and the entity tag of its content.
+    """An archive in S3: its size in bytes and its entity tag.
 
     checksum:
-        S3's SHA-256 of it, as a manifest has it; None where that is not known.
+        S3's SHA-256 of the archive, in the form of a manifest; None if unknown.
     """
 
     size: int
@@ -50,7 +50,7 @@ class StoredArchive:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """Archives in S3 by their keys, when they were listed; all of them only if it is `complete`."""
+    """A listing of archives in S3 by key. It has all of them only if it is `complete`."""
 
     archives: Mapping[str, StoredArchive]
     complete: bool
@@ -60,17 +60,17 @@ class Listing:
         return frozenset(key.rpartition("/")[0] for key in self.archives)
 
     def has_folder(self, key: str) -> bool:
-        """Tell whether there is an archive in the same folder as this key."""
+        """Return True if there is an archive in the same folder as this key."""
         return key.rpartition("/")[0] in self._folders
 
 
 class ArchiveStore:
-    """A folder of a bucket. An object appears whole or not at all, and is never replaced.
+    """The archives in one folder of a bucket. An object appears whole or not at all, and is never replaced.
 
-    Up to `LARGEST_PUT` bytes an archive is uploaded at once, with the SHA-256 of the whole object for a
-    checksum. A larger one goes up in parts, for which S3 has a SHA-256 of each part and one of these only;
-    the SHA-256 of the whole is in the metadata of either. Parts that an interrupted upload has left are
-    found again, and go on being used where they are the same.
+    An archive of up to `LARGEST_PUT` bytes is uploaded in one request, with its SHA-256 as S3's checksum. A
+    larger one is uploaded in parts: S3's checksum is then the SHA-256 of the parts' SHA-256s. The metadata of
+    both have the SHA-256 of the whole archive. An upload in parts that was interrupted is continued with the
+    parts that are there.
     """
 
     def __init__(self, s3: "S3Client", folder: str) -> None:
@@ -89,7 +89,7 @@ class ArchiveStore:
         return f"s3://{self._bucket}/{key}"
 
     def listed(self, *, pages: int) -> Listing:
-        """List what is there, in that many calls at most. Raises NoAnswerError where there is no bucket."""
+        """List the archives, in `pages` calls at most. Raises NoAnswerError if there is no such bucket."""
         archives = {}
         folder = f"{self._prefix}/" if self._prefix else ""
         found = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder)
@@ -104,11 +104,11 @@ class ArchiveStore:
         return Listing(archives=archives, complete=not page["IsTruncated"])
 
     def find(self, key: str, identity: str) -> StoredArchive | None:
-        """Return the archive of an adapter, None where it is not there.
+        """Return the archive of an adapter, None if there is none.
 
-        Metadata may have been copied from another object. It is taken for true where S3 has the same SHA-256
-        of the object as it has; what came in parts, or was not uploaded by `upload`, is read. Raises
-        CommandError where it is another adapter, which an honest key never is.
+        Metadata may have been copied from another object. It is trusted only if its SHA-256 is the checksum
+        that S3 computed. Else the archive is read: one uploaded in parts, or not by `upload`. Raises
+        CommandError if it holds another adapter than its key says.
         """
         try:
             found = self._s3.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
@@ -117,51 +117,48 @@ class ArchiveStore:
                 raise
             return None
         metadata = found.get("Metadata", {})
-        vouched = _is_of(found.get("ChecksumSHA256"), metadata.get(SHA256))
-        if metadata.get(DIGEST_METADATA) != identity or not vouched:
-            self._read(key, identity)
+        trusted = _is_checksum_of(found.get("ChecksumSHA256"), metadata.get(SHA256))
+        if metadata.get(DIGEST_METADATA) != identity or not trusted:
+            self._verify(key, identity)
         return StoredArchive(
             size=found["ContentLength"],
             etag=found["ETag"],
             checksum=checksum_text(found.get("ChecksumSHA256")),
         )
 
-    def _read(self, key: str, identity: str) -> None:
+    def _verify(self, key: str, identity: str) -> None:
         body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
         try:
-            told = identity_of_archive(cast(IO[bytes], body))
+            found = identity_of_archive(cast(IO[bytes], body))
         except ValueError as error:
-            told = str(error)
-        if told != identity:
+            found = str(error)
+        if found != identity:
             raise CommandError(
-                f"{self.uri(key)} is there already, and should be the adapter of its name, got {told}"
+                f"{self.uri(key)} is there already, and should be the adapter of its name, got {found}"
             )
 
     def upload(self, key: str, identity: str, archive: IO[bytes], watch: Watch) -> tuple[StoredArchive, bool]:
-        """Upload an archive; return what is in S3 then, and whether it was uploaded now.
-
-        Of several who upload the same, one does it.
-        """
+        """Upload an archive; return it, and False if someone else has uploaded the same one meanwhile."""
         archive.seek(0)
         sha256 = hashlib.file_digest(archive, "sha256")  # type: ignore[arg-type]  # it asks only to read
         metadata = {DIGEST_METADATA: identity, SHA256: sha256.hexdigest()}
-        for attempt in range(_MOST_ATTEMPTS):
+        for attempt in range(_MAX_ATTEMPTS):
             try:
                 size, watched = archive.seek(0, os.SEEK_END), _Watched(archive, watch)
                 if size <= LARGEST_PUT:
-                    checksum = _text(sha256.digest())
+                    checksum = _base64(sha256.digest())
                     etag = self._put(key, watched, metadata, checksum)
                 else:
                     etag, checksum = self._put_parts(key, watched, metadata)
                 return StoredArchive(size=size, etag=etag, checksum=checksum_text(checksum)), True
             except ClientError as error:
-                # What was under way at this key may have been another's upload, or a deletion.
+                # Someone else was uploading the same key, or deleted it.
                 if code_of(error) not in (*CONDITION_FAILED, "NoSuchUpload"):
                     raise
                 if (there := self.find(key, identity)) is not None:
                     self._abort(key)
                     return there, False
-                if attempt == _MOST_ATTEMPTS - 1:
+                if attempt == _MAX_ATTEMPTS - 1:
                     raise
         raise AssertionError  # the last attempt returns or raises
 
@@ -179,13 +176,13 @@ class ArchiveStore:
         return answer["ETag"]
 
     def _put_parts(self, key: str, archive: "_Watched", metadata: dict[str, str]) -> tuple[str, str]:
-        """Upload an archive in parts; return its entity tag and the checksum of those of the parts."""
-        upload = next(self._uploads_under_way(key), None) or self._begin(key, metadata)
+        """Upload an archive in parts; return its entity tag and the checksum of the parts' checksums."""
+        upload = next(self._open_uploads(key), None) or self._begin(key, metadata)
         there = {part["PartNumber"]: part for part in self._parts(key, upload)}
         parts: list[Any] = []
         archive.seek(0)
         while piece := archive.read(PART_BYTES):
-            number, sha256 = len(parts) + 1, _text(hashlib.sha256(piece).digest())
+            number, sha256 = len(parts) + 1, _base64(hashlib.sha256(piece).digest())
             part = there.get(number)
             if part is None or part.get("ChecksumSHA256") != sha256:
                 part = self._s3.upload_part(
@@ -205,7 +202,7 @@ class ArchiveStore:
             IfNoneMatch="*",
         )
         checksums = b"".join(base64.b64decode(part["ChecksumSHA256"]) for part in parts)
-        return answer["ETag"], f"{_text(hashlib.sha256(checksums).digest())}-{len(parts)}"
+        return answer["ETag"], f"{_base64(hashlib.sha256(checksums).digest())}-{len(parts)}"
 
     def _begin(self, key: str, metadata: dict[str, str]) -> str:
         return self._s3.create_multipart_upload(
@@ -216,8 +213,8 @@ class ArchiveStore:
             Metadata=metadata,
         )["UploadId"]
 
-    def _uploads_under_way(self, key: str) -> Iterator[str]:
-        """Return the uploads of a key that have begun and not ended. All go on with the oldest, the first."""
+    def _open_uploads(self, key: str) -> Iterator[str]:
+        """Return the open uploads of a key, oldest first. Everyone continues the oldest one."""
         pages = self._s3.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=key)
         found = [upload for page in pages for upload in page.get("Uploads", ()) if upload["Key"] == key]
         found.sort(key=lambda upload: upload["Initiated"])
@@ -226,8 +223,8 @@ class ArchiveStore:
         )
 
     def _abort(self, key: str) -> None:
-        """End what is under way at a key where nothing more can come of it."""
-        for upload in self._uploads_under_way(key):
+        """Abort the open uploads of a key, after its archive has appeared."""
+        for upload in self._open_uploads(key):
             self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
 
     def _parts(self, key: str, upload: str) -> Iterator[Any]:
@@ -236,7 +233,7 @@ class ArchiveStore:
 
 
 class _Watched:
-    """An archive, which tells how far it is read. A reader may begin again, as where it has to sign first."""
+    """An archive that reports how far it is read. A reader may start again, for example to sign it first."""
 
     def __init__(self, archive: IO[bytes], watch: Watch) -> None:
         self._archive, self._watch = archive, watch
@@ -253,12 +250,12 @@ class _Watched:
         return self._archive.tell()
 
 
-def _text(digest: bytes) -> str:
+def _base64(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def _is_of(checksum: str | None, sha256: str | None) -> bool:
-    """Tell whether a checksum of S3 is this SHA-256 of a whole object."""
+def _is_checksum_of(checksum: str | None, sha256: str | None) -> bool:
+    """Return True if a checksum of S3 is this SHA-256 of the whole object."""
     try:
         return checksum is not None and base64.b64decode(checksum, validate=True).hex() == sha256
     except ValueError:

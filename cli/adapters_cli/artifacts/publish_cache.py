@@ -1,9 +1,9 @@
-"""What a run has found out, so that the next one need not: identities of adapters, and archives in S3.
+"""The cache of `adapters publish`: identities of adapters on this machine, and archives known to be in S3.
 
-As git and make do, it takes files for the same whose device, inode, size and times are. Their time of change
-cannot be set, so a copy that keeps the time of modification is another file all the same. Files that have
-changed within the last seconds are not remembered: another change might not show in their times. An archive
-in S3 is the same while its entity tag is.
+As in git and make, a file is unchanged while its device, inode, size and times are. The time of change
+(ctime) cannot be set, so a copy that keeps the modification time counts as another file. Files that changed
+in the last two seconds are not cached: a further change might not show in their times. An archive in S3 is
+unchanged while its entity tag is.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ from typing import Any
 from adapter_fleet.artifacts.archive import REQUIRED_FILES
 
 _SETTLED_SECONDS = 2.0
-_MOST_ENTRIES = 20_000
+_MAX_ENTRIES = 20_000
 
 Stamp = list[list[int]]
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Return what tells one version of an adapter from another unread; OSError where a file is missing."""
+    """Return the stamp of an adapter's files, which changes with them. Raises OSError if one is missing."""
     files = [path / name for name in REQUIRED_FILES] if path.is_dir() else [path]
     return [
         [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
@@ -31,8 +31,8 @@ def stamp_of(path: Path) -> Stamp:
     ]
 
 
-class Memory:
-    """What is remembered, in a file that may be lost at any time."""
+class PublishCache:
+    """A cache in one file, which may be deleted at any time."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -44,47 +44,47 @@ class Memory:
         self._identities, self._archives = _part(read, "identities"), _part(read, "archives")
 
     @classmethod
-    def of_user(cls) -> "Memory":
-        """Return that of the person who runs this."""
+    def of_user(cls) -> "PublishCache":
+        """Return the cache of the user who runs the command."""
         folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         return cls(Path(folder, "adapters", "published.json"))
 
     def identity(self, path: Path, stamp: Stamp) -> str | None:
-        """Return the identity of this version of an adapter, None where it is not known."""
+        """Return the identity of an adapter with this stamp; None if it is not cached."""
         entry = self._identities.get(str(path.resolve()))
         if isinstance(entry, dict) and entry.get("stamp") == stamp and isinstance(entry.get("identity"), str):
             return str(entry["identity"])
         return None
 
-    def note_identity(self, path: Path, stamp: Stamp, identity: str) -> None:
-        """Remember an identity that was read from files which had this stamp before and after."""
+    def add_identity(self, path: Path, stamp: Stamp, identity: str) -> None:
+        """Cache an identity. The files had this stamp before and after they were read."""
         newest = max(max(file[-2:]) for file in stamp) / 1e9
         if time.time() - newest >= _SETTLED_SECONDS:
-            self._note(self._identities, str(path.resolve()), {"stamp": stamp, "identity": identity})
+            self._add(self._identities, str(path.resolve()), {"stamp": stamp, "identity": identity})
 
     def knows_archive(self, uri: str, etag: str) -> bool:
-        """Tell whether the archive with this tag was uploaded, or found to be what its key says."""
+        """Return True if the archive with this entity tag was uploaded, or verified against its key."""
         entry = self._archives.get(uri)
         return isinstance(entry, dict) and entry.get("etag") == etag
 
     def checksum(self, uri: str) -> str | None:
-        """Return S3's SHA-256 of an archive that is known, as a manifest has it."""
+        """Return S3's SHA-256 of a cached archive, in the form of a manifest."""
         entry = self._archives.get(uri)
         checksum = entry.get("checksum") if isinstance(entry, dict) else None
         return checksum if isinstance(checksum, str) else None
 
-    def note_archive(self, uri: str, etag: str, checksum: str | None) -> None:
-        """Remember that it was."""
-        self._note(self._archives, uri, {"etag": etag, "checksum": checksum})
+    def add_archive(self, uri: str, etag: str, checksum: str | None) -> None:
+        """Cache an archive that was uploaded or verified."""
+        self._add(self._archives, uri, {"etag": etag, "checksum": checksum})
 
-    def _note(self, entries: dict[str, Any], key: str, value: Any) -> None:
+    def _add(self, entries: dict[str, Any], key: str, value: Any) -> None:
         with self._lock:
             entries.pop(key, None)
             entries[key] = value
             self._changed = True
 
     def save(self) -> None:
-        """Write what is new; where that cannot be, it is found out again next time."""
+        """Write the file if something is new. A failure is ignored: the next run reads everything again."""
         if not self._changed:
             return
         with self._lock:
@@ -106,4 +106,4 @@ def _part(read: Any, name: str) -> dict[str, Any]:
 
 
 def _newest(entries: dict[str, Any]) -> dict[str, Any]:
-    return dict(list(entries.items())[-_MOST_ENTRIES:])
+    return dict(list(entries.items())[-_MAX_ENTRIES:])

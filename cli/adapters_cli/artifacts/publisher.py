@@ -1,4 +1,4 @@
-"""Publishing adapters: what one is found to be, and how it comes into S3."""
+"""Publishing adapters: check them on this machine, then upload those that are not in S3 yet."""
 
 import tempfile
 import threading
@@ -18,9 +18,9 @@ from adapter_fleet.common.naming import check_component_name
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.archive_store import ArchiveStore, Listing, StoredArchive
-from adapters_cli.artifacts.local_adapters import Source
-from adapters_cli.artifacts.publish_cache import Memory, Stamp, stamp_of
-from adapters_cli.models.serving_limits import Serving
+from adapters_cli.artifacts.local_adapters import LocalAdapter
+from adapters_cli.artifacts.publish_cache import PublishCache, Stamp, stamp_of
+from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, error_text
 from adapters_cli.output.progress_bars import TransferBars, Watch
 
@@ -28,35 +28,35 @@ _A = TypeVar("_A")
 _B = TypeVar("_B")
 
 _FAILURES = (BotoCoreError, ClientError, CommandError, OSError, ValueError)
-"""What one adapter may fail by, with the others going on."""
+"""Errors that fail one adapter. The others are still published."""
 
 
-class State(StrEnum):
-    """What became of an adapter."""
+class PublishState(StrEnum):
+    """The result of publishing an adapter."""
 
     UPLOADED = "uploaded"
     SKIPPED = "skipped"
-    """It is in S3 already."""
+    """In S3 already."""
     NEW = "new"
-    """It is not in S3; nothing was to be written."""
+    """Not in S3, and not uploaded: a dry run."""
     FAILED = "failed"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of an adapter, and what is known of it.
+class PublishResult:
+    """The result of publishing one adapter.
 
     size:
         Bytes of the archive in S3.
     checksum:
-        S3's SHA-256 of it, as a manifest has it.
+        S3's SHA-256 of the archive, in the form of a manifest.
     reasons:
-        Why it has failed.
+        Why it failed.
     """
 
     name: str
     path: str
-    state: State
+    state: PublishState
     identity: str | None = None
     uri: str | None = None
     checksum: str | None = None
@@ -68,13 +68,17 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An adapter that was checked: its configuration, unless it has failed, and why it has.
+    """An adapter after its check.
 
+    config:
+        None if it failed.
     stamp:
-        Of the files that were checked.
+        Stamp of the files that were checked.
+    reasons:
+        Why it failed.
     """
 
-    source: Source
+    adapter: LocalAdapter
     config: AdapterConfig | None
     stamp: Stamp = field(default_factory=list)
     reasons: tuple[str, ...] = ()
@@ -82,23 +86,23 @@ class Candidate:
 
     @property
     def rank(self) -> int | None:
-        """The highest rank that a module of it has."""
+        """The highest rank of its modules."""
         return max(self.config.ranks) if self.config is not None else None
 
     @property
     def base_model(self) -> str | None:
-        """What it was trained for, as far as anyone says it."""
+        """The base model that it was trained for, if known."""
         return self.config.base_model if self.config is not None else None
 
     def failed(self, *reasons: str) -> "Candidate":
-        """Return it as one that is not to be published."""
+        """Return the candidate as one that failed."""
         return replace(self, config=None, reasons=(*self.reasons, *reasons))
 
-    def outcome(self, state: State, **known: Any) -> Outcome:
-        """Return what became of it."""
-        return Outcome(
-            name=self.source.name,
-            path=str(self.source.path),
+    def result(self, state: PublishState, **known: Any) -> PublishResult:
+        """Return the result for this candidate."""
+        return PublishResult(
+            name=self.adapter.name,
+            path=str(self.adapter.path),
             state=state,
             rank=self.rank,
             base_model=self.base_model,
@@ -107,105 +111,105 @@ class Candidate:
 
 
 class Publisher:
-    """Publishes several adapters at the same time. An interruption ends uploads that are under way."""
+    """Publishes several adapters at the same time. Ctrl-C ends the uploads in progress."""
 
     def __init__(
         self,
         store: ArchiveStore,
         listing: Listing,
-        memory: Memory,
+        cache: PublishCache,
         bars: TransferBars,
         *,
         jobs: int,
         dry_run: bool,
     ) -> None:
-        self._store, self._listing, self._memory, self._bars = store, listing, memory, bars
+        self._store, self._listing, self._cache, self._bars = store, listing, cache, bars
         self._jobs, self._dry_run = jobs, dry_run
         self._stop = threading.Event()
 
     def map(self, do: Callable[[_A], _B], all_: Iterable[_A]) -> list[_B]:
-        """Do something with all, several at the same time; return what becomes of them in their order."""
+        """Call `do` with each, several at the same time; return the results in the same order."""
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="publish") as pool:
             try:
                 return list(pool.map(do, all_))
             except BaseException:
                 self._stop.set()
-                # Before what is under way ends: it does not count as done any more.
+                # First the bars: an upload that ends from now on does not count as done.
                 self._bars.end()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
             finally:
-                self._memory.save()
+                self._cache.save()
 
-    def publish(self, candidate: Candidate) -> Outcome:
+    def publish(self, candidate: Candidate) -> PublishResult:
         """Upload an adapter that is not in S3 yet."""
-        outcome = self._published(candidate)
+        result = self._publish(candidate)
         self._bars.done()
-        return outcome
+        return result
 
-    def _published(self, candidate: Candidate) -> Outcome:
+    def _publish(self, candidate: Candidate) -> PublishResult:
         try:
             if candidate.config is None:
-                return candidate.outcome(State.FAILED, reasons=candidate.reasons)
-            return self._uploaded(candidate)
+                return candidate.result(PublishState.FAILED, reasons=candidate.reasons)
+            return self._upload(candidate, candidate.adapter)
         except _FAILURES as error:
-            return candidate.outcome(State.FAILED, reasons=(error_text(error),))
+            return candidate.result(PublishState.FAILED, reasons=(error_text(error),))
 
-    def _uploaded(self, candidate: Candidate) -> Outcome:
-        store, source = self._store, candidate.source
-        identity = self._memory.identity(source.path, candidate.stamp)
-        if identity is not None and (outcome := self._without_upload(candidate, identity)) is not None:
-            return outcome
-        with AdapterFiles.of(source.path) as files:
-            # Where no version is in S3 yet, packing tells it soon enough.
-            if identity is None and (self._dry_run or not self._is_fresh(source)):
+    def _upload(self, candidate: Candidate, adapter: LocalAdapter) -> PublishResult:
+        store = self._store
+        identity = self._cache.identity(adapter.path, candidate.stamp)
+        if identity is not None and (result := self._without_upload(candidate, identity)) is not None:
+            return result
+        with AdapterFiles.of(adapter.path) as files:
+            # If S3 has no version of it, the upload is certain and packing computes the identity anyway.
+            if identity is None and (self._dry_run or not self._has_no_version(adapter)):
                 identity = files.identity()
-                self._note_identity(candidate, identity)
-                if (outcome := self._without_upload(candidate, identity)) is not None:
-                    return outcome
-            # It has no name, and is gone however this ends.
+                self._add_identity(candidate, identity)
+                if (result := self._without_upload(candidate, identity)) is not None:
+                    return result
+            # The file has no name: it disappears however this ends.
             with tempfile.TemporaryFile(prefix="adapter-") as archive:
                 identity = files.write_archive(archive)
-                self._note_identity(candidate, identity)
+                self._add_identity(candidate, identity)
                 size = archive.tell()
-                key = store.key(source.name, identity)
-                with self._bars.upload(source.name, size) as watch:
+                key = store.key(adapter.name, identity)
+                with self._bars.upload(adapter.name, size) as watch:
                     there, new = store.upload(key, identity, archive, self._until_stopped(watch))
         uri = store.uri(key)
-        self._memory.note_archive(uri, there.etag, there.checksum)
-        state = State.UPLOADED if new else State.SKIPPED
-        return candidate.outcome(
+        self._cache.add_archive(uri, there.etag, there.checksum)
+        state = PublishState.UPLOADED if new else PublishState.SKIPPED
+        return candidate.result(
             state, size=size if new else there.size, identity=identity, uri=uri, checksum=there.checksum
         )
 
-    def _without_upload(self, candidate: Candidate, identity: str) -> Outcome | None:
-        """Return what becomes of an adapter that is not to be uploaded, None for one that is."""
-        key = self._store.key(candidate.source.name, identity)
+    def _without_upload(self, candidate: Candidate, identity: str) -> PublishResult | None:
+        """Return the result of an adapter that needs no upload; None if it needs one."""
+        key = self._store.key(candidate.adapter.name, identity)
         known: dict[str, Any] = {"identity": identity, "uri": self._store.uri(key)}
         there = self._find(key, identity)
         if there is not None:
-            return candidate.outcome(State.SKIPPED, size=there.size, checksum=there.checksum, **known)
-        return candidate.outcome(State.NEW, **known) if self._dry_run else None
+            return candidate.result(PublishState.SKIPPED, size=there.size, checksum=there.checksum, **known)
+        return candidate.result(PublishState.NEW, **known) if self._dry_run else None
 
-    def _is_fresh(self, source: Source) -> bool:
-        return self._listing.complete and not self._listing.has_folder(self._store.key(source.name, ""))
+    def _has_no_version(self, adapter: LocalAdapter) -> bool:
+        return self._listing.complete and not self._listing.has_folder(self._store.key(adapter.name, ""))
 
-    def _note_identity(self, candidate: Candidate, identity: str) -> None:
-        """Remember an identity; CommandError where what was read is perhaps not what was checked."""
-        path = candidate.source.path
+    def _add_identity(self, candidate: Candidate, identity: str) -> None:
+        """Cache an identity. Raises CommandError if the files have changed since their check."""
+        path = candidate.adapter.path
         if stamp_of(path) != candidate.stamp:
             raise CommandError(f"{path}: it changed while it was published")
-        self._memory.note_identity(path, candidate.stamp, identity)
+        self._cache.add_identity(path, candidate.stamp, identity)
 
     def _find(self, key: str, identity: str) -> StoredArchive | None:
         uri, listed = self._store.uri(key), self._listing.archives.get(key)
         if listed is None and self._listing.complete:
             return None
-        if listed is not None and self._memory.knows_archive(uri, listed.etag):
-            return replace(listed, checksum=self._memory.checksum(uri))
+        if listed is not None and self._cache.knows_archive(uri, listed.etag):
+            return replace(listed, checksum=self._cache.checksum(uri))
         found = self._store.find(key, identity)
         if found is not None:
-            self._memory.note_archive(uri, found.etag, found.checksum)
+            self._cache.add_archive(uri, found.etag, found.checksum)
         return found
 
     def _until_stopped(self, watch: Watch) -> Watch:
@@ -217,17 +221,19 @@ class Publisher:
         return watched
 
 
-def checked(source: Source, serving: Serving, base: str | None, given: str | None) -> Candidate:
-    """Check an adapter for a base model. One that is `given` overrules what its configuration says."""
+def check_adapter(
+    adapter: LocalAdapter, limits: ServingLimits, base: str | None, given: str | None
+) -> Candidate:
+    """Check an adapter for a base model. `given` overrides the base model of its configuration."""
     facts = None if base is None else base_named(base)
-    stamp = _stamp(source)
-    check = examine(source.path, lora=serving.lora, base=facts, version=serving.version)
+    stamp = _stamp(adapter)
+    check = examine(adapter.path, lora=limits.lora, base=facts, version=limits.version)
     candidate = Candidate(
-        source=source, config=None, stamp=stamp, warnings=_of(check.findings, Severity.WARNING)
+        adapter=adapter, config=None, stamp=stamp, warnings=_messages(check.findings, Severity.WARNING)
     )
-    errors = _of(check.findings, Severity.ERROR)
+    errors = _messages(check.findings, Severity.ERROR)
     try:
-        check_component_name(source.name, what="name")
+        check_component_name(adapter.name, what="name")
     except ValueError as error:
         errors = (f"{error}; rename it, or publish it alone with --name", *errors)
     config = check.config
@@ -239,12 +245,12 @@ def checked(source: Source, serving: Serving, base: str | None, given: str | Non
     return replace(candidate, config=replace(config, base_model=given or config.base_model))
 
 
-def _of(findings: Iterable[Finding], severity: Severity) -> tuple[str, ...]:
+def _messages(findings: Iterable[Finding], severity: Severity) -> tuple[str, ...]:
     return tuple(str(finding) for finding in findings if finding.severity is severity)
 
 
-def _stamp(source: Source) -> Stamp:
+def _stamp(adapter: LocalAdapter) -> Stamp:
     try:
-        return stamp_of(source.path)
+        return stamp_of(adapter.path)
     except OSError:
-        return []  # the checks tell what is missing
+        return []  # the check reports what is missing

@@ -23,7 +23,7 @@ from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.fleets.fleet import FleetOption, StackOption, TableOption, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.manifests.stored_manifest import StoredManifest
-from adapters_cli.models.base_model_option import GivenModel
+from adapters_cli.models.base_model_option import BaseModelOption
 from adapters_cli.models.capacity_picture import screen
 from adapters_cli.models.capacity_report import AdapterCount, CapacityReport, Placement, as_document, rows
 from adapters_cli.models.environment_file import (
@@ -160,7 +160,7 @@ def _shape(account: Account, file: EnvironmentFile | None, given: str | None) ->
     place = file.base_model if file is not None else BaseModelPlace()
     if given is not None or place.directory is not None:
         where = given or str(place.directory)
-        model = GivenModel.read(where, account)
+        model = BaseModelOption.read(where, account)
         if model.shape is None:
             raise UsageError(
                 f"{where}: the dimensions of a model of the type {model.kind!r} are not known: it is no dense"

@@ -28,7 +28,7 @@ from adapters_cli.fleets.fleet import (
     stack_or_table,
 )
 from adapters_cli.fleets.fleet_status import FleetStatus, desired_by, find_status
-from adapters_cli.manifests.entries import entries_of, entry_of, names_of, sound
+from adapters_cli.manifests.entries import entries_of, entry_of, names_of, valid_entries
 from adapters_cli.output.confirmation import confirm
 from adapters_cli.output.errors import CommandError, NoAnswerError, error_text, reported_errors
 from adapters_cli.output.text import counted, print_error, print_note
@@ -68,7 +68,7 @@ def import_(
         account = account_of(context)
         given = _fleet(account, stack, fleet, table_name, endpoint=endpoint, takes_over=take_over)
         target = given.seen.newest.request.target if given is not None else None
-        present, lost = sound(given.entries) if given is not None else ([], [])
+        present, lost = valid_entries(given.entries) if given is not None else ([], [])
         components = EndpointComponents(account, endpoint)
         unowned = _of_no_fleet(components, base=target.base if target is not None else None)
         stacks = {name: stack for name, (_, tags) in unowned.items() if (stack := stack_of(tags)) is not None}
@@ -216,7 +216,7 @@ def _entries(
         entries.append(
             entry_of(component, names[component], prefix=prefix, uri=uri, digest=digest, tags=tags)
         )
-    good, unsound = sound(entries, beside=present)
+    good, unsound = valid_entries(entries, beside=present)
     return good, [*problems, *unsound]
 
 

@@ -1,4 +1,4 @@
-"""`adapters publish`: check adapters of this machine, bring them into S3, and name them in a manifest."""
+"""`adapters publish`: check adapters of this machine, upload them to S3, and declare them in a manifest."""
 
 import json
 import sys
@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.filesize import decimal
 
-from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, S3Artifact
+from adapter_fleet.manifest.manifest import LocalArtifact, S3Artifact
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapters_cli.artifacts.local_adapters import Source, sources_of, tell_left_behind
-from adapters_cli.artifacts.publish_cache import Memory
-from adapters_cli.aws.account import account_of
+from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters, print_leftovers
+from adapters_cli.artifacts.publish_cache import PublishCache
+from adapters_cli.aws.account import Account, account_of
 from adapters_cli.manifests.edit import PublishedAdapter, edited
-from adapters_cli.manifests.editable_manifest import ManifestPlace
-from adapters_cli.models.serving_limits import Serving
+from adapters_cli.manifests.editable_manifest import EditableManifest
+from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, UsageError, reported_errors
 from adapters_cli.output.tables import print_rows
 from adapters_cli.output.text import counted, few, print_error, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.artifacts.archive_store import ArchiveStore
-    from adapters_cli.artifacts.publisher import Candidate, Outcome
+    from adapters_cli.artifacts.publisher import Candidate, PublishResult
 
 _HEADINGS = ("ADAPTER", "STATE", "IDENTITY", "RANK", "SIZE", "WHY")
 
@@ -49,7 +49,9 @@ def publish(
     ] = None,
     base_model: Annotated[
         str | None,
-        typer.Option("--base-model", metavar="NAME", help="What they were trained for, whatever they say."),
+        typer.Option(
+            "--base-model", metavar="NAME", help="Their base model; overrides their own configurations."
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Name of a single adapter; else that of its directory.")
@@ -63,76 +65,85 @@ def publish(
     container: Annotated[
         str | None, typer.Option("--container", metavar="LMI…", help="The container, such as lmi19.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; tell what is new.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what is new.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
     """Check adapters, upload those that are not in S3 yet, and write or update a manifest of them.
 
-    Each goes to PREFIX/NAME/sha256-IDENTITY.tar.gz and is never replaced there. Run again after an
-    interruption, it goes on where it was. A manifest keeps all else that it says.
+    Each goes to PREFIX/NAME/sha256-IDENTITY.tar.gz and is never replaced there. After an interruption, the
+    next run continues where this one stopped. Everything else in the manifest stays as it is.
 
-    Ends with 1 if an adapter has failed; the others are published, and the manifest says of that one what it
-    said before.
+    Ends with 1 if an adapter failed. The others are published, and the manifest keeps its entry of the failed
+    one.
     """
     with reported_errors():
-        # The compressor and the bars take a while to import, and other commands do without.
+        # Imported here: the compressor takes long to import, and other commands do without.
         from adapters_cli.artifacts.archive_store import ArchiveStore
-        from adapters_cli.artifacts.publisher import Publisher, State, checked
-        from adapters_cli.output.progress_bars import TransferBars, rate
+        from adapters_cli.artifacts.publisher import PublishState
 
         if base_model is not None and not base_model.strip():
             raise UsageError(f"'--base-model' should be a name, got {base_model!r}")
         account = account_of(context)
-        serving = Serving.of_options(account, container=container, max_lora_rank=max_lora_rank)
+        limits = ServingLimits.of_options(account, container=container, max_lora_rank=max_lora_rank)
         store = ArchiveStore(account.s3, destination)
-        place = ManifestPlace.of(manifest, account) if manifest is not None else None
-        before = place.parsed() if place is not None else None
-        sources = sources_of(paths, name=name) if paths else _local(before, name)
-        base = _base_of(place, before, base_model)
-        if place is not None and not dry_run:
-            place.try_to_write()
-        # A call lists a thousand archives, as many as a hundred adapters may have by and by.
-        listing = store.listed(pages=1 + len(sources) // 100)
-        with TransferBars(len(sources)) as bars:
-            publisher = Publisher(store, listing, Memory.of_user(), bars, jobs=jobs, dry_run=dry_run)
-            candidates = publisher.map(lambda source: checked(source, serving, base, base_model), sources)
-            if place is not None and base is None:
-                base = _common_base(candidates)
-            if place is not None and before is not None:
-                _rehearse(place, before, store, candidates, base)
-            outcomes = publisher.map(publisher.publish, candidates)
-            sent = rate(bars.sent, bars.seconds) if bars.sent else ""
-        for candidate in candidates:
-            for warning in candidate.warnings:
-                print_note(warning)
-        tell_left_behind(source.path for source in sources)
-        for outcome in outcomes:
-            for reason in outcome.reasons:
-                print_error(f"{outcome.name}: {reason}")
-        if not as_json:
-            print_rows(_HEADINGS, map(_row, outcomes), styled=1)
+        declared = None if manifest is None else _Declared(manifest, account, base_model)
+        adapters = local_adapters(paths, name=name) if paths else _of_manifest(declared, name)
+        if declared is not None and not dry_run:
+            declared.manifest.try_to_write()
+        results, sent = _upload(
+            adapters, store, declared, limits, base_model=base_model, jobs=jobs, dry_run=dry_run
+        )
+        _print_results(results, as_json=as_json)
         changed = False
         try:
-            if place is not None and not dry_run:
-                changed = _update(place, outcomes, base)
+            if declared is not None and not dry_run:
+                changed = declared.update(results)
         finally:
-            # Also where the manifest cannot be written: what is in S3 by now is worth knowing.
-            if as_json:
-                typer.echo(json.dumps(_document(outcomes, place, changed=changed), indent=2))
-            else:
-                print_note(_total(outcomes, sent, place, changed=changed))
-        raise typer.Exit(int(any(outcome.state is State.FAILED for outcome in outcomes)))
+            # Also if the manifest cannot be written: the archives are in S3 by now.
+            _print_end(results, declared, sent, changed=changed, as_json=as_json)
+        raise typer.Exit(int(any(result.state is PublishState.FAILED for result in results)))
 
 
-def _local(manifest: Manifest | None, name: str | None) -> list[Source]:
-    """Return the adapters that a manifest has on this machine; CommandError where it has none."""
+def _upload(
+    adapters: Sequence[LocalAdapter],
+    store: "ArchiveStore",
+    declared: "_Declared | None",
+    limits: ServingLimits,
+    *,
+    base_model: str | None,
+    jobs: int,
+    dry_run: bool,
+) -> tuple[list["PublishResult"], str]:
+    """Check and upload adapters; return the results, and how much was sent at which speed."""
+    from adapters_cli.artifacts.publisher import Publisher, check_adapter
+    from adapters_cli.output.progress_bars import TransferBars, rate
+
+    base = base_model if declared is None else declared.base_model
+    # One call lists a thousand archives: enough for ten versions of each of a hundred adapters.
+    listing = store.listed(pages=1 + len(adapters) // 100)
+    with TransferBars(len(adapters)) as bars:
+        publisher = Publisher(store, listing, PublishCache.of_user(), bars, jobs=jobs, dry_run=dry_run)
+        candidates = publisher.map(lambda adapter: check_adapter(adapter, limits, base, base_model), adapters)
+        if declared is not None:
+            declared.rehearse(candidates, store)
+        results = publisher.map(publisher.publish, candidates)
+        sent = rate(bars.sent, bars.seconds) if bars.sent else ""
+    for candidate in candidates:
+        for warning in candidate.warnings:
+            print_note(warning)
+    print_leftovers(adapter.path for adapter in adapters)
+    return results, sent
+
+
+def _of_manifest(declared: "_Declared | None", name: str | None) -> list[LocalAdapter]:
+    """Return the adapters that a manifest has on this machine. Raises CommandError if there are none."""
     if name is not None:
         raise UsageError("--name is for a path that is given")
-    if manifest is None:
+    if declared is None:
         raise CommandError("there is nothing to publish; give paths, or a manifest that has some")
     found = [
-        Source(name=adapter.name, path=adapter.artifact.path)
-        for adapter in manifest.adapters
+        LocalAdapter(name=adapter.name, path=adapter.artifact.path)
+        for adapter in declared.before.adapters
         if isinstance(adapter.artifact, LocalArtifact)
     ]
     if not found:
@@ -140,26 +151,91 @@ def _local(manifest: Manifest | None, name: str | None) -> list[Source]:
     return found
 
 
-def _base_of(place: ManifestPlace | None, before: Manifest | None, given: str | None) -> str | None:
-    """Return the base model that is given, or else the manifest's, which has to be the same."""
-    if place is None or before is None or before.base_model is None:
-        return given
-    if given is not None and not BaseModelFacts(name=before.base_model).is_named(given):
+class _Declared:
+    """The manifest that declares the published adapters.
+
+    base_model:
+        The base model of the option or of the manifest; None before the adapters are checked if neither
+        gives it.
+    """
+
+    def __init__(self, where: str, account: Account, base_model: str | None) -> None:
+        self.manifest = EditableManifest.of(where, account)
+        self.before = self.manifest.parsed()
+        self.base_model = self._base_model(base_model)
+
+    def _base_model(self, given: str | None) -> str | None:
+        """Return the given base model or else the manifest's. Raises CommandError if they differ."""
+        present = self.before.base_model
+        if present is None or given is None or BaseModelFacts(name=present).is_named(given):
+            return given or present
         raise CommandError(
-            f"{place.where}: base_model: should be {given!r} ('--base-model'), got {before.base_model!r}"
+            f"{self.manifest.where}: base_model: should be {given!r} ('--base-model'), got {present!r}"
         )
-    return given or before.base_model
+
+    def rehearse(self, candidates: Sequence["Candidate"], store: "ArchiveStore") -> None:
+        """Edit the manifest in memory, so that its mistakes are reported before the upload.
+
+        Most identities are unknown yet, so made-up ones stand for them. Adapters that the manifest has in
+        this place already are left out: they may stay as they are.
+        """
+        if self.base_model is None:
+            self.base_model = _common_base_model(candidates)
+        known = {
+            adapter.artifact.uri.rpartition("/")[0]
+            for adapter in self.before.adapters
+            if isinstance(adapter.artifact, S3Artifact)
+        }
+        identity = "0" * 64
+        adapters = [
+            PublishedAdapter(
+                name=candidate.adapter.name,
+                uri=store.uri(store.key(candidate.adapter.name, identity)),
+                identity=identity,
+                checksum=f"sha256:{identity}",
+                rank=candidate.rank,
+            )
+            for candidate in candidates
+            if candidate.rank is not None
+        ]
+        if adapters:
+            new = [adapter for adapter in adapters if adapter.uri.rpartition("/")[0] not in known]
+            self._edited(self.manifest.read(), new)
+
+    def update(self, results: Sequence["PublishResult"]) -> bool:
+        """Declare what is in S3 by now; return True if that changes the manifest."""
+        adapters = [
+            PublishedAdapter(
+                name=result.name,
+                uri=result.uri,
+                identity=result.identity,
+                checksum=result.checksum,
+                rank=result.rank,
+            )
+            for result in results
+            if result.uri is not None and result.identity is not None and result.rank is not None
+        ]
+        return bool(adapters) and self.manifest.update(lambda text: self._edited(text, adapters))
+
+    def _edited(self, text: bytes, adapters: Sequence[PublishedAdapter]) -> bytes:
+        return edited(
+            text,
+            adapters,
+            base_model=self.base_model,
+            where=self.manifest.where,
+            folder=self.manifest.folder,
+        )
 
 
-def _common_base(candidates: Sequence["Candidate"]) -> str | None:
-    """Return the base model of all; CommandError where there are several."""
-    bases: dict[str, list[str]] = {}
+def _common_base_model(candidates: Sequence["Candidate"]) -> str | None:
+    """Return the base model of all adapters. Raises CommandError if there are several."""
+    names: dict[str, list[str]] = {}
     for candidate in candidates:
         if (base := candidate.base_model) is not None:
-            same = next((other for other in bases if BaseModelFacts(name=other).is_named(base)), base)
-            bases.setdefault(same, []).append(candidate.source.name)
-    if len(bases) > 1:
-        lines = [f"{base!r}: {few(names)}" for base, names in bases.items()]
+            same = next((other for other in names if BaseModelFacts(name=other).is_named(base)), base)
+            names.setdefault(same, []).append(candidate.adapter.name)
+    if len(names) > 1:
+        lines = [f"{base!r}: {few(adapters)}" for base, adapters in names.items()]
         raise CommandError(
             "\n".join(
                 [
@@ -169,95 +245,57 @@ def _common_base(candidates: Sequence["Candidate"]) -> str | None:
                 ]
             )
         )
-    return next(iter(bases), None)
+    return next(iter(names), None)
 
 
-def _rehearse(
-    place: ManifestPlace,
-    before: Manifest,
-    store: "ArchiveStore",
-    candidates: Sequence["Candidate"],
-    base: str | None,
+def _print_results(results: Sequence["PublishResult"], *, as_json: bool) -> None:
+    for result in results:
+        for reason in result.reasons:
+            print_error(f"{result.name}: {reason}")
+    if not as_json:
+        print_rows(_HEADINGS, map(_row, results), styled=1)
+
+
+def _print_end(
+    results: Sequence["PublishResult"],
+    declared: _Declared | None,
+    sent: str,
+    *,
+    changed: bool,
+    as_json: bool,
 ) -> None:
-    """Change the manifest's text as after the upload, so that what is wrong with that is told before it.
-
-    The identities are made up, as most are not known yet. What the manifest has in its place already may be
-    the same, and stay as it is.
-    """
-    there = {
-        adapter.artifact.uri.rpartition("/")[0]
-        for adapter in before.adapters
-        if isinstance(adapter.artifact, S3Artifact)
-    }
-    identity = "0" * 64
-    adapters = [
-        PublishedAdapter(
-            name=candidate.source.name,
-            uri=store.uri(store.key(candidate.source.name, identity)),
-            identity=identity,
-            checksum=f"sha256:{identity}",
-            rank=candidate.rank,
-        )
-        for candidate in candidates
-        if candidate.rank is not None
-    ]
-    new = [adapter for adapter in adapters if adapter.uri.rpartition("/")[0] not in there]
-    if adapters:
-        edited(place.read(), new, base_model=base, where=place.where, folder=place.folder)
+    """Print the JSON document or the totals."""
+    where = None if declared is None else declared.manifest.where
+    if as_json:
+        document: dict[str, Any] = {
+            "adapters": [asdict(result) for result in results],
+            "manifest": None if where is None else {"where": where, "changed": changed},
+        }
+        typer.echo(json.dumps(document, indent=2))
+        return
+    counts = Counter(result.state for result in results)
+    parts = [f"{counts[state]} {state}" for state in sorted(counts, reverse=True)]
+    text = f"{counted(len(results), 'adapter')}: {', '.join(parts)}{sent and f'; {sent} sent'}"
+    if where is not None:
+        text += f"; {where} {'updated' if changed else 'unchanged'}"
+    print_note(text)
 
 
-def _update(place: ManifestPlace, outcomes: Sequence["Outcome"], base: str | None) -> bool:
-    """Name in the manifest what is in S3; tell whether that changes it."""
-    adapters = [
-        PublishedAdapter(
-            name=outcome.name,
-            uri=outcome.uri,
-            identity=outcome.identity,
-            checksum=outcome.checksum,
-            rank=outcome.rank,
-        )
-        for outcome in outcomes
-        if outcome.uri is not None and outcome.identity is not None and outcome.rank is not None
-    ]
-    if not adapters:
-        return False
-    return place.update(
-        lambda text: edited(text, adapters, base_model=base, where=place.where, folder=place.folder)
-    )
-
-
-def _row(outcome: "Outcome") -> tuple[str, ...]:
-    more = len(outcome.reasons) - 1
-    why = outcome.reasons[0] + (f" (and {more} more)" if more > 0 else "") if outcome.reasons else ""
+def _row(result: "PublishResult") -> tuple[str, ...]:
+    more = len(result.reasons) - 1
+    why = result.reasons[0] + (f" (and {more} more)" if more > 0 else "") if result.reasons else ""
     return (
-        outcome.name,
-        outcome.state,
-        outcome.identity[:12] if outcome.identity else "-",
-        str(outcome.rank or "-"),
-        _size(outcome.size),
+        result.name,
+        result.state,
+        result.identity[:12] if result.identity else "-",
+        str(result.rank or "-"),
+        _size(result.size),
         why,
     )
 
 
 def _size(size: int | None) -> str:
-    """Return a size for who reads it: with a unit for a person, else in bytes."""
+    """Return a size with a unit on a terminal, else in bytes."""
     if size is None:
         return "-"
     return decimal(size) if sys.stdout.isatty() else str(size)
-
-
-def _total(outcomes: Sequence["Outcome"], sent: str, place: ManifestPlace | None, *, changed: bool) -> str:
-    counts = Counter(outcome.state for outcome in outcomes)
-    parts = [f"{counts[state]} {state}" for state in sorted(counts, reverse=True)]
-    text = f"{counted(len(outcomes), 'adapter')}: {', '.join(parts)}{sent and f'; {sent} sent'}"
-    if place is not None:
-        text += f"; {place.where} {'updated' if changed else 'unchanged'}"
-    return text
-
-
-def _document(outcomes: Sequence["Outcome"], place: ManifestPlace | None, *, changed: bool) -> dict[str, Any]:
-    """Return what `--json` writes."""
-    return {
-        "adapters": [asdict(outcome) for outcome in outcomes],
-        "manifest": {"where": place.where, "changed": changed} if place is not None else None,
-    }

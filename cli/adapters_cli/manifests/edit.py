@@ -1,9 +1,9 @@
-"""Changing a manifest that people write: only what has to be, and not a character of the rest.
+"""Editing a manifest that people write: no character changes but those of published adapters.
 
-A YAML document is changed in its text, at the places that the parser tells, so that comments, order, quotes
-and indentation stay. (ruamel.yaml was tried for it: it indents the whole document anew, drops `---`, and
-rewrites what it takes for dates and numbers, which are texts to a manifest.) What was made is read again,
-and has to mean what was meant. A JSON document stays one.
+A YAML document is edited as text, at the positions that the parser reports. So comments, order, quotes and
+indentation stay. (ruamel.yaml was tried: it indents the whole document again, drops `---`, and rewrites
+what looks like a date or a number, which are strings in a manifest.) The new text is parsed again and must
+have exactly the intended meaning. A JSON document stays JSON.
 """
 
 import json
@@ -26,11 +26,11 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+=-]*(?<!:)")
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedAdapter:
-    """What a manifest is to say of an adapter in S3 whose key holds its identity.
+    """A published adapter, as a manifest is to declare it.
 
     checksum:
-        S3's SHA-256 of the archive. Where it is not known, an entry keeps what it has: the fleet reads an
-        archive whose checksum is another one.
+        S3's SHA-256 of the archive. If it is unknown, an entry keeps its checksum: the fleet reads an archive
+        with another checksum.
     """
 
     name: str
@@ -41,7 +41,7 @@ class PublishedAdapter:
 
     @property
     def entry(self) -> dict[str, Any]:
-        """Its entry where there is none."""
+        """Its new entry."""
         checksum = {} if self.checksum is None else {"checksum": self.checksum}
         return {"name": self.name, "artifact": self.uri, **checksum, "rank": self.rank}
 
@@ -54,25 +54,24 @@ def edited(
     where: str,
     folder: Path | None,
 ) -> bytes:
-    """Return a manifest with these adapters in it, changed where they are or added at its end.
+    """Return a manifest with these adapters: existing entries are changed, others added at the end.
 
-    `base_model` is what they were trained for, and is written where the manifest says none. `where` and
-    `folder` are as in `Manifest.parse`. Raises ManifestError for a manifest that has mistakes, before or
-    after, and CommandError for one of another base model, and for one that cannot be changed without changing
-    more than was meant, as where an alias stands for an adapter.
+    `base_model` is added if the manifest has none. `where` and `folder` are those of `Manifest.parse`. Raises
+    ManifestError if the manifest has mistakes before or after. Raises CommandError if it has another base
+    model, or if the edit would change other adapters, such as through a YAML alias.
     """
     before = Manifest.parse(text, where=where, folder=folder)
-    told = before.base_model
-    if base_model is not None and told is not None and not BaseModelFacts(name=told).is_named(base_model):
-        raise CommandError(f"{before.where}: base_model: should be {base_model!r}, got {told!r}")
-    change = _Change.of(before, adapters, base_model)
-    if change.is_none:
+    present = before.base_model
+    if base_model and present and not BaseModelFacts(name=present).is_named(base_model):
+        raise CommandError(f"{before.where}: base_model: should be {base_model!r}, got {present!r}")
+    edit = _Edit.of(before, adapters, base_model)
+    if edit.is_none:
         return text
     source = text.decode("utf-8-sig")
-    made = _edited_json(source, change)
+    made = _edited_json(source, edit)
     if made is None:
-        made = _edited_yaml(source, change)
-    if made is None or not change.is_made(made.encode(), where, folder):
+        made = _edited_yaml(source, edit)
+    if made is None or not edit.is_made(made.encode(), where, folder):
         raise CommandError(
             f"{where}: it cannot be changed for these adapters without changing what it says of others, as"
             " where an alias (*…) stands for a part of one; write such parts out, and publish again"
@@ -81,11 +80,11 @@ def edited(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Change:
-    """What a manifest is to say instead.
+class _Edit:
+    """The changes of a manifest.
 
     adapters:
-        Those that it has already, as they are to be; None beside those that stay.
+        For each of its adapters the published one that replaces it; None if it stays.
     """
 
     before: Manifest
@@ -94,7 +93,7 @@ class _Change:
     base_model: str | None
 
     @classmethod
-    def of(cls, before: Manifest, adapters: Sequence[PublishedAdapter], base_model: str | None) -> "_Change":
+    def of(cls, before: Manifest, adapters: Sequence[PublishedAdapter], base_model: str | None) -> "_Edit":
         # Names are the same whatever the case, as to SageMaker.
         published = {adapter.name.casefold(): adapter for adapter in adapters}
         found = [(entry, published.pop(entry.name.casefold(), None)) for entry in before.adapters]
@@ -110,16 +109,16 @@ class _Change:
 
     @property
     def pairs(self) -> Iterator[tuple[ManifestAdapter, PublishedAdapter | None]]:
-        """Each adapter that the manifest has, and as what it was published if it is to change."""
+        """Each adapter of the manifest, with the published one that replaces it or None."""
         return zip(self.before.adapters, self.adapters, strict=True)
 
     @property
     def is_none(self) -> bool:
-        """Whether the manifest says all of it already."""
+        """True if the manifest has all of it already."""
         return not any(self.adapters) and not self.added and self.base_model is None
 
     def is_made(self, text: bytes, where: str, folder: Path | None) -> bool:
-        """Tell whether a text means what was meant; ManifestError where that breaks a rule."""
+        """Return True if a text has the intended meaning. Raises ManifestError if it breaks a rule."""
         try:
             after = Manifest.parse(text, where=where, folder=folder)
         except ManifestError as error:
@@ -148,13 +147,13 @@ def _as_published(entry: ManifestAdapter, made: PublishedAdapter) -> ManifestAda
     )
 
 
-def _edited_json(text: str, change: _Change) -> str | None:
-    """Return the changed document, None where it is no JSON."""
+def _edited_json(text: str, edit: _Edit) -> str | None:
+    """Return the changed document; None if it is no JSON."""
     try:
         document = json.loads(text)
     except ValueError:
         return None
-    for entry, (before, made) in zip(document["adapters"], change.pairs, strict=True):
+    for entry, (before, made) in zip(document["adapters"], edit.pairs, strict=True):
         if made is not None:
             entry["artifact"] = made.uri
             if before.digest:
@@ -163,25 +162,25 @@ def _edited_json(text: str, change: _Change) -> str | None:
                 entry["checksum"] = made.checksum
             if before.rank != made.rank:
                 entry["rank"] = made.rank
-    document["adapters"] += [made.entry for made in change.added]
-    if change.base_model is not None:
-        document = {"base_model": change.base_model, **document}
+    document["adapters"] += [made.entry for made in edit.added]
+    if edit.base_model is not None:
+        document = {"base_model": edit.base_model, **document}
     indent = re.match(r"\s*\{\r?\n([ \t]+)", text)
     end = text[len(text.rstrip()) :]
     return json.dumps(document, indent=indent and indent.group(1), ensure_ascii=False) + end
 
 
-def _edited_yaml(text: str, change: _Change) -> str | None:
-    """Return the changed text, None where the parts to change are not where they should be."""
+def _edited_yaml(text: str, edit: _Edit) -> str | None:
+    """Return the changed text; None if the document is no mapping."""
     try:
         root = yaml.compose(text, Loader=YAML_LOADER)
     except yaml.YAMLError:
         return None
-    return _YamlText(text, root).with_(change) if isinstance(root, yaml.MappingNode) else None
+    return _YamlText(text, root).with_(edit) if isinstance(root, yaml.MappingNode) else None
 
 
 class _YamlText:
-    """The text of a document, with its nodes: their marks say where in the text they are."""
+    """The text of a document and its nodes, whose marks are their positions in the text."""
 
     def __init__(self, text: str, root: yaml.MappingNode) -> None:
         self._text = text
@@ -189,21 +188,21 @@ class _YamlText:
         self._line_end = "\r\n" if "\r\n" in text else "\n"
         self._edits: list[tuple[int, int, str]] = []
 
-    def with_(self, change: _Change) -> str:
-        """Return the text with a change made."""
+    def with_(self, edit: _Edit) -> str:
+        """Return the text after an edit."""
         adapters = _members(self._root)["adapters"]
-        for entry, (before, made) in zip(adapters.value, change.pairs, strict=True):
+        for entry, (before, made) in zip(adapters.value, edit.pairs, strict=True):
             if made is not None:
                 self._change(entry, before, made)
-        if change.base_model is not None:
-            self._add_base_model(change.base_model)
-        if change.added:
-            self._add(adapters, [made.entry for made in change.added])
+        if edit.base_model is not None:
+            self._add_base_model(edit.base_model)
+        if edit.added:
+            self._add(adapters, [made.entry for made in edit.added])
         return "".join(self._pieces())
 
     def _pieces(self) -> Iterator[str]:
         position = 0
-        # At one place, what was asked for first comes first.
+        # At one position, edits keep their order.
         for start, end, new in sorted(self._edits, key=lambda edit: edit[:2]):
             yield self._text[position:start]
             yield new
@@ -269,7 +268,7 @@ class _YamlText:
         self._edits.append((position, position, text))
 
     def _insert_lines(self, position: int, lines: Sequence[str]) -> None:
-        """Insert lines after the one that a position is in, or at it where it begins one."""
+        """Insert lines after the line of a position, or before it if the position begins a line."""
         text, line_end = self._text, self._line_end
         if position and text[position - 1] == "\n":
             self._insert(position, "".join(line + line_end for line in lines))
@@ -281,17 +280,17 @@ class _YamlText:
             self._insert(end + 1, "".join(line + line_end for line in lines))
 
     def _end(self, node: yaml.Node, *, content: bool = False) -> int:
-        """Return where a node ends: with its last character or, as `content`, with what belongs to it.
+        """Return the end of a node: after its last character, or for `content` after its trailing lines.
 
-        The mark of a collection in lines of its own is where the next token begins, and a block of text has
-        its line ends with it.
+        The parser's end mark of a block collection is the start of the next token. That of a block of text
+        includes its line ends.
         """
         if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
             last = node.value[-1]
             if isinstance(last, tuple):
                 key, last = last
                 if last.start_mark.index < key.start_mark.index:
-                    return int(key.end_mark.index)  # an alias: its node is where the anchor is
+                    return int(key.end_mark.index)  # an alias: its node is at the anchor
             return self._end(last, content=content)
         end: int = node.end_mark.index
         if content:
@@ -304,7 +303,7 @@ def _members(node: yaml.MappingNode) -> dict[str, Any]:
 
 
 def _scalar(value: str | int) -> str:
-    """Write a scalar: plain where that is what it means, anywhere in a document."""
+    """Return a scalar as YAML: plain if it keeps its meaning, else quoted."""
     if isinstance(value, int):
         return str(value)
     if _PLAIN.fullmatch(value) and isinstance(plain_scalar(value), str):

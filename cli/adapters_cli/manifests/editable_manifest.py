@@ -1,4 +1,4 @@
-"""Where a manifest is kept that a command updates: a file, replaced as a whole, or an object in S3."""
+"""A manifest that a command updates: a file or an object in S3, each replaced as a whole."""
 
 import os
 import random
@@ -19,65 +19,69 @@ try:
 except ImportError:  # Windows has none
     fcntl = None  # type: ignore[assignment]
 
-_MOST_ATTEMPTS = 20
+_MAX_ATTEMPTS = 20
 _WAIT_SECONDS = 0.2
 
 _LOCK = ".adapters.lock"
 
 _EMPTY = {"json": b'{\n  "adapters": []\n}\n', "yaml": b"adapters: []\n"}
 
-Change = Callable[[bytes], bytes]
+TextChange = Callable[[bytes], bytes]
 
 
-class ManifestPlace(ABC):
-    """A manifest that may not be there yet: then it is one without adapters.
+class EditableManifest(ABC):
+    """A manifest that a command updates. If it does not exist yet, it has no adapters.
 
     where:
-        What it is called in messages.
+        Its name in messages.
     folder:
-        What paths in it are relative to; None where there may be none.
+        Folder of relative paths in it; None if it may have no paths.
     """
 
     where: str
     folder: Path | None
 
     @staticmethod
-    def of(text: str, account: Account) -> "ManifestPlace":
-        """Return the place that a path or an `s3://` URI names.
+    def of(text: str, account: Account) -> "EditableManifest":
+        """Return the manifest at a path or an `s3://` URI.
 
-        Raises UsageError for a URI that is none, and CommandError where no file can be.
+        Raises UsageError for a wrong URI, and CommandError if the path cannot be a file.
         """
         location = S3Location.of_manifest(text)
-        return _File(Path(text)) if location is None else _Object(account, location.bucket, location.key)
+        return (
+            _FileManifest(Path(text))
+            if location is None
+            else _ObjectManifest(account, location.bucket, location.key)
+        )
 
     @abstractmethod
     def read(self) -> bytes:
-        """Return the text as it is now."""
+        """Return the present text."""
 
     def parsed(self) -> Manifest:
-        """Return the manifest as it is now; ManifestError where it has mistakes."""
+        """Return the present manifest. Raises ManifestError if it has mistakes."""
         return Manifest.parse(self.read(), where=self.where, folder=self.folder)
 
     @abstractmethod
     def try_to_write(self) -> None:
-        """Raise CommandError where it is known that nothing can be written. Leaves everything as it is."""
+        """Raise CommandError if it cannot be written. Changes nothing."""
 
     @abstractmethod
-    def update(self, change: Change) -> bool:
-        """Replace the text with a changed one; tell whether it is another.
+    def update(self, change: TextChange) -> bool:
+        """Replace the text by `change(text)`; return True if that is another text.
 
-        The change is made anew where someone else has written meanwhile. What it raises leaves the manifest
-        as it was.
+        If someone else writes meanwhile, the change is made again on the new text. An exception of `change`
+        leaves the manifest as it is.
         """
 
     def _empty(self) -> bytes:
         return _EMPTY["json" if self.where.endswith(".json") else "yaml"]
 
 
-class _File(ManifestPlace):
+class _FileManifest(EditableManifest):
     def __init__(self, path: Path) -> None:
         self.where = str(path)
-        # A link stays one.
+        # A symbolic link stays one.
         self._path = path.resolve()
         self.folder = path.parent
         if not self._path.parent.is_dir():
@@ -100,10 +104,10 @@ class _File(ManifestPlace):
         except OSError as error:
             raise CommandError(f"{self.where}: it cannot be written: {error.strerror}") from None
 
-    def update(self, change: Change) -> bool:
+    def update(self, change: TextChange) -> bool:
         made = self._path.with_name(f".{self._path.name}.next")
         with _only_writer(self._path.parent):
-            made.unlink(missing_ok=True)  # one that a writer has left that died
+            made.unlink(missing_ok=True)  # left by a writer that was killed
             before = self.read()
             after = change(before)
             if after == before:
@@ -124,10 +128,9 @@ class _File(ManifestPlace):
 
 @contextmanager
 def _only_writer(folder: Path) -> Iterator[None]:
-    """Keep other commands from writing in a folder meanwhile.
+    """Lock a folder against other commands that write in it.
 
-    The lock ends with the process, however that does. Where folders cannot be locked, a file in it is, which
-    is gone afterwards.
+    The lock ends with the process. Windows cannot lock folders: there a file in the folder is locked.
     """
     if fcntl is None:
         from filelock import FileLock
@@ -143,7 +146,7 @@ def _only_writer(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-class _Object(ManifestPlace):
+class _ObjectManifest(EditableManifest):
     def __init__(self, account: Account, bucket: str, key: str) -> None:
         self._account = account
         self._bucket, self._key = bucket, key
@@ -159,10 +162,10 @@ class _Object(ManifestPlace):
         return self._empty() if stored.etag is None else stored.text
 
     def try_to_write(self) -> None:
-        pass  # S3 tells it by writing only
+        pass  # S3 reports it only for a real write
 
-    def update(self, change: Change) -> bool:
-        for _ in range(_MOST_ATTEMPTS):
+    def update(self, change: TextChange) -> bool:
+        for _ in range(_MAX_ATTEMPTS):
             stored = self._stored()
             before = self._text(stored)
             after = change(before)
@@ -175,5 +178,5 @@ class _Object(ManifestPlace):
                 continue
             return True
         raise CommandError(
-            f"{self.where}: others have written it {_MOST_ATTEMPTS} times since it was read; run this again"
+            f"{self.where}: others have written it {_MAX_ATTEMPTS} times since it was read; run this again"
         )

@@ -1,4 +1,4 @@
-"""Entries of a manifest for adapters that are there already."""
+"""Manifest entries of adapters that exist already."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -9,9 +9,9 @@ from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestE
 
 
 def names_of(components: Collection[str], prefix: str | None, taken: Iterable[str]) -> dict[str, str]:
-    """Name adapters by their components: without the prefix, where no other has or may have that name.
+    """Return adapters' names by component: without the prefix, unless two adapters would have one name.
 
-    `taken` are names of others. Names are the same whatever the case.
+    `taken` are names of other adapters. Names are compared without regard to case.
     """
     short = {name: name.removeprefix(f"{prefix}-") if prefix is not None else name for name in components}
     uses = Counter({name.casefold(): 1 for name in taken})
@@ -23,7 +23,7 @@ def names_of(components: Collection[str], prefix: str | None, taken: Iterable[st
 def entry_of(
     component: str, name: str, *, prefix: str | None, uri: str, digest: str, tags: Mapping[str, str]
 ) -> ManifestAdapter:
-    """Return the entry of a component that was made by hand."""
+    """Return the entry of a component that was created by hand."""
     artifact = S3Artifact(uri=uri)
     return ManifestAdapter(
         name=name,
@@ -35,7 +35,7 @@ def entry_of(
 
 
 def entries_of(desired: DesiredFleet, target: Target) -> list[ManifestAdapter]:
-    """Return the entries of what a fleet is to have now, which resolve to the same for this target."""
+    """Return the entries of a fleet's desired state. For this target they resolve to that state again."""
     entries = []
     for adapter in desired.adapters:
         artifact = S3Artifact(uri=adapter.artifact.uri)
@@ -58,10 +58,10 @@ def entries_of(desired: DesiredFleet, target: Target) -> list[ManifestAdapter]:
     return entries
 
 
-def sound(
+def valid_entries(
     entries: Iterable[ManifestAdapter], *, beside: Iterable[ManifestAdapter] = ()
 ) -> tuple[list[ManifestAdapter], list[str]]:
-    """Return the entries that can be in one manifest, also with those beside it, and why others cannot."""
+    """Return the entries that can be in one manifest with those `beside`, and why the others cannot."""
     taken: dict[tuple[str, str], str] = {}
     for adapter in beside:
         taken |= _keys(adapter)
@@ -83,7 +83,7 @@ def sound(
 
 
 def _keys(adapter: ManifestAdapter) -> dict[tuple[str, str], str]:
-    """Return what no other adapter of a manifest may have, whatever the case."""
+    """Return what must be unique in a manifest, without regard to case."""
     keys = {("name", adapter.name.casefold()): adapter.name}
     if adapter.component is not None:
         keys["component", adapter.component.casefold()] = adapter.name

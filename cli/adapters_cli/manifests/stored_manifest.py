@@ -1,4 +1,4 @@
-"""The manifest in S3: read with its version, and written over that version only."""
+"""A manifest in S3: read with its version, and replaced only if it is still that version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ class ChangedMeanwhileError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredManifest:
-    """The manifest in S3, at the moment when it was read.
+    """A manifest in S3 as it was read.
 
     etag:
-        Of that version, None where there was no object.
+        Entity tag of the object; None if there was none.
     version:
-        What the fleet knows it by, None where there was no object.
+        The version by which a fleet knows it; None if there was no object.
     """
 
     bucket: str
@@ -37,35 +37,32 @@ class StoredManifest:
 
     @classmethod
     def read(cls, s3: "S3Client", bucket: str, key: str) -> "StoredManifest":
-        """Read the object, or that there is none."""
+        """Read the object. `etag` is None if there is none."""
         try:
             answer = s3.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
             if code_of(error) != "NoSuchKey":
                 raise
             return cls(bucket=bucket, key=key, etag=None, version=None, text=b"")
-        # One byte more than a manifest may have, so that a larger one is seen to be so.
+        # One byte more than the limit, so that a larger manifest is refused.
         text = answer["Body"].read(MAX_DOCUMENT_BYTES + 1)
         return cls(bucket=bucket, key=key, etag=answer["ETag"], version=_version_of(answer), text=text)
 
     @property
     def uri(self) -> str:
-        """Where it is."""
+        """The object's URI."""
         return f"s3://{self.bucket}/{self.key}"
 
     @property
     def digest(self) -> str | None:
-        """Digest of the manifest, None where it is none."""
+        """Digest of the manifest; None if the object is no valid manifest."""
         try:
             return Manifest.parse(self.text, where=self.key, folder=None).digest
         except ManifestError:
             return None
 
     def write(self, s3: "S3Client", text: bytes) -> str:
-        """Write the object if it is still the one that was read; return what names the new version.
-
-        Raises ChangedMeanwhileError where it is another one.
-        """
+        """Replace the object and return its new version. Raises ChangedMeanwhileError if it has changed."""
         condition: Mapping[str, Any] = {"IfMatch": self.etag} if self.etag else {"IfNoneMatch": "*"}
         try:
             answer = s3.put_object(
@@ -84,6 +81,6 @@ def _content_type(key: str) -> str:
 
 
 def _version_of(answer: Mapping[str, Any]) -> str:
-    """Return what a fleet knows a version of its manifest by: that of its content, in a bucket without."""
+    """Return the version by which a fleet knows a manifest: its entity tag in a bucket without versioning."""
     version: str | None = answer.get("VersionId")
     return version if version not in (None, "null") else answer["ETag"].strip('"')

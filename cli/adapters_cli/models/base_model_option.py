@@ -1,4 +1,4 @@
-"""The base model that `--base-model` names: by its directory, its configuration, or a well-known name."""
+"""The base model of `--base-model`: a directory, a config.json, or a well-known name."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
@@ -16,13 +16,13 @@ _CONFIG_FILE = "config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GivenModel:
-    """A base model.
+class BaseModelOption:
+    """The base model that `--base-model` names.
 
     kind:
         Its `model_type`.
     shape:
-        None where its dimensions are not known.
+        None if its dimensions are unknown.
     """
 
     facts: BaseModelFacts
@@ -30,11 +30,11 @@ class GivenModel:
     shape: ModelShape | None
 
     @classmethod
-    def read(cls, given: str, account: Account) -> "GivenModel":
-        """Read a directory's `config.json` or a file of that kind, on this machine or in S3.
+    def read(cls, given: str, account: Account) -> "BaseModelOption":
+        """Read a `config.json` or the one in a directory, on this machine or in S3.
 
-        A model that `known_shape` knows may be given by its name, where no file has it. Raises UsageError for
-        what is none of these, and NoAnswerError where S3 gives no answer.
+        A path that does not exist may be the name of a model that `known_shape` has. Raises UsageError for
+        anything else, and NoAnswerError if S3 gives no answer.
         """
         location = S3Location.parse(given)
         if location is not None and location.bucket:
@@ -51,7 +51,7 @@ class GivenModel:
         return cls(facts=base_named(given), kind=None, shape=shape)
 
 
-def _local(path: Path) -> GivenModel:
+def _local(path: Path) -> BaseModelOption:
     try:
         with path.open("rb") as file:
             text = file.read(MAX_CONFIG_BYTES)
@@ -62,7 +62,7 @@ def _local(path: Path) -> GivenModel:
     return _of(text, str(path), path.resolve())
 
 
-def _stored(location: S3Location, account: Account) -> GivenModel:
+def _stored(location: S3Location, account: Account) -> BaseModelOption:
     key = location.key
     if not key.endswith(".json"):
         key = f"{key.rstrip('/')}/{_CONFIG_FILE}".lstrip("/")
@@ -78,12 +78,12 @@ def _stored(location: S3Location, account: Account) -> GivenModel:
     return _of(text, where, PurePosixPath(location.bucket, key))
 
 
-def _of(text: bytes, where: str, path: PurePath) -> GivenModel:
-    """Make it of a configuration; without a name of its own it has that of its folder, or of its file."""
+def _of(text: bytes, where: str, path: PurePath) -> BaseModelOption:
+    """Return the model of a configuration. Without a name it has the name of its folder or file."""
     folder = path.parent.name if path.name == _CONFIG_FILE else path.stem
     try:
         config = parse_model_config(text, where)
         facts = BaseModelFacts.from_config(text, where=where, folder=folder)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return GivenModel(facts=facts, kind=config.get("model_type"), shape=ModelShape.from_config(config))
+    return BaseModelOption(facts=facts, kind=config.get("model_type"), shape=ModelShape.from_config(config))

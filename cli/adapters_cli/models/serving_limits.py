@@ -1,4 +1,4 @@
-"""What is to serve the adapters that a command checks: the engine, its limits and the base model."""
+"""The container, LoRA limits and base model that adapters are checked against."""
 
 from dataclasses import dataclass, replace
 
@@ -7,14 +7,14 @@ from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.aws.account import Account
-from adapters_cli.models.base_model_option import GivenModel
+from adapters_cli.models.base_model_option import BaseModelOption
 from adapters_cli.models.environment_file import EnvironmentFile, read_environment
 from adapters_cli.output.errors import option_errors
 
 
 @dataclass(frozen=True, kw_only=True)
-class Serving:
-    """What adapters are compared with; where it is None, they are not."""
+class ServingLimits:
+    """What adapters are checked against. None means: not checked."""
 
     version: LmiVersion | None = None
     lora: LoraServing | None = None
@@ -29,29 +29,29 @@ class Serving:
         max_lora_rank: int | None,
         environment: str | None = None,
         base_model: str | None = None,
-    ) -> "Serving":
-        """Return what the options of a command say; each goes before the environment's.
+    ) -> "ServingLimits":
+        """Return the limits that a command's options give. An option overrides the environment file.
 
-        Raises UsageError for one that is wrong, and NoAnswerError where a base model in S3 cannot be read.
+        Raises UsageError for a wrong option, and NoAnswerError if a base model in S3 cannot be read.
         """
         with option_errors():
-            serving = cls() if environment is None else _of_environment(environment)
+            limits = cls() if environment is None else _of_environment(environment)
             if container is not None:
-                serving = replace(serving, version=_version(container.lower().removeprefix("lmi")))
+                limits = replace(limits, version=_version(container.lower().removeprefix("lmi")))
             if max_lora_rank is not None:
-                # How many adapters are in memory decides nothing about one of them.
+                # The number of adapters in memory limits no single adapter.
                 lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=max_lora_rank)
-                serving = replace(serving, lora=lora)
+                limits = replace(limits, lora=lora)
             if base_model is not None:
-                serving = replace(serving, base=GivenModel.read(base_model, account).facts)
-            if serving.version is not None and serving.lora is not None:
-                serving.version.check_rank(serving.lora.max_lora_rank)
-        return serving
+                limits = replace(limits, base=BaseModelOption.read(base_model, account).facts)
+            if limits.version is not None and limits.lora is not None:
+                limits.version.check_rank(limits.lora.max_lora_rank)
+        return limits
 
 
-def _of_environment(name: str) -> Serving:
+def _of_environment(name: str) -> ServingLimits:
     file = read_environment(name)
-    return Serving(version=file.container.lmi_version, lora=file.lora, base=_base_of(file))
+    return ServingLimits(version=file.container.lmi_version, lora=file.lora, base=_base_of(file))
 
 
 def _base_of(file: EnvironmentFile) -> BaseModelFacts | None:

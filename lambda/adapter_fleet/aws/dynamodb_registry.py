@@ -1,37 +1,42 @@
-"""The registry in one DynamoDB table, which is one fleet's alone.
+"""The registry in one DynamoDB table, which belongs to one fleet.
 
-Keys are `pk` and `sk`, both strings; the attribute of the table's time to live is `expires`.
+The attribute of the table's time to live is `expires`.
 
 | pk | sk | what |
 |---|---|---|
-| `fleet` | `fleet` | the fleet: its own attributes, and `learned` (compressed JSON) |
+| `fleet` | `fleet` | the fleet: some attributes, and `learned` (compressed JSON) |
 | `fleet` | `lease` | owner, token and end of the lease |
 | `records` | component | one adapter (JSON) |
-| `generations` | number | one generation: `doc` (JSON), and how it ended |
-| `desired#<id>` | number | what a generation wants: compressed JSON in chunks |
-| `deliveries` | delivery | number of the generation that it made |
+| `generations` | number | one generation: `doc` (JSON), its outcome, and how it ended |
+| `desired#<id>` | number | the desired state of a generation: compressed JSON in chunks |
+| `deliveries` | delivery | number of the generation that the delivery made |
 | `orders` | component and kind | one order (JSON) |
 | `history#<component>` | time | one event (JSON), for 400 days |
-| `archives` | SHA-256 of the URI | what was read of one archive (JSON), for 400 days |
+| `archives` | SHA-256 of the URI | the reading of one archive (JSON), for 400 days |
 
-Every write under a lease is a transaction with a check of the lease's item, so that a pass whose lease is
-gone changes nothing, however late its request arrives. Every read is strongly consistent.
+Every write under a lease is a transaction that checks the lease's item. So a pass whose lease is lost changes
+nothing, however late its request arrives.
 """
 
 import gzip
 import hashlib
 import json
-import random
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import ClientError
-
-from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.aws.dynamodb_table import (
+    DynamoDbTable,
+    Item,
+    check_action,
+    delete_action,
+    in_transactions,
+    key,
+    put_action,
+    update_action,
+)
 from adapter_fleet.common.naming import ORDERS_PARTITION
 from adapter_fleet.common.serialization import converter, unstructured
 from adapter_fleet.fleet.state.archive_version import ArchiveReading
@@ -52,210 +57,168 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 _Value = TypeVar("_Value")
-_Item = dict[str, Any]
 
 HISTORY_SECONDS = 400 * 24 * 3600
-"""How long an event is kept: a year, and the comparison with the year before."""
+"""How long an event is kept: a year, and some weeks to compare with the year before."""
 
-_ORPHAN_SECONDS = 24 * 3600
-"""How long chunks are kept whose generation was never made."""
+_UNUSED_CHUNK_SECONDS = 24 * 3600
+"""How long chunks are kept if their generation was never made."""
 
 _CHUNK_BYTES = 350_000
-"""An item may have 400 KB (DynamoDB's service quotas)."""
+"""Bytes of a chunk. An item may have 400 KB (DynamoDB's service quotas)."""
 
-_TRANSACTION_ITEMS = 100
-_BATCH_ITEMS = 25
-"""What one TransactWriteItems and one BatchWriteItem may hold."""
+_MAX_CACHED_STATES = 4
+"""Desired states in memory. A warm function needs the newest one and the last that converged."""
 
-_ATTEMPTS = 60
-"""At what another writer keeps in the way of, or the table throttles; a minute in all."""
-
-_FLEET = {"pk": {"S": "fleet"}, "sk": {"S": "fleet"}}
-_LEASE = {"pk": {"S": "fleet"}, "sk": {"S": "lease"}}
+_FLEET = key("fleet", "fleet")
+_LEASE = key("fleet", "lease")
 
 _NOT_LEARNED = ("uid", "name", "machine", "generation", "runner", "runner_at")
-"""What of the fleet does not come from passes: each is an attribute of its own."""
+"""The fields of the fleet that passes do not save. Each is an attribute of its own."""
 
 _LEARNED = frozenset(field.name for field in fields(FleetRecord)) - frozenset(_NOT_LEARNED)
 
-_CONFLICTS = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
-"""Reasons of a cancelled transaction that say nothing of its conditions."""
-
 
 class DynamoDbRegistry:
-    """`Registry` on DynamoDB. May be used by several threads.
+    """`Registry` on DynamoDB. Several threads may use it.
 
-    table_name:
-        The fleet's table.
-    client:
-        A boto3 client of DynamoDB.
-    sleep:
-        Waits the seconds between attempts.
-
-    `put` and `forget` are atomic for each 99 records, `append` and `order` for each event or order.
+    `put`, `forget` and `take_orders` are atomic for each transaction: up to 99 records or orders. `append`
+    and `order` are atomic for each event and up to 100 orders.
     """
 
     def __init__(
         self, table_name: str, client: "DynamoDBClient", *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        self._table = table_name
-        self._client = client
-        self._sleep = sleep
-        # Transactions that check the lease's item at the same time get in each other's way.
-        self._writing = threading.Lock()
-        self._known_desired: dict[str, DesiredFleet] = {}
+        self._table = DynamoDbTable(table_name, client, sleep=sleep)
+        self._desired_states: dict[str, DesiredFleet] = {}
 
     # The fleet and its generations.
 
     def fleet(self) -> FleetRecord | None:
         """Return the fleet, None before it is registered."""
-        item = self._get(_FLEET)
+        item = self._table.get(**_FLEET)
         if item is None:
             return None
-        learned = json.loads(gzip.decompress(item["learned"]["B"])) if "learned" in item else {}
+        learned = json.loads(gzip.decompress(item["learned"])) if "learned" in item else {}
         return FleetRecord(
-            # Of a later version of this code there may be more: a rollback brings back the functions first.
+            # A later release may have stored more fields: a rollback restores the functions first.
             **{name: value for name, value in learned.items() if name in _LEARNED},
-            uid=item["uid"]["S"],
-            name=item["name"]["S"],
-            machine=item["machine"]["S"],
-            generation=int(item["generation"]["N"]),
-            runner=item["runner"]["S"] if "runner" in item else None,
-            runner_at=float(item["runner_at"]["N"]),
+            uid=item["uid"],
+            name=item["name"],
+            machine=item["machine"],
+            generation=int(item["generation"]),
+            runner=item.get("runner"),
+            runner_at=float(item["runner_at"]),
         )
 
     def register(self, fleet: FleetRecord) -> None:
-        """Make the fleet, or note its name and its machine where it is there."""
-        item: _Item = {
-            **_FLEET,
-            "uid": {"S": fleet.uid},
-            "name": {"S": fleet.name},
-            "machine": {"S": fleet.machine},
-            "generation": {"N": str(fleet.generation)},
-            "runner_at": _number(fleet.runner_at),
-            "learned": {"B": _learned(fleet)},
-        }
-        if fleet.runner is not None:
-            item["runner"] = {"S": fleet.runner}
-        self._unless(
-            lambda: self._client.put_item(
-                TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)"
-            )
+        """Create the fleet, or set its name and its state machine if it exists."""
+        own = {name: getattr(fleet, name) for name in _NOT_LEARNED if getattr(fleet, name) is not None}
+        self._table.put_new(
+            {**_FLEET, **own, "runner_at": float(fleet.runner_at), "learned": _learned(fleet)}
         )
-        self._unless(
-            lambda: self._client.update_item(
-                TableName=self._table,
-                Key=_FLEET,
-                UpdateExpression="SET #name = :name, machine = :machine",
-                ConditionExpression="#name <> :name OR machine <> :machine",
-                ExpressionAttributeNames={"#name": "name"},
-                ExpressionAttributeValues={":name": {"S": fleet.name}, ":machine": {"S": fleet.machine}},
-            )
+        self._table.update(
+            _FLEET,
+            "SET #name = :name, machine = :machine",
+            condition="#name <> :name OR machine <> :machine",
+            name=fleet.name,
+            machine=fleet.machine,
         )
 
     def open_generation(
         self, request: Request, desired: DesiredFleet, *, after: int | None = None
     ) -> Generation:
-        """Number a request and make it the newest; a delivery that is known keeps its number.
+        """Make a request the newest generation, or return the generation that its delivery made before.
 
-        LookupError where the fleet is not registered, ValueError where it is being deleted.
+        Raises LookupError if the fleet is not registered, ValueError if it is being deleted.
         """
-        chunks: list[_Item] = []
-        for attempt in range(_ATTEMPTS):
-            delivery = self._get({"pk": {"S": "deliveries"}, "sk": {"S": request.delivery}})
+        chunks: list[Item] = []
+        for _ in self._table.attempts():
+            delivery = self._table.get("deliveries", request.delivery)
             if delivery is not None:
-                known = self.generation(int(delivery["number"]["N"]))
-                assert known is not None  # one transaction made both
-                return known
-            fleet = self._get(_FLEET)
+                return self._known_generation(int(delivery["number"]))
+            fleet = self._table.get(**_FLEET)
             if fleet is None:
                 raise LookupError("the fleet is not registered")
-            newest = self.generation(int(fleet["generation"]["N"]))
-            if after is not None and int(fleet["generation"]["N"]) != after:
+            number = int(fleet["generation"])
+            if after is not None and number != after:
                 raise OvertakenError(f"generation {after} is not the newest any more")
+            newest = self.generation(number)
             if not accepts(newest, request):
                 raise ValueError("the fleet is being deleted and takes no other requests")
             made = new_generation(request, newest, self.generation)
             if not chunks:
-                # Not to be seen before the generation is: nothing else knows their key.
-                chunks = _chunks(desired, expires=request.at + _ORPHAN_SECONDS)
-                self._batch_put(chunks)
+                # Nothing refers to the chunks before the generation exists.
+                chunks = _chunks(desired, expires=request.at + _UNUSED_CHUNK_SECONDS)
+                self._table.put_all(chunks)
             superseded = superseded_by(made, newest, self.generation)
-            if self._transact(self._opening(made, superseded, chunks)):
+            if not self._table.transact(_opening(made, superseded, chunks)):
                 return made
-            self._wait(attempt)
-        raise TimeoutError(f"the registry takes no new generation, after {_ATTEMPTS} attempts")
+        raise TimeoutError("the registry takes no new generation: others make them all the time")
 
     def generation(self, number: int) -> Generation | None:
-        """Return a generation, None where there is none of that number."""
-        item = self._get(_generation_key(number))
+        """Return a generation, None if there is none of that number."""
+        item = self._table.get(**_generation_key(number))
         if item is None:
             return None
-        end = json.loads(item["end"]["S"])
-        return replace(
-            _structured(item["doc"]["S"], Generation), outcome=Outcome(item["outcome"]["S"]), **end
-        )
+        end = json.loads(item["end"])
+        return replace(_structured(item["doc"], Generation), outcome=Outcome(item["outcome"]), **end)
+
+    def _known_generation(self, number: int) -> Generation:
+        known = self.generation(number)
+        if known is None:
+            raise LookupError(f"there is no generation {number}")
+        return known
 
     def desired(self, number: int) -> DesiredFleet:
-        """Return what a generation wants; LookupError where there is none of that number."""
-        item = self._get(_generation_key(number))
+        """Return the desired state of a generation. Raises LookupError if there is none of that number."""
+        item = self._table.get(**_generation_key(number))
         if item is None:
             raise LookupError(f"there is no generation {number}")
-        key = item["desired"]["S"]
-        if key not in self._known_desired:
-            compressed = b"".join(chunk["bytes"]["B"] for chunk in self._query(key))
-            # A Lambda that stays warm reads it once; it needs the newest and the last that converged.
-            while len(self._known_desired) >= 4:
-                self._known_desired.pop(next(iter(self._known_desired)))
-            self._known_desired[key] = DesiredFleet.from_json(gzip.decompress(compressed))
-        return self._known_desired[key]
+        states, pk = self._desired_states, item["desired"]
+        if pk not in states:
+            compressed = b"".join(chunk["bytes"] for chunk in self._table.query(pk))
+            while len(states) >= _MAX_CACHED_STATES:
+                states.pop(next(iter(states)))
+            states[pk] = DesiredFleet.from_json(gzip.decompress(compressed))
+        return states[pk]
 
     def save_generation(self, generation: Generation, lease: Lease) -> None:
-        """Note how far a generation is. An outcome that is not OPEN stays, with its reason and its time."""
-        doc, outcome, end = _generation_attributes(generation)
-        key = _generation_key(generation.number)
-        open_ = {
-            "Key": key,
-            "UpdateExpression": "SET doc = :doc, outcome = :outcome, #end = :end",
-            "ConditionExpression": "outcome = :open",
-            "ExpressionAttributeNames": {"#end": "end"},
-            "ExpressionAttributeValues": {
-                ":doc": doc,
-                ":outcome": outcome,
-                ":end": end,
-                ":open": {"S": Outcome.OPEN},
-            },
-        }
-        ended = {
-            "Key": key,
-            "UpdateExpression": "SET doc = :doc",
-            "ConditionExpression": "outcome <> :open AND attribute_exists(pk)",
-            "ExpressionAttributeValues": {":doc": doc, ":open": {"S": Outcome.OPEN}},
-        }
-        if not self._fenced([{"Update": open_}], lease) and not self._fenced([{"Update": ended}], lease):
+        """Save the progress of a generation. An outcome other than OPEN stays, with its reason and time."""
+        stored = _generation_attributes(generation)
+        generation_key = _generation_key(generation.number)
+        open_ = update_action(
+            generation_key,
+            "SET doc = :doc, outcome = :outcome, #end = :end",
+            condition="outcome = :open",
+            **stored,
+            open=Outcome.OPEN,
+        )
+        ended = update_action(
+            generation_key,
+            "SET doc = :doc",
+            condition="outcome <> :open AND attribute_exists(pk)",
+            doc=stored["doc"],
+            open=Outcome.OPEN,
+        )
+        if self._transact([open_], lease) and self._transact([ended], lease):
             raise LookupError(f"there is no generation {generation.number}")
 
     def reopen(self, number: int, lease: Lease) -> Generation:
-        """Let a superseded generation go on, as what superseded it was refused; return it.
+        """Open a superseded generation again, because its successor was refused; return it.
 
-        LookupError where there is none of that number.
+        Raises LookupError if there is none of that number.
         """
-        superseded = self.generation(number)
-        if superseded is None:
-            raise LookupError(f"there is no generation {number}")
-        opened = replace(superseded, outcome=Outcome.OPEN, ended=None)
-        self._fenced([{"Update": _changed_outcome(opened, before=Outcome.SUPERSEDED)}], lease)
-        return self.generation(number) or opened
+        opened = replace(self._known_generation(number), outcome=Outcome.OPEN, ended=None)
+        self._transact([_change_of_outcome(opened, before=Outcome.SUPERSEDED)], lease)
+        return self._known_generation(number)
 
     def save_fleet(self, fleet: FleetRecord, lease: Lease) -> None:
-        """Note what passes learn. The generation and the runner are not touched."""
-        update = {
-            "Key": _FLEET,
-            "UpdateExpression": "SET learned = :learned",
-            "ConditionExpression": "attribute_exists(pk)",
-            "ExpressionAttributeValues": {":learned": {"B": _learned(fleet)}},
-        }
-        if not self._fenced([{"Update": update}], lease):
+        """Save what passes learn: everything but the name, the machine, the generation and the runner."""
+        save = update_action(
+            _FLEET, "SET learned = :learned", condition="attribute_exists(pk)", learned=_learned(fleet)
+        )
+        if self._transact([save], lease):
             raise LookupError("the fleet is not registered")
 
     # The adapters.
@@ -264,356 +227,209 @@ class DynamoDbRegistry:
         """Return the record of every adapter, by component name."""
         records = (
             converter.structure(_with_versions(document), AdapterRecord)
-            for document in self._json_documents("records")
+            for document in self._documents("records")
         )
         return {record.component: record for record in records}
 
     def record(self, component: str) -> AdapterRecord | None:
         """Return the record of one adapter, None where there is none."""
-        item = self._get({"pk": {"S": "records"}, "sk": {"S": component}})
+        item = self._table.get("records", component)
         if item is None:
             return None
-        return converter.structure(_with_versions(json.loads(item["doc"]["S"])), AdapterRecord)
+        return converter.structure(_with_versions(json.loads(item["doc"])), AdapterRecord)
 
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
-        """Write records, 99 at a time: LeaseLostError tells that the rest is not written."""
+        """Write records. After LeaseLostError some of them may be written."""
         items = {
-            record.component: {
-                "pk": {"S": "records"},
-                "sk": {"S": record.component},
-                "doc": {"S": _text(unstructured(record))},
-            }
+            record.component: key("records", record.component) | {"doc": _text(unstructured(record))}
             for record in records
         }
-        for batch in _batches(list(items.values()), _TRANSACTION_ITEMS - 1):
-            self._fenced([{"Put": {"Item": item}} for item in batch], lease)
+        for batch in in_transactions([put_action(item) for item in items.values()], beside=1):
+            self._transact(batch, lease)
 
     def forget(self, components: Iterable[str], lease: Lease) -> None:
-        """Delete records, 99 at a time: LeaseLostError tells that the rest is still there."""
-        for batch in _batches(list(dict.fromkeys(components)), _TRANSACTION_ITEMS - 1):
-            keys = [{"pk": {"S": "records"}, "sk": {"S": component}} for component in batch]
-            self._fenced([{"Delete": {"Key": key}} for key in keys], lease)
+        """Delete records. After LeaseLostError some of them may be deleted."""
+        deletes = [delete_action(key("records", component)) for component in dict.fromkeys(components)]
+        for batch in in_transactions(deletes, beside=1):
+            self._transact(batch, lease)
 
-    # The lease, and who runs.
+    # The lease and the runner.
 
     def acquire(self, owner: str, now: float, seconds: float) -> Lease | None:
-        """Take the lease, None while another owner's has not expired.
+        """Take the lease, or renew the owner's own; None if another owner holds it.
 
-        An owner's own is renewed with a higher token: what an earlier call of the same owner may still
-        send is as late as anyone else's.
+        A renewal gives a higher token too: a late request of the same owner's earlier call must fail.
         """
-        answer = self._unless(
-            lambda: self._client.update_item(
-                TableName=self._table,
-                Key=_LEASE,
-                UpdateExpression="SET #owner = :owner, #until = :until ADD #token :one",
-                ConditionExpression="attribute_not_exists(pk) OR #until <= :now OR #owner = :owner",
-                ExpressionAttributeNames={"#owner": "owner", "#until": "until", "#token": "token"},
-                ExpressionAttributeValues={
-                    ":owner": {"S": owner},
-                    ":until": _number(now + seconds),
-                    ":now": _number(now),
-                    ":one": {"N": "1"},
-                },
-                ReturnValues="UPDATED_NEW",
-            )
+        taken = self._table.update(
+            _LEASE,
+            "SET #owner = :owner, #until = :until ADD #token :one",
+            condition="attribute_not_exists(pk) OR #until <= :now OR #owner = :owner",
+            owner=owner,
+            until=float(now + seconds),
+            now=float(now),
+            one=1,
         )
-        if answer is None:
+        if taken is None:
             return None
-        return Lease(owner=owner, token=int(answer["Attributes"]["token"]["N"]), expires=now + seconds)
+        return Lease(owner=owner, token=int(taken["token"]), expires=now + seconds)
 
     def renew(self, lease: Lease, now: float, seconds: float) -> Lease:
-        """Make the lease last longer."""
+        """Extend the lease."""
         if not self._set_until(lease, now + seconds):
             raise _lost(lease)
         return replace(lease, expires=now + seconds)
 
     def release(self, lease: Lease) -> None:
-        """Give the lease back; nothing where it is lost already."""
+        """Give the lease back. A lost lease is ignored."""
         self._set_until(lease, 0.0)
 
     def _set_until(self, lease: Lease, until: float) -> bool:
-        answer = self._unless(
-            lambda: self._client.update_item(
-                TableName=self._table,
-                Key=_LEASE,
-                UpdateExpression="SET #until = :until",
-                ConditionExpression="#token = :token",
-                ExpressionAttributeNames={"#until": "until", "#token": "token"},
-                ExpressionAttributeValues={":until": _number(until), ":token": {"N": str(lease.token)}},
-            )
+        extended = self._table.update(
+            _LEASE, "SET #until = :until", condition="#token = :token", until=float(until), token=lease.token
         )
-        return answer is not None
+        return extended is not None
 
     def become_runner(self, execution: str, at: float) -> bool:
-        """Make an execution the one that runs passes, unless a later one (`at`) is it already.
+        """Make an execution the runner of passes, unless one that started later is the runner.
 
-        Of two that began at the same time, the one with the later name. False without a fleet.
+        Of two that started at the same time, the one whose name is later in the alphabet runs.
         """
-        answer = self._unless(
-            lambda: self._client.update_item(
-                TableName=self._table,
-                Key=_FLEET,
-                UpdateExpression="SET runner = :runner, runner_at = :at",
-                ConditionExpression=(
-                    "attribute_exists(pk) AND (attribute_not_exists(runner) OR runner_at < :at"
-                    " OR runner = :runner OR (runner_at = :at AND runner < :runner))"
-                ),
-                ExpressionAttributeValues={":runner": {"S": execution}, ":at": _number(at)},
-            )
+        became = self._table.update(
+            _FLEET,
+            "SET runner = :runner, runner_at = :at",
+            condition=(
+                "attribute_exists(pk) AND (attribute_not_exists(runner) OR runner_at < :at"
+                " OR runner = :runner OR (runner_at = :at AND runner < :runner))"
+            ),
+            runner=execution,
+            at=float(at),
         )
-        return answer is not None
+        return became is not None
 
     # Histories and orders.
 
     def append(self, events: Sequence[Event]) -> None:
-        """Add to the histories. The same event at the same place in a call is the same entry."""
+        """Add events to the histories. The same event at the same place of a call is the same entry."""
         items = {}
         for index, event in enumerate(events):
             doc = _text(unstructured(event))
             mark = hashlib.sha256(doc.encode()).hexdigest()[:8]
-            key = f"{event.at:018.6f}#{index:05}#{mark}"
-            items[event.component, key] = {
-                "pk": {"S": f"history#{event.component}"},
-                "sk": {"S": key},
-                "doc": {"S": doc},
-                "expires": {"N": str(int(event.at) + HISTORY_SECONDS)},
+            sk = f"{event.at:018.6f}#{index:05}#{mark}"
+            items[event.component, sk] = key(f"history#{event.component}", sk) | {
+                "doc": doc,
+                "expires": int(event.at) + HISTORY_SECONDS,
             }
-        self._batch_put(list(items.values()))
+        self._table.put_all(list(items.values()))
 
     def history(self, component: str, limit: int) -> list[Event]:
         """Return the newest events of an adapter, newest first."""
-        return list(self._documents(f"history#{component}", Event, newest=limit))
+        documents = self._documents(f"history#{component}", newest=limit)
+        return [converter.structure(document, Event) for document in documents]
 
     def order(self, orders: Iterable[Order]) -> None:
-        """Leave orders for the next pass. The last of a kind for a component counts, as the table has it.
+        """Leave orders for the next pass. The last order of a kind for a component counts.
 
-        Whoever orders has a clock of their own, and one that is ahead must not win over what comes later.
+        The last one is the last that the table received: people's clocks may be wrong.
         """
-        last = {_order_key(order): order for order in orders}
-        for batch in _batches(list(last.values()), _TRANSACTION_ITEMS):
-            puts = [
-                {
-                    "Put": {
-                        "Item": {
-                            "pk": {"S": ORDERS_PARTITION},
-                            "sk": {"S": _order_key(order)},
-                            "at": _number(order.at),
-                            "doc": {"S": _text(unstructured(order))},
-                        }
-                    }
-                }
-                for order in batch
-            ]
-            self._transact(puts)
+        items = {
+            _order_key(order)["sk"]: _order_key(order)
+            | {"at": float(order.at), "doc": _text(unstructured(order))}
+            for order in orders
+        }
+        for batch in in_transactions([put_action(item) for item in items.values()]):
+            self._table.transact(batch)
 
     def orders(self) -> list[Order]:
-        """Return the orders that are there, oldest first."""
-        orders = self._documents(ORDERS_PARTITION, Order)
+        """Return all orders, oldest first."""
+        orders = [converter.structure(document, Order) for document in self._documents(ORDERS_PARTITION)]
         return sorted(orders, key=lambda order: (order.at, order.component, order.kind))
 
     def take_orders(self, orders: Iterable[Order], lease: Lease) -> None:
         """Remove orders, unless others have replaced them."""
-        taken = {_order_key(order): order for order in orders}
-        for batch in _batches(list(taken.values()), _TRANSACTION_ITEMS - 1):
-            deletes = [
-                {
-                    "Delete": {
-                        "Key": {"pk": {"S": ORDERS_PARTITION}, "sk": {"S": _order_key(order)}},
-                        "ConditionExpression": "attribute_not_exists(pk) OR #at = :at",
-                        "ExpressionAttributeNames": {"#at": "at"},
-                        "ExpressionAttributeValues": {":at": _number(order.at)},
-                    }
-                }
-                for order in batch
-            ]
-            self._transact_what_may(deletes, lease)
+        taken = {_order_key(order)["sk"]: order for order in orders}
+        deletes = [
+            delete_action(
+                _order_key(order), condition="attribute_not_exists(pk) OR #at = :at", at=float(order.at)
+            )
+            for order in taken.values()
+        ]
+        for batch in in_transactions(deletes, beside=1):
+            while batch:
+                replaced = self._transact(batch, lease)
+                if not replaced:
+                    break
+                batch = [action for index, action in enumerate(batch) if index not in replaced]
 
-    # Archives that were read. No lease: what was read of a version is true whoever writes it.
+    # Readings of archives. They need no lease: a reading of a version is true, whoever stores it.
 
     def known_archive(self, uri: str) -> ArchiveReading | None:
-        """Return what was read of an archive, None where that is not known (any more)."""
-        item = self._get(_archive_key(uri))
-        return None if item is None else _structured(item["doc"]["S"], ArchiveReading)
+        """Return the last reading of an archive, None if there is none or it has expired."""
+        item = self._table.get(**_archive_key(uri))
+        return None if item is None else _structured(item["doc"], ArchiveReading)
 
     def remember_archive(self, archive: ArchiveReading) -> None:
-        """Remember what was read of an archive, in the place of what was read of it before."""
-        item = {
-            **_archive_key(archive.version.uri),
-            "doc": {"S": _text(unstructured(archive))},
-            "expires": {"N": str(int(time.time()) + HISTORY_SECONDS)},
-        }
-        self._client.put_item(TableName=self._table, Item=item)
+        """Store the reading of an archive. It replaces the one before."""
+        doc, expires = _text(unstructured(archive)), int(time.time()) + HISTORY_SECONDS
+        self._table.put(_archive_key(archive.version.uri) | {"doc": doc, "expires": expires})
 
-    # What is sent.
+    # How it is stored.
 
-    def _opening(
-        self, made: Generation, superseded: Generation | None, chunks: Sequence[_Item]
-    ) -> list[_Item]:
-        """Return the transaction that makes a generation, if nobody has made one meanwhile."""
-        doc, outcome, end = _generation_attributes(made)
-        number = {"N": str(made.number)}
-        item = {
-            **_generation_key(made.number),
-            "doc": doc,
-            "outcome": outcome,
-            "end": end,
-            "desired": chunks[0]["pk"],
-        }
-        delivery = {
-            "pk": {"S": "deliveries"},
-            "sk": {"S": made.request.delivery},
-            "number": number,
-        }
-        absent = "attribute_not_exists(pk)"
-        actions: list[_Item] = [
-            {"Put": {"Item": delivery, "ConditionExpression": absent}},
-            {"Put": {"Item": item, "ConditionExpression": absent}},
-            {
-                "Update": {
-                    "Key": _FLEET,
-                    "UpdateExpression": "SET generation = :number",
-                    "ConditionExpression": "generation = :before",
-                    "ExpressionAttributeValues": {
-                        ":number": number,
-                        ":before": {"N": str(made.number - 1)},
-                    },
-                }
-            },
-        ]
-        for chunk in chunks:
-            key = {"pk": chunk["pk"], "sk": chunk["sk"]}
-            actions.append({"Update": {"Key": key, "UpdateExpression": "REMOVE expires"}})
-        if superseded is not None:
-            actions.append({"Update": _changed_outcome(superseded, before=Outcome.OPEN)})
-        return actions
-
-    def _fenced(self, actions: Sequence[_Item], lease: Lease) -> bool:
-        """Send a transaction if the lease still holds; tell whether its own conditions held."""
-        return not self._refused_under(actions, lease)
-
-    def _refused_under(self, actions: Sequence[_Item], lease: Lease) -> list[int]:
-        """Send a transaction under a lease; return which of its actions were refused."""
-        check = {
-            "ConditionCheck": {
-                "Key": _LEASE,
-                "ConditionExpression": "#token = :token",
-                "ExpressionAttributeNames": {"#token": "token"},
-                "ExpressionAttributeValues": {":token": {"N": str(lease.token)}},
-            }
-        }
-        refused = self._refused([check, *actions])
-        if 0 in refused:
+    def _transact(self, actions: Sequence[Item], lease: Lease) -> list[int]:
+        """Carry out all actions or none under a lease; return the indexes of failed conditions."""
+        failed = self._table.transact(
+            [check_action(_LEASE, condition="#token = :token", token=lease.token), *actions]
+        )
+        if 0 in failed:
             raise _lost(lease)
-        return [index - 1 for index in refused]
+        return [index - 1 for index in failed]
 
-    def _transact_what_may(self, actions: Sequence[_Item], lease: Lease) -> None:
-        """Send a transaction without those actions whose conditions do not hold."""
-        remaining = list(actions)
-        while remaining:
-            refused = self._refused_under(remaining, lease)
-            if not refused:
-                return
-            remaining = [action for index, action in enumerate(remaining) if index not in refused]
-
-    def _transact(self, actions: Sequence[_Item]) -> bool:
-        """Send a transaction; tell whether its conditions held."""
-        return not self._refused(actions)
-
-    def _refused(self, actions: Sequence[_Item]) -> list[int]:
-        """Send a transaction; return the indexes of conditions that do not hold, none if it was done."""
-        named: Any = [
-            {kind: {"TableName": self._table, **details} for kind, details in action.items()}
-            for action in actions
-        ]
-        # The same for each attempt: an earlier one may have been done, and its answer lost.
-        token = uuid.uuid4().hex
-        for attempt in range(_ATTEMPTS):
-            try:
-                with self._writing:
-                    self._client.transact_write_items(TransactItems=named, ClientRequestToken=token)
-                return []
-            except self._client.exceptions.TransactionCanceledException as cancelled:
-                codes = [reason.get("Code") for reason in cancelled.response["CancellationReasons"]]
-                refused = [index for index, code in enumerate(codes) if code == "ConditionalCheckFailed"]
-                if refused:
-                    return refused
-                if not _CONFLICTS.intersection(codes) or attempt == _ATTEMPTS - 1:
-                    raise
-            self._wait(attempt)
-        raise AssertionError("unreachable")
-
-    def _unless(self, send: Callable[[], _Value]) -> _Value | None:
-        """Send one write; return None where its condition does not hold."""
-        for attempt in range(_ATTEMPTS):
-            try:
-                return send()
-            except self._client.exceptions.ConditionalCheckFailedException:
-                return None
-            except ClientError as error:
-                # Not among what botocore tries again.
-                if code_of(error) != "TransactionConflictException":
-                    raise
-                if attempt == _ATTEMPTS - 1:
-                    raise
-            self._wait(attempt)
-        raise AssertionError("unreachable")
-
-    def _batch_put(self, items: Sequence[_Item]) -> None:
-        for batch in _batches(items, _BATCH_ITEMS):
-            remaining: Any = {self._table: [{"PutRequest": {"Item": item}} for item in batch]}
-            for attempt in range(_ATTEMPTS):
-                answer = self._client.batch_write_item(RequestItems=remaining)
-                remaining = answer.get("UnprocessedItems")
-                if not remaining:
-                    break
-                self._wait(attempt)
-            else:
-                raise TimeoutError(f"the table throttles writes, after {_ATTEMPTS} attempts")
-
-    def _get(self, key: Mapping[str, Any]) -> _Item | None:
-        return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
-
-    def _documents(self, pk: str, type_: type[_Value], *, newest: int | None = None) -> Iterator[_Value]:
-        """Yield the JSON documents under a key as records of a type."""
-        for document in self._json_documents(pk, newest=newest):
-            yield converter.structure(document, type_)
-
-    def _json_documents(self, pk: str, *, newest: int | None = None) -> list[Any]:
-        docs = ",".join(item["doc"]["S"] for item in self._query(pk, newest=newest))
+    def _documents(self, pk: str, *, newest: int | None = None) -> list[Any]:
+        """Return the JSON documents with a partition key."""
+        docs = ",".join(item["doc"] for item in self._table.query(pk, newest=newest))
         documents: list[Any] = json.loads(f"[{docs}]")
         return documents
 
-    def _query(self, pk: str, *, newest: int | None = None) -> list[_Item]:
-        """Return the items under a key: all in order, or the newest ones, newest first."""
-        items: list[_Item] = []
-        query: Any = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeValues": {":pk": {"S": pk}},
-            "ConsistentRead": True,
-            "ScanIndexForward": newest is None,
-        }
-        while newest is None or len(items) < newest:
-            if newest is not None:
-                query["Limit"] = newest - len(items)
-            answer = self._client.query(**query)
-            items += answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                break
-            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-        return items
 
-    def _wait(self, attempt: int) -> None:
-        """Wait before the next attempt: full jitter, two seconds at most."""
-        self._sleep(random.uniform(0, min(2.0, 0.02 * 2.0**attempt)))
+def _opening(made: Generation, superseded: Generation | None, chunks: Sequence[Item]) -> list[Item]:
+    """Return the transaction that makes a generation, unless another one was made meanwhile."""
+    absent = "attribute_not_exists(pk)"
+    delivery = key("deliveries", made.request.delivery) | {"number": made.number}
+    item = _generation_key(made.number) | _generation_attributes(made) | {"desired": chunks[0]["pk"]}
+    actions = [
+        put_action(delivery, condition=absent),
+        put_action(item, condition=absent),
+        update_action(
+            _FLEET,
+            "SET generation = :number",
+            condition="generation = :before",
+            number=made.number,
+            before=made.number - 1,
+        ),
+        *(update_action(key(chunk["pk"], chunk["sk"]), "REMOVE expires") for chunk in chunks),
+    ]
+    if superseded is not None:
+        actions.append(_change_of_outcome(superseded, before=Outcome.OPEN))
+    return actions
+
+
+def _change_of_outcome(generation: Generation, *, before: Outcome) -> Item:
+    """Return the action that sets a generation's outcome, if its stored outcome is `before`."""
+    stored = _generation_attributes(generation)
+    return update_action(
+        _generation_key(generation.number),
+        "SET outcome = :outcome, #end = :end",
+        condition="outcome = :before",
+        outcome=stored["outcome"],
+        end=stored["end"],
+        before=before,
+    )
 
 
 def _with_versions(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's document with the versions that served; earlier releases kept two of them."""
+    """Return a record's document with the versions that served. Earlier releases stored two of them."""
     if "versions" in document:
         return document
-    known = [document[key] for key in ("last_good", "previous") if document.get(key) is not None]
+    known = [document[name] for name in ("last_good", "previous") if document.get(name) is not None]
     return {**document, "versions": known}
 
 
@@ -622,57 +438,44 @@ def _lost(lease: Lease) -> LeaseLostError:
 
 
 def _learned(fleet: FleetRecord) -> bytes:
-    # Compressed: it names every component on the endpoint that is someone else's.
+    # Compressed, because it names every foreign component on the endpoint.
     text = _text({name: value for name, value in unstructured(fleet).items() if name not in _NOT_LEARNED})
     return gzip.compress(text.encode(), mtime=0)
 
 
-def _changed_outcome(generation: Generation, *, before: Outcome) -> _Item:
-    """Return the update that gives a generation its outcome, where it has that one so far."""
-    _, outcome, end = _generation_attributes(generation)
+def _generation_key(number: int) -> Item:
+    return key("generations", f"{number:010}")
+
+
+def _generation_attributes(generation: Generation) -> dict[str, str]:
+    """Return the stored attributes of a generation: its document, its outcome, and how it ended.
+
+    The outcome is apart from the document: a newer generation ends this one without touching its progress.
+    """
+    progress = replace(generation, outcome=Outcome.OPEN, reason=None, ended=None)
     return {
-        "Key": _generation_key(generation.number),
-        "UpdateExpression": "SET outcome = :outcome, #end = :end",
-        "ConditionExpression": "outcome = :before",
-        "ExpressionAttributeNames": {"#end": "end"},
-        "ExpressionAttributeValues": {":outcome": outcome, ":end": end, ":before": {"S": before}},
+        "doc": _text(unstructured(progress)),
+        "outcome": generation.outcome.value,
+        "end": _text({"reason": generation.reason, "ended": generation.ended}),
     }
 
 
-def _generation_key(number: int) -> _Item:
-    return {"pk": {"S": "generations"}, "sk": {"S": f"{number:010}"}}
+def _archive_key(uri: str) -> Item:
+    # A sort key may have 1,024 bytes (DynamoDB's service quotas), and a URI may have more.
+    return key("archives", hashlib.sha256(uri.encode()).hexdigest())
 
 
-def _generation_attributes(generation: Generation) -> tuple[_Item, _Item, _Item]:
-    """Return the document, the outcome and what belongs to the outcome.
-
-    Apart, since a newer generation ends the one before without touching how far it is.
-    """
-    rest = replace(generation, outcome=Outcome.OPEN, reason=None, ended=None)
-    end = {"reason": generation.reason, "ended": generation.ended}
-    return {"S": _text(unstructured(rest))}, {"S": generation.outcome.value}, {"S": _text(end)}
+def _order_key(order: Order) -> Item:
+    return key(ORDERS_PARTITION, f"{order.component}#{order.kind}")
 
 
-def _archive_key(uri: str) -> _Item:
-    # A sort key has at most 1,024 bytes.
-    return {"pk": {"S": "archives"}, "sk": {"S": hashlib.sha256(uri.encode()).hexdigest()}}
-
-
-def _order_key(order: Order) -> str:
-    return f"{order.component}#{order.kind}"
-
-
-def _chunks(desired: DesiredFleet, *, expires: float) -> list[_Item]:
-    """Return the items that hold what a generation wants, under a key that is theirs alone."""
+def _chunks(desired: DesiredFleet, *, expires: float) -> list[Item]:
+    """Return the items that hold a desired state, under a partition key of their own."""
     compressed = gzip.compress(desired.to_json(), mtime=0)
-    key = f"desired#{uuid.uuid4().hex}"
+    pk = f"desired#{uuid.uuid4().hex}"
     return [
-        {
-            "pk": {"S": key},
-            "sk": {"S": f"{start // _CHUNK_BYTES:04}"},
-            "bytes": {"B": compressed[start : start + _CHUNK_BYTES]},
-            "expires": {"N": str(int(expires))},
-        }
+        key(pk, f"{start // _CHUNK_BYTES:04}")
+        | {"bytes": compressed[start : start + _CHUNK_BYTES], "expires": int(expires)}
         for start in range(0, len(compressed), _CHUNK_BYTES)
     ]
 
@@ -683,12 +486,3 @@ def _text(value: object) -> str:
 
 def _structured(text: str, type_: type[_Value]) -> _Value:
     return converter.structure(json.loads(text), type_)
-
-
-def _number(value: float) -> _Item:
-    return {"N": repr(float(value))}
-
-
-def _batches(values: Sequence[_Value], size: int) -> Iterator[Sequence[_Value]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]

@@ -76,9 +76,9 @@ class FleetTelemetry:
         """Log what keeps a pass from going on."""
         self._logger.warning("pass held up", reason=bounded(text))
 
-    def unforeseen(self, component: str, error: Exception) -> None:
-        """Log an exception that nobody foresaw, with where it came from; it is one component's failure."""
-        self._logger.error("unforeseen exception", component=component, reason=text_of(error), exc_info=error)
+    def unexpected(self, component: str, error: Exception) -> None:
+        """Log an unexpected exception, with where it came from; it is one component's failure."""
+        self._logger.error("unexpected exception", component=component, reason=text_of(error), exc_info=error)
 
     def failed_pass(self, error: Exception, *, in_a_row: int) -> None:
         """Log that a pass ended with an exception, and emit how many did so in a row."""

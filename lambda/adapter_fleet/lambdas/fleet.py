@@ -22,8 +22,9 @@ from adapter_fleet.aws.telemetry import FleetTelemetry
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.clock import WallClock
 from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
-from adapter_fleet.fleet.reconcile.reconciler import DRIFT_TRIGGER, Call, Reconciler
-from adapter_fleet.fleet.reconcile.requests import Intake, StackState
+from adapter_fleet.fleet.reconcile.reconciler import Reconciler
+from adapter_fleet.fleet.reconcile.requests import RequestHandler, StackState
+from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, PassInput
 from adapter_fleet.fleet.reconcile.step_executor import LONGEST_STEP_SECONDS
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 
@@ -134,7 +135,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
             workers=_WORKERS,
         )
         result = reconciler.run(
-            Call(
+            PassInput(
                 execution=event["execution"],
                 started_at=datetime.fromisoformat(event["started_at"]).timestamp(),
                 owner=f"{event['execution']}/{context.aws_request_id}",
@@ -242,8 +243,8 @@ def _execution_name(key: str) -> str:
     return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
-def _intake(machine: str) -> Intake:
-    return Intake(
+def _intake(machine: str) -> RequestHandler:
+    return RequestHandler(
         uid=os.environ["FLEET_UID"],
         name=os.environ["FLEET_NAME"],
         machine=machine,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -34,15 +35,19 @@ ARTIFACT = Artifact(uri="s3://bucket/adapters/a.tar.gz", digest="a" * 64)
 LIVE = ObservedComponent(status=Status.IN_SERVICE, created=1.0, modified=1.0, arn=ARN)
 
 
+@pytest.fixture(scope="module")
+def clients() -> dict[str, Any]:
+    """The clients of all tests, as making them takes most of the time."""
+    session = boto3.Session("key", "secret", region_name="us-east-1")
+    config = Config(retries={"total_max_attempts": 1})
+    return {name: session.client(name, config=config) for name in ("sagemaker", "sagemaker-runtime", "s3")}
+
+
 class Stubs:
     """A service whose every call has to be announced."""
 
-    def __init__(self) -> None:
-        session = boto3.Session("key", "secret", region_name="us-east-1")
-        config = Config(retries={"total_max_attempts": 1})
-        self.clients: dict[str, Any] = {
-            name: session.client(name, config=config) for name in ("sagemaker", "sagemaker-runtime", "s3")
-        }
+    def __init__(self, clients: dict[str, Any]) -> None:
+        self.clients = clients
         self.stubbers = {name: Stubber(client) for name, client in self.clients.items()}
         self.service = SageMakerService(
             sagemaker=self.clients["sagemaker"],
@@ -58,11 +63,12 @@ class Stubs:
 
 
 @pytest.fixture
-def stubs() -> Iterator[Stubs]:
-    stubs = Stubs()
-    for stubber in stubs.stubbers.values():
-        stubber.activate()
-    yield stubs
+def stubs(clients: dict[str, Any]) -> Iterator[Stubs]:
+    stubs = Stubs(clients)
+    with contextlib.ExitStack() as active:
+        for stubber in stubs.stubbers.values():
+            active.enter_context(stubber)
+        yield stubs
     for stubber in stubs.stubbers.values():
         stubber.assert_no_pending_responses()
 

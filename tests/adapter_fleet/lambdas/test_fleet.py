@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG
-from adapter_fleet.fleet.reconcile.reconciler import Call, Result
-from adapter_fleet.fleet.reconcile.step_executor import ASK_SECONDS, CALL_SECONDS
+from adapter_fleet.fleet.reconcile.request_steps import ASK_SECONDS
+from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
+from adapter_fleet.fleet.reconcile.step_task import CALL_SECONDS
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.lambdas import fleet as handlers
 from adapter_fleet.manifest.desired import SmokeRequest
@@ -176,18 +177,18 @@ class TestPass:
     def run(
         self,
         monkeypatch: pytest.MonkeyPatch,
-        result: Result,
+        result: PassResult,
         execution: str = "execution-1",
         trigger: str = "deployment",
         **state: int,
-    ) -> tuple[dict[str, Any], Call]:
-        calls: list[Call] = []
+    ) -> tuple[dict[str, Any], PassInput]:
+        calls: list[PassInput] = []
 
         class Passes:
             def __init__(self, **_parts: Any) -> None:
                 pass
 
-            def run(self, call: Call) -> Result:
+            def run(self, call: PassInput) -> PassResult:
                 calls.append(call)
                 return result
 
@@ -205,7 +206,7 @@ class TestPass:
     def test_it_ends_before_the_time_of_its_function_is_up(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
     ) -> None:
-        _, call = self.run(monkeypatch, Result(done=True))
+        _, call = self.run(monkeypatch, PassResult(done=True))
         assert call.deadline == clock.now() + 804
         assert call.owner == "execution-1/request"
 
@@ -217,7 +218,7 @@ class TestPass:
     ) -> None:
         intake = Rereads()
         monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
-        self.run(monkeypatch, Result(done=True), trigger=trigger, passes=passes)
+        self.run(monkeypatch, PassResult(done=True), trigger=trigger, passes=passes)
         assert intake.looks == looks
 
     def test_it_goes_on_where_the_manifest_cannot_be_looked_at(
@@ -225,13 +226,13 @@ class TestPass:
     ) -> None:
         denied = ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
         monkeypatch.setattr(handlers, "_intake", lambda _machine: Rereads(denied))
-        answer, _ = self.run(monkeypatch, Result(done=True), trigger="order")
+        answer, _ = self.run(monkeypatch, PassResult(done=True), trigger="order")
         assert answer["done"]
 
     def test_what_it_hands_on_is_what_the_next_one_gets(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        result = Result(done=False, wait_seconds=7, listed=3)
+        result = PassResult(done=False, wait_seconds=7, listed=3)
         answer, _ = self.run(monkeypatch, result, passes=4)
         assert answer == {
             "done": False,
@@ -247,17 +248,17 @@ class TestPass:
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         last = handlers.MOST_PASSES - 1
-        answer, _ = self.run(monkeypatch, Result(done=False), passes=last)
+        answer, _ = self.run(monkeypatch, PassResult(done=False), passes=last)
         assert answer["done"]
         assert [trigger for _, trigger in machines.started] == ["order"]
         # The function may be called again for the same pass.
-        self.run(monkeypatch, Result(done=False), passes=last)
+        self.run(monkeypatch, PassResult(done=False), passes=last)
         assert len(machines.started) == 1
 
     def test_last_of_very_many_passes_starts_none_where_it_is_done(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        answer, _ = self.run(monkeypatch, Result(done=True), passes=handlers.MOST_PASSES - 1)
+        answer, _ = self.run(monkeypatch, PassResult(done=True), passes=handlers.MOST_PASSES - 1)
         assert answer["done"]
         assert machines.started == []
 
@@ -266,7 +267,7 @@ class TestPass:
     ) -> None:
         name = "12-0123456789abcdef"
         for number in range(100):
-            self.run(monkeypatch, Result(done=False), name, passes=handlers.MOST_PASSES - 1)
+            self.run(monkeypatch, PassResult(done=False), name, passes=handlers.MOST_PASSES - 1)
             assert len(machines.started) == number + 1
             name, _ = machines.started[-1]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters_cli.artifacts.publish_cache import Memory, Stamp, stamp_of
+from adapters_cli.artifacts.publish_cache import PublishCache, Stamp, stamp_of
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 
 
@@ -29,20 +29,20 @@ def settled(stamp: Stamp) -> Stamp:
 
 def test_identity_is_known_in_the_next_run(adapter: Path, file: Path) -> None:
     stamp = settled(stamp_of(adapter))
-    memory = Memory(file)
-    memory.note_identity(adapter, stamp, "abc")
+    memory = PublishCache(file)
+    memory.add_identity(adapter, stamp, "abc")
     memory.save()
-    assert Memory(file).identity(adapter, stamp) == "abc"
+    assert PublishCache(file).identity(adapter, stamp) == "abc"
     assert os.listdir(file.parent) == [file.name]  # noqa: PTH208
 
 
 def test_archive_is_known_while_its_tag_is_the_same(file: Path) -> None:
-    memory = Memory(file)
-    memory.note_archive("s3://b/k", '"one"', "sha256:5")
+    memory = PublishCache(file)
+    memory.add_archive("s3://b/k", '"one"', "sha256:5")
     memory.save()
-    assert Memory(file).checksum("s3://b/k") == "sha256:5"
-    assert Memory(file).knows_archive("s3://b/k", '"one"')
-    assert not Memory(file).knows_archive("s3://b/k", '"two"')
+    assert PublishCache(file).checksum("s3://b/k") == "sha256:5"
+    assert PublishCache(file).knows_archive("s3://b/k", '"one"')
+    assert not PublishCache(file).knows_archive("s3://b/k", '"two"')
 
 
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
@@ -67,8 +67,8 @@ def test_archive_has_a_stamp_as_well(adapter: Path) -> None:
 
 
 def test_what_changed_just_now_is_not_remembered(adapter: Path, file: Path) -> None:
-    memory = Memory(file)
-    memory.note_identity(adapter, stamp_of(adapter), "abc")
+    memory = PublishCache(file)
+    memory.add_identity(adapter, stamp_of(adapter), "abc")
     memory.save()
     assert memory.identity(adapter, stamp_of(adapter)) is None
     assert not file.exists()
@@ -78,11 +78,11 @@ def test_what_changed_just_now_is_not_remembered(adapter: Path, file: Path) -> N
 def test_file_that_is_none_counts_as_empty(adapter: Path, file: Path, text: str) -> None:
     file.parent.mkdir()
     file.write_text(text.replace("/adapter", str(adapter)))
-    assert Memory(file).identity(adapter, stamp_of(adapter)) is None
+    assert PublishCache(file).identity(adapter, stamp_of(adapter)) is None
 
 
 def test_memory_that_cannot_be_written_is_done_without(adapter: Path, file: Path) -> None:
     file.parent.write_text("no folder")
-    memory = Memory(file)
-    memory.note_identity(adapter, settled(stamp_of(adapter)), "abc")
+    memory = PublishCache(file)
+    memory.add_identity(adapter, settled(stamp_of(adapter)), "abc")
     memory.save()

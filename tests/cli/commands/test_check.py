@@ -263,7 +263,7 @@ def test_interrupt_stops_what_is_being_read(
         assert begun.wait(10)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("adapters_cli.commands.check.Progress.track", interrupt)
+    monkeypatch.setattr("adapters_cli.artifacts.checking.Progress.track", interrupt)
     result = CliRunner().invoke(app, ["check", "--whole", uri], obj=_account(s3))
     assert result.exit_code != 0
     assert 0 < sum(reads) < made.size / 4

@@ -1,21 +1,29 @@
-"""How fast to call: at an even rate that halves when the service throttles, and slowly recovers."""
+"""When calls may begin: at an even rate that halves when the service throttles, and slowly recovers."""
 
 from random import Random
 
+from adapter_fleet.common.clock import Clock
+from adapter_fleet.fleet.state.sagemaker_port import ThrottledError
+
+READ_RATE = 20.0
+"""Reads and requests to adapters a second at most. [I] No quota is published."""
+
 LOWEST_RATE = 0.5
-"""Calls a second that are always tried."""
+"""Calls a second; throttling never lowers the rate below it."""
 
 _RECOVERY_SHARE = 0.02
 _CATCH_UP_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 20.0
 _MOST_DOUBLINGS = 10
+_LONGEST_CONFLICT_SECONDS = 10.0
+_LOST_ANSWER_SECONDS = 0.5
 
 
-class Pace:
-    """The times at which calls may begin.
+class RateLimiter:
+    """Spreads calls evenly over time.
 
     rate, ceiling:
-        Calls a second: at first, and at most.
+        Calls a second: the current rate, and the highest.
     """
 
     def __init__(self, *, ceiling: float, rate: float | None, random: Random) -> None:
@@ -26,25 +34,26 @@ class Pace:
         self._halved_at = float("-inf")
         self._throttles = 0
 
-    def wait(self, now: float) -> float:
+    def delay(self, now: float) -> float:
         """Return the seconds until the next call may begin."""
         return max(0.0, self._next - now)
 
     def begin(self, now: float) -> None:
         """Note that a call begins."""
-        # From the time at which it was due, so that a late one does not slow down all that follow; but never
-        # so far back that a pause is made up for in a burst: limits store a second's worth of calls or so.
+        # The next call is due one interval after this one was due, so that a late call does not slow down the
+        # rest. After a pause the limiter catches up on half a second at most: a service's limit stores about
+        # a second's worth of calls, and a longer burst would be throttled.
         self._next = max(self._next, now - max(_CATCH_UP_SECONDS, 1 / self.rate)) + 1 / self.rate
 
-    def went_well(self) -> None:
-        """Note that a call was taken: the rate rises by a fiftieth of the ceiling."""
+    def succeeded(self) -> None:
+        """Raise the rate by a fiftieth of the ceiling after a call that was not throttled."""
         self._throttles = 0
         self.rate = min(self.ceiling, self.rate + self.ceiling * _RECOVERY_SHARE)
 
     def throttled(self, now: float) -> None:
-        """Note that a call was refused as one too many: half the rate, after a random pause.
+        """Halve the rate after a call that was throttled, and pause for a random time.
 
-        Calls that were under way together count once.
+        Calls that are throttled within a second halve the rate once.
         """
         if now - self._halved_at >= 1.0:
             self._halved_at = now
@@ -52,3 +61,52 @@ class Pace:
             self.rate = max(LOWEST_RATE, self.rate / 2)
         longest = min(_LONGEST_BACKOFF_SECONDS, 2.0 ** min(self._throttles - 1, _MOST_DOUBLINGS))
         self._next = max(self._next, now + self._random.uniform(0, longest))
+
+
+class CallLimits:
+    """When reads and writes may begin: two rates, and pauses after writes that the service did not take.
+
+    throttles:
+        How many calls the service throttled in this pass.
+    """
+
+    def __init__(
+        self, *, write_ceiling: float, write_rate: float | None, clock: Clock, random: Random
+    ) -> None:
+        self.reads = RateLimiter(ceiling=READ_RATE, rate=None, random=random)
+        self.writes = RateLimiter(ceiling=write_ceiling, rate=write_rate, random=random)
+        self.throttles = 0
+        self.paused_until = 0.0
+        self._conflicts = 0
+        self._clock, self._random = clock, random
+
+    def back_off(self, error: Exception, limiter: RateLimiter) -> None:
+        """Slow down after a call that was throttled or got no answer."""
+        if isinstance(error, ThrottledError):
+            self.throttles += 1
+        limiter.throttled(self._clock.now())
+
+    def next_read(self, now: float) -> float:
+        """Return when the next read may begin."""
+        return now + self.reads.delay(now)
+
+    def next_write(self, now: float) -> float:
+        """Return when the next write may begin."""
+        return max(now + self.writes.delay(now), self.paused_until)
+
+    def pause_after_lost_answer(self) -> None:
+        """Pause writes after a call without an answer."""
+        self._pause(_LOST_ANSWER_SECONDS)
+
+    def pause_after_conflict(self) -> None:
+        """Pause writes after one that was refused for now; longer after each conflict in a row."""
+        self._conflicts += 1
+        longest = min(2.0 ** min(self._conflicts - 1, _MOST_DOUBLINGS), _LONGEST_CONFLICT_SECONDS)
+        self._pause(self._random.uniform(0.2, 1.0) * longest)
+
+    def write_accepted(self) -> None:
+        """Note that the service took a write: the next conflict is the first in a row."""
+        self._conflicts = 0
+
+    def _pause(self, seconds: float) -> None:
+        self.paused_until = max(self.paused_until, self._clock.now() + seconds)

@@ -465,7 +465,7 @@ class TestBaseOnOtherInstances:
         world.settle()
         assert answering(world) == 12
 
-    def test_adapter_whose_request_ends_in_an_unforeseen_error_stops_nothing(self) -> None:
+    def test_adapter_whose_request_ends_in_an_unexpected_error_stops_nothing(self) -> None:
         world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
 
         def broken(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:

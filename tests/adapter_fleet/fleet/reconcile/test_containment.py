@@ -11,7 +11,7 @@ import pytest
 from adapter_fleet.common.bounded_text import MAX_TEXT_BYTES, bounded, encoded_bytes
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.common.untrusted_pattern import matches
-from adapter_fleet.fleet.reconcile.requests import FleetError
+from adapter_fleet.fleet.reconcile.fleet_error import FleetError
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import MAX_RETRY_SECONDS, Cause, next_failure
 from adapter_fleet.fleet.state.generations import Outcome
@@ -75,7 +75,7 @@ class TestUnforeseenException:
         assert world.newest().failed == 1
         assert "bad: " in str(world.newest().reason)
         assert "KeyError: 'a defect'" in str(world.newest().reason)
-        assert {component for component, _ in world.log.unforeseen_errors} == {"p-bad"}
+        assert {component for component, _ in world.log.unexpected_errors} == {"p-bad"}
 
     @pytest.mark.parametrize("operation", PORTS)
     def test_adapter_converges_once_it_is_over(self, operation: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.requests import desired_of
+from adapter_fleet.fleet.reconcile.requested_manifest import desired_of
 from adapter_fleet.fleet.state.generations import Outcome, Target
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings

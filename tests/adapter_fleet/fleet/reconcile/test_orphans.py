@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.reconcile.requests import data_of
+from adapter_fleet.fleet.reconcile.completion import data_of
 from adapter_fleet.fleet.state.generations import Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.settings import DriftCheck, FleetSettings

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.reconciler import MOST_REQUESTS_AT_A_TIME
+from adapter_fleet.fleet.reconcile.work_queue import MOST_REQUESTS_AT_A_TIME
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.records import Event
@@ -154,7 +154,7 @@ class TestCallsUnderWay:
             with pytest.raises(RuntimeError, match="it has a defect"):
                 world.run_newest(deadline=600.0)
         else:
-            world.run_newest(deadline=0.1)
+            world.run_newest(deadline=0.2)
         assert slow.most >= 3
         assert left == [0]
 

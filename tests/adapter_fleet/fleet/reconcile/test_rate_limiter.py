@@ -1,63 +1,63 @@
-"""The rate of calls: even, halved by throttling, slow to recover."""
+"""Calls begin at an even rate, which throttling halves and which recovers slowly."""
 
 from random import Random
 
-from adapter_fleet.fleet.reconcile.rate_limiter import LOWEST_RATE, Pace
+from adapter_fleet.fleet.reconcile.rate_limiter import LOWEST_RATE, RateLimiter
 
 
-def pace(rate: float | None = None) -> Pace:
-    return Pace(ceiling=10.0, rate=rate, random=Random(1))
+def limiter(rate: float | None = None) -> RateLimiter:
+    return RateLimiter(ceiling=10.0, rate=rate, random=Random(1))
 
 
-def begun(pace: Pace, seconds: float, *, step: float = 0.01) -> int:
+def begun(limiter: RateLimiter, seconds: float, *, step: float = 0.01) -> int:
     """Begin a call whenever one may; return how many."""
     count, now = 0, 0.0
     while now < seconds:
-        if pace.wait(now) <= 0:
-            pace.begin(now)
+        if limiter.delay(now) <= 0:
+            limiter.begin(now)
             count += 1
         now += step
     return count
 
 
 def test_calls_begin_at_the_rate() -> None:
-    assert 99 <= begun(pace(), 10.0) <= 101
+    assert 99 <= begun(limiter(), 10.0) <= 101
 
 
-def test_of_a_pause_half_a_second_is_made_up_for() -> None:
-    calls = pace()
+def test_limiter_catches_up_on_half_a_second_of_a_pause() -> None:
+    calls = limiter()
     calls.begin(0.0)
     count = 0
-    while calls.wait(100.0) <= 0:
+    while calls.delay(100.0) <= 0:
         calls.begin(100.0)
         count += 1
     assert 5 <= count <= 6
 
 
-def test_throttling_halves_the_rate_once_for_calls_under_way_together() -> None:
-    calls = pace()
+def test_calls_throttled_within_a_second_halve_the_rate_once() -> None:
+    calls = limiter()
     calls.throttled(0.0)
     calls.throttled(0.1)
     assert calls.rate == 5.0
 
 
 def test_rate_recovers_slowly_up_to_the_ceiling() -> None:
-    calls = pace()
+    calls = limiter()
     calls.throttled(0.0)
-    calls.went_well()
+    calls.succeeded()
     assert 5.0 < calls.rate < 5.5
     for _ in range(1000):
-        calls.went_well()
+        calls.succeeded()
     assert calls.rate == 10.0
 
 
-def test_rate_does_not_sink_to_nothing() -> None:
-    calls = pace()
+def test_throttling_never_lowers_the_rate_below_the_lowest() -> None:
+    calls = limiter()
     for second in range(0, 100, 2):
         calls.throttled(float(second))
     assert calls.rate == LOWEST_RATE
 
 
-def test_rate_of_the_last_pass_is_kept_within_the_setting() -> None:
-    assert pace(3.0).rate == 3.0
-    assert pace(50.0).rate == 10.0
+def test_rate_of_the_last_pass_is_kept_up_to_the_ceiling() -> None:
+    assert limiter(3.0).rate == 3.0
+    assert limiter(50.0).rate == 10.0

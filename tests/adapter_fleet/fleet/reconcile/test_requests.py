@@ -9,14 +9,9 @@ from typing import Any
 import pytest
 
 from adapter_fleet.common.serialization import unstructured
-from adapter_fleet.fleet.reconcile.requests import (
-    LONGEST_PASS_SECONDS,
-    STANDSTILL_PASSES,
-    FleetError,
-    Intake,
-    StackState,
-    data_of,
-)
+from adapter_fleet.fleet.reconcile.completion import LONGEST_PASS_SECONDS, STANDSTILL_PASSES, data_of
+from adapter_fleet.fleet.reconcile.fleet_error import FleetError
+from adapter_fleet.fleet.reconcile.requests import RequestHandler, StackState
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.fleet.state.settings import FleetSettings, OnTimeout
@@ -63,7 +58,7 @@ class Deployment:
         self.requests = 0
         self.rolling_back: bool | None = None
         self.stack_tags: dict[str, str] = {}
-        self.intake = Intake(
+        self.intake = RequestHandler(
             uid=UID,
             name="Llm/Tenants",
             machine="arn:machine",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.reconcile.reconciler import TAGS_A_DRIFT_RUN
+from adapter_fleet.fleet.reconcile.tag_survey import TAGS_A_DRIFT_CHECK
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
 from adapter_fleet.fleet.state.settings import DriftCheck, FleetSettings
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
-MANY = [adapter(f"a{number:03}") for number in range(2 * TAGS_A_DRIFT_RUN + 50)]
+MANY = [adapter(f"a{number:03}") for number in range(2 * TAGS_A_DRIFT_CHECK + 50)]
 
 
 def whole(*adapters: object, drift: DriftCheck = DriftCheck.REPAIR) -> World:
@@ -114,7 +114,7 @@ def test_drift_run_reads_the_tags_of_some_and_the_next_ones_those_of_the_others(
     world = whole(*MANY)
     for number in range(3):
         run_drift_check(world)
-        assert world.service.calls["ListTags"] == (number + 1) * TAGS_A_DRIFT_RUN
+        assert world.service.calls["ListTags"] == (number + 1) * TAGS_A_DRIFT_CHECK
     assert world.service.calls["DescribeInferenceComponent"] == 3  # the base, once a run
     assert world.writes() == []
     last = world.service.components[MANY[-1].component]

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.reconciler import MOST_ARCHIVES_AT_A_TIME
 from adapter_fleet.fleet.reconcile.verification import LONGEST_READ_SECONDS
+from adapter_fleet.fleet.reconcile.work_queue import MOST_ARCHIVES_AT_A_TIME
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome

@@ -2,64 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord, Intent, Write
+from adapter_fleet.fleet.state.records import Event, Intent, Write
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
 from adapter_fleet.fleet.state.settings import DriftCheck, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
-from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.memory_registry import MemoryRegistry
+from tests.adapter_fleet.registry_examples import FLEET, TARGET, at_once, record, request, take, wanting
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
-
-FLEET = FleetRecord(uid="c8a1-4f2e", name="Llm/Tenants", machine="arn:aws:states:machine")
-TARGET = Target(endpoint="llm", base="llm-base", prefix="llm", settings=FleetSettings())
-
-
-@pytest.fixture(scope="session")
-def dynamodb() -> Iterator[DynamoDBClient]:
-    with LocalCloud() as cloud:
-        yield boto3.client(
-            "dynamodb",
-            endpoint_url=cloud.url,
-            region_name=cloud.environment["AWS_REGION"],
-            aws_access_key_id=cloud.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=cloud.environment["AWS_SECRET_ACCESS_KEY"],
-            config=Config(max_pool_connections=64),
-        )
-
-
-@pytest.fixture
-def table(dynamodb: DynamoDBClient) -> str:
-    name = f"registry-{uuid.uuid4().hex[:8]}"
-    dynamodb.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return name
+    pass
 
 
 @pytest.fixture(params=["memory", pytest.param("dynamodb", marks=pytest.mark.integration)])
@@ -87,44 +50,6 @@ def stale(registry: Registry) -> Lease:
     stale = take(registry, "stalled", now=0)
     take(registry, "next", now=61)
     return stale
-
-
-def take(registry: Registry, owner: str, *, now: float) -> Lease:
-    lease = registry.acquire(owner, now, 60)
-    assert lease is not None
-    return lease
-
-
-def request(delivery: str = "", **changes: Any) -> Request:
-    made = Request(
-        delivery=delivery or uuid.uuid4().hex, source=Source.DEPLOYMENT, target=TARGET, at=1_764_000_000.25
-    )
-    return replace(made, **changes)
-
-
-def wanting(*names: str) -> DesiredFleet:
-    return DesiredFleet(
-        adapters=tuple(
-            DesiredAdapter(name=name, component=f"llm-{name}", artifact=Artifact(uri=f"s3://b/{name}"))
-            for name in names
-        )
-    )
-
-
-def record(name: str, **changes: Any) -> AdapterRecord:
-    return replace(AdapterRecord(name=name, component=f"llm-{name}"), **changes)
-
-
-def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
-    """What a call gives in that many threads, which all begin together."""
-    ready = threading.Barrier(count, timeout=60)
-
-    def one(index: int) -> Any:
-        ready.wait()
-        return call(index)
-
-    with ThreadPoolExecutor(count) as threads:
-        return list(threads.map(one, range(count)))
 
 
 class TestFleet:
@@ -368,19 +293,6 @@ class TestRecords:
         )
         registry.put([whole, record("zeta")], lease)
         assert registry.records() == {"llm-acme": whole, "llm-zeta": record("zeta")}
-
-    @pytest.mark.integration
-    def test_record_of_an_earlier_release_has_the_two_versions_that_it_kept(
-        self, table: str, dynamodb: DynamoDBClient
-    ) -> None:
-        last, before = {"uri": "s3://b/v2", "digest": "b" * 64}, {"uri": "s3://b/v1"}
-        document = {"name": "acme", "component": "llm-acme", "last_good": last, "previous": before}
-        dynamodb.put_item(
-            TableName=table,
-            Item={"pk": {"S": "records"}, "sk": {"S": "llm-acme"}, "doc": {"S": json.dumps(document)}},
-        )
-        read = DynamoDbRegistry(table, dynamodb).records()["llm-acme"]
-        assert read.versions == (Artifact(**last), Artifact(**before))
 
     def test_last_record_of_a_component_counts(self, registry: Registry, lease: Lease) -> None:
         registry.put([record("acme"), record("acme", generation=2)], lease)
@@ -647,173 +559,3 @@ def test_clone_of_the_fake_goes_its_own_way() -> None:
     second.append([Event(component="llm-acme", name="acme", at=2.0, what="deleted", generation=2)])
     assert (first.records(), first.generation(2), len(first.history("llm-acme", 9))) == ({}, None, 1)
     assert (second.desired(1), len(second.history("llm-acme", 9))) == (wanting("acme"), 2)
-
-
-@pytest.mark.integration
-class TestTable:
-    """What only the table shows."""
-
-    def items(self, dynamodb: DynamoDBClient, table: str) -> list[dict[str, Any]]:
-        pages = dynamodb.get_paginator("scan").paginate(TableName=table)
-        return [item for page in pages for item in page["Items"]]
-
-    def test_only_history_expires(self, dynamodb: DynamoDBClient, table: str) -> None:
-        registry = DynamoDbRegistry(table, dynamodb)
-        registry.register(FLEET)
-        lease = take(registry, "pass", now=0)
-        registry.open_generation(request("once"), wanting("acme"))
-        registry.put([record("acme")], lease)
-        registry.order([Order(kind=OrderKind.RETRY, component="llm-acme", at=1.0)])
-        registry.append([Event(component="llm-acme", name="acme", at=1.5, what="created", generation=1)])
-        expiring = {
-            item["pk"]["S"]: item["expires"]["N"] for item in self.items(dynamodb, table) if "expires" in item
-        }
-        assert expiring == {"history#llm-acme": str(1 + 400 * 24 * 3600)}
-
-    def test_chunks_of_a_generation_that_was_not_made_expire(
-        self, dynamodb: DynamoDBClient, table: str
-    ) -> None:
-        registry = DynamoDbRegistry(table, dynamodb)
-        registry.register(FLEET)
-        at_once(4, lambda _: registry.open_generation(request("same", at=0.0), wanting("acme")))
-        chunks = [item for item in self.items(dynamodb, table) if item["pk"]["S"].startswith("desired#")]
-        lasting = [item for item in chunks if "expires" not in item]
-        assert len(lasting) == 1
-        assert all(item["expires"] == {"N": "86400"} for item in chunks if item not in lasting)
-
-    def test_items_stay_below_the_limit_of_dynamodb(self, dynamodb: DynamoDBClient, table: str) -> None:
-        registry = DynamoDbRegistry(table, dynamodb)
-        registry.register(FLEET)
-        registry.open_generation(request(), wanting(*(uuid.uuid4().hex for _ in range(12_000))))
-        sizes = [len(item["bytes"]["B"]) for item in self.items(dynamodb, table) if "bytes" in item]
-        assert max(sizes) <= 350_000
-        assert len(sizes) > 1
-
-
-class Interrupted:
-    """A client on whose first calls of one operation something else happens; `wait` counts the waits."""
-
-    def __init__(self, client: Any, operation: str, happening: Callable[..., Any], *, times: int = 3) -> None:
-        self._client, self._operation, self._happening, self._left = client, operation, happening, times
-        self.waits: list[float] = []
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._client, name)
-        if name != self._operation:
-            return call
-
-        def interrupted(**request: Any) -> Any:
-            if self._left == 0:
-                return call(**request)
-            self._left -= 1
-            return self._happening(**request)
-
-        return interrupted
-
-    def registry(self, table: str) -> DynamoDbRegistry:
-        return DynamoDbRegistry(table, self, sleep=self.waits.append)  # type: ignore[arg-type]
-
-
-@pytest.mark.integration
-class TestInterruptions:
-    """What the embedded cloud does not do by itself."""
-
-    @pytest.fixture
-    def lease(self, dynamodb: DynamoDBClient, table: str) -> Lease:
-        registry = DynamoDbRegistry(table, dynamodb)
-        registry.register(FLEET)
-        return take(registry, "pass", now=0)
-
-    def cancelled(self, dynamodb: DynamoDBClient, *codes: str) -> Callable[..., Any]:
-        def cancel(**_: Any) -> Any:
-            raise dynamodb.exceptions.TransactionCanceledException(
-                {
-                    "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
-                    "CancellationReasons": [{"Code": code} for code in codes],
-                },
-                "TransactWriteItems",
-            )
-
-        return cancel
-
-    @pytest.mark.parametrize(
-        "code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
-    )
-    def test_transaction_that_something_kept_off_is_sent_again(
-        self, dynamodb: DynamoDBClient, table: str, lease: Lease, code: str
-    ) -> None:
-        client = Interrupted(dynamodb, "transact_write_items", self.cancelled(dynamodb, code, "None"))
-        registry = client.registry(table)
-        registry.put([record("acme")], lease)
-        assert registry.records() == {"llm-acme": record("acme")}
-        assert len(client.waits) == 3
-
-    def test_transaction_that_is_wrong_is_not_sent_again(
-        self, dynamodb: DynamoDBClient, table: str, lease: Lease
-    ) -> None:
-        client = Interrupted(
-            dynamodb, "transact_write_items", self.cancelled(dynamodb, "None", "ValidationError")
-        )
-        with pytest.raises(ClientError, match="cancelled"):
-            client.registry(table).put([record("acme")], lease)
-        assert client.waits == []
-
-    def test_lease_that_is_lost_is_told_whatever_else_failed(
-        self, dynamodb: DynamoDBClient, table: str, lease: Lease
-    ) -> None:
-        client = Interrupted(
-            dynamodb,
-            "transact_write_items",
-            self.cancelled(dynamodb, "ConditionalCheckFailed", "TransactionConflict"),
-        )
-        with pytest.raises(LeaseLostError):
-            client.registry(table).put([record("acme")], lease)
-
-    def test_transaction_that_was_done_before_its_answer_was_lost_is_done_once(
-        self, dynamodb: DynamoDBClient, table: str, lease: Lease
-    ) -> None:
-        def do_and_say_otherwise(**sent: Any) -> Any:
-            dynamodb.transact_write_items(**sent)
-            self.cancelled(dynamodb, "TransactionConflict")()
-
-        client = Interrupted(dynamodb, "transact_write_items", do_and_say_otherwise, times=1)
-        made = client.registry(table).open_generation(request("once"), wanting("acme"))
-        assert made.number == 1
-        assert client.registry(table).generation(2) is None
-
-    def test_write_that_met_a_transaction_is_sent_again(
-        self, dynamodb: DynamoDBClient, table: str, lease: Lease
-    ) -> None:
-        def conflict(**_: Any) -> Any:
-            raise ClientError({"Error": {"Code": "TransactionConflictException"}}, "UpdateItem")
-
-        client = Interrupted(dynamodb, "update_item", conflict)
-        assert client.registry(table).renew(lease, 1, 60).expires == 61
-        assert len(client.waits) == 3
-
-    def test_what_a_batch_left_over_is_sent_again(
-        self, dynamodb: DynamoDBClient, table: str, lease: Lease
-    ) -> None:
-        client = Interrupted(
-            dynamodb,
-            "batch_write_item",
-            lambda RequestItems: {"UnprocessedItems": RequestItems},  # noqa: N803
-        )
-        registry = client.registry(table)
-        event = Event(component="llm-acme", name="acme", at=1.0, what="created", generation=1)
-        registry.append([event])
-        assert registry.history("llm-acme", 9) == [event]
-        assert len(client.waits) == 3
-
-    def test_generation_that_another_made_first_is_counted(
-        self, dynamodb: DynamoDBClient, table: str, lease: Lease
-    ) -> None:
-        other = DynamoDbRegistry(table, dynamodb)
-
-        def be_second(**sent: Any) -> Any:
-            other.open_generation(request(), wanting())
-            return dynamodb.transact_write_items(**sent)
-
-        client = Interrupted(dynamodb, "transact_write_items", be_second)
-        assert client.registry(table).open_generation(request("late"), wanting("acme")).number == 4
-        assert other.desired(4) == wanting("acme")

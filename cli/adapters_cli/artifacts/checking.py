@@ -1,0 +1,184 @@
+"""Checking adapters on this machine and in S3, several at the same time."""
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import Progress
+
+from adapter_fleet.artifacts.check import examine
+from adapter_fleet.artifacts.finite_weights import WeightReading
+from adapter_fleet.artifacts.remote_check import check_object
+from adapter_fleet.artifacts.rules import CheckRule
+from adapter_fleet.common.digests import ARCHIVE_SUFFIX
+from adapter_fleet.common.findings import Finding, Severity
+from adapters_cli.artifacts.local_adapters import adapters_at
+from adapters_cli.aws.account import Account
+from adapters_cli.aws.s3_location import S3Location
+from adapters_cli.models.serving_limits import ServingLimits
+from adapters_cli.output.errors import CommandError, error_text
+
+_THREADS = 8
+
+
+class CheckResult(StrEnum):
+    """The result of checking one adapter."""
+
+    OK = "ok"
+    NOT_COMPARED = "not-compared"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedAdapter:
+    """The findings about one adapter.
+
+    bytes_read, size:
+        Bytes read and size of an archive in S3.
+    """
+
+    path: str
+    findings: list[Finding]
+    bytes_read: int | None = None
+    size: int | None = None
+
+    @property
+    def result(self) -> CheckResult:
+        """The severity of the worst finding."""
+        found = {finding.severity for finding in self.findings}
+        for severity in (Severity.ERROR, Severity.WARNING, Severity.NOT_COMPARED):
+            if severity in found:
+                return CheckResult(severity.value)
+        return CheckResult.OK
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How much is read: `whole` archives in S3, and how many of the weights."""
+
+    whole: bool
+    weights: WeightReading | None
+
+
+Subject = Path | S3Location | CheckedAdapter
+"""What is checked: a path, an archive in S3, or what has failed already."""
+
+
+def check_all(
+    account: Account, subjects: Sequence[Subject], limits: ServingLimits, reading: ReadOptions
+) -> list[CheckedAdapter]:
+    """Check several adapters at the same time. A failed one does not stop the others."""
+    stop = threading.Event()
+    check_one = partial(_check_one, account, limits, reading, stop)
+    shown = sys.stderr.isatty() and len(subjects) > _THREADS
+    bar = Progress(console=Console(stderr=True), transient=True, disable=not shown)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="check") as pool, bar:
+        try:
+            return list(bar.track(pool.map(check_one, subjects), total=len(subjects), description="checking"))
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def subjects_at(account: Account, path: str) -> list[Subject]:
+    """Return what to check at a path: itself, the adapters in a folder, or the reason why there is none."""
+    location = S3Location.parse(path)
+    if location is None:
+        try:
+            # An empty folder is checked as an adapter without files.
+            return list(adapters_at(Path(path)) or [Path(path)])
+        except OSError as error:
+            return [_unreadable(path, error)]
+        except ValueError as error:
+            return [_failed(path, CheckRule.PATH_READABLE, str(error))]
+    if not location.bucket:
+        message = "it should be s3://bucket/key.tar.gz or s3://bucket/prefix/"
+        return [_failed(path, CheckRule.PATH_READABLE, message)]
+    try:
+        # Created here: several threads must not create clients.
+        s3 = account.s3
+        found = [location] if location.is_archive else list(location.archives(s3))
+    except (ClientError, BotoCoreError) as error:
+        return [_failed(path, CheckRule.OBJECT_READABLE, f"it cannot be reached: {error_text(error)}")]
+    if not found:
+        return [_failed(path, CheckRule.PATH_HOLDS_ADAPTERS, f"no {ARCHIVE_SUFFIX} lies under it")]
+    return list(found)
+
+
+def _unreadable(path: str | Path, error: OSError) -> CheckedAdapter:
+    message = f"it should be a readable directory or file, got: {error.strerror}"
+    return _failed(str(path), CheckRule.PATH_READABLE, message)
+
+
+def _failed(path: str, rule: CheckRule, message: str) -> CheckedAdapter:
+    return CheckedAdapter(path=path, findings=[rule.broken(path, message)])
+
+
+def _check_one(
+    account: Account, limits: ServingLimits, reading: ReadOptions, stop: threading.Event, subject: Subject
+) -> CheckedAdapter:
+    """Check one adapter. Raises CommandError soon after `stop` is set, also in the middle of an archive."""
+
+    def until_stopped(_: bytes) -> None:
+        if stop.is_set():
+            raise CommandError("interrupted")
+
+    if isinstance(subject, CheckedAdapter):
+        return subject
+    until_stopped(b"")
+    if isinstance(subject, S3Location):
+        return _check_stored(account, limits, reading, subject, until_stopped)
+    try:
+        check = examine(
+            subject,
+            lora=limits.lora,
+            base=limits.base,
+            version=limits.version,
+            watch=until_stopped,
+            weights=reading.weights or WeightReading.SAMPLE,
+        )
+    except OSError as error:
+        return _unreadable(subject, error)
+    return CheckedAdapter(path=str(subject), findings=_all_of(check.findings, check.not_compared))
+
+
+def _check_stored(
+    account: Account,
+    limits: ServingLimits,
+    reading: ReadOptions,
+    location: S3Location,
+    watch: Callable[[bytes], object],
+) -> CheckedAdapter:
+    try:
+        done = check_object(
+            account.s3,
+            location.bucket,
+            location.key,
+            lora=limits.lora,
+            base=limits.base,
+            version=limits.version,
+            whole=reading.whole,
+            watch=watch,
+            weights=reading.weights,
+        )
+    except (ClientError, BotoCoreError) as error:
+        return _failed(location.uri, CheckRule.OBJECT_READABLE, f"it cannot be read: {error_text(error)}")
+    return CheckedAdapter(
+        path=location.uri,
+        findings=_all_of(done.findings, done.not_compared),
+        bytes_read=done.bytes_read,
+        size=done.size,
+    )
+
+
+def _all_of(findings: Sequence[Finding], not_compared: Finding | None) -> list[Finding]:
+    return [*findings] if not_compared is None else [*findings, not_compared]

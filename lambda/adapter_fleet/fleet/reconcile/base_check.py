@@ -1,0 +1,180 @@
+"""Whether the copies of the base model still have the adapters.
+
+Whether new copies of a base have the adapters of the old ones is not documented. So adapters are asked after
+whatever may have brought new copies, and sent again where they are missing.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Literal
+
+from adapter_fleet.common.bounded_text import text_of
+from adapter_fleet.fleet.reconcile.call_pool import CallPool
+from adapter_fleet.fleet.reconcile.desired_state import DesiredState
+from adapter_fleet.fleet.reconcile.observation import Observation
+from adapter_fleet.fleet.reconcile.record_cache import RecordCache
+from adapter_fleet.fleet.reconcile.request_steps import PROBE, UNKNOWN_ADAPTER
+from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, Session
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
+from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
+
+_SAMPLE_ADAPTERS = 3
+_SAMPLE_REQUESTS = 4
+"""A request reaches one copy of the base, whichever SageMaker picks: of two, 4 miss one in 1 of 16 cases."""
+_SAMPLE_SECONDS = 15.0
+
+_CAUSES_OF_THE_BASE = frozenset({Cause.ARTIFACT, Cause.SMOKE, Cause.UPDATE_REFUSED})
+"""Causes that another base model may remove."""
+
+
+class BaseCheck:
+    """Finds out whether the base component has new copies, and marks the adapters that they may lack."""
+
+    def __init__(
+        self,
+        session: Session,
+        service: SageMakerPort,
+        report_trouble: Callable[[str], None],
+        pool: CallPool[set[bool]],
+        observation: Observation,
+        records: RecordCache,
+        desired: DesiredState,
+    ) -> None:
+        self._session, self._service, self._report_trouble = session, service, report_trouble
+        self._pool, self._observation = pool, observation
+        self._records, self._desired = records, desired
+
+    def run(self) -> None:
+        """Describe the base, and mark the adapters that it may have lost.
+
+        A listing may still show the base as it was before its update.
+        """
+        if self._session.deleting:
+            return
+        observed = self._observation.describe_base()
+        if observed is None or observed.live.status is not Status.IN_SERVICE:
+            return
+        if self._session.fleet.base_version not in (None, observed.version):
+            self._recheck_for_another_base()
+        elif self._may_have_new_copies(observed.live):
+            self._recheck_under_way()
+            needed = self._sample()
+            if needed is None:
+                return  # none could be asked; the next run asks again
+            if needed:
+                self._recheck_all(needed)
+                self._records.flush()
+        self._session.update_fleet(
+            base_modified=observed.live.modified,
+            base_version=observed.version,
+            hosting=self._session.target.hosting,
+        )
+
+    def _may_have_new_copies(self, base: ObservedComponent) -> bool:
+        """Return whether the base may have new copies though its version is unchanged.
+
+        An update that was rolled back brings new copies, and so does a deployment that changes the instance
+        type or the number of copies. A drift check always looks, as SageMaker replaces copies by itself.
+        """
+        fleet = self._session.fleet
+        return (
+            self._session.call.trigger == DRIFT_TRIGGER
+            or fleet.base_modified not in (None, base.modified)
+            or fleet.hosting not in (None, self._session.target.hosting)
+        )
+
+    # --- which adapters are checked
+
+    def _recheck_for_another_base(self) -> None:
+        self._recheck_all(Recheck.ASK)
+        generation = self._session.generation
+        if generation.outcome is Outcome.OPEN and generation.changes is None:
+            self._session.update_generation(rebased=True)
+            self._desired.count_all_as_changed()
+        self._records.flush()
+
+    def _recheck_all(self, recheck: Recheck) -> None:
+        """Mark every adapter to be asked or sent again, and forget failures that another base may remove."""
+        for record in list(self._records.values()):
+            failure = record.failure
+            if failure is not None and failure.cause in _CAUSES_OF_THE_BASE:
+                failure = None
+            exists = record.live is not None or record.intent is not None
+            self._records.put(replace(record, failure=failure, recheck=recheck if exists else record.recheck))
+
+    def _recheck_under_way(self) -> None:
+        """Mark adapters with a write under way to be asked once they are in service.
+
+        They may have loaded before the new copies came.
+        """
+        for record in list(self._records.values()):
+            under_way = record.live is not None and record.live.status.in_transition
+            if record.recheck is None and (under_way or record.intent is not None):
+                self._records.put(replace(record, recheck=Recheck.ASK))
+
+    # --- the sample
+
+    def _sample(self) -> Literal[Recheck.ASK, Recheck.SEND, False] | None:
+        """Ask a few adapters a few times each, and return what all adapters need.
+
+        ASK: some are lost. SEND: some copies have them and others do not, so that an answer proves nothing.
+        False: all answer. None: no adapter could be asked.
+        """
+        askable = [record for record in self._records.values() if self._is_askable(record)]
+        if not askable:
+            # The adapters that exist have failed or have a write under way: the next run asks them.
+            return None if any(record.live is not None for record in self._records.values()) else False
+        # New copies lose what was loaded before them, so whatever is lost is among the oldest.
+        askable.sort(key=lambda record: (record.changed_at or 0.0, record.component))
+        sample = [record.component for record in askable[:_SAMPLE_ADAPTERS]]
+        answers = self._ask_all(sample)
+        lost = [component for component in sample if False in answers[component]]
+        if len(lost) >= min(2, len(sample)):
+            return Recheck.SEND if any(True in answers[component] for component in lost) else Recheck.ASK
+        for component in lost:
+            # A single one may have a fault of its own.
+            self._records.put(replace(self._records[component], recheck=Recheck.ASK))
+        return False if any(answers.values()) else None
+
+    def _is_askable(self, record: AdapterRecord) -> bool:
+        """Return whether an adapter should answer: it is wanted, in service and without a failure."""
+        return (
+            record.component in self._desired.wanted
+            and record.live is not None
+            and record.live.status is Status.IN_SERVICE
+            and record.owned == record.live.created
+            and record.serving is not None
+            and (record.intent, record.recheck) == (None, None)
+            and (record.failure is None or not record.failure.artifact.same_as(record.serving))
+        )
+
+    def _ask_all(self, components: list[str]) -> dict[str, set[bool]]:
+        """Ask adapters side by side, and renew the lease meanwhile: answers may take longer than it lasts."""
+        for component in components:
+            self._pool.begin(component, partial(self._ask, component))
+        answers: dict[str, set[bool]] = {}
+        while self._pool:
+            answers |= self._pool.take_ended(seconds=1.0)
+            self._session.renew()
+        return answers
+
+    def _ask(self, component: str) -> set[bool]:
+        """Ask one adapter several times, to reach each copy; return whether the copies have it."""
+        clock, endpoint = self._session.clock, self._session.target.endpoint
+        began, known = clock.now(), set()
+        for request in range(_SAMPLE_REQUESTS):
+            if request and clock.now() - began > _SAMPLE_SECONDS:
+                break
+            try:
+                problem = self._service.ask(
+                    component, endpoint, self._desired.wanted[component].smoke or PROBE
+                )
+            except Exception as error:  # An error with one adapter is no sign of new copies.
+                self._report_trouble(f"{component} could not be asked: {text_of(error)}")
+                break
+            known.add(problem is None or UNKNOWN_ADAPTER.search(problem) is None)
+        return known

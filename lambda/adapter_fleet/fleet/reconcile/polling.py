@@ -1,0 +1,190 @@
+"""When to look again at components whose writes are under way."""
+
+import itertools
+import math
+from collections.abc import Iterator
+
+from adapter_fleet.fleet.planning.decide import Step
+from adapter_fleet.fleet.reconcile.record_cache import RecordCache
+from adapter_fleet.fleet.reconcile.session import Session
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, Write
+
+_FIRST_POLL_SECONDS = 1.0
+_SHORTEST_POLL_SECONDS = 0.1
+_LONGEST_POLL_SECONDS = 15.0
+_BUSY_POLL_SECONDS = 10.0
+_STUCK_POLL_SECONDS = 60.0
+_BACKOFF_FACTOR = 1.5
+_AFTERWARDS_SECONDS = 0.05
+_NEWEST_SHARE = 0.3
+_EARLIER = 0.9
+_LONGEST_LOOK_SECONDS = 60.0
+
+_WRITE_OF = {"created": Write.CREATE, "updated": Write.UPDATE, "deleted": Write.DELETE}
+
+
+class Polling:
+    """The components whose writes are under way, and when to look at them.
+
+    Updates are described one by one, each when it should have ended. All others are polled together.
+
+    write_seconds:
+        How long the last writes took, by kind. The registry keeps it from pass to pass.
+    """
+
+    def __init__(self, session: Session, records: RecordCache) -> None:
+        self._session, self._records = session, records
+        self.write_seconds = dict(session.fleet.write_seconds)
+        self._polled: set[str] = set()
+        self._stuck: set[str] = set()
+        self._look_at: dict[str, float] = {}
+        self._poll_at: float | None = None
+        self._poll_seconds = _FIRST_POLL_SECONDS
+        self._resumes = session.resumes
+
+    # --- which components
+
+    @property
+    def in_flight(self) -> set[str]:
+        """The components whose writes should end by themselves."""
+        return self._polled - self._stuck | self._look_at.keys()
+
+    def clear(self) -> None:
+        """Look at nothing."""
+        self._polled.clear()
+        self._stuck.clear()
+        self._look_at.clear()
+
+    def discard(self, component: str) -> None:
+        """Do not look at a component."""
+        self._polled.discard(component)
+        self._stuck.discard(component)
+        self._look_at.pop(component, None)
+
+    def track(self, record: AdapterRecord, step: Step) -> None:
+        """Look again at a component if its next step is to wait for a write."""
+        component, now = record.component, self._session.clock.now()
+        if step is Step.WAIT and (end := self._end_of_update(record, now)) is not None:
+            self._look_at[component] = end
+        elif step in (Step.WAIT, Step.STUCK):
+            self._polled.add(component)
+            if step is Step.STUCK:
+                self._stuck.add(component)
+            if self._poll_at is None:
+                soon = now + self._poll_seconds
+                # The state machine has waited before a pass that resumes: it polls at once.
+                self._poll_at = soon if self._resumes else self._last_end(now) or soon
+        if not self._polled:
+            self._poll_at = None
+
+    # --- when
+
+    def next_times(self) -> list[float]:
+        """Return when to look next: no, one or two times."""
+        times = list(itertools.islice(self._look_at.values(), 1))
+        if self._polled and self._poll_at is not None:
+            times.append(self._poll_at)
+        return times
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether a time for the next poll is set."""
+        return self._poll_at is not None
+
+    def take_due(self, now: float) -> Iterator[str]:
+        """Take out the components that are to be described now."""
+        while self._look_at and next(iter(self._look_at.values())) <= now:
+            component = next(iter(self._look_at))
+            del self._look_at[component]
+            yield component
+
+    def is_poll_due(self, now: float) -> bool:
+        """Return whether to poll now."""
+        return bool(self._polled) and self._poll_at is not None and self._poll_at <= now
+
+    def begin_poll(self) -> list[str]:
+        """Return the components to poll."""
+        self._resumes = False
+        return sorted(self._polled)
+
+    def take_polled(self) -> None:
+        """Take out the components to poll, as each of them is described."""
+        self._polled.clear()
+
+    def end_poll(self, now: float, *, before: int, only_stuck: bool, listed: bool, writing: bool) -> None:
+        """Plan the next poll.
+
+        now:
+            When this poll began.
+        before:
+            How many components were polled.
+        only_stuck:
+            Whether this poll was for stuck components only.
+        listed:
+            Whether the components were listed rather than described.
+        writing:
+            Whether more writes are about to begin.
+        """
+        if only_stuck:
+            self._poll_seconds = _STUCK_POLL_SECONDS
+        elif writing:
+            self._poll_seconds = _BUSY_POLL_SECONDS
+        elif listed and len(self._polled) != before:
+            self._poll_seconds = _FIRST_POLL_SECONDS
+        else:
+            self._poll_seconds = min(self._poll_seconds * _BACKOFF_FACTOR, _LONGEST_POLL_SECONDS)
+        # Components that are described are tracked again once the answer is there.
+        last_end = None if writing else self._last_end(now)
+        self._poll_at = (last_end or now + self._poll_seconds) if self._polled else None
+
+    def plan_after_write(self) -> None:
+        """Plan to poll when the last write under way should have ended."""
+        if self._polled:
+            now = self._session.clock.now()
+            self._poll_seconds = _FIRST_POLL_SECONDS
+            self._poll_at = self._last_end(now) or now + _FIRST_POLL_SECONDS
+
+    # --- how long writes take
+
+    def learn(self, event: Event) -> None:
+        """Learn from an event how long a write took."""
+        write = _WRITE_OF.get(event.what)
+        if write is None or event.seconds is None:
+            return
+        # A deletion counts as ended when it is polled, so the next poll comes a little earlier.
+        took = event.seconds * _EARLIER if write is Write.DELETE else event.seconds
+        known = self.write_seconds.get(write, took)
+        self.write_seconds[write] = round(known + (took - known) * _NEWEST_SHARE, 3)
+
+    def _last_end(self, now: float) -> float | None:
+        """Return when the last write under way should end; None where that is past or unknown."""
+        ends = [
+            (intent.acknowledged or intent.at) + self._expected_seconds(intent.write)
+            for component in self._polled - self._stuck
+            if (intent := self._records[component].intent) is not None
+        ]
+        last = max(ends, default=0.0) + _AFTERWARDS_SECONDS
+        if not self.write_seconds or last <= now:
+            return None
+        return min(max(last, now + _SHORTEST_POLL_SECONDS), now + _LONGEST_POLL_SECONDS)
+
+    def _expected_seconds(self, write: Write) -> float:
+        """Return how long a write should take: as long as the last ones of its kind, or else of any kind."""
+        known = self.write_seconds
+        return known.get(write, min(known.values(), default=_FIRST_POLL_SECONDS))
+
+    def _end_of_update(self, record: AdapterRecord, now: float) -> float | None:
+        """Return when an update should end; None where it is polled like other writes.
+
+        Each update has to be described at its end. It is polled if that time is past, unknown or far away.
+        """
+        intent = record.intent
+        if (
+            intent is None
+            or intent.write is not Write.UPDATE
+            or intent.acknowledged is None
+            or self.write_seconds.get(Write.UPDATE, math.inf) > _LONGEST_LOOK_SECONDS
+        ):
+            return None
+        end = intent.acknowledged + self.write_seconds[Write.UPDATE] + _AFTERWARDS_SECONDS
+        return end if end > now else None

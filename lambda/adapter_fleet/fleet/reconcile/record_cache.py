@@ -1,0 +1,124 @@
+"""The adapters' records during a pass: read once, and written back to the registry in batches."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from adapter_fleet.fleet.reconcile.session import Session
+from adapter_fleet.fleet.reconcile.telemetry import Telemetry
+from adapter_fleet.fleet.state.records import AdapterRecord, Event
+
+_FULL_RECORDS = 25
+
+
+class RecordCache(Mapping[str, AdapterRecord]):
+    """The record of every component that the pass knows, by component, and the events of this pass.
+
+    declared:
+        The components that the manifest declares.
+    in_use:
+        A view of the components whose step is being taken. A step writes its own record to the registry, and
+        an older one must not overwrite that.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        telemetry: Telemetry,
+        *,
+        declared: Collection[str],
+        in_use: Collection[str],
+    ) -> None:
+        self._session, self._telemetry = session, telemetry
+        self._declared, self._in_use = declared, in_use
+        self._stored = session.registry.records()
+        self._records = dict(self._stored)
+        self._changed: set[str] = set()
+        self._events: list[Event] = []
+        self._drifted: set[str] = set()
+
+    def __getitem__(self, component: str) -> AdapterRecord:
+        return self._records[component]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def put(self, record: AdapterRecord) -> None:
+        """Keep a record. One of a stranger, which is not the fleet's, never goes to the registry."""
+        component = record.component
+        self._records[component] = record
+        stranger = record.owned is None and record.intent is None and component not in self._declared
+        if self._stored.get(component) != record and not (stranger and component not in self._stored):
+            self._changed.add(component)
+
+    def add_unsaved(self, record: AdapterRecord) -> None:
+        """Keep a record for this pass only."""
+        self._records[record.component] = record
+
+    def note_written(self, component: str) -> None:
+        """Note that a step wrote the record itself, so that what the registry has is older or other."""
+        self._changed.add(component)
+
+    def drop(self, component: str) -> None:
+        """Forget a component, in the registry as well."""
+        self._records.pop(component, None)
+        if component in self._stored:
+            self._changed.add(component)
+
+    # --- events
+
+    def note(self, record: AdapterRecord, what: str, *, cause: str | None = None) -> None:
+        """Log an event of an adapter that the reconciler itself caused."""
+        generation = self._session.generation.number
+        at = self._session.clock.now()
+        self.log(
+            Event(
+                component=record.component,
+                name=record.name,
+                at=at,
+                what=what,
+                generation=generation,
+                cause=cause,
+            )
+        )
+
+    def log(self, event: Event) -> None:
+        """Add an event to the adapter's history and to the log."""
+        self._events.append(event)
+        if event.what == "drifted":
+            self._drifted.add(event.component)
+        self._telemetry.changed(event)
+
+    @property
+    def drifted(self) -> int:
+        """How many components someone changed by hand, repaired in this pass or not."""
+        drifted = {name for name, record in self._records.items() if record.drifted is not None}
+        return len(drifted | self._drifted)
+
+    # --- the registry
+
+    def flush_if_full(self) -> None:
+        """Write to the registry once many records have changed."""
+        if len(self._changed) >= _FULL_RECORDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what changed to the registry."""
+        in_use = set(self._in_use)
+        written = sorted(self._changed - in_use)
+        changed = [self._records[name] for name in written if name in self._records]
+        gone = [name for name in written if name not in self._records]
+        registry, lease = self._session.registry, self._session.lease
+        if changed:
+            registry.put(changed, lease)
+        if gone:
+            registry.forget(gone, lease)
+        for record in changed:
+            self._stored[record.component] = record
+        for name in gone:
+            self._stored.pop(name, None)
+        self._changed &= in_use
+        if self._events:
+            registry.append(self._events)
+            self._events.clear()

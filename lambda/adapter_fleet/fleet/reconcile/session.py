@@ -1,0 +1,157 @@
+"""What all parts of a pass share: its lease, its time limit, and the fleet and generation it works on."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adapter_fleet.common.clock import Clock
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, Target
+from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
+
+LEASE_SECONDS = 40.0
+_RENEW_SECONDS = 0.8 * LEASE_SECONDS
+
+DRIFT_TRIGGER = "drift"
+
+
+class PassHaltedError(Exception):
+    """The pass cannot go on for now; the message says why. The next pass tries again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassInput:
+    """What the state machine passes to one pass.
+
+    execution, started_at:
+        Name and start of the execution. The latest execution runs the passes.
+    owner:
+        Unique id of this pass.
+    deadline:
+        When the pass has to end.
+    listed:
+        The generation for which this execution has listed the endpoint.
+    passes:
+        How many passes this execution has run before.
+    """
+
+    execution: str
+    started_at: float
+    owner: str
+    trigger: str
+    deadline: float
+    listed: int = 0
+    passes: int = 0
+
+    @property
+    def starts_drift_check(self) -> bool:
+        """Whether this is the first pass of a scheduled drift check."""
+        return self.trigger == DRIFT_TRIGGER and self.passes == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassResult:
+    """What a pass returns to the state machine: done, or run another pass after some seconds."""
+
+    done: bool
+    wait_seconds: int = 1
+    listed: int = 0
+
+
+class Session:
+    """The lease of a pass, its time limit, and the fleet and generation as this pass will save them."""
+
+    def __init__(self, registry: Registry, clock: Clock, call: PassInput, lease: Lease) -> None:
+        # Read again under the lease: a generation may have come before it was acquired.
+        fleet = registry.fleet()
+        newest = None if fleet is None else registry.generation(fleet.generation)
+        if fleet is None or newest is None:
+            raise LeaseLostError("the registry is gone")
+        self.registry, self.clock, self.call = registry, clock, call
+        self.fleet, self.newest = fleet, newest
+        self.generation = newest
+        self._lease = lease
+        self._superseded = False
+
+    def begin(self, generation: Generation) -> None:
+        """Work on this generation; open it again if a generation that was refused had superseded it."""
+        if generation.outcome is Outcome.SUPERSEDED:
+            generation = self.registry.reopen(generation.number, self._lease)
+        self.generation = generation
+        # Each execution finds out again whether the service takes one write at a time.
+        self.update_fleet(serial=self.fleet.serial and self.resumes)
+
+    @property
+    def target(self) -> Target:
+        """The target of the generation."""
+        return self.generation.request.target
+
+    @property
+    def deleting(self) -> bool:
+        """Whether the whole fleet is being deleted."""
+        return self.generation.request.source is Source.DELETION
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an earlier pass of this execution has listed the endpoint for this generation."""
+        return self.call.listed == self.generation.number
+
+    # --- the lease and the time
+
+    @property
+    def lease(self) -> Lease:
+        """The lease as it was last renewed."""
+        return self._lease
+
+    def renew(self) -> None:
+        """Renew the lease if a fifth of its time has passed. Raises LeaseLostError."""
+        now = self.clock.now()
+        if self._lease.expires - now < _RENEW_SECONDS:
+            self._lease = self.registry.renew(self._lease, now, LEASE_SECONDS)
+
+    def release(self) -> None:
+        """Give the lease back."""
+        self.registry.release(self._lease)
+
+    @property
+    def late(self) -> bool:
+        """Whether the pass has to end: its time is up, or a newer generation waits for it."""
+        return self._superseded or self.clock.now() >= self.call.deadline
+
+    def is_late(self) -> bool:
+        """Return `late`; for calls under way that ask whether to stop."""
+        return self.late
+
+    def abandon(self) -> None:
+        """Have everything that asks for `late` stop."""
+        self._superseded = True
+
+    # --- what is saved
+
+    def update_fleet(self, **changes: Any) -> None:
+        """Change fields of the fleet's record. `save_fleet` writes them to the registry."""
+        self.fleet = replace(self.fleet, **changes)
+
+    def save_fleet(self) -> None:
+        """Write the fleet's record to the registry."""
+        self.registry.save_fleet(self.fleet, self._lease)
+
+    def update_generation(self, **changes: Any) -> None:
+        """Change fields of the generation. `save_generation` writes them to the registry."""
+        self.generation = replace(self.generation, **changes)
+
+    def save_generation(self) -> None:
+        """Write the generation to the registry."""
+        self.registry.save_generation(self.generation, self._lease)
+
+    def end_generation(self, outcome: Outcome, reason: str | None) -> Outcome:
+        """End the generation; return its outcome. One that was superseded meanwhile stays superseded."""
+        self.update_generation(outcome=outcome, reason=reason, ended=self.clock.now())
+        self.save_generation()
+        stored = self.registry.generation(self.generation.number)
+        if stored is not None:
+            self.update_generation(outcome=stored.outcome, reason=stored.reason)
+        return self.generation.outcome
+
+    def look_for_newer_generation(self) -> None:
+        """Stop the pass if a newer generation has come."""
+        fleet = self.registry.fleet()
+        self._superseded = fleet is None or fleet.generation != self.newest.number

@@ -1,0 +1,55 @@
+"""What a listing, a describe and tags mean for the record of a component."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.planning.observe import merge_listing, with_description, with_tags
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.manifest.desired import Artifact
+from tests.adapter_fleet.fleet.planning.states import NAME, NOW, lives, records
+
+
+@given(records, lives)
+def test_older_listing_changes_nothing_that_is_known(
+    record: AdapterRecord, listed: ObservedComponent
+) -> None:
+    live = record.live
+    seen = merge_listing({NAME: record}, {NAME: listed}, base="base")[NAME]
+    if live is not None and (listed.created, listed.modified) < (live.created, live.modified):
+        assert seen == replace(record, live=replace(live, doubtful=False))
+
+
+LIVE = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW, arn="arn")
+RECORD = AdapterRecord(name="a", component=NAME, live=LIVE)
+
+
+def test_component_without_the_tag_is_foreign_with_what_is_known_of_its_owner() -> None:
+    tags = {FLEET_TAG: "another", "aws:cloudformation:stack-name": "Llm"}
+    found = with_tags(replace(RECORD, owned=NOW, claimed=3), LIVE, tags, uid="fleet")
+    assert found == replace(RECORD, other_fleet="another", other_stack="Llm")
+
+
+def test_component_with_the_tag_that_a_stack_owns_is_foreign() -> None:
+    tags = {FLEET_TAG: "fleet", "aws:cloudformation:stack-name": "Llm"}
+    assert with_tags(RECORD, LIVE, tags, uid="fleet") == replace(RECORD, other_stack="Llm")
+
+
+def test_component_with_the_tag_alone_is_adopted_with_its_other_tags() -> None:
+    tags = {FLEET_TAG: "fleet", "team": "x"}
+    found = with_tags(replace(RECORD, other_stack="Llm"), LIVE, tags, uid="fleet")
+    assert found == replace(RECORD, owned=NOW, adopted=True, tags={"team": "x"})
+
+
+def test_component_that_is_known_to_be_the_fleets_keeps_its_record() -> None:
+    record = replace(RECORD, owned=NOW, serving=Artifact(uri="s3://b/1.tar.gz"))
+    assert with_tags(record, LIVE, {FLEET_TAG: "fleet"}, uid="fleet") == record
+
+
+def test_describe_that_finds_nothing_notes_when_the_component_was_absent() -> None:
+    assert with_description(RECORD, None, now=NOW) == replace(RECORD, live=None, absent_at=NOW)
+    assert with_description(replace(RECORD, live=None), LIVE, now=NOW) == RECORD
