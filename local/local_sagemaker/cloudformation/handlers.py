@@ -31,7 +31,7 @@ _IN_TRANSITION = re.compile(r" while .* is in (state|status) ")
 
 
 class HandlerError(Exception):
-    """Why a handler failed, as CloudFormation writes it into the resource's status reason."""
+    """A failure of a handler, in the words of CloudFormation's status reasons."""
 
     def __init__(self, message: str, code: str):
         super().__init__(
@@ -146,10 +146,10 @@ class Handlers:
     async def _update_tags(self, plane: ControlPlane, arn: str, old: Properties, new: Properties) -> None:
         before = {tag["Key"]: tag["Value"] for tag in old.get("Tags", [])}
         after = {tag["Key"]: tag["Value"] for tag in new.get("Tags", [])}
-        gone = sorted(before.keys() - after.keys())
+        removed = sorted(before.keys() - after.keys())
         put = [{"Key": key, "Value": value} for key, value in after.items() if before.get(key) != value]
-        if gone:
-            await self._call(plane, "DeleteTags", {"ResourceArn": arn, "TagKeys": gone})
+        if removed:
+            await self._call(plane, "DeleteTags", {"ResourceArn": arn, "TagKeys": removed})
         if put:
             await self._call(plane, "AddTags", {"ResourceArn": arn, "Tags": put})
 

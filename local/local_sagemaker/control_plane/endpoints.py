@@ -123,7 +123,7 @@ class Endpoints:
     def _placements_with(
         self, endpoint: Endpoint, config: dict[str, Any]
     ) -> dict[BaseComponent, list[Placement]]:
-        """Where the copies go under another configuration; HostingError if they find no room."""
+        """Place the copies under another configuration; HostingError if they find no room."""
         placements = {}
         for variant in config["ProductionVariants"]:
             bases = self._components.bases_on(endpoint, variant["VariantName"])

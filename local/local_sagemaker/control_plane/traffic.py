@@ -1,4 +1,4 @@
-"""What happens to every API call first: it is counted, hit by injected faults, and throttled."""
+"""Counts every API call, makes it fail on demand, and throttles it, before the operation sees it."""
 
 import asyncio
 from collections import Counter

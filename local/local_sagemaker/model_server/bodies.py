@@ -56,7 +56,7 @@ SHOWN_CHARACTERS = 80
 
 @dataclass(frozen=True, kw_only=True)
 class ServedModel:
-    """What parsing a body needs of the base model."""
+    """The parts of the base model that parsing a body needs."""
 
     name: str
     context: int
@@ -167,7 +167,7 @@ class Invocation(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class OpenAiInvocation(Invocation):
-    """What OpenAI's two forms share; streams are server-sent events."""
+    """The common part of OpenAI's two forms; streams are server-sent events."""
 
     model: str
     id: str

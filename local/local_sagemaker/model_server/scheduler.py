@@ -30,7 +30,7 @@ FAILED = "the model has failed"
 
 
 class FinishReason(StrEnum):
-    """Why an answer ended, in OpenAI's words."""
+    """The reason why an answer ended, in OpenAI's words."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -38,7 +38,7 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationRequest:
-    """What to generate: a prompt that fits the context together with `max_tokens`."""
+    """A prompt and how to continue it; prompt and `max_tokens` fit the context."""
 
     prompt: list[int]
     max_tokens: int
