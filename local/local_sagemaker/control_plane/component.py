@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker.control_plane.capacity import Placement
-from local_sagemaker.control_plane.endpoint import Endpoint
+from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.hosting_port import Copy
 
 
@@ -65,7 +65,7 @@ class Component:
 
     name: str
     arn: str
-    endpoint: Endpoint
+    endpoint: EndpointRecord
     variant: str
     specification: dict[str, Any]
     created: float

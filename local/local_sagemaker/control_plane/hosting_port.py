@@ -9,7 +9,7 @@ import httpx
 
 
 class Copy(Protocol):
-    """One copy of a base component; `runtime.containers.Container` implements it."""
+    """One copy of a base component; `runtime.containers.ContainerProcess` implements it."""
 
     @property
     def running(self) -> bool:
