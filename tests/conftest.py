@@ -7,7 +7,7 @@ import signal
 # `tests/stacks` runs it once, in a process of its own.
 os.environ["CDK_VALIDATION"] = "false"
 
-# The tests at once keep every processor busy. More threads for the small matrices of the model server only wait.
+# Parallel tests keep every processor busy: more threads for the small matrices of the model server only wait.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 # A shell starts the background jobs of a script with SIGINT ignored, and every process below inherits that. A
