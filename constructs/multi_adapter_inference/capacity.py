@@ -9,7 +9,7 @@ from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, gpu_memory
 from adapter_fleet.serving.instance_types import INSTANCES, Accelerator
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.memory_tiers import Tiers
+from adapter_fleet.serving.memory_tiers import TierCounts
 from adapter_fleet.serving.model_shape import ModelShape
 from multi_adapter_inference.compute import ComputeRequirements
 from multi_adapter_inference.container import LmiContainer
@@ -72,7 +72,7 @@ def warn_of_adapters_on_disk(scope: Construct, adapters: int, lora: LoraServing 
     """Add to `scope` a warning if most adapters are in neither GPU nor CPU memory."""
     if lora is None:
         return
-    tiers = Tiers.of(adapters, lora)
+    tiers = TierCounts.of(adapters, lora)
     if tiers.mostly_on_disk:
         Annotations.of(scope).add_warning_v2(
             "multi-adapter-inference:most-adapters-on-disk",

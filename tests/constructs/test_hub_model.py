@@ -11,7 +11,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk.assertions import Match, Template
 from cdk_nag import AwsSolutionsChecks
 
-from adapter_fleet.hub.copy import PATIENCE_SECONDS
+from adapter_fleet.hub.copy import IAM_PROPAGATION_SECONDS
 from multi_adapter_inference import HubModel
 from tests.constructs.conftest import MakeEndpoint
 
@@ -217,7 +217,7 @@ def test_the_plan_is_tried_until_a_denial_cannot_be_about_the_roles_before(
     retry = definition(stack)["States"]["Plan"]["Retry"][-1]
     assert retry["JitterStrategy"] == "NONE"
     waits = [retry["IntervalSeconds"] * retry["BackoffRate"] ** n for n in range(retry["MaxAttempts"])]
-    assert sum(min(wait, retry["MaxDelaySeconds"]) for wait in waits) > PATIENCE_SECONDS
+    assert sum(min(wait, retry["MaxDelaySeconds"]) for wait in waits) > IAM_PROPAGATION_SECONDS
 
 
 def test_no_two_states_have_one_name_as_step_functions_wants_it(

@@ -1,4 +1,4 @@
-"""How many adapters of which rank a base model's engine serves."""
+"""The limits of a base model's engine on LoRA adapters: their number and their rank."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from enum import StrEnum
 from adapter_fleet.common.validators import check_choice, check_flag, check_known
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""The maximum ranks vLLM takes (`MaxLoRARanks` in vllm/config/lora.py). Newer engines take 1 as well."""
+"""The maximum ranks that vLLM accepts (`MaxLoRARanks` in vllm/config/lora.py). Newer engines accept 1."""
 
 
 class LoraDtype(StrEnum):

@@ -12,7 +12,7 @@ import pytest
 from adapter_fleet.common.serialization import converter
 from adapter_fleet.hub import copy as hub_copy
 from adapter_fleet.hub.client import Hub, HubBusyError, HubError
-from adapter_fleet.hub.copy import MOST_ROUNDS, CopyError, CopyRequest, FileCopy, refusal
+from adapter_fleet.hub.copy import MAX_ROUNDS, CopyError, CopyRequest, FileCopy, refusal
 from adapter_fleet.hub.files import ModelFile
 from tests.adapter_fleet.fake_bucket import FakeS3, client_error
 from tests.hub import COMMIT, CONFIGURATION, File, Generated, HubStandIn, small_model
@@ -166,7 +166,7 @@ def test_bytes_that_are_not_the_hubs_do_not_stay(machine: Machine, standin: HubS
         machine.run()
     assert f"{BASE}/model.safetensors" not in s3.objects
     assert f"{BASE}.complete.json" not in s3.objects
-    assert standin.sent["model.safetensors"] == MOST_ROUNDS * SIZE
+    assert standin.sent["model.safetensors"] == MAX_ROUNDS * SIZE
 
 
 def test_small_file_is_verified_before_it_is_written(

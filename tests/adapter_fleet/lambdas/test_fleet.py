@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG
-from adapter_fleet.fleet.reconcile.request_steps import ASK_SECONDS
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
-from adapter_fleet.fleet.reconcile.step_task import CALL_SECONDS
 from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.steps.smoke_requests import ASK_SECONDS
+from adapter_fleet.fleet.steps.task import CALL_SECONDS
 from adapter_fleet.lambdas import fleet as handlers
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import FakeClock
@@ -24,7 +21,7 @@ from tests.adapter_fleet.fleet_world import World, adapter
 
 
 class Looks:
-    """An intake that is complete after some looks."""
+    """A handler that is complete after some looks."""
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -43,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, looks: int) -> dict[str, Any]:
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Looks(looks))
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Looks(looks))
     return handlers.is_complete({}, None)  # type: ignore[arg-type]
 
 
@@ -82,10 +79,10 @@ def test_registry_that_does_not_answer_does_not_fail_the_deployment(
                 raise error
             return answer
 
-    intake = Unsure(2)
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+    handler = Unsure(2)
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: handler)
     assert handlers.is_complete({}, None) == {"IsComplete": True}  # type: ignore[arg-type]
-    intake.left = 1000
+    handler.left = 1000
     assert handlers.is_complete({}, None) == {"IsComplete": False}  # type: ignore[arg-type]
 
 
@@ -94,7 +91,7 @@ def test_deployment_that_failed_fails_at_once(clock: FakeClock, monkeypatch: pyt
         def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
             raise RuntimeError("too many failed")
 
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Failed(0))
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Failed(0))
     with pytest.raises(RuntimeError, match="too many failed"):
         handlers.is_complete({}, None)  # type: ignore[arg-type]
 
@@ -118,7 +115,7 @@ def test_rollback_does_not_fail_for_a_manifest_in_s3_that_cannot_be_looked_at(
             assert number == 3
             raise error
 
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Unsure())
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Unsure())
     assert handlers.on_event({}, None)["Generation"] == 3  # type: ignore[arg-type]
 
 
@@ -136,7 +133,7 @@ class Machines:
 
 
 class Rereads:
-    """An intake that counts how often it is to look for a manifest."""
+    """A handler that counts how often it is to look for a manifest."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.looks = 0
@@ -149,10 +146,10 @@ class Rereads:
 
 
 def test_schedule_has_the_manifest_looked_at(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    intake = Rereads()
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+    handler = Rereads()
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: handler)
     answer = handlers.manifest_object({"trigger": "schedule"}, None)  # type: ignore[arg-type]
-    assert (answer, intake.looks) == ({"generation": None}, 1)
+    assert (answer, handler.looks) == ({"generation": None}, 1)
 
 
 class Context:
@@ -216,16 +213,16 @@ class TestPass:
     def test_first_one_that_is_scheduled_or_ordered_looks_for_a_manifest_whose_event_was_lost(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch, trigger: str, passes: int, looks: int
     ) -> None:
-        intake = Rereads()
-        monkeypatch.setattr(handlers, "_intake", lambda _machine: intake)
+        handler = Rereads()
+        monkeypatch.setattr(handlers, "_request_handler", lambda _machine: handler)
         self.run(monkeypatch, PassResult(done=True), trigger=trigger, passes=passes)
-        assert intake.looks == looks
+        assert handler.looks == looks
 
     def test_it_goes_on_where_the_manifest_cannot_be_looked_at(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         denied = ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
-        monkeypatch.setattr(handlers, "_intake", lambda _machine: Rereads(denied))
+        monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Rereads(denied))
         answer, _ = self.run(monkeypatch, PassResult(done=True), trigger="order")
         assert answer["done"]
 
@@ -247,7 +244,7 @@ class TestPass:
     def test_after_very_many_passes_another_execution_goes_on(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        last = handlers.MOST_PASSES - 1
+        last = handlers.MAX_PASSES - 1
         answer, _ = self.run(monkeypatch, PassResult(done=False), passes=last)
         assert answer["done"]
         assert [trigger for _, trigger in machines.started] == ["order"]
@@ -258,7 +255,7 @@ class TestPass:
     def test_last_of_very_many_passes_starts_none_where_it_is_done(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        answer, _ = self.run(monkeypatch, PassResult(done=True), passes=handlers.MOST_PASSES - 1)
+        answer, _ = self.run(monkeypatch, PassResult(done=True), passes=handlers.MAX_PASSES - 1)
         assert answer["done"]
         assert machines.started == []
 
@@ -267,36 +264,9 @@ class TestPass:
     ) -> None:
         name = "12-0123456789abcdef"
         for number in range(100):
-            self.run(monkeypatch, PassResult(done=False), name, passes=handlers.MOST_PASSES - 1)
+            self.run(monkeypatch, PassResult(done=False), name, passes=handlers.MAX_PASSES - 1)
             assert len(machines.started) == number + 1
             name, _ = machines.started[-1]
-
-
-@settings(max_examples=50)
-@given(key=st.text(max_size=120))
-def test_name_of_an_execution_is_one_that_step_functions_takes(key: str) -> None:
-    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,80}", handlers._execution_name(key))
-
-
-@settings(max_examples=50)
-@given(keys=st.lists(st.text(max_size=120), min_size=2, max_size=2, unique=True))
-def test_name_of_an_execution_is_another_one_for_each_key(keys: list[str]) -> None:
-    first, second = map(handlers._execution_name, keys)
-    assert first != second
-
-
-def test_names_of_long_keys_that_begin_alike_are_different() -> None:
-    assert handlers._execution_name("a" * 100 + "1") != handlers._execution_name("a" * 100 + "2")
-    assert handlers._execution_name("object-v/1") != handlers._execution_name("object-v.1")
-
-
-def test_error_other_than_that_the_name_is_taken_is_raised() -> None:
-    class Throttled:
-        def start_execution(self, **_arguments: Any) -> None:
-            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "StartExecution")
-
-    with pytest.raises(ClientError, match="ThrottlingException"):
-        handlers._Starter(Throttled(), "machine")("object", "1")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("refused", [True, False])
@@ -317,7 +287,7 @@ def test_manifest_that_is_refused_as_it_comes_is_measured(
         def rejected(self, generation: Generation) -> None:
             rejected.append(generation.outcome)
 
-    monkeypatch.setattr(handlers, "_intake", lambda _machine: Taking())
+    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Taking())
     monkeypatch.setattr(handlers, "_telemetry", Telling)
     event = {"id": "event-1", "detail": {"object": {"key": "live", "sequencer": "0A"}}}
     assert handlers.manifest_object(event, None) == {"generation": 2}  # type: ignore[arg-type]

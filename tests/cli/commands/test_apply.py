@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from adapter_fleet.fleet.reconcile.requested_manifest import desired_of
+from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredFleet, SmokeRequest

@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
-from adapter_fleet.serving.engine_settings import COUNTED
+from adapter_fleet.serving.engine_settings import MEMORY_VARIABLES
 from adapters_cli.models.capacity_report import size
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
@@ -342,7 +342,7 @@ class TestMistakes:
         result = capacity(*ON_FOUR, "--option", option)
         assert (result.exit_code, result.stdout) == (2, "")
         assert f"{option.partition('=')[0]!r} changes nothing that is counted" in result.stderr
-        assert all(name in result.stderr for name in COUNTED)
+        assert all(name in result.stderr for name in MEMORY_VARIABLES)
 
     def test_setting_that_is_given_twice_is_one(self, capacity: Run) -> None:
         result = capacity(*ON_FOUR, "--option", "OPTION_MAX_LORAS=74")

@@ -538,7 +538,7 @@ class TestServing:
         monkeypatch.chdir(tmp_path)
         result = check(fine, "--base-model", "meta-llama/Llama-3.1-8B-Instruct")
         assert set(rules(result)) == {"base-model-name", "base-model-dimensions"}
-        environment = ENVIRONMENT.replace('directory = "../base"\n', "")
+        environment = ENVIRONMENT.replace('directory = "../base"\n', 'bucket = "models"\n')
         Path("e.toml").write_text(environment.replace("acme/other", "meta-llama/Llama-3.1-8B"))
         assert "base-model-dimensions" in rules(check(fine, "-e", "e.toml"))
 
