@@ -35,7 +35,7 @@ def by_hand(world: World, account: FakeAccount, directory: Path) -> None:
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         for file in directory.iterdir():
             tar.add(file, file.name)
-    account.buckets.store("hand", "made.tar.gz", packed.getvalue())
+    account.buckets.put("hand", "made.tar.gz", packed.getvalue())
     world.service.make("p-one", "s3://hand/made.tar.gz", tags={"team": "support"})
     world.service.make("two", "s3://hand/made.tar.gz")
     world.service.make("other", "s3://hand/made.tar.gz", tags={FLEET_TAG: "another"})

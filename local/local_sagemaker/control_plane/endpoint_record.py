@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(kw_only=True, eq=False)
-class Endpoint:
+class EndpointRecord:
     """An endpoint with the configuration in force."""
 
     name: str
