@@ -40,7 +40,7 @@ def pull(
     target: Annotated[str, typer.Argument(help="Where to copy it, s3://bucket/prefix.")],
     revision: Annotated[str, typer.Option("--revision", help="A commit, branch or tag.")] = "main",
 ) -> None:
-    """Copy a model from the hub to S3, to where BaseModel.copied_from_hub looks for it.
+    """Copy a model from the hub to S3, to where a HubModel looks for it.
 
     Only what serving needs: safetensors, configuration, tokenizer and chat template. The bytes are compared
     with the hub's digests. What is there already is not copied again, whoever copied it.

@@ -182,6 +182,15 @@ class Manifest:
             ]
         return found
 
+    def unknown_references(self, *, buckets: Mapping[str, str], archives: Mapping[str, str]) -> list[Finding]:
+        """Find the aliases of buckets and the assets that the fleet does not have."""
+        references = [
+            (adapter, _uri(adapter.artifact, buckets, archives))
+            for adapter in self.adapters
+            if not isinstance(adapter.artifact, LocalArtifact)
+        ]
+        return [uri.finding(adapter) for adapter, uri in references if isinstance(uri, Violation)]
+
     def resolve(
         self,
         *,

@@ -3,8 +3,16 @@
 The source is the EC2 page of each family (g4dn, g5, g6, g6e, p4, p5). SageMaker puts `ml.` before the name.
 """
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+
+from botocore.loaders import Loader
+
+from adapter_fleet.common.validators import holds_token
+
+_MOST_SUGGESTIONS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,3 +142,27 @@ def larger(than: Instance) -> list[Instance]:
         smallest.values(),
         key=lambda known: (known.accelerators_gib, known.family != than.family, known.name),
     )
+
+
+def check_instance_type(setting: str, name: str) -> None:
+    """Raise ValueError, with similar names, for an instance type that neither this module nor botocore knows.
+
+    A name without `ml.` passes: `InstanceType` has a message of its own for it.
+    """
+    if name in INSTANCES or not name.startswith("ml.") or holds_token(name):
+        return
+    if name in (known := _hosting_instance_types()):
+        return
+    similar = difflib.get_close_matches(name, known, n=_MOST_SUGGESTIONS)
+    hint = f"did you mean {', '.join(map(repr, similar))}?" if similar else "none is near"
+    raise ValueError(
+        f"'{setting}' should be a hosting instance type ({hint}), got {name!r}; of a type that is newer than"
+        " botocore, give what it has, such as 'accelerators'"
+    )
+
+
+@cache
+def _hosting_instance_types() -> frozenset[str]:
+    """Return every hosting instance type in botocore's API model, also those without accelerators."""
+    model = Loader().load_service_model("sagemaker", "service-2")
+    return frozenset(model["shapes"]["ProductionVariantInstanceType"]["enum"])

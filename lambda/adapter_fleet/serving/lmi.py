@@ -115,7 +115,12 @@ of these. For Phi-3 and Gemma 3 two releases were read; the others are assumed t
 
 
 class LmiVersion(Enum):
-    """A release of the LMI container. Each value is the image's tag and the version of vLLM in it."""
+    """A release of the LMI container. Each value is the image's tag and the version of vLLM in it.
+
+    Example::
+
+        LmiContainer(version=LmiVersion.V19)
+    """
 
     V13 = ("0.31.0-lmi13.0.0-cu124", None)
     """The first with adapter components; it serves them with lmi-dist, not with vLLM."""

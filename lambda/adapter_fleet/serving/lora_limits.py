@@ -3,12 +3,21 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from adapter_fleet.common.validators import check_choice, check_flag, check_known
+
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The maximum ranks that vLLM accepts (`MaxLoRARanks` in vllm/config/lora.py). Newer engines accept 1."""
 
 
 class LoraDtype(StrEnum):
-    """The data type in which the engine keeps adapters (`LoRADType` in vllm/config/lora.py)."""
+    """The data type in which the engine keeps adapters (`LoRADType` in vllm/config/lora.py).
+
+    Example::
+
+        LoraServing(
+            max_loras=30, max_cpu_loras=70, max_lora_rank=64, lora_dtype=LoraDtype.BFLOAT16
+        )
+    """
 
     AUTO = "auto"
     FLOAT16 = "float16"
@@ -20,16 +29,21 @@ class LoraServing:
     """The engine's limits for LoRA adapters.
 
     max_loras:
-        Adapters in GPU memory, and the most different adapters in a batch. The engine takes the memory at
-        start-up for this many adapters of `max_lora_rank`, whatever ranks the real adapters have.
+        Adapters in GPU memory, which is also how many different adapters one batch may hold. The engine
+        takes the memory at start-up: for this many adapters of `max_lora_rank`, whatever their real ranks.
     max_cpu_loras:
-        Adapters in CPU memory, *including* those in GPU memory. A request for any other reads it from disk.
+        Adapters in CPU memory, *including* those in GPU memory. The rest is read from disk when called.
     max_lora_rank:
         The highest rank of any adapter: one of `LORA_RANKS`, or 1 from LMI 17 on.
     lora_dtype:
-        The data type of the adapters in memory; the base model's by default.
+        The data type of the adapters in memory. Default: the base model's data type.
     fully_sharded:
-        Shard both LoRA matrices over the accelerators instead of one, for long prompts and high ranks.
+        Shard both LoRA matrices over the accelerators, not just one: for long prompts and high ranks.
+        Default: False.
+
+    Example::
+
+        LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
     """
 
     max_loras: int
@@ -41,9 +55,14 @@ class LoraServing:
     def __post_init__(self) -> None:
         for setting in ("max_loras", "max_cpu_loras", "max_lora_rank"):
             value = getattr(self, setting)
+            check_known(setting, value)
             if type(value) is not int:  # a bool is an int to isinstance
                 raise ValueError(f"'{setting}' should be a whole number, got {value!r}")
-        # vLLM checks the same, but only when the container starts (LoRAConfig in vllm/config/lora.py).
+        check_known("lora_dtype", self.lora_dtype)
+        if self.lora_dtype is not None:
+            check_choice("lora_dtype", self.lora_dtype, LoraDtype)
+        check_flag("fully_sharded", self.fully_sharded)
+        # vLLM checks the same when the container starts, minutes later (LoRAConfig in vllm/config/lora.py).
         if self.max_loras < 1:
             raise ValueError(f"'max_loras' should be at least 1, got {self.max_loras}")
         if self.max_cpu_loras < self.max_loras:

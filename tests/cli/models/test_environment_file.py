@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from adapter_fleet.environment.environment_file import read_environment as load
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapters_cli.models.environment_file import EnvironmentFile, FleetPlace, read_environment
 from adapters_cli.output.errors import CommandError
-from stacks.environment import ENVIRONMENTS, load
+from stacks.environment import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[3]
 

@@ -17,7 +17,14 @@ LONGEST_TIMEOUT_SECONDS = 55 * 60
 
 
 class UpdateMode(StrEnum):
-    """What to do if the container refuses to update an adapter in place."""
+    """What to do if the service refuses to update an adapter in place.
+
+    Example::
+
+        AdapterFleet(
+            stack, "Fleet", endpoint=endpoint, manifest=manifest, update_mode=UpdateMode.REPLACE
+        )
+    """
 
     IN_PLACE = "in-place"
     """Report the adapter as failed. Its last version goes on serving."""
@@ -26,7 +33,12 @@ class UpdateMode(StrEnum):
 
 
 class OnTimeout(StrEnum):
-    """How a deployment ends if it times out while adapters are pending."""
+    """How a deployment ends if adapters are still pending after its timeout.
+
+    Example::
+
+        AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest, on_timeout=OnTimeout.FAIL)
+    """
 
     SUCCEED = "succeed"
     """It succeeds and reports how many are pending. The state machine goes on."""
@@ -34,8 +46,8 @@ class OnTimeout(StrEnum):
     """It fails, and CloudFormation rolls back."""
 
 
-class DriftCheck(StrEnum):
-    """What a scheduled run does about changes that people made by hand."""
+class DriftAction(StrEnum):
+    """What a scheduled run does about changes made by hand."""
 
     REPORT = "report"
     """Report them in metrics and in the registry."""
@@ -112,7 +124,7 @@ class FleetSettings:
     request_rate: float = 5.0
     timeout_seconds: int = 3000
     on_timeout: OnTimeout = OnTimeout.SUCCEED
-    drift: DriftCheck | None = None
+    drift: DriftAction | None = None
     allow_base_replacement: bool = False
     max_lora_rank: int | None = None
     base_model: str | None = None

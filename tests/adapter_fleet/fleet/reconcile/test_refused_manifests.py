@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from adapter_fleet.fleet.state.generations import Generation, Outcome
-from adapter_fleet.fleet.state.settings import DriftCheck, FleetSettings
+from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings
 from tests.adapter_fleet.fleet_world import World, adapter
 
 BEFORE = [adapter(f"a{number:02}") for number in range(20)]
@@ -118,7 +118,7 @@ def test_undo_under_way_goes_on(refuse: Refuse) -> None:
 
 @REFUSED
 def test_drift_run_afterwards_deletes_nothing(refuse: Refuse) -> None:
-    world = fleet_of_twenty(drift=DriftCheck.REPAIR)
+    world = fleet_of_twenty(drift=DriftAction.REPAIR)
     world.put_manifest(*BEFORE, *ADDED)
     world.run_newest(deadline=2.0)
     refuse(world)
@@ -131,7 +131,7 @@ def test_drift_run_afterwards_deletes_nothing(refuse: Refuse) -> None:
 
 @REFUSED
 def test_drift_run_that_takes_over_what_has_stalled_finishes_what_was_under_way(refuse: Refuse) -> None:
-    world = fleet_of_twenty(drift=DriftCheck.REPAIR)
+    world = fleet_of_twenty(drift=DriftAction.REPAIR)
     world.put_manifest(*BEFORE, *ADDED)
     world.run_newest(deadline=2.0)
     refuse(world)
@@ -145,7 +145,7 @@ def test_drift_run_that_takes_over_what_has_stalled_finishes_what_was_under_way(
 
 
 def test_refused_manifest_that_comes_as_a_pass_ends_leaves_the_end_as_it_is() -> None:
-    world = fleet_of_twenty(drift=DriftCheck.REPAIR)
+    world = fleet_of_twenty(drift=DriftAction.REPAIR)
     world.put_manifest(*BEFORE, *ADDED)
     came: list[Generation] = []
     save = world.registry.save_generation

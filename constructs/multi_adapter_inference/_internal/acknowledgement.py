@@ -1,4 +1,4 @@
-"""Reasons for what cdk-nag's AwsSolutions pack asks about, for those who run it over their app."""
+"""Reasons for the findings of cdk-nag's AwsSolutions pack, for users who run it over their app."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _NOTIFICATIONS_HANDLER = "BucketNotificationsHandler050a0587b7544547bf325f094a3d
 
 
 def acknowledge(scope: Construct, rule: str, reason: str) -> None:
-    """Give the reason why a rule is not kept in `scope` and below."""
+    """Acknowledge a rule that `scope` and its children break, with the reason."""
     Validations.of(scope).acknowledge(Acknowledgment(id=f"AwsSolutions-{rule}", reason=reason))
 
 
 def acknowledge_wildcard(scope: Construct, arn: str, reason: str) -> None:
-    """Give the reason of a wildcard in the resources of the policies in `scope` and below."""
+    """Acknowledge a wildcard in the resources of the policies of `scope` and its children."""
     acknowledge(scope, f"IAM5[Resource::{_as_cdk_nag_writes(Stack.of(scope).resolve(arn))}]", reason)
 
 
 def acknowledge_notifications_handler(scope: Construct) -> None:
-    """Give the reason for the policy of the CDK's own function that configures the events of buckets."""
+    """Acknowledge the policy of the CDK's own function that configures the events of buckets."""
     handler = Stack.of(scope).node.try_find_child(_NOTIFICATIONS_HANDLER)
     if isinstance(handler, Construct):
         policy = "arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
@@ -31,7 +31,7 @@ def acknowledge_notifications_handler(scope: Construct) -> None:
 
 
 def _as_cdk_nag_writes(resolved: Any) -> str:
-    """Return an ARN of a template in one line, as cdk-nag has it in the ids of its findings."""
+    """Return an ARN of a template as cdk-nag writes it in the ids of its findings."""
     match resolved:
         case {"Fn::Join": [separator, parts]}:
             return str(separator).join(map(_as_cdk_nag_writes, parts))

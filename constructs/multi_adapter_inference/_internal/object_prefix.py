@@ -1,12 +1,12 @@
-"""Prefixes of keys in S3, used as folders."""
+"""Prefixes of keys in S3 that are folders."""
 
 from aws_cdk import Token
 
 
 def as_folder(prefix: str) -> str:
-    """Return a prefix with one slash at its end, unless it is empty or known at deployment only.
+    """Return a prefix with one slash at its end, unless it is empty or a token.
 
-    Without the slash, `acme` would be the beginning of `acme-eu/` as well.
+    Without the slash, `acme` would also be a prefix of `acme-eu/`.
     """
     if Token.is_unresolved(prefix):
         return prefix

@@ -9,7 +9,6 @@ import inspect
 import math
 import os
 import re
-import sys
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
@@ -22,14 +21,16 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from adapter_fleet.common.validators import holds_token
-from multi_adapter_inference.errors import LocatedError
+from multi_adapter_inference._internal.errors import LocatedError
 
 T = TypeVar("T")
+
+_PACKAGE = __name__.partition(".")[0]
 
 _LONGEST_SHOWN = 80
 _MOST_MEMBERS_SHOWN = 6
 _AFTER_AN = (*"AEIOUaeiou", "Lmi")
-"""How nouns begin that follow 'an'; LMI is spelled when it is spoken."""
+"""Nouns that begin so follow 'an'. LMI is spoken letter by letter."""
 
 _EXAMPLES = {
     "AdapterArtifact": "AdapterArtifact.from_directory('adapters/ectsum')",
@@ -48,17 +49,18 @@ _EXAMPLES = {
     "IRole": "Role.from_role_name(…)",
     "ISecret": "Secret.from_secret_name_v2(…)",
     "ISecurityGroup": "SecurityGroup.from_security_group_id(…)",
+    "IAdapterFleet": "AdapterFleet(…)",
+    "IMultiAdapterEndpoint": "MultiAdapterEndpoint(…)",
     "ITable": "Table.from_table_name(…)",
     "IVpc": "Vpc.from_lookup(…)",
     "InstanceType": "InstanceType.ML_G5_12XLARGE or InstanceType.of('ml.g5.12xlarge')",
     "LmiContainer": "LmiContainer(version=LmiVersion.V19)",
     "LoraServing": "LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)",
-    "MultiAdapterEndpointBase": "MultiAdapterEndpoint(…)",
     "Size": "Size.mebibytes(64)",
     "SmokeTest": "SmokeTest(prompt='Hello')",
     "SubnetSelection": "SubnetSelection(subnet_type=SubnetType.PRIVATE_WITH_EGRESS)",
 }
-"""What a person may write where a class is expected, by its name."""
+"""An example of each class for messages, by the name of the class."""
 
 _WORDS: Mapping[Any, str] = {
     str: "a text",
@@ -72,10 +74,10 @@ _WORDS: Mapping[Any, str] = {
 def checked(cls: type[T]) -> type[T]:
     """Check the arguments of a class's constructor and of its public methods; a class decorator.
 
-    What does not fit its annotation is a ValueError that names the construct, or else the class, and each
-    wrong argument with what it should be and what was got. A text is refused where it is empty, unless that
-    is the default. Tokens of the CDK fit as what they stand for. A plain ValueError of a record's constructor
-    or factory gets the name of its class in front. An unknown or missing argument is Python's own TypeError.
+    An argument that does not fit its annotation is a ValueError. The message has the construct or the class,
+    and for each wrong argument what it should be and what was got. An empty text is refused, unless it is the
+    default. A token of the CDK fits as the type it stands for. A plain ValueError of a record's constructor
+    or factory gets the name of the class in front. An unknown or missing argument is Python's own TypeError.
     """
     for name, member in list(vars(cls).items()):
         if name.startswith("_") and name != "__init__":
@@ -106,7 +108,7 @@ def _checked(function: Callable[..., Any], cls: type, *, bound: bool) -> Callabl
         try:
             return function(*args, **kwargs)
         except ValueError as error:
-            # Errors of a class of their own already say where, such as the file and line of a manifest.
+            # An error of a class of its own already has its place, such as the file and line of a manifest.
             if makes_record and type(error) is ValueError:
                 raise LocatedError(f"{_where(function, cls, given)}: {error}") from None
             raise
@@ -117,7 +119,7 @@ def _checked(function: Callable[..., Any], cls: type, *, bound: bool) -> Callabl
 def _bound(
     signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
-    """Return the arguments of a call by their names; None where they do not fit the signature."""
+    """Return the arguments of a call by name; None if they do not fit the signature."""
     try:
         return signature.bind(*args, **kwargs).arguments
     except TypeError:
@@ -125,9 +127,9 @@ def _bound(
 
 
 def _where(function: Callable[..., Any], cls: type, given: Mapping[str, Any]) -> str:
-    """Return the path of the construct that is called or made, or else the name of the class or method."""
+    """Return the path of the construct that is called or created, or the name of the class or method."""
     itself, makes = given.get("self"), function.__name__ == "__init__"
-    # A method with an `id` makes a child, such as `add_adapter`.
+    # A method with an `id`, such as `add_adapter`, creates a child.
     scope = given.get("scope") if makes else itself
     if isinstance(scope, Construct):
         child = str(given["id"]) if "id" in given else None
@@ -140,13 +142,13 @@ def _where(function: Callable[..., Any], cls: type, given: Mapping[str, Any]) ->
 def _wrong(
     function: Callable[..., Any], signature: inspect.Signature, given: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield what is wrong with each argument."""
+    """Yield a message for each wrong argument."""
     hints = _hints(function)
     for name, value in given.items():
         parameter, hint = signature.parameters[name], hints.get(name, Any)
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             (options,) = get_args(hint) or (None,)  # of Unpack
-            known = typing.get_type_hints(options, localns=_names()) if is_typeddict(options) else {}
+            known = typing.get_type_hints(options) if is_typeddict(options) else {}
             for option, its in value.items():
                 if (found := _misfit(its, known.get(option, Any))) is not None:
                     yield _message(option, known[option], found)
@@ -158,23 +160,15 @@ def _wrong(
 
 @cache
 def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
-    return typing.get_type_hints(function, localns=_names())
-
-
-@cache
-def _names() -> dict[str, Any]:
-    """Return what annotations may name that their own module imports for type checkers only."""
-    package = __name__.partition(".")[0]
-    modules = [module for name, module in sys.modules.items() if name.startswith(f"{package}.")]
-    return {name: value for module in modules for name, value in vars(module).items() if name[0] != "_"}
+    return typing.get_type_hints(function)
 
 
 _Misfit = tuple[object, str]
-"""The value that does not fit, and where in the argument it is."""
+"""A value that does not fit, and its place in the argument."""
 
 
 def _misfit(value: object, hint: Any, where: str = "") -> _Misfit | None:
-    """Return the part of `value` that does not fit an annotation; None where all of it does."""
+    """Return the part of `value` that does not fit an annotation; None if all of it fits."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _misfit_of_union(value, arguments, where)
@@ -199,7 +193,7 @@ def _misfit(value: object, hint: Any, where: str = "") -> _Misfit | None:
 
 
 def _misfit_of_union(value: object, choices: Sequence[Any], where: str) -> _Misfit | None:
-    """Return the misfit with the choice that fits best: a mapping with one wrong value is shown by that."""
+    """Return the misfit of the choice that fits best, such as the one wrong value of a mapping."""
     found = [_misfit(value, choice, where) for choice in choices]
     if None in found:
         return None
@@ -211,7 +205,7 @@ def _fits(value: object, hint: Any) -> bool:
         return True
     if hint in (None, NoneType):
         return value is None
-    # By their very type, as a bool is an int to isinstance.
+    # Exact types, as a bool is an int to isinstance.
     if hint is bool:
         return type(value) is bool
     if hint in (int, float):
@@ -224,27 +218,34 @@ def _fits(value: object, hint: Any) -> bool:
 
 
 def _classes_of(value: object) -> tuple[type, ...]:
-    """Return the class of a value; of an object that jsii puts together from several, the class of each."""
+    """Return the class of a value. For an object that jsii combines from several, return each class."""
     parts = inspect.getattr_static(value, "_delegates", None)
     return tuple(map(type, parts)) if type(value).__module__.startswith("jsii.") and parts else (type(value),)
 
 
 @cache
 def _implements(classes: Sequence[type], interface: Any) -> bool:
-    """Tell whether classes together have all that an interface of jsii has, which isinstance cannot.
+    """Return whether classes together have every member of a protocol. isinstance() cannot tell.
 
-    By the class: to look at the object would ask the CDK for the value of every property.
+    Only the classes are looked at: to look at the object would ask the CDK for the value of every property.
     """
-    missing = object()
     return all(
-        any(inspect.getattr_static(cls, member, missing) is not missing for cls in classes)
+        any(_declares(cls, member) for cls in classes)
         for member in typing_extensions.get_protocol_members(interface)
+    )
+
+
+def _declares(cls: type, member: str) -> bool:
+    """Return whether a class has a member, or the annotation of one that its constructor sets."""
+    missing = object()
+    return inspect.getattr_static(cls, member, missing) is not missing or any(
+        member in inspect.get_annotations(base) for base in cls.__mro__
     )
 
 
 def _message(name: str, hint: Any, misfit: _Misfit) -> str:
     value, where = misfit
-    # It may be the secret itself, in the place of its name.
+    # A user may pass the secret itself instead of its name.
     secret = secretsmanager.ISecret in (hint, *get_args(hint))
     got = f"one of type {type(value).__name__}" if secret else _shown(value)
     return f"'{name}' should be {_in_words(hint)}, got {got}{where}"
@@ -260,7 +261,7 @@ def _shown(value: object) -> str:
 def _in_words(hint: Any) -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        # To give None is to leave it out.
+        # None means that the argument is left out.
         return " or ".join(_in_words(choice) for choice in arguments if choice is not NoneType)
     if origin is Literal:
         return " or ".join(map(repr, arguments))
@@ -281,10 +282,12 @@ def _in_words(hint: Any) -> str:
 
 
 def _noun(hint: Any) -> str:
-    """Return what people call a class: `ISecurityGroup` is a security group."""
-    if typing_extensions.is_protocol(hint):
-        return " ".join(re.findall("[A-Z][^A-Z]*", hint.__name__[1:])).lower()
-    return str(hint.__name__).removesuffix("Base")
+    """Return a class in words: `ISecurityGroup` is a security group. Our own classes keep their names."""
+    if not typing_extensions.is_protocol(hint):
+        return str(hint.__name__)
+    if hint.__module__.startswith(f"{_PACKAGE}."):
+        return str(hint.__name__[1:])
+    return " ".join(re.findall("[A-Z][^A-Z]*", hint.__name__[1:])).lower()
 
 
 def _choices(enum: type[Enum]) -> str:

@@ -1,4 +1,4 @@
-"""The CDK's framework of custom resources, with logs that end and the reasons for what it does."""
+"""The CDK's framework of custom resources, with expiring logs and acknowledged findings."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
-from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
-from multi_adapter_inference.functions import FunctionParts
+from multi_adapter_inference._internal.acknowledgement import acknowledge, acknowledge_wildcard
+from multi_adapter_inference._internal.functions import FunctionParts
 
 _ANSWER_SECONDS = 120
-"""For the answer to arrive after the timeout: CloudFormation gives a custom resource an hour."""
+"""Time for the answer to arrive after the timeout. CloudFormation gives a custom resource an hour."""
 
 _REASON_FOR_VERSIONS = "the CDK's framework lets its functions call every version of those it was given"
 
@@ -30,24 +30,24 @@ def waiting_provider(
     query_interval: Duration,
     parts: FunctionParts,
 ) -> cr.Provider:
-    """Make the framework around two handlers, for a resource that has an own timeout.
+    """Create the framework around two handlers, for a resource with a timeout of its own.
 
-    The framework's own functions share the parts of the handlers.
+    The framework's functions share the key, the network and the queue of the handlers.
     """
     framework_logs = parts.log_group("ProviderLogs")
     roles = [
         parts.role(role_id, policy="Logs", log_group=framework_logs)
         for role_id in ("ProviderEventRole", "ProviderCompleteRole")
     ]
-    # The framework asks that often, and wants no rest.
-    questions = math.ceil((timeout.to_seconds() + _ANSWER_SECONDS) / query_interval.to_seconds())
+    # The framework wants a timeout that is a whole number of intervals.
+    intervals = math.ceil((timeout.to_seconds() + _ANSWER_SECONDS) / query_interval.to_seconds())
     provider = cr.Provider(
         scope,
         "Provider",
         on_event_handler=on_event,
         is_complete_handler=is_complete,
         query_interval=query_interval,
-        total_timeout=Duration.seconds(questions * query_interval.to_seconds()),
+        total_timeout=Duration.seconds(intervals * query_interval.to_seconds()),
         log_group=framework_logs,
         framework_on_event_role=roles[0],
         framework_complete_and_timeout_role=roles[1],
@@ -66,14 +66,14 @@ def waiting_provider(
 
 
 def answer_timeout(timeout: Duration) -> Duration:
-    """Return how long CloudFormation should wait, for a resource that waits that long itself."""
+    """Return how long CloudFormation should wait for a resource that has this timeout."""
     return Duration.seconds(timeout.to_seconds() + 2 * _ANSWER_SECONDS)
 
 
 def _acknowledge_framework(
     provider: cr.Provider, roles: Sequence[iam.Role], handlers: Sequence[lambda_.Function]
 ) -> None:
-    """Give the reasons for what the CDK's framework of custom resources does, and gives no choice in."""
+    """Acknowledge what the CDK's framework does and offers no setting for."""
     for role in roles:
         for handler in handlers:
             acknowledge_wildcard(role, f"{handler.function_arn}:*", _REASON_FOR_VERSIONS)

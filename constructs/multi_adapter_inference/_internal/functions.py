@@ -1,4 +1,4 @@
-"""The Lambda functions of one construct: one code, one log, and for each a role with what that one needs."""
+"""The Lambda functions of one construct: they share code and log group, and each has a role of its own."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from multi_adapter_inference.acknowledgement import acknowledge, acknowledge_wildcard
-from multi_adapter_inference.lambda_asset import lambda_zip
+from multi_adapter_inference._internal.acknowledgement import acknowledge, acknowledge_wildcard
+from multi_adapter_inference._internal.lambda_asset import lambda_zip
 
 LOGS_KEPT = logs.RetentionDays.THREE_MONTHS
-"""How long logs are kept where nobody says otherwise."""
+"""How long logs are kept by default."""
 
 _SHORT = Duration.minutes(2)
 
 _DEAD_LETTERS_KEPT = Duration.days(14)
 """The longest that SQS keeps a message."""
 
-# AWSLambdaVPCAccessExecutionRole, without its rights on logs.
+# The rights of AWSLambdaVPCAccessExecutionRole, without those on logs.
 _ATTACHES_INTERFACES = (
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",
@@ -40,15 +40,15 @@ _REASON_FOR_KEY_ACTIONS = "the CDK grants the use of a key so: data keys with an
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionSettings:
-    """Where functions run, and with which key AWS encrypts what they leave.
+    """The network of functions, and the key and retention of what they write.
 
     encryption_key:
-        Of the environment variables, the logs and the queue of failed events; AWS's own keys by default.
+        The key of the environment variables, the logs and the dead-letter queue. Default: AWS's own keys.
     log_retention:
-        How long logs are kept.
+        How long logs are kept. Default: three months.
     vpc, vpc_subnets, security_groups:
-        The network of the functions; AWS's own by default. Without groups, the functions of a construct get
-        one that lets them call out.
+        The network of the functions. Default: AWS's own. Without groups, the functions of a construct get a
+        security group that allows every outgoing call.
     """
 
     encryption_key: kms.IKey | None = None
@@ -69,10 +69,12 @@ class _Network(TypedDict, total=False):
 
 
 class FunctionParts:
-    """What the functions of one construct share, those of the CDK's framework included.
+    """The key, the network and the queue that the functions of one construct share.
+
+    The functions of the CDK's framework share them too.
 
     dead_letters:
-        The queue of the events that they failed to handle.
+        The queue of the events that the functions failed to handle.
     """
 
     def __init__(self, scope: Construct, settings: FunctionSettings) -> None:
@@ -98,7 +100,7 @@ class FunctionParts:
         acknowledge(self.dead_letters, "SQS3", "this is a dead-letter queue; a person reads it")
 
     def log_group(self, id: str) -> logs.LogGroup:
-        """Create a log group that goes with its stack."""
+        """Create a log group that is deleted with its stack."""
         return logs.LogGroup(
             self._scope,
             id,
@@ -115,7 +117,7 @@ class FunctionParts:
         log_group: logs.ILogGroup,
         statements: Sequence[iam.PolicyStatement] = (),
     ) -> iam.Role:
-        """Create the role of a function: what every function needs, and the statements."""
+        """Create the role of a function, with the rights that every function needs and the statements."""
         needs = [
             iam.PolicyStatement(
                 actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]
@@ -139,13 +141,10 @@ class FunctionParts:
         return role
 
     def keep_dead_letters(self, function: lambda_.Function) -> None:
-        """Send the events that `function` fails to handle to the queue.
-
-        Lambda does so when the last retry of an asynchronous event has failed.
-        """
+        """Make Lambda send an asynchronous event to the queue when the last retry of `function` failed."""
         resource = function.node.default_child
         assert isinstance(resource, lambda_.CfnFunction)
-        # Not by `dead_letter_queue=`, which adds a policy of its own for each function.
+        # `dead_letter_queue=` would add a policy of its own for each function.
         resource.dead_letter_config = lambda_.CfnFunction.DeadLetterConfigProperty(
             target_arn=self.dead_letters.queue_arn
         )
@@ -157,16 +156,16 @@ class FunctionParts:
 
 
 def _let_services_use(key: kms.IKey, scope: Construct) -> None:
-    """Let the services that have no role of the app's encrypt with its key.
+    """Let CloudWatch Logs and EventBridge use the key, as they have no role of the app.
 
-    CloudWatch Logs the log groups of this account and region; EventBridge the events that reach no function,
-    which it puts into the queue itself.
+    CloudWatch Logs encrypts the log groups of this account and region. EventBridge encrypts the events that
+    reach no function, which it sends to the queue itself.
     """
     stack = Stack.of(scope)
     key.add_to_resource_policy(
         iam.PolicyStatement(
             principals=[iam.ServicePrincipal("events.amazonaws.com")],
-            # EventBridge's guide, "Using dead-letter queues", on encrypted ones.
+            # EventBridge's guide, "Using dead-letter queues", on encrypted queues.
             actions=["kms:Decrypt", "kms:GenerateDataKey*"],
             resources=["*"],
         )
@@ -185,7 +184,7 @@ def _let_services_use(key: kms.IKey, scope: Construct) -> None:
             resources=["*"],
             conditions={
                 "ArnLike": {
-                    # Not their names: a log group is created after its key.
+                    # The names are not known: a log group is created after its key.
                     "kms:EncryptionContext:aws:logs:arn": stack.format_arn(
                         service="logs",
                         resource="log-group",
@@ -204,18 +203,18 @@ def _let_services_use(key: kms.IKey, scope: Construct) -> None:
 
 
 class Functions:
-    """Makes functions that are children of `scope`.
+    """Creates functions as children of `scope`.
 
     module:
-        The one of `adapter_fleet` that has their handlers.
+        The entry module that has their handlers, `adapter_fleet.lambdas.<name>`.
     policy:
-        The name of what each role may do.
+        The name of each role's policy.
     about:
-        What it is that they work for; ends their descriptions.
+        The end of each description: what the functions work for.
     environment:
-        What all of them get.
+        The environment variables of every function.
     why_wildcards:
-        The reason for those in the resources of their statements.
+        The reason for wildcards in the resources of the statements.
     """
 
     def __init__(
@@ -233,7 +232,7 @@ class Functions:
         self._module, self._policy, self._about = module, policy, about
         self._environment, self._why_wildcards = environment, why_wildcards
         self._logs = parts.log_group("Logs")
-        self._code = lambda_zip().code()
+        self._code = lambda_zip(module).code()
 
     def add(
         self,
@@ -246,7 +245,7 @@ class Functions:
         timeout: Duration = _SHORT,
         memory_mib: int = 256,
     ) -> lambda_.Function:
-        """Make one, whose role may do what is in the statements and write its log."""
+        """Create a function whose role has the statements."""
         role = self._parts.role(f"{id}Role", policy=self._policy, log_group=self._logs, statements=statements)
         for statement in statements:
             for resource in statement.resources:
@@ -256,7 +255,7 @@ class Functions:
             self._scope,
             id,
             code=self._code,
-            handler=f"adapter_fleet.{self._module}.{handler}",
+            handler=f"{self._module}.{handler}",
             runtime=lambda_.Runtime.PYTHON_3_13,
             description=f"{description} ({self._about})",
             role=role,

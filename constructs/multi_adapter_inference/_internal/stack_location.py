@@ -1,13 +1,13 @@
-"""Where parts of an app are deployed."""
+"""The stack, account and region that a construct is deployed to."""
 
 from weakref import WeakKeyDictionary
 
 from aws_cdk import Stack, Token
 from constructs import Construct, IConstruct
 
-# Each question takes the CDK a while, and hundreds of adapters in a stack have the same answers.
+# Each question takes the CDK a while, and hundreds of adapters in a stack have the same answer.
 _stacks: WeakKeyDictionary[IConstruct, Stack] = WeakKeyDictionary()
-_stacks_around: WeakKeyDictionary[Stack, Stack] = WeakKeyDictionary()
+_parents: WeakKeyDictionary[Stack, Stack] = WeakKeyDictionary()
 _environments: WeakKeyDictionary[Stack, tuple[str, str]] = WeakKeyDictionary()
 
 
@@ -19,21 +19,21 @@ def stack_of(scope: IConstruct) -> Stack:
 
 
 def top_level_stack(scope: IConstruct) -> Stack:
-    """Return the stack that is deployed with `scope` in it: of a nested stack, the one around it."""
+    """Return the stack that is deployed with `scope` in it. For a nested stack, that is its parent."""
     stack = stack_of(scope)
-    if stack not in _stacks_around:
-        around = stack.nested_stack_parent
-        _stacks_around[stack] = stack if around is None else top_level_stack(around)
-    return _stacks_around[stack]
+    if stack not in _parents:
+        parent = stack.nested_stack_parent
+        _parents[stack] = stack if parent is None else top_level_stack(parent)
+    return _parents[stack]
 
 
-def deployed_together(one: Construct, other: Construct) -> bool:
-    """Tell whether one deployment of one stack brings both, so that neither needs an export of the other."""
+def deployed_together(one: IConstruct, other: IConstruct) -> bool:
+    """Return whether both are in the same deployed stack, so neither needs an export of the other."""
     return top_level_stack(one) is top_level_stack(other)
 
 
-def check_same_environment(scope: Construct, endpoint: Construct) -> None:
-    """Raise ValueError where an endpoint is known to be in another account or region than what runs on it."""
+def check_same_environment(scope: Construct, endpoint: IConstruct) -> None:
+    """Raise ValueError if an endpoint is known to be in another account or region than its adapters."""
     own, its = _environment(top_level_stack(scope)), _environment(top_level_stack(endpoint))
     for what, here, there in zip(("account", "region"), own, its, strict=True):
         if here != there and not Token.is_unresolved(here) and not Token.is_unresolved(there):

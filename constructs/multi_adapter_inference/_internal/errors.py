@@ -1,4 +1,4 @@
-"""Errors that tell where in the app something is wrong."""
+"""Errors that begin with the path of a construct."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from constructs import Construct
 
 
 class LocatedError(ValueError):
-    """An error whose message begins with where in the app it is."""
+    """An error whose message begins with the construct or the class that it is about."""
 
 
 @contextmanager
-def told_of(construct: Construct) -> Iterator[None]:
-    """Begin the message of a ValueError raised in here with the path of `construct`."""
+def error_context(construct: Construct) -> Iterator[None]:
+    """Put the path of `construct` in front of a ValueError that is raised inside."""
     try:
         yield
     except LocatedError:

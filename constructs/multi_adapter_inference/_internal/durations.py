@@ -1,4 +1,4 @@
-"""Durations as AWS takes them: whole ones of a unit."""
+"""Durations in whole units, as AWS needs them."""
 
 from aws_cdk import Duration
 
@@ -7,14 +7,14 @@ _COARSE_UNITS = ("minute", "hour", "day")
 
 
 def whole_seconds(setting: str, duration: Duration) -> int:
-    """Return a duration in seconds; ValueError where that is no whole number, or is not known at synth."""
+    """Return a duration in seconds. Raises ValueError for a token or a fraction of a second."""
     if duration.is_unresolved():
         raise ValueError(f"'{setting}' should be known at synth, got a token")
     return _whole(setting, duration, "second")
 
 
 def check_minutes(setting: str, duration: Duration) -> None:
-    """Raise ValueError unless a duration is whole minutes, one at least, or a token in minutes or longer."""
+    """Raise ValueError unless a duration is at least one whole minute, or a token in minutes or longer."""
     if duration.is_unresolved():
         if duration.unit_label().rstrip("s") not in _COARSE_UNITS:
             raise ValueError(f"'{setting}' should be whole minutes, got a token of {duration.unit_label()}")

@@ -1,4 +1,4 @@
-"""What keeps one fleet: its table, its functions, its state machine and the custom resource's provider."""
+"""The control plane of one fleet: table, functions, state machine and the custom resource's provider."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from adapter_fleet.common.naming import FLEET_TAG
-from multi_adapter_inference.acknowledgement import acknowledge_wildcard
-from multi_adapter_inference.functions import FunctionParts, Functions, FunctionSettings
-from multi_adapter_inference.provider import waiting_provider
+from multi_adapter_inference._internal.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference._internal.arns import component_arn
+from multi_adapter_inference._internal.functions import FunctionParts, Functions, FunctionSettings
+from multi_adapter_inference._internal.provider import waiting_provider
 
 METRICS_NAMESPACE = "MultiAdapterInference"
 
@@ -28,29 +29,29 @@ _REGISTRY_ACTIONS = (
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 )
-_OPENS_GENERATIONS = (
+_OPEN_GENERATIONS = (
     "dynamodb:BatchWriteItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 )
-_READS_GENERATIONS = ("dynamodb:GetItem",)
+_READ_GENERATIONS = ("dynamodb:GetItem",)
 
 QUERY_INTERVAL = Duration.seconds(1)
 _PASS_TIMEOUT = Duration.minutes(15)
 _PASS_MEMORY_MIB = 1024
-# What the largest manifest takes is in bench/README.md. A function has a whole processor from this memory on
-# (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
+# bench/README.md has the memory that the largest manifest needs. From this memory on, a function has a whole
+# processor (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
 MANIFEST_MEMORY_MIB = 1769
 MANIFEST_TIMEOUT = Duration.minutes(5)
 
 _REASON_FOR_WILDCARDS = (
-    "which components, archives and manifests there are is in the manifests, whose versions come and go;"
-    " what is written has to have the fleet's tag"
+    "the components, archives and manifests differ between the versions of a manifest; the functions may"
+    " write only components with the fleet's tag"
 )
 
-# The machine of one deployment makes some hundred passes; a pass that fails is repeated until it does not.
+# The state machine makes some hundred passes for one deployment. It repeats a pass that fails.
 _RETRY = {
     "ErrorEquals": ["States.ALL"],
     "IntervalSeconds": 2,
@@ -61,16 +62,16 @@ _RETRY = {
 
 
 class ControlPlane:
-    """The parts of a fleet that act. They are children of `scope`.
-
-    The functions have a role each, with what that one needs.
+    """The resources that reconcile a fleet, as children of `scope`. Each function has a role of its own.
 
     functions:
-        The settings of the functions. Their key encrypts the table as well.
+        The settings of the functions. Their key also encrypts the table.
     reads_manifest:
-        Statements for those that read the manifest.
+        Statements for the functions that read the manifest.
     reads_artifacts:
-        Statements for the one that looks whether an artifact is there.
+        Statements for the function that looks for archives.
+    watches_object:
+        Whether the manifest is in S3.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class ControlPlane:
         )
         add_function = Functions(
             scope,
-            module="lambdas.fleet",
+            module="adapter_fleet.lambdas.fleet",
             policy="Fleet",
             about=name,
             environment={
@@ -132,7 +133,7 @@ class ControlPlane:
                 self._on_registry(_REGISTRY_ACTIONS),
                 *self._manages_components(),
                 *reads_artifacts,
-                # A scheduled or ordered pass looks for a manifest whose event was lost.
+                # A scheduled or ordered pass reads a manifest whose event was lost.
                 *(reads_manifest if watches_object else ()),
             ],
             timeout=_PASS_TIMEOUT,
@@ -142,11 +143,11 @@ class ControlPlane:
         starts = iam.PolicyStatement(
             actions=["states:StartExecution"], resources=[self.state_machine.state_machine_arn]
         )
-        # A policy beside the role: the machine needs the function, and that its role.
+        # A policy outside the role: the machine depends on the function, which depends on its role.
         self._restart = iam.Policy(scope, "Restart", statements=[starts])
         self._restart.attach_to_role(_role_of(self.run_pass))
 
-        opens = self._on_registry(_OPENS_GENERATIONS)
+        opens = self._on_registry(_OPEN_GENERATIONS)
         machine = {"STATE_MACHINE_ARN": self.state_machine.state_machine_arn}
         self._on_event = add_function(
             "OnEvent",
@@ -161,7 +162,7 @@ class ControlPlane:
             "IsComplete",
             "is_complete",
             "Tells a deployment how far the fleet is",
-            statements=[self._on_registry(_READS_GENERATIONS), starts],
+            statements=[self._on_registry(_READ_GENERATIONS), starts],
             environment=machine,
         )
         self.manifest_object = (
@@ -188,7 +189,7 @@ class ControlPlane:
 
     @property
     def parts(self) -> Sequence[Construct]:
-        """All that has to be there as long as the fleet is."""
+        """Everything that must be there as long as the fleet is."""
         return [
             self.registry,
             self.dead_letters,
@@ -203,7 +204,7 @@ class ControlPlane:
 
     @property
     def roles_that_read_manifests(self) -> Sequence[iam.Role]:
-        """Return the roles of all functions that read the manifest."""
+        """The roles of the functions that read the manifest."""
         functions = [self._on_event, self.manifest_object]
         if self.manifest_object is not None:
             functions.append(self.run_pass)
@@ -213,7 +214,7 @@ class ControlPlane:
         return iam.PolicyStatement(actions=list(actions), resources=[self.registry.table_arn])
 
     def _manages_components(self) -> list[iam.PolicyStatement]:
-        """Return what the pass needs on SageMaker: to write, only what has or gets the fleet's tag."""
+        """Return the pass's rights on SageMaker. It may write only components with the fleet's tag."""
         components = component_arn(self._scope, "*")
         requested = {"StringEquals": {f"aws:RequestTag/{FLEET_TAG}": self._uid}}
         owned = {"StringEquals": {f"aws:ResourceTag/{FLEET_TAG}": self._uid}}
@@ -230,10 +231,10 @@ class ControlPlane:
             statement(
                 ["sagemaker:AddTags"],
                 [components],
-                # At creation, and to take over what has no fleet. Never what is another one's.
+                # For a creation or an import. A component of another fleet is never tagged.
                 {**requested, "StringEqualsIfExists": {f"aws:ResourceTag/{FLEET_TAG}": self._uid}},
             ),
-            # An import that is undone loses the fleet's tag as well.
+            # An import that is undone removes the fleet's tag again.
             statement(["sagemaker:AddTags", "sagemaker:DeleteTags"], [components], owned),
             statement(
                 [
@@ -283,18 +284,13 @@ class ControlPlane:
 
 
 def _sees_rollbacks(scope: Construct) -> iam.PolicyStatement:
-    """Return what tells a rollback, which no guard may stop, from someone who deploys an old manifest."""
+    """Return the right to see whether the stack rolls back: no guard may stop a rollback."""
     own = Stack.of(scope).stack_id
     return iam.PolicyStatement(actions=["cloudformation:DescribeStacks"], resources=[own])
 
 
-def component_arn(scope: Construct, name: str) -> str:
-    """Return the ARN of the inference component of that name."""
-    return Stack.of(scope).format_arn(service="sagemaker", resource="inference-component", resource_name=name)
-
-
 def _definition(function_arn: str) -> dict[str, Any]:
-    """Return the state machine: a pass, and after a while the next one, until one says that it is done."""
+    """Return the definition: repeat a pass and a wait, until a pass returns that it is done."""
 
     def run_pass(**further: str) -> dict[str, Any]:
         return {
@@ -305,7 +301,7 @@ def _definition(function_arn: str) -> dict[str, Any]:
                 "Payload": {
                     "execution.$": "$$.Execution.Name",
                     "started_at.$": "$$.Execution.StartTime",
-                    # The function cannot have it in its environment: the machine needs the function.
+                    # Not in the function's environment, as the machine depends on the function.
                     "state_machine.$": "$$.StateMachine.Id",
                     "trigger.$": "$.trigger",
                     **further,

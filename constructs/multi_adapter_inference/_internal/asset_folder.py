@@ -1,7 +1,7 @@
-"""Files made at synth and uploaded with the app's other assets: archives, and the manifests of fleets.
+"""Files that synth makes and uploads with the app's other assets: archives, and the manifests of fleets.
 
-Not `aws_s3_assets.Asset`: it hashes the given hash once more and keeps only `.gz` of a name, where SageMaker
-wants a `.tar.gz`, and the key should tell the adapter's identity.
+`aws_s3_assets.Asset` does not fit: it hashes the given hash again, and keeps only `.gz` of a name. SageMaker
+needs a `.tar.gz`, and the key should contain the adapter's identity.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _synthesizers: WeakKeyDictionary[Stack, IStackSynthesizer] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArchiveFolder:
-    """A folder of the assets bucket, whose files have one suffix. A role may read all of it.
+class AssetFolder:
+    """A folder of the assets bucket, whose files have one suffix.
 
-    The next version's key is another, and a role that could read only that could not bring back the last
-    one when an update fails.
+    Roles get the right to read the whole folder. A role that could read only the new version's key could not
+    restore the previous version when an update fails.
     """
 
     name: str
@@ -32,9 +32,9 @@ class ArchiveFolder:
     def stage(
         self, scope: Construct, identity: str, pack: Callable[[Path], object], *, display_name: str
     ) -> FileAssetLocation:
-        """Pack the archive of that identity, unless it is packed, and return where it will be in S3.
+        """Pack the archive of that identity, unless it is packed, and return its location in S3.
 
-        Nothing is packed for a stack that this run of the CDK leaves alone.
+        Nothing is packed for a stack that this run of the CDK does not bundle.
         """
         stage = Stage.of(scope)
         if stage is None:
@@ -44,7 +44,7 @@ class ArchiveFolder:
         if stack.bundling_required and not archive.exists():
             pack(archive)
         return _synthesizer_of(stack).add_file_asset(
-            # The synthesizer's key is the hash and the last suffix of the file.
+            # The synthesizer makes the key of the hash and the last suffix of the file.
             source_hash=str(PurePosixPath(self.name, f"{identity}{self.suffix}").with_suffix("")),
             file_name=os.path.relpath(archive, stage.outdir),
             packaging=FileAssetPackaging.FILE,
@@ -52,7 +52,7 @@ class ArchiveFolder:
         )
 
     def objects_arn(self, scope: Construct, location: FileAssetLocation) -> str:
-        """Return the ARN pattern of every file in this folder, told by where any asset of ours is."""
+        """Return the ARN pattern of every file in this folder. `location` is that of any of our assets."""
         if Token.is_unresolved(location.object_key):
             raise ValueError(
                 f"'{scope.node.path}' should be in a stack whose synthesizer knows the keys of its assets,"
@@ -61,10 +61,10 @@ class ArchiveFolder:
         return f"arn:{Stack.of(scope).partition}:s3:::{location.bucket_name}/{self._folder(location)}/*"
 
     def kept(self, location: FileAssetLocation, name: str) -> str:
-        """Return `<bucket>/<key>.`, the beginning of files in this folder that `cdk gc` leaves alone.
+        """Return `<bucket>/<key>.`, the beginning of files in this folder that `cdk gc` does not delete.
 
-        It deletes each file whose key, up to the first dot, is in no template of the account and region. So
-        these are kept while a template has this text, and deleted after that. `name` is to be known at synth.
+        `cdk gc` deletes each file whose key, up to its first dot, is in no template of the environment.
+        So these files are kept while a template contains this text. `name` must be known at synth.
         """
         return f"{location.bucket_name}/{self._folder(location)}/{name}."
 
@@ -76,10 +76,10 @@ class ArchiveFolder:
 def _synthesizer_of(stack: Stack) -> IStackSynthesizer:
     """Return a synthesizer that passes assets on to that of `stack`.
 
-    Not `stack.synthesizer`: for a synthesizer that was made in Python (`Stack(synthesizer=…)`,
-    `App(default_stack_synthesizer=…)`), the CDK binds a copy to the stack, and jsii hands back the original,
-    which is bound to none. That of a nested stack is made in JavaScript and holds the copy of its parent. The
-    nested stack itself is taken out of the tree at once, so that nothing of it reaches the template.
+    `stack.synthesizer` does not work for a synthesizer that was made in Python (`Stack(synthesizer=…)`,
+    `App(default_stack_synthesizer=…)`): the CDK binds a copy to the stack, and jsii returns the original,
+    which is bound to no stack. The synthesizer of a nested stack is made in JavaScript and holds the copy of
+    its parent. The nested stack is removed from the tree at once, so nothing of it reaches the template.
     """
     if stack not in _synthesizers:
         scope = Construct(stack, "ArchiveAssets")
