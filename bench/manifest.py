@@ -29,16 +29,16 @@ import json, re, sys, time
 import yaml
 from adapter_fleet.documents import yaml_reader
 from adapter_fleet.lambdas import fleet as handlers
-from adapter_fleet.fleet.reconcile import requests as intake
+from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.settings import FleetSettings
 from adapter_fleet.manifest.manifest import ManifestError
-from adapter_fleet.fleet.state.records import Target
+from adapter_fleet.fleet.state.generations import Target
 
 yaml_reader.YAML_LOADER = yaml.SafeLoader
 target = Target(endpoint="e", base="b", prefix="tenant", settings=FleetSettings(), buckets={}, archives={})
 text = sys.stdin.buffer.read()
 try:
-    desired = intake.desired_of(text, where=sys.argv[1], target=target)
+    desired = desired_of(text, where=sys.argv[1], target=target)
     said = f"{len(desired.adapters):,} adapters"
     assert desired.digest
 except ManifestError as error:

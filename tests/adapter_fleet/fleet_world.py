@@ -9,8 +9,8 @@ from random import Random
 from typing import Any
 
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
-from adapter_fleet.fleet.reconcile.requests import RequestHandler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
+from adapter_fleet.fleet.requests.handler import RequestHandler
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
@@ -289,7 +289,7 @@ class World:
 
     def told(self, generation: Generation) -> dict[str, Any]:
         """What CloudFormation is told of a deployment now; FleetError where it has failed."""
-        intake = RequestHandler(
+        handler = RequestHandler(
             uid=UID,
             name="fleet",
             machine="machine",
@@ -299,7 +299,7 @@ class World:
             start_machine=lambda trigger, _key: self.start_machine(trigger),
             describe_stack=lambda stack: None,
         )
-        return intake.is_complete({"RequestType": "Update", "Generation": generation.number})
+        return handler.is_complete({"RequestType": "Update", "Generation": generation.number})
 
     def record(self, name: str) -> AdapterRecord:
         return self.registry.records()[f"{PREFIX}-{name}"]

@@ -35,8 +35,8 @@ from adapter_fleet.aws.sagemaker_service import SageMakerService
 from adapter_fleet.aws.stacks import Stacks
 from adapter_fleet.aws.state_machine import StateMachine
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
-from adapter_fleet.fleet.reconcile.requests import RequestHandler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
+from adapter_fleet.fleet.requests.handler import RequestHandler
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
@@ -361,7 +361,7 @@ class Exercise:
             )
             return reconciler.run(call)
 
-    def intake(self) -> RequestHandler:
+    def handler(self) -> RequestHandler:
         return RequestHandler(
             uid=self.uid,
             name="fleet",
@@ -442,9 +442,9 @@ def run_pass(exercise: Exercise) -> None:
 
     # A manifest in S3 whose event was lost; what it wants is not waited for.
     exercise.take_manifest_away()
-    assert exercise.intake().reread() is None
+    assert exercise.handler().reread() is None
     exercise.put_manifest("a")
-    assert exercise.intake().reread() is not None
+    assert exercise.handler().reread() is not None
 
     # An update, tags that change, an adapter that is given up.
     second = exercise.adapter("kept", "shout", smoke=smoke)
@@ -482,23 +482,23 @@ def run_pass(exercise: Exercise) -> None:
 def on_event(exercise: Exercise) -> None:
     exercise.user.runs_as_function(logs=exercise.place.logs, dead_letters=exercise.place.dead_letters)
     exercise.take_manifest_away()
-    intake = exercise.intake()
-    intake.on_event(exercise.event("Create"))
+    handler = exercise.handler()
+    handler.on_event(exercise.event("Create"))
     assert exercise.registry.desired(1).adapters == ()
     exercise.put_manifest("a", "b")
-    intake.on_event(exercise.event("Update"))
+    handler.on_event(exercise.event("Update"))
     assert len(exercise.registry.desired(2).adapters) == 2
     exercise.converge()
     # The same properties again are what a rollback would send, too.
-    intake.on_event(exercise.event("Update"))
+    handler.on_event(exercise.event("Update"))
     assert not exercise.newest().undo
     exercise.converge()
     exercise.take_manifest_away()
     # With another memory than that which wrote it.
     del exercise.theirs
-    exercise.intake().on_event(exercise.event("Update"))
+    exercise.handler().on_event(exercise.event("Update"))
     assert len(exercise.registry.desired(4).adapters) == 2
-    intake.on_event(exercise.event("Delete"))
+    handler.on_event(exercise.event("Delete"))
     assert exercise.newest().request.source is Source.DELETION
     assert exercise.executions() == 5
 
@@ -510,9 +510,9 @@ def manifest_object(exercise: Exercise) -> None:
     exercise.want()
     exercise.converge()
     exercise.take_manifest_away()
-    assert exercise.intake().manifest_changed("1") is None
+    assert exercise.handler().manifest_changed("1") is None
     exercise.put_manifest("a")
-    assert exercise.intake().manifest_changed("2") is not None
+    assert exercise.handler().manifest_changed("2") is not None
     assert [adapter.name for adapter in exercise.registry.desired(3).adapters] == ["a"]
     assert exercise.executions() == 1
 
@@ -521,13 +521,13 @@ def is_complete(exercise: Exercise) -> None:
     exercise.user.runs_as_function(logs=exercise.place.logs, dead_letters=exercise.place.dead_letters)
     exercise.want()
     event = {**exercise.event("Create"), "Generation": 1}
-    assert exercise.intake().is_complete(event) == {"IsComplete": False}
+    assert exercise.handler().is_complete(event) == {"IsComplete": False}
     # Nothing has run for long: it starts the machine again.
     exercise.clock.sleep(600)
-    assert exercise.intake().is_complete(event) == {"IsComplete": False}
+    assert exercise.handler().is_complete(event) == {"IsComplete": False}
     assert exercise.executions() == 1
     exercise.converge()
-    assert exercise.intake().is_complete(event)["IsComplete"]
+    assert exercise.handler().is_complete(event)["IsComplete"]
 
 
 def machine(exercise: Exercise) -> None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
-from adapter_fleet.fleet.reconcile.verification import foresee
 from adapter_fleet.fleet.state.components import ObservedComponent
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, ServiceError
+from adapter_fleet.fleet.steps.verification import known_problem
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.parallel_reads import read_each
@@ -42,7 +42,7 @@ class EndpointComponents:
 
     def _problem(self, artifact: Artifact, registry: Registry) -> str | None:
         try:
-            return foresee(artifact, self._service, registry)
+            return known_problem(artifact, self._service, registry)
         except ServiceError as error:
             return f"{artifact.uri} cannot be read: {error}"
 

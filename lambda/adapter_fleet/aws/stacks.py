@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.fleet.reconcile.requests import StackState
+from adapter_fleet.fleet.requests.handler import StackState
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient

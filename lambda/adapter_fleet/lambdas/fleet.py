@@ -21,10 +21,10 @@ from adapter_fleet.aws.state_machine import StateMachine
 from adapter_fleet.aws.telemetry import FleetTelemetry
 from adapter_fleet.common.clock import WallClock
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
-from adapter_fleet.fleet.reconcile.requests import RequestHandler
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, PassInput
-from adapter_fleet.fleet.reconcile.step_executor import LONGEST_STEP_SECONDS
+from adapter_fleet.fleet.requests.handler import RequestHandler
 from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.steps.executor import MAX_STEP_SECONDS
 
 if TYPE_CHECKING:
     from types_boto3_stepfunctions import SFNClient
@@ -33,7 +33,7 @@ MAX_PASSES = 1000
 """Passes of one execution. Then another execution goes on: a history may have 25,000 events (Step Functions'
 service quotas)."""
 
-MARGIN_SECONDS = LONGEST_STEP_SECONDS + 15.0
+MARGIN_SECONDS = MAX_STEP_SECONDS + 15.0
 """Time for the steps under way to end and to save their results before the function times out.
 
 A function that times out keeps its lease, and no other pass goes on before the lease expires.

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from botocore.loaders import Loader
-
 from adapter_fleet.common.validators import holds_token
 
 _MOST_SUGGESTIONS = 3
@@ -164,5 +162,8 @@ def check_instance_type(setting: str, name: str) -> None:
 @cache
 def _hosting_instance_types() -> frozenset[str]:
     """Return every hosting instance type in botocore's API model, also those without accelerators."""
+    # Imported here: it takes long, and most of the command line does without.
+    from botocore.loaders import Loader
+
     model = Loader().load_service_model("sagemaker", "service-2")
     return frozenset(model["shapes"]["ProductionVariantInstanceType"]["enum"])

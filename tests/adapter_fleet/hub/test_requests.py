@@ -16,8 +16,9 @@ from adapter_fleet.hub.copy import IAM_PROPAGATION_SECONDS, CopyError
 from adapter_fleet.hub.files import ModelFile
 from adapter_fleet.hub.requests import HubRequestHandler, request_of
 from adapter_fleet.hub.store import ModelStore
-from tests.adapter_fleet.fake_bucket import FakeS3, client_error
 from tests.adapter_fleet.fake_service import FakeClock
+from tests.fakes.errors import client_error
+from tests.fakes.s3 import FakeS3
 from tests.hub import COMMIT
 
 MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:copy"
@@ -85,7 +86,7 @@ class World:
     """The intake of one custom resource, and all that it touches."""
 
     def __init__(self) -> None:
-        self.machines, self.s3, self.clock = FakeMachines(), FakeS3(), FakeClock()
+        self.machines, self.s3, self.clock = FakeMachines(), FakeS3("b", page_size=3), FakeClock()
         self.left: list[str] = []
         self.handler = HubRequestHandler(
             machine=MACHINE,
@@ -200,7 +201,7 @@ def test_time_that_has_passed_stops_the_machine_and_says_how_far_it_is(world: Wo
 
 def test_time_that_has_passed_is_told_where_s3_does_not_say_how_far_it_is(world: World) -> None:
     event = world.event("Create")
-    world.s3.forbidden = ("models/",)
+    world.s3.forbidden = ("b/models/",)
     world.clock.sleep(600)
     with pytest.raises(CopyError, match=r"the timeout: its progress is not known: .*AccessDenied"):
         world.handler.is_complete(event)
@@ -227,7 +228,7 @@ def test_denial_is_told_once_a_role_that_was_changed_should_be_known(
 def test_deletion_that_may_clear_nothing_waits_a_while_and_ends_with_what_is_left(
     world: World, revision: str
 ) -> None:
-    world.s3.forbidden = ("models/",)
+    world.s3.forbidden = ("b/models/",)
     event = world.event("Delete", Revision=revision)
     world.clock.sleep(IAM_PROPAGATION_SECONDS - 1)
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -241,7 +242,7 @@ def test_deletion_that_may_clear_nothing_waits_a_while_and_ends_with_what_is_lef
 def test_deletion_ends_when_nothing_is_left_half_uploaded(world: World) -> None:
     world.event("Create")
     world.begin_upload()
-    world.s3.objects["models/acme--tiny/revisions/me/main.json"] = b"{}"
+    world.s3.put("b", "models/acme--tiny/revisions/me/main.json", b"{}")
     event = world.event("Delete")
     assert world.machines.newest["status"] == "ABORTED"
     assert world.handler.is_complete(event) == {"IsComplete": False}
@@ -255,7 +256,7 @@ def test_rollback_aborts_what_the_failed_version_has_half_uploaded(world: World)
     event = world.event("Update", old={"Revision": "b" * 40})
     world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
     assert world.handler.is_complete(event)["IsComplete"]
-    assert [COMMIT in key for key, _ in world.s3.uploads.values()] == [True]
+    assert [COMMIT in upload.key for upload in world.s3.uploads.values()] == [True]
 
 
 @pytest.mark.parametrize("revision", [COMMIT, "main"])
@@ -263,7 +264,7 @@ def test_place_that_the_roles_are_no_longer_for_is_left_and_fails_nothing(
     world: World, revision: str
 ) -> None:
     event = world.event("Update", old={"Prefix": "elsewhere/", "Revision": revision})
-    world.s3.forbidden = ("elsewhere/",)
+    world.s3.forbidden = ("b/elsewhere/",)
     world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
     assert world.handler.is_complete(event)["IsComplete"]
     (reason,) = world.left
@@ -280,7 +281,7 @@ def test_uploads_that_another_stack_goes_on_with_are_left(world: World, kind: st
         world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
     assert world.handler.is_complete(event)["IsComplete"]
     assert len(world.s3.uploads) == 1
-    assert list(world.s3.objects) == [f"models/acme--tiny/{COMMIT}.copying/another.json"]
+    assert list(world.s3.bodies("b")) == [f"models/acme--tiny/{COMMIT}.copying/another.json"]
 
 
 def test_last_stack_that_gives_up_aborts_what_all_have_uploaded(world: World) -> None:
@@ -294,7 +295,7 @@ def test_last_stack_that_gives_up_aborts_what_all_have_uploaded(world: World) ->
 def test_note_that_may_not_be_deleted_is_an_error_and_its_uploads_stay(world: World) -> None:
     world.begin_upload()
     world.store().keep_copying("me")
-    world.s3.forbidden = (world.store().location.copying,)
+    world.s3.forbidden = (f"b/{world.store().location.copying}",)
     with pytest.raises(
         ClientError, match=rf"AccessDenied.*s3://b/.*{COMMIT}\.copying/me\.json: Access Denied"
     ):

@@ -10,10 +10,10 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG
-from adapter_fleet.fleet.reconcile.request_steps import ASK_SECONDS
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
-from adapter_fleet.fleet.reconcile.step_task import CALL_SECONDS
 from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.steps.smoke_requests import ASK_SECONDS
+from adapter_fleet.fleet.steps.task import CALL_SECONDS
 from adapter_fleet.lambdas import fleet as handlers
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import FakeClock

@@ -250,9 +250,7 @@ class TestBaseModel:
 
     @pytest.mark.parametrize("uri", ["s3://models/tickets/config.json", "s3://models/tickets/"])
     def test_may_be_in_s3(self, document: Any, account: FakeAccount, uri: str) -> None:
-        account.buckets.store(
-            "models", "tickets/config.json", (TICKETS / "base" / "config.json").read_bytes()
-        )
+        account.buckets.put("models", "tickets/config.json", (TICKETS / "base" / "config.json").read_bytes())
         found = document("--base-model", uri, *SLOTS, "--instance-type", "ml.g5.xlarge")
         assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
 
@@ -263,7 +261,7 @@ class TestBaseModel:
         config = json.loads((TICKETS / "base" / "config.json").read_text())
         config.pop("_name_or_path", None)
         text = json.dumps(config).encode()
-        account.buckets.store("models", "own-8b.json", text)
+        account.buckets.put("models", "own-8b.json", text)
         monkeypatch.chdir(tmp_path)
         Path("own-8b.json").write_bytes(text)
         found = document("--base-model", place, *SLOTS, "--instance-type", "ml.g5.xlarge")

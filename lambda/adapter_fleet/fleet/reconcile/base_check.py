@@ -1,7 +1,7 @@
-"""Whether the copies of the base model still have the adapters.
+"""Checks that the copies of the base model still have the adapters.
 
-Whether new copies of a base have the adapters of the old ones is not documented. So adapters are asked after
-whatever may have brought new copies, and sent again where they are missing.
+SageMaker does not document whether new copies of a base have the adapters of the old ones. So adapters are
+asked after every change that may bring new copies, and sent again if they are missing.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from adapter_fleet.fleet.reconcile.call_pool import CallPool
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
-from adapter_fleet.fleet.reconcile.request_steps import PROBE, UNKNOWN_ADAPTER
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, Session
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
+from adapter_fleet.fleet.steps.smoke_requests import PROBE, UNKNOWN_ADAPTER
 
 _SAMPLE_ADAPTERS = 3
 _SAMPLE_REQUESTS = 4
@@ -75,7 +75,7 @@ class BaseCheck:
         )
 
     def _may_have_new_copies(self, base: ObservedComponent) -> bool:
-        """Return whether the base may have new copies though its version is unchanged.
+        """Return True if the base may have new copies though its version is unchanged.
 
         An update that was rolled back brings new copies, and so does a deployment that changes the instance
         type or the number of copies. A drift check always looks, as SageMaker replaces copies by itself.
@@ -141,7 +141,7 @@ class BaseCheck:
         return False if any(answers.values()) else None
 
     def _is_askable(self, record: AdapterRecord) -> bool:
-        """Return whether an adapter should answer: it is wanted, in service and without a failure."""
+        """Return True if an adapter should answer: it is wanted, in service and without a failure."""
         return (
             record.component in self._desired.wanted
             and record.live is not None

@@ -19,12 +19,12 @@ from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, 
 from adapter_fleet.fleet.state.registry import OvertakenError
 
 _TROUBLE_SECONDS = 15.0
-_LONGEST_TROUBLE_SECONDS = 300.0
+_MAX_TROUBLE_SECONDS = 300.0
 _TROUBLE_SHARE = 0.1
 """The longer a trouble lasts, the less often passes come: after a tenth of the time so far."""
 _RETRY_STRETCH = 2.0
-_LONGEST_WAIT_SECONDS = 900.0
-_MOST_FOREIGN = 5000
+_MAX_WAIT_SECONDS = 900.0
+_MAX_FOREIGN = 5000
 """More would not fit into an item of the registry; the tags of the others are read again."""
 
 
@@ -56,7 +56,7 @@ class Conclusion:
         trouble:
             What the pass could not get past.
         reports:
-            Whether the pass only reports drift, and no other pass follows.
+            True if the pass only reports drift, and no other pass follows.
         """
         session = self._session
         ended = session.generation.outcome in (Outcome.FAILED, Outcome.REFUSED)
@@ -122,7 +122,7 @@ class Conclusion:
         session.update_fleet(
             rate=self._limits.writes.rate,
             write_seconds=self._polling.write_seconds,
-            foreign=dict(itertools.islice(self._observation.foreign.items(), _MOST_FOREIGN)),
+            foreign=dict(itertools.islice(self._observation.foreign.items(), _MAX_FOREIGN)),
             heartbeat=now + (wait_seconds or 0),
             behind_since=behind_since,
             trouble=held_up,
@@ -170,14 +170,14 @@ class Conclusion:
         if not times:
             return None
         # The state machine waits whole seconds; the pass waits for the rest of one.
-        return max(1, min(math.floor(min(times) - now), int(_LONGEST_WAIT_SECONDS)))
+        return max(1, min(math.floor(min(times) - now), int(_MAX_WAIT_SECONDS)))
 
     def _next_times(self, now: float, trouble: str | None) -> list[float]:
         """Return when something other than a retry is due."""
         queue, times = self._queue, self._polling.next_times()
         if trouble is not None or queue.blocked:
             lasted = now - self._session.generation.request.at
-            times.append(now + min(max(_TROUBLE_SECONDS, _TROUBLE_SHARE * lasted), _LONGEST_TROUBLE_SECONDS))
+            times.append(now + min(max(_TROUBLE_SECONDS, _TROUBLE_SHARE * lasted), _MAX_TROUBLE_SECONDS))
         # Steps that wait for a write to end come after the next poll.
         writes = queue.writes and not self._progress.waits_for_write
         deletes = queue.held and not self._polling.in_flight

@@ -22,7 +22,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
 PAGE = 100
 """Components that one call lists."""
 
-_MOST_ATTEMPTS = 8
+_MAX_ATTEMPTS = 8
 _RETRY_SECONDS = 0.1
 
 Answer = TypeVar("Answer")
@@ -34,7 +34,7 @@ class Observation:
     pages:
         Calls that a listing takes.
     complete:
-        Whether a listing has shown the endpoint since the last write.
+        True if a listing has shown the endpoint since the last write.
     foreign:
         Components known not to be the fleet's: their creation times.
     strangers:
@@ -138,7 +138,7 @@ class Observation:
             except (ThrottledError, UnansweredError) as error:
                 attempts += 1
                 self._limits.back_off(error, self._limits.reads)
-                if attempts >= _MOST_ATTEMPTS or clock.now() >= self._session.call.deadline:
+                if attempts >= _MAX_ATTEMPTS or clock.now() >= self._session.call.deadline:
                     raise PassHaltedError(f"{failing}: {error}") from None
                 clock.sleep(self._limits.reads.delay(clock.now()) + _RETRY_SECONDS)
                 self._session.renew()

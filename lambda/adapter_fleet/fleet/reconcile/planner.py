@@ -14,10 +14,10 @@ from adapter_fleet.fleet.reconcile.polling import Polling
 from adapter_fleet.fleet.reconcile.progress import Progress
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
-from adapter_fleet.fleet.reconcile.step_task import StepResult
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
 from adapter_fleet.fleet.state.generations import undone_number
+from adapter_fleet.fleet.steps.task import StepResult
 from adapter_fleet.manifest.desired import Artifact
 
 _UNREADABLE_SECONDS = 60.0
@@ -27,7 +27,7 @@ class Planner:
     """Decides what comes next for a component, whenever more is known of it.
 
     deletes:
-        Whether components that are not wanted are deleted now. That comes after everything else.
+        True if components that are not wanted are deleted now. That comes after everything else.
     """
 
     def __init__(

@@ -10,15 +10,15 @@ from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, Write
 
 _FIRST_POLL_SECONDS = 1.0
-_SHORTEST_POLL_SECONDS = 0.1
-_LONGEST_POLL_SECONDS = 15.0
+_MIN_POLL_SECONDS = 0.1
+_MAX_POLL_SECONDS = 15.0
 _BUSY_POLL_SECONDS = 10.0
 _STUCK_POLL_SECONDS = 60.0
 _BACKOFF_FACTOR = 1.5
 _AFTERWARDS_SECONDS = 0.05
 _NEWEST_SHARE = 0.3
 _EARLIER = 0.9
-_LONGEST_LOOK_SECONDS = 60.0
+_MAX_LOOK_SECONDS = 60.0
 
 _WRITE_OF = {"created": Write.CREATE, "updated": Write.UPDATE, "deleted": Write.DELETE}
 
@@ -88,7 +88,7 @@ class Polling:
 
     @property
     def is_planned(self) -> bool:
-        """Whether a time for the next poll is set."""
+        """True if a time for the next poll is set."""
         return self._poll_at is not None
 
     def take_due(self, now: float) -> Iterator[str]:
@@ -99,7 +99,7 @@ class Polling:
             yield component
 
     def is_poll_due(self, now: float) -> bool:
-        """Return whether to poll now."""
+        """Return True if a poll is due."""
         return bool(self._polled) and self._poll_at is not None and self._poll_at <= now
 
     def begin_poll(self) -> list[str]:
@@ -119,11 +119,11 @@ class Polling:
         before:
             How many components were polled.
         only_stuck:
-            Whether this poll was for stuck components only.
+            True if this poll was for stuck components only.
         listed:
-            Whether the components were listed rather than described.
+            True if the components were listed rather than described.
         writing:
-            Whether more writes are about to begin.
+            True if more writes are about to begin.
         """
         if only_stuck:
             self._poll_seconds = _STUCK_POLL_SECONDS
@@ -132,7 +132,7 @@ class Polling:
         elif listed and len(self._polled) != before:
             self._poll_seconds = _FIRST_POLL_SECONDS
         else:
-            self._poll_seconds = min(self._poll_seconds * _BACKOFF_FACTOR, _LONGEST_POLL_SECONDS)
+            self._poll_seconds = min(self._poll_seconds * _BACKOFF_FACTOR, _MAX_POLL_SECONDS)
         # Components that are described are tracked again once the answer is there.
         last_end = None if writing else self._last_end(now)
         self._poll_at = (last_end or now + self._poll_seconds) if self._polled else None
@@ -166,7 +166,7 @@ class Polling:
         last = max(ends, default=0.0) + _AFTERWARDS_SECONDS
         if not self.write_seconds or last <= now:
             return None
-        return min(max(last, now + _SHORTEST_POLL_SECONDS), now + _LONGEST_POLL_SECONDS)
+        return min(max(last, now + _MIN_POLL_SECONDS), now + _MAX_POLL_SECONDS)
 
     def _expected_seconds(self, write: Write) -> float:
         """Return how long a write should take: as long as the last ones of its kind, or else of any kind."""
@@ -183,7 +183,7 @@ class Polling:
             intent is None
             or intent.write is not Write.UPDATE
             or intent.acknowledged is None
-            or self.write_seconds.get(Write.UPDATE, math.inf) > _LONGEST_LOOK_SECONDS
+            or self.write_seconds.get(Write.UPDATE, math.inf) > _MAX_LOOK_SECONDS
         ):
             return None
         end = intent.acknowledged + self.write_seconds[Write.UPDATE] + _AFTERWARDS_SECONDS

@@ -27,14 +27,14 @@ READ_OPERATIONS = frozenset({"ListInferenceComponents", "DescribeInferenceCompon
 _SAVE_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 60.0
 _TIMEOUT_MARGIN_SECONDS = 10.0
-_MOST_REASONS = 20
+_MAX_REASONS = 20
 
 
 class Progress:
     """Counts what the generation has reached, and saves that.
 
     over_limit:
-        Whether more of the changed adapters have failed than the failure policy allows.
+        True if more of the changed adapters have failed than the failure policy allows.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Progress:
 
     @property
     def timed_out(self) -> bool:
-        """Whether the deployment has ended by timeout, after which no failure rolls it back any more.
+        """True if the deployment has ended by timeout, after which no failure rolls it back any more.
 
         This begins some seconds before the timeout, so that `is_complete` never contradicts it.
         """
@@ -101,7 +101,7 @@ class Progress:
             return None
         decisions = self._queue.decisions
         failed = [component for component in self._desired.wanted if decisions[component].step.fails]
-        return "; ".join(f"{self._name(name)}: {self._reason(name)}" for name in failed[:_MOST_REASONS])
+        return "; ".join(f"{self._name(name)}: {self._reason(name)}" for name in failed[:_MAX_REASONS])
 
     def _name(self, component: str) -> str:
         record = self._records.get(component)
@@ -117,18 +117,18 @@ class Progress:
 
     @property
     def waits_for_write(self) -> bool:
-        """Whether the next write has to wait for one under way, as the service takes one at a time."""
+        """True if the next write has to wait for one under way, as the service takes one at a time."""
         return self._session.fleet.serial and bool(self._polling.in_flight)
 
     @property
     def waits_only_for_deletions(self) -> bool:
-        """Whether everything is done but the deletions, which come last."""
+        """True if everything is done but the deletions, which come last."""
         queue = self._queue
         return bool(queue.held) and not (self._polling.in_flight or queue.has_steps or queue.blocked)
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether the generation waits for any component."""
+        """True if the generation waits for any component."""
         queue = self._queue
         if self._session.deleting and any(
             decision.step is not Step.ORPHAN for decision in queue.decisions.values()
@@ -147,11 +147,11 @@ class Progress:
 
     @property
     def is_settled(self) -> bool:
-        """Whether a listing has shown that nothing is left to do."""
+        """True if a listing has shown that nothing is left to do."""
         return not self.is_unsettled and self._observation.complete
 
     def _is_final(self, component: str) -> bool:
-        """Return whether the generation need not wait for another attempt at a component."""
+        """Return True if the generation need not wait for another attempt at a component."""
         if component in self._queue.unreadable:
             return True
         record = self._records.get(component)

@@ -8,14 +8,14 @@ from adapter_fleet.fleet.state.sagemaker_port import ThrottledError
 READ_RATE = 20.0
 """Reads and requests to adapters a second at most. [I] No quota is published."""
 
-LOWEST_RATE = 0.5
+MIN_RATE = 0.5
 """Calls a second; throttling never lowers the rate below it."""
 
 _RECOVERY_SHARE = 0.02
 _CATCH_UP_SECONDS = 0.5
-_LONGEST_BACKOFF_SECONDS = 20.0
-_MOST_DOUBLINGS = 10
-_LONGEST_CONFLICT_SECONDS = 10.0
+_MAX_BACKOFF_SECONDS = 20.0
+_MAX_DOUBLINGS = 10
+_MAX_CONFLICT_SECONDS = 10.0
 _LOST_ANSWER_SECONDS = 0.5
 
 
@@ -58,8 +58,8 @@ class RateLimiter:
         if now - self._halved_at >= 1.0:
             self._halved_at = now
             self._throttles += 1
-            self.rate = max(LOWEST_RATE, self.rate / 2)
-        longest = min(_LONGEST_BACKOFF_SECONDS, 2.0 ** min(self._throttles - 1, _MOST_DOUBLINGS))
+            self.rate = max(MIN_RATE, self.rate / 2)
+        longest = min(_MAX_BACKOFF_SECONDS, 2.0 ** min(self._throttles - 1, _MAX_DOUBLINGS))
         self._next = max(self._next, now + self._random.uniform(0, longest))
 
 
@@ -101,7 +101,7 @@ class CallLimits:
     def pause_after_conflict(self) -> None:
         """Pause writes after one that was refused for now; longer after each conflict in a row."""
         self._conflicts += 1
-        longest = min(2.0 ** min(self._conflicts - 1, _MOST_DOUBLINGS), _LONGEST_CONFLICT_SECONDS)
+        longest = min(2.0 ** min(self._conflicts - 1, _MAX_DOUBLINGS), _MAX_CONFLICT_SECONDS)
         self._pause(self._random.uniform(0.2, 1.0) * longest)
 
     def write_accepted(self) -> None:

@@ -14,11 +14,11 @@ from random import Random
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.fleet.planning.decide import Step
+from adapter_fleet.fleet.reconcile.admission import Admission
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
 from adapter_fleet.fleet.reconcile.call_pool import CallPool
 from adapter_fleet.fleet.reconcile.conclusion import Conclusion, undo_failed_manifest
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
-from adapter_fleet.fleet.reconcile.guard import Guard
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.planner import Planner
 from adapter_fleet.fleet.reconcile.polling import Polling
@@ -33,8 +33,6 @@ from adapter_fleet.fleet.reconcile.session import (
     PassResult,
     Session,
 )
-from adapter_fleet.fleet.reconcile.step_executor import execute
-from adapter_fleet.fleet.reconcile.step_task import StepResult, StepTask
 from adapter_fleet.fleet.reconcile.tag_survey import TAGS_BEFORE_THE_END, TagSurvey
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
@@ -43,6 +41,8 @@ from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Lease, LeaseLostError, Registry
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
 from adapter_fleet.fleet.state.settings import DriftAction
+from adapter_fleet.fleet.steps.executor import execute
+from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import DesiredFleet
 
 _LEASE_TAKEN_SECONDS = 5
@@ -176,7 +176,7 @@ class Pass:
         self._planner = planner = Planner(
             session, telemetry, records, desired, observation, queue, polling, progress, in_use
         )
-        self._guard = Guard(session, records, desired, queue, progress, planner)
+        self._admission = Admission(session, records, desired, queue, progress, planner)
         self._scheduler = scheduler = Scheduler(
             session,
             telemetry,
@@ -227,7 +227,7 @@ class Pass:
         trouble = None
         try:
             self._observe()
-            self._guard.check()
+            self._admission.admit_or_refuse()
             if reports:
                 self._report()
             if self._session.generation.outcome in (Outcome.OPEN, Outcome.CONVERGED):
@@ -322,11 +322,11 @@ class Pass:
         A registry that knows only the deletion was lost: then every stranger is worth a call.
         """
         lost = self._session.generation.number == 1
-        if not self._survey.strangers or self._guard.spares_adopted:
+        if not self._survey.strangers or self._admission.spares_adopted:
             return False
         if not lost and self._survey.strangers > TAGS_BEFORE_THE_END:
             return False
         self._survey.read_strangers()
-        self._guard.count_deletions()
+        self._admission.count_deletions()
         self._planner.advance_all()
         return self._progress.is_unsettled

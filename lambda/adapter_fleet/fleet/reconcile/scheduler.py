@@ -13,11 +13,10 @@ from adapter_fleet.fleet.reconcile.progress import Progress
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
-from adapter_fleet.fleet.reconcile.step_task import StepResult
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import (
-    MOST_ARCHIVES_AT_A_TIME,
-    MOST_REQUESTS_AT_A_TIME,
+    MAX_ARCHIVES_AT_A_TIME,
+    MAX_REQUESTS_AT_A_TIME,
     WorkQueue,
 )
 from adapter_fleet.fleet.state.sagemaker_port import (
@@ -27,6 +26,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
     UnansweredError,
 )
+from adapter_fleet.fleet.steps.task import StepResult
 
 _INLINE_WAIT_SECONDS = 10.0
 """A pass waits this long itself, as starting another one reads every record again."""
@@ -100,7 +100,7 @@ class Scheduler:
     # --- what may begin
 
     def _start(self, *, writes: bool) -> bool:
-        """Begin one call that may begin now; return whether there was one."""
+        """Begin one call that may begin now; return True if there was one."""
         if len(self._pool) >= self._workers:
             return False
         now = self._session.clock.now()
@@ -126,13 +126,13 @@ class Scheduler:
             return None
         if self._queue.reads or not writes:
             return self._queue.reads
-        return self._queue.requests if self._requests_under_way() < MOST_REQUESTS_AT_A_TIME else None
+        return self._queue.requests if self._requests_under_way() < MAX_REQUESTS_AT_A_TIME else None
 
     def _may_look_at_archive(self) -> bool:
-        """Return whether an archive may be copied, read or compared now."""
+        """Return True if an archive may be copied, read or compared now."""
         decisions = self._queue.decisions
         under_way = sum(decisions[component].step.reads_archive for component in self._pool.components)
-        return bool(self._queue.archives) and under_way < MOST_ARCHIVES_AT_A_TIME
+        return bool(self._queue.archives) and under_way < MAX_ARCHIVES_AT_A_TIME
 
     def _requests_under_way(self) -> int:
         decisions = self._queue.decisions
@@ -156,7 +156,7 @@ class Scheduler:
         return min(times, default=None)
 
     def _has_steps(self, *, writes: bool) -> bool:
-        """Return whether steps wait only for the rates."""
+        """Return True if steps wait only for the rates."""
         queue = self._queue
         write = queue.writes and not self._progress.waits_for_write
         return bool(queue.reads or (writes and (queue.requests or write)))
@@ -203,7 +203,7 @@ class Scheduler:
                 self._polling.plan_after_write()
 
     def _ends_here(self, component: str, step: Step, result: StepResult) -> bool:
-        """Adapt the rates to the result of a call; return whether nothing more can be done in this pass."""
+        """Adapt the rates to the result of a call; return True if nothing more can be done in this pass."""
         limits = self._limits
         limiter = limits.reads if step.reads or step.asks or step.reads_archive else limits.writes
         match result.error:

@@ -43,7 +43,7 @@ class PassInput:
 
     @property
     def starts_drift_check(self) -> bool:
-        """Whether this is the first pass of a scheduled drift check."""
+        """True if this is the first pass of a scheduled drift check."""
         return self.trigger == DRIFT_TRIGGER and self.passes == 0
 
 
@@ -86,12 +86,12 @@ class Session:
 
     @property
     def deleting(self) -> bool:
-        """Whether the whole fleet is being deleted."""
+        """True if the whole fleet is being deleted."""
         return self.generation.request.source is Source.DELETION
 
     @property
     def resumes(self) -> bool:
-        """Whether an earlier pass of this execution has listed the endpoint for this generation."""
+        """True if an earlier pass of this execution has listed the endpoint for this generation."""
         return self.call.listed == self.generation.number
 
     # --- the lease and the time
@@ -113,7 +113,7 @@ class Session:
 
     @property
     def late(self) -> bool:
-        """Whether the pass has to end: its time is up, or a newer generation waits for it."""
+        """True if the pass has to end: its time is up, or a newer generation waits for it."""
         return self._superseded or self.clock.now() >= self.call.deadline
 
     def is_late(self) -> bool:

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Decision, Step
 
-MOST_REQUESTS_AT_A_TIME = 4
+MAX_REQUESTS_AT_A_TIME = 4
 """Smoke requests compete with the requests of the adapters' own callers."""
 
-MOST_ARCHIVES_AT_A_TIME = 2
+MAX_ARCHIVES_AT_A_TIME = 2
 """Reading an archive uses the function's processor; the other workers go on."""
 
 
@@ -70,5 +70,5 @@ class WorkQueue:
 
     @property
     def has_steps(self) -> bool:
-        """Whether a step waits for its turn."""
+        """True if a step waits for its turn."""
         return bool(self.reads or self.requests or self.archives or self.writes)

@@ -17,7 +17,7 @@ LONGEST_TIMEOUT_SECONDS = 55 * 60
 
 
 class UpdateMode(StrEnum):
-    """What to do if the service refuses to update an adapter in place.
+    """What to do if the container refuses to update an adapter in place.
 
     Example::
 
@@ -33,7 +33,7 @@ class UpdateMode(StrEnum):
 
 
 class OnTimeout(StrEnum):
-    """How a deployment ends if adapters are still pending after its timeout.
+    """How a deployment ends if it times out while adapters are pending.
 
     Example::
 
@@ -47,7 +47,7 @@ class OnTimeout(StrEnum):
 
 
 class DriftAction(StrEnum):
-    """What a scheduled run does about changes made by hand."""
+    """What a scheduled run does about changes that people made by hand."""
 
     REPORT = "report"
     """Report them in metrics and in the registry."""

@@ -19,7 +19,7 @@ SERVED = {
 UNPIN = Order(kind=OrderKind.UNPIN, component="p-acme", at=2.0)
 
 
-def test_pinned_artifact_is_wanted_in_place_of_the_manifest_s() -> None:
+def test_pinned_artifact_replaces_the_manifest_s() -> None:
     assert apply_pins([adapter("acme", 2)], [PIN], SERVED)["p-acme"].artifact == artifact("acme", 1)
 
 
@@ -27,11 +27,11 @@ def test_pin_ends_when_the_manifest_moves_on() -> None:
     assert apply_pins([adapter("acme", 3)], [PIN], SERVED)["p-acme"].artifact == artifact("acme", 3)
 
 
-def test_pin_that_is_taken_back_counts_no_more() -> None:
+def test_unpin_ends_a_pin() -> None:
     assert apply_pins([adapter("acme", 2)], [PIN, UNPIN], SERVED)["p-acme"].artifact == artifact("acme", 2)
 
 
-def test_taking_back_concerns_one_adapter() -> None:
+def test_unpin_ends_the_pin_of_one_adapter_only() -> None:
     wants = apply_pins([adapter("acme", 2), adapter("zeta", 1)], iter([UNPIN, PIN]), SERVED)
     assert {component: want.artifact for component, want in wants.items()} == {
         "p-acme": artifact("acme", 2),
@@ -39,7 +39,7 @@ def test_taking_back_concerns_one_adapter() -> None:
     }
 
 
-def test_pin_of_what_has_never_served_does_not_count() -> None:
+def test_pin_of_a_version_that_never_served_is_ignored() -> None:
     foreign = Artifact(uri="s3://another-bucket/any.tar.gz")
     pin = Order(
         kind=OrderKind.PIN, component="p-acme", at=1.0, artifact=foreign, replaces=artifact("acme", 2)
@@ -47,7 +47,7 @@ def test_pin_of_what_has_never_served_does_not_count() -> None:
     assert apply_pins([adapter("acme", 2)], [pin], SERVED)["p-acme"].artifact == artifact("acme", 2)
 
 
-def test_pin_goes_to_the_version_as_it_was_verified() -> None:
+def test_pin_uses_the_version_as_it_was_verified() -> None:
     """An order that leaves out the digest has no archive verified less."""
     verified = Artifact(uri=artifact("acme", 1).uri, digest="a" * 64)
     served = {"p-acme": AdapterRecord(name="acme", component="p-acme", versions=(verified,))}

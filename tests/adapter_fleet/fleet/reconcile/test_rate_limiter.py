@@ -2,7 +2,7 @@
 
 from random import Random
 
-from adapter_fleet.fleet.reconcile.rate_limiter import LOWEST_RATE, RateLimiter
+from adapter_fleet.fleet.reconcile.rate_limiter import MIN_RATE, RateLimiter
 
 
 def limiter(rate: float | None = None) -> RateLimiter:
@@ -55,7 +55,7 @@ def test_throttling_never_lowers_the_rate_below_the_lowest() -> None:
     calls = limiter()
     for second in range(0, 100, 2):
         calls.throttled(float(second))
-    assert calls.rate == LOWEST_RATE
+    assert calls.rate == MIN_RATE
 
 
 def test_rate_of_the_last_pass_is_kept_up_to_the_ceiling() -> None:

@@ -37,7 +37,7 @@ def test_adapters_of_a_first_manifest_are_created() -> None:
     assert len(world.writes()) == len(MANY)
 
 
-def test_nothing_to_do_makes_no_write_one_listing_and_one_describe_of_the_base() -> None:
+def test_unchanged_fleet_costs_no_write_two_listing_pages_and_one_describe_of_the_base() -> None:
     world = World()
     world.deploy(*map(adapter, MANY))
     world.settle()
@@ -49,7 +49,7 @@ def test_nothing_to_do_makes_no_write_one_listing_and_one_describe_of_the_base()
     assert world.service.calls == {"ListInferenceComponents": 2, "DescribeInferenceComponent": 1}
 
 
-def test_change_of_one_takes_one_write_two_listings_and_describes_of_that_one_and_the_base() -> None:
+def test_change_of_one_adapter_costs_one_write_two_listings_and_two_describes() -> None:
     world = World()
     world.deploy(*map(adapter, MANY))
     world.settle()
@@ -64,7 +64,7 @@ def test_change_of_one_takes_one_write_two_listings_and_describes_of_that_one_an
     assert world.service.calls["ListTags"] == 0
 
 
-def test_adapter_is_looked_at_when_the_last_one_was_there() -> None:
+def test_adapter_is_polled_when_it_should_be_in_service() -> None:
     world = World(seconds=40.0)
     world.deploy(*map(adapter, MANY))
     world.settle()
@@ -101,7 +101,7 @@ def test_deployment_ends_soon_after_the_last_write() -> None:
     assert ended - started <= 1.25 * (1000 / 10 + 5)
 
 
-def test_adapter_that_is_not_wanted_any_more_goes_after_the_others_are_done() -> None:
+def test_unwanted_adapter_is_deleted_after_everything_else() -> None:
     world = World()
     world.deploy(adapter("a"), adapter("b"))
     world.settle()
@@ -126,7 +126,7 @@ def test_broken_adapter_does_not_take_the_others_down() -> None:
     assert (failure.cause, failure.reason) == (Cause.ARTIFACT, "rank 64 is above the maximum")
 
 
-def test_artifacts_own_fault_is_not_tried_again_until_it_changes() -> None:
+def test_fault_of_the_artifact_is_not_retried_until_the_artifact_changes() -> None:
     world = World()
     world.service.faults.broken[artifact("a000").uri] = "rank 64 is above the maximum"
     world.deploy(*map(adapter, MANY))
@@ -177,7 +177,7 @@ def test_more_failures_than_the_limit_fail_the_deployment() -> None:
     assert "failure_policy" in reason
 
 
-def test_undo_brings_back_exactly_what_was_before() -> None:
+def test_undo_restores_the_previous_manifest() -> None:
     world = World()
     first = [adapter(name) for name in MANY[:20]]
     world.deploy(*first, digest="one")
@@ -195,7 +195,7 @@ def test_undo_brings_back_exactly_what_was_before() -> None:
     assert world.serving() == uris(*MANY[:20])
 
 
-def test_failing_manifest_in_s3_is_taken_back_by_the_fleet_itself() -> None:
+def test_fleet_undoes_a_failed_manifest_in_s3() -> None:
     world = World()
     world.deploy(*map(adapter, MANY[:20]))
     world.settle()
@@ -207,7 +207,7 @@ def test_failing_manifest_in_s3_is_taken_back_by_the_fleet_itself() -> None:
     assert world.serving() == uris(*MANY[:20])
 
 
-def test_manifest_that_deletes_too_many_is_refused_by_the_name_of_the_setting() -> None:
+def test_manifest_that_deletes_too_many_is_refused_with_the_name_of_the_setting() -> None:
     world = World()
     world.deploy(*map(adapter, MANY[:100]))
     world.settle()
@@ -243,7 +243,7 @@ def test_empty_manifest_is_refused_while_the_adapters_do_not_show_yet() -> None:
     assert not any(write.startswith("Delete") for write in world.writes())
 
 
-def test_empty_manifest_is_obeyed_where_the_setting_allows_it() -> None:
+def test_empty_manifest_is_applied_if_the_setting_allows_it() -> None:
     settings = FleetSettings(request_rate=10, deletions=DeletionLimit(allow_empty=True, share=1.0))
     world = World(settings=settings)
     world.deploy(*map(adapter, MANY))
@@ -253,7 +253,7 @@ def test_empty_manifest_is_obeyed_where_the_setting_allows_it() -> None:
     assert world.serving() == {}
 
 
-def test_deletion_removes_all_of_the_fleet_and_nothing_else() -> None:
+def test_deletion_removes_the_fleet_s_components_and_no_others() -> None:
     world = World()
     world.service.make("p-by-hand", "s3://x/y")
     world.service.make("q-other", "s3://x/z", tags={FLEET_TAG: "fleet-2"})
@@ -265,7 +265,7 @@ def test_deletion_removes_all_of_the_fleet_and_nothing_else() -> None:
     assert world.registry.records() == {}
 
 
-def test_foreign_component_of_a_wanted_name_is_reported_and_not_touched() -> None:
+def test_foreign_component_of_a_wanted_name_is_reported_and_left_alone() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
     world.service.make("p-a", "s3://x/y")
     world.deploy(adapter("a"), adapter("b"))
@@ -281,7 +281,7 @@ def test_foreign_component_of_a_wanted_name_is_reported_and_not_touched() -> Non
     assert world.service.foreign_writes == []
 
 
-def test_component_of_another_fleet_is_reported_with_whose_it_is() -> None:
+def test_component_of_another_fleet_is_reported_with_that_fleet() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
     world.service.make("p-a", "s3://x/y", tags={FLEET_TAG: "fleet-2"})
     world.deploy(adapter("a"), adapter("b"))
@@ -296,7 +296,7 @@ def test_component_of_another_fleet_is_reported_with_whose_it_is() -> None:
     assert world.service.foreign_writes == []
 
 
-def test_registry_that_was_lost_is_made_again_from_the_tags() -> None:
+def test_lost_registry_is_rebuilt_from_the_tags() -> None:
     world = World()
     world.deploy(*map(adapter, MANY))
     world.settle()
@@ -313,7 +313,7 @@ def test_registry_that_was_lost_is_made_again_from_the_tags() -> None:
     assert world.serving() == uris(*MANY[:110])
 
 
-def test_component_made_by_hand_is_taken_over_without_being_made_again() -> None:
+def test_component_made_by_hand_is_imported_without_being_re_created() -> None:
     world = World()
     made = world.service.make("p-a", artifact("a").uri)
     world.order(OrderKind.CLAIM, "a", created=made.created)
@@ -327,7 +327,7 @@ def test_component_made_by_hand_is_taken_over_without_being_made_again() -> None
     assert world.serving() == uris("a", version=2)
 
 
-def test_smoke_request_that_fails_brings_back_the_last_good_version() -> None:
+def test_failed_smoke_request_restores_the_last_good_version() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
     smoke = SmokeRequest(body={"inputs": "x"}, expect="y")
     world.deploy(adapter("a", smoke=smoke))
@@ -343,7 +343,7 @@ def test_smoke_request_that_fails_brings_back_the_last_good_version() -> None:
     assert failure.cause is Cause.SMOKE
 
 
-def test_update_that_is_refused_in_place_names_the_setting() -> None:
+def test_refused_update_in_place_names_the_setting() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
     world.deploy(adapter("a"))
     world.settle()
@@ -356,7 +356,7 @@ def test_update_that_is_refused_in_place_names_the_setting() -> None:
     assert failure.cause is Cause.UPDATE_REFUSED
 
 
-def test_update_mode_replace_deletes_and_creates_where_in_place_is_refused() -> None:
+def test_update_mode_replace_re_creates_an_adapter_that_cannot_be_updated() -> None:
     settings = FleetSettings(
         request_rate=10, failures=FailureLimit(share=1.0), update_mode=UpdateMode.REPLACE
     )
@@ -369,7 +369,7 @@ def test_update_mode_replace_deletes_and_creates_where_in_place_is_refused() -> 
     assert world.serving() == uris("a", version=2)
 
 
-def test_replacement_that_fails_creates_the_last_good_one_again() -> None:
+def test_failed_replacement_re_creates_the_last_good_version() -> None:
     settings = FleetSettings(
         request_rate=10, failures=FailureLimit(share=1.0), update_mode=UpdateMode.REPLACE
     )
@@ -383,7 +383,7 @@ def test_replacement_that_fails_creates_the_last_good_one_again() -> None:
     assert world.serving() == uris("a")
 
 
-def test_one_write_at_a_time_is_found_out_and_borne() -> None:
+def test_fleet_adapts_to_a_service_that_takes_one_write_at_a_time() -> None:
     world = World(seconds=1.0)
     world.service.faults.one_write_at_a_time = True
     world.deploy(*map(adapter, MANY[:30]))
@@ -393,7 +393,7 @@ def test_one_write_at_a_time_is_found_out_and_borne() -> None:
     assert refused <= 3
 
 
-def test_throttling_of_every_second_call_does_not_slow_down_for_ever() -> None:
+def test_throttling_of_every_second_call_does_not_slow_the_fleet_for_ever() -> None:
     world = World(settings=FleetSettings(request_rate=50))
     world.deploy(*map(adapter, MANY[:40]))
     world.settle()
@@ -413,7 +413,7 @@ def test_throttling_of_every_second_call_does_not_slow_down_for_ever() -> None:
     assert world.clock.now() - started < 200
 
 
-def test_throttled_look_at_the_base_is_made_again_in_the_same_pass() -> None:
+def test_throttled_describe_of_the_base_is_retried_in_the_same_pass() -> None:
     world = World()
     world.deploy(adapter("a"))
     # The first call lists; the second describes the base.
@@ -426,7 +426,7 @@ def test_throttled_look_at_the_base_is_made_again_in_the_same_pass() -> None:
     assert world.serving() == uris("a")
 
 
-def test_update_of_an_adapter_that_has_long_been_there_is_not_taken_for_a_stuck_one() -> None:
+def test_update_of_an_old_adapter_does_not_count_as_stuck() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
     world.deploy(adapter("a"))
     world.settle()
@@ -438,7 +438,7 @@ def test_update_of_an_adapter_that_has_long_been_there_is_not_taken_for_a_stuck_
     assert world.serving() == uris("a", version=2)
 
 
-def test_adapter_that_a_new_base_lost_while_it_was_made_is_sent_again() -> None:
+def test_adapter_that_a_new_base_lost_during_its_creation_is_sent_again() -> None:
     world = World(seconds=0.5)
     world.deploy(adapter("a"))
     world.run_pass(world.executions[0], deadline=0.2)
@@ -450,7 +450,7 @@ def test_adapter_that_a_new_base_lost_while_it_was_made_is_sent_again() -> None:
     assert world.serving() == uris("a")
 
 
-def test_claimed_component_is_not_taken_for_one_that_the_fleet_was_making() -> None:
+def test_claimed_component_does_not_count_as_a_creation_of_the_fleet() -> None:
     world = World(seconds=40.0)
     world.deploy(adapter("a"))
     world.run_pass(world.executions[0], deadline=0.2)
@@ -478,7 +478,7 @@ def test_last_good_version_that_a_new_base_lost_is_sent_again() -> None:
     assert world.record("a").failure is not None
 
 
-def test_throttling_only_slows_down() -> None:
+def test_throttling_fails_no_adapter() -> None:
     world = World()
     world.service.faults.throttled = 25
     world.deploy(*map(adapter, MANY))
@@ -487,7 +487,7 @@ def test_throttling_only_slows_down() -> None:
     assert world.serving() == uris(*MANY)
 
 
-def test_lost_answers_are_looked_up() -> None:
+def test_write_with_a_lost_answer_is_looked_up() -> None:
     world = World()
     world.service.faults.lost_after = 5
     world.service.faults.lost_before = 5
@@ -497,7 +497,7 @@ def test_lost_answers_are_looked_up() -> None:
     assert len(world.writes()) == 30
 
 
-def test_access_that_is_denied_for_a_while_is_waited_for() -> None:
+def test_denied_access_is_retried() -> None:
     world = World()
     world.service.faults.denied = True
     world.deploy(*map(adapter, MANY[:5]))
@@ -510,7 +510,7 @@ def test_access_that_is_denied_for_a_while_is_waited_for() -> None:
     assert world.serving() == uris(*MANY[:5])
 
 
-def test_missing_archive_costs_no_write_and_is_tried_again() -> None:
+def test_missing_archive_costs_no_write_and_is_retried() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
     world.service.faults.missing.add(artifact("a").uri)
     world.deploy(adapter("a"), adapter("b"))
@@ -522,7 +522,7 @@ def test_missing_archive_costs_no_write_and_is_tried_again() -> None:
     assert world.serving() == uris("a", "b")
 
 
-def test_stale_listing_makes_no_second_write() -> None:
+def test_stale_listing_causes_no_second_write() -> None:
     world = World(seconds=1.0)
     world.service.faults.listing_lag = 3.0
     world.service.faults.modified_moves = True
@@ -564,7 +564,7 @@ def test_drift_check_repairs_or_only_reports(mode: DriftAction) -> None:
         assert world.record("a000").drifted is not None
 
 
-def test_drift_check_yields_to_an_open_event() -> None:
+def test_drift_check_yields_to_an_open_deployment() -> None:
     world = World(settings=FleetSettings(request_rate=10, drift=DriftAction.REPAIR))
     world.deploy(*map(adapter, MANY))
     world.start_machine("drift")
@@ -573,7 +573,7 @@ def test_drift_check_yields_to_an_open_event() -> None:
 
 
 @pytest.mark.parametrize("words", ["AccessDeniedException: not authorized", "something that nobody knows"])
-def test_deletion_that_is_refused_is_tried_again_later_and_later(words: str) -> None:
+def test_refused_deletion_is_retried_with_backoff(words: str) -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
     world.deploy(adapter("a"), adapter("b"))
     world.settle()
@@ -593,7 +593,7 @@ def test_deletion_that_is_refused_is_tried_again_later_and_later(words: str) -> 
     assert world.serving() == uris("b")
 
 
-def test_replacement_whose_deletion_is_refused_does_not_update_again_and_again() -> None:
+def test_replacement_with_a_refused_deletion_does_not_repeat_the_update() -> None:
     settings = FleetSettings(
         request_rate=10, failures=FailureLimit(share=1.0), update_mode=UpdateMode.REPLACE
     )
@@ -613,7 +613,7 @@ def test_replacement_whose_deletion_is_refused_does_not_update_again_and_again()
     assert world.serving() == uris("a", version=2)
 
 
-def test_newer_deployment_takes_over_from_one_that_is_under_way() -> None:
+def test_newer_deployment_takes_over_from_an_open_one() -> None:
     world = World()
     world.deploy(*map(adapter, MANY))
     world.run_pass(world.executions[0], deadline=3.0)
@@ -625,7 +625,7 @@ def test_newer_deployment_takes_over_from_one_that_is_under_way() -> None:
     assert generation.outcome is Outcome.SUPERSEDED
 
 
-def test_pass_makes_way_for_a_deployment_that_comes_while_it_runs() -> None:
+def test_pass_yields_to_a_deployment_that_comes_during_it() -> None:
     world = World()
     world.deploy(*map(adapter, MANY))
     deployed_again = False
@@ -644,7 +644,7 @@ def test_pass_makes_way_for_a_deployment_that_comes_while_it_runs() -> None:
     assert world.serving() == uris(*MANY, version=2)
 
 
-def test_rollback_pins_an_older_version_until_the_manifest_changes() -> None:
+def test_pin_serves_an_older_version_until_the_manifest_changes() -> None:
     world = World()
     world.deploy(adapter("a"))
     world.settle()
@@ -662,7 +662,7 @@ def test_rollback_pins_an_older_version_until_the_manifest_changes() -> None:
     assert world.registry.orders() == []
 
 
-def test_tags_that_change_are_written_and_nothing_else() -> None:
+def test_changed_tags_cost_only_the_writes_of_tags() -> None:
     world = World()
     world.deploy(adapter("a", tags={"tier": "gold", "team": "x"}))
     world.settle()
@@ -673,7 +673,7 @@ def test_tags_that_change_are_written_and_nothing_else() -> None:
     assert world.writes() == ["AddTags p-a", "DeleteTags p-a"]
 
 
-def test_fleet_whose_base_is_another_one_is_refused() -> None:
+def test_fleet_with_another_base_is_refused() -> None:
     world = World()
     world.deploy(adapter("a"))
     world.settle()
@@ -685,7 +685,7 @@ def test_fleet_whose_base_is_another_one_is_refused() -> None:
     assert "allow_base_replacement" in str(world.newest().reason)
 
 
-def test_fleet_moves_to_another_base_where_that_is_allowed() -> None:
+def test_fleet_moves_to_another_base_if_that_is_allowed() -> None:
     world = World(settings=FleetSettings(request_rate=10, allow_base_replacement=True))
     world.deploy(adapter("a"))
     world.settle()
@@ -712,7 +712,7 @@ def test_adapters_that_a_new_base_lost_are_sent_again() -> None:
     assert world.serving() == uris("a", "b")
 
 
-def test_stuck_creation_counts_as_failed_and_is_looked_at_again() -> None:
+def test_stuck_creation_counts_as_failed_and_is_polled_again() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
     world.deploy(adapter("a"), adapter("b"))
     world.run_pass(world.executions[0], deadline=0.5)
@@ -725,7 +725,7 @@ def test_stuck_creation_counts_as_failed_and_is_looked_at_again() -> None:
     assert world.serving() == uris("a", "b")
 
 
-def test_quota_is_waited_for() -> None:
+def test_adapter_over_the_quota_is_retried() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
     world.service.faults.limit = 4
     world.deploy(*map(adapter, MANY[:5]))
@@ -740,7 +740,7 @@ def test_quota_is_waited_for() -> None:
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(share=0.0))
 
 
-def test_undo_gives_back_what_was_imported_and_does_not_delete_it() -> None:
+def test_undo_releases_an_import_and_does_not_delete_it() -> None:
     world = World(settings=STRICT)
     world.deploy(adapter("a"), digest="one")
     world.settle()
@@ -756,7 +756,7 @@ def test_undo_gives_back_what_was_imported_and_does_not_delete_it() -> None:
     assert FLEET_TAG not in world.service.components["p-hand"].tags
 
 
-def test_guard_lets_nothing_be_deleted_that_a_lost_registry_could_not_show_it() -> None:
+def test_guard_protects_components_that_a_lost_registry_did_not_list() -> None:
     world = World()
     world.deploy(*map(adapter, MANY))
     world.settle()
@@ -781,7 +781,7 @@ def test_guard_lets_nothing_be_deleted_that_a_lost_registry_could_not_show_it() 
     assert world.serving() == uris(*MANY)
 
 
-def test_deletion_is_not_done_while_something_is_left() -> None:
+def test_deletion_is_not_complete_while_a_component_is_left() -> None:
     world = World()
     world.deploy(adapter("a"), adapter("b"))
     world.settle()
@@ -798,7 +798,7 @@ def test_deletion_is_not_done_while_something_is_left() -> None:
     assert world.serving() == {}
 
 
-def test_manifest_that_failed_fails_again_when_it_is_deployed_again() -> None:
+def test_failed_manifest_fails_again_when_it_is_deployed_again() -> None:
     world = World(settings=STRICT)
     world.deploy(adapter("a"), digest="one")
     world.settle()
@@ -824,7 +824,7 @@ def test_adapter_that_failed_long_ago_does_not_fail_the_next_deployment() -> Non
     assert world.newest().changes == 1
 
 
-def test_adapters_that_are_stuck_count_against_the_limit() -> None:
+def test_stuck_adapters_count_against_the_failure_limit() -> None:
     world = World(settings=STRICT)
     world.deploy(adapter("a"), adapter("b"))
     world.run_pass(world.executions[0], deadline=0.5)
@@ -835,7 +835,7 @@ def test_adapters_that_are_stuck_count_against_the_limit() -> None:
     assert world.newest().outcome is Outcome.FAILED
 
 
-def test_limit_says_nothing_any_more_once_the_deployment_has_been_told() -> None:
+def test_failure_limit_ends_once_the_deployment_is_reported() -> None:
     world = World(settings=replace(STRICT, timeout_seconds=60))
     world.service.faults.broken[artifact("a").uri] = "bad tensors"
     world.deploy(adapter("a"), adapter("b"))
@@ -845,7 +845,7 @@ def test_limit_says_nothing_any_more_once_the_deployment_has_been_told() -> None
     assert world.serving() == uris("b")
 
 
-def test_creation_under_way_belongs_to_the_base_that_it_was_sent_to() -> None:
+def test_creation_in_flight_belongs_to_the_base_that_it_was_sent_to() -> None:
     world = World(settings=FleetSettings(request_rate=10, allow_base_replacement=True))
     world.deploy(adapter("a"))
     world.run_pass(world.executions[0], deadline=0.5)
@@ -856,7 +856,7 @@ def test_creation_under_way_belongs_to_the_base_that_it_was_sent_to() -> None:
     assert world.service.components["p-a"].base == "base-2"
 
 
-def test_manifest_that_is_refused_leaves_pins_as_they_are() -> None:
+def test_refused_manifest_keeps_pins() -> None:
     world = World()
     world.deploy(*map(adapter, MANY[:20]))
     world.settle()
@@ -872,7 +872,7 @@ def test_manifest_that_is_refused_leaves_pins_as_they_are() -> None:
     assert world.serving() == uris(*MANY[:20])
 
 
-def test_name_that_was_someone_elses_is_used_once_it_is_free() -> None:
+def test_foreign_name_is_used_once_it_is_free() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
     world.service.make("p-a", "s3://x/y")
     world.deploy(adapter("a"))
@@ -883,7 +883,7 @@ def test_name_that_was_someone_elses_is_used_once_it_is_free() -> None:
     assert world.serving() == uris("a")
 
 
-def test_adapter_that_cannot_be_asked_is_asked_again_later_and_holds_up_no_other() -> None:
+def test_adapter_that_cannot_be_asked_is_retried_and_holds_up_no_other() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
     smoke = SmokeRequest(body={"inputs": "x"})
     silent = True

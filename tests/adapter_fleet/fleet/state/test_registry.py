@@ -293,6 +293,8 @@ class TestRecords:
         )
         registry.put([whole, record("zeta")], lease)
         assert registry.records() == {"llm-acme": whole, "llm-zeta": record("zeta")}
+        assert registry.record("llm-acme") == whole
+        assert registry.record("llm-nobody") is None
 
     def test_last_record_of_a_component_counts(self, registry: Registry, lease: Lease) -> None:
         registry.put([record("acme"), record("acme", generation=2)], lease)

@@ -1,0 +1,173 @@
+"""The manifest that a request means: the one in S3 or in the deployment, or for a rollback an earlier one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from adapter_fleet.common.s3_uri import bucket_and_key
+from adapter_fleet.fleet.requests.fleet_error import FleetError
+from adapter_fleet.fleet.state.generations import (
+    Generation,
+    Outcome,
+    Request,
+    Source,
+    Target,
+    is_undo,
+    undone_number,
+)
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.manifest.desired import DesiredFleet
+from adapter_fleet.manifest.manifest import Manifest, ManifestError
+
+
+class Manifests(Protocol):
+    """Manifests in S3."""
+
+    def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        """Return the newest text of an object and its version, None if there is no such object."""
+
+    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
+        """Return the newest version of an object and when it was written, None if there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestedManifest:
+    """Finds the manifest of a request."""
+
+    registry: Registry
+    manifests: Manifests
+
+    def read(self, request: Request, asset: Mapping[str, str] | None) -> tuple[Request, DesiredFleet]:
+        """Return what a request wants, and the request with the version of the manifest.
+
+        An invalid manifest becomes the request's `refusal`, and the generation that it makes is refused. The
+        manifest of a rollback is never refused.
+
+        asset:
+            Where the manifest of the deployment is; None for one in S3 that may change without a deployment.
+        """
+        before = self._rolled_back_to(request)
+        if before is not None and (asset is None or before.request.source_digest == request.source_digest):
+            return self._reuse(request, before)  # whatever has become of it in S3
+        bucket, key = location_of(request.target) if asset is None else (asset["Bucket"], asset["Key"])
+        where = f"s3://{bucket}/{key}"
+        found = self.manifests.read(bucket, key)
+        if found is None and before is not None:
+            return self._reuse(request, before)  # the manifest that a rollback needs may be gone from S3
+        if found is None:
+            return self._without_manifest(request, where, may_come_later=asset is None)
+        text, version = found
+        request = replace(request, manifest_version=version)
+        try:
+            return request, desired_of(text, where=where, target=request.target)
+        except ManifestError as error:
+            if before is not None:
+                return self._reuse(request, before)
+            return replace(request, refusal=str(error)), DesiredFleet()
+
+    def rejected_version(self, undo: Generation) -> str | None:
+        """Return the version of the last manifest in S3 before an undo, if it was refused or failed."""
+        latest: Generation | None = undo
+        while latest is not None and (
+            latest.exempt or latest.request.target.manifest != undo.request.target.manifest
+        ):
+            latest = self.registry.generation(latest.number - 1)
+        if latest is None or latest.outcome not in (Outcome.REFUSED, Outcome.FAILED):
+            return None
+        return latest.request.manifest_version
+
+    # --- rollbacks
+
+    def _rolled_back_to(self, request: Request) -> Generation | None:
+        """Return the generation that a rollback goes back to; None if the request is no rollback, or if none.
+
+        That is the one in force before the deployment that is rolled back. If the manifest is in S3, the
+        stack owns only its key: what came from there meanwhile stays.
+        """
+        fleet = self.registry.fleet()
+        newest = None if fleet is None else self.registry.generation(fleet.generation)
+        if newest is None or not is_undo(request, newest, self.registry.generation):
+            return None
+        target = request.target
+        if target.manifest is not None:
+            found = self._newest_in_force(newest, lambda made: _resolves_same(made.request.target, target))
+            if found is not None:
+                return found
+        return self._newest_in_force(self._before_deployment(newest, request), lambda _: True)
+
+    def _before_deployment(self, newest: Generation, request: Request) -> Generation | None:
+        """Return the generation before the deployment that a request rolls back."""
+        last = self.registry.generation(newest.deployment)
+        if last is not None and not last.undo and last.request.source_digest == request.source_digest:
+            return last  # the deployment that is rolled back never made a generation
+        if last is not None and last.undo:
+            undone = undone_number(last, self.registry.generation)
+            last = None if undone is None else self.registry.generation(undone)
+        return None if last is None else self.registry.generation(last.standing)
+
+    def _newest_in_force(
+        self, newest: Generation | None, counts: Callable[[Generation], bool]
+    ) -> Generation | None:
+        """Return the newest generation up to this one that was in force and counts.
+
+        None if there is none since the last deletion of the fleet.
+        """
+        while newest is not None and not (newest.reported_success and counts(newest)):
+            newest = self.registry.generation(newest.standing)
+            if newest is not None and newest.request.source is Source.DELETION:
+                return None
+        return newest
+
+    def _reuse(self, request: Request, before: Generation) -> tuple[Request, DesiredFleet]:
+        """Return the request with the manifest of an earlier generation."""
+        # The version that an undo has is that of the manifest that it took back.
+        undo = before.request.source is Source.UNDO
+        version = None if undo else before.request.manifest_version
+        return replace(request, manifest_version=version), self.registry.desired(before.number)
+
+    def _without_manifest(
+        self, request: Request, where: str, *, may_come_later: bool
+    ) -> tuple[Request, DesiredFleet]:
+        if not may_come_later:
+            raise FleetError(f"the manifest {where} is not there")
+        fleet = self.registry.fleet()
+        if fleet is None or not fleet.converged:
+            return request, DesiredFleet()  # the first manifest is still to come
+        return request, self.registry.desired(fleet.converged)
+
+
+def location_of(target: Target) -> tuple[str, str]:
+    """Return the bucket and the key of the manifest in S3."""
+    return bucket_and_key(target.manifest or "")
+
+
+def _resolves_same(one: Target, other: Target) -> bool:
+    """Return True if the same manifest means the same adapters for two targets."""
+    return _resolves(one) == _resolves(other)
+
+
+def _resolves(target: Target) -> tuple[object, ...]:
+    """Return everything of a target that changes what a manifest means."""
+    return (
+        target.manifest,
+        target.prefix,
+        target.buckets,
+        target.archives,
+        target.kept_archives,
+        target.settings.smoke,
+    )
+
+
+def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
+    """Return what a manifest wants of a fleet with this target. Raises ManifestError with every error."""
+    settings = target.settings
+    return Manifest.parse(text, where=where, folder=None).resolve(
+        prefix=target.prefix,
+        buckets=target.buckets,
+        archives=target.archives,
+        kept_archives=target.kept_archives,
+        smoke=settings.smoke,
+        max_lora_rank=settings.max_lora_rank,
+        base_model=settings.base_model,
+        fleet_tags=target.tags,
+    )

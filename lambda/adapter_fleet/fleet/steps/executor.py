@@ -1,0 +1,80 @@
+"""Takes one step of a plan: a few calls for one component. The other modules have the steps."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from adapter_fleet.common.bounded_text import text_of
+from adapter_fleet.fleet.planning.decide import Step
+from adapter_fleet.fleet.planning.observe import with_description
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.registry import LeaseLostError
+from adapter_fleet.fleet.state.sagemaker_port import (
+    ConflictError,
+    MissingError,
+    RefusedError,
+    ThrottledError,
+    UnansweredError,
+)
+from adapter_fleet.fleet.steps import archives, smoke_requests, tags, writes
+from adapter_fleet.fleet.steps.task import CALL_SECONDS, StepResult, StepTask
+from adapter_fleet.manifest.desired import Artifact
+
+MAX_STEP_SECONDS = max(3 * CALL_SECONDS, smoke_requests.MAX_SMOKE_SECONDS)
+"""The longest that a step may take: three calls, or the smoke requests.
+
+The three calls are a look at the archive, a write, and a read of the tags after the write was refused.
+"""
+
+
+def execute(task: StepTask) -> StepResult:
+    """Take the step. Its errors are in the result, except for LeaseLostError, which ends the pass."""
+    try:
+        return _STEPS[task.decision.step](task)
+    except (ThrottledError, UnansweredError, ConflictError) as error:
+        return StepResult(record=task.record, error=error)
+    except MissingError as error:
+        live = task.record.live
+        if live is None:
+            return StepResult(record=task.record, error=error, blocks=True)
+        # Deleted meanwhile: the next step is a look.
+        return StepResult(record=replace(task.record, live=replace(live, doubtful=True)), error=error)
+    except RefusedError as error:
+        return StepResult(record=task.record, error=error, blocks=True)
+    except LeaseLostError:
+        raise
+    except Exception as error:  # One adapter must not stop the others.
+        return replace(_unexpected(task, text_of(error)), unexpected=error)
+
+
+def _unexpected(task: StepTask, reason: str) -> StepResult:
+    """Return the result of a step that ended with an unexpected exception before any write was sent."""
+    record, step = task.record, task.decision.step
+    if step.reads:
+        return StepResult(record=record, error=RefusedError(reason))
+    if step is Step.DELETE:
+        return writes.not_deleted(task, reason)
+    wanted = task.want.artifact if task.want is not None else None
+    asked = record.serving if step.asks else None
+    artifact = asked or task.decision.artifact or wanted or Artifact(uri="")
+    return task.failure(artifact, reason, cause=Cause.UNEXPECTED)
+
+
+def _look(task: StepTask) -> StepResult:
+    live = task.service.describe(task.record.component)
+    return StepResult(record=with_description(task.record, live, now=task.clock.now()))
+
+
+_STEPS: dict[Step, Callable[[StepTask], StepResult]] = {
+    Step.LOOK: _look,
+    Step.READ_TAGS: tags.read_tags,
+    Step.CLAIM: tags.claim,
+    Step.RELEASE: tags.release,
+    Step.RETAG: tags.retag,
+    Step.CREATE: writes.create,
+    Step.UPDATE: writes.update,
+    Step.DELETE: writes.delete,
+    Step.SMOKE: smoke_requests.smoke,
+    Step.ASK: smoke_requests.ask,
+    Step.VERIFY: archives.verify,
+    Step.CONFIRM: archives.confirm,
+}

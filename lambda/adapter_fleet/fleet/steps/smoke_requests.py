@@ -1,0 +1,105 @@
+"""Steps that send a request to an adapter: its smoke request, or any request after its base changed."""
+
+import re
+from dataclasses import replace
+
+from adapter_fleet.fleet.state.failures import Cause, cause_of
+from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
+from adapter_fleet.fleet.state.sagemaker_port import RefusedError, ServiceError, UnansweredError
+from adapter_fleet.fleet.steps.task import StepResult, StepTask
+from adapter_fleet.manifest.desired import Artifact, SmokeRequest
+
+ASK_SECONDS = 65.0
+"""The longest that one request to an adapter may take, by the timeouts of the runtime's client."""
+
+_SMOKE_ATTEMPTS = 3
+_SMOKE_SECONDS = 15.0
+_SMOKE_PAUSE_SECONDS = 1.0
+
+MAX_SMOKE_SECONDS = _SMOKE_SECONDS + _SMOKE_PAUSE_SECONDS + ASK_SECONDS
+"""The longest that all attempts of a smoke request take: the last begins when the others used their time."""
+
+PROBE = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})
+"""The request for an adapter without a smoke request."""
+
+# [I] A container that has the adapter may refuse the body of the probe.
+_PROBE_REFUSED = re.compile(r"client error \((400|415|422)\)(?!.*(adapter|lora))", re.IGNORECASE | re.DOTALL)
+
+UNKNOWN_ADAPTER = re.compile(
+    r"\b404\b|(adapter|lora)\b.*\b(not found|not registered|unknown)", re.IGNORECASE | re.DOTALL
+)
+"""What LMI and SageMaker answer for an adapter that the container has lost.
+
+Any other answer, even a wrong one, comes from an adapter that is loaded. Sending it again would not help.
+"""
+
+
+def smoke(task: StepTask) -> StepResult:
+    """Send the smoke request: a wrong answer is the adapter's failure."""
+    record, want = task.record, task.want
+    assert want is not None and want.smoke is not None  # noqa: PT018 - only such adapters have this step
+    serving = _serving(record)
+    try:
+        problem = _ask(task, want.smoke)
+    except (UnansweredError, RefusedError) as error:
+        return _not_asked(task, error)
+    if problem is None:
+        return StepResult(record=_answered(record, want.smoke))
+    reason = f"the smoke request failed: {problem}"
+    return task.failure(serving, reason, cause=Cause.SMOKE, smoke=want.smoke.digest)
+
+
+def ask(task: StepTask) -> StepResult:
+    """Ask an adapter whether its base still has it; mark it to be sent again if not."""
+    smoke = task.want.smoke if task.want is not None else None
+    try:
+        problem = _ask(task, smoke or PROBE)
+    except (UnansweredError, RefusedError) as error:
+        return _not_asked(task, error)
+    if problem is None or (smoke is None and _PROBE_REFUSED.search(problem)):
+        return StepResult(record=_answered(task.record, smoke))
+    sent_before = task.record.recheck is Recheck.SENT
+    task.record = replace(task.record, recheck=Recheck.SEND)
+    if not sent_before:
+        return StepResult(record=task.record)
+    return task.failure(_serving(task.record), task.live.failure_reason or f"it does not answer: {problem}")
+
+
+def _ask(task: StepTask, request: SmokeRequest) -> str | None:
+    """Send a request, several times until the answer is right; return what is wrong with the last answer."""
+    problem, began = None, task.clock.now()
+    for attempt in range(_SMOKE_ATTEMPTS):
+        if attempt and task.clock.now() - began > _SMOKE_SECONDS:
+            break
+        if attempt:
+            task.clock.sleep(_SMOKE_PAUSE_SECONDS)
+        problem = task.service.ask(task.record.component, task.context.endpoint, request)
+        if problem is None:
+            break
+    return problem
+
+
+def _not_asked(task: StepTask, error: ServiceError) -> StepResult:
+    """Note that a request did not reach the adapter, which is no fault of its artifact: it is retried."""
+    cause = cause_of(str(error))
+    return task.failure(
+        _serving(task.record),
+        f"the smoke request got no answer: {error}",
+        cause=cause if cause.retried else Cause.CAPACITY,
+    )
+
+
+def _answered(record: AdapterRecord, smoke: SmokeRequest | None) -> AdapterRecord:
+    """Return the record of an adapter that answered; `smoke` is the smoke request that it passed."""
+    record = replace(record, recheck=None)
+    if smoke is not None:
+        record = replace(record, passed=record.serving, passed_smoke=smoke.digest)
+    failure = record.failure
+    if failure is None or not failure.artifact.same_as(record.serving):
+        return record
+    return replace(record, failure=None)
+
+
+def _serving(record: AdapterRecord) -> Artifact:
+    assert record.serving is not None  # only an adapter that serves is asked
+    return record.serving

@@ -1,0 +1,102 @@
+"""The input and the result of one step for one component."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from adapter_fleet.common.clock import Clock
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Decision
+from adapter_fleet.fleet.planning.settle import with_failure
+from adapter_fleet.fleet.state.components import ObservedComponent
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.records import AdapterRecord, Event
+from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
+from adapter_fleet.fleet.state.sagemaker_port import MissingError, SageMakerPort, ServiceError
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+
+CALL_SECONDS = 25.0
+"""The longest that one call may take, by the timeouts of the clients."""
+
+
+@dataclass(kw_only=True)
+class StepResult:
+    """What a step came to.
+
+    error:
+        Why the step could not be taken.
+    blocks:
+        True if the error keeps the component from any step in this pass.
+    accepted:
+        True if the service accepted a write that is under way now.
+    idle:
+        True if no write was sent.
+    foreign:
+        The creation time of a component that turned out not to be the fleet's.
+    unread:
+        True if the archive has to be copied or read before the step can be taken.
+    missing:
+        Why there is no archive to send; None where there is one.
+    unexpected:
+        An exception that no code expects. The record has the failure that it caused.
+    """
+
+    record: AdapterRecord
+    error: ServiceError | None = None
+    events: list[Event] = field(default_factory=list)
+    blocks: bool = False
+    accepted: bool = False
+    idle: bool = False
+    foreign: float | None = None
+    unread: bool = False
+    missing: str | None = None
+    unexpected: Exception | None = None
+
+
+@dataclass(kw_only=True)
+class StepTask:
+    """One step to take for one component, and what it may use. It runs in a thread of its own.
+
+    uid:
+        The value of the fleet's tag.
+    record:
+        The component's record. A step that saves the record before a call replaces it here, too.
+    stop:
+        Returns true as soon as the pass has to end.
+    """
+
+    uid: str
+    registry: Registry
+    service: SageMakerPort
+    clock: Clock
+    lease: Lease
+    context: PlanContext
+    record: AdapterRecord
+    want: DesiredAdapter | None
+    decision: Decision
+    stop: Callable[[], bool] = lambda: False
+
+    @property
+    def live(self) -> ObservedComponent:
+        """The component as it was last observed. Raises MissingError."""
+        live = self.record.live
+        if live is None:
+            raise MissingError(f"{self.record.component} is gone")
+        return live
+
+    def check_lease(self) -> None:
+        """Raise LeaseLostError if a write might outlast the lease."""
+        left = self.lease.expires - self.clock.now()
+        if left < CALL_SECONDS:
+            raise LeaseLostError(f"the lease ends in {left:.0f} s, too soon for a write")
+
+    def save(self, record: AdapterRecord) -> None:
+        """Write a record to the registry, before the call that it describes."""
+        self.record = record
+        self.registry.put([record], self.lease)
+
+    def failure(
+        self, artifact: Artifact, reason: str, *, cause: Cause | None = None, smoke: str | None = None
+    ) -> StepResult:
+        """Return the result of a step whose artifact could not be brought into service."""
+        record, events = with_failure(self.record, artifact, reason, self.context, cause=cause, smoke=smoke)
+        return StepResult(record=record, events=events)

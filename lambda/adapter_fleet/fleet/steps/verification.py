@@ -1,0 +1,148 @@
+"""Verifies that an adapter's archive in S3 is the recorded one, before SageMaker loads it.
+
+The object's metadata counts for nothing, as its writer sets it. S3's own SHA-256 is compared with the
+manifest's. If one of them is missing, the archive is read. The registry remembers each reading by version,
+so that each version is read once. docs/adr/0013-verified-archives.md has the reasons.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.sagemaker_port import (
+    MissingError,
+    RefusedError,
+    SageMakerPort,
+    UnansweredError,
+)
+from adapter_fleet.manifest.desired import Artifact
+
+MAX_READ_SECONDS = 600.0
+"""A pass has less than 15 minutes. One worker reads 100 MB/s, so that an archive of 16 GiB takes 3 minutes
+(docs/adr/0013-verified-archives.md)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The result of a verification.
+
+    version:
+        The version that is verified, or that has to be read.
+    problem:
+        Why the archive cannot be sent to SageMaker.
+    mismatch:
+        True if it is another archive than the recorded one.
+    missing:
+        True if the object does not exist.
+    denied:
+        True if the caller may not read the object.
+    unread:
+        True if the archive has to be copied or read first.
+    unanswered:
+        True if S3 gave no answer, or throttled the call.
+    """
+
+    version: ArchiveVersion | None = None
+    problem: str | None = None
+    mismatch: bool = False
+    missing: bool = False
+    denied: bool = False
+    unread: bool = False
+    unanswered: bool = False
+
+    @property
+    def cause(self) -> Cause:
+        """The cause of the failure. A missing or denied archive is retried, as it may come at any moment."""
+        if self.unanswered:
+            return Cause.CAPACITY
+        return Cause.ARTIFACT if self.mismatch else Cause.ACCESS
+
+
+def look(artifact: Artifact, service: SageMakerPort, registry: Registry) -> Verdict:
+    """Verify an archive by one call to S3 and by earlier readings; `unread` if that is not enough.
+
+    Raises ThrottledError and UnansweredError.
+    """
+    try:
+        found = service.find_archive(artifact.uri)
+    except RefusedError as error:
+        if artifact.digest is None:
+            return Verdict(denied=True)  # without a digest there is nothing to verify
+        return _denied(f"read {artifact.uri}", "s3:GetObject, s3:ListBucket and kms:Decrypt", error)
+    if found is None:
+        return Verdict(unread=True) if artifact.source is not None else _missing(artifact.uri)
+    if artifact.digest is None:
+        return Verdict()
+    if found.vouches_for(artifact):
+        return Verdict(version=found)
+    known = registry.known_archive(artifact.uri)
+    if known is None or not known.version.same_content(found):
+        return Verdict(version=found, unread=True)
+    return _compared(known, artifact, found)
+
+
+def read(artifact: Artifact, service: SageMakerPort, registry: Registry, stop: Callable[[], bool]) -> Verdict:
+    """Copy or read an archive as far as its verification needs that; remember the reading.
+
+    Raises ThrottledError and UnansweredError; the latter also if `stop` ends the reading.
+    """
+    verdict = look(artifact, service, registry)
+    if verdict.unread and verdict.version is None:
+        assert artifact.source is not None  # only a copy is unread before it exists
+        try:
+            service.copy_archive(artifact.source, artifact.uri)
+        except MissingError:
+            return _missing(artifact.source)
+        except RefusedError as error:
+            doing = f"copy {artifact.source} to {artifact.uri}"
+            return _denied(doing, "s3:GetObject, s3:PutObject, kms:Decrypt and kms:GenerateDataKey", error)
+        verdict = look(artifact, service, registry)
+    if not verdict.unread:
+        return verdict
+    if verdict.version is None:
+        raise UnansweredError(f"the copy at {artifact.uri} does not show yet")
+    try:
+        found = service.read_archive(verdict.version, stop)
+    except MissingError:
+        return _missing(artifact.uri)
+    except RefusedError as error:
+        return _denied(f"read {artifact.uri}", "s3:GetObject and kms:Decrypt", error)
+    registry.remember_archive(found)
+    return _compared(found, artifact, verdict.version)
+
+
+def known_problem(artifact: Artifact, service: SageMakerPort, registry: Registry) -> str | None:
+    """Return why an archive cannot be sent, as far as that is known without reading it; else None.
+
+    An archive that the caller may not read counts as usable: the fleet's functions may read it.
+    """
+    verdict = look(artifact, service, registry)
+    if verdict.denied:
+        return None
+    if verdict.unread and verdict.version is None and artifact.source is not None:
+        try:
+            return None if service.find_archive(artifact.source) else _missing(artifact.source).problem
+        except RefusedError:
+            return None
+    return verdict.problem
+
+
+def _compared(known: ArchiveReading, artifact: Artifact, version: ArchiveVersion) -> Verdict:
+    problem = known.mismatch(artifact)
+    return Verdict(version=version, problem=problem, mismatch=problem is not None)
+
+
+def _missing(uri: str) -> Verdict:
+    return Verdict(problem=f"NoSuchKey: {uri} does not exist", missing=True)
+
+
+def _denied(doing: str, rights: str, error: RefusedError) -> Verdict:
+    return Verdict(
+        problem=(
+            f"AccessDenied: the fleet's functions may not {doing}; their role needs {rights}, which the"
+            f" endpoint's 'artifact_sources' give: {error}"
+        ),
+        denied=True,
+    )

@@ -1,0 +1,143 @@
+"""What belongs to a CloudFormation stack is never a fleet's: the stack would learn of nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapter_fleet.common.naming import FLEET_TAG, stack_of
+from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.settings import DriftAction, FailureLimit, FleetSettings
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+
+OF_A_STACK = {
+    "aws:cloudformation:stack-name": "Llm",
+    "aws:cloudformation:stack-id": "arn:aws:cloudformation:eu-central-1:123456789012:stack/Llm/1",
+    "aws:cloudformation:logical-id": "Acme",
+}
+WHY = (
+    "a component named p-x is there and belongs to stack 'Llm'; take it out of that stack, or give the"
+    " adapter another 'component'"
+)
+
+
+@pytest.fixture
+def world() -> World:
+    """A fleet of one beside an adapter of a stack."""
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)), seconds=1.0)
+    world.service.make("p-x", artifact("x").uri, tags=OF_A_STACK)
+    world.deploy(adapter("a"))
+    world.settle()
+    return world
+
+
+def failure(world: World) -> Failure:
+    found = world.record("x").failure
+    assert found is not None
+    return found
+
+
+def untouched(world: World) -> bool:
+    return world.service.components["p-x"].tags == OF_A_STACK and not any(
+        write.endswith(" p-x") for write in world.writes()
+    )
+
+
+def test_adapter_with_the_name_of_a_stack_component_fails_and_names_the_stack(world: World) -> None:
+    world.deploy(adapter("a"), adapter("x"))
+    world.settle()
+    assert (failure(world).cause, failure(world).reason) == (Cause.FOREIGN, WHY)
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert untouched(world)
+
+
+def test_adapter_of_a_manifest_in_s3_fails_alike(world: World) -> None:
+    world.put_manifest(adapter("a"), adapter("x"))
+    world.settle()
+    assert failure(world).reason == WHY
+    assert untouched(world)
+
+
+def test_order_to_import_a_stack_component_is_void(world: World) -> None:
+    made = world.service.components["p-x"].created
+    world.order(OrderKind.CLAIM, "x", created=made)
+    world.deploy(adapter("a"), adapter("x"))
+    world.settle()
+    assert failure(world).reason == WHY
+    assert untouched(world)
+    assert world.registry.orders() == []
+
+
+def test_component_that_a_stack_imported_after_the_order_stays_with_the_stack(world: World) -> None:
+    by_hand = world.service.make("p-x", artifact("x").uri)
+    world.order(OrderKind.CLAIM, "x", created=by_hand.created)
+    world.settle()
+    by_hand.tags.update(OF_A_STACK)
+    world.deploy(adapter("a"), adapter("x"))
+    world.settle()
+    assert failure(world).reason == WHY
+    assert untouched(world)
+
+
+def test_retry_does_not_import_a_stack_component(world: World) -> None:
+    world.deploy(adapter("a"), adapter("x"))
+    world.settle()
+    world.order(OrderKind.RETRY, "x")
+    world.settle()
+    assert failure(world).reason == WHY
+    assert untouched(world)
+
+
+def test_stack_component_that_leaves_the_manifest_is_not_deleted(world: World) -> None:
+    world.deploy(adapter("a"), adapter("x"))
+    world.settle()
+    world.deploy(adapter("a"))
+    world.settle()
+    assert untouched(world)
+
+
+def test_fleet_creates_the_adapter_once_the_stack_has_deleted_its_component(world: World) -> None:
+    world.deploy(adapter("a"), adapter("x"))
+    world.settle()
+    world.service.remove("p-x")
+    world.order(OrderKind.RETRY, "x")
+    world.settle()
+    assert world.serving()["x"] == artifact("x").uri
+    assert world.service.components["p-x"].tags[FLEET_TAG] == UID
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["wanted", "not wanted"])
+def test_stack_component_with_the_fleet_s_tag_is_neither_adopted_nor_deleted(wanted: bool) -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
+    world.service.make("p-x", artifact("other").uri, tags={FLEET_TAG: UID, **OF_A_STACK})
+    world.deploy(adapter("a"), *([adapter("x")] if wanted else []))
+    world.settle()
+    assert world.serving() == {"a": artifact("a").uri, "x": artifact("other").uri}
+    assert not any(write.endswith(" p-x") for write in world.writes())
+
+
+def test_drift_check_finds_a_component_that_a_stack_has_imported(world: World) -> None:
+    world.with_settings(
+        FleetSettings(request_rate=10, failures=FailureLimit(count=1), drift=DriftAction.REPAIR)
+    )
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    world.service.components["p-b"].tags.update(OF_A_STACK)
+    world.start_machine("drift")
+    world.settle()
+    world.deploy(adapter("a"))
+    world.settle()
+    assert "b" in world.serving()
+
+
+class TestStackOf:
+    def test_stack_name_comes_from_its_tag(self) -> None:
+        assert stack_of(OF_A_STACK) == "Llm"
+
+    def test_any_tag_of_cloudformation_marks_a_stack_component(self) -> None:
+        assert stack_of({"aws:cloudformation:stack-id": "arn:stack"}) == "arn:stack"
+
+    @pytest.mark.parametrize("tags", [{}, {"stack-name": "Llm"}, {"aws:createdBy": "someone"}])
+    def test_other_tags_mark_no_stack_component(self, tags: dict[str, str]) -> None:
+        assert stack_of(tags) is None

@@ -1,0 +1,264 @@
+"""Whatever goes wrong with one adapter is that adapter's failure; the others converge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.common.bounded_text import MAX_TEXT_BYTES, bounded, encoded_bytes
+from adapter_fleet.common.serialization import unstructured
+from adapter_fleet.common.untrusted_pattern import matches
+from adapter_fleet.fleet.requests.fleet_error import FleetError
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import MAX_RETRY_SECONDS, Cause, next_failure
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import SmokeRequest
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+
+LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5))
+PORTS = (
+    "CreateInferenceComponent p-bad",
+    "UpdateInferenceComponent p-bad",
+    "DescribeInferenceComponent p-bad",
+    "InvokeEndpoint p-bad",
+)
+SMOKE = SmokeRequest(body={"inputs": "Hello"})
+
+
+def raising(operation: str, when: str, error: Exception) -> Callable[[str, str], None]:
+    def around(called: str, at: str) -> None:
+        if (called, at) == (operation, when):
+            raise error
+
+    return around
+
+
+def world_of_three() -> World:
+    world = World(settings=LENIENT)
+    world.deploy(adapter("a"), adapter("bad", smoke=SMOKE), adapter("z"))
+    world.settle()
+    return world
+
+
+class TestUnexpectedException:
+    @pytest.mark.parametrize("when", ["before", "after"])
+    @pytest.mark.parametrize("operation", PORTS)
+    def test_others_converge(self, operation: str, when: str) -> None:
+        world = world_of_three()
+        if operation.startswith("Create"):
+            world.service.remove("p-bad")
+        world.service.around = raising(operation, when, KeyError("a defect"))
+        world.deploy(adapter("a", 2), adapter("bad", 2, smoke=SMOKE), adapter("z", 2), adapter("new"))
+        world.run_for(1200)
+        assert world.log.failed_passes == []
+        serving = world.serving()
+        assert {name: serving.get(name) for name in ("a", "z", "new")} == {
+            "a": artifact("a", 2).uri,
+            "z": artifact("z", 2).uri,
+            "new": artifact("new").uri,
+        }
+
+    @pytest.mark.parametrize("operation", PORTS)
+    def test_exception_is_reported_with_its_type(self, operation: str) -> None:
+        world = world_of_three()
+        if operation.startswith("Create"):
+            world.service.remove("p-bad")
+        world.service.around = raising(operation, "before", KeyError("a defect"))
+        world.deploy(adapter("a"), adapter("bad", 2, smoke=SMOKE), adapter("z"))
+        world.settle_but_retries()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.newest().failed == 1
+        assert "bad: " in str(world.newest().reason)
+        assert "KeyError: 'a defect'" in str(world.newest().reason)
+        assert {component for component, _ in world.log.unexpected_errors} == {"p-bad"}
+
+    @pytest.mark.parametrize("operation", PORTS)
+    def test_adapter_converges_once_the_exception_is_over(self, operation: str) -> None:
+        world = world_of_three()
+        if operation.startswith("Create"):
+            world.service.remove("p-bad")
+        world.service.around = raising(operation, "before", KeyError("a defect"))
+        world.deploy(adapter("a"), adapter("bad", 2, smoke=SMOKE), adapter("z"))
+        world.run_for(300)
+        world.service.around = lambda _operation, _when: None
+        world.settle()
+        assert world.serving()["bad"] == artifact("bad", 2).uri
+        assert world.newest().failed == 0
+
+    def test_exception_while_deciding_is_the_failure_of_that_component(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world = world_of_three()
+        record = world.record("bad")
+        lease = world.registry.acquire("test", world.clock.now(), 1.0)
+        assert lease is not None
+        # As no code of ours would leave it: in service, and nobody knows with what.
+        broken = replace(record, serving=None, failure=None)
+        world.registry.put([broken], lease)
+        world.registry.release(lease)
+        world.deploy(adapter("a", 2), adapter("bad", smoke=SMOKE), adapter("z"))
+        world.settle_but_retries()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.serving()["a"] == artifact("a", 2).uri
+        assert "bad: AssertionError" in str(world.newest().reason)
+
+
+class TestFailedPasses:
+    def world(self) -> World:
+        world = World(settings=replace(LENIENT, timeout_seconds=600))
+        world.deploy(adapter("a"))
+        world.run_newest(deadline=0.5)
+        world.service.around = raising("ListInferenceComponents ", "before", KeyError("a defect"))
+        world.deploy(adapter("b"))
+        return world
+
+    def fail_passes(self, world: World, number: int) -> None:
+        for _ in range(number):
+            with pytest.raises(KeyError):
+                world.run_newest(deadline=600)
+            world.clock.time += 60
+
+    def test_fleet_counts_failed_passes(self) -> None:
+        world = self.world()
+        self.fail_passes(world, 3)
+        assert world.log.failed_passes == [1, 2, 3]
+        fleet = world.registry.fleet()
+        assert fleet is not None
+        assert fleet.trouble == "a pass failed: KeyError: 'a defect'"
+
+    def test_deployment_fails_with_the_reason_of_its_failed_passes(self) -> None:
+        world = self.world()
+        self.fail_passes(world, 11)
+        with pytest.raises(FleetError, match="KeyError: 'a defect'"):
+            world.told(world.newest())
+
+    def test_successful_pass_resets_the_count(self) -> None:
+        world = self.world()
+        self.fail_passes(world, 3)
+        world.service.around = lambda _operation, _when: None
+        world.settle()
+        fleet = world.registry.fleet()
+        assert fleet is not None
+        assert fleet.failed_passes == 0
+        assert world.newest().outcome is Outcome.CONVERGED
+
+    def test_failed_pass_releases_the_lease(self) -> None:
+        world = self.world()
+        self.fail_passes(world, 1)
+        assert world.registry.acquire("another", world.clock.now(), 1.0) is not None
+
+
+class TestArchiveWithoutAnAnswerFromS3:
+    def world(self, error: Exception) -> World:
+        world = World(settings=replace(LENIENT, failures=FailureLimit(count=1)))
+        world.deploy(adapter("a"), adapter("gone"))
+        world.settle()
+        bad = adapter("bad")
+        bad = replace(bad, artifact=replace(bad.artifact, digest="ab" * 32))
+        world.service.around = raising(f"HeadObject {bad.artifact.uri}", "before", error)
+        world.deploy(adapter("a", 2), bad)
+        return world
+
+    @pytest.mark.parametrize("error", [UnansweredError("503"), ThrottledError("SlowDown")])
+    def test_others_converge_and_deletions_go_on(self, error: Exception) -> None:
+        world = self.world(error)
+        world.settle_but_retries()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.serving() == {"a": artifact("a", 2).uri}
+        assert "bad: S3 gave no answer" in str(world.newest().reason)
+
+    def test_archive_without_an_answer_does_not_slow_writes_to_sagemaker(self) -> None:
+        world = self.world(ThrottledError("SlowDown"))
+        world.settle_but_retries()
+        fleet = world.registry.fleet()
+        assert fleet is not None
+        assert fleet.rate == LENIENT.request_rate
+
+    def test_archive_is_retried_with_backoff(self) -> None:
+        world = self.world(UnansweredError("503"))
+        world.run_for(3600)
+        assert world.service.calls["HeadObject"] < 60
+
+
+class TestUnknownStatus:
+    def test_unknown_status_keeps_its_name_and_counts_as_in_transition(self) -> None:
+        status = Status("Stopping")
+        assert status == "Stopping"
+        assert status.in_transition
+
+    def test_unknown_status_is_no_failure_and_stops_no_other_adapter(self) -> None:
+        world = world_of_three()
+        component = world.service.components["p-bad"]
+        component.status, component.modified = Status("Stopping"), world.clock.now()
+        world.service._note("p-bad")
+        world.deploy(adapter("a", 2), adapter("bad", smoke=SMOKE), adapter("z"))
+        world.run_for(60)
+        assert world.serving()["a"] == artifact("a", 2).uri
+        assert (world.newest().failed, world.newest().pending) == (0, 1)
+        component.status, component.modified = Status.IN_SERVICE, world.clock.now()
+        world.service._note("p-bad")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+
+    def test_status_that_is_no_text_raises(self) -> None:
+        with pytest.raises(ValueError, match="7 is not a valid Status"):
+            Status(7)  # type: ignore[arg-type]
+
+
+class TestTexts:
+    @pytest.mark.parametrize("text", ["a" * 9000, "ä" * 9000, "\U0001f600" * 9000, "\0" * 9000, '"\\' * 9000])
+    def test_long_text_is_cut_by_its_encoded_bytes(self, text: str) -> None:
+        cut = bounded(text)
+        assert cut.endswith(" …")
+        assert MAX_TEXT_BYTES - 20 < encoded_bytes(cut) <= MAX_TEXT_BYTES
+
+    @pytest.mark.parametrize("text", ["", "short", "ä" * 600, "a" * MAX_TEXT_BYTES])
+    def test_short_text_stays(self, text: str) -> None:
+        assert bounded(text) == text
+
+    def test_lone_surrogates_are_replaced(self) -> None:
+        assert bounded("a\ud800b") == "a?b"
+
+    def test_record_bounds_its_own_texts(self) -> None:
+        live = ObservedComponent(
+            status=Status.FAILED, created=0.0, modified=0.0, failure_reason="\U0001f600" * 9000
+        )
+        assert len(json.dumps(unstructured(live))) < MAX_TEXT_BYTES + 200
+
+    def test_reason_of_any_length_keeps_records_below_an_item(self) -> None:
+        world = World(settings=replace(LENIENT, failures=FailureLimit(share=1.0)))
+        many = [adapter(f"b{number:02}") for number in range(20)]
+        for one in many:
+            world.service.faults.broken[one.artifact.uri] = "\U0001f600" * 25_000
+        world.deploy(*many)
+        world.settle()
+        documents = [world.newest(), *world.registry.records().values()]
+        assert max(len(json.dumps(unstructured(document))) for document in documents) < 40_000
+
+
+class TestPattern:
+    @pytest.mark.parametrize("pattern", ["\0", "a" * 200_000, "\ud800"])
+    def test_any_text_is_a_valid_pattern(self, pattern: str) -> None:
+        assert not matches(pattern, "hello")
+
+    def test_nul_is_found(self) -> None:
+        assert matches("\0", "a\0b")
+
+
+def test_any_number_of_attempts_waits_at_most_the_maximum() -> None:
+    failure = None
+    for attempts in (1, 1024, 100_000):
+        if failure is not None:
+            failure = replace(failure, attempts=attempts)
+        failure = next_failure(
+            "p-a", artifact("a"), "AccessDenied", before=failure, now=0.0, generation=1, cause=Cause.ACCESS
+        )
+    assert failure is not None
+    assert failure.attempts == 100_001
+    assert failure.retry_at is not None
+    assert MAX_RETRY_SECONDS / 2 <= failure.retry_at <= MAX_RETRY_SECONDS

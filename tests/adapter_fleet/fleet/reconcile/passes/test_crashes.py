@@ -1,0 +1,249 @@
+"""A pass that dies before or after any single call: the next ones bring about the same end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit, FleetSettings, UpdateMode
+from adapter_fleet.manifest.desired import SmokeRequest
+from tests.adapter_fleet.fake_service import Crash
+from tests.adapter_fleet.fleet.requests.deployment import Deployment, manifest
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+
+SMOKE = SmokeRequest(body={"inputs": "Hello"})
+BEFORE = [adapter("a", smoke=SMOKE), adapter("b"), adapter("c"), adapter("d")]
+AFTER = [
+    adapter("a", 2, smoke=SMOKE),
+    adapter("b", 2),
+    adapter("c", tags={"tier": "gold"}),
+    adapter("e"),
+    adapter("f"),
+]
+
+
+class Ticks:
+    """Counts the calls, before and after each, and lets the process die at one of them."""
+
+    def __init__(self) -> None:
+        self.operations: list[str] = []
+        self.dies_at: int | None = None
+
+    def tick(self, operation: str, when: str) -> None:
+        number = len(self.operations)
+        self.operations.append(f"{when} {operation}")
+        if number == self.dies_at:
+            raise Crash
+
+
+class Ticking:
+    """A registry or a service of which each call ticks before and after."""
+
+    def __init__(self, inner: Any, ticks: Ticks) -> None:
+        self._inner, self._ticks = inner, ticks
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+        if not callable(method):
+            return method
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            self._ticks.tick(name, "before")
+            result = method(*arguments, **options)
+            if isinstance(result, Iterator):
+                return self._pages(result)
+            self._ticks.tick(name, "after")
+            return result
+
+        return call
+
+    def _pages(self, pages: Iterator[Any]) -> Iterator[Any]:
+        for page in pages:
+            yield page
+            self._ticks.tick("pages", "after")
+
+
+class Story:
+    """A deployment that adds, changes, tags and removes; one adapter is broken, one gives no right answer."""
+
+    def __init__(self, mode: UpdateMode) -> None:
+        self.world = World(
+            seconds=1.0,
+            settings=FleetSettings(
+                request_rate=50,
+                failures=FailureLimit(share=1.0),
+                deletions=DeletionLimit(share=1.0),
+                update_mode=mode,
+            ),
+        )
+        self.world.deploy(*BEFORE)
+        self.world.settle()
+        faults = self.world.service.faults
+        faults.update_refused = mode is UpdateMode.REPLACE
+        faults.broken[artifact("f").uri] = "bad tensors"
+        faults.silent.add(artifact("a", 2).uri)
+
+    def tell(self, *, dies_at: int | None = None) -> list[str]:
+        """Deploy, and return the calls; the process dies at one of them, and its work is tried again."""
+        ticks, world = Ticks(), self.world
+        ticks.dies_at = dies_at
+        world.reconciler = replace(
+            world.reconciler,
+            registry=Ticking(world.registry, ticks),
+            service=Ticking(world.service, ticks),
+        )
+        world.deploy(*AFTER)
+        world.settle(passes=40)
+        return ticks.operations
+
+    def end(self) -> dict[str, Any]:
+        """What there is in the end, apart from times and counts of calls."""
+        world, newest = self.world, self.world.newest()
+        return {
+            "outcome": newest.outcome,
+            "changes": newest.changes,
+            "counts": (newest.desired, newest.in_service, newest.failed, newest.pending, newest.failures),
+            "serving": world.serving(),
+            "tags": {name: there.tags for name, there in world.service.components.items()},
+            "records": {
+                name: (record.serving, record.last_good, record.intent, record.passed, record.tags)
+                for name, record in world.registry.records().items()
+            },
+            "failures": {
+                name: (record.failure.cause, record.failure.artifact)
+                for name, record in world.registry.records().items()
+                if record.failure is not None
+            },
+        }
+
+
+@pytest.mark.parametrize("mode", UpdateMode)
+def test_deployment_ends_the_same_whichever_call_a_pass_dies_at(mode: UpdateMode) -> None:
+    story = Story(mode)
+    operations = story.tell()
+    end = story.end()
+    assert end["outcome"] is Outcome.CONVERGED
+    assert end["serving"] == {
+        "a": artifact("a").uri,
+        "b": artifact("b", 2).uri,
+        "c": artifact("c").uri,
+        "e": artifact("e").uri,
+    }
+    assert set(end["failures"]) == {"p-a", "p-f"}
+    assert end["tags"]["p-c"] == {FLEET_TAG: UID, "tier": "gold"}
+    writes = len(story.world.writes())
+    called = {operation.partition(" ")[2] for operation in operations}
+    assert called >= {"acquire", "put", "forget", "append", "save_generation", "save_fleet", "release"}
+    assert called >= {"pages", "describe", "find_archive", "create", "update", "delete", "tag", "ask"}
+    assert len(operations) > 100
+    for number, operation in enumerate(operations):
+        story = Story(mode)
+        assert story.tell(dies_at=number)[: number + 1] == operations[: number + 1]
+        assert story.end() == end, f"it died at call {number}, {operation}"
+        # One that died after a write has no answer; nothing but that one may be sent again.
+        assert len(story.world.writes()) <= writes + 2, f"it died at call {number}, {operation}"
+
+
+def imported(*, dies_at: int | None, going_back: bool) -> tuple[list[str], World]:
+    """Take over what was made by hand and go back at once; the process dies in one of the two."""
+    world, ticks = World(seconds=1.0), Ticks()
+    made = world.service.make("p-x", artifact("x").uri)
+    world.deploy(adapter("a"), digest="one")
+    world.settle()
+    world.order(OrderKind.CLAIM, "x", created=made.created)
+    world.settle()
+    ticks.dies_at = dies_at
+    dying = replace(
+        world.reconciler, registry=Ticking(world.registry, ticks), service=Ticking(world.service, ticks)
+    )
+    world.reconciler, lives_on = (world.reconciler, dying) if going_back else (dying, world.reconciler)
+    world.deploy(adapter("a"), adapter("x"), digest="two", previous="one")
+    world.run_newest(deadline=600.0)
+    world.reconciler = lives_on
+    assert world.deploy(adapter("a"), digest="one", previous="two").undo
+    world.settle(passes=40)
+    return ticks.operations, world
+
+
+@pytest.mark.parametrize("going_back", [False, True])
+def test_import_is_released_by_a_rollback_whichever_call_a_pass_dies_at(going_back: bool) -> None:
+    operations, _ = imported(dies_at=None, going_back=going_back)
+    assert f"after {'untag' if going_back else 'tag'}" in operations
+    for number, operation in enumerate(operations):
+        _, world = imported(dies_at=number, going_back=going_back)
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.serving() == {"a": artifact("a").uri, "x": artifact("x").uri}
+        assert world.service.components["p-x"].tags == {}, f"it died at call {number}, {operation}"
+        assert set(world.registry.records()) == {"p-a"}
+
+
+class DyingBetween:
+    """A deployment or a manifest whose function dies before or after one of its calls."""
+
+    def __init__(self, dies_at: int | None) -> None:
+        self.deployment, self.ticks = Deployment(), Ticks()
+        self.ticks.dies_at = dies_at
+        handler = self.deployment.handler
+
+        def start(trigger: str, key: str) -> None:
+            self.ticks.tick("start_machine", "before")
+            handler.start_machine(trigger, key)
+            self.ticks.tick("start_machine", "after")
+
+        self.handler = replace(handler, registry=Ticking(handler.registry, self.ticks), start_machine=start)
+
+    def until_it_lives(self, call: Any) -> None:
+        """Call once more after each death, as Lambda does with an event that failed."""
+        try:
+            call()
+        except Crash:
+            call()
+
+
+def event_taken_in(dies_at: int | None) -> tuple[list[str], dict[str, Any]]:
+    dying = DyingBetween(dies_at)
+    deployment = dying.deployment
+    event = deployment.event("Create", Manifest=deployment.asset("one", "a", "b"))
+    dying.until_it_lives(lambda: dying.handler.on_event(event))
+    return dying.ticks.operations, taken_in(deployment)
+
+
+def manifest_taken_in(dies_at: int | None) -> tuple[list[str], dict[str, Any]]:
+    dying = DyingBetween(dies_at)
+    deployment = dying.deployment
+    deployment.bucket.put("live", manifest("a"))
+    live = {"Bucket": "manifests", "Key": "live"}
+    deployment.handler.on_event(deployment.event("Create", ManifestObject=live))
+    deployment.converge(1)
+    deployment.bucket.put("live", manifest("a", "b"))
+    dying.until_it_lives(lambda: dying.handler.manifest_changed("1"))
+    return dying.ticks.operations, taken_in(deployment)
+
+
+def taken_in(deployment: Deployment) -> dict[str, Any]:
+    newest, fleet = deployment.newest(), deployment.registry.fleet()
+    assert fleet is not None
+    return {
+        "fleet": (fleet.uid, fleet.name, fleet.machine),
+        "generation": (newest.number, newest.outcome, newest.request.source),
+        "wanted": [adapter.name for adapter in deployment.registry.desired(newest.number).adapters],
+        # Starting one of a name again starts nothing.
+        "started": set(deployment.started),
+    }
+
+
+@pytest.mark.parametrize("take_in", [event_taken_in, manifest_taken_in])
+def test_repeated_event_makes_one_generation_after_its_function_died(take_in: Any) -> None:
+    operations, expected = take_in(None)
+    assert expected["wanted"] == ["a", "b"]
+    assert any(operation.endswith("start_machine") for operation in operations)
+    for number, operation in enumerate(operations):
+        again, found = take_in(number)
+        assert again[: number + 1] == operations[: number + 1]
+        assert found == expected, f"it died {operation}"

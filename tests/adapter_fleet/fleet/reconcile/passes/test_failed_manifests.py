@@ -1,0 +1,65 @@
+"""A manifest in S3 that fails is taken back by the fleet, as no CloudFormation does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from adapter_fleet.fleet.state.generations import Outcome, Source
+from tests.adapter_fleet.fake_service import Crash
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+
+
+@pytest.fixture
+def world() -> World:
+    """A fleet of two, to which a manifest with a broken one has just come."""
+    world = World()
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    world.service.faults.broken[artifact("c").uri] = "bad tensors"
+    world.put_manifest(adapter("a", 2), adapter("c"))
+    return world
+
+
+def taken_back(world: World) -> bool:
+    world.settle()
+    newest = world.newest()
+    assert (newest.request.source, newest.outcome) == (Source.UNDO, Outcome.CONVERGED)
+    return world.serving() == {"a": artifact("a").uri, "b": artifact("b").uri}
+
+
+def test_manifest_over_the_failure_limit_is_undone(world: World) -> None:
+    assert taken_back(world)
+
+
+class DyingAfter:
+    """A registry after one call of which the pass dies."""
+
+    def __init__(self, registry: Any, operation: str, when: Callable[[], bool]) -> None:
+        self._registry, self._operation, self._when = registry, operation, when
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._registry, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            result = method(*arguments, **options)
+            if name == self._operation and self._when():
+                self._operation = ""
+                raise Crash
+            return result
+
+        return call
+
+
+@pytest.mark.parametrize("operation", ["save_generation", "save_fleet", "release", "open_generation"])
+def test_failed_manifest_is_undone_though_the_pass_that_failed_it_died(world: World, operation: str) -> None:
+    def failed() -> bool:
+        generation = world.registry.generation(2)
+        return generation is not None and generation.outcome is Outcome.FAILED
+
+    dying = DyingAfter(world.registry, operation, failed)
+    world.reconciler = replace(world.reconciler, registry=dying)
+    assert taken_back(world)

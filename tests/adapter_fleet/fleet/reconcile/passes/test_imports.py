@@ -1,0 +1,205 @@
+"""What someone made by hand and asked the fleet to take over is never deleted by going back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.components import ObservedComponent
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from tests.adapter_fleet.fake_service import Crash
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+
+LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=1))
+STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0))
+
+
+def fleet(settings: FleetSettings = LENIENT) -> World:
+    """A fleet of one, and a component by hand that someone wants it to take over."""
+    world = World(settings=settings, seconds=1.0)
+    world.deploy(adapter("a"), digest="one")
+    world.settle()
+    made = world.service.make("p-x", artifact("x").uri)
+    world.order(OrderKind.CLAIM, "x", created=made.created)
+    world.settle()
+    return world
+
+
+def import_x(world: World, *names: str) -> None:
+    wanted = map(adapter, ["a", *names, "x"])
+    world.deploy(*wanted, digest="two", previous="one")
+
+
+def go_back(world: World) -> None:
+    assert world.deploy(adapter("a"), digest="one", previous="two").undo
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+
+
+def given_back(world: World) -> bool:
+    there = world.service.components.get("p-x")
+    assert there is not None, "it was deleted"
+    return FLEET_TAG not in there.tags and not any("p-x" in write for write in world.deletions())
+
+
+def dies(operation: str, when: str) -> Callable[[str, str], None]:
+    def around(called: str, at: str) -> None:
+        if (called, at) == (operation, when):
+            raise Crash
+
+    return around
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_rollback_releases_an_import_during_which_the_pass_died(when: str) -> None:
+    world = fleet()
+    world.service.around = dies("AddTags p-x", when)
+    import_x(world)
+    world.run_newest(deadline=600.0)
+    go_back(world)
+    assert given_back(world)
+
+
+def test_rollback_releases_a_component_tagged_without_an_answer() -> None:
+    world = fleet(STRICT)
+    world.service.faults.broken[artifact("bad").uri] = "bad tensors"
+    tag = world.service.tag
+
+    def unanswered(component: str, live: ObservedComponent, tags: Mapping[str, str]) -> None:
+        tag(component, live, tags)
+        raise UnansweredError("no answer in time")
+
+    world.service.tag = unanswered  # type: ignore[method-assign]
+    import_x(world, "bad")
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.FAILED
+    assert FLEET_TAG in world.service.components["p-x"].tags
+    world.service.tag = tag  # type: ignore[method-assign]
+    go_back(world)
+    assert given_back(world)
+
+
+def test_rollback_ends_though_the_answer_to_its_release_was_lost() -> None:
+    world = fleet(STRICT)
+    import_x(world)
+    world.settle()
+    untag, tried = world.service.untag, []
+
+    def unanswered(component: str, live: ObservedComponent, keys: list[str]) -> None:
+        tried.append(component)
+        untag(component, live, keys)
+        if len(tried) == 1:
+            raise UnansweredError("no answer in time")
+
+    world.service.untag = unanswered  # type: ignore[method-assign]
+    go_back(world)
+    assert given_back(world)
+    assert tried == ["p-x"] * 2
+    assert set(world.registry.records()) == {"p-a"}
+
+
+def test_rollback_releases_an_import_that_was_updated_since() -> None:
+    world = fleet(STRICT)
+    import_x(world)
+    world.settle()
+    world.service.faults.broken[artifact("bad").uri] = "bad tensors"
+    # The next deployment fails; only what that one took over would be given back by its undo.
+    world.deploy(adapter("a"), adapter("x", 2), adapter("bad"), digest="three", previous="two")
+    world.settle()
+    assert world.newest().outcome is Outcome.FAILED
+    world.deploy(adapter("a"), adapter("x"), digest="two", previous="three")
+    world.settle()
+    assert world.serving() == {"a": artifact("a").uri, "x": artifact("x").uri}
+    assert world.service.components["p-x"].tags[FLEET_TAG] == UID
+
+
+def test_claim_outlives_access_that_is_denied() -> None:
+    world = fleet()
+    denied = True
+
+    def deny(operation: str, when: str) -> None:
+        if denied and operation == "AddTags p-x" and when == "before":
+            raise RefusedError("AccessDeniedException: not authorized to perform AddTags")
+
+    world.service.around = deny
+    import_x(world)
+    world.settle_but_retries()
+    failure = world.record("x").failure
+    assert failure is not None
+    assert failure.cause is Cause.ACCESS
+    denied = False
+    world.settle()
+    assert world.service.components["p-x"].tags[FLEET_TAG] == UID
+    assert world.record("x").failure is None
+    assert world.serving() == {"a": artifact("a").uri, "x": artifact("x").uri}
+
+
+def test_stale_listing_does_not_tag_a_re_created_component() -> None:
+    world = fleet()
+    world.service.faults.listing_lag = 3.0
+    world.clock.time += 10
+    world.service.remove("p-x")
+    world.service.make("p-x", "s3://another-team/x.tar.gz")
+    import_x(world)
+    world.settle()
+    assert "AddTags p-x" not in world.writes()
+    assert world.service.components["p-x"].tags == {}
+    failure = world.record("x").failure
+    assert failure is not None
+    assert failure.cause is Cause.FOREIGN
+
+
+def test_claim_of_a_missing_component_lets_the_adapter_be_created() -> None:
+    world = fleet()
+    world.service.faults.listing_lag = 3.0
+    world.clock.time += 10
+    world.service.remove("p-x")
+    import_x(world)
+    world.settle()
+    assert world.serving() == {"a": artifact("a").uri, "x": artifact("x").uri}
+    assert world.writes()[-1] == "CreateInferenceComponent p-x"
+
+
+def test_claim_ends_once_a_manifest_with_the_adapter_is_in_force() -> None:
+    world = fleet()
+    import_x(world)
+    world.settle()
+    assert world.registry.orders() == []
+    # From then on it is the fleet's own, and goes with its entry.
+    world.deploy(adapter("a"), digest="three", previous="two")
+    world.settle()
+    assert world.deletions() == ["DeleteInferenceComponent p-x"]
+
+
+def test_claim_waits_for_the_manifest_that_has_the_adapter() -> None:
+    world = fleet()
+    world.start_machine("drift")
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    assert world.service.components["p-x"].tags == {}
+    assert [order.component for order in world.registry.orders()] == ["p-x"]
+
+
+def test_tags_of_aws_are_not_removed() -> None:
+    world = World(settings=STRICT)
+    of_aws = "aws:createdBy"
+    world.service.make("p-a", artifact("a").uri, tags={FLEET_TAG: UID, of_aws: "s", "old": "1"})
+    untag = world.service.untag
+
+    def as_aws_does(component: str, live: ObservedComponent, keys: list[str]) -> None:
+        if any(key.startswith("aws:") for key in keys):
+            raise RefusedError("aws: prefixed tag key names are not allowed for external use.")
+        untag(component, live, keys)
+
+    world.service.untag = as_aws_does  # type: ignore[method-assign]
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.record("a").failure is None
+    assert world.service.components["p-a"].tags == {FLEET_TAG: UID, of_aws: "s"}

@@ -1,0 +1,157 @@
+"""The fleet's own copies of archives that came with a deployment, and pins whose archive is gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.fleet.requests.requested_manifest import desired_of
+from adapter_fleet.fleet.state.generations import Outcome, Target
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import DesiredAdapter
+from tests.adapter_fleet.fleet.steps.test_verification import put, wanted
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+
+IDENTITY = "a" * 64
+ASSET = f"s3://assets/lora-adapters/{IDENTITY}.tar.gz"
+KEPT = "s3://assets/lora-adapters/fleet-c8.uid/"
+
+
+@pytest.fixture
+def world() -> World:
+    return World(settings=FleetSettings(failures=FailureLimit(count=5), request_rate=10.0))
+
+
+def kept(world: World, name: str, version: int = 1) -> DesiredAdapter:
+    """An adapter of an asset that is in S3, and not copied yet."""
+    want = wanted(name, version)
+    source = f"s3://assets/{name}{version}.tar.gz"
+    put(world, replace(want.artifact, uri=source))
+    world.service.faults.not_copied.add(want.artifact.uri)
+    return replace(want, artifact=replace(want.artifact, source=source))
+
+
+def collect_garbage(world: World, *wants: DesiredAdapter) -> None:
+    """Delete what `cdk gc` deletes: assets that are in no template."""
+    world.service.faults.missing |= {want.artifact.source or "" for want in wants}
+
+
+def replace_base(world: World) -> None:
+    """Have all adapters created again, as on another base."""
+    for name in list(world.service.components):
+        if name != "base":
+            world.service.remove(name)
+    world.start_machine("order")
+    world.settle()
+
+
+class TestResolving:
+    TEXT = f"adapters: [{{name: acme, artifact: 'asset:{IDENTITY}'}}]".encode()
+
+    def test_fleet_uses_its_own_copy_of_an_asset(self, world: World) -> None:
+        target = replace(world.target, archives={IDENTITY: ASSET}, kept_archives=KEPT)
+        (made,) = desired_of(self.TEXT, where="m", target=target).adapters
+        assert made.artifact.uri == f"{KEPT}{IDENTITY}.tar.gz"
+        assert made.artifact.source == ASSET
+        assert made.artifact.digest == IDENTITY
+
+    def test_fleet_of_an_older_template_uses_the_asset_itself(self, world: World) -> None:
+        target: Target = replace(world.target, archives={IDENTITY: ASSET})
+        (made,) = desired_of(self.TEXT, where="m", target=target).adapters
+        assert (made.artifact.uri, made.artifact.source) == (ASSET, None)
+
+
+class TestCopies:
+    def test_archive_is_copied_and_verified_before_it_is_used(self, world: World) -> None:
+        want = kept(world, "a")
+        world.deploy(want)
+        world.settle()
+        assert world.serving() == {"a": want.artifact.uri}
+        assert (world.service.calls["CopyObject"], world.service.calls["GetObject"]) == (1, 1)
+
+    def test_copied_archive_is_not_copied_again(self, world: World) -> None:
+        want = kept(world, "a")
+        world.deploy(want)
+        world.settle()
+        replace_base(world)
+        assert world.serving() == {"a": want.artifact.uri}
+        assert world.service.calls["CopyObject"] == 1
+
+    def test_rolled_back_adapter_outlives_the_asset_and_its_component(self, world: World) -> None:
+        first, second = kept(world, "a"), kept(world, "a", 2)
+        for want in (first, second):
+            world.deploy(want)
+            world.settle()
+        world.order(OrderKind.PIN, "a", artifact=first.artifact, replaces=second.artifact)
+        world.settle()
+        collect_garbage(world, first)
+        replace_base(world)
+        assert world.serving() == {"a": first.artifact.uri}
+
+    def test_last_good_version_is_restored_after_its_asset_was_collected(self, world: World) -> None:
+        first, second = kept(world, "a"), kept(world, "a", 2)
+        world.deploy(first)
+        world.settle()
+        collect_garbage(world, first)
+        world.service.faults.broken[second.artifact.uri] = "bad tensors"
+        world.deploy(second)
+        world.settle()
+        world.service.remove("p-a")
+        world.start_machine("order")
+        world.settle()
+        assert world.serving() == {"a": first.artifact.uri}
+
+    def test_missing_asset_is_the_failure_of_its_adapter(self, world: World) -> None:
+        gone, there = kept(world, "gone"), kept(world, "there")
+        collect_garbage(world, gone)
+        world.deploy(gone, there)
+        world.settle_but_retries()
+        assert world.serving() == {"there": there.artifact.uri}
+        failure = world.record("gone").failure
+        assert failure is not None
+        assert failure.reason == f"NoSuchKey: {gone.artifact.source} does not exist"
+
+
+class TestPinWithoutAnArchive:
+    def pinned(self, world: World) -> None:
+        for version in (1, 2):
+            world.deploy(adapter("a", version))
+            world.settle()
+        world.order(OrderKind.PIN, "a", artifact=artifact("a", 1), replaces=artifact("a", 2))
+        world.settle()
+        assert world.serving() == {"a": artifact("a", 1).uri}
+        world.service.faults.missing.add(artifact("a", 1).uri)
+
+    def test_adapter_gets_the_version_of_the_manifest_once_the_pinned_archive_is_gone(
+        self, world: World
+    ) -> None:
+        self.pinned(world)
+        replace_base(world)
+        assert world.serving() == {"a": artifact("a", 2).uri}
+        assert world.record("a").failure is None
+        assert world.newest().outcome is Outcome.CONVERGED
+
+    def test_history_says_why_the_pin_ended(self, world: World) -> None:
+        self.pinned(world)
+        replace_base(world)
+        (event,) = [event for event in world.log.events if event.what == "unpinned"]
+        assert event.cause is not None
+        assert artifact("a", 1).uri in event.cause
+        assert world.registry.orders() == []
+
+    def test_removed_pin_does_not_come_back_with_its_archive(self, world: World) -> None:
+        self.pinned(world)
+        replace_base(world)
+        world.service.faults.missing.clear()
+        world.start_machine("order")
+        world.settle()
+        assert world.serving() == {"a": artifact("a", 2).uri}
+
+    def test_pinned_version_in_service_outlives_its_archive(self, world: World) -> None:
+        self.pinned(world)
+        world.start_machine("order")
+        world.settle()
+        assert world.serving() == {"a": artifact("a", 1).uri}
+        assert len(world.registry.orders()) == 1

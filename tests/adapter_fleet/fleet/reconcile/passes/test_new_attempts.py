@@ -1,0 +1,77 @@
+"""A new generation tries again whatever time or people may have mended."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapter_fleet.fleet.planning.settle import with_new_attempts
+from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+
+MENDED = [cause for cause in Cause if cause.retried]
+
+
+def failing_world() -> World:
+    """The archive of the second version was missing for an hour, and a deployment failed by it."""
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.missing.add(artifact("a", 2).uri)
+    world.deploy(adapter("a", 2))
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.FAILED
+    return world
+
+
+def test_archive_uploaded_after_the_failure_is_served_by_the_next_deployment() -> None:
+    world = failing_world()
+    world.service.faults.missing.clear()
+    world.deploy(adapter("a", 2))
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving()["a"] == artifact("a", 2).uri
+
+
+def test_deployment_retries_before_it_fails_for_a_lasting_cause() -> None:
+    world = failing_world()
+    checked = world.service.calls["HeadObject"]
+    world.deploy(adapter("a", 2))
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.FAILED
+    assert world.service.calls["HeadObject"] > checked
+
+
+@pytest.mark.parametrize("reason", ["AccessDenied", "ResourceLimitExceeded", "no capacity", "out of memory"])
+def test_new_generation_forgets_failures_that_people_can_fix(reason: str) -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
+    world.service.faults.broken[artifact("a").uri] = reason
+    world.deploy(adapter("a"))
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.FAILED
+    world.service.faults.broken.clear()
+    world.deploy(adapter("a"))
+    world.settle_but_retries()
+    assert world.newest().outcome is Outcome.CONVERGED
+
+
+def test_fault_of_the_artifact_waits_for_another_artifact() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
+    world.service.faults.broken[artifact("a").uri] = "bad tensors"
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    writes = len(world.writes())
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    assert world.writes()[writes:] == []
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_new_attempts_depend_on_the_cause(cause: Cause) -> None:
+    failure = Failure(cause=cause, reason="x", artifact=artifact("a"), at=0.0, attempts=7, retry_at=9.0)
+    record = AdapterRecord(name="a", component="p-a", failure=failure, restore_at=9.0)
+    expected = None if cause in MENDED else failure
+    assert with_new_attempts(record).failure == expected
+    assert with_new_attempts(record).restore_at is None

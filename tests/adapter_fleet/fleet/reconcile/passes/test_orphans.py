@@ -1,0 +1,350 @@
+"""What carries the fleet's tag, and was never counted by a guard: it is reported, and left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.requests.completion import data_of
+from adapter_fleet.fleet.state.generations import Outcome, Request, Source
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings
+from adapter_fleet.manifest.desired import DesiredFleet
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+
+FLEET = [adapter(f"t{number}") for number in range(20)]
+TRIGGERS = pytest.mark.parametrize("trigger", ["deployment", "manifest", "drift", "order"])
+
+
+def world_with(*, drift: DriftAction | None = DriftAction.REPAIR) -> World:
+    world = World(settings=FleetSettings(request_rate=10, drift=drift))
+    world.deploy(*FLEET)
+    world.settle()
+    return world
+
+
+def tag_strangers(world: World, number: int) -> None:
+    """Let someone put the fleet's tag on components that they made."""
+    for index in range(number):
+        world.service.make(f"victim-{index}", "s3://other/x.tar.gz", tags={FLEET_TAG: UID})
+
+
+def trigger_by(world: World, trigger: str) -> None:
+    if trigger == "deployment":
+        world.deploy(*FLEET, digest="again")
+    elif trigger == "manifest":
+        world.put_manifest(*FLEET)
+    else:
+        world.start_machine(trigger)
+    world.settle()
+
+
+class TestComponentTaggedByHand:
+    @TRIGGERS
+    @pytest.mark.parametrize("drift", [None, *DriftAction])
+    def test_no_pass_deletes_an_orphan(self, trigger: str, drift: DriftAction | None) -> None:
+        world = world_with(drift=drift)
+        tag_strangers(world, 30)
+        for _ in range(3):
+            trigger_by(world, trigger)
+        assert world.deletions() == []
+        assert len(world.serving()) == 50
+
+    def test_orphan_is_reported(self) -> None:
+        world = world_with()
+        tag_strangers(world, 3)
+        world.deploy(*FLEET)
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.newest().orphans == 3
+        assert "3 with the fleet's tag that no manifest wants" in data_of(world.newest())["Summary"]
+
+    def test_orphan_is_no_failure_and_holds_nothing_up(self) -> None:
+        world = world_with()
+        tag_strangers(world, 1)
+        world.service.components["victim-0"].stuck = True
+        world.deploy(*FLEET)
+        world.settle()
+        assert (world.newest().failed, world.newest().pending) == (0, 0)
+
+    def test_next_deployment_deletes_an_orphan_within_the_guard(self) -> None:
+        world = world_with()
+        tag_strangers(world, 2)
+        trigger_by(world, "deployment")
+        trigger_by(world, "deployment")
+        assert world.deletions() == ["DeleteInferenceComponent victim-0", "DeleteInferenceComponent victim-1"]
+
+    def test_next_deployment_is_refused_if_the_guard_allows_fewer_deletions(self) -> None:
+        world = world_with()
+        tag_strangers(world, 30)
+        trigger_by(world, "deployment")
+        trigger_by(world, "deployment")
+        assert world.newest().outcome is Outcome.REFUSED
+        assert "30 of 50 adapters would be deleted" in str(world.newest().reason)
+        assert world.deletions() == []
+
+    def test_generation_that_goes_on_after_a_refusal_deletes_no_orphan(self) -> None:
+        world = world_with()
+        tag_strangers(world, 30)
+        for _ in range(4):
+            trigger_by(world, "deployment")
+        world.start_machine("drift")
+        world.settle()
+        assert world.deletions() == []
+
+    def test_rollback_deletes_no_orphan(self) -> None:
+        world = world_with()
+        tag_strangers(world, 2)
+        world.deploy(*FLEET, adapter("new"), digest="two", previous="one")
+        world.settle()
+        undo = world.deploy(*FLEET, digest="one", previous="two")
+        assert undo.undo
+        world.settle()
+        assert world.deletions() == ["DeleteInferenceComponent p-new"]
+
+    def test_orphan_is_forgotten_once_its_tag_is_removed(self) -> None:
+        world = world_with()
+        tag_strangers(world, 1)
+        trigger_by(world, "order")
+        assert world.newest().orphans == 1
+        del world.service.components["victim-0"].tags[FLEET_TAG]
+        trigger_by(world, "order")
+        assert world.newest().orphans == 0
+        assert "victim-0" not in world.registry.records()
+
+    def test_orphan_is_adopted_once_a_manifest_wants_it(self) -> None:
+        world = world_with()
+        world.service.make("p-new", artifact("new").uri, tags={FLEET_TAG: UID})
+        trigger_by(world, "order")
+        writes = len(world.writes())
+        world.deploy(*FLEET, adapter("new"))
+        world.settle()
+        assert world.writes()[writes:] == []
+        assert world.serving()["new"] == artifact("new").uri
+
+    def test_person_can_order_the_deletion_of_an_orphan(self) -> None:
+        world = world_with()
+        tag_strangers(world, 2)
+        trigger_by(world, "order")
+        created = world.service.components["victim-0"].created
+        world.registry.order(
+            [Order(kind=OrderKind.PRUNE, component="victim-0", at=world.clock.now(), created=created)]
+        )
+        trigger_by(world, "order")
+        assert world.deletions() == ["DeleteInferenceComponent victim-0"]
+        assert world.registry.orders() == []
+
+    def test_order_to_prune_is_void_for_another_incarnation(self) -> None:
+        world = world_with()
+        tag_strangers(world, 1)
+        trigger_by(world, "order")
+        created = world.service.components["victim-0"].created
+        tag_strangers(world, 1)
+        trigger_by(world, "order")
+        world.registry.order(
+            [Order(kind=OrderKind.PRUNE, component="victim-0", at=world.clock.now(), created=created)]
+        )
+        trigger_by(world, "order")
+        assert world.deletions() == []
+
+    def test_component_re_created_within_the_lag_of_a_listing_is_not_deleted(self) -> None:
+        world = world_with()
+        tag_strangers(world, 1)
+        trigger_by(world, "order")
+        created = world.service.components["victim-0"].created
+        world.registry.order(
+            [Order(kind=OrderKind.PRUNE, component="victim-0", at=world.clock.now(), created=created)]
+        )
+        world.service.faults.listing_lag = 30.0
+        world.clock.time += 60.0
+        tag_strangers(world, 1)  # the listing shows the one before
+        trigger_by(world, "order")
+        assert world.deletions() == []
+        assert world.newest().orphans == 1
+
+    def test_wanted_component_on_another_base_is_not_deleted_without_a_count(self) -> None:
+        world = world_with()
+        world.service.add_base(base="base-2")
+        world.service.remove("p-t0")
+        world.service.make("p-t0", artifact("t0").uri, tags={FLEET_TAG: UID}, base="base-2")
+        world.start_machine("drift")
+        world.settle()
+        assert world.deletions() == []
+        assert world.newest().outcome is Outcome.CONVERGED
+
+
+class TestRegistryFromABackup:
+    """Two hundred adapters came after the backup, and serve."""
+
+    def world(self) -> World:
+        world = world_with()
+        backup = world.registry.clone()
+        world.deploy(*FLEET, *[adapter(f"n{number}") for number in range(200)])
+        world.settle()
+        world.registry.restore(backup)
+        world.executions.clear()
+        return world
+
+    @TRIGGERS
+    def test_no_serving_adapter_is_deleted(self, trigger: str) -> None:
+        world = self.world()
+        for _ in range(3):
+            trigger_by(world, trigger)
+        assert world.deletions() == []
+        assert len(world.serving()) == 220
+
+    def test_deployment_of_the_manifest_adopts_the_components_without_a_write(self) -> None:
+        world = self.world()
+        writes = len(world.writes())
+        world.deploy(*FLEET, *[adapter(f"n{number}") for number in range(200)])
+        world.settle()
+        assert world.writes()[writes:] == []
+        assert world.newest().in_service == 220
+
+
+class TestDeletionOfTheFleet:
+    def destroy(self, world: World, *, rolling_back: bool | None) -> None:
+        request = Request(
+            delivery="destroy",
+            source=Source.DELETION,
+            target=world.target,
+            at=world.clock.now(),
+            rolling_back=rolling_back,
+        )
+        world.open(request, DesiredFleet())
+        world.settle()
+
+    def test_every_component_with_the_tag_is_deleted(self) -> None:
+        world = world_with()
+        tag_strangers(world, 2)
+        self.destroy(world, rolling_back=False)
+        assert world.serving() == {}
+
+    def test_every_component_with_the_tag_is_deleted_after_the_registry_was_lost(self) -> None:
+        world = world_with()
+        for number in range(150):
+            world.service.make(f"foreign-{number}", "s3://x/y.tar.gz")
+        world.registry.__init__()  # type: ignore[misc]
+        self.destroy(world, rolling_back=False)
+        assert len(world.serving()) == 150
+
+    @pytest.mark.parametrize("rolling_back", [True, None])
+    def test_rollback_of_a_creation_deletes_only_what_that_created(self, rolling_back: bool | None) -> None:
+        world = World(settings=FleetSettings(request_rate=10))
+        world.service.make("p-kept", artifact("kept").uri, tags={FLEET_TAG: UID})
+        broken = adapter("broken")
+        world.service.faults.broken[broken.artifact.uri] = "bad tensors"
+        world.deploy(adapter("kept"), adapter("new"), broken)
+        world.settle()
+        assert world.newest().outcome is Outcome.FAILED
+        self.destroy(world, rolling_back=rolling_back)
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert set(world.serving()) == {"kept"}
+
+    def test_rollback_of_a_creation_keeps_a_component_that_had_the_name_before(self) -> None:
+        world = World(settings=FleetSettings(request_rate=10))
+        world.service.add_base("endpoint-2", "base-2")
+        world.service.make("p-kept", artifact("kept").uri, tags={FLEET_TAG: UID}, base="base-2")
+        world.clock.time += 3600
+        world.deploy(adapter("kept"), adapter("new"))
+        world.settle()
+        self.destroy(world, rolling_back=True)
+        assert set(world.serving()) == {"kept"}
+
+
+class TestRollback:
+    def test_orphans_that_the_failed_deployment_counted_stay(self) -> None:
+        world = World(settings=FleetSettings(request_rate=10))
+        world.deploy(*FLEET, digest="one")
+        world.settle()
+        tag_strangers(world, 2)
+        world.start_machine("order")
+        world.settle()
+        broken = adapter("broken")
+        world.service.faults.broken[broken.artifact.uri] = "bad tensors"
+        world.deploy(*FLEET, broken, digest="two", previous="one")
+        world.settle()
+        assert world.newest().outcome is Outcome.FAILED
+        world.deploy(*FLEET, digest="one", previous="two")
+        world.settle()
+        assert {"victim-0", "victim-1"} <= set(world.serving())
+
+    def test_rollback_of_a_deployment_without_a_generation_passes_the_guard(self) -> None:
+        world = World(settings=FleetSettings(request_rate=10))
+        world.deploy(*FLEET, digest="one")
+        world.settle()
+        tag_strangers(world, 30)
+        world.start_machine("order")
+        world.settle()
+        request = Request(
+            delivery="rollback",
+            source=Source.DEPLOYMENT,
+            target=world.target,
+            at=world.clock.now(),
+            source_digest="one",
+            previous_digest="two",
+            rolling_back=True,
+        )
+        assert world.open(request, DesiredFleet(adapters=tuple(FLEET))).undo
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.deletions() == []
+
+
+class TestOrderToPrune:
+    def test_order_to_prune_outlasts_a_refused_deployment(self) -> None:
+        world = world_with()
+        tag_strangers(world, 1)
+        trigger_by(world, "order")
+        created = world.service.components["victim-0"].created
+        world.registry.order(
+            [Order(kind=OrderKind.PRUNE, component="victim-0", at=world.clock.now(), created=created)]
+        )
+        world.deploy()
+        world.settle()
+        assert world.newest().outcome is Outcome.REFUSED
+        assert world.deletions() == ["DeleteInferenceComponent victim-0"]
+
+    def test_adapters_that_a_refused_manifest_left_out_are_no_orphans(self) -> None:
+        world = world_with()
+        world.deploy()
+        world.settle()
+        assert world.newest().outcome is Outcome.REFUSED
+        assert world.newest().orphans == 0
+
+
+class TestStrangers:
+    def test_small_fleet_beside_a_large_one_is_deleted_without_reading_tags(self) -> None:
+        world = World(settings=FleetSettings(request_rate=10))
+        world.deploy(adapter("a"), adapter("b"))
+        world.settle()
+        for number in range(3000):
+            world.service.make(f"other-{number}", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
+        began = world.clock.now()
+        world.destroy()
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.service.calls["ListTags"] == 0
+        assert world.clock.now() - began < 20
+
+    def test_small_fleet_beside_a_large_one_converges_before_any_tag_is_read(self) -> None:
+        world = World(settings=FleetSettings(request_rate=10))
+        for number in range(3000):
+            world.service.make(f"other-{number}", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
+        world.deploy(adapter("a"), adapter("b"))
+        world.settle()
+        made = world.newest()
+        assert made.ended is not None
+        assert made.ended - made.request.at < 20
+        fleet = world.registry.fleet()
+        assert fleet is not None
+        assert len(fleet.foreign) == 3000  # read afterwards, once
+
+    def test_tags_of_strangers_are_read_once(self) -> None:
+        world = world_with()
+        for number in range(150):
+            world.service.make(f"other-{number}", "s3://x/y.tar.gz")
+        trigger_by(world, "deployment")
+        assert world.service.calls["ListTags"] == 150
+        trigger_by(world, "deployment")
+        assert world.service.calls["ListTags"] == 150

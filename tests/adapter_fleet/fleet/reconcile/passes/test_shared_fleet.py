@@ -1,0 +1,275 @@
+"""How passes share a fleet: who runs, what waits for what, and how many calls are under way at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from adapter_fleet.fleet.reconcile.work_queue import MAX_REQUESTS_AT_A_TIME
+from adapter_fleet.fleet.state.archive_version import ArchiveVersion
+from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.state.records import Event
+from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Lease
+from adapter_fleet.fleet.state.settings import DriftAction, FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import SmokeRequest
+from tests.adapter_fleet.fake_service import RunningClock
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+
+REPAIR = FleetSettings(request_rate=10, drift=DriftAction.REPAIR)
+MANY = [adapter(f"a{number:02}") for number in range(60)]
+
+
+class TestDriftCheckRun:
+    def under_way(self, **settings: Any) -> World:
+        """A fleet whose first deployment is under way, and a drift run that is due."""
+        world = World(settings=replace(REPAIR, **settings))
+        world.deploy(*MANY)
+        world.run_newest(deadline=1.0)
+        assert world.newest().outcome is Outcome.OPEN
+        world.start_machine("drift")
+        return world
+
+    @pytest.mark.parametrize("mode", DriftAction)
+    def test_drift_check_yields_to_an_execution_at_work(self, mode: DriftAction) -> None:
+        world = self.under_way(drift=mode)
+        asked: list[str] = []
+        world.registry.acquire = lambda *_: asked.append("lease")  # type: ignore[method-assign]
+        writes, calls = len(world.writes()), world.service.calls.copy()
+        before = world.registry.fleet()
+        world.run_newest(deadline=600.0)
+        assert world.executions[-1].done
+        assert asked == []
+        assert world.registry.fleet() == before
+        assert (len(world.writes()), world.service.calls) == (writes, calls)
+
+    def test_drift_check_yields_to_a_long_execution(self) -> None:
+        world = self.under_way()
+        world.clock.time += 3600
+        world.run_pass(world.executions[0], deadline=1.0)
+        writes = len(world.writes())
+        world.run_newest(deadline=600.0)
+        assert world.executions[-1].done
+        assert len(world.writes()) == writes
+        assert world.newest().outcome is Outcome.OPEN
+
+    def test_drift_check_takes_over_a_stalled_generation(self) -> None:
+        world = self.under_way()
+        world.executions[0].done = True  # and nobody looks after it
+        world.clock.time += STALLED_SECONDS + 60
+        world.run_newest(deadline=600.0)
+        world.settle()
+        assert world.outcomes() == [Outcome.CONVERGED]
+        assert len(world.serving()) == len(MANY)
+
+    def test_drift_check_that_is_off_does_nothing(self) -> None:
+        world = World()
+        world.deploy(*MANY)
+        world.settle()
+        calls = world.service.calls.copy()
+        world.start_machine("drift")
+        world.settle()
+        assert world.service.calls == calls
+
+    def test_reporting_drift_check_does_not_become_the_runner(self) -> None:
+        world = World(settings=replace(REPAIR, drift=DriftAction.REPORT))
+        world.deploy(*MANY)
+        world.settle()
+        before = world.registry.fleet()
+        world.start_machine("drift")
+        world.settle()
+        after = world.registry.fleet()
+        assert before is not None
+        assert after is not None
+        assert after.runner == before.runner
+
+
+@contextmanager
+def threads(world: World) -> Iterator[None]:
+    """Let the fleet make its calls in threads, as in the Lambda."""
+    with ThreadPoolExecutor(8) as executor:
+        world.reconciler = replace(world.reconciler, executor=executor)
+        yield
+
+
+class UnderWay:
+    """Calls of one operation, each of some seconds, and how many of them are under way."""
+
+    def __init__(self, world: World, operation: str, *, seconds: float) -> None:
+        self.operation, self.seconds = operation, seconds
+        self.now = self.most = 0
+        self._lock = threading.Lock()
+        world.service.around = self.around
+
+    def around(self, operation: str, when: str) -> None:
+        if operation.startswith(self.operation) and when == "before":
+            with self._lock:
+                self.now += 1
+                self.most = max(self.most, self.now)
+            time.sleep(self.seconds)
+            with self._lock:
+                self.now -= 1
+
+
+class TestCallsUnderWay:
+    @pytest.fixture
+    def world(self) -> Iterator[World]:
+        world = World(clock=RunningClock(), seconds=0.05, settings=FleetSettings(request_rate=500))
+        with threads(world):
+            yield world
+
+    @pytest.mark.parametrize("ends_by", ["its deadline", "an error"])
+    def test_no_call_goes_on_after_the_pass_has_released_its_lease(self, world: World, ends_by: str) -> None:
+        slow = UnderWay(world, "CreateInferenceComponent", seconds=0.3)
+        left: list[int] = []
+        release = world.registry.release
+
+        def released(lease: Lease) -> None:
+            left.append(slow.now)
+            release(lease)
+
+        world.registry.release = released  # type: ignore[method-assign]
+        if ends_by == "an error":
+            find = world.service.find_archive
+
+            def fail(uri: str) -> ArchiveVersion | None:
+                if uri == artifact("a03").uri:
+                    time.sleep(0.1)  # until the others have begun
+                    return None
+                return find(uri)
+
+            def changed(event: Event) -> None:
+                raise RuntimeError("it has a defect")
+
+            world.service.find_archive = fail  # type: ignore[method-assign]
+            world.log.changed = changed  # type: ignore[method-assign]
+        world.deploy(*MANY[:4])
+        if ends_by == "an error":
+            with pytest.raises(RuntimeError, match="it has a defect"):
+                world.run_newest(deadline=600.0)
+        else:
+            world.run_newest(deadline=0.2)
+        assert slow.most >= 3
+        assert left == [0]
+
+    def test_smoke_requests_run_a_few_at_a_time(self, world: World) -> None:
+        smoke = SmokeRequest(body={"inputs": "x"})
+        world.deploy(*MANY[:8])
+        world.run_newest(deadline=600.0)
+        slow = UnderWay(world, "InvokeEndpoint", seconds=0.5)
+        world.deploy(*(replace(want, smoke=smoke) for want in MANY[:8]))
+        world.run_newest(deadline=600.0)
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.service.calls["InvokeEndpoint"] == 8
+        assert slow.most == MAX_REQUESTS_AT_A_TIME
+
+    def test_intent_is_not_overwritten_while_its_write_is_under_way(self, world: World) -> None:
+        without_intent = []
+
+        def look(operation: str, when: str) -> None:
+            name = operation.partition(" ")[2]
+            if operation.startswith("Create") and when == "before":
+                time.sleep(0.05)
+                if world.registry.records()[name].intent is None:
+                    without_intent.append(name)
+
+        world.service.around = look
+        world.deploy(*MANY)
+        world.run_newest(deadline=600.0)
+        assert len(world.writes()) == len(MANY)
+        assert without_intent == []
+
+
+class TestMetrics:
+    def test_each_pass_reports_for_how_long_the_manifest_has_not_been_in_force(self) -> None:
+        world = World()
+        world.deploy(*MANY)
+        world.run_newest(deadline=1.0)
+        world.clock.time += 100
+        world.run_newest(deadline=1.0)
+        world.settle()
+        first, second, *_, last = [metrics["age"] for metrics in world.log.metrics]
+        assert 0 < first < 10
+        assert 100 < second < 110
+        assert last == 0
+
+    def test_age_of_a_refused_manifest_grows_until_another_one_is_in_force(self) -> None:
+        world = World(settings=REPAIR)
+        world.deploy(*MANY)
+        world.settle()
+        world.put_what_is_no_manifest()
+        world.settle()
+        world.clock.time += 3600
+        world.start_machine("drift")
+        world.settle()
+        assert world.log.metrics[-1]["age"] > 3600
+        world.put_manifest(*MANY)
+        world.settle()
+        assert world.log.metrics[-1]["age"] == 0
+
+    def test_new_manifest_does_not_reset_the_age_of_a_fleet_that_never_converges(self) -> None:
+        world = World(seconds=5000.0)
+        for version in range(1, 5):
+            world.put_manifest(*(adapter(f"a{number:02}", version) for number in range(4)))
+            world.run_newest(deadline=1.0)
+            world.clock.time += 100
+        ages = [metrics["age"] for metrics in world.log.metrics]
+        assert ages == sorted(ages)
+        assert 300 < ages[-1] < 330
+
+    def test_throttled_calls_are_counted(self) -> None:
+        world = World()
+        world.service.faults.throttled = 3
+        world.deploy(*MANY)
+        world.settle()
+        assert sum(metrics["throttles"] for metrics in world.log.metrics) == 3
+
+    def test_calls_are_counted_in_the_generation(self) -> None:
+        world = World()
+        world.deploy(*MANY)
+        world.settle()
+        calls, newest = world.service.calls, world.newest()
+        assert newest.writes == calls["CreateInferenceComponent"] == len(MANY)
+        assert newest.reads == calls["ListInferenceComponents"] + calls["DescribeInferenceComponent"]
+
+
+def test_pass_without_the_lease_does_nothing_and_retries_soon() -> None:
+    world = World()
+    world.deploy(*MANY)
+    lease = world.registry.acquire("another pass", world.clock.now(), 40.0)
+    assert lease is not None
+    world.step()
+    assert world.writes() == []
+    assert world.results[-1].wait_seconds == 5
+    world.registry.release(lease)
+    world.settle()
+    assert len(world.serving()) == len(MANY)
+
+
+def test_pass_that_loses_its_lease_ends_and_another_goes_on() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
+    taken: list[Lease | None] = []
+    save = world.registry.save_generation
+
+    def take(generation: Generation, lease: Lease) -> None:
+        if not taken and len(world.writes()) > 10:
+            world.clock.time += 60
+            taken.append(world.registry.acquire("another pass", world.clock.now(), 40.0))
+        save(generation, lease)
+
+    world.registry.save_generation = take  # type: ignore[method-assign]
+    world.deploy(*MANY)
+    world.step()
+    assert taken
+    written = len(world.writes())
+    world.step()
+    assert len(world.writes()) == written
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert len(world.writes()) == len(MANY)

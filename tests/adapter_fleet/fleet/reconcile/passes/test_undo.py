@@ -1,0 +1,403 @@
+"""An undo is brought about as far as it can be, and what was good stays known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.manifest.desired import SmokeRequest
+from tests.adapter_fleet.fake_service import Crash
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+
+STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0))
+GENERIC = "Request to service failed. If failure persists after retry, contact customer support."
+
+
+def uris(*names: str, version: int = 1) -> dict[str, str]:
+    return {name: artifact(name, version).uri for name in names}
+
+
+def test_undo_is_not_stopped_by_the_failure_policy_and_says_that_it_is_degraded() -> None:
+    world = World(settings=STRICT)
+    world.deploy(adapter("a"), adapter("b"), digest="one")
+    world.settle()
+    world.deploy(adapter("a", 2), adapter("b", 2), digest="two", previous="one")
+    world.settle()
+    world.service.faults.broken[artifact("a").uri] = "bad tensors"
+    undo = world.deploy(adapter("a"), adapter("b"), digest="one", previous="two")
+    assert undo.undo
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    told = world.told(undo)["Data"]
+    assert told["Summary"] == "degraded: 1 of 2 adapters in service, 1 failed: a: bad tensors"
+    # What serves goes on serving where the old one cannot.
+    assert world.serving() == uris("b") | uris("a", version=2)
+
+
+def test_undo_is_not_stopped_by_the_guard_against_deletions() -> None:
+    world = World(settings=STRICT)
+    many = [adapter(f"b{number:02}") for number in range(40)]
+    world.deploy(adapter("a"), digest="one")
+    world.settle()
+    world.deploy(adapter("a"), *many, digest="two", previous="one")
+    world.settle()
+    world.deploy(adapter("a"), digest="one", previous="two")
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == uris("a")
+
+
+def test_undo_succeeds_at_its_timeout_whatever_the_setting() -> None:
+    settings = FleetSettings(request_rate=10, timeout_seconds=60, on_timeout=OnTimeout.FAIL)
+    world = World(settings=settings)
+    world.deploy(adapter("a"), digest="one")
+    world.settle()
+    world.deploy(adapter("a"), adapter("b"), digest="two", previous="one")
+    world.settle()
+    world.service.faults.deletion_refused = "it cannot be deleted for now"
+    undo = world.deploy(adapter("a"), digest="one", previous="two")
+    world.run_newest(deadline=5.0)
+    world.clock.time += 61
+    assert world.told(undo)["IsComplete"]
+    assert world.told(undo)["Data"]["Summary"].startswith("degraded: 1 of 1 adapters in service")
+
+
+@pytest.mark.parametrize("mode", UpdateMode)
+def test_failed_deployment_has_deleted_no_serving_adapter(mode: UpdateMode) -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0), update_mode=mode))
+    many = [adapter(f"a{number:02}") for number in range(12)]
+    world.deploy(*many, digest="one")
+    world.settle()
+    world.service.faults.broken[artifact("a00", 2).uri] = "bad tensors"
+    world.deploy(adapter("a00", 2), *many[1:10], adapter("new"), digest="two", previous="one")
+    world.settle()
+    assert world.newest().outcome is Outcome.FAILED
+    assert world.deletions() == []
+
+
+def test_deletions_come_last() -> None:
+    world = World(settings=FleetSettings(request_rate=10), seconds=30.0)
+    world.deploy(adapter("a"), adapter("b"), adapter("c"))
+    world.settle()
+    world.writes().clear()
+    under_way: list[set[str]] = []
+
+    def look(operation: str, when: str) -> None:
+        if operation.startswith("Delete") and when == "before":
+            moving = {
+                name
+                for name, there in world.service.components.items()
+                if there.status in (Status.CREATING, Status.UPDATING)
+            }
+            under_way.append(moving)
+
+    world.service.around = look
+    world.deploy(adapter("a", 2), adapter("d"), adapter("e"))
+    world.settle()
+    assert under_way == [set(), set()]
+    assert world.writes()[-2:] == ["DeleteInferenceComponent p-b", "DeleteInferenceComponent p-c"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_undo_restores_tags_that_were_being_written_when_the_pass_died(when: str) -> None:
+    world = World(settings=STRICT)
+    world.deploy(adapter("a", tags={"tier": "gold"}), digest="one")
+    world.settle()
+
+    def die(operation: str, at: str) -> None:
+        if (operation, at) == ("AddTags p-a", when):
+            raise Crash
+
+    world.service.around = die
+    world.deploy(adapter("a", tags={"tier": "silver", "new": "1"}), digest="two", previous="one")
+    world.run_newest(deadline=600.0)
+    world.deploy(adapter("a", tags={"tier": "gold"}), digest="one", previous="two")
+    world.settle()
+    assert world.service.components["p-a"].tags == {"tier": "gold", FLEET_TAG: UID}
+    assert world.record("a").tags == {"tier": "gold"}
+
+
+def test_refused_deletion_does_not_hold_up_the_undo() -> None:
+    world = World(settings=STRICT)
+    world.deploy(adapter("a"), adapter("b"), digest="one")
+    world.settle()
+    world.service.faults.deletion_refused = "it cannot be deleted for now"
+    world.deploy(adapter("b"), digest="two", previous="one")
+    for _ in range(3):
+        world.step()
+    assert world.record("a").failure is not None
+    undo = world.deploy(adapter("a"), adapter("b"), digest="one", previous="two")
+    world.settle_but_retries()
+    assert world.clock.now() - undo.request.at < 30
+    assert world.newest().failed == 0
+    assert world.serving() == uris("a", "b")
+    assert world.record("a").failure is None
+
+
+def test_last_good_version_outlives_an_unknown_failure_of_its_restore() -> None:
+    settings = FleetSettings(
+        request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0)
+    )
+    world = World(settings=settings)
+    world.deploy(adapter("a"))
+    world.settle()
+    failed: list[str] = []
+    faults = world.service.faults
+    faults.update_refused = True
+    faults.broken[artifact("a", 2).uri] = "bad tensors"
+
+    def fail_once(_operation: str, _when: str) -> None:
+        there = world.service.components.get("p-a")
+        if there is None or there.uri != artifact("a").uri:
+            return
+        if there.status is Status.CREATING and not failed:
+            faults.broken[there.uri] = GENERIC
+            failed.append(there.uri)
+        elif there.status is Status.FAILED:
+            faults.broken.pop(there.uri, None)
+
+    world.service.around = fail_once
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert failed
+    assert world.serving() == uris("a")
+    assert world.record("a").last_good == artifact("a")
+
+
+def test_last_good_version_is_given_up_after_repeated_failures() -> None:
+    settings = FleetSettings(
+        request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0)
+    )
+    world = World(settings=settings)
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.update_refused = True
+    world.service.faults.broken = {artifact("a", version).uri: "bad tensors" for version in (1, 2)}
+    world.writes().clear()
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.record("a").last_good is None
+    assert 5 <= world.writes().count("CreateInferenceComponent p-a") <= 10
+
+
+REPLACING = FleetSettings(request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0))
+
+
+def test_replacement_that_fails_its_smoke_request_re_creates_the_last_good_version() -> None:
+    world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
+    world.deploy(adapter("a", smoke=smoke))
+    world.settle()
+    world.service.faults.update_refused = True
+    world.service.faults.silent.add(artifact("a", 2).uri)
+    world.writes().clear()
+    world.deploy(adapter("a", 2, smoke=smoke))
+    world.settle()
+    assert world.serving() == uris("a")
+    assert world.record("a").last_good == artifact("a")
+    operations = [write.removesuffix("InferenceComponent p-a") for write in world.writes()]
+    assert operations == ["Update", "Delete", "Create", "Update", "Delete", "Create"]
+
+
+def test_last_good_version_is_restored_in_place_if_the_new_component_allows_it() -> None:
+    world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
+    world.deploy(adapter("a", smoke=smoke))
+    world.settle()
+    world.service.faults.silent.update(artifact("a", version).uri for version in (2, 3))
+    world.service.faults.update_refused = True
+    world.deploy(adapter("a", 2, smoke=smoke))
+    world.settle()
+    world.service.faults.update_refused = False
+    world.writes().clear()
+    world.deploy(adapter("a", 3, smoke=smoke))
+    world.settle()
+    assert world.serving() == uris("a")
+    assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
+
+
+def test_re_creation_of_the_last_good_version_backs_off_while_the_deletion_is_refused() -> None:
+    world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
+    world.deploy(adapter("a", smoke=smoke))
+    world.settle()
+    faults = world.service.faults
+    faults.silent.add(artifact("a", 2).uri)
+    faults.update_refused = True
+
+    def refuse(_operation: str, _when: str) -> None:
+        # The first deletion lets the new version in.
+        serves = world.service.components["p-a"].serves if "p-a" in world.service.components else None
+        faults.deletion_refused = "it cannot be deleted" if serves == artifact("a", 2).uri else None
+
+    world.service.around = refuse
+    world.service.calls.clear()
+    world.deploy(adapter("a", 2, smoke=smoke))
+    world.run_for(3600)
+    assert world.serving() == uris("a", version=2)
+    assert 4 <= world.service.calls["DeleteInferenceComponent"] <= 10
+    assert world.record("a").last_good == artifact("a")
+    world.service.around = lambda _operation, _when: None
+    faults.deletion_refused = None
+    world.run_for(3600)
+    assert world.serving() == uris("a")
+
+
+def test_lost_adapter_is_re_created_if_its_container_takes_no_update() -> None:
+    world = World(settings=REPLACING)
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.update_refused = True
+    world.service.replace_base("model-2", lost=True)
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.serving() == uris("a")
+    assert world.newest().failed == 0
+
+
+@pytest.mark.parametrize("fault", ["broken", "missing"])
+def test_lost_last_good_version_is_re_created_if_its_container_takes_no_update(fault: str) -> None:
+    world = World(settings=REPLACING)
+    world.deploy(adapter("a"))
+    world.settle()
+    if fault == "broken":
+        world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    else:
+        world.service.faults.missing.add(artifact("a", 2).uri)
+    world.deploy(adapter("a", 2))
+    world.settle_but_retries()
+    world.service.faults.update_refused = True
+    world.service.replace_base("model-2", lost=True)
+    world.deploy(adapter("a", 2))
+    world.run_for(60)
+    assert world.serving() == uris("a")
+
+
+def test_pin_ends_for_good_once_the_manifest_moves_on() -> None:
+    world = World()
+    world.deploy(adapter("a"))
+    world.settle()
+    world.deploy(adapter("a", 2))
+    world.settle()
+    world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
+    world.settle()
+    assert world.serving() == uris("a")
+    world.deploy(adapter("a", 1))
+    world.settle()
+    assert world.registry.orders() == []
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.serving() == uris("a", version=2)
+
+
+def test_pin_of_a_deleted_adapter_does_not_come_back_with_the_adapter() -> None:
+    world = World()
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    world.deploy(adapter("a", 2), adapter("b"))
+    world.settle()
+    world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
+    world.settle()
+    world.deploy(adapter("b"))
+    world.settle()
+    assert world.registry.orders() == []
+    world.deploy(adapter("a", 2), adapter("b"))
+    world.settle()
+    assert world.serving()["a"] == artifact("a", 2).uri
+
+
+class TestFailureLimitNearTheTimeout:
+    """What `is_complete` says goes: a deployment that was told of success does not fail afterwards."""
+
+    def world(self, *, until: float, slow: str) -> tuple[World, dict[str, Any]]:
+        """A fleet over its limit after half of its time, and what is told when a look has taken so long."""
+        settings = FleetSettings(request_rate=10, timeout_seconds=60, failures=FailureLimit(count=0))
+        world = World(settings=settings, seconds=30.0)
+        bad = [adapter("bad0"), adapter("bad1")]
+        world.service.faults.broken = {want.artifact.uri: "bad tensors" for want in bad}
+        deployed = world.deploy(*bad, *(adapter(f"c{number}") for number in range(5)))
+        told: list[dict[str, Any]] = []
+
+        def take_long(operation: str, when: str) -> None:
+            there = world.service.components.get(slow)
+            failed = there is not None and there.status is Status.FAILED
+            if failed and (operation, when) == (f"DescribeInferenceComponent {slow}", "after") and not told:
+                assert world.clock.now() < deployed.request.at + until
+                world.clock.time = deployed.request.at + until
+                told.append(world.told(deployed))
+
+        world.service.around = take_long
+        world.settle()
+        return world, told[0]
+
+    # That at the one that passes the limit, or at the next one.
+    SLOW = pytest.mark.parametrize("slow", ["p-bad0", "p-bad1"])
+
+    @SLOW
+    def test_failure_limit_counts_until_the_deployment_is_reported(self, slow: str) -> None:
+        world, told = self.world(until=48.0, slow=slow)
+        assert told == {"IsComplete": False}
+        assert world.newest().outcome is Outcome.FAILED
+
+    @SLOW
+    @pytest.mark.parametrize("until", [52.0, 61.0])
+    def test_failure_limit_ends_when_the_deployment_is_about_to_be_reported(
+        self, slow: str, until: float
+    ) -> None:
+        world, _ = self.world(until=until, slow=slow)
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert len(world.serving()) == 5
+
+    def test_manifest_in_s3_is_undone_even_after_the_timeout(self) -> None:
+        settings = FleetSettings(request_rate=10, timeout_seconds=60)
+        world = World(settings=settings)
+        world.service.faults.one_write_at_a_time = True
+        world.deploy(adapter("a"))
+        world.settle()
+        new = [adapter(f"b{number:02}") for number in range(40)]
+        world.service.faults.broken = {want.artifact.uri: "bad tensors" for want in new[20:]}
+        manifest = world.put_manifest(adapter("a"), *new)
+        world.settle()
+        assert world.outcomes() == [Outcome.CONVERGED, Outcome.FAILED, Outcome.CONVERGED]
+        failed = world.registry.generation(2)
+        assert failed is not None
+        assert failed.ended is not None
+        assert failed.ended - manifest.request.at > 60
+        assert world.serving() == uris("a")
+
+
+def test_fleet_can_be_created_again_after_its_deletion() -> None:
+    world = World()
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    world.destroy()
+    world.settle()
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == uris("a", version=2)
+
+
+def test_execution_names_of_undos_do_not_repeat_after_the_registry_was_lost() -> None:
+    world, keys = World(), []
+
+    def start(trigger: str, key: str) -> None:
+        keys.append(key)
+        world.start_machine(trigger, key)
+
+    world.reconciler = replace(world.reconciler, start_machine=start)
+    world.service.faults.broken[artifact("c").uri] = "bad tensors"
+    for _ in range(2):
+        world.deploy(adapter("a"))
+        world.settle()
+        world.put_manifest(adapter("a"), adapter("c"))
+        world.settle()
+        world.registry.__init__()  # type: ignore[misc]
+        for execution in world.executions:
+            execution.done = True
+        world.clock.time += 1
+    assert len(keys) == len(set(keys)) == 2

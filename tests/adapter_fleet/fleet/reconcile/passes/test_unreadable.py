@@ -1,0 +1,129 @@
+"""What may not be looked at is left alone, and holds up nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.sagemaker_port import RefusedError
+from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit, FleetSettings
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+
+MANY = [adapter(f"a{number:02}") for number in range(20)]
+
+
+def denied(*operations: str) -> Callable[[str, str], None]:
+    def around(operation: str, when: str) -> None:
+        if when == "before" and operation.startswith(operations):
+            raise RefusedError(f"AccessDeniedException: explicit deny of {operation}")
+
+    return around
+
+
+class TestComponentOfAnotherTeam:
+    def world(self) -> World:
+        world = World()
+        world.service.make("other-team", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
+        world.service.around = denied("ListTags other-team")
+        return world
+
+    def test_unreadable_component_does_not_hold_up_a_deployment(self) -> None:
+        world = self.world()
+        world.deploy(adapter("a"))
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.serving()["a"] == artifact("a").uri
+        assert world.log.troubles == []
+
+    def test_unreadable_component_does_not_hold_up_a_deletion(self) -> None:
+        world = self.world()
+        world.deploy(adapter("a"))
+        world.settle()
+        world.destroy()
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert set(world.serving()) == {"other-team"}
+
+    def test_unreadable_component_gets_no_record(self) -> None:
+        world = self.world()
+        world.deploy(adapter("a"))
+        world.settle()
+        assert set(world.registry.records()) == {"p-a"}
+        fleet = world.registry.fleet()
+        assert fleet is not None
+        assert fleet.foreign == {}  # whose it is, nobody has said
+
+
+class TestAfterTheRegistryWasLost:
+    def world(self) -> World:
+        world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+        world.deploy(*MANY)
+        world.settle()
+        world.registry.__init__()  # type: ignore[misc]
+        world.service.around = denied("ListTags")
+        return world
+
+    def test_unreadable_components_are_not_deleted(self) -> None:
+        world = self.world()
+        world.deploy(*MANY[:10])
+        world.run_for(600)
+        assert world.newest().failed == 10
+        assert world.deletions() == []
+
+    def test_components_readable_later_are_orphans_until_a_guard_counts_them(self) -> None:
+        world = self.world()
+        world.deploy(*MANY[:10])
+        world.run_for(600)
+        world.service.around = lambda _operation, _when: None
+        world.settle()
+        assert world.newest().orphans == 10
+        world.deploy(*MANY[:10])
+        world.settle()
+        assert world.newest().outcome is Outcome.REFUSED
+        assert "deletion_guard" in str(world.newest().reason)
+        assert world.deletions() == []
+
+    def test_unreadable_component_is_not_deleted_though_the_guard_allows_it(self) -> None:
+        world = self.world()
+        world.with_settings(FleetSettings(request_rate=10, deletions=DeletionLimit(share=1.0)))
+        world.service.around = denied("ListTags p-a19")
+        world.deploy(*MANY[:19])
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert "p-a19" in world.service.components
+        assert world.deletions() == []
+
+
+class TestAdapterOfTheFleet:
+    def world(self, limit: FailureLimit) -> World:
+        world = World(settings=FleetSettings(request_rate=10, failures=limit))
+        world.deploy(*MANY)
+        world.settle()
+        world.service.edit("p-a00", "s3://bucket/by-hand.tar.gz")
+        world.service.around = denied("DescribeInferenceComponent p-a00")
+        return world
+
+    def test_unreadable_adapter_fails_alone(self) -> None:
+        world = self.world(FailureLimit(count=1))
+        world.deploy(*MANY, adapter("new"))
+        world.settle_but_retries()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.newest().failed == 1
+        assert "a00: AccessDenied" in str(world.newest().reason)
+        assert world.serving()["new"] == artifact("new").uri
+
+    def test_changed_unreadable_adapter_counts_against_the_failure_limit(self) -> None:
+        world = self.world(FailureLimit(count=0))
+        world.deploy(adapter("a00", 2), *MANY[1:])
+        world.settle_but_retries()
+        assert world.newest().outcome is Outcome.FAILED
+        assert "explicit deny" in str(world.newest().reason)
+
+    def test_unreadable_adapter_is_read_again_and_repaired(self) -> None:
+        world = self.world(FailureLimit(count=1))
+        world.deploy(*MANY)
+        world.settle_but_retries()
+        world.service.around = lambda _operation, _when: None
+        world.settle()
+        assert world.serving()["a00"] == artifact("a00").uri

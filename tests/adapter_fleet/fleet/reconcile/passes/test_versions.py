@@ -1,0 +1,106 @@
+"""Which versions of an adapter are remembered, to go back to: other weights, wherever their archives lie."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.fleet.planning.pins import apply_pins
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.records import MAX_VERSIONS
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+from tests.adapter_fleet.fleet_world import World, adapter
+
+DIGESTS = {version: f"{version:x}" * 64 for version in range(1, 10)}
+ASSETS = "s3://cdk-hnb659fds-assets-123456789012-eu-central-1/{digest}.gz"
+
+
+def at(version: int, place: str = "s3://bucket/acme/sha256-{digest}.tar.gz") -> DesiredAdapter:
+    """The adapter with the weights of a version, in an archive somewhere."""
+    digest = DIGESTS[version]
+    return replace(adapter("acme"), artifact=Artifact(uri=place.format(digest=digest), digest=digest))
+
+
+def deployed(*wanted: DesiredAdapter) -> World:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
+    for want in wanted:
+        world.deploy(want)
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+    return world
+
+
+def versions(world: World) -> list[Artifact]:
+    return list(world.record("acme").versions)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("s3://bucket/acme/sha256-{digest}.tar.gz", "s3://bucket/2027/acme/sha256-{digest}.tar.gz"),
+        (ASSETS, "s3://bucket/acme/sha256-{digest}.tar.gz"),
+    ],
+    ids=["published under another prefix", "moved from a directory to S3"],
+)
+class TestArchiveThatMoved:
+    def test_moved_archive_is_no_other_version(self, before: str, after: str) -> None:
+        world = deployed(at(1, before), at(2, before), at(2, after))
+        assert versions(world) == [at(2, after).artifact, at(1, before).artifact]
+
+    def test_component_gets_the_declared_address(self, before: str, after: str) -> None:
+        world = deployed(at(1, before), at(1, after))
+        assert world.serving() == {"acme": at(1, after).artifact.uri}
+
+    def test_pin_outlasts_the_move_of_the_version_that_it_replaces(self, before: str, after: str) -> None:
+        world = deployed(at(1, before), at(2, before))
+        world.order(OrderKind.PIN, "acme", artifact=at(1, before).artifact, replaces=at(2, before).artifact)
+        world.settle()
+        world.deploy(at(2, after))
+        world.settle()
+        assert world.serving() == {"acme": at(1, before).artifact.uri}
+        wants = apply_pins([at(2, after)], world.registry.orders(), world.registry.records())
+        assert wants["p-acme"].artifact == at(1, before).artifact
+
+    def test_archive_missing_at_one_address_is_sent_from_the_other(self, before: str, after: str) -> None:
+        world = deployed(at(1, before))
+        world.service.faults.missing.add(at(2, before).artifact.uri)
+        world.deploy(at(2, before))
+        world.settle_but_retries()
+        assert world.newest().failed == 1
+        world.deploy(at(2, after))
+        world.settle_but_retries()
+        assert world.serving() == {"acme": at(2, after).artifact.uri}
+
+    def test_adapter_missing_at_the_new_address_goes_on_serving_from_the_old_one(
+        self, before: str, after: str
+    ) -> None:
+        world = deployed(at(1, before))
+        world.service.faults.missing.add(at(1, after).artifact.uri)
+        world.deploy(at(1, after))
+        world.settle_but_retries()
+        world.service.remove("p-acme")
+        world.start_machine("order")
+        world.run_for(60)
+        assert world.serving() == {"acme": at(1, before).artifact.uri}
+
+
+def test_last_five_versions_that_served_are_kept_the_newest_first() -> None:
+    world = deployed(*(at(version) for version in range(1, 8)))
+    assert [found.digest for found in versions(world)] == [DIGESTS[version] for version in (7, 6, 5, 4, 3)]
+    assert len(versions(world)) == MAX_VERSIONS
+
+
+def test_version_that_served_twice_is_kept_once() -> None:
+    world = deployed(at(1), at(2), at(1))
+    assert versions(world) == [at(1).artifact, at(2).artifact]
+
+
+def test_version_that_never_served_is_not_kept() -> None:
+    world = deployed(at(1))
+    world.service.faults.broken[at(2).artifact.uri] = "bad tensors"
+    world.deploy(at(2))
+    world.settle_but_retries()
+    assert versions(world) == [at(1).artifact]

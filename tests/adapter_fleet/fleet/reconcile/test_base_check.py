@@ -1,0 +1,482 @@
+"""Another base model or smoke request: all that it concerns counts as changed, and no old failure does."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
+from adapter_fleet.fleet.state.settings import DriftAction, FailureLimit, FleetSettings
+from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+
+STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0), allow_base_replacement=True)
+LENIENT = replace(STRICT, failures=FailureLimit(share=1.0))
+MANY = [adapter(f"a{number:02}") for number in range(12)]
+SMOKE = SmokeRequest(body={"inputs": "x"})
+REASON = "size mismatch for lora_A"
+
+
+def fleet(settings: FleetSettings = STRICT, *adapters: DesiredAdapter) -> World:
+    """A fleet in service, on a base model that is known."""
+    world = World(settings=settings)
+    for digest in ("zero", "one"):
+        world.deploy(*(adapters or MANY), digest=digest)
+        world.settle()
+    return world
+
+
+def answering(world: World) -> int:
+    return sum(uri is not None for uri in world.serving().values())
+
+
+def loads_only_on(world: World, base: str) -> None:
+    """Let every adapter fail on the bases but one."""
+
+    def fail(_operation: str, _when: str) -> None:
+        reasons = {} if world.target.base == base else {want.artifact.uri: REASON for want in MANY}
+        world.service.faults.broken = reasons
+
+    world.service.around = fail
+
+
+class TestReplacedBase:
+    @pytest.fixture
+    def world(self) -> World:
+        world = fleet()
+        world.service.add_base("endpoint", "base-2")
+        loads_only_on(world, "base")
+        world.target = replace(world.target, base="base-2")
+        world.deploy(*MANY, digest="two", previous="one")
+        world.settle()
+        return world
+
+    def test_every_adapter_counts_as_changed(self, world: World) -> None:
+        newest = world.newest()
+        assert newest.outcome is Outcome.FAILED
+        assert (newest.changes, newest.failures) == (12, 12)
+        assert REASON in str(newest.reason)
+
+    def test_rollback_serves_the_adapters_that_failed_on_the_other_base(self, world: World) -> None:
+        world.target = replace(world.target, base="base")
+        undo = world.deploy(*MANY, digest="one", previous="two")
+        world.settle()
+        assert undo.undo
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.newest().failed == 0
+        assert answering(world) == 12
+        assert {there.base for there in world.service.components.values()} == {None, "base"}
+
+
+class TestUpdatedBaseModel:
+    @pytest.fixture
+    def world(self) -> World:
+        world = fleet()
+        world.service.replace_base("model-2", lost=True)
+        world.service.faults.broken = {want.artifact.uri: REASON for want in MANY}
+        world.deploy(*MANY, digest="two", previous="one")
+        world.settle()
+        return world
+
+    def test_every_adapter_counts_as_changed(self, world: World) -> None:
+        newest = world.newest()
+        assert newest.outcome is Outcome.FAILED
+        assert (newest.changes, newest.failures) == (12, 12)
+
+    def test_rollback_to_the_old_model_serves_the_adapters_again(self, world: World) -> None:
+        world.service.replace_base("model", lost=True)
+        world.service.faults.broken = {}
+        world.deploy(*MANY, digest="one", previous="two")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.newest().failed == 0
+        assert answering(world) == 12
+
+    def test_update_without_losses_sends_no_adapter(self) -> None:
+        world = fleet()
+        world.writes().clear()
+        world.service.replace_base("model-2", lost=False)
+        world.deploy(*MANY, digest="two", previous="one")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.writes() == []
+
+    def test_adapter_that_the_old_model_could_not_load_is_retried(self) -> None:
+        world = World(settings=LENIENT)
+        world.service.faults.broken[artifact("wide").uri] = "rank 64 is above the maximum"
+        for digest in ("zero", "one"):
+            world.deploy(adapter("a"), adapter("wide"), digest=digest)
+            world.settle()
+        assert set(world.serving()) == {"a"}
+        world.service.replace_base("model that takes rank 64", lost=False)
+        world.service.faults.broken.clear()
+        world.deploy(adapter("a"), adapter("wide"), digest="two", previous="one")
+        world.settle()
+        assert world.serving() == {"a": artifact("a").uri, "wide": artifact("wide").uri}
+        assert world.newest().failed == 0
+
+    def test_container_that_refuses_the_body_of_the_probe_has_its_adapters(self) -> None:
+        world = fleet()
+        world.writes().clear()
+        world.service.replace_base("model-2", lost=False)
+        world.service.ask = (  # type: ignore[method-assign]
+            lambda component, endpoint, smoke: "Received client error (400): field 'prompt' is required"
+        )
+        world.deploy(*MANY, digest="two", previous="one")
+        world.settle()
+        assert world.writes() == []
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert all(record.recheck is None for record in world.registry.records().values())
+
+    @pytest.mark.parametrize(
+        "problem", ["Received client error (404)", "Received client error (400): no LoRA of that name"]
+    )
+    def test_adapter_that_the_container_does_not_know_is_sent_again(self, problem: str) -> None:
+        world = fleet(STRICT, adapter("a"))
+        world.writes().clear()
+        world.service.replace_base("model-2", lost=True)
+
+        def ask(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
+            return problem if world.service.components[component].serves is None else None
+
+        world.service.ask = ask  # type: ignore[method-assign]
+        world.deploy(adapter("a"), digest="two", previous="one")
+        world.settle()
+        assert world.writes() == ["UpdateInferenceComponent p-a"]
+        assert world.serving() == {"a": artifact("a").uri}
+
+
+class TestAdaptersLostBeforeTheFleetKnewThem:
+    def test_adopted_adapter_that_was_never_described_is_asked(self) -> None:
+        world = World(seconds=40.0)
+        world.deploy(adapter("a"))
+        world.run_newest(deadline=0.2)
+        world.registry.__init__()  # type: ignore[misc]
+        for execution in world.executions:
+            execution.done = True
+
+        def refuse_to_describe(operation: str, when: str) -> None:
+            # So that the pass knows whose it is, and not what it serves.
+            if operation == "DescribeInferenceComponent p-a" and when == "before":
+                world.service.faults.throttled = 1
+
+        world.service.around = refuse_to_describe
+        world.deploy(adapter("a"))
+        world.run_newest(deadline=2.0)
+        record = world.record("a")
+        assert record.owned is not None
+        assert record.serving is None
+        assert world.registry.fleet().base_version == "model"  # type: ignore[union-attr]
+        world.service.around = lambda _operation, _when: None
+        world.clock.time += 60
+        world.service.replace_base("model-2", lost=True)
+        world.deploy(adapter("a"))
+        world.settle()
+        assert world.serving() == {"a": artifact("a").uri}
+
+    def test_adapter_sent_again_without_an_answer_is_asked(self) -> None:
+        # The last-modified time moves by itself, so that a request that was lost looks like one that arrived.
+        world = World(seconds=0.5, settings=STRICT)
+        world.service.faults.modified_moves = True
+        world.deploy(adapter("a"))
+        world.settle()
+        world.deploy(adapter("a"))
+        world.settle()
+        world.service.replace_base("model-2", lost=True)
+        world.service.faults.lost_before = 1
+        world.deploy(adapter("a"))
+        world.settle()
+        assert world.serving() == {"a": artifact("a").uri}
+
+
+class TestAdapterThatANewBaseCannotLoad:
+    """The service says of it what it said before, so that asking alone tells that it does not serve."""
+
+    def world(self, settings: FleetSettings = LENIENT) -> World:
+        world = fleet(settings, adapter("a"))
+        world.service.replace_base("model-2", lost=True)
+        world.service.faults.broken[artifact("a").uri] = REASON
+        world.deploy(adapter("a"))
+        world.settle()
+        world.service.replace_base("model-3", lost=False)
+        return world
+
+    def test_adapter_fails_though_its_failure_reason_is_that_of_the_last_failure(self) -> None:
+        world = self.world()
+        world.writes().clear()
+        world.deploy(adapter("a"))
+        world.settle()
+        assert world.writes() == ["UpdateInferenceComponent p-a"]
+        assert world.newest().failed == 1
+        failure = world.record("a").failure
+        assert failure is not None
+        assert failure.reason == REASON
+
+    def test_adapter_serves_once_a_base_can_load_it_though_the_old_failure_reason_stays(self) -> None:
+        world = self.world(STRICT)
+        world.service.faults.broken.clear()
+        world.service.faults.failure_reason_stays = True
+        world.deploy(adapter("a"))
+        world.settle()
+        assert world.serving() == {"a": artifact("a").uri}
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.newest().failed == 0
+
+
+def test_last_good_version_that_the_new_base_cannot_serve_is_given_up_within_the_deployment() -> None:
+    world = fleet(LENIENT, adapter("a"), adapter("b"))
+    world.service.faults.failure_reason_stays = True
+    world.service.replace_base("model-2", lost=False)
+    world.service.faults.broken[artifact("a", 2).uri] = REASON
+    world.service.faults.silent.add(artifact("a").uri)
+    world.deploy(adapter("a", 2), adapter("b"))
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.record("a").last_good is None
+    world.writes().clear()
+    world.clock.time += 10_000
+    world.deploy(adapter("a", 2), adapter("b"))
+    world.settle()
+    assert world.writes() == []
+
+
+class TestChangedSmokeRequest:
+    def test_every_adapter_counts_as_changed(self) -> None:
+        world = fleet()
+        world.service.faults.silent.update(want.artifact.uri for want in MANY)
+        world.deploy(*(replace(want, smoke=SMOKE) for want in MANY), digest="two", previous="one")
+        world.settle()
+        newest = world.newest()
+        assert newest.outcome is Outcome.FAILED
+        assert newest.changes == 12
+        assert newest.failures > 0
+
+    def test_rollback_to_no_smoke_request_forgets_the_failures_of_that_request(self) -> None:
+        world = fleet()
+        world.service.faults.silent.update(want.artifact.uri for want in MANY)
+        world.deploy(*(replace(want, smoke=SMOKE) for want in MANY), digest="two", previous="one")
+        world.settle()
+        world.deploy(*MANY, digest="one", previous="two")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.newest().failed == 0
+        assert answering(world) == 12
+
+    def test_changed_smoke_request_of_one_adapter_changes_that_adapter_only(self) -> None:
+        world = fleet()
+        world.deploy(replace(MANY[0], smoke=SMOKE), *MANY[1:], digest="two", previous="one")
+        world.settle()
+        assert world.newest().changes == 1
+        assert world.service.calls["InvokeEndpoint"] == 1
+
+    def test_new_smoke_request_is_sent_to_adapters_in_service(self) -> None:
+        world = fleet(STRICT, adapter("a", smoke=SMOKE))
+        assert world.service.calls["InvokeEndpoint"] == 1
+        world.deploy(adapter("a", smoke=replace(SMOKE, expect="y")), digest="two", previous="one")
+        world.settle()
+        assert world.service.calls["InvokeEndpoint"] == 2
+        world.deploy(adapter("a", smoke=replace(SMOKE, expect="y")), digest="three", previous="two")
+        world.settle()
+        assert world.service.calls["InvokeEndpoint"] == 2
+
+    def test_failure_of_a_wrong_smoke_request_is_forgotten_once_the_request_is_corrected(self) -> None:
+        wrong, right = replace(SMOKE, expect="typo"), replace(SMOKE, expect="ok")
+        world = fleet(STRICT, adapter("a", smoke=right))
+        world.service.ask = (  # type: ignore[method-assign]
+            lambda component, endpoint, smoke: "it should match" if smoke.expect == "typo" else None
+        )
+        world.deploy(adapter("a", 2, smoke=wrong), digest="two", previous="one")
+        world.settle()
+        assert world.newest().outcome is Outcome.FAILED
+        world.deploy(adapter("a", smoke=right), digest="one", previous="two")
+        world.settle()
+        world.deploy(adapter("a", 2, smoke=right), digest="three", previous="one")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.serving() == {"a": artifact("a", 2).uri}
+        assert world.record("a").failure is None
+
+
+def test_base_that_cannot_be_described_halts_the_pass_and_fails_no_adapter() -> None:
+    world = fleet()
+    world.service.replace_base("model-2", lost=False)
+
+    def deny(operation: str, when: str) -> None:
+        if operation == "DescribeInferenceComponent base" and when == "before":
+            raise RefusedError("AccessDeniedException")
+
+    world.service.around = deny
+    world.deploy(*MANY, digest="two", previous="one")
+    world.step()
+    assert world.newest().outcome is Outcome.OPEN
+    assert "the base component cannot be described: AccessDenied" in str(world.newest().reason)
+    world.service.around = lambda _operation, _when: None
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+
+
+class TestBaseWithAStaleListing:
+    def test_adapters_that_the_update_lost_are_sent_again(self) -> None:
+        world = fleet()
+        world.clock.time += 60
+        world.service.faults.listing_lag = 3.0
+        world.service.replace_base("model-2", lost=True)
+        world.deploy(*MANY, digest="two", previous="one")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert answering(world) == 12
+
+    def test_base_that_no_listing_shows_yet_takes_adapters(self) -> None:
+        world = World()
+        world.clock.time += 60
+        world.service.faults.listing_lag = 3.0
+        world.service.remove("base")
+        world.service.add_base("endpoint", "base")
+        world.deploy(*MANY)
+        world.step()
+        assert world.registry.fleet().trouble is None  # type: ignore[union-attr]
+
+
+class TestBaseUpdateThatWasRolledBack:
+    """The model is the one before, and so its version tells nothing; the copies are new."""
+
+    def world(self, *, lost: bool, drift: DriftAction = DriftAction.REPAIR) -> World:
+        world = fleet(replace(STRICT, drift=drift))
+        world.service.replace_base("model-2", lost=lost)
+        world.service.replace_base("model", lost=lost)
+        world.service.calls.clear()
+        world.writes().clear()
+        return world
+
+    def test_drift_check_sends_lost_adapters_again(self) -> None:
+        world = self.world(lost=True)
+        world.start_machine("drift")
+        world.settle()
+        assert answering(world) == 12
+
+    def test_drift_check_reports_lost_adapters(self) -> None:
+        world = self.world(lost=True, drift=DriftAction.REPORT)
+        world.start_machine("drift")
+        world.settle()
+        assert world.writes() == []
+        assert world.log.metrics[-1]["drifted"] == 12
+
+    def test_next_deployment_sends_lost_adapters_again(self) -> None:
+        world = self.world(lost=True)
+        world.deploy(*MANY, digest="two", previous="one")
+        world.settle()
+        assert answering(world) == 12
+
+    def test_twelve_requests_show_that_no_adapter_was_lost(self) -> None:
+        world = self.world(lost=False)
+        world.start_machine("drift")
+        world.settle()
+        assert world.service.calls["InvokeEndpoint"] == 12
+        assert world.writes() == []
+
+    def test_all_adapters_are_sent_again_if_only_some_copies_have_them(self) -> None:
+        world = self.world(lost=False)
+        turns = itertools.cycle([None, "Received client error (404)"])
+        world.service.ask = lambda *_: next(turns) if not world.writes() else None  # type: ignore[method-assign]
+        world.start_machine("drift")
+        world.settle()
+        assert len(world.writes()) == 12
+
+    def test_single_adapter_without_an_answer_is_no_sign_of_new_copies(self) -> None:
+        world = self.world(lost=False)
+        world.service.components[MANY[0].component].serves = None
+        world.start_machine("drift")
+        world.settle()
+        assert world.writes() == [f"UpdateInferenceComponent {MANY[0].component}"]
+
+    def test_last_good_version_of_a_failed_adapter_is_sent_again(self) -> None:
+        world = fleet(LENIENT, adapter("a"))
+        world.service.faults.broken[artifact("a", 2).uri] = REASON
+        world.deploy(adapter("a", 2), digest="two", previous="one")
+        world.settle()
+        world.service.replace_base("model", lost=True)
+        world.deploy(adapter("a", 2), digest="three", previous="two")
+        world.settle()
+        assert world.serving() == {"a": artifact("a").uri}
+
+    def test_adapters_are_asked_again_if_no_request_got_through(self) -> None:
+        world = self.world(lost=True)
+        world.service.ask = cut_off  # type: ignore[method-assign]
+        world.start_machine("drift")
+        world.settle()
+        assert world.writes() == []
+        del world.service.ask
+        world.start_machine("drift")
+        world.settle()
+        assert answering(world) == 12
+
+
+class TestNewCopiesDuringAPass:
+    """They have what loads after them, and not what was there before."""
+
+    def test_drift_check_finds_the_few_adapters_that_were_loaded_before(self) -> None:
+        world = fleet(replace(STRICT, drift=DriftAction.REPAIR))
+        unchanged = {"a02", "a03"}
+        manifest = [want if want.name in unchanged else adapter(want.name, 2) for want in MANY]
+
+        def replace_copies(operation: str, when: str) -> None:
+            if operation.startswith("UpdateInferenceComponent") and when == "before":
+                world.service.around = lambda _operation, _when: None
+                world.service.replace_base("model", lost=True)
+
+        world.service.around = replace_copies
+        world.deploy(*manifest, digest="two", previous="one")
+        world.settle()
+        assert answering(world) == 10
+        world.start_machine("drift")
+        world.settle()
+        assert answering(world) == 12
+
+    def test_adapter_with_a_write_under_way_is_asked_once_it_is_in_service(self) -> None:
+        world = fleet(replace(STRICT, drift=DriftAction.REPAIR))
+        world.service.seconds = 40.0
+        world.deploy(adapter("a00", 2), *MANY[1:], digest="two", previous="one")
+        world.run_newest(deadline=0.2)
+        for execution in world.executions:
+            execution.done = True
+        world.clock.time += 600
+        world.service.replace_base("model", lost=False)
+        world.service.components["p-a00"].serves = None
+        world.start_machine("drift")
+        world.settle()
+        assert answering(world) == 12
+
+
+class TestBaseOnOtherInstances:
+    """Its version and its last-modified time may be as before; the deployment says where it is hosted."""
+
+    def test_lost_adapters_are_sent_again(self) -> None:
+        world = World(settings=STRICT)
+        world.target = replace(world.target, hosting="1 x ml.g5.12xlarge")
+        world.deploy(*MANY)
+        world.settle()
+        for component in world.service.components.values():
+            component.serves = None
+        world.target = replace(world.target, hosting="1 x ml.g5.24xlarge")
+        world.deploy(*MANY)
+        world.settle()
+        assert answering(world) == 12
+
+    def test_unexpected_error_of_one_request_does_not_stop_the_pass(self) -> None:
+        world = fleet(replace(STRICT, drift=DriftAction.REPAIR))
+
+        def broken(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
+            raise ZeroDivisionError
+
+        world.service.ask = broken  # type: ignore[method-assign]
+        world.start_machine("drift")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert any("ZeroDivisionError" in text for text in world.log.troubles)
+
+
+def cut_off(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
+    raise UnansweredError("the connection was closed")

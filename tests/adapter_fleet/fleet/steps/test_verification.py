@@ -1,0 +1,310 @@
+"""An archive in S3 is what was recorded before SageMaker is sent to it, by nobody's word but S3's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.fleet.reconcile.work_queue import MAX_ARCHIVES_AT_A_TIME
+from adapter_fleet.fleet.state.archive_version import ArchiveVersion
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from adapter_fleet.fleet.steps.verification import MAX_READ_SECONDS
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+from tests.adapter_fleet.fleet_world import World, adapter
+
+CHECKSUM = f"sha256:{'5' * 64}"
+
+
+@pytest.fixture
+def world() -> World:
+    return World(settings=FleetSettings(failures=FailureLimit(count=100), request_rate=10.0))
+
+
+def digest(name: str, version: int) -> str:
+    return f"{name}{version}".encode().hex().ljust(64, "0")
+
+
+def wanted(name: str, version: int = 1, *, checksum: str | None = None) -> DesiredAdapter:
+    want = adapter(name, version)
+    artifact = replace(want.artifact, digest=digest(name, version), checksum=checksum)
+    return replace(want, artifact=artifact)
+
+
+def put(
+    world: World,
+    artifact: Artifact,
+    *,
+    holds: str | None = None,
+    checksum: str | None = None,
+    version: str | None = None,
+) -> ArchiveVersion:
+    """Write an archive to S3, which holds what was recorded or something else."""
+    found = ArchiveVersion(
+        uri=artifact.uri,
+        etag=f"etag of {holds or artifact.digest}",
+        size=100,
+        modified=world.clock.now(),
+        version=version,
+        checksum=checksum,
+    )
+    world.service.archives[artifact.uri] = found
+    world.service.identities[found.etag] = holds or artifact.digest or ""
+    return found
+
+
+def reads(world: World) -> int:
+    return world.service.calls["GetObject"]
+
+
+def after(world: World, operation: str, do: Callable[[], object]) -> None:
+    """Do something once, as soon as the service has taken a call."""
+    left = [do]
+
+    def around(call: str, when: str) -> None:
+        if when == "after" and call.startswith(operation) and left:
+            left.pop()()
+
+    world.service.around = around
+
+
+class TestBeforeTheWrite:
+    def test_archive_with_the_checksum_of_s3_is_not_read(self, world: World) -> None:
+        want = wanted("a", checksum=CHECKSUM)
+        put(world, want.artifact, checksum=CHECKSUM)
+        world.deploy(want)
+        world.settle()
+        assert world.serving() == {"a": want.artifact.uri}
+        assert reads(world) == 0
+
+    @pytest.mark.parametrize("stored", [None, f"{CHECKSUM}-3", f"sha256:{'6' * 64}"])
+    @pytest.mark.parametrize("recorded", [None, CHECKSUM])
+    def test_archive_with_no_checksum_or_another_one_is_read(
+        self, world: World, stored: str | None, recorded: str | None
+    ) -> None:
+        want = wanted("a", checksum=recorded)
+        put(world, want.artifact, checksum=stored)
+        world.deploy(want)
+        world.settle()
+        assert world.serving() == {"a": want.artifact.uri}
+        assert reads(world) == 1
+
+    def test_checksum_of_a_multipart_upload_verifies_the_archive(self, world: World) -> None:
+        want = wanted("a", checksum=f"{CHECKSUM}-3")
+        put(world, want.artifact, checksum=f"{CHECKSUM}-3")
+        world.deploy(want)
+        world.settle()
+        assert reads(world) == 0
+
+    def test_archive_of_another_adapter_is_a_failure(self, world: World) -> None:
+        bad, good = wanted("bad"), wanted("good")
+        put(world, bad.artifact, holds="f" * 64)
+        put(world, good.artifact)
+        world.deploy(bad, good)
+        world.settle_but_retries()
+        assert world.serving() == {"good": good.artifact.uri}
+        failure = world.record("bad").failure
+        assert failure is not None
+        assert failure.final
+        assert digest("bad", 1) in failure.reason
+        assert "f" * 64 in failure.reason
+
+    def test_right_archive_that_comes_later_is_sent_by_the_next_deployment(self, world: World) -> None:
+        want = wanted("a")
+        put(world, want.artifact, holds="f" * 64)
+        world.deploy(want)
+        world.settle()
+        put(world, want.artifact)
+        world.deploy(want)
+        world.settle()
+        assert world.serving() == {"a": want.artifact.uri}
+        assert world.record("a").failure is None
+
+    def test_each_version_is_read_once(self, world: World) -> None:
+        want = wanted("a")
+        put(world, want.artifact, holds="f" * 64)
+        for _ in range(3):
+            world.deploy(want)
+            world.settle()
+        assert world.record("a").failure is not None
+        assert reads(world) == 1
+        put(world, want.artifact)
+        world.deploy(want)
+        world.settle()
+        assert reads(world) == 2
+
+    def test_another_write_with_the_same_entity_tag_is_read_again(self, world: World) -> None:
+        want = wanted("a")
+        put(world, want.artifact)
+        world.deploy(want)
+        world.settle()
+        before = world.service.archives[want.artifact.uri]
+        world.clock.sleep(60)
+        put(world, want.artifact)
+        assert world.service.archives[want.artifact.uri].etag == before.etag
+        world.service.remove("p-a")
+        world.deploy(want)
+        world.settle()
+        assert reads(world) == 2
+
+    def test_unreadable_archive_is_a_failure_that_names_the_missing_permissions(self, world: World) -> None:
+        want = wanted("a")
+        world.service.faults.unreadable.add(want.artifact.uri)
+        world.deploy(want)
+        world.settle_but_retries()
+        assert world.serving() == {}
+        failure = world.record("a").failure
+        assert failure is not None
+        assert failure.cause is Cause.ACCESS
+        assert "s3:GetObject" in failure.reason
+        world.service.faults.unreadable.clear()
+        put(world, want.artifact)
+        world.settle()
+        assert world.serving() == {"a": want.artifact.uri}
+
+    def test_artifact_without_a_digest_is_not_verified(self, world: World) -> None:
+        want = adapter("a")
+        world.service.faults.unreadable.add(want.artifact.uri)
+        world.deploy(want)
+        world.settle()
+        assert world.serving() == {"a": want.artifact.uri}
+        assert reads(world) == 0
+
+
+class TestReading:
+    def test_reading_does_not_hold_up_other_adapters(self, world: World) -> None:
+        world.service.read_seconds = 30.0
+        slow = [wanted(f"slow{number}") for number in range(10)]
+        quick = [wanted(f"quick{number}", checksum=CHECKSUM) for number in range(10)]
+        for want in quick:
+            put(world, want.artifact, checksum=CHECKSUM)
+        for want in slow:
+            put(world, want.artifact)
+        world.deploy(*slow, *quick)
+        world.settle()
+        assert len(world.serving()) == 20
+        assert reads(world) == 10
+
+    def test_fleet_converges_over_many_passes_that_read_archives(self, world: World) -> None:
+        world.service.read_seconds = 3.0
+        many = [wanted(f"a{number:03}") for number in range(100)]
+        for want in many:
+            put(world, want.artifact)
+        world.deploy(*many)
+        for _ in range(200):
+            live = [execution for execution in world.executions if not execution.done]
+            if not live:
+                break
+            execution = live[-1]
+            world.clock.time = max(world.clock.time, execution.next_at)
+            world.run_pass(execution, deadline=30.0)
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert len(world.serving()) == 100
+        # A pass may be out of time for one that it has begun.
+        assert reads(world) <= 100 + world.newest().passes
+
+    def test_archive_that_cannot_be_read_in_time_is_the_failure_of_its_adapter(self, world: World) -> None:
+        world.service.read_seconds = MAX_READ_SECONDS + 1
+        want = wanted("a")
+        put(world, want.artifact)
+        world.deploy(want)
+        world.start_machine("deployment")
+        world.run_pass(world.executions[-1], deadline=10_000.0)
+        failure = world.record("a").failure
+        assert failure is not None
+        assert "adapters publish" in failure.reason
+
+    def test_archive_replaced_during_its_reading_is_read_again(self, world: World) -> None:
+        want = wanted("a")
+        put(world, want.artifact, holds="f" * 64)
+        read = world.service.read_archive
+        left = [1]
+
+        def replaced(version: ArchiveVersion, stop: Callable[[], bool]) -> object:
+            if left:
+                left.pop()
+                put(world, want.artifact)
+                raise UnansweredError("it was replaced")
+            return read(version, stop)
+
+        world.service.read_archive = replaced  # type: ignore[method-assign,assignment]
+        world.deploy(want)
+        world.settle()
+        assert world.serving() == {"a": want.artifact.uri}
+
+    def test_a_few_archives_are_read_at_a_time(self) -> None:
+        assert MAX_ARCHIVES_AT_A_TIME < 4
+
+
+class TestAfterTheWrite:
+    def test_unchanged_archive_is_confirmed(self, world: World) -> None:
+        want = wanted("a")
+        put(world, want.artifact, version="v1")
+        world.deploy(want)
+        world.settle()
+        record = world.record("a")
+        assert record.unconfirmed is None
+        assert record.last_good == want.artifact
+
+    def test_archive_replaced_during_the_write_is_the_failure_of_its_adapter(self, world: World) -> None:
+        first, second = wanted("a"), wanted("a", 2)
+        put(world, first.artifact)
+        put(world, second.artifact, version="v1")
+        world.deploy(first)
+        world.settle()
+        after(
+            world,
+            "UpdateInferenceComponent",
+            lambda: put(world, second.artifact, holds="f" * 64, version="v2"),
+        )
+        world.deploy(second)
+        world.settle()
+        failure = world.record("a").failure
+        assert failure is not None
+        assert failure.artifact == second.artifact
+        assert "version v1 is version v2 now" in failure.reason
+        assert world.serving() == {"a": first.artifact.uri}
+
+    def test_adapter_with_a_replaced_archive_is_sent_again_once_the_archive_is_right(
+        self, world: World
+    ) -> None:
+        want = wanted("a")
+        put(world, want.artifact)
+        after(world, "CreateInferenceComponent", lambda: put(world, want.artifact, holds="f" * 64))
+        world.deploy(want)
+        world.settle()
+        assert world.record("a").failure is not None
+        put(world, want.artifact)
+        world.order(OrderKind.RETRY, "a")
+        world.settle()
+        assert world.record("a").failure is None
+        assert world.writes() == ["CreateInferenceComponent p-a", "UpdateInferenceComponent p-a"]
+
+    def test_same_archive_uploaded_again_during_the_write_is_no_failure(self, world: World) -> None:
+        want = wanted("a")
+        put(world, want.artifact, version="v1")
+        after(world, "CreateInferenceComponent", lambda: put(world, want.artifact, version="v2"))
+        world.deploy(want)
+        world.settle()
+        assert world.record("a").failure is None
+        assert world.writes() == ["CreateInferenceComponent p-a"]
+        assert reads(world) == 2
+
+    def test_archive_that_cannot_be_compared_is_compared_later(self, world: World) -> None:
+        want = wanted("a")
+        put(world, want.artifact)
+        refused = world.service.faults.unreadable
+        after(world, "CreateInferenceComponent", lambda: refused.add(want.artifact.uri))
+        world.deploy(want)
+        world.settle_but_retries()
+        assert world.record("a").failure is not None
+        refused.clear()
+        world.settle()
+        record = world.record("a")
+        assert (record.failure, record.unconfirmed) == (None, None)
+        assert world.writes() == ["CreateInferenceComponent p-a"]
