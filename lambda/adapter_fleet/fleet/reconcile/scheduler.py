@@ -68,7 +68,7 @@ class Scheduler:
         """Take steps until nothing is due soon. Without `writes`, only reads are made."""
         while True:
             self._collect(seconds=0.0)
-            if self._session.late:
+            if self._session.is_late():
                 break
             writing = writes and not self._progress.over_limit
             if self._start(writes=writing):
