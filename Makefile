@@ -10,10 +10,11 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
+UNIT := not integration and not evolutions and not upgrade
 FROM ?= HEAD^
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-evolutions test-upgrade nightly check lint types imports checkov bench lock snapshots wheel clean
+.PHONY: help setup demo local unit coverage test test-evolutions test-upgrade nightly check lint types imports checkov bench lock snapshots wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -42,6 +43,12 @@ demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; 
 
 local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind)
 	local-sagemaker --port $(LOCAL_PORT) --profile $(LOCAL_PROFILE)
+
+unit: setup  ## the tests that need no embedded cloud
+	python -m pytest -n 2 --dist loadfile -m '$(UNIT)'
+
+coverage: setup  ## measure which lines the tests of `make unit` run; it judges nothing
+	python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-report=term:skip-covered
 
 # A file at a time, as the tests of one share what they deploy. Three for two cores, as a third of the time
 # is waiting.

@@ -6,7 +6,8 @@ import sys
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from stacks.environment import environment_file, load
+from adapter_fleet.environment.environment_file import read_environment
+from stacks.environment import environment_file
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 
 app = cdk.App()
@@ -15,9 +16,9 @@ if name is None:
     name = "local"
 try:
     file = environment_file(name)
-    MultiAdapterInferenceStack(app, f"MultiAdapterInference-{file.stem}", environment=load(file))
+    MultiAdapterInferenceStack(app, f"MultiAdapterInference-{file.stem}", environment=read_environment(file))
 except ValueError as error:
-    # Something the file asks for cannot be had. The message says what; a traceback would bury it.
+    # The message names the setting and its problem; a traceback would bury it.
     sys.exit(f"environment '{name}' cannot be deployed:\n{error}")
 cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 app.synth()

@@ -29,7 +29,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.reconcile.observation import PAGE
 from adapter_fleet.fleet.state.generations import Generation
-from adapter_fleet.lambdas.fleet import LOOKING_SECONDS
+from adapter_fleet.lambdas.fleet import MAX_LOOK_SECONDS
 from bench import reconciler
 from bench.harness import Claim, publish
 from local_sagemaker.server import LocalCloud
@@ -40,13 +40,13 @@ from multi_adapter_inference import (
     DeletionGuard,
     FleetAdapter,
 )
-from multi_adapter_inference.control_plane import QUERY_INTERVAL
+from multi_adapter_inference._internal.control_plane import QUERY_INTERVAL
 
 ADAPTERS = int(os.environ.get("BENCH_ADAPTERS", "1000"))
 RATE = 10.0
 DELAY_SECONDS = 5.0
 TIMEOUT = cdk.Duration.minutes(30)
-INTERVAL_SECONDS = LOOKING_SECONDS + QUERY_INTERVAL.to_seconds()
+INTERVAL_SECONDS = MAX_LOOK_SECONDS + QUERY_INTERVAL.to_seconds()
 """How often the CDK's framework asks whether the fleet is done: each time it is looked for some seconds."""
 LIMITS = {
     "write_rate": RATE,

@@ -16,7 +16,17 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from adapter_fleet.fleet.state.settings import DriftCheck as DriftAction
+from adapter_fleet.environment.tables import (
+    AdapterTable,
+    BaseModelTable,
+    CopiesTable,
+    EndpointTable,
+    Environment,
+    FleetTable,
+    NetworkTable,
+    SmokeTable,
+)
+from adapter_fleet.fleet.state.settings import DeletionLimit
 from adapter_fleet.hub.client import HUB
 from multi_adapter_inference import (
     AdapterArtifact,
@@ -28,22 +38,13 @@ from multi_adapter_inference import (
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
+    HubModel,
     InstanceType,
     LmiContainer,
     LoraAdapter,
     MultiAdapterEndpoint,
     SmokeTest,
     StartupTimeouts,
-)
-from stacks.environment import (
-    AdapterSettings,
-    BaseModelSettings,
-    CopySettings,
-    EndpointSettings,
-    Environment,
-    FleetSettings,
-    NetworkSettings,
-    SmokeSettings,
 )
 
 _DRIFT_PERIOD_MINUTES = 6 * 60
@@ -59,11 +60,15 @@ class _Hosting(_Network):
     log_retention: logs.RetentionDays
 
 
-class MultiAdapterInferenceStack(Stack):
-    """What one environment file describes. Outputs: `EndpointName`, `BaseComponentName`, `Adapters`.
+class _Waiting(TypedDict, total=False):
+    timeout: Duration
 
-    `Adapters` is a JSON object of component names by the adapters' keys in the file. Of each fleet there are
-    `<Id>Table`, `<Id>Summary` and `<Id>ComponentPrefix`.
+
+class MultiAdapterInferenceStack(Stack):
+    """The resources of one environment file. Outputs: `EndpointName`, `BaseComponentName`, `Adapters`.
+
+    `Adapters` is a JSON object of component names by the adapters' keys in the file. Each fleet adds the
+    outputs `<Id>Table`, `<Id>Summary` and `<Id>ComponentPrefix`.
     """
 
     def __init__(self, scope: Construct, id: str, *, environment: Environment) -> None:
@@ -107,7 +112,7 @@ class MultiAdapterInferenceStack(Stack):
             component_prefix=settings.component_prefix,
             inference_ami_version=environment.container.inference_ami_version,
             network_isolation=settings.network_isolation,
-            # Local storage is encrypted in hardware and takes no key.
+            # Hardware encrypts local storage, which takes no key.
             encryption_key=None if instance_type.local_storage else self._hosting["encryption_key"],
             **network,
         )
@@ -126,11 +131,11 @@ class MultiAdapterInferenceStack(Stack):
             CfnOutput(self, f"{name}Summary", value=fleet.summary)
             CfnOutput(self, f"{name}ComponentPrefix", value=fleet.component_prefix)
 
-    def _adapter(self, name: str, settings: AdapterSettings) -> LoraAdapter:
+    def _adapter(self, name: str, settings: AdapterTable) -> LoraAdapter:
         with _table(f"adapters.{name}"):
             return self.endpoint.add_adapter(name, artifact=_artifact(settings))
 
-    def _fleet(self, name: str, settings: FleetSettings) -> AdapterFleet:
+    def _fleet(self, name: str, settings: FleetTable) -> AdapterFleet:
         with _table(f"fleets.{name}"):
             if self.node.try_find_child(name) is not None:
                 raise ValueError(f"a fleet should have a name that nothing else here has, got {name!r}")
@@ -155,7 +160,7 @@ class MultiAdapterInferenceStack(Stack):
                 else RemovalPolicy.DESTROY,
             )
 
-    def _manifest(self, settings: FleetSettings) -> AdapterManifest:
+    def _manifest(self, settings: FleetTable) -> AdapterManifest:
         buckets = {alias: self._bucket(name) for alias, name in settings.buckets.items()}
         if settings.manifest is not None:
             return AdapterManifest.from_file(settings.manifest, buckets=buckets)
@@ -169,7 +174,7 @@ class MultiAdapterInferenceStack(Stack):
             reread_every=Duration.minutes(settings.reread_every_minutes),
         )
 
-    def _base_model(self, settings: BaseModelSettings) -> BaseModel:
+    def _base_model(self, settings: BaseModelTable) -> BaseModel:
         if settings.directory is not None:
             return BaseModel.from_directory(settings.directory, name=settings.name)
         if settings.hub is not None and settings.copy_to_bucket is not None:
@@ -179,11 +184,13 @@ class MultiAdapterInferenceStack(Stack):
         assert settings.bucket is not None  # one of the three is given
         return BaseModel.from_bucket(self._bucket(settings.bucket), settings.prefix, name=settings.name)
 
-    def _copied_model(self, settings: BaseModelSettings, model_id: str, bucket: str) -> BaseModel:
+    def _copied_model(self, settings: BaseModelTable, model_id: str, bucket: str) -> BaseModel:
         assert settings.revision is not None  # it is given with the bucket
         secret, minutes = settings.token_secret, settings.copy_timeout_minutes
-        return BaseModel.copied_from_hub(
-            model_id,
+        return HubModel(
+            self,
+            "HubModel",
+            model_id=model_id,
             revision=settings.revision,
             bucket=self._bucket(bucket),
             prefix=settings.prefix,
@@ -192,19 +199,19 @@ class MultiAdapterInferenceStack(Stack):
             else secretsmanager.Secret.from_secret_name_v2(self, "HubToken", secret),
             name=settings.name,
             hub_endpoint=settings.hub_endpoint or HUB,
-            timeout=None if minutes is None else Duration.seconds(round(minutes * 60)),
+            **({} if minutes is None else _Waiting(timeout=Duration.seconds(round(minutes * 60)))),
             **self._hosting,
-        )
+        ).base_model
 
     def _bucket(self, name: str) -> s3.IBucket:
-        """Return the bucket of that name; a file may name one twice."""
+        """Return the bucket of that name. A file may name a bucket twice."""
         known = self.node.try_find_child(name)
         return known if isinstance(known, s3.BucketBase) else s3.Bucket.from_bucket_name(self, name, name)
 
 
 @contextmanager
 def _table(name: str) -> Iterator[None]:
-    """Say of an error in which table of the file its setting is."""
+    """Put the table of the file in front of an error."""
     try:
         yield
     except ValueError as error:
@@ -212,7 +219,7 @@ def _table(name: str) -> Iterator[None]:
 
 
 def _hosting(scope: Construct, environment: Environment) -> _Hosting:
-    """Return where functions run, and with which key what they leave is encrypted."""
+    """Return the network, the key and the log retention of the functions."""
     network, encryption = environment.network, environment.encryption
     return {
         "encryption_key": None
@@ -229,13 +236,13 @@ def _hosting(scope: Construct, environment: Environment) -> _Hosting:
     }
 
 
-def _vpc(scope: Construct, network: NetworkSettings) -> ec2.IVpc:
-    """Return the VPC by what the file says alone: a look-up would need credentials at synth."""
+def _vpc(scope: Construct, network: NetworkTable) -> ec2.IVpc:
+    """Return the VPC by the ids in the file: a look-up would need credentials at synth."""
     vpc = ec2.Vpc.from_vpc_attributes(
         scope,
         "Vpc",
         vpc_id=network.vpc,
-        # Not known, and in no template. By one zone, any number of subnets can be divided.
+        # The zones are in no template. The CDK needs a number that divides the number of subnets.
         availability_zones=["any"],
         private_subnet_ids=network.subnets,
     )
@@ -246,7 +253,7 @@ def _vpc(scope: Construct, network: NetworkSettings) -> ec2.IVpc:
     return vpc
 
 
-def _instance_type(settings: EndpointSettings) -> InstanceType:
+def _instance_type(settings: EndpointTable) -> InstanceType:
     facts = settings.instance
     if facts is None:
         return InstanceType.of(settings.instance_type)
@@ -264,7 +271,7 @@ def _gibibytes(amount: int | None) -> Size | None:
     return None if amount is None else Size.gibibytes(amount)
 
 
-def _compute(copies: CopySettings) -> ComputeRequirements:
+def _compute(copies: CopiesTable) -> ComputeRequirements:
     return ComputeRequirements(
         accelerators=copies.accelerators,
         cpu_cores=copies.cpu_cores,
@@ -273,7 +280,7 @@ def _compute(copies: CopySettings) -> ComputeRequirements:
     )
 
 
-def _startup(copies: CopySettings) -> StartupTimeouts:
+def _startup(copies: CopiesTable) -> StartupTimeouts:
     return StartupTimeouts(
         model_download=_seconds(copies.model_download_timeout_seconds),
         container_health_check=_seconds(copies.health_check_timeout_seconds),
@@ -284,14 +291,14 @@ def _seconds(seconds: int | None) -> Duration | None:
     return None if seconds is None else Duration.seconds(seconds)
 
 
-def _artifact(adapter: AdapterSettings) -> AdapterArtifact:
+def _artifact(adapter: AdapterTable) -> AdapterArtifact:
     if adapter.directory is not None:
         return AdapterArtifact.from_directory(adapter.directory)
     assert adapter.uri is not None  # one of the two is given
     return AdapterArtifact.from_uri(adapter.uri)
 
 
-def _failure_policy(settings: FleetSettings) -> FailurePolicy | None:
+def _failure_policy(settings: FleetTable) -> FailurePolicy | None:
     if settings.strict:
         return FailurePolicy.strict()
     if settings.failure_at_most is not None:
@@ -299,18 +306,18 @@ def _failure_policy(settings: FleetSettings) -> FailurePolicy | None:
     return None if settings.failure_share is None else FailurePolicy.share(settings.failure_share)
 
 
-def _deletion_guard(settings: FleetSettings) -> DeletionGuard:
+def _deletion_guard(settings: FleetTable) -> DeletionGuard:
     if not settings.deletion_guard:
         return DeletionGuard.off()
-    default = DeletionGuard()
-    return DeletionGuard(
-        allowed_share=default.allowed_share if settings.deletion_share is None else settings.deletion_share,
+    default = DeletionLimit()
+    return DeletionGuard.share(
+        default.share if settings.deletion_share is None else settings.deletion_share,
         above=default.above if settings.deletion_above is None else settings.deletion_above,
         allow_empty=settings.allow_empty,
     )
 
 
-def _smoke_test(settings: SmokeSettings | None) -> SmokeTest | None:
+def _smoke_test(settings: SmokeTable | None) -> SmokeTest | None:
     if settings is None:
         return None
     return SmokeTest(
@@ -318,8 +325,8 @@ def _smoke_test(settings: SmokeSettings | None) -> SmokeTest | None:
     )
 
 
-def _drift_check(settings: FleetSettings) -> DriftCheck | None:
+def _drift_check(settings: FleetTable) -> DriftCheck | None:
     if settings.drift_check is None:
         return None
     every = Duration.minutes(settings.drift_every_minutes or _DRIFT_PERIOD_MINUTES)
-    return DriftCheck(every=every, repairs=settings.drift_check is DriftAction.REPAIR)
+    return DriftCheck(every=every, action=settings.drift_check)

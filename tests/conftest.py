@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 # The CDK's own validation of templates takes seconds at each synth. It is read when the CDK is imported;
 # `tests/stacks` runs it once, in a process of its own.
 os.environ["CDK_VALIDATION"] = "false"
@@ -15,3 +17,14 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 # processes start with the default again.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+RUNNING_CLOUDS = {"cloud", "guarded"}
+"""The fixtures that start an embedded cloud."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use a running embedded cloud; one that starts its own has the marker itself."""
+    for item in items:
+        if RUNNING_CLOUDS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.integration)

@@ -2,34 +2,33 @@
 
 from adapter_fleet.fleet.state.settings import OnTimeout, UpdateMode
 from adapter_fleet.serving.lmi import LmiVersion
-from adapter_fleet.serving.lora_limits import LoraDtype
+from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
+from adapter_fleet.serving.routing import RoutingStrategy
+from multi_adapter_inference._internal.fleet_base import FleetMember
 from multi_adapter_inference.adapter import LoraAdapter
-from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
+from multi_adapter_inference.artifact import AdapterArtifact
+from multi_adapter_inference.artifact_source import ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, ModelDownload
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import LmiContainer
-from multi_adapter_inference.endpoint import (
-    MultiAdapterEndpoint,
-    MultiAdapterEndpointBase,
-    RoutingStrategy,
-)
-from multi_adapter_inference.fleet import AdapterFleet, AdapterFleetBase, FleetMember, FleetOptions
+from multi_adapter_inference.endpoint import MultiAdapterEndpoint
+from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
+from multi_adapter_inference.fleet_adapter import AdapterDefaults, FleetAdapter, SmokeTest
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
 from multi_adapter_inference.hub_model import HubModel
 from multi_adapter_inference.instance_type import InstanceType
-from multi_adapter_inference.lora_serving import LoraServing
-from multi_adapter_inference.manifest import (
-    AdapterDefaults,
-    AdapterManifest,
-    FleetAdapter,
-    SmokeTest,
+from multi_adapter_inference.interfaces import (
+    IAdapterFleet,
+    IInferenceComponent,
+    ILoraAdapter,
+    IMultiAdapterEndpoint,
 )
+from multi_adapter_inference.manifest import AdapterManifest
 
 __all__ = [
     "AdapterArtifact",
     "AdapterDefaults",
     "AdapterFleet",
-    "AdapterFleetBase",
     "AdapterManifest",
     "ArtifactSource",
     "BaseModel",
@@ -41,6 +40,10 @@ __all__ = [
     "FleetMember",
     "FleetOptions",
     "HubModel",
+    "IAdapterFleet",
+    "IInferenceComponent",
+    "ILoraAdapter",
+    "IMultiAdapterEndpoint",
     "InstanceType",
     "LmiContainer",
     "LmiVersion",
@@ -49,7 +52,6 @@ __all__ = [
     "LoraServing",
     "ModelDownload",
     "MultiAdapterEndpoint",
-    "MultiAdapterEndpointBase",
     "OnTimeout",
     "RoutingStrategy",
     "SmokeTest",

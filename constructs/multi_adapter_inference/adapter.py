@@ -2,66 +2,77 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from multi_adapter_inference.arguments import checked
-from multi_adapter_inference.component_names import (
-    claim,
+from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.arns import component_arn_spellings
+from multi_adapter_inference._internal.component_names import (
+    claim_name,
     immutable_hash,
     replace_on_change,
     warn_of_fixed_names,
 )
-from multi_adapter_inference.errors import told_of
+from multi_adapter_inference._internal.errors import error_context
+from multi_adapter_inference._internal.stack_location import check_same_environment
+from multi_adapter_inference.artifact import AdapterArtifact
 from multi_adapter_inference.grants import grant_invoke
+from multi_adapter_inference.interfaces import ILoraAdapter, IMultiAdapterEndpoint
 from multi_adapter_inference.metrics import ComponentMetrics
-from multi_adapter_inference.places import check_same_environment
-
-if TYPE_CHECKING:
-    from multi_adapter_inference.artifact import AdapterArtifact
-    from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
 
 
 @checked
 class LoraAdapter(Construct, ComponentMetrics):
-    """A LoRA adapter on an endpoint's base model: for a few that belong to the stack.
+    """A LoRA adapter on an endpoint's base model, for a few adapters that belong to the stack.
 
-    A new artifact updates it in place. `component_name` is what callers name in their requests:
-    `<prefix>-<name>-<hash>`, where the hash is of what cannot be changed in place, so that a replacement
-    never meets its predecessor.
+    A new artifact updates the adapter in place. Callers put `component_name` into their requests. It is
+    `<prefix>-<name>-<hash>`, where the hash covers what SageMaker cannot change in place. So a replacement
+    never has the name of its predecessor.
 
     endpoint:
-        Where it runs. It is created after the endpoint's base model and deleted before it.
+        The endpoint to run on. The adapter is created after its base model and deleted before it.
     artifact:
         The adapter's archive, or the directory that a training run wrote.
     adapter_name:
-        The middle of the component's name; the construct's id by default.
+        The middle of the component's name. Default: the construct's id.
     component_name:
-        The whole name, if callers need one that does not change when the adapter moves to another base model.
-        To move it, delete it first.
+        The whole name, for callers that need one that stays when the adapter moves to another base model.
+        Delete the adapter before you move it. Default: `<prefix>-<name>-<hash>`.
+
+    Example::
+
+        adapter = LoraAdapter(
+            stack,
+            "Ectsum",
+            endpoint=endpoint,
+            artifact=AdapterArtifact.from_bucket(bucket, "adapters/ectsum-v1.tar.gz"),
+        )
+        adapter.grant_invoke(caller)
     """
+
+    component_name: str
+    component_arn: str
+    endpoint: IMultiAdapterEndpoint
 
     def __init__(
         self,
         scope: Construct,
         id: str,
         *,
-        endpoint: MultiAdapterEndpointBase,
+        endpoint: IMultiAdapterEndpoint,
         artifact: AdapterArtifact,
         adapter_name: str | None = None,
         component_name: str | None = None,
     ) -> None:
         super().__init__(scope, id)
-        with told_of(self):
+        with error_context(self):
             check_same_environment(self, endpoint)
         name = adapter_name or id
         hashed = immutable_hash(self, endpoint.identity, endpoint.base_component_name, name)
         self.endpoint = endpoint
         self.component_name = component_name or f"{endpoint.component_prefix}-{name}-{hashed}"
-        claim(
+        claim_name(
             self,
             self.component_name,
             endpoint=endpoint,
@@ -79,7 +90,7 @@ class LoraAdapter(Construct, ComponentMetrics):
             "Resource",
             inference_component_name=self.component_name,
             endpoint_name=endpoint.endpoint_name,
-            # Nothing else: compute and variant are the base's, and the API refuses them here.
+            # Nothing else: the base has the compute and the variant, and the API refuses them here.
             specification=sagemaker.CfnInferenceComponent.InferenceComponentSpecificationProperty(
                 base_inference_component_name=endpoint.base_component_name,
                 container=sagemaker.CfnInferenceComponent.InferenceComponentContainerSpecificationProperty(
@@ -91,13 +102,44 @@ class LoraAdapter(Construct, ComponentMetrics):
             self, resource, endpoint.identity, endpoint.base_component_name, self.component_name
         )
         resource.node.add_dependency(*endpoint.adapters_depend_on)
-        # As SageMaker gives it, not made from the name: IAM compares ARNs letter by letter, and those of
-        # SageMaker are in lower case whatever the name is.
+        # SageMaker's own text, not one made of the name: IAM compares ARNs letter by letter, and SageMaker
+        # writes them in lower case whatever the name is.
         self.component_arn = resource.attr_inference_component_arn
+
+    @classmethod
+    def from_component_name(
+        cls, scope: Construct, id: str, component_name: str, *, endpoint: IMultiAdapterEndpoint
+    ) -> ILoraAdapter:
+        """Return an adapter of this account and region that another app or a person made.
+
+        component_name:
+            The name that callers put into their requests.
+        endpoint:
+            The endpoint that the adapter runs on.
+        """
+        return _ImportedAdapter(scope, id, component_name, endpoint)
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` send requests to this adapter, and to no other component of the endpoint.
 
-        Not an isolation of tenants: the container lets a request to one adapter name another in its body.
+        This does not isolate tenants: the container lets a request to one adapter name another in its body.
         """
         return grant_invoke(grantee, self.endpoint.endpoint_arn, self.component_arn)
+
+
+class _ImportedAdapter(Construct, ComponentMetrics):
+    component_name: str
+    component_arn: str
+    endpoint: IMultiAdapterEndpoint
+
+    def __init__(
+        self, scope: Construct, id: str, component_name: str, endpoint: IMultiAdapterEndpoint
+    ) -> None:
+        super().__init__(scope, id)
+        self.endpoint = endpoint
+        self.component_name = component_name
+        self._component_arns = component_arn_spellings(self, component_name)
+        self.component_arn = self._component_arns[0]
+
+    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
+        return grant_invoke(grantee, self.endpoint.endpoint_arn, *self._component_arns)

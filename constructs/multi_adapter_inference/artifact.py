@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aws_cdk import Annotations, Token
 from aws_cdk import aws_s3 as s3
@@ -16,63 +13,18 @@ from constructs import Construct
 from adapter_fleet.artifacts.check import check_directory
 from adapter_fleet.artifacts.packing import identity, pack
 from adapter_fleet.common.findings import Severity
-from adapter_fleet.common.validators import TOKEN
-from multi_adapter_inference.archive_asset import ArchiveFolder
-from multi_adapter_inference.arguments import checked
-from multi_adapter_inference.object_prefix import as_folder
+from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.asset_folder import AssetFolder
+from multi_adapter_inference.artifact_source import described, may_hold
+from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
 
-if TYPE_CHECKING:
-    from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
-
-ADAPTER_ARCHIVES = ArchiveFolder(name="lora-adapters")
+ADAPTER_ARCHIVES = AssetFolder(name="lora-adapters")
 _ARCHIVE_SUFFIX = ".tar.gz"
-
-
-@checked
-@dataclass(frozen=True, kw_only=True)
-class ArtifactSource:
-    """A prefix of a bucket from which the endpoint's role reads adapters.
-
-    The prefix is a folder: `acme` is the same as `acme/`, and `acme-eu/` is not under it.
-    """
-
-    bucket: s3.IBucket
-    prefix: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "prefix", as_folder(self.prefix))
-
-    @cached_property
-    def bucket_name(self) -> str:
-        """That of the bucket; the CDK is asked once, however many adapters there are."""
-        return self.bucket.bucket_name
-
-
-class ArtifactSources:
-    """All prefixes from which an endpoint's role reads adapters."""
-
-    def __init__(self, sources: Sequence[ArtifactSource]) -> None:
-        self._places = [(source.bucket_name, source.prefix) for source in sources]
-
-    def may_hold(self, bucket_name: str, key: str) -> bool:
-        """Tell whether the object may be in one; names known at deployment only may be any."""
-        return any(_may_hold(*place, bucket_name, key) for place in self._places)
-
-    def __str__(self) -> str:
-        return (
-            ", ".join(f"s3://{bucket_name}/{prefix}" for bucket_name, prefix in self._places) or "none given"
-        )
-
-
-def _may_hold(own_name: str, prefix: str, bucket_name: str, key: str) -> bool:
-    if own_name != bucket_name:
-        return TOKEN in own_name or TOKEN in bucket_name
-    return key.startswith(prefix) or TOKEN in prefix or TOKEN in key
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectAddress:
-    """Where an archive in S3 is; parts of it may be known at deployment only."""
+    """Where an archive in S3 is. Each part may be a token."""
 
     uri: str
     bucket_name: str
@@ -82,19 +34,25 @@ class ObjectAddress:
 
 @checked
 class AdapterArtifact(ABC):
-    """The archive of an adapter. Made by one of the `from_*`."""
+    """The archive of an adapter. Made by one of the `from_*`.
+
+    Example::
+
+        artifact = AdapterArtifact.from_bucket(bucket, "adapters/ectsum-v1.tar.gz")
+        endpoint.add_adapter("Ectsum", artifact=artifact)
+    """
 
     @staticmethod
     def from_directory(path: str | Path) -> AdapterArtifact:
         """Use what a training run wrote: `adapter_config.json` and `adapter_model.safetensors`.
 
-        It is checked, packed and uploaded as an asset when the app is synthesized.
+        Synth checks the adapter, packs it and uploads it as an asset.
         """
         return _DirectoryArtifact(Path(path))
 
     @staticmethod
     def from_bucket(bucket: s3.IBucket, key: str) -> AdapterArtifact:
-        """Use an archive (`.tar.gz`) in a bucket, one of the endpoint's `artifact_sources`.
+        """Use an archive (`.tar.gz`) in a bucket, under one of the endpoint's `artifact_sources`.
 
         A new version needs a new key: CloudFormation does not see that an object has changed.
         """
@@ -112,8 +70,8 @@ class AdapterArtifact(ABC):
         raise ValueError(f"'uri' should be 's3://<bucket>/<key>', got {uri!r}")
 
     @abstractmethod
-    def bind(self, adapter: Construct, endpoint: MultiAdapterEndpointBase) -> str:
-        """Return the archive's S3 URI, once it is checked and the endpoint's role may read it."""
+    def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
+        """Check the archive, let the endpoint's role read it, and return its S3 URI."""
 
     @property
     @abstractmethod
@@ -129,7 +87,7 @@ class _DirectoryArtifact(AdapterArtifact):
     def address(self) -> Path:
         return self._path
 
-    def bind(self, adapter: Construct, endpoint: MultiAdapterEndpointBase) -> str:
+    def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
         findings = check_directory(
             self._path,
             lora=endpoint.lora,
@@ -164,13 +122,12 @@ class _StoredArtifact(AdapterArtifact):
     def address(self) -> ObjectAddress:
         return self._address
 
-    def bind(self, adapter: Construct, endpoint: MultiAdapterEndpointBase) -> str:
-        given = endpoint.artifact_sources
-        sources = None if given is None else ArtifactSources(given)
-        if sources is not None and not sources.may_hold(self._address.bucket_name, self._address.key):
+    def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
+        sources = endpoint.artifact_sources
+        if sources is not None and not may_hold(sources, self._address.bucket_name, self._address.key):
             raise ValueError(
                 f"the archive of adapter '{adapter.node.path}' should be under one of the endpoint's"
-                f" 'artifact_sources' ({sources}), got {self._address.uri!r}"
+                f" 'artifact_sources' ({described(sources)}), got {self._address.uri!r}"
             )
         if endpoint.container is not None:
             endpoint.container.warn_of_unchecked_archives(endpoint)
@@ -180,7 +137,7 @@ class _StoredArtifact(AdapterArtifact):
 def pack_checked(directory: Path, checked: str, target: Path) -> None:
     """Pack the adapter in `directory`, which had the identity `checked` when it was checked.
 
-    Raises ValueError, and leaves no archive, where its files have changed since.
+    Raises ValueError, and leaves no archive, if its files have changed since.
     """
     if pack(directory, target).identity != checked:
         target.unlink()

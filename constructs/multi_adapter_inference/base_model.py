@@ -11,42 +11,43 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from aws_cdk import Duration, FileSystem, Size, Token
-from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
+from aws_cdk import FileSystem, Token
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
-from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import IDependable
 
-from adapter_fleet.hub.client import HUB
 from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
-from multi_adapter_inference.archive_asset import ArchiveFolder
-from multi_adapter_inference.arguments import checked
+from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.asset_folder import AssetFolder
+from multi_adapter_inference._internal.object_prefix import as_folder
 from multi_adapter_inference.execution_role import ExecutionRole
-from multi_adapter_inference.functions import LOGS_KEPT, FunctionSettings
-from multi_adapter_inference.object_prefix import as_folder
 
-_MODELS = ArchiveFolder(name="base-models")
+_MODELS = AssetFolder(name="base-models")
 
 
 class ModelDownload(Enum):
-    """Who brings a model from a bucket onto the instance."""
+    """Who downloads a model from a bucket onto the instance.
+
+    Example::
+
+        BaseModel.from_bucket(bucket, "llama-3.1-8b-instruct/", download=ModelDownload.CONTAINER)
+    """
 
     SAGEMAKER = "sagemaker"
-    """SageMaker itself, before the container starts. Works with network isolation."""
+    """SageMaker, before the container starts. Works with network isolation."""
     CONTAINER = "container"
-    """The container, told by `HF_MODEL_ID`."""
+    """The container, which reads `HF_MODEL_ID`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoundModel:
-    """A base model as the SageMaker model resource takes it, and what has to be there before.
+    """A base model as the SageMaker model resource needs it.
 
     version:
-        Which one it is, where the rest does not tell before it is deployed.
+        A text that changes with the model, if the other fields change only when it is deployed.
+    depends_on:
+        What must be there before the model.
     """
 
     environment: dict[str, str] = field(default_factory=dict)
@@ -58,9 +59,20 @@ class BoundModel:
 
 @checked
 class BaseModel(ABC):
-    """The model that the adapters were trained for. Made by one of the `from_*`.
+    """The model that the adapters were trained for. Made by one of the `from_*`, or by a `HubModel`.
 
-    `shape` is how large it is, where that is known at synth.
+    facts:
+        Its name and dimensions, which adapters are compared with.
+    needs_network:
+        Whether the container downloads it.
+    shape:
+        How large it is, if synth knows it. Default: the shape of a well-known model of that name.
+
+    Example::
+
+        BaseModel.from_bucket(
+            bucket, "llama-3.1-8b-instruct/", name="meta-llama/Llama-3.1-8B-Instruct"
+        )
     """
 
     def __init__(
@@ -78,19 +90,26 @@ class BaseModel(ABC):
         name: str | None = None,
         download: ModelDownload = ModelDownload.SAGEMAKER,
     ) -> BaseModel:
-        """Use the model whose files (`config.json`, `*.safetensors`, …) lie under `prefix` in a bucket.
+        """Use the model whose files (`config.json`, `*.safetensors`, …) are under `prefix` in a bucket.
 
-        `name` is what adapters call it (`meta-llama/Llama-3.1-8B-Instruct`); with it, an adapter trained for
-        another model is warned of at synth.
+        prefix:
+            A folder of the bucket. Default: the whole bucket.
+        name:
+            The name that adapters have for it (`meta-llama/Llama-3.1-8B-Instruct`). With it, synth warns of
+            an adapter that was trained for another model. Default: not compared.
+        download:
+            Who downloads it. Default: SageMaker.
         """
         return _BucketModel(bucket, prefix, name=name, download=download)
 
     @staticmethod
     def from_directory(path: str | Path, *, name: str | None = None) -> BaseModel:
-        """Use a model in a local directory, uploaded as an asset: for small models.
+        """Use a small model in a local directory. The deployment uploads it as an asset.
 
-        Adapters are compared with its `config.json` at synth. `name` is by default what that says, or else
-        the directory's name.
+        Synth compares the adapters with its `config.json`.
+
+        name:
+            The name that adapters have for it. Default: the one in `config.json`, or the directory's name.
         """
         return _DirectoryModel(Path(path), name=name)
 
@@ -98,74 +117,23 @@ class BaseModel(ABC):
     def from_hugging_face_hub(model_id: str, *, revision: str | None = None) -> BaseModel:
         """Use a public model that the container downloads from the Hugging Face Hub when it starts.
 
-        Not for gated models: a token would be readable in the model's environment. Those can be copied.
+        A gated model needs a token, which would be readable in the model's environment: use a `HubModel`.
+
+        revision:
+            A commit, branch or tag. Default: the hub's main branch.
         """
         return _StartupModel(model_id, revision=revision)
 
-    @staticmethod
-    def copied_from_hub(
-        model_id: str,
-        *,
-        revision: str,
-        bucket: s3.IBucket,
-        prefix: str = "",
-        token: secretsmanager.ISecret | None = None,
-        name: str | None = None,
-        hub_endpoint: str = HUB,
-        timeout: Duration | None = None,
-        part_size: Size | None = None,
-        max_concurrency: int | None = None,
-        encryption_key: kms.IKey | None = None,
-        log_retention: logs.RetentionDays = LOGS_KEPT,
-        vpc: ec2.IVpc | None = None,
-        vpc_subnets: ec2.SubnetSelection | None = None,
-        security_groups: Sequence[ec2.ISecurityGroup] = (),
-    ) -> BaseModel:
-        """Use a model that the deployment copies from the Hugging Face Hub into a bucket; see `HubModel`.
-
-        Each endpoint that is given it has a `HubModel` as a child. What is there already is not copied again.
-        """
-        # Imported here, as it needs this class.
-        from multi_adapter_inference.hub_model import (
-            DEFAULT_CONCURRENCY,
-            DEFAULT_PART_SIZE,
-            DEFAULT_TIMEOUT,
-            CopiedModel,
-            HubSource,
-        )
-
-        return CopiedModel(
-            HubSource(
-                model_id=model_id,
-                revision=revision,
-                bucket=bucket,
-                prefix=prefix,
-                token=token,
-                name=name,
-                hub_endpoint=hub_endpoint,
-                timeout=timeout or DEFAULT_TIMEOUT,
-                part_size=part_size or DEFAULT_PART_SIZE,
-                max_concurrency=DEFAULT_CONCURRENCY if max_concurrency is None else max_concurrency,
-                functions=FunctionSettings(
-                    encryption_key=encryption_key,
-                    log_retention=log_retention,
-                    vpc=vpc,
-                    vpc_subnets=vpc_subnets,
-                    security_groups=security_groups,
-                ),
-            )
-        )
-
     @abstractmethod
     def bind(self, role: ExecutionRole, /) -> BoundModel:
-        """Return what the model resource says of it, and let `role` read it."""
+        """Let `role` read the model, and return its properties for the model resource."""
 
 
 class _BucketModel(BaseModel):
     def __init__(self, bucket: s3.IBucket, prefix: str, *, name: str | None, download: ModelDownload) -> None:
         super().__init__(facts=BaseModelFacts(name=name), needs_network=download is ModelDownload.CONTAINER)
         self._bucket = bucket
-        # SageMaker takes every object whose key begins with it.
+        # SageMaker downloads every object whose key begins with it.
         self._prefix = as_folder(prefix)
         self._download = download
 
@@ -224,13 +192,13 @@ class _StartupModel(BaseModel):
 
 
 def _pack(directory: Path, target: Path) -> None:
-    """Write the files of `directory` to a `.tar.gz` whose bytes depend on their names and contents alone."""
-    # A folder of its own, so that `target` appears whole or not at all, also when another run packs it too.
+    """Write the files of `directory` to a `.tar.gz` whose bytes depend only on their names and contents."""
+    # In a folder of its own, `target` appears whole or not at all, also if another run packs it too.
     with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as folder:
         unfinished = Path(folder) / target.name
         with (
             unfinished.open("wb") as file,
-            # Weights hardly shrink, and this is for small models: speed before size.
+            # Weights hardly shrink, and the models here are small: speed before size.
             gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0) as compressed,
             tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
         ):

@@ -1,4 +1,4 @@
-"""What fits into the memory of accelerators and hosts, as far as synth can tell."""
+"""Whether the base model and its adapters fit into memory, as far as synth knows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, gpu_memory
 from adapter_fleet.serving.instance_types import INSTANCES, Accelerator
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.memory_tiers import Tiers
+from adapter_fleet.serving.memory_tiers import TierCounts
 from adapter_fleet.serving.model_shape import ModelShape
 from multi_adapter_inference.compute import ComputeRequirements
 from multi_adapter_inference.container import LmiContainer
@@ -23,16 +23,16 @@ def memory_of_copy(
     compute: ComputeRequirements,
     instance_type: InstanceType,
 ) -> GpuMemory | None:
-    """Return what is in each accelerator of a copy; None where something of it is not known.
+    """Return what is in each accelerator of a copy; None if a part of it is not known.
 
-    Raises ValueError for a copy that cannot start: one that cannot be split over its accelerators, or whose
-    weights and slots alone are more than their memory.
+    Raises ValueError for a copy that cannot start: if it cannot be split over its accelerators, or if its
+    weights and slots alone need more than their memory.
     """
     accelerators, accelerator = compute.accelerators, _accelerator(instance_type)
     if shape is None or shape.unknown_quantization is not None or accelerator is None:
         return None
     engine = EngineSettings.from_environment(container.environment)
-    # A token is no value that can be understood either.
+    # A token counts as a setting that is not understood.
     if engine.not_understood or accelerators is None or Token.is_unresolved(accelerators):
         return None
     memory = gpu_memory(shape, lora, engine, accelerator=accelerator, accelerators=accelerators)
@@ -49,7 +49,7 @@ def memory_of_copy(
 
 
 def warn_of_small_cache(scope: Construct, memory: GpuMemory) -> None:
-    """Add to `scope` a warning where the key-value cache is too small for the engine to start."""
+    """Add to `scope` a warning if the key-value cache is too small for the engine to start."""
     if memory.fits:
         return
     most = f"at most {memory.most_loras} slots leave" if memory.most_loras else "no number of slots leaves"
@@ -69,10 +69,10 @@ def warn_of_small_cache(scope: Construct, memory: GpuMemory) -> None:
 
 
 def warn_of_adapters_on_disk(scope: Construct, adapters: int, lora: LoraServing | None) -> None:
-    """Add to `scope` a warning where most adapters are neither in GPU nor in CPU memory."""
+    """Add to `scope` a warning if most adapters are in neither GPU nor CPU memory."""
     if lora is None:
         return
-    tiers = Tiers.of(adapters, lora)
+    tiers = TierCounts.of(adapters, lora)
     if tiers.mostly_on_disk:
         Annotations.of(scope).add_warning_v2(
             "multi-adapter-inference:most-adapters-on-disk",
@@ -83,7 +83,7 @@ def warn_of_adapters_on_disk(scope: Construct, adapters: int, lora: LoraServing 
 
 
 def _accelerator(instance_type: InstanceType) -> Accelerator | None:
-    """Return the kind of accelerator; of one that an app describes, all memory counts as visible."""
+    """Return the kind of accelerator. If the app described it, all its memory counts as visible."""
     gib = instance_type.accelerator_memory_gib
     known = INSTANCES.get(instance_type.name)
     if known is not None and gib == known.accelerator.memory_gib:

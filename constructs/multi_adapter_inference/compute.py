@@ -1,4 +1,4 @@
-"""What one copy of the base model takes of an instance, and how long it may take to start."""
+"""What one copy of the base model takes of its instance, and how long it may take to start."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aws_cdk import Duration, Size, SizeRoundingBehavior, Token
 
-from multi_adapter_inference.arguments import checked
+from multi_adapter_inference._internal.arguments import checked
 from multi_adapter_inference.instance_type import InstanceType
 
 # StartupParameters of CreateInferenceComponent: both are 60 to 3,600 seconds.
@@ -20,8 +20,18 @@ _LONGEST_STARTUP_SECONDS = 3600
 class ComputeRequirements:
     """What each copy of the base model takes of its instance. The adapters share it.
 
-    `min_memory` and `max_memory` are the host's memory, not the accelerators'; `cpu_cores` is in vCPUs and
-    may be a fraction.
+    min_memory:
+        Memory of the host, not of the accelerators: at least 128 MiB.
+    max_memory:
+        The most memory of the host. Default: no limit.
+    accelerators:
+        The number of accelerators. Default: none.
+    cpu_cores:
+        vCPUs, at least 0.25. Default: no minimum.
+
+    Example::
+
+        ComputeRequirements(accelerators=4, min_memory=Size.mebibytes(32000))
     """
 
     min_memory: Size
@@ -58,9 +68,9 @@ class ComputeRequirements:
         return None if self.max_memory is None else _whole_mib(self.max_memory)
 
     def copies_on(self, instance_type: InstanceType) -> int | None:
-        """Return how many copies fit on one instance, or None where nothing is known of the type.
+        """Return how many copies fit on one instance, or None if nothing is known of the type.
 
-        Raises ValueError, naming what there is too little of, where not even one does.
+        Raises ValueError with the scarce resource if not even one copy fits.
         """
         needs = (
             ("accelerators", self.accelerators, instance_type.accelerators, "accelerators"),
@@ -86,9 +96,14 @@ class StartupTimeouts:
     """How long a copy of the base model may take to start: 1 minute to 1 hour each.
 
     model_download:
-        To bring the model's files onto the instance.
+        The time to download the model's files onto the instance. Default: SageMaker's own limit.
     container_health_check:
-        Until the container, with the model loaded, answers its health check.
+        The time until the container has loaded the model and answers its health check. Default: SageMaker's
+        own limit.
+
+    Example::
+
+        StartupTimeouts(model_download=Duration.minutes(15))
     """
 
     model_download: Duration | None = None

@@ -8,31 +8,31 @@ from weakref import WeakSet
 
 from aws_cdk import Annotations, Aws, CfnMapping, Stack, Token
 from aws_cdk import aws_ecr as ecr
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS, LMI_REPOSITORY, LmiVersion, registry_account
 from adapter_fleet.serving.lora_limits import LoraServing
-from multi_adapter_inference.arguments import checked
+from multi_adapter_inference._internal.arguments import checked
 
 MAX_ENVIRONMENT_ENTRIES = 16
-"""Of a container (facts: AWS::SageMaker::InferenceComponent, Environment)."""
+"""The limit of a container (AWS::SageMaker::InferenceComponent, Environment)."""
 
-# The first images built on CUDA 13, which the driver of the default AMI may not run.
+# The first release built on CUDA 13, which the driver of the default AMI may not run.
 _FIRST_CUDA_13 = 25
 
-# The first that loads a model.py found in an adapter's directory.
+# The first release that loads a model.py in an adapter's directory.
 _FIRST_TO_RUN_ADAPTERS_CODE = 18
 
-# Either names the model to the container.
+# Each of them names the model to the container.
 _MODEL_SETTINGS = frozenset({"HF_MODEL_ID", "OPTION_MODEL_ID"})
 
-# The CDK keeps a warning once however often it is added, but takes a while to find that out.
-_warned_of_archives: WeakSet[Construct] = WeakSet()
+# The CDK keeps a warning once, but takes a while to find that out.
+_warned_of_archives: WeakSet[IConstruct] = WeakSet()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerImage:
-    """Where the container's image is: its URI, and the ECR repository to be read by the execution role."""
+    """The container's image: its URI, and the ECR repository that the execution role must read."""
 
     uri: str
     repository_arn: str
@@ -44,11 +44,17 @@ class LmiContainer:
     """AWS's Large Model Inference container (djl-inference), or an image built on it.
 
     version:
-        The release. It decides how adapters are served, also for an image of one's own.
+        The release. It decides how adapters are served, also for an image of your own.
     environment:
-        Further settings (`OPTION_MAX_MODEL_LEN`, …); one that the library sets itself is an error.
-    repository, tag:
-        An image of one's own in ECR, built on that release. The tag is the release's by default.
+        More settings (`OPTION_MAX_MODEL_LEN`, …). A setting of the library is an error. Default: none.
+    repository:
+        The ECR repository of an image of your own, built on that release. Default: AWS's image.
+    tag:
+        The tag in `repository`. Default: the release's tag.
+
+    Example::
+
+        LmiContainer(version=LmiVersion.V19, environment={"OPTION_MAX_MODEL_LEN": "4096"})
     """
 
     version: LmiVersion
@@ -63,7 +69,7 @@ class LmiContainer:
     def image(self, scope: Construct) -> ContainerImage:
         """Return the image for the region of `scope`.
 
-        Raises ValueError for a region where no LMI image is known to be.
+        Raises ValueError for a region without a known LMI image.
         """
         tag = self.tag or self.version.tag
         if self.repository is not None:
@@ -81,9 +87,9 @@ class LmiContainer:
         )
 
     def environment_for(self, lora: LoraServing, model_environment: Mapping[str, str]) -> dict[str, str]:
-        """Return the container's whole environment: of the LoRA settings, of the model, and the user's.
+        """Return the container's whole environment: the LoRA settings, the model's and the user's.
 
-        Raises ValueError where the user's names one of the others, or where there are too many.
+        Raises ValueError if two of them have the same setting, or if there are too many.
         """
         environment = self.version.environment(lora)
         for origin, settings in (
@@ -119,11 +125,8 @@ class LmiContainer:
                 " instances may start with a driver that is too old for it",
             )
 
-    def warn_of_unchecked_archives(self, scope: Construct) -> None:
-        """Add to `scope` a warning if the release runs code it finds in an adapter's archive.
-
-        As often as it is called there is one.
-        """
+    def warn_of_unchecked_archives(self, scope: IConstruct) -> None:
+        """Add one warning to `scope`, however often it is called, if the release runs code in an archive."""
         if self.version.number >= _FIRST_TO_RUN_ADAPTERS_CODE and scope not in _warned_of_archives:
             _warned_of_archives.add(scope)
             Annotations.of(scope).add_warning_v2(

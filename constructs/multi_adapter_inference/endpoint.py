@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import jsii
 from aws_cdk import Annotations, Duration, IStableStringProducer, Lazy, Names, Stack, Token
@@ -15,175 +12,91 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
-from constructs import Construct, IConstruct, IDependable
+from constructs import Construct, IConstruct
 
-from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lora_limits import LoraServing
-from multi_adapter_inference.adapter import LoraAdapter
-from multi_adapter_inference.arguments import checked
-from multi_adapter_inference.artifact import AdapterArtifact, ArtifactSource
-from multi_adapter_inference.base_model import BaseModel, BoundModel
-from multi_adapter_inference.capacity import memory_of_copy, warn_of_small_cache
-from multi_adapter_inference.component_names import (
-    claim,
+from adapter_fleet.serving.routing import RoutingStrategy
+from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.component_names import (
+    claim_name,
     immutable_hash,
     replace_on_change,
     warn_of_fixed_names,
 )
+from multi_adapter_inference._internal.container_network import ContainerNetwork
+from multi_adapter_inference._internal.endpoint_base import EndpointBase
+from multi_adapter_inference._internal.errors import error_context
+from multi_adapter_inference._internal.imported_endpoint import ImportedEndpoint
+from multi_adapter_inference._internal.stack_location import deployed_together
+from multi_adapter_inference.artifact_source import ArtifactSource
+from multi_adapter_inference.base_model import BaseModel, BoundModel
+from multi_adapter_inference.capacity import memory_of_copy, warn_of_small_cache
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import LmiContainer
-from multi_adapter_inference.errors import told_of
 from multi_adapter_inference.execution_role import ExecutionRole
-from multi_adapter_inference.grants import grant_invoke
 from multi_adapter_inference.instance_type import InstanceType
-from multi_adapter_inference.metrics import ComponentMetrics
-from multi_adapter_inference.places import deployed_together
-
-if TYPE_CHECKING:
-    from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
-    from multi_adapter_inference.manifest import AdapterManifest
+from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
 
 VARIANT_NAME = "AllTraffic"
-"""An endpoint with inference components has one variant."""
+"""The one variant of an endpoint with inference components."""
 
-# Leaves 24 of the 63 characters of a component's name to the adapter's, beside two hyphens and the hash.
+# Leaves 24 of the 63 characters of a component's name to the adapter's name, with two hyphens and the hash.
 _LONGEST_DEFAULT_PREFIX = 29
-
-# The children of an endpoint. Its adapters are children as well, so that their logical ids are short.
-_OWN_IDS = frozenset({"Base", "Config", "HubModel", "Model", "Policy", "Resource", "Role", "SecurityGroup"})
-
-
-class _Network(TypedDict):
-    subnets: list[str]
-    security_group_ids: list[str]
-
-
-class RoutingStrategy(StrEnum):
-    """How the endpoint picks the copy of the base model that answers a request."""
-
-    LEAST_OUTSTANDING_REQUESTS = "LEAST_OUTSTANDING_REQUESTS"
-    RANDOM = "RANDOM"
-
-
-@checked
-class MultiAdapterEndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIAbstractClass):
-    """An endpoint that adapters can be added to: a `MultiAdapterEndpoint`, or one made elsewhere.
-
-    `component_name` and the metrics are those of the base model's component.
-    """
-
-    endpoint_name: str
-    endpoint_arn: str
-    base_component_arn: str
-    component_prefix: str
-    """Begins the names of the adapters' components."""
-    identity: str
-    """Changes when the endpoint becomes another one, also before its name is known."""
-    container: LmiContainer | None = None
-    lora: LoraServing | None = None
-    base_model_facts: BaseModelFacts | None = None
-    execution_role: ExecutionRole | None = None
-    adapters_depend_on: Sequence[IDependable] = ()
-    artifact_sources: Sequence[ArtifactSource] | None = None
-    """Where adapters in buckets have to be; None if that is not known."""
-
-    @property
-    def base_component_name(self) -> str:
-        """The name of the base model's component."""
-        return self.component_name
-
-    def add_adapter(
-        self,
-        id: str,
-        *,
-        artifact: AdapterArtifact,
-        adapter_name: str | None = None,
-        component_name: str | None = None,
-    ) -> LoraAdapter:
-        """Add an adapter to the base model; see `LoraAdapter`."""
-        self._check_id(id, "an adapter")
-        return LoraAdapter(
-            self,
-            id,
-            endpoint=self,
-            artifact=artifact,
-            adapter_name=adapter_name,
-            component_name=component_name,
-        )
-
-    def add_fleet(
-        self, id: str, *, manifest: AdapterManifest, **options: Unpack[FleetOptions]
-    ) -> AdapterFleet:
-        """Add the adapters of a manifest to the base model; see `AdapterFleet`."""
-        # It needs this module.
-        from multi_adapter_inference.fleet import AdapterFleet
-
-        self._check_id(id, "a fleet")
-        return AdapterFleet(self, id, endpoint=self, manifest=manifest, **options)
-
-    def _check_id(self, id: str, what: str) -> None:
-        if id in _OWN_IDS:
-            raise ValueError(
-                f"'id' of {what} should be none of {', '.join(sorted(_OWN_IDS))}, which"
-                f" '{self.node.path}' keeps for its own parts, got {id!r}"
-            )
-        taken = self.node.try_find_child(id)
-        if taken is not None:
-            raise ValueError(
-                f"{what} should have an id of its own, got {id!r} for '{taken.node.path}' and for another one"
-            )
-
-    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` send requests to the base model. Each adapter has a `grant_invoke` of its own."""
-        return grant_invoke(grantee, self.endpoint_arn, *self._base_component_arns)
-
-    def base_model_for(self, _scope: Construct, /) -> str | None:
-        """Return what changes when the base component gets another model or container, to be used in a scope.
-
-        None if that is not known.
-        """
-        return None
-
-    def hosting_for(self, _scope: Construct, /) -> Mapping[str, str | int]:
-        """Return the instances and copies of the base model, as far as they are known."""
-        return {}
-
-    @property
-    @abstractmethod
-    def _base_component_arns(self) -> Sequence[str]:
-        """The base component's ARN, in every spelling that IAM may compare with."""
 
 
 @checked
 @jsii.implements(ec2.IConnectable)
-class MultiAdapterEndpoint(MultiAdapterEndpointBase):
+class MultiAdapterEndpoint(EndpointBase):
     """An endpoint, its role, and the component of its base model.
 
     base_model, container, lora:
-        What runs, in which container, and how many adapters it serves.
-    instance_type, instance_count:
-        The instances. More copies than fit on them are an error.
-    compute, copy_count, startup:
-        What each copy of the base model takes and how long it may take to start.
+        The model, the container that runs it, and how many adapters it serves.
+    instance_type:
+        The type of the instances.
+    instance_count:
+        The number of instances. It is an error if the copies do not fit on them. Default: 1.
+    compute:
+        What each copy of the base model takes of its instance.
+    copy_count:
+        The number of copies of the base model. Default: 1.
+    startup:
+        How long a copy may take to start. Default: SageMaker's own limits.
+    routing_strategy:
+        Which copy answers a request. Default: the one with the fewest requests in progress.
     artifact_sources:
-        Where the role may read adapters in buckets. Those from directories need no entry.
+        The places in buckets from which the role may read adapters. Adapters from directories need no entry.
+        Default: none.
     component_prefix:
-        Begins the name of every component, `<prefix>-base-<hash>` and `<prefix>-<adapter>-<hash>`. By
-        default it is made from the stack's name and the path.
+        The beginning of each component's name, `<prefix>-base-<hash>` and `<prefix>-<adapter>-<hash>`.
+        Default: made of the stack's name and the path.
     base_component_name:
-        The whole name of the base model's component, if callers need one that does not change with the path.
-        To move it to another endpoint, delete it first.
+        The whole name of the base model's component, for callers that need one that stays when the path
+        changes. Delete the component before you move it to another endpoint. Default: made of the prefix.
     role:
-        A role of one's own; what the containers need is added to it if it can be.
+        An existing role. The rights of the containers are added to it, if it can be changed. Default: a new
+        one.
     vpc, vpc_subnets, security_groups:
-        Where the containers' network interfaces are. By default in no VPC of the account.
+        Where the containers' network interfaces are. Default: in no VPC of the account.
     network_isolation:
-        Cut the containers off from every network. By default they are, unless the container itself downloads
-        the base model. Code that an adapter's archive smuggles in can then send nothing out.
+        Whether the containers can reach no network at all. Then code in an adapter's archive can send nothing
+        out. Default: True, unless the container itself downloads the base model.
     encryption_key:
-        Encrypts the storage volumes, on instance types that have any.
+        The KMS key of the storage volumes, on instance types that have any. Default: a key of AWS.
     inference_ami_version:
-        The image of the instances: newer containers need a newer driver.
+        The image of the instances. Newer containers need a newer driver. Default: SageMaker's own.
+
+    Example::
+
+        MultiAdapterEndpoint(
+            stack,
+            "Llm",
+            base_model=BaseModel.from_bucket(bucket, "llama-3.1-8b-instruct/"),
+            container=LmiContainer(version=LmiVersion.V19),
+            lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
+            instance_type=InstanceType.ML_G5_12XLARGE,
+            compute=ComputeRequirements(accelerators=4, min_memory=Size.mebibytes(32000)),
+            artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+        )
     """
 
     container: LmiContainer
@@ -217,7 +130,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         inference_ami_version: str | None = None,
     ) -> None:
         super().__init__(scope, id)
-        with told_of(self):
+        with error_context(self):
             _check_count("instance_count", instance_count)
             _check_count("copy_count", copy_count)
             if network_isolation is None:
@@ -252,7 +165,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         )
         hashed = immutable_hash(self, self.identity, VARIANT_NAME)
         self.component_name = base_component_name or f"{self.component_prefix}-base-{hashed}"
-        claim(
+        claim_name(
             self,
             self.component_name,
             endpoint=self,
@@ -262,8 +175,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         )
 
         warn_of_fixed_names(self, component_prefix=component_prefix, base_component_name=base_component_name)
-        self._subnets = None if vpc is None else _select_subnets(vpc, vpc_subnets)
-        self._connections = None if vpc is None else self._connect(vpc, security_groups)
+        self._network = None if vpc is None else ContainerNetwork(self, vpc, vpc_subnets, security_groups)
         self._network_isolation = network_isolation
         startup = startup or StartupTimeouts()
         self.execution_role = (
@@ -283,12 +195,11 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         self.base_component_arn = base.attr_inference_component_arn
         self._base_model_name = model.attr_model_name
         for resource in (model, endpoint, base):
-            # No instance is paid for while its model is still being copied.
+            # Nobody pays for an instance while its model is still being copied.
             resource.node.add_dependency(self.execution_role.policy, *bound.depends_on)
-        if self._subnets is not None:
-            # Containers that download something fail while there is no route yet.
+        if self._network is not None:
             for resource in (endpoint, base):
-                resource.node.add_dependency(self._subnets.internet_connectivity_established)
+                resource.node.add_dependency(self._network.routes)
         self.adapters_depend_on = (base, self.execution_role.policy)
 
         container.warn_of_faults(self, inference_ami_version=inference_ami_version)
@@ -315,13 +226,22 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         lora: LoraServing | None = None,
         role: iam.IRole | None = None,
         artifact_sources: Sequence[ArtifactSource] | None = None,
-    ) -> MultiAdapterEndpointBase:
+    ) -> IMultiAdapterEndpoint:
         """Return an endpoint of this account and region that another app or a person made.
 
-        With `lora`, adapters from directories are checked against it; with `role`, the endpoint's execution
-        role may read them. With `artifact_sources`, those in buckets have to be there.
+        endpoint_name, base_component_name:
+            The names of the endpoint and of the base model's component.
+        component_prefix:
+            The beginning of the names of the adapters' components.
+        lora:
+            The engine's limits, which adapters from directories are checked against. Default: not checked.
+        role:
+            The endpoint's execution role, which gets the right to read adapters from directories. Default:
+            no right is added.
+        artifact_sources:
+            The places in buckets where adapters must be. Default: anywhere.
         """
-        return _ImportedEndpoint(
+        return ImportedEndpoint(
             scope,
             id,
             endpoint_name=endpoint_name,
@@ -333,20 +253,20 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         )
 
     def base_model_for(self, scope: Construct, /) -> str:
-        """Return what changes when the base component gets another model or container, to be used in a scope.
+        """Return a text that changes with the base model or its container, for use in a scope.
 
-        In another stack than the endpoint's, that is told by what synth knows of it. The name of the model
-        would be an export there, and CloudFormation refuses to change one that is in use: no other model
-        or container could be deployed as long as that stack is there.
+        In the endpoint's own stack, it is the name of the SageMaker model. In another stack, it is a hash of
+        what synth knows of the model: the name would be an export, and CloudFormation refuses to change an
+        export in use, so no other model could be deployed while that stack exists.
         """
         if deployed_together(self, scope):
             return self._base_model_name
-        return Lazy.string(self._base_model)
+        return Lazy.string(self._base_model_hash)
 
     def hosting_for(self, scope: Construct, /) -> Mapping[str, str | int]:
-        """Return the instances and copies of the base model, to be used in a scope.
+        """Return the instances and copies of the base model, for use in a scope.
 
-        In another stack than the endpoint's, without what only the deployment knows.
+        In another stack than the endpoint's, tokens are left out.
         """
         together = deployed_together(self, scope)
         return {
@@ -359,37 +279,32 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
 
     @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:
-        """What cannot be deleted before the last adapter: the base model's component and the endpoint."""
+        """The base model's component and the endpoint. They cannot be deleted before the adapters."""
         return [self.node.find_child("Base"), self.node.find_child("Resource")]
 
     @property
     def connections(self) -> ec2.Connections:
-        """The network connections of the containers; only in a VPC."""
-        if self._connections is None:
+        """The network connections of the containers. Raises ValueError without a VPC."""
+        if self._network is None:
             raise ValueError(f"'{self.node.path}' should have a 'vpc' to have connections, got None")
-        return self._connections
-
-    def _connect(self, vpc: ec2.IVpc, security_groups: Sequence[ec2.ISecurityGroup]) -> ec2.Connections:
-        groups = security_groups or [
-            ec2.SecurityGroup(self, "SecurityGroup", vpc=vpc, description=f"Containers of {self.node.path}")
-        ]
-        return ec2.Connections(security_groups=groups)
+        return self._network.connections
 
     def _grant_to_role(self, encryption_key: kms.IKey | None) -> None:
         self.execution_role.write_logs_and_metrics()
         for source in self.artifact_sources:
             self.execution_role.read_prefix(source.bucket, source.prefix)
-        if self._subnets is not None:
+        if self._network is not None:
             self.execution_role.attach_network_interfaces()
         if encryption_key is not None:
             self.execution_role.use_volume_key(encryption_key)
 
     def _create_model(self, bound: BoundModel, container: LmiContainer) -> sagemaker.CfnModel:
-        with told_of(self):
+        with error_context(self):
             image = container.image(self)
             environment = container.environment_for(self.lora, bound.environment)
         self.execution_role.pull(image)
-        self._base_model = _KnownOfModel(
+        network = None if self._network is None else self._network.settings
+        self._base_model_hash = _ModelHash(
             self,
             self.role.role_arn,
             image.uri,
@@ -398,7 +313,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
             bound.data_url,
             bound.version,
             self._network_isolation,
-            self._network,
+            network,
         )
         return sagemaker.CfnModel(
             self,
@@ -411,7 +326,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
                 model_data_url=bound.data_url,
             ),
             enable_network_isolation=self._network_isolation or None,
-            vpc_config=self._network and sagemaker.CfnModel.VpcConfigProperty(**self._network),
+            vpc_config=network and sagemaker.CfnModel.VpcConfigProperty(**network),
         )
 
     def _create_endpoint(
@@ -423,13 +338,14 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         encryption_key: kms.IKey | None,
         inference_ami_version: str | None,
     ) -> sagemaker.CfnEndpoint:
+        network = None if self._network is None else self._network.settings
         config = sagemaker.CfnEndpointConfig(
             self,
-            # Never a physical name: nearly every property makes another configuration when it changes.
+            # Never a physical name: a change of nearly any property creates another configuration.
             "Config",
             execution_role_arn=self.role.role_arn,
             production_variants=[
-                # No model: that comes as a component.
+                # No model: the base model is an inference component.
                 sagemaker.CfnEndpointConfig.ProductionVariantProperty(
                     variant_name=VARIANT_NAME,
                     instance_type=instance_type.name,
@@ -446,7 +362,7 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
             ],
             kms_key_id=None if encryption_key is None else encryption_key.key_arn,
             enable_network_isolation=self._network_isolation or None,
-            vpc_config=self._network and sagemaker.CfnEndpointConfig.VpcConfigProperty(**self._network),
+            vpc_config=network and sagemaker.CfnEndpointConfig.VpcConfigProperty(**network),
         )
         return sagemaker.CfnEndpoint(self, "Resource", endpoint_config_name=config.attr_endpoint_config_name)
 
@@ -465,8 +381,8 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
             endpoint_name=self.endpoint_name,
             variant_name=VARIANT_NAME,
             specification=cfn.InferenceComponentSpecificationProperty(
-                # A change of the container makes another model resource with another name, and that name
-                # updates the component.
+                # A change of the container creates another model with another name. The new name updates the
+                # component.
                 model_name=model.attr_model_name,
                 compute_resource_requirements=cfn.InferenceComponentComputeResourceRequirementsProperty(
                     min_memory_required_in_mb=compute.min_memory_mib,
@@ -488,21 +404,12 @@ class MultiAdapterEndpoint(MultiAdapterEndpointBase):
         replace_on_change(self, base, self.identity, VARIANT_NAME, self.component_name)
         return base
 
-    @property
-    def _network(self) -> _Network | None:
-        if self._subnets is None:
-            return None
-        return {
-            "subnets": self._subnets.subnet_ids,
-            "security_group_ids": [group.security_group_id for group in self.connections.security_groups],
-        }
-
 
 @jsii.implements(IStableStringProducer)
-class _KnownOfModel:
+class _ModelHash:
     """A short hash of what synth knows of a model.
 
-    Made at the end of it: to look a token up before would fix the logical id that it refers to.
+    It is made at the end of synth: to resolve a token before would fix the logical id that it refers to.
     """
 
     def __init__(self, scope: Construct, *known: object) -> None:
@@ -513,60 +420,13 @@ class _KnownOfModel:
         return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:16]
 
 
-class _ImportedEndpoint(MultiAdapterEndpointBase):
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        endpoint_name: str,
-        base_component_name: str,
-        component_prefix: str,
-        lora: LoraServing | None,
-        role: iam.IRole | None,
-        artifact_sources: Sequence[ArtifactSource] | None,
-    ) -> None:
-        super().__init__(scope, id)
-        warn_of_fixed_names(
-            self,
-            endpoint_name=endpoint_name,
-            base_component_name=base_component_name,
-            component_prefix=component_prefix,
-        )
-        self.artifact_sources = None if artifact_sources is None else tuple(artifact_sources)
-        self.endpoint_name = endpoint_name
-        self.endpoint_arn = _arn(self, "endpoint", _lower(endpoint_name))
-        self.base_component_arn = _arn(self, "inference-component", _lower(base_component_name))
-        self.component_name = base_component_name
-        self.component_prefix = component_prefix
-        self.identity = endpoint_name
-        self.lora = lora
-        if role is not None:
-            self.execution_role = ExecutionRole(self, role)
-            self.adapters_depend_on = (self.execution_role.policy,)
-
-    @property
-    def _base_component_arns(self) -> Sequence[str]:
-        as_given = _arn(self, "inference-component", self.component_name)
-        return list(dict.fromkeys((self.base_component_arn, as_given)))
-
-
-def _select_subnets(vpc: ec2.IVpc, chosen: ec2.SubnetSelection | None) -> ec2.SelectedSubnets:
-    chosen = chosen or ec2.SubnetSelection()
-    return vpc.select_subnets(
-        availability_zones=chosen.availability_zones,
-        one_per_az=chosen.one_per_az,
-        subnet_filters=chosen.subnet_filters,
-        subnet_group_name=chosen.subnet_group_name,
-        subnets=chosen.subnets,
-        subnet_type=chosen.subnet_type,
-    )
-
-
 def _room_for_copies(
     compute: ComputeRequirements, instance_type: InstanceType, instance_count: int, copy_count: int
 ) -> int | None:
-    """Return how many copies fit on the instances; None if that is not known, ValueError for too few."""
+    """Return how many copies fit on the instances, or None if that is not known.
+
+    Raises ValueError if `copy_count` is higher.
+    """
     per_instance = compute.copies_on(instance_type)
     if per_instance is None or Token.is_unresolved(instance_count) or Token.is_unresolved(copy_count):
         return None
@@ -577,18 +437,6 @@ def _room_for_copies(
             f" {instance_type.name}, got {copy_count}"
         )
     return room
-
-
-def _arn(scope: Construct, kind: str, name: str) -> str:
-    return Stack.of(scope).format_arn(service="sagemaker", resource=kind, resource_name=name)
-
-
-def _lower(name: str) -> str:
-    """Return a name as SageMaker has it in ARNs, which IAM compares letter by letter.
-
-    philschmid/cdk-samples #2 shows it for endpoints; for components it is inferred.
-    """
-    return name if Token.is_unresolved(name) else name.lower()
 
 
 def _check_count(setting: str, count: int) -> None:

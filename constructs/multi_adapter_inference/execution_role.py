@@ -1,4 +1,4 @@
-"""The role that SageMaker assumes to run the containers: what they need, and no more."""
+"""The role that SageMaker assumes to run the containers, with the least rights that they need."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from multi_adapter_inference.acknowledgement import acknowledge_wildcard
-from multi_adapter_inference.archive_asset import ArchiveFolder
+from multi_adapter_inference._internal.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference._internal.asset_folder import AssetFolder
 from multi_adapter_inference.container import ContainerImage
 from multi_adapter_inference.metrics import CONTAINER_NAMESPACES
 
@@ -20,24 +20,24 @@ _LOG_GROUPS = ("/aws/sagemaker/Endpoints/*", "/aws/sagemaker/InferenceComponents
 
 
 class ExecutionRole:
-    """An IAM role, and what the library lets it do.
+    """An IAM role, and the policy with the rights that the library gives it.
 
-    That is a policy of its own, for two reasons: what runs has to wait for it, as a first deployment may
-    otherwise reach the containers before the rights do; and the role's default policy is where others put
-    theirs, such as the right to call the very endpoint that would wait for it.
+    The policy is not the role's default policy, for two reasons. First, the endpoint waits for the policy, as
+    a deployment may otherwise start the containers before they have their rights. Second, other constructs
+    add rights to the default policy, such as the right to call the very endpoint that would wait for it.
 
-    Reading rights are by prefix, so that a policy stays as it is when an adapter's version changes: a
-    rollback can then read the version before.
+    Rights to read are by prefix, so the policy does not change with an adapter's version. A rollback can then
+    read the previous version.
     """
 
     def __init__(self, scope: Construct, role: iam.IRole) -> None:
         self.role = role
         self.scope = scope
-        # The CDK's own name may be the same in two stacks. On a role of both, one policy would overwrite
-        # the other.
+        # The CDK's own name may be the same in two stacks. If both add a policy to one role, one policy would
+        # overwrite the other.
         name = Names.unique_resource_name(scope, max_length=_LONGEST_POLICY_NAME, separator="-")
         self.policy = iam.Policy(scope, "Policy", policy_name=name)
-        # By the role, not by the policy: a role that may not be changed then leaves it out of the template.
+        # Attached by the role: a role that cannot be changed leaves the policy out of the template.
         role.attach_inline_policy(self.policy)
         self._readable: set[str] = set()
         self._acknowledge_wildcard(
@@ -48,11 +48,11 @@ class ExecutionRole:
 
     @classmethod
     def create(cls, scope: Construct, id: str) -> ExecutionRole:
-        """Make a role that SageMaker may assume."""
+        """Create a role that SageMaker may assume."""
         return cls(scope, iam.Role(scope, id, assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com")))
 
     def read_prefix(self, bucket: s3.IBucket, prefix: str) -> None:
-        """Let it read the objects of `bucket` whose keys begin with `prefix`."""
+        """Let the role read the objects of `bucket` whose keys begin with `prefix`."""
         objects = bucket.arn_for_objects(f"{prefix}*")
         self._allow(["s3:GetObject"], objects)
         self._allow(["s3:ListBucket"], bucket.bucket_arn, {"StringLike": {"s3:prefix": f"{prefix}*"}})
@@ -62,10 +62,10 @@ class ExecutionRole:
             objects, "a model is many objects, and adapters come and go, under this prefix"
         )
 
-    def read_archives(self, folder: ArchiveFolder, location: FileAssetLocation) -> None:
-        """Let it read the archives in that folder of the assets bucket."""
+    def read_archives(self, folder: AssetFolder, location: FileAssetLocation) -> None:
+        """Let the role read the archives in a folder of the assets bucket."""
         objects = folder.objects_arn(self.scope, location)
-        # Resolved, as the text of a token is another for every asset. Stacks may have different buckets.
+        # Resolved, as each asset has a token of its own. Stacks may have different buckets.
         known = str(Stack.of(self.scope).resolve(objects))
         if known in self._readable:
             return
@@ -78,7 +78,7 @@ class ExecutionRole:
         )
 
     def pull(self, image: ContainerImage) -> None:
-        """Let it pull the container's image."""
+        """Let the role pull the container's image."""
         self._allow(
             ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
             image.repository_arn,
@@ -86,7 +86,7 @@ class ExecutionRole:
         self._allow(["ecr:GetAuthorizationToken"], "*")
 
     def write_logs_and_metrics(self) -> None:
-        """Let it write what the containers print, and their metrics."""
+        """Let the role write the containers' logs and metrics."""
         for group in _LOG_GROUPS:
             arn = Stack.of(self.scope).format_arn(
                 service="logs",
@@ -113,7 +113,7 @@ class ExecutionRole:
         )
 
     def attach_network_interfaces(self) -> None:
-        """Let it put the containers' network interfaces into a VPC (SageMaker's guide, "Execution roles")."""
+        """Let the role create network interfaces in a VPC (SageMaker's guide, "Execution roles")."""
         self._allow(
             [
                 "ec2:CreateNetworkInterface",
@@ -130,7 +130,7 @@ class ExecutionRole:
         )
 
     def use_volume_key(self, key: kms.IKey) -> None:
-        """Let it encrypt the instances' storage volumes with `key`."""
+        """Let the role encrypt the instances' storage volumes with `key`."""
         key.grant(
             self.policy,
             "kms:Decrypt",

@@ -1,56 +1,50 @@
-"""What a fleet does when something goes wrong, or looks as if it had."""
+"""What a fleet does about failures, deletions and changes made by hand."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aws_cdk import Duration
 
-from adapter_fleet.fleet.state import settings as fleet_settings
-from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit
-from multi_adapter_inference.arguments import checked
-from multi_adapter_inference.durations import check_minutes
+from adapter_fleet.fleet.state.settings import DeletionLimit, DriftAction, FailureLimit
+from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.durations import check_minutes
 
 
 @checked
 @dataclass(frozen=True, kw_only=True)
 class FailurePolicy:
-    """How many adapters may fail before the deployment does. Made by one of its methods.
+    """How many adapters may fail before the deployment fails. Made by one of its methods.
 
-    Counted are the adapters that a deployment changes, not those it leaves alone. A deployment that fails is
-    rolled back: the adapters that it did change are brought back to what they were.
+    Only the adapters that a deployment changes count. A deployment that fails is rolled back: the adapters
+    that it changed get their previous version again.
 
-    allowed_share:
-        Of the changed adapters, rounded down.
-    allowed_count:
-        A number, in the place of the share.
+    limit:
+        Default: 5 % of the changed adapters, rounded down.
+
+    Example::
+
+        AdapterFleet(
+            stack, "Fleet", endpoint=endpoint, manifest=manifest, failure_policy=FailurePolicy.strict()
+        )
     """
 
-    allowed_share: float = 0.05
-    allowed_count: int | None = None
-
-    def __post_init__(self) -> None:
-        _ = self.limit  # which says what cannot be
+    limit: FailureLimit = field(default_factory=FailureLimit)
 
     @staticmethod
     def share(share: float) -> FailurePolicy:
         """Allow this share of the changed adapters, from 0 to 1, rounded down."""
-        return FailurePolicy(allowed_share=share)
+        return FailurePolicy(limit=FailureLimit(share=share))
 
     @staticmethod
     def at_most(count: int) -> FailurePolicy:
-        """Allow this many, whatever the number of changed adapters."""
-        return FailurePolicy(allowed_count=count)
+        """Allow this many adapters, whatever the number of changed adapters."""
+        return FailurePolicy(limit=FailureLimit(count=count))
 
     @staticmethod
     def strict() -> FailurePolicy:
-        """Allow none."""
-        return FailurePolicy(allowed_count=0)
-
-    @property
-    def limit(self) -> FailureLimit:
-        """It, as the Lambda functions take it."""
-        return FailureLimit(share=self.allowed_share, count=self.allowed_count)
+        """Allow no adapter to fail."""
+        return FailurePolicy.at_most(0)
 
 
 @checked
@@ -58,71 +52,75 @@ class FailurePolicy:
 class DeletionGuard:
     """How much of a fleet one deployment, or one new manifest, may delete. Made by one of its methods.
 
-    It stops the manifest that lost its second half. Deleting the stack and rolling back are never stopped.
+    It refuses a manifest that lost its second half. It never stops a rollback or the deletion of the stack.
 
-    allowed_share:
-        Of the adapters that the fleet has.
-    above:
-        A fleet of this many adapters or fewer may lose any of them, but not all.
-    allow_empty:
-        Whether a manifest without adapters may delete every one.
+    limit:
+        Default: 20 % of a fleet of more than 10 adapters, and never all.
+
+    Example::
+
+        AdapterFleet(
+            stack, "Fleet", endpoint=endpoint, manifest=manifest, deletion_guard=DeletionGuard.share(0.5)
+        )
     """
 
-    allowed_share: float = 0.2
-    above: int = 10
-    allow_empty: bool = False
-
-    def __post_init__(self) -> None:
-        _ = self.limit  # which says what cannot be
+    limit: DeletionLimit = field(default_factory=DeletionLimit)
 
     @staticmethod
-    def share(share: float, *, above: int = 10, allow_empty: bool = False) -> DeletionGuard:
-        """Allow this share of the adapters, from 0 to 1.
+    def share(
+        share: float = DeletionLimit.share,
+        *,
+        above: int = DeletionLimit.above,
+        allow_empty: bool = DeletionLimit.allow_empty,
+    ) -> DeletionGuard:
+        """Allow this share of the adapters, from 0 to 1. Default: 0.2.
 
-        A fleet of `above` adapters or fewer may lose any of them. `allow_empty` allows a manifest without
-        adapters as well.
+        above:
+            A fleet of this many adapters or fewer may lose any of them, but not all. Default: 10.
+        allow_empty:
+            Whether a manifest without adapters may delete every adapter. Default: False.
         """
-        return DeletionGuard(allowed_share=share, above=above, allow_empty=allow_empty)
+        return DeletionGuard(limit=DeletionLimit(share=share, above=above, allow_empty=allow_empty))
 
     @staticmethod
     def off() -> DeletionGuard:
-        """Allow any number, and all of them."""
-        return DeletionGuard(allowed_share=1, allow_empty=True)
-
-    @property
-    def limit(self) -> DeletionLimit:
-        """It, as the Lambda functions take it."""
-        return DeletionLimit(share=self.allowed_share, above=self.above, allow_empty=self.allow_empty)
+        """Allow any number of deletions, also of every adapter."""
+        return DeletionGuard.share(1, allow_empty=True)
 
 
 @checked
 @dataclass(frozen=True, kw_only=True)
 class DriftCheck:
-    """How often to look for what someone changed by hand, and what to do then. Made by one of its methods.
+    """How often to look for changes made by hand, and what to do about them. Made by one of its methods.
 
     every:
-        How often: in minutes, as EventBridge's rate expressions have no seconds.
-    repairs:
-        Whether what was changed is brought back, beside saying so.
+        How often: in whole minutes, as EventBridge's rate expressions have no seconds.
+    action:
+        Default: report only.
+
+    Example::
+
+        AdapterFleet(
+            stack,
+            "Fleet",
+            endpoint=endpoint,
+            manifest=manifest,
+            drift_check=DriftCheck.repair(every=Duration.hours(6)),
+        )
     """
 
     every: Duration
-    repairs: bool = False
+    action: DriftAction = DriftAction.REPORT
 
     def __post_init__(self) -> None:
         check_minutes("every", self.every)
 
     @staticmethod
     def report(*, every: Duration) -> DriftCheck:
-        """Say so in the registry and in `metric_drifted`."""
+        """Report each changed adapter in the registry and in `metric_drifted`."""
         return DriftCheck(every=every)
 
     @staticmethod
     def repair(*, every: Duration) -> DriftCheck:
-        """Say so, and bring back what the manifest says."""
-        return DriftCheck(every=every, repairs=True)
-
-    @property
-    def action(self) -> fleet_settings.DriftCheck:
-        """What the Lambda functions do."""
-        return fleet_settings.DriftCheck.REPAIR if self.repairs else fleet_settings.DriftCheck.REPORT
+        """Report each changed adapter, and give it back what the manifest declares."""
+        return DriftCheck(every=every, action=DriftAction.REPAIR)

@@ -1,4 +1,4 @@
-"""What callers need in order to send requests, and operators to use the `adapters` command."""
+"""The rights of callers, and of operators who use the `adapters` command."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 
 from adapter_fleet.common.naming import ORDERS_PARTITION
-from multi_adapter_inference.artifact import ArtifactSource
+from multi_adapter_inference.artifact_source import ArtifactSource
 
 INVOKE_ACTIONS = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")
 
 
 def grant_invoke(grantee: iam.IGrantable, endpoint_arn: str, *component_arns: str) -> iam.Grant:
-    """Let `grantee` invoke one component: SageMaker asks for the endpoint and the component.
+    """Let `grantee` invoke components. SageMaker checks the endpoint and the component.
 
-    Several ARNs are for spellings of one component's.
+    `component_arns` may have several spellings of one component's ARN.
     """
     return _grant(grantee, INVOKE_ACTIONS, endpoint_arn, *component_arns)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OperatedFleet:
-    """What of a fleet the `adapters` command reaches.
+    """What the `adapters` command uses of a fleet.
 
     registry:
-        The table that it reads and leaves orders in.
+        The table that the command reads, and writes orders to.
     stacks:
-        The ARNs of the stacks by whose names it finds the fleet.
+        The ARNs of the stacks by whose names the command finds the fleet.
     components:
-        The ARN of all components of the account and region.
+        The ARN pattern of every component of the account and region.
     manifest:
-        The bucket and the key of the manifest, where that lives in S3.
+        The bucket and the key of a manifest in S3.
     archives:
-        Where the adapters in buckets are, as far as is known.
+        The places in buckets that hold adapters, as far as they are known.
     """
 
     registry: dynamodb.ITable
@@ -48,7 +48,7 @@ class OperatedFleet:
     archives: Sequence[ArtifactSource]
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` see how the fleet is: `status`, `history` and `plan`."""
+        """Let `grantee` see the fleet's state: `status`, `history` and `plan`."""
         granted = _grant(grantee, ["dynamodb:GetItem", "dynamodb:Query"], self.registry.table_arn)
         granted = granted.combine(_grant(grantee, ["sagemaker:ListInferenceComponents"], "*"))
         granted = granted.combine(
@@ -61,14 +61,14 @@ class OperatedFleet:
         return granted.combine(self._read_archives(grantee)) if self.archives else granted
 
     def grant_manage(self, grantee: iam.IGrantable, state_machine: sfn.IStateMachine) -> iam.Grant:
-        """Let `grantee` give orders as well, and write the manifest in S3."""
+        """Let `grantee` also give orders, and write the manifest in S3."""
         granted = self.grant_read(grantee)
         granted = granted.combine(
             _grant(
                 grantee,
                 ["dynamodb:PutItem"],
                 self.registry.table_arn,
-                # What the fleet's functions know of adapters and generations is theirs to write.
+                # Only orders: the fleet's functions write the state of adapters and generations.
                 conditions={
                     "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [ORDERS_PARTITION]},
                     "Null": {"dynamodb:LeadingKeys": "false"},
@@ -83,7 +83,7 @@ class OperatedFleet:
             granted = granted.combine(
                 _grant(grantee, ["s3:GetObject", "s3:PutObject"], bucket.arn_for_objects(key))
             )
-            # Without it, a manifest that is not there yet looks like one that may not be read.
+            # Without it, S3 answers a request for a missing manifest with "access denied".
             granted = granted.combine(_grant(grantee, ["s3:ListBucket"], bucket.bucket_arn))
             if bucket.encryption_key is not None:
                 granted = granted.combine(bucket.encryption_key.grant_encrypt_decrypt(grantee))
@@ -92,7 +92,7 @@ class OperatedFleet:
     def _read_archives(self, grantee: iam.IGrantable) -> iam.Grant:
         objects = [source.bucket.arn_for_objects(f"{source.prefix}*") for source in self.archives]
         granted = _grant(grantee, ["s3:GetObject"], *objects)
-        # Without it, an archive that is missing looks like one that may not be read.
+        # Without it, S3 answers a request for a missing archive with "access denied".
         buckets = dict.fromkeys(source.bucket.bucket_arn for source in self.archives)
         granted = granted.combine(_grant(grantee, ["s3:ListBucket"], *buckets))
         for source in self.archives:

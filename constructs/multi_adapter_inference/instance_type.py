@@ -1,22 +1,17 @@
-"""SageMaker hosting instance types, as far as synth has to know them."""
+"""SageMaker hosting instance types, as far as synth needs to know them."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
-from functools import cache
 
-from aws_cdk import Size, SizeRoundingBehavior, Token
-from botocore.loaders import Loader
+from aws_cdk import Size, SizeRoundingBehavior
 
-from adapter_fleet.serving.instance_types import INSTANCES
-from multi_adapter_inference.arguments import checked
-
-_MOST_NEAR = 3
+from adapter_fleet.serving.instance_types import INSTANCES, check_instance_type
+from multi_adapter_inference._internal.arguments import checked
 
 
 class _Known:
-    """Makes `ML_G5_XLARGE = _Known()` in the class below read as the `InstanceType` of `ml.g5.xlarge`."""
+    """A descriptor: `ML_G5_XLARGE = _Known()` in the class below is the `InstanceType` of `ml.g5.xlarge`."""
 
     def __set_name__(self, owner: type[InstanceType], attribute: str) -> None:
         self._facts = INSTANCES[attribute.lower().replace("_", ".")]
@@ -35,10 +30,26 @@ class _Known:
 @checked
 @dataclass(frozen=True, kw_only=True)
 class InstanceType:
-    """A hosting instance type and what one instance has. A fact that is None is not checked.
+    """A hosting instance type and what one instance has. Synth does not check a fact that is None.
 
-    Memory is in GiB, `accelerator_memory_gib` that of one accelerator. `local_storage` tells that the disks
-    are NVMe in the host, which encrypts them in hardware and takes no KMS key.
+    name:
+        The name with `ml.`.
+    accelerators:
+        The number of accelerators. Default: unknown.
+    accelerator_memory_gib:
+        The memory of one accelerator, in GiB. Default: unknown.
+    memory_gib:
+        The memory of the host, in GiB. Default: unknown.
+    vcpus:
+        The number of vCPUs. Default: unknown.
+    local_storage:
+        Whether the disks are NVMe in the host, which encrypts them in hardware and takes no KMS key.
+        Default: unknown.
+
+    Example::
+
+        known = InstanceType.ML_G5_12XLARGE
+        newer = InstanceType.of("ml.g9.xlarge", accelerators=1, memory=Size.gibibytes(64))
     """
 
     name: str
@@ -48,7 +59,7 @@ class InstanceType:
     vcpus: int | None = None
     local_storage: bool | None = None
 
-    # Their facts are in adapter_fleet.serving.instance_types; written out here, editors know the names.
+    # adapter_fleet.serving.instance_types has their facts. They are written out here for editors.
     ML_G4DN_XLARGE = _Known()
     ML_G4DN_2XLARGE = _Known()
     ML_G4DN_4XLARGE = _Known()
@@ -103,11 +114,10 @@ class InstanceType:
         vcpus: int | None = None,
         local_storage: bool | None = None,
     ) -> InstanceType:
-        """Return the type of that name.
+        """Return the type of that name. Facts given here win over known ones.
 
-        Facts given here go before those known; what neither gives is not checked. A name that neither this
-        library nor the API model in botocore has is taken for a mistake, unless a fact is given with it: for
-        a type that is newer than both.
+        A name that neither this library nor botocore's API model has is an error, unless a fact is given with
+        it, as for a type that is newer than both. The facts are those of the class. Default: the known ones.
         """
         if (accelerators, accelerator_memory, memory, vcpus, local_storage) == (None,) * 5:
             check_instance_type("name", name)
@@ -122,27 +132,6 @@ class InstanceType:
             vcpus=known.vcpus if vcpus is None else vcpus,
             local_storage=known.local_storage if local_storage is None else local_storage,
         )
-
-
-def check_instance_type(setting: str, name: str) -> None:
-    """Raise ValueError, with the names that are near, for an instance type that nothing knows."""
-    if name in INSTANCES or not name.startswith("ml.") or Token.is_unresolved(name):
-        return  # what is wrong with its form, the record says
-    if name in (known := _hosting_instance_types()):
-        return
-    near = difflib.get_close_matches(name, known, n=_MOST_NEAR)
-    meant = f"did you mean {', '.join(map(repr, near))}?" if near else "none is near"
-    raise ValueError(
-        f"'{setting}' should be a hosting instance type ({meant}), got {name!r}; of a type that is newer than"
-        " botocore, give what it has, such as 'accelerators'"
-    )
-
-
-@cache
-def _hosting_instance_types() -> frozenset[str]:
-    """Return those in the API model: all, not only those with accelerators."""
-    model = Loader().load_service_model("sagemaker", "service-2")
-    return frozenset(model["shapes"]["ProductionVariantInstanceType"]["enum"])
 
 
 def _gib(given: Size | None, known: int | None) -> int | None:

@@ -1,28 +1,23 @@
-"""What adapters a fleet has, as an app gives it."""
+"""Which adapters a fleet has, as an app declares them."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
-from aws_cdk import Annotations, Duration, FileAssetLocation
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from adapter_fleet.artifacts.check import check_archive, check_directory
-from adapter_fleet.artifacts.packing import identity, identity_of_archive
+from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
+from adapter_fleet.artifacts.packing import identity_of_archive
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.common.s3_uri import bucket_and_key
-from adapter_fleet.common.validators import TOKEN, check_known, check_whole_number, holds_token
-from adapter_fleet.manifest.desired import SmokeRequest
+from adapter_fleet.common.validators import TOKEN, check_known, holds_token
 from adapter_fleet.manifest.manifest import (
     BucketArtifact,
     LocalArtifact,
@@ -31,174 +26,46 @@ from adapter_fleet.manifest.manifest import (
     ManifestError,
     S3Artifact,
 )
-from adapter_fleet.manifest.rules import problems_of_smoke
-from multi_adapter_inference.archive_asset import ArchiveFolder
-from multi_adapter_inference.arguments import checked
-from multi_adapter_inference.artifact import (
-    ADAPTER_ARCHIVES,
-    AdapterArtifact,
-    ArtifactSources,
-    pack_checked,
+from multi_adapter_inference._internal.adapter_listing import (
+    BucketAliases,
+    adapter_entry,
+    default_keys,
+    manifest_document,
 )
-from multi_adapter_inference.durations import check_minutes
-
-if TYPE_CHECKING:
-    from multi_adapter_inference.endpoint import MultiAdapterEndpointBase
-
-MANIFESTS = ArchiveFolder(name="adapter-manifests", suffix=".json")
+from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.bound_manifest import MANIFESTS, BoundManifest, ManifestObject
+from multi_adapter_inference._internal.durations import check_minutes
+from multi_adapter_inference.artifact import ADAPTER_ARCHIVES, pack_checked
+from multi_adapter_inference.artifact_source import described, may_hold
+from multi_adapter_inference.fleet_adapter import AdapterDefaults, FleetAdapter
+from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
 
 MOST_LOCAL_ARTIFACTS = 50
-"""Each is checked, hashed and packed at every synth, and its address is a property of the custom resource."""
+"""Every synth checks, hashes and packs each one, and its address is a property of the custom resource."""
 
 _REREAD_EVERY = Duration.minutes(15)
 
 _PLACEHOLDER_PREFIX = "p"
-"""Stands for a prefix that is known at deployment only, so that all else of a name is checked."""
-
-
-@checked
-@dataclass(frozen=True, kw_only=True)
-class SmokeTest:
-    """A request that an adapter has to answer before it is believed to be in service.
-
-    It reaches one copy of the base model, whichever SageMaker picks.
-
-    prompt, max_tokens:
-        What to ask, at temperature 0, and the length of the answer, 16 tokens if nothing is said.
-    body:
-        The whole JSON body of the request, for containers that take another one.
-    expect:
-        A regular expression to be found in the answer; without it any 2XX answer will do.
-    """
-
-    prompt: str | None = None
-    max_tokens: int | None = None
-    body: Mapping[str, Any] | None = None
-    expect: str | None = None
-
-    def __post_init__(self) -> None:
-        if (self.prompt is None) == (self.body is None):
-            given = "none" if self.prompt is None else "both"
-            raise ValueError(f"one of 'prompt' and 'body' should be given, got {given}")
-        if self.max_tokens is not None:
-            check_whole_number("max_tokens", self.max_tokens, at_least=1)
-            if self.prompt is None:
-                raise ValueError(f"'max_tokens' should be given with 'prompt' only, got {self.max_tokens}")
-        problems = [f"'{setting}' {problem}" for setting, problem in problems_of_smoke(self.request())]
-        if problems:
-            raise ValueError("; ".join(problems))
-        for setting in ("prompt", "body", "expect"):
-            # It becomes a part of a JSON text, in which a quote that the deployment brings would end it.
-            check_known(setting, getattr(self, setting))
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """It, as a manifest has it."""
-        asked: dict[str, Any] = {"prompt": self.prompt} if self.body is None else {"body": dict(self.body)}
-        if self.max_tokens is not None:
-            asked["max_tokens"] = self.max_tokens
-        return asked if self.expect is None else {**asked, "expect": self.expect}
-
-    def request(self) -> SmokeRequest:
-        """Return it, as the Lambda functions send it."""
-        if self.body is not None:
-            return SmokeRequest(body=dict(self.body), expect=self.expect)
-        assert self.prompt is not None  # one of the two is given
-        return SmokeRequest.from_prompt(self.prompt, max_tokens=self.max_tokens, expect=self.expect)
-
-
-@checked
-@dataclass(frozen=True, kw_only=True)
-class FleetAdapter:
-    """One adapter of a fleet, for `AdapterManifest.from_adapters`.
-
-    name:
-        Its name, unique in the fleet; its component's is `<prefix>-<name>`.
-    artifact:
-        A directory of this machine, or an archive in S3.
-    digest:
-        The identity that `adapters publish` told, as 64 hexadecimal digits, perhaps after `sha256:`. Needed
-        for archives in S3 whose key does not hold it.
-    rank:
-        Its rank, so that one above the endpoint's limit is an error at synth also for an archive in S3.
-    tags:
-        Tags of its component, beside those of the fleet.
-    smoke:
-        Its own smoke test, in the place of the fleet's; False for none.
-    component_name:
-        The whole name of a component that was there before the fleet.
-    """
-
-    name: str
-    artifact: AdapterArtifact
-    digest: str | None = None
-    rank: int | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    smoke: SmokeTest | Literal[False] | None = None
-    component_name: str | None = None
-
-
-@checked
-@dataclass(frozen=True, kw_only=True)
-class AdapterDefaults:
-    """What adapters of `AdapterManifest.from_adapters` have that say nothing else.
-
-    rank, tags, smoke:
-        As of a `FleetAdapter`. Tags are joined, and the adapter's own win.
-    """
-
-    rank: int | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    smoke: SmokeTest | Literal[False] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoundManifest:
-    """A manifest as the custom resource and the roles take it.
-
-    properties:
-        The custom resource's `Manifest` or `ManifestObject`, `Buckets` and `Archives`.
-    component_names:
-        By adapter; None where they are not known at synth.
-    object:
-        The manifest's bucket and key, where it lives in S3.
-    asset:
-        Where it was staged, where it is an asset.
-    bucket_names:
-        Of the buckets that hold adapters, as far as is known.
-    adapter_tags:
-        The tags of each adapter, beside those of the fleet, as far as is known.
-    """
-
-    properties: Mapping[str, Any]
-    component_names: Mapping[str, str] | None
-    bucket_names: Sequence[str]
-    adapter_tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    object: ManifestObject | None = None
-    asset: FileAssetLocation | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ManifestObject:
-    """A manifest in S3, which changes without a deployment."""
-
-    bucket: s3.IBucket
-    key: str
-    enable_events: bool
-    reread_every: Duration | None = None
-    """How often to look for a version whose event was lost; None where no fleet of this app watches it."""
+"""Stands for a prefix that is a token, so that the rest of each name can be checked."""
 
 
 @checked
 class AdapterManifest(ABC):
-    """The adapters of a fleet. Made by one of the `from_*` or by `of_directory`."""
+    """The adapters of a fleet. Made by one of the `from_*` or by `of_directory`.
+
+    Example::
+
+        manifest = AdapterManifest.from_file("environments/local.adapters.yaml")
+        AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest)
+    """
 
     @staticmethod
     def from_file(path: str | Path, *, buckets: Mapping[str, s3.IBucket] | None = None) -> AdapterManifest:
-        """Use a YAML or JSON document on this machine.
+        """Use a YAML or JSON document on this machine. Its paths are relative to the file.
 
-        `buckets` are those that it refers to by alias (`artifact: {bucket: <alias>, key: …}`), such as
-        buckets of the same app, whose names are known at deployment only. Paths are relative to the file.
+        buckets:
+            The buckets that the document refers to by alias (`artifact: {bucket: <alias>, key: …}`), such as
+            buckets of the same app, whose names only the deployment knows. Default: none.
         """
         return _FileManifest(Path(path), buckets or {})
 
@@ -209,15 +76,23 @@ class AdapterManifest(ABC):
         base_model: str | None = None,
         defaults: AdapterDefaults | None = None,
     ) -> AdapterManifest:
-        """Use adapters listed in code. `base_model`, if given, has to be the endpoint's."""
+        """Use adapters listed in code.
+
+        base_model:
+            The name that the endpoint's base model must have. Default: not compared.
+        defaults:
+            Settings for adapters that have none of their own. Default: none.
+        """
         return _ListedManifest(tuple(adapters), base_model, defaults or AdapterDefaults())
 
     @staticmethod
     def of_directory(path: str | Path, *, base_model: str | None = None) -> AdapterManifest:
-        """Use every directory in a directory, each an adapter of that name.
+        """Use every directory in a directory as an adapter of that name.
 
-        Those whose names begin with `.` or `__`, as `.git` and `__pycache__`, are none. `base_model`, if
-        given, has to be the endpoint's.
+        Directories whose names begin with `.` or `__`, such as `.git` and `__pycache__`, are left out.
+
+        base_model:
+            The name that the endpoint's base model must have. Default: not compared.
         """
         return _DirectoryManifest(Path(path), base_model)
 
@@ -232,59 +107,64 @@ class AdapterManifest(ABC):
     ) -> AdapterManifest:
         """Use a document in S3: a new version of the object takes effect without a deployment.
 
-        The stack owns the key and not what is there. `enable_events` makes the bucket send its events to
-        EventBridge; False for one that does so already and is not of this app. An event can be lost: with
-        each drift check, each order of the `adapters` command and every `reread_every`, the fleet compares
-        the object's version with the last one that it took. That is one HeadObject.
+        The stack owns the key, but not the object.
+
+        buckets:
+            As in `from_file`.
+        enable_events:
+            Make the bucket send its events to EventBridge. Set it to False for a bucket of another app that
+            does so already. Default: True.
+        reread_every:
+            How often to compare the object's version with the last one that the fleet read, by one
+            HeadObject, as an event can be lost. Each drift check and each order of the `adapters` command
+            compares it too. Default: 15 minutes.
         """
         return _StoredManifest(
             bucket, key, buckets or {}, enable_events=enable_events, reread_every=reread_every
         )
 
     @abstractmethod
-    def bind(self, fleet: Construct, endpoint: MultiAdapterEndpointBase, prefix: str, /) -> BoundManifest:
-        """Check it and stage it. Raises ValueError with everything that is wrong."""
+    def bind(self, fleet: Construct, endpoint: IMultiAdapterEndpoint, prefix: str, /) -> BoundManifest:
+        """Check the manifest and stage it. Raises ValueError with every error in it."""
 
 
 class _DocumentManifest(AdapterManifest):
-    """A manifest that is known at synth."""
+    """A manifest that synth knows."""
 
     @abstractmethod
     def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
         """Return the manifest, with the buckets by alias."""
 
-    def bind(self, fleet: Construct, endpoint: MultiAdapterEndpointBase, prefix: str) -> BoundManifest:
+    def bind(self, fleet: Construct, endpoint: IMultiAdapterEndpoint, prefix: str, /) -> BoundManifest:
         try:
             manifest, buckets = self._read()
         except ManifestError as error:
             raise _error(error.findings) from None
         bucket_names = {alias: bucket.bucket_name for alias, bucket in buckets.items()}
-        shown_prefix = _PLACEHOLDER_PREFIX if TOKEN in prefix else prefix
+        known_prefix = _PLACEHOLDER_PREFIX if TOKEN in prefix else prefix
+        local = _local_artifacts(manifest)
+        checked = _check_local(local, endpoint)
+        for finding in checked.findings:
+            if finding.severity is Severity.WARNING:
+                Annotations.of(fleet).add_warning_v2(f"multi-adapter-inference:{finding.rule}", str(finding))
         findings = [
             *manifest.findings(
-                prefix=shown_prefix,
+                prefix=known_prefix,
                 max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
                 base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
             ),
             *_misplaced(manifest, endpoint, bucket_names),
+            *manifest.unknown_references(buckets=bucket_names, archives={}),
+            *(finding for finding in checked.findings if finding.severity is Severity.ERROR),
         ]
-        local = _LocalArtifacts(manifest, endpoint)
-        for finding in local.findings:
-            if finding.severity is Severity.WARNING:
-                Annotations.of(fleet).add_warning_v2(f"multi-adapter-inference:{finding.rule}", str(finding))
-        findings += local.findings
-        errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-        if errors:
-            raise _error(errors)
-        compiled = local.compiled
-        archives = local.stage(fleet)
+        if findings:
+            raise _error(findings)
+        compiled = manifest.with_assets(checked.identities)
+        archives = _stage_archives(fleet, local, checked.identities)
         try:
             compiled.check_size()
-            desired = compiled.resolve(prefix=shown_prefix, buckets=bucket_names, archives=archives)
         except ManifestError as error:
             raise _error(error.findings) from None
-
-        pinned = {adapter.name for adapter in compiled.adapters if adapter.component is not None}
         text = compiled.to_json()
         asset = MANIFESTS.stage(
             fleet,
@@ -293,7 +173,7 @@ class _DocumentManifest(AdapterManifest):
             display_name=f"{fleet.node.path} manifest",
         )
         if endpoint.execution_role is not None:
-            # Whether or not it has local adapters now: the last version of an adapter may have been one.
+            # Also without local adapters: the previous version of an adapter may have been one.
             endpoint.execution_role.read_archives(ADAPTER_ARCHIVES, asset)
         if endpoint.container is not None and any(
             isinstance(adapter.artifact, S3Artifact | BucketArtifact) for adapter in compiled.adapters
@@ -310,12 +190,9 @@ class _DocumentManifest(AdapterManifest):
                 "Archives": archives,
             },
             component_names={
-                adapter.name: adapter.component
-                if shown_prefix == prefix or adapter.name in pinned
-                else f"{prefix}{adapter.component.removeprefix(shown_prefix)}"
-                for adapter in desired.adapters
+                adapter.name: adapter.component or f"{prefix}-{adapter.name}" for adapter in compiled.adapters
             },
-            bucket_names=sorted({_bucket_of(adapter, bucket_names) for adapter in compiled.adapters} - {""}),
+            bucket_names=sorted({bucket for _, bucket, *_ in _stored(compiled, bucket_names)}),
             adapter_tags={adapter.name: adapter.tags for adapter in compiled.adapters},
             asset=asset,
         )
@@ -343,11 +220,11 @@ class _ListedManifest(_DocumentManifest):
         check_known("base_model", base_model)
         self._adapters = adapters
         self._base_model = base_model
-        self._defaults = _traits(defaults.rank, defaults.tags, defaults.smoke)
+        self._defaults = default_keys(defaults.rank, defaults.tags, defaults.smoke)
 
     def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
-        buckets = _Aliases()
-        documents = [_document(adapter, buckets) for adapter in self._adapters]
+        aliases = BucketAliases()
+        entries = [adapter_entry(adapter, aliases) for adapter in self._adapters]
         findings = [
             Finding.error(
                 "unresolved-token",
@@ -355,17 +232,17 @@ class _ListedManifest(_DocumentManifest):
                 f"adapter {self._adapters[number - 1].name!r}: all but a bucket's name should be known at"
                 " synth, got a token",
             )
-            for number, document in enumerate(documents, 1)
-            # The CDK fills in what is in a template, and not what is in an asset.
-            if holds_token(document)
+            for number, entry in enumerate(entries, 1)
+            # The CDK resolves the tokens of a template, but not those of an asset.
+            if holds_token(entry)
         ]
         if holds_token(self._defaults):
             message = "defaults: they should be known at synth, got a token"
             findings.append(Finding.error("unresolved-token", "adapters", message))
         if findings:
             raise ManifestError(findings)
-        text = _text([json.dumps(document) for document in documents], self._base_model, self._defaults)
-        return Manifest.parse(text, where="adapters", folder=Path.cwd()), buckets.buckets
+        text = manifest_document(entries, self._base_model, self._defaults)
+        return Manifest.parse(text, where="adapters", folder=Path.cwd()), aliases.buckets
 
 
 class _DirectoryManifest(_DocumentManifest):
@@ -387,8 +264,8 @@ class _DirectoryManifest(_DocumentManifest):
                 f"'path' should be a directory with a directory for each adapter, got {str(self._path)!r}"
                 " with none in it"
             )
-        lines = [json.dumps({"name": name, "artifact": f"./{name}"}) for name in names]
-        text = _text(lines, self._base_model, {})
+        entries = [{"name": name, "artifact": f"./{name}"} for name in names]
+        text = manifest_document(entries, self._base_model, {})
         return Manifest.parse(text, where=str(self._path), folder=self._path), {}
 
 
@@ -403,7 +280,7 @@ class _StoredManifest(AdapterManifest):
         reread_every: Duration,
     ) -> None:
         check_minutes("reread_every", reread_every)
-        # In a policy, `*` and `?` would stand for other keys as well, and `$` may begin a variable.
+        # In a policy, `*` and `?` would match other keys too, and `$` may begin a variable.
         plain = TOKEN in key or not any(wild in key for wild in ("*", "?", "${"))
         if not key or key.startswith("/") or key.endswith("/") or not plain:
             raise ValueError(
@@ -415,11 +292,11 @@ class _StoredManifest(AdapterManifest):
         )
         self._buckets = buckets
 
-    def bind(self, _fleet: Construct, endpoint: MultiAdapterEndpointBase, _prefix: str) -> BoundManifest:
+    def bind(self, _fleet: Construct, endpoint: IMultiAdapterEndpoint, _prefix: str, /) -> BoundManifest:
         if endpoint.artifact_sources is not None and not endpoint.artifact_sources:
             raise ValueError(
-                f"'{endpoint.node.path}' should have 'artifact_sources', under which those of a manifest in"
-                " S3 have to be, got none: no role could read any of them"
+                f"'{endpoint.node.path}' should have 'artifact_sources' for the adapters of a manifest in S3,"
+                " got none: no role could read them"
             )
         if endpoint.container is not None:
             endpoint.container.warn_of_unchecked_archives(endpoint)
@@ -436,180 +313,85 @@ class _StoredManifest(AdapterManifest):
         )
 
 
-class _LocalArtifacts:
-    """The directories and archives of a manifest. Each is checked, hashed and packed once."""
-
-    def __init__(self, manifest: Manifest, endpoint: MultiAdapterEndpointBase) -> None:
-        self._manifest = manifest
-        self._used_by: defaultdict[Path, list[ManifestAdapter]] = defaultdict(list)
-        for adapter in manifest.adapters:
-            if isinstance(adapter.artifact, LocalArtifact):
-                self._used_by[adapter.artifact.path.resolve()].append(adapter)
-        if len(self._used_by) > MOST_LOCAL_ARTIFACTS:
-            raise ValueError(
-                f"a fleet should have at most {MOST_LOCAL_ARTIFACTS} different adapters on this machine, got"
-                f" {len(self._used_by)}: put them into S3 with 'adapters publish', and name them by what it"
-                " tells"
-            )
-        self._identities: dict[Path, str] = {}
-        self.findings: list[Finding] = []
-        for path, adapters in self._used_by.items():
-            self.findings += self._check(path, adapters, endpoint)
-
-    def _check(
-        self, path: Path, adapters: Sequence[ManifestAdapter], endpoint: MultiAdapterEndpointBase
-    ) -> list[Finding]:
-        first, more = adapters[0], len(adapters) - 1
-        whose = f"adapter {first.name!r}" + (f" and {more} more" if more else "")
-        check = check_directory if path.is_dir() else check_archive
-        found = [
-            replace(finding, where=first.where, message=f"{whose}: {finding.where}: {finding.message}")
-            for finding in check(
-                path,
-                lora=endpoint.lora,
-                base=endpoint.base_model_facts,
-                version=None if endpoint.container is None else endpoint.container.version,
-            )
-        ]
-        if any(finding.severity is Severity.ERROR for finding in found):
-            return found
-        told = identity(path) if path.is_dir() else identity_of_archive(path)
-        self._identities[path] = told
-        found += [
-            Finding.error(
-                "digest-agrees",
-                adapter.where,
-                f"adapter {adapter.name!r}: {path}: its digest should be {adapter.digest}, got {told}",
-            )
-            for adapter in adapters
-            if adapter.digest not in (None, told)
-        ]
-        return found
-
-    @property
-    def compiled(self) -> Manifest:
-        """The manifest, with its local artifacts by their identities."""
-        return self._manifest.with_assets(
-            {
-                adapter.name: self._identities[path]
-                for path, adapters in self._used_by.items()
-                for adapter in adapters
-            }
+def _local_artifacts(manifest: Manifest) -> list[DeclaredArtifact]:
+    """Return the directories and archives of this machine. Raises ValueError for too many."""
+    local = [
+        DeclaredArtifact(
+            adapter=adapter.name,
+            path=adapter.artifact.path.resolve(),
+            where=adapter.where,
+            digest=adapter.digest,
         )
-
-    def stage(self, fleet: Construct) -> dict[str, str]:
-        """Pack what is not packed yet, and return S3 URIs by identity."""
-        uris = {}
-        for path, told in self._identities.items():
-            if told not in uris:
-                uris[told] = ADAPTER_ARCHIVES.stage(
-                    fleet,
-                    told,
-                    lambda target, path=path, told=told: _pack(path, told, target),  # type: ignore[misc]
-                    display_name=f"{fleet.node.path} {self._used_by[path][0].name} adapter",
-                ).s3_object_url
-        return dict(sorted(uris.items()))
+        for adapter in manifest.adapters
+        if isinstance(adapter.artifact, LocalArtifact)
+    ]
+    count = len({artifact.path for artifact in local})
+    if count > MOST_LOCAL_ARTIFACTS:
+        raise ValueError(
+            f"a fleet should have at most {MOST_LOCAL_ARTIFACTS} different adapters on this machine, got"
+            f" {count}: publish them to S3 with 'adapters publish', and name them as it prints"
+        )
+    return local
 
 
-class _Aliases:
-    """Names for the buckets whose own names are known at deployment only."""
-
-    def __init__(self) -> None:
-        self.buckets: dict[str, s3.IBucket] = {}
-        self._aliases: dict[str, str] = {}
-
-    def of(self, bucket: s3.IBucket, name: str) -> str:
-        alias = self._aliases.setdefault(name, f"bucket{len(self._aliases) + 1}")
-        self.buckets[alias] = bucket
-        return alias
-
-
-def _document(adapter: FleetAdapter, aliases: _Aliases) -> dict[str, Any]:
-    """Return one adapter as a manifest has it."""
-    address = adapter.artifact.address
-    if isinstance(address, Path):
-        artifact: object = str(address.resolve())
-    elif address.bucket is not None and TOKEN in address.bucket_name:
-        artifact = {"bucket": aliases.of(address.bucket, address.bucket_name), "key": address.key}
-    else:
-        artifact = address.uri
-    document: dict[str, Any] = {"name": adapter.name, "artifact": artifact}
-    if adapter.digest is not None:
-        document["digest"] = f"sha256:{adapter.digest.removeprefix('sha256:')}"
-    document |= _traits(adapter.rank, adapter.tags, adapter.smoke)
-    if adapter.component_name is not None:
-        document["component"] = adapter.component_name
-    return document
-
-
-def _traits(
-    rank: int | None, tags: Mapping[str, str], smoke: SmokeTest | Literal[False] | None
-) -> dict[str, Any]:
-    """Return what both an adapter and the defaults may have, as a manifest has it."""
-    traits: dict[str, Any] = {}
-    if rank is not None:
-        traits["rank"] = rank
-    if tags:
-        traits["tags"] = dict(tags)
-    if smoke is not None:
-        traits["smoke"] = smoke and smoke.document
-    return traits
-
-
-def _text(adapters: Sequence[str], base_model: str | None, defaults: Mapping[str, Any]) -> bytes:
-    """Return a manifest with one adapter a line, so that the number of a line is that of the adapter."""
-    head = "".join(
-        f"{json.dumps(key)}: {json.dumps(value)}, "
-        for key, value in (("base_model", base_model), ("defaults", defaults or None))
-        if value is not None
+def _check_local(local: Sequence[DeclaredArtifact], endpoint: IMultiAdapterEndpoint) -> CheckedArtifacts:
+    return check_local_artifacts(
+        local,
+        lora=endpoint.lora,
+        base=endpoint.base_model_facts,
+        version=None if endpoint.container is None else endpoint.container.version,
     )
-    return ("{" + head + '"adapters": [' + ",\n".join(adapters) + "]}").encode()
+
+
+def _stage_archives(
+    fleet: Construct, local: Sequence[DeclaredArtifact], identities: Mapping[str, str]
+) -> dict[str, str]:
+    """Pack what is not packed yet, and return S3 URIs by identity."""
+    # The first adapter of each identity names the asset.
+    by_identity = {identities[artifact.adapter]: artifact for artifact in reversed(local)}
+    return {
+        identity: ADAPTER_ARCHIVES.stage(
+            fleet,
+            identity,
+            lambda target, path=artifact.path, identity=identity: _pack(path, identity, target),  # type: ignore[misc]
+            display_name=f"{fleet.node.path} {artifact.adapter} adapter",
+        ).s3_object_url
+        for identity, artifact in sorted(by_identity.items())
+    }
 
 
 def _misplaced(
-    manifest: Manifest, endpoint: MultiAdapterEndpointBase, bucket_names: Mapping[str, str]
+    manifest: Manifest, endpoint: IMultiAdapterEndpoint, bucket_names: Mapping[str, str]
 ) -> list[Finding]:
-    """Find the adapters in S3 that the endpoint's role may not read, and unknown aliases."""
-    sources = None if endpoint.artifact_sources is None else ArtifactSources(endpoint.artifact_sources)
-    findings = []
+    """Find the adapters in S3 that the endpoint's role may not read."""
+    sources = endpoint.artifact_sources
+    if sources is None:
+        return []
+    return [
+        Finding.error(
+            "artifact-source",
+            adapter.where,
+            f"adapter {adapter.name!r}: its archive should be under one of the endpoint's"
+            f" 'artifact_sources' ({described(sources)}), got {address!r}",
+        )
+        for adapter, bucket, key, address in _stored(manifest, bucket_names)
+        if not may_hold(sources, bucket, key)
+    ]
+
+
+def _stored(
+    manifest: Manifest, bucket_names: Mapping[str, str]
+) -> Iterator[tuple[ManifestAdapter, str, str, str]]:
+    """Yield each adapter in S3 with its bucket, its key and its address in the manifest.
+
+    Unknown aliases are left out.
+    """
     for adapter in manifest.adapters:
         match adapter.artifact:
             case S3Artifact(uri=uri):
-                bucket_name, key = bucket_and_key(uri)
-            case BucketArtifact(alias=alias, key=key):
-                if alias not in bucket_names:
-                    findings.append(
-                        Finding.error(
-                            "bucket-known",
-                            adapter.where,
-                            f"adapter {adapter.name!r}: its bucket should be one of 'buckets'"
-                            f" ({', '.join(sorted(bucket_names)) or 'none given'}), got {alias!r}",
-                        )
-                    )
-                    continue
-                bucket_name, uri = bucket_names[alias], f"{alias}:{key}"
-            case _:
-                continue
-        if sources is not None and not sources.may_hold(bucket_name, key):
-            findings.append(
-                Finding.error(
-                    "artifact-source",
-                    adapter.where,
-                    f"adapter {adapter.name!r}: its archive should be under one of the endpoint's"
-                    f" 'artifact_sources' ({sources}), got {uri!r}",
-                )
-            )
-    return findings
-
-
-def _bucket_of(adapter: ManifestAdapter, bucket_names: Mapping[str, str]) -> str:
-    match adapter.artifact:
-        case S3Artifact(uri=uri):
-            return bucket_and_key(uri)[0]
-        case BucketArtifact(alias=alias):
-            return bucket_names[alias]
-        case _:
-            return ""
+                yield adapter, *bucket_and_key(uri), uri
+            case BucketArtifact(alias=alias, key=key) if alias in bucket_names:
+                yield adapter, bucket_names[alias], key, f"{alias}:{key}"
 
 
 def _error(findings: Sequence[Finding]) -> ValueError:

@@ -1,4 +1,4 @@
-"""The CloudWatch metrics of inference components, by their official names."""
+"""CloudWatch metrics: of inference components by SageMaker's names, and of fleets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TypedDict, Unpack
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from multi_adapter_inference.arguments import checked
+from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.control_plane import METRICS_NAMESPACE
 
 INVOCATION_NAMESPACE = "AWS/SageMaker"
 CONTAINER_NAMESPACES = (
@@ -15,11 +16,11 @@ CONTAINER_NAMESPACES = (
     "/aws/sagemaker/Endpoints",
     "/aws/sagemaker/InferenceComponents",
 )
-"""Where an endpoint's instances and containers put their metrics."""
+"""The namespaces that an endpoint's instances and containers write to."""
 
 
 class MetricOptions(TypedDict, total=False):
-    """What every `metric_*` takes, as everywhere in the CDK."""
+    """The options of every `metric_*`, as everywhere in the CDK."""
 
     period: Duration
     statistic: str
@@ -32,7 +33,7 @@ class MetricOptions(TypedDict, total=False):
 
 @checked
 class ComponentMetrics:
-    """Metrics of one inference component: a base model or an adapter. A mixin."""
+    """Mixin: the metrics of one inference component, a base model or an adapter."""
 
     component_name: str
 
@@ -43,7 +44,7 @@ class ComponentMetrics:
         namespace: str = INVOCATION_NAMESPACE,
         **options: Unpack[MetricOptions],
     ) -> cloudwatch.Metric:
-        """Return the metric of that name of this component; the statistic is the average by default."""
+        """Return the component's metric of that name. Default statistic: the average."""
         return cloudwatch.Metric(
             namespace=namespace,
             metric_name=metric_name,
@@ -67,7 +68,7 @@ class ComponentMetrics:
         return self.metric("Invocation5XXErrors", **options)
 
     def metric_model_errors(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the number of requests that the container answered with something else than 2XX."""
+        """Return the number of requests that the container answered with another code than 2XX."""
         options.setdefault("statistic", cloudwatch.Stats.SUM)
         return self.metric("InvocationModelErrors", **options)
 
@@ -78,3 +79,69 @@ class ComponentMetrics:
     def metric_overhead_latency(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the time SageMaker added to that of the container, in microseconds."""
         return self.metric("OverheadLatency", **options)
+
+
+@checked
+class FleetMetrics:
+    """Mixin: the metrics of one fleet, which its passes write."""
+
+    fleet_uid: str
+
+    def metric(self, metric_name: str, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the fleet's metric of that name. Default statistic: the average."""
+        return cloudwatch.Metric(
+            namespace=METRICS_NAMESPACE,
+            metric_name=metric_name,
+            dimensions_map={"Fleet": self.fleet_uid},
+            **options,
+        )
+
+    def metric_desired(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters in the manifest."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Desired", **options)
+
+    def metric_in_service(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that serve the version in the manifest."""
+        options.setdefault("statistic", cloudwatch.Stats.MINIMUM)
+        return self.metric("InService", **options)
+
+    def metric_failed(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that failed to serve the version in the manifest."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Failed", **options)
+
+    def metric_pending(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters whose change is in progress."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Pending", **options)
+
+    def metric_convergence_age(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return for how many seconds the fleet has differed from its manifest; 0 when it does not."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("ConvergenceAge", **options)
+
+    def metric_throttles(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return how many calls SageMaker throttled."""
+        options.setdefault("statistic", cloudwatch.Stats.SUM)
+        return self.metric("Throttles", **options)
+
+    def metric_rejected(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of manifests that were refused, or undone because too many adapters failed."""
+        options.setdefault("statistic", cloudwatch.Stats.SUM)
+        return self.metric("Rejected", **options)
+
+    def metric_drifted(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that someone changed by hand, as the last drift check found."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Drifted", **options)
+
+    def metric_orphans(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of components that have the fleet's tag but are in no manifest."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Orphans", **options)
+
+    def metric_failed_passes(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return how many passes in a row failed. The fleet changes nothing while they do."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("FailedPasses", **options)

@@ -3,7 +3,7 @@
 from typing import Any
 
 
-class ServiceError(Exception):
+class ApiError(Exception):
     """An error answer of the emulated service; `members` are its modeled members except the message."""
 
     def __init__(self, code: str, message: str, *, status: int = 400, members: dict[str, Any] | None = None):
@@ -14,14 +14,14 @@ class ServiceError(Exception):
         self.members = members or {}
 
 
-def validation_exception(message: str) -> ServiceError:
+def validation_exception(message: str) -> ApiError:
     """SageMaker's answer to almost every wrong request, even for a resource that does not exist."""
-    return ServiceError("ValidationException", message)
+    return ApiError("ValidationException", message)
 
 
-def resource_limit_exceeded(message: str) -> ServiceError:
+def resource_limit_exceeded(message: str) -> ApiError:
     """SageMaker's answer when a quota is used up."""
-    return ServiceError("ResourceLimitExceeded", message)
+    return ApiError("ResourceLimitExceeded", message)
 
 
 class HostingError(Exception):

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from botocore.loaders import create_loader
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.fleet_world import World, artifact
 from tests.cli.fleet_account import FakeAccount
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once() -> Iterator[None]:
+    """Make the commands, and what botocore reads of its files, once for all tests: neither ever changes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", functools.cache(get_command))
+        patch.setattr("botocore.session.create_loader", functools.cache(create_loader))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -4,78 +4,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-from botocore.exceptions import ClientError
 
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
 from adapters_cli.aws.account import Account
 from tests.adapter_fleet.fleet_world import World
 from tests.adapter_fleet.memory_registry import MemoryRegistry
-
-
-def client_error(code: str, message: str = "") -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
-
-
-class FakeBuckets:
-    """Objects, with versions or without. `news` is called after each new one."""
-
-    def __init__(self) -> None:
-        self.versioned = True
-        self.objects: dict[tuple[str, str], bytes] = {}
-        self.versions: dict[tuple[str, str], int] = {}
-        self.before_put: Any = lambda: None
-        self.news: Any = lambda text, version: None
-
-    def etag(self, bucket: str, key: str) -> str:
-        return f'"{hashlib.md5(self.objects[bucket, key]).hexdigest()}"'
-
-    def version(self, bucket: str, key: str) -> dict[str, str]:
-        named = {"VersionId": f"v{self.versions[bucket, key]}"} if self.versioned else {}
-        return {"ETag": self.etag(bucket, key), **named}
-
-    def store(self, bucket: str, key: str, text: bytes) -> None:
-        self.objects[bucket, key] = text
-        self.versions[bucket, key] = self.versions.get((bucket, key), 0) + 1
-
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
-        if (Bucket, Key) not in self.objects:
-            raise client_error("NoSuchKey", "The specified key does not exist.")
-        return {**self.version(Bucket, Key), "Body": io.BytesIO(self.objects[Bucket, Key])}
-
-    def put_object(
-        self,
-        *,
-        Bucket: str,
-        Key: str,
-        Body: bytes,
-        ContentType: str,
-        **condition: str,
-    ) -> dict[str, Any]:
-        self.before_put()
-        there = (Bucket, Key) in self.objects
-        if "IfNoneMatch" in condition:
-            failed = there
-        else:
-            failed = not there or condition["IfMatch"] != self.etag(Bucket, Key)
-        if failed:
-            raise client_error("PreconditionFailed", "At least one of the pre-conditions did not hold")
-        self.store(Bucket, Key, Body)
-        answer = self.version(Bucket, Key)
-        self.news(Body, answer.get("VersionId", answer["ETag"].strip('"')))
-        return answer
-
-    def download_file(self, bucket: str, key: str, path: str) -> None:
-        if (bucket, key) not in self.objects:
-            raise client_error("404", "Not Found")
-        Path(path).write_bytes(self.objects[bucket, key])
+from tests.fakes.errors import client_error
+from tests.fakes.s3 import FakeS3
 
 
 class FakeMachines:
@@ -121,7 +60,8 @@ class FakeAccount(Account):
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.buckets, self.started, self.stacks = FakeBuckets(), FakeMachines(world), FakeStacks()
+        self.buckets, self.started, self.stacks = FakeS3(), FakeMachines(world), FakeStacks()
+        self.buckets.versioned = True
         self.stacks.stacks["Tenants"] = [
             ("AWS::S3::Bucket", "bucket"),
             ("AWS::DynamoDB::Table", "registry"),

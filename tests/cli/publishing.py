@@ -14,8 +14,9 @@ from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-from tests.cli.fake_s3 import FakeS3
+from tests.fakes.s3 import FakeS3
 
+BUCKET = "my-adapters"
 DESTINATION = "s3://my-adapters/prod"
 STORED = "s3://my-adapters/fleet.yaml"
 """A manifest in the same bucket."""
@@ -77,7 +78,7 @@ class World:
 
     def checksum(self, name: str) -> str:
         """S3's SHA-256 of an archive that was uploaded at once, as a manifest has it."""
-        return f"sha256:{hashlib.sha256(self.s3.bodies[self.key(name)]).hexdigest()}"
+        return f"sha256:{hashlib.sha256(self.s3.bodies(BUCKET)[self.key(name)]).hexdigest()}"
 
     def parsed(self) -> Manifest:
         return Manifest.parse(self.manifest.read_bytes(), where="fleet.yaml", folder=self.folder)

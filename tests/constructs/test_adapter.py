@@ -97,7 +97,9 @@ def synthesize(
         component_prefix=component_prefix,
     )
     artifact = AdapterArtifact.from_uri(f"s3://models/{key}")
-    adapter = endpoint.add_adapter("Ectsum", artifact=artifact, component_name=component_name)
+    adapter = LoraAdapter(
+        stack, "Ectsum", endpoint=endpoint, artifact=artifact, component_name=component_name
+    )
     (logical_id,) = Template.from_stack(stack).find_resources("AWS::SageMaker::InferenceComponent")
     return adapter.component_name, logical_id
 
@@ -134,7 +136,7 @@ def test_an_endpoint_known_at_deployment_only_gives_names_that_stay() -> None:
             component_prefix="acme",
         )
         artifact = AdapterArtifact.from_uri("s3://models/a.tar.gz")
-        return endpoint.add_adapter("A", artifact=artifact).component_name
+        return LoraAdapter(stack, "A", endpoint=endpoint, artifact=artifact).component_name
 
     assert name(tokens_before=0) == name(tokens_before=3)
 
@@ -428,3 +430,22 @@ def test_an_adapters_name_that_a_parameter_may_change_is_warned_of(
     )
     (warning,) = [text for text in warnings() if "cannot-change" in text]
     assert warning.startswith(f"'{setting}' comes from 'Name', whose value may change")
+
+
+def test_an_imported_adapter_grants_and_measures_by_its_name(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
+    endpoint = make_endpoint()
+    imported = LoraAdapter.from_component_name(stack, "Ectsum", "Acme-ectsum", endpoint=endpoint)
+    caller = iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    imported.grant_invoke(caller)
+    (policy,) = [
+        policy["Properties"]["PolicyDocument"]
+        for policy in Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
+        if policy["Properties"]["Roles"] == [stack.resolve(caller.role_name)]
+    ]
+    (statement,) = policy["Statement"]
+    names = [arn["Fn::Join"][1][-1].rpartition("/")[-1] for arn in statement["Resource"][1:]]
+    assert names == ["acme-ectsum", "Acme-ectsum"]
+    assert imported.metric_invocations().dimensions == {"InferenceComponentName": "Acme-ectsum"}
+    assert len(Template.from_stack(stack).find_resources("AWS::SageMaker::InferenceComponent")) == 1

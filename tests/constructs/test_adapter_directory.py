@@ -69,14 +69,17 @@ def test_in_a_stage_the_manifest_finds_the_archive_too(
 ) -> None:
     app = cdk.App(outdir=str(tmp_path / "staged"))
     stage = cdk.Stage(app, "Prod")
+    stack = cdk.Stack(stage, "Stack")
     endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
-        cdk.Stack(stage, "Stack"),
+        stack,
         "Llm",
         endpoint_name="llama",
         base_component_name="base",
         component_prefix="acme",
     )
-    endpoint.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+    LoraAdapter(
+        stack, "Triage", endpoint=endpoint, artifact=AdapterArtifact.from_directory(adapter_directory)
+    )
     app.synth()
     (manifest,) = Path(app.outdir).rglob("*.assets.json")
     paths = [file["source"]["path"] for file in json.loads(manifest.read_text())["files"].values()]
@@ -159,9 +162,12 @@ def test_an_archive_is_packed_once_and_used_again_at_the_next_synth(
     archive = Path(app.outdir) / f"asset.{identity(adapter_directory)}.tar.gz"
     before = archive.stat()
     again = cdk.Stack(cdk.App(outdir=app.outdir), "Stack")
-    MultiAdapterEndpoint.from_endpoint_attributes(
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
         again, "Llm", endpoint_name="e", base_component_name="b", component_prefix="acme"
-    ).add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+    )
+    LoraAdapter(
+        again, "Triage", endpoint=endpoint, artifact=AdapterArtifact.from_directory(adapter_directory)
+    )
     assert (archive.stat().st_ino, archive.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
@@ -183,9 +189,13 @@ def test_files_that_change_while_they_are_packed_are_an_error_and_leave_no_archi
 def test_nothing_is_packed_for_a_stack_that_is_left_alone(tmp_path: Path, adapter_directory: Path) -> None:
     # What the CDK CLI says when another stack is deployed, or for `cdk list` and `cdk destroy`.
     app = cdk.App(outdir=str(tmp_path / "idle"), context={"aws:cdk:bundling-stacks": []})
-    MultiAdapterEndpoint.from_endpoint_attributes(
-        cdk.Stack(app, "Stack"), "Llm", endpoint_name="e", base_component_name="b", component_prefix="acme"
-    ).add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+    stack = cdk.Stack(app, "Stack")
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+        stack, "Llm", endpoint_name="e", base_component_name="b", component_prefix="acme"
+    )
+    LoraAdapter(
+        stack, "Triage", endpoint=endpoint, artifact=AdapterArtifact.from_directory(adapter_directory)
+    )
     app.synth()
     assert archives(app) == []
 
@@ -197,7 +207,12 @@ def test_times_and_places_of_the_files_do_not_change_the_template(
     copy = Path(shutil.copytree(adapter_directory, tmp_path / "copy"))
     for file in copy.iterdir():
         os.utime(file, (0, 0))
-    other = adapter.endpoint.add_adapter("Other", artifact=AdapterArtifact.from_directory(copy))
+    other = LoraAdapter(
+        cdk.Stack.of(adapter),
+        "Other",
+        endpoint=adapter.endpoint,
+        artifact=AdapterArtifact.from_directory(copy),
+    )
     found = components()
     one, two = (found[a.component_name]["Properties"]["Specification"]["Container"] for a in (adapter, other))
     assert one == two

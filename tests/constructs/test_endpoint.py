@@ -16,12 +16,13 @@ from multi_adapter_inference import (
     ArtifactSource,
     BaseModel,
     ComputeRequirements,
+    IMultiAdapterEndpoint,
     InstanceType,
     LmiContainer,
     LmiVersion,
+    LoraAdapter,
     LoraServing,
     MultiAdapterEndpoint,
-    MultiAdapterEndpointBase,
     RoutingStrategy,
     StartupTimeouts,
 )
@@ -421,7 +422,7 @@ def test_tags_reach_every_resource_that_takes_them(
 
 class TestImportedEndpoint:
     @pytest.fixture
-    def imported(self, stack: cdk.Stack) -> MultiAdapterEndpointBase:
+    def imported(self, stack: cdk.Stack) -> IMultiAdapterEndpoint:
         return MultiAdapterEndpoint.from_endpoint_attributes(
             stack,
             "Imported",
@@ -433,28 +434,42 @@ class TestImportedEndpoint:
         )
 
     def test_it_takes_adapters(
-        self, imported: MultiAdapterEndpointBase, components: Components, adapter_directory: Path
+        self,
+        stack: cdk.Stack,
+        imported: IMultiAdapterEndpoint,
+        components: Components,
+        adapter_directory: Path,
     ) -> None:
-        adapter = imported.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+        adapter = LoraAdapter(
+            stack, "Triage", endpoint=imported, artifact=AdapterArtifact.from_directory(adapter_directory)
+        )
         properties = components()[adapter.component_name]["Properties"]
         assert properties["EndpointName"] == "Llama-Endpoint"
         assert properties["Specification"]["BaseInferenceComponentName"] == "llama-base"
 
     def test_its_role_may_read_adapters_from_directories(
-        self, stack: cdk.Stack, imported: MultiAdapterEndpointBase, adapter_directory: Path
+        self, stack: cdk.Stack, imported: IMultiAdapterEndpoint, adapter_directory: Path
     ) -> None:
-        imported.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+        LoraAdapter(
+            stack, "Triage", endpoint=imported, artifact=AdapterArtifact.from_directory(adapter_directory)
+        )
         assert [s["Action"] for s in statements(stack)] == ["s3:GetObject"]
 
     def test_its_adapters_are_checked(
-        self, imported: MultiAdapterEndpointBase, adapter_directory: Path, change_config: ChangeConfig
+        self,
+        stack: cdk.Stack,
+        imported: IMultiAdapterEndpoint,
+        adapter_directory: Path,
+        change_config: ChangeConfig,
     ) -> None:
         change_config(r=16)
         with pytest.raises(ValueError, match="lora-rank"):
-            imported.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+            LoraAdapter(
+                stack, "Triage", endpoint=imported, artifact=AdapterArtifact.from_directory(adapter_directory)
+            )
 
     def test_grant_invoke_names_it_as_sagemaker_does(
-        self, stack: cdk.Stack, imported: MultiAdapterEndpointBase
+        self, stack: cdk.Stack, imported: IMultiAdapterEndpoint
     ) -> None:
         caller = iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         imported.grant_invoke(caller)
@@ -472,10 +487,6 @@ class TestImportedEndpoint:
         (statement,) = statements(stack)
         names = [resource["Fn::Join"][1][-1].rpartition("/")[-1] for resource in statement["Resource"]]
         assert names == ["llama", "llama-base", "Llama-Base"]
-
-    def test_its_base_class_is_not_made_by_itself(self, stack: cdk.Stack) -> None:
-        with pytest.raises(TypeError, match="abstract"):
-            MultiAdapterEndpointBase(stack, "Base")  # type: ignore[abstract]
 
 
 @pytest.mark.parametrize("setting", ["component_prefix", "base_component_name"])

@@ -148,7 +148,9 @@ def test_adapters_of_an_imported_endpoint_wait_for_the_rights_of_its_role(
         component_prefix="acme",
         role=iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::123456789012:role/execution"),
     )
-    adapter = imported.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
+    adapter = LoraAdapter(
+        stack, "Triage", endpoint=imported, artifact=AdapterArtifact.from_directory(adapter_directory)
+    )
     (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy")
     assert components()[adapter.component_name]["DependsOn"] == [policy]
 

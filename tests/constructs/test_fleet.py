@@ -22,12 +22,10 @@ from cdk_nag import AwsSolutionsChecks
 from constructs import Construct
 
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit, FleetSettings
-from adapter_fleet.fleet.state.settings import DriftCheck as DriftAction
+from adapter_fleet.fleet.state.settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,
-    AdapterFleetBase,
     AdapterManifest,
     ArtifactSource,
     BaseModel,
@@ -37,6 +35,8 @@ from multi_adapter_inference import (
     FailurePolicy,
     FleetAdapter,
     FleetOptions,
+    HubModel,
+    IAdapterFleet,
     InstanceType,
     LmiContainer,
     LmiVersion,
@@ -297,7 +297,8 @@ def test_a_fleet_in_another_stack_is_told_of_another_revision_of_a_copied_model(
 ) -> None:
     def revision(name: str) -> str:
         def copied(models: s3.IBucket) -> BaseModel:
-            return BaseModel.copied_from_hub("acme/llama", revision=name, bucket=models)
+            scope = cdk.Stack.of(models)
+            return HubModel(scope, "Model", model_id="acme/llama", revision=name, bucket=models).base_model
 
         return told_from_another_stack(base_model=copied)[0]
 
@@ -1251,7 +1252,7 @@ def test_who_reads_or_manages_may_use_the_key_of_the_archives_to_read(
 @pytest.mark.parametrize("grant", ["grant_read", "grant_manage"])
 def test_nothing_of_s3_is_granted_where_no_archive_is_known(
     stack: cdk.Stack,
-    imported: Callable[..., AdapterFleetBase],
+    imported: Callable[..., IAdapterFleet],
     operated: dict[str, Any],
     caller: iam.Role,
     template: Callable[[], dict[str, Any]],
@@ -1307,8 +1308,12 @@ def test_cdk_nag_finds_nothing_in_a_fleet_whose_registry_has_a_key(
         stack, "Llm", endpoint_name="llama", base_component_name="base", component_prefix="acme"
     )
     manifest = AdapterManifest.from_file(write_manifest())
-    endpoint.add_fleet(
-        "Tenants", manifest=manifest, encryption_key=kms.Key(stack, "Key", enable_key_rotation=True)
+    AdapterFleet(
+        stack,
+        "Tenants",
+        endpoint=endpoint,
+        manifest=manifest,
+        encryption_key=kms.Key(stack, "Key", enable_key_rotation=True),
     )
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()  # raises for what is found
@@ -1375,10 +1380,10 @@ def test_what_became_of_a_deployment_can_be_an_output(stack: cdk.Stack, make: Ma
 
 
 @pytest.fixture
-def imported(stack: cdk.Stack, endpoint: MultiAdapterEndpoint) -> Callable[..., AdapterFleetBase]:
+def imported(stack: cdk.Stack, endpoint: MultiAdapterEndpoint) -> Callable[..., IAdapterFleet]:
     """Return a function that imports a fleet of another app."""
 
-    def make_imported(**attributes: Any) -> AdapterFleetBase:
+    def make_imported(**attributes: Any) -> IAdapterFleet:
         return AdapterFleet.from_fleet_attributes(
             stack, "Imported", **{"fleet_uid": "1234-uuid", "endpoint": endpoint, **attributes}
         )
@@ -1399,7 +1404,7 @@ def operated(stack: cdk.Stack) -> dict[str, Any]:
 
 
 def test_a_fleet_of_another_app_can_be_invoked(
-    imported: Callable[..., AdapterFleetBase], caller: iam.Role, template: Callable[[], dict[str, Any]]
+    imported: Callable[..., IAdapterFleet], caller: iam.Role, template: Callable[[], dict[str, Any]]
 ) -> None:
     fleet = imported()
     fleet.grant_invoke(caller)
@@ -1412,7 +1417,7 @@ def test_a_fleet_of_another_app_can_be_invoked(
 def test_a_fleet_of_another_app_grants_what_one_of_this_app_does(
     stack: cdk.Stack,
     make: MakeFleet,
-    imported: Callable[..., AdapterFleetBase],
+    imported: Callable[..., IAdapterFleet],
     operated: dict[str, Any],
     template: Callable[[], dict[str, Any]],
     grant: str,
@@ -1438,7 +1443,7 @@ def test_a_fleet_of_another_app_grants_what_one_of_this_app_does(
 
 
 def test_a_fleet_imported_without_its_stack_is_found_by_its_table_alone(
-    imported: Callable[..., AdapterFleetBase],
+    imported: Callable[..., IAdapterFleet],
     operated: dict[str, Any],
     caller: iam.Role,
     template: Callable[[], dict[str, Any]],
@@ -1449,7 +1454,7 @@ def test_a_fleet_imported_without_its_stack_is_found_by_its_table_alone(
 
 @pytest.mark.parametrize("missing", ["manifest_bucket", "manifest_key"])
 def test_half_the_place_of_a_manifest_is_an_error(
-    imported: Callable[..., AdapterFleetBase], operated: dict[str, Any], missing: str
+    imported: Callable[..., IAdapterFleet], operated: dict[str, Any], missing: str
 ) -> None:
     with pytest.raises(ValueError, match="'manifest_bucket' and 'manifest_key' should be given together"):
         imported(**{**operated, missing: None})
@@ -1464,7 +1469,7 @@ def test_half_the_place_of_a_manifest_is_an_error(
     ],
 )
 def test_a_fleet_imported_without_what_is_granted_is_an_error(
-    imported: Callable[..., AdapterFleetBase],
+    imported: Callable[..., IAdapterFleet],
     operated: dict[str, Any],
     caller: iam.Role,
     grant: str,
@@ -1477,7 +1482,7 @@ def test_a_fleet_imported_without_what_is_granted_is_an_error(
 
 
 def test_a_fleet_imported_with_a_prefix_that_cannot_be_is_an_error(
-    imported: Callable[..., AdapterFleetBase],
+    imported: Callable[..., IAdapterFleet],
 ) -> None:
     with pytest.raises(ValueError, match="'Stack/Imported': 'component_prefix' should be letters"):
         imported(component_prefix="bad_prefix!")

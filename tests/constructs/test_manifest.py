@@ -136,7 +136,7 @@ def test_every_error_is_told_at_once_with_file_line_adapter_and_rule(
     with pytest.raises(ValueError, match=r"^'Stack/Tenants': the manifest cannot be deployed:") as error:
         fleet(AdapterManifest.from_file(path))
     lines = str(error.value).splitlines()[1:]
-    rules = ["lora-rank", "component-name", "artifact-source", "bucket-known", "path-readable"]
+    rules = ["lora-rank", "component-name", "artifact-source", "bucket-known", "artifact-place"]
     assert [line.rpartition("[")[2].rstrip("]") for line in lines] == rules
     for line, name in zip(lines, ("ectsum", "x" * 63, "elsewhere", "unknown", "local"), strict=True):
         assert line.startswith(f"  - {path}:")
@@ -246,7 +246,7 @@ def test_one_directory_of_a_hundred_adapters_is_packed_once(
         seen.append(directory)
         return identity(directory)
 
-    monkeypatch.setattr("multi_adapter_inference.manifest.identity", counted)
+    monkeypatch.setattr("adapter_fleet.artifacts.packing.identity", counted)
     before = archives(app)
     fleet(
         AdapterManifest.from_file(

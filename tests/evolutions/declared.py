@@ -18,13 +18,13 @@ from multi_adapter_inference import (
     BaseModel,
     ComputeRequirements,
     DriftCheck,
+    IMultiAdapterEndpoint,
     InstanceType,
     LmiContainer,
     LmiVersion,
     LoraAdapter,
     LoraServing,
     MultiAdapterEndpoint,
-    MultiAdapterEndpointBase,
 )
 from tests.integration.by_hand import TICKETS, client
 from tests.integration.fleet_stack import LORA, Deployment, Fleet, FleetStack
@@ -133,7 +133,7 @@ class EvolvingStack(FleetStack):
         )
         return f"s3://{bucket}/{own}"
 
-    def _endpoint(self, stack: cdk.Stack) -> MultiAdapterEndpointBase:
+    def _endpoint(self, stack: cdk.Stack) -> IMultiAdapterEndpoint:
         declared = self.declared
         endpoint = MultiAdapterEndpoint(
             stack,
@@ -158,7 +158,7 @@ class EvolvingStack(FleetStack):
         cdk.CfnOutput(stack, "BaseComponentName", value=endpoint.base_component_name)
         return endpoint
 
-    def _add_to(self, stack: cdk.Stack, endpoint: MultiAdapterEndpointBase) -> None:
+    def _add_to(self, stack: cdk.Stack, endpoint: IMultiAdapterEndpoint) -> None:
         natives = {}
         for name, label in self.declared.natives.items():
             artifact = AdapterArtifact.from_uri(self.uri_of_native(label))

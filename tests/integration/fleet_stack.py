@@ -34,12 +34,12 @@ from multi_adapter_inference import (
     ArtifactSource,
     BaseModel,
     ComputeRequirements,
+    IMultiAdapterEndpoint,
     InstanceType,
     LmiContainer,
     LmiVersion,
     LoraServing,
     MultiAdapterEndpoint,
-    MultiAdapterEndpointBase,
 )
 from tests.integration.by_hand import TICKETS, V1, V2, client, prompts
 
@@ -257,10 +257,10 @@ class FleetStack:
         stack = cdk_stack(app, self.name)
         return stack, stack
 
-    def _add_to(self, stack: cdk.Stack, endpoint: MultiAdapterEndpointBase) -> None:
+    def _add_to(self, stack: cdk.Stack, endpoint: IMultiAdapterEndpoint) -> None:
         """Add what else is in the stack."""
 
-    def _endpoint(self, stack: cdk.Stack) -> MultiAdapterEndpointBase:
+    def _endpoint(self, stack: cdk.Stack) -> IMultiAdapterEndpoint:
         if self.endpoint is not None:
             role = self.endpoint.role
             return MultiAdapterEndpoint.from_endpoint_attributes(
@@ -294,7 +294,7 @@ class FleetStack:
         return endpoint
 
     def _fleet(
-        self, stack: cdk.Stack, id: str, fleet: Fleet, endpoint: MultiAdapterEndpointBase, folder: Path
+        self, stack: cdk.Stack, id: str, fleet: Fleet, endpoint: IMultiAdapterEndpoint, folder: Path
     ) -> AdapterFleet:
         if fleet.stored is not None:
             bucket, key = fleet.stored
@@ -337,12 +337,12 @@ class FleetStack:
             cdk.CfnOutput(stack, f"{user_id}User", value=user.user_name)
         return made
 
-    def _fail(self, stack: cdk.Stack, id: str, endpoint: MultiAdapterEndpointBase) -> None:
+    def _fail(self, stack: cdk.Stack, id: str, endpoint: IMultiAdapterEndpoint) -> None:
         """Add a resource that fails once a fleet is done."""
         self._failing(stack, endpoint, id).node.add_dependency(stack.node.find_child(id))
 
     def _failing(
-        self, stack: cdk.Stack, endpoint: MultiAdapterEndpointBase, id: str = ""
+        self, stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, id: str = ""
     ) -> sagemaker.CfnInferenceComponent:
         """Add a resource that cannot be created: an adapter of a base model that is not there."""
         return sagemaker.CfnInferenceComponent(

@@ -13,14 +13,13 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import (
-    BaseModel,
     ComputeRequirements,
     HubModel,
+    IMultiAdapterEndpoint,
     InstanceType,
     LmiContainer,
     LmiVersion,
     MultiAdapterEndpoint,
-    MultiAdapterEndpointBase,
 )
 from tests.hub import COMMIT, HubStandIn
 from tests.integration.by_hand import client
@@ -35,7 +34,7 @@ class HubStack(FleetStack):
     secret:
         The ARN of the secret with the token.
     served:
-        Whether an endpoint has the copy, by `BaseModel.copied_from_hub`.
+        Whether an endpoint has the copy as its base model.
     settings:
         Further arguments of the construct.
     """
@@ -63,7 +62,7 @@ class HubStack(FleetStack):
         self.machines = client(cloud, "stepfunctions")
         self._cloud = cloud
 
-    def _endpoint(self, stack: cdk.Stack) -> MultiAdapterEndpointBase:
+    def _endpoint(self, stack: cdk.Stack) -> IMultiAdapterEndpoint:
         settings = {
             "bucket": s3.Bucket.from_bucket_name(stack, "Models", self.bucket),
             "hub_endpoint": self.hub.url,
@@ -74,7 +73,7 @@ class HubStack(FleetStack):
         }
         model = None
         if self.served:
-            base = BaseModel.copied_from_hub(self.hub.model_id, **settings)
+            base = HubModel(stack, "HubModel", model_id=self.hub.model_id, **settings).base_model
         else:
             model = HubModel(stack, "Model", model_id=self.hub.model_id, **settings)
             base = model.base_model

@@ -26,10 +26,14 @@ from typing import Any
 
 import pytest
 from aws_cdk import Duration
+from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.aws.s3_manifests import S3Manifests
 from adapter_fleet.aws.sagemaker_service import SageMakerService
+from adapter_fleet.aws.stacks import Stacks
+from adapter_fleet.aws.state_machine import StateMachine
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
 from adapter_fleet.fleet.requests.handler import RequestHandler
@@ -38,7 +42,6 @@ from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, 
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
-from adapter_fleet.lambdas.fleet import _S3Manifests, _Stacks, _Starter
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
@@ -258,8 +261,8 @@ class Exercise:
         """The registry as the function sees it."""
         return DynamoDbRegistry(self.table, self.user.client("dynamodb"), sleep=self.clock.sleep)
 
-    def starter(self) -> _Starter:
-        return _Starter(self.user.client("stepfunctions"), self.machine)
+    def state_machine(self) -> StateMachine:
+        return StateMachine(self.user.client("stepfunctions"), self.machine)
 
     def executions(self) -> int:
         states = self.place.client("stepfunctions")
@@ -348,7 +351,7 @@ class Exercise:
                 clock=self.clock,
                 executor=executor,
                 telemetry=Silent(),
-                start_machine=self.starter(),
+                start_machine=self.state_machine().start,
                 random=Random(1),
                 workers=4,
             )
@@ -364,10 +367,12 @@ class Exercise:
             name="fleet",
             machine=self.machine,
             registry=self.theirs,
-            manifests=_S3Manifests(self.user.client("s3")),
+            manifests=S3Manifests(self.user.client("s3")),
             clock=self.clock,
-            start_machine=self.starter(),
-            describe_stack=_Stacks(self.user.client("cloudformation")),
+            start_machine=self.state_machine().start,
+            describe_stack=Stacks(
+                self.user.client("cloudformation"), Logger(service="adapter-fleet")
+            ).describe,
         )
 
     def event(self, kind: str) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from aws_cdk import aws_lambda as lambda_
 from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
-from multi_adapter_inference.functions import FunctionParts, FunctionSettings
-from multi_adapter_inference.provider import waiting_provider
+from multi_adapter_inference._internal.functions import FunctionParts, FunctionSettings
+from multi_adapter_inference._internal.provider import waiting_provider
 from tests.integration.by_hand import client
 from tests.integration.fleet_stack import FleetStack
 from tests.integration.policies import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from botocore.config import Config
 
 from local_sagemaker.server import LocalCloud
 from tests.local.engine import COMMAND
+from tests.local.iam_users import make_user
 from tests.local.stacks import Bucket, Stack
 from tests.local.world import World
 
@@ -95,3 +97,17 @@ def stack(client: Callable[..., Any]) -> Iterator[Stack]:
     made = Stack(client("cloudformation"), f"stack-{uuid.uuid4().hex[:8]}")
     yield made
     made.delete()
+
+
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[LocalCloud]:
+    """A cloud that enforces IAM."""
+    with LocalCloud(iam=True, settings=QUICK) as running:
+        yield running
+
+
+@pytest.fixture
+def user(guarded: LocalCloud) -> Callable[..., Callable[[str], Any]]:
+    """Makes users with policy statements; each is what makes the user's clients."""
+    client = functools.partial(boto_client, guarded)
+    return functools.partial(make_user, client("iam"), client)

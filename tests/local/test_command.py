@@ -20,6 +20,8 @@ from tests.local.conftest import QUICK, boto_client
 from tests.local.processes import needs_proc, processes_of
 from tests.local.stacks import Bucket, Stack, serving
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "local_sagemaker"]
 

@@ -13,10 +13,10 @@ import pytest
 from botocore.validate import ParamValidator
 
 from local_sagemaker.control_plane.context import Context
-from local_sagemaker.control_plane.control_plane import ControlPlane
+from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.request_validation import operation_model
 from local_sagemaker.control_plane.traffic import Traffic
-from local_sagemaker.errors import HostingError, ServiceError
+from local_sagemaker.errors import ApiError, HostingError
 from local_sagemaker.settings import CurrentSettings, Settings
 
 ROLE = "arn:aws:iam::111122223333:role/Execution"
@@ -143,7 +143,7 @@ class World:
         self.settings = CurrentSettings(Settings().changed(settings))
         self.traffic = Traffic(self.settings, self.clock)
         self.hosting = FakeHosting(self.clock)
-        self.plane = ControlPlane(
+        self.plane = SageMakerControlPlane(
             Context(
                 account="111122223333",
                 region="us-east-1",
@@ -175,7 +175,7 @@ class World:
 
     def refusal(self, operation: str, **request: Any) -> str:
         """The message with which a call is refused as a ValidationException."""
-        with pytest.raises(ServiceError) as refused:
+        with pytest.raises(ApiError) as refused:
             self.call(operation, **request)
         assert refused.value.code == "ValidationException"
         return refused.value.message

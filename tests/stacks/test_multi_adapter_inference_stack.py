@@ -15,9 +15,10 @@ from cfnlint.config import ManualArgs
 from syrupy.assertion import SnapshotAssertion
 
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.fleet.state.settings import DeletionLimit, DriftCheck, FailureLimit, FleetSettings
+from adapter_fleet.environment.environment_file import read_environment
+from adapter_fleet.fleet.state.settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import SmokeRequest
-from stacks.environment import ENVIRONMENTS, load
+from stacks.environment import ENVIRONMENTS
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 
 ROOT = ENVIRONMENTS.parent
@@ -33,7 +34,7 @@ def environment(request: pytest.FixtureRequest) -> str:
 
 def stack_of(environment: str, outdir: Path) -> MultiAdapterInferenceStack:
     app = cdk.App(outdir=str(outdir), context=CONTEXT)
-    settings = load(ENVIRONMENTS / f"{environment}.toml")
+    settings = read_environment(ENVIRONMENTS / f"{environment}.toml")
     return MultiAdapterInferenceStack(app, f"MultiAdapterInference-{environment}", environment=settings)
 
 
@@ -93,7 +94,7 @@ def test_the_outputs_name_the_endpoint_and_every_component(
         if component["Type"] == "AWS::SageMaker::InferenceComponent"
     }
     adapters = json.loads(outputs["Adapters"]["Value"])
-    assert list(adapters) == list(load(ENVIRONMENTS / f"{environment}.toml").adapters)
+    assert list(adapters) == list(read_environment(ENVIRONMENTS / f"{environment}.toml").adapters)
     assert {outputs["BaseComponentName"]["Value"], *adapters.values()} == names
     assert outputs["EndpointName"]["Value"] == stack.resolve(stack.endpoint.endpoint_name)
 
@@ -101,7 +102,7 @@ def test_the_outputs_name_the_endpoint_and_every_component(
 def test_the_outputs_tell_where_each_fleet_is(
     stack: MultiAdapterInferenceStack, environment: str, template: dict[str, Any]
 ) -> None:
-    for name in load(ENVIRONMENTS / f"{environment}.toml").fleets:
+    for name in read_environment(ENVIRONMENTS / f"{environment}.toml").fleets:
         fleet = stack.fleets[name]
         assert {
             end: template["Outputs"][f"{name}{end}"]["Value"]
@@ -119,7 +120,7 @@ def settings_of(tmp_path: Path, fleet: str) -> FleetSettings:
     path = tmp_path / "own.toml"
     path.write_text(text.replace("allow_empty = true", fleet))
     stack = MultiAdapterInferenceStack(
-        cdk.App(outdir=str(tmp_path / "out"), context=CONTEXT), "Own", environment=load(path)
+        cdk.App(outdir=str(tmp_path / "out"), context=CONTEXT), "Own", environment=read_environment(path)
     )
     (resource,) = Template.from_stack(stack).find_resources("Custom::AdapterFleet").values()
     return converter.structure(json.loads(resource["Properties"]["Settings"]), FleetSettings)
@@ -136,8 +137,8 @@ def settings_of(tmp_path: Path, fleet: str) -> FleetSettings:
         ("deletion_above = 3", {"deletions": DeletionLimit(above=3)}),
         ("allow_empty = true", {"deletions": DeletionLimit(allow_empty=True)}),
         ("deletion_guard = false", {"deletions": DeletionLimit(share=1, allow_empty=True)}),
-        ("drift_check = 'repair'", {"drift": DriftCheck.REPAIR}),
-        ("drift_check = 'report'", {"drift": DriftCheck.REPORT}),
+        ("drift_check = 'repair'", {"drift": DriftAction.REPAIR}),
+        ("drift_check = 'report'", {"drift": DriftAction.REPORT}),
         (
             "[fleets.Tenants.smoke]\nbody = {inputs = 'Hello'}\nexpect = 'a'",
             {"smoke": SmokeRequest(body={"inputs": "Hello"}, expect="a")},
@@ -205,7 +206,9 @@ def test_the_model_is_copied_from_the_hub_where_the_file_asks_for_it(tmp_path: P
         )
     )
     app = cdk.App(outdir=str(tmp_path / "cdk.out"), context=CONTEXT)
-    template = Template.from_stack(MultiAdapterInferenceStack(app, "Copied", environment=load(path)))
+    template = Template.from_stack(
+        MultiAdapterInferenceStack(app, "Copied", environment=read_environment(path))
+    )
     template.has_resource_properties(
         "Custom::HubModel",
         {
@@ -240,7 +243,7 @@ retention = "one_year"
 """
     )
     app = cdk.App(outdir=str(folder / "cdk.out"), context=CONTEXT)
-    return Template.from_stack(MultiAdapterInferenceStack(app, "Closed", environment=load(path)))
+    return Template.from_stack(MultiAdapterInferenceStack(app, "Closed", environment=read_environment(path)))
 
 
 def test_the_network_of_a_file_is_that_of_containers_and_functions(closed: Template) -> None:

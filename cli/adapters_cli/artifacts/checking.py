@@ -120,7 +120,7 @@ def _unreadable(path: str | Path, error: OSError) -> CheckedAdapter:
 
 
 def _failed(path: str, rule: CheckRule, message: str) -> CheckedAdapter:
-    return CheckedAdapter(path=path, findings=[rule.broken(path, message)])
+    return CheckedAdapter(path=path, findings=[rule.finding(path, message)])
 
 
 def _check_one(

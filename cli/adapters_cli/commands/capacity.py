@@ -1,4 +1,4 @@
-"""`adapters capacity`: what fits into the accelerators' memory, and where the adapters of a fleet are."""
+"""`adapters capacity`: show what fits into the accelerators' memory, and which tier adapters are in."""
 
 import json
 import sys
@@ -12,12 +12,12 @@ from rich.console import Console
 
 from adapter_fleet.documents.schema import known_or_meant
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
-from adapter_fleet.serving.engine_settings import COUNTED, EngineSettings
+from adapter_fleet.serving.capacity import Workload
+from adapter_fleet.serving.engine_settings import MEMORY_VARIABLES, EngineSettings
 from adapter_fleet.serving.gpu_memory import GIB, OTHER_BYTES
 from adapter_fleet.serving.instance_types import INSTANCES, Instance
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
-from adapter_fleet.serving.sizing import Workload
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.fleets.fleet import FleetOption, StackOption, TableOption, find_fleet, newest_generation
@@ -26,16 +26,11 @@ from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.models.base_model_option import BaseModelOption
 from adapters_cli.models.capacity_picture import screen
 from adapters_cli.models.capacity_report import AdapterCount, CapacityReport, Placement, as_document, rows
-from adapters_cli.models.environment_file import (
-    BaseModelPlace,
-    EnvironmentFile,
-    EnvironmentOption,
-    read_environment,
-)
+from adapters_cli.models.environment_option import EnvironmentFile, EnvironmentOption, read_environment
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, option_errors, reported_errors
-from adapters_cli.output.text import one_line, print_error
+from adapters_cli.output.text import one_line
 
-_MOST_LARGER = 6
+_MAX_LARGER = 6
 
 
 def capacity(
@@ -54,7 +49,7 @@ def capacity(
     ] = None,
     accelerators: Annotated[
         int | None,
-        typer.Option("--accelerators", min=1, metavar="N", help="Of one copy; by default all there are."),
+        typer.Option("--accelerators", min=1, metavar="N", help="Of one copy; default: all of the instance."),
     ] = None,
     max_loras: Annotated[
         int | None, typer.Option("--max-loras", min=1, metavar="N", help="Slots in GPU memory.")
@@ -101,85 +96,101 @@ def capacity(
 ) -> None:
     """Show what fits into the accelerators' memory, and which adapters are in which tier.
 
-    What an environment file says can be changed by the other options. Ends with 1 if it does not fit.
+    The other options override the environment file. Ends with 1 if it does not fit.
     """
     live = stack is not None or table_name is not None or fleet is not None
-    sources = (manifest is not None, adapters is not None, live)
-    if sum(sources) > 1:
+    if sum((manifest is not None, adapters is not None, live)) > 1:
         raise typer.BadParameter("--manifest, --adapters and a live fleet all say how many; give one of them")
     with reported_errors():
         account = account_of(context)
         file = None if environment is None else read_environment(environment)
         name, shape = _shape(account, file, base_model)
-        given = EngineSettings.from_environment(variables := _variables(options or []))
-        if given.not_understood:
-            raise UsageError(f"--option cannot be counted with: {', '.join(given.not_understood)}")
-        if file is not None:
-            variables = {**file.container.environment, **variables}
+        variables = _variables(options or [])
         settings = _settings(max_loras, max_cpu_loras, max_lora_rank, fully_sharded)
         with option_errors():
-            workload = Workload(
-                shape=shape,
-                lora=_lora(file, settings, given.lora),
-                engine=EngineSettings.from_environment(variables),
-                other=OTHER_BYTES if other is None else round(other * GIB),
-            )
+            workload = _workload(file, shape, variables, settings, other)
             instance = _instance(file, instance_type)
             sizing = workload.on(instance, _accelerators(file, instance, accelerators))
-        if manifest is not None:
-            count: AdapterCount | None = _of_manifest(account, manifest)
+        if live:
+            count: AdapterCount | None = _count_of_fleet(account, stack, fleet, table_name)
         elif adapters is not None:
             count = AdapterCount(ranks=(None,) * adapters, where="--adapters")
-        elif live:
-            count = _of_fleet(account, stack, fleet, table_name)
         else:
-            count = None if file is None else _of_file(account, file)
+            count = _declared_count(account, file, manifest)
         report = CapacityReport(
             model=name,
             workload=workload,
             sizing=sizing,
-            larger=tuple(workload.on_larger(sizing))[:_MOST_LARGER],
+            larger=tuple(workload.on_larger(sizing))[:_MAX_LARGER],
             adapters=count,
             placement=_placement(file),
         )
-        if as_json:
-            typer.echo(json.dumps(as_document(report), indent=2))
-        elif sys.stdout.isatty():
-            console = Console()
-            console.print(screen(report, console.width))
-        else:
-            for row in rows(report):
-                typer.echo("\t".join(map(one_line, row)))
+        _print_report(report, as_json=as_json)
         if not report.fits:
-            print_error(report.verdict)
-            raise typer.Exit(1)
+            raise CommandError(report.verdict)
+
+
+def _print_report(report: CapacityReport, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(as_document(report), indent=2))
+    elif sys.stdout.isatty():
+        console = Console()
+        console.print(screen(report, console.width))
+    else:
+        for row in rows(report):
+            typer.echo("\t".join(map(one_line, row)))
+
+
+def _workload(
+    file: EnvironmentFile | None,
+    shape: ModelShape,
+    variables: dict[str, str],
+    settings: dict[str, object],
+    other_gib: float | None,
+) -> Workload:
+    """Return what each copy runs: the environment file's settings, overridden by options."""
+    given = EngineSettings.from_environment(variables)
+    if given.not_understood:
+        raise UsageError(f"--option cannot be counted with: {', '.join(given.not_understood)}")
+    if file is not None:
+        variables = {**file.tables.container.environment, **variables}
+    return Workload(
+        shape=shape,
+        lora=_lora(file, settings, given.lora),
+        engine=EngineSettings.from_environment(variables),
+        other=OTHER_BYTES if other_gib is None else round(other_gib * GIB),
+    )
 
 
 def _shape(account: Account, file: EnvironmentFile | None, given: str | None) -> tuple[str, ModelShape]:
-    """Return the base model's name and shape; UsageError where its dimensions are not known."""
-    place = file.base_model if file is not None else BaseModelPlace()
-    if given is not None or place.directory is not None:
-        where = given or str(place.directory)
-        model = BaseModelOption.read(where, account)
-        if model.shape is None:
-            raise UsageError(
-                f"{where}: the dimensions of a model of the type {model.kind!r} are not known: it is no dense"
-                " decoder like Llama, or they are not all there"
-            )
-        known = place.name if given is None else None
-        return known or model.facts.name or where, model.shape
-    name = place.name or place.hub or ""
+    """Return the base model's name and shape. Raises UsageError if its dimensions are unknown."""
+    declared = file.tables.base_model if file is not None else None
+    if given is not None:
+        return _shape_in(given, account, name=None)
+    if declared is not None and declared.directory is not None:
+        return _shape_in(str(declared.directory), account, name=declared.name)
+    if declared is None:
+        raise UsageError("which base model? Give --base-model, or --environment")
+    name = declared.name or declared.hub or ""
     if (shape := known_shape(name)) is not None:
         return name, shape
-    if file is None:
-        raise UsageError("which base model? Give --base-model, or --environment")
-    if place.bucket is not None:
-        where = f"s3://{place.bucket}/{place.prefix.strip('/')}".rstrip("/")
+    if declared.bucket is None:
+        raise UsageError(f"the dimensions of {name!r} are not known; give its config.json with --base-model")
+    where = f"s3://{declared.bucket}/{declared.prefix.strip('/')}".rstrip("/")
+    raise UsageError(
+        f"the dimensions of the base model are not known, as it is in a bucket; give --base-model"
+        f" {where}/config.json"
+    )
+
+
+def _shape_in(where: str, account: Account, *, name: str | None) -> tuple[str, ModelShape]:
+    model = BaseModelOption.read(where, account)
+    if model.shape is None:
         raise UsageError(
-            f"the dimensions of the base model are not known, as it is in a bucket; give --base-model"
-            f" {where}/config.json"
+            f"{where}: the dimensions of a model of the type {model.kind!r} are not known: it is no dense"
+            " decoder like Llama, or they are not all there"
         )
-    raise UsageError(f"the dimensions of {name!r} are not known; give its config.json with --base-model")
+    return name or model.facts.name or where, model.shape
 
 
 def _settings(
@@ -197,13 +208,13 @@ def _settings(
 def _lora(
     file: EnvironmentFile | None, given: dict[str, object], in_container: Mapping[str, object]
 ) -> LoraServing:
-    """Return the LoRA settings, which options of their own give, or variables of the container."""
+    """Return the LoRA settings of the file, overridden by options and by the container's variables."""
     if twice := given.keys() & in_container.keys():
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(twice))
         raise UsageError(f"{names}: --option says it as well; give one of them")
     changes: dict[str, Any] = {**given, **in_container}
     if file is not None:
-        return replace(file.lora, **changes)
+        return replace(file.tables.lora, **changes)
     if not {"max_loras", "max_lora_rank"} <= changes.keys():
         raise UsageError("how many adapters? Give --max-loras and --max-lora-rank, or --environment")
     # vLLM's own default.
@@ -211,7 +222,7 @@ def _lora(
 
 
 def _instance(file: EnvironmentFile | None, given: str | None) -> Instance:
-    name = given or (file.endpoint.instance_type if file is not None else None)
+    name = given or (file.tables.endpoint.instance_type if file is not None else None)
     if name is None:
         raise UsageError("on which instances? Give --instance-type, or --environment")
     if name not in INSTANCES:
@@ -224,14 +235,14 @@ def _instance(file: EnvironmentFile | None, given: str | None) -> Instance:
 def _accelerators(file: EnvironmentFile | None, instance: Instance, given: int | None) -> int:
     if given is not None:
         return given
-    if file is None or file.copies.accelerators is None:
+    if file is None or file.tables.copies.accelerators is None:
         return instance.accelerators
-    there = INSTANCES.get(file.endpoint.instance_type)
-    if there is None or there.name == instance.name:
-        return file.copies.accelerators
-    # Another type than the file's: all of them, where a copy has all of the file's.
-    whole = file.copies.accelerators == there.accelerators
-    return instance.accelerators if whole else min(file.copies.accelerators, instance.accelerators)
+    declared = INSTANCES.get(file.tables.endpoint.instance_type)
+    if declared is None or declared.name == instance.name:
+        return file.tables.copies.accelerators
+    # For another instance type than the file's: all accelerators, if a copy has all of the file's type.
+    whole = file.tables.copies.accelerators == declared.accelerators
+    return instance.accelerators if whole else min(file.tables.copies.accelerators, instance.accelerators)
 
 
 def _variables(options: list[str]) -> dict[str, str]:
@@ -239,10 +250,9 @@ def _variables(options: list[str]) -> dict[str, str]:
         name, equals, _ = option.partition("=")
         if not equals:
             raise UsageError(f"--option should be NAME=VALUE, got {option!r}")
-        if name not in COUNTED:
-            raise UsageError(
-                f"--option: {name!r} changes nothing that is counted; counted are {', '.join(COUNTED)}"
-            )
+        if name not in MEMORY_VARIABLES:
+            counted = ", ".join(MEMORY_VARIABLES)
+            raise UsageError(f"--option: {name!r} changes nothing that is counted; counted are {counted}")
     return dict(option.split("=", 1) for option in options)
 
 
@@ -250,13 +260,13 @@ def _placement(file: EnvironmentFile | None) -> Placement:
     if file is None:
         return Placement()
     return Placement(
-        copies=file.copies.count,
-        instances=file.endpoint.instance_count,
-        min_memory_mib=file.copies.min_memory_mib,
+        copies=file.tables.copies.count,
+        instances=file.tables.endpoint.instance_count,
+        min_memory_mib=file.tables.copies.min_memory_mib,
     )
 
 
-def _of_manifest(account: Account, where: str) -> AdapterCount:
+def _count_of_manifest(account: Account, where: str) -> AdapterCount:
     if (location := S3Location.of_manifest(where)) is not None:
         stored = StoredManifest.read(account.s3, location.bucket, location.key)
         if stored.etag is None:
@@ -271,25 +281,34 @@ def _of_manifest(account: Account, where: str) -> AdapterCount:
     return AdapterCount(ranks=tuple(adapter.rank for adapter in read.adapters), where=where)
 
 
-def _of_fleet(account: Account, stack: str | None, name: str | None, table: str | None) -> AdapterCount:
+def _count_of_fleet(account: Account, stack: str | None, name: str | None, table: str | None) -> AdapterCount:
     fleet = find_fleet(account, stack=stack, name=name, table=table)
     active = in_force(fleet.registry, newest_generation(fleet))
     adapters = desired_by(fleet.registry, active).adapters
     return AdapterCount(ranks=tuple(adapter.rank for adapter in adapters), where=f"fleet {fleet.record.name}")
 
 
-def _of_file(account: Account, file: EnvironmentFile) -> AdapterCount | None:
-    """Count the adapters of an environment: of the stack itself, and of the manifests on this machine."""
-    ranks: list[int | None] = [None] * len(file.adapters)
-    places = [str(file.path)] if file.adapters else []
-    elsewhere = []
-    for fleet, place in file.fleets.items():
+def _declared_count(
+    account: Account, file: EnvironmentFile | None, manifest: str | None
+) -> AdapterCount | None:
+    """Count the adapters of a manifest, or else of an environment file; None without either."""
+    if manifest is not None:
+        return _count_of_manifest(account, manifest)
+    return None if file is None else _count_of_environment(account, file)
+
+
+def _count_of_environment(account: Account, file: EnvironmentFile) -> AdapterCount | None:
+    """Count the adapters of an environment's stack, and of its manifests on this machine."""
+    ranks: list[int | None] = [None] * len(file.tables.adapters)
+    counted = [str(file.path)] if file.tables.adapters else []
+    not_counted = []
+    for fleet, place in file.tables.fleets.items():
         if place.manifest is None:
-            elsewhere.append(f"fleet {fleet} has its manifest in s3://{place.bucket}/{place.key}")
+            not_counted.append(f"fleet {fleet} has its manifest in s3://{place.bucket}/{place.key}")
             continue
-        counted = _of_manifest(account, str(place.manifest))
-        ranks += counted.ranks
-        places.append(counted.where)
-    if not places and not elsewhere:
+        count = _count_of_manifest(account, str(place.manifest))
+        ranks += count.ranks
+        counted.append(count.where)
+    if not counted and not not_counted:
         return None
-    return AdapterCount(ranks=tuple(ranks), where=", ".join(places), unknown="; ".join(elsewhere))
+    return AdapterCount(ranks=tuple(ranks), where=", ".join(counted), unknown="; ".join(not_counted))

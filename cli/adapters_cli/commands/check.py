@@ -18,7 +18,7 @@ from adapter_fleet.common.findings import Severity
 from adapters_cli.artifacts.checking import CheckedAdapter, CheckResult, ReadOptions, check_all, subjects_at
 from adapters_cli.artifacts.local_adapters import print_leftovers
 from adapters_cli.aws.account import account_of
-from adapters_cli.models.environment_file import EnvironmentOption
+from adapters_cli.models.environment_option import EnvironmentOption
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, ONLY_WARNINGS

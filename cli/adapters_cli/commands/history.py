@@ -106,7 +106,7 @@ def _show_generations(fleet: Fleet, limit: int, *, as_json: bool) -> None:
         for generation, reason in zip(generations, reasons, strict=True):
             typer.echo(json.dumps(_generation_document(generation, reason)))
     elif not generations:
-        print_note(f"fleet '{fleet.record.name}' has never been asked for anything")
+        print_note(f"fleet '{fleet.record.name}' has received no manifest yet")
     else:
         rows = [
             _generation_row(generation, reason)

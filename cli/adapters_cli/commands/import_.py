@@ -1,4 +1,4 @@
-"""`adapters import`: write a manifest of adapters that were made by hand, and hand them over to a fleet."""
+"""`adapters import`: write a manifest of adapters created by hand, and let a fleet adopt them."""
 
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -38,26 +38,25 @@ _DOWNLOADS = 4
 
 def import_(
     context: typer.Context,
-    endpoint: Annotated[str, typer.Option("--endpoint", metavar="NAME", help="Where the adapters are.")],
+    endpoint: Annotated[str, typer.Option("--endpoint", metavar="NAME", help="The adapters' endpoint.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File of the manifest; else standard output.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite that file, if it is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
     take_over: Annotated[
         bool,
         typer.Option("--take-over", help="Allow the fleet to take them over, once its manifest has them."),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before that.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
 ) -> None:
     """Write a manifest of the adapters on an endpoint that belong to no fleet.
 
-    Where a fleet is given, the adapters that it has follow in the manifest, which can then be applied as it
-    is. With --take-over, the fleet may make the others its own without creating them again: it does so once
-    its manifest has them. What belongs to a CloudFormation stack is left out: that stack would delete it, or
-    fail by it.
+    With a fleet, the manifest also has the fleet's own adapters, so that it can be applied as it is. With
+    --take-over, the fleet may adopt the other adapters without creating them again: it does so once its
+    manifest has them. Adapters of a CloudFormation stack are left out: that stack would delete them, or fail.
 
     Ends with 1 if an adapter had to be left out.
     """
@@ -67,7 +66,7 @@ def import_(
         _check_output(output, force=force)
         account = account_of(context)
         given = _fleet(account, stack, fleet, table_name, endpoint=endpoint, takes_over=take_over)
-        target = given.seen.newest.request.target if given is not None else None
+        target = given.status.newest.request.target if given is not None else None
         present, lost = valid_entries(given.entries) if given is not None else ([], [])
         components = EndpointComponents(account, endpoint)
         unowned = _of_no_fleet(components, base=target.base if target is not None else None)
@@ -107,21 +106,21 @@ def import_(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Given:
-    """The fleet that the import is for."""
+class _GivenFleet:
+    """The fleet that the manifest is for."""
 
     fleet: Fleet
-    seen: FleetStatus
+    status: FleetStatus
 
     @property
     def entries(self) -> list[ManifestAdapter]:
-        """The manifest's entries of what it is to have at present."""
-        desired = desired_by(self.fleet.registry, self.seen.active)
-        return entries_of(desired, self.seen.newest.request.target)
+        """The manifest entries of its present desired state."""
+        desired = desired_by(self.fleet.registry, self.status.active)
+        return entries_of(desired, self.status.newest.request.target)
 
 
 def _check_output(output: Path | None, *, force: bool) -> None:
-    """Find out before anything is downloaded whether the file can be written."""
+    """Raise CommandError, before any download, if the file cannot be written."""
     if output is None:
         return
     if output.is_dir():
@@ -129,7 +128,7 @@ def _check_output(output: Path | None, *, force: bool) -> None:
     if not output.parent.is_dir():
         raise CommandError(f"{output}: there is no folder '{output.parent}'")
     if output.is_file() and not force:
-        raise CommandError(f"{output}: is there already; --force overwrites it")
+        raise CommandError(f"{output}: exists already; --force overwrites it")
 
 
 def _component(adapter: ManifestAdapter, target: Target | None) -> str:
@@ -144,30 +143,30 @@ def _fleet(
     *,
     endpoint: str,
     takes_over: bool,
-) -> _Given | None:
-    """Return the fleet that is given, None where there is none and none is needed."""
-    place = stack_or_table(stack=stack, name=name, table=table)
-    if not takes_over and name is None and place == (None, None):
+) -> _GivenFleet | None:
+    """Return the fleet of the options; None if there is none and none is needed."""
+    location = stack_or_table(stack=stack, name=name, table=table)
+    if not takes_over and name is None and location == (None, None):
         return None
     found = find_fleet(account, stack=stack, name=name, table=table)
-    seen = find_status(found.registry, account.now())
-    if takes_over and (seen is None or seen.newest.request.source is Source.DELETION):
-        raise CommandError("there is nobody to take them over; deploy the fleet first, without them")
-    if seen is None:
+    status = find_status(found.registry, account.now())
+    if takes_over and (status is None or status.newest.request.source is Source.DELETION):
+        raise CommandError("there is no fleet to take them over; deploy it first, without them")
+    if status is None:
         return None
-    target = seen.newest.request.target
+    target = status.newest.request.target
     if target.endpoint != endpoint:
         raise CommandError(f"the fleet is on endpoint '{target.endpoint}', got '{endpoint}'")
-    return _Given(fleet=found, seen=seen)
+    return _GivenFleet(fleet=found, status=status)
 
 
 def _of_no_fleet(
     components: EndpointComponents, *, base: str | None
 ) -> dict[str, tuple[ObservedComponent, dict[str, str]]]:
-    """Return the adapters that belong to no fleet, with their tags; those of one base, if it is given.
+    """Return the adapters that belong to no fleet, with their tags; only those of `base`, if it is given.
 
-    NoAnswerError where the endpoint has no component at all: SageMaker lists none for an endpoint that is not
-    there.
+    Raises NoAnswerError if the endpoint has no component: SageMaker lists none for an endpoint that does not
+    exist.
     """
     listed = components.listed()
     if not listed:
@@ -198,7 +197,7 @@ def _entries(
     prefix: str | None,
     present: list[ManifestAdapter],
 ) -> tuple[list[ManifestAdapter], list[str]]:
-    """Return the manifest's entries, and why others are left out."""
+    """Return the manifest entries, and why other adapters are left out."""
     uris = sorted({live.artifact_uri for live, _ in alone.values() if live.artifact_uri is not None})
     with ThreadPoolExecutor(_DOWNLOADS) as downloads:
         digests = dict(zip(uris, downloads.map(lambda uri: _digest(account, uri), uris), strict=True))
@@ -216,12 +215,12 @@ def _entries(
         entries.append(
             entry_of(component, names[component], prefix=prefix, uri=uri, digest=digest, tags=tags)
         )
-    good, unsound = valid_entries(entries, beside=present)
-    return good, [*problems, *unsound]
+    valid, invalid = valid_entries(entries, beside=present)
+    return valid, [*problems, *invalid]
 
 
 def _text(adapters: list[ManifestAdapter]) -> str:
-    """Return the manifest; CommandError where there are too many for one."""
+    """Return the manifest's text. Raises CommandError if it breaks a rule of the whole manifest."""
     try:
         Manifest.of(adapters)
     except ManifestError as error:
@@ -230,8 +229,8 @@ def _text(adapters: list[ManifestAdapter]) -> str:
 
 
 def _digest(account: Account, uri: str) -> str | Exception:
-    """Return the identity of the adapter in an archive in S3, or why there is none."""
-    # Its compressor takes a while to import.
+    """Return the identity of the adapter in an archive in S3, or the error that prevents it."""
+    # Imported here: the compressor takes long to import.
     from adapter_fleet.artifacts.packing import identity_of_archive
 
     bucket, key = bucket_and_key(uri)
@@ -244,17 +243,17 @@ def _digest(account: Account, uri: str) -> str | Exception:
             return error
 
 
-def _hand_over(given: _Given, components: dict[str, ObservedComponent]) -> None:
-    """Leave the orders by which the fleet may make components its own."""
+def _hand_over(given: _GivenFleet, components: dict[str, ObservedComponent]) -> None:
+    """Leave the orders that allow the fleet to adopt components."""
     fleet = given.fleet
     now = fleet.account.now()
     orders = [
         Order(kind=OrderKind.CLAIM, component=component, at=now, created=live.created)
         for component, live in components.items()
     ]
-    present = {adapter.component for adapter in desired_by(fleet.registry, given.seen.active).adapters}
+    present = {adapter.component for adapter in desired_by(fleet.registry, given.status.active).adapters}
     if present.isdisjoint(components):
-        # Nothing to do for the fleet until its manifest has them.
+        # The fleet has nothing to do until its manifest has them.
         fleet.registry.order(orders)
     else:
         fleet.order(orders)

@@ -19,7 +19,7 @@ from adapters_cli.fleets.fleet import (
     newest_generation,
 )
 from adapters_cli.fleets.lookup import AdapterLookup
-from adapters_cli.output.answers import Answer, JsonLines, PlainText, Screen, View
+from adapters_cli.output.answers import AnswerView, ComponentAnswer, JsonLines, PlainText, Screen
 from adapters_cli.output.errors import UsageError, reported_errors
 from adapters_cli.output.exit_codes import NO_ANSWER
 
@@ -86,7 +86,7 @@ def invoke(
         max_new_tokens=max_new_tokens,
         temperature=temperature,
     )
-    answers = [Answer(component=component, name=name) for component, name in asked.items()]
+    answers = [ComponentAnswer(component=component, name=name) for component, name in asked.items()]
     view = _view(answers, as_json=as_json)
     try:
         for piece in _ask_all(connected, question, answers, stream=stream):
@@ -113,21 +113,21 @@ def _of_fleet(
     return target.endpoint, asked
 
 
-def _view(answers: list[Answer], *, as_json: bool) -> View:
+def _view(answers: list[ComponentAnswer], *, as_json: bool) -> AnswerView:
     if as_json:
         return JsonLines(answers)
     return Screen(answers) if sys.stdout.isatty() else PlainText(answers)
 
 
 def _ask_all(
-    endpoint: "RuntimeEndpoint", question: "Question", answers: list[Answer], *, stream: bool
+    endpoint: "RuntimeEndpoint", question: "Question", answers: list[ComponentAnswer], *, stream: bool
 ) -> Iterator[str]:
     """Ask all components at the same time; yield each piece after it was added to its answer."""
     from adapters_cli.aws.runtime_endpoint import UnaskedError
 
-    pieces: SimpleQueue[tuple[Answer, str | None]] = SimpleQueue()
+    pieces: SimpleQueue[tuple[ComponentAnswer, str | None]] = SimpleQueue()
 
-    def ask(answer: Answer) -> None:
+    def ask(answer: ComponentAnswer) -> None:
         started = time.perf_counter()
         try:
             for piece in endpoint.answer(answer.component, question, stream=stream):

@@ -1,4 +1,4 @@
-"""`adapters pull`: copy a model from the Hugging Face Hub to S3 by way of this machine."""
+"""`adapters pull`: copy a model from the Hugging Face Hub to S3 through this machine."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from types_boto3_s3 import S3Client
 
-_PIECE_BYTES = 4 * 1024 * 1024
+_READ_BYTES = 4 * 1024 * 1024
 
 
 def pull(
@@ -40,10 +40,10 @@ def pull(
     target: Annotated[str, typer.Argument(help="Where to copy it, s3://bucket/prefix.")],
     revision: Annotated[str, typer.Option("--revision", help="A commit, branch or tag.")] = "main",
 ) -> None:
-    """Copy a model from the hub to S3, to where BaseModel.copied_from_hub looks for it.
+    """Copy a model from the hub to S3, to the place where a HubModel looks for it.
 
-    Only what serving needs: safetensors, configuration, tokenizer and chat template. The bytes are compared
-    with the hub's digests. What is there already is not copied again, whoever copied it.
+    Copies only what serving needs: safetensors, configuration, tokenizer and chat template. The bytes are
+    compared with the hub's digests. Files that are in S3 already are not copied again.
 
     The hub, the token and the cache are those of the huggingface_hub library: HF_ENDPOINT, HF_TOKEN, HF_HOME.
     """
@@ -65,8 +65,8 @@ def pull(
 def _copy(store: ModelStore, api: "HfApi", account: Account, files: Sequence[ModelFile]) -> None:
     location, verified = store.location, dict(store.verified(files))
     missing = [file for file in files if file.path not in verified]
-    under_way = _UnderWay(account.s3)
-    # One after the other, while the next one comes. That one comes in the main thread, where Ctrl-C ends it.
+    open_upload = _OpenUpload(account.s3)
+    # One upload at a time. Downloads run in the main thread, where Ctrl-C ends them.
     uploader = ThreadPoolExecutor(1)
     uploads: list[Future[str]] = []
 
@@ -93,16 +93,16 @@ def _copy(store: ModelStore, api: "HfApi", account: Account, files: Sequence[Mod
                     uploads.append(uploader.submit(upload, file, path, partial(progress.advance, bar)))
                 verified |= {file.path: done.result() for file, done in zip(missing, uploads, strict=True)}
             except Exception:
-                # What has come is uploaded all the same.
+                # What is downloaded is uploaded all the same.
                 wait(uploads)
                 raise
     except KeyboardInterrupt:
-        under_way.end()
+        open_upload.end()
     store.keep_complete(files, verified)
 
 
 def _downloaded(api: "HfApi", location: ModelLocation, file: ModelFile) -> Path:
-    with _asking_the_hub(api):
+    with _hub_errors(api):
         name = api.hf_hub_download(location.repository.model_id, file.path, revision=location.commit)
     path = Path(name)
     _check(file, path)
@@ -110,14 +110,14 @@ def _downloaded(api: "HfApi", location: ModelLocation, file: ModelFile) -> Path:
 
 
 def _raise_of(uploads: Iterable[Future[str]]) -> None:
-    """Raise the error of an upload that has failed, before more is downloaded."""
+    """Raise the error of a failed upload, before more is downloaded."""
     for upload in uploads:
         if upload.done():
             upload.result()
 
 
-class _UnderWay:
-    """The last upload in parts that was begun, and how a process ends while it goes on."""
+class _OpenUpload:
+    """The latest upload in parts, and how the process ends during it."""
 
     def __init__(self, s3: "S3Client") -> None:
         self._s3 = s3
@@ -129,9 +129,9 @@ class _UnderWay:
             self._begun = {name: parsed[name] for name in ("Bucket", "Key", "UploadId")}
 
     def end(self) -> NoReturn:
-        """End the process, after a second at most, with nothing left of the upload.
+        """Abort the upload and end the process, within a second.
 
-        Its threads would send the parts that they are at to their ends, of megabytes each.
+        The upload's threads would finish their present parts first, of megabytes each.
         """
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         abort = threading.Thread(target=self._abort, daemon=True)
@@ -142,16 +142,16 @@ class _UnderWay:
 
     def _abort(self) -> None:
         if self._begun is not None:
-            # It may have ended.
+            # The upload may be complete already.
             with suppress(BotoCoreError, ClientError):
                 self._s3.abort_multipart_upload(**self._begun)
 
 
 def _check(file: ModelFile, path: Path) -> None:
-    """Compare what was downloaded with the hub's digest: the library compares the size alone."""
+    """Compare a downloaded file with the hub's digest. The library compares only the size."""
     hashed = file.hasher()
     with path.open("rb") as content:
-        while piece := content.read(_PIECE_BYTES):
+        while piece := content.read(_READ_BYTES):
             hashed.update(piece)
     if not file.matches(hashed):
         raise CommandError(
@@ -160,8 +160,8 @@ def _check(file: ModelFile, path: Path) -> None:
 
 
 def _listed(api: "HfApi", model_id: str, revision: str) -> tuple[str, Sequence[ModelFile]]:
-    """Return the commit of a revision, and which of its files are wanted."""
-    with _asking_the_hub(api):
+    """Return the commit of a revision, and its files that serving needs."""
+    with _hub_errors(api):
         info = api.model_info(model_id, revision=revision, files_metadata=True)
     files = [
         ModelFile(
@@ -201,21 +201,21 @@ def _api() -> "HfApi":
 
 
 @contextmanager
-def _asking_the_hub(api: "HfApi") -> Iterator[None]:
-    """Tell in one line what the library raises: errors of several families, those of its HTTP client too."""
+def _hub_errors(api: "HfApi") -> Iterator[None]:
+    """Turn any error of the library or of its HTTP client into a CommandError of one line."""
     try:
         yield
     except Exception as error:
         text, host = one_line(str(error)) or type(error).__name__, urlsplit(api.endpoint).hostname or ""
-        kind = NoAnswerError if _is_of_the_network(error) else CommandError
-        # What the HTTP client says of a connection does not name the other end.
+        kind = NoAnswerError if _is_network_error(error) else CommandError
+        # A connection error of the HTTP client does not name the host.
         raise kind(text if host in text else f"the hub at '{host}': {text}") from error
 
 
-def _is_of_the_network(error: BaseException | None) -> bool:
-    """Tell whether an error comes from a connection, and not from the hub's answer.
+def _is_network_error(error: BaseException | None) -> bool:
+    """Return True if an error comes from a connection, and not from the hub's answer.
 
-    The library's HTTP client is another one in each of its major versions. Python's errors are below both.
+    Each major version of the library has another HTTP client. Both raise from Python's own errors.
     """
     while error is not None:
         if isinstance(error, ConnectionError | TimeoutError | socket.gaierror | ssl.SSLError):

@@ -123,7 +123,7 @@ def newest_generation(fleet: Fleet) -> Generation:
     """Return the newest generation of a fleet. Raises NoFleetError before the first one."""
     newest = fleet.registry.generation(fleet.record.generation)
     if newest is None:
-        raise NoFleetError(f"fleet '{fleet.record.name}' has never been asked for anything")
+        raise NoFleetError(f"fleet '{fleet.record.name}' has received no manifest yet")
     return newest
 
 

@@ -162,7 +162,7 @@ def read_status(fleet: Fleet) -> FleetStatus:
     with registry_errors():
         status = find_status(fleet.registry, fleet.account.now())
     if status is None:
-        raise NoFleetError(f"fleet '{fleet.record.name}' has never been asked for anything")
+        raise NoFleetError(f"fleet '{fleet.record.name}' has received no manifest yet")
     return status
 
 

@@ -49,9 +49,9 @@ class EditableManifest(ABC):
         """
         location = S3Location.of_manifest(text)
         return (
-            _FileManifest(Path(text))
+            _EditableFile(Path(text))
             if location is None
-            else _ObjectManifest(account, location.bucket, location.key)
+            else _EditableObject(account, location.bucket, location.key)
         )
 
     @abstractmethod
@@ -78,7 +78,7 @@ class EditableManifest(ABC):
         return _EMPTY["json" if self.where.endswith(".json") else "yaml"]
 
 
-class _FileManifest(EditableManifest):
+class _EditableFile(EditableManifest):
     def __init__(self, path: Path) -> None:
         self.where = str(path)
         # A symbolic link stays one.
@@ -146,7 +146,7 @@ def _only_writer(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-class _ObjectManifest(EditableManifest):
+class _EditableObject(EditableManifest):
     def __init__(self, account: Account, bucket: str, key: str) -> None:
         self._account = account
         self._bucket, self._key = bucket, key

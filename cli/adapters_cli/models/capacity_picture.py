@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adapter_fleet.serving.memory_tiers import Tiers
+from adapter_fleet.serving.memory_tiers import TierCounts
 from adapters_cli.models.capacity_report import (
     INSTANCE_HEADINGS,
     CapacityReport,
@@ -18,14 +18,14 @@ from adapters_cli.models.capacity_report import (
 from adapters_cli.output.text import counted, one_line
 
 _NARROW = 76
-"""Terminals of fewer columns have no room for tables."""
+"""A terminal with fewer columns has no room for tables."""
 _WIDEST_BAR = 96
 _LABEL = 6
 _TIERS = (("█", "magenta"), ("▓", "cyan"), ("·", "yellow"))
 
 
 def screen(report: CapacityReport, width: int) -> RenderableType:
-    """Draw a report for a terminal that is so wide."""
+    """Draw a report for a terminal of a width."""
     memory, instance = report.memory, report.sizing.instance
     parts: list[RenderableType] = [
         Text(
@@ -74,7 +74,7 @@ def _picture(report: CapacityReport, width: int) -> list[Text]:
 
 
 def _bar(parts: Iterable[tuple[str, str, int]], width: int, *, of: int) -> Text:
-    """Draw parts of a whole, each at least one character wide if it is there at all."""
+    """Draw parts of a whole. A part above zero is at least one character wide."""
     drawn, end, begun = Text(no_wrap=True, overflow="crop"), 0, 0
     for glyph, style, amount in parts:
         end += amount
@@ -113,16 +113,16 @@ def _legend(report: CapacityReport, width: int) -> RenderableType:
     return table
 
 
-def _tier_picture(report: CapacityReport, tiers: Tiers, where: str, width: int) -> list[Text]:
+def _tier_picture(report: CapacityReport, tiers: TierCounts, where: str, width: int) -> list[Text]:
     room = max(1, min(width, _WIDEST_BAR) - _LABEL)
-    told = tier_rows(report)
+    tiers_shown = tier_rows(report)
     bar = _bar(
-        [(glyph, style, number) for (glyph, style), (_, number, _) in zip(_TIERS, told, strict=True)],
+        [(glyph, style, number) for (glyph, style), (_, number, _) in zip(_TIERS, tiers_shown, strict=True)],
         room,
         of=tiers.adapters,
     )
     legend = Text()
-    for (glyph, style), (name, number, share) in zip(_TIERS, told, strict=True):
+    for (glyph, style), (name, number, share) in zip(_TIERS, tiers_shown, strict=True):
         legend.append(f"{glyph} ", style=style).append(f"{name} {number:,} ({share})  ")
     heading = f"{counted(tiers.adapters, 'adapter')}" + (f" ({where})" if where else "")
     return [Text(one_line(heading), style="bold"), Text(" " * _LABEL).append_text(bar), legend]

@@ -1,22 +1,22 @@
-"""What `adapters capacity` found: as rows for a pipe, and as a JSON document."""
+"""The report of `adapters capacity`: its values, its rows for a pipe, and its JSON document."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from adapter_fleet.serving.capacity import CopyOnInstance, Workload
 from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, lora_number_bytes
-from adapter_fleet.serving.memory_tiers import Tiers, cpu_bytes
-from adapter_fleet.serving.sizing import Sizing, Workload
+from adapter_fleet.serving.memory_tiers import TierCounts, cpu_bytes
 from adapters_cli.output.text import counted
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterCount:
-    """How many adapters there are: their ranks, where known, and where that was read.
+    """The adapters that are counted: their ranks, if known, and where they are declared.
 
     unknown:
-        What is not counted.
+        Adapters that are not counted.
     """
 
     ranks: tuple[int | None, ...]
@@ -26,7 +26,7 @@ class AdapterCount:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """How many copies there are on how many instances, and the host memory that one reserves, if known."""
+    """The number of copies and of instances, and the host memory that a copy reserves, if known."""
 
     copies: int = 1
     instances: int = 1
@@ -34,13 +34,13 @@ class Placement:
 
     @property
     def copies_of_an_instance(self) -> int:
-        """How many an instance has, where they are spread evenly."""
+        """Copies on each instance, if they are spread evenly."""
         return -(-self.copies // self.instances)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One part of an accelerator's memory. `glyph` and `style` are how it is drawn."""
+    """One part of an accelerator's memory, drawn with `glyph` and `style`."""
 
     name: str
     size: int
@@ -52,34 +52,34 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class CapacityReport:
-    """Everything that was found.
+    """The result of `adapters capacity`.
 
     larger:
         The same copy on larger instance types.
     adapters:
-        None where nothing says how many there are.
+        None if the number of adapters is unknown.
     """
 
     model: str
     workload: Workload
-    sizing: Sizing
-    larger: tuple[Sizing, ...]
+    sizing: CopyOnInstance
+    larger: tuple[CopyOnInstance, ...]
     adapters: AdapterCount | None
     placement: Placement
 
     @property
     def memory(self) -> GpuMemory:
-        """What is in each accelerator of a copy."""
+        """The memory of each accelerator of a copy."""
         return self.sizing.memory
 
     @property
     def fits(self) -> bool:
-        """Whether the engine starts, as far as can be told."""
+        """True if the engine should start."""
         return self.memory.fits
 
     @property
     def verdict(self) -> str:
-        """Whether it fits, and why not."""
+        """A sentence: that it fits, or why it does not."""
         memory, slots = self.memory, counted(self.memory.max_loras, "slot")
         if memory.fits:
             return f"it fits: beside {slots}, the key-value cache holds {_cache(memory)}"
@@ -100,7 +100,7 @@ class CapacityReport:
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """What an accelerator's memory is divided into."""
+        """The parts of an accelerator's memory."""
         memory, shape, engine = self.memory, self.workload.shape, self.workload.engine
         bits = shape.linear_bits or engine.quantize_bits
         plain = 8 * engine.number_bytes
@@ -136,7 +136,7 @@ class CapacityReport:
                 name="other",
                 size=memory.other,
                 how="an estimate: activations, sampling, CUDA, NCCL",
-                source="vLLM's log tells the real one: --other-gib",
+                source="vLLM's log has the real one: --other-gib",
                 glyph="░",
                 style="yellow",
             ),
@@ -152,14 +152,16 @@ class CapacityReport:
         )
 
     @property
-    def tiers(self) -> Tiers | None:
-        """Where the adapters are; None where nothing says how many there are."""
+    def tiers(self) -> TierCounts | None:
+        """The adapters in each tier; None if their number is unknown."""
         known = self.adapters is not None and (self.adapters.ranks or not self.adapters.unknown)
-        return Tiers.of(len(self.adapters.ranks), self.workload.lora) if self.adapters and known else None
+        return (
+            TierCounts.of(len(self.adapters.ranks), self.workload.lora) if self.adapters and known else None
+        )
 
     @property
     def host_bytes(self) -> int:
-        """The CPU memory of a copy that adapters take; of as many as may be, where nothing is known."""
+        """CPU memory of a copy's adapters; of the largest possible number if their number is unknown."""
         lora = self.workload.lora
         ranks: Iterable[int | None] = (None,) * lora.max_cpu_loras
         if self.adapters is not None and self.tiers is not None:
@@ -174,7 +176,7 @@ class CapacityReport:
 
     @property
     def notes(self) -> list[str]:
-        """What is not known, or not counted."""
+        """What is unknown or not counted."""
         engine, memory = self.workload.engine, self.memory
         found = [f"{variable} is not understood, and not counted" for variable in engine.not_understood]
         if engine.max_model_len is None and memory.max_model_len is not None:
@@ -204,7 +206,7 @@ class CapacityReport:
 
 
 def as_document(report: CapacityReport) -> dict[str, Any]:
-    """Return a report as what `--json` writes. Sizes are in bytes."""
+    """Return a report as `--json` writes it. Sizes are in bytes."""
     memory, tiers = report.memory, report.tiers
     return {
         "fits": report.fits,
@@ -234,7 +236,7 @@ def as_document(report: CapacityReport) -> dict[str, Any]:
     }
 
 
-def _instance_document(sizing: Sizing) -> dict[str, Any]:
+def _instance_document(sizing: CopyOnInstance) -> dict[str, Any]:
     memory = sizing.memory
     return {
         "type": sizing.instance.name,
@@ -250,7 +252,7 @@ def _instance_document(sizing: Sizing) -> dict[str, Any]:
 
 
 def rows(report: CapacityReport) -> list[tuple[str, ...]]:
-    """Return a report as rows, whose first field says what the others are of."""
+    """Return a report as rows. The first field is the kind of the row."""
     memory = report.memory
     found: list[tuple[str, ...]] = [
         (
@@ -271,7 +273,7 @@ def rows(report: CapacityReport) -> list[tuple[str, ...]]:
 
 
 def tier_rows(report: CapacityReport) -> list[tuple[str, int, str]]:
-    """Return each tier with the number of adapters in it and their share; none where that is not known."""
+    """Return each tier with its number of adapters and their share; nothing if the number is unknown."""
     tiers = report.tiers
     if tiers is None:
         return []
@@ -285,7 +287,7 @@ INSTANCE_HEADINGS = ("INSTANCE", "COPY HAS", "KV TOKENS", "SEQUENCES", "MOST LOR
 
 
 def instance_rows(report: CapacityReport) -> list[tuple[str, ...]]:
-    """Return what the instance and larger ones give, in the order of `INSTANCE_HEADINGS`."""
+    """Return the rows of the instance type and of larger ones, with `INSTANCE_HEADINGS` as columns."""
     return [
         (
             sizing.instance.name,
@@ -299,7 +301,7 @@ def instance_rows(report: CapacityReport) -> list[tuple[str, ...]]:
 
 
 def size(number: float) -> str:
-    """Return a number of bytes in the largest unit that has one of it: 32 KiB, 352.3 MiB, 3.74 GiB."""
+    """Return bytes in the largest unit that fits: 32 KiB, 352.3 MiB, 3.74 GiB."""
     if number >= GIB:
         return f"{number / GIB:.2f} GiB"
     for unit, length in (("MiB", 1024**2), ("KiB", 1024)):
@@ -318,7 +320,7 @@ def _parameters(number: int) -> str:
     return f"{number / 1e9:.2f} B" if number >= 1e8 else f"{number / 1e6:.2f} M"
 
 
-def accelerators_of(sizing: Sizing) -> str:
-    """Return the accelerators of a copy in words: 4 x A10G 24 GiB."""
+def accelerators_of(sizing: CopyOnInstance) -> str:
+    """Return the accelerators of a copy as text: 4 x A10G 24 GiB."""
     accelerator = sizing.instance.accelerator
     return f"{sizing.accelerators} x {accelerator.name} {accelerator.memory_gib} GiB"

@@ -8,7 +8,7 @@ from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.aws.account import Account
 from adapters_cli.models.base_model_option import BaseModelOption
-from adapters_cli.models.environment_file import EnvironmentFile, read_environment
+from adapters_cli.models.environment_option import EnvironmentFile, read_environment
 from adapters_cli.output.errors import option_errors
 
 
@@ -51,16 +51,18 @@ class ServingLimits:
 
 def _of_environment(name: str) -> ServingLimits:
     file = read_environment(name)
-    return ServingLimits(version=file.container.lmi_version, lora=file.lora, base=_base_of(file))
+    return ServingLimits(
+        version=file.tables.container.lmi_version, lora=file.tables.lora, base=_base_of(file)
+    )
 
 
 def _base_of(file: EnvironmentFile) -> BaseModelFacts | None:
-    place = file.base_model
-    name = place.name or place.hub
-    if place.directory is None:
+    declared = file.tables.base_model
+    name = declared.name or declared.hub
+    if declared.directory is None:
         return None if name is None else base_named(name)
     try:
-        facts = BaseModelFacts.from_directory(place.directory)
+        facts = BaseModelFacts.from_directory(declared.directory)
     except ValueError as error:
         raise ValueError(f"{file.path}: base_model.directory: {error}") from None
     return replace(facts, name=name or facts.name)

@@ -17,7 +17,7 @@ _NARROWEST_COLUMN = 28
 
 
 @dataclass
-class Answer:
+class ComponentAnswer:
     """The answer of one component so far; when it is complete, also its duration or its error.
 
     name:
@@ -34,7 +34,7 @@ class Answer:
     seconds: float | None = None
 
 
-class View(Protocol):
+class AnswerView(Protocol):
     """Shows answers while they arrive, and when all are complete."""
 
     def add(self, piece: str) -> None:
@@ -47,7 +47,7 @@ class View(Protocol):
 class Screen:
     """A terminal: the answers side by side, while they grow."""
 
-    def __init__(self, answers: list[Answer]) -> None:
+    def __init__(self, answers: list[ComponentAnswer]) -> None:
         self._console = Console()
         self._live = Live(get_renderable=lambda: self._render(answers), console=self._console)
         self._live.start()
@@ -59,7 +59,7 @@ class Screen:
         """Draw the answers a last time."""
         self._live.stop()
 
-    def _render(self, answers: list[Answer]) -> RenderableType:
+    def _render(self, answers: list[ComponentAnswer]) -> RenderableType:
         if self._console.width // len(answers) < _NARROWEST_COLUMN:
             return Group(*(Panel(_content(answer), title=_title(answer)) for answer in answers))
         table = Table(expand=True)
@@ -72,7 +72,7 @@ class Screen:
 class PlainText:
     """A pipe or a file: only the answers, each below its name if there are several."""
 
-    def __init__(self, answers: list[Answer]) -> None:
+    def __init__(self, answers: list[ComponentAnswer]) -> None:
         self._answers = answers
         self._alone = len(answers) == 1
 
@@ -95,7 +95,7 @@ class PlainText:
 class JsonLines:
     """One JSON object for each component: its answer or its error."""
 
-    def __init__(self, answers: list[Answer]) -> None:
+    def __init__(self, answers: list[ComponentAnswer]) -> None:
         self._answers = answers
 
     def add(self, piece: str) -> None:
@@ -117,12 +117,12 @@ class JsonLines:
             )
 
 
-def _title(answer: Answer) -> Text:
+def _title(answer: ComponentAnswer) -> Text:
     title = Text(answer.name, style="bold")
     return title if answer.seconds is None else title.append(f"  {answer.seconds:.2f} s", style="dim")
 
 
-def _content(answer: Answer) -> Text:
+def _content(answer: ComponentAnswer) -> Text:
     if answer.error is not None:
         return Text(printable(answer.error), style="red")
     if not answer.text and answer.seconds is None:

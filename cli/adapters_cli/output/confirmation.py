@@ -15,6 +15,6 @@ def confirm(question: str, otherwise: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise CommandError("nobody can be asked here; --yes confirms")
+        raise CommandError("there is no terminal to ask on; --yes confirms")
     if not typer.confirm(question, err=True):
         raise CommandError(otherwise)

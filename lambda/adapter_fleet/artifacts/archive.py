@@ -1,4 +1,4 @@
-"""The archive of an adapter: which files, in which form, and how to read one that a stranger made."""
+"""The archive of an adapter: its files, and how to read an untrusted one."""
 
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 README_FILE = "README.md"
 
 DIGEST_METADATA = "adapter-digest"
-"""The metadata of an object in S3 in which `adapters publish` notes the adapter's identity, and by which the
-fleet tells an archive that is another one than the manifest says."""
+"""The metadata key of an object in S3 under which `adapters publish` records the adapter's identity."""
 
 REQUIRED_FILES = (CONFIG_FILE, WEIGHTS_FILE)
-"""What an adapter is, in the order of the canonical archive.
+"""The files of an adapter, in the order of the canonical archive.
 
-The configuration comes first, so that a reader of the object in S3 can check it from its first bytes.
+The configuration comes first, so that a check of the object in S3 finds it in the first bytes.
 """
 
 ALLOWED_FILES = (*REQUIRED_FILES, README_FILE)
-"""All that a directory or an archive may hold. The canonical archive leaves the README out: rewording it
-makes no other adapter.
+"""The files that a directory or an archive may hold.
+
+The canonical archive leaves the README out: rewording it does not make another adapter.
 """
 
 
@@ -35,10 +35,14 @@ def belongs_to_adapter(name: str, kind: str, seen: Container[str]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One entry of an archive: `kind` says in words what it is, `stream` is None if it is not a file.
+    """One entry of an archive.
 
+    kind:
+        "file", "folder", "link", "sparse file" or "special file".
+    stream:
+        The content of a file; None for any other kind.
     header:
-        The bytes of the tar before its content.
+        The bytes of the tar before the content.
     """
 
     name: str
@@ -55,26 +59,26 @@ def entries(
     gzip_only: bool = False,
     watch: Callable[[bytes], object] | None = None,
 ) -> Iterator[Entry]:
-    """Walk once and forwards through a tar, gzipped or not, to its last byte.
+    """Yield the entries of a tar, gzipped or not, in one pass to its last byte.
 
-    Raises ArchiveError where it cannot be read or goes beyond `limits`. An entry's stream is to be read
-    before the next entry is asked for. A leading `./` is dropped from the names, and the root itself left
-    out, as `tar -C directory .` writes both. `watch` gets every byte of the tar.
+    Read an entry's stream before you ask for the next entry. A leading `./` is dropped from names, and the
+    entry of the root is left out, as `tar -C directory .` writes both. `watch` gets every byte of the tar.
+    Raises ArchiveError for an archive that cannot be read or exceeds `limits`.
     """
     reader = DecompressingReader(source, limits, watch=watch)
     if gzip_only and not reader.is_gzip:
         raise ArchiveError("it should be a gzipped tar archive (.tar.gz)", ArchiveFault.NOT_GZIP)
     for entry in tar_entries(reader, limits):
         name = entry.name.removeprefix("./")
-        content = _Content(reader, entry.size)
+        content = _EntryContent(reader, entry.size)
         if entry.kind != "folder" or name not in ("", "."):
-            # Of a file object it has `read` alone, which is all that readers of an archive ask for.
+            # It has only the `read` of a file object. Readers of an archive need no more.
             stream = cast(IO[bytes], content) if entry.kind == "file" else None
             yield Entry(name=name, kind=entry.kind, size=entry.size, stream=stream, header=entry.header)
         reader.skip(content.left + -entry.size % BLOCK_BYTES)
 
 
-class _Content:
+class _EntryContent:
     """The content of one entry."""
 
     def __init__(self, reader: DecompressingReader, size: int) -> None:

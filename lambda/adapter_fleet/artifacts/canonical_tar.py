@@ -1,23 +1,23 @@
-"""The one tar of an adapter, which its identity is of (docs/adr/0005-adapter-identity.md)."""
+"""The canonical tar of an adapter, whose SHA-256 is the identity (docs/adr/0005-adapter-identity.md)."""
 
 import tarfile
 
 
 def header(name: str, size: int) -> bytes:
-    """Return what comes before the content of a file."""
-    # A fresh TarInfo has no owner, the time 0 and the mode 0644. PAX is USTAR unless a file is above 8 GiB.
+    """Return the bytes before the content of a file."""
+    # A new TarInfo has no owner, the time 0 and the mode 0644. PAX equals USTAR for files up to 8 GiB.
     entry = tarfile.TarInfo(name)
     entry.size = size
     return entry.tobuf(tarfile.PAX_FORMAT)
 
 
 def padding(size: int) -> bytes:
-    """Return what comes after the content of a file."""
+    """Return the bytes after the content of a file."""
     return bytes(-size % tarfile.BLOCKSIZE)
 
 
 def end(sizes: list[int]) -> bytes:
-    """Return what comes after files of these sizes."""
+    """Return the bytes after files of these sizes."""
     blocks = 2 * tarfile.BLOCKSIZE
     total = sum(tarfile.BLOCKSIZE + size + -size % tarfile.BLOCKSIZE for size in sizes) + blocks
     return bytes(blocks + -total % tarfile.RECORDSIZE)

@@ -1,7 +1,7 @@
-"""The checks of an adapter before anything is created: its files, its configuration, its tensors.
+"""Checks an adapter before anything is created: its files, its configuration and its tensors.
 
-The rules are in `check_rules.py`. The engine applies most of them when it loads the adapter, in a container,
-minutes after a deployment began; those on the base model it does not apply at all.
+`artifacts.rules` has the rules. The engine applies most of them when it loads the adapter, minutes after a
+deployment began. It does not apply those that compare an adapter with the base model.
 """
 
 import os
@@ -26,8 +26,11 @@ from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lmi import NEWEST, LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 
-_LONGEST_NAME = 100
-_REQUIRED = ((CONFIG_FILE, CheckRule.CONFIG_PRESENT), (WEIGHTS_FILE, CheckRule.WEIGHTS_PRESENT))
+_MAX_NAME_LENGTH = 100
+_RULES_OF_REQUIRED_FILES = (
+    (CONFIG_FILE, CheckRule.CONFIG_PRESENT),
+    (WEIGHTS_FILE, CheckRule.WEIGHTS_PRESENT),
+)
 
 
 def check_directory(
@@ -38,11 +41,11 @@ def check_directory(
     version: LmiVersion | None = None,
     weights: WeightReading = WeightReading.SAMPLE,
 ) -> list[Finding]:
-    """Check an adapter in a directory, as `save_pretrained` wrote it, and return all that is wrong with it.
+    """Check an adapter in a directory, as `save_pretrained` wrote it, and return every finding.
 
     Reads the configuration, the header of the weights and, for a sample, a few kilobytes of each tensor.
-    Without `lora` the rank is limited by what `version` knows; without `base` nothing is compared with the
-    base model. Without `version` the rules are those of the newest engine. A bad adapter never raises.
+    Without `lora` the rank limit is that of `version`. Without `base` nothing is compared with the base
+    model. Without `version` the newest engine's rules apply. A bad adapter raises nothing.
     """
     check = AdapterCheck(str(directory), version=version, weights=weights)
     _check_directory(check, directory, lora, base, leftovers=False)
@@ -62,9 +65,9 @@ def check_archive(
 ) -> list[Finding]:
     """Check an adapter in a `.tar.gz`, by the same rules as `check_directory`.
 
-    Reads the archive once, forwards and in bounded memory, so that an object in S3 can be checked as it is
-    downloaded. `where` names it in the findings, `watch` gets every byte of the tar. A bad archive never
-    raises; what reading from `archive` raises, other than a path, is passed on.
+    Reads the archive in one pass and in bounded memory, so that an object in S3 can be checked while it is
+    downloaded. `where` names it in the findings, `watch` gets every byte of the tar. A bad archive raises
+    nothing. If `archive` is a stream, its errors are passed on.
     """
     where = where or (str(archive) if isinstance(archive, Path) else "archive")
     check = AdapterCheck(where, version=version, weights=weights)
@@ -83,8 +86,8 @@ def examine(
 ) -> "AdapterCheck":
     """Check an adapter in a directory or an archive, by the rules of `check_directory` and `check_archive`.
 
-    A directory may hold what a training run leaves beside an adapter (`artifacts.leftovers`).
-    Return the findings with the configuration that was read for them.
+    A directory may also hold the files that a training run leaves beside an adapter (`artifacts.leftovers`).
+    Returns the findings and the configuration.
     """
     check = AdapterCheck(str(path), version=version, weights=weights)
     if path.is_dir():
@@ -108,18 +111,18 @@ def _check_directory(
             of_adapter = (file for file in found if not (leftovers and is_leftover(file.name, kind_of(file))))
             files = sorted(islice(of_adapter, limits.entries + 1), key=lambda entry: entry.name)
     except OSError as error:
-        check.breaks(CheckRule.PATH_READABLE, f"it should be a readable directory, got: {error.strerror}")
+        check.add(CheckRule.PATH_READABLE, f"it should be a readable directory, got: {error.strerror}")
         return
     if len(files) > limits.entries:
-        check.breaks(CheckRule.FILE_COUNT, f"it should have at most {limits.entries} entries")
+        check.add(CheckRule.FILE_COUNT, f"it should have at most {limits.entries} entries")
         return
     for file in files:
         try:
-            if check.takes(file.name, kind_of(file)):
+            if check.accepts(file.name, kind_of(file)):
                 with Path(file).open("rb") as stream:
                     check.read(file.name, os.fstat(stream.fileno()).st_size, stream)
         except OSError as error:
-            check.breaks(CheckRule.FILE_READABLE, f"it is not readable: {error.strerror}", file.name)
+            check.add(CheckRule.FILE_READABLE, f"it is not readable: {error.strerror}", file.name)
     check.finish(lora, base)
 
 
@@ -133,9 +136,9 @@ def _check_archive(
 ) -> None:
     try:
         if isinstance(archive, Path):
-            # A pipe would be waited for.
+            # Opening a pipe would wait for a writer.
             if archive.exists() and not archive.is_file():
-                check.breaks(CheckRule.PATH_READABLE, "it should be a readable file, got no regular file")
+                check.add(CheckRule.PATH_READABLE, "it should be a readable file, got no regular file")
                 return
             with archive.open("rb", buffering=0) as stream:
                 check.read_archive(stream, limits, watch)
@@ -144,15 +147,15 @@ def _check_archive(
     except OSError as error:
         if not isinstance(archive, Path):
             raise
-        check.breaks(CheckRule.PATH_READABLE, f"it should be a readable file, got: {error.strerror}")
+        check.add(CheckRule.PATH_READABLE, f"it should be a readable file, got: {error.strerror}")
     except ArchiveError as error:
-        check.refused(error)
+        check.fail(error)
     else:
         check.finish(lora, base)
 
 
 def kind_of(file: "os.DirEntry[str]") -> str:
-    """Say in words what an entry of a directory is: a file, a folder, a link or a special file."""
+    """Return the kind of a directory entry: "file", "folder", "link" or "special file"."""
     mode = file.stat(follow_symlinks=False).st_mode
     if stat.S_ISLNK(mode):
         return "link"
@@ -162,18 +165,18 @@ def kind_of(file: "os.DirEntry[str]") -> str:
 
 
 class AdapterCheck:
-    """One adapter: what was read of it so far, and what is wrong with that.
+    """A check of one adapter: the parts read so far, and the findings on them.
 
     config:
-        The configuration, None where there is none that can be read.
+        The configuration; None if it cannot be read.
     not_compared:
-        What could not be compared with the base model, which is nothing wrong; None where all was.
+        A finding on modules that could not be compared with the base model; None if all were. It is no error.
     """
 
     def __init__(
         self, where: str, *, version: LmiVersion | None, weights: WeightReading, only_start: bool = False
     ) -> None:
-        """Begin a check; with `only_start` a sample of the weights is taken of their start alone."""
+        """Start a check. With `only_start` the sample of the weights is their first mebibyte."""
         self.findings: list[Finding] = []
         self.config: AdapterConfig | None = None
         self.not_compared: Finding | None = None
@@ -184,27 +187,27 @@ class AdapterCheck:
         self._seen: set[str] = set()
         self._tensors: list[Tensor] | None = None
 
-    def breaks(self, rule: CheckRule, message: str, file: str | None = None) -> None:
+    def add(self, rule: CheckRule, message: str, file: str | None = None) -> None:
         """Add a finding on the adapter or one of its files."""
-        self.findings.append(rule.broken(self._place(file), message))
+        self.findings.append(rule.finding(self._place(file), message))
 
     def _place(self, file: str | None = None) -> str:
-        """Say where a finding is. A stranger's file name is escaped where it would spoil a log."""
+        """Return the place of a finding. An untrusted file name is escaped if it is not printable."""
         if file is None:
             return self._where
         name = file if file.isprintable() else ascii(file)
-        return f"{self._where}/{name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + '…'}"
+        return f"{self._where}/{name if len(name) <= _MAX_NAME_LENGTH else name[:_MAX_NAME_LENGTH] + '…'}"
 
-    def takes(self, name: str, kind: str) -> bool:
-        """Apply the rules on files; tell whether this one is to be read."""
+    def accepts(self, name: str, kind: str) -> bool:
+        """Apply the rules on files; tell whether to read this one."""
         problem = problem_of_entry(name, kind, self._seen)
         if problem is not None:
-            self.breaks(problem.rule, problem.text, name)
+            self.add(problem.rule, problem.text, name)
         self._seen.add(name)
         return problem is None
 
     def read(self, name: str, size: int, stream: IO[bytes]) -> None:
-        """Read a file as far as the rules go."""
+        """Read the parts of a file that the rules need."""
         if name == CONFIG_FILE:
             text = stream.read(MAX_CONFIG_BYTES + 1)
             self.config, findings = read_config(text, self._place(name), version=self._version)
@@ -213,13 +216,13 @@ class AdapterCheck:
             try:
                 self._tensors = read_tensors(stream, size)
             except HeaderError as error:
-                self.breaks(error.rule, str(error), name)
+                self.add(error.rule, str(error), name)
             else:
                 self._read_weights(name, self._tensors, stream)
 
     def _read_weights(self, name: str, tensors: list[Tensor], stream: IO[bytes]) -> None:
         self._of_weights = shortened(
-            CheckRule.TENSOR_FINITE.broken(
+            CheckRule.TENSOR_FINITE.finding(
                 self._place(name),
                 f"tensor {tensor.name!r:.200} should have finite numbers, got NaN or infinity",
             )
@@ -232,23 +235,23 @@ class AdapterCheck:
         limits: ArchiveLimits | None = None,
         watch: Callable[[bytes], object] | None = None,
     ) -> None:
-        """Read the files of an archive; raises ArchiveError where it cannot be read to its end."""
+        """Read the files of an archive; ArchiveError if it cannot be read to its end."""
         for entry in entries(archive, limits or ArchiveLimits(), gzip_only=True, watch=watch):
-            if self.takes(entry.name, entry.kind) and entry.stream is not None:
+            if self.accepts(entry.name, entry.kind) and entry.stream is not None:
                 self.read(entry.name, entry.size, entry.stream)
 
-    def refused(self, error: ArchiveError) -> list[Finding]:
-        """Return all findings on an archive that could not be read to its end."""
+    def fail(self, error: ArchiveError) -> list[Finding]:
+        """Return all findings on an archive that cannot be read to its end."""
         self.findings = [*shortened(self.findings), *self._of_weights]
-        self.breaks(RULES[error.fault], str(error))
+        self.add(RULES[error.fault], str(error))
         return self.findings
 
     def finish(self, lora: LoraServing | None, base: BaseModelFacts | None) -> list[Finding]:
         """Apply the rules that need the whole adapter; return all findings."""
-        self.findings = shortened(self.findings)  # of a folder that was packed by mistake
-        for name, rule in _REQUIRED:
+        self.findings = shortened(self.findings)  # a folder packed by mistake has many
+        for name, rule in _RULES_OF_REQUIRED_FILES:
             if name not in self._seen:
-                self.breaks(rule, f"the file {name} is missing")
+                self.add(rule, f"the file {name} is missing")
         if self.config is not None:
             self.findings += self.config.findings(
                 self._place(CONFIG_FILE),

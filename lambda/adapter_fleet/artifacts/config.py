@@ -1,6 +1,6 @@
-"""The configuration of an adapter, PEFT's `adapter_config.json`, and the rules that it has to keep.
+"""The configuration of an adapter, PEFT's `adapter_config.json`, and the rules on it.
 
-Their source is vLLM's `vllm/lora/peft_helper.py`, where no other is named.
+The source of a rule is vLLM's `vllm/lora/peft_helper.py`, unless another one is named.
 """
 
 import math
@@ -19,26 +19,26 @@ from adapter_fleet.serving.lora_limits import LoraServing
 
 MAX_CONFIG_BYTES = 1024 * 1024
 
-# These train on a base that they have changed (`init_lora_weights` of LoraConfig in PEFT's documentation).
-# PEFT writes true instead when it converts such an adapter to fit the original base.
+# These methods change the base before training (`init_lora_weights` of LoraConfig in PEFT's documentation).
+# When PEFT converts such an adapter to fit the original base, it writes true instead.
 _BASE_CHANGING_INITIALISATIONS = ("corda", "loftq", "lora_ga", "olora", "pissa")
 
-# PEFT computes something else than B·A of the input with these (`is_lora_variant` and `use_qalora` of
-# LoraConfig in PEFT's tuners/lora/config.py, and what lora/variants.py makes of them; VeLoRA, MonteCLoRA and
-# MiCA differ in training only). vLLM's `from_dict` drops keys that it does not know, and serves plain LoRA.
+# With these settings PEFT computes something else than B·A of the input (`is_lora_variant` and `use_qalora`
+# of LoraConfig in PEFT's tuners/lora/config.py, and lora/variants.py; VeLoRA, MonteCLoRA and MiCA differ in
+# training only). vLLM's `from_dict` drops unknown keys and serves plain LoRA.
 _VARIANTS = ("alora_invocation_tokens", "arrow_config", "kasa_config", "use_bdlora", "use_qalora")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterConfig:
-    """What the configuration says, as far as serving depends on it."""
+    """The parts of the configuration that serving depends on."""
 
     rank: int
     alpha: float
     target_modules: tuple[str, ...] | str
-    """Names of modules, or one regular expression; none where only parameters are adapted."""
+    """Names of modules, or one regular expression; empty if only parameters are adapted."""
     has_target_parameters: bool
-    """Whether single parameters are adapted as well, such as the experts of a mixture."""
+    """True if single parameters are adapted too, such as the experts of a mixture."""
     rank_pattern: dict[str, int]
     alpha_pattern: dict[str, float]
     use_rslora: bool
@@ -50,10 +50,10 @@ class AdapterConfig:
         return frozenset({self.rank, *self.rank_pattern.values()})
 
     def has_one_scale(self, modules: Iterable[str] | None = None) -> bool:
-        """Whether the patterns leave these modules the scale of the whole adapter.
+        """Tell whether the patterns leave these modules the scale of the whole adapter.
 
-        Where they are not known, or a key is more than a name, each key stands for a module. So it does where
-        parameters are adapted, whose tensors are not named as the keys are.
+        Each key of the patterns counts as a module if the modules are not known, if a key is more than a
+        name, or if parameters are adapted, whose tensors have other names than the keys.
         """
         pairs: Iterable[tuple[float, float]]
         alphas, ranks = self.alpha_pattern, self.rank_pattern
@@ -80,28 +80,28 @@ class AdapterConfig:
         version: LmiVersion = NEWEST,
         modules: Iterable[str] | None = None,
     ) -> Iterator[Finding]:
-        """Compare with the engine and the base model that are to serve the adapter.
+        """Compare the configuration with the engine and the base model that will serve the adapter.
 
-        `modules` are those that it has tensors of, and are asked for where there are patterns only.
+        `modules` are the modules with tensors. They are read only if the configuration has patterns.
         """
         rank = max(self.ranks)
         if lora is not None:
-            limit, whose = lora.max_lora_rank, "'max_lora_rank'"
+            limit, source = lora.max_lora_rank, "'max_lora_rank'"
         else:
-            limit, whose = version.highest_rank, f"the highest 'max_lora_rank' of LMI {version.number}"
+            limit, source = version.highest_rank, f"the highest 'max_lora_rank' of LMI {version.number}"
         if rank > limit:
-            yield CheckRule.RANK_LIMIT.broken(
-                where, f"the rank should be at most {limit} ({whose}), got {rank}"
+            yield CheckRule.RANK_LIMIT.finding(
+                where, f"the rank should be at most {limit} ({source}), got {rank}"
             )
         if not self.has_one_scale(modules):
-            # peft_helper.py has one `vllm_lora_scaling_factor` and does not read the patterns.
-            yield CheckRule.LORA_SCALING.broken(
+            # peft_helper.py has a single `vllm_lora_scaling_factor`, and does not read the patterns.
+            yield CheckRule.LORA_SCALING.finding(
                 where,
                 "'rank_pattern' and 'alpha_pattern' give some modules another scale, but vLLM gives them"
                 f" all that of 'lora_alpha' {self.alpha:g} and 'r' {self.rank}",
             )
         if base is not None and self.base_model and not base.is_named(self.base_model):
-            yield CheckRule.BASE_NAME.broken(
+            yield CheckRule.BASE_NAME.finding(
                 where, f"it was trained for {self.base_model!r:.200}, and is to run on {base.name!r:.200}"
             )
 
@@ -109,33 +109,33 @@ class AdapterConfig:
 def read_config(
     text: bytes, where: str, *, version: LmiVersion = NEWEST
 ) -> tuple[AdapterConfig | None, list[Finding]]:
-    """Parse the text of a configuration; return it, unless it cannot be read, and what is wrong with it."""
+    """Parse a configuration; return it, or None if it cannot be read, and the findings."""
     if len(text) > MAX_CONFIG_BYTES:
         message = f"it should have at most {MAX_CONFIG_BYTES} bytes"
-        return None, [CheckRule.CONFIG_SIZE.broken(where, message)]
+        return None, [CheckRule.CONFIG_SIZE.finding(where, message)]
     try:
         document = strict_json.loads(text)
     except strict_json.DuplicateKeyError as error:
-        return None, [CheckRule.CONFIG_DUPLICATE.broken(where, f"it is not valid JSON: {error}")]
+        return None, [CheckRule.CONFIG_DUPLICATE.finding(where, f"it is not valid JSON: {error}")]
     except ValueError as error:
-        return None, [CheckRule.CONFIG_JSON.broken(where, f"it is not valid JSON: {error}")]
+        return None, [CheckRule.CONFIG_JSON.finding(where, f"it is not valid JSON: {error}")]
     if not isinstance(document, dict):
-        return None, [CheckRule.CONFIG_OBJECT.broken(where, "it should be a JSON object")]
-    fields = _Fields(document)
+        return None, [CheckRule.CONFIG_OBJECT.finding(where, "it should be a JSON object")]
+    fields = _FieldReader(document)
     config = fields.adapter_config()
     problems = [
         *_method_problems(document, version),
         *_initialisation_problems(document),
         *fields.problems,
     ]
-    return None if fields.problems else config, [rule.broken(where, problem) for rule, problem in problems]
+    return None if fields.problems else config, [rule.finding(where, problem) for rule, problem in problems]
 
 
 _Problem = tuple[CheckRule, str]
 
 
 def _method_problems(document: dict[str, Any], version: LmiVersion) -> Iterator[_Problem]:
-    """What the engine cannot serve (`_validate_features`), or does not even look at."""
+    """Find settings that the engine cannot serve (`_validate_features`) or ignores."""
     method = document.get("peft_type", "LORA")
     if method != "LORA":
         yield CheckRule.PEFT_TYPE, f"'peft_type' should be 'LORA', got {short_repr(method)}"
@@ -146,7 +146,7 @@ def _method_problems(document: dict[str, Any], version: LmiVersion) -> Iterator[
         yield _bias_problem("'bias' should be 'none'", version, f", got {short_repr(bias)}")
     if document.get("lora_bias"):
         yield _bias_problem("'lora_bias' should be false", version)
-    # Whole layers of the base, or rows of one, that were trained beside the LoRA matrices.
+    # Whole layers of the base, or rows of a layer, that were trained beside the LoRA matrices.
     for field, rule in (
         ("modules_to_save", CheckRule.LORA_MODULES_TO_SAVE),
         ("trainable_token_indices", CheckRule.LORA_TOKENS),
@@ -187,15 +187,15 @@ def _initialisation_problems(document: dict[str, Any]) -> Iterator[_Problem]:
         )
 
 
-class _Fields:
-    """Reads the fields of a configuration, and keeps what is wrong with them."""
+class _FieldReader:
+    """Reads the fields of a configuration, and collects their problems."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
         self.problems: list[_Problem] = []
 
     def adapter_config(self) -> AdapterConfig:
-        """Return the configuration, which means nothing where there are problems."""
+        """Return the configuration. It is meaningless if there are problems."""
         return AdapterConfig(
             rank=self._required("r", "a whole number above 0", _is_rank, 1),
             alpha=self._required("lora_alpha", "a number", _is_number, 1.0),
@@ -213,7 +213,7 @@ class _Fields:
         elif is_valid(self._document[field]):
             return self._document[field]
         else:
-            self._wrong(field, kind)
+            self._add_problem(field, kind)
         return otherwise
 
     @property
@@ -221,7 +221,7 @@ class _Fields:
         return bool(self._document.get("target_parameters"))
 
     def _target_modules(self) -> tuple[str, ...] | str:
-        # PEFT writes null or an empty list, and vLLM asks for no more than the key.
+        # PEFT writes null or an empty list. vLLM requires the key, with any value.
         if self._has_target_parameters and self._document.get("target_modules", ()) in (None, []):
             return ()
         modules = self._required("target_modules", "module names or a regular expression", _are_modules, ())
@@ -231,17 +231,17 @@ class _Fields:
         pattern = self._document.get(field) or {}
         if isinstance(pattern, dict) and all(map(is_valid, pattern.values())):
             return pattern
-        self._wrong(field, f"an object of {kind}")
+        self._add_problem(field, f"an object of {kind}")
         return {}
 
     def _base_model(self) -> str | None:
         name = self._document.get("base_model_name_or_path")
         if name is None or isinstance(name, str):
             return name
-        self._wrong("base_model_name_or_path", "a string")
+        self._add_problem("base_model_name_or_path", "a string")
         return None
 
-    def _wrong(self, field: str, kind: str) -> None:
+    def _add_problem(self, field: str, kind: str) -> None:
         value = self._document[field]
         rule = CheckRule.RANK_POSITIVE if field == "r" and type(value) is int else CheckRule.CONFIG_TYPE
         self.problems.append((rule, f"'{field}' should be {kind}, got {short_repr(value)}"))

@@ -13,17 +13,17 @@ from adapter_fleet.artifacts.inflater import DAMAGED, Inflater, new_inflater
 GZIP_MAGIC = b"\x1f\x8b"
 
 _INPUT_BYTES = 64 * 1024
-# Larger ones glibc takes from the system each time (M_MMAP_THRESHOLD in mallopt(3)), which costs a tenth.
+# glibc takes larger buffers from the system each time (M_MMAP_THRESHOLD in mallopt(3)): a tenth slower.
 _OUTPUT_BYTES = 96 * 1024
 _FREE_BYTES = 1024 * 1024
-"""How much may come whatever the expansion: a small file may be nothing but repetition."""
-# Each member costs its inflater. Programs that write many put 64 KiB into each.
+"""The output that is allowed at any expansion, as a small file may be all repetition."""
+# Each member costs a new inflater. Programs that write many members put 64 KiB into each.
 _FREE_MEMBERS = 64
-_BYTES_OF_A_MEMBER = 16 * 1024
+_BYTES_PER_MEMBER = 16 * 1024
 
 
 class Readable(Protocol):
-    """What an archive is read from."""
+    """A source of bytes."""
 
     def read(self, size: int, /) -> bytes:
         """Return at most `size` bytes, none only at the end."""
@@ -32,25 +32,25 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveLimits:
-    """How much of an archive is read before it is refused. AWS publishes no limits for adapters."""
+    """The limits of an archive. Beyond them it is refused. AWS publishes no limits for adapters."""
 
     entries: int = 64
     bytes: int = 16 * 1024**3
     expansion: int = 100
-    """Uncompressed by compressed size. Real weights stay below 3, a file of zeros reaches 1,000."""
+    """Uncompressed size divided by compressed size. Real weights stay below 3; zeros reach 1,000."""
 
 
 class DecompressingReader:
     """Reads an archive, gzipped or not, and gives its uncompressed bytes.
 
-    `watch` gets all of them, piece by piece. Every method raises ArchiveError where the archive is truncated,
+    `watch` gets all of them, piece by piece. Every method raises ArchiveError if the archive is truncated,
     damaged or beyond the limits.
     """
 
     def __init__(
         self, source: Readable, limits: ArchiveLimits, *, watch: Callable[[bytes], object] | None = None
     ) -> None:
-        counted = _Counted(source)
+        counted = _CountingReader(source)
         self._counted = counted
         self._limits = limits
         self._watch = watch
@@ -60,10 +60,10 @@ class DecompressingReader:
         self.is_gzip = start == GZIP_MAGIC
         self._next: Callable[[], bytes]
         if self.is_gzip:
-            self._next = _Members(start, counted).next
+            self._next = _GzipMembers(start, counted).next
         else:
             self._next = lambda: counted.read(_OUTPUT_BYTES)
-            self._took(start)
+            self._accept(start)
 
     def read(self, size: int) -> bytes:
         """Return the next `size` bytes, fewer only at the end."""
@@ -76,7 +76,7 @@ class DecompressingReader:
         return b"".join(pieces)
 
     def skip(self, size: int) -> None:
-        """Leave `size` bytes out; ArchiveError where there are fewer."""
+        """Skip `size` bytes; ArchiveError if there are fewer."""
         while size > 0:
             if not self._has_more():
                 raise truncated()
@@ -85,7 +85,7 @@ class DecompressingReader:
             size -= step
 
     def ends_with_zeros(self) -> bool:
-        """Read to the end, where gzip keeps its checksum; tell whether there were nothing but zeros."""
+        """Read to the end, where gzip has its checksum; tell whether all bytes were zeros."""
         only_zeros = True
         while self._has_more():
             only_zeros = only_zeros and self._piece == _ZEROS[: len(self._piece)]
@@ -94,10 +94,10 @@ class DecompressingReader:
 
     def _has_more(self) -> bool:
         if not self._piece:
-            self._took(self._next())
+            self._accept(self._next())
         return bool(self._piece)
 
-    def _took(self, data: bytes) -> None:
+    def _accept(self, data: bytes) -> None:
         self._piece = memoryview(data)
         self._total += len(data)
         limits = self._limits
@@ -114,8 +114,8 @@ class DecompressingReader:
 _ZEROS = memoryview(bytes(_OUTPUT_BYTES))
 
 
-class _Counted:
-    """The archive as it is stored, and how much of it was read."""
+class _CountingReader:
+    """Counts the bytes that are read from the stored archive."""
 
     def __init__(self, source: Readable) -> None:
         self._source = source
@@ -133,10 +133,10 @@ class _Counted:
         return data
 
 
-class _Members:
-    """Inflates a gzip file, which may be several in a row (RFC 1952, 2.2), and have zeros behind it."""
+class _GzipMembers:
+    """Inflates a gzip file: one or more members in a row (RFC 1952, 2.2), perhaps with zeros after them."""
 
-    def __init__(self, start: bytes, source: _Counted) -> None:
+    def __init__(self, start: bytes, source: _CountingReader) -> None:
         self._source = source
         self._input = start
         self._inflater: Inflater | None = new_inflater()
@@ -144,7 +144,7 @@ class _Members:
         self._made = 0
 
     def next(self) -> bytes:
-        """Return the next piece of what is inside, nothing at the end."""
+        """Return the next piece of output, empty at the end."""
         while (inflater := self._inflater) is not None:
             given, self._input = self._input, b""
             if not given and inflater.needs_input:
@@ -163,7 +163,7 @@ class _Members:
         return b""
 
     def _next_member(self, rest: bytes) -> Inflater | None:
-        """Return an inflater for the member that begins in `rest` or behind it; None where there is none."""
+        """Return an inflater for the member that begins in `rest` or after it; None if there is no other."""
         rest = rest.lstrip(b"\0")
         while len(rest) < len(GZIP_MAGIC) and (more := self._source.read(_INPUT_BYTES)):
             rest = (rest + more).lstrip(b"\0")
@@ -172,7 +172,7 @@ class _Members:
         if rest[: len(GZIP_MAGIC)] != GZIP_MAGIC:
             raise ArchiveError("it has something after its end that is no gzip", ArchiveFault.TRAILING_DATA)
         self._members += 1
-        if self._members > _FREE_MEMBERS + self._made // _BYTES_OF_A_MEMBER:
+        if self._members > _FREE_MEMBERS + self._made // _BYTES_PER_MEMBER:
             raise ArchiveError(
                 f"it should be one gzip file, got {self._members} in a row", ArchiveFault.TOO_MANY_MEMBERS
             )

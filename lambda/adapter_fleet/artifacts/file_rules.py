@@ -9,7 +9,7 @@ from adapter_fleet.artifacts.rules import CheckRule
 
 _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _CODE = frozenset({".py", ".pyc", ".pyd", ".sh", ".so"})
-_RULES_OF_KINDS = {
+_RULES_BY_KIND = {
     "link": CheckRule.FILE_LINK,
     "folder": CheckRule.FILE_FOLDER,
     "sparse file": CheckRule.FILE_SPARSE,
@@ -17,7 +17,7 @@ _RULES_OF_KINDS = {
 
 
 class Problem(NamedTuple):
-    """The rule that a file breaks, and how, in words."""
+    """The rule that a file breaks, and what is wrong with the file."""
 
     rule: CheckRule
     text: str
@@ -36,18 +36,18 @@ def problem_of_entry(name: str, kind: str, seen: Container[str]) -> Problem | No
     if len(path.parts) > 1:
         return Problem(CheckRule.FILE_AT_ROOT, "it is in a sub-folder, and the files have to be at the root")
     if kind != "file":
-        rule = _RULES_OF_KINDS.get(kind, CheckRule.FILE_SPECIAL)
+        rule = _RULES_BY_KIND.get(kind, CheckRule.FILE_SPECIAL)
         return Problem(rule, f"it should be a regular file, got a {kind}")
     if name in seen and name in ALLOWED_FILES:
         return Problem(CheckRule.FILE_TWICE, "it is in the archive twice")
-    return _problem_of_stranger(path)
+    return _problem_of_other_file(path)
 
 
-def _problem_of_stranger(path: PurePosixPath) -> Problem:
-    """Say why a file has no place in an adapter that is neither one of the two nor a README.
+def _problem_of_other_file(path: PurePosixPath) -> Problem:
+    """Return why a file other than the adapter's files and a README does not belong to an adapter.
 
-    LMI from 18 on runs a `model.py` that it finds beside an adapter (docs.djl.ai, custom input formatter
-    schema), installs a `requirements.txt`, and unpickling runs code.
+    LMI 18 and newer run a `model.py` beside an adapter (docs.djl.ai, custom input formatter schema) and
+    install a `requirements.txt`. Unpickling runs code.
     """
     if path.suffix.lower() in _PICKLES:
         return Problem(

@@ -1,10 +1,10 @@
-"""Looking for NaN and infinities in the weights of an adapter, all of them or a sample.
+"""Looks for NaN and infinities in the weights of an adapter, all of them or a sample.
 
-A training run that diverges leaves NaN in most tensors; the engine loads them without a word and answers
-with noise. A number of these types is not finite where all bits of its exponent are set.
+A training run that diverges leaves NaN in most tensors. The engine loads them without an error, and its
+answers are noise. A number is NaN or infinite if all bits of its exponent are set.
 
-In plain Python, as a check also runs in a Lambda: whole pieces are looked at by `bytes` and `int`, a gigabyte
-in a second or two.
+It is plain Python, as a check also runs in a Lambda function. Methods of `bytes` and `int` look at whole
+pieces, a gigabyte in a second or two.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,16 +13,16 @@ from enum import StrEnum
 from adapter_fleet.artifacts.safetensors_header import Readable, Tensor
 
 _PIECE_BYTES = 2048
-"""Of each tensor, a sample has so many at the start, in the middle and at the end."""
-_MOST_SAMPLED = 4096
-"""Tensors in a sample; of more, every second or third one and so on."""
+"""A sample has this many bytes of each tensor at its start, in its middle and at its end."""
+_MAX_SAMPLED_TENSORS = 4096
+"""Of more tensors, a sample has every second one, or every third, and so on."""
 _CHUNK_BYTES = 64 * 1024
 START_BYTES = 1024 * 1024
-"""How much of the weights a sample reads where only the start of a file can be read."""
+"""The bytes of weights in a sample if only the start of a file can be read."""
 
 
 class WeightReading(StrEnum):
-    """How much of the weights is read to look for NaN and infinities."""
+    """Which weights are read to look for NaN and infinities."""
 
     NONE = "none"
     SAMPLE = "sample"
@@ -37,22 +37,22 @@ def _table(mask: int) -> bytes:
     return bytes(int(byte & mask == mask) for byte in range(256))
 
 
-# The last byte of a number has its sign and the upper bits of the exponent. BF16 and F32 have the exponent's
-# lowest bit at the top of the byte before.
+# The last byte of a number has the sign and the upper bits of the exponent. In BF16 and F32, the lowest bit
+# of the exponent is at the top of the byte before.
 _F16_EXPONENT = _table(0x7C)
 _UPPER_EXPONENT = _table(0x7F)
 _LOWEST_BIT = _table(0x80)
 
 
 def is_finite(data: bytes, dtype: str) -> bool:
-    """Tell whether all numbers in little-endian bytes are finite; True for a type that is not known."""
+    """Tell whether all numbers in little-endian bytes are finite; True for an unknown type."""
     if dtype == "F16":
         return data[1::2].translate(_F16_EXPONENT).find(1) < 0
     size = _NUMBER_BYTES.get(dtype)
     if size is None:
         return True
     upper = data[size - 1 :: size]
-    # Real weights have no number of 2**127 and above: the rest is for what was made to have such.
+    # Real weights have no number of 2**127 and above, so nearly all calls end here.
     if upper.find(0x7F) < 0 and upper.find(0xFF) < 0:
         return True
     lower = data[size - 2 :: size]
@@ -63,17 +63,17 @@ def is_finite(data: bytes, dtype: str) -> bool:
 def not_finite(
     stream: Readable, tensors: Sequence[Tensor], reading: WeightReading, *, only_start: bool = False
 ) -> Iterator[Tensor]:
-    """Yield the tensors in which a number that is no finite one was seen.
+    """Yield the tensors with a NaN or an infinity.
 
-    `stream` is at the first byte of the first tensor, and the tensors are in the order of their bytes. With
-    `only_start`, a sample is the first `START_BYTES` of all, so that nothing behind them is read.
+    `stream` is at the first byte of the first tensor, and `tensors` are in the order of their bytes. With
+    `only_start` the sample is the first `START_BYTES` of all weights, and nothing behind them is read.
     """
     if reading is WeightReading.NONE:
         return
     if reading is WeightReading.SAMPLE and only_start:
         yield from _in_start(stream, tensors)
         return
-    every = 1 if reading is WeightReading.ALL else -(-len(tensors) // _MOST_SAMPLED)
+    every = 1 if reading is WeightReading.ALL else -(-len(tensors) // _MAX_SAMPLED_TENSORS)
     position = first = 0
     for number, tensor in enumerate(tensors):
         if number % every == 0 and tensor.dtype in _NUMBER_BYTES:
@@ -105,12 +105,12 @@ def _in_start(stream: Readable, tensors: Sequence[Tensor]) -> Iterator[Tensor]:
 
 
 def _pieces(size: int, reading: WeightReading) -> Iterator[tuple[int, int]]:
-    """Yield the pieces of a tensor that are looked at: where each begins and ends, in bytes."""
+    """Yield the pieces of a tensor to read: the begin and end of each, in bytes."""
     if reading is WeightReading.ALL or size <= 3 * _PIECE_BYTES:
         for begin in range(0, size, _CHUNK_BYTES):
             yield begin, min(begin + _CHUNK_BYTES, size)
         return
-    # Numbers take 2 or 4 bytes, and no piece begins within one.
+    # Numbers have 2 or 4 bytes, and no piece begins within a number.
     for begin in (0, size // 8 * 4 - _PIECE_BYTES // 2, size - _PIECE_BYTES):
         yield begin, begin + _PIECE_BYTES
 

@@ -1,6 +1,6 @@
-"""The identity of an adapter in an archive that a stranger made, read forwards and in bounded memory.
+"""Computes the identity of the adapter in an untrusted archive, in one pass and in bounded memory.
 
-`packing` does the same faster, with a compiled library and files on disk, which a Lambda has not.
+`packing` does the same faster, with a compiled library and files on disk. A Lambda function has neither.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ _PIECE_BYTES = 256 * 1024
 def identities_of(
     open_: Callable[[], AbstractContextManager[Readable]], limits: ArchiveLimits | None = None
 ) -> tuple[str, ...]:
-    """Return the SHA-256 of the tar in an archive and, if it has another one, its adapter's identity.
+    """Return the SHA-256 of the tar in an archive and, if it differs, the identity of the adapter in it.
 
-    An archive that holds more than an adapter has no identity. One that has the weights before the
-    configuration is read twice. Raises ArchiveError for one that cannot be read to its end, and whatever
-    reading raises.
+    An archive that holds more than an adapter has no identity. An archive with the weights before the
+    configuration is read twice. Raises ArchiveError for an archive that cannot be read to its end, and the
+    errors of reading.
     """
     limits = limits or ArchiveLimits()
     tar, canonical = hashlib.sha256(), _CanonicalHash()
@@ -45,7 +45,7 @@ def identities_of(
 
 
 class _CanonicalHash:
-    """Hashes the canonical tar of the files in another one."""
+    """Hashes the canonical tar of the files in another tar."""
 
     def __init__(self) -> None:
         self._sha = hashlib.sha256()
@@ -82,7 +82,7 @@ class _CanonicalHash:
         self._sha.update(canonical_tar.padding(entry.size))
 
     def hexdigest(self) -> str | None:
-        """Return the identity, None where the archive is not that of an adapter alone."""
+        """Return the identity; None if the archive holds anything but an adapter."""
         if not self._is_adapter or self.lacks_weights or set(self._sizes) != set(REQUIRED_FILES):
             return None
         self._sha.update(canonical_tar.end([self._sizes[name] for name in REQUIRED_FILES]))

@@ -1,6 +1,6 @@
-"""What inflates one gzip file piece by piece: ISA-L where it is installed, else zlib.
+"""Inflates one gzip file piece by piece, with ISA-L if it is installed and zlib if not.
 
-A Lambda has no compiled library but the standard one. ISA-L takes two thirds of the time.
+A Lambda function has no compiled library but the standard one. ISA-L takes two thirds of zlib's time.
 """
 
 import zlib
@@ -15,30 +15,30 @@ _GZIP_WINDOW_BITS = 31
 
 
 class Inflater(Protocol):
-    """The interface of `bz2.BZ2Decompressor`, which ISA-L's has too.
+    """The interface of `bz2.BZ2Decompressor`, which ISA-L's decompressor has too.
 
-    It keeps what it was given and has not used. Where that is enough for another piece, it needs no input.
+    It keeps unused input. While that is enough for another piece, it needs no more input.
     """
 
     needs_input: bool
 
     @property
     def eof(self) -> bool:
-        """Whether the end of the gzip file was reached."""
+        """True once the end of the gzip file is reached."""
         ...
 
     @property
     def unused_data(self) -> bytes:
-        """What was given beyond its end."""
+        """The input after the end of the gzip file."""
         ...
 
     def decompress(self, data: bytes, /, max_length: int) -> bytes:
-        """Return at most so many bytes of what is inside; one of `DAMAGED` is raised where it is no gzip."""
+        """Return at most `max_length` bytes of output; raise one of `DAMAGED` for input that is no gzip."""
         ...
 
 
 class ZlibInflater:
-    """An inflater of the standard library."""
+    """An inflater that uses the standard library."""
 
     def __init__(self) -> None:
         self._inflater = zlib.decompressobj(_GZIP_WINDOW_BITS)
@@ -47,19 +47,19 @@ class ZlibInflater:
 
     @property
     def eof(self) -> bool:
-        """Whether the end was reached, its checksum included."""
+        """True once the end, checksum included, is reached."""
         return self._inflater.eof
 
     @property
     def unused_data(self) -> bytes:
-        """What was given beyond the end."""
+        """The input after the end of the gzip file."""
         return self._inflater.unused_data
 
     def decompress(self, data: bytes, /, max_length: int) -> bytes:
-        """Return the next piece."""
+        """Return the next piece of output."""
         made = self._inflater.decompress(self._rest + data, max_length)
         self._rest = self._inflater.unconsumed_tail
-        # A full piece may have left more inside of zlib than there is input for.
+        # After a full piece, zlib may hold more output than the rest of the input gives.
         self.needs_input = not self._rest and len(made) < max_length
         return made
 
@@ -70,7 +70,7 @@ if igzip_lib is not None:
 
 
 def new_inflater() -> Inflater:
-    """Return an inflater at the start of a gzip file."""
+    """Return an inflater for a gzip file."""
     if igzip_lib is None:
         return ZlibInflater()
     made: Inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)

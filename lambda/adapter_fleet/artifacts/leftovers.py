@@ -1,8 +1,8 @@
-"""What a training run leaves beside an adapter, by name. In a directory it is harmless: packing leaves it.
+"""The files that a training run leaves beside an adapter, by name.
 
-Nothing of it may be in an archive, of which the container unpacks everything. Code, pickles and folders that
-are not known here are refused in a directory as well: whoever put a `model.py` beside an adapter wants it to
-run, and has to be told that it will not.
+In a directory they are harmless, as packing leaves them out. In an archive they are refused, as the container
+unpacks everything. Other code, pickles and folders are refused in a directory too: whoever puts a `model.py`
+beside an adapter expects it to run, and has to learn that it will not.
 """
 
 import re
@@ -15,16 +15,16 @@ _FILES = (
     r"(special_tokens_map|added_tokens|vocab|(video_)?preprocessor_config|processor_config|chat_template)\.json",
     r"tokenizer.*\.(json|model)|.*\.(spm|tiktoken)|(spiece|sentencepiece\.bpe)\.model|vocab\.txt|merges\.txt",
     r"chat_template\.jinja",
-    # The base model's, which `Trainer` saves with some models.
+    # The base model's configuration, which `Trainer` saves with some models.
     r"(config|generation_config)\.json",
-    # `Trainer` and its checkpoints (transformers: trainer.py), DeepSpeed's and FSDP's among them.
+    # `Trainer` and its checkpoints (transformers: trainer.py), those of DeepSpeed and FSDP included.
     r"training_args\.bin|trainer_state\.json|(all|train|eval|test|predict)_results\.json",
     r"(optimizer|scheduler|scaler)(_\d+)?\.(pt|bin)|rng_state(_\d+)?\.pth|latest|zero_to_fp32\.py",
-    # TensorBoard's, where `logging_dir` is the directory itself.
+    # TensorBoard, if `logging_dir` is the directory itself.
     r"events\.out\.tfevents\..*",
     # LLaMA-Factory and axolotl.
     r"trainer_log\.jsonl|training_(loss|eval_loss|args)\.(png|yaml)|debug\.log",
-    # The hub's, and what desktops and git write.
+    # The hub, git and desktops.
     r"\.gitattributes|\.gitignore|\.DS_Store|LICENSE(\.md|\.txt)?",
 )
 _FOLDERS = (
@@ -36,9 +36,9 @@ _FOLDER = re.compile("|".join(_FOLDERS))
 
 
 def is_leftover(name: str, kind: str) -> bool:
-    """Tell whether a file or folder beside an adapter is of the training run, and no part of the adapter.
+    """Tell whether a file or folder beside an adapter is a leftover of the training run.
 
-    `kind` says in words what it is, as in `problem_of_entry`. A link never is, whatever its name.
+    `kind` is that of `kind_of`. A link is no leftover, whatever its name.
     """
     if kind == "folder":
         return _FOLDER.fullmatch(name) is not None

@@ -1,26 +1,26 @@
-"""PEFT's `rank_pattern` and `alpha_pattern`: which of their keys counts for a module.
+"""PEFT's `rank_pattern` and `alpha_pattern`: which of their keys applies to a module.
 
-A key is a regular expression, and the first that matches a module or its end counts (`get_pattern_key` in
-PEFT's utils/other.py; up to 0.13, both patterns had to have the same one). It comes from whoever made the
-adapter, and may be made to never end: none is run here. Nearly all are names.
+A key is a regular expression. The first one that matches a module or the end of its name applies
+(`get_pattern_key` in PEFT's utils/other.py; up to 0.13, both patterns needed the same key). Nearly all keys
+are plain names. No expression is run here: it is untrusted, and may be made to never end.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-# A dot would match any character; no model has modules whose names differ in nothing else.
+# A dot matches any character, but no model has modules whose names differ only where a dot is.
 _NAME = re.compile(r"\^?(?:[A-Za-z0-9_.-]|\\\.)+")
 
 
 def is_name(key: str) -> bool:
-    """Tell whether a key is the name of a module, or of the end of some."""
+    """Tell whether a key is the name of a module, or the end of one."""
     return _NAME.fullmatch(key) is not None
 
 
 def value_by_names(pattern: Mapping[str, float], otherwise: float) -> Callable[[Sequence[str]], float]:
-    """Return the function that finds a module's value in a pattern whose keys are names.
+    """Return a function that finds a module's value in a pattern whose keys are names.
 
-    It is called with the module's `names_of`.
+    Call it with the module's `names_of`.
     """
     values: dict[str, tuple[int, float]] = {}
     for place, (key, value) in enumerate(pattern.items()):
@@ -35,7 +35,7 @@ def value_by_names(pattern: Mapping[str, float], otherwise: float) -> Callable[[
 
 
 def names_of(module: str) -> list[str]:
-    """Return all by which a key may name a module, with `^` where it is to be the whole name."""
+    """Return all keys that name a module. A key with `^` names the whole module."""
     names = [f"^{module}", module]
     dot = -1
     while (dot := module.find(".", dot + 1)) >= 0:

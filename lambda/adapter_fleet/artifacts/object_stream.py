@@ -1,4 +1,4 @@
-"""Reads one version of an object in S3: its start, its end, or all of it."""
+"""Reads one version of an object in S3: its start, its end, or the whole object."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -47,7 +47,7 @@ class StoredObject:
         self.start = bytearray()
 
     def read_start(self) -> bytearray:
-        """Read more of the start, twice as much each time; return all of it."""
+        """Read on from the start, twice as much each time; return all bytes read so."""
         position = len(self.start)
         if self.size is None or position < self.size:
             step = min(max(position, _FIRST_BYTES), MAX_RANGE_BYTES)
@@ -56,11 +56,11 @@ class StoredObject:
 
     def read_end(self, length: int) -> bytes:
         """Return the last bytes."""
-        assert self.size is not None  # the start was read
+        assert self.size is not None  # the start is read first
         return self._read(max(self.size - length, 0), self.size).rjust(length, b"\0")
 
     def open(self, begin: int) -> "StreamingBody":
-        """Begin to read from there to the end."""
+        """Start to read from an offset to the end."""
         return self._get(f"bytes={begin}-")["Body"]
 
     def _read(self, begin: int, end: int) -> bytes:
@@ -69,7 +69,7 @@ class StoredObject:
         except ClientError as error:
             if code_of(error) != "InvalidRange":
                 raise
-            data = b""  # an empty object has no first byte
+            data = b""  # an empty object has no range
             self.size = 0
         self.count += len(data)
         return data
@@ -80,8 +80,8 @@ class StoredObject:
         else:
             answer = self._s3.get_object(Bucket=self._bucket, Key=self._key, Range=range_, IfMatch=self._etag)
         self._etag = answer["ETag"]
-        told = answer.get("ContentRange")
-        self.size = int(told.rpartition("/")[2]) if told else answer["ContentLength"]
+        content_range = answer.get("ContentRange")
+        self.size = int(content_range.rpartition("/")[2]) if content_range else answer["ContentLength"]
         return answer
 
 

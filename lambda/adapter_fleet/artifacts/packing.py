@@ -1,10 +1,10 @@
-"""An adapter's identity, and its archive for S3.
+"""Packs an adapter into its archive for S3, and computes its identity.
 
-The identity is the SHA-256 of the canonical uncompressed tar: configuration and weights, with no
-owner, time or mode of their own (docs/adr/0005-adapter-identity.md). The gzip around it is transport, and its
-bytes are reproducible on one kind of processor only.
+The identity is the SHA-256 of the canonical uncompressed tar: configuration and weights, without an owner,
+time or mode of their own (docs/adr/0005-adapter-identity.md). The gzip around it is transport. Its bytes are
+reproducible on one kind of processor only.
 
-The one module here that needs a compiled library, so no Lambda imports it.
+This module needs a compiled library, so no Lambda function imports it.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from adapter_fleet.artifacts.file_rules import problem_of_entry
 
 _BLOCK_BYTES = 1024 * 1024
 _SYNC_BYTES = 16 * 1024 * 1024
-# ISA-L's level 1: level 0 makes weights larger than they were, 2 and 3 are slower and no smaller.
+# ISA-L's level 1. Level 0 makes weights larger than they were; 2 and 3 are slower and no smaller.
 _LEVEL = 1
 _WINDOW_BITS = 9
 _MEMORY_LEVEL = 9
@@ -40,7 +40,7 @@ _MEMORY_LEVEL = 9
 
 @dataclass(frozen=True, kw_only=True)
 class PackedAdapter:
-    """An archive on disk: where, of which adapter, and its size in bytes."""
+    """An archive on disk, the identity of its adapter, and its size in bytes."""
 
     path: Path
     identity: str
@@ -48,9 +48,9 @@ class PackedAdapter:
 
 
 class AdapterFiles:
-    """The two files of an adapter, open for reading, so that all that is done with them sees the same ones.
+    """The two files of an adapter, held open, so that every operation reads the same files.
 
-    Made by `of`. Raises OSError where a file grows or shrinks while it is read.
+    Made by `of`. Raises OSError if a file grows or shrinks while it is read.
     """
 
     def __init__(self, where: str, files: Mapping[str, IO[bytes]]) -> None:
@@ -64,10 +64,10 @@ class AdapterFiles:
     ) -> Iterator["AdapterFiles"]:
         """Open the adapter in a directory, or in a tar archive, gzipped or not, whoever made it.
 
-        `where` names it in errors. Files of a directory that have no place in an archive do not count;
-        `check_directory` reports them. Those of an archive are copied to files without a name, which are gone
-        when they are closed, however the process ends. Raises FileNotFoundError for a directory that lacks
-        a file, and ArchiveError for an archive that is not readable or holds anything but an adapter.
+        `where` names it in errors. Other files of a directory are ignored; `check_directory` reports them.
+        The files of an archive are copied to files without a name, which disappear when they are closed or
+        the process ends. Raises FileNotFoundError for a directory that lacks a file, and ArchiveError for an
+        archive that cannot be read or holds anything but an adapter.
         """
         with ExitStack() as stack:
             where = where or (str(source) if isinstance(source, Path) else "archive")
@@ -84,7 +84,7 @@ class AdapterFiles:
 
     @property
     def config(self) -> bytes:
-        """The text of the configuration, as far as anything reads it."""
+        """The text of the configuration, cut at one byte more than its limit."""
         file = self._files[CONFIG_FILE]
         file.seek(0)
         return file.read(MAX_CONFIG_BYTES + 1)
@@ -97,14 +97,13 @@ class AdapterFiles:
         return sha.hexdigest()
 
     def write_archive(self, file: IO[bytes], *, durable: bool = False) -> str:
-        """Write the archive to a file, and return the identity of what is in it.
+        """Write the archive to a file, and return the adapter's identity.
 
-        The files are read once, hashed and compressed at the same time. `durable` has the disk work along,
-        for a file that is to be on it at the end.
+        The files are read once, and hashed and compressed at the same time. With `durable` the disk writes
+        meanwhile, for a file that is synced at the end.
         """
-        # Without this a quarter of the time goes to page faults: glibc returns memory of a block's size to
-        # the system whenever it is freed, until it has seen something larger freed (M_MMAP_THRESHOLD in
-        # mallopt(3)).
+        # glibc returns each freed block to the system until a larger one was freed (M_MMAP_THRESHOLD in
+        # mallopt(3)). Without this line a quarter of the time goes to page faults.
         bytes(8 * _BLOCK_BYTES)
         sha = hashlib.sha256()
         with _GzipWriter(file, durable=durable) as gzip:
@@ -135,7 +134,7 @@ class AdapterFiles:
 def identity(directory: Path) -> str:
     """Return the identity of the adapter in a directory, in hexadecimal.
 
-    Raises FileNotFoundError where one of the required files is missing.
+    Raises FileNotFoundError if a required file is missing.
     """
     with AdapterFiles.of(directory) as files:
         return files.identity()
@@ -144,7 +143,7 @@ def identity(directory: Path) -> str:
 def identity_of_archive(archive: Path | IO[bytes], *, limits: ArchiveLimits | None = None) -> str:
     """Return the identity of the adapter in a tar archive, gzipped or not, whoever made it.
 
-    Raises ArchiveError for an archive that is not readable or holds anything but an adapter.
+    Raises ArchiveError for an archive that cannot be read or holds anything but an adapter.
     """
     with AdapterFiles.of(archive, limits=limits) as files:
         return files.identity()
@@ -153,7 +152,7 @@ def identity_of_archive(archive: Path | IO[bytes], *, limits: ArchiveLimits | No
 def pack(directory: Path, target: Path) -> PackedAdapter:
     """Write the archive of the adapter in `directory` to `target`, and return it with its identity.
 
-    `target` appears whole and on the disk, or not at all. Raises FileNotFoundError like `identity`.
+    `target` appears complete and synced, or not at all. Raises FileNotFoundError like `identity`.
     """
     with AdapterFiles.of(directory) as files, _replacing(target) as file:
         made = files.write_archive(file, durable=True)
@@ -186,7 +185,7 @@ def _extracted(
 
 @contextmanager
 def _replacing(target: Path) -> Iterator[IO[bytes]]:
-    """Open a file beside `target` that takes its place when all went well."""
+    """Open a file beside `target` that replaces it on success."""
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         with partial.open("xb", buffering=0) as file:
@@ -201,8 +200,8 @@ class _GzipWriter:
     """Compresses blocks in parallel into one gzip member, with ISA-L.
 
     isal's `igzip_threaded` does the same, but always looks for repetitions in the last 32 KiB. Weights hardly
-    ever repeat, and looking 512 bytes back takes half the time for the same size. Blocks know nothing of
-    each other, so the bytes do not depend on the number of threads.
+    ever repeat: looking 512 bytes back takes half the time for the same size. Blocks are compressed
+    independently, so the bytes do not depend on the number of threads.
     """
 
     _HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"  # deflate, no name, no time, unknown system
@@ -211,7 +210,7 @@ class _GzipWriter:
     def __init__(self, file: IO[bytes], *, durable: bool) -> None:
         self._file = file
         self._durable = durable
-        # One more than there are processors, as this thread waits for the disk now and then.
+        # One more than the processors, as this thread sometimes waits for the disk.
         self._threads = (os.cpu_count() or 1) + 1
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="gzip")
         self._blocks: deque[Future[tuple[bytes, int, int]]] = deque()
@@ -254,7 +253,7 @@ class _GzipWriter:
         self._file.write(compressed)
         self._crc = isal_zlib.crc32_combine(self._crc, crc, size)
         self._size += size
-        # The disk works along, so that little is left to wait for at the end.
+        # Sync now and then, so that little is left to sync at the end.
         if self._durable and self._size % _SYNC_BYTES < size:
             self._pool.submit(os.fsync, self._file.fileno())
 
@@ -266,8 +265,8 @@ class _GzipWriter:
 
 
 def _deflate(block: bytes) -> tuple[bytes, int, int]:
-    """Compress one block, ending at a byte; return it with the checksum and size of the original."""
-    # A negative window means deflate without gzip's header and trailer.
+    """Compress one block to whole bytes; return them with checksum and size of the original."""
+    # A negative window size means deflate without gzip's header and trailer.
     compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -_WINDOW_BITS, _MEMORY_LEVEL)
     compressed = compressor.compress(block) + compressor.flush(isal_zlib.Z_SYNC_FLUSH)
     return compressed, isal_zlib.crc32(block), len(block)

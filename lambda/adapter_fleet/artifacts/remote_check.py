@@ -1,9 +1,9 @@
-"""An adapter's archive in S3, checked from its first bytes where it is one of ours, else in one pass.
+"""Checks an adapter's archive in S3: a published one from its first bytes, any other in one pass.
 
-Ours is what `adapters publish` made: a key that ends with the digest, and the canonical tar in it, which has
-the configuration first, then the header of the weights. Its length follows from its first bytes, and gzip's
-trailer has to agree. What it takes to smuggle another file into such an archive is to write under a key that
-vouches for other bytes; `whole` reads all of them and compares the digest.
+A published archive is one that `adapters publish` made. Its key ends with the digest. It holds the canonical
+tar, which begins with the configuration and the header of the weights. Its length follows from these first
+bytes, and gzip's trailer has to agree. Whoever may write under such a key could still put other bytes there;
+`whole` reads all of them and compares the digest.
 """
 
 import hashlib
@@ -32,20 +32,20 @@ from adapter_fleet.serving.lora_limits import LoraServing
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-_LONGEST_START = MAX_CONFIG_BYTES + MAX_HEADER_BYTES + START_BYTES + MAX_RANGE_BYTES
-"""What configuration, header and a sample of weights take, were they random; no more is kept in memory."""
+_MAX_START_BYTES = MAX_CONFIG_BYTES + MAX_HEADER_BYTES + START_BYTES + MAX_RANGE_BYTES
+"""The most bytes that are kept in memory: incompressible configuration, header and sample of weights."""
 _TRAILER = struct.Struct("<2sII")
 _LAST_BLOCK = b"\x03\x00"
 _GZIP_HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
-"""Those of `packing`: no name, no time; then a last, empty block of deflate at the end."""
+"""As `packing` writes them: a header without name and time, and a last, empty block of deflate."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredCheck:
-    """What was found, how many bytes of the object were read for it, and how many it has.
+    """The result of a check, the bytes of the object that were read for it, and the object's size.
 
     not_compared:
-        What could not be compared with the base model, which is nothing wrong.
+        A finding on modules that could not be compared with the base model. It is no error.
     """
 
     findings: list[Finding]
@@ -69,9 +69,10 @@ def check_object(
 ) -> StoredCheck:
     """Check an adapter in a `.tar.gz` in S3, by the same rules as `check_archive`.
 
-    Without `weights`, none are read of an archive of ours, and a sample of any other, all of which is read in
-    any case. A sample of an archive of ours is its first mebibyte of weights. `watch` gets what is read of
-    the tar. Raises ClientError or BotoCoreError where the object cannot be read, and what `watch` raises.
+    Without `weights`, a check of a published archive reads no weights; of any other archive, which is read as
+    a whole anyway, it checks a sample. The sample of a published archive is its first mebibyte of weights.
+    `watch` gets the bytes of the tar that are read. Raises ClientError or BotoCoreError if the object cannot
+    be read, and the errors of `watch`.
     """
     stored = StoredObject(s3, bucket, key)
     named = digest_in_key(key)
@@ -85,7 +86,7 @@ def check_object(
         check = AdapterCheck(
             stored.uri, version=version, weights=weights or WeightReading.NONE, only_start=True
         )
-        if not _check_ours(check, stored, lora, base, limits or ArchiveLimits(), watch):
+        if not _check_published(check, stored, lora, base, limits or ArchiveLimits(), watch):
             check = None
     if check is None:
         check = AdapterCheck(stored.uri, version=version, weights=weights or WeightReading.SAMPLE)
@@ -107,7 +108,7 @@ def _check_whole(
     watch: Callable[[bytes], object] | None,
     digest: str | None,
 ) -> None:
-    """Check an archive to its end and, where it can be read to there, compare its digest."""
+    """Check an archive to its end, and compare its digest with the one in its name."""
     sha = hashlib.sha256()
 
     def watched(data: bytes) -> None:
@@ -120,15 +121,15 @@ def _check_whole(
         with closing(ObjectStream(stored)) as stream:
             check.read_archive(stream, limits, watched)
     except ArchiveError as error:
-        check.refused(error)
+        check.fail(error)
         return
     check.finish(lora, base)
     if digest is not None and sha.hexdigest() != digest:
         message = f"its content should have the digest that its name says, got {sha.hexdigest()}"
-        check.breaks(CheckRule.ARCHIVE_DIGEST, message)
+        check.add(CheckRule.ARCHIVE_DIGEST, message)
 
 
-def _check_ours(
+def _check_published(
     check: AdapterCheck,
     stored: StoredObject,
     lora: LoraServing | None,
@@ -136,17 +137,19 @@ def _check_ours(
     limits: ArchiveLimits,
     watch: Callable[[bytes], object] | None,
 ) -> bool:
-    """Check an archive of ours from its first bytes; False for one that turns out to be no such archive."""
+    """Check a published archive from its first bytes; False if it turns out to be none."""
     sizes: list[int] = []
     try:
-        for name, entry in zip(REQUIRED_FILES, entries(_Start(stored), limits, watch=watch), strict=False):
+        for name, entry in zip(
+            REQUIRED_FILES, entries(_ObjectStart(stored), limits, watch=watch), strict=False
+        ):
             if (entry.name, entry.header) != (name, canonical_tar.header(name, entry.size)):
                 return False
             if name == CONFIG_FILE and entry.size > MAX_CONFIG_BYTES:
-                return False  # it is refused; what is between it and the weights is not to be kept
+                return False  # such a configuration is refused, and too large to keep in memory
             sizes.append(entry.size)
             assert entry.stream is not None  # the header is that of a file
-            check.takes(name, entry.kind)
+            check.accepts(name, entry.kind)
             check.read(name, entry.size, entry.stream)
             if len(sizes) == len(REQUIRED_FILES):
                 break
@@ -162,11 +165,11 @@ def _check_ours(
     return True
 
 
-class _Start:
-    """The first bytes of an object as a stream that reads on as it is asked to.
+class _ObjectStart:
+    """The first bytes of an object as a stream that reads on as needed.
 
-    Raises ArchiveError beyond what an archive of ours has before the tensors: deflate may go on for ever and
-    give nothing.
+    Raises ArchiveError beyond the most that a published archive has before the tensors. Without a limit, a
+    deflate stream could go on for ever and give no output.
     """
 
     def __init__(self, stored: StoredObject) -> None:
@@ -175,7 +178,7 @@ class _Start:
 
     def read(self, size: int) -> bytes:
         if self._position == len(self._stored.start):
-            if self._position >= _LONGEST_START:
+            if self._position >= _MAX_START_BYTES:
                 raise ArchiveError("it should have its tensors sooner")
             self._stored.read_start()
         data = bytes(self._stored.start[self._position : self._position + size])

@@ -1,6 +1,7 @@
-"""The rules on adapters: for each its identifier, how bad breaking it is, what it asks for, and what to do.
+"""The rules on adapters: the id, severity, requirement and remedy of each.
 
-`docs/guides/check-rules.md` is this table for people; a test compares them, and says how to write it anew.
+`docs/guides/check-rules.md` has the same table. A test compares them; `python -m
+tests.adapter_fleet.artifacts.test_rules` rewrites the page.
 """
 
 from enum import Enum
@@ -12,13 +13,13 @@ _AS_PEFT_SAVES = "leave only what PEFT's save_pretrained() writes: the configura
 _PACK_AGAIN = "pack it again from the adapter's directory"
 _SAVE_AGAIN = "save the adapter again with save_pretrained(), and copy the file whole"
 _TRAIN_PLAIN = "train it as plain LoRA"
-_BASE_SIZE = "compare 'base_model_name_or_path' with the base that it is to run on"
+_BASE_SIZE = "compare 'base_model_name_or_path' with the base model that it will run on"
 
 
 class CheckRule(Enum):
-    """A rule: its identifier, which does not change, what it asks for, and what to do where it is broken."""
+    """A rule: its id, which never changes, its requirement, and what to do if it is broken."""
 
-    # What is to be checked, and its files.
+    # The files.
     PATH_READABLE = (
         "path-readable",
         _ERROR,
@@ -34,8 +35,8 @@ class CheckRule(Enum):
     PATH_HOLDS_ADAPTERS = (
         "path-holds-adapters",
         _ERROR,
-        "an archive at least under a prefix",
-        "name an adapter's directory, its .tar.gz, or a prefix that such archives lie under",
+        "at least one archive under a prefix",
+        "name an adapter's directory, its .tar.gz, or a prefix with such archives below it",
     )
     FILE_READABLE = ("file-readable", _ERROR, "files that can be read", "check the file's permissions")
     CONFIG_PRESENT = (
@@ -103,7 +104,7 @@ class CheckRule(Enum):
     )
     FILE_COUNT = ("file-count", _ERROR, "at most 64 entries", _AS_PEFT_SAVES)
 
-    # The archive around them.
+    # The archive.
     ARCHIVE_GZIP = ("archive-gzip", _ERROR, "gzip", "pack it as a gzipped tar: tar -czf adapter.tar.gz …")
     ARCHIVE_TAR = (
         "archive-tar",
@@ -114,7 +115,7 @@ class CheckRule(Enum):
     ARCHIVE_TRUNCATED = (
         "archive-truncated",
         _ERROR,
-        "an archive that is whole",
+        "a complete archive",
         "copy or upload it again: its end is missing",
     )
     ARCHIVE_DAMAGED = (
@@ -126,8 +127,8 @@ class CheckRule(Enum):
     ARCHIVE_TRAILING = (
         "archive-trailing",
         _ERROR,
-        "nothing behind the end of the tar or of the gzip file but zeros",
-        f"{_PACK_AGAIN}: programs disagree on what is behind the end",
+        "only zeros after the end of the tar and of the gzip file",
+        f"{_PACK_AGAIN}: programs disagree on data after the end",
     )
     ARCHIVE_MEMBERS = (
         "archive-members",
@@ -156,8 +157,8 @@ class CheckRule(Enum):
     ARCHIVE_DIGEST = (
         "archive-digest",
         _ERROR,
-        "the digest that the key names (checked with `--whole`, and where an archive is not in our form)",
-        "publish the adapter again: this is not what its name says it is",
+        "the digest in the key (checked with `--whole`, and for archives not made by `adapters publish`)",
+        "publish the adapter again: this archive has another digest than its name",
     )
 
     # The configuration.
@@ -167,13 +168,13 @@ class CheckRule(Enum):
         "config-duplicate",
         _ERROR,
         "no key twice",
-        "keep one of them: programs disagree on which one counts",
+        "keep one of them: programs disagree on which one applies",
     )
     CONFIG_OBJECT = ("config-object", _ERROR, "a JSON object", _SAVE_AGAIN)
     CONFIG_KEY = (
         "config-key",
         _ERROR,
-        "`r`, `lora_alpha` and `target_modules`, which is null or empty at most beside `target_parameters`",
+        "`r`, `lora_alpha` and `target_modules`, which may be null or empty only beside `target_parameters`",
         "add the key with the value that the adapter was trained with",
     )
     CONFIG_TYPE = (
@@ -191,7 +192,7 @@ class CheckRule(Enum):
     RANK_LIMIT = (
         "lora-rank",
         _ERROR,
-        "no rank above the engine's maximum (`--max-lora-rank`, or the highest that the container knows)",
+        "a rank up to the engine's maximum (`--max-lora-rank`, or the container's highest)",
         "raise 'max_lora_rank' of the endpoint (each slot then takes more GPU memory), or lower the rank",
     )
     PEFT_TYPE = ("peft-type", _ERROR, "`peft_type` LORA", _TRAIN_PLAIN)
@@ -242,20 +243,20 @@ class CheckRule(Enum):
     LORA_SCALING = (
         "lora-scaling",
         _ERROR,
-        "one scale for all modules that it has; where a key of `rank_pattern` or `alpha_pattern` is more than"
-        " a name, or `target_parameters` is set, for all keys",
-        "train it with one scale, or multiply lora_B of each module that has another by its scale over that"
-        " of 'lora_alpha' and 'r', and set 'alpha_pattern' so that all have one; name modules in place of"
-        " regular expressions, which are not run",
+        "one scale for all modules of the adapter; for all keys if a key of `rank_pattern` or `alpha_pattern`"
+        " is more than a name, or if `target_parameters` is set",
+        "train it with one scale, or multiply lora_B of each module with another scale by that scale divided"
+        " by the one of 'lora_alpha' and 'r', and set 'alpha_pattern' so that all have one; name modules"
+        " instead of regular expressions, which are not run",
     )
     BASE_NAME = (
         "base-model-name",
         _WARNING,
-        "the name of the base that it is to run on",
+        "the name of the base model that it will run on",
         "make sure that it was trained for this base",
     )
 
-    # The weights' file.
+    # The file of weights.
     WEIGHTS_TRUNCATED = ("weights-truncated", _ERROR, "a file as long as its header says", _SAVE_AGAIN)
     WEIGHTS_HEADER_SIZE = (
         "weights-header-size",
@@ -273,7 +274,7 @@ class CheckRule(Enum):
         "weights-duplicate",
         _ERROR,
         "no tensor twice",
-        f"do not load it: programs disagree on which one counts; {_SAVE_AGAIN}",
+        f"do not load it: programs disagree on which one applies; {_SAVE_AGAIN}",
     )
     WEIGHTS_METADATA = ("weights-metadata", _ERROR, "`__metadata__` of strings", _SAVE_AGAIN)
     WEIGHTS_ENTRY = ("weights-entry", _ERROR, "dtype, shape and offsets for each tensor", _SAVE_AGAIN)
@@ -297,7 +298,7 @@ class CheckRule(Enum):
         f"do not load it: bytes are hidden in it; {_SAVE_AGAIN}",
     )
 
-    # The tensors in it.
+    # The tensors.
     TENSOR_NONE = (
         "tensor-none",
         _ERROR,
@@ -342,38 +343,38 @@ class CheckRule(Enum):
         "tensor-rank",
         _ERROR,
         "the configuration's rank, or a multiple for stacked experts of `target_parameters` (from LMI 17 on)",
-        "use the adapter_config.json of this very training run: its rank is another",
+        "use the adapter_config.json of the same training run: this one has another rank",
     )
     TARGET_MODULES = (
         "target-modules",
         _ERROR,
         "modules that `target_modules` names",
-        "use the adapter_config.json of this very training run: it names other modules",
+        "use the adapter_config.json of the same training run: this one names other modules",
     )
     BASE_MODULE = (
         "base-model-module",
         _ERROR,
         "modules that the base model has, and that the engine adapts: embedding and head of Llama, of Mistral"
         " up to LMI 20 and of Qwen3 from LMI 20 on",
-        f"{_BASE_SIZE}; train no embedding and no head where the engine does not adapt them",
+        f"{_BASE_SIZE}; train no embedding and no head if the engine does not adapt them",
     )
     BASE_DIMENSIONS = ("base-model-dimensions", _ERROR, "the widths of the base model's modules", _BASE_SIZE)
     BASE_COMPARED = (
         "base-model-compared",
         _NOT_COMPARED,
-        "a base model that all modules of the adapter can be compared with, where one is given",
-        "give the base model's config.json with --base-model; where its architecture is not known, ask the"
-        " adapter something on an endpoint before others use it",
+        "a base model that all modules of the adapter can be compared with, if one is given",
+        "give the base model's config.json with --base-model; if its architecture is not known, try the"
+        " adapter on an endpoint before others use it",
     )
 
-    def __init__(self, id: str, severity: Severity, asks: str, help: str) -> None:
+    def __init__(self, id: str, severity: Severity, requirement: str, help: str) -> None:
         self.id = id
         self.severity = severity
-        self.asks = asks
+        self.requirement = requirement
         self.help = help
 
-    def broken(self, where: str, message: str) -> Finding:
-        """Make the finding that this rule is broken."""
+    def finding(self, where: str, message: str) -> Finding:
+        """Return a finding that this rule is broken."""
         return Finding(rule=self.id, severity=self.severity, where=where, message=message)
 
 

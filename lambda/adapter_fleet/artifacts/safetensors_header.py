@@ -1,8 +1,8 @@
-"""The header of a safetensors file: names, types and shapes of its tensors, without reading the weights.
+"""Reads the header of a safetensors file: names, types and shapes of its tensors, without the weights.
 
-A file is eight bytes with the header's length (little endian), the header in JSON, then the tensors' bytes
-with no gaps (https://github.com/huggingface/safetensors#format). The safetensors library maps a whole file
-and brings a compiled extension; a check has to read an archive as it streams by, in a Lambda as well.
+A file has eight bytes with the header's length (little endian), the header in JSON, and the tensors' bytes
+without gaps (https://github.com/huggingface/safetensors#format). The safetensors library maps a whole file
+and has a compiled extension. A check reads an archive as a stream, also in a Lambda function.
 """
 
 import math
@@ -16,14 +16,13 @@ from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.documents import strict_json
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
-"""More than a hundred thousand tensors. The format itself allows 100 MB."""
+"""Room for more than a hundred thousand tensors. The format itself allows 100 MB."""
 
-_MOST_DIMENSIONS = 8
-_MOST_NUMBER = 2**63
+_MAX_DIMENSIONS = 8
+_MAX_NUMBER = 2**63
 _LENGTH = struct.Struct("<Q")
 _KEYS = {"dtype", "shape", "data_offsets"}
-# The types of whole bytes in safetensors' Dtype (safetensors/src/tensor.rs); those below a byte are no
-# weights of an adapter.
+# The types of whole bytes in safetensors' Dtype (safetensors/src/tensor.rs). Adapters have no smaller ones.
 _BYTES_PER_ELEMENT = {
     "BOOL": 1,
     "U8": 1,
@@ -46,7 +45,7 @@ _BYTES_PER_ELEMENT = {
 
 
 class Readable(Protocol):
-    """What a header is read from."""
+    """A source of bytes."""
 
     def read(self, size: int, /) -> bytes:
         """Return the next `size` bytes, fewer only at the end."""
@@ -54,7 +53,7 @@ class Readable(Protocol):
 
 
 class HeaderError(ValueError):
-    """The file is no valid safetensors file; `rule` is the one that it breaks."""
+    """The file is no valid safetensors file. `rule` is the rule that it breaks."""
 
     def __init__(self, rule: CheckRule, message: str) -> None:
         super().__init__(message)
@@ -76,10 +75,10 @@ class Tensor:
 
 
 def read_tensors(stream: Readable, size: int) -> list[Tensor]:
-    """Read the header from the start of a file of `size` bytes; raise HeaderError where it is not valid.
+    """Read the header at the start of a file of `size` bytes; raise HeaderError if it is not valid.
 
-    Return the tensors in the order of their bytes, which follow in `stream`. Reads no more than the header
-    and never allocates more than `MAX_HEADER_BYTES` for it, whatever the length field claims.
+    Returns the tensors in the order of their bytes, which follow in `stream`. Reads only the header, and at
+    most `MAX_HEADER_BYTES`, whatever the length field claims.
     """
     prefix = stream.read(_LENGTH.size)
     if len(prefix) < _LENGTH.size:
@@ -104,8 +103,8 @@ def _truncated(message: str) -> HeaderError:
     return HeaderError(CheckRule.WEIGHTS_TRUNCATED, f"it is truncated: {message}")
 
 
-# What the header says of a tensor: dtype, shape, the first byte and the end. A plain tuple is the quickest to
-# make, and there may be a hundred thousand. JSON has none that could stand there instead.
+# A tensor in the header: dtype, shape, first byte and end. There may be a hundred thousand, and a plain tuple
+# is the fastest to make. No value of JSON becomes a tuple otherwise.
 _Entry = tuple[str, tuple[int, ...], int, int]
 
 
@@ -116,16 +115,16 @@ class _Placed(NamedTuple):
 
 
 def _entry(entry: dict[str, Any]) -> Any:
-    """Make what stands for an object in the header; one that is no tensor's stays a dictionary."""
+    """Make a tuple of a tensor's object in the header; any other object stays a dictionary."""
     if entry.keys() != _KEYS:
         return entry
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if type(dtype) is not str or type(shape) is not list or type(offsets) is not list:
         return entry
-    if len(offsets) != 2 or len(shape) > _MOST_DIMENSIONS:
+    if len(offsets) != 2 or len(shape) > _MAX_DIMENSIONS:
         return entry
     for number in shape + offsets:
-        if type(number) is not int or not 0 <= number < _MOST_NUMBER:
+        if type(number) is not int or not 0 <= number < _MAX_NUMBER:
             return entry
     return dtype, tuple(shape), *offsets
 
@@ -141,7 +140,7 @@ def _placed(text: bytes) -> list[_Placed]:
     if not isinstance(header, dict):
         raise HeaderError(CheckRule.WEIGHTS_JSON, "the header should be a JSON object of tensors")
     metadata = header.pop("__metadata__", None)
-    # The engine's reader takes no other (Option<HashMap<String, String>> in safetensors/src/tensor.rs).
+    # The engine's reader accepts nothing else (Option<HashMap<String, String>> in safetensors/src/tensor.rs).
     if metadata is not None and not (
         isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())
     ):
@@ -154,7 +153,7 @@ def _parse(name: str, entry: Any) -> _Placed:
         raise HeaderError(
             CheckRule.WEIGHTS_ENTRY,
             f"tensor {name!r:.200} should have dtype, shape and two data_offsets, whole numbers and at most"
-            f" {_MOST_DIMENSIONS} dimensions, got {short_repr(entry)}",
+            f" {_MAX_DIMENSIONS} dimensions, got {short_repr(entry)}",
         )
     dtype, shape, begin, end = cast(_Entry, entry)
     if dtype not in _BYTES_PER_ELEMENT:
@@ -171,7 +170,7 @@ def _parse(name: str, entry: Any) -> _Placed:
 
 
 def _check_layout(placed: list[_Placed], data_size: int) -> None:
-    """Tensors follow each other from the first byte to the last, as safetensors' own reader demands."""
+    """Check that the tensors fill the file without gap or overlap, as safetensors' own reader does."""
     position = 0
     for begin, end, tensor in placed:
         if end > data_size:

@@ -1,8 +1,8 @@
-"""The entries of a tar that a stranger made, one after the other.
+"""Reads the entries of an untrusted tar one after the other.
 
-`tarfile` reads a header at the size that it claims, searches it with expressions that take the square of its
-length (CVE-2024-6232), may go round in circles (CVE-2025-8194), and stops at the first block of zeros without
-a look at what is behind it. Which of that is mended depends on the Python that is installed.
+Python's `tarfile` is not safe for that. It reads a header of any claimed size, searches it with expressions
+of quadratic time (CVE-2024-6232), may loop for ever (CVE-2025-8194), and stops at the first block of zeros
+without looking behind it. Which of these are fixed depends on the installed Python.
 
 The formats are POSIX's ustar and pax, and GNU's long names and sparse files
 (https://www.gnu.org/software/tar/manual/html_node/Standard.html).
@@ -28,10 +28,14 @@ _USTAR = b"ustar\0"
 
 @dataclass(frozen=True, kw_only=True)
 class TarEntry:
-    """What comes before the content of an entry: its name, what it is in words, its size in bytes.
+    """The header of an entry.
 
+    kind:
+        "file", "folder", "link", "sparse file" or "special file".
+    size:
+        Bytes of content.
     header:
-        The very bytes that said so.
+        The bytes of the header itself.
     """
 
     name: str
@@ -41,11 +45,11 @@ class TarEntry:
 
 
 def tar_entries(reader: DecompressingReader, limits: ArchiveLimits) -> Iterator[TarEntry]:
-    """Walk through a tar to its end; the content is to be read, or skipped, before the next is asked for.
+    """Yield the entries of a tar to its end. Read or skip an entry's content before you ask for the next.
 
-    Raises ArchiveError where it is no tar, or not within the limits.
+    Raises ArchiveError for what is no tar or exceeds the limits.
     """
-    headers = _Headers(reader)
+    headers = _HeaderReader(reader)
     while (entry := headers.next()) is not None:
         headers.entries += 1
         if headers.entries > limits.entries:
@@ -62,7 +66,7 @@ def tar_entries(reader: DecompressingReader, limits: ArchiveLimits) -> Iterator[
         raise ArchiveError("it has something after the end of the tar", ArchiveFault.TRAILING_DATA)
 
 
-class _Headers:
+class _HeaderReader:
     def __init__(self, reader: DecompressingReader) -> None:
         self._reader = reader
         self._budget = _MAX_HEADER_BYTES
@@ -70,8 +74,8 @@ class _Headers:
         self.entries = 0
 
     def next(self) -> TarEntry | None:
-        """Read up to the content of the next entry; None at the end."""
-        said = dict(self._global)
+        """Read the next entry up to its content; None at the end."""
+        extended = dict(self._global)
         header = b""
         while True:
             block = self._read(BLOCK_BYTES)
@@ -85,19 +89,19 @@ class _Headers:
             if kind not in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
                 if kind == _SPARSE:
                     header += self._map_of_sparse(block)
-                return self._entry(block, kind, size, said, header)
+                return self._entry(block, kind, size, extended, header)
             content = self._content(size)
             header += content
             if kind == _LONG_NAME:
-                said[b"path"] = content.split(b"\0", 1)[0]
+                extended[b"path"] = content.split(b"\0", 1)[0]
             elif kind != _LONG_LINK:
                 records = self._records(content[:size])
-                said |= records
+                extended |= records
                 if kind == _PAX_GLOBAL:
                     self._global |= records
 
     def _map_of_sparse(self, block: bytes) -> bytes:
-        """Read what follows GNU's header of a sparse file where it has many holes."""
+        """Read the blocks that follow GNU's header of a sparse file with many holes."""
         header = b""
         goes_on = block[482]
         while goes_on:
@@ -106,23 +110,23 @@ class _Headers:
         return header
 
     def _entry(
-        self, block: bytes, kind: bytes, size: int, said: dict[bytes, bytes], header: bytes
+        self, block: bytes, kind: bytes, size: int, extended: dict[bytes, bytes], header: bytes
     ) -> TarEntry:
         name = block[:100].split(b"\0", 1)[0]
         if block[257:263] == _USTAR and (prefix := block[345:500].split(b"\0", 1)[0]):
             name = prefix + b"/" + name
-        name = said.get(b"path", name)
-        if b"size" in said:
-            if not said[b"size"].isdigit() or len(said[b"size"]) > 20:
+        name = extended.get(b"path", name)
+        if b"size" in extended:
+            if not extended[b"size"].isdigit() or len(extended[b"size"]) > 20:
                 raise self._unreadable("a size that is no number")
-            size = int(said[b"size"])
+            size = int(extended[b"size"])
         what = _KINDS.get(kind, "special file")
         if what == "file" and name.endswith(b"/"):
             what = "folder"
-        if kind == _SPARSE or any(key.startswith(b"GNU.sparse.") for key in said):
+        if kind == _SPARSE or any(key.startswith(b"GNU.sparse.") for key in extended):
             what = "sparse file"
         if what in ("link", "folder") or kind in _WITHOUT_CONTENT:
-            size = 0  # whatever it says
+            size = 0  # whatever the header claims
         return TarEntry(
             name=name.rstrip(b"/").decode("utf-8", "surrogateescape") or "/",
             kind=what,
@@ -135,10 +139,10 @@ class _Headers:
             if self.entries:
                 raise truncated()
             raise self._unreadable("it is too short")
-        # The checksum counts as spaces. Some programs of old took bytes for signed.
-        said, plain = self._number(block[148:156]), sum(block[:148]) + 8 * 32 + sum(block[156:])
+        # The checksum field itself counts as spaces. Some old programs summed signed bytes.
+        checksum, plain = self._number(block[148:156]), sum(block[:148]) + 8 * 32 + sum(block[156:])
         signed = plain - 256 * sum(byte > 127 for byte in block[:148] + block[156:])
-        if said not in (plain, signed):
+        if checksum not in (plain, signed):
             raise self._unreadable("a header's checksum is wrong")
 
     def _number(self, field: bytes) -> int:
@@ -150,7 +154,7 @@ class _Headers:
         return int(digits or b"0", 8)
 
     def _content(self, size: int) -> bytes:
-        """Read the content of a header of headers, with what it is padded with."""
+        """Read the content of an extended header, padding included."""
         content = self._read(_padded(size))
         if len(content) < _padded(size):
             raise truncated()
@@ -165,7 +169,7 @@ class _Headers:
         return self._reader.read(size)
 
     def _records(self, content: bytes) -> dict[bytes, bytes]:
-        """Parse pax records, each of its length, a space, a key, =, a value and a line end."""
+        """Parse pax records. Each has its length, a space, a key, "=", a value and a line end."""
         records = {}
         begin = 0
         while begin < len(content):

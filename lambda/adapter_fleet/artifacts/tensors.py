@@ -1,7 +1,7 @@
-"""The tensors of an adapter, and the rules on their names, types and shapes.
+"""The rules on the names, types and shapes of an adapter's tensors.
 
-PEFT names them (`get_peft_model_state_dict` in save_and_load.py), and vLLM refuses what it does not know
-(`parse_fine_tuned_lora_name` in vllm/lora/utils.py). It does not compare them with the base model.
+PEFT names the tensors (`get_peft_model_state_dict` in save_and_load.py). vLLM refuses unknown names
+(`parse_fine_tuned_lora_name` in vllm/lora/utils.py), and does not compare tensors with the base model.
 """
 
 import re
@@ -12,25 +12,26 @@ from adapter_fleet.artifacts.config import AdapterConfig
 from adapter_fleet.artifacts.rules import CheckRule
 from adapter_fleet.artifacts.safetensors_header import Tensor
 from adapter_fleet.common.findings import Finding
-from adapter_fleet.serving.base_model import VOCABULARY_MODULES, BaseModelFacts
+from adapter_fleet.serving.base_model import VOCABULARY_MODULES, BaseModelFacts, Dimensions
 from adapter_fleet.serving.lmi import NEWEST, LmiVersion
 
-# Each kind of module has its own form: vLLM takes both for any, and keeps the last of two that it is given.
-# The embeddings are those of the `embedding_modules` in vllm/model_executor/models.
+# Linear modules and embeddings have names of different forms. vLLM accepts both forms for any module, and of
+# two it keeps the last. The embeddings are the `embedding_modules` in vllm/model_executor/models.
 _NAME = re.compile(
     r"base_model\.model\.(?P<module>.+)\."
     r"(?:lora_(?P<linear>[AB])\.weight(?<!\.embed_tokens\.lora_[AB]\.weight)(?<!\.wte\.lora_[AB]\.weight)"
     r"|(?:(?<=\.embed_tokens\.)|(?<=\.wte\.))lora_embedding_(?P<embedding>[AB]))"
 )
-_LONGEST_NAME = 256
-_MOST_PARTS = 32
-"""Three times what mixtures of experts take. What is made of a name costs its square."""
+_MAX_NAME_LENGTH = 256
+_MAX_NAME_PARTS = 32
+"""Three times what mixtures of experts need. The cost of a name grows with the square of its parts."""
 _DTYPES = ("BF16", "F16", "F32")
-# What vLLM looks for below a mixture's layer (`_stack_moe_lora_weights` in vllm/lora/model_manager.py): the
-# second is gate and up, the first down. PEFT stacks the experts of `target_parameters` (ParamWrapper in
-# tuners/lora/layer.py): A has the shape (rank * experts, inputs), B (outputs, rank * experts).
+# The modules that vLLM looks for below a mixture's layer (`_stack_moe_lora_weights` in
+# vllm/lora/model_manager.py): the first is down, the second gate and up. PEFT stacks the experts of
+# `target_parameters` (ParamWrapper in tuners/lora/layer.py): A has the shape (rank * experts, inputs), B has
+# (outputs, rank * experts).
 _STACKED_EXPERTS = (".experts", ".experts.base_layer")
-# Whole embeddings, as PEFT saves them beside an adapter of them (save_embedding_layers="auto").
+# Whole embeddings, which PEFT saves beside an adapter that changes them (save_embedding_layers="auto").
 _EMBEDDINGS = (".embed_tokens.base_layer.weight", ".lm_head.base_layer.weight")
 
 
@@ -50,18 +51,18 @@ def tensor_findings(
     base: BaseModelFacts | None,
     version: LmiVersion = NEWEST,
 ) -> Iterator[Finding]:
-    """Check the tensors, also against the configuration and the base model if there are such."""
+    """Check the tensors, and compare them with the configuration and the base model if these are given."""
     pairs: dict[str, _Pair] = {}
     for tensor in tensors:
         if tensor.dtype not in _DTYPES:
-            yield CheckRule.TENSOR_DTYPE.broken(
+            yield CheckRule.TENSOR_DTYPE.finding(
                 where, f"tensor {tensor.name!r:.200} should be of {', '.join(_DTYPES)}, got {tensor.dtype}"
             )
         match = None if _is_long(tensor.name) else _NAME.fullmatch(tensor.name)
         if match is None:
-            if (refusal := _why_no_matrix(tensor.name, version)) is not None:
+            if (refusal := _problem_of_name(tensor.name, version)) is not None:
                 rule, problem = refusal
-                yield rule.broken(where, f"tensor {tensor.name!r:.200} {problem}")
+                yield rule.finding(where, f"tensor {tensor.name!r:.200} {problem}")
             continue
         pair = pairs.setdefault(match["module"], _Pair())
         if (match["linear"] or match["embedding"]) == "A":
@@ -69,14 +70,14 @@ def tensor_findings(
         else:
             pair.b = tensor
     if not pairs:
-        yield CheckRule.TENSOR_NONE.broken(where, "it has no LoRA matrices")
+        yield CheckRule.TENSOR_NONE.finding(where, "it has no LoRA matrices")
     rank_problem = _rank_problem(config, version)
     is_target = _is_target(config)
     for module, pair in sorted(pairs.items()):
         for rule, problem in _pair_problems(pair, module, rank_problem, base, version):
-            yield rule.broken(where, f"module {module!r:.200} {problem}")
+            yield rule.finding(where, f"module {module!r:.200} {problem}")
         if not is_target(module):
-            yield CheckRule.TARGET_MODULES.broken(
+            yield CheckRule.TARGET_MODULES.finding(
                 where, f"module {module!r:.200} is not among the configuration's 'target_modules'"
             )
 
@@ -90,16 +91,16 @@ def modules_of(tensors: Iterable[Tensor]) -> Iterator[str]:
 
 
 def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | None) -> Finding | None:
-    """Tell which modules could not be compared with the base model.
+    """Return a finding on the modules that could not be compared with the base model.
 
-    None where all were, or no base model is given.
+    None if all were compared, or if no base model is given.
     """
     if base is None:
         return None
     whose = f"the base model {base.name!r:.200}"
     if base.dimensions is None:
         why = "only its name is known" if base.kind is None else f"a {base.kind!r:.100} is not known"
-        return CheckRule.BASE_COMPARED.broken(where, f"no module was compared with {whose}: {why}")
+        return CheckRule.BASE_COMPARED.finding(where, f"no module was compared with {whose}: {why}")
     if base.dimensions.whole:
         return None
     modules = sorted(set(modules_of(tensors)))
@@ -108,21 +109,21 @@ def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | N
         return None
     compared = len(modules) - len(others)
     count = f"{compared} of {len(modules)} modules were" if compared else "no module was"
-    return CheckRule.BASE_COMPARED.broken(
+    return CheckRule.BASE_COMPARED.finding(
         where, f"{count} compared with {whose}: not known are such as {others[0]!r:.200}"
     )
 
 
 def _is_long(name: str) -> bool:
-    return len(name) > _LONGEST_NAME or name.count(".") >= _MOST_PARTS
+    return len(name) > _MAX_NAME_LENGTH or name.count(".") >= _MAX_NAME_PARTS
 
 
-def _why_no_matrix(name: str, version: LmiVersion) -> tuple[CheckRule, str] | None:
-    """Return the rule and the problem; None for what the engine serves or skips."""
+def _problem_of_name(name: str, version: LmiVersion) -> tuple[CheckRule, str] | None:
+    """Return why a tensor is no LoRA matrix: rule and problem. None if the engine serves or skips it."""
     if _is_long(name):
         return (
             CheckRule.TENSOR_NAME,
-            f"should have a name of at most {_LONGEST_NAME} characters and {_MOST_PARTS} parts",
+            f"should have a name of at most {_MAX_NAME_LENGTH} characters and {_MAX_NAME_PARTS} parts",
         )
     if "lora_magnitude_vector" in name:
         return CheckRule.TENSOR_DORA, "is of DoRA, which vLLM does not serve"
@@ -154,7 +155,7 @@ def _pair_problems(
     base: BaseModelFacts | None,
     version: LmiVersion,
 ) -> Iterator[tuple[CheckRule, str]]:
-    """Yield the rule and the problem."""
+    """Find the problems of a module's matrices: rule and problem."""
     if pair.a is None or pair.b is None:
         have, lack = ("A", "B") if pair.b is None else ("B", "A")
         yield CheckRule.TENSOR_PAIR, f"has lora_{have} but no lora_{lack}"
@@ -171,11 +172,15 @@ def _pair_problems(
             return
     if (problem := rank_problem(module, rank)) is not None:
         yield CheckRule.TENSOR_RANK, problem
-    if base is None or base.dimensions is None:
-        return
-    shape, kind = base.dimensions.shape_of(module), base.dimensions.kind
-    if not base.dimensions.knows(module):
-        return
+    if base is not None and base.dimensions is not None and base.dimensions.knows(module):
+        yield from _base_problems(module, inputs, outputs, base, base.dimensions, version)
+
+
+def _base_problems(
+    module: str, inputs: int, outputs: int, base: BaseModelFacts, dimensions: Dimensions, version: LmiVersion
+) -> Iterator[tuple[CheckRule, str]]:
+    """Compare a module with the base model."""
+    shape, kind = dimensions.shape_of(module), dimensions.kind
     if shape is None:
         yield CheckRule.BASE_MODULE, f"is not in the base model {base.name!r:.200}"
     elif module in VOCABULARY_MODULES and not version.adapts_vocabulary(kind):
@@ -193,7 +198,7 @@ def _pair_problems(
 
 
 def _rank_problem(config: AdapterConfig | None, version: LmiVersion) -> Callable[[str, int], str | None]:
-    """Return what says whether a module's rank is one of the configuration's, which may have many."""
+    """Return a function that checks a module's rank against the configuration's ranks."""
     if config is None:
         return lambda _module, _rank: None
     ranks = config.ranks
@@ -213,9 +218,10 @@ def _rank_problem(config: AdapterConfig | None, version: LmiVersion) -> Callable
 
 
 def _is_target(config: AdapterConfig | None) -> Callable[[str], bool]:
-    """Return what tells whether PEFT adapts a module (`check_target_module_exists`): it or its end is named.
+    """Return a function that tells whether PEFT adapts a module (`check_target_module_exists`).
 
-    A regular expression is not tried. It comes from whoever made the adapter, and may be made to never end.
+    `target_modules` has the module's name or the end of it. A regular expression is not run: it is untrusted,
+    and may be made to never end.
     """
     if config is None or config.has_target_parameters or isinstance(config.target_modules, str):
         return lambda _: True

@@ -225,18 +225,13 @@ class DynamoDbRegistry:
 
     def records(self) -> dict[str, AdapterRecord]:
         """Return the record of every adapter, by component name."""
-        records = (
-            converter.structure(_with_versions(document), AdapterRecord)
-            for document in self._documents("records")
-        )
+        records = map(_record_of, self._documents("records"))
         return {record.component: record for record in records}
 
     def record(self, component: str) -> AdapterRecord | None:
-        """Return the record of one adapter, None where there is none."""
+        """Return the record of one adapter, None if there is none."""
         item = self._table.get("records", component)
-        if item is None:
-            return None
-        return converter.structure(_with_versions(json.loads(item["doc"])), AdapterRecord)
+        return None if item is None else _record_of(json.loads(item["doc"]))
 
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
         """Write records. After LeaseLostError some of them may be written."""
@@ -425,12 +420,10 @@ def _change_of_outcome(generation: Generation, *, before: Outcome) -> Item:
     )
 
 
-def _with_versions(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's document with the versions that served. Earlier releases stored two of them."""
-    if "versions" in document:
-        return document
+def _record_of(document: dict[str, Any]) -> AdapterRecord:
+    """Return the record of a stored document. Earlier releases stored two versions that served, by name."""
     known = [document[name] for name in ("last_good", "previous") if document.get(name) is not None]
-    return {**document, "versions": known}
+    return converter.structure({"versions": known, **document}, AdapterRecord)
 
 
 def _lost(lease: Lease) -> LeaseLostError:

@@ -1,4 +1,4 @@
-"""The archives of adapters in S3, as the fleet's functions see them: found, read and copied."""
+"""The archives of adapters in S3: finds, reads and copies them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,37 +18,37 @@ from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredErr
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-Calling = Callable[[str], AbstractContextManager[None]]
-"""Counts a call by its operation, and raises what its errors mean."""
+CallContext = Callable[[str], AbstractContextManager[None]]
+"""Counts a call of an operation, and translates its errors into those of the port."""
 
 
 class S3Archives:
-    """Archives by their URIs."""
+    """Archives in S3 by their URIs."""
 
-    def __init__(self, s3: "S3Client", calling: Calling) -> None:
-        self._s3, self._calling = s3, calling
+    def __init__(self, s3: "S3Client", call: CallContext) -> None:
+        self._s3, self._call = s3, call
 
     def find(self, uri: str) -> ArchiveVersion | None:
-        """Return the newest version of an archive, None where there is none."""
+        """Return the newest version of an archive, None if there is none."""
         bucket, key = bucket_and_key(uri)
         try:
-            with self._calling("HeadObject"):
+            with self._call("HeadObject"):
                 head = self._s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         except MissingError:
             return None
         return ArchiveVersion.of_head(uri, head)
 
     def read(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ArchiveReading:
-        """Read an archive to its end. UnansweredError where it is replaced meanwhile, or `stop` says so."""
+        """Read an archive to its end. Raises UnansweredError if it is replaced, or if `stop` returns True."""
         bucket, key = bucket_and_key(version.uri)
 
         @contextmanager
         def open_() -> Iterator[Readable]:
-            # By its entity tag: to read by a version id takes a right of its own.
+            # By its entity tag: to read by a version id needs another permission.
             with open_object(self._s3, bucket, key, etag=version.etag) as stream:
                 yield _Stoppable(stream, stop, version.uri)
 
-        with self._calling("GetObject"):
+        with self._call("GetObject"):
             try:
                 return ArchiveReading(version=version, identities=identities_of(open_))
             except ArchiveError as error:
@@ -59,22 +59,22 @@ class S3Archives:
                 raise UnansweredError(f"{version.uri} was replaced while it was read") from None
 
     def copy(self, source: str, uri: str) -> None:
-        """Copy an archive inside S3. MissingError where there is none."""
+        """Copy an archive inside S3. Raises MissingError (the source)."""
         from_bucket, from_key = bucket_and_key(source)
         bucket, key = bucket_and_key(uri)
-        with self._calling("CopyObject"):
+        with self._call("CopyObject"):
             self._s3.copy_object(
                 Bucket=bucket,
                 Key=key,
                 CopySource={"Bucket": from_bucket, "Key": from_key},
                 ChecksumAlgorithm="SHA256",
-                # `cdk gc` marks by tags what it will delete; to copy them takes rights of its own.
+                # `cdk gc` tags what it will delete, and to copy tags needs another permission.
                 TaggingDirective="REPLACE",
             )
 
 
 class _Stoppable:
-    """A stream that ends with an error once it is to stop."""
+    """A stream that raises UnansweredError once `stop` returns True."""
 
     def __init__(self, stream: Readable, stop: Callable[[], bool], uri: str) -> None:
         self._stream, self._stop, self._uri = stream, stop, uri

@@ -1,4 +1,4 @@
-"""SageMaker and S3 through boto3: the one place that knows their calls, and what their errors mean."""
+"""SageMaker through boto3: the calls that a fleet makes, and the meaning of their errors."""
 
 import hashlib
 import json
@@ -35,22 +35,24 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 CLIENT_CONFIG = Config(
-    # Once: whether to try again is decided with what the registry knows.
+    # No retries: the reconciler decides about them with what the registry knows.
     retries={"total_max_attempts": 1},
     connect_timeout=3,
     read_timeout=20,
     max_pool_connections=16,
 )
-"""For all clients but the runtime's. Both timeouts together are below `steps.CALL_SECONDS`."""
+"""For all clients but the runtime's. Both timeouts together are below `step_task.CALL_SECONDS`."""
 
 RUNTIME_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=60)
-"""[V] A container may take a minute to answer. An adapter that is on no disk yet is loaded first.
+"""[V] A container has a minute to answer, and may have to load the adapter first.
 
-Both timeouts together are below `steps.ASK_SECONDS`.
+Both timeouts together are below `request_steps.ASK_SECONDS`.
 """
 
-_PAGE = 100
-_LONGEST_ANSWER = 10_000
+_PAGE_COMPONENTS = 100
+"""The most that one page of a listing may have (botocore's service model)."""
+
+_MAX_ANSWER_BYTES = 10_000
 
 _THROTTLES = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
@@ -65,15 +67,15 @@ _UNAVAILABLE = frozenset(
     }
 )
 _CONFLICTS = frozenset({"ResourceInUse", "ConflictException"})
-# All of these come as ValidationException; there is no other way to tell them apart. The texts: not found
-# [V Terraform, ACK], in transition [T], and the duplicate after that of endpoints [I].
+# All of these come as ValidationException and differ only in their text. The sources of the texts: not found
+# [V Terraform, ACK], in transition [T], duplicate [I] as for endpoints.
 _MISSING = re.compile(r"could not find (inference component|endpoint|resource)", re.IGNORECASE)
 _EXISTS = re.compile(r"already exist", re.IGNORECASE)
 _CONFLICT = re.compile(r"while .* (is )?in (state|status)|in progress|_IN_PROGRESS", re.IGNORECASE)
 
 
 class SageMakerService:
-    """`Service` by boto3's clients, which have to be made with `CLIENT_CONFIG`."""
+    """`SageMakerPort` by boto3's clients, which need `CLIENT_CONFIG` and `RUNTIME_CONFIG`."""
 
     def __init__(
         self,
@@ -87,14 +89,14 @@ class SageMakerService:
         self.calls: Counter[str] = Counter()
 
     def pages(self, endpoint: str) -> Iterator[dict[str, ObservedComponent]]:
-        """List the components of an endpoint, a call for every hundred."""
+        """List the components of an endpoint, with one call for every hundred."""
         token: dict[str, Any] = {}
         while True:
             with self._call("ListInferenceComponents"):
-                # Sorted by a time that does not change, so that no page shifts while they are read.
+                # Sorted by a time that does not change, so that no component moves to another page meanwhile.
                 page = self._sagemaker.list_inference_components(
                     EndpointNameEquals=endpoint,
-                    MaxResults=_PAGE,
+                    MaxResults=_PAGE_COMPONENTS,
                     SortBy="CreationTime",
                     SortOrder="Ascending",
                     **token,
@@ -114,13 +116,13 @@ class SageMakerService:
             token = {"NextToken": page["NextToken"]}
 
     def describe(self, component: str) -> ObservedComponent | None:
-        """Describe a component, None where there is none."""
+        """Describe a component; None if it does not exist."""
         try:
             with self._call("DescribeInferenceComponent"):
                 found: Any = self._sagemaker.describe_inference_component(InferenceComponentName=component)
         except MissingError:
             return None
-        return _live(found)
+        return _observed(found)
 
     def describe_base(self, base: str) -> ObservedBase:
         """Describe a base component."""
@@ -129,7 +131,7 @@ class SageMakerService:
         specification = found.get("Specification", {})
         runs = [specification.get("ModelName"), specification.get("Container")]
         version = hashlib.sha256(json.dumps(runs, sort_keys=True, default=str).encode()).hexdigest()[:16]
-        return ObservedBase(live=_live(found), version=version)
+        return ObservedBase(live=_observed(found), version=version)
 
     def tags(self, component: str, live: ObservedComponent) -> dict[str, str]:
         """Read the tags of a component."""
@@ -137,7 +139,9 @@ class SageMakerService:
         token: dict[str, Any] = {}
         while True:
             with self._call("ListTags"):
-                page = self._sagemaker.list_tags(ResourceArn=_arn(component, live), MaxResults=_PAGE, **token)
+                page = self._sagemaker.list_tags(
+                    ResourceArn=_arn(component, live), MaxResults=_PAGE_COMPONENTS, **token
+                )
             tags |= {tag["Key"]: tag["Value"] for tag in page["Tags"]}
             if "NextToken" not in page:
                 return tags
@@ -148,7 +152,7 @@ class SageMakerService:
     ) -> str:
         """Create an adapter component; return its ARN."""
         with self._call("CreateInferenceComponent"):
-            # [V Terraform] An adapter is its base and its artifact; compute and variant are the base's.
+            # [V Terraform] An adapter has a base and an artifact. Compute and variant are the base's.
             created = self._sagemaker.create_inference_component(
                 InferenceComponentName=component,
                 EndpointName=endpoint,
@@ -161,7 +165,7 @@ class SageMakerService:
         return created["InferenceComponentArn"]
 
     def update(self, component: str, artifact: Artifact) -> None:
-        """Serve another artifact in place."""
+        """Replace the artifact in place."""
         with self._call("UpdateInferenceComponent"):
             self._sagemaker.update_inference_component(
                 InferenceComponentName=component,
@@ -174,7 +178,7 @@ class SageMakerService:
             self._sagemaker.delete_inference_component(InferenceComponentName=component)
 
     def tag(self, component: str, live: ObservedComponent, tags: Mapping[str, str]) -> None:
-        """Add tags, and replace those of the same keys."""
+        """Add tags, and replace those with the same keys."""
         with self._call("AddTags"):
             self._sagemaker.add_tags(
                 ResourceArn=_arn(component, live),
@@ -182,16 +186,16 @@ class SageMakerService:
             )
 
     def untag(self, component: str, live: ObservedComponent, keys: list[str]) -> None:
-        """Take tags away."""
+        """Remove tags."""
         with self._call("DeleteTags"):
             self._sagemaker.delete_tags(ResourceArn=_arn(component, live), TagKeys=keys)
 
     def find_archive(self, uri: str) -> ArchiveVersion | None:
-        """Ask S3 for the newest version of an archive; None where there is none."""
+        """Return the newest version of an archive in S3; None if there is none."""
         return self._archives.find(uri)
 
     def read_archive(self, version: ArchiveVersion, stop: Callable[[], bool]) -> ArchiveReading:
-        """Read an archive to its end; UnansweredError as soon as `stop` returns true."""
+        """Read an archive to its end. Raises UnansweredError if `stop` returns True."""
         return self._archives.read(version, stop)
 
     def copy_archive(self, source: str, uri: str) -> None:
@@ -199,7 +203,7 @@ class SageMakerService:
         self._archives.copy(source, uri)
 
     def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
-        """Send a smoke request; None if the answer is right, else what is wrong with it."""
+        """Send a smoke request; return what is wrong with the answer, None for a right answer."""
         try:
             with self._call("InvokeEndpoint"):
                 answer = self._runtime.invoke_endpoint(
@@ -208,11 +212,11 @@ class SageMakerService:
                     ContentType="application/json",
                     Body=json.dumps(smoke.body),
                 )
-                text = answer["Body"].read(_LONGEST_ANSWER).decode(errors="replace")
+                text = answer["Body"].read(_MAX_ANSWER_BYTES).decode(errors="replace")
         except ModelFailedError as error:
             return str(error)
         except (MissingError, ConflictError) as error:
-            # It is in service, as far as another part of the service knows.
+            # Another part of SageMaker has reported it in service.
             raise UnansweredError(str(error)) from error
         if smoke.expect is not None and not matches(smoke.expect, text):
             return f"the answer should match {smoke.expect!r}, got {text[:200]!r}"
@@ -224,12 +228,13 @@ class SageMakerService:
         try:
             yield
         except ClientError as error:
-            raise _meaning_of(error) from error
+            raise _error_of(error) from error
         except BotoCoreError as error:
             raise UnansweredError(str(error)) from error
 
 
-def _meaning_of(error: ClientError) -> ServiceError:
+def _error_of(error: ClientError) -> ServiceError:
+    """Return the error of the port that an error of AWS means."""
     code = code_of(error)
     message = message_of(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -255,8 +260,8 @@ def _meaning_of(error: ClientError) -> ServiceError:
     return RefusedError(text)
 
 
-def _live(found: Mapping[str, Any]) -> ObservedComponent:
-    """Return what a describe says of a component."""
+def _observed(found: Mapping[str, Any]) -> ObservedComponent:
+    """Return the observation of a describe."""
     specification = found.get("Specification", {})
     return ObservedComponent(
         status=Status(found["InferenceComponentStatus"]),

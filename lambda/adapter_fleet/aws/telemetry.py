@@ -1,4 +1,4 @@
-"""What the functions tell: a line for each change of an adapter, and the fleet's metrics."""
+"""Telemetry of a fleet: a log line for each change of an adapter, and the fleet's metrics."""
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -14,12 +14,12 @@ class FleetTelemetry:
     def __init__(self, *, uid: str, namespace: str) -> None:
         self._logger = Logger(service="adapter-fleet")
         self._metrics = Metrics(namespace=namespace)
-        # No other dimension, as every combination is a metric of its own. So the service's name, of which
-        # Powertools makes one, is not in the environment.
+        # The only dimension: each combination of dimensions is a metric of its own. Powertools would add the
+        # service's name if the environment had it.
         self._metrics.set_default_dimensions(Fleet=uid)
 
     def changed(self, event: Event) -> None:
-        """Log one change of an adapter: what, from which version to which, in what time, and why."""
+        """Log one change of an adapter."""
         self._logger.info(
             f"adapter {event.what}",
             adapter=event.name,
@@ -35,7 +35,7 @@ class FleetTelemetry:
     def measured(
         self, generation: Generation, fleet: FleetRecord, *, age: float, throttles: int, drifted: int
     ) -> None:
-        """Emit the fleet's metrics, and a line that sums the pass up."""
+        """Emit the fleet's metrics, and log a summary of the pass."""
         for name, unit, value in (
             ("Desired", MetricUnit.Count, generation.desired),
             ("InService", MetricUnit.Count, generation.in_service),
@@ -67,13 +67,13 @@ class FleetTelemetry:
         )
 
     def rejected(self, generation: Generation) -> None:
-        """Say of a manifest in S3 that it was refused before any pass."""
+        """Report a manifest in S3 that was refused before any pass."""
         self._metrics.add_metric(name="Rejected", unit=MetricUnit.Count, value=1)
         self._metrics.flush_metrics()
         self._logger.warning("manifest refused", generation=generation.number, reason=generation.reason)
 
     def trouble(self, text: str) -> None:
-        """Log what keeps a pass from going on."""
+        """Log why a pass cannot go on."""
         self._logger.warning("pass held up", reason=bounded(text))
 
     def unexpected(self, component: str, error: Exception) -> None:
@@ -81,7 +81,7 @@ class FleetTelemetry:
         self._logger.error("unexpected exception", component=component, reason=text_of(error), exc_info=error)
 
     def failed_pass(self, error: Exception, *, in_a_row: int) -> None:
-        """Log that a pass ended with an exception, and emit how many did so in a row."""
+        """Log that a pass ended with an exception, and emit how many passes in a row did."""
         self._metrics.add_metric(name="FailedPasses", unit=MetricUnit.Count, value=in_a_row)
         self._metrics.flush_metrics()
         self._logger.error("pass failed", reason=text_of(error), passes=in_a_row, exc_info=error)

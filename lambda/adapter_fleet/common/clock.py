@@ -1,26 +1,26 @@
-"""The time, which tests make pass faster."""
+"""The clock, which tests replace by a faster one."""
 
 import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """The time, and waiting."""
+    """Tells the time and waits."""
 
     def now(self) -> float:
         """Return the seconds since 1970."""
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait."""
 
 
 class WallClock:
-    """The real time."""
+    """The real clock."""
 
     def now(self) -> float:
         """Return the seconds since 1970."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait."""
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Names: of inference components, unique in an account and region, and those that policies go by."""
+"""Names of inference components, which are unique in an account and region, and names that policies use."""
 
 import re
 from collections.abc import Mapping
@@ -6,23 +6,23 @@ from collections.abc import Mapping
 MAX_COMPONENT_NAME_LENGTH = 63
 
 FLEET_TAG = "fleet-uid"
-"""The tag that says which fleet a component belongs to."""
+"""The tag with the uid of the fleet that owns a component."""
 
 _OF_STACKS = "aws:cloudformation:"
 _STACK_NAME = f"{_OF_STACKS}stack-name"
 
 ORDERS_PARTITION = "orders"
-"""The partition of a fleet's registry that people write; whoever operates a fleet has to write no other."""
+"""The partition of a fleet's registry with the orders of people. Operators need to write no other."""
 
-# InferenceComponentName in the botocore service model of SageMaker. `\Z`, as `$` would let a newline pass.
+# InferenceComponentName in the botocore service model of SageMaker. `$` would also match before a newline.
 _COMPONENT_NAME = re.compile(r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
 
-_LONGEST_FLEET_UID = 128
-_FLEET_UID = re.compile(rf"[a-zA-Z0-9\-]{{1,{_LONGEST_FLEET_UID}}}\Z")
+_MAX_FLEET_UID_LENGTH = 128
+_FLEET_UID = re.compile(rf"[a-zA-Z0-9\-]{{1,{_MAX_FLEET_UID_LENGTH}}}\Z")
 
 
 def check_component_name(name: str, *, what: str = "component_name") -> None:
-    """Raise ValueError, naming `what`, unless SageMaker takes `name` for an inference component."""
+    """Raise ValueError, naming `what`, unless `name` is valid for an inference component."""
     if len(name) > MAX_COMPONENT_NAME_LENGTH:
         raise ValueError(
             f"'{what}' should have at most {MAX_COMPONENT_NAME_LENGTH} characters, got {len(name)}: {name!r}"
@@ -34,7 +34,7 @@ def check_component_name(name: str, *, what: str = "component_name") -> None:
 
 
 def check_component_prefix(prefix: str) -> None:
-    """Raise ValueError unless a component's name may begin with `prefix`, a hyphen and something more."""
+    """Raise ValueError unless `<prefix>-<something>` can be valid for an inference component."""
     what = "component_prefix"
     longest = MAX_COMPONENT_NAME_LENGTH - len("-a")
     if len(prefix) > longest:
@@ -49,19 +49,19 @@ def check_component_prefix(prefix: str) -> None:
 
 
 def check_fleet_uid(uid: object) -> None:
-    """Raise ValueError unless `uid` may be the identifier of a fleet, which tags and policies have."""
+    """Raise ValueError unless `uid` is valid for a fleet. Tags and policies contain it."""
     if not isinstance(uid, str) or not _FLEET_UID.match(uid):
         raise ValueError(
-            f"'fleet_uid' should be at most {_LONGEST_FLEET_UID} letters, digits and hyphens, got {uid!r}"
+            f"'fleet_uid' should be at most {_MAX_FLEET_UID_LENGTH} letters, digits and hyphens, got {uid!r}"
         )
 
 
 def stack_of(tags: Mapping[str, str]) -> str | None:
-    """Return the CloudFormation stack that has a resource with these tags, None where none has.
+    """Return the CloudFormation stack that owns a resource with these tags; None if no stack does.
 
-    CloudFormation tags what it creates with `aws:cloudformation:stack-name`, `stack-id` and `logical-id`, and
-    nobody else can set or take off a tag of `aws:` (user guide, "Resource tag"). What a stack has is not a
-    fleet's: the stack would learn of no change, and delete it or fail when it is updated.
+    CloudFormation tags its resources with `aws:cloudformation:stack-name`, `stack-id` and `logical-id`.
+    Nobody else can set or remove a tag of `aws:` (user guide, "Resource tag"). A fleet must not own a stack's
+    resource: the stack would not know of changes, and would delete the resource or fail at its next update.
     """
     named = tags.get(_STACK_NAME)
     return named or next((tags[key] for key in sorted(tags) if key.startswith(_OF_STACKS)), None)
@@ -70,7 +70,7 @@ def stack_of(tags: Mapping[str, str]) -> str | None:
 def component_name(prefix: str, adapter: str) -> str:
     """Return the component name of an adapter, `<prefix>-<adapter>`.
 
-    A name that is too long raises ValueError. It is never cut, since two cut names may be the same.
+    A name that is too long raises ValueError. It is never cut, as two cut names could be equal.
     """
     name = f"{prefix}-{adapter}"
     check_component_name(name)

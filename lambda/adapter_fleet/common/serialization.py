@@ -1,4 +1,4 @@
-"""The one converter between the records of this package and what JSON can hold."""
+"""Converts the records of this package to plain data for JSON, and back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 from cattrs import Converter
 
 converter = Converter(omit_if_default=True, detailed_validation=False)
-"""Leaves out what has its default value, and trusts its input: what this package itself wrote."""
+"""Leaves out default values. It trusts its input, which this package wrote itself."""
 
-# A JSON body of any shape is kept as it is.
+# A JSON body of any shape stays as it is.
 converter.register_structure_hook_func(
     lambda type_: type_ == Mapping[str, object], lambda value, _: dict(value)
 )

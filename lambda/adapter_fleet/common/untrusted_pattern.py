@@ -1,19 +1,19 @@
-"""Regular expressions that strangers write, which may take for ever on the wrong text."""
+"""Runs untrusted regular expressions, which may never end on the wrong text."""
 
 import json
 import subprocess
 import sys
 
-LONGEST_SECONDS = 2.0
+MAX_SEARCH_SECONDS = 2.0
 
-# Both on standard input: an argument may hold no NUL, and only 128 KiB.
+# Pattern and text go through standard input, as an argument holds no NUL and at most 128 KiB.
 _SEARCH = "import json, re, sys; sys.exit(0 if re.search(*json.load(sys.stdin)) else 3)"
 
 
-def matches(pattern: str, text: str, *, seconds: float = LONGEST_SECONDS) -> bool:
-    """Search for a regular expression in a text; one that takes longer is not found.
+def matches(pattern: str, text: str, *, seconds: float = MAX_SEARCH_SECONDS) -> bool:
+    """Search a text for a regular expression. A search that takes longer than `seconds` counts as no match.
 
-    In a process of its own: Python's `re` lets no other thread run while it searches, and cannot be stopped.
+    The search runs in its own process, as Python's `re` blocks all threads and cannot be stopped.
     """
     command = [sys.executable, "-I", "-S", "-c", _SEARCH]
     given = json.dumps([pattern, text]).encode()

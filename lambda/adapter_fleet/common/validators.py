@@ -1,4 +1,4 @@
-"""Checks of settings that a person gives: the error names the setting, what it should be and what was got."""
+"""Checks settings. The error names the setting, what it should be, and what was got."""
 
 import math
 import struct
@@ -6,16 +6,16 @@ from collections.abc import Collection, Mapping
 from enum import Enum
 
 TOKEN = "${Token["
-"""Begins the text of every token of the CDK. Asking the CDK for them takes longer than looking."""
+"""The start of every text token of the CDK. Searching for it is faster than asking the CDK."""
 
 _LIST_TOKEN = "#{Token["
-# The upper bits of a number that stands for one (aws-cdk-lib, core/lib/private/encoding.ts).
+# The upper bits of a number token (aws-cdk-lib, core/lib/private/encoding.ts).
 _NUMBER_TOKEN = b"\xfb\xff"
-_LONGEST_SHOWN = 80
+_MAX_REPR_LENGTH = 80
 
 
 def holds_token(value: object) -> bool:
-    """Tell whether plain data has a token of the CDK in it, for what the deployment will know."""
+    """Tell whether plain data contains a token of the CDK, a value that only the deployment knows."""
     match value:
         case str():
             return TOKEN in value or _LIST_TOKEN in value
@@ -29,13 +29,13 @@ def holds_token(value: object) -> bool:
 
 
 def check_known(setting: str, value: object) -> None:
-    """Raise ValueError where `value` has a token of the CDK in it."""
+    """Raise ValueError if `value` contains a token of the CDK."""
     if holds_token(value):
         raise ValueError(f"'{setting}' should be known at synth, got a token")
 
 
 def check_kind(setting: str, value: object, kind: type | tuple[type, ...], should_be: str) -> None:
-    """Raise ValueError unless `value` is of a kind, which `should_be` says in words."""
+    """Raise ValueError unless `value` is an instance of `kind`, which `should_be` names in the error."""
     if not isinstance(value, kind):
         raise _error(setting, should_be, value)
 
@@ -52,15 +52,15 @@ def check_choice(setting: str, value: object, choices: type[Enum]) -> None:
 
 
 def check_number(setting: str, value: object) -> None:
-    """Raise ValueError unless `value` is a number, and a finite one."""
+    """Raise ValueError unless `value` is a finite number."""
     check_known(setting, value)
-    # By their very type, as a bool is an int to isinstance.
+    # Not isinstance, for which a bool is an int.
     if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
         raise _error(setting, "a number", value)
 
 
 def check_whole_number(setting: str, value: object, *, at_least: int) -> None:
-    """Raise ValueError unless `value` is a whole number, and that large."""
+    """Raise ValueError unless `value` is a whole number of at least `at_least`."""
     check_known(setting, value)
     if type(value) is not int:
         raise _error(setting, "a whole number", value)
@@ -76,9 +76,9 @@ def check_share(setting: str, value: float) -> None:
 
 
 def check_names(setting: str, value: object) -> None:
-    """Raise ValueError unless `value` holds texts, and at least one.
+    """Raise ValueError unless `value` is a collection of at least one text.
 
-    A text alone is refused: it is a collection of its letters.
+    A single text is refused, although it is a collection of its letters.
     """
     listed = isinstance(value, Collection) and not isinstance(value, str | bytes)
     if not listed or not all(isinstance(name, str) for name in value):  # type: ignore[attr-defined]
@@ -88,7 +88,7 @@ def check_names(setting: str, value: object) -> None:
 
 
 def _error(setting: str, should_be: str, value: object) -> ValueError:
-    shown = repr(value)
-    if len(shown) > _LONGEST_SHOWN:
-        shown = f"{shown[:_LONGEST_SHOWN]} …"
-    return ValueError(f"'{setting}' should be {should_be}, got {shown}")
+    got = repr(value)
+    if len(got) > _MAX_REPR_LENGTH:
+        got = f"{got[:_MAX_REPR_LENGTH]} …"
+    return ValueError(f"'{setting}' should be {should_be}, got {got}")

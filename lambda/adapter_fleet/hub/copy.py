@@ -1,8 +1,8 @@
-"""Copies a model from the hub to S3 in steps that can be repeated, whatever became of the ones before.
+"""Copies a model from the hub to S3 in steps, each of which can be repeated after any failure.
 
-The state machine of a copy calls them: `plan` says which files are missing, `advance` brings one file as far
-as it can and says which ranges are missing, `copy_range` copies one range. What is there already is looked up
-in S3 each time, so that a machine that starts anew goes on where the last one ended.
+The state machine of a copy calls them: `plan` lists the missing files, `advance` finishes a file or lists its
+missing ranges, and `copy_range` copies one range. Each step looks up in S3 what is already copied, so a new
+execution resumes where the last one ended.
 """
 
 from collections import deque
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import CompletedPartTypeDef
 
-MOST_ROUNDS = 3
+MAX_ROUNDS = 3
 """How often the machine goes over all files before it gives up."""
 
 RETRIES = 6
-"""How often the machine repeats a call; after the last one it is told what is wrong in the answer."""
+"""How often the machine repeats a call. The last call returns its error as an outcome."""
 
-PATIENCE_SECONDS = 120.0
-"""How long a denial may be about roles as they were before CloudFormation has changed them.
+IAM_PROPAGATION_SECONDS = 120.0
+"""How long a denial may still come from the roles before CloudFormation changed them.
 
-IAM tells of a change by and by. Terraform's AWS provider waits as long (`propagationTimeout` of its
+IAM is eventually consistent. Terraform's AWS provider waits as long (`propagationTimeout` of its
 internal/service/iam).
 """
 
-_MOST_LOOKS = 60
-"""At one file in a round: some for each 500 ranges."""
+_MAX_LOOKS = 60
+"""Calls of `advance` for one file in a round: several for each 500 ranges."""
 
-_MOST_PARTS_AT_ONCE = 500
-"""Each may come back with a reason, and a state may have 256 KiB."""
+_MAX_PARTS_PER_LOOK = 500
+"""Each may return a reason, and a state holds at most 256 KiB."""
 
-_LONGEST_REASON_BYTES = 200
+_MAX_REASON_BYTES = 200
 _READ_BYTES = 16 * 1024 * 1024
 _READERS = 4
 _ENDED = "a function ended before its work did; its log says why"
 
-# What nobody can mend by asking again.
+# Errors that no retry mends.
 _DENIED = frozenset(
     {
         "AccessDenied",
@@ -66,16 +66,16 @@ class CopyError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class CopyRequest:
-    """What to copy, and where to. Passes through the state machine, and so holds no secret.
+    """Which model to copy, and where to. It passes through the state machine, so it holds no secret.
 
     revision:
-        A commit, or a branch or tag, which is resolved once.
+        A commit, or a branch or tag, which is resolved to a commit once.
     who:
-        Who asks: a branch is resolved once for each.
+        The owner of the copy. Each owner resolves a branch for itself.
     part_bytes:
         The size of a range. A smaller file is copied in one piece.
     asked_at:
-        When CloudFormation has asked for it, in seconds since 1970.
+        When CloudFormation asked for the copy, in seconds since 1970.
     """
 
     model_id: str
@@ -87,18 +87,18 @@ class CopyRequest:
     asked_at: float = 0.0
 
     def is_early(self, now: float) -> bool:
-        """Tell whether a denial may pass yet."""
-        return now < self.asked_at + PATIENCE_SECONDS
+        """Tell whether a denial may still come from roles that are about to change."""
+        return now < self.asked_at + IAM_PROPAGATION_SECONDS
 
     @property
     def repository(self) -> Repository:
-        """Where all copies of the model are."""
+        """The place of all copies of the model."""
         return Repository(bucket=self.bucket, prefix=self.prefix, model_id=self.model_id)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileCopy:
-    """One file that a copy is to bring."""
+    """One file of a copy."""
 
     request: CopyRequest
     commit: str
@@ -106,7 +106,7 @@ class FileCopy:
 
     @property
     def location(self) -> ModelLocation:
-        """Where the files of the commit are."""
+        """The place of the commit's files."""
         return self.request.repository.at(self.commit)
 
     @property
@@ -115,7 +115,7 @@ class FileCopy:
         return self.file.size <= self.request.part_bytes
 
     def size_of(self, part: int) -> int:
-        """Return the bytes of a range; the first one is 1, as S3 counts."""
+        """Return the size of a range in bytes. The first range is 1, as S3 counts parts."""
         return min(self.request.part_bytes, self.file.size - (part - 1) * self.request.part_bytes)
 
     @property
@@ -125,12 +125,12 @@ class FileCopy:
 
 
 def plan(request: CopyRequest, outcomes: Sequence[Any], rounds: int, *, hub: Hub, s3: "S3Client") -> Any:
-    """Say which files are missing, or that the copy is whole.
+    """List the missing files, or report that the copy is complete.
 
     outcomes:
-        What became of each file in the round before.
+        The result of each file in the round before.
 
-    Raises CopyError where it cannot be made whole, with nothing left half uploaded but what another copies.
+    Raises CopyError if the copy cannot be completed. No upload of this owner is left then.
     """
     try:
         commit = resolve(request, hub=hub, s3=s3)
@@ -148,12 +148,12 @@ def plan(request: CopyRequest, outcomes: Sequence[Any], rounds: int, *, hub: Hub
     etags = store.verified(files)
     missing = [file for file in files if file.path not in etags]
     if not missing:
-        # Of an execution that was stopped, or of another stack that copied the same.
+        # These uploads are of a stopped execution, or of another stack that copied the same commit.
         store.abort_uploads()
         store.keep_complete(files, etags)
         return _whole(store, files)
     failed = [outcome for outcome in outcomes if outcome.get("reason")]
-    if any(outcome.get("final") for outcome in failed) or rounds >= MOST_ROUNDS:
+    if any(outcome.get("final") for outcome in failed) or rounds >= MAX_ROUNDS:
         store.give_up(request.who)
         raise CopyError(_explained(request, store, files, failed))
     store.keep_copying(request.who)
@@ -161,8 +161,8 @@ def plan(request: CopyRequest, outcomes: Sequence[Any], rounds: int, *, hub: Hub
 
 
 def resolve(request: CopyRequest, *, hub: Hub, s3: "S3Client") -> str:
-    """Return the commit of the revision: that of the first time, where it is a branch or tag."""
-    known = resolved(request, s3=s3)
+    """Return the commit of the revision. A branch or tag keeps the commit it had the first time."""
+    known = known_commit(request, s3=s3)
     if known is not None:
         return known
     commit = hub.revision(request.model_id, request.revision).commit
@@ -171,8 +171,8 @@ def resolve(request: CopyRequest, *, hub: Hub, s3: "S3Client") -> str:
     return commit
 
 
-def resolved(request: CopyRequest, *, s3: "S3Client") -> str | None:
-    """Return the commit of the revision without asking the hub; None where it was not resolved yet."""
+def known_commit(request: CopyRequest, *, s3: "S3Client") -> str | None:
+    """Return the commit of the revision without asking the hub; None if it was not resolved yet."""
     if COMMIT.fullmatch(request.revision):
         return request.revision
     key = request.repository.revision_key(request.who, request.revision)
@@ -181,10 +181,10 @@ def resolved(request: CopyRequest, *, s3: "S3Client") -> str | None:
 
 
 def advance(copy: FileCopy, outcomes: Sequence[Any], looks: int, *, s3: "S3Client") -> dict[str, Any]:
-    """Bring a file as far as it can be without the hub; say which ranges are missing, or that it is done.
+    """Finish a file without the hub, or list its missing ranges.
 
     outcomes:
-        What became of the ranges that it said were missing.
+        The result of each range that the call before listed.
     """
     store = ModelStore(copy.location, s3)
     if store.is_verified(copy.file):
@@ -192,9 +192,9 @@ def advance(copy: FileCopy, outcomes: Sequence[Any], looks: int, *, s3: "S3Clien
     failed = [outcome for outcome in outcomes if outcome.get("reason")]
     final = [outcome for outcome in failed if outcome.get("final")]
     if final:
-        return _given_up(final[0])
-    if looks >= _MOST_LOOKS or (failed and len(failed) == len(outcomes)):
-        return _given_up(failed[0] if failed else {"reason": _ENDED})
+        return _ended_with(final[0])
+    if looks >= _MAX_LOOKS or (failed and len(failed) == len(outcomes)):
+        return _ended_with(failed[0] if failed else {"reason": _ENDED})
     if copy.is_whole:
         return {"done": False, "upload": "", "parts": [0]}
     key = copy.location.key(copy.file.path)
@@ -203,7 +203,7 @@ def advance(copy: FileCopy, outcomes: Sequence[Any], looks: int, *, s3: "S3Clien
         present = _parts(copy, upload, s3)
         missing = [number for number in copy.parts if number not in present]
         if missing:
-            return {"done": False, "upload": upload, "parts": missing[:_MOST_PARTS_AT_ONCE]}
+            return {"done": False, "upload": upload, "parts": missing[:_MAX_PARTS_PER_LOOK]}
         s3.complete_multipart_upload(
             Bucket=copy.location.bucket,
             Key=key,
@@ -214,7 +214,7 @@ def advance(copy: FileCopy, outcomes: Sequence[Any], looks: int, *, s3: "S3Clien
 
 
 def copy_range(copy: FileCopy, upload: str, part: int, *, hub: Hub, s3: "S3Client") -> None:
-    """Copy one range of a file into its upload; 0 for a file that is copied in one piece.
+    """Copy one range of a file into its upload. Part 0 is a whole file, copied in one piece.
 
     Raises HubError, HubBusyError and botocore's errors.
     """
@@ -242,30 +242,30 @@ def copy_range(copy: FileCopy, upload: str, part: int, *, hub: Hub, s3: "S3Clien
 
 
 def refusal(error: Exception, *, last: bool, early: bool = False) -> dict[str, Any] | None:
-    """Return what to tell the machine of an error; None where it is to call again."""
+    """Return the outcome that reports an error to the machine; None if the machine should retry."""
     if isinstance(error, HubError) or (is_denied(error) and not early):
         return {"reason": _short(error), "final": True}
     if isinstance(error, ClientError) and code_of(error) == "NoSuchUpload":
-        return {"reason": _short(error)}  # aborted by someone: the file gets another one
+        return {"reason": _short(error)}  # someone aborted it: the file gets another upload
     if last and isinstance(error, (HubBusyError, ClientError, BotoCoreError)):
         return {"reason": _short(error)}
     return None
 
 
 def is_denied(error: Exception) -> bool:
-    """Tell whether AWS does not let a function have what it asks for."""
+    """Tell whether AWS denies a request, so that no retry helps."""
     return isinstance(error, ClientError) and code_of(error) in _DENIED
 
 
 def _verify(copy: FileCopy, store: ModelStore, s3: "S3Client") -> dict[str, Any]:
-    """Read a file that is whole, and note that it is what the hub says; delete it where it is not."""
+    """Compare a complete file with the hub's digest, and record the result; delete a file that differs."""
     bucket, key, file = copy.location.bucket, copy.location.key(copy.file.path), copy.file
     etag = s3.head_object(Bucket=bucket, Key=key)["ETag"]
     hashed = file.hasher()
 
     def read(start: int) -> bytes:
         end = min(start + _READ_BYTES, file.size) - 1
-        # What is read has to be what is noted.
+        # The version that is read has to be the one that is recorded.
         answer = s3.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{end}", IfMatch=etag)
         return answer["Body"].read()
 
@@ -274,15 +274,15 @@ def _verify(copy: FileCopy, store: ModelStore, s3: "S3Client") -> dict[str, Any]
     if file.matches(hashed):
         store.keep_verified(file.path, etag)
         return {"done": True}
-    # Another may have written a good one meanwhile. Not every store of objects deletes by ETag, so it is
-    # looked up before: what comes between the two calls is deleted, and copied once more.
+    # Another execution may have written a good one meanwhile. Not every S3-compatible store deletes by ETag,
+    # so the ETag is compared first. A file that is written between the two calls is deleted and copied again.
     if s3.head_object(Bucket=bucket, Key=key)["ETag"] == etag:
         s3.delete_object(Bucket=bucket, Key=key)
-    return _given_up({"reason": _differs(file)})
+    return _ended_with({"reason": _differs(file)})
 
 
 def _ahead(read: Callable[[int], bytes], starts: Sequence[int]) -> Iterator[bytes]:
-    """Yield the pieces in order, and read the next meanwhile: one connection is slower than the hash."""
+    """Yield the pieces in order and read ahead: one connection is slower than the hash."""
     with ThreadPoolExecutor(_READERS) as executor:
         pending: deque[Future[bytes]] = deque()
         for start in starts:
@@ -294,7 +294,7 @@ def _ahead(read: Callable[[int], bytes], starts: Sequence[int]) -> Iterator[byte
 
 
 def _upload(copy: FileCopy, store: ModelStore, s3: "S3Client") -> str:
-    """Return the upload that the ranges go to: the oldest one of the file, so that all choose the same."""
+    """Return the upload of the file. Of several it is the oldest, so that all executions choose the same."""
     key = copy.location.key(copy.file.path)
     for found, upload in store.uploads(key):
         if found == key:
@@ -305,7 +305,7 @@ def _upload(copy: FileCopy, store: ModelStore, s3: "S3Client") -> str:
 
 
 def _parts(copy: FileCopy, upload: str, s3: "S3Client") -> "dict[int, CompletedPartTypeDef]":
-    """Return the ranges that are in an upload, as its completion wants them."""
+    """Return the parts of an upload, as CompleteMultipartUpload takes them."""
     pages = s3.get_paginator("list_parts").paginate(
         Bucket=copy.location.bucket, Key=copy.location.key(copy.file.path), UploadId=upload
     )
@@ -340,18 +340,18 @@ def _whole(store: ModelStore, files: Sequence[ModelFile]) -> dict[str, Any]:
     }
 
 
-def _given_up(outcome: Mapping[str, Any]) -> dict[str, Any]:
+def _ended_with(outcome: Mapping[str, Any]) -> dict[str, Any]:
     return {"done": True, **outcome}
 
 
 def _explained(
     request: CopyRequest, store: ModelStore, files: Sequence[ModelFile], failed: Sequence[Mapping[str, Any]]
 ) -> str:
-    # That of a file that cannot be had says more than that of one that did not come in time.
+    # A file that the hub refuses says more than a file that took too long.
     worst = sorted(failed, key=lambda outcome: not outcome.get("final"))
     reasons = list(dict.fromkeys(outcome["reason"] for outcome in worst))
     reason = "; ".join(reasons[:3]) or _ENDED
-    return f"'{request.model_id}' could not be copied: {reason}; {store.how_far(files)}"
+    return f"'{request.model_id}' could not be copied: {reason}; {store.progress(files)}"
 
 
 def _differs(file: ModelFile) -> str:
@@ -361,4 +361,4 @@ def _differs(file: ModelFile) -> str:
 
 
 def _short(error: Exception) -> str:
-    return bounded(" ".join(str(error).split()), _LONGEST_REASON_BYTES)
+    return bounded(" ".join(str(error).split()), _MAX_REASON_BYTES)

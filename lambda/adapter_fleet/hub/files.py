@@ -1,4 +1,4 @@
-"""The files of a base model: which ones serving needs, and what each one's bytes have to be."""
+"""The files of a base model: which ones serving needs, and the digest of each."""
 
 import hashlib
 import re
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-MOST_FILES = 500
-"""All of them pass through one state of a state machine, which may have 256 KiB."""
+MAX_FILES = 500
+"""All of them pass through one state of a Step Functions machine, which holds at most 256 KiB."""
 
-LONGEST_PATH = 100
+MAX_PATH_LENGTH = 100
 
 COMMIT = re.compile("[0-9a-f]{40}")
-"""A commit as git names it. What it holds never changes."""
+"""The name of a git commit. Its files never change."""
 
 _CONFIGURATION = frozenset(
     {
@@ -48,31 +48,31 @@ _CHAT = frozenset({"chat_template.jinja", "chat_template.json"})
 _NAMES = _CONFIGURATION | _TOKENIZER | _CHAT
 _SUFFIXES = (".safetensors", ".safetensors.index.json", ".tiktoken")
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=@-]*")
-# Mistral publishes its weights twice: so, and in the shards that the others have.
+# Mistral publishes its weights twice: under these names, and in the usual shards.
 _CONSOLIDATED = re.compile(r"consolidated.*\.safetensors(\.index\.json)?")
 
 
 class Digest(StrEnum):
-    """How the hub names the bytes of a file."""
+    """The kinds of digest that the hub gives for a file."""
 
     SHA256 = "sha256"
-    """Of files in Git LFS."""
+    """For files in Git LFS."""
     GIT_BLOB = "git-sha1"
-    """Of files in git itself."""
+    """For files in git itself."""
 
 
 class Hash(Protocol):
-    """What computes a digest, piece by piece."""
+    """A hash that takes its input piece by piece."""
 
     def update(self, data: "Buffer", /) -> None:
-        """Take in the next piece."""
+        """Add the next piece."""
 
     def hexdigest(self) -> str:
         """Return the digest of all pieces."""
 
 
 class ModelFilesError(Exception):
-    """A repository is no model that can be served; the text says why."""
+    """A repository holds no model that can be served; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,22 +90,23 @@ class ModelFile:
     digest: str
 
     def hasher(self) -> Hash:
-        """Return what computes this file's digest over its bytes."""
+        """Return a new hash of the kind of this file's digest."""
         if self.digest.startswith(f"{Digest.SHA256}:"):
             return hashlib.sha256()
-        # git hashes what a file is before what is in it. A name, and no protection: that is git's own.
+        # git hashes a header before the content. The digest names the file; it does not protect it.
         return hashlib.sha1(b"blob %d\x00" % self.size, usedforsecurity=False)
 
     def matches(self, hashed: Hash) -> bool:
-        """Tell whether the bytes that were hashed are this file's."""
+        """Tell whether a hash is that of this file."""
         return hashed.hexdigest() == self.digest.partition(":")[2]
 
 
 def is_wanted(path: str) -> bool:
-    """Tell whether a file is one that serving needs, by its name.
+    """Tell by its name whether serving needs a file.
 
-    Safetensors, configuration, tokenizer and chat template, all at the root. Not what can hold code (pickles,
-    Python), not what is in folders (`original/`, `onnx/`: other forms of the same weights), no pictures.
+    Serving needs safetensors, configuration, tokenizer and chat template, all at the root. It needs no file
+    that can hold code (pickles, Python), none in folders (`original/` and `onnx/` are other forms of the same
+    weights), and no pictures.
     """
     return path in _NAMES or (path.endswith(_SUFFIXES) and _PATH.fullmatch(path) is not None)
 
@@ -113,8 +114,8 @@ def is_wanted(path: str) -> bool:
 def wanted_files(model: str, files: Iterable[ModelFile]) -> Sequence[ModelFile]:
     """Return the files of a repository that serving needs, by path.
 
-    Raises ModelFilesError where they are no model: without safetensors, without a configuration, or with what
-    no repository has.
+    Raises ModelFilesError if they are no model: without safetensors, without a configuration, with too many
+    files, or with a file of unknown size.
     """
     everything = list(files)
     found = {file.path: file for file in everything if is_wanted(file.path)}
@@ -129,12 +130,12 @@ def wanted_files(model: str, files: Iterable[ModelFile]) -> Sequence[ModelFile]:
     consolidated = {path for path in found if _CONSOLIDATED.fullmatch(path)}
     if any(path.endswith(".safetensors") for path in found.keys() - consolidated):
         found = {path: file for path, file in found.items() if path not in consolidated}
-    if len(found) > MOST_FILES:
-        raise ModelFilesError(f"'{model}' should have at most {MOST_FILES} files, got {len(found)}")
+    if len(found) > MAX_FILES:
+        raise ModelFilesError(f"'{model}' should have at most {MAX_FILES} files, got {len(found)}")
     for file in found.values():
-        if len(file.path) > LONGEST_PATH or file.size < 0:
+        if len(file.path) > MAX_PATH_LENGTH or file.size < 0:
             raise ModelFilesError(
-                f"'{model}' should have files with a size and a path of at most {LONGEST_PATH} characters,"
-                f" got {file.path[:LONGEST_PATH]!r} of {file.size} bytes"
+                f"'{model}' should have files with a size and a path of at most {MAX_PATH_LENGTH} characters,"
+                f" got {file.path[:MAX_PATH_LENGTH]!r} of {file.size} bytes"
             )
     return [found[path] for path in sorted(found)]

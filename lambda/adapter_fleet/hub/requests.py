@@ -1,4 +1,4 @@
-"""What CloudFormation asks of a copied model: to start the copy, and whether it is whole."""
+"""Handles CloudFormation's events of a copied model: starts the copy, and reports when it is complete."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.serialization import unstructured
-from adapter_fleet.hub.copy import CopyError, CopyRequest, is_denied, resolved
+from adapter_fleet.hub.copy import CopyError, CopyRequest, is_denied, known_commit
 from adapter_fleet.hub.store import ModelStore, delete_keys
 
 if TYPE_CHECKING:
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
     from types_boto3_stepfunctions import SFNClient
     from types_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
-LONGEST_REASON_BYTES = 2000
-"""A response to CloudFormation may have 4,096 bytes in all, as JSON."""
+MAX_REASON_BYTES = 2000
+"""A response to CloudFormation has at most 4,096 bytes of JSON."""
 
-_MOST_STARTS = 20
+_MAX_STARTS = 20
 _SUPERSEDED = "Superseded"
-"""The error of executions that this module itself stops. One that a person stops is started again."""
+"""The error of executions that this module stops. An execution that a person stops is started again."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class HubIntake:
-    """Takes the events of one custom resource. Every method returns within seconds, and may be repeated.
+class HubRequestHandler:
+    """Handles the events of one custom resource. Every method returns within seconds, and can be repeated.
 
-    left:
-        Told why something that nobody goes on with was left in a bucket.
+    report_leftover:
+        Called with the reason why an unfinished copy could not be removed from a bucket.
     """
 
     machine: str
     machines: "SFNClient"
     s3: "S3Client"
     clock: Clock
-    left: Callable[[str], None]
+    report_leftover: Callable[[str], None]
 
     def on_event(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Start a copy, and stop what an event before has started."""
+        """Start a copy, and stop the copies of earlier events."""
         delivery, now = _delivery(event), self.clock.now()
         self._stop_others(delivery)
         if event["RequestType"] != "Delete":
@@ -55,23 +55,23 @@ class HubIntake:
         }
 
     def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Say whether the copy is whole; CopyError where it cannot be, or not in time.
+        """Report whether the copy is complete; CopyError if it cannot be completed, or not in time.
 
-        A deletion ends, whatever is denied: one that fails would fail again each time.
+        A deletion succeeds even if AWS denies it: a failed deletion would fail again each time.
         """
         request = request_of(event["ResourceProperties"], asked_at=float(event["StartedAt"]))
         try:
-            return self._looked_at(event, request)
+            return self._status(event, request)
         except ClientError as error:
             if not is_denied(error) or request.is_early(self.clock.now()):
                 raise
             if event["RequestType"] == "Delete":
                 place = f"s3://{request.bucket}/{request.repository.base}"
-                self.left(f"what is half uploaded or noted below {place} may be there still: {error}")
+                self.report_leftover(f"unfinished uploads and records below {place} may be left: {error}")
                 return {"IsComplete": True}
-            raise CopyError(bounded(str(error), LONGEST_REASON_BYTES)) from None
+            raise CopyError(bounded(str(error), MAX_REASON_BYTES)) from None
 
-    def _looked_at(self, event: Mapping[str, Any], request: CopyRequest) -> dict[str, Any]:
+    def _status(self, event: Mapping[str, Any], request: CopyRequest) -> dict[str, Any]:
         if event["RequestType"] == "Delete":
             return {"IsComplete": self._is_cleared(event["Delivery"], request)}
         number, execution = self._newest(event["Delivery"])
@@ -87,18 +87,18 @@ class HubIntake:
                 if execution is not None and execution.get("error") == _SUPERSEDED:
                     raise CopyError("another deployment has taken over")
                 self._check_time(event, request, number)
-                if number >= _MOST_STARTS:
+                if number >= _MAX_STARTS:
                     raise CopyError(f"the state machine of the copy was stopped {number} times")
                 self._start(event["Delivery"], number + 1, request)
                 return {"IsComplete": False}
             case _:
                 assert execution is not None  # it has a status
-                raise CopyError(bounded(_reason(execution), LONGEST_REASON_BYTES))
+                raise CopyError(bounded(_reason(execution), MAX_REASON_BYTES))
 
     def _newest(self, delivery: str) -> "tuple[int, DescribeExecutionOutputTypeDef | None]":
-        """Return the last execution of a delivery, and which one it is."""
+        """Return the number of the last execution of a delivery, and the execution."""
         number, found = 0, None
-        while number < _MOST_STARTS:
+        while number < _MAX_STARTS:
             try:
                 found = self.machines.describe_execution(
                     executionArn=self._execution(f"{delivery}-{number + 1}")
@@ -116,60 +116,59 @@ class HubIntake:
         seconds = float(event["ResourceProperties"]["TimeoutSeconds"])
         if self.clock.now() < request.asked_at + seconds:
             return
-        how_far = self._how_far(request)
+        progress = self._progress(request)
         if number:
             self._stop(self._execution(f"{event['Delivery']}-{number}"))
         raise CopyError(
-            f"'{request.model_id}' is not copied after {seconds / 60:g} minutes, the timeout: {how_far}"
+            f"'{request.model_id}' is not copied after {seconds / 60:g} minutes, the timeout: {progress}"
         )
 
-    def _how_far(self, request: CopyRequest) -> str:
+    def _progress(self, request: CopyRequest) -> str:
         try:
-            commit = resolved(request, s3=self.s3)
+            commit = known_commit(request, s3=self.s3)
             if commit is None:
                 return "nothing is copied yet"
             store = ModelStore(request.repository.at(commit), self.s3)
-            return store.how_far(store.planned_files() or [])
+            return store.progress(store.planned_files() or [])
         except ClientError as error:
-            return bounded(f"how far it is could not be asked: {error}", LONGEST_REASON_BYTES)
+            return bounded(f"its progress is not known: {error}", MAX_REASON_BYTES)
 
     def _clear_before(self, event: Mapping[str, Any], request: CopyRequest) -> None:
-        """Give up what an update found half uploaded: after a rollback, that of the version that failed.
+        """Abort the unfinished uploads of the version before an update; after a rollback, of the failed one.
 
-        Where an update changes the place, CloudFormation has changed the roles before: they are for the new
-        one alone. The model is whole, so what they may not clear stays, and fails no deployment.
+        If an update changes the place, CloudFormation has already changed the roles, which allow only the new
+        place. The model is complete, so uploads that the roles may not abort stay, and fail no deployment.
         """
         if event["RequestType"] != "Update":
             return
         before = request_of(event["OldResourceProperties"])
         try:
-            commit = resolved(before, s3=self.s3)
+            commit = known_commit(before, s3=self.s3)
             if commit is not None and (before.repository, commit) != (
                 request.repository,
-                resolved(request, s3=self.s3),
+                known_commit(request, s3=self.s3),
             ):
                 ModelStore(before.repository.at(commit), self.s3).give_up(before.who)
         except ClientError as error:
             if not is_denied(error):
                 raise
-            self.left(str(error))
+            self.report_leftover(str(error))
 
     def _is_cleared(self, delivery: str, request: CopyRequest) -> bool:
-        """Stop the copy and give up its uploads; tell whether nothing was left of it. The files stay."""
-        left = self._stop_others(delivery)
-
+        """Stop the copy and abort its uploads; return True once none is left. The files stay."""
+        stopped = self._stop_others(delivery)
         try:
-            commit = resolved(request, s3=self.s3)
+            commit = known_commit(request, s3=self.s3)
             uploads = 0
             if commit is not None:
                 uploads = ModelStore(request.repository.at(commit), self.s3).give_up(request.who)
-            if not left and not uploads:
+            if not stopped and not uploads:
                 self._forget_revisions(request)
         except ClientError as error:
             if code_of(error) != "NoSuchBucket":
                 raise
-            return not left  # there is nothing to clear
-        return not left and not uploads
+            return not stopped  # there is nothing to abort
+        return not stopped and not uploads
 
     def _forget_revisions(self, request: CopyRequest) -> None:
         pages = self.s3.get_paginator("list_objects_v2").paginate(
@@ -179,7 +178,7 @@ class HubIntake:
         delete_keys(self.s3, request.bucket, keys)
 
     def _stop_others(self, delivery: str) -> int:
-        """Stop the executions of other events; return how many there were."""
+        """Stop the executions of other events; return their number."""
         pages = self.machines.get_paginator("list_executions").paginate(
             stateMachineArn=self.machine, statusFilter="RUNNING"
         )
@@ -195,7 +194,7 @@ class HubIntake:
                 executionArn=execution, error=_SUPERSEDED, cause="another event, or the end of its time"
             )
         except ClientError as error:
-            # It has ended meanwhile.
+            # The execution ended meanwhile.
             if code_of(error) not in ("ExecutionDoesNotExist", "ValidationException"):
                 raise
 
@@ -215,7 +214,7 @@ class HubIntake:
 
 
 def request_of(properties: Mapping[str, Any], *, asked_at: float = 0.0) -> CopyRequest:
-    """Return what the properties of the custom resource ask for; all of them are strings."""
+    """Return the request in the properties of the custom resource, which are all strings."""
     return CopyRequest(
         model_id=properties["ModelId"],
         revision=properties["Revision"],
@@ -243,7 +242,7 @@ def _delivery(event: Mapping[str, Any]) -> str:
 
 
 def _reason(execution: "DescribeExecutionOutputTypeDef") -> str:
-    """Return why an execution failed: the words of a CopyError, or else what Step Functions says."""
+    """Return why an execution failed: the message of a CopyError, or else that of Step Functions."""
     cause = execution.get("cause", "")
     if execution.get("error") == CopyError.__name__:
         return str(json.loads(cause)["errorMessage"])

@@ -1,15 +1,18 @@
-"""Where a copied model lies in S3, and what is known of its files there.
+"""The place of a copied model in S3, and the state of its files there.
 
-Everything of a model's repository is under `<prefix><organization>--<name>/`:
+Everything about a model's repository is under `<prefix><organization>--<name>/`:
 
-    <commit>/<path>                   the files: the folder that SageMaker loads, and nothing else in it
-    <commit>.complete.json            says that all of them are there, which ones, and with what digests
-    <commit>.plan.json                which files are wanted, until they are all there
-    <commit>.verified/<path>/<etag>   an object of that file and ETag has been verified, until then
-    <commit>.copying/<who>.json       who copies it, until then: what is half uploaded is theirs together
+    <commit>/<path>                   the model's files and nothing else: the folder that SageMaker loads
+    <commit>.complete.json            marks a complete copy; lists the files with their digests
     revisions/<who>/<revision>.json   the commit that a branch or tag was resolved to
 
-The construct and `adapters pull` both write it, so that either finds what the other has copied.
+and, until the copy is complete:
+
+    <commit>.plan.json                the files to copy
+    <commit>.verified/<path>/<etag>   the object of that file with that ETag has been verified
+    <commit>.copying/<who>.json       who copies it; all of them share the unfinished uploads
+
+The construct and `adapters pull` both write these keys, so each finds what the other has copied.
 """
 
 import json
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from types_boto3_s3.type_defs import DeleteTypeDef
 
 _MISSING = ("NoSuchKey", "404", "NotFound")
-_DELETED_AT_ONCE = 1000
+_MAX_KEYS_PER_DELETE = 1000  # DeleteObjects in the S3 API reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,7 @@ class Repository:
 
     @property
     def base(self) -> str:
-        """What all keys begin with."""
+        """The prefix of all keys."""
         return repository_prefix(self.prefix, self.model_id)
 
     def revision_key(self, who: str, revision: str) -> str:
@@ -50,11 +53,11 @@ class Repository:
         return f"{self.revisions(who)}{quote(revision, safe='')}.json"
 
     def revisions(self, who: str) -> str:
-        """Return what the keys of all branches and tags that someone resolved begin with."""
+        """Return the prefix of all branches and tags that one owner resolved."""
         return f"{self.base}revisions/{who}/"
 
     def at(self, commit: str) -> "ModelLocation":
-        """Return where one commit's files are."""
+        """Return the place of one commit's files."""
         return ModelLocation(repository=self, commit=commit)
 
 
@@ -82,22 +85,22 @@ class ModelLocation:
 
     @property
     def marker(self) -> str:
-        """The key of the object that says that the copy is complete."""
+        """The key of the object that marks a complete copy."""
         return f"{self.repository.base}{self.commit}.complete.json"
 
     @property
     def plan(self) -> str:
-        """The key of the object that says which files are wanted."""
+        """The key of the object that lists the files to copy."""
         return f"{self.repository.base}{self.commit}.plan.json"
 
     @property
     def records(self) -> str:
-        """What the keys of the records of verified files begin with."""
+        """The prefix of the records of verified files."""
         return f"{self.repository.base}{self.commit}.verified/"
 
     @property
     def copying(self) -> str:
-        """What the keys of the notes of those who copy it begin with."""
+        """The prefix of the records of those who copy the commit."""
         return f"{self.repository.base}{self.commit}.copying/"
 
     def key(self, path: str) -> str:
@@ -105,19 +108,19 @@ class ModelLocation:
         return self.folder + path
 
     def record(self, path: str, etag: str) -> str:
-        """Return the key of the record that an object is the file it should be."""
+        """Return the key of the record that the object with this ETag was verified."""
         return f"{self.records}{path}/{etag.strip(chr(34))}"
 
 
 class ModelStore:
-    """Reads and writes what S3 knows of one commit's copy. Errors are botocore's."""
+    """Reads and writes the state of one commit's copy in S3. Raises botocore's errors."""
 
     def __init__(self, location: ModelLocation, s3: "S3Client") -> None:
         self.location = location
         self._s3 = s3
 
     def complete_files(self) -> Sequence[ModelFile] | None:
-        """Return the files of a copy that is whole; None where there is none, or no longer."""
+        """Return the files of a complete copy; None if the copy is not, or no longer, complete."""
         marker = read_json(self._s3, self.location.bucket, self.location.marker)
         if marker is None:
             return None
@@ -128,26 +131,26 @@ class ModelStore:
         return _files(marker["files"])
 
     def planned_files(self) -> Sequence[ModelFile] | None:
-        """Return the files that were wanted when the copy began; None where it did not."""
+        """Return the files to copy; None if the copy has not begun."""
         plan = read_json(self._s3, self.location.bucket, self.location.plan)
         return None if plan is None else _files(plan["files"])
 
     def keep_plan(self, files: Sequence[ModelFile]) -> None:
-        """Note which files are wanted."""
+        """Record the files to copy."""
         self._write(self.location.plan, {"files": [asdict(file) for file in files]})
 
     def verified(self, files: Iterable[ModelFile]) -> Mapping[str, str]:
-        """Return the ETags, by path, of those files that are there and have been verified."""
+        """Return the ETags of the verified files, by path."""
         records = {*self._keys(self.location.records), *self._marked()}
         return self._recorded(files, self._objects(self.location.folder), records)
 
     def is_verified(self, file: ModelFile) -> bool:
-        """Tell whether one file is there and has been verified."""
+        """Tell whether one file is copied and verified."""
         records = {*self._keys(f"{self.location.records}{file.path}/"), *self._marked()}
         return bool(records and self._recorded([file], self._objects(self.location.key(file.path)), records))
 
-    def how_far(self, files: Sequence[ModelFile]) -> str:
-        """Say how much of these files is there and verified, for the end of an error's message."""
+    def progress(self, files: Sequence[ModelFile]) -> str:
+        """Return how much of the files is copied, for the end of an error's message."""
         verified = self.verified(files)
         if not verified:
             return "nothing is copied yet"
@@ -159,11 +162,11 @@ class ModelStore:
         )
 
     def keep_verified(self, path: str, etag: str) -> None:
-        """Note that the object with this ETag is the file."""
+        """Record that the object with this ETag was verified."""
         self._s3.put_object(Bucket=self.location.bucket, Key=self.location.record(path, etag), Body=b"")
 
     def keep_complete(self, files: Sequence[ModelFile], etags: Mapping[str, str]) -> None:
-        """Say that the copy is whole, and remove what was noted on the way."""
+        """Mark the copy as complete, and remove the records of its progress."""
         self._write(
             self.location.marker,
             {
@@ -179,19 +182,19 @@ class ModelStore:
         delete_keys(self._s3, self.location.bucket, notes)
 
     def keep_copying(self, who: str) -> None:
-        """Note that someone copies the commit."""
+        """Record that an owner copies the commit."""
         self._write(self._copying(who), {})
 
     def give_up(self, who: str) -> int:
-        """Forget that someone copies the commit, and abort its uploads unless another still does.
+        """Remove an owner's record, and abort the uploads unless another owner still copies the commit.
 
-        Returns how many there were. Those who copy one commit at once share its uploads.
+        Returns the number of aborted uploads. All who copy a commit at the same time share its uploads.
         """
         delete_keys(self._s3, self.location.bucket, [self._copying(who)])
         return 0 if self._keys(self.location.copying) else self.abort_uploads()
 
     def abort_uploads(self) -> int:
-        """Abort every upload of a file of this commit; return how many there were."""
+        """Abort every upload of a file of this commit; return their number."""
         number = 0
         for key, upload in self.uploads(self.location.folder):
             number += 1
@@ -203,7 +206,7 @@ class ModelStore:
         return number
 
     def uploads(self, prefix: str) -> Iterator[tuple[str, str]]:
-        """Yield the key and the id of each upload that was begun and not ended, the oldest of a key first."""
+        """Yield key and id of each unfinished upload, the oldest of a key first."""
         pages = self._s3.get_paginator("list_multipart_uploads").paginate(
             Bucket=self.location.bucket, Prefix=prefix
         )
@@ -216,7 +219,7 @@ class ModelStore:
         return f"{self.location.copying}{who}.json"
 
     def _marked(self) -> Iterator[str]:
-        """Yield the records that the marker stands for, which were removed when it was written."""
+        """Yield the records of verified files that the marker replaced."""
         marker = read_json(self._s3, self.location.bucket, self.location.marker)
         for file in marker["files"] if marker else ():
             yield self.location.record(file["path"], file["etag"])
@@ -232,7 +235,7 @@ class ModelStore:
         return result
 
     def _objects(self, prefix: str) -> dict[str, tuple[str, int]]:
-        """Return ETag and size of the objects whose keys begin so, by the paths of their files."""
+        """Return ETag and size of the objects below a prefix, by the paths of their files."""
         return {
             item["Key"].removeprefix(self.location.folder): (item["ETag"], item["Size"])
             for item in self._list(prefix)
@@ -251,12 +254,12 @@ class ModelStore:
 
 
 def repository_prefix(prefix: str, model_id: str) -> str:
-    """Return what the keys of all copies of a model begin with."""
+    """Return the prefix of all copies of a model."""
     return f"{prefix}{model_id.replace('/', '--')}/"
 
 
 def read_json(s3: "S3Client", bucket: str, key: str) -> Any:
-    """Return a JSON object in S3; None where there is none."""
+    """Return the content of a JSON object in S3; None if there is no such object."""
     try:
         return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     except ClientError as error:
@@ -272,13 +275,13 @@ def write_json(s3: "S3Client", bucket: str, key: str, value: object) -> None:
 
 
 def delete_keys(s3: "S3Client", bucket: str, keys: Sequence[str]) -> None:
-    """Delete objects; those that are not there are none to delete.
+    """Delete objects; keys without an object are ignored.
 
-    Raises ClientError for one that could not be deleted: S3 tells it in an answer that is no error itself.
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+    Raises ClientError for one that could not be deleted. S3 reports it in a successful response
+    (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html).
     """
-    for start in range(0, len(keys), _DELETED_AT_ONCE):
-        batch = keys[start : start + _DELETED_AT_ONCE]
+    for start in range(0, len(keys), _MAX_KEYS_PER_DELETE):
+        batch = keys[start : start + _MAX_KEYS_PER_DELETE]
         delete: DeleteTypeDef = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
         refused = s3.delete_objects(Bucket=bucket, Delete=delete).get("Errors")
         if refused:

@@ -1,9 +1,6 @@
-"""The entry points of the Lambda functions. Thin: they make the clients, and call what does the work."""
+"""The entry points of a fleet's Lambda functions. They create the clients and call what does the work."""
 
-import hashlib
-import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -17,75 +14,75 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.aws.s3_manifests import S3Manifests
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
+from adapter_fleet.aws.stacks import Stacks
+from adapter_fleet.aws.state_machine import StateMachine
 from adapter_fleet.aws.telemetry import FleetTelemetry
-from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.clock import WallClock
-from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, PassInput
-from adapter_fleet.fleet.requests.handler import RequestHandler, StackState
+from adapter_fleet.fleet.requests.handler import RequestHandler
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.steps.executor import MAX_STEP_SECONDS
 
 if TYPE_CHECKING:
-    from types_boto3_cloudformation import CloudFormationClient
-    from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
 
-MOST_PASSES = 1000
-"""An execution ends after this many and another one goes on: its history may have 25,000 events."""
+MAX_PASSES = 1000
+"""Passes of one execution. Then another execution goes on: a history may have 25,000 events (Step Functions'
+service quotas)."""
 
 MARGIN_SECONDS = MAX_STEP_SECONDS + 15.0
-"""For the steps under way to end, and to save what they did, before the function's time is up.
+"""Time for the steps under way to end and to save their results before the function times out.
 
-A function that is stopped keeps its lease: no other pass can go on before that expires.
+A function that times out keeps its lease, and no other pass goes on before the lease expires.
 """
 
 _WORKERS = 8
 
-_REREADS = (DRIFT_TRIGGER, "order")
-"""Triggers of executions that first look for a manifest in S3 whose event was lost."""
+_REREADING_TRIGGERS = (DRIFT_TRIGGER, "order")
+"""Triggers of executions that read the manifest in S3 first: its event may have been lost."""
 
-LOOKING_SECONDS = 4.0
-"""A deployment learns of its end sooner than by the framework's asking, and with fewer questions."""
+MAX_LOOK_SECONDS = 4.0
+"""How long one call of `is_complete` looks for the end of a deployment. The framework calls it less often."""
 
 _LOOK_AGAIN_SECONDS = 0.5
 
-_PATIENT = Config(
+_RETRYING_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
     connect_timeout=2,
     read_timeout=5,
     max_pool_connections=16,
 )
-"""A function whose time is up fails its deployment, so a connection that says nothing is given up before."""
+"""For all clients but SageMaker's. The timeouts are short: a function that times out fails its deployment."""
 
 
 def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Take in an event of CloudFormation."""
+    """Request what an event of CloudFormation asks for."""
     handler = _request_handler(os.environ["STATE_MACHINE_ARN"])
     answer = handler.on_event(event)
     try:
         handler.catch_up(answer["Generation"])
     except (ClientError, BotoCoreError, TimeoutError) as error:
-        # The rollback itself is on its way, and whatever this function raises would fail it.
+        # The rollback has been requested. An exception of this function would fail it.
         _log().warning("the manifest in S3 waits for its next version", reason=str(error))
     return answer
 
 
 def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Say whether the fleet is what the event wants; look for some seconds before saying no."""
+    """Return whether the fleet is as the event wants; look for some seconds before returning False."""
     handler, clock = _request_handler(os.environ["STATE_MACHINE_ARN"]), WallClock()
-    end = clock.now() + LOOKING_SECONDS
+    end = clock.now() + MAX_LOOK_SECONDS
     while True:
-        answer = _patiently(lambda: handler.is_complete(event))
+        answer = _incomplete_on_error(lambda: handler.is_complete(event))
         if answer["IsComplete"] or clock.now() >= end:
             return answer
         clock.sleep(_LOOK_AGAIN_SECONDS)
 
 
-def _patiently(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Ask, and take an error of AWS for "not yet": whatever this function raises fails the deployment."""
+def _incomplete_on_error(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what `ask` returns, "not complete" for an error of AWS. An exception fails the deployment."""
     try:
         return ask()
     except (ClientError, BotoCoreError) as error:
@@ -94,9 +91,9 @@ def _patiently(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def manifest_object(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Take in a new version of the manifest in S3: the newest, whichever the event is of.
+    """Request the newest version of the manifest in S3, whichever version the event names.
 
-    A schedule calls it as well, without the detail of an event: an event may have been lost.
+    A schedule calls this function too, without the detail of an event: an event may have been lost.
     """
     handler = _request_handler(os.environ["STATE_MACHINE_ARN"])
     if "detail" in event:
@@ -108,7 +105,7 @@ def manifest_object(event: Mapping[str, Any], _context: LambdaContext) -> dict[s
 
 
 def _number_of(generation: Generation | None) -> int | None:
-    """Return the number of a generation that a manifest in S3 made, and report one that is refused."""
+    """Return the number of the generation of a manifest in S3; report the generation if it was refused."""
     if generation is not None and generation.outcome is Outcome.REFUSED:
         _telemetry().rejected(generation)
     return None if generation is None else generation.number
@@ -120,8 +117,8 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
     machine, trigger = event["state_machine"], event["trigger"]
     clock = WallClock()
     passes = int(state.get("passes", 0))
-    if trigger in _REREADS and passes == 0:
-        _reread(machine)
+    if trigger in _REREADING_TRIGGERS and passes == 0:
+        _reread_manifest(machine)
     remaining = context.get_remaining_time_in_millis() / 1000
     with ThreadPoolExecutor(_WORKERS) as executor:
         reconciler = Reconciler(
@@ -131,7 +128,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
             clock=clock,
             executor=executor,
             telemetry=_telemetry(),
-            start_machine=_Starter(_machines(), machine),
+            start_machine=_machine(machine).start,
             workers=_WORKERS,
         )
         result = reconciler.run(
@@ -146,8 +143,8 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
             )
         )
     done = result.done
-    if not done and passes + 1 >= MOST_PASSES:
-        _Starter(_machines(), machine)("order", f"after-{event['execution']}")
+    if not done and passes + 1 >= MAX_PASSES:
+        _machine(machine).start("order", f"after-{event['execution']}")
         done = True
     return {
         "done": done,
@@ -157,90 +154,12 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
     }
 
 
-def _reread(machine: str) -> None:
-    """Take in a manifest in S3 whose event was lost; the pass goes on whatever comes of that."""
+def _reread_manifest(machine: str) -> None:
+    """Request a manifest in S3 whose event was lost. The pass goes on if that fails."""
     try:
         _number_of(_request_handler(machine).reread())
     except (ClientError, BotoCoreError, TimeoutError) as error:
         _log().warning("the manifest in S3 could not be looked at", reason=str(error))
-
-
-class _Starter:
-    """Starts executions; one of a name that was there already is started, as far as anyone needs to know."""
-
-    def __init__(self, client: "SFNClient", machine: str) -> None:
-        self._client, self._machine = client, machine
-
-    def __call__(self, trigger: str, key: str) -> None:
-        try:
-            self._client.start_execution(
-                stateMachineArn=self._machine,
-                name=_execution_name(key),
-                input=json.dumps({"trigger": trigger, "requested_at": WallClock().now()}),
-            )
-        except ClientError as error:
-            if code_of(error) != "ExecutionAlreadyExists":
-                raise
-
-
-class _Stacks:
-    """Describes stacks; None where CloudFormation does not answer."""
-
-    def __init__(self, client: "CloudFormationClient") -> None:
-        self._client = client
-
-    def __call__(self, stack: str) -> StackState | None:
-        try:
-            (found,) = self._client.describe_stacks(StackName=stack)["Stacks"]
-        except (ClientError, BotoCoreError) as error:
-            # A rollback that is taken for a deployment might be refused, which cannot be mended.
-            _log().warning("CloudFormation does not describe the stack", reason=str(error))
-            return None
-        return StackState(
-            rolling_back="ROLLBACK" in found["StackStatus"],
-            tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
-        )
-
-
-class _S3Manifests:
-    def __init__(self, client: "S3Client") -> None:
-        self._client = client
-
-    def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
-        """Return the newest text of an object and its version, None where there is no such object."""
-        try:
-            found = self._client.get_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            if code_of(error) in ("NoSuchKey", "404"):
-                return None
-            raise
-        # One byte more than a manifest may have, so that one that is too large is refused as such.
-        return found["Body"].read(MAX_DOCUMENT_BYTES + 1), _version_of(found)
-
-    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
-        """Return the newest version of an object and when it was written, None where there is none."""
-        try:
-            found = self._client.head_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            if code_of(error) in ("NoSuchKey", "404"):
-                return None
-            raise
-        return _version_of(found), found["LastModified"].timestamp()
-
-
-def _version_of(answer: Mapping[str, Any]) -> str:
-    """Return the version id of an object; in a bucket without versioning, its entity tag."""
-    version: str | None = answer.get("VersionId")
-    return answer["ETag"].strip('"') if version in (None, "null") else version
-
-
-def _execution_name(key: str) -> str:
-    """Return the name of the execution for a key: readable, and another one for each key.
-
-    A name may be used once in 90 days, and have 80 characters of `[a-zA-Z0-9-_]`.
-    """
-    readable = re.sub(r"[^a-zA-Z0-9_-]", "-", key)[:40]
-    return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
 def _request_handler(machine: str) -> RequestHandler:
@@ -249,16 +168,16 @@ def _request_handler(machine: str) -> RequestHandler:
         name=os.environ["FLEET_NAME"],
         machine=machine,
         registry=_registry(),
-        manifests=_S3Manifests(_s3()),
+        manifests=_manifests(),
         clock=WallClock(),
-        start_machine=_Starter(_machines(), machine),
-        describe_stack=_Stacks(_stacks()),
+        start_machine=_machine(machine).start,
+        describe_stack=_stacks().describe,
     )
 
 
 @cache
 def _registry() -> DynamoDbRegistry:
-    return DynamoDbRegistry(os.environ["REGISTRY_TABLE"], boto3.client("dynamodb", config=_PATIENT))
+    return DynamoDbRegistry(os.environ["REGISTRY_TABLE"], boto3.client("dynamodb", config=_RETRYING_CONFIG))
 
 
 @cache
@@ -271,23 +190,27 @@ def _service() -> SageMakerService:
 
 
 @cache
+def _manifests() -> S3Manifests:
+    return S3Manifests(boto3.client("s3", config=_RETRYING_CONFIG))
+
+
+@cache
 def _log() -> Logger:
     return Logger(service="adapter-fleet")
 
 
 @cache
-def _s3() -> "S3Client":
-    return boto3.client("s3", config=_PATIENT)
+def _stacks() -> Stacks:
+    return Stacks(boto3.client("cloudformation", config=_RETRYING_CONFIG), _log())
 
 
-@cache
-def _stacks() -> "CloudFormationClient":
-    return boto3.client("cloudformation", config=_PATIENT)
+def _machine(arn: str) -> StateMachine:
+    return StateMachine(_machines(), arn)
 
 
 @cache
 def _machines() -> "SFNClient":
-    return boto3.client("stepfunctions", config=_PATIENT)
+    return boto3.client("stepfunctions", config=_RETRYING_CONFIG)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The entry points of the Lambda functions that copy a model from the hub. Thin, as those in `handlers`."""
+"""The entry points of the Lambda functions that copy a model from the hub."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from adapter_fleet.hub import copy as hub_copy
 from adapter_fleet.hub.client import Hub, HubError
 from adapter_fleet.hub.copy import RETRIES, CopyError, CopyRequest, FileCopy
 from adapter_fleet.hub.files import ModelFile
-from adapter_fleet.hub.requests import HubIntake
+from adapter_fleet.hub.requests import HubRequestHandler
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -27,21 +27,21 @@ _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 6})
 
 
 def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Take in an event of CloudFormation."""
-    return _intake().on_event(event)
+    """Handle an event of CloudFormation."""
+    return _handler().on_event(event)
 
 
 def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Say whether the model is copied. An error of AWS is "not yet": what is raised fails the deployment."""
+    """Report whether the model is copied. An AWS error means "not yet": a raised one fails the deployment."""
     try:
-        return _intake().is_complete(event)
+        return _handler().is_complete(event)
     except (ClientError, BotoCoreError) as error:
         _log().warning("the state machine or the bucket did not answer", reason=str(error))
         return {"IsComplete": False}
 
 
 def plan(event: Mapping[str, Any], _context: LambdaContext) -> Any:
-    """Say which files are missing."""
+    """List the missing files."""
     number = int(event["round"])
     try:
         found = hub_copy.plan(_request(event), event["outcomes"], number, hub=_hub(), s3=_s3())
@@ -54,9 +54,9 @@ def plan(event: Mapping[str, Any], _context: LambdaContext) -> Any:
 
 
 def advance(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Bring a file as far as it can be."""
+    """Finish a file, or list its missing ranges."""
     copy, looks = _file_copy(event), int(event["looks"])
-    found = _told(event, lambda: hub_copy.advance(copy, event["outcomes"], looks, s3=_s3()))
+    found = _outcome(event, lambda: hub_copy.advance(copy, event["outcomes"], looks, s3=_s3()))
     found.setdefault("done", True)
     _log().info("looked at a file", path=copy.file.path, **{**found, "parts": len(found.get("parts", ()))})
     return found if found["done"] else {**found, "looks": looks + 1}
@@ -70,22 +70,22 @@ def copy_range(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, A
         hub_copy.copy_range(copy, event["upload"], part, hub=_hub(), s3=_s3())
         return {}
 
-    outcome = _told(event, copied)
+    outcome = _outcome(event, copied)
     _log().info(
         "copied a range" if not outcome else "did not copy", path=copy.file.path, part=part, **outcome
     )
     return outcome
 
 
-def _told(event: Mapping[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Do some work; return why it cannot be done, unless the machine is to call again."""
+def _outcome(event: Mapping[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the result of some work, or the outcome that reports its error; raise an error to retry."""
     try:
         return work()
     except Exception as error:
-        told = _refusal(event, error)
-        if told is None:
+        refused = _refusal(event, error)
+        if refused is None:
             raise
-        return told
+        return refused
 
 
 def _refusal(event: Mapping[str, Any], error: Exception) -> dict[str, Any] | None:
@@ -105,24 +105,26 @@ def _file_copy(event: Mapping[str, Any]) -> FileCopy:
     )
 
 
-def _intake() -> HubIntake:
-    return HubIntake(
+def _handler() -> HubRequestHandler:
+    return HubRequestHandler(
         machine=os.environ["STATE_MACHINE_ARN"],
         machines=boto3.client("stepfunctions", config=_CONFIG),
         s3=_s3(),
         clock=WallClock(),
-        left=lambda reason: _log().warning("what was begun before is left as it is", reason=reason),
+        report_leftover=lambda reason: _log().warning(
+            "an unfinished copy could not be removed", reason=reason
+        ),
     )
 
 
 def _hub() -> Hub:
-    """Return the hub; its token is read each time, as it may be replaced, and is nowhere but in here."""
+    """Return the hub. Its token is read each time, as it may be replaced, and is stored nowhere else."""
     secret = os.environ.get("TOKEN_SECRET")
     return Hub(os.environ["HUB_ENDPOINT"], token=None if secret is None else _token(secret))
 
 
 def _token(secret: str) -> str:
-    """Return the text of a secret; HubError where it has none, which asking again does not help."""
+    """Return the text of a secret; HubError if it has none, which no retry mends."""
     try:
         found = boto3.client("secretsmanager", config=_CONFIG).get_secret_value(SecretId=secret)
     except ClientError as error:

@@ -1,6 +1,6 @@
-"""What a fleet should be: every adapter with its component's name and its artifact's address in S3.
+"""The desired state of a fleet: every adapter with its component's name and its artifact's URI in S3.
 
-A manifest with nothing left to look up. It is what the registry keeps of each generation.
+It is a manifest in which every reference is resolved. The registry stores one for each generation.
 """
 
 import hashlib
@@ -15,21 +15,21 @@ DEFAULT_MAX_TOKENS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """One version of an adapter: its archive in S3, and the identity of what is in it.
+    """One version of an adapter: its archive in S3, and the identity of its content.
 
     digest:
-        SHA-256 of the canonical tar in hexadecimal (docs/adr/0005-adapter-identity.md), or None where
-        nobody has told, as for a component that was made by hand.
+        SHA-256 of the canonical tar in hexadecimal (docs/adr/0005-adapter-identity.md); None if it is not
+        known, as for a component that was made by hand.
     checksum:
-        S3's SHA-256 of the archive (`archive_version.checksum_text`), where the manifest has it. With it the
-        archive need not be read to be verified.
+        S3's SHA-256 of the archive (`archive_version.checksum_text`), if the manifest has it. With it the
+        archive is verified without reading it.
     source:
-        Where the archive is copied from, if `uri` is the fleet's own copy.
+        The archive to copy from, if `uri` is the fleet's own copy.
     """
 
     uri: str
     digest: str | None = None
-    # Two artifacts are the same whoever vouches for them.
+    # These two fields do not tell artifacts apart.
     checksum: str | None = field(default=None, compare=False)
     source: str | None = field(default=None, compare=False)
 
@@ -39,16 +39,16 @@ class Artifact:
         return self.digest[:12] if self.digest else self.uri.rpartition("/")[2]
 
     def same_as(self, other: "Artifact | None") -> bool:
-        """Tell whether both are the same object with the same content, as far as is known."""
+        """Tell whether both are the same object with the same content, as far as the digests are known."""
         if other is None or self.uri != other.uri:
             return False
         return self.digest is None or other.digest is None or self.digest == other.digest
 
     def same_version_as(self, other: "Artifact | None") -> bool:
-        """Tell whether both are the same adapter, wherever it lies: by digests, else as the same object.
+        """Tell whether both are the same adapter in any place: by digests, else as the same object.
 
-        Archives move: to another prefix, or from a directory of a stack to a bucket. What serves has to be
-        the declared object (`same_as`); what a person goes back to has to be another adapter.
+        Archives move to another prefix, or from an asset to a bucket. A serving adapter has to be the
+        declared object (`same_as`), but a rollback has to lead to another adapter.
         """
         if other is not None and self.digest is not None and other.digest is not None:
             return self.digest == other.digest
@@ -57,12 +57,12 @@ class Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeRequest:
-    """A request that an adapter has to answer before it is believed to be in service.
+    """A request that an adapter has to answer before it counts as in service.
 
     body:
         The JSON body of the request.
     expect:
-        A regular expression to be found in the answer's text; None for any answer with a 2XX code.
+        A regular expression that has to match in the response's text; None accepts any response with 2XX.
     """
 
     body: Mapping[str, object]
@@ -78,14 +78,14 @@ class SmokeRequest:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of its JSON, in hexadecimal: tells whether two ask the same."""
+        """SHA-256 of the JSON, in hexadecimal: equal for equal requests."""
         text = json.dumps([self.body, self.expect], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
 class DesiredAdapter:
-    """One adapter as the manifest wants it."""
+    """The desired state of one adapter."""
 
     name: str
     component: str
@@ -97,20 +97,20 @@ class DesiredAdapter:
 
 @dataclass(frozen=True, kw_only=True)
 class DesiredFleet:
-    """All adapters of one generation, in the order of the manifest."""
+    """The desired state of all adapters of one generation, in the order of the manifest."""
 
     adapters: tuple[DesiredAdapter, ...] = ()
 
     def to_json(self) -> bytes:
-        """Return it as JSON: equal fleets give equal bytes."""
+        """Return the fleet as JSON; equal fleets give equal bytes."""
         return json.dumps(converter.unstructure(self), sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> "DesiredFleet":
-        """Read what `to_json` wrote."""
+        """Read the JSON of `to_json`."""
         return converter.structure(json.loads(text), cls)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the JSON, in hexadecimal: tells whether two generations want the same."""
+        """SHA-256 of the JSON, in hexadecimal: equal for equal fleets."""
         return hashlib.sha256(self.to_json()).hexdigest()

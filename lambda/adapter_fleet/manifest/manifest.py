@@ -1,37 +1,37 @@
-"""The manifest of a fleet: which adapters there should be, in YAML or JSON that people write.
+"""The manifest of a fleet: the adapters that it should have, in YAML or JSON that people write.
 
-Every rule has an identifier, which the findings carry; all of them are errors:
+Every rule has an id, which the findings carry. Every finding is an error:
 
 ====================  ==================================================================================
-rule                  what it asks for
+rule                  requirement
 ====================  ==================================================================================
 manifest-readable     a document of plain data with one meaning (`adapter_fleet.documents.reader`)
 manifest-size         at most 500,000 keys and values, 1,000 keys a mapping, 10,000 items a list
-manifest-findings     at most 1,000 mistakes; the others are counted
-manifest-keys         the keys that there are, and those that have to be there
+manifest-findings     at most 1,000 findings; the others are counted
+manifest-keys         no unknown key, and all required ones
 manifest-types        values of the right types
 manifest-base-model   the base model that the endpoint runs
 adapter-count         at most 10,000 adapters
 adapter-name          letters, digits and hyphens, as the component's name ends with it
-adapter-unique        no name twice, whatever the case
+adapter-unique        no name twice, ignoring case
 artifact-form         `s3://<bucket>/<key>.tar.gz`, a bucket's alias and a key, `asset:<identity>` or a path
-artifact-place        no path in a manifest that is no file of this machine
+artifact-place        no local path in a manifest that is not read from a file
 digest-form           `sha256:` and 64 hexadecimal digits
-digest-required       a digest, where neither the key nor the files of this machine tell it
-digest-agrees         the digest that the key or the asset has in its name
+digest-required       a digest, unless the key has it or the files are on this machine
+digest-agrees         the same digest as in the name of the key or the asset
 checksum-form         `sha256:` and 64 hexadecimal digits, perhaps `-<parts>`, of an archive in S3
 rank-positive         a rank above 0
 lora-rank             a rank within the endpoint's limit
-tag-form              what AWS takes for a tag, and not the tag that marks a fleet's own
-tag-count             at most 40 tags, and at most 50 with those that the fleet gives
+tag-form              a valid tag of AWS, other than the one that marks the fleet's components
+tag-count             at most 40 tags, and at most 50 with those of the fleet
 smoke-request         a prompt or a body, and a regular expression
-component-name        a name that SageMaker takes for the component
-component-unique      no component twice, whatever the case
-bucket-known          an alias of a bucket that the fleet has been given
+component-name        a valid name for a component
+component-unique      no component twice, ignoring case
+bucket-known          the alias of a bucket of the fleet
 asset-known           an asset that was uploaded with the fleet
 ====================  ==================================================================================
 
-`manifest.schema.json` beside this module tells editors as much of it as a JSON Schema can.
+`manifest.schema.json` beside this module tells editors the rules that a JSON Schema can express.
 """
 
 import hashlib
@@ -85,7 +85,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The adapters that a fleet should have. Made by `parse` or `of`, which apply the rules.
+    """The adapters that a fleet should have. `parse` and `of` make it and apply the rules.
 
     where:
         File and line of `base_model`, for messages.
@@ -99,9 +99,9 @@ class Manifest:
     def parse(cls, text: bytes, *, where: str, folder: Path | None) -> "Manifest":
         """Read a manifest in YAML or JSON.
 
-        `where` names it in messages; one in `….json` is told what is wrong with it as JSON. Paths are
-        relative to `folder`; without one there may be none. Raises ManifestError with all that is wrong, and
-        nothing else whatever the bytes are.
+        `where` names it in messages. A manifest in `….json` gets the errors of JSON. Paths are relative to
+        `folder`; without a folder, paths are errors. Raises ManifestError with every finding, and no other
+        error for any bytes.
         """
         try:
             document = read(text, called_json=where.endswith(".json"))
@@ -117,7 +117,7 @@ class Manifest:
     def of(
         cls, adapters: Iterable[ManifestAdapter], *, base_model: str | None = None, where: str = ""
     ) -> "Manifest":
-        """Make a manifest of adapters that a program declares; ManifestError where they break a rule."""
+        """Make a manifest of adapters that a program declares; ManifestError if they break a rule."""
         manifest = cls(base_model=base_model, adapters=tuple(adapters), where=where)
         count = len(manifest.adapters)
         if count > MAX_ADAPTERS:
@@ -132,9 +132,9 @@ class Manifest:
         return manifest
 
     def with_assets(self, identities: Mapping[str, str]) -> "Manifest":
-        """Return the manifest once its paths are uploaded: `identities` has an asset for each such name.
+        """Return the manifest with assets in place of paths; `identities` has an asset for each such adapter.
 
-        Raises ManifestError where a digest is given and is another one.
+        Raises ManifestError if the manifest gives another digest.
         """
         adapters = tuple(
             replace(adapter, artifact=AssetArtifact(identity=identities[adapter.name]))
@@ -160,7 +160,7 @@ class Manifest:
         base_model: str | None = None,
         fleet_tags: Mapping[str, str] | None = None,
     ) -> list[Finding]:
-        """Apply the rules that need the fleet and its endpoint; what is not known about them is not compared.
+        """Apply the rules that need the fleet and its endpoint. An argument of None skips its rules.
 
         Base models are the same if the last parts of their names are.
         """
@@ -182,6 +182,15 @@ class Manifest:
             ]
         return found
 
+    def unknown_references(self, *, buckets: Mapping[str, str], archives: Mapping[str, str]) -> list[Finding]:
+        """Find the aliases of buckets and the assets that the fleet does not have."""
+        references = [
+            (adapter, _uri(adapter.artifact, buckets, archives))
+            for adapter in self.adapters
+            if not isinstance(adapter.artifact, LocalArtifact)
+        ]
+        return [uri.finding(adapter) for adapter, uri in references if isinstance(uri, Violation)]
+
     def resolve(
         self,
         *,
@@ -196,10 +205,10 @@ class Manifest:
     ) -> DesiredFleet:
         """Look up the bucket of each alias and the URI of each asset, and name the components.
 
-        `kept_archives` is the folder of the fleet's own copies of assets, which are used in their place.
-        `smoke` is for adapters that have no smoke request of their own.
+        `kept_archives` is the folder of the fleet's own copies of assets, which replace the assets. `smoke`
+        is the default smoke request. The other arguments are those of `findings`.
 
-        Raises ManifestError with all that is not known, and with the findings about names.
+        Raises ManifestError with every unknown reference, and with the findings of `findings`.
         """
         findings = self.findings(
             prefix=prefix, max_lora_rank=max_lora_rank, base_model=base_model, fleet_tags=fleet_tags
@@ -228,14 +237,14 @@ class Manifest:
         )
 
     def to_json(self) -> bytes:
-        """Return it as a manifest in JSON, without defaults: equal manifests give equal bytes."""
+        """Return the manifest as JSON with the defaults filled in; equal manifests give equal bytes."""
         document = plain_document(self.adapters, self.base_model)
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
     def check_size(self) -> None:
-        """Raise ManifestError where `to_json` is more than `parse` takes.
+        """Raise ManifestError if `to_json` exceeds the limits of `parse`.
 
-        `to_json` repeats the defaults in each adapter, so it may be larger than what was parsed.
+        `to_json` repeats the defaults in each adapter, so it may be larger than the parsed document.
         """
         values = count_values(plain_document(self.adapters, self.base_model))
         size = len(self.to_json())
@@ -285,7 +294,7 @@ def _uri(
 
 
 def _located(adapter: ManifestAdapter, uri: str, kept_archives: str | None) -> Artifact:
-    """Return an adapter's artifact: of an asset the fleet's own copy, if it keeps any."""
+    """Return an adapter's artifact. It is the fleet's own copy of an asset, if the fleet keeps copies."""
     digest, source = adapter.known_digest, None
     if isinstance(adapter.artifact, AssetArtifact) and kept_archives is not None:
         uri, source = f"{kept_archives}{adapter.artifact.identity}{ARCHIVE_SUFFIX}", uri

@@ -19,8 +19,7 @@ from adapter_fleet.manifest.entry import (
 def manifest_text(
     adapters: Iterable[ManifestAdapter], *, base_model: str | None = None, schema: str | None = None
 ) -> str:
-    """Return a manifest in YAML for people to go on with; `schema` is the place of the schema for editors."""
-    # No alias for what several adapters share, such as the body of a smoke request.
+    """Return a manifest in YAML for people to edit; `schema` is the place of the schema for editors."""
     text = yaml.dump(
         plain_document(adapters, base_model),
         Dumper=_Dumper,
@@ -32,7 +31,7 @@ def manifest_text(
 
 
 def plain_document(adapters: Iterable[ManifestAdapter], base_model: str | None) -> dict[str, Any]:
-    """Return the document of which `parse` makes the same manifest."""
+    """Return the document that `Manifest.parse` reads as the same adapters."""
     document: dict[str, Any] = {} if base_model is None else {"base_model": base_model}
     return {**document, "adapters": [_plain_adapter(adapter) for adapter in adapters]}
 
@@ -68,16 +67,16 @@ def _plain_artifact(artifact: ArtifactReference) -> str | dict[str, str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what `adapter_fleet.documents.reader` reads: PyYAML itself writes YAML 1.1."""
+    """Writes YAML 1.2, as `adapter_fleet.documents.reader` reads it. PyYAML itself writes YAML 1.1."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
-        return True
+        return True  # values that adapters share, such as a smoke request, are written out
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None
     if any(character in text for character in "\x85\u2028\u2029"):
-        style = '"'  # PyYAML takes them for line breaks and forgets which
+        style = '"'  # PyYAML takes them for line breaks and does not keep which
     else:
         try:
             plain = plain_scalar(text)

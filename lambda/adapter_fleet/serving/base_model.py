@@ -1,4 +1,4 @@
-"""What is known of a base model, to compare its adapters with."""
+"""The facts about a base model that its adapters are compared with."""
 
 import re
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ MAX_CONFIG_BYTES = 1024 * 1024
 
 # Dense decoders with the module names of Llama (transformers' modeling_*.py, read in releases 4.50 to 4.57).
 _DENSE = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3"})
-# Of these, one module computes queries, keys and values, and one gate and up (modeling_phi3.py).
+# In these, one module computes queries, keys and values, and another gate and up (modeling_phi3.py).
 _FUSED = frozenset({"phi3"})
-# Mixtures of experts whose attention is that of Llama. Their experts have many names, which differ between
-# releases of transformers and PEFT, so they are not compared.
+# Mixtures of experts with the attention of Llama. The names of their experts differ between releases of
+# transformers and PEFT, so experts are not compared.
 _MIXTURES = frozenset({"gpt_oss", "mixtral", "qwen2_moe", "qwen3_moe"})
 
-# A `text_config` has only what differs from transformers' defaults (`to_diff_dict` in
-# configuration_utils.py): those of configuration_gemma3.py and configuration_mistral.py.
+# A `text_config` has only the values that differ from transformers' defaults (`to_diff_dict` in
+# configuration_utils.py). These are the defaults of configuration_gemma3.py and configuration_mistral.py.
 _DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "gemma3_text": {
         "vocab_size": 262_208,
@@ -48,18 +48,17 @@ _WIDTHS = (
     "num_key_value_heads",
 )
 
-# What a model of text and pictures has before the names of its text model's modules: the first since
-# transformers 4.52, the second before.
+# The prefix of the text model's modules in a model of text and images: since transformers 4.52, and before.
 _TEXT_MODEL = ("model.language_model.", "language_model.model.")
 _LAYER_MODULE = re.compile(r"model\.layers\.([0-9]{1,6})\.(self_attn|mlp)\.([a-z_]+)")
 
 VOCABULARY_MODULES = frozenset({"model.embed_tokens", "lm_head"})
-"""The embedding and the output head, which not every engine adapts (`LmiVersion.adapts_vocabulary`)."""
+"""The embedding and the output head. Not every engine adapts them (`LmiVersion.adapts_vocabulary`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearShape:
-    """Width in and out of a linear module or, for an embedding, vocabulary and width."""
+    """The widths of a linear module or, for an embedding, the vocabulary and the width."""
 
     inputs: int
     outputs: int
@@ -67,17 +66,17 @@ class LinearShape:
 
 @dataclass(frozen=True, kw_only=True)
 class Dimensions:
-    """The modules of a decoder that an adapter may change, and how wide they are.
+    """The modules of a decoder that an adapter may change, and their widths.
 
     kind:
-        The `model_type` of its configuration, or that of its text model.
+        The `model_type` of the configuration, or of its text model.
     key_value_heads, head_width:
-        Of its attention.
+        The dimensions of the attention.
     whole:
-        Whether these are all modules that it has. A mixture has experts beside them, and a model of text and
-        pictures a tower, of which nothing is known here.
+        True if `modules` has all modules of the model. A mixture also has experts, and a model of text and
+        images a vision tower, which are not known here.
     nested:
-        Whether it is the text model in a model of text and pictures.
+        True for the text model in a model of text and images.
     """
 
     kind: str
@@ -90,7 +89,7 @@ class Dimensions:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Dimensions | None":
-        """Read them from a model's `config.json`; None for an architecture that is not known."""
+        """Read the dimensions from a model's `config.json`; None for an unknown architecture."""
         text = config.get("text_config")
         nested = isinstance(text, dict)
         kind = text.get("model_type") if isinstance(text, dict) else config.get("model_type")
@@ -99,7 +98,7 @@ class Dimensions:
         if isinstance(text, dict):
             config = {**_DEFAULTS.get(kind, {}), **text}
             if not all(width in config for width in _WIDTHS):
-                return None  # what is left out has a default that is not known here
+                return None  # the default of a missing value is not known here
         try:
             hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
             inner, vocabulary = int(config["intermediate_size"]), int(config["vocab_size"])
@@ -127,7 +126,7 @@ class Dimensions:
         )
 
     def shape_of(self, module: str) -> LinearShape | None:
-        """Return the shape of a module, named like `model.layers.0.mlp.up_proj`; None if there is none."""
+        """Return the shape of a module such as `model.layers.0.mlp.up_proj`; None if the model has none."""
         module = self._of_text_model(module)
         layer = _LAYER_MODULE.fullmatch(module)
         if layer is None:
@@ -136,14 +135,14 @@ class Dimensions:
         return self.modules.get(f"{block}.{name}") if int(index) < self.layers else None
 
     def knows(self, module: str) -> bool:
-        """Tell whether a module is of the part whose modules are known: those it should have are there."""
+        """Tell whether a module belongs to a part of the model whose modules are all known."""
         if self.whole:
             return True
         layer = _LAYER_MODULE.fullmatch(self._of_text_model(module))
         return layer is not None and any(name.startswith(f"{layer[2]}.") for name in self.modules)
 
     def _of_text_model(self, module: str) -> str:
-        """Return the name that a module has in the text model alone, '' where it is not of it."""
+        """Return a module's name within the text model; '' for a module outside of it."""
         if not self.nested:
             return module
         prefix = next((prefix for prefix in _TEXT_MODEL if module.startswith(prefix)), None)
@@ -178,7 +177,7 @@ def _perceptron(hidden: int, inner: int, *, fused: bool) -> dict[str, LinearShap
 
 
 def read_model_config(path: Path) -> dict[str, Any]:
-    """Read a model's `config.json`; ValueError where it is none or cannot be read."""
+    """Read a model's `config.json`; ValueError if it is none or cannot be read."""
     try:
         with path.open("rb") as file:
             return parse_model_config(file.read(MAX_CONFIG_BYTES), str(path))
@@ -187,7 +186,7 @@ def read_model_config(path: Path) -> dict[str, Any]:
 
 
 def parse_model_config(data: bytes, where: str) -> dict[str, Any]:
-    """Return the configuration in `data`, which is from `where`; ValueError where it is none."""
+    """Return the configuration in `data`; ValueError, naming `where`, if it is none."""
     try:
         config = strict_json.loads(data)
     except ValueError as error:
@@ -199,10 +198,10 @@ def parse_model_config(data: bytes, where: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseModelFacts:
-    """What the checks of an adapter may compare with: the base's name and, where known, its dimensions.
+    """A base model's name and, if known, its dimensions.
 
     kind:
-        The `model_type` of its configuration; None where only its name is known.
+        The `model_type` of its configuration; None if only the name is known.
     """
 
     name: str | None = None
@@ -211,18 +210,18 @@ class BaseModelFacts:
 
     @classmethod
     def from_directory(cls, directory: Path) -> "BaseModelFacts":
-        """Read the facts from a model directory; its name is that in `config.json`, or else the folder's.
+        """Read the facts from a model directory. The name is that in `config.json`, or else the folder's.
 
-        Raises ValueError where there is no readable `config.json`.
+        Raises ValueError if there is no readable `config.json`.
         """
         config = read_model_config(directory / "config.json")
         return cls._from(config, folder=directory.resolve().name)
 
     @classmethod
     def from_config(cls, text: bytes, *, where: str, folder: str) -> "BaseModelFacts":
-        """Read the facts from the text of a `config.json`, which lies in `folder`.
+        """Read the facts from the text of a `config.json` in `folder`.
 
-        Raises ValueError where it is none.
+        Raises ValueError for any other text.
         """
         return cls._from(parse_model_config(text, where), folder=folder)
 
@@ -236,9 +235,9 @@ class BaseModelFacts:
         )
 
     def is_named(self, other: str) -> bool:
-        """Tell whether `other` names this base too.
+        """Tell whether `other` names the same base model.
 
-        The last parts are compared: what is before them differs between the hub and every local folder.
+        Only the last parts are compared, as the part before differs between the hub and local folders.
         """
         return self.name is None or _last_part(self.name) == _last_part(other)
 

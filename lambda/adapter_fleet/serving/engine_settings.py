@@ -1,4 +1,4 @@
-"""What a container's environment says about memory."""
+"""Reads the settings about memory in a container's environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,8 +16,9 @@ _CACHE_BYTES = {**_NUMBER_BYTES, **dict.fromkeys(("fp8", "fp8_e4m3", "fp8_e5m2",
 
 _DEFAULT_UTILIZATION = 0.9
 
-# One stage has all layers, every module has its slots, and nothing else is in the memory.
-_PLAIN = {
+# The values with which the computation of `gpu_memory` is right: one stage with all layers, slots for every
+# module, and nothing else in the memory.
+_EXPECTED = {
     "OPTION_PIPELINE_PARALLEL_DEGREE": "1",
     "OPTION_LORA_TARGET_MODULES": "",
     "OPTION_CPU_OFFLOAD_GB": "0",
@@ -25,7 +26,7 @@ _PLAIN = {
     "OPTION_SPECULATIVE_CONFIG": "",
 }
 
-COUNTED = (
+MEMORY_VARIABLES = (
     "OPTION_TENSOR_PARALLEL_DEGREE",
     "TENSOR_PARALLEL_DEGREE",
     "OPTION_DTYPE",
@@ -38,34 +39,34 @@ COUNTED = (
     "OPTION_MAX_LORA_RANK",
     "OPTION_LORA_DTYPE",
     "OPTION_FULLY_SHARDED_LORAS",
-    *_PLAIN,
+    *_EXPECTED,
 )
-"""The variables that `EngineSettings` looks at."""
+"""The environment variables that `EngineSettings` reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """The settings of vLLM, in LMI's `OPTION_…` variables, that decide what takes how much memory.
+    """The settings of vLLM that decide the use of memory, from LMI's `OPTION_…` variables.
 
     tensor_parallel:
-        Accelerators over which a copy is split; None for all that it has, LMI's `max`, which is its default
+        Accelerators over which a copy is split; None for all of the copy's. None is LMI's `max`, its default
         (LmiConfigRecommender in djl-serving).
     number_bytes:
         Bytes of a number in the model: 2 for float16, bfloat16 and `auto`, as vLLM halves float32 models.
     cache_bytes:
-        Bytes of a number in the key-value cache; None for those of the model.
+        Bytes of a number in the key-value cache; None if it is the model's.
     utilization:
         The share of an accelerator's memory that vLLM takes. Its default was 0.9 for years and is 0.92 in
-        vLLM 0.26 (vllm/config/cache.py): the lower one is counted with.
+        vLLM 0.26 (vllm/config/cache.py); the lower one is used here.
     max_model_len:
         The longest sequence in tokens; None for the model's own.
     quantize_bits:
-        Bits of a linear parameter where the engine quantizes the model when it loads it.
+        Bits of a linear parameter if the engine quantizes the model while it loads.
     lora:
-        What is set of `LoraServing`, by the names of its settings. The library sets these itself, so they are
-        in no environment that it takes.
+        The settings of `LoraServing` in the environment, by name. The library sets these variables itself,
+        and refuses an environment that has them.
     not_understood:
-        Variables with a value that cannot be counted with, as `NAME=value`.
+        Variables whose value the computation does not support, as `NAME=value`.
     """
 
     tensor_parallel: int | None = None
@@ -79,9 +80,9 @@ class EngineSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "EngineSettings":
-        """Read them from a container's environment. Nothing in it is an error."""
+        """Read the settings from a container's environment. No value is an error."""
         reader = _Reader(environment)
-        # The names are those that `LmiVersion.environment` gives them.
+        # `LmiVersion.environment` writes these variables.
         lora = {
             "max_loras": reader.whole("OPTION_MAX_LORAS"),
             "max_cpu_loras": reader.whole("OPTION_MAX_CPU_LORAS"),
@@ -103,17 +104,17 @@ class EngineSettings:
 
 
 class _Reader:
-    """Reads variables, and remembers those with a value that it does not understand."""
+    """Reads variables, and collects those with an unsupported value."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._bad: list[str] = []
+        self._unsupported: list[str] = []
 
     def whole(self, name: str, *, unset: tuple[str, ...] = ()) -> int | None:
         text = self._text(name, unset)
-        # Not int() alone: it takes "1_000" and other digits than these.
+        # int() alone would accept "1_000" and digits of other scripts.
         if text is not None and not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
-            self._bad.append(self._shown(name))
+            self._unsupported.append(self._assignment(name))
             return None
         return None if text is None else int(text)
 
@@ -127,25 +128,27 @@ class _Reader:
             value = 0.0
         if 0 < value <= 1:
             return value
-        self._bad.append(self._shown(name))
+        self._unsupported.append(self._assignment(name))
         return None
 
     def one_of(self, name: str, values: Mapping[str, _T], *, unset: tuple[str, ...] = ()) -> _T | None:
         text = self._text(name, unset)
         if text is not None and text not in values:
-            self._bad.append(self._shown(name))
+            self._unsupported.append(self._assignment(name))
         return values.get(text or "")
 
     def not_understood(self) -> tuple[str, ...]:
-        """Return those, and those of `_PLAIN` with another value than the one that changes nothing."""
+        """Return the variables with an unsupported value, those of `_EXPECTED` included."""
         others = [
-            self._shown(name) for name, value in _PLAIN.items() if self._text(name, (value,)) is not None
+            self._assignment(name)
+            for name, value in _EXPECTED.items()
+            if self._text(name, (value,)) is not None
         ]
-        return (*self._bad, *others)
+        return (*self._unsupported, *others)
 
     def _text(self, name: str, unset: tuple[str, ...]) -> str | None:
         text = self._environment.get(name, "").strip().lower()
         return None if text in ("", *unset) else text
 
-    def _shown(self, name: str) -> str:
+    def _assignment(self, name: str) -> str:
         return f"{name}={self._environment[name]:.80}"

@@ -1,12 +1,13 @@
-"""What is in the memory of the accelerators of one copy of a base model with LoRA adapters.
+"""Computes the use of accelerator memory by one copy of a base model with LoRA adapters.
 
-vLLM takes a share of each accelerator, its `gpu_memory_utilization`, when it starts: first for the weights
-and the slots of adapters, then for what the largest batch needs on the way; the rest is the key-value cache.
-Where that rest holds not even one sequence of `max_model_len`, it does not start
-(`check_enough_kv_cache_memory` in vllm/v1/core/kv_cache_utils.py).
+When vLLM starts, it takes a share of each accelerator, its `gpu_memory_utilization`. It uses the share for
+the weights, the slots of adapters and the activations of the largest batch; the rest is the key-value cache.
+vLLM does not start if the rest cannot hold one sequence of `max_model_len` (`check_enough_kv_cache_memory` in
+vllm/v1/core/kv_cache_utils.py).
 
-Slots, from `create_lora_weights` in vllm/lora/layers/*_linear.py. A module of `inputs` x `outputs` has a
-matrix A of rank x inputs and a matrix B of outputs x rank. With tensor parallelism T, each accelerator has
+The slots are computed from `create_lora_weights` in vllm/lora/layers/*_linear.py. A module of `inputs` x
+`outputs` has a matrix A of rank x inputs and a matrix B of outputs x rank. With tensor parallelism T, each
+accelerator has
 
 ===================  ================  =======  =======  ===================
 modules              base layer        A        B        fully sharded
@@ -21,7 +22,7 @@ So T accelerators do not divide the slots by T unless `fully_sharded_loras` is o
 parameters in 16 bits, the linear modules take 80 MiB a slot at rank 16 on one accelerator, 320 MiB at rank 64
 and 1.25 GiB at 256.
 
-Sizes are in bytes, and those of slots, weights and cache of one accelerator.
+Sizes are in bytes. The sizes of slots, weights and cache are those of one accelerator.
 """
 
 from dataclasses import dataclass
@@ -36,16 +37,17 @@ MIB = 1024**2
 GIB = 1024**3
 
 OTHER_BYTES = int(1.5 * GIB)
-"""An ESTIMATE, for each accelerator, of what else vLLM takes: activations of the largest batch, sampling,
-NCCL and CUDA. Its log says what it really is, "PyTorch activation peak memory takes …"; in public issues it
-was between 1 and 3 GiB for models of 7 to 70 B parameters."""
+"""An ESTIMATE of vLLM's other memory on each accelerator: activations of the largest batch, NCCL, CUDA.
+
+vLLM logs the real size, "PyTorch activation peak memory takes …". In public issues it was between 1 and 3 GiB
+for models of 7 to 70 B parameters.
+"""
 
 LEAST_CACHE_SHARE = 0.05
-"""A guess: a smaller share of an accelerator is too little for any key-value cache. Used where the length of
-a sequence is not known."""
+"""A guess: the smallest share of an accelerator for a key-value cache, if no sequence length is known."""
 
 _BLOCK_TOKENS = 16
-"""vLLM gives out the cache in blocks (`DEFAULT_BLOCK_SIZE` in vllm/config/cache.py)."""
+"""vLLM allocates the cache in blocks (`DEFAULT_BLOCK_SIZE` in vllm/config/cache.py)."""
 
 _ROW_PARALLEL = ("self_attn.o_proj", "mlp.down_proj")
 _KEYS_AND_VALUES = ("self_attn.k_proj", "self_attn.v_proj")
@@ -60,15 +62,15 @@ class GpuMemory:
     tensor_parallel:
         Accelerators over which the copy is split.
     budget:
-        What vLLM takes: its share of what is visible of the accelerator.
+        vLLM's share of the accelerator's visible memory.
     weights, slot, other:
-        The base model's, those of one LoRA slot, and the estimate of the rest.
+        The base model's weights, one LoRA slot, and the estimate of everything else.
     max_loras:
-        Slots.
+        The number of slots.
     token:
         The key-value cache of one token.
     max_model_len:
-        The longest sequence in tokens, None where that is not known.
+        The longest sequence in tokens; None if it is not known.
     """
 
     accelerator: Accelerator
@@ -83,22 +85,22 @@ class GpuMemory:
 
     @property
     def total(self) -> int:
-        """What the accelerator is sold with."""
+        """The nominal memory of the accelerator."""
         return self.accelerator.memory_gib * GIB
 
     @property
     def reserved(self) -> int:
-        """What vLLM leaves alone: the rest of the share, error correction and the driver's."""
+        """The memory that vLLM does not take: outside its share, error correction, and the driver's."""
         return self.total - self.budget
 
     @property
     def slots(self) -> int:
-        """All LoRA slots."""
+        """The memory of all LoRA slots."""
         return self.max_loras * self.slot
 
     @property
     def left(self) -> int:
-        """What is left for the key-value cache; below 0 where the others do not fit."""
+        """The memory left for the key-value cache; below 0 if everything else does not fit."""
         return self.budget - self.weights - self.slots - self.other
 
     @property
@@ -108,36 +110,36 @@ class GpuMemory:
 
     @property
     def tokens(self) -> int:
-        """Tokens that the key-value cache holds."""
+        """The number of tokens in a full key-value cache."""
         return self.cache // (self.token * _BLOCK_TOKENS) * _BLOCK_TOKENS
 
     @property
     def sequences(self) -> float | None:
-        """Sequences of the greatest length that it holds at once ("Maximum concurrency" in vLLM's log)."""
+        """The number of longest sequences in a full cache ("Maximum concurrency" in vLLM's log)."""
         return None if self.max_model_len is None else self.tokens / self.max_model_len
 
     @property
     def least_cache(self) -> int:
-        """The least key-value cache that will do: one sequence, or `LEAST_CACHE_SHARE`."""
+        """The smallest sufficient key-value cache: one sequence, or `LEAST_CACHE_SHARE`."""
         if self.max_model_len is None:
             return ceil(self.total * LEAST_CACHE_SHARE)
         return ceil(self.max_model_len / _BLOCK_TOKENS) * _BLOCK_TOKENS * self.token
 
     @property
     def fits(self) -> bool:
-        """Whether the engine starts, as far as can be told."""
+        """True if the engine can start, by these numbers."""
         return self.left >= self.least_cache
 
     @property
     def most_loras(self) -> int:
-        """The highest `max_loras` that fits, 0 where none does."""
+        """The highest `max_loras` that fits; 0 if none does."""
         return max(0, (self.budget - self.weights - self.other - self.least_cache) // self.slot)
 
     @property
     def never_fits(self) -> bool:
-        """Whether weights and slots alone are more than the engine's share of the memory as it is sold.
+        """True if weights and slots alone exceed the engine's share of the nominal memory.
 
-        Nothing in that is an estimate.
+        None of these numbers is an estimate.
         """
         share = self.budget / (self.accelerator.visible_gib * GIB)
         return self.weights + self.slots >= share * self.total
@@ -152,9 +154,9 @@ def gpu_memory(
     accelerators: int,
     other: int = OTHER_BYTES,
 ) -> GpuMemory:
-    """Return what is in each accelerator of a copy that has so many of them.
+    """Return the memory of each accelerator of a copy.
 
-    Raises ValueError for a copy that vLLM cannot split so, or a quantization that is not known.
+    Raises ValueError for a copy that vLLM cannot split over them, and for an unknown quantization.
     """
     parallel = tensor_parallel(shape, engine, accelerators)
     number = lora_number_bytes(lora, engine)
@@ -178,7 +180,7 @@ def gpu_memory(
 
 
 def tensor_parallel(shape: ModelShape, engine: EngineSettings, accelerators: int) -> int:
-    """Return over how many accelerators a copy is split; ValueError where vLLM cannot do that."""
+    """Return the number of accelerators that a copy is split over; ValueError if vLLM cannot do that."""
     parallel = engine.tensor_parallel or accelerators
     if parallel > accelerators:
         raise ValueError(
@@ -191,17 +193,17 @@ def tensor_parallel(shape: ModelShape, engine: EngineSettings, accelerators: int
 
 
 def splits(shape: ModelShape, parallel: int) -> bool:
-    """Tell whether a model can be split over so many accelerators."""
+    """Tell whether a model can be split over this number of accelerators."""
     return problem_of_split(shape, parallel) is None
 
 
 def problem_of_split(shape: ModelShape, parallel: int) -> str | None:
-    """Tell why a model cannot be split over so many accelerators; None where it can.
+    """Return why a model cannot be split over this number of accelerators; None if it can.
 
-    Heads have to divide; key-value heads too, or be repeated evenly (QKVParallelLinear in
-    vllm/model_executor/layers/linear.py, which divides the widths of all others as well). Of a quantized
-    module, each accelerator needs whole groups (`create_weights` in layers/quantization/awq.py and gptq.py,
-    `validate_fp8_block_shape` in quantization/utils/fp8_utils.py).
+    The number has to divide the heads. It also has to divide the key-value heads, or be a multiple of them
+    (QKVParallelLinear in vllm/model_executor/layers/linear.py, which divides all other widths as well). Each
+    accelerator needs whole groups of a quantized module (`create_weights` in layers/quantization/awq.py and
+    gptq.py, `validate_fp8_block_shape` in quantization/utils/fp8_utils.py).
     """
     if parallel == 1:
         return None
@@ -232,7 +234,7 @@ def problem_of_split(shape: ModelShape, parallel: int) -> str | None:
 
 
 def lora_number_bytes(lora: LoraServing, engine: EngineSettings) -> int:
-    """Return the bytes of a number in an adapter: of its own data type, or of the model's."""
+    """Return the bytes of a number in an adapter, by its own data type or the model's."""
     return engine.number_bytes if lora.lora_dtype in (None, LoraDtype.AUTO) else 2
 
 
@@ -246,7 +248,7 @@ def slot_bytes(
 ) -> int:
     """Return the memory of one slot, on each accelerator, for adapters of at most that rank.
 
-    The slot of the vocabulary's modules is whole on each (LogitsProcessorWithLoRA and
+    Each accelerator has the whole slot of the embedding and the output head (LogitsProcessorWithLoRA and
     VocabParallelEmbeddingWithLoRA in vllm/lora/layers), whether or not an adapter changes them.
     """
     linear = linear_slot_bytes(
@@ -277,7 +279,7 @@ def linear_slot_bytes(
 
 
 def vocabulary_slot_bytes(shape: ModelShape, rank: int, *, number_bytes: int = 2) -> int:
-    """Return the memory of one slot's embedding and output head, 0 where the engine makes none."""
+    """Return the memory of one slot's embedding and output head; 0 if the engine has no slots for them."""
     return 2 * (shape.vocabulary + shape.hidden) * rank * number_bytes if shape.vocabulary_slots else 0
 
 
@@ -289,9 +291,9 @@ def adapter_bytes(shape: ModelShape, rank: int, *, number_bytes: int = 2) -> int
 def weight_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int = 1) -> int:
     """Return the memory of the base model's weights, on each accelerator.
 
-    Linear modules and the vocabulary's are split; key-value heads that are fewer than the accelerators are
-    repeated; norms and biases, which are small, are counted as whole on each. Raises ValueError for a
-    quantization that is not known.
+    Linear modules, embedding and output head are split. Key-value heads are repeated if there are fewer than
+    accelerators. Norms and biases, which are small, count as whole on each accelerator. Raises ValueError for
+    an unknown quantization.
     """
     if shape.unknown_quantization is not None:
         raise ValueError(
@@ -312,7 +314,7 @@ def weight_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int
 def token_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int = 1) -> int:
     """Return the key-value cache of one token, on each accelerator: a key and a value in each layer.
 
-    At most, for models whose layers look back over a window only.
+    For models with sliding-window layers it is an upper bound.
     """
     heads = _part(shape.key_value_heads, tensor_parallel)
     number = engine.cache_bytes or engine.number_bytes
@@ -320,13 +322,13 @@ def token_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int 
 
 
 def _outputs(shape: ModelShape, name: str, tensor_parallel: int) -> int:
-    """Return how many outputs of a column-parallel module an accelerator has."""
+    """Return the outputs of a column-parallel module on one accelerator."""
     return sum(_parts(shape, name, tensor_parallel))
 
 
 def _parts(shape: ModelShape, name: str, tensor_parallel: int) -> list[int]:
-    """Return how many outputs an accelerator has of each module that a column-parallel one stands for."""
-    # Fewer heads than accelerators are repeated: each has one.
+    """Return the outputs on one accelerator of each part that a column-parallel module fuses."""
+    # With fewer heads than accelerators, heads are repeated: each accelerator has one.
     key_values = _part(shape.key_value_heads, tensor_parallel) * shape.head_width
     if name in _KEYS_AND_VALUES:
         return [key_values]

@@ -1,10 +1,16 @@
-"""The accelerated instance types that the LMI container's vLLM runs on, and what one of each has.
+"""The accelerated instance types that the LMI container's vLLM runs on, and their resources.
 
-From the EC2 pages of the families (g4dn, g5, g6, g6e, p4, p5), sure; SageMaker puts `ml.` before the name.
+The source is the EC2 page of each family (g4dn, g5, g6, g6e, p4, p5). SageMaker puts `ml.` before the name.
 """
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+
+from adapter_fleet.common.validators import holds_token
+
+_MOST_SUGGESTIONS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,10 +18,10 @@ class Accelerator:
     """A kind of accelerator.
 
     memory_gib:
-        What its instance type is sold with.
+        The memory on the page of the instance type.
     visible_gib:
-        What a program sees of it. The driver and, on some, error correction keep the rest. Less sure: from
-        PyTorch's own "GPU 0 has a total capacity of …" in public issues, the lowest of those, rounded down.
+        The memory that a program sees. The driver and, on some, error correction keep the rest. It is the
+        lowest "GPU 0 has a total capacity of …" of PyTorch in public issues, rounded down, so less certain.
     """
 
     name: str
@@ -35,7 +41,7 @@ H200 = Accelerator(name="H200", memory_gib=141, visible_gib=139.7)
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """What one instance of a type has."""
+    """An instance type and its resources."""
 
     name: str
     accelerator: Accelerator
@@ -50,14 +56,14 @@ class Instance:
 
     @property
     def accelerators_gib(self) -> float:
-        """The memory of all its accelerators, as programs see it."""
+        """The memory of all accelerators that programs see."""
         return self.accelerators * self.accelerator.visible_gib
 
 
 def _family(
     name: str, accelerator: Accelerator, sizes: Mapping[str, tuple[int, int, int]]
 ) -> dict[str, Instance]:
-    """Return the types of a family by name; a size has accelerators, GiB of memory and vCPUs."""
+    """Return the types of a family by name. Each size has accelerators, GiB of memory and vCPUs."""
     return {
         f"ml.{name}.{size}": Instance(
             name=f"ml.{name}.{size}",
@@ -116,14 +122,14 @@ INSTANCES: Mapping[str, Instance] = {
     **_family("p5e", H200, {"48xlarge": (8, 2048, 192)}),
     **_family("p5en", H200, {"48xlarge": (8, 2048, 192)}),
 }
-"""By name. A newer type is missing rather than guessed."""
+"""The instance types by name. A newer type is left out rather than guessed."""
 
 
 def larger(than: Instance) -> list[Instance]:
-    """Return the types with more accelerator memory, those with the least more first.
+    """Return the types with more accelerator memory, the smallest first.
 
-    Of types that differ in the host alone there is the smallest. Where several have as much, the family of
-    `than` comes first. From another family nothing leads to g4dn, the oldest: a T4 has no bfloat16.
+    Of types that differ only in the host, the smallest is listed. Of types with the same memory, the family
+    of `than` comes first. g4dn is listed for g4dn only, as its T4 has no bfloat16.
     """
     smallest: dict[tuple[str, int], Instance] = {}
     for instance in sorted(INSTANCES.values(), key=lambda known: known.vcpus):
@@ -134,3 +140,30 @@ def larger(than: Instance) -> list[Instance]:
         smallest.values(),
         key=lambda known: (known.accelerators_gib, known.family != than.family, known.name),
     )
+
+
+def check_instance_type(setting: str, name: str) -> None:
+    """Raise ValueError, with similar names, for an instance type that neither this module nor botocore knows.
+
+    A name without `ml.` passes: `InstanceType` has a message of its own for it.
+    """
+    if name in INSTANCES or not name.startswith("ml.") or holds_token(name):
+        return
+    if name in (known := _hosting_instance_types()):
+        return
+    similar = difflib.get_close_matches(name, known, n=_MOST_SUGGESTIONS)
+    hint = f"did you mean {', '.join(map(repr, similar))}?" if similar else "none is near"
+    raise ValueError(
+        f"'{setting}' should be a hosting instance type ({hint}), got {name!r}; of a type that is newer than"
+        " botocore, give what it has, such as 'accelerators'"
+    )
+
+
+@cache
+def _hosting_instance_types() -> frozenset[str]:
+    """Return every hosting instance type in botocore's API model, also those without accelerators."""
+    # Imported here: it takes long, and most of the command line does without.
+    from botocore.loaders import Loader
+
+    model = Loader().load_service_model("sagemaker", "service-2")
+    return frozenset(model["shapes"]["ProductionVariantInstanceType"]["enum"])

@@ -59,18 +59,17 @@ LMI_REGISTRY_ACCOUNTS = {
 }
 """The account whose ECR holds the image, by region (AWS's "Available Deep Learning Containers Images").
 
-The whole table, since that of aws-cdk-lib's RegionInfo lacks nine regions, ca-west-1 and us-gov-west-1 among
-them.
+aws-cdk-lib's RegionInfo lacks nine of these regions, ca-west-1 and us-gov-west-1 among them.
 """
 
 
 def registry_account(region: str) -> str | None:
-    """Return the account that publishes LMI images in `region`, or None where none is known."""
+    """Return the account that publishes LMI images in `region`; None if it is not known."""
     return LMI_REGISTRY_ACCOUNTS.get(region)
 
 
 class LoraMode(StrEnum):
-    """Which of the container's inference loops serves the adapters."""
+    """The inference loop of the container that serves the adapters."""
 
     LMI_DIST = "lmi-dist"
     """The container's own engine, until LMI 14."""
@@ -81,7 +80,7 @@ class LoraMode(StrEnum):
 
 
 class KnownFault(NamedTuple):
-    """A fault of an image: a stable identifier, to acknowledge a warning by, and what happens."""
+    """A fault of an image: the id to acknowledge its warning by, and what happens."""
 
     id: str
     text: str
@@ -92,7 +91,7 @@ _FIRST_ROLLING_BATCH = 15
 # vLLM 0.8 added the ranks 320 and 512, vLLM 0.11.1 rank 1 (MaxLoRARanks).
 _FIRST_WITH_RANKS_ABOVE_256 = 15
 _FIRST_WITH_RANK_1 = 17
-# vLLM 0.6.4 added `enable_lora_bias` (#5733), 0.11.1 has it no more; without it biases are refused.
+# vLLM 0.6.4 added `enable_lora_bias` (#5733), 0.11.1 removed it. Without it biases are refused.
 _WITH_BIASES = range(15, 17)
 # vLLM 0.11.1 has LoRA for stacked experts (FusedMoEWithLoRA), 0.12.0 skips the embeddings that PEFT saves
 # beside an adapter (`is_base_embeddding_weights` in vllm/lora/utils.py); 0.10.2 and 0.11.1 refuse them.
@@ -108,15 +107,20 @@ VOCABULARY_RELEASES: Mapping[str, range] = {
 """The releases whose engine has LoRA for the embedding and the output head, by the model's type.
 
 The model's class lists them in `embedding_modules` (vllm/model_executor/models): LlamaForCausalLM, of which
-Phi3ForCausalLM is one and which served Mistral as well up to 0.14, and Qwen3ForCausalLM since 0.16 (#29816);
-read in the sources of 0.8.4, 0.10.2, 0.11.1, 0.12.0, 0.14.0, 0.16.0, 0.17.0, 0.20.1 and 0.26.0. Those of
-0.15.1 (LMI 20) were not at hand: it is taken to have both. Qwen2, Gemma and Gemma 2 have none in any of
-these, nor has Gemma 3. Of Phi-3 and Gemma 3, two releases each were read, and taken for all.
+Phi3ForCausalLM is one and which served Mistral as well up to 0.14, and Qwen3ForCausalLM since 0.16 (#29816).
+Read in the sources of 0.8.4, 0.10.2, 0.11.1, 0.12.0, 0.14.0, 0.16.0, 0.17.0, 0.20.1 and 0.26.0. The source of
+0.15.1 (LMI 20) was not read: it is assumed to have both. Qwen2, Gemma, Gemma 2 and Gemma 3 have none in any
+of these. For Phi-3 and Gemma 3 two releases were read; the others are assumed to be alike.
 """
 
 
 class LmiVersion(Enum):
-    """A release of the LMI container. Each value is the image's tag and the version of vLLM in it."""
+    """A release of the LMI container. Each value is the image's tag and the version of vLLM in it.
+
+    Example::
+
+        LmiContainer(version=LmiVersion.V19)
+    """
 
     V13 = ("0.31.0-lmi13.0.0-cu124", None)
     """The first with adapter components; it serves them with lmi-dist, not with vLLM."""
@@ -143,7 +147,7 @@ class LmiVersion(Enum):
 
     @classmethod
     def numbered(cls, number: int) -> "LmiVersion":
-        """Return the release of that number; ValueError where there is none that is known."""
+        """Return the release of that number; ValueError if it is not known."""
         versions = {version.number: version for version in cls}
         if number not in versions:
             raise ValueError(f"should be one of {', '.join(map(str, versions))}, got {number}")
@@ -156,38 +160,38 @@ class LmiVersion(Enum):
 
     @property
     def lora_mode(self) -> LoraMode:
-        """The inference loop of this release that has adapters."""
+        """The inference loop of this release that serves adapters."""
         if self.number >= _FIRST_ASYNC:
             return LoraMode.ASYNC
         return LoraMode.ROLLING_BATCH if self.number >= _FIRST_ROLLING_BATCH else LoraMode.LMI_DIST
 
     @property
     def highest_rank(self) -> int:
-        """The highest 'max_lora_rank' that this release's engine knows."""
+        """The highest 'max_lora_rank' of this release's engine."""
         return 512 if self.number >= _FIRST_WITH_RANKS_ABOVE_256 else 256
 
     @property
     def may_serve_biases(self) -> bool:
-        """Whether this release's engine has a setting to serve adapters with biases."""
+        """True if this release's engine has a setting for adapters with biases."""
         return self.number in _WITH_BIASES
 
     @property
     def adapts_stacked_experts(self) -> bool:
-        """Whether this release's engine takes adapters of all experts of a mixture in one matrix."""
+        """True if this release's engine serves adapters with all experts of a mixture in one matrix."""
         return self.number >= _FIRST_WITH_STACKED_EXPERTS
 
     @property
     def skips_embeddings(self) -> bool:
-        """Whether this release's engine leaves whole embeddings of the base in an adapter alone."""
+        """True if this release's engine ignores whole embeddings of the base model in an adapter."""
         return self.number >= _FIRST_SKIPPING_EMBEDDINGS
 
     def adapts_vocabulary(self, model_type: str) -> bool:
-        """Whether this release's engine has LoRA for the embedding and the output head of such a model."""
+        """Tell whether this release's engine has LoRA for the embedding and head of a type of model."""
         return self.number in VOCABULARY_RELEASES.get(model_type, ())
 
     @property
     def known_faults(self) -> tuple[KnownFault, ...]:
-        """Faults that a user of this release has to know of."""
+        """Faults that a user of this release should know."""
         if self is LmiVersion.V16:
             return (
                 KnownFault(
@@ -199,9 +203,9 @@ class LmiVersion(Enum):
         return ()
 
     def environment(self, lora: LoraServing) -> dict[str, str]:
-        """Return the container's environment for serving `lora`.
+        """Return the container's environment variables for `lora`.
 
-        Raises ValueError where this release's engine does not know the rank.
+        Raises ValueError if this release's engine does not support the rank.
         """
         self.check_rank(lora.max_lora_rank)
         match self.lora_mode:
@@ -210,7 +214,7 @@ class LmiVersion(Enum):
                     "OPTION_ASYNC_MODE": "true",
                     "OPTION_ROLLING_BATCH": "disable",
                     "OPTION_ENTRYPOINT": "djl_python.lmi_vllm.vllm_async_service",
-                    # A base that cannot start then fails at once, not by the health check's timeout.
+                    # A base model that cannot start then fails at once, not after the health check's timeout.
                     "SERVING_FAIL_FAST": "true",
                 }
             case LoraMode.ROLLING_BATCH | LoraMode.LMI_DIST as loop:
@@ -228,7 +232,7 @@ class LmiVersion(Enum):
         return environment
 
     def check_rank(self, rank: int) -> None:
-        """Raise ValueError where this release's engine does not know the maximum rank."""
+        """Raise ValueError if this release's engine does not support the maximum rank."""
         if rank == 1 and self.number < _FIRST_WITH_RANK_1:
             raise ValueError(f"'max_lora_rank' should be at least 8 with LMI {self.number}, got {rank}")
         if rank > self.highest_rank:
@@ -238,4 +242,4 @@ class LmiVersion(Enum):
 
 
 NEWEST = tuple(LmiVersion)[-1]
-"""The release whose rules apply where none is named."""
+"""The default release."""

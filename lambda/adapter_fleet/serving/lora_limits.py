@@ -1,14 +1,23 @@
-"""How many adapters of which rank a base model's engine serves."""
+"""The limits of a base model's engine on LoRA adapters: their number and their rank."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from adapter_fleet.common.validators import check_choice, check_flag, check_known
+
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""The maximum ranks vLLM takes (`MaxLoRARanks` in vllm/config/lora.py). Newer engines take 1 as well."""
+"""The maximum ranks that vLLM accepts (`MaxLoRARanks` in vllm/config/lora.py). Newer engines accept 1."""
 
 
 class LoraDtype(StrEnum):
-    """The data type in which the engine keeps adapters (`LoRADType` in vllm/config/lora.py)."""
+    """The data type in which the engine keeps adapters (`LoRADType` in vllm/config/lora.py).
+
+    Example::
+
+        LoraServing(
+            max_loras=30, max_cpu_loras=70, max_lora_rank=64, lora_dtype=LoraDtype.BFLOAT16
+        )
+    """
 
     AUTO = "auto"
     FLOAT16 = "float16"
@@ -20,16 +29,21 @@ class LoraServing:
     """The engine's limits for LoRA adapters.
 
     max_loras:
-        Adapters in GPU memory, which is also how many different ones a batch may hold. The memory is taken
-        at start-up for this many adapters of `max_lora_rank`, whatever the ranks of the real ones.
+        Adapters in GPU memory, which is also how many different adapters one batch may hold. The engine
+        takes the memory at start-up: for this many adapters of `max_lora_rank`, whatever their real ranks.
     max_cpu_loras:
-        Adapters in CPU memory, *including* those in GPU memory. Further ones are read from disk when called.
+        Adapters in CPU memory, *including* those in GPU memory. The rest is read from disk when called.
     max_lora_rank:
         The highest rank of any adapter: one of `LORA_RANKS`, or 1 from LMI 17 on.
     lora_dtype:
-        The data type of the adapters in memory; the base model's by default.
+        The data type of the adapters in memory. Default: the base model's data type.
     fully_sharded:
         Shard both LoRA matrices over the accelerators, not just one: for long prompts and high ranks.
+        Default: False.
+
+    Example::
+
+        LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
     """
 
     max_loras: int
@@ -41,8 +55,13 @@ class LoraServing:
     def __post_init__(self) -> None:
         for setting in ("max_loras", "max_cpu_loras", "max_lora_rank"):
             value = getattr(self, setting)
+            check_known(setting, value)
             if type(value) is not int:  # a bool is an int to isinstance
                 raise ValueError(f"'{setting}' should be a whole number, got {value!r}")
+        check_known("lora_dtype", self.lora_dtype)
+        if self.lora_dtype is not None:
+            check_choice("lora_dtype", self.lora_dtype, LoraDtype)
+        check_flag("fully_sharded", self.fully_sharded)
         # vLLM checks the same when the container starts, minutes later (LoRAConfig in vllm/config/lora.py).
         if self.max_loras < 1:
             raise ValueError(f"'max_loras' should be at least 1, got {self.max_loras}")

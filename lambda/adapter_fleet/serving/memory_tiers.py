@@ -1,4 +1,4 @@
-"""Where the adapters of a base model's copy are: in GPU memory, in CPU memory, or on disk."""
+"""The memory tiers of a base model's adapters: GPU memory, CPU memory, and disk."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from adapter_fleet.serving.model_shape import ModelShape
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tiers:
-    """How many adapters are in each tier when all have been called.
+class TierCounts:
+    """The number of adapters in each tier after all have been called.
 
-    Which ones changes with the calls: the least recently used makes room (`LRUCacheLoRAModelManager` in
-    vllm/lora/model_manager.py).
+    The engine evicts the least recently used adapter (`LRUCacheLoRAModelManager` in
+    vllm/lora/model_manager.py), so the adapters in a tier change with the calls.
 
     gpu:
         In slots, ready for a request.
     cpu:
-        In CPU memory alone, to be copied into a slot by the next request.
+        In CPU memory only. The next request copies the adapter into a slot.
     disk:
-        To be read from the instance's disk by the next request.
+        On the instance's disk only. The next request reads the adapter from there.
     """
 
     gpu: int
@@ -28,20 +28,20 @@ class Tiers:
     disk: int
 
     @classmethod
-    def of(cls, adapters: int, lora: LoraServing) -> "Tiers":
-        """Spread so many adapters. `max_cpu_loras` counts those in GPU memory, too."""
+    def of(cls, adapters: int, lora: LoraServing) -> "TierCounts":
+        """Distribute adapters over the tiers. `max_cpu_loras` includes those in GPU memory."""
         gpu = min(adapters, lora.max_loras)
         in_memory = min(adapters, lora.max_cpu_loras)
         return cls(gpu=gpu, cpu=in_memory - gpu, disk=adapters - in_memory)
 
     @property
     def adapters(self) -> int:
-        """All of them."""
+        """The number of all adapters."""
         return self.gpu + self.cpu + self.disk
 
     @property
     def mostly_on_disk(self) -> bool:
-        """Whether more than half are on disk."""
+        """True if more than half of the adapters are on disk."""
         return 2 * self.disk > self.adapters
 
 
@@ -50,11 +50,11 @@ def cpu_bytes(
 ) -> int:
     """Return the CPU memory that adapters of these ranks take, in bytes.
 
-    Of an unknown rank, an adapter counts as one of `max_lora_rank`; each as one of all linear modules. Every
-    worker, one for each accelerator that a copy is split over, keeps all of them whole, those in GPU memory
-    included (`WorkerLoRAManager` in vllm/lora/worker_manager.py, `_registered_adapters` in model_manager.py).
-    It is page-locked, and PyTorch rounds the size of each such tensor up to a power of two, which is not
-    counted here.
+    An adapter of unknown rank counts with `max_lora_rank`, and each adapter counts with all linear modules.
+    A copy has one worker for each of its accelerators. Each worker keeps all adapters as a whole, those in
+    GPU memory included (`WorkerLoRAManager` in vllm/lora/worker_manager.py, `_registered_adapters` in
+    model_manager.py). The memory is page-locked: PyTorch rounds the size of each tensor up to a power of two,
+    which is not counted here.
     """
     largest = sorted((lora.max_lora_rank if rank is None else rank for rank in ranks), reverse=True)
     return workers * sum(

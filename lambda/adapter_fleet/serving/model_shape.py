@@ -1,4 +1,4 @@
-"""How large a base model is: what the sizes of weights, key-value cache and LoRA slots are computed from."""
+"""The dimensions of a base model that decide the memory of weights, key-value cache and LoRA slots."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,42 +9,42 @@ from adapter_fleet.serving.lmi import VOCABULARY_RELEASES
 
 _LINEAR_PARTS = ("self_attn.", "mlp.")
 
-# transformers' own defaults for a config.json that says nothing (configuration_gemma*.py; the others: False).
+# transformers' defaults for a config.json without the key (configuration_gemma*.py; all others: False).
 _TIED_BY_DEFAULT = frozenset({"gemma", "gemma2", "gemma3_text"})
 
-# RMSNorms of a layer, in widths of the model (transformers' modeling_*.py).
-_NORMS_OF_A_LAYER = {"gemma2": 4, "gemma3_text": 4}
+# RMSNorms per layer, each as wide as the model (transformers' modeling_*.py).
+_NORMS_PER_LAYER = {"gemma2": 4, "gemma3_text": 4}
 _WITH_NORMS_OF_HEADS = frozenset({"gemma3_text", "qwen3"})
-"""They have q_norm and k_norm."""
+"""These models have q_norm and k_norm."""
 _WITHOUT_BIASES = frozenset({"phi3"})
-"""They do not look at `attention_bias`."""
+"""These models ignore `attention_bias`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelShape:
-    """A dense decoder with the modules of Llama, or with those of Phi-3, which has some of them in one.
+    """A dense decoder with the modules of Llama, or of Phi-3, which fuses some of them.
 
     heads, key_value_heads, head_width:
-        Of its attention.
+        The dimensions of its attention.
     other_parameters:
-        Those of norms and biases, which are small.
+        Parameters of norms and biases, which are few.
     tied:
-        Whether the embedding is the output head as well, so that there is one of the two.
+        True if the embedding is the output head as well, so that the memory holds one of them.
     context:
-        The longest sequence it was trained for, in tokens; None where its configuration does not say.
+        The longest sequence that it was trained for, in tokens; None if its configuration does not say.
     vocabulary_slots:
-        Whether vLLM makes LoRA slots for the embedding and the output head, too, in any release: what is
-        computed for others is an upper bound.
+        True if vLLM has LoRA slots for the embedding and the output head in any release. For the releases
+        without them, the computed memory is an upper bound.
     linear_bits:
-        Bits in memory for each parameter of a linear module, with what a quantization needs beside them; None
-        where there is none, and the engine's data type decides.
+        Bits in memory per parameter of a linear module, scales of the quantization included. None for a model
+        without quantization, where the engine's data type decides.
     unknown_quantization:
-        The name of a quantization of which that is not known.
+        The name of the quantization, if its bits are not known.
     input_group, output_group:
-        How many inputs, and how many outputs, of a linear module share a scale of the quantization. Each
-        accelerator needs whole groups. None for any number.
+        Inputs and outputs of a linear module that share a scale of the quantization. Each accelerator needs
+        whole groups. None if there are no groups.
     undivided:
-        Whether the quantization cannot be split over accelerators at all.
+        True if the quantization cannot be split over accelerators.
     """
 
     dimensions: Dimensions
@@ -65,7 +65,7 @@ class ModelShape:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ModelShape | None":
-        """Read it from a model's `config.json`; None for an architecture that is not such a decoder."""
+        """Read the shape from a model's `config.json`; None for an architecture that is no such decoder."""
         dimensions = Dimensions.from_config(config)
         if dimensions is None or not dimensions.whole:
             return None
@@ -96,7 +96,7 @@ class ModelShape:
 
     @property
     def linear_modules(self) -> list[str]:
-        """The linear modules of a layer, those of the attention and those of the perceptron."""
+        """The linear modules of a layer: attention and perceptron."""
         return [name for name in self.dimensions.modules if name.startswith(_LINEAR_PARTS)]
 
     @property
@@ -109,7 +109,7 @@ class ModelShape:
 
     @property
     def vocabulary_parameters(self) -> int:
-        """The parameters of the embedding and, where it is not the same, the output head."""
+        """The parameters of the embedding and, if the two are not tied, of the output head."""
         return self.vocabulary * self.hidden * (1 if self.tied else 2)
 
     @property
@@ -121,24 +121,24 @@ class ModelShape:
 def _other_parameters(
     kind: str, config: dict[str, Any], dimensions: Dimensions, hidden: int, head_width: int
 ) -> int:
-    """Count norms and biases: of the layers, and the last norm."""
+    """Return the parameters of norms and biases, the last norm included."""
     biased: tuple[str, ...] = ()
-    if kind == "qwen2":  # always, and not for o_proj (modeling_qwen2.py)
+    if kind == "qwen2":  # always, but not o_proj (modeling_qwen2.py)
         biased += ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
     elif config.get("attention_bias") and kind not in _WITHOUT_BIASES:
         biased += ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
     if config.get("mlp_bias") and kind not in _WITHOUT_BIASES:
         biased += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
-    of_a_layer = sum(dimensions.modules[name].outputs for name in biased)
-    of_a_layer += _NORMS_OF_A_LAYER.get(kind, 2) * hidden
+    per_layer = sum(dimensions.modules[name].outputs for name in biased)
+    per_layer += _NORMS_PER_LAYER.get(kind, 2) * hidden
     if kind in _WITH_NORMS_OF_HEADS:
-        of_a_layer += 2 * head_width
-    return dimensions.layers * of_a_layer + hidden
+        per_layer += 2 * head_width
+    return dimensions.layers * per_layer + hidden
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Quantization:
-    """What a quantization says of linear modules; see `ModelShape`."""
+    """The effect of a quantization on linear modules; see `ModelShape`."""
 
     bits: float | None = None
     unknown: str | None = None
@@ -163,7 +163,7 @@ def _quantization(config: Any) -> _Quantization:
         case "fp8" | "fbgemm_fp8":
             return _blocks(8.0, config.get("weight_block_size"))
         case "bitsandbytes":
-            # A 32-bit scale for each block of 64. What is quantized already cannot be split over accelerators
+            # A 32-bit scale for each block of 64. Weights that are stored quantized cannot be split
             # (vllm/model_executor/model_loader/bitsandbytes_loader.py).
             return _Quantization(bits=8.0 if config.get("load_in_8bit") else 4.0 + 32 / 64, undivided=True)
         case "compressed-tensors":
@@ -184,7 +184,7 @@ def _compressed_tensors(config: dict[str, Any]) -> _Quantization:
 
 
 def _blocks(bits: float, blocks: Any) -> _Quantization:
-    """Return a quantization in blocks of so many outputs and inputs, or with a scale for each output."""
+    """Return a quantization in blocks of [outputs, inputs], or with a scale for each output."""
     match blocks:
         case [int(outputs), int(inputs)] if outputs > 0 and inputs > 0:
             return _Quantization(bits=bits, output_group=outputs, input_group=inputs)
@@ -195,8 +195,8 @@ def _number(value: Any) -> int | None:
     return value if type(value) is int else None
 
 
-# The dense Llama 3 models, which are gated, so that their config.json is not at hand. From public copies of
-# it; the numbers of parameters that follow are those of the model cards.
+# The dense Llama 3 models. They are gated, so these values are from public copies of their config.json. The
+# numbers of parameters computed from them are those of the model cards.
 _LLAMA_3 = {
     "model_type": "llama",
     "num_key_value_heads": 8,
@@ -245,13 +245,13 @@ _KNOWN: Mapping[str, dict[str, Any]] = {
 }
 
 KNOWN_MODELS = tuple(_KNOWN)
-"""The names of the models that `known_shape` knows, without what is before and after them."""
+"""The names of the models that `known_shape` knows, without prefix and suffix."""
 
 
 def known_shape(name: str | None) -> ModelShape | None:
-    """Return the shape of a well-known model, None for any other.
+    """Return the shape of a well-known model; None for any other.
 
-    By the last part of its name, in any case, with `Meta-` before and `-Instruct` after it or without:
+    A model is known by the last part of its name in any case, with or without `Meta-` and `-Instruct`:
     `meta-llama/Llama-3.1-8B-Instruct`.
     """
     last = (name or "").rstrip("/").rpartition("/")[2].casefold()
@@ -260,6 +260,6 @@ def known_shape(name: str | None) -> ModelShape | None:
 
 
 def base_named(name: str) -> BaseModelFacts:
-    """Return what is known of a base model by its name alone: of a well-known one, its dimensions too."""
+    """Return the facts of a base model that follow from its name: dimensions only for a well-known one."""
     shape = known_shape(name)
     return BaseModelFacts(name=name, dimensions=None if shape is None else shape.dimensions)

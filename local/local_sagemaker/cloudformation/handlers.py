@@ -10,9 +10,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from local_sagemaker.cloudformation.resource_types import INFERENCE_COMPONENT, ResourceType
-from local_sagemaker.control_plane.control_plane import ControlPlane
+from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.request_validation import coerce_request
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import ApiError
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _IN_TRANSITION = re.compile(r" while .* is in (state|status) ")
 
 
 class HandlerError(Exception):
-    """Why a handler failed, as CloudFormation writes it into the resource's status reason."""
+    """A failure of a handler, in the words of CloudFormation's status reasons."""
 
     def __init__(self, message: str, code: str):
         super().__init__(
@@ -46,7 +46,7 @@ class Handlers:
     def __init__(
         self,
         resource: ResourceType,
-        plane: Callable[[], ControlPlane],
+        plane: Callable[[], SageMakerControlPlane],
         loop: Callable[[], asyncio.AbstractEventLoop],
     ):
         self._type = resource
@@ -70,7 +70,7 @@ class Handlers:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop()).result()
-        except ServiceError as error:
+        except ApiError as error:
             raise HandlerError(
                 f"{error.message} (Service: SageMaker, Status Code: {error.status}, Request ID: "
                 f"{uuid.uuid4()})",
@@ -78,7 +78,7 @@ class Handlers:
             ) from error
 
     async def _create(
-        self, plane: ControlPlane, logical_id: str, properties: Properties, stack: str
+        self, plane: SageMakerControlPlane, logical_id: str, properties: Properties, stack: str
     ) -> Provisioned:
         request = {key: value for key, value in properties.items() if key not in self._type.only_on_update}
         name = request.setdefault(self._type.name, _generated_name(stack, logical_id))
@@ -94,12 +94,12 @@ class Handlers:
             raise
         return arn, self._attributes(described)
 
-    async def _clean_up(self, plane: ControlPlane, arn: str) -> None:
+    async def _clean_up(self, plane: SageMakerControlPlane, arn: str) -> None:
         """Delete a resource whose creation failed; a refusal is only logged."""
         while True:
             try:
                 await self._delete(plane, arn)
-            except ServiceError as error:
+            except ApiError as error:
                 if _IN_TRANSITION.search(error.message) is None:
                     _log.warning("%s stays after its failed creation: %s", arn, error.message)
                     return
@@ -108,7 +108,7 @@ class Handlers:
             await plane.context.clock.sleep(_POLL_SECONDS)
 
     async def _update(
-        self, plane: ControlPlane, physical_id: str, old: Properties, new: Properties
+        self, plane: SageMakerControlPlane, physical_id: str, old: Properties, new: Properties
     ) -> Provisioned:
         deployed = await self._find(plane, physical_id)
         if deployed is None:
@@ -143,17 +143,19 @@ class Handlers:
             request["Specification"] = specification
         return coerce_request(f"Update{self._type.kind}", request)
 
-    async def _update_tags(self, plane: ControlPlane, arn: str, old: Properties, new: Properties) -> None:
+    async def _update_tags(
+        self, plane: SageMakerControlPlane, arn: str, old: Properties, new: Properties
+    ) -> None:
         before = {tag["Key"]: tag["Value"] for tag in old.get("Tags", [])}
         after = {tag["Key"]: tag["Value"] for tag in new.get("Tags", [])}
-        gone = sorted(before.keys() - after.keys())
+        removed = sorted(before.keys() - after.keys())
         put = [{"Key": key, "Value": value} for key, value in after.items() if before.get(key) != value]
-        if gone:
-            await self._call(plane, "DeleteTags", {"ResourceArn": arn, "TagKeys": gone})
+        if removed:
+            await self._call(plane, "DeleteTags", {"ResourceArn": arn, "TagKeys": removed})
         if put:
             await self._call(plane, "AddTags", {"ResourceArn": arn, "Tags": put})
 
-    async def _delete(self, plane: ControlPlane, physical_id: str) -> None:
+    async def _delete(self, plane: SageMakerControlPlane, physical_id: str) -> None:
         deployed = await self._find(plane, physical_id)
         if deployed is None:
             return
@@ -162,18 +164,18 @@ class Handlers:
             while await self._find(plane, physical_id) is not None:
                 await plane.context.clock.sleep(_POLL_SECONDS)
 
-    async def _find(self, plane: ControlPlane, arn: str) -> Properties | None:
+    async def _find(self, plane: SageMakerControlPlane, arn: str) -> Properties | None:
         """The resource in the form of its Describe operation, None if it is deleted."""
         # ARNs are in lower case, and the control plane ignores the case of names.
         name = arn.rpartition("/")[2]
         try:
             return await self._call(plane, f"Describe{self._type.kind}", {self._type.name: name})
-        except ServiceError as error:
+        except ApiError as error:
             if "could not find" in error.message.lower():
                 return None
             raise
 
-    async def _stable(self, plane: ControlPlane, name: str) -> Properties:
+    async def _stable(self, plane: SageMakerControlPlane, name: str) -> Properties:
         while True:
             described = await self._call(plane, f"Describe{self._type.kind}", {self._type.name: name})
             if self._status(described) not in ("Creating", "Updating", "Deleting"):
@@ -183,11 +185,11 @@ class Handlers:
     def _status(self, described: Properties) -> str | None:
         return described.get(f"{self._type.kind}Status")
 
-    async def _call(self, plane: ControlPlane, operation: str, request: Properties) -> Properties:
+    async def _call(self, plane: SageMakerControlPlane, operation: str, request: Properties) -> Properties:
         for pause in _BACKOFF_SECONDS:
             try:
                 return plane.call(operation, request)
-            except ServiceError as error:
+            except ApiError as error:
                 if error.code != "ThrottlingException":
                     raise
             await plane.context.clock.sleep(pause * random.uniform(0.5, 1.5))

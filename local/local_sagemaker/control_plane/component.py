@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker.control_plane.capacity import Placement
-from local_sagemaker.control_plane.endpoint import Endpoint
+from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.hosting_port import Copy
 
 
@@ -49,7 +49,7 @@ _STATUSES = {
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """What a listing shows from a moment on; status None means that the component is deleted."""
+    """The listed state from a moment on; status None means that the component is deleted."""
 
     moment: float
     status: str | None
@@ -58,14 +58,14 @@ class _Snapshot:
 
 @dataclass(kw_only=True, eq=False)
 class Component:
-    """What base components and adapters have in common.
+    """The common part of base components and adapters.
 
     directory holds the deployed model or adapter.
     """
 
     name: str
     arn: str
-    endpoint: Endpoint
+    endpoint: EndpointRecord
     variant: str
     specification: dict[str, Any]
     created: float
@@ -79,7 +79,7 @@ class Component:
 
     @property
     def modified(self) -> float:
-        """When the state last changed."""
+        """The moment of the last change of the state."""
         return self._history[-1].modified
 
     def enter(self, state: State, moment: float) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from local_sagemaker.control_plane.case_insensitive_dict import CaseInsensitiveDict
 from local_sagemaker.control_plane.component import AdapterComponent, BaseComponent, Component
 from local_sagemaker.control_plane.context import Context
-from local_sagemaker.control_plane.endpoint import Endpoint
+from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.tags import Tags
 from local_sagemaker.errors import validation_exception
 
@@ -47,11 +47,11 @@ class ComponentStore:
         if lag:
             self._deleted.append(component)
 
-    def on_endpoint(self, endpoint: Endpoint) -> list[Component]:
+    def on_endpoint(self, endpoint: EndpointRecord) -> list[Component]:
         """The components on an endpoint."""
         return [component for component in self._components.values() if component.endpoint is endpoint]
 
-    def bases_on(self, endpoint: Endpoint, variant: str) -> list[BaseComponent]:
+    def bases_on(self, endpoint: EndpointRecord, variant: str) -> list[BaseComponent]:
         """The base components on a variant of an endpoint."""
         return [
             component

@@ -1,4 +1,4 @@
-"""What every part of a control plane is given: account, region, settings, time, traffic and hosting."""
+"""The context that every part of a control plane gets: account, region, settings, clock, traffic, hosting."""
 
 import asyncio
 import logging

@@ -11,10 +11,10 @@ from local_sagemaker.control_plane.inference_components import InferenceComponen
 from local_sagemaker.control_plane.models import Models
 from local_sagemaker.control_plane.request_validation import check_request, without_nulls
 from local_sagemaker.control_plane.tags import Tags
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import ApiError
 
 
-class ControlPlane:
+class SageMakerControlPlane:
     """All operations by name; `call` is the API.
 
     tags, endpoints and components are what the gateway and the runtime look up.
@@ -38,9 +38,9 @@ class ControlPlane:
         }
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Answer an API call; ServiceError if it is refused."""
+        """Answer an API call; ApiError if it is refused."""
         if operation not in self._operations:
-            raise ServiceError("UnknownOperationException", f"The embedded cloud does not know {operation}.")
+            raise ApiError("UnknownOperationException", f"The embedded cloud does not know {operation}.")
         self.context.traffic.admit(operation)
         check_request(operation, request)
         return self._operations[operation](without_nulls(request))

@@ -96,7 +96,7 @@ class Deployments:
     def _place(
         self, base: BaseComponent, specification: dict[str, Any], copies: int, *, beside_own: bool = True
     ) -> list[Placement]:
-        """Where new copies go: beside the component's own copies, or in their place.
+        """Place new copies beside the component's own copies, or in their place.
 
         The copies of failed components take room too [T].
         """

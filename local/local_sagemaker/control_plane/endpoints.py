@@ -9,8 +9,8 @@ from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.deployments import Deployments
-from local_sagemaker.control_plane.endpoint import Endpoint
 from local_sagemaker.control_plane.endpoint_configs import EndpointConfigs
+from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.tags import Tags
 from local_sagemaker.errors import HostingError, validation_exception
@@ -34,7 +34,7 @@ class Endpoints:
         self._configs = configs
         self._components = components
         self._deployments = deployments
-        self._endpoints: CaseInsensitiveDict[Endpoint] = CaseInsensitiveDict()
+        self._endpoints: CaseInsensitiveDict[EndpointRecord] = CaseInsensitiveDict()
         self.operations = {
             "CreateEndpoint": self._create,
             "DescribeEndpoint": self._describe,
@@ -43,11 +43,11 @@ class Endpoints:
             "DeleteEndpoint": self._delete,
         }
 
-    def find(self, name: str) -> Endpoint | None:
+    def find(self, name: str) -> EndpointRecord | None:
         """An endpoint, None if there is none of that name."""
         return self._endpoints.get(name)
 
-    def get(self, name: str) -> Endpoint:
+    def get(self, name: str) -> EndpointRecord:
         """An endpoint; ValidationException if there is none of that name."""
         endpoint = self.find(name)
         if endpoint is None:
@@ -61,7 +61,7 @@ class Endpoints:
             raise validation_exception(f'Cannot create already existing endpoint "{arn}".')
         config = self._configs.get(request["EndpointConfigName"])
         now = self._context.clock.now()
-        endpoint = Endpoint(name=name, arn=arn, config=config, created=now, modified=now)
+        endpoint = EndpointRecord(name=name, arn=arn, config=config, created=now, modified=now)
         self._endpoints[name] = endpoint
         self._tags.put(arn, request.get("Tags", []))
         self._context.spawn(self._settle(endpoint))
@@ -95,7 +95,7 @@ class Endpoints:
         self._context.spawn(self._remove(endpoint))
         return {}
 
-    async def _settle(self, endpoint: Endpoint, config: dict[str, Any] | None = None) -> None:
+    async def _settle(self, endpoint: EndpointRecord, config: dict[str, Any] | None = None) -> None:
         await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
         if config is not None:
             try:
@@ -105,7 +105,7 @@ class Endpoints:
                 _log.warning("%s keeps its configuration: %s", endpoint.arn, error)
         self._enter(endpoint, "InService")
 
-    async def _apply(self, endpoint: Endpoint, config: dict[str, Any]) -> None:
+    async def _apply(self, endpoint: EndpointRecord, config: dict[str, Any]) -> None:
         """Put a configuration in force; HostingError if the copies find no room.
 
         Copies whose instance type changes are replaced by new ones.
@@ -121,9 +121,9 @@ class Endpoints:
             component.placements = placements
 
     def _placements_with(
-        self, endpoint: Endpoint, config: dict[str, Any]
+        self, endpoint: EndpointRecord, config: dict[str, Any]
     ) -> dict[BaseComponent, list[Placement]]:
-        """Where the copies go under another configuration; HostingError if they find no room."""
+        """Place the copies under another configuration; HostingError if they find no room."""
         placements = {}
         for variant in config["ProductionVariants"]:
             bases = self._components.bases_on(endpoint, variant["VariantName"])
@@ -133,12 +133,12 @@ class Endpoints:
                 placements[base], rest = rest[:count], rest[count:]
         return placements
 
-    async def _remove(self, endpoint: Endpoint) -> None:
+    async def _remove(self, endpoint: EndpointRecord) -> None:
         await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
         del self._endpoints[endpoint.name]
         self._tags.drop(endpoint.arn)
 
-    def _settled(self, name: str, verb: str) -> Endpoint:
+    def _settled(self, name: str, verb: str) -> EndpointRecord:
         endpoint = self.get(name)
         if endpoint.status != "InService":
             raise validation_exception(
@@ -146,7 +146,7 @@ class Endpoints:
             )
         return endpoint
 
-    def _enter(self, endpoint: Endpoint, status: str) -> None:
+    def _enter(self, endpoint: EndpointRecord, status: str) -> None:
         endpoint.status = status
         endpoint.modified = self._context.clock.now()
 
@@ -174,7 +174,7 @@ class Endpoints:
         return list_page(request, summaries, kind="Endpoint", equals={"StatusEquals": "EndpointStatus"})
 
     @staticmethod
-    def _summary(endpoint: Endpoint) -> dict[str, Any]:
+    def _summary(endpoint: EndpointRecord) -> dict[str, Any]:
         return {
             "EndpointName": endpoint.name,
             "EndpointArn": endpoint.arn,

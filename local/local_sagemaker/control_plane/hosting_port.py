@@ -1,4 +1,4 @@
-"""What the control plane needs from whatever hosts components; `runtime.hosting` implements it."""
+"""The port to the hosting of components, which `runtime.hosting` implements."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -9,7 +9,7 @@ import httpx
 
 
 class Copy(Protocol):
-    """One copy of a base component; `runtime.containers.Container` implements it."""
+    """One copy of a base component; `runtime.containers.ContainerProcess` implements it."""
 
     @property
     def running(self) -> bool:
@@ -41,7 +41,7 @@ class Copy(Protocol):
 
 
 class Hosting(Protocol):
-    """Where artifacts are stored and copies run; `runtime.hosting.LocalHosting` implements it."""
+    """Stores artifacts and runs copies; `runtime.hosting.LocalHosting` implements it."""
 
     async def fetch_model(self, container: dict[str, Any], role: str) -> Path:
         """A directory with the base model of a container definition."""

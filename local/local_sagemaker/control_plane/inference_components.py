@@ -14,7 +14,7 @@ from local_sagemaker.control_plane.component import (
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.deployments import Deployments
-from local_sagemaker.control_plane.endpoint import Endpoint
+from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.endpoints import Endpoints
 from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.models import Models
@@ -86,7 +86,7 @@ class InferenceComponents:
         return {"InferenceComponentArn": arn}
 
     def _new_adapter(
-        self, request: dict[str, Any], endpoint: Endpoint, shared: dict[str, Any]
+        self, request: dict[str, Any], endpoint: EndpointRecord, shared: dict[str, Any]
     ) -> AdapterComponent:
         specification = request["Specification"]
         # [V Terraform] An adapter is its base and its artifact; compute and variant are the base's.
@@ -109,7 +109,9 @@ class InferenceComponents:
         self._check_family(base, None, "create", shared["arn"])
         return AdapterComponent(**shared, variant=base.variant, base=base)
 
-    def _new_base(self, request: dict[str, Any], endpoint: Endpoint, shared: dict[str, Any]) -> BaseComponent:
+    def _new_base(
+        self, request: dict[str, Any], endpoint: EndpointRecord, shared: dict[str, Any]
+    ) -> BaseComponent:
         if "VariantName" not in request:
             raise validation_exception("VariantName should be given for a base inference component.")
         variant = endpoint.variant(request["VariantName"])

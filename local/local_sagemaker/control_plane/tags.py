@@ -52,7 +52,7 @@ class Tags:
 
 
 def refuse_reserved_keys(request: dict[str, Any]) -> None:
-    """Raise ServiceError if a request sets or removes a tag reserved for AWS services [V, tagging guide].
+    """Raise ApiError if a request sets or removes a tag reserved for AWS services [V, tagging guide].
 
     CloudFormation's own requests do not pass here: their tags name the stack of the resource.
     """

@@ -1,11 +1,11 @@
-"""What happens to every API call first: it is counted, hit by injected faults, and throttled."""
+"""Counts every API call, makes it fail on demand, and throttles it, before the operation sees it."""
 
 import asyncio
 from collections import Counter
 
 from local_sagemaker.clock import Clock
 from local_sagemaker.control_plane.call_faults import CallFault, is_write
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import ApiError
 from local_sagemaker.settings import CurrentSettings
 
 
@@ -25,17 +25,17 @@ class Traffic:
         self._buckets = {"read": _TokenBucket(clock), "write": _TokenBucket(clock)}
 
     def admit(self, operation: str) -> None:
-        """Count a call; ServiceError if a fault hits it or it is throttled."""
+        """Count a call; ApiError if a fault hits it or it is throttled."""
         self.calls[operation] += 1
         fault = self._fault(operation, lost=False)
         if fault is not None:
-            raise ServiceError(fault.code, fault.message, status=fault.status)
+            raise ApiError(fault.code, fault.message, status=fault.status)
         if operation.startswith("Invoke"):
             return
         kind = "write" if is_write(operation) else "read"
         rate = self._settings.value.write_rate if kind == "write" else self._settings.value.read_rate
         if rate and not self._buckets[kind].take(rate):
-            raise ServiceError("ThrottlingException", "Rate exceeded")
+            raise ApiError("ThrottlingException", "Rate exceeded")
 
     def loses_answer(self, operation: str) -> bool:
         """Whether a fault suppresses the answer to a call that has had its effect."""

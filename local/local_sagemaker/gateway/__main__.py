@@ -82,7 +82,7 @@ def main() -> None:
     """Serve until a signal or the end of the standard input.
 
     The one argument is the configuration as JSON. The token of the admin paths is the first line of the
-    standard input, since other users of the machine can read arguments and functions inherit the environment.
+    standard input: other users of the machine can read arguments, and functions inherit the environment.
     """
     configuration = json.loads(sys.argv[1])
     token = sys.stdin.readline().strip()

@@ -15,15 +15,15 @@ from ministack.core.responses import StreamingResponse, get_account_id, get_regi
 
 from local_sagemaker.clock import SystemClock
 from local_sagemaker.control_plane.context import Context
-from local_sagemaker.control_plane.control_plane import ControlPlane
+from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.tags import refuse_reserved_keys
 from local_sagemaker.control_plane.traffic import Traffic
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
 from local_sagemaker.gateway.s3_access import S3Access
 from local_sagemaker.runtime.artifacts import Artifacts
 from local_sagemaker.runtime.hosting import LocalHosting
-from local_sagemaker.runtime.invocations import Invocation, Runtime
+from local_sagemaker.runtime.invocations import Runtime, RuntimeRequest
 from local_sagemaker.settings import CurrentSettings, Settings
 
 _CONTENT_TYPE = "application/x-amz-json-1.1"
@@ -39,10 +39,10 @@ class Cloud:
         self._clock = SystemClock()
         self.traffic = Traffic(self.settings, self._clock)
         self._state = state
-        self._planes: dict[tuple[str, str], ControlPlane] = {}
+        self._planes: dict[tuple[str, str], SageMakerControlPlane] = {}
         self._lock = threading.Lock()
 
-    def plane(self) -> ControlPlane:
+    def plane(self) -> SageMakerControlPlane:
         """The control plane of the current request's account and region."""
         scope = get_account_id(), get_region()
         # CloudFormation's handlers call this from several threads at once.
@@ -51,9 +51,9 @@ class Cloud:
                 self._planes[scope] = self._new_plane(*scope)
             return self._planes[scope]
 
-    def _new_plane(self, account: str, region: str) -> ControlPlane:
+    def _new_plane(self, account: str, region: str) -> SageMakerControlPlane:
         access = S3Access(os.environ["AWS_ENDPOINT_URL"], account, region)
-        return ControlPlane(
+        return SageMakerControlPlane(
             Context(
                 account=account,
                 region=region,
@@ -74,7 +74,7 @@ class Cloud:
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
     ) -> Response:
         """Answer a request of the SageMaker API or runtime, in ministack's form."""
-        invocation = Invocation.of(method, path)
+        invocation = RuntimeRequest.of(method, path)
         if invocation is not None:
             return await self._invoke(invocation, headers, body, query)
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
@@ -84,10 +84,10 @@ class Cloud:
             request = json.loads(body or b"{}")
             refuse_reserved_keys(request if isinstance(request, dict) else {})
             answer = self.plane().call(operation, request)
-        except ServiceError as error:
+        except ApiError as error:
             return _refusal(error, _CONTENT_TYPE, "message")
         except json.JSONDecodeError as error:
-            return _refusal(ServiceError("SerializationException", str(error)), _CONTENT_TYPE, "message")
+            return _refusal(ApiError("SerializationException", str(error)), _CONTENT_TYPE, "message")
         if self.traffic.loses_answer(operation):
             return 200, {"Content-Type": _CONTENT_TYPE}, _lost_answer()
         return 200, {"Content-Type": _CONTENT_TYPE}, json.dumps(answer).encode()
@@ -102,18 +102,18 @@ class Cloud:
             iam.authorize(headers, query, action, arn, conditions)
 
     async def _invoke(
-        self, invocation: Invocation, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+        self, invocation: RuntimeRequest, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
     ) -> Response:
         authorize = functools.partial(iam.authorize, headers, query)
         try:
             answer = await Runtime(self.plane()).invoke(invocation, headers, body, authorize)
-        except ServiceError as error:
+        except ApiError as error:
             return _refusal(error, "application/json", "Message")
         content = answer.body
         return 200, dict(answer.headers), content if isinstance(content, bytes) else _streaming(content)
 
 
-def _refusal(error: ServiceError, media_type: str, message_key: str) -> Response:
+def _refusal(error: ApiError, media_type: str, message_key: str) -> Response:
     body = {"__type": error.code, message_key: error.message, **error.members}
     return (
         error.status,

@@ -12,7 +12,7 @@ import ministack.app
 from ministack.core import iam_actions, iam_evaluator, router
 from ministack.services import iam, sts, tagging
 
-from local_sagemaker.errors import HostingError, ServiceError
+from local_sagemaker.errors import ApiError, HostingError
 from local_sagemaker.ministack_patches.internals import expect
 
 _SERVICE = "sagemaker"
@@ -141,7 +141,7 @@ def authorize(
     arn: str,
     context: Mapping[str, Any] | None = None,
 ) -> None:
-    """Check a permission that ministack has not checked; ServiceError if it is denied.
+    """Check a permission that ministack has not checked; ApiError if it is denied.
 
     context has the condition keys of the request.
     """
@@ -158,13 +158,13 @@ def authorize(
     if denied is None:
         return
     if isinstance(denied, iam_evaluator.AuthError):
-        raise ServiceError(denied.code, denied.message, status=403)
+        raise ApiError(denied.code, denied.message, status=403)
     why = (
         "with an explicit deny in an identity-based policy"
         if denied.decision == "Deny"
         else f"because no identity-based policy allows the {_SERVICE}:{action} action"
     )
-    raise ServiceError(
+    raise ApiError(
         "AccessDeniedException",
         f"User: {denied.principal_arn} is not authorized to perform: {_SERVICE}:{action} on resource: "
         f"{arn} {why}",

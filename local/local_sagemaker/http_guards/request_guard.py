@@ -29,7 +29,7 @@ _CORS_PREFIX = b"access-control-"
 
 
 def refusal(scheme: str, headers: Iterable[tuple[str, str]]) -> str | None:
-    """Why a request is refused, None if it is allowed.
+    """Return the reason to refuse a request, None if it is allowed.
 
     scheme is the request's scheme; the names of headers are in lower case.
     """

@@ -1,8 +1,8 @@
 """A custom resource whose Create failed receives a Delete in the rollback.
 
 Fault of ministack: it sends none. On AWS, a custom resource that did not answer receives one too [T, the
-second hour that a rollback waits], with a physical id that CloudFormation generates [I, like other generated
-names].
+second hour that a rollback waits]. Its physical id is one that CloudFormation generates [I, like other
+generated names].
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""When a resource cannot be deleted, the resources that it depends on stay, as on AWS.
+"""The dependencies of a resource that cannot be deleted stay, as on AWS.
 
 Fault of ministack: it deletes them all the same, such as the table that a custom resource needs to be deleted
 at the next try. [I] On AWS they stay, since a forced deletion "retains dependencies" too.

@@ -1,4 +1,4 @@
-"""What the patches of ministack 1.5.33 share. They replace functions at run time and change no file.
+"""Helpers for patches of ministack 1.5.33, which replace functions at run time and change no file.
 
 Each patch works around one fault of ministack and has a test that fails without the patch. Patches use
 ministack's internals, so each checks first that these are as expected.

@@ -28,15 +28,15 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from local_sagemaker.model_server.bodies import (
-    Answer,
     ServedModel,
+    WholeAnswer,
     default_sampling,
     parse_invocation,
 )
 from local_sagemaker.model_server.errors import BadRequestError, ModelServerError
 from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
-from local_sagemaker.model_server.scheduler import Generation, Scheduler, Step
+from local_sagemaker.model_server.scheduler import BatchedRequest, BatchScheduler, GeneratedToken
 from local_sagemaker.model_server.settings import ServerSettings
 from local_sagemaker.model_server.text import TextCodec
 from local_sagemaker.model_server.tiers import AdapterTiers, RegisteredAdapter
@@ -51,7 +51,7 @@ Result = TypeVar("Result")
 class CancellingResponse(StreamingResponse):
     """A stream that cancels its generation if it ends early."""
 
-    def __init__(self, generation: Generation, content: AsyncIterator[str], *, media_type: str) -> None:
+    def __init__(self, generation: BatchedRequest, content: AsyncIterator[str], *, media_type: str) -> None:
         super().__init__(content, media_type=media_type)
         self._generation = generation
 
@@ -87,7 +87,7 @@ class ModelServer:
             max_loras=settings.max_loras,
             max_cpu_loras=settings.max_cpu_loras or settings.max_loras,
         )
-        self._scheduler = Scheduler(
+        self._scheduler = BatchScheduler(
             model, codec, tiers, max_batch_size=settings.max_batch_size, context=context
         )
 
@@ -187,12 +187,12 @@ def describe(adapter: RegisteredAdapter) -> dict[str, Any]:
     }
 
 
-async def gather(steps: AsyncIterator[Step]) -> Answer:
+async def gather(steps: AsyncIterator[GeneratedToken]) -> WholeAnswer:
     """Wait for the whole answer."""
-    return Answer(steps=[step async for step in steps])
+    return WholeAnswer(steps=[step async for step in steps])
 
 
-async def chain(first: Step, rest: AsyncIterator[Step]) -> AsyncIterator[Step]:
+async def chain(first: GeneratedToken, rest: AsyncIterator[GeneratedToken]) -> AsyncIterator[GeneratedToken]:
     """Yield the first step, then the rest."""
     yield first
     async for step in rest:

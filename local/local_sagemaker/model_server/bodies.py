@@ -17,7 +17,7 @@ from typing import Any
 
 from local_sagemaker.model_server.errors import BadRequestError
 from local_sagemaker.model_server.sampling import Sampling
-from local_sagemaker.model_server.scheduler import GenerationRequest, Step
+from local_sagemaker.model_server.scheduler import GeneratedToken, GenerationRequest
 from local_sagemaker.model_server.text import TextCodec
 
 # The base model's name in a body's `model`, beside the one in its config.json (LMI's default served name).
@@ -56,7 +56,7 @@ SHOWN_CHARACTERS = 80
 
 @dataclass(frozen=True, kw_only=True)
 class ServedModel:
-    """What parsing a body needs of the base model."""
+    """The parts of the base model that parsing a body needs."""
 
     name: str
     context: int
@@ -132,10 +132,10 @@ class Fields:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class WholeAnswer:
     """A whole answer."""
 
-    steps: Sequence[Step]
+    steps: Sequence[GeneratedToken]
 
     @property
     def text(self) -> str:
@@ -143,7 +143,7 @@ class Answer:
         return "".join(step.text for step in self.steps)
 
     @property
-    def last(self) -> Step:
+    def last(self) -> GeneratedToken:
         """The step that ended it."""
         return self.steps[-1]
 
@@ -157,17 +157,17 @@ class Invocation(ABC):
     media_type: str
 
     @abstractmethod
-    def whole(self, answer: Answer) -> dict[str, Any]:
+    def whole(self, answer: WholeAnswer) -> dict[str, Any]:
         """Format a whole answer."""
 
     @abstractmethod
-    def events(self, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
+    def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
         """Format an answer as a stream."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenAiInvocation(Invocation):
-    """What OpenAI's two forms share; streams are server-sent events."""
+    """The common part of OpenAI's two forms; streams are server-sent events."""
 
     model: str
     id: str
@@ -194,7 +194,7 @@ class OpenAiInvocation(Invocation):
         return {"usage": counts}
 
     async def _chunks(
-        self, kind: str, steps: AsyncIterator[Step], field: Callable[[str], dict[str, Any]]
+        self, kind: str, steps: AsyncIterator[GeneratedToken], field: Callable[[str], dict[str, Any]]
     ) -> AsyncIterator[str]:
         """Format each token, then the usage if requested, then OpenAI's end mark."""
         count = 0
@@ -207,30 +207,30 @@ class OpenAiInvocation(Invocation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Completion(OpenAiInvocation):
+class CompletionInvocation(OpenAiInvocation):
     """`{"prompt": …}`, OpenAI's completions."""
 
-    def whole(self, answer: Answer) -> dict[str, Any]:
+    def whole(self, answer: WholeAnswer) -> dict[str, Any]:
         """Format a `text_completion`."""
         choices = [choice({"text": answer.text}, answer.last)]
         return self._envelope("text_completion", choices) | self._usage(len(answer.steps))
 
-    def events(self, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
+    def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
         """Format `text_completion` chunks."""
         return self._chunks("text_completion", steps, lambda text: {"text": text})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chat(OpenAiInvocation):
+class ChatInvocation(OpenAiInvocation):
     """`{"messages": …}`, OpenAI's chat completions."""
 
-    def whole(self, answer: Answer) -> dict[str, Any]:
+    def whole(self, answer: WholeAnswer) -> dict[str, Any]:
         """Format a `chat.completion`."""
         message = {"role": "assistant", "content": answer.text}
         choices = [choice({"message": message}, answer.last)]
         return self._envelope("chat.completion", choices) | self._usage(len(answer.steps))
 
-    async def events(self, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
+    async def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
         """Format `chat.completion.chunk` chunks, the first of which names the role."""
         kind = "chat.completion.chunk"
         opening = {"delta": {"role": "assistant", "content": ""}}
@@ -248,7 +248,7 @@ class LmiInvocation(Invocation):
     prepended: str
     media_type: str = "application/jsonlines"
 
-    def whole(self, answer: Answer) -> dict[str, Any]:
+    def whole(self, answer: WholeAnswer) -> dict[str, Any]:
         """Format `generated_text`, with details if requested."""
         content: dict[str, Any] = {"generated_text": self.prepended + answer.text}
         if self.details:
@@ -256,9 +256,9 @@ class LmiInvocation(Invocation):
             content["details"] = self._details(answer) | {"prefill": [], "tokens": tokens}
         return content
 
-    async def events(self, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
+    async def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
         """Format a line for each token; the last one has the whole text."""
-        so_far: list[Step] = []
+        so_far: list[GeneratedToken] = []
         async for step in steps:
             so_far.append(step)
             content = {
@@ -268,12 +268,12 @@ class LmiInvocation(Invocation):
                 "details": None,
             }
             if step.finish_reason:
-                answer = Answer(steps=so_far)
+                answer = WholeAnswer(steps=so_far)
                 content["generated_text"] = self.prepended + answer.text
                 content["details"] = self._details(answer) if self.details else None
             yield json.dumps(content, ensure_ascii=False) + "\n"
 
-    def _details(self, answer: Answer) -> dict[str, Any]:
+    def _details(self, answer: WholeAnswer) -> dict[str, Any]:
         return {
             "finish_reason": answer.last.finish_reason,
             "seed": self.generation.sampling.seed,
@@ -281,11 +281,11 @@ class LmiInvocation(Invocation):
             "input_length": len(self.generation.prompt),
         }
 
-    def _token(self, step: Step, text: str) -> dict[str, Any]:
+    def _token(self, step: GeneratedToken, text: str) -> dict[str, Any]:
         return {"id": step.token, "text": text, "logprob": step.log_probability}
 
 
-def choice(content: dict[str, Any], step: Step | None) -> dict[str, Any]:
+def choice(content: dict[str, Any], step: GeneratedToken | None) -> dict[str, Any]:
     """Format the one choice of an OpenAI answer, as of a step."""
     return {
         "index": 0,
@@ -344,13 +344,15 @@ def name_in_body(content: Mapping[str, Any], served: ServedModel) -> str | None:
     return None
 
 
-def parse_completion(content: Mapping[str, Any], served: ServedModel, adapter: str | None) -> Completion:
+def parse_completion(
+    content: Mapping[str, Any], served: ServedModel, adapter: str | None
+) -> CompletionInvocation:
     """Check OpenAI's completions body."""
     if not isinstance(content["prompt"], str):
         raise BadRequestError(f"'prompt' should be a string, got {quoted(content['prompt'])}")
     fields = Fields(content)
     prompt = served.codec.encode(content["prompt"])
-    return Completion(
+    return CompletionInvocation(
         generation=generation_request(
             fields,
             served,
@@ -367,12 +369,12 @@ def parse_completion(content: Mapping[str, Any], served: ServedModel, adapter: s
     )
 
 
-def parse_chat(content: Mapping[str, Any], served: ServedModel, adapter: str | None) -> Chat:
+def parse_chat(content: Mapping[str, Any], served: ServedModel, adapter: str | None) -> ChatInvocation:
     """Check OpenAI's chat body."""
     fields = Fields(content)
     prompt = served.codec.encode_chat(parse_messages(content["messages"]))
     max_tokens = fields.integer("max_completion_tokens", None, least=1)
-    return Chat(
+    return ChatInvocation(
         generation=generation_request(
             fields,
             served,

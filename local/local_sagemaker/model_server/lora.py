@@ -76,7 +76,7 @@ class LoraConfig:
 
     @property
     def scale(self) -> float:
-        """What B·A is multiplied by: alpha / r, or alpha / √r for a rank-stabilized adapter.
+        """The factor of B·A: alpha / r, or alpha / √r for a rank-stabilized adapter.
 
         The same for all modules, whatever the patterns say, as in vLLM's `PEFTHelper`.
         """

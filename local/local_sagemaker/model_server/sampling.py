@@ -9,7 +9,7 @@ from local_sagemaker.model_server.tensors import Array
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How one request chooses its tokens; temperature 0 is greedy, top_k 0 means all tokens."""
+    """The sampling settings of one request; temperature 0 is greedy, top_k 0 means all tokens."""
 
     temperature: float = 1.0
     top_p: float = 1.0

@@ -30,7 +30,7 @@ FAILED = "the model has failed"
 
 
 class FinishReason(StrEnum):
-    """Why an answer ended, in OpenAI's words."""
+    """The reason why an answer ended, in OpenAI's words."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -38,7 +38,7 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationRequest:
-    """What to generate: a prompt that fits the context together with `max_tokens`."""
+    """A prompt and how to continue it; prompt and `max_tokens` fit the context."""
 
     prompt: list[int]
     max_tokens: int
@@ -49,7 +49,7 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class GeneratedToken:
     """The next token of an answer, and the text that it completes."""
 
     token: int
@@ -60,7 +60,7 @@ class Step:
 
 
 @dataclass(eq=False, kw_only=True)
-class Generation:
+class BatchedRequest:
     """The state of one request in the batch."""
 
     request: GenerationRequest
@@ -73,12 +73,12 @@ class Generation:
     generated: int = 0
     finished: bool = False
     cancelled: bool = False
-    results: asyncio.Queue[Step | ModelServerError] = field(default_factory=asyncio.Queue)
+    results: asyncio.Queue[GeneratedToken | ModelServerError] = field(default_factory=asyncio.Queue)
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Step:
+    async def __anext__(self) -> GeneratedToken:
         """Wait for the next token; ModelServerError if the request could not run."""
         if self.finished:
             raise StopAsyncIteration
@@ -94,7 +94,7 @@ class Generation:
         self.cancelled = True
 
 
-Results = list[tuple[Generation, Step | ModelServerError]]
+Results = list[tuple[BatchedRequest, GeneratedToken | ModelServerError]]
 
 
 class Batch:
@@ -104,12 +104,12 @@ class Batch:
         self._model = model
         self._tiers = tiers
         self._max_size = max_size
-        self._waiting: list[Generation] = []
+        self._waiting: list[BatchedRequest] = []
         # A request's index here is its row in the cache.
-        self._running: list[Generation] = []
+        self._running: list[BatchedRequest] = []
         self._cache = KeyValueCache(model.config, rows=max_size, length=context)
 
-    def add(self, generation: Generation) -> None:
+    def add(self, generation: BatchedRequest) -> None:
         """Queue a request with the adapter that is registered under its name now."""
         if generation.request.adapter is not None:
             generation.registered = self._tiers.hold(generation.request.adapter)
@@ -131,7 +131,7 @@ class Batch:
         """Whether there is nothing to compute."""
         return not self._waiting and not self._running
 
-    def abandon(self) -> list[Generation]:
+    def abandon(self) -> list[BatchedRequest]:
         """Remove and return every request, after a failure."""
         abandoned = [*self._running, *self._waiting]
         self._running.clear()
@@ -145,7 +145,7 @@ class Batch:
                 self._tiers.give_up(generation.registered)
         self._remove([generation for generation in self._running if generation.cancelled])
 
-    def _admit(self, results: Results) -> list[Generation]:
+    def _admit(self, results: Results) -> list[BatchedRequest]:
         """Start waiting requests in order, except those whose adapter finds no slot."""
         newcomers = []
         for generation in list(self._waiting):
@@ -166,7 +166,7 @@ class Batch:
             newcomers.append(generation)
         return newcomers
 
-    def _prefill(self, newcomers: list[Generation], results: Results) -> None:
+    def _prefill(self, newcomers: list[BatchedRequest], results: Results) -> None:
         """Run the prompts of newcomers, padded on the right, and choose their first tokens."""
         lengths = np.array([len(generation.request.prompt) for generation in newcomers])
         tokens = np.zeros((len(newcomers), lengths.max()), np.int64)
@@ -196,7 +196,7 @@ class Batch:
             generation.length += 1
         self._choose(list(self._running), hidden[:, -1], results)
 
-    def _choose(self, generations: list[Generation], hidden: Array, results: Results) -> None:
+    def _choose(self, generations: list[BatchedRequest], hidden: Array, results: Results) -> None:
         logits = self._model.logits(hidden)
         finished = []
         for generation, scores in zip(generations, logits, strict=True):
@@ -206,7 +206,7 @@ class Batch:
                 finished.append(generation)
         self._remove(finished)
 
-    def _advance(self, generation: Generation, scores: Array) -> Step:
+    def _advance(self, generation: BatchedRequest, scores: Array) -> GeneratedToken:
         request, text = generation.request, generation.text
         token = generation.sampler.choose(scores)
         generation.last_token = token
@@ -222,7 +222,7 @@ class Batch:
             text.finish()
         if text.stopped_by is not None:
             finish = FinishReason.STOP
-        return Step(
+        return GeneratedToken(
             token=token,
             log_probability=log_probability(scores, token),
             text=text.take(final=finish is not None),
@@ -230,7 +230,7 @@ class Batch:
             stopped_by=text.stopped_by,
         )
 
-    def _remove(self, generations: list[Generation]) -> None:
+    def _remove(self, generations: list[BatchedRequest]) -> None:
         """Take requests out of the batch; the last row moves into each freed one."""
         for generation in generations:
             row, last = self._running.index(generation), len(self._running) - 1
@@ -242,7 +242,7 @@ class Batch:
                 self._tiers.end(generation.registered)
 
 
-class Scheduler:
+class BatchScheduler:
     """Takes requests on the event loop and drives the batch on the worker thread."""
 
     def __init__(
@@ -280,9 +280,9 @@ class Scheduler:
         """Call a function with the adapters, between two tokens."""
         return await self._on_worker(lambda: call(self._tiers))
 
-    async def submit(self, request: GenerationRequest) -> Generation:
+    async def submit(self, request: GenerationRequest) -> BatchedRequest:
         """Queue a request; the result iterates over its tokens and can be cancelled."""
-        generation = Generation(
+        generation = BatchedRequest(
             request=request,
             text=TextStream(self._codec, request.stop),
             sampler=Sampler(request.sampling),

@@ -34,7 +34,7 @@ _END_SECONDS = 0.5
 _LOG_TAIL_BYTES = 2_000
 
 
-class Container:
+class ContainerProcess:
     """One running copy."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int):
@@ -52,7 +52,7 @@ class Container:
     @classmethod
     async def start(
         cls, command: str, model: Path, environment: Mapping[str, str], log: Path, start_seconds: float
-    ) -> "Container":
+    ) -> "ContainerProcess":
         """Start the server on a model and wait until it answers pings.
 
         Raises HostingError with the end of its log if it is not healthy in time.

@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class ArchiveSource(Protocol):
-    """Where archives come from; `Artifacts` implements it."""
+    """Reads archives; `Artifacts` implements it."""
 
     def identity(self, url: str, role: str) -> str:
         """A string that is equal for equal content; HostingError if the role may not read the archive."""

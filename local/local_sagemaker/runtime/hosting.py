@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker.runtime.artifacts import Artifacts
-from local_sagemaker.runtime.containers import Container
+from local_sagemaker.runtime.containers import ContainerProcess
 from local_sagemaker.runtime.extracted_archives import ExtractedArchives
 from local_sagemaker.settings import CurrentSettings
 
@@ -49,11 +49,11 @@ class LocalHosting:
 
     async def start_copy(
         self, model: Path, environment: Mapping[str, str], start_seconds: float
-    ) -> Container:
+    ) -> ContainerProcess:
         """A new copy that serves a model; HostingError if it is not healthy within start_seconds."""
         log = self._root / f"container-{next(self._numbers)}.log"
         command = self._settings.value.engine_command
-        return await Container.start(command, model, environment, log, start_seconds)
+        return await ContainerProcess.start(command, model, environment, log, start_seconds)
 
     def discard(self, directory: Path) -> None:
         """Release a directory that `fetch_model` or `fetch_adapter` returned; its removal happens later."""

@@ -11,10 +11,10 @@ from urllib.parse import unquote
 import httpx
 
 from local_sagemaker.control_plane.component import AdapterComponent, Component, base_of
-from local_sagemaker.control_plane.control_plane import ControlPlane
-from local_sagemaker.control_plane.endpoint import Endpoint
+from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
+from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.hosting_port import Copy
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import ApiError
 from local_sagemaker.runtime import event_stream
 
 _PATH = re.compile(r"/endpoints/([^/]+)/(invocations|invocations-response-stream)")
@@ -23,19 +23,19 @@ COMPONENT_HEADER = "x-amzn-sagemaker-inference-component"
 VARIANT_HEADER = "x-Amzn-Invoked-Production-Variant"
 _ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
 
-# Raises ServiceError if the caller may not perform an action on a resource: (action, ARN).
+# Raises ApiError if the caller may not perform an action on a resource: (action, ARN).
 Authorize = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
-class Invocation:
+class RuntimeRequest:
     """The endpoint and the operation of a runtime request."""
 
     endpoint: str
     operation: str
 
     @classmethod
-    def of(cls, method: str, path: str) -> "Invocation | None":
+    def of(cls, method: str, path: str) -> "RuntimeRequest | None":
         """The invocation of a path, None if the path is not one of the runtime."""
         match = _PATH.fullmatch(path)
         if method != "POST" or match is None:
@@ -50,7 +50,7 @@ class Invocation:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RuntimeAnswer:
     """An answer: headers, then a body or the frames of an event stream."""
 
     headers: dict[str, str]
@@ -60,14 +60,14 @@ class Answer:
 class Runtime:
     """Invocations of one account and region."""
 
-    def __init__(self, plane: ControlPlane):
+    def __init__(self, plane: SageMakerControlPlane):
         self._plane = plane
         self._context = plane.context
 
     async def invoke(
-        self, invocation: Invocation, headers: Mapping[str, str], body: bytes, authorize: Authorize
-    ) -> Answer:
-        """Answer an invocation; ServiceError if it is refused or the container fails."""
+        self, invocation: RuntimeRequest, headers: Mapping[str, str], body: bytes, authorize: Authorize
+    ) -> RuntimeAnswer:
+        """Answer an invocation; ApiError if it is refused or the container fails."""
         self._context.traffic.admit(invocation.operation)
         endpoint = self._plane.endpoints.find(invocation.endpoint)
         serves = endpoint is not None and endpoint.status in ("InService", "Updating")
@@ -105,14 +105,14 @@ class Runtime:
                     "Content-Type": "application/vnd.amazon.eventstream",
                     "X-Amzn-SageMaker-Content-Type": kind,
                 }
-                return Answer(answer_headers, _frames(response, stack.pop_all()))
-            return Answer(answer_headers | {"Content-Type": kind}, await response.aread())
+                return RuntimeAnswer(answer_headers, _frames(response, stack.pop_all()))
+            return RuntimeAnswer(answer_headers | {"Content-Type": kind}, await response.aread())
         except httpx.HTTPError as error:
             raise self._model_error(component, 500, f"no answer from the container: {error!r}") from error
         finally:
             await stack.aclose()
 
-    def _component(self, endpoint: Endpoint, name: str) -> Component:
+    def _component(self, endpoint: EndpointRecord, name: str) -> Component:
         component = self._plane.components.find(name)
         if component is None or component.endpoint is not endpoint:
             raise _validation_error(f"Inference component {name} of endpoint {endpoint.name} not found.")
@@ -122,7 +122,7 @@ class Runtime:
             )
         return component
 
-    def _target(self, endpoint: Endpoint, component: Component) -> tuple[Copy, str | None]:
+    def _target(self, endpoint: EndpointRecord, component: Component) -> tuple[Copy, str | None]:
         base = base_of(component)
         copies = base.running_copies
         if not copies:
@@ -135,10 +135,10 @@ class Runtime:
         adapter = component.registered_as if isinstance(component, AdapterComponent) else None
         return random.choice(copies), adapter
 
-    def _model_error(self, component: Component, status: int, text: str) -> ServiceError:
+    def _model_error(self, component: Component, status: int, text: str) -> ApiError:
         # [V] 424 with the container's status and message as members; the sentence is the service's.
         side = "client" if status < 500 else "server"
-        return ServiceError(
+        return ApiError(
             "ModelError",
             f'Received {side} error ({status}) from {component.name} with message "{text}".',
             status=424,
@@ -171,5 +171,5 @@ def _container_headers(headers: Mapping[str, str], *, streamed: bool) -> dict[st
     return {name: value for name, value in passed.items() if value is not None}
 
 
-def _validation_error(message: str) -> ServiceError:
-    return ServiceError("ValidationError", message)
+def _validation_error(message: str) -> ApiError:
+    return ApiError("ValidationError", message)

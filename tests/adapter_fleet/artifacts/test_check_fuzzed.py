@@ -286,7 +286,7 @@ def test_no_header_makes_a_check_fail_or_read_much() -> None:
                     assert_the_library_reads_the_same(content, tensors)
                 findings = [*tensor_findings(tensors, "weights", config=sound, base=BASE_MODEL)]
             except HeaderError as error:
-                findings = [error.rule.broken("weights", str(error))]
+                findings = [error.rule.finding("weights", str(error))]
             assert is_told(findings)
             assert stream.most <= MAX_HEADER_BYTES
 

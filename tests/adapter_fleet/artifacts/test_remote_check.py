@@ -16,8 +16,8 @@ from adapter_fleet.artifacts.finite_weights import WeightReading
 from adapter_fleet.artifacts.packing import PackedAdapter, pack
 from adapter_fleet.artifacts.remote_check import StoredCheck, check_object
 from adapter_fleet.serving.base_model import BaseModelFacts
-from tests.adapter_fleet.fake_s3 import FakeS3
 from tests.adapter_fleet.synthetic import SyntheticAdapter
+from tests.fakes.s3 import FakeS3
 
 Save = Callable[[SyntheticAdapter], Path]
 
@@ -37,7 +37,7 @@ def published(s3: FakeS3, directory: Path, *, key: str | None = None) -> str:
     """Put an adapter where `adapters publish` puts it."""
     packed: PackedAdapter = pack(directory, directory.parent / "packed.tar.gz")
     key = key or f"ectsum/sha256-{packed.identity}.tar.gz"
-    s3.objects["bucket", key] = packed.path.read_bytes()
+    s3.put("bucket", key, packed.path.read_bytes())
     return key
 
 
@@ -61,15 +61,15 @@ class TestOurs:
         key = published(s3, save(large))
         done = check(s3, key)
         assert done.findings == []
-        assert done.size == len(s3.objects["bucket", key]) > 1_000_000
+        assert done.size == len(s3.objects["bucket", key].body) > 1_000_000
         assert done.bytes_read == s3.bytes_read < 0.1 * done.size
-        assert s3.requests == 2
+        assert len(s3.calls) == 2
 
     def test_findings_are_those_of_the_archive(self, s3: FakeS3, large: SyntheticAdapter, save: Save) -> None:
         large.config |= {"use_dora": True, "r": 4}
         key = published(s3, save(large))
         done = check(s3, key)
-        archive = io.BytesIO(s3.objects["bucket", key])
+        archive = io.BytesIO(s3.objects["bucket", key].body)
         assert done.findings == check_archive(archive, where=f"s3://bucket/{key}")
         assert len(done.findings) > 2
         assert done.bytes_read < 0.1 * done.size
@@ -88,7 +88,7 @@ class TestOurs:
         done = check(s3, published(s3, save(adapter)))
         assert done.findings == []
         assert 64 * 1024 < done.bytes_read < 0.3 * done.size
-        assert s3.requests < 10
+        assert len(s3.calls) < 10
 
     @pytest.mark.parametrize(
         ("weights", "rules"),
@@ -133,8 +133,8 @@ class TestOurs:
         self, s3: FakeS3, large: SyntheticAdapter, save: Save, part: float
     ) -> None:
         key = published(s3, save(large))
-        whole = s3.objects["bucket", key]
-        s3.objects["bucket", key] = whole[: int(part * len(whole))]
+        whole = s3.objects["bucket", key].body
+        s3.put("bucket", key, whole[: int(part * len(whole))])
         assert [finding.rule for finding in check(s3, key).findings] == ["archive-truncated"]
 
     def test_archive_with_another_file_behind_the_weights_is_not_taken_for_ours(
@@ -143,12 +143,12 @@ class TestOurs:
         directory = save(adapter)
         key = published(s3, directory)
         (directory / "model.py").write_text("import os" * 10_000)
-        tar = gzip.decompress(s3.objects["bucket", key])
+        tar = gzip.decompress(s3.objects["bucket", key].body)
         extended = io.BytesIO(tar)
         with tarfile.open(fileobj=extended, mode="a") as archive:
             archive.add(directory / "model.py", "model.py")
         data = gzip.compress(extended.getvalue(), mtime=0)
-        s3.objects["bucket", key] = data[:9] + b"\xff" + data[10:]
+        s3.put("bucket", key, data[:9] + b"\xff" + data[10:])
         assert [finding.rule for finding in check(s3, key).findings] == ["file-code", "archive-digest"]
 
     def test_whole_archive_is_compared_with_the_digest_in_its_key(
@@ -161,7 +161,7 @@ class TestOurs:
         assert check(s3, key).findings == []
         found = check(s3, key, whole=True).findings
         assert [finding.rule for finding in found] == ["archive-digest"]
-        assert s3.bytes_read > len(s3.objects["bucket", key])
+        assert s3.bytes_read > len(s3.objects["bucket", key].body)
 
     def test_warning_does_not_hide_that_the_digest_is_wrong(
         self, s3: FakeS3, adapter: SyntheticAdapter, save: Save
@@ -199,12 +199,12 @@ class TestForeign:
     def test_foreign_archive_is_read_once_in_small_pieces(
         self, s3: FakeS3, large: SyntheticAdapter, save: Save
     ) -> None:
-        s3.objects["bucket", self.KEY] = foreign(save(large))
+        s3.put("bucket", self.KEY, foreign(save(large)))
         done = check(s3, self.KEY)
         assert done.findings == []
         assert done.bytes_read == s3.bytes_read == done.size
         assert s3.most <= 64 * 1024
-        assert s3.requests == 2
+        assert len(s3.calls) == 2
         assert s3.closed == 1
 
     def test_archive_of_ours_under_another_key_is_read_to_its_end(
@@ -218,26 +218,26 @@ class TestForeign:
     ) -> None:
         directory = save(large)
         key = published(s3, directory)
-        s3.objects["bucket", key] = foreign(directory)
+        s3.put("bucket", key, foreign(directory))
         assert [finding.rule for finding in check(s3, key).findings] == ["archive-digest"]
 
     def test_connection_that_is_cut_is_taken_up_where_it_was(
         self, s3: FakeS3, large: SyntheticAdapter, save: Save
     ) -> None:
-        s3.objects["bucket", self.KEY] = foreign(save(large))
+        s3.put("bucket", self.KEY, foreign(save(large)))
         s3.cuts = 5
         done = check(s3, self.KEY)
         assert (done.findings, done.bytes_read) == ([], done.size)
-        assert s3.requests == 2 + 5
+        assert len(s3.calls) == 2 + 5
 
     def test_connection_that_breaks_each_time_is_an_error(
         self, s3: FakeS3, large: SyntheticAdapter, save: Save, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        s3.objects["bucket", self.KEY] = foreign(save(large))
+        s3.put("bucket", self.KEY, foreign(save(large)))
         monkeypatch.setattr(
-            "tests.adapter_fleet.fake_s3.Body.read",
+            "tests.fakes.s3.Body.read",
             lambda body, size: (
-                body._data[:size] if s3.requests == 1 else (_ for _ in ()).throw(BotoCoreError())
+                body.data[:size] if len(s3.calls) == 1 else (_ for _ in ()).throw(BotoCoreError())
             ),
         )
         with pytest.raises(BotoCoreError):
@@ -246,12 +246,12 @@ class TestForeign:
     def test_object_that_changes_meanwhile_is_an_error(
         self, s3: FakeS3, large: SyntheticAdapter, save: Save, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        s3.objects["bucket", self.KEY] = foreign(save(large))
+        s3.put("bucket", self.KEY, foreign(save(large)))
         get = s3.get_object
 
         def get_and_change(**request: Any) -> dict[str, Any]:
             answer = get(**request)
-            s3.objects["bucket", self.KEY] += b"\0"
+            s3.objects["bucket", self.KEY].body += b"\0"
             return answer
 
         monkeypatch.setattr(s3, "get_object", get_and_change)
@@ -260,7 +260,7 @@ class TestForeign:
 
     @pytest.mark.parametrize("content", [b"", b"\x1f", b"hello", bytes(100_000)])
     def test_anything_else_is_refused_after_its_first_bytes(self, s3: FakeS3, content: bytes) -> None:
-        s3.objects["bucket", self.KEY] = content
+        s3.put("bucket", self.KEY, content)
         done = check(s3, self.KEY)
         assert [finding.rule for finding in done.findings] == ["archive-gzip"]
         assert done.bytes_read <= 32 * 1024

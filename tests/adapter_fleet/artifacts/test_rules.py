@@ -16,7 +16,7 @@ BEGIN = "<!-- Below: written by tests/adapter_fleet/artifacts/test_rules.py. -->
 
 
 def table() -> str:
-    rows = [f"| `{rule.id}` | {rule.severity} | {rule.asks} | {rule.help} |" for rule in CheckRule]
+    rows = [f"| `{rule.id}` | {rule.severity} | {rule.requirement} | {rule.help} |" for rule in CheckRule]
     return "\n".join(["| rule | severity | what it asks for | what to do |", "|---|---|---|---|", *rows, ""])
 
 
@@ -31,7 +31,7 @@ def test_identifiers_are_words_and_tell_rules_apart() -> None:
 
 def test_texts_are_one_line_without_a_full_stop() -> None:
     for rule in CheckRule:
-        for text in (rule.asks, rule.help):
+        for text in (rule.requirement, rule.help):
             assert text.isprintable()
             assert not text.endswith(".")
             assert "|" not in text

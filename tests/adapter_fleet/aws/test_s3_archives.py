@@ -19,8 +19,8 @@ from adapter_fleet.aws.s3_archives import S3Archives
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import Artifact
-from tests.adapter_fleet.fake_s3 import FakeS3
 from tests.adapter_fleet.synthetic import SyntheticAdapter
+from tests.fakes.s3 import FakeS3
 
 Save = Callable[[SyntheticAdapter], Path]
 URI = "s3://bucket/acme.tar.gz"
@@ -65,7 +65,7 @@ class Stored:
         self.version = ArchiveVersion(uri=URI, etag=etag, size=len(body), modified=0.0)
 
     def put(self, body: bytes) -> None:
-        self.s3.objects["bucket", "acme.tar.gz"] = body
+        self.s3.put("bucket", "acme.tar.gz", body)
 
     def identities(self) -> tuple[str, ...]:
         return self.archives.read(self.version, lambda: False).identities

@@ -12,9 +12,10 @@ import pytest
 from adapter_fleet.common.serialization import converter
 from adapter_fleet.hub import copy as hub_copy
 from adapter_fleet.hub.client import Hub, HubBusyError, HubError
-from adapter_fleet.hub.copy import MOST_ROUNDS, CopyError, CopyRequest, FileCopy, refusal
+from adapter_fleet.hub.copy import MAX_ROUNDS, CopyError, CopyRequest, FileCopy, refusal
 from adapter_fleet.hub.files import ModelFile
-from tests.adapter_fleet.fake_bucket import FakeS3, client_error
+from tests.fakes.errors import client_error
+from tests.fakes.s3 import FakeS3, Object
 from tests.hub import COMMIT, CONFIGURATION, File, Generated, HubStandIn, small_model
 
 MODEL = "acme/tiny"
@@ -83,7 +84,7 @@ class Machine:
 
 @pytest.fixture
 def s3() -> FakeS3:
-    return FakeS3()
+    return FakeS3("b", page_size=3)
 
 
 @pytest.fixture
@@ -100,9 +101,9 @@ def test_copy_is_the_wanted_files_and_a_marker_beside_them(
 ) -> None:
     found = machine.run()
     paths = sorted(["model.safetensors", *CONFIGURATION])
-    assert sorted(s3.objects) == sorted([f"{BASE}.complete.json", *(f"{BASE}/{path}" for path in paths)])
-    assert s3.objects[f"{BASE}/model.safetensors"] == content(standin)
-    marker = json.loads(s3.objects[f"{BASE}.complete.json"])
+    assert sorted(s3.bodies("b")) == sorted([f"{BASE}.complete.json", *(f"{BASE}/{path}" for path in paths)])
+    assert s3.objects["b", f"{BASE}/model.safetensors"].body == content(standin)
+    marker = json.loads(s3.objects["b", f"{BASE}.complete.json"].body)
     assert [file["path"] for file in marker["files"]] == paths
     assert (marker["model"], marker["commit"], marker["bytes"]) == (MODEL, COMMIT, found["bytes"])
     assert (found["prefix"], found["files"], s3.uploads) == (f"{BASE}/", 6, {})
@@ -122,9 +123,9 @@ def test_file_that_was_changed_since_is_copied_again(
 ) -> None:
     machine.run()
     standin.ranges.clear()
-    s3.objects[f"{BASE}/config.json"] = b"x" * len(s3.objects[f"{BASE}/config.json"])
+    s3.put("b", f"{BASE}/config.json", b"x" * len(s3.objects["b", f"{BASE}/config.json"].body))
     machine.run()
-    assert s3.objects[f"{BASE}/config.json"] == b'{"model_type": "llama"}'
+    assert s3.objects["b", f"{BASE}/config.json"].body == b'{"model_type": "llama"}'
     assert standin.sent.keys() == {"config.json"}
 
 
@@ -144,7 +145,7 @@ def test_ranges_that_are_there_are_not_copied_again(
 def test_part_of_another_size_is_copied_again(machine: Machine, s3: FakeS3) -> None:
     weights = machine.weights()
     look = machine.advance(weights)
-    s3.uploads[look["upload"]][1][1] = b"short"
+    s3.uploads[look["upload"]].parts[1] = Object(b"short")
     assert machine.advance(weights)["parts"] == [1, 2, 3, 4]
 
 
@@ -152,21 +153,22 @@ def test_file_that_is_whole_and_not_verified_is_verified_and_not_copied(
     machine: Machine, standin: HubStandIn, s3: FakeS3
 ) -> None:
     weights = machine.weights()
-    s3.objects[f"{BASE}/model.safetensors"] = content(standin)
+    s3.put("b", f"{BASE}/model.safetensors", content(standin))
     assert machine.advance(weights) == {"done": True}
     assert not standin.sent["model.safetensors"]
     reads = len(s3.calls)
     assert machine.advance(weights) == {"done": True}
-    assert len(s3.calls) == reads + 1  # it looks for the marker, and reads the file no more
+    # It looks for the marker, and does not read the file again.
+    assert s3.calls[reads:].count("get_object") == 1
 
 
 def test_bytes_that_are_not_the_hubs_do_not_stay(machine: Machine, standin: HubStandIn, s3: FakeS3) -> None:
     standin.files["model.safetensors"].digest = "0" * 64
     with pytest.raises(CopyError, match=r"bytes of 'model\.safetensors' that the hub sent are not those of"):
         machine.run()
-    assert f"{BASE}/model.safetensors" not in s3.objects
-    assert f"{BASE}.complete.json" not in s3.objects
-    assert standin.sent["model.safetensors"] == MOST_ROUNDS * SIZE
+    assert ("b", f"{BASE}/model.safetensors") not in s3.objects
+    assert ("b", f"{BASE}.complete.json") not in s3.objects
+    assert standin.sent["model.safetensors"] == MAX_ROUNDS * SIZE
 
 
 def test_small_file_is_verified_before_it_is_written(
@@ -175,7 +177,7 @@ def test_small_file_is_verified_before_it_is_written(
     standin.files["config.json"].digest = "0" * 40
     with pytest.raises(CopyError, match=r"'config\.json' that the hub sent are not those of its git-sha1"):
         machine.run()
-    assert f"{BASE}/config.json" not in s3.objects
+    assert ("b", f"{BASE}/config.json") not in s3.objects
 
 
 def test_upload_that_someone_has_aborted_is_begun_anew(
@@ -191,7 +193,7 @@ def test_upload_that_someone_has_aborted_is_begun_anew(
     machine.before_part = abort_once
     machine.run()
     assert aborted
-    assert s3.objects[f"{BASE}/model.safetensors"] == content(standin)
+    assert s3.objects["b", f"{BASE}/model.safetensors"].body == content(standin)
 
 
 def test_copy_that_another_one_has_made_whole_meanwhile_does_nothing(
@@ -247,18 +249,18 @@ def test_good_file_that_came_while_a_bad_one_was_read_is_not_deleted(
 ) -> None:
     weights = machine.weights()
     key = f"{BASE}/model.safetensors"
-    s3.objects[key] = bytes(SIZE)
+    s3.put("b", key, bytes(SIZE))
     get = s3.get_object
 
     def get_and_replace(**arguments: Any) -> Any:
         answer = get(**arguments)
         if arguments["Key"] == key:
-            s3.objects[key] = content(standin)
+            s3.put("b", key, content(standin))
         return answer
 
     monkeypatch.setattr(s3, "get_object", get_and_replace)
     assert "are not those of its sha256" in machine.advance(weights)["reason"]
-    assert s3.objects[key] == content(standin)
+    assert s3.objects["b", key].body == content(standin)
 
 
 def test_hub_that_stays_away_ends_the_copy_after_some_rounds(machine: Machine, standin: HubStandIn) -> None:

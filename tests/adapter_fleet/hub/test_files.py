@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from adapter_fleet.hub.files import MOST_FILES, ModelFile, ModelFilesError, is_wanted, wanted_files
+from adapter_fleet.hub.files import MAX_FILES, ModelFile, ModelFilesError, is_wanted, wanted_files
 
 
 def files(*paths: str) -> list[ModelFile]:
@@ -79,8 +79,8 @@ def test_model_without_configuration_is_an_error() -> None:
 
 
 def test_more_files_than_a_copy_can_have_are_an_error() -> None:
-    with pytest.raises(ModelFilesError, match=f"at most {MOST_FILES} files, got {MOST_FILES + 1}"):
-        wanted("config.json", *(f"model-{number}.safetensors" for number in range(MOST_FILES)))
+    with pytest.raises(ModelFilesError, match=f"at most {MAX_FILES} files, got {MAX_FILES + 1}"):
+        wanted("config.json", *(f"model-{number}.safetensors" for number in range(MAX_FILES)))
 
 
 def test_digest_of_a_file_in_git_is_that_of_its_blob() -> None:

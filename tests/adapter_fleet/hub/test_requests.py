@@ -12,12 +12,13 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from adapter_fleet.hub.copy import PATIENCE_SECONDS, CopyError
+from adapter_fleet.hub.copy import IAM_PROPAGATION_SECONDS, CopyError
 from adapter_fleet.hub.files import ModelFile
-from adapter_fleet.hub.requests import HubIntake, request_of
+from adapter_fleet.hub.requests import HubRequestHandler, request_of
 from adapter_fleet.hub.store import ModelStore
-from tests.adapter_fleet.fake_bucket import FakeS3, client_error
 from tests.adapter_fleet.fake_service import FakeClock
+from tests.fakes.errors import client_error
+from tests.fakes.s3 import FakeS3
 from tests.hub import COMMIT
 
 MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:copy"
@@ -85,14 +86,14 @@ class World:
     """The intake of one custom resource, and all that it touches."""
 
     def __init__(self) -> None:
-        self.machines, self.s3, self.clock = FakeMachines(), FakeS3(), FakeClock()
+        self.machines, self.s3, self.clock = FakeMachines(), FakeS3("b", page_size=3), FakeClock()
         self.left: list[str] = []
-        self.intake = HubIntake(
+        self.handler = HubRequestHandler(
             machine=MACHINE,
             machines=cast(Any, self.machines),
             s3=cast(Any, self.s3),
             clock=self.clock,
-            left=self.left.append,
+            report_leftover=self.left.append,
         )
         self._events = 0
 
@@ -106,7 +107,7 @@ class World:
         }
         if old is not None:
             event["OldResourceProperties"] = {**PROPERTIES, **old}
-        return {**event, **self.intake.on_event(event)}
+        return {**event, **self.handler.on_event(event)}
 
     def store(self, commit: str = COMMIT) -> ModelStore:
         return ModelStore(request_of(PROPERTIES).repository.at(commit), cast(Any, self.s3))
@@ -124,7 +125,7 @@ def world() -> World:
 def test_creation_starts_a_copy_and_waits_for_it(world: World) -> None:
     event = world.event("Create")
     assert event["PhysicalResourceId"] == "me"
-    assert world.intake.is_complete(event) == {"IsComplete": False}
+    assert world.handler.is_complete(event) == {"IsComplete": False}
     asked = request_of(PROPERTIES, asked_at=world.clock.now())
     assert world.machines.newest["input"]["request"] == asdict(asked)
 
@@ -132,7 +133,7 @@ def test_creation_starts_a_copy_and_waits_for_it(world: World) -> None:
 def test_copy_that_is_whole_ends_the_waiting_with_where_it_is(world: World) -> None:
     event = world.event("Create")
     world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
-    assert world.intake.is_complete(event) == {
+    assert world.handler.is_complete(event) == {
         "IsComplete": True,
         "Data": {"Commit": COMMIT, "Prefix": "models/x/", "Files": "3", "Bytes": "70"},
     }
@@ -143,7 +144,7 @@ def test_copy_that_cannot_be_made_fails_with_its_reason(world: World) -> None:
     cause = json.dumps({"errorType": "CopyError", "errorMessage": "the licence is not accepted"})
     world.machines.newest.update(status="FAILED", error="CopyError", cause=cause)
     with pytest.raises(CopyError, match=r"^the licence is not accepted$"):
-        world.intake.is_complete(event)
+        world.handler.is_complete(event)
 
 
 def test_reason_of_any_length_fits_into_a_response(world: World) -> None:
@@ -151,7 +152,7 @@ def test_reason_of_any_length_fits_into_a_response(world: World) -> None:
     cause = json.dumps({"errorType": "CopyError", "errorMessage": "\U0001f600" * 3000})
     world.machines.newest.update(status="FAILED", error="CopyError", cause=cause)
     with pytest.raises(CopyError) as failed:
-        world.intake.is_complete(event)
+        world.handler.is_complete(event)
     assert len(json.dumps(str(failed.value))) < 2100
 
 
@@ -159,30 +160,30 @@ def test_machine_that_fails_by_itself_says_how(world: World) -> None:
     event = world.event("Create")
     world.machines.newest.update(status="TIMED_OUT")
     with pytest.raises(CopyError, match="ended as TIMED_OUT"):
-        world.intake.is_complete(event)
+        world.handler.is_complete(event)
 
 
 def test_event_that_is_delivered_twice_starts_one_copy(world: World) -> None:
     event = world.event("Create")
-    world.intake.on_event(event)
+    world.handler.on_event(event)
     assert len(world.machines.executions) == 1
 
 
 def test_machine_that_a_person_has_stopped_is_started_again(world: World) -> None:
     event = world.event("Create")
     world.machines.newest.update(status="ABORTED", error="Enough")
-    assert world.intake.is_complete(event) == {"IsComplete": False}
+    assert world.handler.is_complete(event) == {"IsComplete": False}
     assert [execution["status"] for execution in world.machines.executions.values()] == ["ABORTED", "RUNNING"]
     world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
-    assert world.intake.is_complete(event)["IsComplete"]
+    assert world.handler.is_complete(event)["IsComplete"]
 
 
 def test_later_event_stops_the_copy_of_the_one_before_which_does_not_come_back(world: World) -> None:
     first = world.event("Update", old={})
     second = world.event("Update", old={}, Revision="b" * 40)
     with pytest.raises(CopyError, match="another deployment has taken over"):
-        world.intake.is_complete(first)
-    assert world.intake.is_complete(second) == {"IsComplete": False}
+        world.handler.is_complete(first)
+    assert world.handler.is_complete(second) == {"IsComplete": False}
     assert [execution["status"] for execution in world.machines.executions.values()] == ["ABORTED", "RUNNING"]
 
 
@@ -191,19 +192,19 @@ def test_time_that_has_passed_stops_the_machine_and_says_how_far_it_is(world: Wo
     files = [ModelFile(path=path, size=2_000_000_000, digest="sha256:00") for path in ("a", "b")]
     world.store().keep_plan(files)
     world.clock.sleep(599)
-    assert world.intake.is_complete(event) == {"IsComplete": False}
+    assert world.handler.is_complete(event) == {"IsComplete": False}
     world.clock.sleep(1)
     with pytest.raises(CopyError, match=r"not copied after 10 minutes, the timeout: nothing is copied"):
-        world.intake.is_complete(event)
+        world.handler.is_complete(event)
     assert world.machines.newest["status"] == "ABORTED"
 
 
 def test_time_that_has_passed_is_told_where_s3_does_not_say_how_far_it_is(world: World) -> None:
     event = world.event("Create")
-    world.s3.forbidden = ("models/",)
+    world.s3.forbidden = ("b/models/",)
     world.clock.sleep(600)
-    with pytest.raises(CopyError, match=r"the timeout: how far it is could not be asked: .*AccessDenied"):
-        world.intake.is_complete(event)
+    with pytest.raises(CopyError, match=r"the timeout: its progress is not known: .*AccessDenied"):
+        world.handler.is_complete(event)
     assert world.machines.newest["status"] == "ABORTED"
 
 
@@ -215,37 +216,37 @@ def test_denial_is_told_once_a_role_that_was_changed_should_be_known(
 
     event = world.event("Create")
     monkeypatch.setattr(world.machines, "describe_execution", denied)
-    world.clock.sleep(PATIENCE_SECONDS - 1)
+    world.clock.sleep(IAM_PROPAGATION_SECONDS - 1)
     with pytest.raises(ClientError, match="AccessDenied"):
-        world.intake.is_complete(event)
+        world.handler.is_complete(event)
     world.clock.sleep(1)
     with pytest.raises(CopyError, match="AccessDenied"):
-        world.intake.is_complete(event)
+        world.handler.is_complete(event)
 
 
 @pytest.mark.parametrize("revision", [COMMIT, "main"])
 def test_deletion_that_may_clear_nothing_waits_a_while_and_ends_with_what_is_left(
     world: World, revision: str
 ) -> None:
-    world.s3.forbidden = ("models/",)
+    world.s3.forbidden = ("b/models/",)
     event = world.event("Delete", Revision=revision)
-    world.clock.sleep(PATIENCE_SECONDS - 1)
+    world.clock.sleep(IAM_PROPAGATION_SECONDS - 1)
     with pytest.raises(ClientError, match="AccessDenied"):
-        world.intake.is_complete(event)
+        world.handler.is_complete(event)
     world.clock.sleep(1)
-    assert world.intake.is_complete(event) == {"IsComplete": True}
+    assert world.handler.is_complete(event) == {"IsComplete": True}
     (reason,) = world.left
-    assert re.search(r"half uploaded or noted below s3://b/models/acme--tiny/ .*AccessDenied", reason)
+    assert re.search(r"unfinished uploads and records below s3://b/models/acme--tiny/ .*AccessDenied", reason)
 
 
 def test_deletion_ends_when_nothing_is_left_half_uploaded(world: World) -> None:
     world.event("Create")
     world.begin_upload()
-    world.s3.objects["models/acme--tiny/revisions/me/main.json"] = b"{}"
+    world.s3.put("b", "models/acme--tiny/revisions/me/main.json", b"{}")
     event = world.event("Delete")
     assert world.machines.newest["status"] == "ABORTED"
-    assert world.intake.is_complete(event) == {"IsComplete": False}
-    assert world.intake.is_complete(event) == {"IsComplete": True}
+    assert world.handler.is_complete(event) == {"IsComplete": False}
+    assert world.handler.is_complete(event) == {"IsComplete": True}
     assert (world.s3.uploads, world.s3.objects) == ({}, {})
 
 
@@ -254,8 +255,8 @@ def test_rollback_aborts_what_the_failed_version_has_half_uploaded(world: World)
     world.begin_upload()
     event = world.event("Update", old={"Revision": "b" * 40})
     world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
-    assert world.intake.is_complete(event)["IsComplete"]
-    assert [COMMIT in key for key, _ in world.s3.uploads.values()] == [True]
+    assert world.handler.is_complete(event)["IsComplete"]
+    assert [COMMIT in upload.key for upload in world.s3.uploads.values()] == [True]
 
 
 @pytest.mark.parametrize("revision", [COMMIT, "main"])
@@ -263,9 +264,9 @@ def test_place_that_the_roles_are_no_longer_for_is_left_and_fails_nothing(
     world: World, revision: str
 ) -> None:
     event = world.event("Update", old={"Prefix": "elsewhere/", "Revision": revision})
-    world.s3.forbidden = ("elsewhere/",)
+    world.s3.forbidden = ("b/elsewhere/",)
     world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
-    assert world.intake.is_complete(event)["IsComplete"]
+    assert world.handler.is_complete(event)["IsComplete"]
     (reason,) = world.left
     assert "AccessDenied" in reason
 
@@ -278,9 +279,9 @@ def test_uploads_that_another_stack_goes_on_with_are_left(world: World, kind: st
     event = world.event(kind, old={}, Revision=COMMIT if kind == "Delete" else "b" * 40)
     if kind == "Update":
         world.machines.newest.update(status="SUCCEEDED", output=json.dumps(DONE))
-    assert world.intake.is_complete(event)["IsComplete"]
+    assert world.handler.is_complete(event)["IsComplete"]
     assert len(world.s3.uploads) == 1
-    assert list(world.s3.objects) == [f"models/acme--tiny/{COMMIT}.copying/another.json"]
+    assert list(world.s3.bodies("b")) == [f"models/acme--tiny/{COMMIT}.copying/another.json"]
 
 
 def test_last_stack_that_gives_up_aborts_what_all_have_uploaded(world: World) -> None:
@@ -294,7 +295,7 @@ def test_last_stack_that_gives_up_aborts_what_all_have_uploaded(world: World) ->
 def test_note_that_may_not_be_deleted_is_an_error_and_its_uploads_stay(world: World) -> None:
     world.begin_upload()
     world.store().keep_copying("me")
-    world.s3.forbidden = (world.store().location.copying,)
+    world.s3.forbidden = (f"b/{world.store().location.copying}",)
     with pytest.raises(
         ClientError, match=rf"AccessDenied.*s3://b/.*{COMMIT}\.copying/me\.json: Access Denied"
     ):

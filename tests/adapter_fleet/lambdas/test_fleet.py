@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
@@ -247,7 +244,7 @@ class TestPass:
     def test_after_very_many_passes_another_execution_goes_on(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        last = handlers.MOST_PASSES - 1
+        last = handlers.MAX_PASSES - 1
         answer, _ = self.run(monkeypatch, PassResult(done=False), passes=last)
         assert answer["done"]
         assert [trigger for _, trigger in machines.started] == ["order"]
@@ -258,7 +255,7 @@ class TestPass:
     def test_last_of_very_many_passes_starts_none_where_it_is_done(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        answer, _ = self.run(monkeypatch, PassResult(done=True), passes=handlers.MOST_PASSES - 1)
+        answer, _ = self.run(monkeypatch, PassResult(done=True), passes=handlers.MAX_PASSES - 1)
         assert answer["done"]
         assert machines.started == []
 
@@ -267,36 +264,9 @@ class TestPass:
     ) -> None:
         name = "12-0123456789abcdef"
         for number in range(100):
-            self.run(monkeypatch, PassResult(done=False), name, passes=handlers.MOST_PASSES - 1)
+            self.run(monkeypatch, PassResult(done=False), name, passes=handlers.MAX_PASSES - 1)
             assert len(machines.started) == number + 1
             name, _ = machines.started[-1]
-
-
-@settings(max_examples=50)
-@given(key=st.text(max_size=120))
-def test_name_of_an_execution_is_one_that_step_functions_takes(key: str) -> None:
-    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,80}", handlers._execution_name(key))
-
-
-@settings(max_examples=50)
-@given(keys=st.lists(st.text(max_size=120), min_size=2, max_size=2, unique=True))
-def test_name_of_an_execution_is_another_one_for_each_key(keys: list[str]) -> None:
-    first, second = map(handlers._execution_name, keys)
-    assert first != second
-
-
-def test_names_of_long_keys_that_begin_alike_are_different() -> None:
-    assert handlers._execution_name("a" * 100 + "1") != handlers._execution_name("a" * 100 + "2")
-    assert handlers._execution_name("object-v/1") != handlers._execution_name("object-v.1")
-
-
-def test_error_other_than_that_the_name_is_taken_is_raised() -> None:
-    class Throttled:
-        def start_execution(self, **_arguments: Any) -> None:
-            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "StartExecution")
-
-    with pytest.raises(ClientError, match="ThrottlingException"):
-        handlers._Starter(Throttled(), "machine")("object", "1")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("refused", [True, False])

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.hub.copy import CopyError, CopyRequest
 from adapter_fleet.lambdas import hub_copy as hub_handlers
-from tests.adapter_fleet.fake_bucket import client_error
+from tests.fakes.errors import client_error
 from tests.hub import COMMIT
 
 SECRET = "arn:aws:secretsmanager:us-east-1:111122223333:secret:hub-AbCdEf"

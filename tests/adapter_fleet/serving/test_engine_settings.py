@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.serving.engine_settings import COUNTED, EngineSettings
+from adapter_fleet.serving.engine_settings import MEMORY_VARIABLES, EngineSettings
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
 
@@ -51,7 +51,7 @@ def test_names_that_count_are_all_that_are_looked_at() -> None:
 
     asked: set[str] = set()
     EngineSettings.from_environment(Environment())
-    assert asked == set(COUNTED)
+    assert asked == set(MEMORY_VARIABLES)
 
 
 @pytest.mark.parametrize(

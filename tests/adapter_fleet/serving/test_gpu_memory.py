@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter_fleet.serving.base_model import Dimensions, read_model_config
+from adapter_fleet.serving.capacity import Workload
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import (
     GIB,
@@ -28,7 +29,6 @@ from adapter_fleet.serving.gpu_memory import (
 from adapter_fleet.serving.instance_types import A10G, INSTANCES
 from adapter_fleet.serving.lora_limits import LORA_RANKS, LoraDtype, LoraServing
 from adapter_fleet.serving.model_shape import KNOWN_MODELS, ModelShape, known_shape
-from adapter_fleet.serving.sizing import Workload
 
 TICKETS = Path(__file__).parents[3] / "examples" / "tickets"
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from adapter_fleet.serving.lora_limits import LORA_RANKS, LoraServing
@@ -30,3 +32,17 @@ def test_no_adapter_at_all_is_refused() -> None:
 def test_number_of_adapters_that_is_no_whole_number_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match=f"'max_loras' should be a whole number, got {value!r}"):
         LoraServing(max_loras=value, max_cpu_loras=8, max_lora_rank=16)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("max_loras", "${Token[TOKEN.1]}", "'max_loras' should be known at synth, got a token"),
+        ("lora_dtype", "auto", "'lora_dtype' should be one of LoraDtype.AUTO, .*, got 'auto'"),
+        ("fully_sharded", 1, "'fully_sharded' should be True or False, got 1"),
+    ],
+)
+def test_value_of_another_type_is_refused(setting: str, value: object, message: str) -> None:
+    limits: dict[str, Any] = {"max_loras": 1, "max_cpu_loras": 1, "max_lora_rank": 8, setting: value}
+    with pytest.raises(ValueError, match=message):
+        LoraServing(**limits)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from adapter_fleet.serving.gpu_memory import MIB
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.memory_tiers import Tiers, cpu_bytes
+from adapter_fleet.serving.memory_tiers import TierCounts, cpu_bytes
 from adapter_fleet.serving.model_shape import known_shape
 
 SERVING = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
@@ -19,14 +19,14 @@ assert LLAMA is not None
     [(0, (0, 0, 0)), (30, (30, 0, 0)), (31, (30, 1, 0)), (70, (30, 40, 0)), (200, (30, 40, 130))],
 )
 def test_adapters_fill_the_tiers_from_the_top(adapters: int, expected: tuple[int, int, int]) -> None:
-    tiers = Tiers.of(adapters, SERVING)
+    tiers = TierCounts.of(adapters, SERVING)
     assert (tiers.gpu, tiers.cpu, tiers.disk) == expected
 
 
 @given(st.integers(0, 10_000), st.integers(1, 500), st.integers(0, 500))
 def test_every_adapter_is_in_one_tier(adapters: int, gpu: int, more: int) -> None:
     lora = LoraServing(max_loras=gpu, max_cpu_loras=gpu + more, max_lora_rank=8)
-    tiers = Tiers.of(adapters, lora)
+    tiers = TierCounts.of(adapters, lora)
     assert min(tiers.gpu, tiers.cpu, tiers.disk) >= 0
     assert tiers.adapters == adapters
     assert tiers.gpu <= gpu
@@ -35,7 +35,7 @@ def test_every_adapter_is_in_one_tier(adapters: int, gpu: int, more: int) -> Non
 
 @pytest.mark.parametrize(("adapters", "mostly"), [(0, False), (140, False), (141, True)])
 def test_mostly_on_disk_is_more_than_half(adapters: int, mostly: bool) -> None:
-    assert Tiers.of(adapters, SERVING).mostly_on_disk is mostly
+    assert TierCounts.of(adapters, SERVING).mostly_on_disk is mostly
 
 
 def memory(*ranks: int | None, workers: int = 1) -> float:

@@ -41,7 +41,7 @@ def deployed(world: World, account: FakeAccount) -> None:
             raise AssertionError("a wrong manifest was written") from error
         world.open(replace(request, source_digest=desired.digest), desired)
 
-    account.buckets.news = take_in
+    account.buckets.on_put = take_in
 
 
 def test_adapter_is_onboarded_with_no_deployment(run: Run, world: World, manifest: Write) -> None:
@@ -54,7 +54,17 @@ def test_object_is_the_file_with_its_comments(run: Run, account: FakeAccount, ma
     path = manifest(acme=1)
     path.write_text("# ours\n" + path.read_text())
     run("apply", path)
-    assert account.buckets.objects[OBJECT] == path.read_bytes()
+    assert account.buckets.objects[OBJECT].body == path.read_bytes()
+
+
+def others_write(account: FakeAccount) -> Callable[[str], None]:
+    """Write another manifest just before the command's own."""
+
+    def before(operation: str) -> None:
+        if operation == "put_object":
+            account.buckets.put(*OBJECT, b"theirs")
+
+    return before
 
 
 def test_changes_are_announced(run: Run, manifest: Write) -> None:
@@ -68,19 +78,19 @@ def test_manifest_that_someone_else_wrote_meanwhile_stays(
     run: Run, account: FakeAccount, manifest: Write
 ) -> None:
     run("apply", manifest(acme=1))
-    account.buckets.before_put = lambda: account.buckets.store(*OBJECT, b"theirs")
+    account.buckets.before = others_write(account)
     result = run("apply", manifest(acme=2))
     assert result.exit_code == 1
     assert "was written by someone else in the meantime" in result.stderr
-    assert account.buckets.objects[OBJECT] == b"theirs"
+    assert account.buckets.objects[OBJECT].body == b"theirs"
 
 
 def test_first_manifest_that_someone_else_wrote_meanwhile_stays(
     run: Run, account: FakeAccount, manifest: Write
 ) -> None:
-    account.buckets.before_put = lambda: account.buckets.store(*OBJECT, b"theirs")
+    account.buckets.before = others_write(account)
     assert run("apply", manifest(acme=1)).exit_code == 1
-    assert account.buckets.objects[OBJECT] == b"theirs"
+    assert account.buckets.objects[OBJECT].body == b"theirs"
 
 
 def test_manifest_that_is_in_force_is_not_written_again(
@@ -90,7 +100,7 @@ def test_manifest_that_is_in_force_is_not_written_again(
     run("apply", path)
     result = run("apply", path)
     assert (result.exit_code, result.stdout) == (0, "generation 2 is in force: 1 of 1 in service\n")
-    assert account.buckets.versions[OBJECT] == 1
+    assert account.buckets.objects[OBJECT].version == 1
 
 
 def test_adapter_without_a_smoke_request_stays_so_in_a_fleet_that_has_one(
@@ -110,7 +120,7 @@ def test_adapter_without_a_smoke_request_stays_so_in_a_fleet_that_has_one(
         0,
         "fleet: 0 adapters added, 0 changed, 0 removed",
     )
-    assert account.buckets.versions[OBJECT] == 1
+    assert account.buckets.objects[OBJECT].version == 1
 
 
 def test_manifest_that_fails_ends_with_1_and_names_the_adapter(
@@ -143,7 +153,7 @@ class TestWhatIsKnownToFail:
         assert result.exit_code == 1
         assert "adapters: new: foreign: a component named p-new is there and has no tag" in result.stderr
         assert "--allow-failing" in result.stderr
-        assert account.buckets.versions[OBJECT] == 1
+        assert account.buckets.objects[OBJECT].version == 1
 
     def test_every_archive_that_is_not_in_s3_is_named(
         self, run: Run, world: World, account: FakeAccount, manifest: Write
@@ -156,7 +166,7 @@ class TestWhatIsKnownToFail:
             ["one", "unusable"],
             ["two", "unusable"],
         ]
-        assert account.buckets.versions[OBJECT] == 1
+        assert account.buckets.objects[OBJECT].version == 1
 
     def test_long_list_is_summed_up(self, run: Run, world: World, manifest: Write) -> None:
         versions = {f"a{number:02}": 1 for number in range(30)}
@@ -229,7 +239,7 @@ class TestLostBase:
             "adapters: generation 3 is not settled after 60 seconds",
             "adapters: the base component 'base' is not there",
         ]
-        assert account.buckets.versions[OBJECT] == 2
+        assert account.buckets.objects[OBJECT].version == 2
 
 
 def test_interrupt_after_the_manifest_is_written_is_told(
@@ -244,7 +254,7 @@ def test_interrupt_after_the_manifest_is_written_is_told(
         130,
         "the manifest is written, and the fleet goes on with it; 'adapters status --wait' follows",
     )
-    assert account.buckets.versions[OBJECT] == 1
+    assert account.buckets.objects[OBJECT].version == 1
 
 
 def test_interrupt_before_the_manifest_is_written_writes_nothing(
@@ -261,7 +271,7 @@ def test_interrupt_before_the_manifest_is_written_writes_nothing(
 def test_manifest_can_come_from_standard_input(run: Run, account: FakeAccount, manifest: Write) -> None:
     text = manifest(acme=1).read_text()
     assert run("apply", "-", stdin=text).exit_code == 0
-    assert account.buckets.objects[OBJECT] == text.encode()
+    assert account.buckets.objects[OBJECT].body == text.encode()
 
 
 def test_manifest_that_failed_can_be_applied_again(run: Run, world: World, manifest: Write) -> None:
@@ -281,7 +291,7 @@ def test_manifest_that_a_guard_would_refuse_is_not_written(
     result = run("apply", manifest())
     assert result.exit_code == 1
     assert "the fleet would refuse it" in result.stderr
-    assert account.buckets.versions[OBJECT] == 1
+    assert account.buckets.objects[OBJECT].version == 1
 
 
 def test_manifest_with_mistakes_is_not_written(run: Run, account: FakeAccount, manifest: Write) -> None:
@@ -326,7 +336,7 @@ def test_fleet_whose_manifest_is_in_its_stack_is_deployed_instead(
 
 
 def test_news_that_do_not_arrive_are_told(run: Run, account: FakeAccount, manifest: Write) -> None:
-    account.buckets.news = lambda text, version: None
+    account.buckets.on_put = lambda text, version: None
     result = run("apply", manifest(acme=1))
     assert result.exit_code == 1
     assert "does the bucket send its events to EventBridge?" in result.stderr
@@ -336,7 +346,7 @@ def test_newer_manifest_that_the_fleet_noticed_instead_is_told(
     run: Run, world: World, account: FakeAccount, manifest: Write
 ) -> None:
     run("apply", manifest(acme=1))
-    account.buckets.news = lambda text, version: world.put_manifest(adapter("theirs"))
+    account.buckets.on_put = lambda text, version: world.put_manifest(adapter("theirs"))
     result = run("apply", manifest(acme=2))
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (
         1,
@@ -348,15 +358,15 @@ def test_newer_manifest_that_the_fleet_noticed_instead_is_told(
 def test_late_news_of_the_manifest_before_are_no_newer_manifest(
     run: Run, account: FakeAccount, manifest: Write
 ) -> None:
-    take_in = account.buckets.news
-    account.buckets.news = lambda text, version: None
+    take_in = account.buckets.on_put
+    account.buckets.on_put = lambda text, version: None
     assert run("apply", manifest(acme=1)).exit_code == 1
 
     def late(text: bytes, version: str) -> None:
         take_in(manifest(acme=1).read_bytes(), "v1")
         take_in(text, version)
 
-    account.buckets.news = late
+    account.buckets.on_put = late
     result = run("apply", manifest(acme=2))
     assert (result.exit_code, result.stdout) == (0, "generation 3 is in force: 1 of 1 in service\n")
 
@@ -381,13 +391,13 @@ class TestBucketWithoutVersions:
 
     def refuse(self, world: World, account: FakeAccount, path: Path) -> None:
         """Have the fleet refuse what is in the bucket."""
-        account.buckets.store(*OBJECT, path.read_bytes())
+        account.buckets.put(*OBJECT, path.read_bytes())
         request = Request(
             delivery="refused",
             source=Source.OBJECT,
             target=world.target,
             at=world.clock.now(),
-            manifest_version=account.buckets.etag(*OBJECT).strip('"'),
+            manifest_version=account.buckets.objects[OBJECT].etag.strip('"'),
             refusal="there was a reason",
         )
         world.open(request, DesiredFleet())
@@ -409,7 +419,7 @@ class TestBucketWithoutVersions:
             " and with them generation 2 is refused (there was a reason)"
         )
         assert "its bucket keeps no versions" in result.stderr
-        assert account.buckets.versions[OBJECT] == 1
+        assert account.buckets.objects[OBJECT].version == 1
 
     def test_another_comment_is_another_version(
         self, run: Run, world: World, account: FakeAccount, manifest: Write

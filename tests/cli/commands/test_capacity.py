@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
-from adapter_fleet.serving.engine_settings import COUNTED
+from adapter_fleet.serving.engine_settings import MEMORY_VARIABLES
 from adapters_cli.models.capacity_report import size
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
@@ -250,9 +250,7 @@ class TestBaseModel:
 
     @pytest.mark.parametrize("uri", ["s3://models/tickets/config.json", "s3://models/tickets/"])
     def test_may_be_in_s3(self, document: Any, account: FakeAccount, uri: str) -> None:
-        account.buckets.store(
-            "models", "tickets/config.json", (TICKETS / "base" / "config.json").read_bytes()
-        )
+        account.buckets.put("models", "tickets/config.json", (TICKETS / "base" / "config.json").read_bytes())
         found = document("--base-model", uri, *SLOTS, "--instance-type", "ml.g5.xlarge")
         assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
 
@@ -263,7 +261,7 @@ class TestBaseModel:
         config = json.loads((TICKETS / "base" / "config.json").read_text())
         config.pop("_name_or_path", None)
         text = json.dumps(config).encode()
-        account.buckets.store("models", "own-8b.json", text)
+        account.buckets.put("models", "own-8b.json", text)
         monkeypatch.chdir(tmp_path)
         Path("own-8b.json").write_bytes(text)
         found = document("--base-model", place, *SLOTS, "--instance-type", "ml.g5.xlarge")
@@ -342,7 +340,7 @@ class TestMistakes:
         result = capacity(*ON_FOUR, "--option", option)
         assert (result.exit_code, result.stdout) == (2, "")
         assert f"{option.partition('=')[0]!r} changes nothing that is counted" in result.stderr
-        assert all(name in result.stderr for name in COUNTED)
+        assert all(name in result.stderr for name in MEMORY_VARIABLES)
 
     def test_setting_that_is_given_twice_is_one(self, capacity: Run) -> None:
         result = capacity(*ON_FOUR, "--option", "OPTION_MAX_LORAS=74")

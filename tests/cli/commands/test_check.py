@@ -22,8 +22,9 @@ from adapter_fleet.artifacts.packing import pack
 from adapter_fleet.artifacts.rules import HELP
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
-from tests.adapter_fleet.fake_s3 import FakeS3, client_error
 from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter
+from tests.fakes.errors import client_error
+from tests.fakes.s3 import FakeS3
 
 BASE = {
     "_name_or_path": "acme/tiny-base",
@@ -99,7 +100,7 @@ def rules(result: Result) -> list[str]:
 def store(s3: FakeS3, directory: Path, prefix: str = "adapters") -> str:
     packed = pack(directory, directory.parent / "packed.tar.gz")
     key = f"{prefix}/{directory.name}/sha256-{packed.identity}.tar.gz"
-    s3.objects["bucket", key] = packed.path.read_bytes()
+    s3.put("bucket", key, packed.path.read_bytes())
     packed.path.unlink()
     return f"s3://bucket/{key}"
 
@@ -204,7 +205,7 @@ def test_folder_that_is_no_adapter_beside_some_is_told_as_publish_does(check: Ch
 
 def test_file_of_another_name_is_refused_as_by_publish(check: Check, fine: Path, s3: FakeS3) -> None:
     archive = pack(fine, fine.parent / "fine.tgz").path
-    s3.objects["bucket", "fine.tgz"] = archive.read_bytes()
+    s3.put("bucket", "fine.tgz", archive.read_bytes())
     result = check(archive, "s3://bucket/fine.tgz")
     assert rules(result) == ["path-readable", "path-holds-adapters"]
     assert "an archive '….tar.gz'" in result.stdout
@@ -249,12 +250,12 @@ def test_interrupt_stops_what_is_being_read(
     made = tarfile.TarInfo("adapter_model.safetensors")
     made.size = 2**33
     start = zlib.compressobj(0, zlib.DEFLATED, 31)
-    s3.objects["bucket", key] = start.compress(made.tobuf()) + start.flush(zlib.Z_FULL_FLUSH)
+    s3.put("bucket", key, start.compress(made.tobuf()) + start.flush(zlib.Z_FULL_FLUSH))
     answer = {"ETag": "e", "ContentRange": f"bytes 0-9/{2**40}"}
 
     def get(*, Range: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         first = Range.startswith("bytes=0-")
-        return answer | {"Body": io.BytesIO(s3.objects["bucket", key]) if first else Endless()}
+        return answer | {"Body": io.BytesIO(s3.objects["bucket", key].body) if first else Endless()}
 
     monkeypatch.setattr(s3, "get_object", get)
 
@@ -391,7 +392,7 @@ class TestInS3:
     ) -> None:
         uris = [store(s3, directory) for directory in (dora, fine)]
         store(s3, fine, prefix="adapters-of-others")
-        s3.objects["bucket", "adapters/manifest.yaml"] = b"adapters: []"
+        s3.put("bucket", "adapters/manifest.yaml", b"adapters: []")
         for prefix in ("s3://bucket/adapters/", "s3://bucket/adapters"):
             result = check(prefix)
             assert [row[:2] for row in rows(result)] == [[uris[0], "error"], [uris[1], "ok"]]
@@ -410,7 +411,7 @@ class TestInS3:
         self, check: Check, s3: FakeS3, fine: Path, dora: Path
     ) -> None:
         uris = [store(s3, directory) for directory in (fine, dora)]
-        s3.refused.add(uris[0].removeprefix("s3://bucket/"))
+        s3.forbidden += (uris[0].removeprefix("s3://"),)
         result = check("s3://bucket/adapters/")
         assert {row[2] for row in rows(result)} == {"object-readable", "lora-dora"}
         assert "it cannot be read: Access Denied (AccessDenied)" in result.stdout
@@ -418,7 +419,7 @@ class TestInS3:
     def test_bucket_that_may_not_be_listed_is_an_error_of_that_path(
         self, check: Check, s3: FakeS3, fine: Path
     ) -> None:
-        s3.refused.add("bucket")
+        s3.forbidden += ("bucket/",)
         result = check("s3://bucket/adapters/", fine)
         assert rules(result) == ["object-readable", ""]
         assert "it cannot be reached: Access Denied (AccessDenied)" in result.stdout
@@ -426,7 +427,7 @@ class TestInS3:
     def test_nothing_wrong_but_that_s3_could_not_be_asked_ends_with_4(
         self, check: Check, s3: FakeS3, fine: Path, dora: Path, pissa: Path
     ) -> None:
-        s3.refused.add("bucket")
+        s3.forbidden += ("bucket/",)
         assert check("s3://bucket/adapters/").exit_code == 4
         assert check("s3://bucket/none.tar.gz", fine, pissa, "--strict").exit_code == 4
         assert check("s3://bucket/adapters/", dora).exit_code == 1
@@ -436,7 +437,7 @@ class TestInS3:
     ) -> None:
         uri = store(s3, fine)
         other = pack(SyntheticAdapter(seed=1).save(tmp_path / "other"), tmp_path / "other.tar.gz")
-        s3.objects["bucket", uri.removeprefix("s3://bucket/")] = other.path.read_bytes()
+        s3.put("bucket", uri.removeprefix("s3://bucket/"), other.path.read_bytes())
         assert rules(check(uri)) == [""]
         assert rules(check(uri, "--whole")) == ["archive-digest"]
 
@@ -499,7 +500,7 @@ class TestServing:
             assert set(rules(result)) == {"base-model-name", "base-model-dimensions"}
 
     def test_base_model_may_lie_in_s3(self, check: Check, s3: FakeS3, fine: Path) -> None:
-        s3.objects["bucket", "models/base/config.json"] = json.dumps({**BASE, "hidden_size": 64}).encode()
+        s3.put("bucket", "models/base/config.json", json.dumps({**BASE, "hidden_size": 64}).encode())
         for place in ("s3://bucket/models/base/", "s3://bucket/models/base/config.json"):
             assert set(rules(check(fine, "--base-model", place))) == {"base-model-dimensions"}
 
@@ -508,13 +509,13 @@ class TestServing:
     ) -> None:
         text = json.dumps({**BASE, "hidden_size": 64})
         (tmp_path / "own.json").write_text(text)
-        s3.objects["bucket", "own.json"] = text.encode()
+        s3.put("bucket", "own.json", text.encode())
         for place in (tmp_path / "own.json", "s3://bucket/own.json"):
             assert set(rules(check(fine, "--base-model", place))) == {"base-model-dimensions"}
 
     def test_base_model_that_may_not_be_read_is_no_answer(self, check: Check, s3: FakeS3, fine: Path) -> None:
-        s3.objects["bucket", "base/config.json"] = json.dumps(BASE).encode()
-        s3.refused.add("base/config.json")
+        s3.put("bucket", "base/config.json", json.dumps(BASE).encode())
+        s3.forbidden += ("bucket/base/config.json",)
         result = check(fine, "--base-model", "s3://bucket/base")
         assert (result.exit_code, result.stdout) == (4, "")
         assert "'s3://bucket/base/config.json' cannot be read: Access Denied" in result.stderr
@@ -538,7 +539,7 @@ class TestServing:
         monkeypatch.chdir(tmp_path)
         result = check(fine, "--base-model", "meta-llama/Llama-3.1-8B-Instruct")
         assert set(rules(result)) == {"base-model-name", "base-model-dimensions"}
-        environment = ENVIRONMENT.replace('directory = "../base"\n', "")
+        environment = ENVIRONMENT.replace('directory = "../base"\n', 'bucket = "models"\n')
         Path("e.toml").write_text(environment.replace("acme/other", "meta-llama/Llama-3.1-8B"))
         assert "base-model-dimensions" in rules(check(fine, "-e", "e.toml"))
 
@@ -640,8 +641,8 @@ def test_nothing_to_check_is_quiet_when_all_is_fine(check: Check, fine: Path) ->
 def test_error_of_listing_in_the_middle_is_told(
     check: Check, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(**_: Any) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
         raise client_error("SlowDown", "Please reduce your request rate.")
 
-    monkeypatch.setattr(s3, "paginate", fail)
+    monkeypatch.setattr(s3, "pages_of_list_objects_v2", fail)
     assert rules(check("s3://bucket/")) == ["object-readable"]

@@ -233,4 +233,4 @@ class TestGenerations:
         account.add_fleet("Tenants", "new", "New")
         result = run("history", "--table", "new", fleet=False)
         assert (result.exit_code, result.stdout) == (0, "")
-        assert result.stderr == "fleet 'New' has never been asked for anything\n"
+        assert result.stderr == "fleet 'New' has received no manifest yet\n"

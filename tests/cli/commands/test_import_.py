@@ -35,7 +35,7 @@ def by_hand(world: World, account: FakeAccount, directory: Path) -> None:
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         for file in directory.iterdir():
             tar.add(file, file.name)
-    account.buckets.store("hand", "made.tar.gz", packed.getvalue())
+    account.buckets.put("hand", "made.tar.gz", packed.getvalue())
     world.service.make("p-one", "s3://hand/made.tar.gz", tags={"team": "support"})
     world.service.make("two", "s3://hand/made.tar.gz")
     world.service.make("other", "s3://hand/made.tar.gz", tags={FLEET_TAG: "another"})
@@ -78,7 +78,7 @@ def test_file_that_is_there_stays_unless_it_may_be_overwritten(run: Run, tmp_pat
     result = run(*command)
     assert (result.exit_code, result.stderr, path.read_text()) == (
         1,
-        f"adapters: {path}: is there already; --force overwrites it\n",
+        f"adapters: {path}: exists already; --force overwrites it\n",
         "mine",
     )
     assert run(*command, "--force").exit_code == 0
@@ -306,7 +306,7 @@ class TestTakeOver:
         world.destroy()
         result = self.take_over(run)
         assert result.exit_code == 1
-        assert "there is nobody to take them over" in result.stderr
+        assert "there is no fleet to take them over" in result.stderr
         assert world.registry.orders() == []
 
     @pytest.mark.parametrize("options", [[], ["--take-over", "--yes"]])

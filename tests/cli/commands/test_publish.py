@@ -21,32 +21,32 @@ from adapters_cli.aws.account import Account
 from adapters_cli.manifests import editable_manifest as manifest_place
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-from tests.cli.fake_s3 import FakeS3, Object, sha256
-from tests.cli.fleet_account import client_error
-from tests.cli.publishing import STORED, World, fields
+from tests.cli.publishing import BUCKET, STORED, World, fields
+from tests.fakes.errors import client_error
+from tests.fakes.s3 import FakeS3, Object, sha256
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World(tmp_path, FakeS3())
+    return World(tmp_path, FakeS3(BUCKET))
 
 
 class TestUploading:
     def test_each_adapter_goes_under_its_name_and_identity(self, world: World) -> None:
         world.add("acme", "beta")
         assert world.publish().exit_code == 0
-        assert sorted(world.s3.objects) == [world.key("acme"), world.key("beta")]
+        assert sorted(world.s3.bodies(BUCKET)) == [world.key("acme"), world.key("beta")]
 
     def test_line_for_each_adapter_tells_what_became_of_it(self, world: World) -> None:
         world.add("acme")
         result = world.publish()
-        size = str(len(world.s3.bodies[world.key("acme")]))
+        size = str(len(world.s3.bodies(BUCKET)[world.key("acme")]))
         assert fields(result) == [["acme", "uploaded", identity(world.adapters / "acme")[:12], "8", size, ""]]
 
     def test_object_is_the_canonical_archive_with_its_checksum(self, world: World, tmp_path: Path) -> None:
         world.add("acme")
         world.publish()
-        stored = world.s3.objects[world.key("acme")]
+        stored = world.s3.objects[BUCKET, world.key("acme")]
         packed = pack(world.adapters / "acme", tmp_path / "packed.tar.gz")
         assert stored.body == packed.path.read_bytes()
         assert stored.checksum == sha256(stored.body)
@@ -88,7 +88,7 @@ class TestUploading:
     def test_archives_are_looked_for_one_by_one_where_a_listing_would_take_long(self, world: World) -> None:
         world.s3.page_size = 1
         for name in ("a", "b"):
-            world.s3.objects[f"prod/{name}"] = Object(b"")
+            world.s3.objects[BUCKET, f"prod/{name}"] = Object(b"")
         world.add("acme", "beta")
         assert [row[1] for row in fields(world.publish())] == ["uploaded", "uploaded"]
         assert [row[1] for row in fields(world.publish())] == ["skipped", "skipped"]
@@ -98,7 +98,7 @@ class TestUploading:
     def test_archive_that_was_replaced_is_looked_at_again(self, world: World) -> None:
         world.add("acme")
         world.publish()
-        world.s3.objects[world.key("acme")] = Object(b"something")
+        world.s3.objects[BUCKET, world.key("acme")] = Object(b"something")
         assert "should be the adapter of its name" in world.publish().stderr
 
     def test_only_what_has_changed_is_uploaded(self, world: World) -> None:
@@ -110,7 +110,7 @@ class TestUploading:
     def test_destination_may_be_a_whole_bucket(self, world: World) -> None:
         world.add("acme")
         world.publish(destination="s3://my-adapters")
-        assert list(world.s3.objects) == [world.key("acme").removeprefix("prod/")]
+        assert list(world.s3.bodies(BUCKET)) == [world.key("acme").removeprefix("prod/")]
 
     def test_one_that_another_publisher_uploads_meanwhile_is_left_as_it_is(self, world: World) -> None:
         world.add("acme")
@@ -120,12 +120,12 @@ class TestUploading:
 
         def race(operation: str) -> None:
             if operation == "put_object":
-                world.s3.objects[world.key("acme")] = theirs
+                world.s3.objects[BUCKET, world.key("acme")] = theirs
 
         world.s3.before = race
         result = world.publish()
         assert (result.exit_code, fields(result)[0][1]) == (0, "skipped")
-        assert world.s3.objects[world.key("acme")] is theirs
+        assert world.s3.objects[BUCKET, world.key("acme")] is theirs
 
     def test_upload_beside_a_deletion_is_tried_again(self, world: World) -> None:
         world.add("acme")
@@ -141,7 +141,7 @@ class TestUploading:
     def test_archive_that_someone_else_put_there_counts_if_it_is_the_adapter(self, world: World) -> None:
         world.add("acme")
         world.publish()
-        world.s3.objects[world.key("acme")].metadata.clear()
+        world.s3.objects[BUCKET, world.key("acme")].metadata.clear()
         assert fields(world.publish())[0][1] == "skipped"
 
     @pytest.mark.parametrize("checksum", [True, False], ids=["with a checksum", "without"])
@@ -150,10 +150,10 @@ class TestUploading:
     ) -> None:
         world.add("acme")
         world.publish()
-        stored = world.s3.objects[world.key("acme")]
+        stored = world.s3.objects[BUCKET, world.key("acme")]
         half = stored.body[: len(stored.body) // 2]
         told = sha256(half) if checksum else None
-        world.s3.objects[world.key("acme")] = Object(half, stored.metadata, told)
+        world.s3.objects[BUCKET, world.key("acme")] = Object(half, stored.metadata, told)
         result = world.publish()
         assert (result.exit_code, fields(result)[0][1]) == (1, "failed")
         assert "should be the adapter of its name, got it is truncated" in result.stderr
@@ -176,7 +176,7 @@ class TestUploading:
         body = b"something"
         if content == "another adapter":
             body = pack(world.adapters / "beta", tmp_path / "beta.tar.gz").path.read_bytes()
-        world.s3.objects[world.key("acme")] = Object(body)
+        world.s3.objects[BUCKET, world.key("acme")] = Object(body)
         result = world.publish(world.adapters / "acme", "--manifest", world.manifest)
         assert result.exit_code == 1
         assert "should be the adapter of its name" in result.stderr
@@ -201,10 +201,10 @@ class TestUploading:
         world.add("acme")
         world.publish()
         world.add("beta")
-        before = world.s3.bodies
+        before = world.s3.bodies(BUCKET)
         result = world.publish("--dry-run", "--manifest", world.manifest)
         assert [row[:2] for row in fields(result)] == [["acme", "skipped"], ["beta", "new"]]
-        assert (world.s3.bodies, world.manifest.exists()) == (before, False)
+        assert (world.s3.bodies(BUCKET), world.manifest.exists()) == (before, False)
 
     def test_json_has_everything(self, world: World) -> None:
         world.add("acme")
@@ -219,7 +219,7 @@ class TestUploading:
                     "uri": world.uri("acme"),
                     "checksum": world.checksum("acme"),
                     "rank": 8,
-                    "size": len(world.s3.bodies[world.key("acme")]),
+                    "size": len(world.s3.bodies(BUCKET)[world.key("acme")]),
                     "base_model": "acme/tiny-base",
                     "reasons": [],
                 }
@@ -239,7 +239,7 @@ class TestInParts:
     def test_archive_is_the_same(self, world: World, tmp_path: Path) -> None:
         world.add("acme")
         world.publish()
-        stored = world.s3.objects[world.key("acme")]
+        stored = world.s3.objects[BUCKET, world.key("acme")]
         assert stored.body == pack(world.adapters / "acme", tmp_path / "packed").path.read_bytes()
         assert stored.metadata[DIGEST_METADATA] == identity(world.adapters / "acme")
         assert world.s3.uploads == {}
@@ -247,7 +247,7 @@ class TestInParts:
     def test_manifest_has_the_checksum_that_s3_has_of_the_parts(self, world: World) -> None:
         world.add("acme")
         world.publish("--manifest", world.manifest)
-        (stored,) = [stored for key, stored in world.s3.objects.items() if key == world.key("acme")]
+        stored = world.s3.objects[BUCKET, world.key("acme")]
         checksum = world.parsed().adapters[0].checksum
         assert checksum is not None
         assert "-" in checksum
@@ -278,7 +278,7 @@ class TestInParts:
         world.s3.before = lambda operation: None
         world.s3.calls.clear()
         assert fields(world.publish())[0][1] == "uploaded"
-        parts = -(-len(world.s3.bodies[world.key("acme")]) // 4000)
+        parts = -(-len(world.s3.bodies(BUCKET)[world.key("acme")]) // 4000)
         assert world.s3.calls.count("upload_part") == parts - 1
         assert world.s3.uploads == {}
 
@@ -290,7 +290,7 @@ class TestInParts:
 
         def race(operation: str) -> None:
             if operation == "complete_multipart_upload":
-                world.s3.objects[world.key("acme")] = theirs
+                world.s3.objects[BUCKET, world.key("acme")] = theirs
 
         world.s3.before = race
         assert fields(world.publish())[0][1] == "skipped"
@@ -303,14 +303,14 @@ class TestSources:
     ) -> None:
         world.add("acme")
         world.publish()
-        before = world.s3.bodies
+        before = world.s3.bodies(BUCKET)
         archive = tmp_path / "acme.tar.gz"
         with tarfile.open(archive, "w:gz") as tar:
             for file in sorted((world.adapters / "acme").iterdir(), reverse=True):
                 tar.add(file, arcname=f"./{file.name}")
         world.s3.objects.clear()
         assert fields(world.publish(archive))[0][:2] == ["acme", "uploaded"]
-        assert world.s3.bodies == before
+        assert world.s3.bodies(BUCKET) == before
 
     def test_what_a_training_run_leaves_is_left_behind_and_told(self, world: World) -> None:
         directory = world.add("acme")
@@ -320,7 +320,7 @@ class TestSources:
         (directory / "checkpoint-100").mkdir()
         result = world.publish()
         assert result.exit_code == 0
-        assert list(world.s3.objects) == [f"prod/acme/sha256-{told}.tar.gz"]
+        assert list(world.s3.bodies(BUCKET)) == [f"prod/acme/sha256-{told}.tar.gz"]
         assert (
             "left behind, as no part of an adapter: checkpoint-100, optimizer.pt, tokenizer.json,"
             " training_args.bin"
@@ -361,7 +361,7 @@ class TestSources:
         assert [row[:2] for row in fields(result)] == [["acme", "uploaded"]]
         told = identity(world.adapters / "acme-v7")
         assert world.parsed().adapters[0].known_digest == told
-        assert list(world.s3.objects) == [f"prod/acme/sha256-{told}.tar.gz"]
+        assert list(world.s3.bodies(BUCKET)) == [f"prod/acme/sha256-{told}.tar.gz"]
 
     @pytest.mark.parametrize("manifest", [True, False])
     def test_nothing_to_publish_is_told(self, world: World, manifest: bool) -> None:
@@ -539,7 +539,7 @@ class TestManifest:
     def test_object_in_s3_is_written(self, world: World) -> None:
         world.add("acme")
         world.publish("--manifest", STORED)
-        told = Manifest.parse(world.s3.objects["fleet.yaml"].body, where="", folder=None)
+        told = Manifest.parse(world.s3.objects[BUCKET, "fleet.yaml"].body, where="", folder=None)
         assert [adapter.artifact for adapter in told.adapters] == [
             Manifest.parse(
                 f"adapters: [{{name: acme, artifact: {world.uri('acme')}}}]".encode(), where="", folder=None
@@ -628,16 +628,16 @@ class TestManifest:
 
     def test_one_that_is_written_meanwhile_is_read_again(self, world: World) -> None:
         world.add("acme")
-        world.s3.objects["fleet.yaml"] = Object(b"adapters: []\n")
+        world.s3.objects[BUCKET, "fleet.yaml"] = Object(b"adapters: []\n")
         theirs = [b"adapters: [{name: theirs, artifact: s3://elsewhere/sha256-%s.tar.gz}]" % (b"a" * 64)]
 
         def race(operation: str) -> None:
-            if operation == "put_object" and world.key("acme") in world.s3.objects and theirs:
-                world.s3.objects["fleet.yaml"] = Object(theirs.pop())
+            if operation == "put_object" and (BUCKET, world.key("acme")) in world.s3.objects and theirs:
+                world.s3.objects[BUCKET, "fleet.yaml"] = Object(theirs.pop())
 
         world.s3.before = race
         assert world.publish("--manifest", STORED).exit_code == 0
-        told = Manifest.parse(world.s3.objects["fleet.yaml"].body, where="", folder=None)
+        told = Manifest.parse(world.s3.objects[BUCKET, "fleet.yaml"].body, where="", folder=None)
         assert [adapter.name for adapter in told.adapters] == ["theirs", "acme"]
 
     def test_one_that_others_write_all_the_time_is_given_up(self, world: World) -> None:
@@ -648,7 +648,7 @@ class TestManifest:
             nonlocal count
             if operation == "put_object":
                 count += 1
-                world.s3.objects["fleet.yaml"] = Object(b"adapters: [] # %d" % count)
+                world.s3.objects[BUCKET, "fleet.yaml"] = Object(b"adapters: [] # %d" % count)
 
         world.s3.before = race
         result = world.publish("--manifest", STORED)

@@ -12,8 +12,8 @@ import pytest
 from adapter_fleet.artifacts import packing
 from adapter_fleet.manifest.manifest import Manifest, S3Artifact
 from adapters_cli.artifacts import archive_store
-from tests.cli.fake_s3 import FakeS3, Object
-from tests.cli.publishing import STORED, World
+from tests.cli.publishing import BUCKET, STORED, World
+from tests.fakes.s3 import FakeS3, Object
 
 OLD = "s3://my-adapters/old/sha256-" + "0" * 64 + ".tar.gz"
 MANIFEST = f"# ours\nadapters:\n  - name: beta  # a customer\n    artifact: {OLD}\n".encode()
@@ -53,12 +53,12 @@ class Story:
     """Adapters to publish, and a manifest that names an old version of one, in a file or in S3."""
 
     def __init__(self, folder: Path, *, stored: bool) -> None:
-        self.world = World(folder, FakeS3())
+        self.world = World(folder, FakeS3(BUCKET))
         self.world.add("acme", "beta", "delta", "gamma")
         self._place = STORED if stored else str(self.world.manifest)
-        self.world.s3.objects[OLD.removeprefix("s3://my-adapters/")] = Object(b"old")
+        self.world.s3.objects[BUCKET, OLD.removeprefix("s3://my-adapters/")] = Object(b"old")
         if stored:
-            self.world.s3.objects["fleet.yaml"] = Object(MANIFEST)
+            self.world.s3.objects[BUCKET, "fleet.yaml"] = Object(MANIFEST)
         else:
             self.world.manifest.write_bytes(MANIFEST)
 
@@ -72,13 +72,17 @@ class Story:
     @property
     def manifest(self) -> bytes:
         if self._place == STORED:
-            return self.world.s3.objects["fleet.yaml"].body
+            return self.world.s3.objects[BUCKET, "fleet.yaml"].body
         return self.world.manifest.read_bytes()
 
     @property
     def result(self) -> tuple[dict[str, bytes], bytes, list[str]]:
         """All there is in the bucket, the manifest, and the files of its folder."""
-        return self.world.s3.bodies, self.manifest, sorted(path.name for path in self.world.folder.iterdir())
+        return (
+            self.world.s3.bodies(BUCKET),
+            self.manifest,
+            sorted(path.name for path in self.world.folder.iterdir()),
+        )
 
     def missing(self) -> list[str]:
         """Return what the manifest names that is not there."""
@@ -86,7 +90,8 @@ class Story:
         uris = [
             adapter.artifact.uri for adapter in manifest.adapters if isinstance(adapter.artifact, S3Artifact)
         ]
-        return [uri for uri in uris if uri.removeprefix("s3://my-adapters/") not in self.world.s3.objects]
+        stored = {f"s3://{BUCKET}/{key}" for key in self.world.s3.bodies(BUCKET)}
+        return [uri for uri in uris if uri not in stored]
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["manifest in a file", "manifest in S3"])

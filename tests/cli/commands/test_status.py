@@ -268,7 +268,7 @@ def test_fleet_that_was_never_asked_for_anything_is_told(run: Run, account: Fake
     result = run("status", "--table", "new", fleet=False)
     assert (result.exit_code, result.stderr) == (
         4,
-        "adapters: fleet 'New' has never been asked for anything\n",
+        "adapters: fleet 'New' has received no manifest yet\n",
     )
 
 

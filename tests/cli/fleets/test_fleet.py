@@ -86,7 +86,7 @@ def test_several_fleets_need_a_name(run: Run, account: FakeAccount) -> None:
 def test_name_chooses_one_of_several_fleets(run: Run, account: FakeAccount, name: str) -> None:
     account.add_fleet("Tenants", "second", "Llm/Others")
     result = run("status", "--stack", "Tenants", "--fleet", name, fleet=False)
-    assert result.stderr == "adapters: fleet 'Llm/Others' has never been asked for anything\n"
+    assert result.stderr == "adapters: fleet 'Llm/Others' has received no manifest yet\n"
 
 
 def test_name_that_no_fleet_has_is_told(run: Run) -> None:

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from adapters_cli.artifacts.archive_store import ArchiveStore
 from adapters_cli.output import progress_bars as transfer_bars
-from tests.cli.fake_s3 import FakeS3
-from tests.cli.publishing import World
+from tests.cli.publishing import BUCKET, World
+from tests.fakes.s3 import FakeS3
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def counts(terminal: io.StringIO) -> list[str]:
 
 
 def test_bar_counts_the_adapters_that_are_done(terminal: io.StringIO, tmp_path: Path) -> None:
-    world = World(tmp_path, FakeS3())
+    world = World(tmp_path, FakeS3(BUCKET))
     world.add("acme", "beta", "delta")
     world.publish(jobs=3)
     assert counts(terminal)[-1] == "3 of 3"
@@ -40,7 +40,7 @@ def test_bar_counts_the_adapters_that_are_done(terminal: io.StringIO, tmp_path: 
 def test_bars_end_with_an_interruption(
     terminal: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(tmp_path, FakeS3())
+    world = World(tmp_path, FakeS3(BUCKET))
     world.add("acme", "beta", "delta")
     under_way = threading.Barrier(3)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from local_sagemaker.control_plane.capacity import NO_ROOM
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import ApiError
 from tests.local.world import ROLE, World
 
 VARIANT = {"VariantName": "AllTraffic", "InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": 1}
@@ -32,7 +32,7 @@ def test_names_differ_by_more_than_case_and_keep_theirs(world: World) -> None:
     described = world.call("DescribeEndpoint", EndpointName="my-endpoint")
     assert described["EndpointName"] == "My-Endpoint"
     assert described["EndpointArn"].endswith(":endpoint/my-endpoint")
-    with pytest.raises(ServiceError, match="Cannot create already existing endpoint"):
+    with pytest.raises(ApiError, match="Cannot create already existing endpoint"):
         world.call("CreateEndpoint", EndpointName="MY-ENDPOINT", EndpointConfigName="My-Endpoint-config")
 
 
@@ -97,7 +97,7 @@ def test_update_to_instances_that_the_copies_do_not_fit_on_is_refused(
     world: World, instances: int, instance_type: str
 ) -> None:
     world.serve("one", instances=2, copies=2)
-    with pytest.raises(ServiceError, match=r"Cannot update endpoint .*CapacityError"):
+    with pytest.raises(ApiError, match=r"Cannot update endpoint .*CapacityError"):
         resize(world, instances=instances, instance_type=instance_type)
     assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
 
@@ -157,7 +157,7 @@ def test_component_needs_its_endpoint_in_service(world: World) -> None:
     world.create_model()
     world.create_endpoint()
     world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName="endpoint-config")
-    with pytest.raises(ServiceError, match='is in status "Updating"'):
+    with pytest.raises(ApiError, match='is in status "Updating"'):
         world.create_base()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from local_sagemaker.control_plane.capacity import NO_ROOM
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import ApiError
 from tests.local.world import World, adapter_specification
 
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:inference-component"
@@ -79,14 +79,14 @@ def test_adapter_is_its_base_and_its_artifact_and_nothing_else(
 def test_no_copies_are_refused_on_create(world: World) -> None:
     world.create_model()
     world.create_endpoint()
-    with pytest.raises(ServiceError, match="CopyCount should be at least 1 on create, got 0"):
+    with pytest.raises(ApiError, match="CopyCount should be at least 1 on create, got 0"):
         world.create_base(copies=0)
 
 
 def test_more_accelerators_than_the_instance_has_are_refused(world: World) -> None:
     world.create_model()
     world.create_endpoint()
-    with pytest.raises(ServiceError, match="more than the 4 of instance type ml"):
+    with pytest.raises(ApiError, match="more than the 4 of instance type ml"):
         world.create_base(accelerators=8)
 
 
@@ -119,7 +119,7 @@ def test_adapter_is_refused_while_its_base_is_not_in_service(world: World) -> No
     world.create_model()
     world.create_endpoint()
     world.create_base()
-    with pytest.raises(ServiceError, match="is in state CREATE_IN_PROGRESS"):
+    with pytest.raises(ApiError, match="is in state CREATE_IN_PROGRESS"):
         world.create_adapter("early")
 
 
@@ -325,7 +325,7 @@ def test_failed_component_cannot_be_updated(world: World) -> None:
     world.serve()
     world.create_adapter("bad", artifact="missing")
     world.pass_time(10)
-    with pytest.raises(ServiceError, match="while it is in state CREATE_FAILED"):
+    with pytest.raises(ApiError, match="while it is in state CREATE_FAILED"):
         world.update_adapter("bad", "good")
 
 
@@ -368,7 +368,7 @@ def test_writes_below_one_base_can_refuse_each_other(world_with: Callable[..., W
         lambda: world.call("DeleteInferenceComponent", InferenceComponentName="two"),
     ):
         with pytest.raises(
-            ServiceError, match=f'while inference component "{ARN}/one" is in state UPDATE_IN_PROGRESS'
+            ApiError, match=f'while inference component "{ARN}/one" is in state UPDATE_IN_PROGRESS'
         ):
             refused()
     world.pass_time(10)
@@ -378,7 +378,7 @@ def test_writes_below_one_base_can_refuse_each_other(world_with: Callable[..., W
 def test_components_on_an_endpoint_can_be_limited(world_with: Callable[..., World]) -> None:
     world = world_with(components_per_endpoint=2)
     world.serve("one")
-    with pytest.raises(ServiceError) as refused:
+    with pytest.raises(ApiError) as refused:
         world.create_adapter("two")
     assert refused.value.code == "ResourceLimitExceeded"
 

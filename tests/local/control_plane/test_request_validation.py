@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local_sagemaker.control_plane.request_validation import check_request, coerce_request
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import ApiError
 from tests.local.world import ROLE, World
 
 COMPONENT = {
@@ -44,14 +44,14 @@ COMPONENT = {
 def test_request_that_does_not_fit_the_service_model_is_refused(
     changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ServiceError) as refused:
+    with pytest.raises(ApiError) as refused:
         check_request("CreateInferenceComponent", COMPONENT | changes)
     assert refused.value.code == "ValidationException"
     assert message in refused.value.message
 
 
 def test_every_problem_is_named_at_once() -> None:
-    with pytest.raises(ServiceError, match="2 validation errors detected: "):
+    with pytest.raises(ApiError, match="2 validation errors detected: "):
         check_request("CreateInferenceComponent", {"InferenceComponentName": "name_", "Specification": {}})
 
 
@@ -84,7 +84,7 @@ def test_null_is_no_value_of_a_list_or_a_map(world: World, parameters: dict[str,
 
 
 def test_operation_that_is_not_there_is_named(world: World) -> None:
-    with pytest.raises(ServiceError, match="does not know CreateTrainingJob") as refused:
+    with pytest.raises(ApiError, match="does not know CreateTrainingJob") as refused:
         world.call("CreateTrainingJob")
     assert refused.value.code == "UnknownOperationException"
 

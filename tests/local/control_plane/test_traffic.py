@@ -8,7 +8,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from local_sagemaker.control_plane.call_faults import CallFault
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import ApiError
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import boto_client
 from tests.local.stacks import ROLE
@@ -27,7 +27,7 @@ def test_injected_fault_hits_the_next_calls_of_its_operation_only(world: World) 
     )
     world.create_model()
     for _ in range(2):
-        with pytest.raises(ServiceError, match="oops") as failed:
+        with pytest.raises(ApiError, match="oops") as failed:
             world.call("ListModels")
         assert (failed.value.code, failed.value.status) == ("InternalFailure", 500)
     assert len(world.call("ListModels")["Models"]) == 1
@@ -37,7 +37,7 @@ def test_writes_above_their_rate_are_throttled_and_reads_are_not(world_with: Cal
     world = world_with(write_rate=2)
     world.create_model("one")
     world.create_model("two")
-    with pytest.raises(ServiceError, match="Rate exceeded") as throttled:
+    with pytest.raises(ApiError, match="Rate exceeded") as throttled:
         world.create_model("three")
     assert throttled.value.code == "ThrottlingException"
     for _ in range(10):
@@ -49,7 +49,7 @@ def test_writes_above_their_rate_are_throttled_and_reads_are_not(world_with: Cal
 def test_reads_have_a_rate_of_their_own(world_with: Callable[..., World]) -> None:
     world = world_with(read_rate=0.5)
     world.call("ListModels")
-    with pytest.raises(ServiceError, match="Rate exceeded"):
+    with pytest.raises(ApiError, match="Rate exceeded"):
         world.call("ListModels")
     world.pass_time(2)
     world.call("ListModels")
@@ -61,7 +61,7 @@ def refused(world: World, count: int, operation: str = "ListModels") -> int:
     for _ in range(count):
         try:
             world.call(operation)
-        except ServiceError:
+        except ApiError:
             refusals += 1
     return refusals
 
@@ -80,7 +80,7 @@ def test_fault_of_a_share_hits_about_that_share_and_the_same_calls_every_time(
 
 def test_fault_of_all_writes_lets_reads_pass(world: World) -> None:
     world.traffic.inject(CallFault(operation="writes", code="ThrottlingException", times=None))
-    with pytest.raises(ServiceError):
+    with pytest.raises(ApiError):
         world.create_model()
     assert refused(world, 3) == 0
 

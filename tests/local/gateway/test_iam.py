@@ -3,14 +3,15 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
-from tests.local.conftest import QUICK, boto_client
+from tests.local.conftest import boto_client
+from tests.local.iam_users import allow, policy
 from tests.local.stacks import Bucket, Stack, serving
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
@@ -20,21 +21,6 @@ SERVICE_TRUST = {
     "Action": "sts:AssumeRole",
     "Principal": {"Service": "sagemaker.amazonaws.com"},
 }
-
-
-def policy(*statements: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-
-
-def allow(actions: str | list[str], resources: str | list[str], **conditions: Any) -> dict[str, Any]:
-    statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
-    return statement | ({"Condition": conditions} if conditions else {})
-
-
-@pytest.fixture(scope="module")
-def guarded() -> Iterator[LocalCloud]:
-    with LocalCloud(iam=True, settings=QUICK) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -59,25 +45,6 @@ def deployed(guarded: LocalCloud, bucket: Bucket) -> Stack:
     resources["Two"]["Properties"]["Tags"] = [{"Key": "team", "Value": "blue"}]
     assert stack.create(resources) == "CREATE_COMPLETE"
     return stack
-
-
-@pytest.fixture
-def user(guarded: LocalCloud) -> Callable[..., Callable[[str], Any]]:
-    """Makes users with policy statements; gives the maker of their clients."""
-
-    def make(*statements: dict[str, Any]) -> Callable[[str], Any]:
-        iam, name = boto_client(guarded, "iam"), f"user-{time.monotonic_ns()}"
-        iam.create_user(UserName=name)
-        if statements:
-            iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=policy(*statements))
-        key = iam.create_access_key(UserName=name)["AccessKey"]
-        keys = {
-            "aws_access_key_id": key["AccessKeyId"],
-            "aws_secret_access_key": key["SecretAccessKey"],
-        }
-        return lambda service: boto_client(guarded, service, **keys)
-
-    return make
 
 
 def invoke(client: Callable[[str], Any], component: str) -> Any:
@@ -302,48 +269,3 @@ def test_trust_for_actions_that_match_is_trust(
     resources["Model"]["Properties"]["ExecutionRoleArn"] = f"arn:aws:iam::000000000000:role/{role}"
     assert stack.create(resources) == "CREATE_COMPLETE"
     stack.delete()
-
-
-def test_missing_object_looks_denied_to_who_may_not_list_the_bucket(
-    bucket: Bucket, user: Callable[..., Callable[[str], Any]]
-) -> None:
-    objects, itself = f"arn:aws:s3:::{bucket.name}/*", f"arn:aws:s3:::{bucket.name}"
-
-    def code(*statements: dict[str, Any]) -> str:
-        with pytest.raises(ClientError) as refused:
-            user(*statements)("s3").head_object(Bucket=bucket.name, Key="missing")
-        return str(refused.value.response["Error"]["Code"])
-
-    reads, lists = allow("s3:GetObject", objects), allow("s3:ListBucket", itself)
-    assert (code(reads), code(reads, lists)) == ("403", "404")
-
-
-def test_policy_by_leading_keys_allows_the_items_of_its_partitions_alone(
-    guarded: LocalCloud, user: Callable[..., Callable[[str], Any]]
-) -> None:
-    name = "partitions"
-    boto_client(guarded, "dynamodb").create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    mine = {"dynamodb:LeadingKeys": ["mine"]}
-    writer = user(
-        allow(
-            "dynamodb:PutItem",
-            f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}",
-            **{"ForAllValues:StringEquals": mine, "Null": {"dynamodb:LeadingKeys": "false"}},
-        )
-    )("dynamodb")
-
-    def put(*keys: str) -> None:
-        puts = [{"Put": {"TableName": name, "Item": {"pk": {"S": key}}}} for key in keys]
-        writer.transact_write_items(TransactItems=puts)
-
-    writer.put_item(TableName=name, Item={"pk": {"S": "mine"}})
-    put("mine")
-    with pytest.raises(ClientError, match="AccessDenied"):
-        writer.put_item(TableName=name, Item={"pk": {"S": "theirs"}})
-    with pytest.raises(ClientError, match="AccessDenied"):
-        put("mine", "theirs")

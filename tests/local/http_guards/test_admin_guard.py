@@ -53,6 +53,7 @@ def test_client_with_the_token_of_another_cloud_is_told_which_it_needs(cloud: Lo
             call()
 
 
+@pytest.mark.integration
 def test_no_function_and_no_client_inherits_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, "of-another-cloud")
     with LocalCloud(settings=QUICK) as cloud:

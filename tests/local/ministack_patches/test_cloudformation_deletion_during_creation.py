@@ -15,6 +15,8 @@ from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
 from tests.local.stacks import Bucket, Stack, serving
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module", params=[False, True], ids=["one by one", "parallel"])
 def slow(request: pytest.FixtureRequest) -> Iterator[LocalCloud]:

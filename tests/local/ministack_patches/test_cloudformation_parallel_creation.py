@@ -10,6 +10,8 @@ from tests.local.conftest import QUICK, boto_client
 from tests.local.functions import functions
 from tests.local.stacks import Stack
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def parallel() -> Iterator[tuple[Stack, Callable[[str], str]]]:

@@ -47,6 +47,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 @needs_proc
+@pytest.mark.integration
 def test_processes_of_a_function_end_with_its_stack_once_its_invocations_have_ended(tmp_path: Path) -> None:
     def workers() -> int:
         return sum("_worker" in command for command in processes_of(tmp_path))

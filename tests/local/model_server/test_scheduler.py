@@ -14,7 +14,12 @@ from local_sagemaker.model_server.errors import AdapterLoadError, ModelServerErr
 from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.sampling import Sampling
-from local_sagemaker.model_server.scheduler import FinishReason, Generation, GenerationRequest, Scheduler
+from local_sagemaker.model_server.scheduler import (
+    BatchedRequest,
+    BatchScheduler,
+    FinishReason,
+    GenerationRequest,
+)
 from local_sagemaker.model_server.text import TextCodec
 from local_sagemaker.model_server.tiers import AdapterTiers
 from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
@@ -58,7 +63,7 @@ def run(model: SpiedModel, codec: TextCodec) -> Callable[..., Any]:
     """Run a scenario on a scheduler with every adapter registered."""
 
     def run(
-        scenario: Callable[[Scheduler], Awaitable[Any]],
+        scenario: Callable[[BatchScheduler], Awaitable[Any]],
         *,
         max_batch_size: int = 8,
         max_loras: int = 4,
@@ -71,7 +76,7 @@ def run(model: SpiedModel, codec: TextCodec) -> Callable[..., Any]:
             tiers = AdapterTiers(load, max_loras=max_loras, max_cpu_loras=max_loras)
             for name, directory in ADAPTERS.items():
                 tiers.register(name, directory, preload=preload, pin=False)
-            scheduler = Scheduler(model, codec, tiers, max_batch_size=max_batch_size, context=CONTEXT)
+            scheduler = BatchScheduler(model, codec, tiers, max_batch_size=max_batch_size, context=CONTEXT)
             async with scheduler:
                 return await scenario(scheduler)
 
@@ -90,15 +95,15 @@ def ask(codec: TextCodec, kind: str, prompt: str, **settings: Any) -> Generation
     return dataclasses.replace(request, **settings)
 
 
-async def text_of(generation: Generation) -> str:
+async def text_of(generation: BatchedRequest) -> str:
     return "".join([step.text async for step in generation])
 
 
-async def answer(scheduler: Scheduler, request: GenerationRequest) -> str:
+async def answer(scheduler: BatchScheduler, request: GenerationRequest) -> str:
     return await text_of(await scheduler.submit(request))
 
 
-async def tokens(scheduler: Scheduler, request: GenerationRequest) -> list[int]:
+async def tokens(scheduler: BatchScheduler, request: GenerationRequest) -> list[int]:
     return [step.token async for step in await scheduler.submit(request)]
 
 
@@ -107,14 +112,14 @@ def test_mixed_batch_gives_every_request_the_tokens_it_gets_alone(
 ) -> None:
     requests = [ask(codec, kind, entry["prompt"]) for entry in PROMPTS[:6] for kind in KINDS]
 
-    async def together(scheduler: Scheduler) -> list[list[int]]:
+    async def together(scheduler: BatchScheduler) -> list[list[int]]:
         running = []
         for request in requests:  # they join one after another, while others run and end
             running.append(asyncio.create_task(tokens(scheduler, request)))
             await asyncio.sleep(0.001)
         return await asyncio.gather(*running)
 
-    async def alone(scheduler: Scheduler) -> list[list[int]]:
+    async def alone(scheduler: BatchScheduler) -> list[list[int]]:
         return [await tokens(scheduler, request) for request in requests]
 
     batched = run(together)
@@ -130,19 +135,19 @@ def test_seed_gives_the_same_tokens_whatever_else_is_in_the_batch(
     hot = Sampling(temperature=4.0, seed=7)
     request = ask(codec, "triage", PROMPTS[0]["prompt"], sampling=hot, ignore_end=True)
 
-    async def together(scheduler: Scheduler) -> list[int]:
+    async def together(scheduler: BatchScheduler) -> list[int]:
         others = [ask(codec, kind, PROMPTS[1]["prompt"], sampling=Sampling()) for kind in KINDS]
         found, *_ = await asyncio.gather(*(tokens(scheduler, each) for each in (request, *others)))
         return found
 
-    async def alone(scheduler: Scheduler) -> list[int]:
+    async def alone(scheduler: BatchScheduler) -> list[int]:
         return await tokens(scheduler, request)
 
     assert run(together) == run(alone)
 
 
 def test_batch_never_exceeds_its_size(run: Callable[..., Any], codec: TextCodec, model: SpiedModel) -> None:
-    async def scenario(scheduler: Scheduler) -> list[str]:
+    async def scenario(scheduler: BatchScheduler) -> list[str]:
         requests = [ask(codec, KINDS[n % 5], PROMPTS[n % 8]["prompt"]) for n in range(20)]
         return await asyncio.gather(*(answer(scheduler, request) for request in requests))
 
@@ -153,7 +158,7 @@ def test_batch_never_exceeds_its_size(run: Callable[..., Any], codec: TextCodec,
 
 
 def test_more_adapters_than_gpu_slots_take_turns(run: Callable[..., Any], codec: TextCodec) -> None:
-    async def scenario(scheduler: Scheduler) -> list[str]:
+    async def scenario(scheduler: BatchScheduler) -> list[str]:
         requests = [ask(codec, KINDS[n % 5], PROMPTS[n % 8]["prompt"]) for n in range(20)]
         return await asyncio.gather(*(answer(scheduler, request) for request in requests))
 
@@ -163,10 +168,10 @@ def test_more_adapters_than_gpu_slots_take_turns(run: Callable[..., Any], codec:
 
 
 def test_request_whose_adapter_has_no_slot_is_overtaken(run: Callable[..., Any], codec: TextCodec) -> None:
-    async def scenario(scheduler: Scheduler) -> list[str]:
+    async def scenario(scheduler: BatchScheduler) -> list[str]:
         done: list[str] = []
 
-        async def follow(kind: str, generation: Generation) -> None:
+        async def follow(kind: str, generation: BatchedRequest) -> None:
             await text_of(generation)
             done.append(kind)
 
@@ -182,7 +187,7 @@ def test_request_whose_adapter_has_no_slot_is_overtaken(run: Callable[..., Any],
 
 
 def test_cancelled_request_leaves_the_batch(run: Callable[..., Any], codec: TextCodec) -> None:
-    async def scenario(scheduler: Scheduler) -> tuple[str, list[int]]:
+    async def scenario(scheduler: BatchScheduler) -> tuple[str, list[int]]:
         endless = ask(codec, "triage", PROMPTS[0]["prompt"], max_tokens=480, ignore_end=True)
         running = [await scheduler.submit(endless) for _ in range(2)]
         waiting = await scheduler.submit(endless)
@@ -202,7 +207,7 @@ def test_cancelled_request_leaves_the_batch(run: Callable[..., Any], codec: Text
 def test_request_cancelled_while_it_is_submitted_is_dropped(
     run: Callable[..., Any], codec: TextCodec, model: SpiedModel
 ) -> None:
-    async def scenario(scheduler: Scheduler) -> str:
+    async def scenario(scheduler: BatchScheduler) -> str:
         endless = ask(codec, "triage", PROMPTS[0]["prompt"], max_tokens=480, ignore_end=True)
         submitting = asyncio.create_task(scheduler.submit(endless))
         await asyncio.sleep(0)
@@ -221,7 +226,7 @@ def test_running_and_queued_requests_keep_the_adapter_their_name_meant(
 ) -> None:
     prompt, expected = PROMPTS[0]["prompt"], PROMPTS[0]["answers"]
 
-    async def scenario(scheduler: Scheduler) -> tuple[str, str, str]:
+    async def scenario(scheduler: BatchScheduler) -> tuple[str, str, str]:
         running = await scheduler.submit(ask(codec, "summary", prompt))
         first = await anext(running)
         queued = await scheduler.submit(ask(codec, "summary", prompt))
@@ -245,7 +250,7 @@ def test_adapter_that_fails_to_load_fails_its_request_alone(
 ) -> None:
     source = shutil.copytree(ADAPTERS["triage"], tmp_path / "late")
 
-    async def scenario(scheduler: Scheduler) -> list[Any]:
+    async def scenario(scheduler: BatchScheduler) -> list[Any]:
         await scheduler.with_adapters(lambda tiers: tiers.register("late", source, preload=False, pin=False))
         shutil.rmtree(source)
         requests = [ask(codec, kind, PROMPTS[0]["prompt"]) for kind in ("late", "shout", "late", "base")]
@@ -264,7 +269,7 @@ def test_adapter_that_fails_to_load_fails_its_request_alone(
 def test_failure_of_the_model_is_told_to_everyone_and_shows_in_health(
     run: Callable[..., Any], codec: TextCodec, model: SpiedModel
 ) -> None:
-    async def scenario(scheduler: Scheduler) -> tuple[bool, list[Any], bool]:
+    async def scenario(scheduler: BatchScheduler) -> tuple[bool, list[Any], bool]:
         before = scheduler.healthy
         model.fails = True
         requests = [ask(codec, kind, PROMPTS[0]["prompt"]) for kind in KINDS]
@@ -282,7 +287,7 @@ def test_failure_of_the_model_is_told_to_everyone_and_shows_in_health(
 
 
 def test_answer_ends_at_the_token_limit(run: Callable[..., Any], codec: TextCodec) -> None:
-    async def scenario(scheduler: Scheduler) -> list[Any]:
+    async def scenario(scheduler: BatchScheduler) -> list[Any]:
         request = ask(codec, "base", PROMPTS[0]["prompt"], max_tokens=5)
         return [step async for step in await scheduler.submit(request)]
 
@@ -296,7 +301,7 @@ def test_answer_ends_at_the_token_limit(run: Callable[..., Any], codec: TextCode
 def test_whole_context_can_be_generated(run: Callable[..., Any], codec: TextCodec) -> None:
     prompt = codec.encode(PROMPTS[0]["prompt"])
 
-    async def scenario(scheduler: Scheduler) -> list[int]:
+    async def scenario(scheduler: BatchScheduler) -> list[int]:
         room = CONTEXT - len(prompt)
         return await tokens(
             scheduler, ask(codec, "base", PROMPTS[0]["prompt"], max_tokens=room, ignore_end=True)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from local_sagemaker.errors import HostingError
-from local_sagemaker.runtime.containers import Container, reserved_port
+from local_sagemaker.runtime.containers import ContainerProcess, reserved_port
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.settings import CurrentSettings, Settings
 from tests.local.engine import COMMAND
@@ -29,8 +29,8 @@ if os.fork() == 0:
 """
 
 
-async def start(tmp_path: Path, command: str = COMMAND, start_seconds: float = 30) -> Container:
-    return await Container.start(command, tmp_path, {}, tmp_path / "log", start_seconds)
+async def start(tmp_path: Path, command: str = COMMAND, start_seconds: float = 30) -> ContainerProcess:
+    return await ContainerProcess.start(command, tmp_path, {}, tmp_path / "log", start_seconds)
 
 
 def test_process_that_ended_is_not_healthy_though_another_one_answers_on_its_port(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def decide(record: AdapterRecord, want: DesiredAdapter | None, context: PlanCont
         return _decide_in_transition(record, live, context)
     if record.intent is not None:
         if live.described:
-            return Decision(step=Step.WAIT, why="the last write may show yet")
+            return Decision(step=Step.WAIT, why="the last write may not be visible yet")
         return Decision(step=Step.LOOK, why="a write ended, or was lost")
     if want is None:
         return _decide_unwanted(record, live, context)
@@ -152,7 +152,7 @@ def _decide_absent(record: AdapterRecord, want: DesiredAdapter | None, context: 
     if intent is not None:
         if intent.acknowledged is None or context.now - intent.acknowledged >= SETTLING_SECONDS:
             return Decision(step=Step.LOOK, why="a write was lost")
-        return Decision(step=Step.WAIT, why="it does not show yet")
+        return Decision(step=Step.WAIT, why="it is not visible yet")
     if want is None:
         return Decision(step=Step.FORGET)
     failing = _failing(record, want, context, updating=False)
@@ -200,7 +200,7 @@ def _decide_unwanted(record: AdapterRecord, live: ObservedComponent, context: Pl
         return Decision(step=Step.HOLD)
     # A deletion goes by the name, and a listing may show an earlier component of that name.
     if record.adopted and not live.described:
-        return Decision(step=Step.LOOK, why="the fleet did not make it")
+        return Decision(step=Step.LOOK, why="the fleet did not create it")
     return Decision(step=Step.DELETE)
 
 

@@ -40,7 +40,7 @@ from adapter_fleet.fleet.state.generations import Generation, Outcome, active_ge
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Lease, LeaseLostError, Registry
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
-from adapter_fleet.fleet.state.settings import DriftCheck
+from adapter_fleet.fleet.state.settings import DriftAction
 from adapter_fleet.fleet.steps.executor import execute
 from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import DesiredFleet
@@ -84,7 +84,7 @@ class Reconciler:
             drift = self._drift_check(fleet, newest)
             if drift is None:
                 return PassResult(done=True)
-            reports = drift is DriftCheck.REPORT
+            reports = drift is DriftAction.REPORT
         if not reports and not self.registry.become_runner(pass_input.execution, pass_input.started_at):
             return PassResult(done=True)
         lease = self.registry.acquire(pass_input.owner, self.clock.now(), LEASE_SECONDS)
@@ -92,7 +92,7 @@ class Reconciler:
             return PassResult(done=reports, wait_seconds=_LEASE_TAKEN_SECONDS, listed=pass_input.listed)
         return self._run_with_lease(pass_input, lease, reports=reports)
 
-    def _drift_check(self, fleet: FleetRecord, newest: Generation) -> DriftCheck | None:
+    def _drift_check(self, fleet: FleetRecord, newest: Generation) -> DriftAction | None:
         """Return what a scheduled run does; None if it does nothing, as another execution is at work."""
         current = active_generation(newest, self.registry.generation)
         if current is None:
@@ -100,7 +100,7 @@ class Reconciler:
         if current.outcome is Outcome.CONVERGED:
             return current.request.target.settings.drift
         stalled = self.clock.now() - max(fleet.heartbeat, current.request.at) > STALLED_SECONDS
-        return DriftCheck.REPAIR if stalled else None
+        return DriftAction.REPAIR if stalled else None
 
     def _run_with_lease(self, pass_input: PassInput, lease: Lease, *, reports: bool) -> PassResult:
         current: Pass | None = None

@@ -72,7 +72,7 @@ class Registry(Protocol):
         """Return the record of every adapter, by component name."""
 
     def record(self, component: str) -> AdapterRecord | None:
-        """Return the record of one adapter, None where there is none."""
+        """Return the record of one adapter, None if there is none."""
 
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
         """Write records."""

@@ -1,4 +1,4 @@
-"""How a fleet is kept: the settings of one fleet, as the construct passes them to the Lambda."""
+"""The settings of a fleet, as the construct passes them to the Lambda functions."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,44 +13,56 @@ from adapter_fleet.common.validators import (
 from adapter_fleet.manifest.desired import SmokeRequest
 
 LONGEST_TIMEOUT_SECONDS = 55 * 60
-"""CloudFormation gives a custom resource an hour; the rest is for the answer to arrive."""
+"""CloudFormation waits an hour for a custom resource. The rest is for the answer to arrive."""
 
 
 class UpdateMode(StrEnum):
-    """What to do where the service refuses to update an adapter in place."""
+    """What to do if the container refuses to update an adapter in place.
+
+    Example::
+
+        AdapterFleet(
+            stack, "Fleet", endpoint=endpoint, manifest=manifest, update_mode=UpdateMode.REPLACE
+        )
+    """
 
     IN_PLACE = "in-place"
-    """Report the adapter as failed; its last version goes on serving."""
+    """Report the adapter as failed. Its last version goes on serving."""
     REPLACE = "replace"
-    """Delete it and create it again: it is away for as long as that takes."""
+    """Delete the adapter and create it again. It does not answer meanwhile."""
 
 
 class OnTimeout(StrEnum):
-    """How a deployment ends whose time has passed while adapters are pending."""
+    """How a deployment ends if it times out while adapters are pending.
+
+    Example::
+
+        AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest, on_timeout=OnTimeout.FAIL)
+    """
 
     SUCCEED = "succeed"
-    """It succeeds and says how many are pending; the state machine goes on."""
+    """It succeeds and reports how many are pending. The state machine goes on."""
     FAIL = "fail"
     """It fails, and CloudFormation rolls back."""
 
 
-class DriftCheck(StrEnum):
-    """What a scheduled run does about changes made by hand."""
+class DriftAction(StrEnum):
+    """What a scheduled run does about changes that people made by hand."""
 
     REPORT = "report"
-    """Say so in metrics and in the registry."""
+    """Report them in metrics and in the registry."""
     REPAIR = "repair"
-    """Say so, and bring back what the manifest says."""
+    """Report them, and restore what the manifest declares."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FailureLimit:
-    """How many of the adapters that an event changes may fail before the event does.
+    """How many of the adapters that a generation changes may fail before the generation fails.
 
     share:
-        Of the changed adapters, rounded down.
+        The share of the changed adapters, rounded down.
     count:
-        An absolute number, whatever the share.
+        An absolute number instead of the share.
     """
 
     share: float = 0.05
@@ -62,20 +74,20 @@ class FailureLimit:
             check_whole_number("count", self.count, at_least=0)
 
     def allowed(self, changes: int) -> int:
-        """Return how many of `changes` may fail."""
+        """Return how many of `changes` adapters may fail."""
         return self.count if self.count is not None else int(self.share * changes + 1e-9)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeletionLimit:
-    """How much of a fleet an event may delete.
+    """How many adapters a generation may delete.
 
     share:
-        Of the adapters that the fleet has.
+        The share of the adapters that the fleet has.
     above:
-        A fleet of this many adapters or fewer may lose any of them, but not all.
+        The share applies only to fleets with more adapters than this.
     allow_empty:
-        Whether a manifest without adapters may delete every one.
+        True if a manifest without adapters may delete all of them.
     """
 
     share: float = 0.2
@@ -90,20 +102,20 @@ class DeletionLimit:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetSettings:
-    """Every setting of a fleet that its Lambda goes by.
+    """The settings of a fleet.
 
     request_rate:
-        Writes a second to SageMaker at most; halved when the service throttles, and slowly raised again.
+        The most writes a second to SageMaker. It is halved on a throttle, and recovers slowly.
     timeout_seconds, on_timeout:
-        How long a deployment waits for its adapters, and what happens then.
+        How long a deployment waits for its adapters, and how it ends then.
     drift:
-        What a scheduled run does; None where there is none.
+        What scheduled runs do; None if there are none.
     max_lora_rank:
-        The endpoint's limit, where it is known.
+        The endpoint's limit; None if unknown.
     base_model:
-        The model's name that a manifest has to agree with, where it is known.
+        The model's name, which a manifest has to name too; None if unknown.
     smoke:
-        The request for adapters that have none of their own in the manifest.
+        Default smoke request. An adapter counts as in service only after it passes.
     """
 
     failures: FailureLimit = FailureLimit()
@@ -112,7 +124,7 @@ class FleetSettings:
     request_rate: float = 5.0
     timeout_seconds: int = 3000
     on_timeout: OnTimeout = OnTimeout.SUCCEED
-    drift: DriftCheck | None = None
+    drift: DriftAction | None = None
     allow_base_replacement: bool = False
     max_lora_rank: int | None = None
     base_model: str | None = None

@@ -9,7 +9,7 @@ import pytest
 
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
-from adapter_fleet.fleet.state.settings import DriftCheck, FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
@@ -343,7 +343,7 @@ class TestBaseWithAStaleListing:
 class TestBaseUpdateThatWasRolledBack:
     """The base has new copies of the same model, so that its version is unchanged."""
 
-    def world(self, *, lost: bool, drift: DriftCheck = DriftCheck.REPAIR) -> World:
+    def world(self, *, lost: bool, drift: DriftAction = DriftAction.REPAIR) -> World:
         world = fleet(replace(STRICT, drift=drift))
         world.service.replace_base("model-2", lost=lost)
         world.service.replace_base("model", lost=lost)
@@ -358,7 +358,7 @@ class TestBaseUpdateThatWasRolledBack:
         assert answering(world) == 12
 
     def test_drift_check_reports_lost_adapters(self) -> None:
-        world = self.world(lost=True, drift=DriftCheck.REPORT)
+        world = self.world(lost=True, drift=DriftAction.REPORT)
         world.start_machine("drift")
         world.settle()
         assert world.writes() == []
@@ -418,7 +418,7 @@ class TestNewCopiesDuringAPass:
     """New copies have the adapters that load after them, and not the earlier ones."""
 
     def test_drift_check_finds_the_few_adapters_that_were_loaded_before(self) -> None:
-        world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
+        world = fleet(replace(STRICT, drift=DriftAction.REPAIR))
         unchanged = {"a02", "a03"}
         manifest = [want if want.name in unchanged else adapter(want.name, 2) for want in MANY]
 
@@ -436,7 +436,7 @@ class TestNewCopiesDuringAPass:
         assert answering(world) == 12
 
     def test_adapter_with_a_write_under_way_is_asked_once_it_is_in_service(self) -> None:
-        world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
+        world = fleet(replace(STRICT, drift=DriftAction.REPAIR))
         world.service.seconds = 40.0
         world.deploy(adapter("a00", 2), *MANY[1:], digest="two", previous="one")
         world.run_newest(deadline=0.2)
@@ -466,7 +466,7 @@ class TestBaseOnOtherInstances:
         assert answering(world) == 12
 
     def test_unexpected_error_of_one_request_does_not_stop_the_pass(self) -> None:
-        world = fleet(replace(STRICT, drift=DriftCheck.REPAIR))
+        world = fleet(replace(STRICT, drift=DriftAction.REPAIR))
 
         def broken(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
             raise ZeroDivisionError

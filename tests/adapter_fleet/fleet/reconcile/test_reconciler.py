@@ -13,7 +13,7 @@ from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.fleet.state.settings import (
     DeletionLimit,
-    DriftCheck,
+    DriftAction,
     FailureLimit,
     FleetSettings,
     UpdateMode,
@@ -545,8 +545,8 @@ def test_drift_is_repaired_by_the_next_deployment() -> None:
     assert world.serving() == uris(*MANY)
 
 
-@pytest.mark.parametrize("mode", DriftCheck)
-def test_drift_check_repairs_or_only_reports(mode: DriftCheck) -> None:
+@pytest.mark.parametrize("mode", DriftAction)
+def test_drift_check_repairs_or_only_reports(mode: DriftAction) -> None:
     world = World(settings=FleetSettings(request_rate=10, drift=mode))
     world.deploy(*map(adapter, MANY))
     world.settle()
@@ -557,7 +557,7 @@ def test_drift_check_repairs_or_only_reports(mode: DriftCheck) -> None:
     world.start_machine("drift")
     world.settle()
     assert world.log.metrics[0]["drifted"] == 2
-    if mode is DriftCheck.REPAIR:
+    if mode is DriftAction.REPAIR:
         assert world.serving() == uris(*MANY)
     else:
         assert world.writes() == []
@@ -565,7 +565,7 @@ def test_drift_check_repairs_or_only_reports(mode: DriftCheck) -> None:
 
 
 def test_drift_check_yields_to_an_open_deployment() -> None:
-    world = World(settings=FleetSettings(request_rate=10, drift=DriftCheck.REPAIR))
+    world = World(settings=FleetSettings(request_rate=10, drift=DriftAction.REPAIR))
     world.deploy(*map(adapter, MANY))
     world.start_machine("drift")
     world.settle()

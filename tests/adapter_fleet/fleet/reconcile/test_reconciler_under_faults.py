@@ -33,7 +33,7 @@ from adapter_fleet.fleet.state.records import Intent, Write
 from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.fleet.state.settings import (
     DeletionLimit,
-    DriftCheck,
+    DriftAction,
     FailureLimit,
     FleetSettings,
     UpdateMode,
@@ -114,7 +114,7 @@ class Fleet(RuleBasedStateMachine):
         moves=st.booleans(),
         stays=st.booleans(),
         guarded=st.booleans(),
-        drift=st.sampled_from([None, *DriftCheck]),
+        drift=st.sampled_from([None, *DriftAction]),
     )
     def begin(
         self,
@@ -125,7 +125,7 @@ class Fleet(RuleBasedStateMachine):
         moves: bool,
         stays: bool,
         guarded: bool,
-        drift: DriftCheck | None,
+        drift: DriftAction | None,
     ) -> None:
         self.world = World(
             seconds=seconds,

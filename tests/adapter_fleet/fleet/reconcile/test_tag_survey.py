@@ -9,13 +9,13 @@ from adapter_fleet.fleet.reconcile.tag_survey import TAGS_A_DRIFT_CHECK
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
-from adapter_fleet.fleet.state.settings import DriftCheck, FleetSettings
+from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 MANY = [adapter(f"a{number:03}") for number in range(2 * TAGS_A_DRIFT_CHECK + 50)]
 
 
-def whole(*adapters: object, drift: DriftCheck = DriftCheck.REPAIR) -> World:
+def whole(*adapters: object, drift: DriftAction = DriftAction.REPAIR) -> World:
     """A fleet with nothing to do."""
     world = World(settings=FleetSettings(request_rate=10, drift=drift))
     world.deploy(*adapters)  # type: ignore[arg-type]
@@ -30,8 +30,8 @@ def run_drift_check(world: World) -> None:
     world.settle()
 
 
-@pytest.mark.parametrize("drift", DriftCheck)
-def test_component_without_its_tag_is_foreign_and_left_alone(drift: DriftCheck) -> None:
+@pytest.mark.parametrize("drift", DriftAction)
+def test_component_without_its_tag_is_foreign_and_left_alone(drift: DriftAction) -> None:
     world = whole(adapter("acme"), adapter("zeta"), drift=drift)
     del world.service.components["p-acme"].tags[FLEET_TAG]
     run_drift_check(world)

@@ -16,7 +16,7 @@ from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, 
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import Event, Intent, Write
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
-from adapter_fleet.fleet.state.settings import DriftCheck, FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 from tests.adapter_fleet.registry_examples import FLEET, TARGET, at_once, record, request, take, wanting
@@ -102,7 +102,7 @@ class TestGenerations:
         assert fleet.generation == 2
 
     def test_generation_and_what_it_wants_are_kept_as_they_are(self, registry: Registry) -> None:
-        settings = FleetSettings(failures=FailureLimit(count=3), drift=DriftCheck.REPAIR, request_rate=0.5)
+        settings = FleetSettings(failures=FailureLimit(count=3), drift=DriftAction.REPAIR, request_rate=0.5)
         asked = request(
             "delivery/with#any?sign",
             target=replace(TARGET, settings=settings, tags={"team": "ü"}),
@@ -293,6 +293,8 @@ class TestRecords:
         )
         registry.put([whole, record("zeta")], lease)
         assert registry.records() == {"llm-acme": whole, "llm-zeta": record("zeta")}
+        assert registry.record("llm-acme") == whole
+        assert registry.record("llm-nobody") is None
 
     def test_last_record_of_a_component_counts(self, registry: Registry, lease: Lease) -> None:
         registry.put([record("acme"), record("acme", generation=2)], lease)

@@ -8,7 +8,7 @@ from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.fleet.state.settings import DriftCheck, FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.settings import DriftAction, FailureLimit, FleetSettings
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 OF_A_STACK = {
@@ -119,7 +119,7 @@ def test_stack_component_with_the_fleet_s_tag_is_neither_adopted_nor_deleted(wan
 
 def test_drift_check_finds_a_component_that_a_stack_has_imported(world: World) -> None:
     world.with_settings(
-        FleetSettings(request_rate=10, failures=FailureLimit(count=1), drift=DriftCheck.REPAIR)
+        FleetSettings(request_rate=10, failures=FailureLimit(count=1), drift=DriftAction.REPAIR)
     )
     world.deploy(adapter("a"), adapter("b"))
     world.settle()

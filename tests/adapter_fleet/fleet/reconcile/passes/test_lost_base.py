@@ -7,13 +7,13 @@ import pytest
 from adapter_fleet.fleet.planning.observe import base_trouble
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.settings import DriftCheck, FleetSettings
+from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 MANY = [adapter(f"a{number:02}") for number in range(15)]
 
 
-@pytest.fixture(params=DriftCheck)
+@pytest.fixture(params=DriftAction)
 def world(request: pytest.FixtureRequest) -> World:
     """A fleet that loses its base an hour after it converged, with a drift check every ten minutes."""
     world = World(settings=FleetSettings(request_rate=10, drift=request.param))
@@ -65,7 +65,7 @@ def test_restored_base_ends_the_trouble(world: World) -> None:
 
 
 def test_change_by_hand_that_was_reverted_by_hand_is_no_drift() -> None:
-    world = World(settings=FleetSettings(request_rate=10, drift=DriftCheck.REPAIR))
+    world = World(settings=FleetSettings(request_rate=10, drift=DriftAction.REPAIR))
     world.deploy(*MANY)
     world.settle()
     base = world.service.components["base"]

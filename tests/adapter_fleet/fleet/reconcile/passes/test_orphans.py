@@ -8,7 +8,7 @@ from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.requests.completion import data_of
 from adapter_fleet.fleet.state.generations import Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.settings import DriftCheck, FleetSettings
+from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings
 from adapter_fleet.manifest.desired import DesiredFleet
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
@@ -16,7 +16,7 @@ FLEET = [adapter(f"t{number}") for number in range(20)]
 TRIGGERS = pytest.mark.parametrize("trigger", ["deployment", "manifest", "drift", "order"])
 
 
-def world_with(*, drift: DriftCheck | None = DriftCheck.REPAIR) -> World:
+def world_with(*, drift: DriftAction | None = DriftAction.REPAIR) -> World:
     world = World(settings=FleetSettings(request_rate=10, drift=drift))
     world.deploy(*FLEET)
     world.settle()
@@ -41,8 +41,8 @@ def trigger_by(world: World, trigger: str) -> None:
 
 class TestComponentTaggedByHand:
     @TRIGGERS
-    @pytest.mark.parametrize("drift", [None, *DriftCheck])
-    def test_no_pass_deletes_an_orphan(self, trigger: str, drift: DriftCheck | None) -> None:
+    @pytest.mark.parametrize("drift", [None, *DriftAction])
+    def test_no_pass_deletes_an_orphan(self, trigger: str, drift: DriftAction | None) -> None:
         world = world_with(drift=drift)
         tag_strangers(world, 30)
         for _ in range(3):

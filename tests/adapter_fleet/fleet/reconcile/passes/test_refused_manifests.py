@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from adapter_fleet.fleet.state.generations import Generation, Outcome
-from adapter_fleet.fleet.state.settings import DriftCheck, FleetSettings
+from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings
 from tests.adapter_fleet.fleet_world import World, adapter
 
 BEFORE = [adapter(f"a{number:02}") for number in range(20)]
@@ -118,7 +118,7 @@ def test_open_undo_goes_on(refuse: Refuse) -> None:
 
 @REFUSED
 def test_drift_check_after_a_refused_manifest_deletes_nothing(refuse: Refuse) -> None:
-    world = fleet_of_twenty(drift=DriftCheck.REPAIR)
+    world = fleet_of_twenty(drift=DriftAction.REPAIR)
     world.put_manifest(*BEFORE, *ADDED)
     world.run_newest(deadline=2.0)
     refuse(world)
@@ -131,7 +131,7 @@ def test_drift_check_after_a_refused_manifest_deletes_nothing(refuse: Refuse) ->
 
 @REFUSED
 def test_drift_check_finishes_a_stalled_generation(refuse: Refuse) -> None:
-    world = fleet_of_twenty(drift=DriftCheck.REPAIR)
+    world = fleet_of_twenty(drift=DriftAction.REPAIR)
     world.put_manifest(*BEFORE, *ADDED)
     world.run_newest(deadline=2.0)
     refuse(world)
@@ -145,7 +145,7 @@ def test_drift_check_finishes_a_stalled_generation(refuse: Refuse) -> None:
 
 
 def test_refused_manifest_at_the_end_of_a_pass_does_not_change_the_outcome() -> None:
-    world = fleet_of_twenty(drift=DriftCheck.REPAIR)
+    world = fleet_of_twenty(drift=DriftAction.REPAIR)
     world.put_manifest(*BEFORE, *ADDED)
     came: list[Generation] = []
     save = world.registry.save_generation

@@ -18,7 +18,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ServiceError,
     UnansweredError,
 )
-from adapter_fleet.fleet.state.settings import DriftCheck, FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.settings import DriftAction, FailureLimit, FleetSettings
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5))
@@ -149,7 +149,7 @@ class TestPausesOfAHaltedFleet:
         assert ended - ready < 60
 
     def test_drift_check_on_a_missing_endpoint_backs_off_alike(self) -> None:
-        world = World(settings=replace(LENIENT, drift=DriftCheck.REPAIR))
+        world = World(settings=replace(LENIENT, drift=DriftAction.REPAIR))
         world.deploy(*(adapter(f"a{number}") for number in range(20)))
         world.settle()
         world.clock.time += 3600

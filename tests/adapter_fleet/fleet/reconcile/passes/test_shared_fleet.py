@@ -17,12 +17,12 @@ from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.records import Event
 from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Lease
-from adapter_fleet.fleet.state.settings import DriftCheck, FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import RunningClock
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
-REPAIR = FleetSettings(request_rate=10, drift=DriftCheck.REPAIR)
+REPAIR = FleetSettings(request_rate=10, drift=DriftAction.REPAIR)
 MANY = [adapter(f"a{number:02}") for number in range(60)]
 
 
@@ -36,8 +36,8 @@ class TestDriftCheckRun:
         world.start_machine("drift")
         return world
 
-    @pytest.mark.parametrize("mode", DriftCheck)
-    def test_drift_check_yields_to_an_execution_at_work(self, mode: DriftCheck) -> None:
+    @pytest.mark.parametrize("mode", DriftAction)
+    def test_drift_check_yields_to_an_execution_at_work(self, mode: DriftAction) -> None:
         world = self.under_way(drift=mode)
         asked: list[str] = []
         world.registry.acquire = lambda *_: asked.append("lease")  # type: ignore[method-assign]
@@ -78,7 +78,7 @@ class TestDriftCheckRun:
         assert world.service.calls == calls
 
     def test_reporting_drift_check_does_not_become_the_runner(self) -> None:
-        world = World(settings=replace(REPAIR, drift=DriftCheck.REPORT))
+        world = World(settings=replace(REPAIR, drift=DriftAction.REPORT))
         world.deploy(*MANY)
         world.settle()
         before = world.registry.fleet()

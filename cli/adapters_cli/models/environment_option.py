@@ -1,0 +1,46 @@
+"""The environment file of `--environment`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adapters_cli.output.errors import UsageError
+
+if TYPE_CHECKING:
+    from adapter_fleet.environment.tables import Environment
+
+_FOLDER = Path("environments")
+"""The folder of the app's environment files."""
+
+EnvironmentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--environment",
+        "-e",
+        metavar="NAME",
+        help="environments/NAME.toml of the app, or the path of any .toml file.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentFile:
+    """An environment file and its tables."""
+
+    path: Path
+    tables: "Environment"
+
+
+def read_environment(name: str) -> EnvironmentFile:
+    """Read `environments/<name>.toml`, or the file of that path. Raises UsageError with all its mistakes."""
+    # Imported here: most commands do without.
+    from adapter_fleet.environment import environment_file
+
+    try:
+        path = environment_file.find_environment(name, folder=_FOLDER, setting="--environment")
+        return EnvironmentFile(path=path, tables=environment_file.read_environment(path))
+    except environment_file.EnvironmentFileError as error:
+        raise UsageError(str(error)) from None

@@ -1,0 +1,23 @@
+"""Errors that begin with the path of a construct."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from constructs import Construct
+
+
+class LocatedError(ValueError):
+    """An error whose message begins with the construct or the class that it is about."""
+
+
+@contextmanager
+def error_context(construct: Construct) -> Iterator[None]:
+    """Put the path of `construct` in front of a ValueError that is raised inside."""
+    try:
+        yield
+    except LocatedError:
+        raise
+    except ValueError as error:
+        raise LocatedError(f"'{construct.node.path}': {error}") from None

@@ -1,0 +1,221 @@
+"""What an `AdapterFleet` and an imported fleet have in common: names, grants and metrics."""
+
+from __future__ import annotations
+
+import difflib
+from abc import abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import jsii
+from aws_cdk import Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from adapter_fleet.common.naming import (
+    FLEET_TAG,
+    check_component_name,
+    check_component_prefix,
+    component_name,
+)
+from adapter_fleet.common.validators import TOKEN, check_names
+from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.arns import component_arn, component_arn_spellings
+from multi_adapter_inference._internal.bound_manifest import ManifestObject
+from multi_adapter_inference._internal.errors import error_context
+from multi_adapter_inference.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
+from multi_adapter_inference.interfaces import IAdapterFleet, IMultiAdapterEndpoint
+from multi_adapter_inference.metrics import ComponentMetrics, FleetMetrics
+
+MOST_NAMED_GRANTS = 50
+"""A thousand names fill 26 managed policies, and a role may have ten."""
+
+
+@checked
+class FleetBase(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
+    """The names, grants and metrics of a fleet. Implements `IAdapterFleet`."""
+
+    fleet_uid: str
+    endpoint: IMultiAdapterEndpoint
+    component_prefix: str
+    registry: dynamodb.ITable | None
+    state_machine: sfn.IStateMachine | None
+    _manifest_object: ManifestObject | None = None
+
+    def component_name(self, adapter: str) -> str:
+        """Return the name of an adapter's component, which callers put into their requests.
+
+        Raises ValueError for an adapter that is not in the manifest, if synth knows the manifest. Otherwise
+        the name is `<prefix>-<adapter>`. That is wrong for an adapter to which a manifest in S3, or the
+        manifest of another app, gives a `component`: that `component` is the name.
+        """
+        with error_context(self):
+            names = self._component_names
+            if names is not None:
+                if adapter not in names:
+                    raise _unknown("adapter", adapter, names)
+                return names[adapter]
+            if TOKEN in self.component_prefix or TOKEN in adapter:
+                return f"{self.component_prefix}-{adapter}"
+            return component_name(self.component_prefix, adapter)
+
+    def adapter(self, name: str, *, component_name: str | None = None) -> FleetMember:
+        """Return one adapter of the fleet, for its grants and metrics.
+
+        component_name:
+            The name of its component. Default: the one that `component_name()` returns.
+        """
+        if component_name is None:
+            return FleetMember(fleet=self, component_name=self.component_name(name))
+        self._check_component("component_name", component_name)
+        if self._component_names is not None and (known := self.component_name(name)) != component_name:
+            raise ValueError(
+                f"'{self.node.path}': 'component_name' should be {known!r}, which the manifest gives"
+                f" {name!r}, got {component_name!r}"
+            )
+        return FleetMember(fleet=self, component_name=component_name)
+
+    def grant_invoke(
+        self,
+        grantee: iam.IGrantable,
+        *,
+        adapters: Sequence[str] | None = None,
+        components: Sequence[str] | None = None,
+    ) -> iam.Grant:
+        """Let `grantee` send requests to every adapter of the fleet, or to the named ones.
+
+        Without names, the policy goes by the fleet's tag, so it also covers adapters of later manifests. This
+        does not isolate tenants: the container lets a request to one adapter name another in its body.
+
+        adapters:
+            Names of adapters; see `component_name` for those of a manifest that synth does not know. Default:
+            every adapter.
+        components:
+            Names of components, in addition to `adapters`. Default: none.
+        """
+        if adapters is None and components is None:
+            endpoint = grant_invoke(grantee, self.endpoint.endpoint_arn)
+            return endpoint.combine(
+                iam.Grant.add_to_principal(
+                    grantee=grantee,
+                    actions=list(INVOKE_ACTIONS),
+                    resource_arns=[component_arn(self, "*")],
+                    conditions={"StringEquals": {f"aws:ResourceTag/{FLEET_TAG}": self.fleet_uid}},
+                )
+            )
+        with error_context(self):
+            for setting, named in {"adapters": adapters, "components": components}.items():
+                if named is not None:
+                    check_names(setting, named)
+        names = [self.component_name(adapter) for adapter in adapters or ()]
+        for component in components or ():
+            self._check_component("components", component)
+            names.append(component)
+        if len(names) > MOST_NAMED_GRANTS:
+            raise ValueError(
+                f"'{self.node.path}': 'adapters' and 'components' should name at most {MOST_NAMED_GRANTS}, as"
+                f" a role's policies hold no more, got {len(names)}: leave them out for the whole fleet,"
+                f" whose components have the tag {FLEET_TAG!r}, or grant by a tag of your own"
+            )
+        arns = dict.fromkeys(arn for name in names for arn in component_arn_spellings(self, name))
+        return grant_invoke(grantee, self.endpoint.endpoint_arn, *arns)
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` see the fleet's state: `adapters status`, `history` and `plan`.
+
+        `plan` looks for archives under the endpoint's `artifact_sources`.
+        """
+        return self._operated("read").grant_read(grantee)
+
+    def grant_manage(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` use the whole `adapters` command: see the fleet, give orders, apply a manifest.
+
+        The grant allows no change of a component, a generation or the history itself. `adapters plan` and
+        `import` read archives under the endpoint's `artifact_sources`.
+        """
+        operated = self._operated("managed")
+        if self.state_machine is None:
+            raise ValueError(
+                f"fleet '{self.node.path}' should be imported with 'state_machine' to be managed, got None"
+            )
+        return operated.grant_manage(grantee, self.state_machine)
+
+    @property
+    @abstractmethod
+    def _component_names(self) -> Mapping[str, str] | None:
+        """The names of components by adapter; None if synth does not know the manifest."""
+
+    @property
+    def _stacks(self) -> Sequence[str]:
+        """The ARNs of the stacks by whose names the `adapters` command finds the fleet."""
+        return []
+
+    def _check_component(self, setting: str, component: str) -> None:
+        """Raise ValueError unless it may be the name of a component of this fleet."""
+        with error_context(self):
+            names = self._component_names
+            if names is not None and component not in names.values():
+                raise _unknown(setting, component, names.values())
+            if TOKEN not in component:
+                check_component_name(component, what=setting)
+
+    def _operated(self, doing: str) -> OperatedFleet:
+        if self.registry is None:
+            raise ValueError(
+                f"fleet '{self.node.path}' should be imported with 'registry' to be {doing}, got None"
+            )
+        manifest = self._manifest_object
+        return OperatedFleet(
+            registry=self.registry,
+            stacks=self._stacks,
+            components=component_arn(self, "*"),
+            manifest=None if manifest is None else (manifest.bucket, manifest.key),
+            archives=self.endpoint.artifact_sources or (),
+        )
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class FleetMember(ComponentMetrics):
+    """One adapter of a fleet. Made by the `adapter()` of a fleet.
+
+    Example::
+
+        fleet = AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest)
+        member: FleetMember = fleet.adapter("ectsum")
+        member.grant_invoke(caller)
+    """
+
+    fleet: IAdapterFleet
+    component_name: str
+    """The name that callers put into their requests."""
+
+    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` send requests to this adapter, and to no other component of the endpoint.
+
+        This does not isolate tenants: the container lets a request to one adapter name another in its body.
+        """
+        return self.fleet.grant_invoke(grantee, components=[self.component_name])
+
+
+def checked_prefix(endpoint: IMultiAdapterEndpoint, given: str | None) -> str:
+    """Return the beginning of the names of a fleet's components. Raises ValueError if it is not one."""
+    prefix = endpoint.component_prefix if given is None else given
+    if TOKEN not in prefix:
+        check_component_prefix(prefix)
+    return prefix
+
+
+def stack_arn(scope: Construct, name: str) -> str:
+    """Return the ARN of the CloudFormation stack of that name."""
+    stack = Stack.of(scope)
+    return stack.format_arn(service="cloudformation", resource="stack", resource_name=f"{name}/*")
+
+
+def _unknown(setting: str, name: object, known: Collection[str]) -> ValueError:
+    close = difflib.get_close_matches(str(name), known, n=1)
+    others = f"{len(known)} other{'' if len(known) == 1 else 's'}" if known else "none"
+    hint = f"did you mean {close[0]!r}?" if close else f"it has {others}"
+    return ValueError(f"'{setting}' should be in the fleet's manifest ({hint}), got {name!r}")

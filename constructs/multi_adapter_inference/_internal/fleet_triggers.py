@@ -1,0 +1,90 @@
+"""The EventBridge rules that start a fleet: a new manifest in S3, a re-read of it, a drift check."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct, IDependable
+
+from multi_adapter_inference._internal.acknowledgement import acknowledge_notifications_handler
+from multi_adapter_inference._internal.bound_manifest import ManifestObject
+from multi_adapter_inference._internal.control_plane import ControlPlane
+from multi_adapter_inference.fleet_policies import DriftCheck
+
+_EVENT_RETRIES = 24
+_EVENT_AGE = Duration.hours(2)
+
+
+def read_new_manifests(
+    fleet: Construct, manifest: ManifestObject, function: lambda_.IFunction, control: ControlPlane
+) -> events.Rule:
+    """Call `function` for each new version of the manifest."""
+    if manifest.enable_events:
+        manifest.bucket.enable_event_bridge_notification()
+        acknowledge_notifications_handler(fleet)
+    return events.Rule(
+        fleet,
+        "ManifestChanged",
+        description=f"A new manifest for the fleet {fleet.node.path}",
+        event_pattern=events.EventPattern(
+            source=["aws.s3"],
+            detail_type=["Object Created"],
+            detail={
+                "bucket": {"name": [manifest.bucket.bucket_name]},
+                "object": {"key": [manifest.key]},
+            },
+        ),
+        targets=[
+            targets.LambdaFunction(
+                function,
+                retry_attempts=_EVENT_RETRIES,
+                max_event_age=_EVENT_AGE,
+                # For events that never reach the function. It sends those that fail to the queue itself.
+                dead_letter_queue=control.dead_letters,
+            )
+        ],
+    )
+
+
+def reread_manifest(
+    fleet: Construct, every: Duration, function: lambda_.IFunction, *, after: IDependable
+) -> None:
+    """Call `function` on a schedule, for a manifest whose event was lost."""
+    events.Rule(
+        fleet,
+        "ManifestReread",
+        description=f"Looks for a manifest whose event was lost, for the fleet {fleet.node.path}",
+        schedule=events.Schedule.rate(every),
+        targets=[
+            targets.LambdaFunction(
+                function,
+                event=events.RuleTargetInput.from_object({"trigger": "schedule"}),
+                # The next event comes anyway.
+                retry_attempts=0,
+            )
+        ],
+    ).node.add_dependency(after)
+
+
+def check_for_drift(
+    fleet: Construct, check: DriftCheck, control: ControlPlane, *, after: IDependable
+) -> None:
+    """Start the state machine on a schedule, to look for changes made by hand."""
+    events.Rule(
+        fleet,
+        "DriftCheck",
+        description=f"Looks for changes made by hand to the fleet {fleet.node.path}",
+        schedule=events.Schedule.rate(check.every),
+        targets=[
+            targets.SfnStateMachine(
+                control.state_machine,
+                input=events.RuleTargetInput.from_object(
+                    {"trigger": "drift", "requested_at": events.EventField.time}
+                ),
+                retry_attempts=_EVENT_RETRIES,
+                max_event_age=_EVENT_AGE,
+            )
+        ],
+    ).node.add_dependency(after)

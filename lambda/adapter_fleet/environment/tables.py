@@ -1,0 +1,382 @@
+"""The tables of an environment file: what may differ between two deployments of the app.
+
+`environment_file.read_environment` reads them. The app and the `adapters` command both use them.
+"""
+
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from adapter_fleet.documents.schema import known_or_meant
+from adapter_fleet.fleet.state.settings import DriftAction, OnTimeout, UpdateMode
+from adapter_fleet.serving.instance_types import check_instance_type
+from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS, LmiVersion
+from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.routing import RoutingStrategy
+
+LOG_RETENTIONS = (
+    "one_day",
+    "three_days",
+    "five_days",
+    "one_week",
+    "two_weeks",
+    "one_month",
+    "two_months",
+    "three_months",
+    "four_months",
+    "five_months",
+    "six_months",
+    "one_year",
+    "thirteen_months",
+    "eighteen_months",
+    "two_years",
+    "three_years",
+    "five_years",
+    "six_years",
+    "seven_years",
+    "eight_years",
+    "nine_years",
+    "ten_years",
+    "infinite",
+)
+"""The names of `aws_cdk.aws_logs.RetentionDays`, in lower case."""
+
+_KEY_ARN = re.compile(
+    r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsTable:
+    """`[aws]`: where to deploy. Default: the account and region of the credentials in use."""
+
+    account: str | None = None
+    region: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.account is not None and not re.fullmatch("[0-9]{12}", self.account):
+            raise ValueError(f"'account' should be 12 digits, got {self.account!r}")
+        if self.region is not None and self.region not in LMI_REGISTRY_ACCOUNTS:
+            raise ValueError(
+                "'region' should be one that has the LMI container"
+                f" ({known_or_meant(self.region, LMI_REGISTRY_ACCOUNTS)}), got {self.region!r}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModelTable:
+    """`[base_model]`: the base model in a bucket, in a directory or on the Hugging Face Hub.
+
+    The container downloads a model of the hub when it starts. With `copy_to_bucket`, the deployment copies
+    it to that bucket first. `token_secret` names a secret in Secrets Manager.
+    """
+
+    bucket: str | None = None
+    prefix: str = ""
+    directory: Path | None = None
+    hub: str | None = None
+    revision: str | None = None
+    copy_to_bucket: str | None = None
+    token_secret: str | None = None
+    hub_endpoint: str | None = None
+    copy_timeout_minutes: float | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_one_of(bucket=self.bucket, directory=self.directory, hub=self.hub)
+        _check_goes_with(
+            "prefix", self.prefix or None, bucket=self.bucket, copy_to_bucket=self.copy_to_bucket
+        )
+        _check_goes_with("revision", self.revision, hub=self.hub)
+        _check_goes_with("copy_to_bucket", self.copy_to_bucket, hub=self.hub)
+        for setting in ("token_secret", "hub_endpoint", "copy_timeout_minutes"):
+            _check_goes_with(setting, getattr(self, setting), copy_to_bucket=self.copy_to_bucket)
+        if self.copy_to_bucket is not None and self.revision is None:
+            raise ValueError("'revision' should be given with copy_to_bucket, got nothing")
+        _check_goes_with(
+            "name",
+            self.name,
+            bucket=self.bucket,
+            directory=self.directory,
+            copy_to_bucket=self.copy_to_bucket,
+        )
+        _check_buckets(self, "bucket", "copy_to_bucket")
+        _check_filled(self, "hub", "revision", "token_secret", "name")
+        _check_positive(self, "copy_timeout_minutes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerTable:
+    """`[container]`: the LMI release and further settings of the container."""
+
+    lmi_version: LmiVersion
+    environment: dict[str, str] = field(default_factory=dict)
+    inference_ami_version: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_filled(self, "inference_ami_version")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceTable:
+    """`[endpoint.instance]`: what one instance has, for a type that is newer than the library."""
+
+    accelerators: int | None = None
+    accelerator_memory_gib: int | None = None
+    memory_gib: int | None = None
+    vcpus: int | None = None
+    local_storage: bool | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "accelerators", "accelerator_memory_gib", "memory_gib", "vcpus")
+        if all(getattr(self, fact.name) is None for fact in fields(self)):
+            raise ValueError(
+                f"one of {', '.join(fact.name for fact in fields(self))} should be given, got none"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointTable:
+    """`[endpoint]`: the endpoint's instances and the names of its components."""
+
+    instance_type: str
+    instance_count: int = 1
+    instance: InstanceTable | None = None
+    network_isolation: bool | None = None
+    routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS
+    component_prefix: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "instance_count")
+        _check_filled(self, "component_prefix")
+        if self.instance is None:
+            check_instance_type("instance_type", self.instance_type)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopiesTable:
+    """`[copies]`: how many copies of the base model run, what each takes and how long it may start."""
+
+    count: int = 1
+    accelerators: int | None = None
+    cpu_cores: float | None = None
+    min_memory_mib: int
+    max_memory_mib: int | None = None
+    model_download_timeout_seconds: int | None = None
+    health_check_timeout_seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive(self, *(setting.name for setting in fields(self)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactSourceTable:
+    """`[[artifact_sources]]`: a prefix of a bucket that holds adapters."""
+
+    bucket: str
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        _check_buckets(self, "bucket")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterTable:
+    """`[adapters.<name>]`: one adapter in a directory of this machine, or its archive in a bucket."""
+
+    directory: Path | None = None
+    uri: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_one_of(directory=self.directory, uri=self.uri)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmokeTable:
+    """`[fleets.<name>.smoke]`: a request that an adapter must answer before it counts as in service."""
+
+    prompt: str | None = None
+    max_tokens: int | None = None
+    body: dict[str, Any] | None = None
+    expect: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_one_of(prompt=self.prompt, body=self.body)
+        _check_goes_with("max_tokens", self.max_tokens, prompt=self.prompt)
+        _check_positive(self, "max_tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetTable:
+    """`[fleets.<name>]`: a fleet's manifest, in a file or in a bucket, and the fleet's policies."""
+
+    manifest: Path | None = None
+    bucket: str | None = None
+    key: str | None = None
+    enable_events: bool = True
+    reread_every_minutes: int = 15
+    buckets: dict[str, str] = field(default_factory=dict)
+    component_prefix: str | None = None
+    failure_share: float | None = None
+    failure_at_most: int | None = None
+    strict: bool = False
+    deletion_guard: bool = True
+    deletion_share: float | None = None
+    deletion_above: int | None = None
+    allow_empty: bool = False
+    update_mode: UpdateMode = UpdateMode.IN_PLACE
+    request_rate: float = 5.0
+    timeout_minutes: float = 50
+    on_timeout: OnTimeout = OnTimeout.SUCCEED
+    drift_check: DriftAction | None = None
+    drift_every_minutes: int | None = None
+    allow_base_replacement: bool = False
+    keep_registry: bool = False
+    smoke: SmokeTable | None = None
+
+    def __post_init__(self) -> None:
+        _check_one_of(manifest=self.manifest, bucket=self.bucket)
+        _check_goes_with("key", self.key, bucket=self.bucket)
+        if self.bucket is not None and self.key is None:
+            raise ValueError("'key' should be given with bucket, got nothing")
+        _check_buckets(self, "bucket")
+        for alias, bucket in self.buckets.items():
+            _check_bucket(f"buckets.{alias}", bucket)
+        _check_filled(self, "component_prefix")
+        if self.strict:
+            for name in ("failure_share", "failure_at_most"):
+                _check_left_out(self, name, "strict is on")
+        if self.failure_at_most is not None:
+            _check_left_out(self, "failure_share", "failure_at_most is given")
+        if not self.deletion_guard:
+            for name in ("deletion_share", "deletion_above", "allow_empty"):
+                _check_left_out(self, name, "deletion_guard is off")
+        _check_goes_with("drift_every_minutes", self.drift_every_minutes, drift_check=self.drift_check)
+        _check_positive(
+            self, "drift_every_minutes", "reread_every_minutes", "request_rate", "timeout_minutes"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkTable:
+    """`[network]`: the VPC of the containers and of all functions. Their traffic uses its subnets."""
+
+    vpc: str
+    subnets: list[str]
+    security_groups: list[str]
+
+    def __post_init__(self) -> None:
+        for setting, prefix, values in (
+            ("vpc", "vpc-", [self.vpc]),
+            ("subnets", "subnet-", self.subnets),
+            ("security_groups", "sg-", self.security_groups),
+        ):
+            if not values:
+                raise ValueError(f"'{setting}' should have at least one id, got none")
+            for value in values:
+                if not re.fullmatch(f"{prefix}[0-9a-f]{{8,17}}", value):
+                    raise ValueError(f"'{setting}' should be ids such as '{prefix}0a1b2c3d', got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncryptionTable:
+    """`[encryption]`: the KMS key that encrypts tables, logs, queues, functions and storage volumes."""
+
+    key_arn: str
+
+    def __post_init__(self) -> None:
+        if not _KEY_ARN.fullmatch(self.key_arn):
+            raise ValueError(
+                "'key_arn' should be the ARN of a key, such as"
+                f" 'arn:aws:kms:us-east-1:111122223333:key/…', got {self.key_arn!r}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogsTable:
+    """`[logs]`: how long the logs of functions and state machines are kept, one of `LOG_RETENTIONS`."""
+
+    retention: str = "three_months"
+
+    def __post_init__(self) -> None:
+        if self.retention not in LOG_RETENTIONS:
+            meant = known_or_meant(self.retention, LOG_RETENTIONS)
+            raise ValueError(
+                f"'retention' should be a time that CloudWatch Logs has ({meant}), got {self.retention!r}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """A whole environment file: one deployment. Relative paths are relative to the file."""
+
+    aws: AwsTable = AwsTable()
+    base_model: BaseModelTable
+    container: ContainerTable
+    lora: LoraServing
+    endpoint: EndpointTable
+    copies: CopiesTable
+    artifact_sources: list[ArtifactSourceTable] = field(default_factory=list)
+    adapters: dict[str, AdapterTable] = field(default_factory=dict)
+    fleets: dict[str, FleetTable] = field(default_factory=dict)
+    network: NetworkTable | None = None
+    encryption: EncryptionTable | None = None
+    logs: LogsTable = LogsTable()
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if "" in self.adapters:
+            raise ValueError("'adapters' should give each adapter a name, got an empty one")
+        for name in self.fleets:
+            if not re.fullmatch("[A-Za-z][A-Za-z0-9]*", name):
+                raise ValueError(
+                    "'fleets' should give each fleet a name of letters and digits, as it begins those of its"
+                    f" outputs, got {name!r}"
+                )
+
+
+def _check_one_of(**settings: object) -> None:
+    given = [name for name, value in settings.items() if value is not None]
+    if len(given) != 1:
+        raise ValueError(f"one of {', '.join(settings)} should be given, got {' and '.join(given) or 'none'}")
+
+
+def _check_goes_with(name: str, value: object, **choices: object) -> None:
+    if value is not None and all(choice is None for choice in choices.values()):
+        raise ValueError(f"'{name}' should be given with {' or '.join(choices)} only, got {value!r}")
+
+
+def _check_left_out(settings: object, name: str, when: str) -> None:
+    value = getattr(settings, name)
+    if value is not None and value is not False:
+        raise ValueError(f"'{name}' should be left out when {when}, got {value}")
+
+
+def _check_filled(settings: object, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not value.strip():
+            raise ValueError(f"'{name}' should not be empty, got {value!r}")
+
+
+def _check_buckets(settings: object, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None:
+            _check_bucket(name, value)
+
+
+def _check_bucket(setting: str, name: str) -> None:
+    if not re.fullmatch("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
+        raise ValueError(
+            f"'{setting}' should be the name of a bucket, 3 to 63 small letters, digits, dots and hyphens,"
+            f" got {name!r}"
+        )
+
+
+def _check_positive(settings: object, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"'{name}' should be above 0, got {value}")

@@ -1,0 +1,27 @@
+"""The record of an endpoint."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(kw_only=True, eq=False)
+class EndpointRecord:
+    """An endpoint with the configuration in force."""
+
+    name: str
+    arn: str
+    config: dict[str, Any]
+    created: float
+    modified: float
+    status: str = "Creating"
+
+    @property
+    def role(self) -> str:
+        """The execution role of the components."""
+        role: str = self.config["ExecutionRoleArn"]
+        return role
+
+    def variant(self, name: str) -> dict[str, Any] | None:
+        """A production variant by name."""
+        variants: list[dict[str, Any]] = self.config["ProductionVariants"]
+        return next((variant for variant in variants if variant["VariantName"] == name), None)

@@ -1,0 +1,88 @@
+"""What larger instance types would give."""
+
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.serving.capacity import Workload
+from adapter_fleet.serving.engine_settings import EngineSettings
+from adapter_fleet.serving.instance_types import INSTANCES, larger
+from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.model_shape import known_shape
+
+LLAMA = known_shape("llama-3.1-8b")
+assert LLAMA is not None
+WORKLOAD = Workload(
+    shape=LLAMA,
+    lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
+    engine=EngineSettings(max_model_len=6000),
+)
+
+
+def larger_than(name: str, accelerators: int | None = None, workload: Workload = WORKLOAD) -> list[str]:
+    instance = INSTANCES[name]
+    sizing = workload.on(instance, accelerators or instance.accelerators)
+    return [f"{found.instance.name} {found.accelerators}" for found in workload.on_larger(sizing)]
+
+
+def test_family_comes_first_where_others_have_as_much() -> None:
+    assert [instance.name for instance in larger(INSTANCES["ml.g5.2xlarge"])][:6] == [
+        "ml.g6e.xlarge",
+        "ml.p5.4xlarge",
+        "ml.g5.12xlarge",
+        "ml.g6.12xlarge",
+        "ml.g5.48xlarge",
+        "ml.g6.48xlarge",
+    ]
+    assert larger(INSTANCES["ml.g6.2xlarge"])[2].name == "ml.g6.12xlarge"
+
+
+def test_size_that_differs_in_the_host_alone_is_left_out() -> None:
+    assert "ml.g5.24xlarge" not in [instance.name for instance in larger(INSTANCES["ml.g5.12xlarge"])]
+
+
+def test_oldest_family_is_only_for_those_who_have_it() -> None:
+    assert not [one for one in larger(INSTANCES["ml.g5.xlarge"]) if one.family == "ml.g4dn"]
+    assert "ml.g4dn.12xlarge" in [one.name for one in larger(INSTANCES["ml.g4dn.xlarge"])]
+
+
+def test_largest_has_none_above_it() -> None:
+    assert larger_than("ml.p5en.48xlarge") == []
+
+
+def test_copy_that_has_all_accelerators_has_all_of_a_larger_one() -> None:
+    assert larger_than("ml.g5.12xlarge")[:3] == [
+        "ml.g5.48xlarge 8",
+        "ml.g6.48xlarge 8",
+        "ml.g6e.12xlarge 4",
+    ]
+
+
+def test_copy_that_has_some_has_as_many_and_shows_where_that_gives_more() -> None:
+    found = larger_than("ml.g5.12xlarge", 1)
+    assert found[0] == "ml.g6e.12xlarge 1"
+    assert not [name for name in found if "ml.g5." in name or "ml.g6." in name]
+
+
+def test_copy_has_no_more_accelerators_than_it_can_be_split_over() -> None:
+    seven_heads = replace(WORKLOAD.shape, heads=28, key_value_heads=4)
+    found = larger_than("ml.g5.12xlarge", workload=replace(WORKLOAD, shape=seven_heads))
+    assert "ml.g6e.48xlarge 4" not in found  # the same as ml.g6e.12xlarge
+    assert found[0] == "ml.g6e.12xlarge 4"
+
+
+def test_degree_that_is_set_is_for_the_present_instance() -> None:
+    workload = replace(WORKLOAD, engine=EngineSettings(max_model_len=6000, tensor_parallel=4))
+    assert larger_than("ml.g5.12xlarge", workload=workload)[0] == "ml.g5.48xlarge 8"
+
+
+def test_more_accelerators_than_there_are_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"should be at most 4, as ml\.g5\.12xlarge has 4, got 5"):
+        WORKLOAD.on(INSTANCES["ml.g5.12xlarge"], 5)
+
+
+def test_larger_one_gives_more_of_everything() -> None:
+    present = WORKLOAD.on(INSTANCES["ml.g5.12xlarge"], 4)
+    for found in WORKLOAD.on_larger(present):
+        assert found.memory.tokens > present.memory.tokens
+        assert found.memory.most_loras > present.memory.most_loras

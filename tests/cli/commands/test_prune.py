@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.common.naming import FLEET_TAG
+from tests.adapter_fleet.fleet_world import UID, World, adapter
+
+Run = Callable[..., Result]
+Write = Callable[..., Path]
+
+
+def rows(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+class TestPrune:
+    """Three components carry the fleet's tag, and no manifest wants them."""
+
+    @pytest.fixture
+    def orphans(self, world: World) -> list[str]:
+        world.deploy(adapter("acme"))
+        world.settle()
+        names = [f"stray-{number}" for number in range(3)]
+        for name in names:
+            world.service.make(name, "s3://other/x.tar.gz", tags={FLEET_TAG: UID})
+        world.start_machine("order")
+        world.settle()
+        return names
+
+    def test_orphans_are_listed(self, run: Run, orphans: list[str]) -> None:
+        assert [row[0] for row in rows(run("prune"))] == orphans
+
+    def test_orphan_is_deleted_by_name(self, run: Run, world: World, orphans: list[str]) -> None:
+        assert run("prune", "stray-1", "--yes").exit_code == 0
+        world.settle()
+        assert set(world.service.components) == {"base", "p-acme", "stray-0", "stray-2"}
+
+    def test_all_are_deleted(self, run: Run, world: World, orphans: list[str]) -> None:
+        assert run("prune", "--all", "--yes").exit_code == 0
+        world.settle()
+        assert set(world.service.components) == {"base", "p-acme"}
+
+    def test_nothing_is_deleted_where_nobody_can_be_asked(
+        self, run: Run, world: World, orphans: list[str]
+    ) -> None:
+        result = run("prune", "--all")
+        assert result.exit_code == 1
+        assert "--yes confirms" in result.stderr
+        assert world.registry.orders() == []
+
+    def test_what_is_no_orphan_is_refused(self, run: Run, world: World, orphans: list[str]) -> None:
+        result = run("prune", "p-acme", "stray-0", "--yes")
+        assert result.exit_code == 1
+        assert "has no orphan 'p-acme'" in result.stderr
+        assert world.registry.orders() == []
+
+    def test_status_shows_them_and_is_no_failure(self, run: Run, orphans: list[str]) -> None:
+        result = run("status")
+        assert result.exit_code == 0
+        assert [row[:2] for row in rows(result)][-3:] == [[name, "orphan"] for name in orphans]

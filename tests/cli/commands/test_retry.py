@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+Write = Callable[..., Path]
+
+
+def rows(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+class TestRetry:
+    @pytest.fixture(autouse=True)
+    def failed(self, world: World) -> None:
+        """acme and zeta have failed, and would not any more."""
+        world.with_settings(FleetSettings(failures=FailureLimit(count=2)))
+        for name in ("acme", "zeta"):
+            world.service.faults.broken[artifact(name).uri] = "no such tensor"
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+        world.settle()
+        world.service.faults.broken.clear()
+
+    def test_named_adapter_is_tried_again(self, run: Run, world: World) -> None:
+        result = run("retry", "acme")
+        assert (result.exit_code, result.stdout) == (
+            0,
+            "1 adapter will be tried again; 'adapters status --wait' follows\n",
+        )
+        world.settle()
+        assert world.serving().keys() == {"acme", "beta"}
+
+    def test_adapter_that_has_not_failed_is_not_tried_again(
+        self, run: Run, world: World, account: FakeAccount
+    ) -> None:
+        result = run("retry", "acme", "beta")
+        assert (result.exit_code, result.stdout, result.stderr) == (
+            1,
+            "",
+            "adapters: adapter 'beta' has not failed; it is in service\n",
+        )
+        assert (world.registry.orders(), account.started.inputs) == ([], [])
+
+    def test_component_is_a_name_too(self, run: Run, world: World) -> None:
+        run("retry", "p-acme")
+        world.settle()
+        assert "acme" in world.serving()
+
+    def test_all_that_failed_are_tried_again(self, run: Run, world: World) -> None:
+        assert run("retry", "--failed").stdout.startswith("2 adapters will be tried again")
+        world.settle()
+        assert world.serving().keys() == {"acme", "beta", "zeta"}
+
+    def test_machine_is_started_with_an_order(self, run: Run, world: World, account: FakeAccount) -> None:
+        now = world.clock.now()
+        run("retry", "acme")
+        assert account.started.inputs == [{"trigger": "order", "requested_at": now}]
+
+    def test_nothing_that_failed_is_nothing_to_do(self, run: Run, world: World, account: FakeAccount) -> None:
+        run("retry", "--failed")
+        world.settle()
+        result = run("retry", "--failed")
+        assert (result.exit_code, result.stdout) == (0, "no adapter has failed\n")
+        assert len(account.started.inputs) == 1
+
+    def test_every_unknown_name_is_told_and_nothing_ordered(
+        self, run: Run, world: World, account: FakeAccount
+    ) -> None:
+        result = run("retry", "acme", "nobody", "noone")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "adapters: the fleet has no adapter 'nobody'\nadapters: the fleet has no adapter 'noone'\n",
+        )
+        assert world.registry.orders() == []
+
+    @pytest.mark.parametrize("arguments", [[], ["acme", "--failed"]])
+    def test_names_or_all_that_failed(self, run: Run, arguments: list[str]) -> None:
+        assert run("retry", *arguments).exit_code == 2
+
+
+class TestRetryOfWhatIsPending:
+    @pytest.fixture(autouse=True)
+    def stopped(self, world: World) -> None:
+        """The deployment's execution has died with two adapters on their way."""
+        world.deploy(adapter("acme"), adapter("beta"))
+        world.run_newest(deadline=1.0)
+        world.executions[-1].done = True
+        world.clock.time += 7200
+
+    def test_status_names_the_way_out(self, run: Run) -> None:
+        assert run("status").stderr == (
+            "adapters: the fleet has reported nothing for 1h; the executions of machine show why, and"
+            " 'adapters retry' of a pending adapter starts a new one\n"
+        )
+
+    def test_fleet_goes_on_with_all_that_is_pending(self, run: Run, world: World) -> None:
+        assert run("retry", "acme").exit_code == 0
+        result = run("status", "--wait")
+        assert (result.exit_code, set(world.serving())) == (0, {"acme", "beta"})
+
+    def test_all_that_failed_are_none_of_them(self, run: Run, account: FakeAccount) -> None:
+        result = run("retry", "--failed")
+        assert (result.exit_code, result.stdout) == (0, "no adapter has failed; 2 pending\n")
+        assert account.started.inputs == []

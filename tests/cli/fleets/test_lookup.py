@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from adapters_cli.fleets.fleet import Fleet, find_fleet, newest_generation
+from adapters_cli.fleets.lookup import AdapterLookup
+from adapters_cli.output.errors import CommandError
+from tests.adapter_fleet.fleet_world import World, adapter
+from tests.cli.fleet_account import FakeAccount
+
+
+@pytest.fixture
+def fleet(world: World, account: FakeAccount) -> Fleet:
+    world.deploy(adapter("acme"), adapter("beta"), replace(adapter("solo"), component="Own"))
+    world.settle()
+    return find_fleet(account, stack=None, name=None, table="registry")
+
+
+def lookup(fleet: Fleet) -> AdapterLookup:
+    return AdapterLookup(fleet, newest_generation(fleet))
+
+
+def test_names_of_usual_components_take_no_reading_of_the_whole_fleet(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("tests.adapter_fleet.memory_registry.MemoryRegistry.records")
+    monkeypatch.delattr("tests.adapter_fleet.memory_registry.MemoryRegistry.desired")
+    assert lookup(fleet).find(["beta", "acme"]) == {"p-beta": "beta", "p-acme": "acme"}
+    assert lookup(fleet).component("acme") == "p-acme"
+
+
+@pytest.mark.parametrize("name", ["solo", "Own"])
+def test_component_with_a_name_of_its_own_is_found_by_either_name(fleet: Fleet, name: str) -> None:
+    assert lookup(fleet).find([name]) == {"Own": "solo"}
+
+
+def test_component_is_a_name_of_its_adapter(fleet: Fleet) -> None:
+    assert lookup(fleet).find(["p-acme"]) == {"p-acme": "acme"}
+
+
+def test_adapter_that_moves_to_another_component_is_the_new_one(
+    fleet: Fleet, account: FakeAccount, world: World
+) -> None:
+    world.deploy(replace(adapter("acme"), component="moved"), adapter("beta"))
+    world.run_newest(deadline=1.0)
+    assert world.registry.records()["p-acme"].counted is not None
+    moving = find_fleet(account, stack=None, name=None, table="registry")
+    assert lookup(moving).find(["acme"]) == {"moved": "acme"}
+
+
+def test_every_name_that_nobody_has_is_an_error(fleet: Fleet) -> None:
+    with pytest.raises(CommandError, match="no adapter 'one'\nthe fleet has no adapter 'two'"):
+        lookup(fleet).find(["one", "acme", "two"])
+
+
+@pytest.mark.parametrize(("name", "component"), [("gone", "p-gone"), ("p-gone", "p-gone")])
+def test_adapter_that_is_gone_has_the_usual_component(fleet: Fleet, name: str, component: str) -> None:
+    assert lookup(fleet).component(name) == component
