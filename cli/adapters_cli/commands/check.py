@@ -82,8 +82,10 @@ def check(
     """Check adapters against every rule of archives, LoRA, the engine and the base model.
 
     An adapter that keeps all rules is 'not-compared' instead of 'ok' if some of its modules could not be
-    compared with the base model. Ends with 1 if an adapter would not be served, with 2 if an option is wrong,
-    and with 4 if the only error is that S3 gave no answer.
+    compared with the base model.
+
+    Ends with 1 if an adapter would not be served, and with 2 if an option is wrong. Ends with 4 if the only
+    error is that S3 gave no answer.
     """
     with reported_errors():
         account = account_of(context)

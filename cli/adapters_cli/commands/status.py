@@ -61,9 +61,9 @@ def status(
 ) -> None:
     """Show the state of every adapter.
 
-    Ends with 0 if all adapters are in service as the newest manifest declares them, with 1 if one failed or
-    the manifest failed or was refused, and with 3 while one is pending. With names, only those adapters
-    decide.
+    Ends with 0 if all adapters are in service as the newest manifest declares them. Ends with 1 if one
+    failed, or if the manifest failed or was refused, and with 3 while one is pending. With names, only those
+    adapters count.
     """
     if watch and (wait or as_json):
         raise typer.BadParameter("--watch never ends by itself; give it without --wait and --json")
