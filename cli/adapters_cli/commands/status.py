@@ -52,10 +52,10 @@ def status(
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it until Ctrl-C.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing is pending.")] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long --wait waits at most.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Longest time that --wait waits.")
     ] = 3600,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
