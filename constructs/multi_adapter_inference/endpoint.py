@@ -25,7 +25,7 @@ from multi_adapter_inference._internal.container_network import ContainerNetwork
 from multi_adapter_inference._internal.endpoint_base import EndpointBase
 from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference._internal.imported_endpoint import ImportedEndpoint
-from multi_adapter_inference._internal.served_model import ServedModel
+from multi_adapter_inference._internal.model_resource import ModelResource
 from multi_adapter_inference._internal.stack_location import deployed_together
 from multi_adapter_inference.artifact_source import ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, BoundModel
@@ -301,12 +301,12 @@ class MultiAdapterEndpoint(EndpointBase):
 
     def _create_model(
         self, bound: BoundModel, container: LmiContainer, network_isolation: bool
-    ) -> ServedModel:
+    ) -> ModelResource:
         with error_context(self):
             image = container.image(self)
             environment = container.environment_for(self.lora, bound.environment)
         self.execution_role.pull(image)
-        return ServedModel(
+        return ModelResource(
             self,
             bound,
             image=image,

@@ -18,7 +18,7 @@ from multi_adapter_inference.base_model import BoundModel
 from multi_adapter_inference.container import ContainerImage
 
 
-class ServedModel:
+class ModelResource:
     """A base model in its container, as a child of `scope`."""
 
     def __init__(
