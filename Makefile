@@ -51,9 +51,9 @@ coverage: setup  ## measure which lines the tests of `make unit` run; it judges 
 	python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-report=term:skip-covered
 
 # A file at a time, as the tests of one share what they deploy. Three for two cores, as a third of the time
-# is waiting.
+# is waiting. tests/conftest.py puts the files that take longest first.
 test: setup $(SDK)/.installed  ## the whole suite
-	python -m pytest -n 3 --dist loadfile
+	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 nightly: setup  ## look for faults that a fleet does not survive, and files that a check does not, other ones every time
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/fleet/reconcile/test_reconciler_under_faults.py

@@ -24,7 +24,11 @@ RUNNING_CLOUDS = {"cloud", "guarded"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a running embedded cloud; one that starts its own has the marker itself."""
+    """Mark the tests that use a running embedded cloud, and put them first: their files take longest.
+
+    A test that starts a cloud of its own has the marker itself.
+    """
     for item in items:
         if RUNNING_CLOUDS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
+    items.sort(key=lambda item: item.get_closest_marker("integration") is None)

@@ -214,7 +214,7 @@ def _origin(import_name: str) -> str:
 
 
 def _licences(library: str) -> Iterator[tuple[PurePosixPath, Path]]:
-    """Yield a library's licence, which has to go where its code goes."""
+    """Yield a library's licence, which must be distributed with its code."""
     try:
         files: Iterable[PurePosixPath] = distribution(library).files or ()
     except PackageNotFoundError:  # on the path, but not installed as a distribution

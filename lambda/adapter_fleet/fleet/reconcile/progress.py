@@ -31,7 +31,7 @@ _MAX_REASONS = 20
 
 
 class Progress:
-    """Counts what the generation has reached, and saves that.
+    """Counts what the generation has reached, and saves the counts.
 
     over_limit:
         True if more of the changed adapters have failed than the failure policy allows.
@@ -69,7 +69,7 @@ class Progress:
             self._failing.discard(component)
 
     def forget(self, component: str) -> None:
-        """Count a component no more."""
+        """Stop counting a component."""
         self._failing.discard(component)
 
     def check_limit(self) -> None:

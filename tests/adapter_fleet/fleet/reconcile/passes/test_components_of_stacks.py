@@ -1,4 +1,4 @@
-"""What belongs to a CloudFormation stack is never a fleet's: the stack would learn of nothing."""
+"""A fleet never touches a component of a CloudFormation stack, as the stack would not notice the change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WHY = (
 
 @pytest.fixture
 def world() -> World:
-    """A fleet of one beside an adapter of a stack."""
+    """A fleet of one adapter beside an adapter of a stack."""
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)), seconds=1.0)
     world.service.make("p-x", artifact("x").uri, tags=OF_A_STACK)
     world.deploy(adapter("a"))

@@ -1,4 +1,4 @@
-"""Whatever goes wrong with one adapter is that adapter's failure; the others converge."""
+"""An error with one adapter is the failure of that adapter; the others converge."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class TestUnexpectedException:
             world.service.remove("p-bad")
         world.service.around = raising(operation, "before", KeyError("a defect"))
         world.deploy(adapter("a"), adapter("bad", 2, smoke=SMOKE), adapter("z"))
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.newest().failed == 1
         assert "bad: " in str(world.newest().reason)
@@ -97,12 +97,12 @@ class TestUnexpectedException:
         record = world.record("bad")
         lease = world.registry.acquire("test", world.clock.now(), 1.0)
         assert lease is not None
-        # As no code of ours would leave it: in service, and nobody knows with what.
+        # No code of ours leaves a record like this: in service with an unknown artifact.
         broken = replace(record, serving=None, failure=None)
         world.registry.put([broken], lease)
         world.registry.release(lease)
         world.deploy(adapter("a", 2), adapter("bad", smoke=SMOKE), adapter("z"))
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.serving()["a"] == artifact("a", 2).uri
         assert "bad: AssertionError" in str(world.newest().reason)
@@ -135,7 +135,7 @@ class TestFailedPasses:
         world = self.world()
         self.fail_passes(world, 11)
         with pytest.raises(FleetError, match="KeyError: 'a defect'"):
-            world.told(world.newest())
+            world.response_to(world.newest())
 
     def test_successful_pass_resets_the_count(self) -> None:
         world = self.world()
@@ -167,14 +167,14 @@ class TestArchiveWithoutAnAnswerFromS3:
     @pytest.mark.parametrize("error", [UnansweredError("503"), ThrottledError("SlowDown")])
     def test_others_converge_and_deletions_go_on(self, error: Exception) -> None:
         world = self.world(error)
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.serving() == {"a": artifact("a", 2).uri}
         assert "bad: S3 gave no answer" in str(world.newest().reason)
 
     def test_archive_without_an_answer_does_not_slow_writes_to_sagemaker(self) -> None:
         world = self.world(ThrottledError("SlowDown"))
-        world.settle_but_retries()
+        world.settle_without_retries()
         fleet = world.registry.fleet()
         assert fleet is not None
         assert fleet.rate == LENIENT.request_rate
