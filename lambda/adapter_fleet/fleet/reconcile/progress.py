@@ -59,14 +59,16 @@ class Progress:
 
     def note_decision(self, component: str) -> None:
         """Count a changed component that has failed for good, and check the failure policy."""
-        decision, record = self._queue.decisions.get(component), self._records.get(component)
-        final = record is not None and (record.failure is None or record.failure.final)
-        fails = decision is not None and decision.step.fails and final
-        if fails and component in self._desired.changed:
+        if component in self._desired.changed and self._has_failed(component):
             self._failing.add(component)
             self.check_limit()
         else:
             self._failing.discard(component)
+
+    def _has_failed(self, component: str) -> bool:
+        decision, record = self._queue.decisions.get(component), self._records.get(component)
+        final = record is not None and (record.failure is None or record.failure.final)
+        return decision is not None and decision.step.fails and final
 
     def forget(self, component: str) -> None:
         """Stop counting a component."""

@@ -143,13 +143,14 @@ class Fleet(RuleBasedStateMachine):
         self.stall: int | None = None
         self.wanted: dict[str, int] = {}
         self.requests: list[tuple[Request, DesiredFleet, int]] = []
+        self.opened = 0
         self.foreign: dict[str, tuple[str, dict[str, str]]] = {}
         self.claimed: set[str] = set()
         self.ended: set[int] = set()
         self.arrival: tuple[int, dict[str, int]] | None = None
         self.deleted: dict[int, set[str]] = {}
         self.token = 0
-        self.backups: list[tuple[MemoryRegistry, int]] = []
+        self.backups: list[tuple[MemoryRegistry, list[tuple[Request, DesiredFleet, int]]]] = []
         self.raising: int | None = None
         self.contested: set[str] = set()
         self.restored = False
@@ -331,13 +332,14 @@ class Fleet(RuleBasedStateMachine):
     ) -> None:
         desired = DesiredFleet(adapters=adapters)
         request = Request(
-            delivery=f"event-{len(self.requests)}",
+            delivery=f"event-{self.opened}",
             source=source,
             target=self.world.target,
             at=self.world.clock.now(),
             source_digest=desired.digest,
             previous_digest=previous,
         )
+        self.opened += 1
         generation = self.world.open(request, desired)
         self.requests.append((request, desired, generation.number))
         self.before, self.wanted = self.wanted, dict(manifest)
@@ -581,7 +583,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule()
     def back_up_the_registry(self) -> None:
-        self.backups.append((self.world.registry.clone(), len(self.requests)))
+        self.backups.append((self.world.registry.clone(), list(self.requests)))
 
     @precondition(lambda self: self.backups)
     @rule(data=st.data(), redeploys=st.booleans())
@@ -603,7 +605,7 @@ class Fleet(RuleBasedStateMachine):
         for execution in self.world.executions:
             execution.done = True
         known = set(self.world.registry.generations())
-        self.requests = self.requests[:requests]
+        self.requests = list(requests)
         self.ended &= known
         self.guarded = {
             number: seen

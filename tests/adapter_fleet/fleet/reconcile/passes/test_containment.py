@@ -10,10 +10,8 @@ import pytest
 
 from adapter_fleet.common.bounded_text import MAX_TEXT_BYTES, bounded, encoded_bytes
 from adapter_fleet.common.serialization import unstructured
-from adapter_fleet.common.untrusted_pattern import matches
 from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
-from adapter_fleet.fleet.state.failures import MAX_RETRY_SECONDS, Cause, next_failure
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
@@ -239,26 +237,3 @@ class TestTexts:
         world.settle()
         documents = [world.newest(), *world.registry.records().values()]
         assert max(len(json.dumps(unstructured(document))) for document in documents) < 40_000
-
-
-class TestPattern:
-    @pytest.mark.parametrize("pattern", ["\0", "a" * 200_000, "\ud800"])
-    def test_any_text_is_a_valid_pattern(self, pattern: str) -> None:
-        assert not matches(pattern, "hello")
-
-    def test_nul_is_found(self) -> None:
-        assert matches("\0", "a\0b")
-
-
-def test_any_number_of_attempts_waits_at_most_the_maximum() -> None:
-    failure = None
-    for attempts in (1, 1024, 100_000):
-        if failure is not None:
-            failure = replace(failure, attempts=attempts)
-        failure = next_failure(
-            "p-a", artifact("a"), "AccessDenied", before=failure, now=0.0, generation=1, cause=Cause.ACCESS
-        )
-    assert failure is not None
-    assert failure.attempts == 100_001
-    assert failure.retry_at is not None
-    assert MAX_RETRY_SECONDS / 2 <= failure.retry_at <= MAX_RETRY_SECONDS
