@@ -91,9 +91,9 @@ def adapters(
 ) -> None:
     """Work with the LoRA adapters of a SageMaker endpoint.
 
-    Ends with 0 for success, with 1 if an adapter failed or something is refused, with 2 for wrong usage, with
-    3 while something is pending, and with 4 if AWS gave no answer: no region, credentials, network or
-    permission, or no fleet.
+    Ends with 0 for success, with 1 if an adapter failed or something is refused, and with 2 for wrong usage.
+    Ends with 3 while something is pending. Ends with 4 if AWS gave no answer: no region, credentials, network
+    or permission, or no fleet.
     """
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 
 import jsii
-from aws_cdk import Annotations, Duration, IStableStringProducer, Lazy, Names, Stack, Token
+from aws_cdk import Annotations, Duration, Names, Token
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -27,6 +25,7 @@ from multi_adapter_inference._internal.container_network import ContainerNetwork
 from multi_adapter_inference._internal.endpoint_base import EndpointBase
 from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference._internal.imported_endpoint import ImportedEndpoint
+from multi_adapter_inference._internal.model_resource import ModelResource
 from multi_adapter_inference._internal.stack_location import deployed_together
 from multi_adapter_inference.artifact_source import ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, BoundModel
@@ -176,24 +175,28 @@ class MultiAdapterEndpoint(EndpointBase):
 
         warn_of_fixed_names(self, component_prefix=component_prefix, base_component_name=base_component_name)
         self._network = None if vpc is None else ContainerNetwork(self, vpc, vpc_subnets, security_groups)
-        self._network_isolation = network_isolation
         startup = startup or StartupTimeouts()
         self.execution_role = (
             ExecutionRole.create(self, "Role") if role is None else ExecutionRole(self, role)
         )
-        self.role = self.execution_role.role
         self._grant_to_role(encryption_key)
 
         bound = base_model.bind(self.execution_role)
-        model = self._create_model(bound, container)
+        self._model = self._create_model(bound, container, network_isolation)
+        model = self._model.resource
         endpoint = self._create_endpoint(
-            instance_type, instance_count, startup, routing_strategy, encryption_key, inference_ami_version
+            instance_type,
+            instance_count,
+            startup,
+            routing_strategy,
+            encryption_key,
+            inference_ami_version,
+            network_isolation,
         )
         self.endpoint_name = endpoint.attr_endpoint_name
         self.endpoint_arn = endpoint.ref
         base = self._create_base(model, compute, copy_count, startup)
         self.base_component_arn = base.attr_inference_component_arn
-        self._base_model_name = model.attr_model_name
         for resource in (model, endpoint, base):
             # Nobody pays for an instance while its model is still being copied.
             resource.node.add_dependency(self.execution_role.policy, *bound.depends_on)
@@ -253,15 +256,13 @@ class MultiAdapterEndpoint(EndpointBase):
         )
 
     def base_model_for(self, scope: Construct, /) -> str:
-        """Return a text that changes with the base model or its container, for use in a scope.
+        """Return a text that changes with the base model or its container, for use in a scope."""
+        return self._model.version_for(scope)
 
-        In the endpoint's own stack, it is the name of the SageMaker model. In another stack, it is a hash of
-        what synth knows of the model: the name would be an export, and CloudFormation refuses to change an
-        export in use, so no other model could be deployed while that stack exists.
-        """
-        if deployed_together(self, scope):
-            return self._base_model_name
-        return Lazy.string(self._base_model_hash)
+    @property
+    def role(self) -> iam.IRole:
+        """The execution role of the containers."""
+        return self.execution_role.role
 
     def hosting_for(self, scope: Construct, /) -> Mapping[str, str | int]:
         """Return the instances and copies of the base model, for use in a scope.
@@ -298,35 +299,21 @@ class MultiAdapterEndpoint(EndpointBase):
         if encryption_key is not None:
             self.execution_role.use_volume_key(encryption_key)
 
-    def _create_model(self, bound: BoundModel, container: LmiContainer) -> sagemaker.CfnModel:
+    def _create_model(
+        self, bound: BoundModel, container: LmiContainer, network_isolation: bool
+    ) -> ModelResource:
         with error_context(self):
             image = container.image(self)
             environment = container.environment_for(self.lora, bound.environment)
         self.execution_role.pull(image)
-        network = None if self._network is None else self._network.settings
-        self._base_model_hash = _ModelHash(
+        return ModelResource(
             self,
-            self.role.role_arn,
-            image.uri,
-            environment,
-            bound.data_source,
-            bound.data_url,
-            bound.version,
-            self._network_isolation,
-            network,
-        )
-        return sagemaker.CfnModel(
-            self,
-            "Model",
-            execution_role_arn=self.role.role_arn,
-            primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
-                image=image.uri,
-                environment=environment,
-                model_data_source=bound.data_source,
-                model_data_url=bound.data_url,
-            ),
-            enable_network_isolation=self._network_isolation or None,
-            vpc_config=network and sagemaker.CfnModel.VpcConfigProperty(**network),
+            bound,
+            image=image,
+            environment=environment,
+            role=self.role,
+            network_isolation=network_isolation,
+            network=None if self._network is None else self._network.settings,
         )
 
     def _create_endpoint(
@@ -337,6 +324,7 @@ class MultiAdapterEndpoint(EndpointBase):
         routing_strategy: RoutingStrategy,
         encryption_key: kms.IKey | None,
         inference_ami_version: str | None,
+        network_isolation: bool,
     ) -> sagemaker.CfnEndpoint:
         network = None if self._network is None else self._network.settings
         config = sagemaker.CfnEndpointConfig(
@@ -361,7 +349,7 @@ class MultiAdapterEndpoint(EndpointBase):
                 )
             ],
             kms_key_id=None if encryption_key is None else encryption_key.key_arn,
-            enable_network_isolation=self._network_isolation or None,
+            enable_network_isolation=network_isolation or None,
             vpc_config=network and sagemaker.CfnEndpointConfig.VpcConfigProperty(**network),
         )
         return sagemaker.CfnEndpoint(self, "Resource", endpoint_config_name=config.attr_endpoint_config_name)
@@ -403,21 +391,6 @@ class MultiAdapterEndpoint(EndpointBase):
         )
         replace_on_change(self, base, self.identity, VARIANT_NAME, self.component_name)
         return base
-
-
-@jsii.implements(IStableStringProducer)
-class _ModelHash:
-    """A short hash of what synth knows of a model.
-
-    It is made at the end of synth: to resolve a token before would fix the logical id that it refers to.
-    """
-
-    def __init__(self, scope: Construct, *known: object) -> None:
-        self._scope, self._known = scope, known
-
-    def produce(self) -> str:
-        resolved = Stack.of(self._scope).resolve(list(self._known))
-        return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _room_for_copies(

@@ -117,7 +117,10 @@ class InstanceType:
         """Return the type of that name. Facts given here win over known ones.
 
         A name that neither this library nor botocore's API model has is an error, unless a fact is given with
-        it, as for a type that is newer than both. The facts are those of the class. Default: the known ones.
+        it, as for a type that is newer than both.
+
+        accelerators, accelerator_memory, memory, vcpus, local_storage:
+            The facts of the class. Default: the known ones.
         """
         if (accelerators, accelerator_memory, memory, vcpus, local_storage) == (None,) * 5:
             check_instance_type("name", name)

@@ -1,4 +1,4 @@
-"""SageMaker in memory, on a clock of its own: the state machine of inference components, and its faults."""
+"""SageMaker in memory, on its own clock: the state machine of inference components, and faults."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PAGE = 100
 
 
 class Crash(BaseException):
-    """The process died: nothing of it runs any more."""
+    """The process dies, and no handler of it runs."""
 
 
 class FakeClock:
-    """Time that passes when someone waits."""
+    """Time that passes only when someone sleeps."""
 
     def __init__(self, start: float = 1_000_000.0) -> None:
         self.time = start
@@ -41,7 +41,7 @@ class FakeClock:
 
 
 class RunningClock(FakeClock):
-    """Time that passes by itself, as threads need it, and may be put forward."""
+    """Time that passes by itself, as threads need it, and that a test can move forward."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
@@ -62,8 +62,8 @@ class RunningClock(FakeClock):
         time.sleep(max(0.0, seconds))
 
 
-class WhateverWasRecorded(tuple[str, ...]):
-    """The identities of an archive that no test has put into S3: the right one is there."""
+class AnyIdentity(tuple[str, ...]):
+    """The identities of an archive that no test has put into S3: every digest matches."""
 
     def __contains__(self, _identity: object) -> bool:
         return True
@@ -90,7 +90,7 @@ class FakeComponent:
 
 @dataclass(kw_only=True)
 class Faults:
-    """What goes wrong, until it is switched off."""
+    """Faults that last until a test switches them off."""
 
     broken: dict[str, str] = field(default_factory=dict)
     """Artifact → FailureReason."""
@@ -101,10 +101,10 @@ class Faults:
     unreadable: set[str] = field(default_factory=set)
     """Artifacts that the fleet's role may not read."""
     silent: set[str] = field(default_factory=set)
-    """Artifacts with which an adapter gives no right answer."""
+    """Artifacts that fail their smoke request."""
     denied: bool = False
     deletion_refused: str | None = None
-    """What the service says to every deletion."""
+    """The message with which the service refuses every deletion."""
     update_refused: bool = False
     one_write_at_a_time: bool = False
     throttled: int = 0
@@ -134,9 +134,9 @@ class FakeService:
         self.components: dict[str, FakeComponent] = {}
         self.faults = Faults()
         self.archives: dict[str, ArchiveVersion] = {}
-        """Archives in S3 whose version counts; any other one is there as well, and is always the same."""
+        """Archives in S3 whose version matters. Every other archive exists, too, and never changes."""
         self.identities: dict[str, str] = {}
-        """What an archive holds, by its entity tag."""
+        """The content of archives, by entity tag."""
         self.read_seconds = 1.0
         self.around: Callable[[str, str], None] = lambda _operation, _when: None
         self.foreign_writes: list[str] = []
@@ -155,7 +155,7 @@ class FakeService:
         self._note(base)
 
     def make(self, name: str, uri: str, *, tags: Mapping[str, str] = {}, base: str = "base") -> FakeComponent:
-        """What someone makes by hand; in service at once."""
+        """Create a component by hand, in service at once."""
         now = self._tick()
         self.components[name] = FakeComponent(
             name=name, endpoint=self.components[base].endpoint, base=base, uri=uri, serves=uri,
@@ -178,7 +178,7 @@ class FakeService:
         self._note(name)
 
     def replace_base(self, uri: str, *, lost: bool, base: str = "base") -> None:
-        """Let the base be another model; its new copies have its adapters, or have lost them."""
+        """Let the base run another model; its new copies have the adapters, or have lost them."""
         self._settle()
         there = self.components[base]
         there.uri, there.modified = uri, self._tick()
@@ -188,7 +188,7 @@ class FakeService:
                 component.serves = None
 
     def serving(self) -> dict[str, str | None]:
-        """What answers: artifact by component, of those that are there."""
+        """Return the artifact that each component answers with."""
         self._settle()
         return {
             name: component.serves
@@ -275,7 +275,7 @@ class FakeService:
         self._begin("AddTags", component, write=True, settles=False)
         if component not in self.components:
             raise MissingError(component)
-        # The policy of the fleet's role: its own tag for what has none, other tags for what is the fleet's.
+        # The policy of the fleet's role: the fleet's tag on untagged components, other tags on its own ones.
         there = self.components[component].tags
         claims = tags.get(FLEET_TAG) == self.uid and there.get(FLEET_TAG) in (None, self.uid)
         if not (claims or (there.get(FLEET_TAG) == self.uid and FLEET_TAG not in tags)):
@@ -310,7 +310,7 @@ class FakeService:
         if self.find_archive(version.uri) != version:
             raise UnansweredError(f"{version.uri} was replaced while it was read")
         if version.uri not in self.archives:
-            return ArchiveReading(version=version, identities=WhateverWasRecorded())
+            return ArchiveReading(version=version, identities=AnyIdentity())
         return ArchiveReading(version=version, identities=(self.identities.get(version.etag, "none"),))
 
     def copy_archive(self, source: str, uri: str) -> None:

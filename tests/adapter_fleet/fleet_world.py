@@ -1,4 +1,4 @@
-"""A whole fleet in memory: events come in, the state machine runs passes, the service does its work."""
+"""A whole fleet in memory: requests, the state machine that runs passes, and the service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PREFIX = "p"
 
 
 class Inline(Executor):
-    """Runs each call at once, so that a pass is the same every time."""
+    """Runs each call at once, so that a pass is repeatable."""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -36,7 +36,7 @@ class Inline(Executor):
 
 
 class Log:
-    """Telemetry that remembers."""
+    """Telemetry that records everything."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -76,7 +76,7 @@ def adapter(
 
 
 class NoManifests:
-    """S3 without any manifest: what is wanted comes with the request here."""
+    """S3 without manifests: here, the desired state comes with the request."""
 
     def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         return None
@@ -86,7 +86,7 @@ class NoManifests:
 
 
 class Execution:
-    """One execution of the state machine: waits, and calls passes."""
+    """One execution of the state machine."""
 
     def __init__(self, name: str, started_at: float, trigger: str) -> None:
         self.name, self.started_at, self.trigger = name, started_at, trigger
@@ -97,7 +97,7 @@ class Execution:
 
 
 class World:
-    """The fleet, and everything around it."""
+    """A fleet and everything around it."""
 
     def __init__(
         self, *, seconds: float = 5.0, settings: FleetSettings | None = None, clock: FakeClock | None = None
@@ -129,7 +129,7 @@ class World:
     def deploy(
         self, *adapters: DesiredAdapter, digest: str | None = None, previous: str | None = None
     ) -> Generation:
-        """An update by CloudFormation; the digest is that of what is wanted."""
+        """Deploy adapters through CloudFormation. `digest` is that of the desired state by default."""
         desired = DesiredFleet(adapters=adapters)
         return self.open(
             Request(
@@ -144,7 +144,7 @@ class World:
         )
 
     def put_manifest(self, *adapters: DesiredAdapter) -> Generation:
-        """A new version of a manifest in S3."""
+        """Write a new version of the manifest in S3."""
         desired = DesiredFleet(adapters=adapters)
         return self.open(
             Request(
@@ -158,8 +158,8 @@ class World:
             desired,
         )
 
-    def put_what_is_no_manifest(self) -> Generation:
-        """A new object in S3, in the place of the manifest, that cannot be read as one."""
+    def put_invalid_manifest(self) -> Generation:
+        """Write an object in the place of the manifest in S3 that cannot be read as one."""
         return self.open(
             Request(
                 delivery=f"event-{self.events}",
@@ -197,14 +197,14 @@ class World:
 
     def start_machine(self, trigger: str, key: str = "") -> None:
         number = len(self.executions)
-        # Two executions never start at the same time here.
+        # No two executions start at the same time.
         self.clock.time += 0.001
         self.executions.append(Execution(f"execution-{number}", self.clock.now(), trigger))
 
     # --- the state machine
 
     def step(self) -> bool:
-        """Run the pass that is due next; tell whether there was one."""
+        """Run the pass that is due next; return True if there was one."""
         live = [execution for execution in self.executions if not execution.done]
         if not live:
             return False
@@ -227,7 +227,7 @@ class World:
         try:
             result = self.reconciler.run(call)
         except Crash:
-            # The machine tries a pass that died again.
+            # The machine retries a pass that died.
             self.service.around = lambda _operation, _when: None
             execution.next_at = self.clock.now() + 2.0
             return
@@ -236,20 +236,20 @@ class World:
         execution.next_at = self.clock.now() + result.wait_seconds
 
     def lose_base(self) -> None:
-        """Have someone delete the base component, with which its adapters go, and a pass find that out."""
+        """Let someone delete the base component and with it its adapters, and a pass find that out."""
         for component in list(self.service.components):
             self.service.remove(component)
         self.start_machine("order")
         self.run_for(1)
 
     def run_newest(self, *, deadline: float) -> None:
-        """Run a pass of so many seconds of the execution that was started last."""
+        """Run a pass of the newest execution, of `deadline` seconds."""
         execution = self.executions[-1]
         self.clock.time = max(self.clock.time, execution.next_at)
         self.run_pass(execution, deadline=deadline)
 
     def run_for(self, seconds: float) -> int:
-        """Run what is due within some seconds; return the number of passes."""
+        """Run the passes that are due within some seconds; return how many."""
         end, passes = self.clock.now() + seconds, 0
         while self.clock.now() < end and self.step():
             passes += 1
@@ -262,7 +262,7 @@ class World:
                 return
         raise AssertionError(f"not done after {passes} passes: {self.describe()}")
 
-    def settle_but_retries(self, *, passes: int = 100) -> None:
+    def settle_without_retries(self, *, passes: int = 100) -> None:
         """Run until the newest generation is decided."""
         for _ in range(passes):
             fleet = self.registry.fleet()
@@ -283,12 +283,12 @@ class World:
         return generation
 
     def outcomes(self) -> list[Outcome]:
-        """What became of the generations so far, the first one first."""
+        """Return the outcomes of all generations, oldest first."""
         numbers = range(1, self.newest().number + 1)
         return [made.outcome for number in numbers if (made := self.registry.generation(number))]
 
-    def told(self, generation: Generation) -> dict[str, Any]:
-        """What CloudFormation is told of a deployment now; FleetError where it has failed."""
+    def response_to(self, generation: Generation) -> dict[str, Any]:
+        """Return the response to `is_complete` for a deployment. Raises FleetError if it has failed."""
         handler = RequestHandler(
             uid=UID,
             name="fleet",

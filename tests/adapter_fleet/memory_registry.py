@@ -1,4 +1,4 @@
-"""A registry in memory: what DynamoDB does, at the speed of a dictionary."""
+"""A registry in memory."""
 
 import threading
 from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ class MemoryRegistry:
         self._lease = Lease(owner="", token=0, expires=0.0)
 
     def clone(self) -> "MemoryRegistry":
-        """A registry of its own that starts from what is in this one."""
+        """Return a copy."""
         copy = MemoryRegistry()
         with self._lock:
             copy._fleet, copy._lease = self._fleet, self._lease
@@ -46,7 +46,7 @@ class MemoryRegistry:
         return copy
 
     def restore(self, backup: "MemoryRegistry") -> None:
-        """Be as a backup was; whoever held the lease has lost it."""
+        """Restore a backup. The holder of the lease loses it."""
         copy = backup.clone()
         with self._lock:
             token = self._lease.token + 1

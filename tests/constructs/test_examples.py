@@ -1,9 +1,11 @@
-"""Every public class shows an example in its docstring, and each example synthesizes."""
+"""Every public class has an example that synthesizes, and says the defaults of its arguments."""
 
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Template
+from typing_extensions import is_protocol
 
 import multi_adapter_inference as library
 from multi_adapter_inference import (
@@ -72,3 +75,35 @@ def test_the_example_of_a_public_class_synthesizes(
     assert name in example
     exec(compile(example, f"example of {name}", "exec"), names)
     Template.from_stack(stack)
+
+
+def optional_arguments() -> list[tuple[str, str, str]]:
+    """Return a name, a docstring and an argument for each optional argument of everything public."""
+    found = []
+    for cls in (getattr(library, name) for name in library.__all__):
+        if issubclass(cls, Enum | dict) or is_protocol(cls):
+            continue
+        documented = {"__init__": cls.__doc__} | {
+            name: member.__doc__ for name, member in inspect.getmembers(cls) if name[0] != "_"
+        }
+        for name, doc in documented.items():
+            member = getattr(cls, name)
+            module = str(getattr(member, "__module__", ""))
+            if inspect.isroutine(member) and module.startswith("multi_adapter_inference"):
+                found += [
+                    (f"{cls.__name__}.{name}", doc or "", parameter.name)
+                    for parameter in inspect.signature(member).parameters.values()
+                    if parameter.default is not parameter.empty
+                ]
+    return found
+
+
+def test_every_optional_argument_has_its_default_in_the_docstring() -> None:
+    undocumented = [
+        (name, argument)
+        for name, doc, argument in optional_arguments()
+        if not (re.search(rf"\b{argument}\b", doc) and "Default: " in doc)
+    ]
+    # They say "see `LoraAdapter`", and a metric has the default of its name.
+    passed_on = {"MultiAdapterEndpoint.add_adapter"}
+    assert [pair for pair in undocumented if pair[0] not in passed_on and "metric" not in pair[0]] == []

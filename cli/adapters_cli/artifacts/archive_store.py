@@ -246,7 +246,7 @@ class _Watched:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         return self._archive.seek(offset, whence)
 
-    def print_note(self) -> int:
+    def tell(self) -> int:
         return self._archive.tell()
 
 

@@ -34,8 +34,8 @@ class EndpointComponents:
     def unusable(self, artifacts: Iterable[Artifact], registry: Registry) -> dict[Artifact, str]:
         """Return what is wrong with archives in S3 that are missing or differ from what was recorded.
 
-        An archive that the caller may not read counts as usable, and so does one that nobody has read yet:
-        the fleet verifies it before it uses it.
+        An archive that the caller may not read counts as usable, and so does one that nobody has read yet.
+        The fleet verifies both before it uses them.
         """
         checked = read_each(dict.fromkeys(artifacts), lambda artifact: self._problem(artifact, registry))
         return {artifact: problem for artifact, problem in checked.items() if problem is not None}

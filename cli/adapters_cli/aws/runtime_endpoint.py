@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from adapter_fleet.common.aws_errors import code_of, message_of
 from adapters_cli.aws.account import Account
+from adapters_cli.output.errors import error_text
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -118,12 +120,8 @@ def _unknown(answer: Any) -> InvocationError:
 
 
 def _error_text(error: Exception) -> str:
-    if not isinstance(error, ClientError):
-        return str(error)
-    details = error.response.get("Error", {})
-    code, message = details.get("Code", "unknown error"), details.get("Message", "")
-    if code == "ModelError":
-        # The container's own status and message are shorter than the service's.
-        status = error.response.get("OriginalStatusCode")
-        return f"the container answered {status}: {error.response.get('OriginalMessage') or message}"
-    return f"{message} ({code})"
+    if not isinstance(error, ClientError) or code_of(error) != "ModelError":
+        return error_text(error)
+    # The container's own status and message are shorter than the service's.
+    status = error.response.get("OriginalStatusCode")
+    return f"the container answered {status}: {error.response.get('OriginalMessage') or message_of(error)}"

@@ -44,7 +44,7 @@ def apply(
     fleet: FleetOption = None,
     table_name: TableOption = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait at most.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Longest time to wait.")
     ] = 3600,
     allow_failing: Annotated[
         bool,

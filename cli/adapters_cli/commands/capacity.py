@@ -45,32 +45,41 @@ def capacity(
         ),
     ] = None,
     instance_type: Annotated[
-        str | None, typer.Option("--instance-type", metavar="TYPE", help="Such as ml.g5.12xlarge.")
+        str | None,
+        typer.Option("--instance-type", metavar="TYPE", help="Instance type, such as ml.g5.12xlarge."),
     ] = None,
     accelerators: Annotated[
         int | None,
-        typer.Option("--accelerators", min=1, metavar="N", help="Of one copy; default: all of the instance."),
+        typer.Option(
+            "--accelerators", min=1, metavar="N", help="Accelerators of one copy; else all of the instance."
+        ),
     ] = None,
     max_loras: Annotated[
-        int | None, typer.Option("--max-loras", min=1, metavar="N", help="Slots in GPU memory.")
+        int | None, typer.Option("--max-loras", min=1, metavar="N", help="Adapters in GPU memory (slots).")
     ] = None,
     max_cpu_loras: Annotated[
         int | None,
-        typer.Option("--max-cpu-loras", min=1, metavar="N", help="Adapters in CPU memory, with the slots."),
+        typer.Option(
+            "--max-cpu-loras", min=1, metavar="N", help="Adapters in CPU memory, including the slots."
+        ),
     ] = None,
     max_lora_rank: Annotated[
         int | None, typer.Option("--max-lora-rank", min=1, metavar="R", help="The rank of a slot.")
     ] = None,
     fully_sharded: Annotated[
         bool | None,
-        typer.Option("--fully-sharded/--not-fully-sharded", show_default=False, help="Split all of a slot."),
+        typer.Option(
+            "--fully-sharded/--not-fully-sharded",
+            show_default=False,
+            help="Shard both LoRA matrices of a slot.",
+        ),
     ] = None,
     options: Annotated[
         list[str] | None,
         typer.Option(
             "--option",
             metavar="NAME=VALUE",
-            help="Of the container's environment: OPTION_MAX_MODEL_LEN=8192.",
+            help="Variable of the container, such as OPTION_MAX_MODEL_LEN=8192.",
         ),
     ] = None,
     other: Annotated[
@@ -87,7 +96,7 @@ def capacity(
         typer.Option("--manifest", metavar="FILE", help="Count the adapters of a manifest, here or in S3."),
     ] = None,
     adapters: Annotated[
-        int | None, typer.Option("--adapters", min=0, metavar="N", help="Count with so many adapters.")
+        int | None, typer.Option("--adapters", min=0, metavar="N", help="Number of adapters to count with.")
     ] = None,
     stack: StackOption = None,
     fleet: FleetOption = None,

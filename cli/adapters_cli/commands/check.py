@@ -40,7 +40,7 @@ def check(
         ),
     ],
     container: Annotated[
-        str | None, typer.Option(metavar="lmi19", help="The container that is to serve them.")
+        str | None, typer.Option(metavar="lmi19", help="The container that will serve them.")
     ] = None,
     max_lora_rank: Annotated[
         int | None, typer.Option(metavar="64", help="The engine's highest rank.")
@@ -76,14 +76,16 @@ def check(
             " compared with the base model.",
         ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Leave out what is fine.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Leave out adapters that are ok.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON document.")] = False,
 ) -> None:
     """Check adapters against every rule of archives, LoRA, the engine and the base model.
 
     An adapter that keeps all rules is 'not-compared' instead of 'ok' if some of its modules could not be
-    compared with the base model. Ends with 1 if an adapter would not be served, with 2 if an option is wrong,
-    and with 4 if the only error is that S3 gave no answer.
+    compared with the base model.
+
+    Ends with 1 if an adapter would not be served, and with 2 if an option is wrong. Ends with 4 if the only
+    error is that S3 gave no answer.
     """
     with reported_errors():
         account = account_of(context)

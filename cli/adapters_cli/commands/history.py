@@ -43,7 +43,7 @@ def history(
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many lines at most.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of lines.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Write each one as a line of JSON.")] = False,
 ) -> None:
     """Show the events of an adapter, or every change of the manifest; newest first.

@@ -40,9 +40,9 @@ def plan(
 ) -> None:
     """Show what a manifest would change on the live endpoint. Nothing is written.
 
-    Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if an adapter is known to fail:
-    its component belongs to someone else, or its archive is not in S3. Else ends with 3 if the base
-    component is not in service, because the fleet would change nothing for now.
+    Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if an adapter is known to fail.
+    An adapter fails if its component belongs to someone else, or if its archive is not in S3. Else ends with
+    3 if the base component is not in service, because the fleet would change nothing for now.
 
     Orders of retry and rollback that the fleet has not taken yet are counted in.
     """

@@ -42,10 +42,14 @@ def publish(
             show_default=False,
         ),
     ],
-    destination: Annotated[str, typer.Argument(metavar="S3://BUCKET/PREFIX", help="Where they go.")],
+    destination: Annotated[
+        str, typer.Argument(metavar="S3://BUCKET/PREFIX", help="Bucket and prefix of the archives.")
+    ],
     manifest: Annotated[
         str | None,
-        typer.Option("--manifest", metavar="FILE|S3://…", help="Name them in this manifest, or a new one."),
+        typer.Option(
+            "--manifest", metavar="FILE|S3://…", help="Manifest that declares them; created if needed."
+        ),
     ] = None,
     base_model: Annotated[
         str | None,
@@ -57,7 +61,7 @@ def publish(
         str | None, typer.Option("--name", help="Name of a single adapter; else that of its directory.")
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", metavar="N", min=1, max=16, help="How many at the same time.")
+        int, typer.Option("--jobs", metavar="N", min=1, max=16, help="Adapters at the same time.")
     ] = 8,
     max_lora_rank: Annotated[
         int | None, typer.Option("--max-lora-rank", metavar="N", help="Refuse higher ranks.")
@@ -240,7 +244,7 @@ def _common_base_model(candidates: Sequence["Candidate"]) -> str | None:
             "\n".join(
                 [
                     "a manifest is for one base model, and the adapters were trained for several; publish"
-                    " those of each to a manifest of its own, or tell with --base-model that it is the same:",
+                    " those of each to a manifest of its own, or give --base-model if it is the same one:",
                     *lines,
                 ]
             )

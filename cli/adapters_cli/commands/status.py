@@ -52,18 +52,18 @@ def status(
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it until Ctrl-C.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing is pending.")] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long --wait waits at most.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Longest time that --wait waits.")
     ] = 3600,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
     """Show the state of every adapter.
 
-    Ends with 0 if all adapters are in service as the newest manifest declares them, with 1 if one failed or
-    the manifest failed or was refused, and with 3 while one is pending. With names, only those adapters
-    decide.
+    Ends with 0 if all adapters are in service as the newest manifest declares them. Ends with 1 if one
+    failed, or if the manifest failed or was refused, and with 3 while one is pending. With names, only those
+    adapters count.
     """
     if watch and (wait or as_json):
         raise typer.BadParameter("--watch never ends by itself; give it without --wait and --json")

@@ -26,7 +26,7 @@ StackOption = Annotated[
 ]
 FleetOption = Annotated[
     str | None,
-    typer.Option("--fleet", metavar="NAME", help="Which of the stack's fleets, where it has several."),
+    typer.Option("--fleet", metavar="NAME", help="One of the stack's fleets, if it has several."),
 ]
 TableOption = Annotated[
     str | None,

@@ -1,9 +1,11 @@
 """Editing a manifest that people write: no character changes but those of published adapters.
 
 A YAML document is edited as text, at the positions that the parser reports. So comments, order, quotes and
-indentation stay. (ruamel.yaml was tried: it indents the whole document again, drops `---`, and rewrites
-what looks like a date or a number, which are strings in a manifest.) The new text is parsed again and must
-have exactly the intended meaning. A JSON document stays JSON.
+indentation stay. The new text is parsed again and must have exactly the intended meaning. A JSON document
+stays JSON.
+
+ruamel.yaml was tried. It indents the whole document again and drops `---`. It also rewrites what looks like
+a date or a number, which are strings in a manifest.
 """
 
 import json

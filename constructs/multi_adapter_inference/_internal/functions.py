@@ -62,7 +62,7 @@ class FunctionSettings:
             raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
 
 
-class _Network(TypedDict, total=False):
+class _FunctionNetwork(TypedDict, total=False):
     vpc: ec2.IVpc
     vpc_subnets: ec2.SubnetSelection | None
     security_groups: Sequence[ec2.ISecurityGroup]
@@ -80,7 +80,7 @@ class FunctionParts:
     def __init__(self, scope: Construct, settings: FunctionSettings) -> None:
         self._scope, self._settings = scope, settings
         self.encryption_key = key = settings.encryption_key
-        self.network: _Network = {}
+        self.network: _FunctionNetwork = {}
         if settings.vpc is not None:
             self.network = {
                 "vpc": settings.vpc,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aws_cdk import Aws, Duration
@@ -33,7 +34,16 @@ _RETRY_THROTTLED = {
     "JitterStrategy": "FULL",
     "MaxAttempts": 100,
 }
-_ENDED = {"done": True, "reason": "a function ended before its work did; its log says why"}
+_ENDED_STATE = {
+    "Type": "Pass",
+    "Result": {"done": True, "reason": "a function ended before its work did; its log says why"},
+    "End": True,
+}
+
+
+_OF_REVISION = {"request.$": "$.request", "commit.$": "$.commit"}
+"""The part of a state that every file and range of a revision has."""
+_ATTEMPT = {"attempt.$": "$$.State.RetryCount"}
 
 
 def definition(plan: str, advance: str, copy: str, *, seconds: int, max_concurrency: int) -> dict[str, Any]:
@@ -42,112 +52,13 @@ def definition(plan: str, advance: str, copy: str, *, seconds: int, max_concurre
     The machine ends after `seconds`. At most `max_concurrency` ranges are copied at once.
     """
     files = min(_FILES_AT_ONCE, max_concurrency)
-    ranges = max_concurrency // files
-    of_file = {"request.$": "$.request", "commit.$": "$.commit"}
-
-    def call(function: str, **payload: Any) -> dict[str, Any]:
-        return {
-            "Type": "Task",
-            "Resource": f"arn:{Aws.PARTITION}:states:::lambda:invoke",
-            "Parameters": {"FunctionName": function, "Payload": payload},
-            "TimeoutSeconds": int(FUNCTION_TIMEOUT.to_seconds()) + 60,
-        }
-
-    def retried(state: dict[str, Any], *, otherwise: str) -> dict[str, Any]:
-        return {
-            **state,
-            "Retry": [_RETRY_THROTTLED, _RETRY_ALL],
-            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": otherwise}],
-        }
-
-    def each(label: str, at_once: int, **processor: Any) -> dict[str, Any]:
-        return {
-            "Type": "Map",
-            "Label": label,
-            "MaxConcurrency": at_once,
-            "ToleratedFailurePercentage": 100,
-            "ItemProcessor": {
-                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-                **processor,
-            },
-            "ResultPath": "$.outcomes",
-        }
-
-    ended = {"Type": "Pass", "Result": _ENDED, "End": True}
-    copy_range = call(
-        copy,
-        **of_file,
-        **{
-            "file.$": "$.file",
-            "upload.$": "$.upload",
-            "part.$": "$.part",
-            "attempt.$": "$$.State.RetryCount",
-        },
-    )
-    one_range = {
-        "StartAt": "Copy",
-        "States": {
-            "Copy": retried({**copy_range, "OutputPath": "$.Payload", "End": True}, otherwise="Not copied"),
-            "Not copied": ended,
-        },
-    }
-    look = call(
-        advance,
-        **of_file,
-        **{
-            "file.$": "$.file",
-            "outcomes.$": "$.outcomes",
-            "looks.$": "$.look.found.looks",
-            "attempt.$": "$$.State.RetryCount",
-        },
-    )
-    one_file = {
-        "StartAt": "Look",
-        "States": {
-            "Look": retried(
-                {
-                    **look,
-                    "ResultSelector": {"found.$": "$.Payload"},
-                    "ResultPath": "$.look",
-                    "Next": "Copied?",
-                },
-                otherwise="Not looked at",
-            ),
-            "Copied?": {
-                "Type": "Choice",
-                "Choices": [{"Variable": "$.look.found.done", "BooleanEquals": True, "Next": "Copied"}],
-                "Default": "Ranges",
-            },
-            "Ranges": {
-                **each("ranges", ranges, **one_range),
-                "ItemsPath": "$.look.found.parts",
-                "ItemSelector": {
-                    **of_file,
-                    "file.$": "$.file",
-                    "upload.$": "$.look.found.upload",
-                    "part.$": "$$.Map.Item.Value",
-                },
-                "Next": "Look",
-            },
-            "Copied": {"Type": "Succeed", "OutputPath": "$.look.found"},
-            "Not looked at": ended,
-        },
-    }
-    next_plan = call(
-        plan,
-        **{
-            "request.$": "$.request",
-            "outcomes.$": "$.outcomes",
-            "round.$": "$.round",
-            "attempt.$": "$$.State.RetryCount",
-        },
-    )
+    next_plan = {"request.$": "$.request", "outcomes.$": "$.outcomes", "round.$": "$.round", **_ATTEMPT}
     return {
         "StartAt": "Plan",
         "TimeoutSeconds": seconds,
         "States": {
             "Plan": {
-                **next_plan,
+                **_call(plan, next_plan),
                 "OutputPath": "$.Payload",
                 "Retry": [_NO_RETRY, _RETRY_THROTTLED, _RETRY_PLAN],
                 "Next": "Whole?",
@@ -158,10 +69,10 @@ def definition(plan: str, advance: str, copy: str, *, seconds: int, max_concurre
                 "Default": "Files",
             },
             "Files": {
-                **each("files", files, **one_file),
+                **_map("files", files, _copy_file(advance, copy, ranges=max_concurrency // files)),
                 "ItemsPath": "$.files",
                 "ItemSelector": {
-                    **of_file,
+                    **_OF_REVISION,
                     "file.$": "$$.Map.Item.Value",
                     "outcomes": [],
                     "look": {"found": {"looks": 0}},
@@ -170,4 +81,100 @@ def definition(plan: str, advance: str, copy: str, *, seconds: int, max_concurre
             },
             "Whole": {"Type": "Succeed"},
         },
+    }
+
+
+def _copy_file(advance: str, copy: str, *, ranges: int) -> dict[str, Any]:
+    """Return the states for one file: look, copy the missing ranges, and repeat until it is copied."""
+    look = {
+        **_OF_REVISION,
+        "file.$": "$.file",
+        "outcomes.$": "$.outcomes",
+        "looks.$": "$.look.found.looks",
+        **_ATTEMPT,
+    }
+    return {
+        "StartAt": "Look",
+        "States": {
+            "Look": {
+                **_call(advance, look),
+                "ResultSelector": {"found.$": "$.Payload"},
+                "ResultPath": "$.look",
+                "Next": "Copied?",
+                **_retry_or("Not looked at"),
+            },
+            "Copied?": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.look.found.done", "BooleanEquals": True, "Next": "Copied"}],
+                "Default": "Ranges",
+            },
+            "Ranges": {
+                **_map("ranges", ranges, _copy_range(copy)),
+                "ItemsPath": "$.look.found.parts",
+                "ItemSelector": {
+                    **_OF_REVISION,
+                    "file.$": "$.file",
+                    "upload.$": "$.look.found.upload",
+                    "part.$": "$$.Map.Item.Value",
+                },
+                "Next": "Look",
+            },
+            "Copied": {"Type": "Succeed", "OutputPath": "$.look.found"},
+            "Not looked at": _ENDED_STATE,
+        },
+    }
+
+
+def _copy_range(copy: str) -> dict[str, Any]:
+    """Return the states for one range of a file."""
+    of_range = {
+        **_OF_REVISION,
+        "file.$": "$.file",
+        "upload.$": "$.upload",
+        "part.$": "$.part",
+        **_ATTEMPT,
+    }
+    return {
+        "StartAt": "Copy",
+        "States": {
+            "Copy": {
+                **_call(copy, of_range),
+                "OutputPath": "$.Payload",
+                "End": True,
+                **_retry_or("Not copied"),
+            },
+            "Not copied": _ENDED_STATE,
+        },
+    }
+
+
+def _call(function: str, payload: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "Type": "Task",
+        "Resource": f"arn:{Aws.PARTITION}:states:::lambda:invoke",
+        "Parameters": {"FunctionName": function, "Payload": payload},
+        "TimeoutSeconds": int(FUNCTION_TIMEOUT.to_seconds()) + 60,
+    }
+
+
+def _retry_or(otherwise: str) -> dict[str, Any]:
+    """Retry every error. After the last attempt, continue with the state `otherwise`."""
+    return {
+        "Retry": [_RETRY_THROTTLED, _RETRY_ALL],
+        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": otherwise}],
+    }
+
+
+def _map(label: str, at_once: int, item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a distributed map, without its items. A failed item does not fail the map."""
+    return {
+        "Type": "Map",
+        "Label": label,
+        "MaxConcurrency": at_once,
+        "ToleratedFailurePercentage": 100,
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+            **item,
+        },
+        "ResultPath": "$.outcomes",
     }

@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
@@ -74,6 +74,9 @@ _LEFT_OUT = tuple(
         ("utilities", "validation"),
     )
 )
+
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""The fields of statements that hold further statements."""
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = 0o100644 << 16
@@ -149,12 +152,14 @@ def _own_file(module: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _imports(file: Path) -> Iterator[str]:
-    """Yield every name that a file imports, with `a.b.c` for `from a.b import c`.
+@cache
+def _imports(file: Path) -> Sequence[str]:
+    """Return every name that a file imports, with `a.b.c` for `from a.b import c`.
 
     Left out are imports under `if TYPE_CHECKING`, which are not executed, and those that the code can do
     without, in a `try` with `except ImportError`.
     """
+    found: list[str] = []
     pending: list[ast.AST] = [ast.parse(file.read_bytes())]
     while pending:
         match pending.pop():
@@ -163,12 +168,13 @@ def _imports(file: Path) -> Iterator[str]:
             case ast.Try(handlers=[ast.ExceptHandler(type=ast.Name(id="ImportError")) as handler]):
                 pending.append(handler)
             case ast.Import(names=names):
-                yield from (name.name for name in names)
+                found += (name.name for name in names)
             case ast.ImportFrom(module=str(module), names=names):
-                yield module
-                yield from (f"{module}.{name.name}" for name in names)
+                found += (module, *(f"{module}.{name.name}" for name in names))
             case node:
-                pending += ast.iter_child_nodes(node)
+                for block in _BLOCKS:  # expressions hold no imports
+                    pending += getattr(node, block, ())
+    return found
 
 
 def _libraries(files: Iterable[Path]) -> list[_Library]:
@@ -214,7 +220,7 @@ def _origin(import_name: str) -> str:
 
 
 def _licences(library: str) -> Iterator[tuple[PurePosixPath, Path]]:
-    """Yield a library's licence, which has to go where its code goes."""
+    """Yield a library's licence, which must be distributed with its code."""
     try:
         files: Iterable[PurePosixPath] = distribution(library).files or ()
     except PackageNotFoundError:  # on the path, but not installed as a distribution

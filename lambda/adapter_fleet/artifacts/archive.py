@@ -34,7 +34,7 @@ def belongs_to_adapter(name: str, kind: str, seen: Container[str]) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ArchiveEntry:
     """One entry of an archive.
 
     kind:
@@ -58,7 +58,7 @@ def entries(
     *,
     gzip_only: bool = False,
     watch: Callable[[bytes], object] | None = None,
-) -> Iterator[Entry]:
+) -> Iterator[ArchiveEntry]:
     """Yield the entries of a tar, gzipped or not, in one pass to its last byte.
 
     Read an entry's stream before you ask for the next entry. A leading `./` is dropped from names, and the
@@ -74,7 +74,9 @@ def entries(
         if entry.kind != "folder" or name not in ("", "."):
             # It has only the `read` of a file object. Readers of an archive need no more.
             stream = cast(IO[bytes], content) if entry.kind == "file" else None
-            yield Entry(name=name, kind=entry.kind, size=entry.size, stream=stream, header=entry.header)
+            yield ArchiveEntry(
+                name=name, kind=entry.kind, size=entry.size, stream=stream, header=entry.header
+            )
         reader.skip(content.left + -entry.size % BLOCK_BYTES)
 
 

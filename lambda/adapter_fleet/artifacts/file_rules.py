@@ -16,7 +16,7 @@ _RULES_BY_KIND = {
 }
 
 
-class Problem(NamedTuple):
+class FileProblem(NamedTuple):
     """The rule that a file breaks, and what is wrong with the file."""
 
     rule: CheckRule
@@ -26,37 +26,39 @@ class Problem(NamedTuple):
         return self.text
 
 
-def problem_of_entry(name: str, kind: str, seen: Container[str]) -> Problem | None:
+def problem_of_entry(name: str, kind: str, seen: Container[str]) -> FileProblem | None:
     """Return why an entry does not belong to an adapter, beside those `seen` before it; None if it does."""
     if belongs_to_adapter(name, kind, seen):
         return None
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        return Problem(CheckRule.FILE_PATH, "its path leaves the archive")
+        return FileProblem(CheckRule.FILE_PATH, "its path leaves the archive")
     if len(path.parts) > 1:
-        return Problem(CheckRule.FILE_AT_ROOT, "it is in a sub-folder, and the files have to be at the root")
+        return FileProblem(
+            CheckRule.FILE_AT_ROOT, "it is in a sub-folder, and the files have to be at the root"
+        )
     if kind != "file":
         rule = _RULES_BY_KIND.get(kind, CheckRule.FILE_SPECIAL)
-        return Problem(rule, f"it should be a regular file, got a {kind}")
+        return FileProblem(rule, f"it should be a regular file, got a {kind}")
     if name in seen and name in ALLOWED_FILES:
-        return Problem(CheckRule.FILE_TWICE, "it is in the archive twice")
+        return FileProblem(CheckRule.FILE_TWICE, "it is in the archive twice")
     return _problem_of_other_file(path)
 
 
-def _problem_of_other_file(path: PurePosixPath) -> Problem:
+def _problem_of_other_file(path: PurePosixPath) -> FileProblem:
     """Return why a file other than the adapter's files and a README does not belong to an adapter.
 
     LMI 18 and newer run a `model.py` beside an adapter (docs.djl.ai, custom input formatter schema) and
     install a `requirements.txt`. Unpickling runs code.
     """
     if path.suffix.lower() in _PICKLES:
-        return Problem(
+        return FileProblem(
             CheckRule.FILE_PICKLE,
             "it is a pickle, which runs code when loaded; save the adapter as safetensors",
         )
     if path.suffix.lower() in _CODE or path.name == "requirements.txt":
-        return Problem(CheckRule.FILE_CODE, "it is code, which the container would run")
-    return Problem(
+        return FileProblem(CheckRule.FILE_CODE, "it is code, which the container would run")
+    return FileProblem(
         CheckRule.FILE_UNEXPECTED,
         f"only {', '.join(ALLOWED_FILES)} belong to an adapter, as PEFT's save_pretrained() writes them",
     )

@@ -10,7 +10,7 @@ pieces, a gigabyte in a second or two.
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
-from adapter_fleet.artifacts.safetensors_header import Readable, Tensor
+from adapter_fleet.artifacts.safetensors_header import ExactReadable, Tensor
 
 _PIECE_BYTES = 2048
 """A sample has this many bytes of each tensor at its start, in its middle and at its end."""
@@ -61,7 +61,7 @@ def is_finite(data: bytes, dtype: str) -> bool:
 
 
 def not_finite(
-    stream: Readable, tensors: Sequence[Tensor], reading: WeightReading, *, only_start: bool = False
+    stream: ExactReadable, tensors: Sequence[Tensor], reading: WeightReading, *, only_start: bool = False
 ) -> Iterator[Tensor]:
     """Yield the tensors with a NaN or an infinity.
 
@@ -89,7 +89,7 @@ def not_finite(
         first += tensor.size
 
 
-def _in_start(stream: Readable, tensors: Sequence[Tensor]) -> Iterator[Tensor]:
+def _in_start(stream: ExactReadable, tensors: Sequence[Tensor]) -> Iterator[Tensor]:
     left = START_BYTES
     for tensor in tensors:
         size = min(tensor.size, left)
@@ -115,7 +115,7 @@ def _pieces(size: int, reading: WeightReading) -> Iterator[tuple[int, int]]:
         yield begin, begin + _PIECE_BYTES
 
 
-def _skip(stream: Readable, size: int) -> None:
+def _skip(stream: ExactReadable, size: int) -> None:
     seek = getattr(stream, "seek", None)
     if seek is not None:
         seek(size, 1)

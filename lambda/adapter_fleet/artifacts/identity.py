@@ -12,7 +12,7 @@ from adapter_fleet.artifacts.archive import (
     CONFIG_FILE,
     REQUIRED_FILES,
     WEIGHTS_FILE,
-    Entry,
+    ArchiveEntry,
     belongs_to_adapter,
     entries,
 )
@@ -54,7 +54,7 @@ class _CanonicalHash:
         self._is_adapter = True
         self.lacks_weights = False
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: ArchiveEntry) -> None:
         if not belongs_to_adapter(entry.name, entry.kind, self._seen):
             self._is_adapter = self.lacks_weights = False
         self._seen.add(entry.name)
@@ -67,14 +67,14 @@ class _CanonicalHash:
         self.lacks_weights = entry.name == CONFIG_FILE and WEIGHTS_FILE in self._sizes
         self._sizes[entry.name] = entry.size
 
-    def take_weights(self, entry: Entry) -> None:
+    def take_weights(self, entry: ArchiveEntry) -> None:
         if entry.name == WEIGHTS_FILE and self.lacks_weights:
             if entry.size != self._sizes[WEIGHTS_FILE]:
                 raise ArchiveError("it changed while it was read")
             self._hash(entry)
             self.lacks_weights = False
 
-    def _hash(self, entry: Entry) -> None:
+    def _hash(self, entry: ArchiveEntry) -> None:
         assert entry.stream is not None  # it is a file
         self._sha.update(canonical_tar.header(entry.name, entry.size))
         while piece := entry.stream.read(_PIECE_BYTES):

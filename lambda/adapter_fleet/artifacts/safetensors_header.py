@@ -44,7 +44,7 @@ _BYTES_PER_ELEMENT = {
 }
 
 
-class Readable(Protocol):
+class ExactReadable(Protocol):
     """A source of bytes."""
 
     def read(self, size: int, /) -> bytes:
@@ -74,7 +74,7 @@ class Tensor:
         return math.prod(self.shape) * _BYTES_PER_ELEMENT[self.dtype]
 
 
-def read_tensors(stream: Readable, size: int) -> list[Tensor]:
+def read_tensors(stream: ExactReadable, size: int) -> list[Tensor]:
     """Read the header at the start of a file of `size` bytes; raise HeaderError if it is not valid.
 
     Returns the tensors in the order of their bytes, which follow in `stream`. Reads only the header, and at

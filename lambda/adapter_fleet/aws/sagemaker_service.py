@@ -41,12 +41,12 @@ CLIENT_CONFIG = Config(
     read_timeout=20,
     max_pool_connections=16,
 )
-"""For all clients but the runtime's. Both timeouts together are below `step_task.CALL_SECONDS`."""
+"""For all clients but the runtime's. Both timeouts together are below `CALL_SECONDS` of `steps/task.py`."""
 
 RUNTIME_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=60)
 """[V] A container has a minute to answer, and may have to load the adapter first.
 
-Both timeouts together are below `request_steps.ASK_SECONDS`.
+Both timeouts together are below `ASK_SECONDS` of `steps/smoke_requests.py`.
 """
 
 _PAGE_COMPONENTS = 100

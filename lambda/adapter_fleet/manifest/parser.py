@@ -144,6 +144,8 @@ class ManifestParser:
         self._more_findings = document.more_problems
         self._names: list[str] = []
         self._refused = {problem.keys for problem in document.problems}
+        self._defaults = DefaultsEntry()
+        self._default_smoke: SmokeRequest | None = None
         self._faulty: set[Keys] = set()
         """Every value with an error in it. Errors that only follow from that one are not reported."""
 
@@ -164,11 +166,9 @@ class ManifestParser:
             self._add("manifest-keys", ("adapters",), "should be given, got nothing")
         if entry.base_model == "":
             self._add("manifest-types", ("base_model",), "should not be empty, got ''")
-        defaults = entry.defaults or DefaultsEntry()
-        smoke = self._smoke(defaults.smoke, ("defaults",))
-        for violation in violations_of_settings(defaults.rank, defaults.tags or {}, smoke):
-            self._add(violation.rule, ("defaults", *violation.keys), violation.message)
-        made = (self._adapter(index, item, defaults, smoke) for index, item in enumerate(entries))
+        if entry.defaults is not None:
+            self._take_defaults(entry.defaults)
+        made = (self._adapter(item, ("adapters", index)) for index, item in enumerate(entries))
         adapters = tuple(adapter for adapter in made if adapter is not None)
         for adapter, violation in duplicates(adapters):
             self._keep(int(adapter.where.rpartition(":")[2]), violation.finding(adapter))
@@ -210,10 +210,13 @@ class ManifestParser:
             if path not in self._refused or not problem.message.endswith("got nothing"):
                 self._add(_RULES[problem.kind], path, problem.message)
 
-    def _adapter(
-        self, index: int, item: Any, defaults: DefaultsEntry, default_smoke: SmokeRequest | None
-    ) -> ManifestAdapter | None:
-        keys: Keys = ("adapters", index)
+    def _take_defaults(self, defaults: DefaultsEntry) -> None:
+        """Keep the defaults. Their errors are reported once, on their own line."""
+        self._defaults, self._default_smoke = defaults, self._smoke(defaults.smoke, ("defaults",))
+        for violation in violations_of_settings(defaults.rank, defaults.tags or {}, self._default_smoke):
+            self._add(violation.rule, ("defaults", *violation.keys), violation.message)
+
+    def _adapter(self, item: Any, keys: Keys) -> ManifestAdapter | None:
         entry, problems = structure_what_fits(_CONVERTER, item, AdapterEntry, words=_WORDS)
         self._add_problems(problems, keys)
         if entry is None:
@@ -232,9 +235,10 @@ class ManifestParser:
         )
         self._require(entry, ("name", "artifact"), keys)
         self._apply_rules(adapter, entry, keys)
-        return self._with_defaults(adapter, entry, defaults, default_smoke, keys)
+        return self._with_defaults(adapter, entry, keys)
 
     def _apply_rules(self, adapter: ManifestAdapter, entry: AdapterEntry, keys: Keys) -> None:
+        """Apply the rules to the values that are known."""
         unknown = {
             "name": entry.name is None,
             "artifact": adapter.artifact is _NO_ARTIFACT,
@@ -244,15 +248,8 @@ class ManifestParser:
             if not unknown.get(str(violation.keys[0])):
                 self._add(violation.rule, (*keys, *violation.keys), violation.message)
 
-    def _with_defaults(
-        self,
-        adapter: ManifestAdapter,
-        entry: AdapterEntry,
-        defaults: DefaultsEntry,
-        default_smoke: SmokeRequest | None,
-        keys: Keys,
-    ) -> ManifestAdapter:
-        """Fill in the defaults. They have a line of their own, so their errors are reported there."""
+    def _with_defaults(self, adapter: ManifestAdapter, entry: AdapterEntry, keys: Keys) -> ManifestAdapter:
+        defaults = self._defaults
         default_tags = defaults.tags or {}
         tags = {**default_tags, **adapter.tags}
         if len(tags) > MAX_TAGS >= max(len(adapter.tags), len(default_tags)):
@@ -260,7 +257,7 @@ class ManifestParser:
             self._add("tag-count", (*keys, "tags"), message)
         adapter = replace(adapter, rank=defaults.rank if entry.rank is None else entry.rank, tags=tags)
         if entry.smoke is None:
-            adapter = replace(adapter, smoke=default_smoke, smokeless=defaults.smoke is False)
+            adapter = replace(adapter, smoke=self._default_smoke, smokeless=defaults.smoke is False)
         return adapter
 
     def _require(self, entry: object, required: Iterable[str], keys: Keys) -> None:

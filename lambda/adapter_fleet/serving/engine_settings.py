@@ -81,7 +81,7 @@ class EngineSettings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "EngineSettings":
         """Read the settings from a container's environment. No value is an error."""
-        reader = _Reader(environment)
+        reader = _VariableReader(environment)
         # `LmiVersion.environment` writes these variables.
         lora = {
             "max_loras": reader.whole("OPTION_MAX_LORAS"),
@@ -103,7 +103,7 @@ class EngineSettings:
         )
 
 
-class _Reader:
+class _VariableReader:
     """Reads variables, and collects those with an unsupported value."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:

@@ -43,7 +43,7 @@ vLLM logs the real size, "PyTorch activation peak memory takes …". In public i
 for models of 7 to 70 B parameters.
 """
 
-LEAST_CACHE_SHARE = 0.05
+MIN_CACHE_SHARE = 0.05
 """A guess: the smallest share of an accelerator for a key-value cache, if no sequence length is known."""
 
 _BLOCK_TOKENS = 16
@@ -120,9 +120,9 @@ class GpuMemory:
 
     @property
     def least_cache(self) -> int:
-        """The smallest sufficient key-value cache: one sequence, or `LEAST_CACHE_SHARE`."""
+        """The smallest sufficient key-value cache: one sequence, or `MIN_CACHE_SHARE`."""
         if self.max_model_len is None:
-            return ceil(self.total * LEAST_CACHE_SHARE)
+            return ceil(self.total * MIN_CACHE_SHARE)
         return ceil(self.max_model_len / _BLOCK_TOKENS) * _BLOCK_TOKENS * self.token
 
     @property

@@ -174,7 +174,7 @@ def test_fleet_goes_on_from_what_is_stored(world: World) -> None:
     declared["tagged"] = replace(declared["tagged"], artifact=newer)
     world.events = 10  # no delivery that is stored
     world.deploy(*declared.values())
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.newest().outcome is Outcome.CONVERGED
     # The pinned, the claimed and the failed one stay; the orphan is known, and counted by this deployment.
     assert sorted(world.writes()) == [

@@ -98,7 +98,7 @@ def test_every_change_of_a_fleet_is_told_with_its_versions_and_its_time() -> Non
     world.service.faults.broken[artifact("b", 2).uri] = "bad tensors"
     world.log.events.clear()
     world.deploy(adapter("a", 2), adapter("b", 2), adapter("c"))
-    world.settle_but_retries()
+    world.settle_without_retries()
     told = {event.name: event for event in world.log.events}
     assert {name: event.what for name, event in told.items()} == {
         "a": "updated",

@@ -7,6 +7,7 @@ from adapter_fleet.common.naming import (
     check_component_name,
     check_component_prefix,
     component_name,
+    stack_of,
 )
 
 
@@ -50,3 +51,19 @@ def test_pattern_is_that_of_the_service_model() -> None:
     shape = model["shapes"]["InferenceComponentName"]
     assert shape["max"] == MAX_COMPONENT_NAME_LENGTH
     assert shape["pattern"] == "[a-zA-Z0-9]([\\-a-zA-Z0-9]*[a-zA-Z0-9])?"
+
+
+def test_stack_name_comes_from_its_tag() -> None:
+    assert (
+        stack_of({"aws:cloudformation:stack-name": "Llm", "aws:cloudformation:stack-id": "arn:stack"})
+        == "Llm"
+    )
+
+
+def test_any_tag_of_cloudformation_marks_a_stack_component() -> None:
+    assert stack_of({"aws:cloudformation:stack-id": "arn:stack"}) == "arn:stack"
+
+
+@pytest.mark.parametrize("tags", [{}, {"stack-name": "Llm"}, {"aws:createdBy": "someone"}])
+def test_other_tags_mark_no_stack_component(tags: dict[str, str]) -> None:
+    assert stack_of(tags) is None

@@ -1,5 +1,7 @@
 """Expressions that strangers write are searched for, and never for ever."""
 
+import pytest
+
 from adapter_fleet.common.untrusted_pattern import matches
 
 
@@ -17,3 +19,12 @@ def test_text_may_have_any_characters() -> None:
 
 def test_expression_that_takes_for_ever_does_not_match() -> None:
     assert not matches(r"^(\w+\s?)+$", "Thequickbrownfoxjumpsoverthelazydog!!", seconds=0.3)
+
+
+@pytest.mark.parametrize("pattern", ["\0", "a" * 200_000, "\ud800"])
+def test_any_text_is_a_valid_pattern(pattern: str) -> None:
+    assert not matches(pattern, "hello")
+
+
+def test_nul_is_found() -> None:
+    assert matches("\0", "a\0b")

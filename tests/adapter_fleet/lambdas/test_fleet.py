@@ -275,7 +275,7 @@ def test_manifest_that_is_refused_as_it_comes_is_measured(
 ) -> None:
     world, rejected = World(), []
     world.deploy()
-    taken = world.put_what_is_no_manifest() if refused else world.put_manifest()
+    taken = world.put_invalid_manifest() if refused else world.put_manifest()
     sequencers: list[str] = []
 
     class Taking:

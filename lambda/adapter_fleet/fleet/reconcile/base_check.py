@@ -82,7 +82,7 @@ class BaseCheck:
         """
         fleet = self._session.fleet
         return (
-            self._session.call.trigger == DRIFT_TRIGGER
+            self._session.pass_input.trigger == DRIFT_TRIGGER
             or fleet.base_modified not in (None, base.modified)
             or fleet.hosting not in (None, self._session.target.hosting)
         )

@@ -8,7 +8,7 @@ Answer = TypeVar("Answer")
 
 
 class CallPool(Generic[Answer]):
-    """The calls under way."""
+    """Calls under way: `begin` starts one, and `take_ended` returns the answers."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor

@@ -138,7 +138,7 @@ class Observation:
             except (ThrottledError, UnansweredError) as error:
                 attempts += 1
                 self._limits.back_off(error, self._limits.reads)
-                if attempts >= _MAX_ATTEMPTS or clock.now() >= self._session.call.deadline:
+                if attempts >= _MAX_ATTEMPTS or clock.now() >= self._session.pass_input.deadline:
                     raise PassHaltedError(f"{failing}: {error}") from None
                 clock.sleep(self._limits.reads.delay(clock.now()) + _RETRY_SECONDS)
                 self._session.renew()

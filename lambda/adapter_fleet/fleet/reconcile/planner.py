@@ -1,4 +1,4 @@
-"""The next step of each component in this pass, put where it waits for its turn."""
+"""Decides the next step of each component in this pass, and queues it."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -113,7 +113,7 @@ class Planner:
         if decision.artifact is not None and self._unverified.get(component) == decision.artifact:
             decision = replace(decision, step=Step.VERIFY)
         if decision.step is Step.KEEP and record.drifted is not None:
-            # Whoever changed it by hand has changed it back.
+            # Someone has reverted the change by hand.
             self._records.put(replace(record, drifted=None))
         return decision
 

@@ -80,7 +80,7 @@ class Polling:
     # --- when
 
     def next_times(self) -> list[float]:
-        """Return when to look next: no, one or two times."""
+        """Return when to look next: up to two times."""
         times = list(itertools.islice(self._look_at.values(), 1))
         if self._polled and self._poll_at is not None:
             times.append(self._poll_at)

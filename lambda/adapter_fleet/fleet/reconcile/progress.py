@@ -31,7 +31,7 @@ _MAX_REASONS = 20
 
 
 class Progress:
-    """Counts what the generation has reached, and saves that.
+    """Counts what the generation has reached, and saves the counts.
 
     over_limit:
         True if more of the changed adapters have failed than the failure policy allows.
@@ -59,17 +59,19 @@ class Progress:
 
     def note_decision(self, component: str) -> None:
         """Count a changed component that has failed for good, and check the failure policy."""
-        decision, record = self._queue.decisions.get(component), self._records.get(component)
-        final = record is not None and (record.failure is None or record.failure.final)
-        fails = decision is not None and decision.step.fails and final
-        if fails and component in self._desired.changed:
+        if component in self._desired.changed and self._has_failed(component):
             self._failing.add(component)
             self.check_limit()
         else:
             self._failing.discard(component)
 
+    def _has_failed(self, component: str) -> bool:
+        decision, record = self._queue.decisions.get(component), self._records.get(component)
+        final = record is not None and (record.failure is None or record.failure.final)
+        return decision is not None and decision.step.fails and final
+
     def forget(self, component: str) -> None:
-        """Count a component no more."""
+        """Stop counting a component."""
         self._failing.discard(component)
 
     def check_limit(self) -> None:

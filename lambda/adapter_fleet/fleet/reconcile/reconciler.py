@@ -70,7 +70,7 @@ class Reconciler:
     random: Random = field(default_factory=Random)
     workers: int = 8
 
-    def run(self, call: PassInput) -> PassResult:
+    def run(self, pass_input: PassInput) -> PassResult:
         """Run one pass."""
         fleet = self.registry.fleet()
         newest = None if fleet is None else self.registry.generation(fleet.generation)
@@ -80,17 +80,17 @@ class Reconciler:
         if fleet.deleted and newest.outcome is not Outcome.OPEN:
             return PassResult(done=True)
         reports = False
-        if call.starts_drift_check:
+        if pass_input.starts_drift_check:
             drift = self._drift_check(fleet, newest)
             if drift is None:
                 return PassResult(done=True)
             reports = drift is DriftAction.REPORT
-        if not reports and not self.registry.become_runner(call.execution, call.started_at):
+        if not reports and not self.registry.become_runner(pass_input.execution, pass_input.started_at):
             return PassResult(done=True)
-        lease = self.registry.acquire(call.owner, self.clock.now(), LEASE_SECONDS)
+        lease = self.registry.acquire(pass_input.owner, self.clock.now(), LEASE_SECONDS)
         if lease is None:
-            return PassResult(done=reports, wait_seconds=_LEASE_TAKEN_SECONDS, listed=call.listed)
-        return self._run_with_lease(call, lease, reports=reports)
+            return PassResult(done=reports, wait_seconds=_LEASE_TAKEN_SECONDS, listed=pass_input.listed)
+        return self._run_with_lease(pass_input, lease, reports=reports)
 
     def _drift_check(self, fleet: FleetRecord, newest: Generation) -> DriftAction | None:
         """Return what a scheduled run does; None if it does nothing, as another execution is at work."""
@@ -102,10 +102,10 @@ class Reconciler:
         stalled = self.clock.now() - max(fleet.heartbeat, current.request.at) > STALLED_SECONDS
         return DriftAction.REPAIR if stalled else None
 
-    def _run_with_lease(self, call: PassInput, lease: Lease, *, reports: bool) -> PassResult:
+    def _run_with_lease(self, pass_input: PassInput, lease: Lease, *, reports: bool) -> PassResult:
         current: Pass | None = None
         try:
-            session = Session(self.registry, self.clock, call, lease)
+            session = Session(self.registry, self.clock, pass_input, lease)
             active = active_generation(session.newest, self.registry.generation)
             if active is None:
                 session.release()
@@ -254,7 +254,7 @@ class Pass:
             self._observation.list()
             self._base_check.run()
         self._planner.advance_all()
-        if self._session.call.starts_drift_check:
+        if self._session.pass_input.starts_drift_check:
             self._survey.queue_some()
         self._scheduler.run(writes=False)
 
@@ -290,7 +290,7 @@ class Pass:
                     return
             elif progress.waits_only_for_deletions:
                 self._begin_deletions()
-            elif progress.is_unsettled or self._session.late:
+            elif progress.is_unsettled or self._session.is_late():
                 return
             elif not self._observation.complete:
                 self._observation.list()

@@ -45,7 +45,7 @@ class RecordCache(Mapping[str, AdapterRecord]):
         return len(self._records)
 
     def put(self, record: AdapterRecord) -> None:
-        """Keep a record. One of a stranger, which is not the fleet's, never goes to the registry."""
+        """Keep a record. The record of a stranger never goes to the registry."""
         component = record.component
         self._records[component] = record
         stranger = record.owned is None and record.intent is None and component not in self._declared
@@ -57,7 +57,7 @@ class RecordCache(Mapping[str, AdapterRecord]):
         self._records[record.component] = record
 
     def note_written(self, component: str) -> None:
-        """Note that a step wrote the record itself, so that what the registry has is older or other."""
+        """Note that a step wrote the record itself, so that the registry may have another one."""
         self._changed.add(component)
 
     def drop(self, component: str) -> None:

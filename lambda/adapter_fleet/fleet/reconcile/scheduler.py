@@ -68,7 +68,7 @@ class Scheduler:
         """Take steps until nothing is due soon. Without `writes`, only reads are made."""
         while True:
             self._collect(seconds=0.0)
-            if self._session.late:
+            if self._session.is_late():
                 break
             writing = writes and not self._progress.over_limit
             if self._start(writes=writing):
@@ -121,7 +121,7 @@ class Scheduler:
         return True
 
     def _due_reads(self, now: float, *, writes: bool) -> deque[str] | None:
-        """Return the queue whose first step may be read or requested now; None where none may."""
+        """Return the queue of reads or requests whose first step may begin now; None if none may."""
         if self._limits.next_read(now) > now:
             return None
         if self._queue.reads or not writes:
@@ -165,7 +165,7 @@ class Scheduler:
         component = queue.popleft()
         self._pool.begin(component, self._new_step(component))
 
-    # --- what came of it
+    # --- results
 
     def _collect(self, *, seconds: float) -> None:
         """Take in the results of calls that have ended; wait for the first, some seconds at most."""

@@ -59,13 +59,13 @@ class PassResult:
 class Session:
     """The lease of a pass, its time limit, and the fleet and generation as this pass will save them."""
 
-    def __init__(self, registry: Registry, clock: Clock, call: PassInput, lease: Lease) -> None:
+    def __init__(self, registry: Registry, clock: Clock, pass_input: PassInput, lease: Lease) -> None:
         # Read again under the lease: a generation may have come before it was acquired.
         fleet = registry.fleet()
         newest = None if fleet is None else registry.generation(fleet.generation)
         if fleet is None or newest is None:
             raise LeaseLostError("the registry is gone")
-        self.registry, self.clock, self.call = registry, clock, call
+        self.registry, self.clock, self.pass_input = registry, clock, pass_input
         self.fleet, self.newest = fleet, newest
         self.generation = newest
         self._lease = lease
@@ -92,7 +92,7 @@ class Session:
     @property
     def resumes(self) -> bool:
         """True if an earlier pass of this execution has listed the endpoint for this generation."""
-        return self.call.listed == self.generation.number
+        return self.pass_input.listed == self.generation.number
 
     # --- the lease and the time
 
@@ -102,7 +102,7 @@ class Session:
         return self._lease
 
     def renew(self) -> None:
-        """Renew the lease if a fifth of its time has passed. Raises LeaseLostError."""
+        """Renew the lease once a fifth of its time has passed. Raises LeaseLostError."""
         now = self.clock.now()
         if self._lease.expires - now < _RENEW_SECONDS:
             self._lease = self.registry.renew(self._lease, now, LEASE_SECONDS)
@@ -111,17 +111,12 @@ class Session:
         """Give the lease back."""
         self.registry.release(self._lease)
 
-    @property
-    def late(self) -> bool:
-        """True if the pass has to end: its time is up, or a newer generation waits for it."""
-        return self._superseded or self.clock.now() >= self.call.deadline
-
     def is_late(self) -> bool:
-        """Return `late`; for calls under way that ask whether to stop."""
-        return self.late
+        """Return True if the pass has to end: its time is up, or a newer generation waits for it."""
+        return self._superseded or self.clock.now() >= self.pass_input.deadline
 
     def abandon(self) -> None:
-        """Have everything that asks for `late` stop."""
+        """Make the pass late, so that every call under way stops as soon as it can."""
         self._superseded = True
 
     # --- what is saved

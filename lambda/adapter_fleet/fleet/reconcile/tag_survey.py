@@ -38,7 +38,7 @@ class TagSurvey:
 
     @property
     def strangers(self) -> int:
-        """How many components nobody knows."""
+        """How many strangers are on the endpoint."""
         return len(self._observation.strangers)
 
     def queue_some(self) -> None:

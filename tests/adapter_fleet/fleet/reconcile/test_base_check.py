@@ -1,4 +1,4 @@
-"""Another base model or smoke request: all that it concerns counts as changed, and no old failure does."""
+"""Another base model or smoke request changes every adapter that it concerns, and voids old failures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REASON = "size mismatch for lora_A"
 
 
 def fleet(settings: FleetSettings = STRICT, *adapters: DesiredAdapter) -> World:
-    """A fleet in service, on a base model that is known."""
+    """A fleet in service whose base model the registry knows."""
     world = World(settings=settings)
     for digest in ("zero", "one"):
         world.deploy(*(adapters or MANY), digest=digest)
@@ -34,7 +34,7 @@ def answering(world: World) -> int:
 
 
 def loads_only_on(world: World, base: str) -> None:
-    """Let every adapter fail on the bases but one."""
+    """Let every adapter fail on all bases but one."""
 
     def fail(_operation: str, _when: str) -> None:
         reasons = {} if world.target.base == base else {want.artifact.uri: REASON for want in MANY}
@@ -159,7 +159,7 @@ class TestAdaptersLostBeforeTheFleetKnewThem:
             execution.done = True
 
         def refuse_to_describe(operation: str, when: str) -> None:
-            # So that the pass knows whose it is, and not what it serves.
+            # The pass then knows whose the component is, but not what it serves.
             if operation == "DescribeInferenceComponent p-a" and when == "before":
                 world.service.faults.throttled = 1
 
@@ -178,7 +178,7 @@ class TestAdaptersLostBeforeTheFleetKnewThem:
         assert world.serving() == {"a": artifact("a").uri}
 
     def test_adapter_sent_again_without_an_answer_is_asked(self) -> None:
-        # The last-modified time moves by itself, so that a request that was lost looks like one that arrived.
+        # The last-modified time moves by itself, so that a lost write looks like one that arrived.
         world = World(seconds=0.5, settings=STRICT)
         world.service.faults.modified_moves = True
         world.deploy(adapter("a"))
@@ -193,7 +193,7 @@ class TestAdaptersLostBeforeTheFleetKnewThem:
 
 
 class TestAdapterThatANewBaseCannotLoad:
-    """The service says of it what it said before, so that asking alone tells that it does not serve."""
+    """Its failure reason stays the same, so that only a request shows that it does not serve."""
 
     def world(self, settings: FleetSettings = LENIENT) -> World:
         world = fleet(settings, adapter("a"))
@@ -341,7 +341,7 @@ class TestBaseWithAStaleListing:
 
 
 class TestBaseUpdateThatWasRolledBack:
-    """The model is the one before, and so its version tells nothing; the copies are new."""
+    """The base has new copies of the same model, so that its version is unchanged."""
 
     def world(self, *, lost: bool, drift: DriftAction = DriftAction.REPAIR) -> World:
         world = fleet(replace(STRICT, drift=drift))
@@ -415,7 +415,7 @@ class TestBaseUpdateThatWasRolledBack:
 
 
 class TestNewCopiesDuringAPass:
-    """They have what loads after them, and not what was there before."""
+    """New copies have the adapters that load after them, and not the earlier ones."""
 
     def test_drift_check_finds_the_few_adapters_that_were_loaded_before(self) -> None:
         world = fleet(replace(STRICT, drift=DriftAction.REPAIR))
@@ -451,7 +451,7 @@ class TestNewCopiesDuringAPass:
 
 
 class TestBaseOnOtherInstances:
-    """Its version and its last-modified time may be as before; the deployment says where it is hosted."""
+    """Version and last-modified time of the base may be unchanged; the deployment says where it is hosted."""
 
     def test_lost_adapters_are_sent_again(self) -> None:
         world = World(settings=STRICT)

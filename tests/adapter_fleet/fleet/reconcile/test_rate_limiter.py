@@ -10,7 +10,7 @@ def limiter(rate: float | None = None) -> RateLimiter:
 
 
 def begun(limiter: RateLimiter, seconds: float, *, step: float = 0.01) -> int:
-    """Begin a call whenever one may; return how many."""
+    """Begin a call whenever one may begin; return how many began."""
     count, now = 0, 0.0
     while now < seconds:
         if limiter.delay(now) <= 0:

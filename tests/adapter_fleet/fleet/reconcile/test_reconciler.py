@@ -1,4 +1,4 @@
-"""What a fleet does, told as stories: events in, adapters out."""
+"""What a fleet does: requests go in, adapters come out."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ def test_lost_registry_is_rebuilt_from_the_tags() -> None:
     world.settle()
     assert world.writes() == []
     assert world.newest().orphans == len(MANY[110:])
-    # They are in the count of the next one.
+    # The next deployment counts them.
     world.deploy(*map(adapter, MANY[:110]))
     world.settle()
     assert world.writes() == [f"DeleteInferenceComponent p-{name}" for name in MANY[110:]]
@@ -473,7 +473,7 @@ def test_last_good_version_that_a_new_base_lost_is_sent_again() -> None:
     world.deploy(adapter("a", 2))
     world.settle()
     assert world.serving() == uris("a")
-    # The new base may take what the old one did not.
+    # The new base may accept what the old base refused.
     assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
     assert world.record("a").failure is not None
 
@@ -584,7 +584,7 @@ def test_refused_deletion_is_retried_with_backoff(words: str) -> None:
     world.service.calls.clear()
     world.deploy(adapter("b"))
     started = world.clock.now()
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.clock.now() - started > 20
     assert world.service.calls["DeleteInferenceComponent"] <= 4
@@ -774,7 +774,7 @@ def test_guard_protects_components_that_a_lost_registry_did_not_list() -> None:
     world.settle()
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.serving() == uris(*MANY)
-    # Now they are known, and too many to delete.
+    # Now the registry knows them, and they are too many to delete.
     world.deploy(adapter("a000"))
     world.settle()
     assert world.newest().outcome is Outcome.REFUSED
@@ -816,10 +816,10 @@ def test_adapter_that_failed_long_ago_does_not_fail_the_next_deployment() -> Non
     world = World()
     world.service.faults.missing.add(artifact("a000").uri)
     world.deploy(*map(adapter, MANY[:40]))
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.newest().outcome is Outcome.CONVERGED
     world.deploy(*map(adapter, MANY[:41]))
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.newest().changes == 1
 
@@ -895,7 +895,7 @@ def test_adapter_that_cannot_be_asked_is_retried_and_holds_up_no_other() -> None
 
     world.service.around = hang
     world.deploy(adapter("a", smoke=smoke), adapter("b", smoke=smoke))
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.service.calls["InvokeEndpoint"] <= 5
     failure = world.record("a").failure

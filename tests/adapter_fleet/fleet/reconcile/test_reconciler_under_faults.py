@@ -1,4 +1,4 @@
-"""Everything that may happen to a fleet, in any order: it never breaks a promise, and always converges.
+"""Whatever happens to a fleet, in any order: it keeps its promises, and always converges.
 
 `make test` runs the same examples every time; `make nightly` others, and at least 5,000 of them.
 
@@ -55,7 +55,7 @@ GUARD = DeletionLimit(share=0.5, above=1)
 WRITES = ("CreateInferenceComponent", "UpdateInferenceComponent", "DeleteInferenceComponent")
 
 STRAYS = ["p-stray", "other-team-1", "other-team-2"]
-"""Components that strangers make, with the fleet's tag."""
+"""Components that strangers create with the fleet's tag."""
 
 MENDABLE = ["AccessDenied: 403", "ResourceLimitExceeded", "out of memory", "insufficient capacity"]
 REASONS = {
@@ -67,17 +67,17 @@ REASONS = {
     "long": "x" * 500_000,
     **{reason: reason for reason in MENDABLE},
 }
-"""By a short name, as Hypothesis keeps the text of every argument."""
+"""Failure reasons by a short name, as Hypothesis stores the text of every argument."""
 
 manifests = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3), max_size=len(NAMES))
 
 
 class BrokenPromise(BaseException):
-    """What must never happen has happened; nobody catches it."""
+    """A promise is broken. Nothing in the reconciler catches this."""
 
 
 class InjectedError(Exception):
-    """What a library may raise at any call."""
+    """An exception that a library may raise at any call."""
 
 
 def promise(holds: bool, otherwise: object) -> None:
@@ -86,7 +86,7 @@ def promise(holds: bool, otherwise: object) -> None:
 
 
 class Hooked:
-    """A registry that tells of each call, before and after it."""
+    """A registry that calls a hook before and after each call."""
 
     def __init__(self, registry: Any, around: Callable[[str, str], None]) -> None:
         self._registry, self._around = registry, around
@@ -104,7 +104,7 @@ class Hooked:
 
 
 class Fleet(RuleBasedStateMachine):
-    """One fleet, and whatever people, CloudFormation and the service may do to it."""
+    """One fleet, and everything that people, CloudFormation and the service may do to it."""
 
     @initialize(
         seconds=st.sampled_from([0.5, 5.0, 40.0]),
@@ -143,13 +143,14 @@ class Fleet(RuleBasedStateMachine):
         self.stall: int | None = None
         self.wanted: dict[str, int] = {}
         self.requests: list[tuple[Request, DesiredFleet, int]] = []
+        self.opened = 0
         self.foreign: dict[str, tuple[str, dict[str, str]]] = {}
         self.claimed: set[str] = set()
         self.ended: set[int] = set()
         self.arrival: tuple[int, dict[str, int]] | None = None
         self.deleted: dict[int, set[str]] = {}
         self.token = 0
-        self.backups: list[tuple[MemoryRegistry, int]] = []
+        self.backups: list[tuple[MemoryRegistry, list[tuple[Request, DesiredFleet, int]]]] = []
         self.raising: int | None = None
         self.contested: set[str] = set()
         self.restored = False
@@ -207,7 +208,7 @@ class Fleet(RuleBasedStateMachine):
             self._watch_deletion(name, intent.generation)
 
     def _watch_artifact(self, name: str, intent: Intent) -> None:
-        """Look whether what is sent was declared for the adapter, or has served before."""
+        """Check that the artifact was declared for the adapter, or has served before."""
         registry = self.world.registry
         declared = {
             adapter.artifact.uri
@@ -220,7 +221,7 @@ class Fleet(RuleBasedStateMachine):
         promise(sent <= declared | known, f"{name} gets {sent}, which nobody declared")
 
     def _watch_ends(self) -> None:
-        """Look at how a generation has ended, when it has: its counts go on."""
+        """Check that the outcome of an ended generation never changes; its counts may."""
         for generation in self.world.registry._generations.values():
             if generation.number in self.ended or generation.outcome is Outcome.OPEN:
                 continue
@@ -237,7 +238,7 @@ class Fleet(RuleBasedStateMachine):
                 promise(late or generation.failures <= allowed, generation)
 
     def _watch_guards(self) -> None:
-        """Note what there is that a generation does not want, at the moment when its guard let it pass."""
+        """Note which components a generation may delete, at the moment when its guard lets it pass."""
         registry, service = self.world.registry, self.world.service
         for number, generation in registry._generations.items():
             if generation.changes is None or number in self.guarded:
@@ -250,10 +251,10 @@ class Fleet(RuleBasedStateMachine):
             } | {(name, 0.0) for name, record in registry._records.items() if record.intent is not None}
 
     def _watch_count(self, name: str) -> None:
-        """Look whether a guard has counted a deletion: of this component, and not of one made since."""
+        """Check that a guard has counted the deletion of this very component."""
         registry, there = self.world.registry, self.world.service.components.get(name)
         if there is None or there.tags.get(FLEET_TAG) != UID:
-            return  # it is gone, or the policy of the fleet's role refuses that
+            return  # it is gone, or the role's policy refuses the deletion
         passed = [
             self.guarded.get(number, set())
             for number, generation in registry._generations.items()
@@ -268,7 +269,7 @@ class Fleet(RuleBasedStateMachine):
         settings = generation.request.target.settings
         wanted = {adapter.component for adapter in registry._desired[number].adapters}
         if name in wanted:
-            # What is someone else's by now is refused by the policy of the fleet's role.
+            # The policy of the fleet's role protects components of others.
             serves = (
                 there is not None
                 and there.tags.get(FLEET_TAG) == UID
@@ -284,12 +285,12 @@ class Fleet(RuleBasedStateMachine):
         deleted = self.deleted.setdefault(number, set())
         deleted.add(name)
         promise(bool(wanted), f"{name} is deleted for an empty manifest")
-        # All that a fleet may have here, and what strangers made it look like having.
+        # All components that the fleet may have here, and those that strangers gave its tag.
         most = GUARD.share * (len(NAMES) + len(STRAYS))
         promise(len(deleted) <= most, f"{deleted} are deleted under a guard")
 
     def _stall(self) -> None:
-        """This pass stands still for longer than its lease, while others run."""
+        """Let this pass stand still for longer than its lease while others run."""
         mine = self.token
         self.world.clock.time += 120.0
         self.world.start_machine("order")
@@ -310,10 +311,10 @@ class Fleet(RuleBasedStateMachine):
         try:
             self.world.run_pass(execution, deadline=deadline)
         except InjectedError:
-            execution.next_at = self.world.clock.now() + 2.0  # the machine tries again
+            execution.next_at = self.world.clock.now() + 2.0  # the machine retries the pass
         finally:
             registry.acquire = acquire  # type: ignore[method-assign]
-            # Whoever crashed is gone, the watching stays.
+            # The crash is over; the watching goes on.
             self.world.service.around = self._around
 
     # --- what happens
@@ -338,20 +339,21 @@ class Fleet(RuleBasedStateMachine):
     ) -> None:
         desired = DesiredFleet(adapters=adapters)
         request = Request(
-            delivery=f"event-{len(self.requests)}",
+            delivery=f"event-{self.opened}",
             source=source,
             target=self.world.target,
             at=self.world.clock.now(),
             source_digest=desired.digest,
             previous_digest=previous,
         )
+        self.opened += 1
         generation = self.world.open(request, desired)
         self.requests.append((request, desired, generation.number))
         self.before, self.wanted = self.wanted, dict(manifest)
 
     @rule()
-    def put_what_is_no_manifest(self) -> None:
-        """It changes nothing, whatever is under way."""
+    def put_invalid_manifest(self) -> None:
+        """An invalid manifest changes nothing."""
         newest = self.world.newest()
         request = replace(
             newest.request,
@@ -366,7 +368,7 @@ class Fleet(RuleBasedStateMachine):
     @precondition(lambda self: len(self.requests) > 1)
     @rule()
     def roll_back(self) -> None:
-        """CloudFormation sends the last manifest but one."""
+        """CloudFormation sends the manifest before the last one."""
         registry = self.world.registry
         last = registry.generation(self.world.newest().deployment)
         assert last is not None  # the first one is a deployment
@@ -396,8 +398,8 @@ class Fleet(RuleBasedStateMachine):
         self.countdown = None
 
     @rule(calls=st.integers(0, 60), times=st.integers(1, 3))
-    def raise_anything(self, calls: int, times: int) -> None:
-        """Let any call of the service or the registry raise what nobody foresaw, before or after it acts."""
+    def raise_unexpected(self, calls: int, times: int) -> None:
+        """Let a call of the service or registry raise an unexpected exception, before or after it acts."""
         for _ in range(times):
             self.raising = calls
             self.run(600.0, 1)
@@ -410,7 +412,7 @@ class Fleet(RuleBasedStateMachine):
         self.stall = None
 
     @rule(calls=st.integers(0, 60), manifest=manifests)
-    def arrive_in_the_middle(self, calls: int, manifest: dict[str, int]) -> None:
+    def deploy_during_a_pass(self, calls: int, manifest: dict[str, int]) -> None:
         self.arrival = (calls, manifest)
         self.run(600.0, 1)
         self.arrival = None
@@ -441,14 +443,14 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(lost=st.booleans(), back=st.booleans())
     def update_the_base(self, lost: bool, back: bool) -> None:
-        """Let it run another model, or the same again, on new copies that may have no adapters."""
+        """Let the base run another model, or the same again, on new copies that may lack the adapters."""
         if self._base_is_known():
             there = self.world.service.components["base"].uri
             model = there if back else f"model-{self.world.clock.now()}"
             self.world.service.replace_base(model, lost=lost)
 
     def _base_is_known(self) -> bool:
-        """Tell whether the registry knows what the base runs; else nothing tells that it has changed."""
+        """Return True if the registry knows what the base runs. Otherwise a change cannot be noticed."""
         fleet = self.world.registry.fleet()
         return fleet is not None and fleet.base_version == self.world.service.components["base"].uri
 
@@ -479,7 +481,7 @@ class Fleet(RuleBasedStateMachine):
         self.world.service.faults.broken[artifact(name, version).uri] = REASONS[reason]
 
     @rule(name=st.sampled_from(NAMES), unknown=st.booleans())
-    def be_in_a_status_that_nobody_knows(self, name: str, unknown: bool) -> None:
+    def set_unknown_status(self, name: str, unknown: bool) -> None:
         component = self.world.service.components.get(f"p-{name}")
         if component is None or component.ends is not None:
             return
@@ -493,13 +495,13 @@ class Fleet(RuleBasedStateMachine):
         self.world.service._note(component.name)
 
     @rule(name=st.sampled_from(STRAYS))
-    def set_the_tag_on_something_new(self, name: str) -> None:
-        """Let a stranger make a component with the fleet's tag."""
+    def tag_new_component(self, name: str) -> None:
+        """Let a stranger create a component with the fleet's tag."""
         self.world.service.make(name, "s3://bucket/stray.tar.gz", tags={FLEET_TAG: UID})
 
     @rule(name=st.sampled_from(NAMES))
-    def set_the_tag_on_what_is_someone_elses(self, name: str) -> None:
-        """Let a stranger put the tag on a component that the fleet may know as someone else's."""
+    def tag_foreign_component(self, name: str) -> None:
+        """Let a stranger put the tag on a component that the fleet may know as foreign."""
         component = self.world.service.components.get(f"p-{name}")
         if component is not None and component.name in self.foreign:
             component.tags[FLEET_TAG] = UID
@@ -507,14 +509,14 @@ class Fleet(RuleBasedStateMachine):
             self.contested.add(component.name)
 
     @rule(name=st.sampled_from(STRAYS))
-    def take_the_tag_off_a_stray(self, name: str) -> None:
+    def untag_stray(self, name: str) -> None:
         component = self.world.service.components.get(name)
         if component is not None:
             component.tags.pop(FLEET_TAG, None)
 
     @rule()
     def prune(self) -> None:
-        """Let a person delete what the report calls orphans."""
+        """Let a person order the deletion of the reported orphans."""
         for component, record in self.world.registry.records().items():
             if record.owned is not None and component not in self._wanted_components():
                 self.pruned.add((component, record.owned))
@@ -543,7 +545,7 @@ class Fleet(RuleBasedStateMachine):
         self.world.service.faults.denied = denied
 
     @rule(refused=st.booleans(), serial=st.booleans())
-    def change_the_service(self, refused: bool, serial: bool) -> None:
+    def refuse_or_serialize_writes(self, refused: bool, serial: bool) -> None:
         faults = self.world.service.faults
         faults.update_refused, faults.one_write_at_a_time = refused, serial
 
@@ -565,52 +567,52 @@ class Fleet(RuleBasedStateMachine):
         if component is None or component.status.in_transition or component.tags.get(FLEET_TAG) != UID:
             return
         if record is not None and record.intent is not None and record.intent.write is Write.CREATE:
-            return  # nobody can tell whether that was before or after the creation ended
+            return  # whether the edit came before or after the end of the creation cannot be known
         self.world.service.edit(f"p-{name}", BY_HAND)
 
     @rule(name=st.sampled_from(NAMES), tags=st.sampled_from([{}, {FLEET_TAG: "fleet-2"}]))
     def recreate_by_hand(self, name: str, tags: dict[str, str]) -> None:
-        """Let someone, or another fleet, have a component of that name."""
+        """Let someone, or another fleet, create a component of that name."""
         self.world.service.make(f"p-{name}", "s3://bucket/foreign.tar.gz", tags=tags)
         self.foreign[f"p-{name}"] = ("s3://bucket/foreign.tar.gz", tags)
         self.claimed.discard(f"p-{name}")
 
     @rule(name=st.sampled_from(NAMES))
-    def take_off_the_tag(self, name: str) -> None:
-        """Let someone take the fleet's tag off: it is nobody's then."""
+    def untag(self, name: str) -> None:
+        """Let someone remove the fleet's tag."""
         component = self.world.service.components.get(f"p-{name}")
         if component is None or component.status.in_transition or component.tags.get(FLEET_TAG) != UID:
             return
         if component.name in self.claimed:
-            return  # as long as someone asks for that, it gets the tag again
+            return  # as long as a claim is open, the fleet tags it again
         del component.tags[FLEET_TAG]
         self.foreign[component.name] = (component.uri, dict(component.tags))
 
     @rule()
     def back_up_the_registry(self) -> None:
-        self.backups.append((self.world.registry.clone(), len(self.requests)))
+        self.backups.append((self.world.registry.clone(), list(self.requests)))
 
     @precondition(lambda self: self.backups)
     @rule(data=st.data(), redeploys=st.booleans())
     def restore_the_registry(self, data: st.DataObject, redeploys: bool) -> None:
-        """Put the registry back to an earlier moment; someone may deploy right after that, or not."""
+        """Restore a backup of the registry; someone may deploy right after that."""
         if not self._base_is_known() or None in self.world.service.serving().values():
-            return  # nothing else tells that the base has lost adapters
+            return  # nothing else shows that the base has lost adapters
         backup, requests = data.draw(st.sampled_from(self.backups))
         for record in backup.records().values():
             there = self.world.service.components.get(record.component)
             creating = record.intent is not None and record.intent.write is Write.CREATE
             if creating and there is not None and there.uri == BY_HAND:
-                return  # nobody can tell whether that was before or after the creation ended
+                return  # whether the edit came before or after the end of the creation cannot be known
         self.restored = True
         self.world.registry.restore(backup)
         if not self._base_is_known():
-            # It believes that adapters and base belong together which do not.
+            # The backup pairs adapters with a base that they are not on.
             redeploys = True
         for execution in self.world.executions:
             execution.done = True
         known = set(self.world.registry.generations())
-        self.requests = self.requests[:requests]
+        self.requests = list(requests)
         self.ended &= known
         self.guarded = {
             number: seen
@@ -625,11 +627,11 @@ class Fleet(RuleBasedStateMachine):
     @rule()
     def lose_the_registry(self) -> None:
         if not self._base_is_known() or None in self.world.service.serving().values():
-            return  # nothing else tells that the base has lost adapters
+            return  # nothing else shows that the base has lost adapters
         self.world.registry.__init__()  # type: ignore[misc]
         for execution in self.world.executions:
             execution.done = True
-        # With it goes all that tells deliveries apart, and generations begin at one again.
+        # The known deliveries are lost with it, and generations begin at one again.
         self.requests.clear()
         self.ended.clear()
         self.deleted.clear()
@@ -664,7 +666,7 @@ class Fleet(RuleBasedStateMachine):
             self.roll_back()
             self._settle()
         world.with_settings(replace(world.target.settings, deletions=NO_GUARD))
-        # Changes by hand are found by the next event at the latest, once listings show them.
+        # The next event finds changes by hand, once listings show them.
         world.clock.time += 10.0
         self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
         self._settle()
@@ -672,7 +674,7 @@ class Fleet(RuleBasedStateMachine):
         self._settle()
         self._check_end(world.newest())
         converged = world.newest().outcome is Outcome.CONVERGED
-        # And then there is nothing to do.
+        # After that, nothing is left to do.
         world.clock.time += 1000
         writes = len(world.writes())
         self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
@@ -699,7 +701,7 @@ class Fleet(RuleBasedStateMachine):
             assert there.uri == uri, f"{name} of someone else was changed"
             assert there.tags == tags, f"{name} of someone else was tagged"
         if generation.outcome is Outcome.FAILED:
-            return  # the service refuses what is wanted; CloudFormation would undo it
+            return  # the service refuses the manifest; CloudFormation would roll it back
         for name in STRAYS:
             assert name not in components or FLEET_TAG not in components[name].tags, f"{name} was pruned"
         assert not any(component.status.in_transition for component in components.values())
@@ -725,7 +727,7 @@ class Fleet(RuleBasedStateMachine):
         assert record.intent is None
         if serving.get(component) == wanted.uri:
             assert present is not None
-            # Tags are never read to be compared: of those written since a backup, nothing is known.
+            # Tags are never read for comparison, so that tags written after a backup are unknown.
             assert self.restored or present.tags == {FLEET_TAG: UID, **_tags(name, self.wanted[name])}
             if record.failure is None or record.failure.artifact != wanted:
                 return
@@ -735,8 +737,8 @@ class Fleet(RuleBasedStateMachine):
         assert not failure.cause.retried
         good = record.last_good
         if failure.cause is Cause.UPDATE_REFUSED and good == wanted:
-            # A new base lost it, and sending it again was refused: that is not repeated before the
-            # artifact or the base is another one, or someone says so. Another good one is sent again.
+            # A new base lost it, and the update that should restore it was refused. That is retried only
+            # with another artifact or base, or by order. Another good version is sent again.
             return
         faulty = {*self.world.service.faults.broken, *self.world.service.faults.silent}
         if good is not None and good.uri not in faulty:

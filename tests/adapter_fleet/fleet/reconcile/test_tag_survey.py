@@ -1,4 +1,4 @@
-"""The fleet's tag, taken off a component by hand: the listing shows nothing of it."""
+"""The fleet's tag is removed from a component by hand, which no listing shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MANY = [adapter(f"a{number:03}") for number in range(2 * TAGS_A_DRIFT_CHECK + 50
 
 
 def whole(*adapters: object, drift: DriftAction = DriftAction.REPAIR) -> World:
-    """A fleet in which nothing is to be done."""
+    """A fleet with nothing to do."""
     world = World(settings=FleetSettings(request_rate=10, drift=drift))
     world.deploy(*adapters)  # type: ignore[arg-type]
     world.settle()

@@ -66,7 +66,7 @@ class Deployment:
         )
 
     def stack_state(self) -> StackState | None:
-        """What CloudFormation says of the stack; None where it does not answer."""
+        """The state of the stack; None if CloudFormation does not answer."""
         if self.rolling_back is None:
             return None
         return StackState(rolling_back=self.rolling_back, tags=self.stack_tags)
@@ -104,7 +104,7 @@ class Deployment:
         return {"Bucket": "assets", "Key": key, "Digest": key}
 
     def send(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Send an event, as the function takes it."""
+        """Send an event to the function."""
         answer = self.handler.on_event(event)
         self.handler.catch_up(answer["Generation"])
         return answer
@@ -125,7 +125,7 @@ class Deployment:
         self.registry.release(lease)
 
     def converge(self, number: int) -> None:
-        """Note that a generation is in force."""
+        """Let a generation converge."""
         self.save(number, outcome=Outcome.CONVERGED)
         fleet = self.registry.fleet()
         lease = self.registry.acquire("test", self.clock.now(), 1.0)
@@ -135,7 +135,7 @@ class Deployment:
         self.registry.release(lease)
 
     def end_a_pass(self, **learned: Any) -> None:
-        """Note that a pass ends now, and what it has learned."""
+        """Save the end of a pass, with other fields of the fleet."""
         fleet = self.registry.fleet()
         lease = self.registry.acquire("test", self.clock.now(), 1.0)
         assert fleet is not None
@@ -151,7 +151,7 @@ class Deployment:
         return generation
 
     def rolled_back(self, outcome: Outcome, text: bytes) -> Generation:
-        """Deploy another setting, which ends so, and roll it back while this is in S3."""
+        """Deploy another setting that ends with an outcome, and roll it back while `text` is in S3."""
         before = self.event("Update", ManifestObject=OBJECT)["ResourceProperties"]
         self.converge(1)
         self.settings = replace(self.settings, timeout_seconds=700)

@@ -144,7 +144,7 @@ def test_update_that_would_change_the_fleet_uid_is_refused(
 ) -> None:
     first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
     deployment.handler.on_event(first)
-    # The functions of a moved fleet are updated before it.
+    # CloudFormation updates the functions of a moved fleet first.
     moved = replace(deployment.handler, uid="fleet-2")
     update = deployment.event("Update", old=first["ResourceProperties"], FleetUid="fleet-2")
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""A manifest in S3 whose event was lost: whoever looks next takes it, and what was turned down stays so."""
+"""A manifest in S3 whose event was lost is applied later; one that was rejected is not."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_event_after_the_reread_makes_no_generation(watched: Deployment) -> None
 
 
 def test_earlier_manifest_that_was_written_again_is_applied(watched: Deployment) -> None:
-    # A bucket without versioning knows a version by its content.
+    # In a bucket without versioning, the content is the version.
     texts = {"one": manifest("a"), "two": manifest("a", "b")}
     written = iter(range(100, 200))
     for name in ("two", "one", "two", "one"):

@@ -1,4 +1,4 @@
-"""Which manifest a request means, above all one that rolls back."""
+"""Which manifest a request means, above all a rollback."""
 
 from __future__ import annotations
 

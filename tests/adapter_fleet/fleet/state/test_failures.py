@@ -1,5 +1,7 @@
 """Causes of failures, told from the service's words, and the times of the next attempts."""
 
+from dataclasses import replace
+
 import pytest
 
 from adapter_fleet.fleet.state.failures import (
@@ -53,3 +55,17 @@ def test_attempts_at_another_artifact_are_counted_anew() -> None:
     first = next_failure("c", ARTIFACT, "AccessDenied", before=None, now=0.0, generation=1)
     other = Artifact(uri="s3://bucket/b.tar.gz")
     assert next_failure("c", other, "AccessDenied", before=first, now=0.0, generation=1).attempts == 1
+
+
+def test_any_number_of_attempts_waits_at_most_the_maximum() -> None:
+    failure = None
+    for attempts in (1, 1024, 100_000):
+        if failure is not None:
+            failure = replace(failure, attempts=attempts)
+        failure = next_failure(
+            "p-a", ARTIFACT, "AccessDenied", before=failure, now=0.0, generation=1, cause=Cause.ACCESS
+        )
+    assert failure is not None
+    assert failure.attempts == 100_001
+    assert failure.retry_at is not None
+    assert MAX_RETRY_SECONDS / 2 <= failure.retry_at <= MAX_RETRY_SECONDS

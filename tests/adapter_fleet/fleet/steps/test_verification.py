@@ -1,4 +1,4 @@
-"""An archive in S3 is what was recorded before SageMaker is sent to it, by nobody's word but S3's own."""
+"""An archive is verified by S3's own checksum, or by a reading, before SageMaker loads it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def put(
     checksum: str | None = None,
     version: str | None = None,
 ) -> ArchiveVersion:
-    """Write an archive to S3, which holds what was recorded or something else."""
+    """Write an archive to S3 that holds the recorded adapter, or another one."""
     found = ArchiveVersion(
         uri=artifact.uri,
         etag=f"etag of {holds or artifact.digest}",
@@ -63,7 +63,7 @@ def reads(world: World) -> int:
 
 
 def after(world: World, operation: str, do: Callable[[], object]) -> None:
-    """Do something once, as soon as the service has taken a call."""
+    """Do something once, right after a call of the service."""
     left = [do]
 
     def around(call: str, when: str) -> None:
@@ -106,7 +106,7 @@ class TestBeforeTheWrite:
         put(world, bad.artifact, holds="f" * 64)
         put(world, good.artifact)
         world.deploy(bad, good)
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.serving() == {"good": good.artifact.uri}
         failure = world.record("bad").failure
         assert failure is not None
@@ -156,7 +156,7 @@ class TestBeforeTheWrite:
         want = wanted("a")
         world.service.faults.unreadable.add(want.artifact.uri)
         world.deploy(want)
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.serving() == {}
         failure = world.record("a").failure
         assert failure is not None
@@ -205,7 +205,7 @@ class TestReading:
             world.run_pass(execution, deadline=30.0)
         assert world.newest().outcome is Outcome.CONVERGED
         assert len(world.serving()) == 100
-        # A pass may be out of time for one that it has begun.
+        # A pass may run out of time during a reading.
         assert reads(world) <= 100 + world.newest().passes
 
     def test_archive_that_cannot_be_read_in_time_is_the_failure_of_its_adapter(self, world: World) -> None:
@@ -301,7 +301,7 @@ class TestAfterTheWrite:
         refused = world.service.faults.unreadable
         after(world, "CreateInferenceComponent", lambda: refused.add(want.artifact.uri))
         world.deploy(want)
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.record("a").failure is not None
         refused.clear()
         world.settle()

@@ -1,10 +1,10 @@
-"""What belongs to a CloudFormation stack is never a fleet's: the stack would learn of nothing."""
+"""A fleet never touches a component of a CloudFormation stack, as the stack would not notice the change."""
 
 from __future__ import annotations
 
 import pytest
 
-from adapter_fleet.common.naming import FLEET_TAG, stack_of
+from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
@@ -24,7 +24,7 @@ WHY = (
 
 @pytest.fixture
 def world() -> World:
-    """A fleet of one beside an adapter of a stack."""
+    """A fleet of one adapter beside an adapter of a stack."""
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)), seconds=1.0)
     world.service.make("p-x", artifact("x").uri, tags=OF_A_STACK)
     world.deploy(adapter("a"))
@@ -129,15 +129,3 @@ def test_drift_check_finds_a_component_that_a_stack_has_imported(world: World) -
     world.deploy(adapter("a"))
     world.settle()
     assert "b" in world.serving()
-
-
-class TestStackOf:
-    def test_stack_name_comes_from_its_tag(self) -> None:
-        assert stack_of(OF_A_STACK) == "Llm"
-
-    def test_any_tag_of_cloudformation_marks_a_stack_component(self) -> None:
-        assert stack_of({"aws:cloudformation:stack-id": "arn:stack"}) == "arn:stack"
-
-    @pytest.mark.parametrize("tags", [{}, {"stack-name": "Llm"}, {"aws:createdBy": "someone"}])
-    def test_other_tags_mark_no_stack_component(self, tags: dict[str, str]) -> None:
-        assert stack_of(tags) is None

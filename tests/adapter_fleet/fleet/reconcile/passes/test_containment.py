@@ -1,4 +1,4 @@
-"""Whatever goes wrong with one adapter is that adapter's failure; the others converge."""
+"""An error with one adapter is the failure of that adapter; the others converge."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import pytest
 
 from adapter_fleet.common.bounded_text import MAX_TEXT_BYTES, bounded, encoded_bytes
 from adapter_fleet.common.serialization import unstructured
-from adapter_fleet.common.untrusted_pattern import matches
 from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
-from adapter_fleet.fleet.state.failures import MAX_RETRY_SECONDS, Cause, next_failure
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
@@ -70,7 +68,7 @@ class TestUnexpectedException:
             world.service.remove("p-bad")
         world.service.around = raising(operation, "before", KeyError("a defect"))
         world.deploy(adapter("a"), adapter("bad", 2, smoke=SMOKE), adapter("z"))
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.newest().failed == 1
         assert "bad: " in str(world.newest().reason)
@@ -97,12 +95,12 @@ class TestUnexpectedException:
         record = world.record("bad")
         lease = world.registry.acquire("test", world.clock.now(), 1.0)
         assert lease is not None
-        # As no code of ours would leave it: in service, and nobody knows with what.
+        # No code of ours leaves a record like this: in service with an unknown artifact.
         broken = replace(record, serving=None, failure=None)
         world.registry.put([broken], lease)
         world.registry.release(lease)
         world.deploy(adapter("a", 2), adapter("bad", smoke=SMOKE), adapter("z"))
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.serving()["a"] == artifact("a", 2).uri
         assert "bad: AssertionError" in str(world.newest().reason)
@@ -135,7 +133,7 @@ class TestFailedPasses:
         world = self.world()
         self.fail_passes(world, 11)
         with pytest.raises(FleetError, match="KeyError: 'a defect'"):
-            world.told(world.newest())
+            world.response_to(world.newest())
 
     def test_successful_pass_resets_the_count(self) -> None:
         world = self.world()
@@ -167,14 +165,14 @@ class TestArchiveWithoutAnAnswerFromS3:
     @pytest.mark.parametrize("error", [UnansweredError("503"), ThrottledError("SlowDown")])
     def test_others_converge_and_deletions_go_on(self, error: Exception) -> None:
         world = self.world(error)
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.serving() == {"a": artifact("a", 2).uri}
         assert "bad: S3 gave no answer" in str(world.newest().reason)
 
     def test_archive_without_an_answer_does_not_slow_writes_to_sagemaker(self) -> None:
         world = self.world(ThrottledError("SlowDown"))
-        world.settle_but_retries()
+        world.settle_without_retries()
         fleet = world.registry.fleet()
         assert fleet is not None
         assert fleet.rate == LENIENT.request_rate
@@ -239,26 +237,3 @@ class TestTexts:
         world.settle()
         documents = [world.newest(), *world.registry.records().values()]
         assert max(len(json.dumps(unstructured(document))) for document in documents) < 40_000
-
-
-class TestPattern:
-    @pytest.mark.parametrize("pattern", ["\0", "a" * 200_000, "\ud800"])
-    def test_any_text_is_a_valid_pattern(self, pattern: str) -> None:
-        assert not matches(pattern, "hello")
-
-    def test_nul_is_found(self) -> None:
-        assert matches("\0", "a\0b")
-
-
-def test_any_number_of_attempts_waits_at_most_the_maximum() -> None:
-    failure = None
-    for attempts in (1, 1024, 100_000):
-        if failure is not None:
-            failure = replace(failure, attempts=attempts)
-        failure = next_failure(
-            "p-a", artifact("a"), "AccessDenied", before=failure, now=0.0, generation=1, cause=Cause.ACCESS
-        )
-    assert failure is not None
-    assert failure.attempts == 100_001
-    assert failure.retry_at is not None
-    assert MAX_RETRY_SECONDS / 2 <= failure.retry_at <= MAX_RETRY_SECONDS

@@ -1,4 +1,4 @@
-"""A pass that dies before or after any single call: the next ones bring about the same end."""
+"""A pass dies before or after any single call, and the next passes reach the same end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AFTER = [
 
 
 class Ticks:
-    """Counts the calls, before and after each, and lets the process die at one of them."""
+    """Counts the moments before and after each call, and lets the process die at one of them."""
 
     def __init__(self) -> None:
         self.operations: list[str] = []
@@ -43,7 +43,7 @@ class Ticks:
 
 
 class Ticking:
-    """A registry or a service of which each call ticks before and after."""
+    """A registry or a service whose calls tick before and after."""
 
     def __init__(self, inner: Any, ticks: Ticks) -> None:
         self._inner, self._ticks = inner, ticks
@@ -70,7 +70,7 @@ class Ticking:
 
 
 class Story:
-    """A deployment that adds, changes, tags and removes; one adapter is broken, one gives no right answer."""
+    """A deployment that adds, changes, tags and removes adapters; one is broken, one fails its request."""
 
     def __init__(self, mode: UpdateMode) -> None:
         self.world = World(
@@ -90,7 +90,7 @@ class Story:
         faults.silent.add(artifact("a", 2).uri)
 
     def tell(self, *, dies_at: int | None = None) -> list[str]:
-        """Deploy, and return the calls; the process dies at one of them, and its work is tried again."""
+        """Deploy, and return the calls. The process dies at one of them, and the next pass goes on."""
         ticks, world = Ticks(), self.world
         ticks.dies_at = dies_at
         world.reconciler = replace(
@@ -103,7 +103,7 @@ class Story:
         return ticks.operations
 
     def end(self) -> dict[str, Any]:
-        """What there is in the end, apart from times and counts of calls."""
+        """The final state, without times and counts of calls."""
         world, newest = self.world, self.world.newest()
         return {
             "outcome": newest.outcome,
@@ -146,12 +146,12 @@ def test_deployment_ends_the_same_whichever_call_a_pass_dies_at(mode: UpdateMode
         story = Story(mode)
         assert story.tell(dies_at=number)[: number + 1] == operations[: number + 1]
         assert story.end() == end, f"it died at call {number}, {operation}"
-        # One that died after a write has no answer; nothing but that one may be sent again.
+        # A pass that died after a write got no answer. Only that write may be repeated.
         assert len(story.world.writes()) <= writes + 2, f"it died at call {number}, {operation}"
 
 
 def imported(*, dies_at: int | None, going_back: bool) -> tuple[list[str], World]:
-    """Take over what was made by hand and go back at once; the process dies in one of the two."""
+    """Import a component and roll that back; the process dies during one of the two."""
     world, ticks = World(seconds=1.0), Ticks()
     made = world.service.make("p-x", artifact("x").uri)
     world.deploy(adapter("a"), digest="one")
@@ -199,7 +199,7 @@ class DyingBetween:
         self.handler = replace(handler, registry=Ticking(handler.registry, self.ticks), start_machine=start)
 
     def until_it_lives(self, call: Any) -> None:
-        """Call once more after each death, as Lambda does with an event that failed."""
+        """Call again after each death, as Lambda does with a failed event."""
         try:
             call()
         except Crash:
@@ -233,7 +233,7 @@ def taken_in(deployment: Deployment) -> dict[str, Any]:
         "fleet": (fleet.uid, fleet.name, fleet.machine),
         "generation": (newest.number, newest.outcome, newest.request.source),
         "wanted": [adapter.name for adapter in deployment.registry.desired(newest.number).adapters],
-        # Starting one of a name again starts nothing.
+        # A second start under the same name starts nothing.
         "started": set(deployment.started),
     }
 

@@ -1,4 +1,4 @@
-"""A manifest in S3 that fails is taken back by the fleet, as no CloudFormation does."""
+"""The fleet itself undoes a failed manifest in S3, as CloudFormation does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 @pytest.fixture
 def world() -> World:
-    """A fleet of two, to which a manifest with a broken one has just come."""
+    """A fleet of two adapters that has just got a manifest with a broken adapter."""
     world = World()
     world.deploy(adapter("a"), adapter("b"))
     world.settle()
@@ -36,7 +36,7 @@ def test_manifest_over_the_failure_limit_is_undone(world: World) -> None:
 
 
 class DyingAfter:
-    """A registry after one call of which the pass dies."""
+    """A registry that lets the pass die after one of its calls."""
 
     def __init__(self, registry: Any, operation: str, when: Callable[[], bool]) -> None:
         self._registry, self._operation, self._when = registry, operation, when

@@ -1,4 +1,4 @@
-"""What someone made by hand and asked the fleet to take over is never deleted by going back."""
+"""A rollback never deletes a component that was made by hand and imported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0))
 
 
 def fleet(settings: FleetSettings = LENIENT) -> World:
-    """A fleet of one, and a component by hand that someone wants it to take over."""
+    """A fleet of one adapter, and a component made by hand that someone orders to import."""
     world = World(settings=settings, seconds=1.0)
     world.deploy(adapter("a"), digest="one")
     world.settle()
@@ -77,7 +77,7 @@ def test_rollback_releases_a_component_tagged_without_an_answer() -> None:
 
     world.service.tag = unanswered  # type: ignore[method-assign]
     import_x(world, "bad")
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.newest().outcome is Outcome.FAILED
     assert FLEET_TAG in world.service.components["p-x"].tags
     world.service.tag = tag  # type: ignore[method-assign]
@@ -109,7 +109,7 @@ def test_rollback_releases_an_import_that_was_updated_since() -> None:
     import_x(world)
     world.settle()
     world.service.faults.broken[artifact("bad").uri] = "bad tensors"
-    # The next deployment fails; only what that one took over would be given back by its undo.
+    # The next deployment fails. Its undo would release only its own imports.
     world.deploy(adapter("a"), adapter("x", 2), adapter("bad"), digest="three", previous="two")
     world.settle()
     assert world.newest().outcome is Outcome.FAILED
@@ -129,7 +129,7 @@ def test_claim_outlives_access_that_is_denied() -> None:
 
     world.service.around = deny
     import_x(world)
-    world.settle_but_retries()
+    world.settle_without_retries()
     failure = world.record("x").failure
     assert failure is not None
     assert failure.cause is Cause.ACCESS
@@ -171,7 +171,7 @@ def test_claim_ends_once_a_manifest_with_the_adapter_is_in_force() -> None:
     import_x(world)
     world.settle()
     assert world.registry.orders() == []
-    # From then on it is the fleet's own, and goes with its entry.
+    # From then on the component is the fleet's own, and is deleted with its entry.
     world.deploy(adapter("a"), digest="three", previous="two")
     world.settle()
     assert world.deletions() == ["DeleteInferenceComponent p-x"]

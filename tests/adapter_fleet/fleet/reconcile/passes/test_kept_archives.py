@@ -1,4 +1,4 @@
-"""The fleet's own copies of archives that came with a deployment, and pins whose archive is gone."""
+"""The fleet's own copies of archives from deployments, and pins whose archive is gone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def world() -> World:
 
 
 def kept(world: World, name: str, version: int = 1) -> DesiredAdapter:
-    """An adapter of an asset that is in S3, and not copied yet."""
+    """An adapter of an asset that the fleet has not copied yet."""
     want = wanted(name, version)
     source = f"s3://assets/{name}{version}.tar.gz"
     put(world, replace(want.artifact, uri=source))
@@ -34,12 +34,12 @@ def kept(world: World, name: str, version: int = 1) -> DesiredAdapter:
 
 
 def collect_garbage(world: World, *wants: DesiredAdapter) -> None:
-    """Delete what `cdk gc` deletes: assets that are in no template."""
+    """Delete assets that no template names, as `cdk gc` does."""
     world.service.faults.missing |= {want.artifact.source or "" for want in wants}
 
 
 def replace_base(world: World) -> None:
-    """Have all adapters created again, as on another base."""
+    """Have all adapters re-created, as on another base."""
     for name in list(world.service.components):
         if name != "base":
             world.service.remove(name)
@@ -107,7 +107,7 @@ class TestCopies:
         gone, there = kept(world, "gone"), kept(world, "there")
         collect_garbage(world, gone)
         world.deploy(gone, there)
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.serving() == {"there": there.artifact.uri}
         failure = world.record("gone").failure
         assert failure is not None

@@ -1,4 +1,4 @@
-"""A base component that someone deletes, and with it the adapters of a fleet that was whole."""
+"""Someone deletes the base component, and with it the adapters of a converged fleet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MANY = [adapter(f"a{number:02}") for number in range(15)]
 
 @pytest.fixture(params=DriftAction)
 def world(request: pytest.FixtureRequest) -> World:
-    """A fleet that has lost its base an hour after it was whole; a drift run every ten minutes."""
+    """A fleet that loses its base an hour after it converged, with a drift check every ten minutes."""
     world = World(settings=FleetSettings(request_rate=10, drift=request.param))
     world.deploy(*MANY)
     world.settle()

@@ -1,4 +1,4 @@
-"""A new generation tries again whatever time or people may have mended."""
+"""A new generation retries every failure that time or people may have removed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MENDED = [cause for cause in Cause if cause.retried]
 
 
 def failing_world() -> World:
-    """The archive of the second version was missing for an hour, and a deployment failed by it."""
+    """A deployment failed, as the archive of the second version was missing for an hour."""
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
     world.deploy(adapter("a"))
     world.settle()
     world.service.faults.missing.add(artifact("a", 2).uri)
     world.deploy(adapter("a", 2))
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.newest().outcome is Outcome.FAILED
     return world
 
@@ -30,7 +30,7 @@ def test_archive_uploaded_after_the_failure_is_served_by_the_next_deployment() -
     world = failing_world()
     world.service.faults.missing.clear()
     world.deploy(adapter("a", 2))
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.serving()["a"] == artifact("a", 2).uri
 
@@ -39,7 +39,7 @@ def test_deployment_retries_before_it_fails_for_a_lasting_cause() -> None:
     world = failing_world()
     checked = world.service.calls["HeadObject"]
     world.deploy(adapter("a", 2))
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.newest().outcome is Outcome.FAILED
     assert world.service.calls["HeadObject"] > checked
 
@@ -49,11 +49,11 @@ def test_new_generation_forgets_failures_that_people_can_fix(reason: str) -> Non
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
     world.service.faults.broken[artifact("a").uri] = reason
     world.deploy(adapter("a"))
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.newest().outcome is Outcome.FAILED
     world.service.faults.broken.clear()
     world.deploy(adapter("a"))
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.newest().outcome is Outcome.CONVERGED
 
 

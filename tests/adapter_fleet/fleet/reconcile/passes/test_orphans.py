@@ -1,4 +1,4 @@
-"""What carries the fleet's tag, and was never counted by a guard: it is reported, and left alone."""
+"""A component with the fleet's tag that no guard has counted is reported and left alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def world_with(*, drift: DriftAction | None = DriftAction.REPAIR) -> World:
 
 
 def tag_strangers(world: World, number: int) -> None:
-    """Let someone put the fleet's tag on components that they made."""
+    """Let a person put the fleet's tag on components that they created."""
     for index in range(number):
         world.service.make(f"victim-{index}", "s3://other/x.tar.gz", tags={FLEET_TAG: UID})
 
@@ -157,7 +157,7 @@ class TestComponentTaggedByHand:
         )
         world.service.faults.listing_lag = 30.0
         world.clock.time += 60.0
-        tag_strangers(world, 1)  # the listing shows the one before
+        tag_strangers(world, 1)  # the listing still shows the earlier component
         trigger_by(world, "order")
         assert world.deletions() == []
         assert world.newest().orphans == 1
@@ -174,7 +174,7 @@ class TestComponentTaggedByHand:
 
 
 class TestRegistryFromABackup:
-    """Two hundred adapters came after the backup, and serve."""
+    """Two hundred adapters in service came after the backup."""
 
     def world(self) -> World:
         world = world_with()

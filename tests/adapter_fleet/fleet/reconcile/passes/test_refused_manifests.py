@@ -1,4 +1,4 @@
-"""A manifest in S3 that is refused changes nothing: what is under way goes on, and nothing is deleted."""
+"""A refused manifest in S3 changes nothing: the open generation goes on, and nothing is deleted."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Refuse = Callable[[World], Generation]
 
 
 def no_manifest(world: World) -> Generation:
-    """What cannot be read."""
-    return world.put_what_is_no_manifest()
+    """A manifest that cannot be read."""
+    return world.put_invalid_manifest()
 
 
 def empty_manifest(world: World) -> Generation:
-    """What the guard against deletions stops."""
+    """A manifest that the guard of deletions refuses."""
     return world.put_manifest()
 
 
@@ -59,7 +59,7 @@ def test_open_manifest_goes_on(refuse: Refuse) -> None:
 def test_invalid_manifest_does_not_supersede_the_open_generation() -> None:
     world = fleet_of_twenty()
     world.put_manifest(*BEFORE, *ADDED)
-    world.put_what_is_no_manifest()
+    world.put_invalid_manifest()
     assert world.outcomes() == [Outcome.CONVERGED, Outcome.OPEN, Outcome.REFUSED]
 
 
@@ -83,8 +83,8 @@ def test_open_deployment_does_not_fail_by_a_refused_manifest(refuse: Refuse) -> 
     world.run_newest(deadline=2.0)
     refuse(world)
     while world.step():
-        world.told(deployed)
-    assert world.told(deployed)["Data"]["Summary"] == "60 of 60 adapters in service"
+        world.response_to(deployed)
+    assert world.response_to(deployed)["Data"]["Summary"] == "60 of 60 adapters in service"
 
 
 @REFUSED
@@ -93,7 +93,7 @@ def test_pending_adapters_of_a_deployment_come_all_the_same(refuse: Refuse) -> N
     deployed = world.deploy(*BEFORE, *ADDED)
     world.run_newest(deadline=2.0)
     world.clock.time += 100
-    assert world.told(deployed)["Data"]["Pending"] != "0"
+    assert world.response_to(deployed)["Data"]["Pending"] != "0"
     refuse(world)
     world.settle()
     assert names(world) == ALL
@@ -110,9 +110,9 @@ def test_open_undo_goes_on(refuse: Refuse) -> None:
     undo = world.deploy(*BEFORE, digest="one", previous="two")
     assert undo.undo
     refuse(world)
-    assert world.told(undo) == {"IsComplete": False}
+    assert world.response_to(undo) == {"IsComplete": False}
     world.settle()
-    assert world.told(undo)["Data"]["Summary"] == "20 of 20 adapters in service"
+    assert world.response_to(undo)["Data"]["Summary"] == "20 of 20 adapters in service"
     assert names(world) == {want.name for want in BEFORE}
 
 
@@ -152,7 +152,7 @@ def test_refused_manifest_at_the_end_of_a_pass_does_not_change_the_outcome() -> 
 
     def meanwhile(generation: Generation, lease: object) -> None:
         if generation.outcome is Outcome.CONVERGED and not came:
-            came.append(world.put_what_is_no_manifest())
+            came.append(world.put_invalid_manifest())
         save(generation, lease)  # type: ignore[arg-type]
 
     world.registry.save_generation = meanwhile  # type: ignore[method-assign]

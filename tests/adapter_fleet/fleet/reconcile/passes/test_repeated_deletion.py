@@ -1,4 +1,4 @@
-"""A deletion whose time was up goes on, and is asked for once more."""
+"""A deletion goes on after its timeout, and CloudFormation repeats it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds a fleet up is tried again, less and less often, and what is beside it goes on."""
+"""Whatever holds a fleet up is retried with backoff, and everything else goes on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5))
 
 
 def failing(operation: str, error: ServiceError) -> tuple[Callable[[str, str], None], Counter[str]]:
-    """What raises at each call of an operation, and how often it was called."""
+    """Raises at each call of an operation, and counts the calls."""
     tried: Counter[str] = Counter()
 
     def around(called: str, when: str) -> None:
@@ -43,7 +43,7 @@ class TestWritesWithoutAnAnswer:
         world = World(settings=LENIENT)
         world.service.around, _ = failing("CreateInferenceComponent p-bad", self.UNANSWERED)
         world.deploy(adapter("a"), adapter("bad"), adapter("z"))
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.newest().outcome is Outcome.CONVERGED
         assert (world.newest().in_service, world.newest().failed) == (2, 1)
         failure = world.record("bad").failure
@@ -60,7 +60,7 @@ class TestWritesWithoutAnAnswer:
         world.run_for(3000)
         first = tried.total()
         world.run_for(3600)
-        # Each quarter of an hour, so many in a row as make a failure.
+        # As many attempts as make a failure, every quarter of an hour.
         assert MAX_LOST_WRITES < first < 12 * MAX_LOST_WRITES
         assert tried.total() - first <= 6 * MAX_LOST_WRITES
 
@@ -89,7 +89,7 @@ class TestWritesWithoutAnAnswer:
         world.settle()
         world.service.around, _ = failing("CreateInferenceComponent p-bad", self.UNANSWERED)
         world.deploy(adapter("a"), adapter("b"), adapter("bad"))
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert set(world.serving()) == {"a", "b"}
         assert world.deletions() == ["DeleteInferenceComponent p-c"]
 
@@ -104,7 +104,7 @@ def test_conflicts_with_a_write_of_someone_else_back_off() -> None:
     world.deploy(adapter("a"), adapter("b"))
     started = world.clock.now()
     world.run_for(1800)
-    # Between two and ten seconds lie between two of them, once there were some.
+    # After the first few, the pause between two attempts is two to ten seconds.
     elapsed = world.clock.now() - started
     assert elapsed / 10 < tried.total() < elapsed / 5 + 5
     world.service.around = lambda _operation, _when: None
@@ -132,7 +132,7 @@ class TestPausesOfAHaltedFleet:
         assert pauses[0] <= 20
         assert pauses[-1] == 300
         assert passes <= 50
-        # A pass that cannot go on lists, and does not look at each adapter.
+        # A halted pass lists the endpoint, and describes no adapter.
         assert world.service.calls["DescribeInferenceComponent"] <= passes
 
     def test_pauses_are_short_enough_for_a_base_that_takes_minutes(self) -> None:
@@ -164,12 +164,12 @@ def test_one_pass_makes_all_retries_that_are_due_soon_after_the_deployment() -> 
     many = [adapter(f"a{number:03}") for number in range(400)]
     world.service.faults.missing.update(want.artifact.uri for want in many[:20])
     world.deploy(*many)
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.newest().outcome is Outcome.CONVERGED
     world.run_for(7200)
     lists = world.service.calls["ListInferenceComponents"]
     passes = world.run_for(3600)
-    # Once in a quarter of an hour at the longest, and twenty have their own times.
+    # An adapter is retried every quarter of an hour, and each of the twenty at its own time.
     assert passes <= 16
     assert world.service.calls["ListInferenceComponents"] - lists <= passes * 10
     world.service.faults.missing.clear()
@@ -193,7 +193,7 @@ def test_deployment_reports_what_blocks_its_adapters() -> None:
     world.run_for(590)
     assert world.newest().reason == words
     world.run_for(60)
-    assert world.told(deployed)["Data"]["Summary"].endswith(words)
+    assert world.response_to(deployed)["Data"]["Summary"].endswith(words)
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -204,7 +204,7 @@ def test_pending_adapters_of_the_last_deployment_are_no_changes_of_the_next(coun
     pending = world.deploy(*many)
     world.run_newest(deadline=5.0)
     world.clock.time += 100
-    assert world.told(pending)["IsComplete"]
+    assert world.response_to(pending)["IsComplete"]
     world.service.faults.broken[artifact("bad").uri] = "bad tensors"
     world.deploy(*many, adapter("bad"))
     world.settle()

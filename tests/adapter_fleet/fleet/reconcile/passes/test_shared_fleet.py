@@ -1,4 +1,4 @@
-"""How passes share a fleet: who runs, what waits for what, and how many calls are under way at once."""
+"""How passes share a fleet: which one runs, what it waits for, and how many calls it makes at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MANY = [adapter(f"a{number:02}") for number in range(60)]
 
 class TestDriftCheckRun:
     def under_way(self, **settings: Any) -> World:
-        """A fleet whose first deployment is under way, and a drift run that is due."""
+        """A fleet whose first deployment is open, and a drift check that is due."""
         world = World(settings=replace(REPAIR, **settings))
         world.deploy(*MANY)
         world.run_newest(deadline=1.0)
@@ -61,7 +61,7 @@ class TestDriftCheckRun:
 
     def test_drift_check_takes_over_a_stalled_generation(self) -> None:
         world = self.under_way()
-        world.executions[0].done = True  # and nobody looks after it
+        world.executions[0].done = True  # and no other execution goes on with it
         world.clock.time += STALLED_SECONDS + 60
         world.run_newest(deadline=600.0)
         world.settle()
@@ -92,14 +92,14 @@ class TestDriftCheckRun:
 
 @contextmanager
 def threads(world: World) -> Iterator[None]:
-    """Let the fleet make its calls in threads, as in the Lambda."""
+    """Let the fleet make its calls in threads, as in its Lambda function."""
     with ThreadPoolExecutor(8) as executor:
         world.reconciler = replace(world.reconciler, executor=executor)
         yield
 
 
 class UnderWay:
-    """Calls of one operation, each of some seconds, and how many of them are under way."""
+    """Makes the calls of one operation slow, and counts how many are under way."""
 
     def __init__(self, world: World, operation: str, *, seconds: float) -> None:
         self.operation, self.seconds = operation, seconds
@@ -203,7 +203,7 @@ class TestMetrics:
         world = World(settings=REPAIR)
         world.deploy(*MANY)
         world.settle()
-        world.put_what_is_no_manifest()
+        world.put_invalid_manifest()
         world.settle()
         world.clock.time += 3600
         world.start_machine("drift")

@@ -1,4 +1,4 @@
-"""An undo is brought about as far as it can be, and what was good stays known."""
+"""An undo goes as far as it can, and the last good versions stay known."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def test_undo_is_not_stopped_by_the_failure_policy_and_says_that_it_is_degraded(
     assert undo.undo
     world.settle()
     assert world.newest().outcome is Outcome.CONVERGED
-    told = world.told(undo)["Data"]
+    told = world.response_to(undo)["Data"]
     assert told["Summary"] == "degraded: 1 of 2 adapters in service, 1 failed: a: bad tensors"
-    # What serves goes on serving where the old one cannot.
+    # The new version goes on serving where the old one cannot be restored.
     assert world.serving() == uris("b") | uris("a", version=2)
 
 
@@ -65,8 +65,8 @@ def test_undo_succeeds_at_its_timeout_whatever_the_setting() -> None:
     undo = world.deploy(adapter("a"), digest="one", previous="two")
     world.run_newest(deadline=5.0)
     world.clock.time += 61
-    assert world.told(undo)["IsComplete"]
-    assert world.told(undo)["Data"]["Summary"].startswith("degraded: 1 of 1 adapters in service")
+    assert world.response_to(undo)["IsComplete"]
+    assert world.response_to(undo)["Data"]["Summary"].startswith("degraded: 1 of 1 adapters in service")
 
 
 @pytest.mark.parametrize("mode", UpdateMode)
@@ -134,7 +134,7 @@ def test_refused_deletion_does_not_hold_up_the_undo() -> None:
         world.step()
     assert world.record("a").failure is not None
     undo = world.deploy(adapter("a"), adapter("b"), digest="one", previous="two")
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert world.clock.now() - undo.request.at < 30
     assert world.newest().failed == 0
     assert world.serving() == uris("a", "b")
@@ -230,7 +230,7 @@ def test_re_creation_of_the_last_good_version_backs_off_while_the_deletion_is_re
     faults.update_refused = True
 
     def refuse(_operation: str, _when: str) -> None:
-        # The first deletion lets the new version in.
+        # The first deletion makes room for the new version.
         serves = world.service.components["p-a"].serves if "p-a" in world.service.components else None
         faults.deletion_refused = "it cannot be deleted" if serves == artifact("a", 2).uri else None
 
@@ -269,7 +269,7 @@ def test_lost_last_good_version_is_re_created_if_its_container_takes_no_update(f
     else:
         world.service.faults.missing.add(artifact("a", 2).uri)
     world.deploy(adapter("a", 2))
-    world.settle_but_retries()
+    world.settle_without_retries()
     world.service.faults.update_refused = True
     world.service.replace_base("model-2", lost=True)
     world.deploy(adapter("a", 2))
@@ -311,10 +311,10 @@ def test_pin_of_a_deleted_adapter_does_not_come_back_with_the_adapter() -> None:
 
 
 class TestFailureLimitNearTheTimeout:
-    """What `is_complete` says goes: a deployment that was told of success does not fail afterwards."""
+    """A deployment never fails after `is_complete` has reported its success."""
 
     def world(self, *, until: float, slow: str) -> tuple[World, dict[str, Any]]:
-        """A fleet over its limit after half of its time, and what is told when a look has taken so long."""
+        """A fleet over its failure limit at half its timeout, and the response after some seconds."""
         settings = FleetSettings(request_rate=10, timeout_seconds=60, failures=FailureLimit(count=0))
         world = World(settings=settings, seconds=30.0)
         bad = [adapter("bad0"), adapter("bad1")]
@@ -328,13 +328,13 @@ class TestFailureLimitNearTheTimeout:
             if failed and (operation, when) == (f"DescribeInferenceComponent {slow}", "after") and not told:
                 assert world.clock.now() < deployed.request.at + until
                 world.clock.time = deployed.request.at + until
-                told.append(world.told(deployed))
+                told.append(world.response_to(deployed))
 
         world.service.around = take_long
         world.settle()
         return world, told[0]
 
-    # That at the one that passes the limit, or at the next one.
+    # That is the poll that finds the limit exceeded, or the next one.
     SLOW = pytest.mark.parametrize("slow", ["p-bad0", "p-bad1"])
 
     @SLOW

@@ -1,4 +1,4 @@
-"""What may not be looked at is left alone, and holds up nothing else."""
+"""A component that may not be read is left alone, and holds up nothing else."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TestComponentOfAnotherTeam:
         assert set(world.registry.records()) == {"p-a"}
         fleet = world.registry.fleet()
         assert fleet is not None
-        assert fleet.foreign == {}  # whose it is, nobody has said
+        assert fleet.foreign == {}  # its owner is unknown
 
 
 class TestAfterTheRegistryWasLost:
@@ -107,7 +107,7 @@ class TestAdapterOfTheFleet:
     def test_unreadable_adapter_fails_alone(self) -> None:
         world = self.world(FailureLimit(count=1))
         world.deploy(*MANY, adapter("new"))
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.newest().failed == 1
         assert "a00: AccessDenied" in str(world.newest().reason)
@@ -116,14 +116,14 @@ class TestAdapterOfTheFleet:
     def test_changed_unreadable_adapter_counts_against_the_failure_limit(self) -> None:
         world = self.world(FailureLimit(count=0))
         world.deploy(adapter("a00", 2), *MANY[1:])
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.newest().outcome is Outcome.FAILED
         assert "explicit deny" in str(world.newest().reason)
 
     def test_unreadable_adapter_is_read_again_and_repaired(self) -> None:
         world = self.world(FailureLimit(count=1))
         world.deploy(*MANY)
-        world.settle_but_retries()
+        world.settle_without_retries()
         world.service.around = lambda _operation, _when: None
         world.settle()
         assert world.serving()["a00"] == artifact("a00").uri

@@ -1,4 +1,4 @@
-"""Which versions of an adapter are remembered, to go back to: other weights, wherever their archives lie."""
+"""Which versions of an adapter are remembered: those with other weights, at whatever address."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ASSETS = "s3://cdk-hnb659fds-assets-123456789012-eu-central-1/{digest}.gz"
 
 
 def at(version: int, place: str = "s3://bucket/acme/sha256-{digest}.tar.gz") -> DesiredAdapter:
-    """The adapter with the weights of a version, in an archive somewhere."""
+    """The adapter with the weights of a version, in an archive at some address."""
     digest = DIGESTS[version]
     return replace(adapter("acme"), artifact=Artifact(uri=place.format(digest=digest), digest=digest))
 
@@ -68,10 +68,10 @@ class TestArchiveThatMoved:
         world = deployed(at(1, before))
         world.service.faults.missing.add(at(2, before).artifact.uri)
         world.deploy(at(2, before))
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.newest().failed == 1
         world.deploy(at(2, after))
-        world.settle_but_retries()
+        world.settle_without_retries()
         assert world.serving() == {"acme": at(2, after).artifact.uri}
 
     def test_adapter_missing_at_the_new_address_goes_on_serving_from_the_old_one(
@@ -80,7 +80,7 @@ class TestArchiveThatMoved:
         world = deployed(at(1, before))
         world.service.faults.missing.add(at(1, after).artifact.uri)
         world.deploy(at(1, after))
-        world.settle_but_retries()
+        world.settle_without_retries()
         world.service.remove("p-acme")
         world.start_machine("order")
         world.run_for(60)
@@ -102,5 +102,5 @@ def test_version_that_never_served_is_not_kept() -> None:
     world = deployed(at(1))
     world.service.faults.broken[at(2).artifact.uri] = "bad tensors"
     world.deploy(at(2))
-    world.settle_but_retries()
+    world.settle_without_retries()
     assert versions(world) == [at(1).artifact]
