@@ -29,7 +29,7 @@ from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.records import Intent, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
 from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.fleet.state.settings import (
     DeletionLimit,
@@ -165,20 +165,15 @@ class Fleet(RuleBasedStateMachine):
     # --- what is watched at every call
 
     def _around(self, operation: str, when: str) -> None:
-        name = operation.partition(" ")[2]
         if when == "before" and operation.startswith(WRITES):
-            lease = self.world.registry._lease
-            promise(lease.token == self.token, f"{operation} by a pass that has lost its lease")
-            intent = self.world.registry._records[name].intent
-            promise(intent is not None, f"{operation} without an intent")
-            assert intent is not None
-            promise(operation.lower().startswith(intent.write.value), f"{operation} with {intent}")
-            self._watch_artifact(name, intent)
-            if intent.write is Write.DELETE:
-                self._watch_deletion(name, intent.generation)
+            self._watch_write(operation)
         if (operation, when) == ("save_generation", "after"):
             self._watch_ends()
             self._watch_guards()
+        self._interfere(operation, when)
+
+    def _interfere(self, operation: str, when: str) -> None:
+        """Do what a rule has announced for one of the next calls."""
         if self.arrival is not None:
             calls, manifest = self.arrival
             self.arrival = (calls - 1, manifest) if calls else None
@@ -199,6 +194,18 @@ class Fleet(RuleBasedStateMachine):
             if self.stall < 0:
                 self.stall = None
                 self._stall()
+
+    def _watch_write(self, operation: str) -> None:
+        name = operation.partition(" ")[2]
+        lease = self.world.registry._lease
+        promise(lease.token == self.token, f"{operation} by a pass that has lost its lease")
+        intent = self.world.registry._records[name].intent
+        promise(intent is not None, f"{operation} without an intent")
+        assert intent is not None
+        promise(operation.lower().startswith(intent.write.value), f"{operation} with {intent}")
+        self._watch_artifact(name, intent)
+        if intent.write is Write.DELETE:
+            self._watch_deletion(name, intent.generation)
 
     def _watch_artifact(self, name: str, intent: Intent) -> None:
         """Check that the artifact was declared for the adapter, or has served before."""
@@ -698,7 +705,6 @@ class Fleet(RuleBasedStateMachine):
         for name in STRAYS:
             assert name not in components or FLEET_TAG not in components[name].tags, f"{name} was pruned"
         assert not any(component.status.in_transition for component in components.values())
-        serving = world.service.serving()
         for name in NAMES:
             component = f"p-{name}"
             present = components.get(component)
@@ -708,31 +714,35 @@ class Fleet(RuleBasedStateMachine):
                 or (component in self.claimed and present and FLEET_TAG not in present.tags)
             ):
                 continue
-            if name not in self.wanted:
+            if name in self.wanted:
+                self._check_wanted(name, records[component])
+            else:
                 assert component not in components, f"{component} is not wanted, and there"
                 assert component not in records
-                continue
-            record = records[component]
-            assert record.intent is None
-            wanted = artifact(name, self.wanted[name])
-            if serving.get(component) == wanted.uri:
-                assert present is not None
-                # Tags are never read for comparison, so that tags written after a backup are unknown.
-                assert self.restored or present.tags == {FLEET_TAG: UID, **_tags(name, self.wanted[name])}
-                if record.failure is None or record.failure.artifact != wanted:
-                    continue
-            failure = record.failure
-            assert failure is not None, f"{component} serves {serving.get(component)}, and nothing failed"
-            assert failure.artifact == wanted
-            assert not failure.cause.retried
-            good = record.last_good
-            if failure.cause is Cause.UPDATE_REFUSED and good == wanted:
-                # A new base lost it, and the update that should restore it was refused. That is retried only
-                # with another artifact or base, or by order. Another good version is sent again.
-                continue
-            faulty = {*world.service.faults.broken, *world.service.faults.silent}
-            if good is not None and good.uri not in faulty:
-                assert serving.get(component) == good.uri, f"{component} does not serve the last good one"
+
+    def _check_wanted(self, name: str, record: AdapterRecord) -> None:
+        """An adapter serves what is wanted, or else the last good one; then its record says why."""
+        component, wanted = f"p-{name}", artifact(name, self.wanted[name])
+        serving, present = self.world.service.serving(), self.world.service.components.get(component)
+        assert record.intent is None
+        if serving.get(component) == wanted.uri:
+            assert present is not None
+            # Tags are never read for comparison, so that tags written after a backup are unknown.
+            assert self.restored or present.tags == {FLEET_TAG: UID, **_tags(name, self.wanted[name])}
+            if record.failure is None or record.failure.artifact != wanted:
+                return
+        failure = record.failure
+        assert failure is not None, f"{component} serves {serving.get(component)}, and nothing failed"
+        assert failure.artifact == wanted
+        assert not failure.cause.retried
+        good = record.last_good
+        if failure.cause is Cause.UPDATE_REFUSED and good == wanted:
+            # A new base lost it, and sending it again was refused: that is not repeated before the
+            # artifact or the base is another one, or someone says so. Another good one is sent again.
+            return
+        faulty = {*self.world.service.faults.broken, *self.world.service.faults.silent}
+        if good is not None and good.uri not in faulty:
+            assert serving.get(component) == good.uri, f"{component} does not serve the last good one"
 
 
 def _tags(name: str, version: int) -> dict[str, str]:
