@@ -208,7 +208,7 @@ class MultiAdapterEndpoint(EndpointBase):
         container.warn_of_faults(self, inference_ami_version=inference_ami_version)
         if memory is not None:
             warn_of_small_cache(self, memory)
-        if room is not None and (room == copy_count or copy_count == 1):
+        if room is not None and copy_count in (room, 1):
             Annotations.of(self).add_warning_v2(
                 "multi-adapter-inference:no-room-for-rolling-update",
                 "a change of the base model or its container may interrupt requests or find no capacity: it"

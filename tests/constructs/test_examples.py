@@ -73,7 +73,7 @@ def test_the_example_of_a_public_class_synthesizes(
 ) -> None:
     example = example_of(getattr(library, name))
     assert name in example
-    exec(compile(example, f"example of {name}", "exec"), names)
+    exec(compile(example, f"example of {name}", "exec"), names)  # noqa: S102 - as a user would run it
     Template.from_stack(stack)
 
 

@@ -349,11 +349,9 @@ class DynamoDbRegistry:
             for order in taken.values()
         ]
         for batch in in_transactions(deletes, beside=1):
-            while batch:
-                replaced = self._transact(batch, lease)
-                if not replaced:
-                    break
-                batch = [action for index, action in enumerate(batch) if index not in replaced]
+            left = batch
+            while left and (replaced := self._transact(left, lease)):
+                left = [action for index, action in enumerate(left) if index not in replaced]
 
     # Readings of archives. They need no lease: a reading of a version is true, whoever stores it.
 

@@ -23,8 +23,8 @@ def apply_pins(
         if order.kind is OrderKind.PIN and order.component not in unpinned
     }
     wanted = {}
-    for adapter in desired:
-        pin = pins.get(adapter.component)
+    for declared in desired:
+        adapter, pin = declared, pins.get(declared.component)
         if pin is not None and adapter.artifact.same_version_as(pin.replaces):
             served = served_version(records.get(adapter.component), pin.artifact)
             adapter = adapter if served is None else replace(adapter, artifact=served)

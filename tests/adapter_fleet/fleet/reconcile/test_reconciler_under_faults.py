@@ -737,8 +737,8 @@ class Fleet(RuleBasedStateMachine):
         assert not failure.cause.retried
         good = record.last_good
         if failure.cause is Cause.UPDATE_REFUSED and good == wanted:
-            # A new base lost it, and sending it again was refused: that is not repeated before the
-            # artifact or the base is another one, or someone says so. Another good one is sent again.
+            # A new base lost it, and the update that should restore it was refused. That is retried only
+            # with another artifact or base, or by order. Another good version is sent again.
             return
         faulty = {*self.world.service.faults.broken, *self.world.service.faults.silent}
         if good is not None and good.uri not in faulty:
