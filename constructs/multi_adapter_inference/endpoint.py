@@ -14,7 +14,7 @@ from constructs import Construct, IConstruct
 
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.routing import RoutingStrategy
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.component_names import (
     claim_name,
     immutable_hash,

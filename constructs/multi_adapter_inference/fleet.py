@@ -33,7 +33,7 @@ from adapter_fleet.common.naming import check_fleet_uid
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.common.validators import TOKEN, holds_token
 from adapter_fleet.fleet.state.settings import FleetSettings, OnTimeout, UpdateMode
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.bound_manifest import BoundManifest
 from multi_adapter_inference._internal.component_names import (
     claim_checked,
