@@ -13,7 +13,7 @@ from constructs import Construct
 from adapter_fleet.artifacts.check import check_directory
 from adapter_fleet.artifacts.packing import identity, pack
 from adapter_fleet.common.findings import Severity
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.asset_folder import AssetFolder
 from multi_adapter_inference.artifact_source import described, may_hold
 from multi_adapter_inference.interfaces import IMultiAdapterEndpoint

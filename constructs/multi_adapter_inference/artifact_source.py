@@ -9,7 +9,7 @@ from functools import cached_property
 from aws_cdk import aws_s3 as s3
 
 from adapter_fleet.common.validators import TOKEN
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.object_prefix import as_folder
 
 

@@ -18,7 +18,7 @@ from constructs import IDependable
 
 from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.asset_folder import AssetFolder
 from multi_adapter_inference._internal.object_prefix import as_folder
 from multi_adapter_inference.execution_role import ExecutionRole

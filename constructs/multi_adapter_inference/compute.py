@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aws_cdk import Duration, Size, SizeRoundingBehavior, Token
 
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference.instance_type import InstanceType
 
 # StartupParameters of CreateInferenceComponent: both are 60 to 3,600 seconds.

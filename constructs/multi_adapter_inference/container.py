@@ -12,7 +12,7 @@ from constructs import Construct, IConstruct
 
 from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS, LMI_REPOSITORY, LmiVersion, registry_account
 from adapter_fleet.serving.lora_limits import LoraServing
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 
 MAX_ENVIRONMENT_ENTRIES = 16
 """The limit of a container (AWS::SageMaker::InferenceComponent, Environment)."""

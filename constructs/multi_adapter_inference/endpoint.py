@@ -14,7 +14,7 @@ from constructs import Construct, IConstruct
 
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.routing import RoutingStrategy
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.component_names import (
     claim_name,
     immutable_hash,
@@ -77,7 +77,7 @@ class MultiAdapterEndpoint(EndpointBase):
     vpc, vpc_subnets, security_groups:
         Where the containers' network interfaces are. Default: in no VPC of the account.
     network_isolation:
-        Whether the containers can reach no network at all. Then code in an adapter's archive can send nothing
+        Whether the containers are cut off from every network. Code in an archive can then send nothing
         out. Default: True, unless the container itself downloads the base model.
     encryption_key:
         The KMS key of the storage volumes, on instance types that have any. Default: a key of AWS.

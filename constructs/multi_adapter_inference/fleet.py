@@ -33,7 +33,7 @@ from adapter_fleet.common.naming import check_fleet_uid
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.common.validators import TOKEN, holds_token
 from adapter_fleet.fleet.state.settings import FleetSettings, OnTimeout, UpdateMode
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.bound_manifest import BoundManifest
 from multi_adapter_inference._internal.component_names import (
     claim_checked,
@@ -68,7 +68,7 @@ from multi_adapter_inference.interfaces import IAdapterFleet, IMultiAdapterEndpo
 from multi_adapter_inference.manifest import AdapterManifest
 from multi_adapter_inference.metrics import MetricOptions
 
-_DEFAULT_TIMEOUT = Duration.minutes(50)
+_DEFAULT_TIMEOUT = Duration.seconds(FleetSettings.timeout_seconds)
 _RETAINING = (CfnDeletionPolicy.RETAIN, CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE)
 
 
@@ -114,7 +114,8 @@ class AdapterFleet(FleetBase):
     failure_policy:
         How many of the changed adapters may fail before the deployment fails. Default: 5 %, rounded down.
     deletion_guard:
-        How much of the fleet a deployment may delete. Default: 20 % of more than 10 adapters, and never all.
+        How much of the fleet a deployment may delete. Default: 20 % of more than 10 adapters; a
+        manifest without adapters is refused.
     update_mode:
         What to do if the container refuses to update an adapter in place. Default: report it as failed.
     request_rate:
@@ -134,7 +135,9 @@ class AdapterFleet(FleetBase):
     component_prefix:
         The beginning of the components' names, `<prefix>-<adapter>`. Fleets on one endpoint need different
         prefixes if their adapters have the same names. With another prefix, every adapter gets a new
-        component, which answers before the fleet deletes the old one. Default: the endpoint's.
+        component, which answers before the fleet deletes the old one. To the deletion guard, every adapter
+        is deleted then: a fleet of more than 10 needs `DeletionGuard.off()` for that deployment.
+        Default: the endpoint's.
     registry_removal_policy:
         What happens to the fleet's table, and the histories in it, when the fleet is deleted. Default: it is
         deleted.
@@ -149,7 +152,7 @@ class AdapterFleet(FleetBase):
     fleet_uid:
         The identifier that the fleet had, for a construct that was moved or renamed while its resources kept
         their logical ids; see docs/guides/fleets.md. Default: made of the construct's path and the stack, so
-        each deployment of an app has another one.
+        two stacks made from one app have different ones.
 
     Example::
 
@@ -175,10 +178,10 @@ class AdapterFleet(FleetBase):
         manifest: AdapterManifest,
         failure_policy: FailurePolicy | None = None,
         deletion_guard: DeletionGuard | None = None,
-        update_mode: UpdateMode = UpdateMode.IN_PLACE,
-        request_rate: float = 5.0,
+        update_mode: UpdateMode = FleetSettings.update_mode,
+        request_rate: float = FleetSettings.request_rate,
         timeout: Duration = _DEFAULT_TIMEOUT,
-        on_timeout: OnTimeout = OnTimeout.SUCCEED,
+        on_timeout: OnTimeout = FleetSettings.on_timeout,
         smoke_test: SmokeTest | None = None,
         drift_check: DriftCheck | None = None,
         allow_base_replacement: bool = False,

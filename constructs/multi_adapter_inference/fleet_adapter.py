@@ -9,7 +9,7 @@ from typing import Any, Literal
 from adapter_fleet.common.validators import check_known, check_whole_number
 from adapter_fleet.manifest.desired import SmokeRequest
 from adapter_fleet.manifest.rules import problems_of_smoke
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference.artifact import AdapterArtifact
 
 
@@ -84,11 +84,12 @@ class FleetAdapter:
         front. Needed for an archive in S3 whose key does not contain it. Default: the one in the key.
     rank:
         The adapter's rank. With it, synth refuses a rank above the endpoint's limit also for an archive in
-        S3. Default: not checked at synth.
+        S3. Default: that of the `AdapterDefaults`; without one, synth checks none.
     tags:
         Tags of the component, in addition to those of the fleet. Default: none.
     smoke:
-        The adapter's own smoke test, or False for none. Default: the fleet's.
+        The adapter's own smoke test, or False for none. Default: that of the `AdapterDefaults`, else the
+        fleet's.
     component_name:
         The whole name of a component that existed before the fleet. Default: `<prefix>-<name>`.
 
@@ -116,7 +117,8 @@ class AdapterDefaults:
     """Settings for the adapters of `AdapterManifest.from_adapters` that have none of their own.
 
     rank, tags, smoke:
-        As in a `FleetAdapter`. An adapter's own tags are added to these, and win. Default: none.
+        As in a `FleetAdapter`. An adapter's own tags are added to these, and win. Default: no rank, no tags,
+        and the fleet's smoke test.
 
     Example::
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from aws_cdk import Duration
 
 from adapter_fleet.fleet.state.settings import DeletionLimit, DriftAction, FailureLimit
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.durations import check_minutes
 
 
@@ -55,7 +55,7 @@ class DeletionGuard:
     It refuses a manifest that lost its second half. It never stops a rollback or the deletion of the stack.
 
     limit:
-        Default: 20 % of a fleet of more than 10 adapters, and never all.
+        Default: 20 % of a fleet of more than 10 adapters; a manifest without adapters is refused.
 
     Example::
 
@@ -76,7 +76,7 @@ class DeletionGuard:
         """Allow this share of the adapters, from 0 to 1. Default: 0.2.
 
         above:
-            A fleet of this many adapters or fewer may lose any of them, but not all. Default: 10.
+            A fleet of this many adapters or fewer may lose any of them. Default: 10.
         allow_empty:
             Whether a manifest without adapters may delete every adapter. Default: False.
         """

@@ -17,7 +17,7 @@ from adapter_fleet.common.validators import check_whole_number
 from adapter_fleet.fleet.state.settings import LONGEST_TIMEOUT_SECONDS
 from adapter_fleet.hub.client import HUB
 from adapter_fleet.serving.base_model import BaseModelFacts
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.durations import whole_seconds
 from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference._internal.functions import LOGS_KEPT, FunctionParts, FunctionSettings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aws_cdk import Size, SizeRoundingBehavior
 
 from adapter_fleet.serving.instance_types import INSTANCES, check_instance_type
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 
 
 class _Known:

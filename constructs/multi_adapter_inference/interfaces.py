@@ -1,6 +1,6 @@
 """What `from_*` return and what other constructs accept: an endpoint, an adapter, a fleet.
 
-These are protocols, as the CDK's own `IBucket` is: a class need not inherit from them.
+This library alone implements them. Import what another app has with a `from_*` method.
 """
 
 from __future__ import annotations
@@ -212,3 +212,33 @@ class IAdapterFleet(IConstruct, Protocol):
 
     def metric(self, metric_name: str, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the fleet's metric of that name."""
+
+    def metric_desired(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters in the manifest."""
+
+    def metric_in_service(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that serve the version in the manifest."""
+
+    def metric_failed(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that failed to serve the version in the manifest."""
+
+    def metric_pending(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters whose change is in progress."""
+
+    def metric_convergence_age(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return for how many seconds the fleet has differed from its manifest; 0 when it does not."""
+
+    def metric_throttles(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return how many calls SageMaker throttled."""
+
+    def metric_rejected(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of manifests that were refused, or undone because too many adapters failed."""
+
+    def metric_drifted(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that someone changed by hand, as the last drift check found."""
+
+    def metric_orphans(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of components that have the fleet's tag but are in no manifest."""
+
+    def metric_failed_passes(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return how many passes in a row failed. The fleet changes nothing while they do."""

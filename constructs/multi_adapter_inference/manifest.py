@@ -32,7 +32,7 @@ from multi_adapter_inference._internal.adapter_listing import (
     default_keys,
     manifest_document,
 )
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.bound_manifest import MANIFESTS, BoundManifest, ManifestObject
 from multi_adapter_inference._internal.durations import check_minutes
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES, pack_checked

@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.control_plane import METRICS_NAMESPACE
 
 INVOCATION_NAMESPACE = "AWS/SageMaker"

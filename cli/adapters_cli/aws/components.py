@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from adapter_fleet.fleet.state.components import ObservedComponent
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, ServiceError
-from adapter_fleet.fleet.steps.verification import known_problem
+from adapter_fleet.fleet.steps.archive_verification import known_problem
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.parallel_reads import read_each

@@ -12,7 +12,7 @@ from constructs import Construct, IConstruct, IDependable
 
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lora_limits import LoraServing
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.artifact import AdapterArtifact
 from multi_adapter_inference.artifact_source import ArtifactSource

@@ -21,7 +21,7 @@ from adapter_fleet.common.naming import (
     component_name,
 )
 from adapter_fleet.common.validators import TOKEN, check_names
-from multi_adapter_inference._internal.arguments import checked
+from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.arns import component_arn, component_arn_spellings
 from multi_adapter_inference._internal.bound_manifest import ManifestObject
 from multi_adapter_inference._internal.errors import error_context

@@ -16,7 +16,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from multi_adapter_inference._internal.acknowledgement import acknowledge, acknowledge_wildcard
-from multi_adapter_inference._internal.lambda_asset import lambda_zip
+from multi_adapter_inference._internal.lambda_zip import lambda_zip
 
 LOGS_KEPT = logs.RetentionDays.THREE_MONTHS
 """How long logs are kept by default."""

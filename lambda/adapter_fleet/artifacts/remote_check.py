@@ -17,11 +17,11 @@ from adapter_fleet.artifacts import canonical_tar
 from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, entries
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.check import AdapterCheck
-from adapter_fleet.artifacts.config import MAX_CONFIG_BYTES
+from adapter_fleet.artifacts.config_check import MAX_CONFIG_BYTES
 from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits
 from adapter_fleet.artifacts.finite_weights import START_BYTES, WeightReading
 from adapter_fleet.artifacts.object_stream import MAX_RANGE_BYTES, ObjectStream, StoredObject
-from adapter_fleet.artifacts.rules import CheckRule
+from adapter_fleet.artifacts.rule_table import CheckRule
 from adapter_fleet.artifacts.safetensors_header import MAX_HEADER_BYTES
 from adapter_fleet.common.digests import digest_in_key
 from adapter_fleet.common.findings import Finding

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adapter_fleet.documents.schema import known_or_meant
-from adapter_fleet.fleet.state.settings import DriftAction, OnTimeout, UpdateMode
+from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.serving.instance_types import check_instance_type
 from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS, LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
@@ -225,10 +225,10 @@ class FleetTable:
     deletion_share: float | None = None
     deletion_above: int | None = None
     allow_empty: bool = False
-    update_mode: UpdateMode = UpdateMode.IN_PLACE
-    request_rate: float = 5.0
-    timeout_minutes: float = 50
-    on_timeout: OnTimeout = OnTimeout.SUCCEED
+    update_mode: UpdateMode = FleetSettings.update_mode
+    request_rate: float = FleetSettings.request_rate
+    timeout_minutes: float = FleetSettings.timeout_seconds / 60
+    on_timeout: OnTimeout = FleetSettings.on_timeout
     drift_check: DriftAction | None = None
     drift_every_minutes: int | None = None
     allow_base_replacement: bool = False

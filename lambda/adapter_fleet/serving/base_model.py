@@ -20,6 +20,9 @@ _MIXTURES = frozenset({"gpt_oss", "mixtral", "qwen2_moe", "qwen3_moe"})
 
 # A `text_config` has only the values that differ from transformers' defaults (`to_diff_dict` in
 # configuration_utils.py). These are the defaults of configuration_gemma3.py and configuration_mistral.py.
+_MAX_DIMENSION = 2**31 - 1
+"""Far above any model: a larger number is no dimension, and would not fit into a message."""
+
 _DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "gemma3_text": {
         "vocab_size": 262_208,
@@ -106,6 +109,8 @@ class Dimensions:
             key_value_heads = int(config.get("num_key_value_heads") or heads)
             layers = int(config["num_hidden_layers"])
         except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
+            return None
+        if max(hidden, heads, inner, vocabulary, head_width, key_value_heads, layers) > _MAX_DIMENSION:
             return None
         dense, whole = kind in _DENSE, kind in _DENSE and not nested
         queries, key_values = heads * head_width, key_value_heads * head_width

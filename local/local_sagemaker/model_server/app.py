@@ -36,10 +36,10 @@ from local_sagemaker.model_server.bodies import (
 from local_sagemaker.model_server.errors import BadRequestError, ModelServerError
 from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
+from local_sagemaker.model_server.memory_tiers import AdapterTiers, RegisteredAdapter
 from local_sagemaker.model_server.scheduler import BatchedRequest, BatchScheduler, GeneratedToken
 from local_sagemaker.model_server.settings import ServerSettings
 from local_sagemaker.model_server.text import TextCodec
-from local_sagemaker.model_server.tiers import AdapterTiers, RegisteredAdapter
 
 logger = logging.getLogger(__name__)
 

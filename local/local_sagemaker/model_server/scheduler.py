@@ -17,10 +17,10 @@ import numpy as np
 from local_sagemaker.model_server.errors import ModelServerError
 from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
 from local_sagemaker.model_server.lora import LoraWeights
+from local_sagemaker.model_server.memory_tiers import AdapterTiers, RegisteredAdapter
 from local_sagemaker.model_server.sampling import Sampler, Sampling, log_probability
 from local_sagemaker.model_server.tensors import Array
 from local_sagemaker.model_server.text import TextCodec, TextStream
-from local_sagemaker.model_server.tiers import AdapterTiers, RegisteredAdapter
 
 logger = logging.getLogger(__name__)
 

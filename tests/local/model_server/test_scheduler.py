@@ -13,6 +13,7 @@ import pytest
 from local_sagemaker.model_server.errors import AdapterLoadError, ModelServerError, NotFoundError
 from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
+from local_sagemaker.model_server.memory_tiers import AdapterTiers
 from local_sagemaker.model_server.sampling import Sampling
 from local_sagemaker.model_server.scheduler import (
     BatchedRequest,
@@ -21,7 +22,6 @@ from local_sagemaker.model_server.scheduler import (
     GenerationRequest,
 )
 from local_sagemaker.model_server.text import TextCodec
-from local_sagemaker.model_server.tiers import AdapterTiers
 from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
 
 CONTEXT = 512

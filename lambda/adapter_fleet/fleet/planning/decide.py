@@ -208,7 +208,7 @@ def _decide_wanted(
     record: AdapterRecord, live: ObservedComponent, want: DesiredAdapter, context: PlanContext
 ) -> Decision:
     """Decide on a wanted component of the fleet with no write under way."""
-    if record.vouched != live.modified:
+    if not record.is_vouched:
         return Decision(step=Step.LOOK, why="it was modified")
     if is_elsewhere(record, context):
         if record.counted is None:

@@ -340,7 +340,7 @@ def _drift(record: AdapterRecord, context: PlanContext) -> Settled:
         or live.status.in_transition
         or record.owned != live.created
         or not live.described
-        or record.vouched == live.modified
+        or record.is_vouched
     ):
         return record, []
     record = replace(
@@ -402,7 +402,7 @@ def _is_good(record: AdapterRecord, want: DesiredAdapter) -> bool:
         live is not None
         and live.status is Status.IN_SERVICE
         and record.intent is None
-        and record.vouched == live.modified
+        and record.is_vouched
         and record.drifted is None
         and record.recheck is None
         and record.unconfirmed is None

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from adapter_fleet.common.bounded_text import bound_texts
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
-from adapter_fleet.fleet.state.components import ObservedComponent
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.manifest.desired import Artifact
 
@@ -168,6 +168,19 @@ class AdapterRecord:
     restores: int = 0
     not_in_place: bool = False
     unconfirmed: ArchiveVersion | None = None
+
+    @property
+    def is_vouched(self) -> bool:
+        """Whether what the registry knows of the component holds: it has not been modified since.
+
+        A component may come into service after it failed, with its last-modified time unchanged.
+        """
+        live = self.live
+        return (
+            live is not None
+            and self.vouched == live.modified
+            and (self.serving is not None or live.status is Status.FAILED)
+        )
 
     def __post_init__(self) -> None:
         bound_texts(self, ("drifted",))

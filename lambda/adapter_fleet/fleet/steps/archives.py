@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from adapter_fleet.fleet.state.records import Recheck
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError, ThrottledError, UnansweredError
-from adapter_fleet.fleet.steps import verification
+from adapter_fleet.fleet.steps import archive_verification as verification
+from adapter_fleet.fleet.steps.archive_verification import Verdict
 from adapter_fleet.fleet.steps.task import StepResult, StepTask
-from adapter_fleet.fleet.steps.verification import Verdict
 from adapter_fleet.manifest.desired import Artifact
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 
 from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Step, decide
 from adapter_fleet.fleet.planning.settle import settle
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
@@ -49,3 +50,22 @@ def test_adapter_that_is_found_serving_has_not_failed_for_a_cause_that_passes(
     assert settled.serving == served
     assert [event.what for event in events] == ["adopted"]
     assert (settled.failure is None) == (of_what_serves and cause.retried)
+
+
+def test_component_in_service_after_it_failed_is_known_again_though_its_modified_time_has_not_moved() -> None:
+    served = Artifact(uri="s3://b/1.tar.gz")
+    record = AdapterRecord(
+        name="a",
+        component=NAME,
+        owned=NOW - 40,
+        vouched=NOW - 10,
+        live=ObservedComponent(
+            status=Status.IN_SERVICE, created=NOW - 40, modified=NOW - 10, arn="arn", endpoint="endpoint",
+            base="base", artifact_uri=served.uri, described=True,
+        ),
+    )  # fmt: skip
+    want = DesiredAdapter(name="a", component=NAME, artifact=served)
+    context = PlanContext(now=NOW, generation=1, endpoint="endpoint", base="base")
+    settled, _ = settle(record, want, context)
+    assert settled.serving == served
+    assert decide(settled, want, context).step is not Step.LOOK

@@ -10,12 +10,16 @@ import pytest
 
 from adapter_fleet.common.bounded_text import MAX_TEXT_BYTES, bounded, encoded_bytes
 from adapter_fleet.common.serialization import unstructured
+from adapter_fleet.fleet.planning.context import PlanContext
+from adapter_fleet.fleet.planning.decide import Decision, decide
+from adapter_fleet.fleet.reconcile import planner
 from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
-from adapter_fleet.manifest.desired import SmokeRequest
+from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5))
@@ -92,13 +96,12 @@ class TestUnexpectedException:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         world = world_of_three()
-        record = world.record("bad")
-        lease = world.registry.acquire("test", world.clock.now(), 1.0)
-        assert lease is not None
-        # No code of ours leaves a record like this: in service with an unknown artifact.
-        broken = replace(record, serving=None, failure=None)
-        world.registry.put([broken], lease)
-        world.registry.release(lease)
+
+        def failing(record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext) -> Decision:
+            assert record.component != "p-bad"
+            return decide(record, want, context)
+
+        monkeypatch.setattr(planner, "decide", failing)
         world.deploy(adapter("a", 2), adapter("bad", smoke=SMOKE), adapter("z"))
         world.settle_without_retries()
         assert world.newest().outcome is Outcome.CONVERGED

@@ -11,7 +11,7 @@ from adapter_fleet.fleet.state.generations import Outcome, Target
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredAdapter
-from tests.adapter_fleet.fleet.steps.test_verification import put, wanted
+from tests.adapter_fleet.fleet.steps.test_archive_verification import put, wanted
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 IDENTITY = "a" * 64

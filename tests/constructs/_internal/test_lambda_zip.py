@@ -16,7 +16,7 @@ import s3transfer
 import six
 import urllib3
 
-from multi_adapter_inference._internal.lambda_asset import lambda_zip
+from multi_adapter_inference._internal.lambda_zip import lambda_zip
 
 ROOT = Path(__file__).parents[3]
 FLEET, HUB_COPY = ENTRIES = ("adapter_fleet.lambdas.fleet", "adapter_fleet.lambdas.hub_copy")
@@ -54,7 +54,7 @@ def sources(tmp_path: Path) -> Path:
 def zip_of(entry: str, sources: Path, target: Path) -> bytes:
     """Return the zip of an entry module that a process makes of other sources."""
     code = (
-        "from pathlib import Path; import multi_adapter_inference._internal.lambda_asset as asset;"
+        "from pathlib import Path; import multi_adapter_inference._internal.lambda_zip as asset;"
         f"asset.write_zip({entry!r}, Path({str(target)!r}))"
     )
     path = os.pathsep.join((str(sources), str(ROOT / "constructs")))
@@ -79,8 +79,8 @@ def test_its_digest_is_that_of_its_bytes(entry: str) -> None:
 
 def test_a_change_of_a_check_rule_does_not_change_the_reconciler(sources: Path, tmp_path: Path) -> None:
     for changed in (
-        "artifacts/rules.py",
-        "artifacts/file_rules.py",
+        "artifacts/rule_table.py",
+        "artifacts/file_check.py",
         "artifacts/check.py",
         "artifacts/packing.py",
         "environment/tables.py",

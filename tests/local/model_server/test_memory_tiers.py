@@ -12,7 +12,7 @@ from local_sagemaker.model_server.errors import (
     NotFoundError,
 )
 from local_sagemaker.model_server.lora import Adapter, LoraConfig
-from local_sagemaker.model_server.tiers import AdapterTiers
+from local_sagemaker.model_server.memory_tiers import AdapterTiers
 
 CONFIG = LoraConfig(rank=8, alpha=16, rank_stabilized=False, target_modules="all-linear", rank_pattern={})
 

@@ -1,7 +1,7 @@
 """The rules on adapters: the id, severity, requirement and remedy of each.
 
 `docs/guides/check-rules.md` has the same table. A test compares them; `python -m
-tests.adapter_fleet.artifacts.test_rules` rewrites the page.
+tests.adapter_fleet.artifacts.test_rule_table` rewrites the page.
 """
 
 from enum import Enum
