@@ -71,7 +71,7 @@ class PlanContext:
 
 
 def tags_of(want: DesiredAdapter, context: PlanContext) -> dict[str, str]:
-    """Return the tags of a component without the fleet's own: the fleet's common tags, then the adapter's."""
+    """Return all tags of a component but the one that marks the fleet; those of the adapter win."""
     return {**context.tags, **want.tags}
 
 

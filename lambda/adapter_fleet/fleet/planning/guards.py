@@ -33,11 +33,11 @@ def refusal(
 
 
 def _too_many_deletions(deleted: int, present: int, limit: DeletionLimit) -> str | None:
-    if present <= limit.above or deleted <= limit.share * present:
+    if deleted <= limit.allowed(present):
         return None
     return (
         f"{deleted} of {present} adapters would be deleted, and 'deletion_guard' allows"
-        f" {limit.share:.0%}; a higher share there lets them be deleted"
+        f" {100 * limit.share:g}%; a higher share there lets them be deleted"
     )
 
 

@@ -57,7 +57,7 @@ def _left_out(record: AdapterRecord) -> AdapterRecord:
     if live is None:
         return record
     if intent is not None and intent.write is Write.DELETE and intent.acknowledged is not None:
-        # The deletion has ended: no listing is ahead of its time.
+        # The deletion has ended: a listing may lag, and never runs ahead.
         return replace(record, live=None, absent_at=intent.acknowledged)
     return replace(record, live=replace(live, doubtful=True))
 
@@ -95,7 +95,7 @@ def is_own(tags: Mapping[str, str], *, uid: str) -> bool:
 
 
 def adopt(record: AdapterRecord, live: ObservedComponent, tags: Mapping[str, str]) -> AdapterRecord:
-    """Return the record of a component that turned out to be the fleet's. Nothing else is known about it."""
+    """Return the record of a component that turned out to be the fleet's."""
     failure, intent = record.failure, record.intent
     record = replace(
         record,

@@ -24,7 +24,7 @@ from adapter_fleet.fleet.steps.smoke_requests import PROBE, UNKNOWN_ADAPTER
 
 _SAMPLE_ADAPTERS = 3
 _SAMPLE_REQUESTS = 4
-"""A request reaches one copy of the base, whichever SageMaker picks: of two, 4 miss one in 1 of 16 cases."""
+"""A request reaches any one copy of the base: 4 requests miss a given one of two in 1 of 16 cases."""
 _SAMPLE_SECONDS = 15.0
 
 _CAUSES_OF_THE_BASE = frozenset({Cause.ARTIFACT, Cause.SMOKE, Cause.UPDATE_REFUSED})

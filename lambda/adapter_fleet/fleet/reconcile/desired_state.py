@@ -16,7 +16,7 @@ class DesiredState:
     declared:
         The adapters of the manifest, by component.
     wanted:
-        The same with the versions that people apply_pins.
+        The same, with the pinned versions in place of the manifest's.
     changed:
         The components whose desired state differs from the previous generation's.
     """

@@ -1,6 +1,5 @@
 """When to look again at components whose writes are under way."""
 
-import itertools
 import math
 from collections.abc import Iterator
 
@@ -81,7 +80,7 @@ class Polling:
 
     def next_times(self) -> list[float]:
         """Return when to look next: up to two times."""
-        times = list(itertools.islice(self._look_at.values(), 1))
+        times = [min(self._look_at.values())] if self._look_at else []
         if self._polled and self._poll_at is not None:
             times.append(self._poll_at)
         return times
@@ -93,9 +92,8 @@ class Polling:
 
     def take_due(self, now: float) -> Iterator[str]:
         """Take out the components that are to be described now."""
-        while self._look_at and next(iter(self._look_at.values())) <= now:
-            component = next(iter(self._look_at))
-            del self._look_at[component]
+        for component in [name for name, at in self._look_at.items() if at <= now]:
+            self._look_at.pop(component, None)
             yield component
 
     def is_poll_due(self, now: float) -> bool:

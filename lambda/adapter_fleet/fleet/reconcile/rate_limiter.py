@@ -58,7 +58,7 @@ class RateLimiter:
         if now - self._halved_at >= 1.0:
             self._halved_at = now
             self._throttles += 1
-            self.rate = max(MIN_RATE, self.rate / 2)
+            self.rate = max(min(MIN_RATE, self.ceiling), self.rate / 2)
         longest = min(_MAX_BACKOFF_SECONDS, 2.0 ** min(self._throttles - 1, _MAX_DOUBLINGS))
         self._next = max(self._next, now + self._random.uniform(0, longest))
 

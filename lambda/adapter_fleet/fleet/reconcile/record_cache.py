@@ -69,7 +69,7 @@ class RecordCache(Mapping[str, AdapterRecord]):
     # --- events
 
     def note(self, record: AdapterRecord, what: str, *, cause: str | None = None) -> None:
-        """Log an event of an adapter that the reconciler itself caused."""
+        """Log an event that the reconciler caused without a write."""
         generation = self._session.generation.number
         at = self._session.clock.now()
         self.log(

@@ -57,7 +57,7 @@ class TagSurvey:
             self._session.update_fleet(tags_read=chosen[-1])
 
     def read_strangers(self) -> None:
-        """Read the tags of strangers, and once those of orphans; strangers with the fleet's tag are orphans.
+        """Read the tags of strangers, and in the first call those of orphans; a tagged stranger is an orphan.
 
         A stranger whose tags are not read in time stays one.
         """

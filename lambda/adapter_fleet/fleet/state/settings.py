@@ -75,7 +75,7 @@ class FailureLimit:
 
     def allowed(self, changes: int) -> int:
         """Return how many of `changes` adapters may fail."""
-        return self.count if self.count is not None else int(self.share * changes + 1e-9)
+        return self.count if self.count is not None else _share_of(changes, self.share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +98,15 @@ class DeletionLimit:
         check_share("share", self.share)
         check_whole_number("above", self.above, at_least=0)
         check_flag("allow_empty", self.allow_empty)
+
+    def allowed(self, present: int) -> int:
+        """Return how many of `present` adapters a manifest with adapters may delete."""
+        return present if present <= self.above else _share_of(present, self.share)
+
+
+def _share_of(number: int, share: float) -> int:
+    """Return a share of a number, rounded down: 29 for 29 % of 100, though 0.29 * 100 is below 29."""
+    return int(share * number + 1e-9)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,3 +61,9 @@ def test_throttling_never_lowers_the_rate_below_the_lowest() -> None:
 def test_rate_of_the_last_pass_is_kept_up_to_the_ceiling() -> None:
     assert limiter(3.0).rate == 3.0
     assert limiter(50.0).rate == 10.0
+
+
+def test_throttle_never_raises_a_rate_that_is_below_the_lowest() -> None:
+    calls = RateLimiter(ceiling=0.1, rate=None, random=Random(1))
+    calls.throttled(0.0)
+    assert calls.rate == 0.1
