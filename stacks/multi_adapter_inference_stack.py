@@ -16,7 +16,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from adapter_fleet.environment.tables import (
+from adapter_fleet.environment.environment_keys import (
     AdapterTable,
     BaseModelTable,
     CopiesTable,

@@ -46,12 +46,6 @@ from multi_adapter_inference._internal.durations import whole_seconds
 from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference._internal.fleet_alarms import PERIOD, lost_events_alarm, standstill_alarm
 from multi_adapter_inference._internal.fleet_base import FleetBase, checked_prefix, stack_arn
-from multi_adapter_inference._internal.fleet_statements import (
-    keeps_archives,
-    kept_archives,
-    reads_artifacts,
-    reads_manifest,
-)
 from multi_adapter_inference._internal.fleet_triggers import (
     check_for_drift,
     read_new_manifests,
@@ -60,6 +54,12 @@ from multi_adapter_inference._internal.fleet_triggers import (
 from multi_adapter_inference._internal.functions import LOGS_KEPT, FunctionSettings
 from multi_adapter_inference._internal.imported_fleet import ImportedFleet
 from multi_adapter_inference._internal.provider import answer_timeout
+from multi_adapter_inference._internal.s3_statements import (
+    keeps_archives,
+    kept_archives,
+    reads_artifacts,
+    reads_manifest,
+)
 from multi_adapter_inference._internal.stack_location import check_same_environment, deployed_together
 from multi_adapter_inference.capacity import warn_of_adapters_on_disk
 from multi_adapter_inference.fleet_adapter import SmokeTest

@@ -9,7 +9,7 @@ import typer
 from adapters_cli.output.errors import UsageError
 
 if TYPE_CHECKING:
-    from adapter_fleet.environment.tables import Environment
+    from adapter_fleet.environment.environment_keys import Environment
 
 _FOLDER = Path("environments")
 """The folder of the app's environment files."""

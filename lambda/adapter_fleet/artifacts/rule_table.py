@@ -1,5 +1,6 @@
 """The rules on adapters: the id, severity, requirement and remedy of each.
 
+The message of a finding is written where the rule is checked, in `*_check.py`.
 `docs/guides/check-rules.md` has the same table. A test compares them; `python -m
 tests.adapter_fleet.artifacts.test_rule_table` rewrites the page.
 """
