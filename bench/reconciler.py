@@ -59,7 +59,7 @@ def measure(change: str, world: World, begin: Callable[[], object]) -> dict[str,
 
 
 def peak_mib() -> float:
-    """Return the most memory that this program has had; `getrusage` would count whoever started it, too."""
+    """Return the peak memory of this process; `getrusage` would include its parent's."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / _MEBIBYTE
 
