@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.artifacts.archive import DIGEST_METADATA
 from adapter_fleet.artifacts.packing import identity_of_archive
+from adapter_fleet.common.archive_names import archive_name
 from adapter_fleet.common.aws_errors import code_of
-from adapter_fleet.common.digests import archive_name
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.archive_version import checksum_text
 from adapters_cli.aws.s3_location import CONDITION_FAILED

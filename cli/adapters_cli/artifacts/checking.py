@@ -17,7 +17,7 @@ from adapter_fleet.artifacts.check import examine
 from adapter_fleet.artifacts.finite_weights import WeightReading
 from adapter_fleet.artifacts.remote_check import check_object
 from adapter_fleet.artifacts.rule_table import CheckRule
-from adapter_fleet.common.digests import ARCHIVE_SUFFIX
+from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Finding, Severity
 from adapters_cli.artifacts.local_adapters import adapters_at
 from adapters_cli.aws.account import Account

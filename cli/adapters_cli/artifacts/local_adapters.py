@@ -9,7 +9,7 @@ from pathlib import Path
 from adapter_fleet.artifacts.archive import REQUIRED_FILES
 from adapter_fleet.artifacts.check import kind_of
 from adapter_fleet.artifacts.leftovers import is_leftover
-from adapter_fleet.common.digests import ARCHIVE_SUFFIX
+from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.text import few, print_note
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adapter_fleet.common.digests import ARCHIVE_SUFFIX
+from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapters_cli.output.errors import UsageError
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from adapter_fleet.fleet.planning.context import PlanContext
-from adapter_fleet.fleet.planning.decide import Decision, Step, decide
-from adapter_fleet.fleet.planning.guards import count_deletions
-from adapter_fleet.fleet.planning.observe import new_record
+from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.planning.deletion_guard import count_deletions
 from adapter_fleet.fleet.planning.pins import apply_pins
-from adapter_fleet.fleet.planning.settle import settle
+from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.state.generations import (
     Generation,
     Outcome,
@@ -247,8 +246,7 @@ def _states(
     found = []
     for component in records.keys() | wants.keys():
         want = wants.get(component)
-        record, _ = settle(records.get(component) or new_record(component, want), want, context)
-        decision = decide(record, want, context)
+        record, _, decision = next_step(component, records.get(component), want, context)
         if decision.step is Step.FORGET or (want is None and decision.step is Step.FOREIGN):
             continue
         state = _state(record, want, decision, waits=component in retried)

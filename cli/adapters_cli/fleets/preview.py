@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
-from adapter_fleet.fleet.planning.guards import count_deletions, refusal
+from adapter_fleet.fleet.planning.deletion_guard import count_deletions, refusal
 from adapter_fleet.fleet.planning.observe import (
     base_trouble,
     known_foreign,

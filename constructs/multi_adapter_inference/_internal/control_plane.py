@@ -12,9 +12,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from adapter_fleet.common.naming import FLEET_TAG
 from multi_adapter_inference._internal.acknowledgement import acknowledge_wildcard
-from multi_adapter_inference._internal.arns import component_arn
+from multi_adapter_inference._internal.component_statements import manages_components
 from multi_adapter_inference._internal.functions import FunctionParts, Functions, FunctionSettings
 from multi_adapter_inference._internal.provider import waiting_provider
 
@@ -89,8 +88,6 @@ class ControlPlane:
         watches_object: bool,
     ) -> None:
         self._scope = scope
-        self._endpoint_arn = endpoint_arn
-        self._uid = uid
         encryption_key = functions.encryption_key
         self._parts = parts = FunctionParts(scope, functions)
         self.registry = dynamodb.Table(
@@ -131,7 +128,7 @@ class ControlPlane:
             "One pass over the fleet: looks, plans and acts",
             statements=[
                 self._on_registry(_REGISTRY_ACTIONS),
-                *self._manages_components(),
+                *manages_components(scope, endpoint_arn=endpoint_arn, uid=uid),
                 *reads_artifacts,
                 # A scheduled or ordered pass reads a manifest whose event was lost.
                 *(reads_manifest if watches_object else ()),
@@ -212,41 +209,6 @@ class ControlPlane:
 
     def _on_registry(self, actions: Sequence[str]) -> iam.PolicyStatement:
         return iam.PolicyStatement(actions=list(actions), resources=[self.registry.table_arn])
-
-    def _manages_components(self) -> list[iam.PolicyStatement]:
-        """Return the pass's rights on SageMaker. It may write only components with the fleet's tag."""
-        components = component_arn(self._scope, "*")
-        requested = {"StringEquals": {f"aws:RequestTag/{FLEET_TAG}": self._uid}}
-        owned = {"StringEquals": {f"aws:ResourceTag/{FLEET_TAG}": self._uid}}
-
-        def statement(
-            actions: list[str], resources: list[str], conditions: dict[str, Any] | None = None
-        ) -> iam.PolicyStatement:
-            return iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)
-
-        return [
-            statement(["sagemaker:ListInferenceComponents"], ["*"]),
-            statement(["sagemaker:DescribeInferenceComponent", "sagemaker:ListTags"], [components]),
-            statement(["sagemaker:CreateInferenceComponent"], [components, self._endpoint_arn], requested),
-            statement(
-                ["sagemaker:AddTags"],
-                [components],
-                # For a creation or an import. A component of another fleet is never tagged.
-                {**requested, "StringEqualsIfExists": {f"aws:ResourceTag/{FLEET_TAG}": self._uid}},
-            ),
-            # An import that is undone removes the fleet's tag again.
-            statement(["sagemaker:AddTags", "sagemaker:DeleteTags"], [components], owned),
-            statement(
-                [
-                    "sagemaker:DeleteInferenceComponent",
-                    "sagemaker:InvokeEndpoint",
-                    "sagemaker:UpdateInferenceComponent",
-                ],
-                [components],
-                owned,
-            ),
-            statement(["sagemaker:InvokeEndpoint"], [self._endpoint_arn]),
-        ]
 
     def _create_state_machine(self) -> sfn.StateMachine:
         role = iam.Role(

@@ -23,7 +23,7 @@ from adapter_fleet.artifacts.finite_weights import START_BYTES, WeightReading
 from adapter_fleet.artifacts.object_stream import MAX_RANGE_BYTES, ObjectStream, StoredObject
 from adapter_fleet.artifacts.rule_table import CheckRule
 from adapter_fleet.artifacts.safetensors_header import MAX_HEADER_BYTES
-from adapter_fleet.common.digests import digest_in_key
+from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lmi import LmiVersion

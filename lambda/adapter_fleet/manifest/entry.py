@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapter_fleet.common.digests import digest_in_key
+from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import component_name
 from adapter_fleet.manifest.desired import SmokeRequest

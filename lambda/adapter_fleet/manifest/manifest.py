@@ -40,8 +40,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.bounded_text import short_repr
-from adapter_fleet.common.digests import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.documents.document import (
     MAX_DOCUMENT_BYTES,

@@ -11,8 +11,8 @@ from typing import Any, get_args
 
 from cattrs import Converter
 
+from adapter_fleet.common.archive_names import DIGEST
 from adapter_fleet.common.bounded_text import short_repr
-from adapter_fleet.common.digests import DIGEST
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.documents.document import MAX_ITEMS, Document

@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, DIGEST
 from adapter_fleet.common.bounded_text import short_repr
-from adapter_fleet.common.digests import ARCHIVE_SUFFIX, DIGEST
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import FLEET_TAG, check_component_name
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from adapter_fleet.fleet.planning.context import PlanContext, is_elsewhere, tags_of
-from adapter_fleet.fleet.planning.guards import is_orphan
+from adapter_fleet.fleet.planning.deletion_guard import is_orphan
 from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed
 from adapter_fleet.fleet.planning.settle import has_passed
 from adapter_fleet.fleet.state.components import ObservedComponent, Status

@@ -4,14 +4,15 @@ Settling and deciding read nothing but their arguments, so the same state gives 
 and on the command line.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step, decide
 from adapter_fleet.fleet.planning.observe import new_record
 from adapter_fleet.fleet.planning.settle import settle
-from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.records import AdapterRecord, Event
 from adapter_fleet.manifest.desired import DesiredAdapter
 
 
@@ -31,13 +32,31 @@ class Plan:
         return sorted(name for name, decision in self.decisions.items() if decision.step.reads)
 
 
+class NextStep(NamedTuple):
+    """The settled record of a component, the events to note, and the decision."""
+
+    record: AdapterRecord
+    events: Sequence[Event]
+    decision: Decision
+
+
+def next_step(
+    component: str, record: AdapterRecord | None, want: DesiredAdapter | None, context: PlanContext
+) -> NextStep:
+    """Settle the record of a component, and decide what comes next. A component without one gets one."""
+    settled, events = settle(record or new_record(component, want), want, context)
+    if want is not None and settled.name != want.name:
+        settled = replace(settled, name=want.name)
+    return NextStep(settled, events, decide(settled, want, context))
+
+
 def plan(
     records: Mapping[str, AdapterRecord], wanted: Mapping[str, DesiredAdapter], context: PlanContext
 ) -> Plan:
     """Return the next step for each component that is stored, observed or wanted."""
-    decisions = {}
-    for component in sorted(records.keys() | wanted.keys()):
-        want = wanted.get(component)
-        record, _ = settle(records.get(component) or new_record(component, want), want, context)
-        decisions[component] = decide(record, want, context)
-    return Plan(decisions=decisions)
+    return Plan(
+        decisions={
+            component: next_step(component, records.get(component), wanted.get(component), context).decision
+            for component in sorted(records.keys() | wanted.keys())
+        }
+    )

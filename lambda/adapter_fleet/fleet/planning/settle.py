@@ -7,7 +7,7 @@ command line.
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.context import PlanContext, is_elsewhere
-from adapter_fleet.fleet.planning.guards import is_orphan
+from adapter_fleet.fleet.planning.deletion_guard import is_orphan
 from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed, why_foreign
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, cause_of, next_failure

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.fleet.planning.context import PlanContext
-from adapter_fleet.fleet.planning.decide import Decision, Step, decide
+from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.observe import new_record
-from adapter_fleet.fleet.planning.settle import settle
+from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.polling import Polling
@@ -100,16 +100,12 @@ class Planner:
 
     def _decide(self, component: str) -> Decision:
         """Settle the record of a component, and decide what comes next."""
-        want, context = self._desired.wanted.get(component), self.context
-        record = self._records.get(component) or new_record(component, want)
-        record, events = settle(record, want, context)
-        if want is not None and record.name != want.name:
-            record = replace(record, name=want.name)
+        want = self._desired.wanted.get(component)
+        record, events, decision = next_step(component, self._records.get(component), want, self.context)
         self._records.put(record)
         for event in events:
             self._records.log(event)
             self._polling.learn(event)
-        decision = decide(record, want, context)
         if decision.artifact is not None and self._unverified.get(component) == decision.artifact:
             decision = replace(decision, step=Step.VERIFY)
         if decision.step is Step.KEEP and record.drifted is not None:

@@ -1,4 +1,4 @@
-"""The digest of an adapter, as the names of its archives carry it (docs/adr/0005-adapter-identity.md)."""
+"""The names of archives, which carry the adapter's digest (docs/adr/0005-adapter-identity.md)."""
 
 import re
 

@@ -1,10 +1,10 @@
-"""Guards: what a generation may delete, and how many of its adapters may fail."""
+"""The deletion guard: what a generation may delete."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.context import is_elsewhere
-from adapter_fleet.fleet.state.generations import Generation, Outcome, Target
+from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.settings import DeletionLimit
 from adapter_fleet.manifest.desired import DesiredAdapter
@@ -76,25 +76,3 @@ def is_orphan(record: AdapterRecord, want: DesiredAdapter | None) -> bool:
     A component with a write in flight is no orphan: the registry knows it.
     """
     return want is None and record.counted is None and record.intent is None
-
-
-def exceeds_failure_limit(generation: Generation, failed: int) -> bool:
-    """Return True if more of the adapters that an open generation changes have failed than it allows."""
-    if generation.outcome is not Outcome.OPEN or generation.exempt or generation.changes is None:
-        return False
-    return failed > _allowed_failures(generation)
-
-
-def failure_reason(generation: Generation, failed: Iterable[tuple[str, str]]) -> str:
-    """Return why a generation exceeds its failure limit; `failed` are names and reasons in order."""
-    failed = list(failed)
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in failed[:5])
-    more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
-    return (
-        f"{len(failed)} of the {generation.changes} adapters that this changes failed, and 'failure_policy'"
-        f" allows {_allowed_failures(generation)}: {reasons}{more}"
-    )
-
-
-def _allowed_failures(generation: Generation) -> int:
-    return generation.request.target.settings.failures.allowed(generation.changes or 0)

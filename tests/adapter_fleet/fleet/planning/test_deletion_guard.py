@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter_fleet.fleet.planning.guards import refusal
+from adapter_fleet.fleet.planning.deletion_guard import refusal
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.records import AdapterRecord

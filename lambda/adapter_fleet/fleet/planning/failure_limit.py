@@ -1,0 +1,27 @@
+"""The failure limit: how many of the adapters that a generation changes may fail."""
+
+from collections.abc import Iterable
+
+from adapter_fleet.fleet.state.generations import Generation, Outcome
+
+
+def exceeds_failure_limit(generation: Generation, failed: int) -> bool:
+    """Return True if more of the adapters that an open generation changes have failed than it allows."""
+    if generation.outcome is not Outcome.OPEN or generation.exempt or generation.changes is None:
+        return False
+    return failed > _allowed_failures(generation)
+
+
+def failure_reason(generation: Generation, failed: Iterable[tuple[str, str]]) -> str:
+    """Return why a generation exceeds its failure limit; `failed` are names and reasons in order."""
+    failed = list(failed)
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in failed[:5])
+    more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
+    return (
+        f"{len(failed)} of the {generation.changes} adapters that this changes failed, and 'failure_policy'"
+        f" allows {_allowed_failures(generation)}: {reasons}{more}"
+    )
+
+
+def _allowed_failures(generation: Generation) -> int:
+    return generation.request.target.settings.failures.allowed(generation.changes or 0)
