@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from aws_cdk import Duration
 
-from adapter_fleet.fleet.state.settings import DeletionLimit, DriftAction, FailureLimit
+from adapter_fleet.fleet.state.limits import DeletionLimit, FailureLimit
+from adapter_fleet.fleet.state.settings import DriftAction
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.durations import check_minutes
 

@@ -22,7 +22,8 @@ from cdk_nag import AwsSolutionsChecks
 from constructs import Construct
 
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.fleet.state.settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.limits import DeletionLimit, FailureLimit
+from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,

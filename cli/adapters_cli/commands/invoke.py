@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet import (
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.fleet_lookup import (
     Fleet,
     FleetOption,
     StackOption,
@@ -18,7 +19,6 @@ from adapters_cli.fleets.fleet import (
     find_fleet,
     newest_generation,
 )
-from adapters_cli.fleets.lookup import AdapterLookup
 from adapters_cli.output.answers import AnswerView, ComponentAnswer, JsonLines, PlainText, Screen
 from adapters_cli.output.errors import UsageError, reported_errors
 from adapters_cli.output.exit_codes import NO_ANSWER

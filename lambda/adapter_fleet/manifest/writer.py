@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from adapter_fleet.documents.scalars import plain_scalar
-from adapter_fleet.manifest.entry import (
+from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
     AssetArtifact,
     BucketArtifact,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit
+from adapter_fleet.fleet.state.limits import DeletionLimit, FailureLimit
 
 
 def test_share_of_deletions_is_a_setting() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.requests.completion import data_of
+from adapter_fleet.fleet.requests.is_complete import data_of
 from adapter_fleet.fleet.state.generations import Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings

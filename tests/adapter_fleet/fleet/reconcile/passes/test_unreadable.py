@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.limits import DeletionLimit, FailureLimit
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError
-from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.settings import FleetSettings
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 MANY = [adapter(f"a{number:02}") for number in range(20)]

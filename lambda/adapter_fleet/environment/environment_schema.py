@@ -1,6 +1,6 @@
 """The tables of an environment file: what may differ between two deployments of the app.
 
-`environment_file.read_environment` reads them. The app and the `adapters` command both use them.
+`environment_reader.read_environment` reads them. The app and the `adapters` command both use them.
 """
 
 import re
