@@ -26,7 +26,7 @@ from adapter_fleet.environment.environment_schema import (
     NetworkTable,
     SmokeTable,
 )
-from adapter_fleet.fleet.state.limits import DeletionLimit
+from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
 from adapter_fleet.hub.client import HUB
 from multi_adapter_inference import (
     AdapterArtifact,

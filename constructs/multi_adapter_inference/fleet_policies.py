@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from aws_cdk import Duration
 
-from adapter_fleet.fleet.state.limits import DeletionLimit, FailureLimit
-from adapter_fleet.fleet.state.settings import DriftAction
+from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
+from adapter_fleet.fleet.state.fleet_settings import DriftAction
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.durations import check_minutes
 

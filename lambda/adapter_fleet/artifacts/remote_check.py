@@ -19,7 +19,7 @@ from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.adapter_check import AdapterCheck
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
 from adapter_fleet.artifacts.checks.finite_weights import START_BYTES, WeightReading
-from adapter_fleet.artifacts.checks.rules_and_remedies import CheckRule
+from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.checks.safetensors_header import MAX_HEADER_BYTES
 from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits
 from adapter_fleet.artifacts.object_stream import MAX_RANGE_BYTES, ObjectStream, StoredObject

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from adapter_fleet.artifacts.checks.rules_and_remedies import HELP
+from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP
 from adapter_fleet.artifacts.packing import pack
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app

@@ -1,6 +1,6 @@
 """Checks an adapter before anything is created: its files, its configuration and its tensors.
 
-`rules_and_remedies` has the rules. The engine applies most of them when it loads the adapter, minutes after a
+`requirements_and_remedies` has the rules. The engine applies most of them when it loads the adapter, minutes after a
 deployment began. It does not apply those that compare an adapter with the base model.
 """
 
@@ -16,7 +16,7 @@ from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES, AdapterConfig, read_config
 from adapter_fleet.artifacts.checks.file_check import problem_of_entry
 from adapter_fleet.artifacts.checks.finite_weights import WeightReading, not_finite
-from adapter_fleet.artifacts.checks.rules_and_remedies import RULES, CheckRule
+from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, CheckRule
 from adapter_fleet.artifacts.checks.safetensors_header import HeaderError, Tensor, read_tensors
 from adapter_fleet.artifacts.checks.tensor_check import modules_of, not_compared, tensor_findings
 from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits, Readable

@@ -11,8 +11,8 @@ from adapter_fleet.fleet.planning.deletion_guard import is_orphan
 from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed, why_foreign
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, cause_of, next_failure
+from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.records import MAX_VERSIONS, AdapterRecord, Event, Intent, Recheck, Write
-from adapter_fleet.fleet.state.settings import UpdateMode
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 
 MAX_LOST_WRITES = 5

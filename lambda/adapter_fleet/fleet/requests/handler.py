@@ -11,10 +11,10 @@ from adapter_fleet.common.serialization import converter
 from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.requests.is_complete import Completion
 from adapter_fleet.fleet.requests.requested_manifest import Manifests, RequestedManifest, location_of
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Request, Source, Target, newest_not_refused
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import OvertakenError, Registry
-from adapter_fleet.fleet.state.settings import FleetSettings
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.value_rules import problem_of_tag
 

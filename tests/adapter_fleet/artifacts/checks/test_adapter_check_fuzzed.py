@@ -24,7 +24,7 @@ from safetensors import deserialize
 from adapter_fleet.artifacts.checks.adapter_check import check_archive
 from adapter_fleet.artifacts.checks.config_check import read_config
 from adapter_fleet.artifacts.checks.finite_weights import WeightReading, not_finite
-from adapter_fleet.artifacts.checks.rules_and_remedies import HELP
+from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP
 from adapter_fleet.artifacts.checks.safetensors_header import (
     MAX_HEADER_BYTES,
     HeaderError,

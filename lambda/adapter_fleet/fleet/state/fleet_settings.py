@@ -8,7 +8,8 @@ from adapter_fleet.common.validators import (
     check_flag,
     check_number,
 )
-from adapter_fleet.fleet.state.limits import DeletionLimit, FailureLimit
+from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.manifest.desired import SmokeRequest
 
 LONGEST_TIMEOUT_SECONDS = 55 * 60
