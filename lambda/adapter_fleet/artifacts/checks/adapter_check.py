@@ -1,7 +1,7 @@
 """Checks an adapter before anything is created: its files, its configuration and its tensors.
 
-`requirements_and_remedies` has the rules. The engine applies most of them when it loads the adapter, minutes after a
-deployment began. It does not apply those that compare an adapter with the base model.
+`requirements_and_remedies` has the rules. The engine applies most of them when it loads the adapter, minutes
+after a deployment began. It does not apply those that compare an adapter with the base model.
 """
 
 import os
