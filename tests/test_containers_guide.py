@@ -51,8 +51,8 @@ def engine(releases: Releases) -> str:
 
 def registration(releases: Releases) -> str:
     variable = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
-    needed = {variable in release.environment(LORA, prefix_caching=False) for release in releases}
-    return {(True,): f"because of `{variable}`", (False,): "always"}[tuple(needed)]
+    (needed,) = {variable in release.environment(LORA, prefix_caching=False) for release in releases}
+    return f"because of `{variable}`" if needed else "always"
 
 
 def off_variable(releases: Releases) -> str:
