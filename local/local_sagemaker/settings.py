@@ -14,6 +14,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Profile = Literal["kind", "hostile"]
 
+# What `engine_command` may refer to.
+PLACEHOLDERS = ("python", "model_dir", "port", "dialect")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -63,17 +66,28 @@ class Settings:
     # [I] ResourceLimitExceeded: components on one endpoint, 0 means no limit; no quota is published.
     components_per_endpoint: int = 0
 
-    # The command that serves one copy, with {python}, {model_dir} and {port}; other braces are doubled. Any
+    # [V container code] LMI and the AWS vLLM image answer the container protocol differently. `container`: as
+    # the vLLM image if the container's environment has SM_VLLM_* variables, else as LMI.
+    dialect: Literal["container", "lmi", "vllm"] = "container"
+    # The command that serves one copy. PLACEHOLDERS names its placeholders; other braces are doubled. Any
     # server of the container protocol works. The model's environment variables are in its environment.
-    engine_command: str = "{python} -m local_sagemaker.model_server --model-dir {model_dir} --port {port}"
+    engine_command: str = (
+        "{python} -m local_sagemaker.model_server --model-dir {model_dir} --port {port} --dialect {dialect}"
+    )
 
     def __post_init__(self) -> None:
         for name, kind in _FIELD_TYPES.items():
             _check(name, getattr(self, name), kind)
         _check_command(self.engine_command)
 
+    def container_dialect(self, environment: Mapping[str, str]) -> Literal["lmi", "vllm"]:
+        """The dialect of a container with these environment variables."""
+        if self.dialect != "container":
+            return self.dialect
+        return "vllm" if any(name.startswith("SM_VLLM_") for name in environment) else "lmi"
+
     def changed(self, changes: Mapping[str, Any]) -> "Settings":
-        """These settings with changes; a change of the profile resets all settings except the engine.
+        """These settings with changes; a change of the profile keeps the engine and its dialect alone.
 
         Raises ValueError for an unknown name or a wrong value.
         """
@@ -85,7 +99,9 @@ class Settings:
         start = self
         if "profile" in changes:
             _check("profile", changes["profile"], Profile)
-            start = dataclasses.replace(PROFILES[changes["profile"]], engine_command=self.engine_command)
+            start = dataclasses.replace(
+                PROFILES[changes["profile"]], engine_command=self.engine_command, dialect=self.dialect
+            )
         return dataclasses.replace(start, **changes)
 
 
@@ -103,11 +119,12 @@ def _check(name: str, value: object, kind: Any) -> None:
 
 def _check_command(command: str) -> None:
     try:
-        parts = [part.format(python="python", model_dir="model", port=8080) for part in shlex.split(command)]
+        parts = [part.format(**dict.fromkeys(PLACEHOLDERS, "value")) for part in shlex.split(command)]
     except (ValueError, LookupError, AttributeError) as error:
+        known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
         raise ValueError(
-            "'engine_command' should be a command with no placeholders but {python}, {model_dir} and {port}, "
-            f"other braces doubled, got {command!r}: {error!r}"
+            f"'engine_command' should be a command with no placeholders but {known}, other braces doubled, "
+            f"got {command!r}: {error!r}"
         ) from error
     if not parts:
         raise ValueError(f"'engine_command' should be a command, got {command!r}")

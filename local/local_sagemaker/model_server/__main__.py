@@ -1,12 +1,12 @@
 """A small model server that speaks the SageMaker container protocol and needs neither torch nor a GPU.
 
-It stands in for the LMI image on the embedded cloud. It serves a Llama-style base model and PEFT LoRA
-adapters from real safetensors weights with NumPy. Concurrent requests share one batch, whatever their
-adapters. Adapters are in three tiers of memory, as in an LMI container. A model of some million parameters
-answers in milliseconds.
+It stands in for the LMI image, or for the AWS vLLM image, on the embedded cloud. It serves a Llama-style
+base model and PEFT LoRA adapters from real safetensors weights with NumPy. Concurrent requests share one
+batch, whatever their adapters. Adapters are in three tiers of memory, as in an LMI container. A model of some
+million parameters answers in milliseconds.
 
 Run `python -m local_sagemaker.model_server --model-dir DIR --port PORT`, with the environment variables that
-an LMI container reads (see `settings`).
+either container reads (see `settings`).
 """
 
 import argparse
@@ -27,6 +27,9 @@ def main() -> None:
     )
     parser.add_argument("--model-dir", type=Path, required=True, help="a Hugging Face model directory")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument(
+        "--dialect", choices=["lmi", "vllm"], default="lmi", help="the container to answer as (default: lmi)"
+    )
     arguments = parser.parse_args()
     # For small matrices threads cost more than they gain, and several copies share one machine. OpenBLAS
     # reads this variable when NumPy is imported, so the imports come after it.
@@ -37,11 +40,17 @@ def main() -> None:
     from local_sagemaker.http_guards.body_limit import REQUEST_BYTES, BodyLimit
     from local_sagemaker.http_guards.request_guard import RequestGuard
     from local_sagemaker.model_server.app import ModelServer
+    from local_sagemaker.model_server.lmi_dialect import LmiDialect
     from local_sagemaker.model_server.settings import ServerSettings
+    from local_sagemaker.model_server.vllm_dialect import VllmDialect
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        server = ModelServer(arguments.model_dir, ServerSettings.from_environment(os.environ))
+        server = ModelServer(
+            arguments.model_dir,
+            ServerSettings.from_environment(os.environ),
+            {"lmi": LmiDialect, "vllm": VllmDialect}[arguments.dialect],
+        )
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"cannot serve {arguments.model_dir}: {error}")
     uvicorn.run(

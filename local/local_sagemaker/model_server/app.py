@@ -1,16 +1,15 @@
-"""The container protocol over HTTP, as LMI (DJL serving) answers it.
+"""The container protocol over HTTP. The dialect decides what LMI and vLLM do differently.
 
 | request | answer |
 |---|---|
 | `GET /ping` | 200, or 500 when the model has failed |
 | `POST /invocations` | the answer in the body's own shape; 404 for an adapter that is not registered |
-| `POST /adapters?name=&src=` | 200; 400 LoRA is off; 409 duplicate; 424 not loadable; 507 no GPU slot left |
+| `POST /v1/chat/completions` | OpenAI's chat completion, whole or as server-sent events |
+| `POST /adapters?name=&src=` | 200, or why the adapter cannot be served |
 | `DELETE /adapters/{name}` | 200; 404 |
-| `GET /adapters`, `GET /adapters/{name}` | what is registered, and in which tier it is |
+| `GET /adapters`, `GET /adapters/{name}` | LMI only: what is registered, and in which tier it is |
 
-Registering takes `&preload=false` (load at the first request) and `&pin=true` (never leave the GPU slot) too.
-The header `X-Amzn-SageMaker-Adapter-Identifier` that SageMaker sets names the adapter of an invocation;
-without it `?adapter=` does, and without both the body.
+The header `X-Amzn-SageMaker-Adapter-Identifier` that SageMaker sets names the adapter of an invocation.
 """
 
 import asyncio
@@ -27,13 +26,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from local_sagemaker.model_server.bodies import (
-    ServedModel,
-    WholeAnswer,
-    default_sampling,
-    parse_invocation,
-)
-from local_sagemaker.model_server.errors import BadRequestError, ModelServerError
+from local_sagemaker.model_server.bodies import Invocation, ServedModel, WholeAnswer, default_sampling
+from local_sagemaker.model_server.dialect import Dialect
+from local_sagemaker.model_server.errors import LoraOffError, ModelServerError
 from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.memory_tiers import AdapterTiers, RegisteredAdapter
@@ -42,8 +37,6 @@ from local_sagemaker.model_server.settings import ServerSettings
 from local_sagemaker.model_server.text import TextCodec
 
 logger = logging.getLogger(__name__)
-
-ADAPTER_HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
 
 Result = TypeVar("Result")
 
@@ -70,16 +63,18 @@ class ClientGoneError(Exception):
 class ModelServer:
     """The routes, on a loaded model."""
 
-    def __init__(self, directory: Path, settings: ServerSettings) -> None:
+    def __init__(self, directory: Path, settings: ServerSettings, dialect: type[Dialect]) -> None:
         self._settings = settings
         model = LlamaModel.from_directory(directory)
         codec = TextCodec(directory)
         context = min(settings.max_model_len or model.config.context, model.config.context)
-        self._served = ServedModel(
-            name=model.config.name,
-            context=context,
-            codec=codec,
-            default_sampling=default_sampling(directory),
+        self._dialect = dialect(
+            ServedModel(
+                name=model.config.name,
+                context=context,
+                codec=codec,
+                default_sampling=default_sampling(directory),
+            )
         )
         modules = model.config.modules()
         tiers = AdapterTiers(
@@ -93,17 +88,22 @@ class ModelServer:
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
-        return Starlette(
-            routes=[
-                Route("/ping", self.ping),
-                Route("/invocations", self.invoke, methods=["POST"]),
+        routes = [
+            Route("/ping", self.ping, methods=self._dialect.ping_methods),
+            Route("/invocations", self.invoke, methods=["POST"]),
+            Route("/v1/chat/completions", self.chat, methods=["POST"]),
+            Route("/adapters", self.register_adapter, methods=["POST"]),
+            Route("/adapters/{name}", self.unregister_adapter, methods=["DELETE"]),
+        ]
+        if self._dialect.lists_adapters:
+            routes += [
                 Route("/adapters", self.list_adapters, methods=["GET"]),
-                Route("/adapters", self.register_adapter, methods=["POST"]),
                 Route("/adapters/{name}", self.describe_adapter, methods=["GET"]),
-                Route("/adapters/{name}", self.unregister_adapter, methods=["DELETE"]),
-            ],
+            ]
+        return Starlette(
+            routes=routes,
             exception_handlers={
-                ModelServerError: refuse,
+                ModelServerError: self._refuse,
                 HTTPException: refuse_unrouted,
                 ClientGoneError: drop,
             },
@@ -120,9 +120,14 @@ class ModelServer:
         return Response(status_code=200 if self._scheduler.healthy else 500)
 
     async def invoke(self, request: Request) -> Response:
-        """Generate an answer, whole or as a stream."""
-        adapter = request.headers.get(ADAPTER_HEADER) or request.query_params.get("adapter")
-        invocation = parse_invocation(await request.body(), self._served, adapter=adapter)
+        """Generate an answer to SageMaker, whole or as a stream."""
+        return await self._generate(request, await self._dialect.invocation(request))
+
+    async def chat(self, request: Request) -> Response:
+        """Generate an answer to a client of the OpenAI path, whole or as a stream."""
+        return await self._generate(request, await self._dialect.chat(request))
+
+    async def _generate(self, request: Request, invocation: Invocation) -> Response:
         generation = await self._scheduler.submit(invocation.generation)
         try:
             if not invocation.stream:
@@ -150,31 +155,26 @@ class ModelServer:
     async def register_adapter(self, request: Request) -> Response:
         """Load an extracted archive under a name."""
         if not self._settings.enable_lora:
-            raise BadRequestError("LoRA is off: OPTION_ENABLE_LORA is not true")
-        name, source = request.query_params.get("name"), request.query_params.get("src")
-        if not name or not source:
-            raise BadRequestError("the query should have 'name' and 'src'")
-        preload, pin = flag(request, "preload", True), flag(request, "pin", False)
+            raise LoraOffError("LoRA is off: OPTION_ENABLE_LORA is not true")
+        registration = await self._dialect.registration(request)
         await self._scheduler.with_adapters(
-            lambda tiers: tiers.register(name, Path(source), preload=preload, pin=pin)
+            lambda tiers: tiers.register(
+                registration.name, registration.source, preload=registration.preload, pin=registration.pin
+            )
         )
-        logger.info("adapter %s registered", name)
-        return JSONResponse({"status": f"Adapter {name} registered"})
+        logger.info("adapter %s registered", registration.name)
+        return self._dialect.done(f"Adapter {registration.name} registered")
 
     async def unregister_adapter(self, request: Request) -> Response:
         """Unregister an adapter; running requests finish with it."""
         name = request.path_params["name"]
         await self._scheduler.with_adapters(lambda tiers: tiers.unregister(name))
         logger.info("adapter %s unregistered", name)
-        return JSONResponse({"status": f"Adapter {name} unregistered"})
+        return self._dialect.done(f"Adapter {name} unregistered")
 
-
-def flag(request: Request, name: str, default: bool) -> bool:
-    """Read true or false from the query."""
-    value = request.query_params.get(name, str(default)).lower()
-    if value not in ("true", "false"):
-        raise BadRequestError(f"'{name}' should be true or false, got '{value}'")
-    return value == "true"
+    async def _refuse(self, _: Request, error: Exception) -> Response:
+        assert isinstance(error, ModelServerError)  # the class that it is registered for
+        return self._dialect.refusal(error)
 
 
 def describe(adapter: RegisteredAdapter) -> dict[str, Any]:
@@ -211,12 +211,6 @@ async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
     finally:
         watching.cancel()
         working.cancel()
-
-
-async def refuse(_: Request, error: Exception) -> Response:
-    """Answer with an error of the server."""
-    status = getattr(error, "status", 500)
-    return JSONResponse({"code": status, "type": type(error).__name__, "message": str(error)}, status)
 
 
 async def refuse_unrouted(_: Request, error: Exception) -> Response:

@@ -20,7 +20,7 @@ from local_sagemaker.model_server.sampling import Sampling
 from local_sagemaker.model_server.scheduler import GeneratedToken, GenerationRequest
 from local_sagemaker.model_server.text import TextCodec
 
-# The base model's name in a body's `model`, beside the one in its config.json (LMI's default served name).
+# A name of the base model in a body's `model`, beside the one in its config.json (LMI's default served name).
 SERVED_NAME = "lmi"
 
 DEFAULT_COMPLETION_TOKENS = 16  # OpenAI's
@@ -62,6 +62,11 @@ class ServedModel:
     context: int
     codec: TextCodec
     default_sampling: Sampling
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The names of the base model in a body's `model`."""
+        return SERVED_NAME, self.name
 
 
 def default_sampling(directory: Path) -> Sampling:
@@ -307,19 +312,15 @@ def event(content: dict[str, Any]) -> str:
     return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
 
 
-def parse_invocation(body: bytes, served: ServedModel, *, adapter: str | None) -> Invocation:
-    """Check a body and return what to generate.
-
-    `adapter` is the adapter of the header or the query and takes precedence. Without it, the body's
-    `adapters` or `model` may name one, as with LMI. So whoever may invoke the base can use any adapter.
-    """
-    content = parse_object(body)
-    kinds = [kind for kind in ("prompt", "inputs", "messages") if kind in content]
-    if not kinds:
-        raise BadRequestError("the body should have 'prompt', 'inputs' or 'messages'")
-    chosen = adapter or name_in_body(content, served)
-    parse = {"prompt": parse_completion, "inputs": parse_lmi, "messages": parse_chat}[kinds[0]]
-    return parse(content, served, chosen)
+def parse_invocation(
+    content: dict[str, Any], served: ServedModel, *, forms: Sequence[str], adapter: str | None
+) -> Invocation:
+    """Check a body of one of the forms for an adapter, None for the base, and return what to generate."""
+    form = next((form for form in forms if form in content), None)
+    if form is None:
+        raise BadRequestError(f"the body should have {' or '.join(map(repr, forms))}")
+    parse = {"prompt": parse_completion, "inputs": parse_lmi, "messages": parse_chat}[form]
+    return parse(content, served, adapter)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -334,14 +335,16 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def name_in_body(content: Mapping[str, Any], served: ServedModel) -> str | None:
-    """Return the adapter that a body names; None is the base."""
-    for key in ("adapters", "model"):
-        name = content.get(key)
-        if name is not None and not isinstance(name, str):
-            raise BadRequestError(f"'{key}' should be a string, got {quoted(name)}")
-        if name and name not in (SERVED_NAME, served.name):
-            return name
-    return None
+    """Return the adapter that `adapters` or `model` names; None is the base."""
+    return name_in(content, "adapters", served) or name_in(content, "model", served)
+
+
+def name_in(content: Mapping[str, Any], key: str, served: ServedModel) -> str | None:
+    """Return the adapter that one key of a body names; None is the base."""
+    name = content.get(key)
+    if name is not None and not isinstance(name, str):
+        raise BadRequestError(f"'{key}' should be a string, got {quoted(name)}")
+    return name if name and name not in served.names else None
 
 
 def parse_completion(

@@ -1,24 +1,36 @@
 """Errors of requests, each with the status that an LMI container answers."""
 
-from typing import ClassVar
+from pathlib import Path
 
 
 class ModelServerError(Exception):
     """A failure that the caller sees."""
 
-    status: ClassVar[int] = 500
+    status: int = 500
 
 
 class BadRequestError(ModelServerError):
-    """The request itself is wrong, or LoRA is switched off."""
+    """The request itself is wrong."""
 
     status = 400
 
 
+class LoraOffError(BadRequestError):
+    """LoRA is switched off."""
+
+
 class NotFoundError(ModelServerError):
-    """No such adapter or model."""
+    """No adapter of that name is registered."""
 
     status = 404
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"adapter '{name}' is not registered")
+        self.name = name
+
+
+class UnknownModelError(NotFoundError):
+    """A request to generate names no registered adapter."""
 
 
 class DuplicateAdapterError(ModelServerError):
@@ -26,11 +38,23 @@ class DuplicateAdapterError(ModelServerError):
 
     status = 409
 
+    def __init__(self, name: str) -> None:
+        super().__init__(f"adapter '{name}' is registered already")
+        self.name = name
+
 
 class AdapterLoadError(ModelServerError):
     """The adapter's files cannot be served on this base model under these settings."""
 
     status = 424
+
+
+class NoAdapterFilesError(AdapterLoadError):
+    """The directory is missing, or there is no adapter in it."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(reason)
+        self.directory = directory
 
 
 class NoFreeSlotError(ModelServerError):

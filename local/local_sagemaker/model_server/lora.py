@@ -9,7 +9,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from local_sagemaker.model_server.errors import AdapterLoadError
+from local_sagemaker.model_server.errors import AdapterLoadError, NoAdapterFilesError
 from local_sagemaker.model_server.tensors import Array, StoredTensor, read_tensors
 
 # By module name: (A transposed, B transposed times the scale), ready to apply to rows.
@@ -34,6 +34,9 @@ class LoraConfig:
         path = directory / "adapter_config.json"
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            reason = f"cannot read adapter_config.json: {error.strerror}"
+            raise NoAdapterFilesError(directory, reason) from error
         except OSError as error:
             raise ValueError(f"cannot read adapter_config.json: {error.strerror}") from error
         except ValueError as error:

@@ -16,6 +16,7 @@ from local_sagemaker.model_server.errors import (
     DuplicateAdapterError,
     NoFreeSlotError,
     NotFoundError,
+    UnknownModelError,
 )
 from local_sagemaker.model_server.lora import Adapter, LoraWeights
 
@@ -71,13 +72,13 @@ class AdapterTiers:
     def find(self, name: str) -> RegisteredAdapter:
         """Return the adapter registered under a name."""
         if name not in self._by_name:
-            raise NotFoundError(f"adapter '{name}' is not registered")
+            raise NotFoundError(name)
         return self._by_name[name]
 
     def register(self, name: str, source: Path, *, preload: bool, pin: bool) -> RegisteredAdapter:
         """Add an adapter; with `preload` or `pin`, check it and load it if there is room."""
         if name in self._by_name:
-            raise DuplicateAdapterError(f"adapter '{name}' is registered already")
+            raise DuplicateAdapterError(name)
         if pin and sum(other.pinned for other in self) >= self._max_loras:
             raise NoFreeSlotError(f"cannot pin adapter '{name}': all {self._max_loras} GPU slots are pinned")
         registered = RegisteredAdapter(name=name, source=source, pinned=pin)
@@ -102,7 +103,9 @@ class AdapterTiers:
 
     def hold(self, name: str) -> RegisteredAdapter:
         """Record that a request will need an adapter."""
-        registered = self.find(name)
+        if name not in self._by_name:
+            raise UnknownModelError(name)
+        registered = self._by_name[name]
         registered.waiting += 1
         return registered
 

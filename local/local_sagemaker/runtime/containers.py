@@ -51,15 +51,22 @@ class ContainerProcess:
 
     @classmethod
     async def start(
-        cls, command: str, model: Path, environment: Mapping[str, str], log: Path, start_seconds: float
+        cls,
+        command: str,
+        model: Path,
+        environment: Mapping[str, str],
+        log: Path,
+        start_seconds: float,
+        **options: str,
     ) -> "ContainerProcess":
         """Start the server on a model and wait until it answers pings.
 
-        Raises HostingError with the end of its log if it is not healthy in time.
+        `options` are the values of the command's other placeholders. Raises HostingError with the end of its
+        log if it is not healthy in time.
         """
         with reserved_port() as port:
             arguments = [
-                part.format(python=sys.executable, model_dir=model, port=port)
+                part.format(python=sys.executable, model_dir=model, port=port, **options)
                 for part in shlex.split(command)
             ]
             with log.open("wb") as output:

@@ -52,8 +52,15 @@ class LocalHosting:
     ) -> ContainerProcess:
         """A new copy that serves a model; HostingError if it is not healthy within start_seconds."""
         log = self._root / f"container-{next(self._numbers)}.log"
-        command = self._settings.value.engine_command
-        return await ContainerProcess.start(command, model, environment, log, start_seconds)
+        settings = self._settings.value
+        return await ContainerProcess.start(
+            settings.engine_command,
+            model,
+            environment,
+            log,
+            start_seconds,
+            dialect=settings.container_dialect(environment),
+        )
 
     def discard(self, directory: Path) -> None:
         """Release a directory that `fetch_model` or `fetch_adapter` returned; its removal happens later."""
