@@ -16,7 +16,10 @@ from adapter_fleet.openai.bearer_auth import BearerAuth
 
 
 def ask(question: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer's text and the number of its pieces, or the client's error."""
+    """Return the answer's text and the number of its pieces, or the client's error.
+
+    The client's own message has the service's words only if they come in OpenAI's form.
+    """
     auth, base_url = BearerAuth(), question["base_url"]
     request = {
         "model": question["model"],
@@ -44,7 +47,7 @@ def ask(question: dict[str, Any]) -> dict[str, Any]:
         answer = client.chat.completions.create(**request)
         return {"text": answer.choices[0].message.content, "model": answer.model}
     except openai.APIStatusError as error:
-        return {"error": type(error).__name__, "status": error.status_code, "message": str(error)}
+        return {"error": type(error).__name__, "status": error.status_code, "text": error.response.text}
 
 
 async def _ask_asynchronously(auth: BearerAuth, base_url: str, request: dict[str, Any]) -> dict[str, Any]:

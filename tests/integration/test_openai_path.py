@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -105,9 +105,14 @@ def post(deployed: Deployed, name: str, *, stream: bool = False, auth: Any = Non
 
 
 class TestHttpx:
+    @pytest.mark.parametrize("openai_adapter", ["component", "model"])
     @pytest.mark.parametrize("name", ANSWERS)
-    def test_component_answers(self, deployed: Deployed, name: str) -> None:
+    def test_component_answers_whether_it_or_the_model_chooses_the_adapter(
+        self, deployed: Deployed, name: str, openai_adapter: str
+    ) -> None:
+        deployed.cloud.admin.change_settings(openai_adapter=openai_adapter)
         answer = post(deployed, name).json()
+        deployed.cloud.admin.change_settings(openai_adapter="component")
         assert answer["choices"][0]["message"]["content"] == PROMPT["answers"][ANSWERS[name]]
         assert answer["object"] == "chat.completion"
 
@@ -187,62 +192,64 @@ def test_command_names_the_same_address_and_its_token_is_taken(deployed: Deploye
     assert answer.json()["choices"][0]["message"]["content"] == PROMPT["answers"]["triage"]
 
 
-class TestOpenAIClient:
-    """The unmodified client, in an environment of its own."""
-
-    @pytest.fixture(scope="class")
-    def questions(self, deployed: Deployed) -> dict[str, dict[str, Any]]:
-        def question(name: str, **more: Any) -> dict[str, Any]:
-            return {
-                "base_url": deployed.url(name),
-                "model": deployed.model(name),
-                "ticket": PROMPT["ticket"],
-                "client": "api_key",
-                "stream": False,
-                **more,
-            }
-
-        caller = deployed.session("Caller")
-        short = BearerAuth(caller, lifetime=timedelta(seconds=1)).token()
-        time.sleep(2.1)
-        forged = BearerAuth(deployed.session("Caller", secret="guessed")).token()
+@pytest.fixture(scope="module")
+def questions(deployed: Deployed) -> dict[str, dict[str, Any]]:
+    def question(name: str, **more: Any) -> dict[str, Any]:
         return {
-            **{name: question(name) for name in ANSWERS},
-            **{f"{name}, streamed": question(name, stream=True) for name in ANSWERS},
-            "http_client": question("summary", client="http_client"),
-            "http_client, streamed": question("summary", client="http_client", stream=True),
-            "asynchronous": question("summary", client="asynchronous"),
-            "expired": question("triage", token=short),
-            "forged": question("triage", token=forged),
-            "replayed": question("other", token=BearerAuth(caller).token()),
-            "without the grant": question("triage", token=BearerAuth(deployed.session("Tokenless")).token()),
-            "unknown path": question("triage", base_url=f"{deployed.url('triage')}/other"),
+            "base_url": deployed.url(name),
+            "model": deployed.model(name),
+            "ticket": PROMPT["ticket"],
+            "client": "api_key",
+            "stream": False,
+            **more,
         }
 
-    @pytest.fixture(scope="class")
-    def answers(self, deployed: Deployed, questions: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        assert CLIENTS_PYTHON.exists(), "the client has an environment of its own: run `make test-clients`"
-        keys = deployed.session("Caller").get_credentials()
-        assert keys is not None
-        done = subprocess.run(
-            [CLIENTS_PYTHON, Path(__file__).parent / "openai_client.py"],
-            env={
-                "PYTHONPATH": str(ROOT / "lambda"),
-                "SSL_CERT_FILE": deployed.cloud.environment["AWS_CA_BUNDLE"],
-                "AWS_ACCESS_KEY_ID": keys.access_key,
-                "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-                "AWS_SESSION_TOKEN": str(keys.token),
-                "AWS_DEFAULT_REGION": "us-east-1",
-            },
-            input="".join(f"{json.dumps(question)}\n" for question in questions.values()),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
-        return dict(zip(questions, lines, strict=True))
+    caller = deployed.session("Caller")
+    short = BearerAuth(caller, lifetime=timedelta(seconds=1)).token()
+    time.sleep(2.1)
+    forged = BearerAuth(deployed.session("Caller", secret="guessed")).token()
+    return {
+        **{name: question(name) for name in ANSWERS},
+        **{f"{name}, streamed": question(name, stream=True) for name in ANSWERS},
+        "http_client": question("summary", client="http_client"),
+        "http_client, streamed": question("summary", client="http_client", stream=True),
+        "asynchronous": question("summary", client="asynchronous"),
+        "expired": question("triage", token=short),
+        "forged": question("triage", token=forged),
+        "replayed": question("other", token=BearerAuth(caller).token()),
+        "without the grant": question("triage", token=BearerAuth(deployed.session("Tokenless")).token()),
+        "unknown path": question("triage", base_url=f"{deployed.url('triage')}/other"),
+    }
+
+
+@pytest.fixture(scope="module")
+def answers(deployed: Deployed, questions: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    assert CLIENTS_PYTHON.exists(), "the client has an environment of its own: run `make test-clients`"
+    keys = deployed.session("Caller").get_credentials()
+    assert keys is not None
+    done = subprocess.run(
+        [CLIENTS_PYTHON, Path(__file__).parent / "openai_client.py"],
+        env={
+            "PYTHONPATH": str(ROOT / "lambda"),
+            "SSL_CERT_FILE": deployed.cloud.environment["AWS_CA_BUNDLE"],
+            "AWS_ACCESS_KEY_ID": keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+            "AWS_SESSION_TOKEN": str(keys.token),
+            "AWS_DEFAULT_REGION": "us-east-1",
+        },
+        input="".join(f"{json.dumps(question)}\n" for question in questions.values()),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return dict(zip(questions, lines, strict=True))
+
+
+class TestOpenAIClient:
+    """The unmodified client, in an environment of its own."""
 
     @pytest.mark.parametrize("name", ANSWERS)
     def test_component_answers_whole_and_streamed(
@@ -263,22 +270,18 @@ class TestOpenAIClient:
     @pytest.mark.parametrize(
         ("what", "words"),
         [
-            ("expired", ["Bearer Token has expired"]),
-            ("forged", ["Please make sure your API Key is valid"]),
-            ("replayed", ["is not authorized to perform: sagemaker:InvokeEndpoint on resource"]),
-            (
-                "without the grant",
-                ["is not authorized to perform: sagemaker:CallWithBearerToken on resource: *"],
-            ),
+            ("expired", "Bearer Token has expired"),
+            ("forged", "Please make sure your API Key is valid"),
+            ("replayed", "is not authorized to perform: sagemaker:InvokeEndpoint on resource"),
+            ("without the grant", "is not authorized to perform: sagemaker:CallWithBearerToken on resource"),
         ],
     )
     def test_caller_who_may_not_is_refused_in_the_service_s_words(
-        self, answers: dict[str, dict[str, Any]], what: str, words: Sequence[str]
+        self, answers: dict[str, dict[str, Any]], what: str, words: str
     ) -> None:
         refused = answers[what]
         assert (refused.get("error"), refused.get("status")) == ("PermissionDeniedError", 403), refused
-        for text in words:
-            assert text in refused["message"]
+        assert words in refused["text"]
 
     def test_other_paths_are_not_found(self, answers: dict[str, dict[str, Any]]) -> None:
         assert answers["unknown path"].get("error") == "NotFoundError", answers["unknown path"]

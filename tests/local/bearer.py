@@ -17,9 +17,11 @@ class _SignerOfAnyTime(SigV4QueryAuth):
     def sign(self, request: Any, signed: datetime.datetime) -> None:
         """Do what `add_auth` does, at another time."""
         request.context["timestamp"] = f"{signed:%Y%m%dT%H%M%SZ}"
-        self._modify_request_before_signing(request)
+        self._modify_request_before_signing(request)  # type: ignore[attr-defined] # the stubs leave it out
         text = self.string_to_sign(request, self.canonical_request(request))
-        self._inject_signature_to_request(request, self.signature(text, request))
+        self._inject_signature_to_request(  # type: ignore[attr-defined]
+            request, self.signature(text, request)
+        )
 
 
 def signed_request(

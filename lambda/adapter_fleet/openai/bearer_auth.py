@@ -85,6 +85,7 @@ class BearerAuth:
         # Frozen, so that key, secret and session token are of one refresh.
         credentials = self._credentials.get_frozen_credentials()
         SigV4QueryAuth(credentials, _SERVICE, self._region, expires=self._seconds).add_auth(request)
+        assert request.url is not None  # it was given
         signed = f"{request.url.removeprefix('https://')}&Version=1"
         return _PREFIX + base64.b64encode(signed.encode()).decode()
 
