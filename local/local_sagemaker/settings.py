@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 Profile = Literal["kind", "hostile"]
 
 # What `engine_command` may refer to.
-PLACEHOLDERS = ("python", "model_dir", "port", "dialect")
+PLACEHOLDERS = ("python", "model_dir", "port", "dialect", "prefix_cache")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +69,17 @@ class Settings:
     # [V container code] LMI and the AWS vLLM image answer the container protocol differently. `container`: as
     # the vLLM image if the container's environment has SM_VLLM_* variables, else as LMI.
     dialect: Literal["container", "lmi", "vllm"] = "container"
+    # [V vLLM] Attention of equal prompt beginnings is reused: cached by the adapter's name (vLLM 0.11.1 and
+    # newer), or by its name and path (newer still). An environment variable of the container turns it off.
+    prefix_cache: Literal["off", "by_name", "by_path"] = "off"
+    # [I] Whether the container finds a new version at a new path, or at its predecessor's (`same`) if it is
+    # registered under its predecessor's name. No source says.
+    update_path: Literal["new", "same"] = "new"
     # The command that serves one copy. PLACEHOLDERS names its placeholders; other braces are doubled. Any
     # server of the container protocol works. The model's environment variables are in its environment.
     engine_command: str = (
         "{python} -m local_sagemaker.model_server --model-dir {model_dir} --port {port} --dialect {dialect}"
+        " --prefix-cache {prefix_cache}"
     )
 
     def __post_init__(self) -> None:
@@ -153,6 +160,8 @@ PROFILES: dict[Profile, Settings] = {
         openai_errors="openai",
         read_rate=50.0,
         write_rate=10.0,
+        prefix_cache="by_name",
+        update_path="same",
     ),
 }
 
