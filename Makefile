@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SDK := .venv-sagemaker-sdk
+CLIENTS := .venv-clients
 CHECKOV := .venv-checkov
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 # Some machines set it, and then every command, synth and function compiles the checkout's code anew.
@@ -14,7 +15,7 @@ UNIT := not integration and not evolutions and not upgrade
 FROM ?= HEAD^
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local unit coverage test test-evolutions test-upgrade nightly check lint types imports checkov bench lock snapshots wheel clean
+.PHONY: help setup demo local unit coverage test test-clients test-evolutions test-upgrade nightly check lint types imports checkov bench lock snapshots wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -38,7 +39,13 @@ $(SDK)/.installed: tests/integration/sagemaker-sdk.txt $(VENV)/.installed
 	$(SDK)/bin/pip install --quiet --disable-pip-version-check -r tests/integration/sagemaker-sdk.txt
 	touch $@
 
-demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
+# The `openai` client needs none of the rest, and nothing else needs it.
+$(CLIENTS)/.installed: tests/integration/clients.txt $(VENV)/.installed
+	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r tests/integration/clients.txt
+	touch $@
+
+demo: setup $(CLIENTS)/.installed  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
 	python -m examples.demo
 
 local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind)
@@ -52,8 +59,11 @@ coverage: setup  ## measure which lines the tests of `make unit` run; it judges 
 
 # A file at a time, as the tests of one share what they deploy. Three for two cores, as a third of the time
 # is waiting. tests/conftest.py puts the files that take longest first.
-test: setup $(SDK)/.installed  ## the whole suite
+test: setup $(SDK)/.installed $(CLIENTS)/.installed  ## the whole suite
 	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test-clients: setup $(SDK)/.installed $(CLIENTS)/.installed  ## clients that others wrote, against the embedded cloud
+	python -m pytest tests/integration/test_openai_path.py tests/integration/test_sagemaker_sdk.py
 
 nightly: setup  ## look for faults that a fleet does not survive, and files that a check does not, other ones every time; long loads
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/fleet/reconcile/test_reconciler_under_faults.py
@@ -101,6 +111,8 @@ lock: setup  ## pin the newest versions that pyproject.toml and package.json all
 	    --no-header --no-emit-index-url -o requirements.txt
 	echo 'sagemaker<3' | uv pip compile --quiet --upgrade - --universal --python-version 3.11 \
 	    --no-header --no-annotate --no-emit-index-url -o tests/integration/sagemaker-sdk.txt
+	printf 'openai\nboto3\n' | uv pip compile --quiet --upgrade - --universal --python-version 3.11 \
+	    --no-header --no-annotate --no-emit-index-url -o tests/integration/clients.txt
 	npm install --package-lock-only
 
 snapshots: setup  ## rewrite the template snapshots; read the diff before committing it
@@ -110,4 +122,4 @@ wheel: setup  ## build the wheel into dist/
 	python -m build --wheel --no-isolation
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(SDK) $(CHECKOV) node_modules cdk.out dist
+	rm -rf $(VENV) $(SDK) $(CLIENTS) $(CHECKOV) node_modules cdk.out dist

@@ -70,7 +70,8 @@ class _Waiting(TypedDict, total=False):
 class MultiAdapterInferenceStack(Stack):
     """The resources of one environment file. Outputs: `EndpointName`, `BaseComponentName`, `Adapters`.
 
-    `Adapters` is a JSON object of component names by the adapters' keys in the file. Each fleet adds the
+    `Adapters` is a JSON object of component names by the adapters' keys in the file. `OpenAIBaseUrl` is the
+    base model's address for OpenAI clients, and `<key>OpenAIBaseUrl` is an adapter's. Each fleet adds the
     outputs `<Id>Table`, `<Id>Summary` and `<Id>ComponentPrefix`.
     """
 
@@ -128,6 +129,9 @@ class MultiAdapterInferenceStack(Stack):
             "Adapters",
             value=json.dumps({name: adapter.component_name for name, adapter in adapters.items()}),
         )
+        CfnOutput(self, "OpenAIBaseUrl", value=self.endpoint.openai_base_url)
+        for name, adapter in adapters.items():
+            CfnOutput(self, f"{name}OpenAIBaseUrl", value=adapter.openai_base_url)
         for name, fleet in self.fleets.items():
             CfnOutput(self, f"{name}Table", value=fleet.registry.table_name)
             CfnOutput(self, f"{name}Summary", value=fleet.summary)

@@ -24,6 +24,8 @@ from adapters_cli.commands.pull import pull
 from adapters_cli.commands.retry import retry
 from adapters_cli.commands.rollback import rollback
 from adapters_cli.commands.status import status
+from adapters_cli.commands.token import token
+from adapters_cli.commands.url import url
 from adapters_cli.output.exit_codes import BROKEN_PIPE
 
 
@@ -70,6 +72,8 @@ for command in (status, plan, apply, history, retry, rollback, prune):
 app.command("import")(import_)
 app.command()(check)
 app.command()(invoke)
+app.command()(url)
+app.command()(token)
 app.command()(capacity)
 app.command()(publish)
 

@@ -15,6 +15,7 @@ from multi_adapter_inference._internal.component_names import (
     warn_of_fixed_names,
 )
 from multi_adapter_inference._internal.errors import error_context
+from multi_adapter_inference._internal.openai_url import openai_base_url
 from multi_adapter_inference._internal.stack_location import check_same_environment
 from multi_adapter_inference.artifact import AdapterArtifact
 from multi_adapter_inference.grants import grant_invoke
@@ -132,12 +133,22 @@ class LoraAdapter(Construct, ComponentMetrics):
         """
         return _ImportedAdapter(scope, id, component_name, endpoint)
 
-    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
+    @property
+    def openai_base_url(self) -> str:
+        """The `base_url` of an OpenAI client that talks to this adapter; `model` is `component_name`."""
+        return openai_base_url(self, self.endpoint.endpoint_name, self.component_name)
+
+    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
         """Let `grantee` send requests to this adapter, and to no other component of the endpoint.
 
         This does not isolate tenants: the container lets a request to one adapter name another in its body.
+
+        bearer_token:
+            True allows requests to `openai_base_url`, too. Default: False.
         """
-        return grant_invoke(grantee, self.endpoint.endpoint_arn, self.component_arn)
+        return grant_invoke(
+            grantee, self.endpoint.endpoint_arn, self.component_arn, bearer_token=bearer_token
+        )
 
 
 class _ImportedAdapter(Construct, ComponentMetrics):
@@ -154,5 +165,11 @@ class _ImportedAdapter(Construct, ComponentMetrics):
         self._component_arns = component_arn_spellings(self, component_name)
         self.component_arn = self._component_arns[0]
 
-    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
-        return grant_invoke(grantee, self.endpoint.endpoint_arn, *self._component_arns)
+    @property
+    def openai_base_url(self) -> str:
+        return openai_base_url(self, self.endpoint.endpoint_name, self.component_name)
+
+    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
+        return grant_invoke(
+            grantee, self.endpoint.endpoint_arn, *self._component_arns, bearer_token=bearer_token
+        )

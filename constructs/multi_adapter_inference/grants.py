@@ -17,12 +17,20 @@ from multi_adapter_inference.artifact_source import ArtifactSource
 INVOKE_ACTIONS = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")
 
 
-def grant_invoke(grantee: iam.IGrantable, endpoint_arn: str, *component_arns: str) -> iam.Grant:
+def grant_invoke(
+    grantee: iam.IGrantable, endpoint_arn: str, *component_arns: str, bearer_token: bool = False
+) -> iam.Grant:
     """Let `grantee` invoke components. SageMaker checks the endpoint and the component.
 
-    `component_arns` may have several spellings of one component's ARN.
+    `component_arns` may have several spellings of one component's ARN. `bearer_token` allows the OpenAI path,
+    too.
     """
-    return _grant(grantee, INVOKE_ACTIONS, endpoint_arn, *component_arns)
+    granted = _grant(grantee, INVOKE_ACTIONS, endpoint_arn, *component_arns)
+    if bearer_token:
+        # SageMaker has no resource for it. The token alone reaches nothing: each request needs the other
+        # actions as well.
+        granted = granted.combine(_grant(grantee, ["sagemaker:CallWithBearerToken"], "*"))
+    return granted
 
 
 @dataclass(frozen=True, kw_only=True)

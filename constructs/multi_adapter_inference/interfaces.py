@@ -39,8 +39,12 @@ class IInferenceComponent(Protocol):
     def component_name(self) -> str:
         """The name that callers put into their requests."""
 
-    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` send requests to this component."""
+    @property
+    def openai_base_url(self) -> str:
+        """The `base_url` of an OpenAI client that talks to this component."""
+
+    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
+        """Let `grantee` send requests to this component, with `bearer_token` to `openai_base_url` as well."""
 
     def metric(
         self, metric_name: str, *, namespace: str = INVOCATION_NAMESPACE, **options: Unpack[MetricOptions]
@@ -201,6 +205,7 @@ class IAdapterFleet(IConstruct, Protocol):
         *,
         adapters: Sequence[str] | None = None,
         components: Sequence[str] | None = None,
+        bearer_token: bool = False,
     ) -> iam.Grant:
         """Let `grantee` send requests to every adapter of the fleet, or to the named ones."""
 

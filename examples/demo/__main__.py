@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,7 +33,7 @@ from examples.demo.endpoint import Endpoint
 from examples.demo.inventory import leftovers
 from examples.demo.report import Report
 from examples.demo.traffic import Traffic
-from examples.demo.workspace import TICKETS, Workspace
+from examples.demo.workspace import ROOT, TICKETS, Workspace
 from local_sagemaker.server import LocalCloud
 
 STACK = "MultiAdapterInference-local"
@@ -46,7 +47,9 @@ V1, V2 = TICKETS / "adapters", TICKETS / "adapters-v2"
 IN_CHECKOUT = "../examples/tickets"
 """Where the skills are, as the manifest of the tenants says it."""
 
-BROKEN, CHANGED = "tenant-050", "tenant-002"
+BROKEN, CHANGED, CHATTING = "tenant-050", "tenant-002", "tenant-001"
+CLIENTS_PYTHON = ROOT / ".venv-clients" / "bin" / "python"
+"""The `openai` client has an environment of its own; `make demo` makes it."""
 MANIFEST_KEY = "fleets/customers.yaml"
 CUSTOMERS = "customers"
 SETTINGS = f"""
@@ -124,6 +127,26 @@ class Demo:
         )
         self._report.expect(right == len(answers), f"{right} of {len(answers)} answers are the ones expected")
         self._check_tenants()
+
+    def chat(self) -> None:
+        """Ask a tenant's adapter with the unmodified `openai` client, as `adapters url` says."""
+        self._report.ran(self._adapters.run("url", CHATTING, "--fleet", "Tenants"))
+        told = self._adapters.run("url", CHATTING, "--fleet", "Tenants", "--json")
+        prompt, address = self._endpoint.prompts[0], json.loads(told.lines[-1])
+        arguments = [address["base_url"], address["model"], prompt["ticket"]]
+        done = subprocess.run(
+            [CLIENTS_PYTHON, "-m", "examples.openai_client", *arguments],
+            cwd=ROOT,
+            env={**self._cloud.environment, "PYTHONPATH": f"{ROOT / 'lambda'}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self._report.note(f"{prompt['ticket']} → {done.stdout.strip() or done.stderr.strip()[-500:]}")
+        expected = prompt["answers"][self._workspace.tenants()[CHATTING]]
+        self._report.expect(
+            done.stdout.strip() == expected, f"{CHATTING} answers the `openai` client as it should"
+        )
 
     def change(self, profile: str, tenants: Mapping[str, str | None]) -> None:
         """Add, change and remove tenants in one deployment, while a client calls all that are there.
@@ -305,6 +328,8 @@ def main() -> int:
             report.chapter("One deployment, one broken adapter")
             demo.deploy()
             demo.compare()
+            report.chapter("One of them, with the `openai` client")
+            demo.chat()
             report.chapter("Add, change and remove, under load")
             demo.change(
                 "kind",

@@ -53,6 +53,13 @@ class Settings:
     # [I] LastModifiedTime moves without a write; 0 means never.
     last_modified_moves_every_seconds: float = 0.0
 
+    # [I] No source says which adapter answers on the OpenAI path. Either the container gets the name of the
+    # component's adapter (`component`), or only the body, whose `model` can name an adapter (`model`).
+    openai_adapter: Literal["component", "model"] = "component"
+    # [T OLP, Bifrost] The OpenAI path reports errors as InvokeEndpoint does: 424 ModelError for a container's
+    # refusal (`runtime`). [T stdapi.ai, which quotes answers] It has OpenAI's error object (`openai`).
+    openai_errors: Literal["runtime", "openai"] = "runtime"
+
     # [V similar calls] ThrottlingException "Rate exceeded"; calls a second, 0 means no limit.
     read_rate: float = 0.0
     write_rate: float = 0.0
@@ -149,6 +156,8 @@ PROFILES: dict[Profile, Settings] = {
         failure_reason_stays=True,
         listing_lag_seconds=1.0,
         last_modified_moves_every_seconds=2.0,
+        openai_adapter="model",
+        openai_errors="openai",
         read_rate=50.0,
         write_rate=10.0,
         prefix_cache="by_name",

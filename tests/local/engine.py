@@ -3,6 +3,7 @@
 It speaks the container protocol, starts at once, and does what a real server does not when told to: a
 body {"status": 503} gets that status, {"seconds": 0.2} after that time, {"parts": ["a", "b"]} in parts,
 and {"break": true} breaks off after the first part. It dies of an adapter with the name "deadly".
+In a chat, `model` names the adapter if the header does not.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def invoke(self, body: dict[str, object]) -> None:
         adapter = self.headers.get("X-Amzn-SageMaker-Adapter-Identifier")
+        if adapter is None and self.path == "/v1/chat/completions":
+            adapter = str(body.get("model", "")) or None
         time.sleep(float(str(body.get("seconds", 0))))
         if adapter is not None and adapter not in ADAPTERS:
             self.answer(404, {"message": f"Adapter {adapter} not found"})
@@ -86,6 +89,7 @@ class Handler(BaseHTTPRequestHandler):
                 "version": os.environ.get("VERSION"),
                 "process": os.getpid(),
                 "query": urlsplit(self.path).query,
+                "body": body,
             }
             self.answer(200, said)
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
+
+    from adapter_fleet.openai.bearer_auth import BearerAuth
 
 _ENDPOINT_URL = "AWS_ENDPOINT_URL"
 """Address of all services; `AWS_ENDPOINT_URL_S3` is that of S3 alone."""
@@ -84,6 +87,21 @@ class Account:
             runtime=self.client("sagemaker-runtime"),
             s3=self.s3,
         )
+
+    @property
+    def runtime_url(self) -> str:
+        """Address of SageMaker's runtime API. Raises NoRegionError without a region."""
+        url: str = self.client("sagemaker-runtime").meta.endpoint_url
+        return url.rstrip("/")
+
+    def bearer_auth(self, lifetime: timedelta) -> "BearerAuth":
+        """Return what signs bearer tokens with this account's credentials.
+
+        Raises NoCredentialsError or NoRegionError without credentials or a region.
+        """
+        from adapter_fleet.openai.bearer_auth import BearerAuth
+
+        return BearerAuth(self._session, lifetime=lifetime)
 
     @cached_property
     def machines(self) -> "SFNClient":

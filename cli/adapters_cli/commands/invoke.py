@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.adapter_lookup import AdapterLookup
-from adapters_cli.fleets.fleet_lookup import (
-    Fleet,
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    newest_generation,
-)
+from adapters_cli.fleets.adapter_lookup import ComponentOption, find_components
+from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption
 from adapters_cli.output.answers import AnswerView, ComponentAnswer, JsonLines, PlainText, Screen
-from adapters_cli.output.errors import UsageError, reported_errors
+from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import NO_ANSWER
 
 if TYPE_CHECKING:
@@ -41,12 +34,7 @@ def invoke(
     prompt: Annotated[
         str, typer.Argument(metavar="PROMPT", help="The prompt; - reads it from standard input.")
     ],
-    component: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--component", "-c", metavar="NAME", help="Component to ask; give several to compare them."
-        ),
-    ] = None,
+    component: ComponentOption = None,
     base: Annotated[bool, typer.Option("--base", help="Ask the fleet's base model, too.")] = False,
     stack: StackOption = None,
     fleet: FleetOption = None,
@@ -71,22 +59,16 @@ def invoke(
 
     with reported_errors():
         account = account_of(context)
-        if component and stack is None and fleet is None and table_name is None:
-            if len(names) != 1 or base:
-                raise UsageError(
-                    "--component takes the endpoint's name and the prompt, or the fleet's --stack"
-                )
-            endpoint, asked = names[0], {name: name for name in component}
-        else:
-            found = find_fleet(account, stack=stack, name=fleet, table=table_name)
-            endpoint, asked = _of_fleet(found, names, component or [], base=base)
-        connected = RuntimeEndpoint.connect(endpoint, account)
+        asked = find_components(
+            account, names, component or [], base=base, stack=stack, fleet=fleet, table=table_name
+        )
+        connected = RuntimeEndpoint.connect(asked.endpoint, account)
     question = Question(
         prompt=sys.stdin.read() if prompt == "-" else prompt,
         max_new_tokens=max_new_tokens,
         temperature=temperature,
     )
-    answers = [ComponentAnswer(component=component, name=name) for component, name in asked.items()]
+    answers = [ComponentAnswer(component=component, name=name) for component, name in asked.names.items()]
     view = _view(answers, as_json=as_json)
     try:
         for piece in _ask_all(connected, question, answers, stream=stream):
@@ -97,20 +79,6 @@ def invoke(
         raise typer.Exit(NO_ANSWER)
     if any(answer.error is not None for answer in answers):
         raise typer.Exit(1)
-
-
-def _of_fleet(
-    fleet: Fleet, names: list[str], components: list[str], *, base: bool
-) -> tuple[str, dict[str, str]]:
-    """Return the endpoint of a fleet and the components to ask, with their names."""
-    newest = newest_generation(fleet)
-    target = newest.request.target
-    asked = {target.base: "base"} if base else {}
-    asked |= AdapterLookup(fleet, newest).find(names)
-    asked |= {name: name for name in components}
-    if not asked:
-        raise UsageError("whom to ask? Give adapters of the fleet before the prompt, or --base")
-    return target.endpoint, asked
 
 
 def _view(answers: list[ComponentAnswer], *, as_json: bool) -> AnswerView:

@@ -1,13 +1,26 @@
 """Finding the adapters that a person names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
+
+import typer
 
 from adapter_fleet.common.naming import component_name
 from adapter_fleet.fleet.state.generations import Generation
-from adapters_cli.fleets.fleet_lookup import Fleet, registry_errors
+from adapters_cli.aws.account import Account
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation, registry_errors
 from adapters_cli.fleets.fleet_status import desired_by, in_force
-from adapters_cli.output.errors import CommandError
+from adapters_cli.output.errors import CommandError, UsageError
+
+BASE = "base"
+"""The name of a fleet's base model in the output of commands."""
+
+ComponentOption = Annotated[
+    list[str] | None,
+    typer.Option("--component", "-c", metavar="NAME", help="A component; give several for more."),
+]
 
 
 class AdapterLookup:
@@ -65,3 +78,47 @@ class AdapterLookup:
         for adapter in desired:
             names.pop(adapter.component, None)
         return names | {adapter.component: adapter.name for adapter in desired}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedComponents:
+    """Components of an endpoint that a person named.
+
+    names:
+        The person's names by component.
+    base:
+        The component of the base model, if it is one of them and known as such.
+    """
+
+    endpoint: str
+    names: Mapping[str, str]
+    base: str | None = None
+
+
+def find_components(
+    account: Account,
+    names: Sequence[str],
+    components: Sequence[str],
+    *,
+    base: bool,
+    stack: str | None,
+    fleet: str | None,
+    table: str | None,
+) -> NamedComponents:
+    """Return adapters and components of a fleet, or components of the endpoint that is the only name.
+
+    Raises CommandError for names that the fleet does not have, and UsageError if nothing is named.
+    """
+    if components and (stack, fleet, table) == (None, None, None):
+        if len(names) != 1 or base:
+            raise UsageError("--component takes the endpoint's name before it, or the fleet's --stack")
+        return NamedComponents(endpoint=names[0], names={name: name for name in components})
+    found = find_fleet(account, stack=stack, name=fleet, table=table)
+    newest = newest_generation(found)
+    target = newest.request.target
+    named = {target.base: BASE} if base else {}
+    named |= AdapterLookup(found, newest).find(names)
+    named |= {name: name for name in components}
+    if not named:
+        raise UsageError("which adapter? Give adapters of the fleet, or --base")
+    return NamedComponents(endpoint=target.endpoint, names=named, base=target.base if base else None)

@@ -13,6 +13,7 @@ from constructs import Construct, IConstruct, IDependable
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lora_limits import LoraServing
 from multi_adapter_inference._internal.argument_types import checked
+from multi_adapter_inference._internal.openai_url import openai_base_url
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.artifact import AdapterArtifact
 from multi_adapter_inference.artifact_source import ArtifactSource
@@ -79,9 +80,21 @@ class EndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIAbstractClass
         self._check_id(id, "a fleet")
         return AdapterFleet(self, id, endpoint=self, manifest=manifest, **options)
 
-    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` send requests to the base model. Each adapter has a `grant_invoke` of its own."""
-        return grant_invoke(grantee, self.endpoint_arn, *self._base_component_arns)
+    @property
+    def openai_base_url(self) -> str:
+        """The `base_url` of an OpenAI client that talks to the base model; `model` is empty.
+
+        Each adapter has an `openai_base_url` of its own.
+        """
+        return openai_base_url(self, self.endpoint_name, self.component_name)
+
+    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
+        """Let `grantee` send requests to the base model. Each adapter has a `grant_invoke` of its own.
+
+        bearer_token:
+            True allows requests to `openai_base_url`, too. Default: False.
+        """
+        return grant_invoke(grantee, self.endpoint_arn, *self._base_component_arns, bearer_token=bearer_token)
 
     def base_model_for(self, _scope: Construct, /) -> str | None:
         """Return a text that changes with the base model or its container, for use in a scope.

@@ -25,6 +25,7 @@ from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.arns import component_arn, component_arn_spellings
 from multi_adapter_inference._internal.bound_manifest import ManifestObject
 from multi_adapter_inference._internal.errors import error_context
+from multi_adapter_inference._internal.openai_url import openai_base_url
 from multi_adapter_inference.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
 from multi_adapter_inference.interfaces import IAdapterFleet, IMultiAdapterEndpoint
 from multi_adapter_inference.metrics import ComponentMetrics, FleetMetrics
@@ -62,7 +63,7 @@ class FleetBase(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
             return component_name(self.component_prefix, adapter)
 
     def adapter(self, name: str, *, component_name: str | None = None) -> FleetMember:
-        """Return one adapter of the fleet, for its grants and metrics.
+        """Return one adapter of the fleet, for its grants, its metrics and its URL.
 
         component_name:
             The name of its component. Default: the one that `component_name()` returns.
@@ -83,6 +84,7 @@ class FleetBase(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
         *,
         adapters: Sequence[str] | None = None,
         components: Sequence[str] | None = None,
+        bearer_token: bool = False,
     ) -> iam.Grant:
         """Let `grantee` send requests to every adapter of the fleet, or to the named ones.
 
@@ -94,9 +96,11 @@ class FleetBase(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
             every adapter.
         components:
             Names of components, in addition to `adapters`. Default: none.
+        bearer_token:
+            True allows requests to the adapters' `openai_base_url`, too. Default: False.
         """
         if adapters is None and components is None:
-            endpoint = grant_invoke(grantee, self.endpoint.endpoint_arn)
+            endpoint = grant_invoke(grantee, self.endpoint.endpoint_arn, bearer_token=bearer_token)
             return endpoint.combine(
                 iam.Grant.add_to_principal(
                     grantee=grantee,
@@ -120,7 +124,7 @@ class FleetBase(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
                 f" whose components have the tag {FLEET_TAG!r}, or grant by a tag of your own"
             )
         arns = dict.fromkeys(arn for name in names for arn in component_arn_spellings(self, name))
-        return grant_invoke(grantee, self.endpoint.endpoint_arn, *arns)
+        return grant_invoke(grantee, self.endpoint.endpoint_arn, *arns, bearer_token=bearer_token)
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` see the fleet's state: `adapters status`, `history` and `plan`.
@@ -192,12 +196,20 @@ class FleetMember(ComponentMetrics):
     component_name: str
     """The name that callers put into their requests."""
 
-    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
+    @property
+    def openai_base_url(self) -> str:
+        """The `base_url` of an OpenAI client that talks to this adapter; `model` is `component_name`."""
+        return openai_base_url(self.fleet, self.fleet.endpoint.endpoint_name, self.component_name)
+
+    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
         """Let `grantee` send requests to this adapter, and to no other component of the endpoint.
 
         This does not isolate tenants: the container lets a request to one adapter name another in its body.
+
+        bearer_token:
+            True allows requests to `openai_base_url`, too. Default: False.
         """
-        return self.fleet.grant_invoke(grantee, components=[self.component_name])
+        return self.fleet.grant_invoke(grantee, components=[self.component_name], bearer_token=bearer_token)
 
 
 def checked_prefix(endpoint: IMultiAdapterEndpoint, given: str | None) -> str:

@@ -24,6 +24,11 @@ class Copy(Protocol):
     ) -> AbstractAsyncContextManager[httpx.Response]:
         """The answer to an invocation, with an unread body."""
 
+    def chat(
+        self, adapter: str | None, headers: Mapping[str, str], body: bytes
+    ) -> AbstractAsyncContextManager[httpx.Response]:
+        """The answer to a chat of the OpenAI path, with an unread body."""
+
     async def register(self, adapter: str, directory: Path) -> None:
         """Load an adapter."""
 

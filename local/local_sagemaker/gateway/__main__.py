@@ -23,11 +23,12 @@ from local_sagemaker.cloudformation.resource_types import TYPE_PREFIX
 from local_sagemaker.gateway import sagemaker_service
 from local_sagemaker.gateway.admin_paths import admin_application
 from local_sagemaker.gateway.cloud import Cloud
+from local_sagemaker.gateway.openai_path import OpenAIPath
 from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX, AdminGuard, DownloadSigner
 from local_sagemaker.http_guards.body_limit import OBJECT_BYTES, REQUEST_BYTES, BodyLimit
 from local_sagemaker.http_guards.request_guard import RequestGuard
 from local_sagemaker.ministack_patches.install import install_patches
-from local_sagemaker.runtime.invocations import VARIANT_HEADER
+from local_sagemaker.runtime.invocations import VARIANT_HEADER, is_openai_path
 from local_sagemaker.settings import Settings
 
 _STOP_SECONDS = 1.0
@@ -36,10 +37,13 @@ _STOP_SECONDS = 1.0
 def guarded_application(cloud: Cloud, token: str) -> Any:
     """The ASGI application of the port, behind its guards."""
     admin = admin_application(cloud.settings, cloud.throttling, cloud.faults)
+    openai = OpenAIPath(cloud)
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"].startswith(ADMIN_PREFIX):
             await admin(scope, receive, send)
+        elif scope["type"] == "http" and is_openai_path(scope["path"]):
+            await openai(scope, receive, send)
         else:
             await ministack.app.app(scope, receive, send)
 
@@ -48,6 +52,8 @@ def guarded_application(cloud: Cloud, token: str) -> Any:
 
 def _body_limit(scope: Any) -> int:
     """The largest body of a request in bytes: S3 takes larger ones than other services."""
+    if is_openai_path(scope["path"]):
+        return REQUEST_BYTES
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     service = router.detect_service(scope["method"], scope["path"], headers, query)

@@ -1,7 +1,5 @@
 """Answers SageMaker requests: a control plane and a runtime for each account and region in use."""
 
-import asyncio
-import contextlib
 import functools
 import json
 import os
@@ -22,6 +20,7 @@ from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
 from local_sagemaker.gateway.s3_access import S3Access
+from local_sagemaker.gateway.streaming import send_parts
 from local_sagemaker.runtime.artifacts import Artifacts
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.runtime.invocations import Runtime, RuntimeRequest
@@ -77,7 +76,7 @@ class Cloud:
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
     ) -> Response:
         """Answer a request of the SageMaker API or runtime, in ministack's form."""
-        invocation = RuntimeRequest.of(method, path)
+        invocation = RuntimeRequest.of(method, path, headers)
         if invocation is not None:
             return await self._invoke(invocation, headers, body, query)
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
@@ -135,17 +134,4 @@ def _lost_answer() -> Any:
 
 
 def _streaming(frames: AsyncGenerator[bytes, None]) -> Any:
-    async def run(send: Any, receive: Any) -> None:
-        # The request has been read, so the next message says that the client has disconnected.
-        gone = asyncio.ensure_future(receive())
-        try:
-            async with contextlib.aclosing(frames):
-                async for frame in frames:
-                    if gone.done():
-                        return
-                    await send({"type": "http.response.body", "body": frame, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            gone.cancel()
-
-    return StreamingResponse(run)
+    return StreamingResponse(functools.partial(send_parts, frames))

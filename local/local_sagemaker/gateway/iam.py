@@ -151,7 +151,7 @@ def authorize(
         router.extract_access_key_id(headers, query),
         f"{_SERVICE}:{action}",
         _SERVICE,
-        router.extract_region(headers),
+        router.extract_region(headers, query),
         resource_arn=arn,
         service_context=dict(context or {}),
     )

@@ -2,7 +2,7 @@
 
 SageMaker's container protocol for LMI and vLLM [V]: `GET /ping`, `POST /adapters` with query parameters and
 no body, `DELETE /adapters/{name}`, `POST /invocations` with the adapter's name in the header
-X-Amzn-SageMaker-Adapter-Identifier.
+X-Amzn-SageMaker-Adapter-Identifier. Of the OpenAI path `POST /v1/chat/completions`.
 """
 
 import asyncio
@@ -153,17 +153,28 @@ class ContainerProcess:
         if not answer.is_success and answer.status_code not in accept:
             raise HostingError(f"The container answered {answer.status_code}: {answer.text}")
 
-    @contextlib.asynccontextmanager
-    async def invoke(
+    def invoke(
         self, adapter: str | None, headers: Mapping[str, str], body: bytes
-    ) -> AsyncIterator[httpx.Response]:
+    ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
         """The container's answer to an invocation, with an unread body; httpx.HTTPError if there is none."""
+        return self._post("/invocations", adapter, headers, body)
+
+    def chat(
+        self, adapter: str | None, headers: Mapping[str, str], body: bytes
+    ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+        """The container's answer to a chat, with an unread body; httpx.HTTPError if there is none."""
+        return self._post("/v1/chat/completions", adapter, headers, body)
+
+    @contextlib.asynccontextmanager
+    async def _post(
+        self, path: str, adapter: str | None, headers: Mapping[str, str], body: bytes
+    ) -> AsyncIterator[httpx.Response]:
         key = adapter or ""
         if adapter is not None:
             headers = {**headers, ADAPTER_HEADER: adapter}
         self._in_flight[key] += 1
         try:
-            async with self._client.stream("POST", "/invocations", headers=headers, content=body) as answer:
+            async with self._client.stream("POST", path, headers=headers, content=body) as answer:
                 yield answer
         finally:
             self._in_flight[key] -= 1

@@ -1,9 +1,14 @@
-"""The runtime: passes InvokeEndpoint and InvokeEndpointWithResponseStream on to the copies."""
+"""The runtime: passes invocations and chats of the OpenAI path on to the copies.
+
+[V developer guide, realtime-endpoints-openai-compatible] The OpenAI path passes a chat and its answer
+through, streams included. It reaches one path of the container, `/v1/chat/completions`. It names the
+component itself. `InvokeEndpoint` is the permission for streams as well.
+"""
 
 import json
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -18,6 +23,8 @@ from local_sagemaker.runtime import event_stream
 from local_sagemaker.runtime.routing import pick_copy
 
 _PATH = re.compile(r"/endpoints/([^/]+)/(invocations|invocations-response-stream)")
+_OPENAI_PATH = re.compile(r"/endpoints/([^/]+)(?:/inference-components/([^/]+))?/openai/v1(/.*)?")
+_CHAT = "/chat/completions"
 
 COMPONENT_HEADER = "x-amzn-sagemaker-inference-component"
 VARIANT_HEADER = "x-Amzn-Invoked-Production-Variant"
@@ -30,29 +37,51 @@ Authorize = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class RuntimeRequest:
-    """The endpoint and the operation of a runtime request."""
+    """What a runtime request asks for: an endpoint, one of its components, an operation.
+
+    streamed says whether the answer is an event stream, chat whether the request came by the OpenAI path.
+    """
 
     endpoint: str
-    operation: str
+    component: str | None
+    operation: str = "InvokeEndpoint"
+    streamed: bool = False
+    chat: bool = False
 
     @classmethod
-    def of(cls, method: str, path: str) -> "RuntimeRequest | None":
-        """The invocation of a path, None if the path is not one of the runtime."""
+    def of(cls, method: str, path: str, headers: Mapping[str, str]) -> "RuntimeRequest | None":
+        """The invocation of a path, None if the path is not one of InvokeEndpoint."""
         match = _PATH.fullmatch(path)
         if method != "POST" or match is None:
             return None
         streamed = match[2] == "invocations-response-stream"
-        return cls(unquote(match[1]), "InvokeEndpointWithResponseStream" if streamed else "InvokeEndpoint")
+        operation = "InvokeEndpointWithResponseStream" if streamed else "InvokeEndpoint"
+        return cls(unquote(match[1]), headers.get(COMPONENT_HEADER), operation, streamed)
 
-    @property
-    def streamed(self) -> bool:
-        """Whether the answer is an event stream."""
-        return self.operation == "InvokeEndpointWithResponseStream"
+    @classmethod
+    def of_chat(cls, method: str, path: str, headers: Mapping[str, str]) -> "RuntimeRequest":
+        """The chat of a path for which `is_openai_path` is true; ApiError if it is no chat."""
+        match = _OPENAI_PATH.fullmatch(path)
+        if match is None or method != "POST" or match[3] != _CHAT:
+            # [V] There is nothing else below the path. [I] No source has the words.
+            raise ApiError("UnknownOperationException", f"{method} {path} was not found.", status=404)
+        if COMPONENT_HEADER in headers:
+            # [T stdapi.ai] The header is rejected here, whatever its value. [I] No source has the words.
+            raise _validation_error(
+                "Inference Component Name header is not supported on this path. Please include the Inference "
+                "Component Name in the path."
+            )
+        return cls(match[1], match[2], chat=True)
+
+
+def is_openai_path(path: str) -> bool:
+    """Whether a path, without its percent-encoding, belongs to the OpenAI path of an endpoint."""
+    return _OPENAI_PATH.fullmatch(path) is not None
 
 
 @dataclass(frozen=True)
 class RuntimeAnswer:
-    """An answer: headers, then a body or the frames of an event stream."""
+    """An answer: headers, then a body or the parts of a stream."""
 
     headers: dict[str, str]
     body: bytes | AsyncGenerator[bytes, None]
@@ -77,9 +106,9 @@ class Runtime:
             raise _validation_error(
                 f"Endpoint {invocation.endpoint} of account {self._context.account} not found."
             )
-        name = headers.get(COMPONENT_HEADER)
+        name = invocation.component
         if name is None:
-            # [T] The sentence as users quote it.
+            # [T] The sentence as users quote it. [I] The OpenAI path has the same one.
             raise _validation_error(
                 "Inference Component Name header is required for endpoints to which you plan to deploy "
                 "inference components. Please include Inference Component Name header or consider using "
@@ -88,12 +117,10 @@ class Runtime:
         authorize(invocation.operation, self._context.arn("inference-component", name))
         component = self._component(endpoint, name)
         copy = self._copy(endpoint, component, headers, body)
-        adapter = component.registered_as if isinstance(component, AdapterComponent) else None
-
         stack = AsyncExitStack()
         try:
             response = await stack.enter_async_context(
-                copy.invoke(adapter, _container_headers(headers, streamed=invocation.streamed), body)
+                self._send(copy, component, invocation, _container_headers(headers, invocation), body)
             )
             if not response.is_success:
                 await response.aread()
@@ -102,6 +129,10 @@ class Runtime:
             if _ATTRIBUTES_HEADER in response.headers:
                 answer_headers[_ATTRIBUTES_HEADER] = response.headers[_ATTRIBUTES_HEADER]
             kind = response.headers.get("content-type", "application/octet-stream")
+            if invocation.chat:
+                return RuntimeAnswer(
+                    answer_headers | {"Content-Type": kind}, _parts(response, stack.pop_all())
+                )
             if invocation.streamed:
                 answer_headers |= {
                     "Content-Type": "application/vnd.amazon.eventstream",
@@ -113,6 +144,22 @@ class Runtime:
             raise self._model_error(component, 500, f"no answer from the container: {error!r}") from error
         finally:
             await stack.aclose()
+
+    def _send(
+        self,
+        copy: Copy,
+        component: Component,
+        invocation: RuntimeRequest,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> AbstractAsyncContextManager[httpx.Response]:
+        adapter = component.registered_as if isinstance(component, AdapterComponent) else None
+        if not invocation.chat:
+            return copy.invoke(adapter, headers, body)
+        names_adapter = self._context.settings.value.openai_adapter == "component"
+        if adapter is not None and adapter != component.name:
+            body = _renamed(body, component.name, adapter)
+        return copy.chat(adapter if names_adapter else None, headers, body)
 
     def _component(self, endpoint: EndpointRecord, name: str) -> Component:
         component = self._plane.components.find(name)
@@ -160,8 +207,30 @@ async def _frames(response: httpx.Response, stack: AsyncExitStack) -> AsyncGener
             yield event_stream.exception("ModelStreamError", json.dumps(message).encode())
 
 
-def _container_headers(headers: Mapping[str, str], *, streamed: bool) -> dict[str, str]:
-    accept = "x-amzn-sagemaker-accept" if streamed else "accept"
+async def _parts(response: httpx.Response, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
+    """Yield a body as it comes; httpx.HTTPError if the container breaks off."""
+    async with stack:
+        async for part in response.aiter_bytes():
+            yield part
+
+
+def _renamed(body: bytes, name: str, registered: str) -> bytes:
+    """A chat whose `model` is a component's name, with the name that its adapter has in the container.
+
+    Only an update with `adapter_update="gapless"` makes the two names differ. That is an invention of this
+    package, so callers should not meet it.
+    """
+    try:
+        chat = json.loads(body)
+    except ValueError:
+        return body
+    if not isinstance(chat, dict) or chat.get("model") != name:
+        return body
+    return json.dumps(chat | {"model": registered}).encode()
+
+
+def _container_headers(headers: Mapping[str, str], invocation: RuntimeRequest) -> dict[str, str]:
+    accept = "x-amzn-sagemaker-accept" if invocation.streamed else "accept"
     passed = {
         "Content-Type": headers.get("content-type"),
         "Accept": headers.get(accept),

@@ -121,6 +121,7 @@ def test_it_leaves_out_what_its_code_does_not_import() -> None:
     fleet, hub_copy = names_in(FLEET), names_in(HUB_COPY)
     assert "adapter_fleet/artifacts/packing.py" not in fleet
     assert [name for name in fleet if name.startswith("adapter_fleet/hub/")] == []
+    assert [name for name in [*fleet, *hub_copy] if name.startswith("adapter_fleet/openai/")] == []
     assert [name for name in hub_copy if name.startswith("adapter_fleet/fleet/")] == []
 
 

@@ -66,7 +66,9 @@ def raw_status(cloud: LocalCloud, method: str, path: str, *, length: int) -> int
 
 def test_cloud_refuses_a_body_by_its_declared_length(cloud: LocalCloud) -> None:
     functions = "/2015-03-31/functions"
+    chats = "/endpoints/llm/inference-components/llm-base/openai/v1/chat/completions"
     assert raw_status(cloud, "POST", functions, length=REQUEST_BYTES + 1) == 413
+    assert raw_status(cloud, "POST", chats, length=REQUEST_BYTES + 1) == 413
     assert raw_status(cloud, "PUT", "/bucket/key", length=OBJECT_BYTES + 1) == 413
 
 

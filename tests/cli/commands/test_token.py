@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import base64
+import os
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from adapters_cli.main import app
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials and a region, and nothing else that AWS clients read."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+
+
+def token(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["token", *arguments])
+
+
+def test_token_is_signed_with_the_credentials_and_for_the_region_of_the_session() -> None:
+    result = token("--minutes", "60")
+    assert (result.exit_code, result.stderr) == (0, "")
+    text = base64.b64decode(result.stdout.strip().removeprefix("sagemaker-api-key-")).decode()
+    assert text.startswith("sagemaker.amazonaws.com/?Action=CallWithBearerToken&")
+    assert "Credential=key%2F" in text
+    assert "eu-central-1%2Fsagemaker" in text
+    assert "X-Amz-Expires=3600" in text
+
+
+@pytest.mark.parametrize("minutes", ["0", "721"])
+def test_token_lives_at_most_twelve_hours(minutes: str) -> None:
+    result = token("--minutes", minutes)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'lifetime' should be 1 second to 12 hours" in result.stderr
+
+
+def test_without_credentials_there_is_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    result = token()
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "Unable to locate credentials" in result.stderr

@@ -1,0 +1,287 @@
+"""Clients of OpenAI's API with IAM on: base, native adapters and a fleet's adapter, and who is refused.
+
+The same questions go through httpx and through the unmodified `openai` client.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import httpx
+import pytest
+
+from adapter_fleet.openai.bearer_auth import BearerAuth
+from examples.demo.cdk import Cdk
+from local_sagemaker.server import LocalCloud
+from tests.integration.by_hand import client, prompts
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = Path(__file__).parent / "apps" / "chat.py"
+CLIENTS_PYTHON = ROOT / ".venv-clients" / "bin" / "python"
+
+# Whom to ask, and whose answer it should be: a key of `answers` in prompts.json.
+ANSWERS = {"base": "base", "triage": "triage", "summary": "summary", "shout": "shout", "acme": "summary-v2"}
+PROMPT = prompts()[0]
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The outputs of the app on a cloud that enforces IAM."""
+
+    cloud: LocalCloud
+    outputs: dict[str, str]
+
+    def session(self, caller: str, *, secret: str | None = None) -> boto3.Session:
+        """A session of one of the app's roles."""
+        given = client(self.cloud, "sts").assume_role(
+            RoleArn=self.outputs[f"{caller}Arn"], RoleSessionName="chat"
+        )["Credentials"]
+        return boto3.Session(
+            given["AccessKeyId"],
+            secret or given["SecretAccessKey"],
+            given["SessionToken"],
+            region_name=self.cloud.environment["AWS_DEFAULT_REGION"],
+        )
+
+    def url(self, name: str) -> str:
+        """The output of a component's URL, at the cloud's own address."""
+        address = urlsplit(self.outputs[name])
+        assert address.hostname == "runtime.sagemaker.us-east-1.amazonaws.com"
+        return f"{self.cloud.url}{address.path}"
+
+    def model(self, name: str) -> str:
+        return "" if name in ("base", "other") else self.outputs[f"{name}Component"]
+
+
+@pytest.fixture(scope="module")
+def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    folder = tmp_path_factory.mktemp("chat")
+    cdk = Cdk(
+        options=("--app", f"{sys.executable} {APP}"),
+        out=folder / "cdk.out",
+        home=folder / "home",
+        variables=guarded.environment,
+    )
+    account = client(guarded, "sts").get_caller_identity()["Account"]
+    cdk.bootstrap(account, guarded.environment["AWS_DEFAULT_REGION"])
+    cdk.deploy(validate=False)
+    yield Deployed(guarded, cdk.outputs())
+    cdk.destroy()
+
+
+def body(deployed: Deployed, name: str, *, stream: bool = False) -> dict[str, Any]:
+    return {
+        "model": deployed.model(name),
+        "messages": [{"role": "user", "content": PROMPT["ticket"]}],
+        "max_tokens": 60,
+        "temperature": 0,
+        "stream": stream,
+    }
+
+
+def post(deployed: Deployed, name: str, *, stream: bool = False, auth: Any = None) -> httpx.Response:
+    """Send a chat by httpx, as the caller with all grants unless another one signs."""
+    with httpx.Client(
+        base_url=deployed.url(name),
+        auth=auth or BearerAuth(deployed.session("Caller")),
+        verify=ssl.create_default_context(cafile=deployed.cloud.environment["AWS_CA_BUNDLE"]),
+        timeout=60,
+    ) as http:
+        return http.post("/chat/completions", json=body(deployed, name, stream=stream))
+
+
+class TestHttpx:
+    @pytest.mark.parametrize("openai_adapter", ["component", "model"])
+    @pytest.mark.parametrize("name", ANSWERS)
+    def test_component_answers_whether_it_or_the_model_chooses_the_adapter(
+        self, deployed: Deployed, name: str, openai_adapter: str
+    ) -> None:
+        deployed.cloud.admin.change_settings(openai_adapter=openai_adapter)
+        answer = post(deployed, name).json()
+        deployed.cloud.admin.change_settings(openai_adapter="component")
+        assert answer["choices"][0]["message"]["content"] == PROMPT["answers"][ANSWERS[name]]
+        assert answer["object"] == "chat.completion"
+
+    @pytest.mark.parametrize("name", ANSWERS)
+    def test_component_streams_server_sent_events(self, deployed: Deployed, name: str) -> None:
+        answer = post(deployed, name, stream=True)
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        *events, done = answer.text.strip().split("\n\n")
+        assert done == "data: [DONE]"
+        chunks = [json.loads(event.removeprefix("data: ")) for event in events]
+        pieces = [choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"]]
+        assert "".join(pieces) == PROMPT["answers"][ANSWERS[name]]
+        assert len([piece for piece in pieces if piece]) > 3
+
+    def test_caller_without_the_grant_is_refused(self, deployed: Deployed) -> None:
+        answer = post(deployed, "triage", auth=BearerAuth(deployed.session("Tokenless")))
+        assert answer.status_code == 403
+        assert "is not authorized to perform: sagemaker:CallWithBearerToken on resource: *" in answer.text
+
+    def test_expired_token_is_refused(self, deployed: Deployed) -> None:
+        auth = BearerAuth(deployed.session("Caller"), lifetime=timedelta(seconds=1))
+        token = auth.token()
+        time.sleep(2.1)
+        answer = post(deployed, "triage", auth=_Fixed(token))
+        assert (answer.status_code, answer.json()["Message"]) == (403, "Bearer Token has expired")
+
+    def test_forged_token_is_refused(self, deployed: Deployed) -> None:
+        answer = post(deployed, "triage", auth=BearerAuth(deployed.session("Caller", secret="guessed")))
+        assert answer.status_code == 403
+        assert answer.json()["Message"] == "Authentication failed: Please make sure your API Key is valid."
+
+    def test_token_replayed_to_another_endpoint_is_refused(self, deployed: Deployed) -> None:
+        auth = _Fixed(BearerAuth(deployed.session("Caller")).token())
+        assert post(deployed, "base", auth=auth).status_code == 200
+        answer = post(deployed, "other", auth=auth)
+        assert answer.status_code == 403
+        endpoint = deployed.outputs["other"].split("/")[4].lower()
+        arn = f"arn:aws:sagemaker:us-east-1:000000000000:endpoint/{endpoint}"
+        assert f"sagemaker:InvokeEndpoint on resource: {arn} " in answer.text
+
+    def test_signature_of_the_request_itself_is_refused(self, deployed: Deployed) -> None:
+        header = "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/sagemaker/aws4_request"
+        answer = post(deployed, "triage", auth=_Fixed(None, header))
+        assert answer.status_code == 403
+
+
+class _Fixed:
+    """Sends the same token, or the same header, with each request."""
+
+    def __init__(self, token: str | None, header: str = "") -> None:
+        self._header = f"Bearer {token}" if token else header
+
+    def __call__(self, request: httpx.Request) -> httpx.Request:
+        request.headers["Authorization"] = self._header
+        return request
+
+
+def test_command_names_the_same_address_and_its_token_is_taken(deployed: Deployed) -> None:
+    keys = deployed.session("Caller").get_credentials()
+    assert keys is not None
+    environment = deployed.cloud.environment | {
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+        "AWS_SESSION_TOKEN": str(keys.token),
+        "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in ("cli", "lambda")),
+    }
+
+    def adapters(*arguments: str) -> str:
+        command = [sys.executable, "-m", "adapters_cli", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    line = json.loads(
+        adapters("url", deployed.outputs["EndpointName"], "-c", deployed.model("triage"), "--json")
+    )
+    assert (line["base_url"], line["model"]) == (deployed.url("triage"), deployed.model("triage"))
+    answer = post(deployed, "triage", auth=_Fixed(adapters("token").strip()))
+    assert answer.json()["choices"][0]["message"]["content"] == PROMPT["answers"]["triage"]
+
+
+@pytest.fixture(scope="module")
+def questions(deployed: Deployed) -> dict[str, dict[str, Any]]:
+    def question(name: str, **more: Any) -> dict[str, Any]:
+        return {
+            "base_url": deployed.url(name),
+            "model": deployed.model(name),
+            "ticket": PROMPT["ticket"],
+            "client": "api_key",
+            "stream": False,
+            **more,
+        }
+
+    caller = deployed.session("Caller")
+    short = BearerAuth(caller, lifetime=timedelta(seconds=1)).token()
+    time.sleep(2.1)
+    forged = BearerAuth(deployed.session("Caller", secret="guessed")).token()
+    return {
+        **{name: question(name) for name in ANSWERS},
+        **{f"{name}, streamed": question(name, stream=True) for name in ANSWERS},
+        "http_client": question("summary", client="http_client"),
+        "http_client, streamed": question("summary", client="http_client", stream=True),
+        "asynchronous": question("summary", client="asynchronous"),
+        "expired": question("triage", token=short),
+        "forged": question("triage", token=forged),
+        "replayed": question("other", token=BearerAuth(caller).token()),
+        "without the grant": question("triage", token=BearerAuth(deployed.session("Tokenless")).token()),
+        "unknown path": question("triage", base_url=f"{deployed.url('triage')}/other"),
+    }
+
+
+@pytest.fixture(scope="module")
+def answers(deployed: Deployed, questions: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    assert CLIENTS_PYTHON.exists(), "the client has an environment of its own: run `make test-clients`"
+    keys = deployed.session("Caller").get_credentials()
+    assert keys is not None
+    done = subprocess.run(
+        [CLIENTS_PYTHON, Path(__file__).parent / "openai_client.py"],
+        env={
+            "PYTHONPATH": str(ROOT / "lambda"),
+            "SSL_CERT_FILE": deployed.cloud.environment["AWS_CA_BUNDLE"],
+            "AWS_ACCESS_KEY_ID": keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+            "AWS_SESSION_TOKEN": str(keys.token),
+            "AWS_DEFAULT_REGION": "us-east-1",
+        },
+        input="".join(f"{json.dumps(question)}\n" for question in questions.values()),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return dict(zip(questions, lines, strict=True))
+
+
+class TestOpenAIClient:
+    """The unmodified client, in an environment of its own."""
+
+    @pytest.mark.parametrize("name", ANSWERS)
+    def test_component_answers_whole_and_streamed(
+        self, answers: dict[str, dict[str, Any]], name: str
+    ) -> None:
+        expected = PROMPT["answers"][ANSWERS[name]]
+        assert answers[name].get("text") == expected, answers[name]
+        streamed = answers[f"{name}, streamed"]
+        assert streamed.get("text") == expected, streamed
+        assert streamed["pieces"] > 3
+
+    @pytest.mark.parametrize("way", ["http_client", "http_client, streamed", "asynchronous"])
+    def test_requests_can_be_signed_by_the_http_client(
+        self, answers: dict[str, dict[str, Any]], way: str
+    ) -> None:
+        assert answers[way].get("text") == PROMPT["answers"]["summary"], answers[way]
+
+    @pytest.mark.parametrize(
+        ("what", "words"),
+        [
+            ("expired", "Bearer Token has expired"),
+            ("forged", "Please make sure your API Key is valid"),
+            ("replayed", "is not authorized to perform: sagemaker:InvokeEndpoint on resource"),
+            ("without the grant", "is not authorized to perform: sagemaker:CallWithBearerToken on resource"),
+        ],
+    )
+    def test_caller_who_may_not_is_refused_in_the_service_s_words(
+        self, answers: dict[str, dict[str, Any]], what: str, words: str
+    ) -> None:
+        refused = answers[what]
+        assert (refused.get("error"), refused.get("status")) == ("PermissionDeniedError", 403), refused
+        assert words in refused["text"]
+
+    def test_other_paths_are_not_found(self, answers: dict[str, dict[str, Any]]) -> None:
+        assert answers["unknown path"].get("error") == "NotFoundError", answers["unknown path"]

@@ -1,0 +1,101 @@
+"""The form of bearer tokens. `test_openai_path.py` has the checks that need keys."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+
+import pytest
+
+from local_sagemaker.errors import ApiError
+from local_sagemaker.gateway.bearer_token import BearerToken
+from tests.local.bearer import PREFIX, bearer_token, encoded, signed_request
+
+NO_PREFIX = "Invalid API Key format: Must start with pre-defined prefix"
+INVALID = "Authentication failed: Please make sure your API Key is valid."
+
+
+def changed(old: str, new: str) -> str:
+    """Return a token whose request has another text in the place of one that it has."""
+    request = signed_request()
+    assert old in request
+    return encoded(request.replace(old, new))
+
+
+def test_token_says_its_key_its_region_and_its_time() -> None:
+    token = BearerToken.parse(f"Bearer {bearer_token('key', 'secret', region='eu-west-1', expires=60)}")
+    assert (token.access_key, token.region) == ("key", "eu-west-1")
+    assert token.lifetime == datetime.timedelta(minutes=1)
+    assert abs(datetime.datetime.now(datetime.UTC) - token.signed) < datetime.timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("expires", [1, 43_200])
+def test_token_may_live_up_to_twelve_hours(expires: int) -> None:
+    token = BearerToken.parse(f"bearer {bearer_token(expires=expires)}")
+    assert token.lifetime.total_seconds() == expires
+
+
+@pytest.mark.parametrize("authorization", [None, ""])
+def test_request_without_a_token_is_refused(authorization: str | None) -> None:
+    assert refusal(authorization) == "Authorization header is missing"
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/sagemaker/aws4_request, SignedHeaders=host",
+        "Bearer sk-of-openai",
+        f"Basic {PREFIX}",
+        "Bearer",
+        "Bearer bedrock-api-key-AAAA",
+    ],
+)
+def test_anything_but_a_bearer_token_is_refused(authorization: str) -> None:
+    assert refusal(authorization) == NO_PREFIX
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        PREFIX,
+        f"{PREFIX}no Base64!",
+        f"{PREFIX}gICA",  # its bytes are no UTF-8
+        encoded("sagemaker.amazonaws.com/"),
+        encoded("sagemaker.amazonaws.com/?Action=CallWithBearerToken&Version=1"),
+        encoded(signed_request().removesuffix("&Version=1")),
+        encoded(signed_request() + "&Version=1"),
+        encoded(f"https://{signed_request()}"),
+    ],
+)
+def test_token_without_the_form_of_one_is_refused(token: str) -> None:
+    assert refusal(f"Bearer {token}") == INVALID
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: bearer_token(service="bedrock"),
+        lambda: bearer_token(host="bedrock.amazonaws.com"),
+        lambda: bearer_token(host="sagemaker.us-east-1.amazonaws.com"),
+        lambda: bearer_token(action="DescribeEndpoint"),
+        lambda: bearer_token(expires=0),
+        lambda: bearer_token(expires=43_201),
+        lambda: bearer_token(EndpointName="other"),
+        lambda: changed("Version=1", "Version=2"),
+        lambda: changed("SignedHeaders=host", "SignedHeaders=host%3Bdate"),
+        lambda: changed("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"),
+        lambda: changed("aws4_request", "aws4"),
+        lambda: changed("X-Amz-Expires=900", "X-Amz-Expires=long"),
+        lambda: changed("X-Amz-Date=2", "X-Amz-Date=1"),
+        lambda: changed("X-Amz-Date=", "X-Amz-Date=99"),
+    ],
+)
+def test_token_for_anything_else_is_refused(make: Callable[[], str]) -> None:
+    assert refusal(f"Bearer {make()}") == INVALID
+
+
+def refusal(authorization: str | None) -> str:
+    with pytest.raises(ApiError) as refused:
+        BearerToken.parse(authorization)
+    assert (refused.value.code, refused.value.status) == ("AccessDeniedException", 403)
+    return refused.value.message
