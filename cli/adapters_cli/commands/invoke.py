@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapter_fleet.serving.completions import PromptRequest
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.fleet import (
     Fleet,
@@ -24,7 +25,7 @@ from adapters_cli.output.errors import UsageError, reported_errors
 from adapters_cli.output.exit_codes import NO_ANSWER
 
 if TYPE_CHECKING:
-    from adapters_cli.aws.runtime_endpoint import Question, RuntimeEndpoint
+    from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
 
 
 def invoke(
@@ -67,7 +68,7 @@ def invoke(
     Ends with 1 if one of them does not answer, and with 4 if none could be asked.
     """
     # Imported here: botocore takes long, and `--help` does without.
-    from adapters_cli.aws.runtime_endpoint import Question, RuntimeEndpoint
+    from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
 
     with reported_errors():
         account = account_of(context)
@@ -81,15 +82,15 @@ def invoke(
             found = find_fleet(account, stack=stack, name=fleet, table=table_name)
             endpoint, asked = _of_fleet(found, names, component or [], base=base)
         connected = RuntimeEndpoint.connect(endpoint, account)
-    question = Question(
+    request = PromptRequest(
         prompt=sys.stdin.read() if prompt == "-" else prompt,
-        max_new_tokens=max_new_tokens,
+        max_tokens=max_new_tokens,
         temperature=temperature,
     )
     answers = [ComponentAnswer(component=component, name=name) for component, name in asked.items()]
     view = _view(answers, as_json=as_json)
     try:
-        for piece in _ask_all(connected, question, answers, stream=stream):
+        for piece in _ask_all(connected, request, answers, stream=stream):
             view.add(piece)
     finally:
         view.end()
@@ -120,7 +121,7 @@ def _view(answers: list[ComponentAnswer], *, as_json: bool) -> AnswerView:
 
 
 def _ask_all(
-    endpoint: "RuntimeEndpoint", question: "Question", answers: list[ComponentAnswer], *, stream: bool
+    endpoint: "RuntimeEndpoint", request: PromptRequest, answers: list[ComponentAnswer], *, stream: bool
 ) -> Iterator[str]:
     """Ask all components at the same time; yield each piece after it was added to its answer."""
     from adapters_cli.aws.runtime_endpoint import UnaskedError
@@ -130,7 +131,7 @@ def _ask_all(
     def ask(answer: ComponentAnswer) -> None:
         started = time.perf_counter()
         try:
-            for piece in endpoint.answer(answer.component, question, stream=stream):
+            for piece in endpoint.answer(answer.component, request, stream=stream):
                 pieces.put((answer, piece))
         except Exception as error:  # of any kind: the other answers are still shown
             answer.error = str(error) or type(error).__name__

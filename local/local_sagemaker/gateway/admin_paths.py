@@ -17,6 +17,9 @@
                               "reason": "..."}: it fails to load;
                               {"held": "my-adapter"}: a change of the component does not end: it stays in
                               Creating, Updating or Deleting;
+                              {"swapped": "my-adapter", "directory": "/other/adapter", "copies": 1}: this
+                              many copies answer for it with other files; without "directory" they have
+                              lost it, without "copies" it is all of them; until its next update;
                               400 {"error": ...} for an unknown operation or a wrong value
     DELETE /_local/faults     clear all faults; ?held=my-adapter releases only that component
 
@@ -25,6 +28,7 @@ its start. `http_guards/admin_guard.py` checks it.
 """
 
 import dataclasses
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -33,14 +37,18 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from local_sagemaker.control_plane.call_faults import CallFault
+from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.traffic import Traffic
+from local_sagemaker.gateway.swaps import swap
 from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX
 from local_sagemaker.settings import CurrentSettings
 
 
-def admin_application(settings: CurrentSettings, traffic: Traffic) -> Starlette:
-    """The ASGI application of the admin paths."""
-    paths = _AdminPaths(settings, traffic)
+def admin_application(
+    settings: CurrentSettings, traffic: Traffic, planes: Callable[[], Iterable[SageMakerControlPlane]]
+) -> Starlette:
+    """The ASGI application of the admin paths; `planes` returns the control planes in use."""
+    paths = _AdminPaths(settings, traffic, planes)
     return Starlette(
         routes=[
             Route(f"{ADMIN_PREFIX}settings", paths.read_settings, methods=["GET"]),
@@ -54,9 +62,15 @@ def admin_application(settings: CurrentSettings, traffic: Traffic) -> Starlette:
 
 
 class _AdminPaths:
-    def __init__(self, settings: CurrentSettings, traffic: Traffic):
+    def __init__(
+        self,
+        settings: CurrentSettings,
+        traffic: Traffic,
+        planes: Callable[[], Iterable[SageMakerControlPlane]],
+    ):
         self._settings = settings
         self._traffic = traffic
+        self._planes = planes
 
     async def read_settings(self, _: Request) -> JSONResponse:
         return JSONResponse(dataclasses.asdict(self._settings.value))
@@ -79,6 +93,8 @@ class _AdminPaths:
             fault = await _object(request)
             if "held" in fault:
                 self._traffic.hold(_held(**fault))
+            elif "swapped" in fault:
+                await swap(self._planes(), **fault)
             elif "component" in fault or "artifact" in fault:
                 component_or_url, reason = _load_fault(**fault)
                 self._traffic.load_faults[component_or_url] = reason

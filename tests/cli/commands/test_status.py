@@ -27,8 +27,8 @@ def test_each_adapter_is_a_line_between_tabs_in_a_pipe(run: Run, world: World) -
     result = run("status")
     assert (result.exit_code, result.stderr) == (0, "")
     assert rows(result) == [
-        ["acme", "in service", "v1.tar.gz", "3h", ""],
-        ["zeta", "in service", "v2.tar.gz", "3h", ""],
+        ["acme", "in service", "v1.tar.gz", "3h", "-", ""],
+        ["zeta", "in service", "v2.tar.gz", "3h", "-", ""],
     ]
 
 
@@ -36,7 +36,7 @@ def test_fleet_that_is_under_way_ends_with_3(run: Run, world: World) -> None:
     world.deploy(adapter("acme"))
     result = run("status")
     assert result.exit_code == 3
-    assert rows(result) == [["acme", "creating", "-", "-", ""]]
+    assert rows(result) == [["acme", "creating", "-", "-", "-", ""]]
 
 
 def test_what_is_wrong_comes_first(run: Run, world: World) -> None:
@@ -48,7 +48,7 @@ def test_what_is_wrong_comes_first(run: Run, world: World) -> None:
     result = run("status")
     assert result.exit_code == 1
     assert [row[:2] for row in rows(result)] == [["zeta", "failed"], ["acme", "in service"]]
-    assert rows(result)[0][4] == "the tensors do not fit"
+    assert rows(result)[0][5] == "the tensors do not fit"
 
 
 def test_adapter_whose_new_version_failed_shows_the_one_that_serves(run: Run, world: World) -> None:
@@ -60,7 +60,7 @@ def test_adapter_whose_new_version_failed_shows_the_one_that_serves(run: Run, wo
     world.settle()
     [row] = rows(run("status"))
     assert row[1:3] == ["failed", "v1.tar.gz"]
-    assert row[4] == "v2.tar.gz: rank too high"
+    assert row[5] == "v2.tar.gz: rank too high"
 
 
 def test_adapter_that_goes_is_shown_until_it_is_gone(run: Run, world: World) -> None:
