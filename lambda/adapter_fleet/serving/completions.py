@@ -99,14 +99,14 @@ def completion_of(answer: object) -> Completion | None:
     return None
 
 
-def _tokens(logprobs: object) -> list[tuple[str, float, Mapping[str, float]]]:
+def _tokens(logprobs: object) -> tuple[tuple[str, float, Mapping[str, float]], ...]:
     """Return the tokens of OpenAI's `logprobs`; none where it has another form."""
     match logprobs:
         case {"tokens": [*tokens], "token_logprobs": [*own], "top_logprobs": [*top]}:
-            found = list(zip(tokens, own, top, strict=False))
+            found = tuple(zip(tokens, own, top, strict=False))
             if all(
                 isinstance(token, str) and isinstance(at, int | float) and isinstance(others, Mapping)
                 for token, at, others in found
             ):
                 return found
-    return []
+    return ()

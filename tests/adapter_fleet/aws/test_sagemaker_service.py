@@ -306,7 +306,7 @@ class TestPrompts:
             json.dumps({"choices": [{"text": "hi", "logprobs": logprobs}]}),
         )
         found = stubs.service.complete("p-a", "endpoint", PROMPT)
-        assert found == Completion(text="hi", tokens=[("hi", -0.5, {"hi": -0.5, "ho": -0.6})])
+        assert found == Completion(text="hi", tokens=(("hi", -0.5, {"hi": -0.5, "ho": -0.6}),))
 
     @pytest.mark.parametrize("status", [400, 415, 422, 424])
     def test_refused_form_is_followed_by_the_next_one_and_remembered(self, stubs: Stubs, status: int) -> None:

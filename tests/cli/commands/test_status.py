@@ -188,7 +188,7 @@ def test_reason_cannot_steer_the_terminal_or_end_the_field(run: Run, world: Worl
     world.service.faults.broken[artifact("acme").uri] = "bad\t\x1b]0;owned\x07\nvery bad"
     world.deploy(adapter("acme"))
     world.settle()
-    assert rows(run("status"))[0][4] == "bad �]0;owned� very bad"
+    assert rows(run("status"))[0][5] == "bad �]0;owned� very bad"
 
 
 def test_json_has_everything(run: Run, world: World) -> None:
@@ -245,7 +245,7 @@ class TestLostBase:
     def test_it_is_told_though_the_manifest_was_in_force(self, run: Run) -> None:
         result = run("status")
         assert (result.exit_code, result.stderr) == (3, "adapters: the base component 'base' is not there\n")
-        assert rows(result)[0] == ["acme", "creating", "-", "-", "someone deleted it"]
+        assert rows(result)[0] == ["acme", "creating", "-", "-", "-", "someone deleted it"]
 
     def test_it_is_in_the_document(self, run: Run) -> None:
         document = json.loads(run("status", "--json").stdout)
