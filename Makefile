@@ -57,7 +57,7 @@ test: setup $(SDK)/.installed  ## the whole suite
 
 nightly: setup  ## look for faults that a fleet does not survive, and files that a check does not, other ones every time
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/fleet/reconcile/test_reconciler_under_faults.py
-	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/test_check_fuzzed.py
+	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py
 
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
 	RECORD=1 python -m pytest tests/evolutions -m evolutions

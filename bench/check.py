@@ -27,7 +27,7 @@ from botocore.config import Config
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
 
 from adapter_fleet.artifacts.archive import REQUIRED_FILES
-from adapter_fleet.artifacts.check import check_archive
+from adapter_fleet.artifacts.checks.adapter_check import check_archive
 from adapter_fleet.artifacts.packing import pack
 from adapter_fleet.artifacts.remote_check import StoredCheck, check_object
 from bench.harness import Claim, publish
@@ -71,7 +71,7 @@ _TIMED = """
 import json, re, struct, tarfile, time
 from pathlib import Path
 from isal import isal_zlib
-from adapter_fleet.artifacts.check import check_archive
+from adapter_fleet.artifacts.checks.adapter_check import check_archive
 path = Path({path!r})
 before = time.process_time()
 {code}

@@ -30,7 +30,7 @@ import yaml
 from adapter_fleet.documents import yaml_reader
 from adapter_fleet.lambdas import fleet as handlers
 from adapter_fleet.fleet.requests.requested_manifest import desired_of
-from adapter_fleet.fleet.state.settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.manifest.manifest import ManifestError
 from adapter_fleet.fleet.state.generations import Target
 
@@ -144,7 +144,7 @@ def read(name: str, text: bytes) -> tuple[float, float, str]:
 
 def main() -> int:
     # The CDK takes a second to import, and what is measured does without.
-    from multi_adapter_inference._internal.control_plane import MANIFEST_MEMORY_MIB, MANIFEST_TIMEOUT
+    from multi_adapter_inference._internal.fleet_functions import MANIFEST_MEMORY_MIB, MANIFEST_TIMEOUT
 
     most_seconds, figures = 0.0, []
     most_mebibytes = 0.0

@@ -16,7 +16,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from adapter_fleet.environment.environment_keys import (
+from adapter_fleet.environment.environment_schema import (
     AdapterTable,
     BaseModelTable,
     CopiesTable,
@@ -26,7 +26,7 @@ from adapter_fleet.environment.environment_keys import (
     NetworkTable,
     SmokeTable,
 )
-from adapter_fleet.fleet.state.settings import DeletionLimit
+from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
 from adapter_fleet.hub.client import HUB
 from multi_adapter_inference import (
     AdapterArtifact,

@@ -1,6 +1,6 @@
 """CDK constructs that run one base model and its LoRA adapters on a SageMaker endpoint."""
 
-from adapter_fleet.fleet.state.settings import OnTimeout, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import OnTimeout, UpdateMode
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
 from adapter_fleet.serving.routing import RoutingStrategy

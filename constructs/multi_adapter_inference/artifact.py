@@ -10,7 +10,7 @@ from aws_cdk import Annotations, Token
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from adapter_fleet.artifacts.check import check_directory
+from adapter_fleet.artifacts.checks.adapter_check import check_directory
 from adapter_fleet.artifacts.packing import identity, pack
 from adapter_fleet.common.findings import Severity
 from multi_adapter_inference._internal.argument_types import checked

@@ -9,8 +9,8 @@ from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, gpu_memory
 from adapter_fleet.serving.instance_types import INSTANCES, Accelerator
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.memory_tiers import TierCounts
 from adapter_fleet.serving.model_shape import ModelShape
+from adapter_fleet.serving.tier_counts import TierCounts
 from multi_adapter_inference.compute import ComputeRequirements
 from multi_adapter_inference.container import LmiContainer
 from multi_adapter_inference.instance_type import InstanceType

@@ -32,7 +32,7 @@ from constructs import Construct, IConstruct, IValidation
 from adapter_fleet.common.naming import check_fleet_uid
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.common.validators import TOKEN, holds_token
-from adapter_fleet.fleet.state.settings import FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings, OnTimeout, UpdateMode
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.bound_manifest import BoundManifest
 from multi_adapter_inference._internal.component_names import (
@@ -41,11 +41,11 @@ from multi_adapter_inference._internal.component_names import (
     claim_manifest,
 )
 from multi_adapter_inference._internal.component_tags import ComponentTags, InheritedTags, RemovedTags
-from multi_adapter_inference._internal.control_plane import ControlPlane
 from multi_adapter_inference._internal.durations import whole_seconds
 from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference._internal.fleet_alarms import PERIOD, lost_events_alarm, standstill_alarm
 from multi_adapter_inference._internal.fleet_base import FleetBase, checked_prefix, stack_arn
+from multi_adapter_inference._internal.fleet_functions import ControlPlane
 from multi_adapter_inference._internal.fleet_triggers import (
     check_for_drift,
     read_new_manifests,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from adapter_fleet.common.validators import check_known, check_whole_number
 from adapter_fleet.manifest.desired import Probe, SmokeRequest
-from adapter_fleet.manifest.rules import problems_of_probe, problems_of_smoke
+from adapter_fleet.manifest.value_rules import problems_of_probe, problems_of_smoke
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference.artifact import AdapterArtifact
 

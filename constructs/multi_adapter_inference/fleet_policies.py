@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from aws_cdk import Duration
 
 from adapter_fleet.common.validators import check_whole_number
-from adapter_fleet.fleet.state.settings import (
-    DEFAULT_PROBES_PER_DRIFT_RUN,
-    DeletionLimit,
-    DriftAction,
-    FailureLimit,
-)
+from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
+from adapter_fleet.fleet.state.fleet_settings import DEFAULT_PROBES_PER_DRIFT_RUN, DriftAction
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.durations import check_minutes
 

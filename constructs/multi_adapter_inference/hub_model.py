@@ -14,7 +14,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from adapter_fleet.common.validators import check_whole_number
-from adapter_fleet.fleet.state.settings import LONGEST_TIMEOUT_SECONDS
+from adapter_fleet.fleet.state.fleet_settings import LONGEST_TIMEOUT_SECONDS
 from adapter_fleet.hub.client import HUB
 from adapter_fleet.serving.base_model import BaseModelFacts
 from multi_adapter_inference._internal.argument_types import checked

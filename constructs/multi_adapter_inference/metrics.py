@@ -8,7 +8,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from multi_adapter_inference._internal.argument_types import checked
-from multi_adapter_inference._internal.control_plane import METRICS_NAMESPACE
+from multi_adapter_inference._internal.fleet_functions import METRICS_NAMESPACE
 
 INVOCATION_NAMESPACE = "AWS/SageMaker"
 CONTAINER_NAMESPACES = (

@@ -11,10 +11,10 @@ from typing import Any
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
 from adapter_fleet.fleet.requests.handler import RequestHandler
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
-from adapter_fleet.fleet.state.settings import FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, Probe, SmokeRequest
 from tests.adapter_fleet.fake_service import Crash, FakeClock, FakeService, answer_of
 from tests.adapter_fleet.memory_registry import MemoryRegistry

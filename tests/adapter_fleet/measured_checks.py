@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any, cast
 
-from adapter_fleet.artifacts.check import check_archive, check_directory
+from adapter_fleet.artifacts.checks.adapter_check import check_archive, check_directory
 from adapter_fleet.artifacts.remote_check import check_object
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lmi import LmiVersion

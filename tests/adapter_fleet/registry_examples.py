@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Request, Source, Target
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord
 from adapter_fleet.fleet.state.registry import Lease, Registry
-from adapter_fleet.fleet.state.settings import FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 
 FLEET = FleetRecord(uid="c8a1-4f2e", name="Llm/Tenants", machine="arn:aws:states:machine")

@@ -19,10 +19,10 @@ import pytest
 from adapter_fleet.artifacts.packing import identity, pack
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
-from adapter_fleet.fleet.state.settings import FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapter_fleet.manifest.manifest import Manifest
 from local_sagemaker.server import LocalCloud

@@ -15,8 +15,8 @@ import pytest
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.reconcile.session import LEASE_SECONDS
+from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.registry import Lease
-from adapter_fleet.fleet.state.settings import UpdateMode
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import client
 from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, components, metric, numbered, wrong

@@ -14,8 +14,9 @@ from botocore.validate import ParamValidator
 
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
+from local_sagemaker.control_plane.faults import Faults
 from local_sagemaker.control_plane.request_validation import operation_model
-from local_sagemaker.control_plane.traffic import Traffic
+from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.errors import ApiError, HostingError
 from local_sagemaker.settings import CurrentSettings, Settings
 
@@ -141,14 +142,16 @@ class World:
         self.loop = asyncio.new_event_loop()
         self.clock = ManualClock()
         self.settings = CurrentSettings(Settings().changed(settings))
-        self.traffic = Traffic(self.settings, self.clock)
+        self.faults = Faults(self.clock)
+        self.throttling = Throttling(self.settings, self.clock, self.faults)
         self.hosting = FakeHosting(self.clock)
         self.plane = SageMakerControlPlane(
             Context(
                 account="111122223333",
                 region="us-east-1",
                 settings=self.settings,
-                traffic=self.traffic,
+                throttling=self.throttling,
+                faults=self.faults,
                 clock=self.clock,
                 hosting=cast("Any", self.hosting),  # nobody invokes its copies
             )

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.environment.environment_file import EnvironmentFileError, read_environment
+from adapter_fleet.environment.environment_reader import EnvironmentFileError, read_environment
 from adapter_fleet.serving.routing import RoutingStrategy
 from stacks.environment import ENVIRONMENTS, environment_file
 

@@ -2,7 +2,7 @@
 
 from aws_cdk.aws_logs import RetentionDays
 
-from adapter_fleet.environment.environment_keys import LOG_RETENTIONS
+from adapter_fleet.environment.environment_schema import LOG_RETENTIONS
 
 
 def test_the_retentions_are_those_of_the_cdk() -> None:

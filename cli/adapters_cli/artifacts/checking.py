@@ -13,10 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import Progress
 
-from adapter_fleet.artifacts.check import examine
-from adapter_fleet.artifacts.finite_weights import WeightReading
+from adapter_fleet.artifacts.checks.adapter_check import examine
+from adapter_fleet.artifacts.checks.finite_weights import WeightReading
+from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.remote_check import check_object
-from adapter_fleet.artifacts.rule_table import CheckRule
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Finding, Severity
 from adapters_cli.artifacts.local_adapters import adapters_at

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapter_fleet.artifacts.archive import REQUIRED_FILES
-from adapter_fleet.artifacts.check import kind_of
+from adapter_fleet.artifacts.checks.adapter_check import kind_of
 from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapters_cli.output.errors import CommandError, UsageError

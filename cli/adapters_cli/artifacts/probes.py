@@ -18,8 +18,8 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
 )
 from adapter_fleet.manifest.desired import Artifact, Probe, new_nonce
-from adapter_fleet.manifest.entry import ManifestAdapter
-from adapter_fleet.manifest.rules import MAX_PROMPT_CHARACTERS, problems_of_probe
+from adapter_fleet.manifest.manifest_adapter import ManifestAdapter
+from adapter_fleet.manifest.value_rules import MAX_PROMPT_CHARACTERS, problems_of_probe
 from adapters_cli.artifacts.local_adapters import PROBE_FILE
 from adapters_cli.aws.account import Account
 from adapters_cli.output.errors import CommandError

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.artifacts.check import examine
-from adapter_fleet.artifacts.config_check import AdapterConfig
+from adapter_fleet.artifacts.checks.adapter_check import examine
+from adapter_fleet.artifacts.checks.config_check import AdapterConfig
 from adapter_fleet.artifacts.packing import AdapterFiles
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.common.naming import check_component_name

@@ -13,7 +13,7 @@ from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, T
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet import (
+from adapters_cli.fleets.fleet_lookup import (
     Fleet,
     FleetOption,
     StackOption,

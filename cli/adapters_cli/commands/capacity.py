@@ -20,7 +20,13 @@ from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.s3_location import S3Location
-from adapters_cli.fleets.fleet import FleetOption, StackOption, TableOption, find_fleet, newest_generation
+from adapters_cli.fleets.fleet_lookup import (
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    newest_generation,
+)
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.models.base_model_option import BaseModelOption

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from adapter_fleet.artifacts.finite_weights import WeightReading
-from adapter_fleet.artifacts.rule_table import HELP, CheckRule
+from adapter_fleet.artifacts.checks.finite_weights import WeightReading
+from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP, CheckRule
 from adapter_fleet.common.findings import Severity
 from adapters_cli.artifacts.checking import CheckedAdapter, CheckResult, ReadOptions, check_all, subjects_at
 from adapters_cli.artifacts.local_adapters import print_leftovers

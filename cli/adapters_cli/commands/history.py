@@ -13,7 +13,8 @@ from adapter_fleet.fleet.state.records import Event
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.fleets.adapter_history import AdapterHistory
-from adapters_cli.fleets.fleet import (
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.fleet_lookup import (
     Fleet,
     FleetOption,
     StackOption,
@@ -22,7 +23,6 @@ from adapters_cli.fleets.fleet import (
     newest_generation,
 )
 from adapters_cli.fleets.fleet_status import read_adapter_state
-from adapters_cli.fleets.lookup import AdapterLookup
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
 from adapters_cli.output.errors import CommandError, reported_errors
 from adapters_cli.output.tables import print_rows

@@ -19,7 +19,7 @@ from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestE
 from adapter_fleet.manifest.writer import manifest_text
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import EndpointComponents
-from adapters_cli.fleets.fleet import (
+from adapters_cli.fleets.fleet_lookup import (
     Fleet,
     FleetOption,
     StackOption,

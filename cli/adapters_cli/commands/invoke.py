@@ -11,7 +11,8 @@ import typer
 
 from adapter_fleet.serving.completions import PromptRequest
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet import (
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.fleet_lookup import (
     Fleet,
     FleetOption,
     StackOption,
@@ -19,7 +20,6 @@ from adapters_cli.fleets.fleet import (
     find_fleet,
     newest_generation,
 )
-from adapters_cli.fleets.lookup import AdapterLookup
 from adapters_cli.output.answers import AnswerView, ComponentAnswer, JsonLines, PlainText, Screen
 from adapters_cli.output.errors import UsageError, reported_errors
 from adapters_cli.output.exit_codes import NO_ANSWER

@@ -12,7 +12,13 @@ import typer
 
 from adapter_fleet.common.findings import Finding
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet import FleetOption, StackOption, TableOption, find_fleet, manifest_target
+from adapters_cli.fleets.fleet_lookup import (
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    manifest_target,
+)
 from adapters_cli.fleets.preview import FAILURES, Action, AdapterChange, Preview, preview_manifest
 from adapters_cli.fleets.versions import version_document
 from adapters_cli.manifests.manifest_file import ManifestFile, MistakesError

@@ -6,7 +6,7 @@ import typer
 
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet import FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.fleets.fleet_status import StateGroup, read_status
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.output.confirmation import confirm

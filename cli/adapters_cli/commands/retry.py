@@ -6,9 +6,9 @@ import typer
 
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet import Fleet, FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.fleet_lookup import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
-from adapters_cli.fleets.lookup import AdapterLookup
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.output.errors import CommandError, reported_errors
 from adapters_cli.output.text import counted

@@ -8,7 +8,8 @@ import typer
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet import (
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.fleet_lookup import (
     Fleet,
     FleetOption,
     StackOption,
@@ -18,7 +19,6 @@ from adapters_cli.fleets.fleet import (
     registry_errors,
 )
 from adapters_cli.fleets.fleet_status import desired_by, in_force
-from adapters_cli.fleets.lookup import AdapterLookup
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.output.errors import CommandError, reported_errors
 

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet import (
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.fleet_lookup import (
     Fleet,
     FleetOption,
     StackOption,
@@ -28,7 +29,6 @@ from adapters_cli.fleets.fleet_status import (
     manifest_not_in_force_note,
     read_status,
 )
-from adapters_cli.fleets.lookup import AdapterLookup
 from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
 from adapters_cli.output.errors import reported_errors

@@ -21,7 +21,7 @@ from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
-from adapters_cli.fleets.fleet import Fleet, newest_generation, registry_errors
+from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation, registry_errors
 from adapters_cli.output.errors import NoFleetError
 
 

@@ -25,7 +25,7 @@ from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.aws.components import EndpointComponents
-from adapters_cli.fleets.fleet import Fleet, newest_generation
+from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 
 _MAX_ROUNDS = 5

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adapter_fleet.serving.memory_tiers import TierCounts
+from adapter_fleet.serving.tier_counts import TierCounts
 from adapters_cli.models.capacity_report import (
     INSTANCE_HEADINGS,
     CapacityReport,

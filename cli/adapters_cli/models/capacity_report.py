@@ -7,7 +7,7 @@ from typing import Any
 
 from adapter_fleet.serving.capacity import CopyOnInstance, Workload
 from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, lora_number_bytes
-from adapter_fleet.serving.memory_tiers import TierCounts, cpu_bytes
+from adapter_fleet.serving.tier_counts import TierCounts, cpu_bytes
 from adapters_cli.output.text import counted
 
 

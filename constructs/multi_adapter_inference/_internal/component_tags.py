@@ -9,7 +9,7 @@ from aws_cdk import Aspects, IStableAnyProducer, RemoveTag, Stack, TagManager, T
 from constructs import Construct
 
 from adapter_fleet.common.validators import holds_token
-from adapter_fleet.manifest.rules import problem_of_tag, problem_of_tag_count
+from adapter_fleet.manifest.value_rules import problem_of_tag, problem_of_tag_count
 
 
 class ComponentTags:

@@ -10,7 +10,7 @@ from constructs import Construct, IDependable
 
 from multi_adapter_inference._internal.acknowledgement import acknowledge_notifications_handler
 from multi_adapter_inference._internal.bound_manifest import ManifestObject
-from multi_adapter_inference._internal.control_plane import ControlPlane
+from multi_adapter_inference._internal.fleet_functions import ControlPlane
 from multi_adapter_inference.fleet_policies import DriftCheck
 
 _EVENT_RETRIES = 24

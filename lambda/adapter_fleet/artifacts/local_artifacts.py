@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adapter_fleet.artifacts.archive_error import ArchiveError
-from adapter_fleet.artifacts.check import check_archive, check_directory
+from adapter_fleet.artifacts.checks.adapter_check import check_archive, check_directory
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.serving.base_model import BaseModelFacts

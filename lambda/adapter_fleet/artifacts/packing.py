@@ -26,9 +26,9 @@ from isal import isal_zlib
 from adapter_fleet.artifacts import canonical_tar
 from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, entries
 from adapter_fleet.artifacts.archive_error import ArchiveError
-from adapter_fleet.artifacts.config_check import MAX_CONFIG_BYTES
+from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
+from adapter_fleet.artifacts.checks.file_check import problem_of_entry
 from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits
-from adapter_fleet.artifacts.file_check import problem_of_entry
 
 _BLOCK_BYTES = 1024 * 1024
 _SYNC_BYTES = 16 * 1024 * 1024

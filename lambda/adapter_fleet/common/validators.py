@@ -92,3 +92,8 @@ def _error(setting: str, should_be: str, value: object) -> ValueError:
     if len(got) > _MAX_REPR_LENGTH:
         got = f"{got[:_MAX_REPR_LENGTH]} …"
     return ValueError(f"'{setting}' should be {should_be}, got {got}")
+
+
+def share_of(number: int, share: float) -> int:
+    """Return a share of a number, rounded down: 29 for 29 % of 100, though 0.29 * 100 is below 29."""
+    return int(share * number + 1e-9)

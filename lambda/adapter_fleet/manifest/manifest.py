@@ -54,7 +54,7 @@ from adapter_fleet.documents.document import (
 from adapter_fleet.documents.reader import read
 from adapter_fleet.documents.schema import dotted, known_or_meant
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
-from adapter_fleet.manifest.entry import (
+from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
     AssetArtifact,
     BucketArtifact,
@@ -65,7 +65,13 @@ from adapter_fleet.manifest.entry import (
     named_digest,
 )
 from adapter_fleet.manifest.parser import MAX_ADAPTERS, SCHEMA_FILE, ManifestParser
-from adapter_fleet.manifest.rules import MAX_TAGS, Violation, duplicates, violations, violations_in_fleet
+from adapter_fleet.manifest.value_rules import (
+    MAX_TAGS,
+    Violation,
+    duplicates,
+    violations,
+    violations_in_fleet,
+)
 from adapter_fleet.manifest.writer import plain_document
 from adapter_fleet.serving.base_model import BaseModelFacts
 

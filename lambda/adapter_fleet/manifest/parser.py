@@ -26,7 +26,7 @@ from adapter_fleet.documents.schema import (
     structure_what_fits,
 )
 from adapter_fleet.manifest.desired import Probe, SmokeRequest
-from adapter_fleet.manifest.entry import (
+from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
     AssetArtifact,
     BucketArtifact,
@@ -35,7 +35,7 @@ from adapter_fleet.manifest.entry import (
     ManifestError,
     S3Artifact,
 )
-from adapter_fleet.manifest.rules import (
+from adapter_fleet.manifest.value_rules import (
     MAX_TAGS,
     adapter_message,
     duplicates,

@@ -7,7 +7,7 @@ import yaml
 
 from adapter_fleet.documents.scalars import plain_scalar
 from adapter_fleet.manifest.desired import Probe
-from adapter_fleet.manifest.entry import (
+from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
     AssetArtifact,
     BucketArtifact,

@@ -1,4 +1,4 @@
-"""The context that every part of a control plane gets: account, region, settings, clock, traffic, hosting."""
+"""The context that every part of a control plane gets: account, settings, clock, limits, faults, hosting."""
 
 import asyncio
 import logging
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_sagemaker.clock import Clock
+from local_sagemaker.control_plane.faults import Faults
 from local_sagemaker.control_plane.hosting_port import Hosting
-from local_sagemaker.control_plane.traffic import Traffic
+from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.settings import CurrentSettings
 
 _log = logging.getLogger(__name__)
@@ -25,7 +26,8 @@ class Context:
     account: str
     region: str
     settings: CurrentSettings
-    traffic: Traffic
+    throttling: Throttling
+    faults: Faults
     clock: Clock
     hosting: Hosting
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)

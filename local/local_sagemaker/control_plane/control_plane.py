@@ -41,6 +41,6 @@ class SageMakerControlPlane:
         """Answer an API call; ApiError if it is refused."""
         if operation not in self._operations:
             raise ApiError("UnknownOperationException", f"The embedded cloud does not know {operation}.")
-        self.context.traffic.admit(operation)
+        self.context.throttling.admit(operation)
         check_request(operation, request)
         return self._operations[operation](without_nulls(request))

@@ -33,7 +33,7 @@ class Deployments:
 
     async def _take_time(self, component: Component, seconds: float) -> None:
         await self._context.clock.sleep(seconds)
-        await self._context.traffic.released(component.name)
+        await self._context.faults.released(component.name)
 
     async def create(self, component: Component) -> None:
         """Take a new component to InService or Failed."""
@@ -320,7 +320,7 @@ class Deployments:
             await _unregister_from(base.running_copies, name)
 
     def _check_load(self, component: Component, url: str | None = None) -> None:
-        reason = self._context.traffic.load_fault(component.name, url)
+        reason = self._context.faults.load_fault(component.name, url)
         if reason is not None:
             raise HostingError(reason)
 

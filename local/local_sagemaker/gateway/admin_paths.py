@@ -36,19 +36,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from local_sagemaker.control_plane.call_faults import CallFault
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
-from local_sagemaker.control_plane.traffic import Traffic
+from local_sagemaker.control_plane.faults import CallFault, Faults
+from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.gateway.swaps import swap
 from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX
 from local_sagemaker.settings import CurrentSettings
 
 
 def admin_application(
-    settings: CurrentSettings, traffic: Traffic, planes: Callable[[], Iterable[SageMakerControlPlane]]
+    settings: CurrentSettings,
+    throttling: Throttling,
+    faults: Faults,
+    planes: Callable[[], Iterable[SageMakerControlPlane]],
 ) -> Starlette:
     """The ASGI application of the admin paths; `planes` returns the control planes in use."""
-    paths = _AdminPaths(settings, traffic, planes)
+    paths = _AdminPaths(settings, throttling, faults, planes)
     return Starlette(
         routes=[
             Route(f"{ADMIN_PREFIX}settings", paths.read_settings, methods=["GET"]),
@@ -65,12 +68,12 @@ class _AdminPaths:
     def __init__(
         self,
         settings: CurrentSettings,
-        traffic: Traffic,
+        throttling: Throttling,
+        faults: Faults,
         planes: Callable[[], Iterable[SageMakerControlPlane]],
     ):
         self._settings = settings
-        self._traffic = traffic
-        self._planes = planes
+        self._throttling, self._faults, self._planes = throttling, faults, planes
 
     async def read_settings(self, _: Request) -> JSONResponse:
         return JSONResponse(dataclasses.asdict(self._settings.value))
@@ -82,33 +85,33 @@ class _AdminPaths:
             return JSONResponse({"error": str(error)}, status_code=400)
 
     async def read_calls(self, _: Request) -> JSONResponse:
-        return JSONResponse(dict(self._traffic.calls))
+        return JSONResponse(dict(self._throttling.calls))
 
     async def reset_calls(self, _: Request) -> JSONResponse:
-        self._traffic.calls.clear()
+        self._throttling.calls.clear()
         return JSONResponse({})
 
     async def add_fault(self, request: Request) -> JSONResponse:
         try:
             fault = await _object(request)
             if "held" in fault:
-                self._traffic.hold(_held(**fault))
+                self._faults.hold(_held(**fault))
             elif "swapped" in fault:
                 await swap(self._planes(), **fault)
             elif "component" in fault or "artifact" in fault:
                 component_or_url, reason = _load_fault(**fault)
-                self._traffic.load_faults[component_or_url] = reason
+                self._faults.loads[component_or_url] = reason
             else:
-                self._traffic.inject(CallFault(**fault))
+                self._faults.inject(CallFault(**fault))
         except (ValueError, TypeError) as error:  # TypeError: a member is missing or unknown
             return JSONResponse({"error": f"not a fault: {error}"}, status_code=400)
         return JSONResponse({})
 
     async def clear_faults(self, request: Request) -> JSONResponse:
         if "held" in request.query_params:
-            self._traffic.release(request.query_params["held"])
+            self._faults.release(request.query_params["held"])
         else:
-            self._traffic.clear_faults()
+            self._faults.clear()
         return JSONResponse({})
 
 

@@ -16,8 +16,9 @@ from ministack.core.responses import StreamingResponse, get_account_id, get_regi
 from local_sagemaker.clock import SystemClock
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
+from local_sagemaker.control_plane.faults import Faults
 from local_sagemaker.control_plane.tags import refuse_reserved_keys
-from local_sagemaker.control_plane.traffic import Traffic
+from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
 from local_sagemaker.gateway.s3_access import S3Access
@@ -37,7 +38,8 @@ class Cloud:
     def __init__(self, state: Path, settings: Settings):
         self.settings = CurrentSettings(settings)
         self._clock = SystemClock()
-        self.traffic = Traffic(self.settings, self._clock)
+        self.faults = Faults(self._clock)
+        self.throttling = Throttling(self.settings, self._clock, self.faults)
         self._state = state
         self._planes: dict[tuple[str, str], SageMakerControlPlane] = {}
         self._lock = threading.Lock()
@@ -63,7 +65,8 @@ class Cloud:
                 account=account,
                 region=region,
                 settings=self.settings,
-                traffic=self.traffic,
+                throttling=self.throttling,
+                faults=self.faults,
                 clock=self._clock,
                 hosting=LocalHosting(
                     self._state / account / region, Artifacts(access.as_role), self.settings
@@ -93,7 +96,7 @@ class Cloud:
             return _refusal(error, _CONTENT_TYPE, "message")
         except json.JSONDecodeError as error:
             return _refusal(ApiError("SerializationException", str(error)), _CONTENT_TYPE, "message")
-        if self.traffic.loses_answer(operation):
+        if self.faults.loses_answer(operation):
             return 200, {"Content-Type": _CONTENT_TYPE}, _lost_answer()
         return 200, {"Content-Type": _CONTENT_TYPE}, json.dumps(answer).encode()
 

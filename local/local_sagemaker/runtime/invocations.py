@@ -68,7 +68,7 @@ class Runtime:
         self, invocation: RuntimeRequest, headers: Mapping[str, str], body: bytes, authorize: Authorize
     ) -> RuntimeAnswer:
         """Answer an invocation; ApiError if it is refused or the container fails."""
-        self._context.traffic.admit(invocation.operation)
+        self._context.throttling.admit(invocation.operation)
         endpoint = self._plane.endpoints.find(invocation.endpoint)
         serves = endpoint is not None and endpoint.status in ("InService", "Updating")
         # [V] The runtime does not ignore the case of an endpoint's name.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapter_fleet.artifacts.archive import entries
 from adapter_fleet.artifacts.archive_error import ArchiveError
-from adapter_fleet.artifacts.check import check_archive, check_directory
+from adapter_fleet.artifacts.checks.adapter_check import check_archive, check_directory
 from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits
 from adapter_fleet.artifacts.packing import pack
 from adapter_fleet.common.findings import Finding

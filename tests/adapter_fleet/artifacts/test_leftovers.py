@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.artifacts.check import check_directory, examine
+from adapter_fleet.artifacts.checks.adapter_check import check_directory, examine
 from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.common.findings import Severity
 from tests.adapter_fleet.synthetic import SyntheticAdapter

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.artifacts.check import check_archive
-from adapter_fleet.artifacts.finite_weights import WeightReading
+from adapter_fleet.artifacts.checks.adapter_check import check_archive
+from adapter_fleet.artifacts.checks.finite_weights import WeightReading
 from adapter_fleet.artifacts.packing import PackedAdapter, pack
 from adapter_fleet.artifacts.remote_check import StoredCheck, check_object
 from adapter_fleet.serving.base_model import BaseModelFacts

@@ -14,7 +14,7 @@ from adapter_fleet.common.validators import (
     check_whole_number,
     holds_token,
 )
-from adapter_fleet.fleet.state.settings import OnTimeout
+from adapter_fleet.fleet.state.fleet_settings import OnTimeout
 
 NUMBER_TOKEN = -1.8881545897087503e289
 """As the CDK has `CfnParameter.value_as_number`."""

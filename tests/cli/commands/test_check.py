@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP
 from adapter_fleet.artifacts.packing import pack
-from adapter_fleet.artifacts.rule_table import HELP
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
 from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter

@@ -13,9 +13,10 @@ from typer.testing import Result
 from adapter_fleet.artifacts.packing import identity, pack
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
-from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.commands.plan import summary
 from adapters_cli.fleets.preview import Action

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.environment import environment_file
+from adapter_fleet.environment import environment_reader
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapters_cli.models.environment_option import EnvironmentFile, read_environment
@@ -128,7 +128,7 @@ def test_environment_of_the_app_is_read_as_the_app_reads_it(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(ROOT)
-    relative = environment_file.read_environment(Path("environments", f"{name}.toml"))
+    relative = environment_reader.read_environment(Path("environments", f"{name}.toml"))
     assert read_environment(name).tables == relative
 
 

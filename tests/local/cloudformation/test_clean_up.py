@@ -9,13 +9,13 @@ import pytest
 
 from local_sagemaker.cloudformation.handlers import HandlerError, Handlers
 from local_sagemaker.cloudformation.resource_types import INFERENCE_COMPONENT
-from local_sagemaker.control_plane.call_faults import CallFault
+from local_sagemaker.control_plane.faults import CallFault
 from tests.local.world import World, adapter_specification
 
 
 def failed_creation(world: World, meanwhile: Callable[[], None]) -> str:
     """Why the handler cannot create the adapter "bad"; `meanwhile` runs once the component has failed."""
-    world.traffic.load_faults["bad"] = "out of memory"
+    world.faults.loads["bad"] = "out of memory"
     handlers = Handlers(INFERENCE_COMPONENT, lambda: world.plane, lambda: world.loop)
     properties = {
         "InferenceComponentName": "bad",
@@ -56,7 +56,7 @@ def test_clean_up_that_is_refused_does_not_hide_why_the_create_failed(world: Wor
     world.serve()
 
     def refuse() -> None:
-        world.traffic.call_faults.append(
+        world.faults.calls.append(
             CallFault(operation="DeleteInferenceComponent", code="AccessDeniedException", message="no")
         )
 

@@ -137,7 +137,7 @@ def test_adapter_that_cannot_be_loaded_is_failed_with_the_reason_and_can_be_dele
 
 def test_injected_load_fault_is_the_failure_reason(world: World) -> None:
     world.serve()
-    world.traffic.load_faults["unlucky"] = "no such luck"
+    world.faults.loads["unlucky"] = "no such luck"
     world.create_adapter("unlucky")
     world.pass_time(10)
     assert world.component("unlucky")["FailureReason"] == "no such luck"

@@ -17,7 +17,7 @@ FAULT = {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "d
 @pytest.fixture
 def send(world: World) -> Callable[..., Any]:
     """Sends a request to the admin path of the world."""
-    client = TestClient(admin_application(world.settings, world.traffic))
+    client = TestClient(admin_application(world.settings, world.throttling, world.faults, list))
     return lambda method, path, **content: client.request(method, f"/_local/{path}", **content)
 
 
@@ -53,7 +53,7 @@ def test_fault_that_could_not_happen_is_refused(
     answer = send("POST", "faults", json=FAULT | changes)
     assert answer.status_code == 400
     assert message in answer.json()["error"]
-    assert (world.traffic.call_faults, world.traffic.load_faults) == ([], {})
+    assert (world.faults.calls, world.faults.loads) == ([], {})
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_failing_load_needs_a_reason(world: World, send: Callable[..., Any], fau
     answer = send("POST", "faults", json=fault)
     assert answer.status_code == 400
     assert "'reason'" in answer.json()["error"]
-    assert world.traffic.load_faults == {}
+    assert world.faults.loads == {}
 
 
 def test_fault_that_fits_is_taken(world: World, send: Callable[..., Any]) -> None:
@@ -76,22 +76,22 @@ def test_fault_that_fits_is_taken(world: World, send: Callable[..., Any]) -> Non
     assert send("POST", "faults", json={"component": "one", "reason": "out of memory"}).status_code == 200
     lost = {"operation": "CreateInferenceComponent", "lost": True, "times": None, "share": 0.5, "seconds": 9}
     assert send("POST", "faults", json=lost).status_code == 200
-    assert [fault.times for fault in world.traffic.call_faults] == [3, None]
-    assert world.traffic.load_fault("one") == "out of memory"
+    assert [fault.times for fault in world.faults.calls] == [3, None]
+    assert world.faults.load_fault("one") == "out of memory"
 
 
 def test_held_component_is_named_by_a_text(world: World, send: Callable[..., Any]) -> None:
     assert "'held' should be" in send("POST", "faults", json={"held": 5}).json()["error"]
-    assert world.traffic.held == []
+    assert world.faults.held == []
 
 
 def test_one_held_component_is_released_or_all_are(world: World, send: Callable[..., Any]) -> None:
     for component in ("one", "two", "three"):
         assert send("POST", "faults", json={"held": component}).status_code == 200
     send("DELETE", "faults?held=two")
-    assert world.traffic.held == ["one", "three"]
+    assert world.faults.held == ["one", "three"]
     send("DELETE", "faults")
-    assert world.traffic.held == []
+    assert world.faults.held == []
 
 
 @pytest.mark.parametrize("path", ["settings", "faults"])

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from adapter_fleet.fleet.state.failures import Failure
+from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
-from adapter_fleet.fleet.state.settings import UpdateMode
 from adapter_fleet.manifest.desired import DesiredAdapter
 
 

@@ -9,8 +9,8 @@ from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed
 from adapter_fleet.fleet.planning.settle import has_passed, is_proven
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
-from adapter_fleet.fleet.state.settings import UpdateMode
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 
 STUCK_SECONDS = 1800.0

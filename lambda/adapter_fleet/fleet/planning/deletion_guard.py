@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.context import is_elsewhere
+from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.records import AdapterRecord
-from adapter_fleet.fleet.state.settings import DeletionLimit
 from adapter_fleet.manifest.desired import DesiredAdapter
 
 

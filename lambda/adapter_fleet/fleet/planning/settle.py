@@ -11,9 +11,9 @@ from adapter_fleet.fleet.planning.deletion_guard import is_orphan
 from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed, why_foreign
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, cause_of, next_failure
+from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import MAX_VERSIONS, AdapterRecord, Event, Intent, Recheck, Write
-from adapter_fleet.fleet.state.settings import UpdateMode
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
 
 MAX_LOST_WRITES = 5

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Step
-from adapter_fleet.fleet.planning.failure_limit import exceeds_failure_limit, failure_reason
+from adapter_fleet.fleet.planning.too_many_failures import exceeds_failure_limit, failure_reason
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.polling import Polling

@@ -37,11 +37,11 @@ from adapter_fleet.fleet.reconcile.session import (
 from adapter_fleet.fleet.reconcile.tag_survey import TAGS_BEFORE_THE_END, TagSurvey
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
+from adapter_fleet.fleet.state.fleet_settings import DriftAction
 from adapter_fleet.fleet.state.generations import Generation, Outcome, active_generation, newest_not_refused
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Lease, LeaseLostError, Registry
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
-from adapter_fleet.fleet.state.settings import DriftAction
 from adapter_fleet.fleet.steps.executor import execute
 from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import DesiredFleet

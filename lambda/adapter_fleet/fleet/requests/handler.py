@@ -8,15 +8,15 @@ from typing import Any
 
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.fleet.requests.completion import Completion
 from adapter_fleet.fleet.requests.fleet_error import FleetError
+from adapter_fleet.fleet.requests.is_complete import Completion
 from adapter_fleet.fleet.requests.requested_manifest import Manifests, RequestedManifest, location_of
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Request, Source, Target, newest_not_refused
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import OvertakenError, Registry
-from adapter_fleet.fleet.state.settings import FleetSettings
 from adapter_fleet.manifest.desired import DesiredFleet
-from adapter_fleet.manifest.rules import problem_of_tag
+from adapter_fleet.manifest.value_rules import problem_of_tag
 
 
 @dataclass(frozen=True, kw_only=True)

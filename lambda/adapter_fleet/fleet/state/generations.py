@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from adapter_fleet.common.bounded_text import bound_texts
-from adapter_fleet.fleet.state.settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 
 
 class Outcome(StrEnum):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Write
-from adapter_fleet.fleet.state.settings import UpdateMode
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
 
 NOW = 1_000_000.0

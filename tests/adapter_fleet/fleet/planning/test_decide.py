@@ -8,8 +8,8 @@ from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Step, decide
 from adapter_fleet.fleet.planning.settle import settle
 from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.records import AdapterRecord
-from adapter_fleet.fleet.state.settings import UpdateMode
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet.planning.states import NAME, contexts, records, wants
 

@@ -6,9 +6,9 @@ import pytest
 
 from adapter_fleet.fleet.planning.deletion_guard import refusal
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.records import AdapterRecord
-from adapter_fleet.fleet.state.settings import FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet.planning.states import NOW
 

@@ -26,18 +26,14 @@ from hypothesis.stateful import (
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, UpdateMode
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
 from adapter_fleet.fleet.state.registry import Lease
-from adapter_fleet.fleet.state.settings import (
-    DeletionLimit,
-    DriftAction,
-    FailureLimit,
-    FleetSettings,
-    UpdateMode,
-)
 from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact

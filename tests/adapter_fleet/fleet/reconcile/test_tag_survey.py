@@ -7,9 +7,9 @@ import pytest
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.reconcile.tag_survey import TAGS_A_DRIFT_CHECK
 from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
-from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 MANY = [adapter(f"a{number:03}") for number in range(2 * TAGS_A_DRIFT_CHECK + 50)]

@@ -8,8 +8,8 @@ from typing import Any
 
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.fleet.requests.handler import RequestHandler, StackState
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome
-from adapter_fleet.fleet.state.settings import FleetSettings
 from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import (
     Generation,
     Outcome,
@@ -12,7 +13,6 @@ from adapter_fleet.fleet.state.generations import (
     Target,
     active_generation,
 )
-from adapter_fleet.fleet.state.settings import FleetSettings
 
 TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
 

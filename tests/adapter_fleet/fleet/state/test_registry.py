@@ -11,12 +11,13 @@ import pytest
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import Event, Intent, Write
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
-from adapter_fleet.fleet.state.settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 from tests.adapter_fleet.registry_examples import FLEET, TARGET, at_once, record, request, take, wanting

@@ -8,11 +8,12 @@ import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.components import ObservedComponent
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
-from adapter_fleet.fleet.state.settings import FailureLimit, FleetSettings
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 

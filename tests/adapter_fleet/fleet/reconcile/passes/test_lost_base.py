@@ -6,8 +6,8 @@ import pytest
 
 from adapter_fleet.fleet.planning.observe import base_trouble
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 MANY = [adapter(f"a{number:02}") for number in range(15)]

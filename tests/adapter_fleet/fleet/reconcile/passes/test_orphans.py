@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.requests.completion import data_of
+from adapter_fleet.fleet.requests.is_complete import data_of
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings
 from adapter_fleet.manifest.desired import DesiredFleet
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 

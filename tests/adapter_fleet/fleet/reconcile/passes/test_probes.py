@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, UpdateMode
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.probe_check import requests_for
 from adapter_fleet.fleet.state.records import Event
-from adapter_fleet.fleet.state.settings import DriftAction, FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.manifest.desired import DesiredAdapter, Probe, SmokeRequest
 from tests.adapter_fleet.fake_service import BASE, answer_of
 from tests.adapter_fleet.fleet_world import World, adapter, artifact

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome
-from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings
 from tests.adapter_fleet.fleet_world import World, adapter
 
 BEFORE = [adapter(f"a{number:02}") for number in range(20)]

@@ -10,7 +10,9 @@ import pytest
 
 from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES
 from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
@@ -18,7 +20,6 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ServiceError,
     UnansweredError,
 )
-from adapter_fleet.fleet.state.settings import DriftAction, FailureLimit, FleetSettings
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5))

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.artifacts.check import check_directory, examine
-from adapter_fleet.artifacts.config_check import MAX_CONFIG_BYTES, read_config
+from adapter_fleet.artifacts.checks.adapter_check import check_directory, examine
+from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES, read_config
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lmi import NEWEST, LmiVersion

@@ -1,6 +1,6 @@
 """The tables of an environment file: what may differ between two deployments of the app.
 
-`environment_file.read_environment` reads them. The app and the `adapters` command both use them.
+`environment_reader.read_environment` reads them. The app and the `adapters` command both use them.
 """
 
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adapter_fleet.documents.schema import known_or_meant
-from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.serving.instance_types import check_instance_type
 from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS, LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing

@@ -2,7 +2,8 @@
 
 import pytest
 
-from adapter_fleet.fleet.state.settings import DeletionLimit, FailureLimit
+from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
 
 
 def test_share_of_deletions_is_a_setting() -> None:

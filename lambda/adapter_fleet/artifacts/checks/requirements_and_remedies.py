@@ -1,8 +1,9 @@
 """The rules on adapters: the id, severity, requirement and remedy of each.
 
-The message of a finding is written where the rule is checked, in `*_check.py`.
+The message of a finding is written where the rule is checked: in this folder, or by the module that reads the
+archive or the tar.
 `docs/guides/check-rules.md` has the same table. A test compares them; `python -m
-tests.adapter_fleet.artifacts.test_rule_table` rewrites the page.
+tests.adapter_fleet.artifacts.checks.test_requirements_and_remedies` rewrites the page.
 """
 
 from enum import Enum

@@ -21,12 +21,17 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors import deserialize
 
-from adapter_fleet.artifacts.check import check_archive
-from adapter_fleet.artifacts.config_check import read_config
-from adapter_fleet.artifacts.finite_weights import WeightReading, not_finite
-from adapter_fleet.artifacts.rule_table import HELP
-from adapter_fleet.artifacts.safetensors_header import MAX_HEADER_BYTES, HeaderError, Tensor, read_tensors
-from adapter_fleet.artifacts.tensor_check import not_compared, tensor_findings
+from adapter_fleet.artifacts.checks.adapter_check import check_archive
+from adapter_fleet.artifacts.checks.config_check import read_config
+from adapter_fleet.artifacts.checks.finite_weights import WeightReading, not_finite
+from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP
+from adapter_fleet.artifacts.checks.safetensors_header import (
+    MAX_HEADER_BYTES,
+    HeaderError,
+    Tensor,
+    read_tensors,
+)
+from adapter_fleet.artifacts.checks.tensor_check import not_compared, tensor_findings
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import BaseModelFacts, Dimensions
 from adapter_fleet.serving.gpu_memory import linear_slot_bytes, problem_of_split, splits

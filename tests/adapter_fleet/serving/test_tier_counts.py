@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from adapter_fleet.serving.gpu_memory import MIB
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.memory_tiers import TierCounts, cpu_bytes
 from adapter_fleet.serving.model_shape import known_shape
+from adapter_fleet.serving.tier_counts import TierCounts, cpu_bytes
 
 SERVING = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
 LLAMA = known_shape("llama-3.1-8b")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.artifacts.rule_table import CheckRule
+from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.common.findings import Severity
 from tests.adapter_fleet.bad_adapters import CORPUS
 from tests.adapter_fleet.measured_checks import IN_S3

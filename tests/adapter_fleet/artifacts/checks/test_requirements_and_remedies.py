@@ -1,6 +1,6 @@
 """The page on the rules says what the table of rules does. To write it anew:
 
-python -m tests.adapter_fleet.artifacts.test_rule_table
+python -m tests.adapter_fleet.artifacts.checks.test_requirements_and_remedies
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import re
 from pathlib import Path
 
 from adapter_fleet.artifacts.archive_error import ArchiveFault
-from adapter_fleet.artifacts.rule_table import HELP, RULES, CheckRule
+from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP, RULES, CheckRule
 
 PAGE = Path(__file__).parents[3] / "docs" / "guides" / "check-rules.md"
-BEGIN = "<!-- Below: written by tests/adapter_fleet/artifacts/test_rule_table.py. -->\n"
+BEGIN = "<!-- Below: written by tests/adapter_fleet/artifacts/checks/test_requirements_and_remedies.py. -->\n"
 
 
 def table() -> str:

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from safetensors import deserialize
 from safetensors.numpy import save
 
-from adapter_fleet.artifacts.safetensors_header import MAX_HEADER_BYTES, HeaderError, Tensor, read_tensors
+from adapter_fleet.artifacts.checks.safetensors_header import (
+    MAX_HEADER_BYTES,
+    HeaderError,
+    Tensor,
+    read_tensors,
+)
 
 
 def file_of(header: Any, data: bytes = b"", *, length: int | None = None) -> bytes:

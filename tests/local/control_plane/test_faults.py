@@ -7,7 +7,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from local_sagemaker.control_plane.call_faults import CallFault
+from local_sagemaker.control_plane.faults import CallFault
 from local_sagemaker.errors import ApiError
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import boto_client
@@ -15,14 +15,8 @@ from tests.local.stacks import ROLE
 from tests.local.world import World
 
 
-def test_calls_are_counted_refused_ones_too(world: World) -> None:
-    world.create_model()
-    world.refusal("DescribeModel", ModelName="nobody")
-    assert world.traffic.calls == {"CreateModel": 1, "DescribeModel": 1}
-
-
 def test_injected_fault_hits_the_next_calls_of_its_operation_only(world: World) -> None:
-    world.traffic.call_faults.append(
+    world.faults.calls.append(
         CallFault(operation="ListModels", code="InternalFailure", message="oops", status=500, times=2)
     )
     world.create_model()
@@ -31,28 +25,6 @@ def test_injected_fault_hits_the_next_calls_of_its_operation_only(world: World) 
             world.call("ListModels")
         assert (failed.value.code, failed.value.status) == ("InternalFailure", 500)
     assert len(world.call("ListModels")["Models"]) == 1
-
-
-def test_writes_above_their_rate_are_throttled_and_reads_are_not(world_with: Callable[..., World]) -> None:
-    world = world_with(write_rate=2)
-    world.create_model("one")
-    world.create_model("two")
-    with pytest.raises(ApiError, match="Rate exceeded") as throttled:
-        world.create_model("three")
-    assert throttled.value.code == "ThrottlingException"
-    for _ in range(10):
-        world.call("ListModels")
-    world.pass_time(0.5)
-    world.create_model("three")
-
-
-def test_reads_have_a_rate_of_their_own(world_with: Callable[..., World]) -> None:
-    world = world_with(read_rate=0.5)
-    world.call("ListModels")
-    with pytest.raises(ApiError, match="Rate exceeded"):
-        world.call("ListModels")
-    world.pass_time(2)
-    world.call("ListModels")
 
 
 def refused(world: World, count: int, operation: str = "ListModels") -> int:
@@ -72,21 +44,21 @@ def test_fault_of_a_share_hits_about_that_share_and_the_same_calls_every_time(
     counts = []
     for _ in range(2):
         world = world_with()
-        world.traffic.inject(CallFault(operation="reads", code="ThrottlingException", times=None, share=0.25))
+        world.faults.inject(CallFault(operation="reads", code="ThrottlingException", times=None, share=0.25))
         counts.append(refused(world, 400))
     assert 70 < counts[0] < 130
     assert counts[0] == counts[1]
 
 
 def test_fault_of_all_writes_lets_reads_pass(world: World) -> None:
-    world.traffic.inject(CallFault(operation="writes", code="ThrottlingException", times=None))
+    world.faults.inject(CallFault(operation="writes", code="ThrottlingException", times=None))
     with pytest.raises(ApiError):
         world.create_model()
     assert refused(world, 3) == 0
 
 
 def test_fault_ends_after_its_time(world: World) -> None:
-    world.traffic.inject(
+    world.faults.inject(
         CallFault(operation="ListModels", code="AccessDeniedException", times=None, seconds=5)
     )
     assert refused(world, 3) == 3
@@ -95,13 +67,13 @@ def test_fault_ends_after_its_time(world: World) -> None:
 
 
 def test_fault_hits_no_more_calls_than_its_times_whatever_its_share(world: World) -> None:
-    world.traffic.inject(CallFault(operation="ListModels", code="InternalFailure", times=3, share=0.5))
+    world.faults.inject(CallFault(operation="ListModels", code="InternalFailure", times=3, share=0.5))
     assert refused(world, 100) == 3
 
 
 def test_artifact_that_fails_to_load_fails_every_component_that_wants_it(world: World) -> None:
     world.serve()
-    world.traffic.load_faults["s3://bucket/bad"] = "the archive is damaged"
+    world.faults.loads["s3://bucket/bad"] = "the archive is damaged"
     for name, artifact in (("one", "bad"), ("two", "good")):
         world.create_adapter(name, artifact=artifact)
     world.pass_time(10)
@@ -111,23 +83,23 @@ def test_artifact_that_fails_to_load_fails_every_component_that_wants_it(world: 
 
 def test_held_component_stays_in_creation_until_it_is_released(world: World) -> None:
     world.serve()
-    world.traffic.hold("one")
+    world.faults.hold("one")
     world.create_adapter("one")
     world.create_adapter("two")
     world.pass_time(600)
     assert (world.status("one"), world.status("two")) == ("Creating", "InService")
-    world.traffic.release("one")
+    world.faults.release("one")
     world.pass_time(1)
     assert world.status("one") == "InService"
 
 
 def test_held_component_stays_in_deletion_until_faults_are_cleared(world: World) -> None:
     world.serve("one")
-    world.traffic.hold("one")
+    world.faults.hold("one")
     world.call("DeleteInferenceComponent", InferenceComponentName="one")
     world.pass_time(600)
     assert world.status("one") == "Deleting"
-    world.traffic.clear_faults()
+    world.faults.clear()
     world.pass_time(1)
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="one")
 

@@ -7,10 +7,10 @@ from typing import Any
 from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.fleet.requests.fleet_error import FleetError
+from adapter_fleet.fleet.state.fleet_settings import OnTimeout
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Registry
-from adapter_fleet.fleet.state.settings import OnTimeout
 
 MAX_SUMMARY_BYTES = 2500
 """A response to CloudFormation may have 4,096 bytes in all, as JSON."""

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.requests.completion import MAX_PASS_SECONDS, STANDSTILL_PASSES, data_of
 from adapter_fleet.fleet.requests.fleet_error import FleetError
+from adapter_fleet.fleet.requests.is_complete import MAX_PASS_SECONDS, STANDSTILL_PASSES, data_of
+from adapter_fleet.fleet.state.fleet_settings import OnTimeout
 from adapter_fleet.fleet.state.generations import Outcome, Source
-from adapter_fleet.fleet.state.settings import OnTimeout
 from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment, manifest
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from adapter_fleet.common.naming import component_name
 from adapter_fleet.fleet.state.generations import Generation
-from adapters_cli.fleets.fleet import Fleet, registry_errors
+from adapters_cli.fleets.fleet_lookup import Fleet, registry_errors
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from adapters_cli.fleets.fleet import Fleet, find_fleet, newest_generation
-from adapters_cli.fleets.lookup import AdapterLookup
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.output.errors import CommandError
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount

@@ -1,7 +1,7 @@
 """Checks an adapter before anything is created: its files, its configuration and its tensors.
 
-`artifacts.rules` has the rules. The engine applies most of them when it loads the adapter, minutes after a
-deployment began. It does not apply those that compare an adapter with the base model.
+`requirements_and_remedies` has the rules. The engine applies most of them when it loads the adapter, minutes
+after a deployment began. It does not apply those that compare an adapter with the base model.
 """
 
 import os
@@ -13,14 +13,14 @@ from typing import IO
 
 from adapter_fleet.artifacts.archive import CONFIG_FILE, WEIGHTS_FILE, entries
 from adapter_fleet.artifacts.archive_error import ArchiveError
-from adapter_fleet.artifacts.config_check import MAX_CONFIG_BYTES, AdapterConfig, read_config
+from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES, AdapterConfig, read_config
+from adapter_fleet.artifacts.checks.file_check import problem_of_entry
+from adapter_fleet.artifacts.checks.finite_weights import WeightReading, not_finite
+from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, CheckRule
+from adapter_fleet.artifacts.checks.safetensors_header import HeaderError, Tensor, read_tensors
+from adapter_fleet.artifacts.checks.tensor_check import modules_of, not_compared, tensor_findings
 from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits, Readable
-from adapter_fleet.artifacts.file_check import problem_of_entry
-from adapter_fleet.artifacts.finite_weights import WeightReading, not_finite
 from adapter_fleet.artifacts.leftovers import is_leftover
-from adapter_fleet.artifacts.rule_table import RULES, CheckRule
-from adapter_fleet.artifacts.safetensors_header import HeaderError, Tensor, read_tensors
-from adapter_fleet.artifacts.tensor_check import modules_of, not_compared, tensor_findings
 from adapter_fleet.common.findings import Finding, shortened
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lmi import NEWEST, LmiVersion

@@ -10,7 +10,7 @@ pieces, a gigabyte in a second or two.
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
-from adapter_fleet.artifacts.safetensors_header import ExactReadable, Tensor
+from adapter_fleet.artifacts.checks.safetensors_header import ExactReadable, Tensor
 
 _PIECE_BYTES = 2048
 """A sample has this many bytes of each tensor at its start, in its middle and at its end."""

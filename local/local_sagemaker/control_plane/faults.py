@@ -1,10 +1,12 @@
-"""Faults that tests inject into API calls."""
+"""Faults that tests inject: calls that fail, artifacts that do not load, components that are held."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from local_sagemaker.clock import Clock
 from local_sagemaker.control_plane.request_validation import service_model
 
 _READS = ("Describe", "List")
@@ -75,6 +77,69 @@ class CallFault:
         if self.operation in (WRITES, READS):
             return not operation.startswith("Invoke") and is_write(operation) == (self.operation == WRITES)
         return self.operation == operation
+
+
+class Faults:
+    """The faults in force, shared by all accounts and regions.
+
+    loads has the reasons why artifacts fail to load, by the component's name or the artifact's URL.
+    """
+
+    def __init__(self, clock: Clock):
+        self.calls: list[CallFault] = []
+        self.loads: dict[str, str] = {}
+        self._held: dict[str, asyncio.Event] = {}
+        self._clock = clock
+
+    def of_call(self, operation: str) -> CallFault | None:
+        """The fault that makes a call fail before it has an effect, None if there is none."""
+        return self._fault(operation, lost=False)
+
+    def loses_answer(self, operation: str) -> bool:
+        """Whether a fault suppresses the answer to a call that has had its effect."""
+        return self._fault(operation, lost=True) is not None
+
+    def _fault(self, operation: str, *, lost: bool) -> CallFault | None:
+        now = self._clock.now()
+        faults = (fault for fault in self.calls if fault.lost == lost)
+        return next((fault for fault in faults if fault.hits(operation, now)), None)
+
+    def inject(self, fault: CallFault) -> None:
+        """Let a fault hit calls from now on."""
+        fault.begin(self._clock.now())
+        self.calls.append(fault)
+
+    def clear(self) -> None:
+        """Remove all faults and release all held components."""
+        self.calls.clear()
+        self.loads.clear()
+        for component in list(self._held):
+            self.release(component)
+
+    def load_fault(self, component: str, url: str | None = None) -> str | None:
+        """The reason why a component's artifact should fail to load, None if it should load."""
+        reason = self.loads.get(component)
+        return self.loads.get(url) if reason is None and url is not None else reason
+
+    def hold(self, component: str) -> None:
+        """Keep every change of a component in progress until the component is released."""
+        self._held.setdefault(component, asyncio.Event())
+
+    def release(self, component: str) -> None:
+        """Let the changes of a component end; does nothing if it is not held."""
+        event = self._held.pop(component, None)
+        if event is not None:
+            event.set()
+
+    @property
+    def held(self) -> list[str]:
+        """The held components."""
+        return list(self._held)
+
+    async def released(self, component: str) -> None:
+        """Wait while a component is held."""
+        while component in self._held:
+            await self._held[component].wait()
 
 
 def _is_text(value: object) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from cattrs import Converter
 
 from adapter_fleet.documents.schema import StructureError, exactly, strict_converter, structure
-from adapter_fleet.environment.environment_keys import Environment
+from adapter_fleet.environment.environment_schema import Environment
 from adapter_fleet.serving.lmi import LmiVersion
 
 # TOML's own words for its types.

@@ -13,7 +13,8 @@ from adapter_fleet.common.naming import FLEET_TAG, check_component_name
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.documents.schema import Keys, dotted
 from adapter_fleet.manifest.desired import Probe, SmokeRequest
-from adapter_fleet.manifest.entry import (
+from adapter_fleet.manifest.expressions import problem_of_expression
+from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
     AssetArtifact,
     BucketArtifact,
@@ -22,7 +23,6 @@ from adapter_fleet.manifest.entry import (
     S3Artifact,
     named_digest,
 )
-from adapter_fleet.manifest.expressions import problem_of_expression
 
 MAX_TAGS = 40
 """An adapter's own tags. The rest of `MAX_COMPONENT_TAGS` is for the tags of the fleet."""

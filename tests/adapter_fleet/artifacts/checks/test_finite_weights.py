@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.artifacts.check import check_archive, check_directory
-from adapter_fleet.artifacts.finite_weights import START_BYTES, WeightReading, is_finite, not_finite
+from adapter_fleet.artifacts.checks.adapter_check import check_archive, check_directory
+from adapter_fleet.artifacts.checks.finite_weights import START_BYTES, WeightReading, is_finite, not_finite
+from adapter_fleet.artifacts.checks.safetensors_header import Tensor
 from adapter_fleet.artifacts.packing import pack
-from adapter_fleet.artifacts.safetensors_header import Tensor
 from adapter_fleet.common.findings import Severity
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from adapter_fleet.artifacts.config_check import AdapterConfig
-from adapter_fleet.artifacts.rule_table import CheckRule
-from adapter_fleet.artifacts.safetensors_header import Tensor
+from adapter_fleet.artifacts.checks.config_check import AdapterConfig
+from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
+from adapter_fleet.artifacts.checks.safetensors_header import Tensor
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import VOCABULARY_MODULES, BaseModelFacts, Dimensions
 from adapter_fleet.serving.lmi import NEWEST, LmiVersion

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.environment.environment_file import EnvironmentFileError, read_environment
-from adapter_fleet.fleet.state.settings import UpdateMode
+from adapter_fleet.environment.environment_reader import EnvironmentFileError, read_environment
+from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.routing import RoutingStrategy

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, cast
 
-from adapter_fleet.artifacts.rule_table import CheckRule
+from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.documents import strict_json
 

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from adapter_fleet.artifacts.archive import ALLOWED_FILES, belongs_to_adapter
-from adapter_fleet.artifacts.rule_table import CheckRule
+from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 
 _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _CODE = frozenset({".py", ".pyc", ".pyd", ".sh", ".so"})
