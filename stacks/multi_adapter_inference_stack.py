@@ -349,4 +349,5 @@ def _drift_check(settings: FleetTable) -> DriftCheck | None:
     if settings.drift_check is None:
         return None
     every = Duration.minutes(settings.drift_every_minutes or _DRIFT_PERIOD_MINUTES)
-    return DriftCheck(every=every, action=settings.drift_check)
+    probes = {} if settings.drift_probes is None else {"probes": settings.drift_probes}
+    return DriftCheck(every=every, action=settings.drift_check, **probes)

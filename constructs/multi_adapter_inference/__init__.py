@@ -14,7 +14,7 @@ from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.endpoint import MultiAdapterEndpoint
 from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
-from multi_adapter_inference.fleet_adapter import AdapterDefaults, FleetAdapter, SmokeTest
+from multi_adapter_inference.fleet_adapter import AdapterDefaults, AdapterProbe, FleetAdapter, SmokeTest
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
 from multi_adapter_inference.hub_model import HubModel
 from multi_adapter_inference.instance_type import InstanceType
@@ -33,6 +33,7 @@ __all__ = [
     "AdapterDefaults",
     "AdapterFleet",
     "AdapterManifest",
+    "AdapterProbe",
     "ArtifactSource",
     "BaseModel",
     "ComputeRequirements",

@@ -128,7 +128,8 @@ class AdapterFleet(FleetBase):
         The request for adapters that have none in the manifest. An adapter counts as in service only after
         it passes. Default: none.
     drift_check:
-        How often to look for changes made by hand. Default: never.
+        How often to look for changes made by hand, and for others who answer in an adapter's place.
+        Default: never.
     allow_base_replacement:
         Whether the fleet may move to another endpoint or base model, where every adapter is created again.
         Default: False.
@@ -206,6 +207,9 @@ class AdapterFleet(FleetBase):
                 timeout_seconds=timeout_seconds,
                 on_timeout=on_timeout,
                 drift=None if drift_check is None else drift_check.action,
+                probes_per_drift_run=(
+                    FleetSettings.probes_per_drift_run if drift_check is None else drift_check.probes
+                ),
                 allow_base_replacement=allow_base_replacement,
                 max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
                 base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
@@ -241,6 +245,7 @@ class AdapterFleet(FleetBase):
             uid=uid,
             name=name,
             endpoint_arn=endpoint.endpoint_arn,
+            base_component_name=endpoint.base_component_name,
             timeout_seconds=timeout_seconds,
             registry_removal_policy=registry_removal_policy,
             functions=functions,

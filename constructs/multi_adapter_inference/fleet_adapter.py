@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from adapter_fleet.common.validators import check_known, check_whole_number
-from adapter_fleet.manifest.desired import SmokeRequest
-from adapter_fleet.manifest.value_rules import problems_of_smoke
+from adapter_fleet.manifest.desired import Probe, SmokeRequest
+from adapter_fleet.manifest.value_rules import problems_of_probe, problems_of_smoke
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference.artifact import AdapterArtifact
 
@@ -72,6 +72,43 @@ class SmokeTest:
 
 @checked
 @dataclass(frozen=True, kw_only=True)
+class AdapterProbe:
+    """A prompt, and what one version of an adapter answers; its base model and others answer something else.
+
+    The fleet asks the probe after each change, as often as the copies of the base model need it, and so does
+    a `DriftCheck`. A wrong answer is a failure of the adapter that says who answers in its place.
+
+    prompt:
+        What to ask, at temperature 0. Eight random digits and an empty line are sent in front of it.
+    answer:
+        The beginning of the answer.
+    max_tokens:
+        The longest answer. Default: as many tokens as `answer` may have.
+
+    Example::
+
+        AdapterProbe(prompt="Ticket: the parcel is late.", answer='{"category": "shipping"}')
+    """
+
+    prompt: str
+    answer: str
+    max_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        for setting in ("prompt", "answer"):
+            check_known(setting, getattr(self, setting))
+        problems = [f"'{setting}' {problem}" for setting, problem in problems_of_probe(self.stored)]
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    @property
+    def stored(self) -> Probe:
+        """The probe that the fleet stores."""
+        return Probe(prompt=self.prompt, answer=self.answer, max_tokens=self.max_tokens)
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
 class FleetAdapter:
     """One adapter of a fleet, for `AdapterManifest.from_adapters`.
 
@@ -90,6 +127,9 @@ class FleetAdapter:
     smoke:
         The adapter's own smoke test, or False for none. Default: that of the `AdapterDefaults`, else the
         fleet's.
+    probe:
+        What this version answers, and nobody else. Default: none, so that only a weaker check is made after a
+        smoke test with a prompt: whether the answer differs from the base model's.
     component_name:
         The whole name of a component that existed before the fleet. Default: `<prefix>-<name>`.
 
@@ -108,6 +148,7 @@ class FleetAdapter:
     rank: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     smoke: SmokeTest | Literal[False] | None = None
+    probe: AdapterProbe | None = None
     component_name: str | None = None
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ allow_empty = true
 component_prefix = "{CUSTOMERS}"
 request_rate = 50
 enable_events = false  # the bucket sends them already
+drift_check = "repair"
 """
 
 
@@ -214,6 +215,44 @@ class Demo:
         check("globex answers as before", globex="summary", acme="triage")
         self._report.ran(self._adapters.run("history", "globex", *fleet))
 
+    def catch_swap(self) -> None:
+        """Find a customer's probe, let another adapter answer on one copy, and see a check find that."""
+        base, prompt, fleet = self._native[BASE], self._endpoint.prompts[0], ("--fleet", "Customers")
+        manifest, archives = (
+            f"s3://{self._bucket.name}/{MANIFEST_KEY}",
+            f"s3://{self._bucket.name}/{ADAPTERS}",
+        )
+        files = str(V1 / "summary")
+        arguments = ("--name", "globex", "--manifest", manifest, "--probe-on", base)
+        published = self._adapters.run(
+            "publish", files, archives, *arguments, "--probe-prompt", prompt["prompt"]
+        )
+        self._report.ran(published)
+        self._until(lambda: self._status("globex").get("proof") == "probe", "globex answers its probe")
+        self._cloud.admin.swap(f"{CUSTOMERS}-globex", directory=V1 / "shout", copies=1)
+        self._report.note("one of two copies answers for globex with the adapter of somebody else")
+        machines = self._client("stepfunctions")
+        (machine,) = (
+            found["stateMachineArn"]
+            for found in machines.list_state_machines()["stateMachines"]
+            if "Customers" in found["name"] and "Provider" not in found["name"]
+        )
+        machines.start_execution(
+            stateMachineArn=machine,
+            input=json.dumps({"trigger": "drift", "requested_at": "now"}),
+        )
+        found: list[str] = []
+
+        def failed() -> bool:
+            history = self._adapters.run("history", "globex", *fleet)
+            found[:] = [line for line in history.lines if "not every copy" in line]
+            return bool(found) and self._status("globex").get("proof") == "probe"
+
+        self._until(failed, "the drift check found it, named it, and sent the adapter again")
+        self._report.ran(self._adapters.run("history", "globex", *fleet))
+        wrong = [self._endpoint.wrong({f"{CUSTOMERS}-globex": "summary"}) for _ in range(10)]
+        self._report.expect(not any(wrong), "globex answers as itself on every copy")
+
     def destroy(self) -> None:
         """Destroy the stack and look for anything that is left of it."""
         with self._report.step("cdk destroy"):
@@ -225,6 +264,19 @@ class Demo:
         )
 
     # -- how
+
+    def _status(self, name: str) -> dict[str, Any]:
+        """Return the state of a customer's adapter; empty while there is none."""
+        told = self._adapters.run("status", "--json", "--fleet", "Customers")
+        adapters = json.loads("".join(told.lines))["adapters"]
+        return next((adapter for adapter in adapters if adapter["name"] == name), {})
+
+    def _until(self, holds: Callable[[], bool], text: str) -> None:
+        """Wait until something holds, and report whether it does after a minute."""
+        deadline = time.monotonic() + 60
+        while not (held := holds()) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        self._report.expect(held, text)
 
     def _members(self, tenants: Mapping[str, str]) -> dict[str, list[str]]:
         """Return the components of each skill, the native one first."""
@@ -352,6 +404,8 @@ def main() -> int:
             cloud.admin.change_settings(profile="kind")
             report.chapter("Customers, with no deployment")
             demo.onboard()
+            report.chapter("Somebody else answers, on one copy of two")
+            demo.catch_swap()
             report.chapter("And away")
             demo.destroy()
     except (CdkError, ClientError) as error:

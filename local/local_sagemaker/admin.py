@@ -1,6 +1,7 @@
 """Client of the embedded cloud's admin paths, which `gateway/admin_paths.py` describes."""
 
 import ssl
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -80,6 +81,14 @@ class AdminClient:
     def release(self, component: str) -> None:
         """Let the changes of a held component end; clear_faults releases all components."""
         self._call("DELETE", f"faults?{urlencode({'held': component})}")
+
+    def swap(self, component: str, *, directory: Path | None = None, copies: int | None = None) -> None:
+        """Let copies answer for an adapter with other files until its next update; None for all copies.
+
+        Without a directory, they have lost the adapter.
+        """
+        fault = {"swapped": component, "copies": copies}
+        self._call("POST", "faults", fault if directory is None else fault | {"directory": str(directory)})
 
     def scale_waits(self, scale: float) -> None:
         """Scale the waits of state machines, retries included; 1 is the whole time, 0 none."""

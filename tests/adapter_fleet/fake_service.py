@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from random import Random
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
@@ -14,13 +16,22 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     ExistsError,
     MissingError,
+    ModelFailedError,
     RefusedError,
     ThrottledError,
     UnansweredError,
 )
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
+from adapter_fleet.serving.completions import Completion, PromptRequest
 
 PAGE = 100
+
+BASE = "the base model"
+
+
+def answer_of(uri: str | None, prompt: str) -> str:
+    """Return what an artifact answers to a prompt: each one something else."""
+    return f"{uri} answers {prompt!r}"
 
 
 class Crash(BaseException):
@@ -84,7 +95,9 @@ class FakeComponent:
     next_uri: str | None = None
     failure_reason: str | None = None
     serves: str | None = None
-    """The artifact that the container answers with."""
+    """The artifact that the container answers with; `BASE` lets the base model answer."""
+    on_copies: dict[int, str | None] = field(default_factory=dict)
+    """What single copies of the base answer with instead."""
     stuck: bool = False
 
 
@@ -142,6 +155,10 @@ class FakeService:
         self.foreign_writes: list[str] = []
         self.written: list[str] = []
         self.uid: str | None = None
+        self.copies = 1
+        self.random = Random(7)
+        self.prompts: set[tuple[str, str]] = set()
+        """Every prompt that a component was asked with a nonce: none may come twice."""
         self._seen: dict[str, list[tuple[float, ObservedComponent | None]]] = {}
 
     # --- by hand
@@ -227,7 +244,7 @@ class FakeService:
         if base not in self.components:
             raise MissingError(base)
         there = self.components[base]
-        return ObservedBase(live=self._live(there), version=there.uri)
+        return ObservedBase(live=self._live(there), version=there.uri, copies=self.copies)
 
     def tags(self, component: str, live: ObservedComponent) -> dict[str, str]:
         self._begin("ListTags", component, write=False)
@@ -324,9 +341,30 @@ class FakeService:
     def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
         self._begin("InvokeEndpoint", component, write=False)
         there = self.components.get(component)
-        if there is None or there.serves is None:
+        serves = None if there is None else self._serves(there)
+        if serves is None:
             return "404 adapter not found"
-        return "a wrong answer" if there.serves in self.faults.silent else None
+        return "a wrong answer" if serves in self.faults.silent else None
+
+    def complete(self, component: str, endpoint: str, prompt: PromptRequest) -> Completion:
+        self._begin("InvokeEndpoint", component, write=False)
+        nonce, _, asked = prompt.prompt.partition("\n\n")
+        assert re.fullmatch("[0-9a-f]{8}", nonce), f"no nonce in {prompt.prompt!r}"
+        assert (component, nonce) not in self.prompts, "a prefix cache could answer this prompt"
+        self.prompts.add((component, nonce))
+        there = self.components.get(component)
+        serves = None if there is None else self._serves(there)
+        if serves is None:
+            raise ModelFailedError("404 adapter not found")
+        return Completion(text=answer_of(serves, asked))
+
+    def _serves(self, there: FakeComponent) -> str | None:
+        """Return what answers a request, on the copy that it happens to reach."""
+        if there.base is None:
+            return BASE
+        if not there.on_copies:
+            return there.serves
+        return there.on_copies.get(self.random.randrange(self.copies), there.serves)
 
     # --- how
 
@@ -389,6 +427,7 @@ class FakeService:
                 reason = "Update operation is not supported"
             if reason is None:
                 component.uri = component.serves = uri
+                component.on_copies.clear()
                 component.status = Status.IN_SERVICE
                 if not self.faults.failure_reason_stays:
                     component.failure_reason = None

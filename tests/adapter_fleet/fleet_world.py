@@ -15,8 +15,8 @@ from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
-from tests.adapter_fleet.fake_service import Crash, FakeClock, FakeService
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, Probe, SmokeRequest
+from tests.adapter_fleet.fake_service import Crash, FakeClock, FakeService, answer_of
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 
 UID = "fleet-1"
@@ -68,11 +68,17 @@ def artifact(name: str, version: int = 1) -> Artifact:
 
 
 def adapter(
-    name: str, version: int = 1, *, smoke: SmokeRequest | None = None, tags: Mapping[str, str] = {}
+    name: str,
+    version: int = 1,
+    *,
+    smoke: SmokeRequest | None = None,
+    tags: Mapping[str, str] = {},
+    probed: bool = False,
 ) -> DesiredAdapter:
-    return DesiredAdapter(
-        name=name, component=f"{PREFIX}-{name}", artifact=artifact(name, version), smoke=smoke, tags=tags
-    )
+    made = artifact(name, version)
+    if probed:
+        made = replace(made, probe=Probe(prompt="Who?", answer=answer_of(made.uri, "Who?")))
+    return DesiredAdapter(name=name, component=f"{PREFIX}-{name}", artifact=made, smoke=smoke, tags=tags)
 
 
 class NoManifests:

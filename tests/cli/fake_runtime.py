@@ -29,7 +29,7 @@ class Reply:
 
     @classmethod
     def text(cls, text: str) -> "Reply":
-        return cls(json.dumps({"generated_text": text}).encode())
+        return cls(json.dumps({"object": "text_completion", "choices": [{"text": text}]}).encode())
 
     @classmethod
     def error(cls, status: int, code: str, **fields: Any) -> "Reply":

@@ -13,6 +13,7 @@ from adapter_fleet.artifacts.packing import identity
 from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
+from tests.adapter_fleet.fake_service import FakeService
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.fakes.s3 import FakeS3
 
@@ -25,13 +26,15 @@ STORED = "s3://my-adapters/fleet.yaml"
 class FakeAccount(Account):
     """An account with nothing but a bucket, in which waiting takes no time."""
 
-    def __init__(self, s3: FakeS3) -> None:
+    def __init__(self, s3: FakeS3, service: FakeService | None = None) -> None:
         self.slept: list[float] = []
-        fakes: dict[str, Any] = {"s3": s3}
+        fakes: dict[str, Any] = {"s3": s3, "service": service}
         vars(self).update(fakes)
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        if self.service is not None:
+            self.service.clock.sleep(seconds)  # type: ignore[attr-defined]
 
 
 @dataclass
@@ -40,6 +43,7 @@ class World:
 
     folder: Path
     s3: FakeS3
+    service: FakeService | None = None
 
     @property
     def adapters(self) -> Path:
@@ -68,7 +72,9 @@ class World:
         options = [*map(str, [*paths, *arguments]), "--jobs", str(jobs)]
         split = next((n for n, text in enumerate(options) if text.startswith("-")), len(options))
         command = ["publish", *options[:split], destination, *options[split:]]
-        return CliRunner().invoke(app, command, obj=FakeAccount(self.s3), catch_exceptions=False)
+        return CliRunner().invoke(
+            app, command, obj=FakeAccount(self.s3, self.service), catch_exceptions=False
+        )
 
     def key(self, name: str) -> str:
         return f"prod/{name}/sha256-{identity(self.adapters / name)}.tar.gz"

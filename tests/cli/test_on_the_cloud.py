@@ -173,7 +173,7 @@ def test_terminal_has_headings_and_totals(deployed: Deployed) -> None:
     shown = deployed.show("status")
     lines = [line.split() for line in shown.splitlines()]
     assert lines[0] == ["Llm/Tenants", "on", "llm"]
-    assert lines[1] == ["ADAPTER", "STATE", "VERSION", "AGE", "REASON"]
+    assert lines[1] == ["ADAPTER", "STATE", "VERSION", "AGE", "PROOF", "REASON"]
     assert lines[2] == ["acme", "in", "service", "aaaaaaaaaaaa", "5m"]
     assert "1 adapter: 1 in service, 0 pending, 0 failed" in " ".join(shown.split())
 

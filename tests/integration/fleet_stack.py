@@ -141,6 +141,7 @@ class FleetStack:
         self._sagemaker, self._runtime = client(cloud, "sagemaker"), client(cloud, "sagemaker-runtime")
         self._id: str | None = None
         self.container = LmiContainer(version=LmiVersion.V19)
+        self.instance_type, self.copies = InstanceType.ML_G5_2XLARGE, 1
         self.archives = Archives(cloud)
 
     # --- deployments
@@ -278,7 +279,8 @@ class FleetStack:
             base_model=BaseModel.from_directory(TICKETS / "base"),
             container=self.container,
             lora=LORA,
-            instance_type=InstanceType.ML_G5_2XLARGE,
+            instance_type=self.instance_type,
+            copy_count=self.copies,
             compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(1024)),
             component_prefix=self.prefix,
             artifact_sources=[

@@ -13,6 +13,9 @@ from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.text import few, print_note
 
+PROBE_FILE = "probe.json"
+"""What the training side knows an adapter to answer. It is beside the weights, and no part of the archive."""
+
 NO_SOURCE = f"it should be a directory, or an archive '…{ARCHIVE_SUFFIX}'"
 _MAX_LEFTOVERS = 8
 
@@ -76,7 +79,11 @@ def print_leftovers(paths: Iterable[Path]) -> None:
 def _leftovers_in(path: Path) -> list[str]:
     try:
         with os.scandir(path) as found:
-            return sorted(entry.name for entry in found if is_leftover(entry.name, kind_of(entry)))
+            return sorted(
+                entry.name
+                for entry in found
+                if is_leftover(entry.name, kind_of(entry)) and entry.name != PROBE_FILE
+            )
     except OSError:
         return []  # an archive, or a directory that the checks report as unreadable
 

@@ -15,6 +15,7 @@ from adapter_fleet.artifacts.checks.config_check import AdapterConfig
 from adapter_fleet.artifacts.packing import AdapterFiles
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.common.naming import check_component_name
+from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.archive_store import ArchiveStore, Listing, StoredArchive
@@ -50,6 +51,8 @@ class PublishResult:
         Bytes of the archive in S3.
     checksum:
         S3's SHA-256 of the archive, in the form of a manifest.
+    probe:
+        What this version answers, if that was found out.
     reasons:
         Why it failed.
     """
@@ -63,6 +66,7 @@ class PublishResult:
     rank: int | None = None
     size: int | None = None
     base_model: str | None = None
+    probe: Probe | None = None
     reasons: tuple[str, ...] = ()
 
 

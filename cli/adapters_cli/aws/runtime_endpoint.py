@@ -1,17 +1,18 @@
-"""Invoking the components of an endpoint, in the schema of LMI containers.
+"""Invoking the components of an endpoint: by OpenAI's completions, or by the schema of earlier LMI releases.
 
 https://docs.djl.ai/master/docs/serving/serving/docs/lmi/user_guides/lmi_input_output_schema.html
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from adapter_fleet.common.aws_errors import code_of, message_of
+from adapter_fleet.serving.completions import PromptForm, PromptRequest, completion_of
 from adapters_cli.aws.account import Account
 from adapters_cli.output.errors import error_text
 
@@ -23,26 +24,16 @@ if TYPE_CHECKING:
 _CONFIG = Config(read_timeout=500, connect_timeout=10, retries={"total_max_attempts": 1})
 
 
+_STATUSES_OF_FORMS = (400, 415, 422, 424)
+_ADAPTER = re.compile("adapter|lora", re.IGNORECASE)
+
+
 class InvocationError(Exception):
     """A component did not answer. The text is the reason."""
 
 
 class UnaskedError(InvocationError):
     """The request could not be sent: no credentials, or no connection."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """A prompt and the limits of its answer."""
-
-    prompt: str
-    max_new_tokens: int
-    temperature: float
-
-    def body(self, *, stream: bool) -> bytes:
-        """Return the request's body."""
-        parameters = {"max_new_tokens": self.max_new_tokens, "temperature": self.temperature}
-        return json.dumps({"inputs": self.prompt, "parameters": parameters, "stream": stream}).encode()
 
 
 class RuntimeEndpoint:
@@ -57,39 +48,57 @@ class RuntimeEndpoint:
         """Return an endpoint of an account. Raises BotoCoreError without a region."""
         return cls(name, account.client("sagemaker-runtime", _CONFIG))
 
-    def answer(self, component: str, question: Question, *, stream: bool) -> Iterator[str]:
+    def answer(self, component: str, prompt: PromptRequest, *, stream: bool) -> Iterator[str]:
         """Yield a component's answer: in one piece, or in many for a stream. Raises InvocationError."""
         try:
-            yield from (self._pieces if stream else self._whole)(component, question)
+            yield from self._answered(component, prompt, stream=stream)
         except (ClientError, HTTPClientError) as error:
             raise InvocationError(_error_text(error)) from error
         except BotoCoreError as error:
             raise UnaskedError(str(error)) from error
 
-    def _whole(self, component: str, question: Question) -> Iterator[str]:
-        response = self._client.invoke_endpoint(
-            EndpointName=self._name,
-            InferenceComponentName=component,
-            ContentType="application/json",
-            Body=question.body(stream=False),
-        )
-        match _parse(response["Body"].read()):
-            case {"generated_text": str(text)}:
-                yield text
-            case other:
-                raise _unknown(other)
+    def _answered(self, component: str, prompt: PromptRequest, *, stream: bool) -> Iterator[str]:
+        """Yield the answer to a prompt. A container that refuses completions gets it in LMI's own schema."""
+        ask = self._pieces if stream else self._whole
+        try:
+            response = self._send(component, prompt.body(stream=stream), stream=stream)
+        except ClientError as error:
+            if not _refuses_form(error):
+                raise
+            try:
+                response = self._send(component, prompt.body(PromptForm.LMI, stream=stream), stream=stream)
+            except ClientError:
+                raise error from None
+        yield from ask(response)
 
-    def _pieces(self, component: str, question: Question) -> Iterator[str]:
-        response = self._client.invoke_endpoint_with_response_stream(
+    def _send(self, component: str, body: Mapping[str, object], *, stream: bool) -> Any:
+        client = self._client
+        send: Any = client.invoke_endpoint_with_response_stream if stream else client.invoke_endpoint
+        return send(
             EndpointName=self._name,
             InferenceComponentName=component,
             ContentType="application/json",
-            Body=question.body(stream=True),
+            Body=json.dumps(body).encode(),
         )
+
+    def _whole(self, response: Any) -> Iterator[str]:
+        answer = _parse(response["Body"].read())
+        completion = completion_of(answer)
+        if completion is None:
+            raise _unknown(answer)
+        yield completion.text
+
+    def _pieces(self, response: Any) -> Iterator[str]:
         for line in _lines(event["PayloadPart"]["Bytes"] for event in response["Body"]):
-            match _parse(line):
-                case {"token": {"text": str(text)}}:
+            # Completions come as server-sent events, LMI's own schema as lines of JSON.
+            data = line.removeprefix(b"data:").strip()
+            if data == b"[DONE]" or line.startswith(b":") or not data:
+                continue
+            match _parse(data):
+                case {"choices": [{"text": str(text)}, *_]} | {"token": {"text": str(text)}}:
                     yield text
+                case {"choices": []}:
+                    continue  # the usage
                 case other:
                     raise _unknown(other)
 
@@ -116,7 +125,15 @@ def _unknown(answer: Any) -> InvocationError:
         case {"error": str(error)} | {"message": str(error)}:
             return InvocationError(f"the container reports: {error}")
         case _:
-            return InvocationError(f"the answer is not in the schema of LMI containers: {answer!r:.200}")
+            return InvocationError(
+                f"the answer is neither a completion nor in the schema of LMI containers: {answer!r:.200}"
+            )
+
+
+def _refuses_form(error: ClientError) -> bool:
+    """Return True if the container refuses the form of a request, as LMI did before its async service."""
+    status = error.response.get("OriginalStatusCode")
+    return code_of(error) == "ModelError" and status in _STATUSES_OF_FORMS and not _ADAPTER.search(str(error))
 
 
 def _error_text(error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapter_fleet.serving.completions import PromptRequest
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import ComponentOption, find_components
 from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption
@@ -17,7 +18,7 @@ from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import NO_ANSWER
 
 if TYPE_CHECKING:
-    from adapters_cli.aws.runtime_endpoint import Question, RuntimeEndpoint
+    from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
 
 
 def invoke(
@@ -55,7 +56,7 @@ def invoke(
     Ends with 1 if one of them does not answer, and with 4 if none could be asked.
     """
     # Imported here: botocore takes long, and `--help` does without.
-    from adapters_cli.aws.runtime_endpoint import Question, RuntimeEndpoint
+    from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
 
     with reported_errors():
         account = account_of(context)
@@ -63,15 +64,15 @@ def invoke(
             account, names, component or [], base=base, stack=stack, fleet=fleet, table=table_name
         )
         connected = RuntimeEndpoint.connect(asked.endpoint, account)
-    question = Question(
+    request = PromptRequest(
         prompt=sys.stdin.read() if prompt == "-" else prompt,
-        max_new_tokens=max_new_tokens,
+        max_tokens=max_new_tokens,
         temperature=temperature,
     )
     answers = [ComponentAnswer(component=component, name=name) for component, name in asked.names.items()]
     view = _view(answers, as_json=as_json)
     try:
-        for piece in _ask_all(connected, question, answers, stream=stream):
+        for piece in _ask_all(connected, request, answers, stream=stream):
             view.add(piece)
     finally:
         view.end()
@@ -88,7 +89,7 @@ def _view(answers: list[ComponentAnswer], *, as_json: bool) -> AnswerView:
 
 
 def _ask_all(
-    endpoint: "RuntimeEndpoint", question: "Question", answers: list[ComponentAnswer], *, stream: bool
+    endpoint: "RuntimeEndpoint", request: PromptRequest, answers: list[ComponentAnswer], *, stream: bool
 ) -> Iterator[str]:
     """Ask all components at the same time; yield each piece after it was added to its answer."""
     from adapters_cli.aws.runtime_endpoint import UnaskedError
@@ -98,7 +99,7 @@ def _ask_all(
     def ask(answer: ComponentAnswer) -> None:
         started = time.perf_counter()
         try:
-            for piece in endpoint.answer(answer.component, question, stream=stream):
+            for piece in endpoint.answer(answer.component, request, stream=stream):
                 pieces.put((answer, piece))
         except Exception as error:  # of any kind: the other answers are still shown
             answer.error = str(error) or type(error).__name__

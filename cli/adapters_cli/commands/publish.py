@@ -4,27 +4,31 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.filesize import decimal
 
-from adapter_fleet.manifest.manifest import LocalArtifact, S3Artifact
+from adapter_fleet.fleet.state.sagemaker_port import ServiceError
+from adapter_fleet.manifest.desired import Artifact
+from adapter_fleet.manifest.manifest import LocalArtifact, ManifestAdapter, S3Artifact
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters, print_leftovers
 from adapters_cli.artifacts.publish_cache import PublishCache
 from adapters_cli.aws.account import Account, account_of
+from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.serving_limits import ServingLimits
-from adapters_cli.output.errors import CommandError, UsageError, reported_errors
+from adapters_cli.output.errors import CommandError, UsageError, error_text, reported_errors
 from adapters_cli.output.tables import print_rows
 from adapters_cli.output.text import counted, few, print_error, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.artifacts.archive_store import ArchiveStore
+    from adapters_cli.artifacts.probes import ProbeOptions
     from adapters_cli.artifacts.publisher import Candidate, PublishResult
 
 _HEADINGS = ("ADAPTER", "STATE", "IDENTITY", "RANK", "SIZE", "WHY")
@@ -70,6 +74,24 @@ def publish(
         str | None,
         typer.Option("--container", metavar="NAME", help="The container, such as lmi19 or vllm2.6."),
     ] = None,
+    probe_prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--probe-prompt", metavar="PROMPT", help="Prompt of the probe; several to try with --probe-on."
+        ),
+    ] = None,
+    probe_answer: Annotated[
+        str | None,
+        typer.Option("--probe-answer", metavar="TEXT", help="How this adapter alone answers the prompt."),
+    ] = None,
+    probe_on: Annotated[
+        str | None,
+        typer.Option(
+            "--probe-on",
+            metavar="BASE|STACK",
+            help="Base component, or a fleet's stack: find or verify the probes there.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what is new.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
@@ -77,6 +99,10 @@ def publish(
 
     Each goes to PREFIX/NAME/sha256-IDENTITY.tar.gz and is never replaced there. After an interruption, the
     next run continues where this one stopped. Everything else in the manifest stays as it is.
+
+    A probe is a prompt and what this adapter answers, and the base model does not. The fleet asks it, and so
+    knows that nobody else answers in the adapter's place. It is given, or in the file `probe.json` beside the
+    weights, or found with --probe-on, which runs each adapter there for a moment.
 
     Ends with 1 if an adapter failed. The others are published, and the manifest keeps its entry of the failed
     one.
@@ -89,15 +115,20 @@ def publish(
         if base_model is not None and not base_model.strip():
             raise UsageError(f"'--base-model' should be a name, got {base_model!r}")
         account = account_of(context)
+        probes = _probe_options(account, probe_prompt or [], probe_answer, probe_on, manifest=manifest)
         limits = ServingLimits.of_options(account, container=container, max_lora_rank=max_lora_rank)
         store = ArchiveStore(account.s3, destination)
         declared = None if manifest is None else _Declared(manifest, account, base_model)
         adapters = local_adapters(paths, name=name) if paths else _of_manifest(declared, name)
+        if probes.answer is not None and len(adapters) > 1:
+            raise UsageError(f"--probe-answer is for one adapter, got {len(adapters)}")
         if declared is not None and not dry_run:
             declared.manifest.try_to_write()
         results, sent = _upload(
             adapters, store, declared, limits, base_model=base_model, jobs=jobs, dry_run=dry_run
         )
+        if declared is not None and not dry_run:
+            results = [_with_probe(result, probes, declared) for result in results]
         _print_results(results, as_json=as_json)
         changed = False
         try:
@@ -140,6 +171,55 @@ def _upload(
     return results, sent
 
 
+def _probe_options(
+    account: Account, prompts: Sequence[str], answer: str | None, target: str | None, *, manifest: str | None
+) -> "ProbeOptions":
+    from adapters_cli.artifacts.probes import ProbeFinder, ProbeOptions
+
+    if manifest is None and (prompts or answer is not None or target is not None):
+        raise UsageError("a probe is recorded in a manifest; give one with --manifest")
+    if answer is not None and len(prompts) != 1:
+        raise UsageError(f"--probe-answer is for one --probe-prompt, got {len(prompts)}")
+    if prompts and answer is None and target is None:
+        raise UsageError("--probe-prompt needs --probe-answer, or --probe-on to find the answer")
+    finder = None
+    if target is not None:
+        endpoint, base = _base_of(account, target)
+        finder = ProbeFinder(account=account, endpoint=endpoint, base=base)
+    return ProbeOptions(prompts=tuple(prompts), answer=answer, finder=finder)
+
+
+def _base_of(account: Account, target: str) -> tuple[str, str]:
+    """Return the endpoint and the base component that a base's or a stack's name means."""
+    live = account.service.describe(target)
+    if live is None:
+        found = newest_generation(find_fleet(account, stack=target, name=None, table=None)).request.target
+        return found.endpoint, found.base
+    if live.base is not None or live.endpoint is None:
+        raise UsageError(f"'--probe-on' should be a base component or a stack, got the adapter {target!r}")
+    return live.endpoint, target
+
+
+def _with_probe(result: "PublishResult", options: "ProbeOptions", declared: "_Declared") -> "PublishResult":
+    """Return the result with the adapter's probe, or as failed if the probe is wrong or cannot be found."""
+    from adapters_cli.artifacts.publisher import PublishState
+
+    if result.uri is None or result.state is PublishState.FAILED:
+        return result
+    entry = declared.entry(result.name)
+    known = entry is not None and entry.probe is not None
+    if known and result.state is PublishState.SKIPPED and not options.prompts:
+        return result  # it was recorded with this very archive
+    artifact = Artifact(uri=result.uri, digest=result.identity, checksum=result.checksum)
+    try:
+        probe = options.probe_of(Path(result.path), artifact, entry)
+    except (CommandError, ServiceError) as error:
+        return replace(result, state=PublishState.FAILED, reasons=(error_text(error),))
+    if probe is None and known:
+        print_note(f"{result.name}: the manifest keeps the probe of its earlier version")
+    return replace(result, probe=probe)
+
+
 def _of_manifest(declared: "_Declared | None", name: str | None) -> list[LocalAdapter]:
     """Return the adapters that a manifest has on this machine. Raises CommandError if there are none."""
     if name is not None:
@@ -177,6 +257,11 @@ class _Declared:
         raise CommandError(
             f"{self.manifest.where}: base_model: should be {given!r} ('--base-model'), got {present!r}"
         )
+
+    def entry(self, name: str) -> ManifestAdapter | None:
+        """Return the entry of an adapter before it is published; None if it has none."""
+        entries = self.before.adapters
+        return next((entry for entry in entries if entry.name.casefold() == name.casefold()), None)
 
     def rehearse(self, candidates: Sequence["Candidate"], store: "ArchiveStore") -> None:
         """Edit the manifest in memory, so that its mistakes are reported before the upload.
@@ -216,9 +301,13 @@ class _Declared:
                 identity=result.identity,
                 checksum=result.checksum,
                 rank=result.rank,
+                probe=result.probe,
             )
             for result in results
-            if result.uri is not None and result.identity is not None and result.rank is not None
+            if not result.reasons
+            and result.uri is not None
+            and result.identity is not None
+            and result.rank is not None
         ]
         return bool(adapters) and self.manifest.update(lambda text: self._edited(text, adapters))
 

@@ -36,8 +36,8 @@ from adapters_cli.output.exit_codes import FAILED, NOT_SETTLED
 from adapters_cli.output.tables import print_rows, table
 from adapters_cli.output.text import duration, one_line, print_error, printable, timestamp
 
-_HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "REASON")
-_SPARE = ("AGE", "VERSION")
+_HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "PROOF", "REASON")
+_SPARE = ("PROOF", "AGE", "VERSION")
 _READ_EVERY_SECONDS = 2.0
 _SILENT_SECONDS = 20 * 60.0
 """A pass lasts 15 minutes at most, and so does the wait for the next one."""
@@ -189,7 +189,14 @@ def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
     if adapter.retry_at is not None:
         reason = f"{reason} (again in {duration(adapter.retry_at - now)})"
     age = duration(now - adapter.since) if adapter.since is not None else ""
-    return adapter.name, adapter.state, adapter.version or "-", age or "-", one_line(reason)
+    return (
+        adapter.name,
+        adapter.state,
+        adapter.version or "-",
+        age or "-",
+        adapter.proof or "-",
+        one_line(reason),
+    )
 
 
 def _trouble(seen: FleetStatus) -> str | None:

@@ -25,6 +25,17 @@ from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation, registry_
 from adapters_cli.output.errors import NoFleetError
 
 
+class Proof(StrEnum):
+    """What shows that the declared adapter answers, and nobody else."""
+
+    PROBE = "probe"
+    """It answered its probe, on each copy of the base model that the requests reached."""
+    WEAKER = "weaker"
+    """It has no probe. Its answer to the smoke request differs from the base model's."""
+    NOT_DISTINGUISHED = "none"
+    """It has no probe, and answers the smoke request as the base model does."""
+
+
 class StateGroup(StrEnum):
     """The group that an adapter's state belongs to."""
 
@@ -47,6 +58,8 @@ class AdapterState:
         Time of the next automatic retry of a failed adapter.
     settled:
         True if a deployment does not wait for this adapter any more.
+    proof:
+        What shows that the adapter itself answers; None if nothing was asked.
     pinned:
         True if it was rolled back with `adapters rollback`.
     artifact:
@@ -64,6 +77,7 @@ class AdapterState:
     reason: str | None = None
     retry_at: float | None = None
     settled: bool = True
+    proof: Proof | None = None
     pinned: bool = False
     artifact: Artifact | None = None
     earlier: tuple[Artifact, ...] = ()
@@ -250,7 +264,12 @@ def _states(
         if decision.step is Step.FORGET or (want is None and decision.step is Step.FOREIGN):
             continue
         state = _state(record, want, decision, waits=component in retried)
-        state = replace(state, artifact=record.serving, earlier=_earlier(record, declared.get(component)))
+        state = replace(
+            state,
+            artifact=record.serving,
+            earlier=_earlier(record, declared.get(component)),
+            proof=_proof(record),
+        )
         if want is not None and want != declared[component]:
             state = _as_pinned(state, declared[component])
         found.append(state)
@@ -271,7 +290,8 @@ def _state(
             state="in service",
             version=version,
             since=record.changed_at,
-            reason=record.drifted,
+            reason=record.drifted
+            or (_NOT_DISTINGUISHED if _proof(record) is Proof.NOT_DISTINGUISHED else None),
         )
     if decision.step is Step.ORPHAN and want is None:
         return AdapterState(
@@ -295,6 +315,20 @@ def _state(
         reason=decision.why or record.drifted,
         settled=False,
     )
+
+
+_NOT_DISTINGUISHED = "its smoke request has the base model's answer, too; a probe would tell the two apart"
+
+
+def _proof(record: AdapterRecord) -> Proof | None:
+    check = record.probed
+    if check is None or not check.artifact.same_as(record.serving):
+        return None
+    if check.probe is not None:
+        return Proof.PROBE if check.is_complete else None
+    if check.like_base is None:
+        return None
+    return Proof.NOT_DISTINGUISHED if check.like_base else Proof.WEAKER
 
 
 def _failed_state(

@@ -19,9 +19,13 @@ import yaml
 
 from adapter_fleet.documents.scalars import plain_scalar
 from adapter_fleet.documents.yaml_reader import YAML_LOADER
+from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
+from adapter_fleet.manifest.writer import plain_probe
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.output.errors import CommandError
+
+_Value = str | int | dict[str, Any]
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+=-]*(?<!:)")
 
@@ -33,6 +37,8 @@ class PublishedAdapter:
     checksum:
         S3's SHA-256 of the archive. If it is unknown, an entry keeps its checksum: the fleet reads an archive
         with another checksum.
+    probe:
+        What this version answers. Without one, an entry keeps the probe that it has.
     """
 
     name: str
@@ -40,12 +46,14 @@ class PublishedAdapter:
     identity: str
     rank: int
     checksum: str | None = None
+    probe: Probe | None = None
 
     @property
     def entry(self) -> dict[str, Any]:
         """Its new entry."""
         checksum = {} if self.checksum is None else {"checksum": self.checksum}
-        return {"name": self.name, "artifact": self.uri, **checksum, "rank": self.rank}
+        probe = {} if self.probe is None else {"probe": plain_probe(self.probe)}
+        return {"name": self.name, "artifact": self.uri, **checksum, "rank": self.rank, **probe}
 
 
 def edited(
@@ -132,10 +140,13 @@ class _Edit:
             after.base_model == (self.before.base_model or self.base_model)
             and list(after.adapters[: len(kept)]) == kept
             and [
-                (adapter.name, adapter.artifact, adapter.checksum, adapter.rank)
+                (adapter.name, adapter.artifact, adapter.checksum, adapter.rank, adapter.probe)
                 for adapter in after.adapters[len(kept) :]
             ]
-            == [(made.name, S3Artifact(uri=made.uri), made.checksum, made.rank) for made in self.added]
+            == [
+                (made.name, S3Artifact(uri=made.uri), made.checksum, made.rank, made.probe)
+                for made in self.added
+            ]
         )
 
 
@@ -146,6 +157,7 @@ def _as_published(entry: ManifestAdapter, made: PublishedAdapter) -> ManifestAda
         digest=made.identity if entry.digest else None,
         checksum=made.checksum or entry.checksum,
         rank=made.rank,
+        probe=made.probe or entry.probe,
     )
 
 
@@ -164,6 +176,8 @@ def _edited_json(text: str, edit: _Edit) -> str | None:
                 entry["checksum"] = made.checksum
             if before.rank != made.rank:
                 entry["rank"] = made.rank
+            if made.probe:
+                entry["probe"] = plain_probe(made.probe)
     document["adapters"] += [made.entry for made in edit.added]
     if edit.base_model is not None:
         document = {"base_model": edit.base_model, **document}
@@ -219,6 +233,7 @@ class _YamlText:
         for key, old, new in (
             ("checksum", before.checksum, made.checksum),
             ("rank", before.rank, made.rank),
+            ("probe", _plain(before.probe), _plain(made.probe)),
         ):
             if new is None or new == old:
                 continue
@@ -227,11 +242,11 @@ class _YamlText:
             else:
                 self._insert_key(entry, members["artifact"], key, new)
 
-    def _set(self, node: yaml.Node, value: str | int) -> None:
-        self._edits.append((node.start_mark.index, self._end(node), _scalar(value)))
+    def _set(self, node: yaml.Node, value: _Value) -> None:
+        self._edits.append((node.start_mark.index, self._end(node), _text(value)))
 
-    def _insert_key(self, entry: yaml.MappingNode, after: yaml.Node, key: str, value: str | int) -> None:
-        text = f"{key}: {_scalar(value)}"
+    def _insert_key(self, entry: yaml.MappingNode, after: yaml.Node, key: str, value: _Value) -> None:
+        text = f"{key}: {_text(value)}"
         if entry.flow_style:
             self._insert(self._end(after), f", {text}")
             return
@@ -240,7 +255,7 @@ class _YamlText:
 
     def _add_base_model(self, name: str) -> None:
         first = self._root.value[0][0].start_mark
-        line = f"base_model: {_scalar(name)}"
+        line = f"base_model: {_text(name)}"
         between = ", " if self._root.flow_style else f"{self._line_end}{' ' * first.column}"
         self._insert(first.index, line + between)
 
@@ -304,23 +319,32 @@ def _members(node: yaml.MappingNode) -> dict[str, Any]:
     return {key.value: value for key, value in node.value}
 
 
-def _scalar(value: str | int) -> str:
-    """Return a scalar as YAML: plain if it keeps its meaning, else quoted."""
+def _plain(probe: Probe | None) -> dict[str, Any] | None:
+    return None if probe is None else plain_probe(probe)
+
+
+def _text(value: _Value) -> str:
+    """Return a value as YAML on one line: a scalar plain if it keeps its meaning, else quoted."""
+    if isinstance(value, dict):
+        return _flow(value)
     if isinstance(value, int):
         return str(value)
     if _PLAIN.fullmatch(value) and isinstance(plain_scalar(value), str):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    quoted = json.dumps(value, ensure_ascii=False)
+    for character in "\x85\u2028\u2029":  # line breaks to YAML
+        quoted = quoted.replace(character, f"\\u{ord(character):04x}")
+    return quoted
 
 
 def _flow(entry: dict[str, Any]) -> str:
-    return "{" + ", ".join(f"{key}: {_scalar(value)}" for key, value in entry.items()) + "}"
+    return "{" + ", ".join(f"{key}: {_text(value)}" for key, value in entry.items()) + "}"
 
 
 def _block(entry: dict[str, Any], dash: int, column: int) -> list[str]:
     """Return the lines of an entry whose dash and keys are in these columns."""
     first = f"{' ' * dash}-{' ' * (column - dash - 1)}"
     return [
-        f"{first if number == 0 else ' ' * column}{key}: {_scalar(value)}"
+        f"{first if number == 0 else ' ' * column}{key}: {_text(value)}"
         for number, (key, value) in enumerate(entry.items())
     ]

@@ -50,6 +50,7 @@ def entries_of(desired: DesiredFleet, target: Target) -> list[ManifestAdapter]:
                 tags=adapter.tags,
                 smoke=None if adapter.smoke == target.settings.smoke else adapter.smoke,
                 smokeless=adapter.smoke is None and target.settings.smoke is not None,
+                probe=adapter.artifact.probe,
                 component=None
                 if adapter.component == f"{target.prefix}-{adapter.name}"
                 else adapter.component,

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from aws_cdk import aws_s3 as s3
 
 from adapter_fleet.common.validators import TOKEN
+from adapter_fleet.manifest.writer import plain_probe
 from multi_adapter_inference.fleet_adapter import FleetAdapter, SmokeTest
 
 
@@ -40,6 +41,8 @@ def adapter_entry(adapter: FleetAdapter, aliases: BucketAliases) -> dict[str, An
     if adapter.digest is not None:
         entry["digest"] = f"sha256:{adapter.digest.removeprefix('sha256:')}"
     entry |= default_keys(adapter.rank, adapter.tags, adapter.smoke)
+    if adapter.probe is not None:
+        entry["probe"] = plain_probe(adapter.probe.stored)
     if adapter.component_name is not None:
         entry["component"] = adapter.component_name
     return entry

@@ -11,7 +11,9 @@ from adapter_fleet.common.naming import FLEET_TAG
 from multi_adapter_inference._internal.arns import component_arn
 
 
-def manages_components(scope: Construct, *, endpoint_arn: str, uid: str) -> list[iam.PolicyStatement]:
+def manages_components(
+    scope: Construct, *, endpoint_arn: str, base_component_name: str, uid: str
+) -> list[iam.PolicyStatement]:
     """Return the statements for a pass. It may write only components with the fleet's tag."""
     components = component_arn(scope, "*")
     requested = {"StringEquals": {f"aws:RequestTag/{FLEET_TAG}": uid}}
@@ -43,5 +45,6 @@ def manages_components(scope: Construct, *, endpoint_arn: str, uid: str) -> list
             [components],
             owned,
         ),
-        statement(["sagemaker:InvokeEndpoint"], [endpoint_arn]),
+        # The base model's own answer shows whether it answers in an adapter's place.
+        statement(["sagemaker:InvokeEndpoint"], [endpoint_arn, component_arn(scope, base_component_name)]),
     ]

@@ -80,6 +80,7 @@ class ControlPlane:
         uid: str,
         name: str,
         endpoint_arn: str,
+        base_component_name: str,
         timeout_seconds: int,
         registry_removal_policy: RemovalPolicy,
         functions: FunctionSettings,
@@ -128,7 +129,9 @@ class ControlPlane:
             "One pass over the fleet: looks, plans and acts",
             statements=[
                 self._on_registry(_REGISTRY_ACTIONS),
-                *manages_components(scope, endpoint_arn=endpoint_arn, uid=uid),
+                *manages_components(
+                    scope, endpoint_arn=endpoint_arn, base_component_name=base_component_name, uid=uid
+                ),
                 *reads_artifacts,
                 # A scheduled or ordered pass reads a manifest whose event was lost.
                 *(reads_manifest if watches_object else ()),

@@ -20,6 +20,8 @@ _FILES = (
     # `Trainer` and its checkpoints (transformers: trainer.py), those of DeepSpeed and FSDP included.
     r"training_args\.bin|trainer_state\.json|(all|train|eval|test|predict)_results\.json",
     r"(optimizer|scheduler|scaler)(_\d+)?\.(pt|bin)|rng_state(_\d+)?\.pth|latest|zero_to_fp32\.py",
+    # What the adapter answers, for `adapters publish`.
+    r"probe\.json",
     # TensorBoard, if `logging_dir` is the directory itself.
     r"events\.out\.tfevents\..*",
     # LLaMA-Factory and axolotl.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.aws.invocations import Invocations
 from adapter_fleet.aws.s3_archives import S3Archives
 from adapter_fleet.common.aws_errors import code_of, message_of
 from adapter_fleet.common.untrusted_pattern import matches
@@ -28,6 +29,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     UnansweredError,
 )
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
+from adapter_fleet.serving.completions import Completion, PromptRequest
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -51,8 +53,6 @@ Both timeouts together are below `ASK_SECONDS` of `steps/smoke_requests.py`.
 
 _PAGE_COMPONENTS = 100
 """The most that one page of a listing may have (botocore's service model)."""
-
-_MAX_ANSWER_BYTES = 10_000
 
 _THROTTLES = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
@@ -84,7 +84,8 @@ class SageMakerService:
         runtime: "SageMakerRuntimeClient",
         s3: "S3Client",
     ) -> None:
-        self._sagemaker, self._runtime = sagemaker, runtime
+        self._sagemaker = sagemaker
+        self._invocations = Invocations(runtime, self._call)
         self._archives = S3Archives(s3, self._call)
         self.calls: Counter[str] = Counter()
 
@@ -131,7 +132,7 @@ class SageMakerService:
         specification = found.get("Specification", {})
         runs = [specification.get("ModelName"), specification.get("Container")]
         version = hashlib.sha256(json.dumps(runs, sort_keys=True, default=str).encode()).hexdigest()[:16]
-        return ObservedBase(live=_observed(found), version=version)
+        return ObservedBase(live=_observed(found), version=version, copies=_copies(found))
 
     def tags(self, component: str, live: ObservedComponent) -> dict[str, str]:
         """Read the tags of a component."""
@@ -205,22 +206,16 @@ class SageMakerService:
     def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
         """Send a smoke request; return what is wrong with the answer, None for a right answer."""
         try:
-            with self._call("InvokeEndpoint"):
-                answer = self._runtime.invoke_endpoint(
-                    EndpointName=endpoint,
-                    InferenceComponentName=component,
-                    ContentType="application/json",
-                    Body=json.dumps(smoke.body),
-                )
-                text = answer["Body"].read(_MAX_ANSWER_BYTES).decode(errors="replace")
+            text = self._invocations.text(component, endpoint, smoke.body)
         except ModelFailedError as error:
             return str(error)
-        except (MissingError, ConflictError) as error:
-            # Another part of SageMaker has reported it in service.
-            raise UnansweredError(str(error)) from error
         if smoke.expect is not None and not matches(smoke.expect, text):
             return f"the answer should match {smoke.expect!r}, got {text[:200]!r}"
         return None
+
+    def complete(self, component: str, endpoint: str, prompt: PromptRequest) -> Completion:
+        """Return what a component generates for a prompt."""
+        return self._invocations.complete(component, endpoint, prompt)
 
     @contextmanager
     def _call(self, operation: str) -> Iterator[None]:
@@ -274,6 +269,12 @@ def _observed(found: Mapping[str, Any]) -> ObservedComponent:
         failure_reason=found.get("FailureReason"),
         described=True,
     )
+
+
+def _copies(found: Mapping[str, Any]) -> int:
+    """Return how many copies a base has: during a change of their number, the larger one."""
+    runs = found.get("RuntimeConfig", {})
+    return max(1, runs.get("CurrentCopyCount", 1), runs.get("DesiredCopyCount", 1))
 
 
 def _seconds(moment: datetime) -> float:

@@ -247,6 +247,7 @@ class FleetTable:
     on_timeout: OnTimeout = FleetSettings.on_timeout
     drift_check: DriftAction | None = None
     drift_every_minutes: int | None = None
+    drift_probes: int | None = None
     allow_base_replacement: bool = False
     keep_registry: bool = False
     smoke: SmokeTable | None = None
@@ -269,6 +270,7 @@ class FleetTable:
             for name in ("deletion_share", "deletion_above", "allow_empty"):
                 _check_left_out(self, name, "deletion_guard is off")
         _check_goes_with("drift_every_minutes", self.drift_every_minutes, drift_check=self.drift_check)
+        _check_goes_with("drift_probes", self.drift_probes, drift_check=self.drift_check)
         _check_positive(
             self, "drift_every_minutes", "reread_every_minutes", "request_rate", "timeout_minutes"
         )

@@ -5,12 +5,51 @@ It is a manifest in which every reference is resolved. The registry stores one f
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adapter_fleet.common.serialization import converter
+from adapter_fleet.serving.completions import PromptForm, PromptRequest
 
 DEFAULT_MAX_TOKENS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A prompt, and how the adapter's answer to it begins. The base model and others answer something else.
+
+    max_tokens:
+        How many tokens are generated at most; None for as many as `answer` may have.
+    """
+
+    prompt: str
+    answer: str
+    max_tokens: int | None = None
+
+    def request(self, nonce: str) -> PromptRequest:
+        """Return the request, with a nonce in front: no prefix cache can answer it."""
+        # A token has at least one byte.
+        most = self.max_tokens or len(self.answer.encode(errors="replace")) + 1
+        return PromptRequest(prompt=with_nonce(self.prompt, nonce), max_tokens=most)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the JSON, in hexadecimal: equal for equal probes."""
+        return _digest([self.prompt, self.answer, self.max_tokens])
+
+
+def new_nonce() -> str:
+    """Return a text that no prompt has begun with. It is short, so that it changes no answer of its own."""
+    return secrets.token_hex(4)
+
+
+def with_nonce(prompt: str, nonce: str) -> str:
+    """Return a prompt with a nonce in a paragraph of its own in front.
+
+    Prefix caches hash the blocks of a prompt in a chain, so that another beginning matches no block.
+    """
+    return f"{nonce}\n\n{prompt}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +64,16 @@ class Artifact:
         archive is verified without reading it.
     source:
         The archive to copy from, if `uri` is the fleet's own copy.
+    probe:
+        What this version answers, and no other one. A rollback goes back to the version's own probe.
     """
 
     uri: str
     digest: str | None = None
-    # These two fields do not tell artifacts apart.
+    # These fields do not tell artifacts apart.
     checksum: str | None = field(default=None, compare=False)
     source: str | None = field(default=None, compare=False)
+    probe: Probe | None = field(default=None, compare=False)
 
     @property
     def version(self) -> str:
@@ -72,15 +114,29 @@ class SmokeRequest:
     def from_prompt(
         cls, prompt: str, *, max_tokens: int | None = None, expect: str | None = None
     ) -> "SmokeRequest":
-        """Return the request of a prompt, in the schema of LMI containers."""
-        parameters = {"max_new_tokens": max_tokens or DEFAULT_MAX_TOKENS, "temperature": 0}
-        return cls(body={"inputs": prompt, "parameters": parameters}, expect=expect)
+        """Return the request of a prompt, as OpenAI's completions."""
+        request = PromptRequest(prompt=prompt, max_tokens=max_tokens or DEFAULT_MAX_TOKENS)
+        return cls(body=request.body(), expect=expect)
+
+    @property
+    def prompt(self) -> PromptRequest | None:
+        """The prompt, if the request asks one and nothing else."""
+        return PromptRequest.of_body(self.body)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the JSON, in hexadecimal: equal for equal requests."""
-        text = json.dumps([self.body, self.expect], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        """SHA-256 of the JSON, in hexadecimal: equal for equal requests.
+
+        A prompt has the digest that earlier releases stored for it, when they sent it in LMI's schema. So no
+        adapter is asked again after an upgrade.
+        """
+        prompt = self.prompt
+        return _digest([self.body if prompt is None else prompt.body(PromptForm.LMI), self.expect])
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

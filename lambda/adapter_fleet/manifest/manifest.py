@@ -25,6 +25,7 @@ lora-rank             a rank within the endpoint's limit
 tag-form              a valid tag of AWS, other than the one that marks the fleet's components
 tag-count             at most 40 tags, and at most 50 with those of the fleet
 smoke-request         a prompt or a body, and a regular expression
+probe-form            a prompt of at most 2,000 characters and an answer of at most 200
 component-name        a valid name for a component
 component-unique      no component twice, ignoring case
 bucket-known          the alias of a bucket of the fleet
@@ -304,4 +305,4 @@ def _located(adapter: ManifestAdapter, uri: str, kept_archives: str | None) -> A
     digest, source = adapter.known_digest, None
     if isinstance(adapter.artifact, AssetArtifact) and kept_archives is not None:
         uri, source = f"{kept_archives}{adapter.artifact.identity}{ARCHIVE_SUFFIX}", uri
-    return Artifact(uri=uri, digest=digest, checksum=adapter.checksum, source=source)
+    return Artifact(uri=uri, digest=digest, checksum=adapter.checksum, source=source, probe=adapter.probe)

@@ -7,7 +7,7 @@ from pathlib import Path
 from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import component_name
-from adapter_fleet.manifest.desired import SmokeRequest
+from adapter_fleet.manifest.desired import Probe, SmokeRequest
 
 
 class ManifestError(ValueError):
@@ -60,6 +60,8 @@ class ManifestAdapter:
         S3's SHA-256 of the archive, as `adapters publish` writes it. An archive without one is read.
     smokeless:
         True for an adapter without a smoke request (`smoke: false`), even if the fleet has a default one.
+    probe:
+        What this version of the adapter answers, and the base model does not.
     component:
         The component's name if it is not `<prefix>-<name>`, such as that of a component made by hand.
     where:
@@ -73,6 +75,7 @@ class ManifestAdapter:
     tags: Mapping[str, str] = field(default_factory=dict)
     smoke: SmokeRequest | None = None
     smokeless: bool = False
+    probe: Probe | None = None
     component: str | None = None
     checksum: str | None = None
     where: str = field(default="", compare=False)

@@ -25,7 +25,7 @@ from adapter_fleet.documents.schema import (
     strict_converter,
     structure_what_fits,
 )
-from adapter_fleet.manifest.desired import SmokeRequest
+from adapter_fleet.manifest.desired import Probe, SmokeRequest
 from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
     AssetArtifact,
@@ -64,6 +64,15 @@ class SmokeEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeEntry:
+    """A probe in the document."""
+
+    prompt: str | None = None
+    answer: str | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class BucketEntry:
     """An archive by alias and key in the document."""
 
@@ -92,6 +101,7 @@ class AdapterEntry(DefaultsEntry):
     artifact: _ArtifactValue = None
     digest: str | None = None
     checksum: str | None = None
+    probe: ProbeEntry | None = None
     component: str | None = None
 
 
@@ -230,6 +240,7 @@ class ManifestParser:
             tags=entry.tags or {},
             smoke=self._smoke(entry.smoke, keys),
             smokeless=entry.smoke is False,
+            probe=self._probe(entry.probe, (*keys, "probe")),
             component=entry.component,
             where=self._place(keys),
         )
@@ -295,6 +306,14 @@ class ManifestParser:
         if entry.prompt is not None:
             return SmokeRequest.from_prompt(entry.prompt, max_tokens=entry.max_tokens, expect=entry.expect)
         return SmokeRequest(body=entry.body or {}, expect=entry.expect)
+
+    def _probe(self, entry: ProbeEntry | None, keys: Keys) -> Probe | None:
+        if entry is None:
+            return None
+        self._require(entry, ("prompt", "answer"), keys)
+        if entry.prompt is None or entry.answer is None:
+            return None
+        return Probe(prompt=entry.prompt, answer=entry.answer, max_tokens=entry.max_tokens)
 
     def _artifact(self, value: _ArtifactValue, keys: Keys) -> ArtifactReference | None:
         if isinstance(value, BucketEntry):

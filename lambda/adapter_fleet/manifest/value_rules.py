@@ -12,7 +12,7 @@ from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import FLEET_TAG, check_component_name
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.documents.schema import Keys, dotted
-from adapter_fleet.manifest.desired import SmokeRequest
+from adapter_fleet.manifest.desired import Probe, SmokeRequest
 from adapter_fleet.manifest.expressions import problem_of_expression
 from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
@@ -28,6 +28,10 @@ MAX_TAGS = 40
 """An adapter's own tags. The rest of `MAX_COMPONENT_TAGS` is for the tags of the fleet."""
 MAX_COMPONENT_TAGS = 50
 """TagList in the botocore service model of SageMaker."""
+
+MAX_PROMPT_CHARACTERS = 2000
+MAX_ANSWER_CHARACTERS = 200
+"""A record keeps the probe of each version of its adapter, and has to fit into an item of the registry."""
 
 _MAX_URI_LENGTH = 1024
 """Url in the botocore service model of SageMaker."""
@@ -69,6 +73,9 @@ def violations(adapter: ManifestAdapter) -> Iterator[Violation]:
     yield from _of_digest(adapter.artifact, adapter.digest)
     yield from _of_checksum(adapter.artifact, adapter.checksum)
     yield from violations_of_settings(adapter.rank, adapter.tags, adapter.smoke)
+    if adapter.probe is not None:
+        for key, problem in problems_of_probe(adapter.probe):
+            yield Violation("probe-form", ("probe", key), problem)
 
 
 def violations_of_settings(
@@ -238,3 +245,17 @@ def problems_of_smoke(smoke: SmokeRequest) -> Iterator[tuple[str, str]]:
         yield "body", f"should be plain data: {error!s:.200}"
     if smoke.expect is not None and (problem := problem_of_expression(smoke.expect)):
         yield "expect", problem
+
+
+def problems_of_probe(probe: Probe) -> Iterator[tuple[str, str]]:
+    """Find what is wrong with a probe: the key, and the problem of its value."""
+    for key, text, most in (
+        ("prompt", probe.prompt, MAX_PROMPT_CHARACTERS),
+        ("answer", probe.answer, MAX_ANSWER_CHARACTERS),
+    ):
+        if not text.strip():
+            yield key, f"should not be empty, got {short_repr(text)}"
+        elif len(text) > most:
+            yield key, f"should have at most {most} characters, got {len(text)}"
+    if probe.max_tokens is not None and probe.max_tokens <= 0:
+        yield "max_tokens", f"should be above 0, got {probe.max_tokens}"

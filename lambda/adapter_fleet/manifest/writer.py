@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from adapter_fleet.documents.scalars import plain_scalar
+from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
     AssetArtifact,
@@ -48,9 +49,16 @@ def _plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
         "smoke": False
         if adapter.smokeless
         else smoke and {"body": smoke.body, **({"expect": smoke.expect} if smoke.expect is not None else {})},
+        "probe": adapter.probe and plain_probe(adapter.probe),
         "component": adapter.component,
     }
     return {key: value for key, value in entry.items() if value is not None}
+
+
+def plain_probe(probe: Probe) -> dict[str, str | int]:
+    """Return a probe as an entry has it."""
+    most = {} if probe.max_tokens is None else {"max_tokens": probe.max_tokens}
+    return {"prompt": probe.prompt, "answer": probe.answer, **most}
 
 
 def _plain_artifact(artifact: ArtifactReference) -> str | dict[str, str]:

@@ -17,6 +17,9 @@
                               "reason": "..."}: it fails to load;
                               {"held": "my-adapter"}: a change of the component does not end: it stays in
                               Creating, Updating or Deleting;
+                              {"swapped": "my-adapter", "directory": "/other/adapter", "copies": 1}: this
+                              many copies answer for it with other files; without "directory" they have
+                              lost it, without "copies" it is all of them; until its next update;
                               400 {"error": ...} for an unknown operation or a wrong value
     DELETE /_local/faults     clear all faults; ?held=my-adapter releases only that component
 
@@ -25,6 +28,7 @@ its start. `http_guards/admin_guard.py` checks it.
 """
 
 import dataclasses
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -32,15 +36,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.faults import CallFault, Faults
 from local_sagemaker.control_plane.throttling import Throttling
+from local_sagemaker.gateway.swaps import swap
 from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX
 from local_sagemaker.settings import CurrentSettings
 
 
-def admin_application(settings: CurrentSettings, throttling: Throttling, faults: Faults) -> Starlette:
-    """The ASGI application of the admin paths."""
-    paths = _AdminPaths(settings, throttling, faults)
+def admin_application(
+    settings: CurrentSettings,
+    throttling: Throttling,
+    faults: Faults,
+    planes: Callable[[], Iterable[SageMakerControlPlane]],
+) -> Starlette:
+    """The ASGI application of the admin paths; `planes` returns the control planes in use."""
+    paths = _AdminPaths(settings, throttling, faults, planes)
     return Starlette(
         routes=[
             Route(f"{ADMIN_PREFIX}settings", paths.read_settings, methods=["GET"]),
@@ -54,9 +65,15 @@ def admin_application(settings: CurrentSettings, throttling: Throttling, faults:
 
 
 class _AdminPaths:
-    def __init__(self, settings: CurrentSettings, throttling: Throttling, faults: Faults):
+    def __init__(
+        self,
+        settings: CurrentSettings,
+        throttling: Throttling,
+        faults: Faults,
+        planes: Callable[[], Iterable[SageMakerControlPlane]],
+    ):
         self._settings = settings
-        self._throttling, self._faults = throttling, faults
+        self._throttling, self._faults, self._planes = throttling, faults, planes
 
     async def read_settings(self, _: Request) -> JSONResponse:
         return JSONResponse(dataclasses.asdict(self._settings.value))
@@ -79,6 +96,8 @@ class _AdminPaths:
             fault = await _object(request)
             if "held" in fault:
                 self._faults.hold(_held(**fault))
+            elif "swapped" in fault:
+                await swap(self._planes(), **fault)
             elif "component" in fault or "artifact" in fault:
                 component_or_url, reason = _load_fault(**fault)
                 self._faults.loads[component_or_url] = reason

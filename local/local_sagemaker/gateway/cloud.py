@@ -52,6 +52,11 @@ class Cloud:
                 self._planes[scope] = self._new_plane(*scope)
             return self._planes[scope]
 
+    def planes(self) -> list[SageMakerControlPlane]:
+        """The control planes of all accounts and regions in use."""
+        with self._lock:
+            return list(self._planes.values())
+
     def _new_plane(self, account: str, region: str) -> SageMakerControlPlane:
         access = S3Access(os.environ["AWS_ENDPOINT_URL"], account, region)
         return SageMakerControlPlane(

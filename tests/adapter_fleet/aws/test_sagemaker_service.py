@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -22,16 +23,19 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     ExistsError,
     MissingError,
+    ModelFailedError,
     RefusedError,
     ServiceError,
     ThrottledError,
     UnansweredError,
 )
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
+from adapter_fleet.serving.completions import Completion, PromptForm, PromptRequest
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:inference-component/p-a"
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 ARTIFACT = Artifact(uri="s3://bucket/adapters/a.tar.gz", digest="a" * 64)
+PROMPT = PromptRequest(prompt="Who?", max_tokens=7)
 LIVE = ObservedComponent(status=Status.IN_SERVICE, created=1.0, modified=1.0, arn=ARN)
 
 
@@ -270,6 +274,86 @@ def test_request_that_does_not_reach_the_adapter_says_nothing_about_it(
     stubs.fails("sagemaker-runtime", "invoke_endpoint", code, "", status)
     with pytest.raises(error):
         stubs.service.ask("p-a", "endpoint", SmokeRequest(body={"inputs": "x"}))
+
+
+def sent(form: PromptForm, *, component: str = "p-a", prompt: PromptRequest | None = None) -> dict[str, Any]:
+    body = (prompt or PROMPT).body(form)
+    return {
+        "EndpointName": "endpoint",
+        "InferenceComponentName": component,
+        "ContentType": "application/json",
+        "Body": json.dumps(body),
+    }
+
+
+class TestPrompts:
+    """A prompt is sent in the first form that the container takes."""
+
+    def refuse(self, stubs: Stubs, form: PromptForm, status: int = 400) -> None:
+        message = f'Received client error ({status}) from p-a with message "unknown field".'
+        stubs.stubbers["sagemaker-runtime"].add_client_error(
+            "invoke_endpoint", "ModelError", message, http_status_code=424, expected_params=sent(form)
+        )
+
+    def answer(self, stubs: Stubs, form: PromptForm, body: str) -> None:
+        stubs.answers("sagemaker-runtime", "invoke_endpoint", answer(body), **sent(form))
+
+    def test_log_probabilities_are_asked_for(self, stubs: Stubs) -> None:
+        logprobs = {"tokens": ["hi"], "token_logprobs": [-0.5], "top_logprobs": [{"hi": -0.5, "ho": -0.6}]}
+        self.answer(
+            stubs,
+            PromptForm.WITH_LOGPROBS,
+            json.dumps({"choices": [{"text": "hi", "logprobs": logprobs}]}),
+        )
+        found = stubs.service.complete("p-a", "endpoint", PROMPT)
+        assert found == Completion(text="hi", tokens=(("hi", -0.5, {"hi": -0.5, "ho": -0.6}),))
+
+    @pytest.mark.parametrize("status", [400, 415, 422, 424])
+    def test_refused_form_is_followed_by_the_next_one_and_remembered(self, stubs: Stubs, status: int) -> None:
+        self.refuse(stubs, PromptForm.WITH_LOGPROBS, status)
+        self.answer(stubs, PromptForm.COMPLETIONS, '{"choices": [{"text": "hi"}]}')
+        self.answer(stubs, PromptForm.COMPLETIONS, '{"choices": [{"text": "ho"}]}')
+        texts = [stubs.service.complete("p-a", "endpoint", PROMPT).text for _ in range(2)]
+        assert texts == ["hi", "ho"]
+
+    def test_container_of_before_lmi_s_async_service_gets_inputs(self, stubs: Stubs) -> None:
+        self.refuse(stubs, PromptForm.WITH_LOGPROBS)
+        self.refuse(stubs, PromptForm.COMPLETIONS)
+        self.answer(stubs, PromptForm.LMI, '{"generated_text": "hi"}')
+        assert stubs.service.complete("p-a", "endpoint", PROMPT).text == "hi"
+        # From now on its smoke requests go in that form at once.
+        self.answer(stubs, PromptForm.LMI, '{"generated_text": "hi"}')
+        assert stubs.service.ask("p-a", "endpoint", SmokeRequest(body=PROMPT.body())) is None
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            'Received client error (404) from p-a with message "no adapter".',
+            'Received client error (400) from p-a with message "adapter p-a not found".',
+            'Received server error (503) from p-a with message "overloaded".',
+            'Received client error (429) from p-a with message "too many".',
+        ],
+    )
+    def test_error_that_is_not_about_the_form_is_raised(self, stubs: Stubs, message: str) -> None:
+        stubs.fails("sagemaker-runtime", "invoke_endpoint", "ModelError", message, 424)
+        with pytest.raises(ModelFailedError, match="Received"):
+            stubs.service.complete("p-a", "endpoint", PROMPT)
+
+    def test_first_refusal_is_raised_if_every_form_is_refused(self, stubs: Stubs) -> None:
+        for form, status in zip(PromptForm, (400, 415, 422), strict=True):
+            self.refuse(stubs, form, status)
+        with pytest.raises(ModelFailedError, match="400"):
+            stubs.service.complete("p-a", "endpoint", PROMPT)
+
+    def test_smoke_request_that_was_stored_in_lmi_s_schema_is_sent_as_it_is(self, stubs: Stubs) -> None:
+        self.answer(stubs, PromptForm.LMI, '{"generated_text": "hello"}')
+        stored = SmokeRequest(body=PROMPT.body(PromptForm.LMI), expect="hello")
+        assert stubs.service.ask("p-a", "endpoint", stored) is None
+
+    def test_stored_smoke_request_reaches_a_container_without_lmi_s_schema(self, stubs: Stubs) -> None:
+        self.refuse(stubs, PromptForm.LMI)
+        self.answer(stubs, PromptForm.COMPLETIONS, '{"choices": [{"text": "hello"}]}')
+        assert stubs.service.ask("p-a", "endpoint", SmokeRequest(body=PROMPT.body(PromptForm.LMI))) is None
 
 
 def test_tags_of_all_pages_are_read(stubs: Stubs) -> None:

@@ -86,10 +86,10 @@ def adapter(**settings: Any) -> ManifestAdapter:
 class TestReading:
     def test_every_form_of_an_adapter_is_read_with_the_defaults(self) -> None:
         prompt = SmokeRequest(
-            body={"inputs": "Say hello", "parameters": {"max_new_tokens": 16, "temperature": 0}},
+            body={"prompt": "Say hello", "max_tokens": 16, "temperature": 0},
             expect="[Hh]ello",
         )
-        short = SmokeRequest(body={"inputs": "Hi", "parameters": {"max_new_tokens": 3, "temperature": 0}})
+        short = SmokeRequest(body={"prompt": "Hi", "max_tokens": 3, "temperature": 0})
         silver, gold = {"team": "support", "tier": "silver"}, {"team": "support", "tier": "gold"}
         assert parse(FULL) == Manifest(
             base_model="meta-llama/Llama-3.1-8B-Instruct",

@@ -47,20 +47,51 @@ def test_several_components_in_a_pipe_are_told_apart_in_the_order_given(runtime:
     assert result.stdout == "[llm-ectsum]\nanswer of llm-ectsum\n\n[llm-base]\nanswer of llm-base\n\n"
 
 
-def test_request_names_endpoint_and_component_in_the_schema_of_lmi(runtime: FakeRuntime) -> None:
+def test_request_names_endpoint_and_component_and_is_a_completion(runtime: FakeRuntime) -> None:
     invoke("Hello", *ECTSUM, "--max-new-tokens", "7")
     assert runtime.calls == [
         Call(
             "/endpoints/llm/invocations",
             "llm-ectsum",
-            {"inputs": "Hello", "parameters": {"max_new_tokens": 7, "temperature": 0.0}, "stream": False},
+            {"prompt": "Hello", "max_tokens": 7, "temperature": 0.0},
         )
     ]
 
 
+class TestContainerBeforeLmiSAsyncService:
+    """LMI until 15 knows its own schema alone."""
+
+    @pytest.fixture(autouse=True)
+    def knows_inputs_alone(self, runtime: FakeRuntime) -> None:
+        def reply(call: Call) -> Reply:
+            if "inputs" not in call.body:
+                return Reply.error(
+                    424, "ModelError", OriginalStatusCode=400, OriginalMessage="'inputs' is missing"
+                )
+            if call.path.endswith("-stream"):
+                return Reply.stream(b'{"token": {"text": "from in"}}\n', b'{"token": {"text": "puts"}}\n')
+            return Reply(b'{"generated_text": "from inputs"}')
+
+        runtime.reply = reply
+
+    @pytest.mark.parametrize("options", [[], ["--stream"]])
+    def test_prompt_is_sent_once_more_in_lmi_s_schema(self, runtime: FakeRuntime, options: list[str]) -> None:
+        assert invoke("Hello", *ECTSUM, "--max-new-tokens", "7", *options).stdout == "from inputs\n"
+        parameters = {"max_new_tokens": 7, "temperature": 0.0}
+        assert runtime.calls[1].body["inputs"] == "Hello"
+        assert runtime.calls[1].body["parameters"] == parameters
+
+    def test_first_refusal_is_told_if_both_are_refused(self, runtime: FakeRuntime) -> None:
+        runtime.reply = lambda call: Reply.error(
+            424, "ModelError", OriginalStatusCode=400, OriginalMessage=f"no {next(iter(call.body))}"
+        )
+        result = invoke("Hello", *ECTSUM)
+        assert result.stderr == "adapters: llm-ectsum: the container answered 400: no prompt\n"
+
+
 def test_prompt_can_come_from_standard_input(runtime: FakeRuntime) -> None:
     invoke("-", *ECTSUM, stdin="a long\nprompt")
-    assert runtime.calls[0].body["inputs"] == "a long\nprompt"
+    assert runtime.calls[0].body["prompt"] == "a long\nprompt"
 
 
 def test_component_given_twice_is_asked_once(runtime: FakeRuntime) -> None:
@@ -148,6 +179,17 @@ class TestStream:
         assert runtime.calls[0].path == "/endpoints/llm/invocations-response-stream"
         assert runtime.calls[0].body["stream"] is True
 
+    def test_events_of_a_completion_are_put_together(self, runtime: FakeRuntime) -> None:
+        chunks = [{"choices": [{"text": text}]} for text in ("Grüße", " an\n", "alle")]
+        events = b"".join(
+            b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in [*chunks, {"choices": []}]
+        )
+        stream = b": a comment\n\n" + events + b"data: [DONE]\n\n"
+        runtime.reply = lambda call: Reply.stream(
+            *(stream[start : start + 7] for start in range(0, len(stream), 7))
+        )
+        assert invoke("Hello", *ECTSUM, "--stream").stdout == "Grüße an\nalle\n"
+
     def test_last_line_needs_no_line_end(self, runtime: FakeRuntime) -> None:
         runtime.reply = lambda call: Reply.stream(b'{"token": {"text": "end"}}')
         assert invoke("Hello", *ECTSUM, "--stream").stdout == "end\n"
@@ -212,7 +254,10 @@ class TestErrors:
         ("body", "message"),
         [
             (b"<html>", "the answer is not JSON: b'<html>'"),
-            (b'{"choices": []}', "the answer is not in the schema of LMI containers: {'choices': []}"),
+            (
+                b'{"choices": []}',
+                "the answer is neither a completion nor in the schema of LMI containers: {'choices': []}",
+            ),
             (b'{"error": "too long", "code": 424}', "the container reports: too long"),
         ],
     )

@@ -40,7 +40,7 @@ class TestRollback:
         result = run("status", "--wait")
         assert result.exit_code == 0
         fields = result.stdout.splitlines()[0].split("\t")
-        assert (fields[2], fields[4]) == ("v1.tar.gz", "rolled back from v2.tar.gz")
+        assert (fields[2], fields[5]) == ("v1.tar.gz", "rolled back from v2.tar.gz")
 
     def test_next_version_of_the_manifest_ends_it(self, run: Run, world: World) -> None:
         run("rollback", "acme")
@@ -81,7 +81,7 @@ class TestRollback:
         world.settle()
         run("rollback", "acme", "--undo")
         fields = run("status").stdout.splitlines()[0].split("\t")
-        assert (fields[:3], fields[4]) == (["acme", "updating", "v1.tar.gz"], "")
+        assert (fields[:3], fields[5]) == (["acme", "updating", "v1.tar.gz"], "")
 
     def test_undo_takes_a_rollback(self, run: Run, world: World) -> None:
         result = run("rollback", "acme", "--undo")

@@ -28,8 +28,8 @@ def test_each_adapter_is_a_line_between_tabs_in_a_pipe(run: Run, world: World) -
     result = run("status")
     assert (result.exit_code, result.stderr) == (0, "")
     assert rows(result) == [
-        ["acme", "in service", "v1.tar.gz", "3h", ""],
-        ["zeta", "in service", "v2.tar.gz", "3h", ""],
+        ["acme", "in service", "v1.tar.gz", "3h", "-", ""],
+        ["zeta", "in service", "v2.tar.gz", "3h", "-", ""],
     ]
 
 
@@ -37,7 +37,7 @@ def test_fleet_that_is_under_way_ends_with_3(run: Run, world: World) -> None:
     world.deploy(adapter("acme"))
     result = run("status")
     assert result.exit_code == 3
-    assert rows(result) == [["acme", "creating", "-", "-", ""]]
+    assert rows(result) == [["acme", "creating", "-", "-", "-", ""]]
 
 
 def test_what_is_wrong_comes_first(run: Run, world: World) -> None:
@@ -49,7 +49,7 @@ def test_what_is_wrong_comes_first(run: Run, world: World) -> None:
     result = run("status")
     assert result.exit_code == 1
     assert [row[:2] for row in rows(result)] == [["zeta", "failed"], ["acme", "in service"]]
-    assert rows(result)[0][4] == "the tensors do not fit"
+    assert rows(result)[0][5] == "the tensors do not fit"
 
 
 def test_adapter_whose_new_version_failed_shows_the_one_that_serves(run: Run, world: World) -> None:
@@ -61,7 +61,7 @@ def test_adapter_whose_new_version_failed_shows_the_one_that_serves(run: Run, wo
     world.settle()
     [row] = rows(run("status"))
     assert row[1:3] == ["failed", "v1.tar.gz"]
-    assert row[4] == "v2.tar.gz: rank too high"
+    assert row[5] == "v2.tar.gz: rank too high"
 
 
 def test_adapter_that_goes_is_shown_until_it_is_gone(run: Run, world: World) -> None:
@@ -189,7 +189,7 @@ def test_reason_cannot_steer_the_terminal_or_end_the_field(run: Run, world: Worl
     world.service.faults.broken[artifact("acme").uri] = "bad\t\x1b]0;owned\x07\nvery bad"
     world.deploy(adapter("acme"))
     world.settle()
-    assert rows(run("status"))[0][4] == "bad �]0;owned� very bad"
+    assert rows(run("status"))[0][5] == "bad �]0;owned� very bad"
 
 
 def test_json_has_everything(run: Run, world: World) -> None:
@@ -246,7 +246,7 @@ class TestLostBase:
     def test_it_is_told_though_the_manifest_was_in_force(self, run: Run) -> None:
         result = run("status")
         assert (result.exit_code, result.stderr) == (3, "adapters: the base component 'base' is not there\n")
-        assert rows(result)[0] == ["acme", "creating", "-", "-", "someone deleted it"]
+        assert rows(result)[0] == ["acme", "creating", "-", "-", "-", "someone deleted it"]
 
     def test_it_is_in_the_document(self, run: Run) -> None:
         document = json.loads(run("status", "--json").stdout)

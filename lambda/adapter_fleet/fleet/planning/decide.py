@@ -6,7 +6,7 @@ from enum import StrEnum
 from adapter_fleet.fleet.planning.context import PlanContext, is_elsewhere, tags_of
 from adapter_fleet.fleet.planning.deletion_guard import is_orphan
 from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed
-from adapter_fleet.fleet.planning.settle import has_passed
+from adapter_fleet.fleet.planning.settle import has_passed, is_proven
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.fleet_settings import UpdateMode
@@ -19,6 +19,7 @@ take very long. Notebooks report two minutes for a creation and five for an upda
 
 _NOT_IN_PLACE = "the container cannot update it in place"
 _LOST_BY_BASE = "its base model lost it"
+_REPLACED = "another answers in its place"
 
 
 class Step(StrEnum):
@@ -40,6 +41,8 @@ class Step(StrEnum):
     RETAG = "retag"
     SMOKE = "smoke"
     """Send the smoke request."""
+    PROBE = "probe"
+    """Send the probe: does the adapter itself answer, on every copy?"""
     ASK = "ask"
     """Send any request: the base model changed, and may have lost the adapter."""
     VERIFY = "verify"
@@ -82,7 +85,7 @@ class Step(StrEnum):
     @property
     def asks(self) -> bool:
         """True if the step sends a request to the adapter."""
-        return self in (Step.SMOKE, Step.ASK)
+        return self in (Step.SMOKE, Step.PROBE, Step.ASK)
 
     @property
     def reads_archive(self) -> bool:
@@ -248,6 +251,8 @@ def _check_serving(
     """The wanted artifact serves: do what is left to do for it, one step after the other."""
     if record.recheck is Recheck.SEND:
         return Decision(step=Step.UPDATE, artifact=serving, why=_LOST_BY_BASE)
+    if record.recheck is Recheck.RESEND:
+        return Decision(step=Step.UPDATE, artifact=serving, why=_REPLACED)
     if record.unconfirmed is not None:
         return Decision(step=Step.CONFIRM, artifact=serving)
     if dict(record.tags) != tags_of(want, context):
@@ -257,6 +262,8 @@ def _check_serving(
         return Decision(step=Step.ASK)
     if not has_passed(record, want):
         return Decision(step=Step.SMOKE)
+    if not is_proven(record, want):
+        return Decision(step=Step.PROBE)
     return Decision(step=Step.KEEP)
 
 
@@ -266,6 +273,8 @@ def _decide_serving_but_failing(
     """The wanted artifact serves, but it failed a request, a check of its archive, or a new attempt."""
     if failing.cause.retried:
         return _failed(failing, until=failing.retry_at)
+    if record.recheck is Recheck.RESEND and failing.cause is Cause.IDENTITY:
+        return Decision(step=Step.UPDATE, artifact=want.artifact, why=_REPLACED)
     if record.recheck is Recheck.SEND and _is_replaced(failing, context):
         return _delete(record, context, why=_NOT_IN_PLACE)
     return _restore(record, want, failing, context, step=Step.UPDATE)

@@ -12,8 +12,9 @@ from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed, w
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, cause_of, next_failure
 from adapter_fleet.fleet.state.fleet_settings import UpdateMode
+from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import MAX_VERSIONS, AdapterRecord, Event, Intent, Recheck, Write
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
 
 MAX_LOST_WRITES = 5
 """After this many writes in a row without an answer or an effect, the next one waits longer and longer."""
@@ -57,7 +58,20 @@ def with_new_attempts(record: AdapterRecord) -> AdapterRecord:
     # To check an unverified archive again costs one call to S3. Someone may have put the right one there.
     if failure is not None and (failure.cause.retried or failure.unverified):
         failure = None
+    if failure is not None and may_be_asked_again(record):
+        failure = None
     return replace(record, failure=failure, restore_at=None)
+
+
+def may_be_asked_again(record: AdapterRecord) -> bool:
+    """Return True if another answered for an artifact that had served before: it may be itself again."""
+    failure = record.failure
+    return (
+        failure is not None
+        and failure.cause is Cause.IDENTITY
+        and failure.artifact.same_as(record.serving)
+        and failure.artifact.same_as(record.last_good)
+    )
 
 
 def _without_void_failure(
@@ -65,8 +79,8 @@ def _without_void_failure(
 ) -> AdapterRecord:
     """Return the record without a failure that does not apply any more.
 
-    Such a failure belongs to another endpoint or base, to another smoke request, or to a deletion that was
-    cancelled.
+    Such a failure belongs to another endpoint or base, to another smoke request or probe, or to a deletion
+    that was cancelled.
     """
     failure = record.failure
     if failure is None:
@@ -74,7 +88,13 @@ def _without_void_failure(
     void = is_elsewhere(failure, context)
     if want is not None:
         smoke = want.smoke.digest if want.smoke is not None else None
-        void = void or failure.smoke not in (None, smoke) or not failure.artifact.uri
+        probe = want.artifact.probe.digest if want.artifact.probe is not None else None
+        void = (
+            void
+            or failure.smoke not in (None, smoke)
+            or failure.probe not in (None, probe)
+            or not failure.artifact.uri
+        )
     return replace(record, failure=None) if void else record
 
 
@@ -225,6 +245,7 @@ def _succeeded(
         changed_at=live.modified,
         drifted=None,
         recheck=_recheck_after_success(record.recheck, intent, live),
+        probed=_probed_after_success(record),
         unconfirmed=intent.archive,
     )
     return changed, [event]
@@ -239,11 +260,19 @@ def _recheck_after_success(
     artifact that was sent for that reason ends the recheck.
     """
     if recheck is not Recheck.SEND:
-        return recheck
+        return None if recheck is Recheck.RESEND else recheck
     if intent.acknowledged is None:
         return Recheck.ASK  # the update may not have arrived: the artifact is the one before
     # A FailureReason may be an old one, or that of this update.
     return None if live.failure_reason is None else Recheck.SENT
+
+
+def _probed_after_success(record: AdapterRecord) -> ProbeCheck | None:
+    """Return what is left of a check of who answers, once an artifact was sent: nothing is proven."""
+    check = record.probed
+    if check is None or record.recheck is not Recheck.RESEND:
+        return None
+    return replace(check.begin_again(), resent=True)
 
 
 # --- failures
@@ -264,11 +293,12 @@ def with_failure(
     *,
     cause: Cause | None = None,
     smoke: str | None = None,
+    probe: str | None = None,
 ) -> Settled:
     """Return the record after `artifact` failed to come into service. The write in flight ends.
 
-    smoke:
-        Digest of the smoke request that got a wrong answer.
+    smoke, probe:
+        Digest of the smoke request or of the probe that got a wrong answer.
     """
     intent, known = record.intent, record.failure
     restoring = record.last_good is not None and record.last_good.same_as(artifact)
@@ -283,7 +313,7 @@ def with_failure(
         generation=intent.generation if intent is not None else context.generation,
         cause=cause,
     )
-    failure = replace(failure, endpoint=context.endpoint, base=context.base, smoke=smoke)
+    failure = replace(failure, endpoint=context.endpoint, base=context.base, smoke=smoke, probe=probe)
     changed = replace(record, intent=None, failure=failure, generation=failure.generation)
     return changed, [_event(record, context, "failed", before=record.serving, after=artifact, cause=reason)]
 
@@ -377,9 +407,10 @@ def _with_last_good(record: AdapterRecord, want: DesiredAdapter | None) -> Adapt
     serving = record.serving
     if want is None or serving is None or not _is_good(record, want):
         return record
-    if serving.digest is None and serving.same_as(want.artifact):
-        serving = want.artifact
-    if serving == record.last_good and serving == record.serving:
+    if serving.same_as(want.artifact):
+        known = want.artifact if serving.digest is None else serving
+        serving = replace(known, probe=want.artifact.probe)
+    if _is_known_as(record.last_good, serving) and _is_known_as(record.serving, serving):
         return record
     # The same adapter at another address is no other version.
     others = [version for version in record.versions if not version.same_version_as(serving)]
@@ -395,6 +426,11 @@ def _with_last_good(record: AdapterRecord, want: DesiredAdapter | None) -> Adapt
     )
 
 
+def _is_known_as(stored: Artifact | None, artifact: Artifact) -> bool:
+    """Return True if an artifact is stored with its present probe, which does not tell artifacts apart."""
+    return stored is not None and stored == artifact and stored.probe == artifact.probe
+
+
 def _is_good(record: AdapterRecord, want: DesiredAdapter) -> bool:
     """Return True if an adapter is in service, and nothing is left to confirm."""
     live, failure = record.live, record.failure
@@ -408,6 +444,7 @@ def _is_good(record: AdapterRecord, want: DesiredAdapter) -> bool:
         and record.unconfirmed is None
         and (failure is None or not failure.artifact.same_as(record.serving))
         and has_passed(record, want)
+        and is_proven(record, want)
     )
 
 
@@ -417,6 +454,21 @@ def has_passed(record: AdapterRecord, want: DesiredAdapter) -> bool:
         return True
     assert record.serving is not None  # callers know what serves
     return record.serving.same_as(record.passed) and record.passed_smoke == want.smoke.digest
+
+
+def is_proven(record: AdapterRecord, want: DesiredAdapter) -> bool:
+    """Return True if the artifact that serves has answered its probe, or has passed the weaker check."""
+    serving, check = record.serving, record.probed
+    assert serving is not None  # callers know what serves
+    probe = probe_of(serving, want)
+    if probe is None:
+        return check is None or not (check.awaits_comparison and check.artifact.same_as(serving))
+    return check is not None and check.is_of(serving, probe) and check.is_complete
+
+
+def probe_of(serving: Artifact, want: DesiredAdapter) -> Probe | None:
+    """Return the probe of what serves: that of the manifest, or for an earlier version its own."""
+    return want.artifact.probe if serving.same_as(want.artifact) else serving.probe
 
 
 def _event(

@@ -20,14 +20,14 @@ from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
-from adapter_fleet.fleet.steps.smoke_requests import PROBE, UNKNOWN_ADAPTER
+from adapter_fleet.fleet.steps.smoke_requests import ANY_REQUEST, UNKNOWN_ADAPTER
 
 _SAMPLE_ADAPTERS = 3
 _SAMPLE_REQUESTS = 4
 """A request reaches any one copy of the base: 4 requests miss a given one of two in 1 of 16 cases."""
 _SAMPLE_SECONDS = 15.0
 
-_CAUSES_OF_THE_BASE = frozenset({Cause.ARTIFACT, Cause.SMOKE, Cause.UPDATE_REFUSED})
+_CAUSES_OF_THE_BASE = frozenset({Cause.ARTIFACT, Cause.SMOKE, Cause.IDENTITY, Cause.UPDATE_REFUSED})
 """Causes that another base model may remove."""
 
 
@@ -56,6 +56,8 @@ class BaseCheck:
         if self._session.deleting:
             return
         observed = self._observation.describe_base()
+        if observed is not None:
+            self._session.update_fleet(base_copies=observed.copies)
         if observed is None or observed.live.status is not Status.IN_SERVICE:
             return
         if self._session.fleet.base_version not in (None, observed.version):
@@ -91,6 +93,9 @@ class BaseCheck:
 
     def _recheck_for_another_base(self) -> None:
         self._recheck_all(Recheck.ASK)
+        for record in list(self._records.values()):
+            if record.probed is not None:
+                self._records.put(replace(record, probed=record.probed.begin_again()))
         generation = self._session.generation
         if generation.outcome is Outcome.OPEN and generation.changes is None:
             self._session.update_generation(rebased=True)
@@ -171,7 +176,7 @@ class BaseCheck:
                 break
             try:
                 problem = self._service.ask(
-                    component, endpoint, self._desired.wanted[component].smoke or PROBE
+                    component, endpoint, self._desired.wanted[component].smoke or ANY_REQUEST
                 )
             except Exception as error:  # An error with one adapter is no sign of new copies.
                 self._report_trouble(f"{component} could not be asked: {text_of(error)}")

@@ -181,7 +181,9 @@ class Conclusion:
         # Steps that wait for a write to end come after the next poll.
         writes = queue.writes and not self._progress.waits_for_write
         deletes = queue.held and not self._polling.in_flight
-        if trouble is None and (queue.reads or queue.requests or queue.archives or writes or deletes):
+        if trouble is None and (
+            queue.reads or queue.requests or queue.probes or queue.archives or writes or deletes
+        ):
             times.append(max(now, self._limits.paused_until))
         return times
 

@@ -7,7 +7,7 @@ from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
 
 
 class DesiredState:
@@ -51,7 +51,8 @@ class DesiredState:
             for component, adapter in self.declared.items()
             if component not in known
             or not adapter.artifact.same_as(known[component].artifact)
-            or adapter.smoke != known[component].smoke
+            or _digest(adapter.smoke) != _digest(known[component].smoke)
+            or adapter.artifact.probe != known[component].artifact.probe
         )
 
     def _previous(self) -> Generation | None:
@@ -145,3 +146,8 @@ class DesiredState:
         if orders:
             self.orders = [order for order in self.orders if order not in orders]
             self._session.registry.take_orders(orders, self._session.lease)
+
+
+def _digest(smoke: SmokeRequest | None) -> str | None:
+    """Return the digest of a smoke request, which is the same in each form of its prompt."""
+    return None if smoke is None else smoke.digest

@@ -22,6 +22,7 @@ from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.planner import Planner
 from adapter_fleet.fleet.reconcile.polling import Polling
+from adapter_fleet.fleet.reconcile.probe_survey import ProbeSurvey
 from adapter_fleet.fleet.reconcile.progress import Progress
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
@@ -150,7 +151,7 @@ class Pass:
     """One pass for one generation. Each part that it strings together owns its own state."""
 
     def __init__(self, reconciler: Reconciler, session: Session) -> None:
-        self._reconciler, self._session = reconciler, session
+        self._reconciler, self._session, self._reports = reconciler, session, False
         telemetry, service = reconciler.telemetry, reconciler.service
         wanted = DesiredFleet() if session.deleting else session.registry.desired(session.generation.number)
         declared = {adapter.component: adapter for adapter in wanted.adapters}
@@ -192,6 +193,7 @@ class Pass:
             planner,
         )
         self._survey = survey = TagSurvey(session, records, observation, queue, progress, planner, scheduler)
+        self._probe_survey = ProbeSurvey(session, records, desired, queue, planner)
         self._conclusion = Conclusion(
             session,
             telemetry,
@@ -218,17 +220,22 @@ class Pass:
             record=self._records[component],
             want=self._desired.wanted.get(component),
             decision=self._queue.decisions[component],
+            wanted=self._desired.wanted,
+            copies=self._session.fleet.base_copies,
+            repairs=not self._reports,
             stop=self._session.is_late,
         )
         return partial(execute, task)
 
     def run(self, *, reports: bool) -> PassResult:
         """Run the pass. One that only reports drift writes nothing to SageMaker."""
-        trouble = None
+        trouble, self._reports = None, reports
         try:
             self._observe()
             self._admission.admit_or_refuse()
             if reports:
+                self._scheduler.run(writes=False, probes=True)
+                self._probe_survey.forget_unasked()
                 self._report()
             if self._session.generation.outcome in (Outcome.OPEN, Outcome.CONVERGED):
                 self._observation.check_base()
@@ -257,6 +264,8 @@ class Pass:
         if self._session.pass_input.starts_drift_check:
             self._survey.queue_some()
         self._scheduler.run(writes=False)
+        if self._session.pass_input.starts_drift_check:
+            self._probe_survey.queue_some()
 
     def _report(self) -> None:
         """Note what is not as the manifest says, and repair nothing."""

@@ -63,9 +63,11 @@ class Scheduler:
         self._records, self._observation = records, observation
         self._queue, self._polling, self._limits = queue, polling, limits
         self._progress, self._planner = progress, planner
+        self._probes = False
 
-    def run(self, *, writes: bool) -> None:
-        """Take steps until nothing is due soon. Without `writes`, only reads are made."""
+    def run(self, *, writes: bool, probes: bool = False) -> None:
+        """Take steps until nothing is due soon: all, or without `writes` only reads, or reads and probes."""
+        self._probes = probes
         while True:
             self._collect(seconds=0.0)
             if self._session.is_late():
@@ -124,9 +126,16 @@ class Scheduler:
         """Return the queue of reads or requests whose first step may begin now; None if none may."""
         if self._limits.next_read(now) > now:
             return None
-        if self._queue.reads or not writes:
-            return self._queue.reads
-        return self._queue.requests if self._requests_under_way() < MAX_REQUESTS_AT_A_TIME else None
+        queues = (self._queue.reads, *self._requests(writes=writes))
+        due = next(filter(None, queues), None)
+        if due is self._queue.reads or self._requests_under_way() < MAX_REQUESTS_AT_A_TIME:
+            return due
+        return None
+
+    def _requests(self, *, writes: bool) -> list[deque[str]]:
+        """Return the queues of requests to adapters whose steps may be taken."""
+        queue = self._queue
+        return [queue.requests, queue.probes] if writes else [queue.probes] if self._probes else []
 
     def _may_look_at_archive(self) -> bool:
         """Return True if an archive may be copied, read or compared now."""
@@ -145,7 +154,7 @@ class Scheduler:
     def _next_due(self, now: float, *, writes: bool) -> float | None:
         """Return when the next step is due; None if nothing is queued or under way."""
         times = []
-        if self._queue.reads or (writes and self._queue.requests):
+        if self._queue.reads or any(self._requests(writes=writes)):
             times.append(self._limits.next_read(now))
         if writes and self._may_look_at_archive():
             times.append(now)
@@ -159,7 +168,7 @@ class Scheduler:
         """Return True if steps wait only for the rates."""
         queue = self._queue
         write = queue.writes and not self._progress.waits_for_write
-        return bool(queue.reads or (writes and (queue.requests or write)))
+        return bool(queue.reads or any(self._requests(writes=writes)) or (writes and write))
 
     def _submit(self, queue: deque[str]) -> None:
         component = queue.popleft()

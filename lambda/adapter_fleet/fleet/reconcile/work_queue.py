@@ -6,7 +6,7 @@ from dataclasses import replace
 from adapter_fleet.fleet.planning.decide import Decision, Step
 
 MAX_REQUESTS_AT_A_TIME = 4
-"""Smoke requests compete with the requests of the adapters' own callers."""
+"""Smoke requests and probes compete with the requests of the adapters' own callers."""
 
 MAX_ARCHIVES_AT_A_TIME = 2
 """Reading an archive uses the function's processor; the other workers go on."""
@@ -15,8 +15,9 @@ MAX_ARCHIVES_AT_A_TIME = 2
 class WorkQueue:
     """The decision for each component, and queues of components by the kind of their next step.
 
-    reads, requests, archives, writes:
-        Components to read at SageMaker, to send a request to, whose archive to look at, and to write on.
+    reads, requests, probes, archives, writes:
+        Components to read at SageMaker, to send a request to, to send a probe to, whose archive to look at,
+        and to write on.
     held:
         Components to delete once everything else is done.
     blocked:
@@ -29,6 +30,7 @@ class WorkQueue:
         self.decisions: dict[str, Decision] = {}
         self.reads: deque[str] = deque()
         self.requests: deque[str] = deque()
+        self.probes: deque[str] = deque()
         self.archives: deque[str] = deque()
         self.writes: deque[str] = deque()
         self.held: set[str] = set()
@@ -41,6 +43,8 @@ class WorkQueue:
         step = decision.step
         if step.reads:
             self.reads.append(component)
+        elif step is Step.PROBE:
+            self.probes.append(component)
         elif step.asks:
             self.requests.append(component)
         elif step is Step.VERIFY:
@@ -64,11 +68,11 @@ class WorkQueue:
 
     def clear(self) -> None:
         """Empty the queues; the decisions stay."""
-        for queue in (self.reads, self.requests, self.archives, self.writes):
+        for queue in (self.reads, self.requests, self.probes, self.archives, self.writes):
             queue.clear()
         self.held.clear()
 
     @property
     def has_steps(self) -> bool:
         """True if a step waits for its turn."""
-        return bool(self.reads or self.requests or self.archives or self.writes)
+        return bool(self.reads or self.requests or self.probes or self.archives or self.writes)

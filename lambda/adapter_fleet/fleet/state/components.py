@@ -66,7 +66,10 @@ class ObservedBase:
 
     version:
         A hash that changes when the component gets another model or container.
+    copies:
+        How many copies there are, or will be once a change of their number has ended.
     """
 
     live: ObservedComponent
     version: str
+    copies: int = 1

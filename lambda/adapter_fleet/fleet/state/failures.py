@@ -24,6 +24,10 @@ class Cause(StrEnum):
     """A fault of the artifact. Retried when the artifact changes, or when someone orders a retry."""
     SMOKE = "smoke"
     """The adapter loaded, and gave a wrong answer to the smoke request. Retried like `ARTIFACT`."""
+    IDENTITY = "identity"
+    """Another answers in its place: the base model, an earlier version, or another adapter. Retried when the
+    artifact or its probe changes. An adapter that served before is asked again by drift runs and by new
+    generations."""
     UPDATE_REFUSED = "update-refused"
     """The container refuses in-place updates. Retried when the artifact or the update mode changes."""
     FOREIGN = "foreign"
@@ -42,7 +46,13 @@ class Cause(StrEnum):
     @property
     def retried(self) -> bool:
         """True if time or people may remove the cause: it is retried, and at once by a new generation."""
-        return self not in (Cause.ARTIFACT, Cause.SMOKE, Cause.UPDATE_REFUSED, Cause.FOREIGN)
+        return self not in (
+            Cause.ARTIFACT,
+            Cause.SMOKE,
+            Cause.IDENTITY,
+            Cause.UPDATE_REFUSED,
+            Cause.FOREIGN,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +65,8 @@ class Failure:
         Where the attempt failed. It may succeed on another endpoint or base.
     smoke:
         Digest of the smoke request that got a wrong answer.
+    probe:
+        Digest of the probe that another answered.
     unverified:
         True if S3 has another archive than the manifest records. A new generation checks it again.
     """
@@ -69,6 +81,7 @@ class Failure:
     endpoint: str | None = None
     base: str | None = None
     smoke: str | None = None
+    probe: str | None = None
     unverified: bool = False
 
     def __post_init__(self) -> None:

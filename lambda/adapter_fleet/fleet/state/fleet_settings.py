@@ -7,6 +7,7 @@ from adapter_fleet.common.validators import (
     check_choice,
     check_flag,
     check_number,
+    check_whole_number,
 )
 from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
@@ -14,6 +15,11 @@ from adapter_fleet.manifest.desired import SmokeRequest
 
 LONGEST_TIMEOUT_SECONDS = 55 * 60
 """CloudFormation waits an hour for a custom resource. The rest is for the answer to arrive."""
+
+
+DEFAULT_PROBES_PER_DRIFT_RUN = 10
+"""With three copies, these are 140 short requests, at most four at a time. Hourly runs of a fleet of 1,000
+adapters ask each one about every four days."""
 
 
 class UpdateMode(StrEnum):
@@ -71,6 +77,9 @@ class FleetSettings:
         The model's name, which a manifest has to name too; None if unknown.
     smoke:
         Default smoke request. An adapter counts as in service only after it passes.
+    probes_per_drift_run:
+        How many adapters a scheduled run asks for their probes, those first that were not asked for longest;
+        None for all.
     """
 
     failures: FailureLimit = field(default_factory=FailureLimit)
@@ -84,12 +93,15 @@ class FleetSettings:
     max_lora_rank: int | None = None
     base_model: str | None = None
     smoke: SmokeRequest | None = None
+    probes_per_drift_run: int | None = DEFAULT_PROBES_PER_DRIFT_RUN
 
     def __post_init__(self) -> None:
         check_choice("update_mode", self.update_mode, UpdateMode)
         check_choice("on_timeout", self.on_timeout, OnTimeout)
         check_flag("allow_base_replacement", self.allow_base_replacement)
         check_number("request_rate", self.request_rate)
+        if self.probes_per_drift_run is not None:
+            check_whole_number("probes_per_drift_run", self.probes_per_drift_run, at_least=0)
         if self.request_rate <= 0:
             raise ValueError(f"'request_rate' should be above 0, got {self.request_rate}")
         if not 0 < self.timeout_seconds <= LONGEST_TIMEOUT_SECONDS:

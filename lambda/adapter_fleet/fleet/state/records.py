@@ -12,6 +12,7 @@ from adapter_fleet.common.bounded_text import bound_texts
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Failure
+from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.manifest.desired import Artifact
 
 MAX_VERSIONS = 5
@@ -64,7 +65,7 @@ class Intent:
 
 
 class Recheck(StrEnum):
-    """What to do with an adapter after its base model changed."""
+    """What to do with an adapter after its base model changed, or because another answers in its place."""
 
     ASK = "ask"
     """Send it a request."""
@@ -72,6 +73,8 @@ class Recheck(StrEnum):
     """It does not answer: send its artifact again."""
     SENT = "sent"
     """Its artifact was sent again, but the FailureReason may be an old one: send it a request."""
+    RESEND = "resend"
+    """Another answers in its place: send its artifact again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +104,8 @@ class AdapterRecord:
         When the next attempt to restore the last good artifact is due.
     passed, passed_smoke:
         The artifact that last passed a smoke request, and the digest of that request.
+    probed:
+        What is known of who answers for the adapter.
     intent:
         The write in flight.
     failure:
@@ -152,6 +157,7 @@ class AdapterRecord:
     restore_at: float | None = None
     passed: Artifact | None = None
     passed_smoke: str | None = None
+    probed: ProbeCheck | None = None
     intent: Intent | None = None
     failure: Failure | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -234,6 +240,8 @@ class FleetRecord:
         Creation times of components on the endpoint that belong to someone else, by name.
     base_modified, base_version, hosting:
         The base component's last-modified time, its version, and the declared hosting at the last look.
+    base_copies:
+        How many copies of the base model there were at the last look.
     heartbeat:
         When a pass last showed a sign of life. If another pass follows, when it is due.
     behind_since:
@@ -264,6 +272,7 @@ class FleetRecord:
     base_modified: float | None = None
     base_version: str | None = None
     hosting: str | None = None
+    base_copies: int = 1
     heartbeat: float = 0.0
     behind_since: float | None = None
     trouble: str | None = None

@@ -11,6 +11,7 @@ from typing import Protocol
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
+from adapter_fleet.serving.completions import Completion, PromptRequest
 
 
 class ServiceError(Exception):
@@ -101,4 +102,11 @@ class SageMakerPort(Protocol):
         """Send a smoke request; return what is wrong with the answer, None for a right answer.
 
         Raises if the request did not reach the adapter.
+        """
+
+    def complete(self, component: str, endpoint: str, prompt: PromptRequest) -> Completion:
+        """Return what a component generates for a prompt.
+
+        Raises ModelFailedError for an answer that is an error or has no text. A container that refuses the
+        form of the prompt gets it once more in another form.
         """

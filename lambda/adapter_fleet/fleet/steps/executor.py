@@ -15,12 +15,12 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
     UnansweredError,
 )
-from adapter_fleet.fleet.steps import archives, smoke_requests, tags, writes
+from adapter_fleet.fleet.steps import archives, probes, smoke_requests, tags, writes
 from adapter_fleet.fleet.steps.task import CALL_SECONDS, StepResult, StepTask
 from adapter_fleet.manifest.desired import Artifact
 
-MAX_STEP_SECONDS = max(3 * CALL_SECONDS, smoke_requests.MAX_SMOKE_SECONDS)
-"""The longest that a step may take: three calls, or the smoke requests.
+MAX_STEP_SECONDS = max(3 * CALL_SECONDS, smoke_requests.MAX_SMOKE_SECONDS, probes.MAX_PROBE_SECONDS)
+"""The longest that a step may take: three calls, or the requests to an adapter.
 
 The three calls are a look at the archive, a write, and a read of the tags after the write was refused.
 """
@@ -74,6 +74,7 @@ _STEPS: dict[Step, Callable[[StepTask], StepResult]] = {
     Step.UPDATE: writes.update,
     Step.DELETE: writes.delete,
     Step.SMOKE: smoke_requests.smoke,
+    Step.PROBE: probes.probe,
     Step.ASK: smoke_requests.ask,
     Step.VERIFY: archives.verify,
     Step.CONFIRM: archives.confirm,

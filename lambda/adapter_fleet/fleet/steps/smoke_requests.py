@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 from adapter_fleet.fleet.state.failures import Cause, cause_of
+from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, ServiceError, UnansweredError
 from adapter_fleet.fleet.steps.task import StepResult, StepTask
@@ -19,11 +20,11 @@ _SMOKE_PAUSE_SECONDS = 1.0
 MAX_SMOKE_SECONDS = _SMOKE_SECONDS + _SMOKE_PAUSE_SECONDS + ASK_SECONDS
 """The longest that all attempts of a smoke request take: the last begins when the others used their time."""
 
-PROBE = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})
+ANY_REQUEST = SmokeRequest.from_prompt("Hello", max_tokens=1)
 """The request for an adapter without a smoke request."""
 
-# [I] A container that has the adapter may refuse the body of the probe.
-_PROBE_REFUSED = re.compile(r"client error \((400|415|422)\)(?!.*(adapter|lora))", re.IGNORECASE | re.DOTALL)
+# [I] A container that has the adapter may refuse the body of any request.
+_BODY_REFUSED = re.compile(r"client error \((400|415|422)\)(?!.*(adapter|lora))", re.IGNORECASE | re.DOTALL)
 
 UNKNOWN_ADAPTER = re.compile(
     r"\b404\b|(adapter|lora)\b.*\b(not found|not registered|unknown)", re.IGNORECASE | re.DOTALL
@@ -38,13 +39,16 @@ def smoke(task: StepTask) -> StepResult:
     """Send the smoke request: a wrong answer is the adapter's failure."""
     record, want = task.record, task.want
     assert want is not None and want.smoke is not None  # noqa: PT018 - only such adapters have this step
-    serving = _serving(record)
+    serving = serving_of(record)
     try:
         problem = _ask(task, want.smoke)
     except (UnansweredError, RefusedError) as error:
-        return _not_asked(task, error)
+        return not_asked(task, error)
     if problem is None:
-        return StepResult(record=_answered(record, want.smoke))
+        record = _answered(record, want.smoke)
+        if want.artifact.probe is None and want.smoke.prompt is not None:
+            record = replace(record, probed=ProbeCheck(artifact=serving))
+        return StepResult(record=record)
     reason = f"the smoke request failed: {problem}"
     return task.failure(serving, reason, cause=Cause.SMOKE, smoke=want.smoke.digest)
 
@@ -53,16 +57,16 @@ def ask(task: StepTask) -> StepResult:
     """Ask an adapter whether its base still has it; mark it to be sent again if not."""
     smoke = task.want.smoke if task.want is not None else None
     try:
-        problem = _ask(task, smoke or PROBE)
+        problem = _ask(task, smoke or ANY_REQUEST)
     except (UnansweredError, RefusedError) as error:
-        return _not_asked(task, error)
-    if problem is None or (smoke is None and _PROBE_REFUSED.search(problem)):
+        return not_asked(task, error)
+    if problem is None or (smoke is None and _BODY_REFUSED.search(problem)):
         return StepResult(record=_answered(task.record, smoke))
     sent_before = task.record.recheck is Recheck.SENT
     task.record = replace(task.record, recheck=Recheck.SEND)
     if not sent_before:
         return StepResult(record=task.record)
-    return task.failure(_serving(task.record), task.live.failure_reason or f"it does not answer: {problem}")
+    return task.failure(serving_of(task.record), task.live.failure_reason or f"it does not answer: {problem}")
 
 
 def _ask(task: StepTask, request: SmokeRequest) -> str | None:
@@ -79,12 +83,12 @@ def _ask(task: StepTask, request: SmokeRequest) -> str | None:
     return problem
 
 
-def _not_asked(task: StepTask, error: ServiceError) -> StepResult:
+def not_asked(task: StepTask, error: ServiceError, *, what: str = "the smoke request") -> StepResult:
     """Note that a request did not reach the adapter, which is no fault of its artifact: it is retried."""
     cause = cause_of(str(error))
     return task.failure(
-        _serving(task.record),
-        f"the smoke request got no answer: {error}",
+        serving_of(task.record),
+        f"{what} got no answer: {error}",
         cause=cause if cause.retried else Cause.CAPACITY,
     )
 
@@ -100,6 +104,7 @@ def _answered(record: AdapterRecord, smoke: SmokeRequest | None) -> AdapterRecor
     return replace(record, failure=None)
 
 
-def _serving(record: AdapterRecord) -> Artifact:
+def serving_of(record: AdapterRecord) -> Artifact:
+    """Return the artifact that serves."""
     assert record.serving is not None  # only an adapter that serves is asked
     return record.serving

@@ -1,6 +1,6 @@
 """The input and the result of one step for one component."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from adapter_fleet.common.clock import Clock
@@ -60,6 +60,12 @@ class StepTask:
         The value of the fleet's tag.
     record:
         The component's record. A step that saves the record before a call replaces it here, too.
+    wanted:
+        All adapters of the fleet: one of them may answer in the place of another.
+    copies:
+        How many copies of the base model a request may reach.
+    repairs:
+        False if the pass only reports.
     stop:
         Returns true as soon as the pass has to end.
     """
@@ -73,6 +79,9 @@ class StepTask:
     record: AdapterRecord
     want: DesiredAdapter | None
     decision: Decision
+    wanted: Mapping[str, DesiredAdapter] = field(default_factory=dict)
+    copies: int = 1
+    repairs: bool = True
     stop: Callable[[], bool] = lambda: False
 
     @property
@@ -95,8 +104,16 @@ class StepTask:
         self.registry.put([record], self.lease)
 
     def failure(
-        self, artifact: Artifact, reason: str, *, cause: Cause | None = None, smoke: str | None = None
+        self,
+        artifact: Artifact,
+        reason: str,
+        *,
+        cause: Cause | None = None,
+        smoke: str | None = None,
+        probe: str | None = None,
     ) -> StepResult:
         """Return the result of a step whose artifact could not be brought into service."""
-        record, events = with_failure(self.record, artifact, reason, self.context, cause=cause, smoke=smoke)
+        record, events = with_failure(
+            self.record, artifact, reason, self.context, cause=cause, smoke=smoke, probe=probe
+        )
         return StepResult(record=record, events=events)

@@ -1,0 +1,104 @@
+"""Requests to inference components, each prompt in a form that the container takes."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from adapter_fleet.fleet.state.sagemaker_port import (
+    ConflictError,
+    MissingError,
+    ModelFailedError,
+    UnansweredError,
+)
+from adapter_fleet.serving.completions import Completion, PromptForm, PromptRequest, completion_of
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+_MAX_ANSWER_BYTES = 100_000
+
+_FORM_REFUSED = re.compile(
+    r"client error \((?!404|408|429)4\d\d\)(?!.*(adapter|lora))", re.IGNORECASE | re.DOTALL
+)
+"""[I] How a container refuses a form: vLLM and LMI with 400 or 422, DJL's rolling batch with 400 or 424."""
+
+
+class Invocations:
+    """Sends requests to the components of endpoints, and remembers the form that an endpoint takes.
+
+    calling:
+        Counts a call, and raises the port's errors.
+    """
+
+    def __init__(
+        self, runtime: "SageMakerRuntimeClient", calling: Callable[[str], AbstractContextManager[None]]
+    ) -> None:
+        self._runtime, self._calling = runtime, calling
+        self._forms: dict[str, PromptForm] = {}
+
+    def text(self, component: str, endpoint: str, body: Mapping[str, object]) -> str:
+        """Send a body, and return the whole response. A prompt that is refused is sent in the other form."""
+        prompt = PromptRequest.of_body(body)
+        if prompt is None:
+            return self._invoke(component, endpoint, body)
+        # LMI's body goes first where it is what the fleet stored.
+        forms = [form for form in PromptForm if form is not PromptForm.WITH_LOGPROBS]
+        if body != prompt.body() or self._forms.get(endpoint) is PromptForm.LMI:
+            forms.reverse()
+        text, form = next(self._tries(component, endpoint, prompt, forms))
+        if form is not forms[0]:
+            self._forms[endpoint] = form
+        return text
+
+    def complete(self, component: str, endpoint: str, prompt: PromptRequest) -> Completion:
+        """Return what a component generates for a prompt."""
+        forms = list(PromptForm)
+        forms = forms[forms.index(self._forms.get(endpoint, forms[0])) :]
+        text = ""
+        for text, form in self._tries(component, endpoint, prompt, forms):
+            completion = _completion(text)
+            if completion is not None:
+                self._forms[endpoint] = form
+                return completion
+        raise ModelFailedError(f"the answer is in no known form, got {text[:200]!r}")
+
+    def _tries(
+        self, component: str, endpoint: str, prompt: PromptRequest, forms: list[PromptForm]
+    ) -> Iterator[tuple[str, PromptForm]]:
+        """Yield the response to each form that is not refused. Raises the first error if all are refused."""
+        refusal, answered = None, False
+        for form in forms:
+            try:
+                text = self._invoke(component, endpoint, prompt.body(form))
+            except ModelFailedError as error:
+                if _FORM_REFUSED.search(str(error)) is None:
+                    raise
+                refusal = refusal or error
+                continue
+            answered = True
+            yield text, form
+        if refusal is not None and not answered:
+            raise refusal
+
+    def _invoke(self, component: str, endpoint: str, body: Mapping[str, object]) -> str:
+        try:
+            with self._calling("InvokeEndpoint"):
+                answer = self._runtime.invoke_endpoint(
+                    EndpointName=endpoint,
+                    InferenceComponentName=component,
+                    ContentType="application/json",
+                    Body=json.dumps(body),
+                )
+                return answer["Body"].read(_MAX_ANSWER_BYTES).decode(errors="replace")
+        except (MissingError, ConflictError) as error:
+            # Another part of SageMaker has reported it in service.
+            raise UnansweredError(str(error)) from error
+
+
+def _completion(text: str) -> Completion | None:
+    try:
+        return completion_of(json.loads(text))
+    except ValueError:
+        return None

@@ -1,0 +1,69 @@
+"""Asks some adapters for their probes again in drift checks: another may answer in their place since."""
+
+from dataclasses import replace
+
+from adapter_fleet.fleet.planning.decide import Step
+from adapter_fleet.fleet.planning.settle import may_be_asked_again
+from adapter_fleet.fleet.reconcile.desired_state import DesiredState
+from adapter_fleet.fleet.reconcile.planner import Planner
+from adapter_fleet.fleet.reconcile.record_cache import RecordCache
+from adapter_fleet.fleet.reconcile.session import Session
+from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
+from adapter_fleet.fleet.state.records import AdapterRecord
+
+
+class ProbeSurvey:
+    """Chooses the adapters of one drift check: those that were not asked for longest."""
+
+    def __init__(
+        self,
+        session: Session,
+        records: RecordCache,
+        desired: DesiredState,
+        queue: WorkQueue,
+        planner: Planner,
+    ) -> None:
+        self._session, self._records, self._desired = session, records, desired
+        self._queue, self._planner = queue, planner
+        self._before: dict[str, AdapterRecord] = {}
+
+    def queue_some(self) -> None:
+        """Begin a new series for as many adapters as the settings say."""
+        found = [record for record in self._records.values() if self._is_due(record)]
+        found.sort(key=lambda record: (_asked_at(record), record.component))
+        for record in found[: self._session.target.settings.probes_per_drift_run]:
+            check = record.probed
+            assert check is not None  # a record without one is asked anyway
+            self._before[record.component] = record
+            # It is in the record, not in the queue alone: a pass that lists again decides anew.
+            again = replace(record, probed=check.begin_again(), failure=None)
+            self._records.put(again)
+            self._planner.advance(record.component)
+
+    def forget_unasked(self) -> None:
+        """Leave those alone that this check had no time for: the next check asks them first."""
+        for component, before in self._before.items():
+            decision = self._queue.decisions.get(component)
+            record = self._records.get(component)
+            if decision is None or record is None or decision.step is not Step.PROBE:
+                continue
+            self._records.put(replace(record, probed=before.probed, failure=before.failure))
+            self._planner.advance(component)
+
+    def _is_due(self, record: AdapterRecord) -> bool:
+        want, decision = (
+            self._desired.wanted.get(record.component),
+            self._queue.decisions.get(record.component),
+        )
+        if want is None or want.artifact.probe is None or record.probed is None or decision is None:
+            return False
+        kept = decision.step is Step.KEEP
+        return kept or (decision.step is Step.FAILED and may_be_asked_again(record))
+
+
+def _asked_at(record: AdapterRecord) -> float:
+    """Return when an adapter was last found right; one that failed goes by its failure."""
+    check, failure = record.probed, record.failure
+    if failure is not None:
+        return failure.at
+    return 0.0 if check is None or check.ended is None else check.ended

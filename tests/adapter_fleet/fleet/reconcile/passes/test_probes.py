@@ -1,0 +1,365 @@
+"""The adapter that answers is the one that was declared: every swap is a failure that says who answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, UpdateMode
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.probe_check import requests_for
+from adapter_fleet.fleet.state.records import Event
+from adapter_fleet.manifest.desired import DesiredAdapter, Probe, SmokeRequest
+from tests.adapter_fleet.fake_service import BASE, answer_of
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+
+REPORTS = FleetSettings(
+    request_rate=1000.0,
+    drift=DriftAction.REPORT,
+    probes_per_drift_run=None,
+    failures=FailureLimit(share=1.0),
+)
+REPAIRS = replace(REPORTS, drift=DriftAction.REPAIR)
+SMOKE = SmokeRequest.from_prompt("Hello")
+
+
+def fleet(*adapters: DesiredAdapter, settings: FleetSettings = REPAIRS, copies: int = 1) -> World:
+    """A fleet in service, on a base with some copies."""
+    world = World(settings=settings)
+    world.service.copies = copies
+    world.deploy(*(adapters or (adapter("a", probed=True), adapter("b", probed=True))))
+    world.settle()
+    return world
+
+
+def drift(world: World, *, seconds: float = 0.0) -> None:
+    """Let a drift run check the fleet."""
+    world.clock.time += 3600.0
+    world.start_machine("drift")
+    world.settle()
+
+
+def failures(world: World, since: int = 0) -> dict[str, str]:
+    """The causes of failures, by adapter."""
+    return {event.name: event.cause or "" for event in world.log.events[since:] if event.what == "failed"}
+
+
+def requests(world: World) -> int:
+    return world.service.calls["InvokeEndpoint"]
+
+
+class TestAfterAChange:
+    def test_right_adapter_is_asked_once_on_one_copy(self) -> None:
+        world = fleet(adapter("a", probed=True))
+        assert requests(world) == 1
+        check = world.record("a").probed
+        assert check is not None
+        assert check.is_complete
+        assert world.newest().outcome is Outcome.CONVERGED
+
+    @pytest.mark.parametrize(("copies", "expected"), [(1, 1), (2, 8), (3, 14), (11, 56), (40, 60)])
+    def test_the_number_of_copies_decides_how_often_it_is_asked(self, copies: int, expected: int) -> None:
+        world = fleet(adapter("a", probed=True), copies=copies)
+        assert requests(world) == expected == requests_for(copies)
+
+    def test_no_other_call_is_made_for_it(self) -> None:
+        without, with_probe = fleet(adapter("a")), fleet(adapter("a", probed=True), copies=3)
+        assert with_probe.service.calls - without.service.calls == {"InvokeEndpoint": 14}
+
+    def test_update_that_the_container_ignores_is_taken_back(self) -> None:
+        world = fleet(adapter("a", probed=True))
+        _answers_instead(world, artifact("a", 2).uri, artifact("a", 1).uri)
+        world.deploy(adapter("a", 2, probed=True))
+        world.settle_without_retries()
+        assert "its version v1.tar.gz answers in its place" in failures(world)["a"]
+        world.settle()
+        assert world.service.components["p-a"].uri == artifact("a", 1).uri
+        assert [write.partition(" ")[0] for write in world.writes()] == [
+            "CreateInferenceComponent",
+            "UpdateInferenceComponent",
+            "UpdateInferenceComponent",
+        ]
+
+    def test_adapter_of_another_tenant_is_named(self) -> None:
+        world = fleet(adapter("a", probed=True))
+        _answers_instead(world, artifact("b", 1).uri, artifact("a", 1).uri)
+        world.deploy(adapter("a", probed=True), adapter("b", probed=True))
+        world.settle_without_retries()
+        assert "adapter 'a' answers in its place" in failures(world)["b"]
+        assert world.record("b").failure is not None
+        assert world.deletions() == []
+
+    def test_failure_counts_for_the_failure_policy(self) -> None:
+        world = World(settings=replace(REPAIRS, failures=FailureLimit(count=0)))
+        _answers_instead(world, artifact("a", 1).uri, BASE)
+        world.deploy(adapter("a", probed=True))
+        world.settle_without_retries()
+        assert world.newest().outcome is Outcome.FAILED
+        assert "the base model answers in its place" in (world.newest().reason or "")
+
+    def test_it_is_not_retried_until_the_probe_or_the_artifact_changes(self) -> None:
+        world = World(settings=REPAIRS)
+        _answers_instead(world, artifact("a", 1).uri, BASE)
+        wrong = adapter("a", probed=True)
+        world.deploy(wrong)
+        world.settle()
+        asked = requests(world)
+        world.deploy(wrong, digest="again")
+        world.settle()
+        assert requests(world) == asked
+        mended = Probe(prompt="Who?", answer=answer_of(BASE, "Who?"))
+        world.deploy(replace(wrong, artifact=replace(wrong.artifact, probe=mended)))
+        world.settle()
+        assert world.record("a").failure is None
+        assert len(world.writes()) == 1
+
+    def test_answer_that_is_right_the_second_time_is_no_failure(self) -> None:
+        """A copy may load the adapter a moment after SageMaker reports it in service."""
+        world = World(settings=REPAIRS)
+        late = {"answers": 1}
+
+        def hook(operation: str, when: str) -> None:
+            if operation == "InvokeEndpoint p-a" and when == "before":
+                there = world.service.components["p-a"]
+                there.serves = BASE if late["answers"] > 0 else there.uri
+                late["answers"] -= 1
+
+        world.service.around = hook
+        world.deploy(adapter("a", probed=True))
+        world.settle()
+        assert failures(world) == {}
+        assert requests(world) == 2
+
+    def test_new_probe_of_the_same_artifact_is_asked_and_nothing_is_written(self) -> None:
+        world = fleet(adapter("a"))
+        writes = len(world.writes())
+        world.deploy(adapter("a", probed=True))
+        world.settle()
+        assert (requests(world), len(world.writes())) == (1, writes)
+        good = world.record("a").last_good
+        assert good is not None
+        assert good.probe is not None
+
+    def test_version_that_is_rolled_back_to_is_asked_for_its_own_probe(self) -> None:
+        world = fleet(adapter("a", probed=True))
+        world.deploy(adapter("a", 2, probed=True))
+        world.settle()
+        first = world.record("a").versions[1]
+        world.order(OrderKind.PIN, "a", artifact=first, replaces=artifact("a", 2))
+        world.settle()
+        assert world.serving()["a"] == artifact("a", 1).uri
+        assert failures(world) == {}
+        assert world.record("a").failure is None
+
+    def test_container_that_answers_with_errors_is_no_swap(self) -> None:
+        world = World(settings=REPAIRS)
+        from adapter_fleet.fleet.state.sagemaker_port import ModelFailedError
+
+        def broken(*_: object) -> None:
+            raise ModelFailedError("Received server error (503) from p-a: overloaded")
+
+        world.service.complete = broken  # type: ignore[assignment, method-assign]
+        world.deploy(adapter("a", probed=True))
+        world.settle_without_retries()
+        failure = world.record("a").failure
+        assert failure is not None
+        assert failure.cause is Cause.CAPACITY
+
+
+def _answers_instead(world: World, declared: str, other: str) -> None:
+    """Let every copy answer with another artifact wherever this one was loaded."""
+
+    def swap(operation: str, when: str) -> None:
+        if operation.startswith("InvokeEndpoint") and when == "before":
+            for component in world.service.components.values():
+                if component.uri == declared:
+                    component.serves = other
+
+    world.service.around = swap
+
+
+NAMES = [f"t{number:02}" for number in range(30)]
+PREDECESSOR, LOST = "predecessor", None
+SWAPS: dict[str, tuple[int, str | None, str]] = {
+    # copies that are wrong of three, what they answer with, and what the failure says
+    "t00": (3, BASE, "the base model answers in its place"),
+    "t01": (3, artifact("t01", 1).uri, "its version v1.tar.gz answers in its place"),
+    "t02": (3, artifact("t03", 2).uri, "adapter 't03' answers in its place"),
+    "t04": (1, BASE, "not every copy of the base model has it: the base model answers"),
+    "t05": (1, LOST, "not every copy of the base model has it: a copy of the base model does not have"),
+    "t06": (1, artifact("t06", 1).uri, "not every copy of the base model has it: its version v1.tar.gz"),
+    "t07": (2, artifact("t08", 2).uri, "not every copy of the base model has it: adapter 't08'"),
+    "t09": (2, BASE, "not every copy of the base model has it: the base model answers"),
+    "t10": (3, "s3://bucket/stranger.tar.gz", "another model answers in its place"),
+    "t11": (3, LOST, "a copy of the base model does not have the adapter"),
+}
+
+
+def plant(world: World) -> None:
+    """Plant ten swaps that no describe and no listing shows."""
+    for name, (copies, serves, _) in SWAPS.items():
+        world.service.components[f"p-{name}"].on_copies = dict.fromkeys(range(copies), serves)
+
+
+@pytest.fixture(params=[REPORTS, REPAIRS], ids=["reports", "repairs"])
+def planted(request: pytest.FixtureRequest) -> World:
+    world = fleet(*(adapter(name, probed=True) for name in NAMES), settings=request.param, copies=3)
+    world.deploy(*(adapter(name, 2, probed=True) for name in NAMES))
+    world.settle()
+    plant(world)
+    return world
+
+
+class TestDriftRuns:
+    def test_ten_planted_swaps_fail_by_name_within_one_run(self, planted: World) -> None:
+        before = len(planted.log.events)
+        drift(planted)
+        found = failures(planted, before)
+        assert found.keys() == SWAPS.keys()
+        for name, (_, _, reason) in SWAPS.items():
+            assert reason in found[name]
+        assert planted.deletions() == []
+
+    def test_report_writes_nothing_and_repair_sends_the_archive_again(self, planted: World) -> None:
+        writes = len(planted.writes())
+        drift(planted)
+        repairs = planted.settings.drift is DriftAction.REPAIR
+        written = planted.writes()[writes:]
+        assert sorted(written) == (
+            [f"UpdateInferenceComponent p-{name}" for name in SWAPS] if repairs else []
+        )
+        failed = {name for name in NAMES if planted.record(name).failure is not None}
+        assert failed == (set() if repairs else set(SWAPS))
+
+    def test_what_was_swapped_back_by_hand_is_right_again(self) -> None:
+        world = fleet(adapter("a", probed=True), settings=REPORTS)
+        world.service.components["p-a"].serves = BASE
+        drift(world)
+        assert world.record("a").failure is not None
+        world.service.components["p-a"].serves = artifact("a").uri
+        drift(world)
+        assert world.record("a").failure is None
+
+    def test_swap_that_a_new_archive_does_not_mend_is_sent_once(self) -> None:
+        world = fleet(adapter("a", probed=True))
+        _answers_instead(world, artifact("a", 1).uri, BASE)
+        writes = len(world.writes())
+        for _ in range(3):
+            drift(world)
+        assert world.writes()[writes:] == ["UpdateInferenceComponent p-a"]
+        failure = world.record("a").failure
+        assert failure is not None
+        assert failure.cause is Cause.IDENTITY
+
+    @pytest.mark.parametrize("mode", [UpdateMode.IN_PLACE, UpdateMode.REPLACE])
+    def test_swap_is_never_a_reason_to_delete(self, mode: UpdateMode) -> None:
+        world = fleet(adapter("a", probed=True), settings=replace(REPAIRS, update_mode=mode))
+        world.service.components["p-a"].serves = BASE
+        world.service.faults.update_refused = True
+        drift(world)
+        drift(world)
+        world.deploy(adapter("a", probed=True), digest="again")
+        world.settle()
+        assert world.deletions() == []
+
+    def test_run_asks_as_many_as_the_settings_say_and_the_next_run_the_others(self) -> None:
+        names = [f"a{number}" for number in range(9)]
+        adapters = [adapter(name, probed=True) for name in names]
+        for settings in (REPORTS, REPAIRS):
+            world = fleet(*adapters, settings=replace(settings, probes_per_drift_run=3))
+            for _ in range(3):
+                before = requests(world)
+                drift(world)
+                asked = requests(world) - before
+                # A drift run asks three adapters four times each besides, to find new copies of the base.
+                assert asked == 3 + 3 * 4
+            ended = [check.ended for name in names if (check := world.record(name).probed) is not None]
+            assert len(set(ended)) >= 3
+            assert min(filter(None, ended)) > world.clock.now() - 4 * 3600
+
+    def test_describing_the_base_is_the_only_look_at_the_copies(self) -> None:
+        world = fleet(settings=REPORTS)
+        before = world.service.calls.copy()
+        drift(world)
+        calls = world.service.calls - before
+        assert calls["DescribeInferenceComponent"] == 1
+        assert calls["ListInferenceComponents"] == 1
+
+    def test_none_of_a_thousand_healthy_adapters_fails(self) -> None:
+        adapters = [adapter(f"a{number:04}", probed=True) for number in range(1000)]
+        world = fleet(*adapters, copies=3)
+        before = requests(world)
+        drift(world)
+        assert requests(world) - before >= 14_000
+        assert failures(world) == {}
+        assert world.newest().failed == 0
+
+    def test_adapters_that_a_report_has_no_time_for_are_left_as_they_are(self) -> None:
+        world = fleet(*(adapter(name, probed=True) for name in NAMES), settings=REPORTS, copies=3)
+        slow = world.service.around
+
+        def hook(operation: str, when: str) -> None:
+            slow(operation, when)
+            if operation.startswith("InvokeEndpoint") and when == "before":
+                world.clock.sleep(2.0)
+
+        world.service.around = hook
+        drift(world)
+        checks = [world.record(name).probed for name in NAMES]
+        assert all(check is not None and check.is_complete for check in checks)
+        assert len({check.ended for check in checks if check is not None}) > 1
+
+
+class TestWeakerCheck:
+    def test_answer_that_differs_from_the_base_s_is_noted(self) -> None:
+        world = fleet(adapter("a", smoke=SMOKE))
+        check = world.record("a").probed
+        assert check is not None
+        assert check.like_base is False
+        assert requests(world) == 3
+
+    def test_answer_like_the_base_s_is_no_failure(self) -> None:
+        world = World(settings=REPAIRS)
+        _answers_instead(world, artifact("a", 1).uri, BASE)
+        world.deploy(adapter("a", smoke=SMOKE))
+        world.settle()
+        check = world.record("a").probed
+        assert check is not None
+        assert check.like_base is True
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.record("a").failure is None
+
+    def test_probe_is_stronger_and_the_base_is_not_asked(self) -> None:
+        world = fleet(adapter("a", smoke=SMOKE, probed=True))
+        assert requests(world) == 2
+        assert world.service.prompts == {pair for pair in world.service.prompts if pair[0] == "p-a"}
+
+
+class TestAfterAnUpgrade:
+    def test_smoke_request_in_the_schema_of_lmi_is_the_same_request(self) -> None:
+        body = {"inputs": "Hello", "parameters": {"max_new_tokens": 16, "temperature": 0}}
+        stored = SmokeRequest(body=body)
+        world = fleet(adapter("a", smoke=stored))
+        asked = requests(world)
+        generation = world.deploy(adapter("a", smoke=SMOKE))
+        world.settle()
+        found = world.registry.generation(generation.number)
+        assert found is not None
+        assert found.changes == 0
+        assert requests(world) == asked
+        assert len(world.writes()) == 1
+
+
+def test_events_name_the_adapter_and_both_answers(planted: World) -> None:
+    before = len(planted.log.events)
+    drift(planted)
+    (event,) = [
+        event for event in planted.log.events[before:] if event.name == "t00" and event.what == "failed"
+    ]
+    assert isinstance(event, Event)
+    assert "should begin with" in (event.cause or "")
+    assert "got" in (event.cause or "")

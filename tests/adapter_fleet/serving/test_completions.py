@@ -1,0 +1,91 @@
+"""Bodies of prompts, and what counts as the expected text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapter_fleet.serving.completions import Completion, PromptForm, PromptRequest, completion_of
+
+REQUEST = PromptRequest(prompt="Hi", max_tokens=3)
+
+
+@pytest.mark.parametrize("form", [PromptForm.COMPLETIONS, PromptForm.LMI])
+def test_prompt_is_read_back_from_its_body(form: PromptForm) -> None:
+    assert PromptRequest.of_body(REQUEST.body(form)) == REQUEST
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"inputs": "Hi"},
+        {"prompt": "Hi", "max_tokens": 3, "temperature": 0, "stop": "x"},
+        {"prompt": "Hi", "max_tokens": 3, "temperature": 1},
+        {"messages": []},
+        {"inputs": "Hi", "parameters": {"max_new_tokens": 3, "temperature": 0, "seed": 1}},
+    ],
+)
+def test_any_other_body_is_no_prompt(body: dict[str, Any]) -> None:
+    assert PromptRequest.of_body(body) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ({"choices": [{"text": "a"}]}, "a"),
+        ({"generated_text": "a"}, "a"),
+        ([{"generated_text": "a"}], "a"),
+    ],
+)
+def test_text_is_found_in_each_form(answer: object, text: str) -> None:
+    assert completion_of(answer) == Completion(text=text)
+
+
+@pytest.mark.parametrize("answer", [{}, {"choices": []}, {"error": "a"}, [], None, "a", {"choices": [{}]}])
+def test_anything_else_has_no_text(answer: object) -> None:
+    assert completion_of(answer) is None
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [None, {}, {"tokens": ["a"], "token_logprobs": [None], "top_logprobs": [None]}, {"content": []}, "a"],
+)
+def test_log_probabilities_in_another_form_are_left_out(logprobs: object) -> None:
+    assert completion_of({"choices": [{"text": "a", "logprobs": logprobs}]}) == Completion(text="a")
+
+
+class TestExpectedText:
+    @pytest.mark.parametrize("text", ["Paris is", " Paris", "\n\nParis, France"])
+    def test_beginning_counts_whatever_white_space_is_in_front(self, text: str) -> None:
+        assert Completion(text=text).begins_with(" Paris")
+
+    @pytest.mark.parametrize("text", ["", "Par", "paris", "The city Paris", "P aris"])
+    def test_another_text_is_another_answer(self, text: str) -> None:
+        assert not Completion(text=text).begins_with("Paris")
+
+    @staticmethod
+    def chosen(likelihood: float, other: float) -> Completion:
+        """An answer whose second token was chosen in the place of ` big`."""
+        tokens = [
+            (" A", -0.1, {" A": -0.1, " The": -3.0}),
+            (" large", likelihood, {" large": likelihood, " big": other}),
+            (" city", -0.2, {}),
+        ]
+        return Completion(text=" A large city", tokens=tokens)
+
+    def test_near_tie_may_go_either_way(self) -> None:
+        assert self.chosen(-0.7, -0.8).begins_with("A big city")
+
+    def test_clear_choice_is_another_answer(self) -> None:
+        assert not self.chosen(-0.1, -2.5).begins_with("A big city")
+
+    def test_tie_with_a_third_text_is_another_answer(self) -> None:
+        assert not self.chosen(-0.7, -0.8).begins_with("A small city")
+
+    def test_expected_text_may_end_inside_the_other_token(self) -> None:
+        assert self.chosen(-0.7, -0.8).begins_with("A bi")
+
+    def test_text_that_is_cut_off_is_another_answer(self) -> None:
+        answer = Completion(text="A large", tokens=[("A", -0.1, {}), (" large", -0.1, {})])
+        assert not answer.begins_with("A large city")

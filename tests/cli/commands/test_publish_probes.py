@@ -1,0 +1,206 @@
+"""Probes that `adapters publish` records: given, from a file beside the weights, or found on an endpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.manifest.desired import Probe
+from adapter_fleet.serving.completions import Completion, PromptRequest
+from tests.adapter_fleet.fake_service import BASE, FakeClock, FakeService, answer_of
+from tests.cli.publishing import BUCKET, World
+from tests.fakes.s3 import FakeS3
+
+GIVEN = Probe(prompt="Who?", answer="I am acme")
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    service = FakeService(FakeClock())
+    service.add_base()
+    world = World(folder=tmp_path, s3=FakeS3(BUCKET), service=service)
+    world.add("acme")
+    return world
+
+
+def publish(world: World, *options: str) -> str:
+    """Publish all adapters; return what is printed beside the table. Any failure is an error."""
+    result = world.publish("--manifest", str(world.manifest), *options)
+    assert result.exit_code == 0, result.output
+    return result.stderr
+
+
+def probes(world: World) -> dict[str, Probe | None]:
+    return {adapter.name: adapter.probe for adapter in world.parsed().adapters}
+
+
+class TestGiven:
+    def test_probe_of_the_options_is_in_the_entry(self, world: World) -> None:
+        publish(world, "--probe-prompt", GIVEN.prompt, "--probe-answer", GIVEN.answer)
+        assert probes(world) == {"acme": GIVEN}
+
+    def test_probe_of_the_training_side_is_in_the_entry_and_not_in_the_archive(self, world: World) -> None:
+        file = world.adapters / "acme" / "probe.json"
+        file.write_text(json.dumps({"prompt": "Who?", "answer": "I am acme", "max_tokens": 8}))
+        said = publish(world)
+        assert probes(world) == {"acme": Probe(prompt="Who?", answer="I am acme", max_tokens=8)}
+        assert "left behind" not in said
+        identity = world.key("acme")
+        file.unlink()
+        assert world.key("acme") == identity
+
+    def test_probe_stays_while_nothing_else_is_known(self, world: World) -> None:
+        publish(world, "--probe-prompt", GIVEN.prompt, "--probe-answer", GIVEN.answer)
+        text = world.manifest.read_text()
+        publish(world)
+        assert world.manifest.read_text() == text
+
+    def test_new_version_keeps_the_probe_and_says_so(self, world: World) -> None:
+        publish(world, "--probe-prompt", GIVEN.prompt, "--probe-answer", GIVEN.answer)
+        world.add("acme", rank=16)
+        assert "acme: the manifest keeps the probe of its earlier version" in publish(world)
+        assert probes(world) == {"acme": GIVEN}
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("{", "it cannot be read"),
+            ('{"prompt": "a"}', "should have 'prompt' and 'answer'"),
+            ('{"prompt": "a", "answer": " "}', "answer: should not be empty"),
+            ('{"prompt": "a", "answer": "b", "max_tokens": true}', "max_tokens: should be a whole number"),
+            ('{"prompt": "a", "answer": "b", "more": 1}', "should have 'prompt' and 'answer'"),
+            ('{"prompts": "a"}', "'prompts', a list of texts"),
+        ],
+    )
+    def test_file_that_is_wrong_fails_its_adapter_alone(self, world: World, text: str, message: str) -> None:
+        (world.adapters / "acme" / "probe.json").write_text(text)
+        world.add("beta")
+        result = world.publish("--manifest", str(world.manifest))
+        assert result.exit_code == 1
+        assert message in result.stderr
+        assert [adapter.name for adapter in world.parsed().adapters] == ["beta"]
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--probe-answer", "a"], "for one --probe-prompt, got 0"),
+            (["--probe-prompt", "a"], "needs --probe-answer, or --probe-on"),
+            (["--probe-prompt", "a", "--probe-prompt", "b", "--probe-answer", "a"], "got 2"),
+        ],
+    )
+    def test_options_that_do_not_fit_are_wrong_usage(
+        self, world: World, options: list[str], message: str
+    ) -> None:
+        result = world.publish("--manifest", str(world.manifest), *options)
+        assert (result.exit_code, message in result.stderr) == (2, True)
+
+    def test_answer_is_for_one_adapter(self, world: World) -> None:
+        world.add("beta")
+        options = ["--probe-prompt", "a", "--probe-answer", "b"]
+        result = world.publish("--manifest", str(world.manifest), *options)
+        assert (result.exit_code, "--probe-answer is for one adapter" in result.stderr) == (2, True)
+
+    def test_probe_needs_a_manifest(self, world: World) -> None:
+        result = world.publish("--probe-prompt", "a", "--probe-answer", "b")
+        assert (result.exit_code, "give one with --manifest" in result.stderr) == (2, True)
+
+
+class TestFoundOnAnEndpoint:
+    def test_first_prompt_that_tells_adapter_and_base_apart_is_taken(self, world: World) -> None:
+        service = self.service(world)
+        answers = {"same": "the same answer of both", "apart": None}
+        self.answering(service, lambda who, prompt: answers[prompt] or f"{who} says it all to {prompt}")
+        publish(world, "--probe-on", "base", "--probe-prompt", "same", "--probe-prompt", "apart")
+        uri = world.uri("acme")
+        expected = f"{uri} says it all to apart"[:60]
+        assert probes(world) == {"acme": Probe(prompt="apart", answer=expected, max_tokens=32)}
+
+    def test_component_of_the_preview_is_gone(self, world: World) -> None:
+        service = self.service(world)
+        publish(world, "--probe-on", "base", "--probe-prompt", "Who?")
+        service.clock.sleep(60)
+        assert list(service.serving()) == []
+        assert [write.partition(" ")[0] for write in service.written] == [
+            "CreateInferenceComponent",
+            "DeleteInferenceComponent",
+        ]
+
+    def test_answer_that_depends_on_the_nonce_is_no_probe(self, world: World) -> None:
+        service = self.service(world)
+        calls = iter(range(1000))
+        self.answering(service, lambda who, prompt: f"{next(calls)} {who}")
+        result = world.publish(
+            "--manifest", str(world.manifest), "--probe-on", "base", "--probe-prompt", "Who?"
+        )
+        assert result.exit_code == 1
+        assert "of 1 prompts, none has an answer" in result.stderr
+        service.clock.sleep(60)
+        assert list(service.serving()) == []
+
+    def test_given_probe_is_verified(self, world: World) -> None:
+        service = self.service(world)
+        self.answering(service, lambda who, prompt: "I am the base" if who == BASE else "I am acme, and new")
+        options = ["--probe-on", "base", "--probe-prompt", "Who?"]
+        publish(world, *options, "--probe-answer", "I am acme")
+        assert probes(world) == {"acme": GIVEN}
+        for answer, message in (("I am beta", "got 'I am acme, and new'"), ("I am", "the base model gives")):
+            result = world.publish("--manifest", str(world.manifest), *options, "--probe-answer", answer)
+            assert result.exit_code == 1
+            assert message in result.stderr
+        assert probes(world) == {"acme": GIVEN}
+
+    def test_adapter_that_is_published_with_its_probe_is_not_asked_again(self, world: World) -> None:
+        service = self.service(world)
+        (world.adapters / "acme" / "probe.json").write_text(json.dumps({"prompts": ["Who?"]}))
+        publish(world, "--probe-on", "base")
+        assert (probe := probes(world)["acme"]) is not None
+        assert probe.answer == answer_of(world.uri("acme"), "Who?")[:60]
+        asked = service.calls.total()
+        publish(world, "--probe-on", "base")
+        # Looking up the base is one call.
+        assert service.calls.total() == asked + 1
+
+    def test_prompt_of_the_entry_s_smoke_request_is_tried(self, world: World) -> None:
+        uri = world.uri("acme")
+        world.manifest.write_text(
+            f"adapters:\n  - name: acme\n    artifact: {uri}\n    smoke: {{prompt: Hello, max_tokens: 3}}\n"
+        )
+        publish(world, "--probe-on", "base")
+        probe = probes(world)["acme"]
+        assert probe is not None
+        assert probe.prompt == "Hello"
+
+    def test_adapter_that_does_not_come_into_service_fails(self, world: World) -> None:
+        service = self.service(world)
+        service.faults.broken[world.uri("acme")] = "bad tensors"
+        result = world.publish(
+            "--manifest", str(world.manifest), "--probe-on", "base", "--probe-prompt", "Who?"
+        )
+        assert result.exit_code == 1
+        assert f"is {Status.FAILED}" in result.stderr
+
+    def test_target_has_to_be_a_base(self, world: World) -> None:
+        self.service(world).make("llm-other", "s3://bucket/other.tar.gz")
+        result = world.publish("--manifest", str(world.manifest), "--probe-on", "llm-other")
+        assert (result.exit_code, "got the adapter 'llm-other'" in result.stderr) == (2, True)
+
+    @staticmethod
+    def service(world: World) -> FakeService:
+        assert world.service is not None
+        return world.service
+
+    @staticmethod
+    def answering(service: FakeService, answer: object) -> None:
+        """Let the container answer with a function of who is asked and of the prompt without its nonce."""
+
+        def complete(component: str, _endpoint: str, prompt: PromptRequest) -> Completion:
+            there = service.components[component]
+            who = BASE if there.base is None else there.uri
+            text: str = answer(who, prompt.prompt.partition("\n\n")[2])  # type: ignore[operator]
+            return Completion(text=text)
+
+        service.complete = complete  # type: ignore[method-assign]

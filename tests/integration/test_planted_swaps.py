@@ -1,0 +1,150 @@
+"""Swaps that no API shows are planted in the containers, and a drift run finds each by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from aws_cdk import Duration
+from safetensors.numpy import load_file, save_file
+
+from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.records import AdapterRecord
+from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import DriftCheck, InstanceType
+from tests.integration.by_hand import V1, V2, client, prompts
+from tests.integration.fleet_stack import Fleet, FleetStack
+
+pytestmark = pytest.mark.integration
+
+COPIES = 3
+PROMPT = prompts()[0]
+FIRST = {
+    **{f"summary-{number}": "summary" for number in range(6)},
+    **{f"triage-{number}": "triage" for number in range(4)},
+    **{f"shout-{number}": "shout" for number in range(3)},
+}
+SECOND = FIRST | {"summary-0": "summary-v2", "summary-1": "summary-v2"}
+HEALTHY = ("summary-5", "triage-3", "shout-2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swap:
+    """What answers for an adapter, on how many copies, and what the failure says about it."""
+
+    files: Path | None
+    says: str
+    copies: int | None = None
+
+
+def swaps(base: Path) -> dict[str, Swap]:
+    """Return ten swaps by adapter; `base` has an adapter that changes nothing, so that the base answers."""
+    some = "not every copy of the base model has it"
+    return {
+        "summary-0": Swap(files=V1 / "summary", says="its version"),
+        "summary-1": Swap(files=V1 / "summary", copies=1, says=f"{some}: its version"),
+        "summary-2": Swap(files=base, says="the base model answers in its place"),
+        "summary-3": Swap(files=base, copies=1, says=f"{some}: the base model answers in its place"),
+        "summary-4": Swap(files=V1 / "triage", says="adapter 'triage-"),
+        "triage-0": Swap(files=V1 / "summary", copies=2, says=f"{some}: adapter 'summary-"),
+        "triage-1": Swap(files=None, copies=1, says=f"{some}: a copy of the base model does not have"),
+        "triage-2": Swap(files=None, says="a copy of the base model does not have the adapter"),
+        "shout-0": Swap(files=V2 / "summary", says="adapter 'summary-"),
+        "shout-1": Swap(files=base, copies=2, says=f"{some}: the base model answers in its place"),
+    }
+
+
+def document(stack: FleetStack, adapters: Mapping[str, str]) -> str:
+    """Return a manifest whose entries have the beginning of each adapter's answer as their probe."""
+    manifest = json.loads(stack.archives.manifest(adapters, local=True))
+    for entry in manifest["adapters"]:
+        answer = PROMPT["answers"][adapters[entry["name"]]][:20]
+        entry["probe"] = {"prompt": PROMPT["prompt"], "answer": answer}
+    return json.dumps(manifest)
+
+
+@pytest.fixture(scope="module")
+def without_effect(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter with weights of zero."""
+    folder = tmp_path_factory.mktemp("zero") / "adapter"
+    shutil.copytree(V1 / "summary", folder)
+    weights = folder / "adapter_model.safetensors"
+    save_file({name: np.zeros_like(tensor) for name, tensor in load_file(weights).items()}, weights)
+    return folder
+
+
+class Deployed:
+    """A fleet on three copies, whose second deployment changed two adapters."""
+
+    def __init__(self, cloud: LocalCloud, folder: Path) -> None:
+        self.cloud, self.stack = cloud, FleetStack(cloud, folder)
+        self.stack.instance_type, self.stack.copies = InstanceType.ML_G5_12XLARGE, COPIES
+        created = self.stack.create({"Main": self.fleet(FIRST)})
+        assert created.status == "CREATE_COMPLETE", created.reason
+        updated = self.stack.update({"Main": self.fleet(SECOND)})
+        assert updated.status == "UPDATE_COMPLETE", updated.reason
+        self.outputs = updated.outputs
+
+    def fleet(self, adapters: Mapping[str, str]) -> Fleet:
+        drift_check = DriftCheck.report(every=Duration.hours(1), probes=None)
+        return Fleet(document=document(self.stack, adapters), settings={"drift_check": drift_check})
+
+    def drift_run(self) -> None:
+        machines: Any = client(self.cloud, "stepfunctions")
+        execution = machines.start_execution(
+            stateMachineArn=self.outputs["MainMachine"],
+            input=json.dumps({"trigger": "drift", "requested_at": "2026-01-01T00:00:00Z"}),
+        )["executionArn"]
+        deadline = time.monotonic() + 120
+        while (status := machines.describe_execution(executionArn=execution)["status"]) == "RUNNING":
+            assert time.monotonic() < deadline, "the drift run does not end"
+            time.sleep(0.2)
+        assert status == "SUCCEEDED"
+
+    def records(self) -> dict[str, AdapterRecord]:
+        registry = DynamoDbRegistry(self.outputs["MainTable"], client(self.cloud, "dynamodb"))
+        return {record.name: record for record in registry.records().values()}
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    cloud: LocalCloud, short_waits: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployed]:
+    made = Deployed(cloud, tmp_path_factory.mktemp("swaps"))
+    yield made
+    assert made.stack.delete().status == "DELETE_COMPLETE"
+
+
+def test_deployments_ask_every_adapter_on_three_copies(deployed: Deployed) -> None:
+    checks = {name: record.probed for name, record in deployed.records().items()}
+    assert checks.keys() == SECOND.keys()
+    assert all(
+        check is not None and check.is_complete and check.copies == COPIES for check in checks.values()
+    )
+
+
+def test_drift_run_finds_ten_planted_swaps_and_nothing_else(deployed: Deployed, without_effect: Path) -> None:
+    planted = swaps(without_effect)
+    for name, swap in planted.items():
+        deployed.cloud.admin.swap(
+            deployed.stack.component("Main", name), directory=swap.files, copies=swap.copies
+        )
+    deployed.cloud.admin.reset_calls()
+    deployed.drift_run()
+    records = deployed.records()
+    failures = {name: record.failure for name, record in records.items() if record.failure is not None}
+    assert failures.keys() == planted.keys()
+    assert {failure.cause for failure in failures.values()} == {Cause.IDENTITY}
+    assert {
+        name: failure.reason for name, failure in failures.items() if planted[name].says not in failure.reason
+    } == {}
+    assert all(records[name].probed is not None for name in HEALTHY)
+    assert deployed.cloud.admin.writes() == {}
