@@ -83,8 +83,8 @@ class ContainerBase:
             # vLLM's container would have two flags then, and which one counts depends on its release.
             if setting.endswith("ENABLE_PREFIX_CACHING") and self._prefix_caching_is_off:
                 raise ValueError(
-                    f"'environment' of the container should not set {setting}, as 'prefix_caching' says it, got"
-                    f" {value!r}"
+                    f"'environment' of the container should not set {setting}, as 'prefix_caching' says it,"
+                    f" got {value!r}"
                 )
         for setting in sorted(environment.keys() & self.environment.keys()):
             raise ValueError(
