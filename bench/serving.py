@@ -25,7 +25,8 @@ TICKETS = Path(__file__).parents[1] / "examples" / "tickets"
 HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
 TOKENS = 20
 ROUNDS = 200
-TIER_ROUNDS = 40
+WARM_UP = 5
+TIER_ROUNDS = 60
 GPU_SLOTS, CPU_SLOTS = 2, 4
 # How many adapters take turns, so that each is in its tier when its turn comes.
 TURNS = {"gpu": GPU_SLOTS, "cpu": GPU_SLOTS + 1, "disk": CPU_SLOTS + 1}
@@ -38,7 +39,6 @@ class Server:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._prompts = [entry["prompt"] for entry in json.loads((TICKETS / "prompts.json").read_text())]
-        self._asked = 0
 
     def call(self, method: str, path: str, body: object = None, adapter: str | None = None) -> Any:
         headers = {"Content-Type": "application/json"} | ({} if adapter is None else {HEADER: adapter})
@@ -48,10 +48,9 @@ class Server:
         assert answer.status == 200, content
         return json.loads(content or b"null")
 
-    def seconds(self, adapter: str | None, tokens: int) -> float:
-        """How long one request takes."""
-        prompt = self._prompts[self._asked % len(self._prompts)]
-        self._asked += 1
+    def seconds(self, adapter: str | None, number: int, tokens: int) -> float:
+        """How long one request takes; its number chooses the prompt."""
+        prompt = self._prompts[number % len(self._prompts)]
         body = {"prompt": prompt, "max_tokens": tokens, "temperature": 0, "ignore_eos": True}
         started = time.perf_counter()
         answer = self.call("POST", "/invocations", body, adapter)
@@ -96,11 +95,12 @@ def serving() -> Iterator[Server]:
 def beside_the_base(server: Server) -> tuple[float, float]:
     """Median seconds of a request to an adapter in a GPU slot, and of one to the base."""
     taken: dict[str | None, list[float]] = {None: [], "adapter-0": []}
-    for round_number in range(ROUNDS + 5):
-        for target, times in taken.items():
-            seconds = server.seconds(target, TOKENS)
-            if round_number >= 5:  # the first ones warm up
-                times.append(seconds)
+    for number in range(ROUNDS + WARM_UP):
+        # Both are first in every other round, and both are asked every prompt.
+        for target in list(taken) if number % 2 else reversed(list(taken)):
+            seconds = server.seconds(target, number, TOKENS)
+            if number >= WARM_UP:
+                taken[target].append(seconds)
     return statistics.median(taken["adapter-0"]), statistics.median(taken[None])
 
 
@@ -108,12 +108,12 @@ def by_tier(server: Server, tier: str, tokens: int) -> float:
     """Median seconds of a request to an adapter in a tier."""
     names: Sequence[str] = [f"adapter-{number}" for number in range(TURNS[tier])]
     for name in names:
-        server.seconds(name, 1)
+        server.seconds(name, 0, 1)
     times = []
     for turn in range(TIER_ROUNDS):
         name = names[turn % len(names)]
         assert server.tier(name) == tier
-        times.append(server.seconds(name, tokens))
+        times.append(server.seconds(name, turn, tokens))
     return statistics.median(times)
 
 

@@ -80,10 +80,11 @@ def mixed_answers(cloud: LocalCloud, **environment: str) -> list[str]:
     return wrong
 
 
+# The variables that the product's containers set by default: LMI up to 26, and the vLLM image.
 @pytest.mark.parametrize(
     "variables",
     [
-        {"OPTION_ENABLE_PREFIX_CACHING": "false"},
+        {"OPTION_ENABLE_PREFIX_CACHING": "--no-enable-prefix-caching"},
         {"SM_VLLM_ENABLE_LORA": "true", "SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true"},
     ],
     ids=["lmi", "vllm"],
