@@ -126,10 +126,18 @@ class DriftCheck:
 
     @staticmethod
     def report(*, every: Duration, probes: int | None = DEFAULT_PROBES_PER_DRIFT_RUN) -> DriftCheck:
-        """Report each changed adapter in the registry and in `metric_drifted`."""
+        """Report each changed adapter in the registry and in `metric_drifted`.
+
+        probes:
+            How many adapters each check asks for their probes; None for all. Default: 10.
+        """
         return DriftCheck(every=every, probes=probes)
 
     @staticmethod
     def repair(*, every: Duration, probes: int | None = DEFAULT_PROBES_PER_DRIFT_RUN) -> DriftCheck:
-        """Report each changed adapter, and give it back what the manifest declares."""
+        """Report each changed adapter, and give it back what the manifest declares.
+
+        probes:
+            How many adapters each check asks for their probes; None for all. Default: 10.
+        """
         return DriftCheck(every=every, action=DriftAction.REPAIR, probes=probes)

@@ -104,8 +104,10 @@ class AdapterHistory:
             return None
         if earlier is not None and earlier.what == "drifted":
             return "repaired after a change by hand"
-        if event.after_artifact is not None and event.after_artifact.same_version_as(event.before_artifact):
-            return "the same archive at another address"
+        before, after = event.before_artifact, event.after_artifact
+        if before is not None and after is not None and after.same_version_as(before):
+            moved = before.uri != after.uri
+            return "the same archive at another address" if moved else "the same archive, sent again"
         if earlier is None:
             return None
         if earlier.what == "retried":

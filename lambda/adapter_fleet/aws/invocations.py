@@ -44,7 +44,7 @@ class Invocations:
         if prompt is None:
             return self._invoke(component, endpoint, body)
         # LMI's body goes first where it is what the fleet stored.
-        forms = [form for form in PromptForm if form is not PromptForm.WITH_LOGPROBS]
+        forms: list[PromptForm] = [PromptForm.COMPLETIONS, PromptForm.LMI]
         if body != prompt.body() or self._forms.get(endpoint) is PromptForm.LMI:
             forms.reverse()
         text, form = next(self._tries(component, endpoint, prompt, forms))

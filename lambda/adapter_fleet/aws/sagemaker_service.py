@@ -273,7 +273,7 @@ def _observed(found: Mapping[str, Any]) -> ObservedComponent:
 
 def _copies(found: Mapping[str, Any]) -> int:
     """Return how many copies a base has: during a change of their number, the larger one."""
-    runs = found.get("RuntimeConfig", {})
+    runs: Mapping[str, int] = found.get("RuntimeConfig", {})
     return max(1, runs.get("CurrentCopyCount", 1), runs.get("DesiredCopyCount", 1))
 
 

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from adapter_fleet.documents import yaml_reader
 from adapter_fleet.documents.reader import read
 from adapter_fleet.manifest import manifest
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe, SmokeRequest
 from adapter_fleet.manifest.manifest import (
     SCHEMA_FILE,
     AssetArtifact,
@@ -292,6 +292,20 @@ BROKEN = [
     ({"smoke": {"prompt": "a", "expect": "(a"}}, "smoke.expect: should be a regular expression (missing"),
     ({"smoke": {"prompt": "a", "expect": "a{99999999999}"}}, "smoke.expect: should be a regular"),
     ({"smoke": {"prompt": "a", "expect": "a" * 1001}}, "smoke.expect: should have at most 1000"),
+    ({"probe": "x"}, "probe: should be a mapping, got 'x'"),
+    ({"probe": {"prompt": "x"}}, "probe.answer: should be given, got nothing"),
+    ({"probe": {"prompt": "", "answer": "y"}}, "probe.prompt: should not be empty, got ''"),
+    ({"probe": {"prompt": "x", "answer": 5}}, "probe.answer: should be a string, got 5"),
+    (
+        {"probe": {"prompt": "x", "answer": "y" * 201}},
+        "probe.answer: should have at most 200 characters, got",
+    ),
+    ({"probe": {"prompt": "x" * 2001, "answer": "y"}}, "probe.prompt: should have at most 2000 characters"),
+    (
+        {"probe": {"prompt": "x", "answer": "y", "max_tokens": 0}},
+        "probe.max_tokens: should be above 0, got 0",
+    ),
+    ({"probe": {"prompt": "x", "answer": "y", "expect": "z"}}, "probe.expect: unknown key"),
     ({"component": "a_b"}, "component: should be letters, digits and hyphens"),
 ]
 
@@ -310,6 +324,26 @@ def test_a_broken_rule_is_told_with_the_key_and_what_was_got(keys: dict[str, Any
     name = keys.get("name", "acme")
     label = repr(name)[:80] if isinstance(name, str) and name else "#1"
     assert error.startswith(f"1: adapter {label}: {message}")
+
+
+@pytest.mark.parametrize("max_tokens", [None, 7])
+def test_probe_goes_with_the_artifact_and_is_written_again(max_tokens: int | None) -> None:
+    probe = Probe(prompt="Who?\nAnswer:", answer='{"a": "é"}', max_tokens=max_tokens)
+    plain = {
+        "prompt": probe.prompt,
+        "answer": probe.answer,
+        **({} if max_tokens is None else {"max_tokens": 7}),
+    }
+    read = parse(entry(probe=plain))
+    (desired,) = read.resolve(prefix="p", buckets={}, archives={}).adapters
+    assert desired.artifact.probe == probe
+    again = Manifest.parse(read.to_json(), where="adapters.json", folder=None)
+    assert again.adapters == read.adapters
+    assert schema_takes(entry(probe=plain))
+
+
+def test_manifest_without_probes_has_the_digest_that_it_had() -> None:
+    assert b"probe" not in parse(entry()).to_json()
 
 
 def test_tags_may_have_letters_of_any_language() -> None:
@@ -727,7 +761,7 @@ class TestGuide:
         table = set(re.findall(r"^([a-z]+-[a-z-]+) {2,}\S", manifest.__doc__, re.MULTILINE))
         source = "".join(
             Path(SCHEMA_FILE.parent, f"{name}.py").read_text().split('"""', 2)[2]
-            for name in ("manifest", "parser", "rules")
+            for name in ("manifest", "parser", "value_rules")
         )
         used = set(re.findall(r'"([a-z]+-[a-z-]+)"', source)) - {"fleet-uid"}
         assert table == used

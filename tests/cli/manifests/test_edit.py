@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.output.errors import CommandError
@@ -213,3 +215,39 @@ def test_all_else_stays_in_any_layout(text: str, chosen: st.DataObject) -> None:
 def _as_published(adapter: ManifestAdapter) -> ManifestAdapter:
     digest = NEW if adapter.digest is not None else None
     return replace(adapter, artifact=S3Artifact(uri=after(adapter.name)), digest=digest, rank=8)
+
+
+class TestProbes:
+    """A probe is one line, whatever its text."""
+
+    PROBE = Probe(prompt='Ticket: "late".\nAnswer:', answer="Customer \u2028 é {", max_tokens=5)
+
+    def edit(self, text: str, *names: str) -> str:
+        adapters = [replace(published(name), probe=self.PROBE) for name in names]
+        made = edited(text.encode(), adapters, base_model=None, where="fleet.yaml", folder=Path("/"))
+        return made.decode()
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            f"adapters:\n  - name: acme  # one\n    artifact: {BEFORE}   # two\n    rank: 8\n# end\n",
+            f"adapters:\n- {{name: acme, artifact: '{BEFORE}'}}   # one\n",
+            f"adapters:\n  - name: acme\n    artifact: {BEFORE}\n    probe:\n      prompt: a\n"
+            "      answer: b\n    rank: 8\n",
+            "adapters:\n  - name: acme\n    probe: {prompt: a, answer: b}  # old\n"
+            f"    artifact: {BEFORE}\n",
+            json.dumps({"adapters": [{"name": "acme", "artifact": BEFORE}]}, indent=2),
+            json.dumps(
+                {"adapters": [{"name": "acme", "artifact": BEFORE, "probe": {"prompt": "a", "answer": "b"}}]}
+            ),
+        ],
+    )
+    def test_it_is_added_to_an_entry_or_takes_the_place_of_the_old_one(self, text: str) -> None:
+        made = self.edit(text, "acme", "new")
+        read = Manifest.parse(made.encode(), where="fleet.yaml", folder=None)
+        assert [adapter.probe for adapter in read.adapters] == [self.PROBE, self.PROBE]
+        assert all(comment in made for comment in re.findall(r"#.*", text))
+
+    def test_publishing_without_one_keeps_it(self) -> None:
+        text = self.edit("adapters: []\n", "acme")
+        assert edit(text, "acme") == text

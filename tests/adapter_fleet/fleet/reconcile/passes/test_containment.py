@@ -10,9 +10,9 @@ import pytest
 
 from adapter_fleet.common.bounded_text import MAX_TEXT_BYTES, bounded, encoded_bytes
 from adapter_fleet.common.serialization import unstructured
+from adapter_fleet.fleet.planning import plan
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, decide
-from adapter_fleet.fleet.reconcile import planner
 from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
@@ -102,7 +102,7 @@ class TestUnexpectedException:
             assert record.component != "p-bad"
             return decide(record, want, context)
 
-        monkeypatch.setattr(planner, "decide", failing)
+        monkeypatch.setattr(plan, "decide", failing)
         world.deploy(adapter("a", 2), adapter("bad", smoke=SMOKE), adapter("z"))
         world.settle_without_retries()
         assert world.newest().outcome is Outcome.CONVERGED
