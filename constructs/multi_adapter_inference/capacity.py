@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from aws_cdk import Annotations, Token
+from aws_cdk import Annotations
 from constructs import Construct
 
+from adapter_fleet.common.validators import holds_token
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, gpu_memory
 from adapter_fleet.serving.instance_types import INSTANCES, Accelerator
@@ -33,7 +34,7 @@ def memory_of_copy(
         return None
     engine = EngineSettings.from_environment(container.environment)
     # A token counts as a setting that is not understood.
-    if engine.not_understood or accelerators is None or Token.is_unresolved(accelerators):
+    if engine.not_understood or accelerators is None or holds_token(accelerators):
         return None
     memory = gpu_memory(shape, lora, engine, accelerator=accelerator, accelerators=accelerators)
     if memory.never_fits:
