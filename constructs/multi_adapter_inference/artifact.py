@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_cdk import Annotations, Token
+from aws_cdk import Annotations
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from adapter_fleet.artifacts.checks.adapter_check import check_directory
 from adapter_fleet.artifacts.packing import identity, pack
 from adapter_fleet.common.findings import Severity
+from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.asset_folder import AssetFolder
 from multi_adapter_inference.artifact_source import described, may_hold
@@ -65,7 +66,7 @@ class AdapterArtifact(ABC):
         bucket_name, _, key = rest.partition("/")
         if scheme == "s3" and bucket_name and key:
             return _StoredArtifact(uri, bucket_name, key)
-        if Token.is_unresolved(uri):
+        if holds_token(uri):
             return _StoredArtifact(uri, uri, uri)
         raise ValueError(f"'uri' should be 's3://<bucket>/<key>', got {uri!r}")
 
@@ -123,7 +124,7 @@ class _DirectoryArtifact(AdapterArtifact):
 
 class _StoredArtifact(AdapterArtifact):
     def __init__(self, uri: str, bucket_name: str, key: str, bucket: s3.IBucket | None = None) -> None:
-        if not uri.endswith(_ARCHIVE_SUFFIX) and not Token.is_unresolved(uri.rsplit("/", 1)[-1]):
+        if not uri.endswith(_ARCHIVE_SUFFIX) and not holds_token(uri.rsplit("/", 1)[-1]):
             raise ValueError(f"an adapter's archive should be a '{_ARCHIVE_SUFFIX}', got {uri!r}")
         self._address = ObjectAddress(uri=uri, bucket_name=bucket_name, key=key, bucket=bucket)
 

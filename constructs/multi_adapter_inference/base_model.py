@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from aws_cdk import FileSystem, Token
+from aws_cdk import FileSystem
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import IDependable
 
+from adapter_fleet.common.validators import holds_token
 from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
 from multi_adapter_inference._internal.argument_types import checked
@@ -183,7 +184,7 @@ class _DirectoryModel(BaseModel):
 
 class _StartupModel(BaseModel):
     def __init__(self, model_id: str, *, revision: str | None) -> None:
-        if not Token.is_unresolved(model_id) and model_id.count("/") != 1:
+        if not holds_token(model_id) and model_id.count("/") != 1:
             raise ValueError(f"'model_id' should be '<organization>/<model>', got {model_id!r}")
         super().__init__(facts=BaseModelFacts(name=model_id), needs_network=True)
         self._download = StartupDownload(model_id=model_id, revision=revision)

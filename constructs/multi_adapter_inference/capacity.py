@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from aws_cdk import Annotations, Token
+from aws_cdk import Annotations
 from constructs import Construct
 
+from adapter_fleet.common.validators import holds_token
 from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, gpu_memory
 from adapter_fleet.serving.instance_types import INSTANCES, Accelerator
 from adapter_fleet.serving.lora_limits import LoraServing
@@ -32,7 +33,7 @@ def memory_of_copy(
         return None
     engine = container.engine
     # A token counts as a setting that is not understood.
-    if engine.not_understood or accelerators is None or Token.is_unresolved(accelerators):
+    if engine.not_understood or accelerators is None or holds_token(accelerators):
         return None
     memory = gpu_memory(shape, lora, engine, accelerator=accelerator, accelerators=accelerators)
     if memory.never_fits:
@@ -72,7 +73,7 @@ def warn_of_idle_accelerators(scope: Construct, container: IContainer, compute: 
     """Add to `scope` a warning if the engine uses fewer accelerators than a copy has."""
     accelerators, engine = compute.accelerators, container.engine
     used = engine.tensor_parallel
-    if used is None or accelerators is None or Token.is_unresolved(accelerators) or used >= accelerators:
+    if used is None or accelerators is None or holds_token(accelerators) or used >= accelerators:
         return
     Annotations.of(scope).add_warning_v2(
         "multi-adapter-inference:idle-accelerators",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
-from aws_cdk import Duration, Size, SizeRoundingBehavior, Token
+from aws_cdk import Duration, Size, SizeRoundingBehavior
 
+from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference.instance_type import InstanceType
 
@@ -41,31 +43,34 @@ class ComputeRequirements:
 
     def __post_init__(self) -> None:
         _check_at_least_one("accelerators", self.accelerators)
-        if self.cpu_cores is not None and not Token.is_unresolved(self.cpu_cores) and self.cpu_cores < 0.25:
+        if self.cpu_cores is not None and not holds_token(self.cpu_cores) and self.cpu_cores < 0.25:
             # NumberOfCpuCores in the botocore service model
             raise ValueError(f"'cpu_cores' should be at least 0.25, got {self.cpu_cores}")
         if self._min_mib is not None and self._min_mib < 128:
             # MemoryInMb in the botocore service model
             raise ValueError(f"'min_memory' should be at least 128 MiB, got {self._min_mib} MiB")
-        max_mib = _mib(self.max_memory)
+        max_mib = None if self.max_memory is None else _known_mib(self.max_memory)
         if max_mib is not None and self._min_mib is not None and max_mib < self._min_mib:
             raise ValueError(
                 f"'max_memory' should be at least 'min_memory', {self._min_mib} MiB, got {max_mib} MiB"
             )
 
-    @property
+    @cached_property
     def _min_mib(self) -> int | None:
-        return _mib(self.min_memory)
+        return _known_mib(self.min_memory)
 
     @property
     def min_memory_mib(self) -> int | float:
         """The minimum in whole MiB, rounded up; may be a token."""
-        return _whole_mib(self.min_memory)
+        return self.min_memory.to_mebibytes() if self._min_mib is None else self._min_mib
 
     @property
     def max_memory_mib(self) -> int | float | None:
         """The maximum in whole MiB, rounded up; may be a token."""
-        return None if self.max_memory is None else _whole_mib(self.max_memory)
+        if self.max_memory is None:
+            return None
+        known = _known_mib(self.max_memory)
+        return self.max_memory.to_mebibytes() if known is None else known
 
     def copies_on(self, instance_type: InstanceType) -> int | None:
         """Return how many copies fit on one instance, or None if nothing is known of the type.
@@ -79,7 +84,7 @@ class ComputeRequirements:
         )
         fits = []
         for setting, needed, available, unit in needs:
-            if needed is None or available is None or Token.is_unresolved(needed):
+            if needed is None or available is None or holds_token(needed):
                 continue
             if needed > available:
                 raise ValueError(
@@ -125,17 +130,14 @@ class StartupTimeouts:
 
 
 def _check_at_least_one(setting: str, value: int | None) -> None:
-    if value is not None and not Token.is_unresolved(value) and value < 1:
+    if value is not None and not holds_token(value) and value < 1:
         raise ValueError(f"'{setting}' should be at least 1, got {value}")
 
 
-def _mib(size: Size | None) -> int | None:
-    return None if size is None or size.is_unresolved() else int(_whole_mib(size))
-
-
-def _whole_mib(size: Size) -> int | float:
+def _known_mib(size: Size) -> int | None:
+    """Return a size in whole MiB, rounded up, or None for a token."""
     if size.is_unresolved():
-        return size.to_mebibytes()
+        return None
     return math.ceil(size.to_mebibytes(rounding=SizeRoundingBehavior.NONE))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import jsii
-from aws_cdk import Annotations, Duration, Names, Token
+from aws_cdk import Annotations, Duration, Names
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct, IConstruct
 
+from adapter_fleet.common.validators import holds_token
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy, check_prefix_routing
 from multi_adapter_inference._internal.argument_types import checked
@@ -281,9 +282,7 @@ class MultiAdapterEndpoint(EndpointBase):
         In another stack than the endpoint's, tokens are left out.
         """
         together = deployed_together(self, scope)
-        return {
-            name: value for name, value in self._hosting.items() if together or not Token.is_unresolved(value)
-        }
+        return {name: value for name, value in self._hosting.items() if together or not holds_token(value)}
 
     @property
     def _base_component_arns(self) -> Sequence[str]:
@@ -410,7 +409,7 @@ def _room_for_copies(
     Raises ValueError if `copy_count` is higher.
     """
     per_instance = compute.copies_on(instance_type)
-    if per_instance is None or Token.is_unresolved(instance_count) or Token.is_unresolved(copy_count):
+    if per_instance is None or holds_token(instance_count) or holds_token(copy_count):
         return None
     room = per_instance * instance_count
     if copy_count > room:
@@ -437,7 +436,7 @@ def _routing(
 
 
 def _check_count(setting: str, count: int) -> None:
-    if not Token.is_unresolved(count) and count < 1:
+    if not holds_token(count) and count < 1:
         raise ValueError(f"'{setting}' should be at least 1, got {count}")
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from aws_cdk import ArnFormat, FileAssetLocation, Names, Stack
+from aws_cdk import ArnFormat, FileAssetLocation, Names
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from multi_adapter_inference._internal.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference._internal.acknowledgement import acknowledge, wildcards
 from multi_adapter_inference._internal.asset_folder import AssetFolder
+from multi_adapter_inference._internal.stack_location import stack_of
+from multi_adapter_inference._internal.statement import Statement, allow, policy_statement
 from multi_adapter_inference.container import ContainerImage
 from multi_adapter_inference.metrics import CONTAINER_NAMESPACES
 
@@ -40,11 +40,6 @@ class ExecutionRole:
         # Attached by the role: a role that cannot be changed leaves the policy out of the template.
         role.attach_inline_policy(self.policy)
         self._readable: set[str] = set()
-        self._acknowledge_wildcard(
-            "*",
-            "ecr:GetAuthorizationToken, cloudwatch:PutMetricData and the network interfaces of a VPC have no"
-            " resource that a policy could name",
-        )
 
     @classmethod
     def create(cls, scope: Construct, id: str) -> ExecutionRole:
@@ -54,8 +49,14 @@ class ExecutionRole:
     def read_prefix(self, bucket: s3.IBucket, prefix: str) -> None:
         """Let the role read the objects of `bucket` whose keys begin with `prefix`."""
         objects = bucket.arn_for_objects(f"{prefix}*")
-        self._allow(["s3:GetObject"], objects)
-        self._allow(["s3:ListBucket"], bucket.bucket_arn, {"StringLike": {"s3:prefix": f"{prefix}*"}})
+        self._allow(
+            allow(["s3:GetObject"], objects),
+            allow(
+                ["s3:ListBucket"],
+                bucket.bucket_arn,
+                conditions={"StringLike": {"s3:prefix": f"{prefix}*"}},
+            ),
+        )
         if bucket.encryption_key is not None:
             bucket.encryption_key.grant_decrypt(self.policy)
         self._acknowledge_wildcard(
@@ -66,13 +67,13 @@ class ExecutionRole:
         """Let the role read the archives in a folder of the assets bucket."""
         objects = folder.objects_arn(self.scope, location)
         # Resolved, as each asset has a token of its own. Stacks may have different buckets.
-        known = str(Stack.of(self.scope).resolve(objects))
+        known = str(stack_of(self.scope).resolve(objects))
         if known in self._readable:
             return
         self._readable.add(known)
-        self._allow(["s3:GetObject"], objects)
+        self._allow(allow(["s3:GetObject"], objects))
         if location.kms_key_arn is not None:
-            self._allow(["kms:Decrypt"], location.kms_key_arn)
+            self._allow(allow(["kms:Decrypt"], location.kms_key_arn))
         self._acknowledge_wildcard(
             objects, "a rollback reads the archive of the version before, whose key is not in the template"
         )
@@ -80,54 +81,65 @@ class ExecutionRole:
     def pull(self, image: ContainerImage) -> None:
         """Let the role pull the container's image."""
         self._allow(
-            ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-            image.repository_arn,
+            allow(
+                ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                image.repository_arn,
+            ),
+            allow(["ecr:GetAuthorizationToken"], "*"),
         )
-        self._allow(["ecr:GetAuthorizationToken"], "*")
 
     def write_logs_and_metrics(self) -> None:
         """Let the role write the containers' logs and metrics."""
-        for group in _LOG_GROUPS:
-            arn = Stack.of(self.scope).format_arn(
+        groups = [
+            stack_of(self.scope).format_arn(
                 service="logs",
                 resource="log-group",
                 resource_name=group,
                 arn_format=ArnFormat.COLON_RESOURCE_NAME,
             )
-            self._allow(
-                [
-                    "logs:CreateLogGroup",
-                    "logs:CreateLogStream",
-                    "logs:DescribeLogStreams",
-                    "logs:PutLogEvents",
-                ],
-                arn,
-            )
-            self._acknowledge_wildcard(
-                arn, "SageMaker makes a log group for each endpoint and component, by its name"
-            )
+            for group in _LOG_GROUPS
+        ]
+        actions = [
+            "logs:CreateLogGroup",
+            "logs:CreateLogStream",
+            "logs:DescribeLogStreams",
+            "logs:PutLogEvents",
+        ]
         self._allow(
-            ["cloudwatch:PutMetricData"],
-            "*",
-            {"StringEquals": {"cloudwatch:namespace": list(CONTAINER_NAMESPACES)}},
+            *(allow(actions, group) for group in groups),
+            allow(
+                ["cloudwatch:PutMetricData"],
+                "*",
+                conditions={"StringEquals": {"cloudwatch:namespace": list(CONTAINER_NAMESPACES)}},
+            ),
+        )
+        acknowledge(
+            self.policy,
+            {
+                **wildcards(
+                    self.scope,
+                    groups,
+                    "SageMaker makes a log group for each endpoint and component, by its name",
+                ),
+                "IAM5[Resource::*]": "ecr:GetAuthorizationToken, cloudwatch:PutMetricData and the network"
+                " interfaces of a VPC have no resource that a policy could name",
+            },
         )
 
     def attach_network_interfaces(self) -> None:
         """Let the role create network interfaces in a VPC (SageMaker's guide, "Execution roles")."""
-        self._allow(
-            [
-                "ec2:CreateNetworkInterface",
-                "ec2:CreateNetworkInterfacePermission",
-                "ec2:DeleteNetworkInterface",
-                "ec2:DeleteNetworkInterfacePermission",
-                "ec2:DescribeDhcpOptions",
-                "ec2:DescribeNetworkInterfaces",
-                "ec2:DescribeSecurityGroups",
-                "ec2:DescribeSubnets",
-                "ec2:DescribeVpcs",
-            ],
-            "*",
-        )
+        actions = [
+            "ec2:CreateNetworkInterface",
+            "ec2:CreateNetworkInterfacePermission",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DeleteNetworkInterfacePermission",
+            "ec2:DescribeDhcpOptions",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+        ]
+        self._allow(allow(actions, "*"))
 
     def use_volume_key(self, key: kms.IKey) -> None:
         """Let the role encrypt the instances' storage volumes with `key`."""
@@ -141,17 +153,11 @@ class ExecutionRole:
             "kms:ReEncryptFrom",
             "kms:ReEncryptTo",
         )
-        self._allow(["kms:CreateGrant"], key.key_arn, {"Bool": {"kms:GrantIsForAWSResource": "true"}})
+        condition = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+        self._allow(allow(["kms:CreateGrant"], key.key_arn, conditions=condition))
 
-    def _allow(
-        self,
-        actions: Sequence[str],
-        resource: str,
-        conditions: dict[str, dict[str, str | list[str]]] | None = None,
-    ) -> None:
-        self.policy.add_statements(
-            iam.PolicyStatement(actions=actions, resources=[resource], conditions=conditions)
-        )
+    def _allow(self, *statements: Statement) -> None:
+        self.policy.add_statements(*map(policy_statement, statements))
 
     def _acknowledge_wildcard(self, arn: str, reason: str) -> None:
-        acknowledge_wildcard(self.policy, arn, reason)
+        acknowledge(self.policy, wildcards(self.scope, [arn], reason))

@@ -17,7 +17,6 @@ from aws_cdk import (
     ITaggableV2,
     Lazy,
     RemovalPolicy,
-    Stack,
     TagManager,
 )
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -60,7 +59,12 @@ from multi_adapter_inference._internal.s3_statements import (
     reads_artifacts,
     reads_manifest,
 )
-from multi_adapter_inference._internal.stack_location import check_same_environment, deployed_together
+from multi_adapter_inference._internal.stack_location import (
+    check_same_environment,
+    deployed_together,
+    stack_of,
+    stacks_of,
+)
 from multi_adapter_inference.capacity import warn_of_adapters_on_disk
 from multi_adapter_inference.fleet_adapter import SmokeTest
 from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
@@ -235,11 +239,11 @@ class AdapterFleet(FleetBase):
         self._manifest_object = bound.object
         self._claim_names(bound)
 
-        stack = Stack.of(self)
+        stack, node = stack_of(self), self.node
         # The end of the stack's ARN differs between two deployments of the same app.
-        uid = fleet_uid or Fn.join("-", [self.node.addr[:8], Fn.select(2, Fn.split("/", stack.stack_id))])
+        uid = fleet_uid or Fn.join("-", [node.addr[:8], Fn.select(2, Fn.split("/", stack.stack_id))])
         kept = kept_archives(self, bound, uid)
-        name = self.node.path.removeprefix(stack.node.path).removeprefix("/")
+        name = node.path.removeprefix(stack.node.path).removeprefix("/")
         self._control = ControlPlane(
             self,
             uid=uid,
@@ -290,7 +294,7 @@ class AdapterFleet(FleetBase):
         self._start_on_changes(drift_check)
         # The resource's physical id is the identifier, so a policy that names it waits for the fleet.
         self.fleet_uid = self._resource.ref
-        self.node.add_validation(_FleetValidation(self))
+        node.add_validation(_FleetValidation(self))
 
     @classmethod
     def from_fleet_attributes(
@@ -417,12 +421,7 @@ class AdapterFleet(FleetBase):
 
     @property
     def _stacks(self) -> Sequence[str]:
-        stack: Stack | None = Stack.of(self)
-        arns = []
-        while stack is not None:
-            arns.append(stack_arn(stack, stack.stack_name))
-            stack = stack.nested_stack_parent
-        return arns
+        return [stack_arn(stack, stack.stack_name) for stack in stacks_of(self)]
 
     def _claim_names(self, bound: BoundManifest) -> None:
         """Raise ValueError if another construct has a component or the manifest of this fleet."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import Stack
 from constructs import Construct
 
 from adapter_fleet.common.validators import TOKEN
+from multi_adapter_inference._internal.stack_location import stack_of
 
 
 def endpoint_arn(scope: Construct, name: str) -> str:
@@ -30,7 +30,7 @@ def component_arn_spellings(scope: Construct, name: str) -> Sequence[str]:
 
 
 def _arn(scope: Construct, kind: str, name: str) -> str:
-    return Stack.of(scope).format_arn(service="sagemaker", resource=kind, resource_name=name)
+    return stack_of(scope).format_arn(service="sagemaker", resource=kind, resource_name=name)
 
 
 def _lower(name: str) -> str:

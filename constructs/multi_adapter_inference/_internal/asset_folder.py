@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from weakref import WeakKeyDictionary
 
-from aws_cdk import FileAssetLocation, FileAssetPackaging, IStackSynthesizer, NestedStack, Stack, Stage, Token
+from aws_cdk import FileAssetLocation, FileAssetPackaging, IStackSynthesizer, NestedStack, Stack, Stage
 from constructs import Construct
+
+from adapter_fleet.common.validators import TOKEN
+from multi_adapter_inference._internal.stack_location import partition_of, stack_of
+
+_PROBE = "ArchiveAssets"
 
 _synthesizers: WeakKeyDictionary[Stack, IStackSynthesizer] = WeakKeyDictionary()
 
@@ -39,7 +44,7 @@ class AssetFolder:
         stage = Stage.of(scope)
         if stage is None:
             raise ValueError(f"'{scope.node.path}' should be in an app or a stage to have assets")
-        stack = Stack.of(scope)
+        stack = stack_of(scope)
         archive = Path(stage.asset_outdir) / f"asset.{identity}{self.suffix}"
         if stack.bundling_required and not archive.exists():
             pack(archive)
@@ -53,12 +58,12 @@ class AssetFolder:
 
     def objects_arn(self, scope: Construct, location: FileAssetLocation) -> str:
         """Return the ARN pattern of every file in this folder. `location` is that of any of our assets."""
-        if Token.is_unresolved(location.object_key):
+        if TOKEN in location.object_key:
             raise ValueError(
                 f"'{scope.node.path}' should be in a stack whose synthesizer knows the keys of its assets,"
                 " as the default one does, got one that takes them as parameters"
             )
-        return f"arn:{Stack.of(scope).partition}:s3:::{location.bucket_name}/{self._folder(location)}/*"
+        return f"arn:{partition_of(scope)}:s3:::{location.bucket_name}/{self._folder(location)}/*"
 
     def kept(self, location: FileAssetLocation, name: str) -> str:
         """Return `<bucket>/<key>.`, the beginning of files in this folder that `cdk gc` does not delete.
@@ -82,7 +87,7 @@ def _synthesizer_of(stack: Stack) -> IStackSynthesizer:
     its parent. The nested stack is removed from the tree at once, so nothing of it reaches the template.
     """
     if stack not in _synthesizers:
-        scope = Construct(stack, "ArchiveAssets")
+        scope = Construct(stack, _PROBE)
         _synthesizers[stack] = NestedStack(scope, "Stack").synthesizer
-        stack.node.try_remove_child(scope.node.id)
+        stack.node.try_remove_child(_PROBE)
     return _synthesizers[stack]

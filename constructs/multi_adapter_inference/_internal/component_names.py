@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Annotations, CfnResource, Stack, Token
+from aws_cdk import Annotations, CfnResource, Stack
 from constructs import Construct, IConstruct
 
 from adapter_fleet.common.naming import check_component_name
 from adapter_fleet.common.validators import TOKEN
 from multi_adapter_inference._internal.errors import error_context
-from multi_adapter_inference._internal.stack_location import stack_of, top_level_stack
+from multi_adapter_inference._internal.stack_location import account_and_region, stack_of, top_level_stack
 
 _HASH_LENGTH = 8
 
@@ -151,8 +151,9 @@ def _owners(stack: Stack) -> tuple[_Owners, bool]:
     """Return the owners in the environment of a stack, and whether that environment is known."""
     if stack not in _owners_by_stack:
         # Two stacks whose account or region is a token may be deployed to different ones.
-        unknown = Token.is_unresolved(stack.account) or Token.is_unresolved(stack.region)
-        environment = stack.node.addr if unknown else stack.environment
-        owners = _owners_by_environment.setdefault(stack.node.root, {}).setdefault(environment, {})
+        unknown = any(TOKEN in name for name in account_and_region(stack))
+        node = stack.node
+        environment = node.addr if unknown else stack.environment
+        owners = _owners_by_environment.setdefault(node.root, {}).setdefault(environment, {})
         _owners_by_stack[stack] = owners, not unknown
     return _owners_by_stack[stack]

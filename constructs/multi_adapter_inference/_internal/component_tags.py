@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import jsii
-from aws_cdk import Aspects, IStableAnyProducer, RemoveTag, Stack, TagManager, TagType
+from aws_cdk import Aspects, IStableAnyProducer, RemoveTag, TagManager, TagType
 from constructs import Construct
 
 from adapter_fleet.common.validators import holds_token
 from adapter_fleet.manifest.value_rules import problem_of_tag, problem_of_tag_count
+from multi_adapter_inference._internal.stack_location import stacks_of
 
 
 class ComponentTags:
@@ -31,10 +33,8 @@ class ComponentTags:
     def inherited(self) -> dict[str, str]:
         """The tags that every component gets from the app."""
         found: dict[str, str] = {}
-        stack: Stack | None = Stack.of(self._fleet)
-        while stack is not None:
-            found = {**stack.tags.tag_values(), **found}
-            stack = stack.nested_stack_parent
+        for manager in self._stack_tags:
+            found = {**manager.tag_values(), **found}
         removed = self.removed
         kept = {key: value for key, value in found.items() if key not in removed}
         return {**kept, **self.manager.tag_values()}
@@ -43,11 +43,19 @@ class ComponentTags:
     def removed(self) -> set[str]:
         """The keys that `Tags.of(…).remove` took off the fleet. No tag manager lists them."""
         return {
-            aspect.key
-            for scope in self._fleet.node.scopes
-            for aspect in Aspects.of(scope).all
-            if isinstance(aspect, RemoveTag)
+            aspect.key for aspects in self._aspects for aspect in aspects.all if isinstance(aspect, RemoveTag)
         }
+
+    # Synth asks for the tags several times. What holds them never changes.
+    @cached_property
+    def _stack_tags(self) -> Sequence[TagManager]:
+        """The tags of the fleet's stack, then those of the stack that this one is nested in."""
+        return [stack.tags for stack in stacks_of(self._fleet)]
+
+    @cached_property
+    def _aspects(self) -> Sequence[Aspects]:
+        """The aspects of everything that the fleet is in, and its own."""
+        return [Aspects.of(scope) for scope in self._fleet.node.scopes]
 
     def errors(self) -> list[str]:
         """Return what is wrong with the tags, once every aspect has run."""

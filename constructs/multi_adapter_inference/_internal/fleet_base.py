@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import jsii
-from aws_cdk import Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
@@ -26,6 +25,7 @@ from multi_adapter_inference._internal.arns import component_arn, component_arn_
 from multi_adapter_inference._internal.bound_manifest import ManifestObject
 from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference._internal.openai_url import openai_base_url
+from multi_adapter_inference._internal.stack_location import stack_of
 from multi_adapter_inference.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
 from multi_adapter_inference.interfaces import IAdapterFleet, IMultiAdapterEndpoint
 from multi_adapter_inference.metrics import ComponentMetrics, FleetMetrics
@@ -222,8 +222,7 @@ def checked_prefix(endpoint: IMultiAdapterEndpoint, given: str | None) -> str:
 
 def stack_arn(scope: Construct, name: str) -> str:
     """Return the ARN of the CloudFormation stack of that name."""
-    stack = Stack.of(scope)
-    return stack.format_arn(service="cloudformation", resource="stack", resource_name=f"{name}/*")
+    return stack_of(scope).format_arn(service="cloudformation", resource="stack", resource_name=f"{name}/*")
 
 
 def _unknown(setting: str, name: object, known: Collection[str]) -> ValueError:

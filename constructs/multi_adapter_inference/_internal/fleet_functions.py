@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Aws, Duration, RemovalPolicy, Stack
+from aws_cdk import Aws, Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from multi_adapter_inference._internal.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference._internal.acknowledgement import ACKNOWLEDGED_OF_MACHINES, acknowledge
 from multi_adapter_inference._internal.component_statements import manages_components
 from multi_adapter_inference._internal.functions import FunctionParts, Functions, FunctionSettings
 from multi_adapter_inference._internal.provider import waiting_provider
+from multi_adapter_inference._internal.stack_location import stack_of
+from multi_adapter_inference._internal.statement import Statement, allow, policy_document
 
 METRICS_NAMESPACE = "MultiAdapterInference"
 
@@ -38,7 +40,7 @@ _OPEN_GENERATIONS = (
 _READ_GENERATIONS = ("dynamodb:GetItem",)
 
 QUERY_INTERVAL = Duration.seconds(1)
-_PASS_TIMEOUT = Duration.minutes(15)
+_PASS_SECONDS = 15 * 60
 _PASS_MEMORY_MIB = 1024
 # bench/README.md has the memory that the largest manifest needs. From this memory on, a function has a whole
 # processor (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
@@ -84,8 +86,8 @@ class ControlPlane:
         timeout_seconds: int,
         registry_removal_policy: RemovalPolicy,
         functions: FunctionSettings,
-        reads_manifest: Sequence[iam.PolicyStatement],
-        reads_artifacts: Sequence[iam.PolicyStatement],
+        reads_manifest: Sequence[Statement],
+        reads_artifacts: Sequence[Statement],
         watches_object: bool,
     ) -> None:
         self._scope = scope
@@ -107,6 +109,7 @@ class ControlPlane:
             time_to_live_attribute="expires",
             removal_policy=registry_removal_policy,
         )
+        self._registry_arn = self.registry.table_arn
         add_function = Functions(
             scope,
             module="adapter_fleet.lambdas.fleet",
@@ -136,19 +139,18 @@ class ControlPlane:
                 # A scheduled or ordered pass reads a manifest whose event was lost.
                 *(reads_manifest if watches_object else ()),
             ],
-            timeout=_PASS_TIMEOUT,
+            timeout=Duration.seconds(_PASS_SECONDS),
             memory_mib=_PASS_MEMORY_MIB,
         )
         self.state_machine = self._create_state_machine()
-        starts = iam.PolicyStatement(
-            actions=["states:StartExecution"], resources=[self.state_machine.state_machine_arn]
-        )
+        machine_arn = self.state_machine.state_machine_arn
+        starts = allow(["states:StartExecution"], machine_arn)
         # A policy outside the role: the machine depends on the function, which depends on its role.
-        self._restart = iam.Policy(scope, "Restart", statements=[starts])
+        self._restart = iam.Policy(scope, "Restart", document=policy_document([starts]))
         self._restart.attach_to_role(_role_of(self.run_pass))
 
         opens = self._on_registry(_OPEN_GENERATIONS)
-        machine = {"STATE_MACHINE_ARN": self.state_machine.state_machine_arn}
+        machine = {"STATE_MACHINE_ARN": machine_arn}
         self._on_event = add_function(
             "OnEvent",
             "on_event",
@@ -210,33 +212,24 @@ class ControlPlane:
             functions.append(self.run_pass)
         return [_role_of(function) for function in functions if function is not None]
 
-    def _on_registry(self, actions: Sequence[str]) -> iam.PolicyStatement:
-        return iam.PolicyStatement(actions=list(actions), resources=[self.registry.table_arn])
+    def _on_registry(self, actions: Sequence[str]) -> Statement:
+        return allow(actions, self._registry_arn)
 
     def _create_state_machine(self) -> sfn.StateMachine:
+        pass_arn = self.run_pass.function_arn
         role = iam.Role(
             self._scope,
             "MachineRole",
             assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
-            inline_policies={
-                "Invoke": iam.PolicyDocument(
-                    statements=[
-                        iam.PolicyStatement(
-                            actions=["lambda:InvokeFunction"], resources=[self.run_pass.function_arn]
-                        )
-                    ]
-                )
-            },
+            inline_policies={"Invoke": policy_document([allow(["lambda:InvokeFunction"], pass_arn)])},
         )
-        acknowledge_wildcard(
-            role, "*", "the delivery of logs and of traces has no resource that a policy could name"
-        )
+        acknowledge(role, ACKNOWLEDGED_OF_MACHINES)
         return sfn.StateMachine(
             self._scope,
             "Machine",
             comment="Brings a fleet of adapters to what its manifest says",
             definition_body=sfn.DefinitionBody.from_string(
-                Stack.of(self._scope).to_json_string(_definition(self.run_pass.function_arn))
+                stack_of(self._scope).to_json_string(_definition(pass_arn))
             ),
             role=role,
             logs=sfn.LogOptions(
@@ -248,10 +241,9 @@ class ControlPlane:
         )
 
 
-def _sees_rollbacks(scope: Construct) -> iam.PolicyStatement:
+def _sees_rollbacks(scope: Construct) -> Statement:
     """Return the right to see whether the stack rolls back: no guard may stop a rollback."""
-    own = Stack.of(scope).stack_id
-    return iam.PolicyStatement(actions=["cloudformation:DescribeStacks"], resources=[own])
+    return allow(["cloudformation:DescribeStacks"], stack_of(scope).stack_id)
 
 
 def _definition(function_arn: str) -> dict[str, Any]:
@@ -274,7 +266,7 @@ def _definition(function_arn: str) -> dict[str, Any]:
             },
             "OutputPath": "$.Payload",
             "Retry": [_RETRY],
-            "TimeoutSeconds": int(_PASS_TIMEOUT.to_seconds()) + 60,
+            "TimeoutSeconds": _PASS_SECONDS + 60,
             "Next": "Done?",
         }
 

@@ -15,12 +15,14 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from multi_adapter_inference._internal.acknowledgement import acknowledge, acknowledge_wildcard
+from multi_adapter_inference._internal.acknowledgement import acknowledge, wildcards
 from multi_adapter_inference._internal.lambda_zip import lambda_zip
+from multi_adapter_inference._internal.statement import Statement, allow, policy_document
 
 LOGS_KEPT = logs.RetentionDays.THREE_MONTHS
 """How long logs are kept by default."""
 
+_RUNTIME = lambda_.Runtime.PYTHON_3_13
 _SHORT = Duration.minutes(2)
 
 _DEAD_LETTERS_KEPT = Duration.days(14)
@@ -97,7 +99,9 @@ class FunctionParts:
             encryption_master_key=key,
             enforce_ssl=True,
         )
-        acknowledge(self.dead_letters, "SQS3", "this is a dead-letter queue; a person reads it")
+        acknowledge(self.dead_letters, {"SQS3": "this is a dead-letter queue; a person reads it"})
+        self._queue_arn = self.dead_letters.queue_arn
+        self._lambda = iam.ServicePrincipal("lambda.amazonaws.com")
 
     def log_group(self, id: str) -> logs.LogGroup:
         """Create a log group that is deleted with its stack."""
@@ -114,30 +118,37 @@ class FunctionParts:
         id: str,
         *,
         policy: str,
-        log_group: logs.ILogGroup,
-        statements: Sequence[iam.PolicyStatement] = (),
+        log_group_arn: str,
+        statements: Sequence[Statement] = (),
+        why_wildcards: str = "",
     ) -> iam.Role:
-        """Create the role of a function, with the rights that every function needs and the statements."""
+        """Create the role of a function, with the rights that every function needs and the statements.
+
+        why_wildcards:
+            The reason for wildcards in the resources of the statements.
+        """
         needs = [
-            iam.PolicyStatement(
-                actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]
-            ),
-            iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[self.dead_letters.queue_arn]),
+            allow(["logs:CreateLogStream", "logs:PutLogEvents"], log_group_arn),
+            allow(["sqs:SendMessage"], self._queue_arn),
         ]
         if self.network:
-            needs.append(iam.PolicyStatement(actions=list(_ATTACHES_INTERFACES), resources=["*"]))
+            needs.append(allow(_ATTACHES_INTERFACES, "*"))
         role = iam.Role(
             self._scope,
             id,
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            inline_policies={policy: iam.PolicyDocument(statements=[*needs, *statements])},
+            assumed_by=self._lambda,
+            inline_policies={policy: policy_document([*needs, *statements])},
         )
         if self.network:
-            acknowledge_wildcard(role, "*", "network interfaces have no resource that a policy could name")
+            reason = "network interfaces have no resource that a policy could name"
+            acknowledge(role, {"IAM5[Resource::*]": reason})
+        resources = [resource for each in statements for resource in each.resources if "*" in resource]
+        reasons = wildcards(self._scope, resources, why_wildcards)
         if self.encryption_key is not None:
             self.encryption_key.grant_encrypt_decrypt(role)
             for action in ("GenerateDataKey", "ReEncrypt"):
-                acknowledge(role, f"IAM5[Action::kms:{action}*]", _REASON_FOR_KEY_ACTIONS)
+                reasons[f"IAM5[Action::kms:{action}*]"] = _REASON_FOR_KEY_ACTIONS
+        acknowledge(role, reasons)
         return role
 
     def keep_dead_letters(self, function: lambda_.Function) -> None:
@@ -145,9 +156,7 @@ class FunctionParts:
         resource = function.node.default_child
         assert isinstance(resource, lambda_.CfnFunction)
         # `dead_letter_queue=` would add a policy of its own for each function.
-        resource.dead_letter_config = lambda_.CfnFunction.DeadLetterConfigProperty(
-            target_arn=self.dead_letters.queue_arn
-        )
+        resource.dead_letter_config = lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=self._queue_arn)
 
     def _security_group(self, vpc: ec2.IVpc) -> ec2.SecurityGroup:
         return ec2.SecurityGroup(
@@ -232,6 +241,7 @@ class Functions:
         self._module, self._policy, self._about = module, policy, about
         self._environment, self._why_wildcards = environment, why_wildcards
         self._logs = parts.log_group("Logs")
+        self._logs_arn = self._logs.log_group_arn
         self._code = lambda_zip(module).code()
 
     def add(
@@ -240,23 +250,25 @@ class Functions:
         handler: str,
         description: str,
         *,
-        statements: Sequence[iam.PolicyStatement],
+        statements: Sequence[Statement],
         environment: Mapping[str, str] | None = None,
         timeout: Duration = _SHORT,
         memory_mib: int = 256,
     ) -> lambda_.Function:
         """Create a function whose role has the statements."""
-        role = self._parts.role(f"{id}Role", policy=self._policy, log_group=self._logs, statements=statements)
-        for statement in statements:
-            for resource in statement.resources:
-                if "*" in resource:
-                    acknowledge_wildcard(role, resource, self._why_wildcards)
+        role = self._parts.role(
+            f"{id}Role",
+            policy=self._policy,
+            log_group_arn=self._logs_arn,
+            statements=statements,
+            why_wildcards=self._why_wildcards,
+        )
         function = lambda_.Function(
             self._scope,
             id,
             code=self._code,
             handler=f"{self._module}.{handler}",
-            runtime=lambda_.Runtime.PYTHON_3_13,
+            runtime=_RUNTIME,
             description=f"{description} ({self._about})",
             role=role,
             environment={**self._environment, **(environment or {})},
@@ -268,6 +280,7 @@ class Functions:
         )
         self._parts.keep_dead_letters(function)
         acknowledge(
-            function, "L1", "the code is tested with Python 3.13, which every region with these instances has"
+            function,
+            {"L1": "the code is tested with Python 3.13, which every region with these instances has"},
         )
         return function

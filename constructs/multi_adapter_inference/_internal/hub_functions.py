@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import ArnFormat, Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from multi_adapter_inference._internal.acknowledgement import acknowledge_wildcard
+from multi_adapter_inference._internal.acknowledgement import ACKNOWLEDGED_OF_MACHINES, acknowledge, wildcards
 from multi_adapter_inference._internal.functions import FunctionParts, Functions
 from multi_adapter_inference._internal.hub_machine import FUNCTION_TIMEOUT, definition
 from multi_adapter_inference._internal.hub_source import HubSource
+from multi_adapter_inference._internal.stack_location import stack_of
+from multi_adapter_inference._internal.statement import Statement, allow, policy_document
 
 _MARGIN = Duration.minutes(2)
 
@@ -97,23 +99,24 @@ class HubFunctions:
         runs_itself = iam.Policy(
             scope,
             "Maps",
-            statements=[
-                # A distributed map starts executions of its own machine, and so does a map in a map.
-                _allow(["states:StartExecution"], arn, f"{arn}/*"),
-                _allow(["states:DescribeExecution", "states:StopExecution"], *executions),
-            ],
+            document=policy_document(
+                [
+                    # A distributed map starts executions of its own machine, and so does a map in a map.
+                    allow(["states:StartExecution"], arn, f"{arn}/*"),
+                    allow(["states:DescribeExecution", "states:StopExecution"], *executions),
+                ]
+            ),
         )
         runs_itself.attach_to_role(self.machine.role)
-        for resource in (f"{arn}/*", *executions):
-            acknowledge_wildcard(runs_itself, resource, _REASON_FOR_WILDCARDS)
+        acknowledge(runs_itself, wildcards(scope, [f"{arn}/*", *executions], _REASON_FOR_WILDCARDS))
 
-        starts = _allow(["states:ListExecutions", "states:StartExecution"], arn)
+        starts = allow(["states:ListExecutions", "states:StartExecution"], arn)
         machine = {"STATE_MACHINE_ARN": arn}
         self.on_event = functions.add(
             "OnEvent",
             "on_event",
             "Starts a copy",
-            statements=[starts, _allow(["states:StopExecution"], executions[0])],
+            statements=[starts, allow(["states:StopExecution"], executions[0])],
             environment=machine,
         )
         self.is_complete = functions.add(
@@ -122,7 +125,7 @@ class HubFunctions:
             "Tells a deployment how far a copy is",
             statements=[
                 starts,
-                _allow(["states:DescribeExecution", "states:StopExecution"], executions[0]),
+                allow(["states:DescribeExecution", "states:StopExecution"], executions[0]),
                 finds_uploads,
                 self._on_objects("s3:AbortMultipartUpload", "*"),
                 self._on_objects("s3:GetObject", "*.complete.json", "*.plan.json", "revisions/*"),
@@ -153,24 +156,16 @@ class HubFunctions:
                 token.grant_read(function)
 
     def _create_machine(self, timeout: Duration, max_concurrency: int) -> sfn.StateMachine:
-        functions = (self._plan, self._advance, self._copy)
+        arns = [function.function_arn for function in (self._plan, self._advance, self._copy)]
         role = iam.Role(
             self._scope,
             "MachineRole",
             assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
-            inline_policies={
-                "Invoke": iam.PolicyDocument(
-                    statements=[
-                        _allow(["lambda:InvokeFunction"], *(function.function_arn for function in functions))
-                    ]
-                )
-            },
+            inline_policies={"Invoke": policy_document([allow(["lambda:InvokeFunction"], *arns)])},
         )
-        acknowledge_wildcard(
-            role, "*", "the delivery of logs and of traces has no resource that a policy could name"
-        )
+        acknowledge(role, ACKNOWLEDGED_OF_MACHINES)
         copying = definition(
-            *(function.function_arn for function in functions),
+            *arns,
             # Longer than the deployment waits: `is_complete` stops the machine and reports its progress.
             seconds=int(timeout.to_seconds() + _MARGIN.to_seconds()),
             max_concurrency=max_concurrency,
@@ -179,7 +174,7 @@ class HubFunctions:
             self._scope,
             "Machine",
             comment=f"Copies {self._source.model_id} from the hub",
-            definition_body=sfn.DefinitionBody.from_string(Stack.of(self._scope).to_json_string(copying)),
+            definition_body=sfn.DefinitionBody.from_string(stack_of(self._scope).to_json_string(copying)),
             role=role,
             logs=sfn.LogOptions(
                 destination=self._parts.log_group("MachineLogs"),
@@ -189,26 +184,22 @@ class HubFunctions:
             tracing_enabled=True,
         )
 
-    def _on_bucket(self, *actions: str) -> iam.PolicyStatement:
-        return _allow(list(actions), self._source.bucket.bucket_arn)
+    def _on_bucket(self, *actions: str) -> Statement:
+        return allow(actions, self._source.bucket.bucket_arn)
 
-    def _on_objects(self, actions: str | Sequence[str], *ends: str) -> iam.PolicyStatement:
+    def _on_objects(self, actions: str | Sequence[str], *ends: str) -> Statement:
         """Allow the actions on the model's objects whose keys end with one of `ends`."""
-        return _allow(
-            [actions] if isinstance(actions, str) else list(actions),
+        return allow(
+            [actions] if isinstance(actions, str) else actions,
             *(self._source.bucket.arn_for_objects(f"{self._source.repository_prefix}{end}") for end in ends),
         )
 
 
 def _executions(machine: sfn.StateMachine) -> str:
     """Return the beginning of the ARNs of a state machine's executions."""
-    return Stack.of(machine).format_arn(
+    return stack_of(machine).format_arn(
         service="states",
         resource="execution",
         resource_name=machine.state_machine_name,
         arn_format=ArnFormat.COLON_RESOURCE_NAME,
     )
-
-
-def _allow(actions: Sequence[str], *resources: str) -> iam.PolicyStatement:
-    return iam.PolicyStatement(actions=list(actions), resources=list(resources))

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from aws_cdk import Token
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 
+from adapter_fleet.common.validators import TOKEN
 from adapter_fleet.hub.store import repository_prefix
 from multi_adapter_inference._internal.object_prefix import as_folder
 
@@ -40,7 +40,7 @@ class HubSource:
 
     def _check_model(self) -> None:
         should_be = "'<organization>/<model>', known at synth"
-        if Token.is_unresolved(self.model_id):
+        if TOKEN in self.model_id:
             raise ValueError(f"'model_id' should be {should_be}, got a token")
         if not _MODEL_ID.fullmatch(self.model_id):
             raise ValueError(f"'model_id' should be {should_be}, got {self.model_id!r}")

@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from aws_cdk import aws_lambda as lambda_
+if TYPE_CHECKING:
+    from aws_cdk import aws_lambda as lambda_
 
 _OWN = "adapter_fleet"
 
@@ -92,6 +94,8 @@ class LambdaZip:
 
     def code(self) -> lambda_.Code:
         """Return it as the code of the functions of one stack."""
+        from aws_cdk import aws_lambda as lambda_  # the zip itself needs no CDK
+
         return lambda_.Code.from_asset(str(self.path), asset_hash=self.digest)
 
 

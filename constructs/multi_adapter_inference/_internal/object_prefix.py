@@ -1,6 +1,6 @@
 """Prefixes of keys in S3 that are folders."""
 
-from aws_cdk import Token
+from adapter_fleet.common.validators import TOKEN
 
 
 def as_folder(prefix: str) -> str:
@@ -8,7 +8,7 @@ def as_folder(prefix: str) -> str:
 
     Without the slash, `acme` would also be a prefix of `acme-eu/`.
     """
-    if Token.is_unresolved(prefix):
+    if TOKEN in prefix:
         return prefix
     if prefix.startswith("/"):
         raise ValueError(f"'prefix' should not start with '/', got {prefix!r}")

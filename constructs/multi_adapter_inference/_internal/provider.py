@@ -12,7 +12,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
-from multi_adapter_inference._internal.acknowledgement import acknowledge, acknowledge_wildcard
+from multi_adapter_inference._internal.acknowledgement import acknowledge, wildcards
 from multi_adapter_inference._internal.functions import FunctionParts
 
 _ANSWER_SECONDS = 120
@@ -35,19 +35,21 @@ def waiting_provider(
     The framework's functions share the key, the network and the queue of the handlers.
     """
     framework_logs = parts.log_group("ProviderLogs")
+    logs_arn = framework_logs.log_group_arn
     roles = [
-        parts.role(role_id, policy="Logs", log_group=framework_logs)
+        parts.role(role_id, policy="Logs", log_group_arn=logs_arn)
         for role_id in ("ProviderEventRole", "ProviderCompleteRole")
     ]
     # The framework wants a timeout that is a whole number of intervals.
-    intervals = math.ceil((timeout.to_seconds() + _ANSWER_SECONDS) / query_interval.to_seconds())
+    interval = query_interval.to_seconds()
+    intervals = math.ceil((timeout.to_seconds() + _ANSWER_SECONDS) / interval)
     provider = cr.Provider(
         scope,
         "Provider",
         on_event_handler=on_event,
         is_complete_handler=is_complete,
         query_interval=query_interval,
-        total_timeout=Duration.seconds(intervals * query_interval.to_seconds()),
+        total_timeout=Duration.seconds(intervals * interval),
         log_group=framework_logs,
         framework_on_event_role=roles[0],
         framework_complete_and_timeout_role=roles[1],
@@ -58,10 +60,10 @@ def waiting_provider(
         disable_waiter_state_machine_logging=False,
         **parts.network,
     )
-    for child in provider.node.find_all():
-        if isinstance(child, lambda_.Function):
-            parts.keep_dead_letters(child)
-    _acknowledge_framework(provider, roles, [on_event, is_complete])
+    framework = [child for child in provider.node.find_all() if isinstance(child, lambda_.Function)]
+    for function in framework:
+        parts.keep_dead_letters(function)
+    _acknowledge_framework(provider, framework, roles, [on_event, is_complete])
     return provider
 
 
@@ -71,15 +73,25 @@ def answer_timeout(timeout: Duration) -> Duration:
 
 
 def _acknowledge_framework(
-    provider: cr.Provider, roles: Sequence[iam.Role], handlers: Sequence[lambda_.Function]
+    provider: cr.Provider,
+    framework: Sequence[lambda_.Function],
+    roles: Sequence[iam.Role],
+    handlers: Sequence[lambda_.Function],
 ) -> None:
     """Acknowledge what the CDK's framework does and offers no setting for."""
+
+    def versions(functions: Sequence[lambda_.Function]) -> dict[str, str]:
+        return wildcards(provider, [f"{each.function_arn}:*" for each in functions], _REASON_FOR_VERSIONS)
+
+    of_handlers = versions(handlers)
     for role in roles:
-        for handler in handlers:
-            acknowledge_wildcard(role, f"{handler.function_arn}:*", _REASON_FOR_VERSIONS)
-    for child in provider.node.find_all():
-        if isinstance(child, lambda_.Function):
-            acknowledge_wildcard(provider, f"{child.function_arn}:*", _REASON_FOR_VERSIONS)
-    acknowledge_wildcard(provider, "*", "the delivery of logs has no resource that a policy could name")
-    acknowledge(provider, "SF2", "the CDK's framework makes this state machine, and traces none")
-    acknowledge(provider, "L1", "the CDK's framework chooses the runtime of its own functions")
+        acknowledge(role, of_handlers)
+    acknowledge(
+        provider,
+        {
+            **versions(framework),
+            "IAM5[Resource::*]": "the delivery of logs has no resource that a policy could name",
+            "SF2": "the CDK's framework makes this state machine, and traces none",
+            "L1": "the CDK's framework chooses the runtime of its own functions",
+        },
+    )

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference._internal.bound_manifest import MANIFESTS, BoundManifest
+from multi_adapter_inference._internal.stack_location import partition_of
+from multi_adapter_inference._internal.statement import Statement, allow
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
 from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
 
 
-def reads_manifest(scope: Construct, bound: BoundManifest) -> list[iam.PolicyStatement]:
+def reads_manifest(scope: Construct, bound: BoundManifest) -> list[Statement]:
     """Return the statements for a function that reads the manifest."""
     if bound.object is not None:
         bucket, key = bound.object.bucket, bound.object.key
         return [
-            _allow(["s3:GetObject"], bucket.arn_for_objects(key)),
+            allow(["s3:GetObject"], bucket.arn_for_objects(key)),
             # Without it, S3 answers a request for a missing object with "access denied".
-            _allow(["s3:ListBucket"], bucket.bucket_arn),
+            allow(["s3:ListBucket"], bucket.bucket_arn),
         ]
     assert bound.asset is not None  # one of the two
     # Every manifest in the folder: a rollback reads the previous one.
-    statements = [_allow(["s3:GetObject"], MANIFESTS.objects_arn(scope, bound.asset))]
+    statements = [allow(["s3:GetObject"], MANIFESTS.objects_arn(scope, bound.asset))]
     if bound.asset.kms_key_arn is not None:
-        statements.append(_allow(["kms:Decrypt"], bound.asset.kms_key_arn))
+        statements.append(allow(["kms:Decrypt"], bound.asset.kms_key_arn))
     return statements
 
 
 def reads_artifacts(
     scope: Construct, bound: BoundManifest, endpoint: IMultiAdapterEndpoint
-) -> list[iam.PolicyStatement]:
+) -> list[Statement]:
     """Return the statements for a function that looks for archives."""
     sources, s3_arn = endpoint.artifact_sources, _s3_arn(scope)
     if sources is None:
@@ -45,9 +43,9 @@ def reads_artifacts(
     if bound.asset is not None:
         objects.insert(0, ADAPTER_ARCHIVES.objects_arn(scope, bound.asset))
     return [
-        *([_allow(["s3:GetObject"], *objects)] if objects else []),
+        *([allow(["s3:GetObject"], *objects)] if objects else []),
         # Without it, S3 answers a request for a missing archive with "access denied".
-        *([_allow(["s3:ListBucket"], *dict.fromkeys(buckets))] if buckets else []),
+        *([allow(["s3:ListBucket"], *dict.fromkeys(buckets))] if buckets else []),
     ]
 
 
@@ -63,24 +61,20 @@ def kept_archives(scope: Construct, bound: BoundManifest, uid: str) -> str | Non
     return ADAPTER_ARCHIVES.kept(bound.asset, f"fleet-{name}")
 
 
-def keeps_archives(scope: Construct, bound: BoundManifest, kept: str | None) -> list[iam.PolicyStatement]:
+def keeps_archives(scope: Construct, bound: BoundManifest, kept: str | None) -> list[Statement]:
     """Return the statements for a function that copies archives to where `kept` says."""
     if kept is None or bound.asset is None:
         return []
     s3_arn = _s3_arn(scope)
     statements = [
-        _allow(["s3:PutObject"], f"{s3_arn}{kept}*"),
+        allow(["s3:PutObject"], f"{s3_arn}{kept}*"),
         # Without it, S3 answers a request for a missing copy with "access denied".
-        _allow(["s3:ListBucket"], f"{s3_arn}{bound.asset.bucket_name}"),
+        allow(["s3:ListBucket"], f"{s3_arn}{bound.asset.bucket_name}"),
     ]
     if bound.asset.kms_key_arn is not None:
-        statements.append(_allow(["kms:Decrypt", "kms:GenerateDataKey"], bound.asset.kms_key_arn))
+        statements.append(allow(["kms:Decrypt", "kms:GenerateDataKey"], bound.asset.kms_key_arn))
     return statements
 
 
 def _s3_arn(scope: Construct) -> str:
-    return f"arn:{Stack.of(scope).partition}:s3:::"
-
-
-def _allow(actions: Sequence[str], *resources: str) -> iam.PolicyStatement:
-    return iam.PolicyStatement(actions=list(actions), resources=list(resources))
+    return f"arn:{partition_of(scope)}:s3:::"

@@ -1,13 +1,17 @@
 """The stack, account and region that a construct is deployed to."""
 
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Stack, Token
+from aws_cdk import Stack
 from constructs import Construct, IConstruct
+
+from adapter_fleet.common.validators import TOKEN
 
 # Each question takes the CDK a while, and hundreds of adapters in a stack have the same answer.
 _stacks: WeakKeyDictionary[IConstruct, Stack] = WeakKeyDictionary()
-_parents: WeakKeyDictionary[Stack, Stack] = WeakKeyDictionary()
+_nesting: WeakKeyDictionary[Stack, Sequence[Stack]] = WeakKeyDictionary()
+_partitions: WeakKeyDictionary[Stack, str] = WeakKeyDictionary()
 _environments: WeakKeyDictionary[Stack, tuple[str, str]] = WeakKeyDictionary()
 
 
@@ -18,13 +22,33 @@ def stack_of(scope: IConstruct) -> Stack:
     return _stacks[scope]
 
 
+def partition_of(scope: IConstruct) -> str:
+    """Return the AWS partition that a construct is deployed to; may be a token."""
+    stack = stack_of(scope)
+    if stack not in _partitions:
+        _partitions[stack] = stack.partition
+    return _partitions[stack]
+
+
+def account_and_region(stack: Stack) -> tuple[str, str]:
+    """Return the account and the region of a stack; each may be a token."""
+    if stack not in _environments:
+        _environments[stack] = stack.account, stack.region
+    return _environments[stack]
+
+
+def stacks_of(scope: IConstruct) -> Sequence[Stack]:
+    """Return the stack that a construct is in, then the stack that this one is nested in, and so on."""
+    stack = stack_of(scope)
+    if stack not in _nesting:
+        parent = stack.nested_stack_parent
+        _nesting[stack] = [stack] if parent is None else [stack, *stacks_of(parent)]
+    return _nesting[stack]
+
+
 def top_level_stack(scope: IConstruct) -> Stack:
     """Return the stack that is deployed with `scope` in it. For a nested stack, that is its parent."""
-    stack = stack_of(scope)
-    if stack not in _parents:
-        parent = stack.nested_stack_parent
-        _parents[stack] = stack if parent is None else top_level_stack(parent)
-    return _parents[stack]
+    return stacks_of(scope)[-1]
 
 
 def deployed_together(one: IConstruct, other: IConstruct) -> bool:
@@ -34,16 +58,10 @@ def deployed_together(one: IConstruct, other: IConstruct) -> bool:
 
 def check_same_environment(scope: Construct, endpoint: IConstruct) -> None:
     """Raise ValueError if an endpoint is known to be in another account or region than its adapters."""
-    own, its = _environment(top_level_stack(scope)), _environment(top_level_stack(endpoint))
+    own, its = (account_and_region(top_level_stack(each)) for each in (scope, endpoint))
     for what, here, there in zip(("account", "region"), own, its, strict=True):
-        if here != there and not Token.is_unresolved(here) and not Token.is_unresolved(there):
+        if here != there and TOKEN not in here and TOKEN not in there:
             raise ValueError(
                 f"'endpoint' should be in the {what} {here}, where its adapters are to be, got"
                 f" '{endpoint.node.path}' in {there}"
             )
-
-
-def _environment(stack: Stack) -> tuple[str, str]:
-    if stack not in _environments:
-        _environments[stack] = stack.account, stack.region
-    return _environments[stack]
