@@ -17,7 +17,7 @@ Engine = Literal["numpy", "vllm"]
 
 _SERVE = "--model-dir {model_dir} --port {port} --dialect {dialect}"
 ENGINE_COMMANDS: dict[Engine, str] = {
-    "numpy": f"{{python}} -m local_sagemaker.model_server {_SERVE}",
+    "numpy": f"{{python}} -m local_sagemaker.model_server {_SERVE} --prefix-cache {{prefix_cache}}",
     "vllm": f"{{python}} -m local_sagemaker.vllm_engine {_SERVE}",
 }
 
@@ -25,7 +25,7 @@ ENGINE_COMMANDS: dict[Engine, str] = {
 _KEPT_BY_PROFILES = ("engine", "engine_python", "engine_command", "dialect")
 
 # What `engine_command` may refer to.
-PLACEHOLDERS = ("python", "model_dir", "port", "dialect")
+PLACEHOLDERS = ("python", "model_dir", "port", "dialect", "prefix_cache")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +72,12 @@ class Settings:
     # [V container code] LMI and the AWS vLLM image answer the container protocol differently. `container`: as
     # the vLLM image if the container's environment has SM_VLLM_* variables, else as LMI.
     dialect: Literal["container", "lmi", "vllm"] = "container"
+    # [V vLLM] Attention of equal prompt beginnings is reused: cached by the adapter's name (vLLM 0.11.1 and
+    # newer), or by its name and path (newer still). An environment variable of the container turns it off.
+    prefix_cache: Literal["off", "by_name", "by_path"] = "off"
+    # [I] Whether the container finds a new version at a new path, or at its predecessor's (`same`) if it is
+    # registered under its predecessor's name. No source says.
+    update_path: Literal["new", "same"] = "new"
     # What serves each copy: the embedded NumPy server, or vLLM on the CPU.
     engine: Engine = "numpy"
     # The Python that runs the engine; empty means the one that runs the cloud.
@@ -161,6 +167,8 @@ PROFILES: dict[Profile, Settings] = {
         last_modified_moves_every_seconds=2.0,
         read_rate=50.0,
         write_rate=10.0,
+        prefix_cache="by_name",
+        update_path="same",
     ),
 }
 

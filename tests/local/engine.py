@@ -18,7 +18,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMAND = f"{sys.executable} {Path(__file__).resolve()} {{model_dir}} {{port}}"
 
-ADAPTERS: dict[str, str] = {}
+# The directory of each adapter, and what is in it.
+ADAPTERS: dict[str, tuple[str, str]] = {}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -44,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
             elif query["name"] in ADAPTERS:
                 self.answer(409, {"message": "already registered"})
             else:
-                ADAPTERS[query["name"]] = content.read_text()
+                ADAPTERS[query["name"]] = (query["src"], content.read_text())
                 self.answer(200, {})
             return
         self.invoke(json.loads(body))
@@ -76,9 +77,12 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"0\r\n\r\n")
         else:
             model = Path(sys.argv[1], "model.txt").read_text()
+            source, content = ADAPTERS.get(adapter or "", (None, None))
             said = {
                 "model": model,
-                "adapter": ADAPTERS.get(adapter or ""),
+                "adapter": content,
+                "source": source,
+                "options": sys.argv[3:],
                 "version": os.environ.get("VERSION"),
                 "process": os.getpid(),
                 "query": urlsplit(self.path).query,

@@ -49,5 +49,27 @@ def test_naming_a_profile_starts_from_it() -> None:
     assert changed.engine_command == "own"
 
 
+@pytest.mark.parametrize(
+    ("dialect", "environment", "expected"),
+    [
+        ("container", {"OPTION_ENABLE_LORA": "true"}, "lmi"),
+        ("container", {}, "lmi"),
+        ("container", {"SM_VLLM_ENABLE_LORA": "true"}, "vllm"),
+        ("lmi", {"SM_VLLM_ENABLE_LORA": "true"}, "lmi"),
+        ("vllm", {"OPTION_ENABLE_LORA": "true"}, "vllm"),
+    ],
+)
+def test_dialect_is_the_containers_unless_it_is_set(
+    dialect: Any, environment: dict[str, str], expected: str
+) -> None:
+    assert Settings(dialect=dialect).container_dialect(environment) == expected
+
+
+def test_change_of_the_profile_keeps_the_dialect_and_sets_the_prefix_cache() -> None:
+    changed = Settings(dialect="vllm", prefix_cache="by_path").changed({"profile": "hostile"})
+    assert (changed.dialect, changed.prefix_cache) == ("vllm", "by_name")
+    assert changed.changed({"profile": "kind"}).prefix_cache == "off"
+
+
 def test_native_adapter_can_be_updated_in_both_profiles() -> None:
     assert {settings.adapter_update for settings in PROFILES.values()} == {"gapless", "gap"}

@@ -83,9 +83,10 @@ def running(
                 environment,
                 log,
                 _START_SECONDS,
-                ProcessGroups(folder),
+                groups=ProcessGroups(folder),
                 python=python,
                 dialect=dialect,
+                prefix_cache="off",
             )
         )
         try:

@@ -30,6 +30,13 @@ def main() -> None:
     parser.add_argument(
         "--dialect", choices=["lmi", "vllm"], default="lmi", help="the container to answer as (default: lmi)"
     )
+    parser.add_argument(
+        "--prefix-cache",
+        choices=["off", "by_name", "by_path"],
+        default="off",
+        help="reuse attention of equal beginnings of prompts, by the adapter's name or also by its path"
+        " (default: off)",
+    )
     arguments = parser.parse_args()
     # For small matrices threads cost more than they gain, and several copies share one machine. OpenBLAS
     # reads this variable when NumPy is imported, so the imports come after it.
@@ -41,6 +48,7 @@ def main() -> None:
     from local_sagemaker.http_guards.request_guard import RequestGuard
     from local_sagemaker.model_server.app import ModelServer
     from local_sagemaker.model_server.lmi_dialect import LmiDialect
+    from local_sagemaker.model_server.prefix_cache import AdapterKey
     from local_sagemaker.model_server.settings import ServerSettings
     from local_sagemaker.model_server.vllm_dialect import VllmDialect
 
@@ -49,7 +57,8 @@ def main() -> None:
         server = ModelServer(
             arguments.model_dir,
             ServerSettings.from_environment(os.environ),
-            {"lmi": LmiDialect, "vllm": VllmDialect}[arguments.dialect],
+            VllmDialect if arguments.dialect == "vllm" else LmiDialect,
+            None if arguments.prefix_cache == "off" else AdapterKey(arguments.prefix_cache),
         )
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"cannot serve {arguments.model_dir}: {error}")

@@ -15,7 +15,7 @@ The header `X-Amzn-SageMaker-Adapter-Identifier` that SageMaker sets names the a
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,13 +26,15 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from local_sagemaker.model_server.bodies import Invocation, ServedModel, WholeAnswer, default_sampling
 from local_sagemaker.model_server.dialect import Dialect
 from local_sagemaker.model_server.errors import LoraOffError, ModelServerError
+from local_sagemaker.model_server.invocations import Invocation, WholeAnswer
 from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.memory_tiers import AdapterTiers, RegisteredAdapter
+from local_sagemaker.model_server.prefix_cache import AdapterKey, PrefixCache
 from local_sagemaker.model_server.scheduler import BatchedRequest, BatchScheduler, GeneratedToken
+from local_sagemaker.model_server.served_model import ServedModel, default_sampling
 from local_sagemaker.model_server.settings import ServerSettings
 from local_sagemaker.model_server.text import TextCodec
 
@@ -63,7 +65,14 @@ class ClientGoneError(Exception):
 class ModelServer:
     """The routes, on a loaded model."""
 
-    def __init__(self, directory: Path, settings: ServerSettings, dialect: type[Dialect]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: ServerSettings,
+        dialect: Callable[[ServedModel], Dialect],
+        prefix_cache: AdapterKey | None = None,
+    ) -> None:
+        """`prefix_cache` is how blocks of prompts are keyed; None, or the settings, turn the cache off."""
         self._settings = settings
         model = LlamaModel.from_directory(directory)
         codec = TextCodec(directory)
@@ -76,14 +85,21 @@ class ModelServer:
                 default_sampling=default_sampling(directory),
             )
         )
-        modules = model.config.modules()
+        projections = model.config.projections()
         tiers = AdapterTiers(
-            lambda source: Adapter.from_directory(source, modules=modules, max_rank=settings.max_lora_rank),
+            lambda source: Adapter.from_directory(
+                source, projections=projections, max_rank=settings.max_lora_rank
+            ),
             max_loras=settings.max_loras,
             max_cpu_loras=settings.max_cpu_loras or settings.max_loras,
         )
         self._scheduler = BatchScheduler(
-            model, codec, tiers, max_batch_size=settings.max_batch_size, context=context
+            model,
+            codec,
+            tiers,
+            max_batch_size=settings.max_batch_size,
+            context=context,
+            prefix_cache=PrefixCache(prefix_cache) if prefix_cache and settings.prefix_caching else None,
         )
 
     def app(self) -> Starlette:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from local_sagemaker.model_server.bodies import Invocation, ServedModel
 from local_sagemaker.model_server.errors import BadRequestError, ModelServerError
+from local_sagemaker.model_server.invocations import Invocation
+from local_sagemaker.model_server.served_model import ServedModel
 
 ADAPTER_HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
 

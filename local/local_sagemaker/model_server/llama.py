@@ -1,114 +1,27 @@
 """The Llama decoder in NumPy; each row of a batch has its own LoRA adapter or none."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from local_sagemaker.model_server.key_value_cache import KeyValueCache
+from local_sagemaker.model_server.llama_config import LlamaConfig
 from local_sagemaker.model_server.lora import LoraWeights
 from local_sagemaker.model_server.tensors import Array, StoredTensor, read_model_tensors
 
 Integers = NDArray[np.int64]
 
-ATTENTION_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj")
-MLP_MODULES = ("gate_proj", "up_proj", "down_proj")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LlamaConfig:
-    """The dimensions in a Hugging Face `config.json`."""
-
-    name: str
-    vocabulary: int
-    hidden: int
-    intermediate: int
-    layers: int
-    heads: int
-    key_value_heads: int
-    head_size: int
-    context: int
-    norm_epsilon: float
-    rope_theta: float
-    tied_embeddings: bool
-    stop_tokens: frozenset[int]
-
-    @classmethod
-    def from_directory(cls, directory: Path) -> Self:
-        """Read `config.json`; ValueError for a setting that this server cannot run."""
-        content: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        rope = content.get("rope_parameters") or content.get("rope_scaling") or {}
-        runnable = {
-            "model_type": (content.get("model_type"), "llama"),
-            "hidden_act": (content.get("hidden_act", "silu"), "silu"),
-            "rope_type": (rope.get("rope_type", "default"), "default"),
-            "attention_bias": (content.get("attention_bias", False), False),
-            "mlp_bias": (content.get("mlp_bias", False), False),
-        }
-        for key, (got, wanted) in runnable.items():
-            if got != wanted:
-                raise ValueError(
-                    f"config.json: '{key}' should be {json.dumps(wanted)}, got {json.dumps(got)}"
-                )
-        stop = content.get("eos_token_id")
-        return cls(
-            name=content.get("_name_or_path") or directory.name,
-            vocabulary=content["vocab_size"],
-            hidden=content["hidden_size"],
-            intermediate=content["intermediate_size"],
-            layers=content["num_hidden_layers"],
-            heads=content["num_attention_heads"],
-            key_value_heads=content.get("num_key_value_heads") or content["num_attention_heads"],
-            head_size=content.get("head_dim") or content["hidden_size"] // content["num_attention_heads"],
-            context=content["max_position_embeddings"],
-            norm_epsilon=content["rms_norm_eps"],
-            rope_theta=rope.get("rope_theta") or content.get("rope_theta", 10000.0),
-            tied_embeddings=content.get("tie_word_embeddings", False),
-            stop_tokens=frozenset(stop if isinstance(stop, list) else [] if stop is None else [stop]),
-        )
-
-    def modules(self) -> dict[str, tuple[int, int]]:
-        """Return the linear modules that can carry LoRA, with their input and output sizes."""
-        query, key_value = self.heads * self.head_size, self.key_value_heads * self.head_size
-        sizes = {
-            "self_attn.q_proj": (self.hidden, query),
-            "self_attn.k_proj": (self.hidden, key_value),
-            "self_attn.v_proj": (self.hidden, key_value),
-            "self_attn.o_proj": (query, self.hidden),
-            "mlp.gate_proj": (self.hidden, self.intermediate),
-            "mlp.up_proj": (self.hidden, self.intermediate),
-            "mlp.down_proj": (self.intermediate, self.hidden),
-        }
-        return {
-            f"model.layers.{layer}.{module}": size
-            for layer in range(self.layers)
-            for module, size in sizes.items()
-        }
-
-
-class KeyValueCache:
-    """Keys and values of every row at every position; writing a position allocates its memory."""
-
-    def __init__(self, config: LlamaConfig, *, rows: int, length: int) -> None:
-        shape = (config.layers, rows, config.key_value_heads, length, config.head_size)
-        self.keys = np.zeros(shape, np.float32)
-        self.values = np.zeros(shape, np.float32)
-
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copy the first positions of one row over another row."""
-        self.keys[:, target, :, :length] = self.keys[:, source, :, :length]
-        self.values[:, target, :, :length] = self.values[:, source, :, :length]
-
 
 @dataclass(frozen=True)
 class LoraRows:
-    """The flat rows of a batch that one adapter applies to."""
+    """The flat rows of a batch that one adapter applies to; a slice where they are neighbours."""
 
     weights: LoraWeights
-    rows: Integers
+    rows: Integers | slice
 
 
 class LlamaModel:
@@ -131,14 +44,17 @@ class LlamaModel:
             for prefix in (f"model.layers.{layer}" for layer in range(config.layers))
         ]
         # Stored as (out, in), used as (in, out).
-        self._linears: dict[str, Array] = {}
-        for name, size in config.modules().items():
-            weight = vector(f"{name}.weight")
-            if weight.shape != size[::-1]:
-                raise ValueError(
-                    f"the base model's '{name}' should have shape {size[::-1]}, got {weight.shape}"
-                )
-            self._linears[name] = np.ascontiguousarray(weight.T)
+        self._projections: dict[str, Array] = {}
+        for projection in config.projections():
+            weights = []
+            for name, size in projection.modules.items():
+                weight = vector(f"{name}.weight")
+                if weight.shape != size[::-1]:
+                    raise ValueError(
+                        f"the base model's '{name}' should have shape {size[::-1]}, got {weight.shape}"
+                    )
+                weights.append(weight)
+            self._projections[projection.name] = np.ascontiguousarray(np.concatenate(weights).T)
         frequencies = config.rope_theta ** -(np.arange(0, config.head_size, 2) / config.head_size)
         angles = np.arange(config.context)[:, None] * np.concatenate([frequencies, frequencies])
         self._cosines = np.cos(angles).astype(np.float32)
@@ -173,6 +89,7 @@ class LlamaModel:
         lora = group_rows(adapters, steps)
         row_index = np.arange(rows)[:, None]
         used = slice(first_row, first_row + rows)
+        value_head = config.heads + config.key_value_heads
 
         state = self._embeddings[tokens.reshape(-1)]
         for layer, (attention_norm, mlp_norm) in enumerate(self._norms):
@@ -180,21 +97,20 @@ class LlamaModel:
             keys, values = cache.keys[layer, used], cache.values[layer, used]
 
             normed = self._normalize(state, attention_norm)
-            query = self._linear(f"{prefix}self_attn.q_proj", normed, lora)
-            key = self._linear(f"{prefix}self_attn.k_proj", normed, lora)
-            value = self._linear(f"{prefix}self_attn.v_proj", normed, lora)
-            query = rotate(query.reshape(rows, steps, config.heads, config.head_size), cosines, sines)
-            key = rotate(key.reshape(rows, steps, config.key_value_heads, config.head_size), cosines, sines)
+            joined = self._project(f"{prefix}self_attn.qkv", normed, lora)
+            heads = joined.reshape(rows, steps, -1, config.head_size)
+            turned = rotate(heads[:, :, :value_head], cosines, sines)
+            query, key = turned[:, :, : config.heads], turned[:, :, config.heads :]
             keys[row_index, :, positions] = key
-            values[row_index, :, positions] = value.reshape(key.shape)
+            values[row_index, :, positions] = heads[:, :, value_head:]
             attended = self._attend(query, keys[:, :, :length], values[:, :, :length], mask)
-            state = state + self._linear(f"{prefix}self_attn.o_proj", attended, lora)
+            state = state + self._project(f"{prefix}self_attn.o", attended, lora)
 
             normed = self._normalize(state, mlp_norm)
-            gate = self._linear(f"{prefix}mlp.gate_proj", normed, lora)
-            up = self._linear(f"{prefix}mlp.up_proj", normed, lora)
+            joined = self._project(f"{prefix}mlp.gate_up", normed, lora)
+            gate, up = joined[:, : config.intermediate], joined[:, config.intermediate :]
             silu = gate * (0.5 + 0.5 * np.tanh(0.5 * gate))  # gate / (1 + exp(-gate)), without overflow
-            state = state + self._linear(f"{prefix}mlp.down_proj", silu * up, lora)
+            state = state + self._project(f"{prefix}mlp.down", silu * up, lora)
         return self._normalize(state, self._final_norm).reshape(rows, steps, config.hidden)
 
     def logits(self, hidden: Array) -> Array:
@@ -202,8 +118,8 @@ class LlamaModel:
         scores: Array = hidden @ self._head
         return scores
 
-    def _linear(self, name: str, rows: Array, lora: Sequence[LoraRows]) -> Array:
-        result: Array = rows @ self._linears[name]
+    def _project(self, name: str, rows: Array, lora: Sequence[LoraRows]) -> Array:
+        result: Array = rows @ self._projections[name]
         for group in lora:
             pair = group.weights.get(name)
             if pair is not None:
@@ -244,7 +160,12 @@ def group_rows(adapters: Sequence[LoraWeights | None], steps: int) -> list[LoraR
     for row, adapter in enumerate(adapters):
         if adapter is not None:
             members.setdefault(id(adapter), []).append(row)
-    return [
-        LoraRows(weights[key], (np.array(rows)[:, None] * steps + np.arange(steps)).reshape(-1))
-        for key, rows in members.items()
-    ]
+    return [LoraRows(weights[key], flat_rows(rows, steps)) for key, rows in members.items()]
+
+
+def flat_rows(rows: Sequence[int], steps: int) -> Integers | slice:
+    """Return the flat rows of all steps of some rows."""
+    if rows[-1] - rows[0] == len(rows) - 1:
+        return slice(rows[0] * steps, (rows[-1] + 1) * steps)  # a view: cheaper than a copy
+    flat: Integers = (np.array(rows)[:, None] * steps + np.arange(steps)).reshape(-1)
+    return flat

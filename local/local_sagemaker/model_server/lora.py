@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -10,9 +10,11 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 
 from local_sagemaker.model_server.errors import AdapterLoadError, NoAdapterFilesError
+from local_sagemaker.model_server.llama_config import Projection
 from local_sagemaker.model_server.tensors import Array, StoredTensor, read_tensors
 
-# By module name: (A transposed, B transposed times the scale), ready to apply to rows.
+# By projection: (A transposed, B transposed times the scale) of its modules, ready to apply to rows. The As
+# stand side by side, and the Bs along the diagonal.
 LoraWeights: TypeAlias = Mapping[str, tuple[Array, Array]]
 
 TENSOR_NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
@@ -157,15 +159,15 @@ class Adapter:
 
     config: LoraConfig
     pairs: Mapping[str, tuple[StoredTensor, StoredTensor]]
+    projections: Sequence[Projection]
 
     @classmethod
-    def from_directory(
-        cls, directory: Path, *, modules: Mapping[str, tuple[int, int]], max_rank: int
-    ) -> Self:
-        """Load an extracted archive for a base model with these modules (input and output sizes by name).
+    def from_directory(cls, directory: Path, *, projections: Sequence[Projection], max_rank: int) -> Self:
+        """Load an extracted archive for a base model with these projections.
 
         AdapterLoadError if the archive does not fit.
         """
+        modules = {name: size for projection in projections for name, size in projection.modules.items()}
         try:
             config = LoraConfig.from_directory(directory)
             if config.largest_rank > max_rank:
@@ -177,17 +179,29 @@ class Adapter:
                 check_pair(config, modules, module, pair)
         except ValueError as error:
             raise AdapterLoadError(str(error)) from error
-        return cls(config=config, pairs=pairs)
+        return cls(config=config, pairs=pairs, projections=projections)
 
     def to_weights(self) -> LoraWeights:
-        """Widen, transpose and scale the tensors for the forward pass: the adapter as GPU memory holds it."""
+        """Widen, transpose, scale and join the tensors for the forward pass: the adapter in GPU memory."""
         return {
-            module: (
-                np.ascontiguousarray(down.to_float32().T),
-                np.ascontiguousarray(up.to_float32().T) * np.float32(self.config.scale),
-            )
-            for module, (down, up) in self.pairs.items()
+            projection.name: self._joined(projection)
+            for projection in self.projections
+            if any(module in self.pairs for module in projection.modules)
         }
+
+    def _joined(self, projection: Projection) -> tuple[Array, Array]:
+        downs, ups = [], []
+        outputs = sum(output for _, output in projection.modules.values())
+        first = 0
+        for module, (_, output) in projection.modules.items():
+            if module in self.pairs:
+                down, up = self.pairs[module]
+                downs.append(down.to_float32().T)
+                row = np.zeros((down.shape[0], outputs), np.float32)
+                row[:, first : first + output] = up.to_float32().T * np.float32(self.config.scale)
+                ups.append(row)
+            first += output
+        return np.concatenate(downs, 1), np.concatenate(ups)
 
 
 def pair_tensors(tensors: Mapping[str, StoredTensor]) -> dict[str, tuple[StoredTensor, StoredTensor]]:

@@ -45,7 +45,8 @@ class Sampler:
         return int(order[min(np.searchsorted(cumulated, drawn, side="right"), len(order) - 1)])
 
 
-def log_probability(logits: Array, token: int) -> float:
-    """Return the natural logarithm of a token's probability at temperature 1."""
-    highest = logits.max()
-    return float(logits[token] - highest - np.log(np.exp(logits - highest).sum()))
+def log_probabilities(logits: Array) -> Array:
+    """Return the natural logarithm of every token's probability at temperature 1."""
+    shifted = logits - logits.max()
+    result: Array = shifted - np.log(np.exp(shifted).sum())
+    return result

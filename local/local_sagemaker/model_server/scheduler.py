@@ -5,8 +5,9 @@ no lock is needed, and the server answers health checks while it computes.
 """
 
 import asyncio
+import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,10 +16,12 @@ from typing import Self, TypeVar
 import numpy as np
 
 from local_sagemaker.model_server.errors import ModelServerError
-from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
+from local_sagemaker.model_server.key_value_cache import KeyValueCache
+from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import LoraWeights
 from local_sagemaker.model_server.memory_tiers import AdapterTiers, RegisteredAdapter
-from local_sagemaker.model_server.sampling import Sampler, Sampling, log_probability
+from local_sagemaker.model_server.prefix_cache import PrefixCache
+from local_sagemaker.model_server.sampling import Sampler, Sampling, log_probabilities
 from local_sagemaker.model_server.tensors import Array
 from local_sagemaker.model_server.text import TextCodec, TextStream
 
@@ -38,25 +41,30 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationRequest:
-    """A prompt and how to continue it; prompt and `max_tokens` fit the context."""
+    """A prompt and how to continue it; prompt and `max_tokens` fit the context.
+
+    `likeliest` asks for log probabilities: those of the chosen tokens and of so many likeliest ones.
+    """
 
     prompt: list[int]
     max_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
     ignore_end: bool = False
+    likeliest: int | None = None
     adapter: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedToken:
-    """The next token of an answer, and the text that it completes."""
+    """The next token of an answer, the text that it completes, and its log probability if requested."""
 
     token: int
-    log_probability: float
     text: str
     finish_reason: FinishReason | None
     stopped_by: str | None
+    log_probability: float | None = None
+    likeliest: Sequence[tuple[int, float]] = ()
 
 
 @dataclass(eq=False, kw_only=True)
@@ -100,13 +108,23 @@ Results = list[tuple[BatchedRequest, GeneratedToken | ModelServerError]]
 class Batch:
     """The running requests, which are computed together, and the waiting ones. One thread owns it."""
 
-    def __init__(self, model: LlamaModel, tiers: AdapterTiers, *, max_size: int, context: int) -> None:
+    def __init__(
+        self,
+        model: LlamaModel,
+        tiers: AdapterTiers,
+        *,
+        max_size: int,
+        context: int,
+        prefix_cache: PrefixCache | None,
+    ) -> None:
         self._model = model
         self._tiers = tiers
         self._max_size = max_size
+        self._prefix_cache = prefix_cache
         self._waiting: list[BatchedRequest] = []
         # A request's index here is its row in the cache.
         self._running: list[BatchedRequest] = []
+        self._context = context
         self._cache = KeyValueCache(model.config, rows=max_size, length=context)
 
     def add(self, generation: BatchedRequest) -> None:
@@ -168,20 +186,33 @@ class Batch:
 
     def _prefill(self, newcomers: list[BatchedRequest], results: Results) -> None:
         """Run the prompts of newcomers, padded on the right, and choose their first tokens."""
-        lengths = np.array([len(generation.request.prompt) for generation in newcomers])
+        first_row = len(self._running) - len(newcomers)
+        starts = [
+            self._restore_prefix(generation, row) for row, generation in enumerate(newcomers, first_row)
+        ]
+        rests = [
+            generation.request.prompt[start:] for generation, start in zip(newcomers, starts, strict=True)
+        ]
+        lengths = np.array([len(rest) for rest in rests])
         tokens = np.zeros((len(newcomers), lengths.max()), np.int64)
-        for row, generation in enumerate(newcomers):
-            tokens[row, : lengths[row]] = generation.request.prompt
-            generation.length = len(generation.request.prompt)
-        positions = np.broadcast_to(np.arange(lengths.max()), tokens.shape)
+        for row, rest in enumerate(rests):
+            tokens[row, : len(rest)] = rest
+        # Padding may go past the context's end. No prompt has a token at its last position.
+        positions = np.minimum(np.array(starts)[:, None] + np.arange(lengths.max()), self._context - 1)
         hidden = self._model.forward(
-            tokens,
-            positions,
-            self._cache,
-            len(self._running) - len(newcomers),
-            [generation.weights for generation in newcomers],
+            tokens, positions, self._cache, first_row, [generation.weights for generation in newcomers]
         )
+        for row, generation in enumerate(newcomers, first_row):
+            generation.length = len(generation.request.prompt)
+            if self._prefix_cache:
+                self._prefix_cache.store(generation.registered, generation.request.prompt, self._cache, row)
         self._choose(newcomers, hidden[np.arange(len(newcomers)), lengths - 1], results)
+
+    def _restore_prefix(self, generation: BatchedRequest, row: int) -> int:
+        """Take the cached beginning of a prompt; return its length."""
+        if self._prefix_cache is None:
+            return 0
+        return self._prefix_cache.restore(generation.registered, generation.request.prompt, self._cache, row)
 
     def _decode(self, results: Results) -> None:
         """Run the last token of every running request and choose the next ones."""
@@ -222,12 +253,20 @@ class Batch:
             text.finish()
         if text.stopped_by is not None:
             finish = FinishReason.STOP
-        return GeneratedToken(
+        result = GeneratedToken(
             token=token,
-            log_probability=log_probability(scores, token),
             text=text.take(final=finish is not None),
             finish_reason=finish,
             stopped_by=text.stopped_by,
+        )
+        if request.likeliest is None:
+            return result
+        logs = log_probabilities(scores)
+        order = np.argsort(-logs, kind="stable")[: request.likeliest]
+        return dataclasses.replace(
+            result,
+            log_probability=float(logs[token]),
+            likeliest=[(int(other), float(logs[other])) for other in order],
         )
 
     def _remove(self, generations: list[BatchedRequest]) -> None:
@@ -253,10 +292,11 @@ class BatchScheduler:
         *,
         max_batch_size: int,
         context: int,
+        prefix_cache: PrefixCache | None = None,
     ) -> None:
         self._codec = codec
         self._tiers = tiers
-        self._batch = Batch(model, tiers, max_size=max_batch_size, context=context)
+        self._batch = Batch(model, tiers, max_size=max_batch_size, context=context, prefix_cache=prefix_cache)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._has_work = asyncio.Event()
         self._driver: asyncio.Task[None] | None = None

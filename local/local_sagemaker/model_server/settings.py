@@ -7,6 +7,10 @@ from typing import Self
 # vLLM's `MaxLoRARanks`.
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
+# [V djl-serving] Some releases of LMI drop the value "false" of an option. They pass any other value on to
+# vLLM as a flag of its own.
+NO_PREFIX_CACHING = "--no-enable-prefix-caching"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
@@ -14,7 +18,8 @@ class ServerSettings:
 
     max_cpu_loras counts the adapters in GPU memory too, as vLLM does; None means max_loras. max_model_len is
     at most the model's own context length; None means that length. Above it vLLM refuses to start, but here
-    the settings of a large model also work for a small one.
+    the settings of a large model also work for a small one. prefix_caching is on unless a variable turns it
+    off, as in vLLM; how the cache is keyed is no setting of a container.
     """
 
     enable_lora: bool = False
@@ -23,6 +28,7 @@ class ServerSettings:
     max_lora_rank: int = 16
     max_batch_size: int = 32
     max_model_len: int | None = None
+    prefix_caching: bool = True
 
     def __post_init__(self) -> None:
         for name in ("max_loras", "max_batch_size"):
@@ -60,10 +66,18 @@ class ServerSettings:
             "max_batch_size": integer("OPTION_MAX_ROLLING_BATCH_SIZE", "SM_VLLM_MAX_NUM_SEQS"),
             "max_model_len": integer("OPTION_MAX_MODEL_LEN", "SM_VLLM_MAX_MODEL_LEN"),
         }
-        enable = environment.get("OPTION_ENABLE_LORA", environment.get("SM_VLLM_ENABLE_LORA", "false"))
-        if enable.lower() not in ("true", "false"):
-            raise ValueError(f"'OPTION_ENABLE_LORA' should be true or false, got '{enable}'")
+
+        def flag(name: str, default: bool) -> bool:
+            value = environment.get(name, str(default)).lower()
+            if value not in ("true", "false"):
+                raise ValueError(f"'{name}' should be true or false, got '{environment[name]}'")
+            return value == "true"
+
         return cls(
-            enable_lora=enable.lower() == "true",
+            enable_lora=flag("OPTION_ENABLE_LORA", flag("SM_VLLM_ENABLE_LORA", False)),
+            prefix_caching=environment.get("OPTION_ENABLE_PREFIX_CACHING") != NO_PREFIX_CACHING
+            and flag("OPTION_ENABLE_PREFIX_CACHING", True)
+            and flag("SM_VLLM_ENABLE_PREFIX_CACHING", True)
+            and not flag("SM_VLLM_NO_ENABLE_PREFIX_CACHING", False),
             **{name: number for name, number in numbers.items() if number is not None},
         )

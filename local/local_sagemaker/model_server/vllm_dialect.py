@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from local_sagemaker.model_server.bodies import Invocation, name_in, parse_invocation, parse_object
+from local_sagemaker.model_server.bodies import name_in, parse_invocation, parse_object
 from local_sagemaker.model_server.dialect import ADAPTER_HEADER, Dialect, Registration, true_or_false
 from local_sagemaker.model_server.errors import (
     AdapterLoadError,
@@ -23,6 +23,7 @@ from local_sagemaker.model_server.errors import (
     NotFoundError,
     UnknownModelError,
 )
+from local_sagemaker.model_server.invocations import Invocation
 
 # The types of errors, by status.
 ERROR_TYPES = {400: "BadRequestError", 404: "NotFoundError"}

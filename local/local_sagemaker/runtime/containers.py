@@ -40,9 +40,17 @@ _LOG_TAIL_BYTES = 2_000
 class ContainerProcess:
     """One running copy."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, groups: ProcessGroups):
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        port: int,
+        *,
+        groups: ProcessGroups,
+        links: Path | None = None,
+    ):
         self._process = process
         self._ended = asyncio.create_task(_end_of_group(process, groups))
+        self._links = links
         self._client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}",
             timeout=_ANSWER_SECONDS,
@@ -61,13 +69,16 @@ class ContainerProcess:
         environment: Mapping[str, str],
         log: Path,
         start_seconds: float,
+        *,
         groups: ProcessGroups,
+        links: Path | None = None,
         **options: str,
     ) -> "ContainerProcess":
         """Start the server on a model and wait until it answers pings.
 
-        `options` are the values of the command's other placeholders, or another Python. Raises HostingError
-        with the end of its log if it is not healthy in time.
+        `groups` records the process group. With `links`, a folder, the path of an adapter depends on its name
+        alone. `options` are the values of the command's other placeholders, or another Python. Raises
+        HostingError with the end of its log if it is not healthy in time.
         """
         with reserved_port() as port:
             values = {"python": sys.executable, "model_dir": model, "port": port} | options
@@ -85,7 +96,7 @@ class ContainerProcess:
                 except OSError as error:
                     raise HostingError(f"The container could not be started: {error}") from error
             groups.add(process.pid)
-            container = cls(process, port, groups)
+            container = cls(process, port, groups=groups, links=links)
             try:
                 await asyncio.wait_for(container._healthy(), start_seconds)
             except (TimeoutError, HostingError):
@@ -125,9 +136,17 @@ class ContainerProcess:
 
     async def register(self, adapter: str, directory: Path) -> None:
         """Load an adapter; HostingError with the container's own message if that fails."""
-        await self._call(
-            "POST", "/adapters", params={"name": adapter, "src": str(directory), "preload": "true"}
-        )
+        source = directory if self._links is None else self._link(adapter, directory)
+        await self._call("POST", "/adapters", params={"name": adapter, "src": str(source), "preload": "true"})
+
+    def _link(self, adapter: str, directory: Path) -> Path:
+        """Put an adapter's files at the path that its name alone decides."""
+        assert self._links is not None  # the caller checks it
+        self._links.mkdir(exist_ok=True)
+        link = self._links / quote(adapter, safe="")
+        link.unlink(missing_ok=True)
+        link.symlink_to(directory, target_is_directory=True)
+        return link
 
     async def unregister(self, adapter: str) -> None:
         """Remove an adapter, even if requests for it are in progress."""

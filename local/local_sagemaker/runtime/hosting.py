@@ -54,17 +54,19 @@ class LocalHosting:
         self, model: Path, environment: Mapping[str, str], start_seconds: float
     ) -> ContainerProcess:
         """A new copy that serves a model; HostingError if it is not healthy within start_seconds."""
-        log = self._root / f"container-{next(self._numbers)}.log"
+        number = next(self._numbers)
         settings = self._settings.value
         return await ContainerProcess.start(
             settings.copy_command,
             model,
             environment,
-            log,
+            self._root / f"container-{number}.log",
             start_seconds,
-            self._groups,
+            groups=self._groups,
             python=settings.engine_python or sys.executable,
+            links=self._root / f"adapters-{number}" if settings.update_path == "same" else None,
             dialect=settings.container_dialect(environment),
+            prefix_cache=settings.prefix_cache,
         )
 
     def discard(self, directory: Path) -> None:

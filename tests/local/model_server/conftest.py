@@ -18,14 +18,15 @@ STARTUP_SECONDS = 60
 
 
 @contextlib.contextmanager
-def running_server(directory: Path, **environment: str) -> Iterator[httpx.Client]:
+def running_server(directory: Path, *arguments: str, **environment: str) -> Iterator[httpx.Client]:
     """Run the model server as the embedded cloud does; yields a client of it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "local_sagemaker.model_server"]
     process = subprocess.Popen(
-        [*command, "--model-dir", str(directory), "--port", str(port)], env=os.environ | environment
+        [*command, "--model-dir", str(directory), "--port", str(port), *arguments],
+        env=os.environ | environment,
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
+from local_sagemaker.model_server.key_value_cache import KeyValueCache
+from local_sagemaker.model_server.llama import LlamaModel
 from tests.local.model_server.models import (
     Tensors,
     random_model,

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from local_sagemaker.model_server.errors import AdapterLoadError
-from local_sagemaker.model_server.llama import KeyValueCache, LlamaConfig, LlamaModel
+from local_sagemaker.model_server.key_value_cache import KeyValueCache
+from local_sagemaker.model_server.llama import LlamaModel
+from local_sagemaker.model_server.llama_config import LlamaConfig
 from local_sagemaker.model_server.lora import Adapter, LoraWeights
 from tests.local.model_server.models import (
     Tensors,
@@ -32,7 +34,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LlamaModel:
 
 
 def load(model: LlamaModel, directory: Path, max_rank: int = 64) -> Adapter:
-    return Adapter.from_directory(directory, modules=model.config.modules(), max_rank=max_rank)
+    return Adapter.from_directory(directory, projections=model.config.projections(), max_rank=max_rank)
 
 
 def logits(model: LlamaModel, weights: LoraWeights | None) -> np.ndarray:
@@ -101,10 +103,7 @@ def test_modules_and_layers_without_tensors_stay_the_base(
     directory = write_adapter(tmp_path, adapter, target_modules=targets)
 
     assert_equals_merged(model, directory, adapter, 2.0)
-    assert set(load(model, directory).to_weights()) == {
-        "model.layers.1.self_attn.q_proj",
-        "model.layers.1.self_attn.v_proj",
-    }
+    assert set(load(model, directory).to_weights()) == {"model.layers.1.self_attn.qkv"}
 
 
 @pytest.mark.parametrize("dtype", ["F16", "BF16"])

@@ -28,7 +28,7 @@ class Disk:
         if source.name in self.lost:
             raise AdapterLoadError(f"{source.name} is gone")
         self.loaded.append(source.name)
-        return Adapter(config=CONFIG, pairs={})
+        return Adapter(config=CONFIG, pairs={}, projections=())
 
 
 @pytest.fixture

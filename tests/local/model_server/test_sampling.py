@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from local_sagemaker.model_server.sampling import Sampler, Sampling, log_probability
+from local_sagemaker.model_server.sampling import Sampler, Sampling, log_probabilities
 
 # Probabilities of about 0.64, 0.24, 0.09, 0.03 for the tokens 2, 0, 3, 1.
 LOGITS = np.array([2.0, 0.0, 3.0, 1.0], np.float32)
@@ -56,6 +56,6 @@ def test_seed_decides_the_tokens() -> None:
 
 
 def test_log_probability_is_that_of_the_softmax() -> None:
-    assert [log_probability(LOGITS, token) for token in range(4)] == pytest.approx(
+    assert [log_probabilities(LOGITS)[token] for token in range(4)] == pytest.approx(
         np.log(PROBABILITIES), abs=1e-6
     )

@@ -14,6 +14,7 @@ from local_sagemaker.model_server.errors import AdapterLoadError, ModelServerErr
 from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.memory_tiers import AdapterTiers
+from local_sagemaker.model_server.prefix_cache import BLOCK_TOKENS, AdapterKey, PrefixCache
 from local_sagemaker.model_server.sampling import Sampling
 from local_sagemaker.model_server.scheduler import (
     BatchedRequest,
@@ -29,15 +30,17 @@ GREEDY = Sampling(temperature=0)
 
 
 class SpiedModel(LlamaModel):
-    """The model, counting the rows of each pass; fails when told to."""
+    """The model, counting the rows and the positions of each pass; fails when told to."""
 
     rows: list[int]
+    steps: list[int]
     fails = False
 
     def forward(self, tokens: Any, *arguments: Any) -> Any:
         if self.fails:
             raise ArithmeticError("told to fail")
         self.rows.append(len(tokens))
+        self.steps.append(tokens.shape[1])
         return super().forward(tokens, *arguments)
 
 
@@ -49,6 +52,7 @@ def loaded_model() -> SpiedModel:
 @pytest.fixture
 def model(loaded_model: SpiedModel) -> SpiedModel:
     loaded_model.rows = []
+    loaded_model.steps = []
     loaded_model.fails = False
     return loaded_model
 
@@ -68,15 +72,23 @@ def run(model: SpiedModel, codec: TextCodec) -> Callable[..., Any]:
         max_batch_size: int = 8,
         max_loras: int = 4,
         preload: bool = True,
+        prefix_cache: PrefixCache | None = None,
     ) -> Any:
         def load(source: Path) -> Adapter:
-            return Adapter.from_directory(source, modules=model.config.modules(), max_rank=8)
+            return Adapter.from_directory(source, projections=model.config.projections(), max_rank=8)
 
         async def within() -> Any:
             tiers = AdapterTiers(load, max_loras=max_loras, max_cpu_loras=max_loras)
             for name, directory in ADAPTERS.items():
                 tiers.register(name, directory, preload=preload, pin=False)
-            scheduler = BatchScheduler(model, codec, tiers, max_batch_size=max_batch_size, context=CONTEXT)
+            scheduler = BatchScheduler(
+                model,
+                codec,
+                tiers,
+                max_batch_size=max_batch_size,
+                context=CONTEXT,
+                prefix_cache=prefix_cache,
+            )
             async with scheduler:
                 return await scenario(scheduler)
 
@@ -107,8 +119,9 @@ async def tokens(scheduler: BatchScheduler, request: GenerationRequest) -> list[
     return [step.token async for step in await scheduler.submit(request)]
 
 
+@pytest.mark.parametrize("cached", [False, True], ids=["no prefix cache", "prefix cache"])
 def test_mixed_batch_gives_every_request_the_tokens_it_gets_alone(
-    run: Callable[..., Any], codec: TextCodec, model: SpiedModel
+    run: Callable[..., Any], codec: TextCodec, model: SpiedModel, cached: bool
 ) -> None:
     requests = [ask(codec, kind, entry["prompt"]) for entry in PROMPTS[:6] for kind in KINDS]
 
@@ -122,11 +135,48 @@ def test_mixed_batch_gives_every_request_the_tokens_it_gets_alone(
     async def alone(scheduler: BatchScheduler) -> list[list[int]]:
         return [await tokens(scheduler, request) for request in requests]
 
-    batched = run(together)
+    batched = run(together, prefix_cache=PrefixCache(AdapterKey.NAME) if cached else None)
     assert max(model.rows) > 1
     model.rows.clear()
     assert batched == run(alone)
     assert max(model.rows) == 1
+
+
+def test_cached_beginning_of_a_prompt_is_not_computed_again(
+    run: Callable[..., Any], codec: TextCodec, model: SpiedModel
+) -> None:
+    request = ask(codec, "triage", PROMPTS[0]["prompt"], max_tokens=1)
+    length = len(request.prompt)
+
+    async def thrice(scheduler: BatchScheduler) -> list[list[int]]:
+        other = dataclasses.replace(request, adapter=None)
+        return [await tokens(scheduler, each) for each in (request, request, other)]
+
+    first, second, _ = run(thrice, prefix_cache=PrefixCache(AdapterKey.NAME))
+
+    reused = (length - 1) // BLOCK_TOKENS * BLOCK_TOKENS
+    assert reused > 0
+    assert model.steps == [length, length - reused, length]
+    assert first == second
+
+
+def test_padding_beside_a_long_prompt_ends_with_the_context(
+    run: Callable[..., Any], codec: TextCodec
+) -> None:
+    filler = "Ticket: Emma from Cairo cannot track the phone parcel.\nAnswer:\n"
+    long = ask(codec, "base", filler * 40)
+    long = dataclasses.replace(long, prompt=long.prompt[: CONTEXT - 2], max_tokens=2, ignore_end=True)
+    other = ask(codec, "base", PROMPTS[0]["prompt"])
+    fresh = dataclasses.replace(other, prompt=other.prompt * 8)
+
+    async def scenario(scheduler: BatchScheduler) -> tuple[list[int], list[list[int]]]:
+        first = await tokens(scheduler, long)
+        # The rest of the long prompt is short now, and it is padded to the length of the fresh one.
+        beside = await asyncio.gather(tokens(scheduler, long), tokens(scheduler, fresh))
+        return first, list(beside)
+
+    first, (second, _) = run(scenario, prefix_cache=PrefixCache(AdapterKey.NAME))
+    assert first == second
 
 
 def test_seed_gives_the_same_tokens_whatever_else_is_in_the_batch(

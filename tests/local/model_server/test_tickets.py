@@ -8,7 +8,8 @@ import httpx
 import numpy as np
 import pytest
 
-from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
+from local_sagemaker.model_server.key_value_cache import KeyValueCache
+from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.text import TextCodec
 from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS, TICKETS
@@ -34,7 +35,7 @@ def test_published_answers_are_far_from_ties(kind: str) -> None:
     model, codec = LlamaModel.from_directory(BASE), TextCodec(BASE)
     weights = None
     if kind != "base":
-        adapter = Adapter.from_directory(ADAPTERS[kind], modules=model.config.modules(), max_rank=8)
+        adapter = Adapter.from_directory(ADAPTERS[kind], projections=model.config.projections(), max_rank=8)
         weights = adapter.to_weights()
     (end,) = model.config.stop_tokens
 

@@ -44,7 +44,7 @@ PARENT = f"{sys.executable} -c {shlex.quote(WITH_CHILD)} {{model_dir}} {{port}}"
 
 async def start(tmp_path: Path, command: str = COMMAND, start_seconds: float = 30) -> ContainerProcess:
     return await ContainerProcess.start(
-        command, tmp_path, {}, tmp_path / "log", start_seconds, ProcessGroups(tmp_path)
+        command, tmp_path, {}, tmp_path / "log", start_seconds, groups=ProcessGroups(tmp_path)
     )
 
 

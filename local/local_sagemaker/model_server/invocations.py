@@ -1,0 +1,205 @@
+"""The three forms of answers: OpenAI completions, OpenAI chat, and LMI's `generated_text`."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from local_sagemaker.model_server.log_probabilities import (
+    chat_log_probabilities,
+    completion_log_probabilities,
+)
+from local_sagemaker.model_server.scheduler import GeneratedToken, GenerationRequest
+from local_sagemaker.model_server.text import TextCodec
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeAnswer:
+    """A whole answer."""
+
+    steps: Sequence[GeneratedToken]
+
+    @property
+    def text(self) -> str:
+        """All the text."""
+        return "".join(step.text for step in self.steps)
+
+    @property
+    def last(self) -> GeneratedToken:
+        """The step that ended it."""
+        return self.steps[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation(ABC):
+    """A checked request, which also formats its answer."""
+
+    generation: GenerationRequest
+    stream: bool
+    media_type: str
+
+    @abstractmethod
+    def whole(self, answer: WholeAnswer) -> dict[str, Any]:
+        """Format a whole answer."""
+
+    @abstractmethod
+    def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
+        """Format an answer as a stream."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenAiInvocation(Invocation):
+    """The common part of OpenAI's two forms; streams are server-sent events."""
+
+    codec: TextCodec
+    model: str
+    id: str
+    created: int
+    include_usage: bool
+    media_type: str = "text/event-stream"
+
+    @abstractmethod
+    def _log_probabilities(
+        self, steps: Sequence[GeneratedToken], likeliest: int, offset: int
+    ) -> dict[str, Any]:
+        """Format log probabilities; `offset` is the length of the text before the first step."""
+
+    def _choice(
+        self, content: dict[str, Any], steps: Sequence[GeneratedToken], *, offset: int = 0
+    ) -> dict[str, Any]:
+        """Format the one choice of an answer, or of a part of it."""
+        likeliest = self.generation.likeliest
+        scored = None
+        if likeliest is not None and steps:
+            scored = self._log_probabilities(steps, likeliest, offset)
+        return {
+            "index": 0,
+            **content,
+            "logprobs": scored,
+            "finish_reason": steps[-1].finish_reason if steps else None,
+            "stop_reason": steps[-1].stopped_by if steps else None,
+        }
+
+    def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+        }
+
+    def _usage(self, completion: int) -> dict[str, Any]:
+        prompt = len(self.generation.prompt)
+        counts = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
+        return {"usage": counts}
+
+    async def _chunks(
+        self, kind: str, steps: AsyncIterator[GeneratedToken], field: Callable[[str], dict[str, Any]]
+    ) -> AsyncIterator[str]:
+        """Format each token, then the usage if requested, then OpenAI's end mark."""
+        count = offset = 0
+        async for step in steps:
+            yield event(self._envelope(kind, [self._choice(field(step.text), [step], offset=offset)]))
+            count += 1
+            offset += len(step.text)
+        if self.include_usage:
+            yield event(self._envelope(kind, []) | self._usage(count))
+        yield "data: [DONE]\n\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletionInvocation(OpenAiInvocation):
+    """`{"prompt": …}`, OpenAI's completions."""
+
+    def _log_probabilities(
+        self, steps: Sequence[GeneratedToken], likeliest: int, offset: int
+    ) -> dict[str, Any]:
+        return completion_log_probabilities(steps, self.codec, likeliest=likeliest, offset=offset)
+
+    def whole(self, answer: WholeAnswer) -> dict[str, Any]:
+        """Format a `text_completion`."""
+        choices = [self._choice({"text": answer.text}, answer.steps)]
+        return self._envelope("text_completion", choices) | self._usage(len(answer.steps))
+
+    def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
+        """Format `text_completion` chunks."""
+        return self._chunks("text_completion", steps, lambda text: {"text": text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatInvocation(OpenAiInvocation):
+    """`{"messages": …}`, OpenAI's chat completions."""
+
+    def _log_probabilities(self, steps: Sequence[GeneratedToken], likeliest: int, _: int) -> dict[str, Any]:
+        return chat_log_probabilities(steps, self.codec, likeliest=likeliest)
+
+    def whole(self, answer: WholeAnswer) -> dict[str, Any]:
+        """Format a `chat.completion`."""
+        message = {"role": "assistant", "content": answer.text}
+        choices = [self._choice({"message": message}, answer.steps)]
+        return self._envelope("chat.completion", choices) | self._usage(len(answer.steps))
+
+    async def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
+        """Format `chat.completion.chunk` chunks, the first of which names the role."""
+        kind = "chat.completion.chunk"
+        opening = {"delta": {"role": "assistant", "content": ""}}
+        yield event(self._envelope(kind, [self._choice(opening, [])]))
+        async for chunk in self._chunks(kind, steps, lambda text: {"delta": {"content": text}}):
+            yield chunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class LmiInvocation(Invocation):
+    """`{"inputs": …, "parameters": …}`, LMI's own schema; streams are lines of JSON."""
+
+    codec: TextCodec
+    details: bool
+    prepended: str
+    media_type: str = "application/jsonlines"
+
+    def whole(self, answer: WholeAnswer) -> dict[str, Any]:
+        """Format `generated_text`, with details if requested."""
+        content: dict[str, Any] = {"generated_text": self.prepended + answer.text}
+        if self.details:
+            tokens = [self._token(step, self.codec.decode([step.token])) for step in answer.steps]
+            content["details"] = self._details(answer) | {"prefill": [], "tokens": tokens}
+        return content
+
+    async def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
+        """Format a line for each token; the last one has the whole text."""
+        so_far: list[GeneratedToken] = []
+        async for step in steps:
+            so_far.append(step)
+            content = {
+                "index": 0,
+                "token": self._token(step, step.text),
+                "generated_text": None,
+                "details": None,
+            }
+            if step.finish_reason:
+                answer = WholeAnswer(steps=so_far)
+                content["generated_text"] = self.prepended + answer.text
+                content["details"] = self._details(answer) if self.details else None
+            yield json.dumps(content, ensure_ascii=False) + "\n"
+
+    def _details(self, answer: WholeAnswer) -> dict[str, Any]:
+        return {
+            "finish_reason": answer.last.finish_reason,
+            "seed": self.generation.sampling.seed,
+            "generated_tokens": len(answer.steps),
+            "input_length": len(self.generation.prompt),
+        }
+
+    def _token(self, step: GeneratedToken, text: str) -> dict[str, Any]:
+        return {"id": step.token, "text": text, "logprob": step.log_probability}
+
+
+def event(content: dict[str, Any]) -> str:
+    """Format one server-sent event."""
+    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"

@@ -1,0 +1,199 @@
+"""The container protocol in both dialects: the whole table, and what takes more than one request."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.local.model_server.protocol_table import (
+    ANSWERS,
+    CHAT,
+    COMPLETION,
+    HEADER,
+    ROWS,
+    DialectName,
+    Row,
+    check,
+    generated,
+    make_places,
+    prepare,
+    send,
+)
+from tests.local.model_server.tickets import ADAPTERS, BASE, PROMPTS
+
+RunServer = Callable[..., contextlib.AbstractContextManager[httpx.Client]]
+
+
+@pytest.fixture(scope="module", params=["lmi", "vllm"])
+def dialect(request: pytest.FixtureRequest) -> DialectName:
+    name: DialectName = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def server(run_server: RunServer, dialect: DialectName) -> Iterator[httpx.Client]:
+    variables = {"OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORA_RANK": "8", "OPTION_MAX_CPU_LORAS": "16"}
+    with run_server(BASE, "--dialect", dialect, **variables) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return make_places(tmp_path_factory.mktemp("places")) | {"served": "lmi"}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_request_gets_the_answer_of_the_table(
+    server: httpx.Client, dialect: DialectName, words: dict[str, str], row: Row
+) -> None:
+    prepare(server)
+    check(send(server, row, words), row.answer(dialect))
+
+
+def test_rows_have_names_of_their_own() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_adapter_that_is_unregistered_during_a_request_finishes_it(server: httpx.Client) -> None:
+    prepare(server)
+    body = CHAT | {"model": "shout", "stream": True}
+    with server.stream("POST", "/v1/chat/completions", json=body) as streamed:
+        server.delete("/adapters/shout").raise_for_status()
+        lines = list(streamed.iter_lines())
+    finished = httpx.Response(200, headers=streamed.headers, text="\n".join(lines))
+    assert generated(finished) == ANSWERS["shout"]
+    assert server.post("/v1/chat/completions", json=body).status_code == 404
+
+
+def test_ten_adapters_in_four_slots_each_answer_as_themselves(server: httpx.Client) -> None:
+    prepare(server)
+    labels = {f"ten-{number}": list(ADAPTERS)[number % len(ADAPTERS)] for number in range(10)}
+    for name, label in labels.items():
+        params = {"name": name, "src": str(ADAPTERS[label])}
+        server.post("/adapters", params=params).raise_for_status()
+    wrong: list[str] = []
+
+    def ask(name: str, label: str) -> None:
+        for entry in PROMPTS[:4]:
+            body = COMPLETION | {"prompt": entry["prompt"]}
+            got = generated(server.post("/invocations", json=body, headers={HEADER: name}))
+            if got != entry["answers"][label]:
+                wrong.append(f"{name}: {got}")
+
+    threads = [threading.Thread(target=ask, args=pair) for pair in labels.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name in labels:
+        server.delete(f"/adapters/{name}").raise_for_status()
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("dialect_name", "status"), [("lmi", 400), ("vllm", 500)])
+def test_registration_without_lora_is_refused(run_server: RunServer, dialect_name: str, status: int) -> None:
+    with run_server(BASE, "--dialect", dialect_name) as client:
+        refused = client.post("/adapters", params={"name": "a", "src": str(ADAPTERS["triage"])})
+        assert refused.status_code == status
+        assert "LoRA is off" in refused.text
+
+
+def test_errors_have_the_form_of_the_container(server: httpx.Client, dialect: DialectName) -> None:
+    error = server.post("/v1/chat/completions", json=CHAT | {"model": "nobody"}).json()
+    if dialect == "lmi":
+        assert error == {
+            "code": 404,
+            "type": "UnknownModelError",
+            "message": "adapter 'nobody' is not registered",
+        }
+    else:
+        assert error == {
+            "error": {
+                "message": "The model `nobody` does not exist.",
+                "type": "NotFoundError",
+                "param": "model",
+                "code": 404,
+            }
+        }
+
+
+def test_completion_has_the_log_probability_of_each_token(server: httpx.Client) -> None:
+    prepare(server)
+    body = COMPLETION | {"logprobs": 2}
+    (choice,) = server.post("/invocations", json=body, headers={HEADER: "triage"}).json()["choices"]
+
+    scored = choice["logprobs"]
+    assert "".join(scored["tokens"]) == ANSWERS["triage"] + "</s>"
+    assert scored["text_offset"] == [
+        len("".join(scored["tokens"][:position])) for position in range(len(scored["tokens"]))
+    ]
+    for token, score, top in zip(
+        scored["tokens"], scored["token_logprobs"], scored["top_logprobs"], strict=True
+    ):
+        assert -1 < score <= 0
+        assert len(top) == 2
+        assert next(iter(top.items())) == (token, score), "greedy: the chosen token is the likeliest"
+        assert sum(map(math.exp, top.values())) <= 1 + 1e-6
+
+
+def test_log_probabilities_of_sampled_tokens_do_not_depend_on_the_temperature(server: httpx.Client) -> None:
+    body = COMPLETION | {"logprobs": 0, "max_tokens": 1}
+    (greedy,) = server.post("/invocations", json=body).json()["choices"]
+    (hot,) = server.post("/invocations", json=body | {"temperature": 0.01, "seed": 1}).json()["choices"]
+    assert hot["text"] == greedy["text"]
+    assert hot["logprobs"] == greedy["logprobs"]
+
+
+def test_chat_has_the_log_probability_of_each_token(server: httpx.Client) -> None:
+    prepare(server)
+    body = CHAT | {"model": "triage", "logprobs": True, "top_logprobs": 3}
+    (choice,) = server.post("/v1/chat/completions", json=body).json()["choices"]
+
+    content = choice["logprobs"]["content"]
+    assert "".join(entry["token"] for entry in content) == ANSWERS["triage"] + "</s>"
+    for entry in content:
+        assert bytes(entry["bytes"]).decode() == entry["token"]
+        assert len(entry["top_logprobs"]) == 3
+        assert entry["top_logprobs"][0] == {key: entry[key] for key in ("token", "logprob", "bytes")}
+    plain = server.post("/v1/chat/completions", json=CHAT | {"logprobs": True}).json()["choices"][0]
+    assert {len(entry["top_logprobs"]) for entry in plain["logprobs"]["content"]} == {0}
+
+
+def test_streamed_log_probabilities_are_those_of_the_whole_answer(server: httpx.Client) -> None:
+    body = COMPLETION | {"logprobs": 1}
+    whole = server.post("/invocations", json=body).json()["choices"][0]["logprobs"]
+    streamed = server.post("/invocations", json=body | {"stream": True})
+    chunks: list[dict[str, Any]] = [
+        json.loads(line.removeprefix("data: "))["choices"][0]["logprobs"]
+        for line in streamed.text.splitlines()
+        if line.startswith("data: {")
+    ]
+    joined = {key: [entry for chunk in chunks for entry in chunk[key]] for key in whole}
+    assert joined["tokens"] == whole["tokens"]
+    assert joined["text_offset"] == whole["text_offset"]
+    assert joined["token_logprobs"] == pytest.approx(whole["token_logprobs"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (COMPLETION | {"logprobs": 21}, "'logprobs' should be an integer from 0 to 20, got 21"),
+        (COMPLETION | {"logprobs": True}, "'logprobs' should be an integer from 0 to 20, got true"),
+        (CHAT | {"logprobs": 1}, "'logprobs' should be true or false, got 1"),
+        (CHAT | {"top_logprobs": 1}, "when using 'top_logprobs', 'logprobs' should be true"),
+    ],
+    ids=["too many", "no number", "no flag", "alone"],
+)
+def test_wrong_request_for_log_probabilities_is_refused(
+    server: httpx.Client, body: dict[str, Any], message: str
+) -> None:
+    refused = server.post("/invocations", json=body)
+    assert refused.status_code == 400
+    assert message in json.loads(refused.text).get("message", refused.json().get("error", {}).get("message"))

@@ -1,0 +1,76 @@
+"""How settings reach a copy: real processes of the engine without a model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_sagemaker.process_groups import ProcessGroups
+from local_sagemaker.runtime.containers import ContainerProcess
+from local_sagemaker.runtime.hosting import LocalHosting
+from local_sagemaker.settings import CurrentSettings, Settings
+from tests.local.engine import COMMAND
+
+
+async def start(root: Path, environment: dict[str, str], **settings: Any) -> ContainerProcess:
+    (root / "model.txt").write_text("a model")
+    command = COMMAND + " {dialect} {prefix_cache}"
+    current = CurrentSettings(Settings(engine_command=command, **settings))
+    nothing: Any = None  # nothing is fetched
+    hosting = LocalHosting(root, nothing, current, ProcessGroups(root))
+    return await hosting.start_copy(root, environment, 30)
+
+
+async def said(copy: ContainerProcess, adapter: str | None = None) -> dict[str, Any]:
+    async with copy.invoke(adapter, {}, b"{}") as response:
+        content: dict[str, Any] = json.loads(await response.aread())
+        return content
+
+
+@pytest.mark.parametrize(
+    ("environment", "settings", "options"),
+    [
+        ({"OPTION_ENABLE_LORA": "true"}, {}, ["lmi", "off"]),
+        ({"SM_VLLM_ENABLE_LORA": "true"}, {"prefix_cache": "by_path"}, ["vllm", "by_path"]),
+    ],
+    ids=["lmi", "vllm"],
+)
+def test_copy_gets_the_dialect_and_the_prefix_cache(
+    tmp_path: Path, environment: dict[str, str], settings: dict[str, Any], options: list[str]
+) -> None:
+    async def scenario() -> Any:
+        copy = await start(tmp_path, environment, **settings)
+        answer = await said(copy)
+        await copy.stop()
+        return answer["options"]
+
+    assert asyncio.run(scenario()) == options
+
+
+@pytest.mark.parametrize(("update_path", "kept"), [("new", False), ("same", True)])
+def test_update_under_the_old_name_keeps_the_path_only_where_the_setting_says_so(
+    tmp_path: Path, update_path: str, kept: bool
+) -> None:
+    for version in ("1", "2"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "adapter.txt").write_text(version)
+
+    async def scenario() -> list[dict[str, Any]]:
+        copy = await start(tmp_path, {}, update_path=update_path)
+        await copy.register("one", tmp_path / "1")
+        await copy.register("other", tmp_path / "1")
+        first, other = await said(copy, "one"), await said(copy, "other")
+        await copy.unregister("one")
+        await copy.register("one", tmp_path / "2")
+        second = await said(copy, "one")
+        await copy.stop()
+        return [first, other, second]
+
+    first, other, second = asyncio.run(scenario())
+    assert (first["adapter"], second["adapter"]) == ("1", "2")
+    assert (first["source"] == second["source"]) is kept
+    assert (first["source"] != other["source"]) is kept
