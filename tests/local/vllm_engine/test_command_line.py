@@ -76,9 +76,8 @@ def test_context_is_at_most_the_models_own(model: Path, wanted: str, given: str)
 def test_prefix_caching_is_vllms_default_unless_a_variable_decides(
     model: Path, environment: dict[str, str], flags: list[str]
 ) -> None:
-    found = [
-        argument for argument in started(model, environment).arguments if argument.endswith("-prefix-caching")
-    ]
+    arguments = started(model, environment).arguments
+    found = [argument for argument in arguments if argument.endswith("-prefix-caching")]
     assert found == flags
 
 
