@@ -20,9 +20,7 @@ from tests.vllm.record import PROTOCOL
 pytestmark = pytest.mark.vllm
 
 LORA = {"ENABLE_LORA": "true", "MAX_LORAS": "4", "MAX_CPU_LORAS": "16", "MAX_LORA_RANK": "8"}
-TEXTS = [
-    row for row in ROWS if row.lmi.text is not None and row.lmi != row.vllm or "inputs" in (row.json or {})
-]
+TEXTS = [row for row in ROWS if row.lmi.text is not None and row.lmi != row.vllm]
 """Rows that vLLM answers as LMI does with the middleware, and otherwise without it."""
 
 
