@@ -19,6 +19,7 @@ from constructs import Construct
 from adapter_fleet.environment.environment_keys import (
     AdapterTable,
     BaseModelTable,
+    ContainerTable,
     CopiesTable,
     EndpointTable,
     Environment,
@@ -39,12 +40,14 @@ from multi_adapter_inference import (
     DriftCheck,
     FailurePolicy,
     HubModel,
+    IContainer,
     InstanceType,
     LmiContainer,
     LoraAdapter,
     MultiAdapterEndpoint,
     SmokeTest,
     StartupTimeouts,
+    VllmContainer,
 )
 
 _DRIFT_PERIOD_MINUTES = 6 * 60
@@ -86,9 +89,7 @@ class MultiAdapterInferenceStack(Stack):
         with _table("base_model"):
             base_model = self._base_model(environment.base_model)
         with _table("container"):
-            container = LmiContainer(
-                version=environment.container.lmi_version, environment=environment.container.environment
-            )
+            container = _container(environment.container)
         with _table("endpoint"):
             instance_type = _instance_type(settings)
         with _table("copies"):
@@ -102,6 +103,7 @@ class MultiAdapterInferenceStack(Stack):
             instance_type=instance_type,
             instance_count=settings.instance_count,
             routing_strategy=settings.routing_strategy,
+            prefix_routing=settings.prefix_routing,
             compute=compute,
             copy_count=environment.copies.count,
             startup=startup,
@@ -133,7 +135,11 @@ class MultiAdapterInferenceStack(Stack):
 
     def _adapter(self, name: str, settings: AdapterTable) -> LoraAdapter:
         with _table(f"adapters.{name}"):
-            return self.endpoint.add_adapter(name, artifact=_artifact(settings))
+            return self.endpoint.add_adapter(
+                name,
+                artifact=_artifact(settings),
+                component_per_version=settings.component_per_version,
+            )
 
     def _fleet(self, name: str, settings: FleetTable) -> AdapterFleet:
         with _table(f"fleets.{name}"):
@@ -251,6 +257,16 @@ def _vpc(scope: Construct, network: NetworkTable) -> ec2.IVpc:
             "@aws-cdk/aws-ec2:noSubnetRouteTableId", "nothing here adds a route"
         )
     return vpc
+
+
+def _container(settings: ContainerTable) -> IContainer:
+    environment, prefix_caching = settings.environment, settings.prefix_caching
+    if settings.vllm_version is not None:
+        return VllmContainer(
+            version=settings.vllm_version, environment=environment, prefix_caching=prefix_caching
+        )
+    assert settings.lmi_version is not None  # one of the two is given
+    return LmiContainer(version=settings.lmi_version, environment=environment, prefix_caching=prefix_caching)
 
 
 def _instance_type(settings: EndpointTable) -> InstanceType:

@@ -3,14 +3,15 @@
 from adapter_fleet.fleet.state.settings import OnTimeout, UpdateMode
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
-from adapter_fleet.serving.routing import RoutingStrategy
+from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy
+from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference._internal.fleet_base import FleetMember
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.artifact import AdapterArtifact
 from multi_adapter_inference.artifact_source import ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, ModelDownload
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
-from multi_adapter_inference.container import LmiContainer
+from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.endpoint import MultiAdapterEndpoint
 from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.fleet_adapter import AdapterDefaults, FleetAdapter, SmokeTest
@@ -23,7 +24,9 @@ from multi_adapter_inference.interfaces import (
     ILoraAdapter,
     IMultiAdapterEndpoint,
 )
+from multi_adapter_inference.lmi_container import LmiContainer
 from multi_adapter_inference.manifest import AdapterManifest
+from multi_adapter_inference.vllm_container import VllmContainer
 
 __all__ = [
     "AdapterArtifact",
@@ -41,6 +44,7 @@ __all__ = [
     "FleetOptions",
     "HubModel",
     "IAdapterFleet",
+    "IContainer",
     "IInferenceComponent",
     "ILoraAdapter",
     "IMultiAdapterEndpoint",
@@ -53,8 +57,11 @@ __all__ = [
     "ModelDownload",
     "MultiAdapterEndpoint",
     "OnTimeout",
+    "PrefixRouting",
     "RoutingStrategy",
     "SmokeTest",
     "StartupTimeouts",
     "UpdateMode",
+    "VllmContainer",
+    "VllmVersion",
 ]

@@ -39,6 +39,9 @@ class LoraAdapter(Construct, ComponentMetrics):
     component_name:
         The whole name, for callers that need one that stays when the adapter moves to another base model.
         Delete the adapter before you move it. Default: `<prefix>-<name>-<hash>`.
+    component_per_version:
+        Whether a new artifact gets a component of its own, with a new name, instead of an update in place.
+        The new component answers before the old one is deleted. Callers need the new name. Default: False.
 
     Example::
 
@@ -64,12 +67,22 @@ class LoraAdapter(Construct, ComponentMetrics):
         artifact: AdapterArtifact,
         adapter_name: str | None = None,
         component_name: str | None = None,
+        component_per_version: bool = False,
     ) -> None:
         super().__init__(scope, id)
         with error_context(self):
             check_same_environment(self, endpoint)
+            if component_name is not None and component_per_version:
+                raise ValueError(
+                    "'component_name' should be left out with 'component_per_version', as each version gets a"
+                    f" name of its own, got {component_name!r}"
+                )
+        artifact_url = artifact.bind(self, endpoint)
+        version = (artifact.version,) if component_per_version else ()
         name = adapter_name or id
-        hashed = immutable_hash(self, endpoint.identity, endpoint.base_component_name, name)
+        hashed = immutable_hash(self, endpoint.identity, endpoint.base_component_name, name, *version)
+        if endpoint.container is not None and not component_per_version:
+            endpoint.container.warn_of_updates_in_place(endpoint)
         self.endpoint = endpoint
         self.component_name = component_name or f"{endpoint.component_prefix}-{name}-{hashed}"
         claim_name(
@@ -94,7 +107,7 @@ class LoraAdapter(Construct, ComponentMetrics):
             specification=sagemaker.CfnInferenceComponent.InferenceComponentSpecificationProperty(
                 base_inference_component_name=endpoint.base_component_name,
                 container=sagemaker.CfnInferenceComponent.InferenceComponentContainerSpecificationProperty(
-                    artifact_url=artifact.bind(self, endpoint)
+                    artifact_url=artifact_url
                 ),
             ),
         )

@@ -78,6 +78,11 @@ class AdapterArtifact(ABC):
     def address(self) -> Path | ObjectAddress:
         """Where the adapter is."""
 
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """A text that changes with the adapter's files, or with the archive's address."""
+
 
 class _DirectoryArtifact(AdapterArtifact):
     def __init__(self, path: Path) -> None:
@@ -86,6 +91,10 @@ class _DirectoryArtifact(AdapterArtifact):
     @property
     def address(self) -> Path:
         return self._path
+
+    @property
+    def version(self) -> str:
+        return identity(self._path)
 
     def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
         findings = check_directory(
@@ -121,6 +130,10 @@ class _StoredArtifact(AdapterArtifact):
     @property
     def address(self) -> ObjectAddress:
         return self._address
+
+    @property
+    def version(self) -> str:
+        return self._address.uri
 
     def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
         sources = endpoint.artifact_sources

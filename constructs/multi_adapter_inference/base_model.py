@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from adapter_fleet.serving.model_shape import ModelShape, known_shape
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.asset_folder import AssetFolder
 from multi_adapter_inference._internal.object_prefix import as_folder
+from multi_adapter_inference.container import StartupDownload
 from multi_adapter_inference.execution_role import ExecutionRole
 
 _MODELS = AssetFolder(name="base-models")
@@ -37,20 +38,22 @@ class ModelDownload(Enum):
     SAGEMAKER = "sagemaker"
     """SageMaker, before the container starts. Works with network isolation."""
     CONTAINER = "container"
-    """The container, which reads `HF_MODEL_ID`."""
+    """The container, which reads `HF_MODEL_ID`. Only an `LmiContainer` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoundModel:
     """A base model as the SageMaker model resource needs it.
 
+    download:
+        What the container downloads, if SageMaker downloads nothing.
     version:
         A text that changes with the model, if the other fields change only when it is deployed.
     depends_on:
         What must be there before the model.
     """
 
-    environment: dict[str, str] = field(default_factory=dict)
+    download: StartupDownload | None = None
     data_source: sagemaker.CfnModel.ModelDataSourceProperty | None = None
     data_url: str | None = None
     version: str | None = None
@@ -145,7 +148,7 @@ class _BucketModel(BaseModel):
             else f"s3://{self._bucket.bucket_name}/"
         )
         if self._download is ModelDownload.CONTAINER:
-            return BoundModel(environment={"HF_MODEL_ID": uri})
+            return BoundModel(download=StartupDownload(model_id=uri, in_bucket=True))
         return BoundModel(
             data_source=sagemaker.CfnModel.ModelDataSourceProperty(
                 s3_data_source=sagemaker.CfnModel.S3DataSourceProperty(
@@ -183,12 +186,10 @@ class _StartupModel(BaseModel):
         if not Token.is_unresolved(model_id) and model_id.count("/") != 1:
             raise ValueError(f"'model_id' should be '<organization>/<model>', got {model_id!r}")
         super().__init__(facts=BaseModelFacts(name=model_id), needs_network=True)
-        self._environment = {"HF_MODEL_ID": model_id}
-        if revision is not None:
-            self._environment["OPTION_REVISION"] = revision
+        self._download = StartupDownload(model_id=model_id, revision=revision)
 
     def bind(self, _role: ExecutionRole, /) -> BoundModel:
-        return BoundModel(environment=self._environment)
+        return BoundModel(download=self._download)
 
 
 def _pack(directory: Path, target: Path) -> None:

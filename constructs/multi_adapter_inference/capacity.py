@@ -5,21 +5,20 @@ from __future__ import annotations
 from aws_cdk import Annotations, Token
 from constructs import Construct
 
-from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, gpu_memory
 from adapter_fleet.serving.instance_types import INSTANCES, Accelerator
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.memory_tiers import TierCounts
 from adapter_fleet.serving.model_shape import ModelShape
 from multi_adapter_inference.compute import ComputeRequirements
-from multi_adapter_inference.container import LmiContainer
+from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.instance_type import InstanceType
 
 
 def memory_of_copy(
     shape: ModelShape | None,
     lora: LoraServing,
-    container: LmiContainer,
+    container: IContainer,
     compute: ComputeRequirements,
     instance_type: InstanceType,
 ) -> GpuMemory | None:
@@ -31,7 +30,7 @@ def memory_of_copy(
     accelerators, accelerator = compute.accelerators, _accelerator(instance_type)
     if shape is None or shape.unknown_quantization is not None or accelerator is None:
         return None
-    engine = EngineSettings.from_environment(container.environment)
+    engine = container.engine
     # A token counts as a setting that is not understood.
     if engine.not_understood or accelerators is None or Token.is_unresolved(accelerators):
         return None
@@ -48,16 +47,17 @@ def memory_of_copy(
     return memory
 
 
-def warn_of_small_cache(scope: Construct, memory: GpuMemory) -> None:
+def warn_of_small_cache(scope: Construct, memory: GpuMemory, container: IContainer) -> None:
     """Add to `scope` a warning if the key-value cache is too small for the engine to start."""
     if memory.fits:
         return
+    variables = container.version.variables
     most = f"at most {memory.most_loras} slots leave" if memory.most_loras else "no number of slots leaves"
     needed = (
         f"it should have {_gib(memory.least_cache)}"
         if memory.max_model_len is None
-        else f"one sequence of {memory.max_model_len} tokens (OPTION_MAX_MODEL_LEN, or else the model's own"
-        f" length) takes {_gib(memory.least_cache)}"
+        else f"one sequence of {memory.max_model_len} tokens ({variables.max_model_len}, or else the model's"
+        f" own length) takes {_gib(memory.least_cache)}"
     )
     Annotations.of(scope).add_warning_v2(
         "multi-adapter-inference:small-key-value-cache",
@@ -65,6 +65,19 @@ def warn_of_small_cache(scope: Construct, memory: GpuMemory) -> None:
         f" {needed}; of the {_gib(memory.budget)} that it takes, the weights have {_gib(memory.weights)},"
         f" {memory.max_loras} slots for adapters {_gib(memory.slots)}, and an estimate of the rest is"
         f" {_gib(memory.other)}; {most} enough; 'adapters capacity' shows more",
+    )
+
+
+def warn_of_idle_accelerators(scope: Construct, container: IContainer, compute: ComputeRequirements) -> None:
+    """Add to `scope` a warning if the engine uses fewer accelerators than a copy has."""
+    accelerators, engine = compute.accelerators, container.engine
+    used = engine.tensor_parallel
+    if used is None or accelerators is None or Token.is_unresolved(accelerators) or used >= accelerators:
+        return
+    Annotations.of(scope).add_warning_v2(
+        "multi-adapter-inference:idle-accelerators",
+        f"vLLM uses {used} of the {accelerators} accelerators of a copy; set"
+        f" {engine.variables.tensor_parallel[0]} to '{accelerators}' in the container's environment",
     )
 
 

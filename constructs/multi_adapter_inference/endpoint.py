@@ -13,7 +13,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct, IConstruct
 
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.routing import RoutingStrategy
+from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy, check_prefix_routing
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.component_names import (
     claim_name,
@@ -29,9 +29,13 @@ from multi_adapter_inference._internal.model_resource import ModelResource
 from multi_adapter_inference._internal.stack_location import deployed_together
 from multi_adapter_inference.artifact_source import ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, BoundModel
-from multi_adapter_inference.capacity import memory_of_copy, warn_of_small_cache
+from multi_adapter_inference.capacity import (
+    memory_of_copy,
+    warn_of_idle_accelerators,
+    warn_of_small_cache,
+)
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
-from multi_adapter_inference.container import LmiContainer
+from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.execution_role import ExecutionRole
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
@@ -62,6 +66,8 @@ class MultiAdapterEndpoint(EndpointBase):
         How long a copy may take to start. Default: SageMaker's own limits.
     routing_strategy:
         Which copy answers a request. Default: the one with the fewest requests in progress.
+    prefix_routing:
+        The limits of `RoutingStrategy.PREFIX_AWARE`, which needs them.
     artifact_sources:
         The places in buckets from which the role may read adapters. Adapters from directories need no entry.
         Default: none.
@@ -98,7 +104,7 @@ class MultiAdapterEndpoint(EndpointBase):
         )
     """
 
-    container: LmiContainer
+    container: IContainer
     lora: LoraServing
     execution_role: ExecutionRole
     artifact_sources: Sequence[ArtifactSource]
@@ -109,7 +115,7 @@ class MultiAdapterEndpoint(EndpointBase):
         id: str,
         *,
         base_model: BaseModel,
-        container: LmiContainer,
+        container: IContainer,
         lora: LoraServing,
         instance_type: InstanceType,
         compute: ComputeRequirements,
@@ -117,6 +123,7 @@ class MultiAdapterEndpoint(EndpointBase):
         copy_count: int = 1,
         startup: StartupTimeouts | None = None,
         routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,
+        prefix_routing: PrefixRouting | None = None,
         artifact_sources: Sequence[ArtifactSource] = (),
         component_prefix: str | None = None,
         base_component_name: str | None = None,
@@ -146,6 +153,7 @@ class MultiAdapterEndpoint(EndpointBase):
                 )
             if vpc is None and (vpc_subnets is not None or security_groups):
                 raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
+            check_prefix_routing(routing_strategy, prefix_routing)
             room = _room_for_copies(compute, instance_type, instance_count, copy_count)
             memory = memory_of_copy(base_model.shape, lora, container, compute, instance_type)
 
@@ -188,7 +196,7 @@ class MultiAdapterEndpoint(EndpointBase):
             instance_type,
             instance_count,
             startup,
-            routing_strategy,
+            _routing(routing_strategy, prefix_routing),
             encryption_key,
             inference_ami_version,
             network_isolation,
@@ -205,9 +213,12 @@ class MultiAdapterEndpoint(EndpointBase):
                 resource.node.add_dependency(self._network.routes)
         self.adapters_depend_on = (base, self.execution_role.policy)
 
-        container.warn_of_faults(self, inference_ami_version=inference_ami_version)
+        container.annotate(
+            self, inference_ami_version=inference_ami_version, routing_strategy=routing_strategy
+        )
+        warn_of_idle_accelerators(self, container, compute)
         if memory is not None:
-            warn_of_small_cache(self, memory)
+            warn_of_small_cache(self, memory, container)
         if room is not None and copy_count in (room, 1):
             Annotations.of(self).add_warning_v2(
                 "multi-adapter-inference:no-room-for-rolling-update",
@@ -300,11 +311,11 @@ class MultiAdapterEndpoint(EndpointBase):
             self.execution_role.use_volume_key(encryption_key)
 
     def _create_model(
-        self, bound: BoundModel, container: LmiContainer, network_isolation: bool
+        self, bound: BoundModel, container: IContainer, network_isolation: bool
     ) -> ModelResource:
         with error_context(self):
             image = container.image(self)
-            environment = container.environment_for(self.lora, bound.environment)
+            environment = container.environment_for(self.lora, bound.download)
         self.execution_role.pull(image)
         return ModelResource(
             self,
@@ -321,7 +332,7 @@ class MultiAdapterEndpoint(EndpointBase):
         instance_type: InstanceType,
         instance_count: int,
         startup: StartupTimeouts,
-        routing_strategy: RoutingStrategy,
+        routing: sagemaker.CfnEndpointConfig.RoutingConfigProperty,
         encryption_key: kms.IKey | None,
         inference_ami_version: str | None,
         network_isolation: bool,
@@ -343,9 +354,7 @@ class MultiAdapterEndpoint(EndpointBase):
                     container_startup_health_check_timeout_in_seconds=_seconds(
                         startup.container_health_check
                     ),
-                    routing_config=sagemaker.CfnEndpointConfig.RoutingConfigProperty(
-                        routing_strategy=routing_strategy.value
-                    ),
+                    routing_config=routing,
                 )
             ],
             kms_key_id=None if encryption_key is None else encryption_key.key_arn,
@@ -410,6 +419,21 @@ def _room_for_copies(
             f" {instance_type.name}, got {copy_count}"
         )
     return room
+
+
+def _routing(
+    strategy: RoutingStrategy, prefix_routing: PrefixRouting | None
+) -> sagemaker.CfnEndpointConfig.RoutingConfigProperty:
+    cfn = sagemaker.CfnEndpointConfig
+    return cfn.RoutingConfigProperty(
+        routing_strategy=strategy.value,
+        prefix_aware_routing_config=None
+        if prefix_routing is None
+        else cfn.PrefixAwareRoutingConfigProperty(
+            prefix_length=prefix_routing.prefix_length,
+            concurrency_threshold=prefix_routing.concurrency_threshold,
+        ),
+    )
 
 
 def _check_count(setting: str, count: int) -> None:

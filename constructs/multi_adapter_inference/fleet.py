@@ -224,6 +224,8 @@ class AdapterFleet(FleetBase):
             self.component_prefix = checked_prefix(endpoint, component_prefix)
             bound = manifest.bind(self, endpoint, self.component_prefix)
         self.endpoint = endpoint
+        if endpoint.container is not None:
+            endpoint.container.warn_of_updates_in_place(endpoint)
         self._tags = ComponentTags(self, bound.adapter_tags)
         self._names = bound.component_names
         self._manifest_object = bound.object

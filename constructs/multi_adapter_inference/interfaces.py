@@ -17,7 +17,7 @@ from constructs import Construct, IConstruct, IDependable
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lora_limits import LoraServing
 from multi_adapter_inference.artifact_source import ArtifactSource
-from multi_adapter_inference.container import LmiContainer
+from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.execution_role import ExecutionRole
 from multi_adapter_inference.metrics import INVOCATION_NAMESPACE, MetricOptions
 
@@ -104,7 +104,7 @@ class IMultiAdapterEndpoint(IInferenceComponent, IConstruct, Protocol):
         """A text that changes when the endpoint becomes another one, also before its name is known."""
 
     @property
-    def container(self) -> LmiContainer | None:
+    def container(self) -> IContainer | None:
         """The container that runs the base model."""
 
     @property

@@ -30,6 +30,7 @@ MakeFleet = Callable[..., AdapterFleet]
 ChangeConfig = Callable[..., None]
 Components = Callable[[], dict[str, dict[str, Any]]]
 Warnings = Callable[[], list[str]]
+Infos = Callable[[], list[str]]
 WriteManifest = Callable[..., Path]
 Resources = Callable[[str], list[dict[str, Any]]]
 FleetProperties = Callable[[], dict[str, Any]]
@@ -111,6 +112,14 @@ def warnings(stack: cdk.Stack) -> Warnings:
     """Return a function that returns the texts of all warnings on the stack, each with its id at the end."""
     return lambda: [
         str(w.entry.data) for w in Annotations.from_stack(stack).find_warning("*", Match.any_value())
+    ]
+
+
+@pytest.fixture
+def infos(stack: cdk.Stack) -> Infos:
+    """Return a function that returns the texts of all notes on the stack, each with its id at the end."""
+    return lambda: [
+        str(info.entry.data) for info in Annotations.from_stack(stack).find_info("*", Match.any_value())
     ]
 
 

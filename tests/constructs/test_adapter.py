@@ -17,7 +17,7 @@ from multi_adapter_inference import (
     LoraAdapter,
     MultiAdapterEndpoint,
 )
-from tests.constructs.conftest import Components, MakeEndpoint, Warnings
+from tests.constructs.conftest import ChangeConfig, Components, MakeEndpoint, Warnings
 
 
 @pytest.fixture
@@ -86,6 +86,7 @@ def synthesize(
     component_prefix: str = "acme",
     component_name: str | None = None,
     key: str = "v1.tar.gz",
+    component_per_version: bool = False,
 ) -> tuple[str, str]:
     """Return the name and the logical id of an adapter in an app of its own."""
     stack = cdk.Stack(cdk.App(), "Stack")
@@ -98,7 +99,12 @@ def synthesize(
     )
     artifact = AdapterArtifact.from_uri(f"s3://models/{key}")
     adapter = LoraAdapter(
-        stack, "Ectsum", endpoint=endpoint, artifact=artifact, component_name=component_name
+        stack,
+        "Ectsum",
+        endpoint=endpoint,
+        artifact=artifact,
+        component_name=component_name,
+        component_per_version=component_per_version,
     )
     (logical_id,) = Template.from_stack(stack).find_resources("AWS::SageMaker::InferenceComponent")
     return adapter.component_name, logical_id
@@ -106,6 +112,31 @@ def synthesize(
 
 def test_another_version_keeps_name_and_logical_id_so_that_it_is_an_update_in_place() -> None:
     assert synthesize(key="v1.tar.gz") == synthesize(key="v2.tar.gz")
+
+
+def test_each_version_may_have_a_component_of_its_own() -> None:
+    name, logical_id = synthesize(key="v1.tar.gz", component_per_version=True)
+    assert (name, logical_id) == synthesize(key="v1.tar.gz", component_per_version=True)
+    other_name, other_logical_id = synthesize(key="v2.tar.gz", component_per_version=True)
+    assert name != other_name
+    assert logical_id != other_logical_id
+
+
+def test_other_files_in_a_directory_are_another_version(
+    endpoint: MultiAdapterEndpoint, adapter_directory: Path, change_config: ChangeConfig
+) -> None:
+    artifact = AdapterArtifact.from_directory(adapter_directory)
+    before = endpoint.add_adapter("A", adapter_name="x", artifact=artifact, component_per_version=True)
+    change_config(lora_dropout=0.5)
+    after = endpoint.add_adapter("B", adapter_name="x", artifact=artifact, component_per_version=True)
+    assert before.component_name != after.component_name
+
+
+def test_pinned_name_and_a_component_per_version_exclude_each_other(
+    endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
+) -> None:
+    with pytest.raises(ValueError, match="'component_name' should be left out with 'component_per_version'"):
+        endpoint.add_adapter("A", artifact=artifact, component_name="a", component_per_version=True)
 
 
 def test_another_base_changes_name_and_logical_id_so_that_it_is_a_replacement() -> None:

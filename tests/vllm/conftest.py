@@ -21,7 +21,7 @@ LORA = LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8)
 @pytest.fixture(scope="session")
 def default_environment() -> dict[str, str]:
     """The environment that the constructs give a container if a user decides nothing."""
-    return LmiContainer(version=LmiVersion.V19).environment_for(LORA, {})
+    return LmiContainer(version=LmiVersion.V19).environment_for(LORA, None)
 
 
 @pytest.fixture(scope="session")

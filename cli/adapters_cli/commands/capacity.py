@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,12 @@ from rich.console import Console
 from adapter_fleet.documents.schema import known_or_meant
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapter_fleet.serving.capacity import Workload
-from adapter_fleet.serving.engine_settings import MEMORY_VARIABLES, EngineSettings
+from adapter_fleet.serving.engine_settings import (
+    LMI_VARIABLES,
+    VLLM_VARIABLES,
+    EngineSettings,
+    EngineVariables,
+)
 from adapter_fleet.serving.gpu_memory import GIB, OTHER_BYTES
 from adapter_fleet.serving.instance_types import INSTANCES, Instance
 from adapter_fleet.serving.lora_limits import LoraServing
@@ -79,7 +84,8 @@ def capacity(
         typer.Option(
             "--option",
             metavar="NAME=VALUE",
-            help="Variable of the container, such as OPTION_MAX_MODEL_LEN=8192.",
+            help="Variable of the container, such as OPTION_MAX_MODEL_LEN=8192 (LMI) or"
+            " SM_VLLM_MAX_MODEL_LEN=8192 (vLLM).",
         ),
     ] = None,
     other: Annotated[
@@ -114,10 +120,10 @@ def capacity(
         account = account_of(context)
         file = None if environment is None else read_environment(environment)
         name, shape = _shape(account, file, base_model)
-        variables = _variables(options or [])
+        names, variables = _variables(file, options or [])
         settings = _settings(max_loras, max_cpu_loras, max_lora_rank, fully_sharded)
         with option_errors():
-            workload = _workload(file, shape, variables, settings, other)
+            workload = _workload(file, shape, names, variables, settings, other)
             instance = _instance(file, instance_type)
             sizing = workload.on(instance, _accelerators(file, instance, accelerators))
         if live:
@@ -153,12 +159,13 @@ def _print_report(report: CapacityReport, *, as_json: bool) -> None:
 def _workload(
     file: EnvironmentFile | None,
     shape: ModelShape,
+    names: EngineVariables,
     variables: dict[str, str],
     settings: dict[str, object],
     other_gib: float | None,
 ) -> Workload:
     """Return what each copy runs: the environment file's settings, overridden by options."""
-    given = EngineSettings.from_environment(variables)
+    given = EngineSettings.from_environment(variables, names)
     if given.not_understood:
         raise UsageError(f"--option cannot be counted with: {', '.join(given.not_understood)}")
     if file is not None:
@@ -166,7 +173,7 @@ def _workload(
     return Workload(
         shape=shape,
         lora=_lora(file, settings, given.lora),
-        engine=EngineSettings.from_environment(variables),
+        engine=EngineSettings.from_environment(variables, names),
         other=OTHER_BYTES if other_gib is None else round(other_gib * GIB),
     )
 
@@ -254,15 +261,25 @@ def _accelerators(file: EnvironmentFile | None, instance: Instance, given: int |
     return instance.accelerators if whole else min(file.tables.copies.accelerators, instance.accelerators)
 
 
-def _variables(options: list[str]) -> dict[str, str]:
+def _variables(file: EnvironmentFile | None, options: list[str]) -> tuple[EngineVariables, dict[str, str]]:
+    """Return the names that the container has for its variables, and the variables of `--option`."""
     for option in options:
-        name, equals, _ = option.partition("=")
-        if not equals:
+        if "=" not in option:
             raise UsageError(f"--option should be NAME=VALUE, got {option!r}")
-        if name not in MEMORY_VARIABLES:
-            counted = ", ".join(MEMORY_VARIABLES)
+    given = dict(option.split("=", 1) for option in options)
+    names = _names(file, given)
+    for name in given:
+        if name not in names.names:
+            counted = ", ".join(names.names)
             raise UsageError(f"--option: {name!r} changes nothing that is counted; counted are {counted}")
-    return dict(option.split("=", 1) for option in options)
+    return names, given
+
+
+def _names(file: EnvironmentFile | None, given: Collection[str]) -> EngineVariables:
+    """Return the names of the file's container; without a file, vLLM's if an option has one of them."""
+    if file is not None:
+        return file.tables.container.release.variables
+    return VLLM_VARIABLES if set(VLLM_VARIABLES.names) & set(given) else LMI_VARIABLES
 
 
 def _placement(file: EnvironmentFile | None) -> Placement:

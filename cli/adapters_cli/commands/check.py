@@ -40,7 +40,7 @@ def check(
         ),
     ],
     container: Annotated[
-        str | None, typer.Option(metavar="lmi19", help="The container that will serve them.")
+        str | None, typer.Option(metavar="NAME", help="The container that will serve them: lmi19, vllm2.6.")
     ] = None,
     max_lora_rank: Annotated[
         int | None, typer.Option(metavar="64", help="The engine's highest rank.")

@@ -67,7 +67,8 @@ def publish(
         int | None, typer.Option("--max-lora-rank", metavar="N", help="Refuse higher ranks.")
     ] = None,
     container: Annotated[
-        str | None, typer.Option("--container", metavar="LMI…", help="The container, such as lmi19.")
+        str | None,
+        typer.Option("--container", metavar="NAME", help="The container, such as lmi19 or vllm2.6."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what is new.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,

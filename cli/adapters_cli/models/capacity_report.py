@@ -92,7 +92,8 @@ class CapacityReport:
                 f" ({size(memory.slots)}) and the rest ({size(memory.other)}, an estimate) take"
                 f" {size(memory.budget - memory.left)} of {size(memory.budget)}; {most}"
             )
-        longest = f"; OPTION_MAX_MODEL_LEN may be {memory.tokens:,} at most" if memory.tokens else ""
+        variable = self.workload.engine.variables.max_model_len
+        longest = f"; {variable} may be {memory.tokens:,} at most" if memory.tokens else ""
         return (
             f"it does not fit: on each accelerator, {size(memory.cache)} are left for the key-value cache;"
             f" {most}{longest}"
@@ -180,7 +181,9 @@ class CapacityReport:
         engine, memory = self.workload.engine, self.memory
         found = [f"{variable} is not understood, and not counted" for variable in engine.not_understood]
         if engine.max_model_len is None and memory.max_model_len is not None:
-            found.append(f"OPTION_MAX_MODEL_LEN is not set: the model's own {memory.max_model_len:,}")
+            found.append(
+                f"{engine.variables.max_model_len} is not set: the model's own {memory.max_model_len:,}"
+            )
         if memory.tensor_parallel < self.sizing.accelerators:
             found.append(
                 f"{self.sizing.accelerators - memory.tensor_parallel} of the copy's"

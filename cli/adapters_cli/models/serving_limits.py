@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 
 from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.container_release import ContainerRelease, check_rank
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import base_named
+from adapter_fleet.serving.vllm import VllmVersion
 from adapters_cli.aws.account import Account
 from adapters_cli.models.base_model_option import BaseModelOption
 from adapters_cli.models.environment_option import EnvironmentFile, read_environment
@@ -16,7 +18,7 @@ from adapters_cli.output.errors import option_errors
 class ServingLimits:
     """What adapters are checked against. None means: not checked."""
 
-    version: LmiVersion | None = None
+    version: ContainerRelease | None = None
     lora: LoraServing | None = None
     base: BaseModelFacts | None = None
 
@@ -37,7 +39,7 @@ class ServingLimits:
         with option_errors():
             limits = cls() if environment is None else _of_environment(environment)
             if container is not None:
-                limits = replace(limits, version=_version(container.lower().removeprefix("lmi")))
+                limits = replace(limits, version=_release(container))
             if max_lora_rank is not None:
                 # The number of adapters in memory limits no single adapter.
                 lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=max_lora_rank)
@@ -45,15 +47,13 @@ class ServingLimits:
             if base_model is not None:
                 limits = replace(limits, base=BaseModelOption.read(base_model, account).facts)
             if limits.version is not None and limits.lora is not None:
-                limits.version.check_rank(limits.lora.max_lora_rank)
+                check_rank(limits.version, limits.lora.max_lora_rank)
         return limits
 
 
 def _of_environment(name: str) -> ServingLimits:
     file = read_environment(name)
-    return ServingLimits(
-        version=file.tables.container.lmi_version, lora=file.tables.lora, base=_base_of(file)
-    )
+    return ServingLimits(version=file.tables.container.release, lora=file.tables.lora, base=_base_of(file))
 
 
 def _base_of(file: EnvironmentFile) -> BaseModelFacts | None:
@@ -68,11 +68,18 @@ def _base_of(file: EnvironmentFile) -> BaseModelFacts | None:
     return replace(facts, name=name or facts.name)
 
 
-def _version(number: str) -> LmiVersion:
-    try:
-        return LmiVersion[f"V{number}"]
-    except KeyError:
-        known = [version.number for version in LmiVersion]
+def _release(container: str) -> ContainerRelease:
+    """Return the release of a container's name: lmi19 or 19, vllm2.6."""
+    name = container.lower()
+    known: dict[str, ContainerRelease] = {
+        **{f"lmi{version.number}": version for version in LmiVersion},
+        **{f"vllm{version.number}": version for version in VllmVersion},
+    }
+    release = known.get(name) or known.get(f"lmi{name}")
+    if release is None:
+        lmi, vllm = list(LmiVersion), list(VllmVersion)
         raise ValueError(
-            f"the container should be LMI {min(known)} to {max(known)}, got {number!r:.50}"
-        ) from None
+            f"the container should be lmi{lmi[0].number} to lmi{lmi[-1].number}, or vllm{vllm[0].number} to"
+            f" vllm{vllm[-1].number}, got {container!r:.50}"
+        )
+    return release

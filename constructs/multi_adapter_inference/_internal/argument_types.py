@@ -29,8 +29,8 @@ _PACKAGE = __name__.partition(".")[0]
 
 _LONGEST_SHOWN = 80
 _MOST_MEMBERS_SHOWN = 6
-_AFTER_AN = (*"AEIOUaeiou", "Lmi")
-"""Nouns that begin so follow 'an'. LMI is spoken letter by letter."""
+_AFTER_AN = tuple("AEIOUaeiou")
+"""Nouns that begin so follow 'an'."""
 
 _EXAMPLES = {
     "AdapterArtifact": "AdapterArtifact.from_directory('adapters/ectsum')",
@@ -50,11 +50,11 @@ _EXAMPLES = {
     "ISecret": "Secret.from_secret_name_v2(…)",
     "ISecurityGroup": "SecurityGroup.from_security_group_id(…)",
     "IAdapterFleet": "AdapterFleet(…)",
+    "IContainer": "LmiContainer(version=LmiVersion.V19)",
     "IMultiAdapterEndpoint": "MultiAdapterEndpoint(…)",
     "ITable": "Table.from_table_name(…)",
     "IVpc": "Vpc.from_lookup(…)",
     "InstanceType": "InstanceType.ML_G5_12XLARGE or InstanceType.of('ml.g5.12xlarge')",
-    "LmiContainer": "LmiContainer(version=LmiVersion.V19)",
     "LoraServing": "LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)",
     "Size": "Size.mebibytes(64)",
     "SmokeTest": "SmokeTest(prompt='Hello')",

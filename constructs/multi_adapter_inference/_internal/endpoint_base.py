@@ -16,7 +16,7 @@ from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.artifact import AdapterArtifact
 from multi_adapter_inference.artifact_source import ArtifactSource
-from multi_adapter_inference.container import LmiContainer
+from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.execution_role import ExecutionRole
 from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.grants import grant_invoke
@@ -39,7 +39,7 @@ class EndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIAbstractClass
     base_component_arn: str
     component_prefix: str
     identity: str
-    container: LmiContainer | None = None
+    container: IContainer | None = None
     lora: LoraServing | None = None
     base_model_facts: BaseModelFacts | None = None
     execution_role: ExecutionRole | None = None
@@ -58,6 +58,7 @@ class EndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIAbstractClass
         artifact: AdapterArtifact,
         adapter_name: str | None = None,
         component_name: str | None = None,
+        component_per_version: bool = False,
     ) -> LoraAdapter:
         """Add an adapter to the base model; see `LoraAdapter`."""
         self._check_id(id, "an adapter")
@@ -68,6 +69,7 @@ class EndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIAbstractClass
             artifact=artifact,
             adapter_name=adapter_name,
             component_name=component_name,
+            component_per_version=component_per_version,
         )
 
     def add_fleet(

@@ -23,7 +23,8 @@ from adapter_fleet.artifacts.safetensors_header import HeaderError, Tensor, read
 from adapter_fleet.artifacts.tensor_check import modules_of, not_compared, tensor_findings
 from adapter_fleet.common.findings import Finding, shortened
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.lmi import NEWEST, LmiVersion
+from adapter_fleet.serving.container_release import ContainerRelease
+from adapter_fleet.serving.lmi import NEWEST
 from adapter_fleet.serving.lora_limits import LoraServing
 
 _MAX_NAME_LENGTH = 100
@@ -38,7 +39,7 @@ def check_directory(
     *,
     lora: LoraServing | None = None,
     base: BaseModelFacts | None = None,
-    version: LmiVersion | None = None,
+    version: ContainerRelease | None = None,
     weights: WeightReading = WeightReading.SAMPLE,
 ) -> list[Finding]:
     """Check an adapter in a directory, as `save_pretrained` wrote it, and return every finding.
@@ -57,7 +58,7 @@ def check_archive(
     *,
     lora: LoraServing | None = None,
     base: BaseModelFacts | None = None,
-    version: LmiVersion | None = None,
+    version: ContainerRelease | None = None,
     limits: ArchiveLimits | None = None,
     where: str | None = None,
     watch: Callable[[bytes], object] | None = None,
@@ -80,7 +81,7 @@ def examine(
     *,
     lora: LoraServing | None = None,
     base: BaseModelFacts | None = None,
-    version: LmiVersion | None = None,
+    version: ContainerRelease | None = None,
     watch: Callable[[bytes], object] | None = None,
     weights: WeightReading = WeightReading.SAMPLE,
 ) -> "AdapterCheck":
@@ -174,7 +175,12 @@ class AdapterCheck:
     """
 
     def __init__(
-        self, where: str, *, version: LmiVersion | None, weights: WeightReading, only_start: bool = False
+        self,
+        where: str,
+        *,
+        version: ContainerRelease | None,
+        weights: WeightReading,
+        only_start: bool = False,
     ) -> None:
         """Start a check. With `only_start` the sample of the weights is their first mebibyte."""
         self.findings: list[Finding] = []

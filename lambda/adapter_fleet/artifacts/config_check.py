@@ -14,7 +14,8 @@ from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.documents import strict_json
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.lmi import NEWEST, LmiVersion
+from adapter_fleet.serving.container_release import ContainerRelease
+from adapter_fleet.serving.lmi import NEWEST
 from adapter_fleet.serving.lora_limits import LoraServing
 
 MAX_CONFIG_BYTES = 1024 * 1024
@@ -77,7 +78,7 @@ class AdapterConfig:
         *,
         lora: LoraServing | None,
         base: BaseModelFacts | None,
-        version: LmiVersion = NEWEST,
+        version: ContainerRelease = NEWEST,
         modules: Iterable[str] | None = None,
     ) -> Iterator[Finding]:
         """Compare the configuration with the engine and the base model that will serve the adapter.
@@ -88,7 +89,7 @@ class AdapterConfig:
         if lora is not None:
             limit, source = lora.max_lora_rank, "'max_lora_rank'"
         else:
-            limit, source = version.highest_rank, f"the highest 'max_lora_rank' of LMI {version.number}"
+            limit, source = version.engine.highest_rank, f"the highest 'max_lora_rank' of {version.title}"
         if rank > limit:
             yield CheckRule.RANK_LIMIT.finding(
                 where, f"the rank should be at most {limit} ({source}), got {rank}"
@@ -107,7 +108,7 @@ class AdapterConfig:
 
 
 def read_config(
-    text: bytes, where: str, *, version: LmiVersion = NEWEST
+    text: bytes, where: str, *, version: ContainerRelease = NEWEST
 ) -> tuple[AdapterConfig | None, list[Finding]]:
     """Parse a configuration; return it, or None if it cannot be read, and the findings."""
     if len(text) > MAX_CONFIG_BYTES:
@@ -134,7 +135,7 @@ def read_config(
 _Problem = tuple[CheckRule, str]
 
 
-def _method_problems(document: dict[str, Any], version: LmiVersion) -> Iterator[_Problem]:
+def _method_problems(document: dict[str, Any], version: ContainerRelease) -> Iterator[_Problem]:
     """Find settings that the engine cannot serve (`_validate_features`) or ignores."""
     method = document.get("peft_type", "LORA")
     if method != "LORA":
@@ -167,11 +168,11 @@ def _method_problems(document: dict[str, Any], version: LmiVersion) -> Iterator[
         )
 
 
-def _bias_problem(asked: str, version: LmiVersion, got: str = "") -> _Problem:
-    if version.may_serve_biases:
+def _bias_problem(asked: str, version: ContainerRelease, got: str = "") -> _Problem:
+    if version.engine.may_serve_biases:
         return (
             CheckRule.LORA_BIAS_SETTING,
-            f"{asked}: the engine of LMI {version.number} serves adapters with biases only where"
+            f"{asked}: the engine of {version.title} serves adapters with biases only where"
             f" OPTION_ENABLE_LORA_BIAS is on{got}",
         )
     return CheckRule.LORA_BIAS, f"{asked}: vLLM serves no adapters with biases{got}"

@@ -14,7 +14,7 @@ from adapter_fleet.artifacts.check import check_archive, check_directory
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.lora_limits import LoraServing
 
 _THREADS = 4
@@ -53,7 +53,7 @@ def check_local_artifacts(
     *,
     lora: LoraServing | None = None,
     base: BaseModelFacts | None = None,
-    version: LmiVersion | None = None,
+    version: ContainerRelease | None = None,
 ) -> CheckedArtifacts:
     """Check every artifact once, however many adapters declare it, and compute its identity.
 
@@ -75,7 +75,7 @@ def check_local_artifacts(
 
 
 def _check(
-    path: Path, lora: LoraServing | None, base: BaseModelFacts | None, version: LmiVersion | None
+    path: Path, lora: LoraServing | None, base: BaseModelFacts | None, version: ContainerRelease | None
 ) -> tuple[list[Finding], str | None]:
     """Return the findings about one artifact, and its identity if none of them is an error."""
     # Imported here: the compressor that it needs takes a while to import, and most manifests do without.

@@ -26,7 +26,7 @@ from adapter_fleet.artifacts.safetensors_header import MAX_HEADER_BYTES
 from adapter_fleet.common.digests import digest_in_key
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.lora_limits import LoraServing
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def check_object(
     *,
     lora: LoraServing | None = None,
     base: BaseModelFacts | None = None,
-    version: LmiVersion | None = None,
+    version: ContainerRelease | None = None,
     limits: ArchiveLimits | None = None,
     whole: bool = False,
     watch: Callable[[bytes], object] | None = None,

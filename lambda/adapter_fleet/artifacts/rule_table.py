@@ -356,7 +356,7 @@ class CheckRule(Enum):
         "base-model-module",
         _ERROR,
         "modules that the base model has, and that the engine adapts: embedding and head of Llama, of Mistral"
-        " up to LMI 20 and of Qwen3 from LMI 20 on",
+        " up to LMI 19 and of Qwen3 from LMI 21 on",
         f"{_BASE_SIZE}; train no embedding and no head if the engine does not adapt them",
     )
     BASE_DIMENSIONS = ("base-model-dimensions", _ERROR, "the widths of the base model's modules", _BASE_SIZE)

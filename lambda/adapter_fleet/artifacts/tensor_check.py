@@ -13,7 +13,8 @@ from adapter_fleet.artifacts.rule_table import CheckRule
 from adapter_fleet.artifacts.safetensors_header import Tensor
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import VOCABULARY_MODULES, BaseModelFacts, Dimensions
-from adapter_fleet.serving.lmi import NEWEST, LmiVersion
+from adapter_fleet.serving.container_release import ContainerRelease
+from adapter_fleet.serving.lmi import NEWEST
 
 # Linear modules and embeddings have names of different forms. vLLM accepts both forms for any module, and of
 # two it keeps the last. The embeddings are the `embedding_modules` in vllm/model_executor/models.
@@ -49,7 +50,7 @@ def tensor_findings(
     *,
     config: AdapterConfig | None,
     base: BaseModelFacts | None,
-    version: LmiVersion = NEWEST,
+    version: ContainerRelease = NEWEST,
 ) -> Iterator[Finding]:
     """Check the tensors, and compare them with the configuration and the base model if these are given."""
     pairs: dict[str, _Pair] = {}
@@ -118,7 +119,7 @@ def _is_long(name: str) -> bool:
     return len(name) > _MAX_NAME_LENGTH or name.count(".") >= _MAX_NAME_PARTS
 
 
-def _problem_of_name(name: str, version: LmiVersion) -> tuple[CheckRule, str] | None:
+def _problem_of_name(name: str, version: ContainerRelease) -> tuple[CheckRule, str] | None:
     """Return why a tensor is no LoRA matrix: rule and problem. None if the engine serves or skips it."""
     if _is_long(name):
         return (
@@ -128,15 +129,15 @@ def _problem_of_name(name: str, version: LmiVersion) -> tuple[CheckRule, str] | 
     if "lora_magnitude_vector" in name:
         return CheckRule.TENSOR_DORA, "is of DoRA, which vLLM does not serve"
     if name.endswith(".bias"):
-        if version.may_serve_biases:
+        if version.engine.may_serve_biases:
             return None
         return CheckRule.TENSOR_BIAS, "is a bias, and vLLM serves no adapters with biases"
     if name.endswith(_EMBEDDINGS):
-        if version.skips_embeddings:
+        if version.engine.skips_embeddings:
             return None
         return (
             CheckRule.TENSOR_OF_BASE,
-            f"is a whole embedding of the base model, which the engine of LMI {version.number} refuses; save"
+            f"is a whole embedding of the base model, which the engine of {version.title} refuses; save"
             " the adapter with save_embedding_layers=False",
         )
     if "lora_" not in name:
@@ -153,7 +154,7 @@ def _pair_problems(
     module: str,
     rank_problem: Callable[[str, int], str | None],
     base: BaseModelFacts | None,
-    version: LmiVersion,
+    version: ContainerRelease,
 ) -> Iterator[tuple[CheckRule, str]]:
     """Find the problems of a module's matrices: rule and problem."""
     if pair.a is None or pair.b is None:
@@ -177,16 +178,21 @@ def _pair_problems(
 
 
 def _base_problems(
-    module: str, inputs: int, outputs: int, base: BaseModelFacts, dimensions: Dimensions, version: LmiVersion
+    module: str,
+    inputs: int,
+    outputs: int,
+    base: BaseModelFacts,
+    dimensions: Dimensions,
+    version: ContainerRelease,
 ) -> Iterator[tuple[CheckRule, str]]:
     """Compare a module with the base model."""
     shape, kind = dimensions.shape_of(module), dimensions.kind
     if shape is None:
         yield CheckRule.BASE_MODULE, f"is not in the base model {base.name!r:.200}"
-    elif module in VOCABULARY_MODULES and not version.adapts_vocabulary(kind):
+    elif module in VOCABULARY_MODULES and not version.engine.adapts_vocabulary(kind):
         yield (
             CheckRule.BASE_MODULE,
-            f"is in the base model {base.name!r:.200}, but the engine of LMI {version.number} has no LoRA for"
+            f"is in the base model {base.name!r:.200}, but the engine of {version.title} has no LoRA for"
             f" the embedding and the head of a {kind!r}",
         )
     elif (inputs, outputs) != (shape.inputs, shape.outputs):
@@ -197,13 +203,15 @@ def _base_problems(
         )
 
 
-def _rank_problem(config: AdapterConfig | None, version: LmiVersion) -> Callable[[str, int], str | None]:
+def _rank_problem(
+    config: AdapterConfig | None, version: ContainerRelease
+) -> Callable[[str, int], str | None]:
     """Return a function that checks a module's rank against the configuration's ranks."""
     if config is None:
         return lambda _module, _rank: None
     ranks = config.ranks
     wanted = " or ".join(map(str, sorted(ranks)))
-    has_experts = config.has_target_parameters and version.adapts_stacked_experts
+    has_experts = config.has_target_parameters and version.engine.adapts_stacked_experts
 
     def problem(module: str, rank: int) -> str | None:
         if rank in ranks:

@@ -8,9 +8,15 @@ from cattrs import Converter
 from adapter_fleet.documents.schema import StructureError, exactly, strict_converter, structure
 from adapter_fleet.environment.environment_keys import Environment
 from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.vllm import VllmVersion
 
 # TOML's own words for its types.
-_WORDS: dict[type, str] = {list: "an array", dict: "a table", LmiVersion: "an integer"}
+_WORDS: dict[type, str] = {
+    list: "an array",
+    dict: "a table",
+    LmiVersion: "an integer",
+    VllmVersion: "a string",
+}
 
 
 class EnvironmentFileError(ValueError):
@@ -49,4 +55,5 @@ def _converter(folder: Path) -> Converter:
     converter = strict_converter()
     converter.register_structure_hook(Path, lambda value, _: folder / exactly(value, str))
     converter.register_structure_hook(LmiVersion, lambda value, _: LmiVersion.numbered(exactly(value, int)))
+    converter.register_structure_hook(VllmVersion, lambda value, _: VllmVersion.numbered(exactly(value, str)))
     return converter

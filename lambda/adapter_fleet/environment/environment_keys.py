@@ -10,10 +10,13 @@ from typing import Any
 
 from adapter_fleet.documents.schema import known_or_meant
 from adapter_fleet.fleet.state.settings import DriftAction, FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.instance_types import check_instance_type
-from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS, LmiVersion
+from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.routing import RoutingStrategy
+from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
+from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy, check_prefix_routing
+from adapter_fleet.serving.vllm import VllmVersion
 
 LOG_RETENTIONS = (
     "one_day",
@@ -57,10 +60,10 @@ class AwsTable:
     def __post_init__(self) -> None:
         if self.account is not None and not re.fullmatch("[0-9]{12}", self.account):
             raise ValueError(f"'account' should be 12 digits, got {self.account!r}")
-        if self.region is not None and self.region not in LMI_REGISTRY_ACCOUNTS:
+        if self.region is not None and self.region not in REGISTRY_ACCOUNTS:
             raise ValueError(
-                "'region' should be one that has the LMI container"
-                f" ({known_or_meant(self.region, LMI_REGISTRY_ACCOUNTS)}), got {self.region!r}"
+                "'region' should be one that has AWS's containers"
+                f" ({known_or_meant(self.region, REGISTRY_ACCOUNTS)}), got {self.region!r}"
             )
 
 
@@ -108,14 +111,24 @@ class BaseModelTable:
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerTable:
-    """`[container]`: the LMI release and further settings of the container."""
+    """`[container]`: the container, its release and further settings: `lmi_version` or `vllm_version`."""
 
-    lmi_version: LmiVersion
+    lmi_version: LmiVersion | None = None
+    vllm_version: VllmVersion | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    prefix_caching: bool = False
     inference_ami_version: str | None = None
 
     def __post_init__(self) -> None:
+        _check_one_of(lmi_version=self.lmi_version, vllm_version=self.vllm_version)
         _check_filled(self, "inference_ami_version")
+
+    @property
+    def release(self) -> ContainerRelease:
+        """The release of the container."""
+        release = self.lmi_version or self.vllm_version
+        assert release is not None  # one of the two is given
+        return release
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,10 +158,12 @@ class EndpointTable:
     instance: InstanceTable | None = None
     network_isolation: bool | None = None
     routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS
+    prefix_routing: PrefixRouting | None = None
     component_prefix: str | None = None
 
     def __post_init__(self) -> None:
         _check_positive(self, "instance_count")
+        check_prefix_routing(self.routing_strategy, self.prefix_routing)
         _check_filled(self, "component_prefix")
         if self.instance is None:
             check_instance_type("instance_type", self.instance_type)
@@ -187,6 +202,7 @@ class AdapterTable:
 
     directory: Path | None = None
     uri: str | None = None
+    component_per_version: bool = False
 
     def __post_init__(self) -> None:
         _check_one_of(directory=self.directory, uri=self.uri)

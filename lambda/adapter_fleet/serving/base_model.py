@@ -56,7 +56,7 @@ _TEXT_MODEL = ("model.language_model.", "language_model.model.")
 _LAYER_MODULE = re.compile(r"model\.layers\.([0-9]{1,6})\.(self_attn|mlp)\.([a-z_]+)")
 
 VOCABULARY_MODULES = frozenset({"model.embed_tokens", "lm_head"})
-"""The embedding and the output head. Not every engine adapts them (`LmiVersion.adapts_vocabulary`)."""
+"""The embedding and the output head. Not every engine adapts them (`VllmEngine.adapts_vocabulary`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from adapter_fleet.serving.lora_limits import LoraDtype
+from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
 
 _T = TypeVar("_T")
 
@@ -16,41 +16,128 @@ _CACHE_BYTES = {**_NUMBER_BYTES, **dict.fromkeys(("fp8", "fp8_e4m3", "fp8_e5m2",
 
 _DEFAULT_UTILIZATION = 0.9
 
-# The values with which the computation of `gpu_memory` is right: one stage with all layers, slots for every
-# module, and nothing else in the memory.
-_EXPECTED = {
-    "OPTION_PIPELINE_PARALLEL_DEGREE": "1",
-    "OPTION_LORA_TARGET_MODULES": "",
-    "OPTION_CPU_OFFLOAD_GB": "0",
-    "OPTION_KV_CACHE_MEMORY_BYTES": "",
-    "OPTION_SPECULATIVE_CONFIG": "",
-}
 
-MEMORY_VARIABLES = (
-    "OPTION_TENSOR_PARALLEL_DEGREE",
-    "TENSOR_PARALLEL_DEGREE",
-    "OPTION_DTYPE",
-    "OPTION_KV_CACHE_DTYPE",
-    "OPTION_GPU_MEMORY_UTILIZATION",
-    "OPTION_MAX_MODEL_LEN",
-    "OPTION_QUANTIZE",
-    "OPTION_MAX_LORAS",
-    "OPTION_MAX_CPU_LORAS",
-    "OPTION_MAX_LORA_RANK",
-    "OPTION_LORA_DTYPE",
-    "OPTION_FULLY_SHARDED_LORAS",
-    *_EXPECTED,
+@dataclass(frozen=True, kw_only=True)
+class EngineVariables:
+    """The names of a container's environment variables for vLLM's settings.
+
+    tensor_parallel:
+        The names for the number of accelerators, the first one preferred.
+    all_accelerators:
+        The values of these for all accelerators of a copy.
+    default_accelerators:
+        Accelerators without such a variable; None for all of the copy's.
+    expected:
+        The values with which the computation of `gpu_memory` is right, by variable: one stage with all
+        layers, slots for every module, and nothing else in the memory.
+    """
+
+    tensor_parallel: tuple[str, ...]
+    all_accelerators: tuple[str, ...]
+    default_accelerators: int | None
+    dtype: str
+    cache_dtype: str
+    utilization: str
+    max_model_len: str
+    quantization: str
+    max_loras: str
+    max_cpu_loras: str
+    max_lora_rank: str
+    lora_dtype: str
+    fully_sharded: str
+    expected: Mapping[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every variable that `EngineSettings` reads."""
+        return (
+            *self.tensor_parallel,
+            self.dtype,
+            self.cache_dtype,
+            self.utilization,
+            self.max_model_len,
+            self.quantization,
+            self.max_loras,
+            self.max_cpu_loras,
+            self.max_lora_rank,
+            self.lora_dtype,
+            self.fully_sharded,
+            *self.expected,
+        )
+
+    def for_lora(self, lora: LoraServing) -> dict[str, str]:
+        """Return the variables with the limits for adapters."""
+        variables = {
+            self.max_loras: str(lora.max_loras),
+            self.max_cpu_loras: str(lora.max_cpu_loras),
+            self.max_lora_rank: str(lora.max_lora_rank),
+        }
+        if lora.lora_dtype is not None:
+            variables[self.lora_dtype] = lora.lora_dtype.value
+        if lora.fully_sharded:
+            variables[self.fully_sharded] = "true"
+        return variables
+
+
+LMI_VARIABLES = EngineVariables(
+    tensor_parallel=("OPTION_TENSOR_PARALLEL_DEGREE", "TENSOR_PARALLEL_DEGREE"),
+    all_accelerators=("max",),
+    # LMI's default is `max` (LmiConfigRecommender in djl-serving).
+    default_accelerators=None,
+    dtype="OPTION_DTYPE",
+    cache_dtype="OPTION_KV_CACHE_DTYPE",
+    utilization="OPTION_GPU_MEMORY_UTILIZATION",
+    max_model_len="OPTION_MAX_MODEL_LEN",
+    quantization="OPTION_QUANTIZE",
+    max_loras="OPTION_MAX_LORAS",
+    max_cpu_loras="OPTION_MAX_CPU_LORAS",
+    max_lora_rank="OPTION_MAX_LORA_RANK",
+    lora_dtype="OPTION_LORA_DTYPE",
+    fully_sharded="OPTION_FULLY_SHARDED_LORAS",
+    expected={
+        "OPTION_PIPELINE_PARALLEL_DEGREE": "1",
+        "OPTION_LORA_TARGET_MODULES": "",
+        "OPTION_CPU_OFFLOAD_GB": "0",
+        "OPTION_KV_CACHE_MEMORY_BYTES": "",
+        "OPTION_SPECULATIVE_CONFIG": "",
+    },
 )
-"""The environment variables that `EngineSettings` reads."""
+"""LMI's variables, which its property names are made of."""
+
+VLLM_VARIABLES = EngineVariables(
+    tensor_parallel=("SM_VLLM_TENSOR_PARALLEL_SIZE",),
+    all_accelerators=(),
+    # vLLM's own default (vllm/config/parallel.py).
+    default_accelerators=1,
+    dtype="SM_VLLM_DTYPE",
+    cache_dtype="SM_VLLM_KV_CACHE_DTYPE",
+    utilization="SM_VLLM_GPU_MEMORY_UTILIZATION",
+    max_model_len="SM_VLLM_MAX_MODEL_LEN",
+    quantization="SM_VLLM_QUANTIZATION",
+    max_loras="SM_VLLM_MAX_LORAS",
+    max_cpu_loras="SM_VLLM_MAX_CPU_LORAS",
+    max_lora_rank="SM_VLLM_MAX_LORA_RANK",
+    lora_dtype="SM_VLLM_LORA_DTYPE",
+    fully_sharded="SM_VLLM_FULLY_SHARDED_LORAS",
+    expected={
+        "SM_VLLM_PIPELINE_PARALLEL_SIZE": "1",
+        "SM_VLLM_LORA_TARGET_MODULES": "",
+        "SM_VLLM_CPU_OFFLOAD_GB": "0",
+        "SM_VLLM_KV_CACHE_MEMORY_BYTES": "",
+        "SM_VLLM_SPECULATIVE_CONFIG": "",
+    },
+)
+"""The variables of AWS's vLLM container: SM_VLLM_MAX_MODEL_LEN is vLLM's `--max-model-len`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """The settings of vLLM that decide the use of memory, from LMI's `OPTION_…` variables.
+    """The settings of vLLM that decide the use of memory, from a container's environment variables.
 
+    variables:
+        The names of these variables. Default: LMI's.
     tensor_parallel:
-        Accelerators over which a copy is split; None for all of the copy's. None is LMI's `max`, its default
-        (LmiConfigRecommender in djl-serving).
+        Accelerators over which a copy is split; None for all of the copy's.
     number_bytes:
         Bytes of a number in the model: 2 for float16, bfloat16 and `auto`, as vLLM halves float32 models.
     cache_bytes:
@@ -69,6 +156,7 @@ class EngineSettings:
         Variables whose value the computation does not support, as `NAME=value`.
     """
 
+    variables: EngineVariables = LMI_VARIABLES
     tensor_parallel: int | None = None
     number_bytes: int = 2
     cache_bytes: int | None = None
@@ -79,25 +167,27 @@ class EngineSettings:
     not_understood: tuple[str, ...] = ()
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "EngineSettings":
+    def from_environment(
+        cls, environment: Mapping[str, str], variables: EngineVariables = LMI_VARIABLES
+    ) -> "EngineSettings":
         """Read the settings from a container's environment. No value is an error."""
-        reader = _VariableReader(environment)
-        # `LmiVersion.environment` writes these variables.
+        reader = _VariableReader(environment, variables.expected)
+        degrees = [reader.whole(name, unset=variables.all_accelerators) for name in variables.tensor_parallel]
         lora = {
-            "max_loras": reader.whole("OPTION_MAX_LORAS"),
-            "max_cpu_loras": reader.whole("OPTION_MAX_CPU_LORAS"),
-            "max_lora_rank": reader.whole("OPTION_MAX_LORA_RANK"),
-            "lora_dtype": reader.one_of("OPTION_LORA_DTYPE", {dtype.value: dtype for dtype in LoraDtype}),
-            "fully_sharded": reader.one_of("OPTION_FULLY_SHARDED_LORAS", {"true": True, "false": False}),
+            "max_loras": reader.whole(variables.max_loras),
+            "max_cpu_loras": reader.whole(variables.max_cpu_loras),
+            "max_lora_rank": reader.whole(variables.max_lora_rank),
+            "lora_dtype": reader.one_of(variables.lora_dtype, {dtype.value: dtype for dtype in LoraDtype}),
+            "fully_sharded": reader.one_of(variables.fully_sharded, {"true": True, "false": False}),
         }
         return cls(
-            tensor_parallel=reader.whole("OPTION_TENSOR_PARALLEL_DEGREE", unset=("max",))
-            or reader.whole("TENSOR_PARALLEL_DEGREE", unset=("max",)),
-            number_bytes=reader.one_of("OPTION_DTYPE", _NUMBER_BYTES) or 2,
-            cache_bytes=reader.one_of("OPTION_KV_CACHE_DTYPE", _CACHE_BYTES, unset=("auto",)),
-            utilization=reader.share("OPTION_GPU_MEMORY_UTILIZATION") or _DEFAULT_UTILIZATION,
-            max_model_len=reader.whole("OPTION_MAX_MODEL_LEN"),
-            quantize_bits=reader.one_of("OPTION_QUANTIZE", {"fp8": 8}, unset=("awq", "gptq")),
+            variables=variables,
+            tensor_parallel=next(filter(None, degrees), variables.default_accelerators),
+            number_bytes=reader.one_of(variables.dtype, _NUMBER_BYTES) or 2,
+            cache_bytes=reader.one_of(variables.cache_dtype, _CACHE_BYTES, unset=("auto",)),
+            utilization=reader.share(variables.utilization) or _DEFAULT_UTILIZATION,
+            max_model_len=reader.whole(variables.max_model_len),
+            quantize_bits=reader.one_of(variables.quantization, {"fp8": 8}, unset=("awq", "gptq")),
             lora={setting: value for setting, value in lora.items() if value is not None},
             not_understood=reader.not_understood(),
         )
@@ -106,8 +196,9 @@ class EngineSettings:
 class _VariableReader:
     """Reads variables, and collects those with an unsupported value."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], expected: Mapping[str, str]) -> None:
         self._environment = environment
+        self._expected = expected
         self._unsupported: list[str] = []
 
     def whole(self, name: str, *, unset: tuple[str, ...] = ()) -> int | None:
@@ -138,10 +229,10 @@ class _VariableReader:
         return values.get(text or "")
 
     def not_understood(self) -> tuple[str, ...]:
-        """Return the variables with an unsupported value, those of `_EXPECTED` included."""
+        """Return the variables with an unsupported value, the unexpected ones included."""
         others = [
             self._assignment(name)
-            for name, value in _EXPECTED.items()
+            for name, value in self._expected.items()
             if self._text(name, (value,)) is not None
         ]
         return (*self._unsupported, *others)

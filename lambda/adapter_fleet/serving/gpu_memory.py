@@ -184,8 +184,8 @@ def tensor_parallel(shape: ModelShape, engine: EngineSettings, accelerators: int
     parallel = engine.tensor_parallel or accelerators
     if parallel > accelerators:
         raise ValueError(
-            f"'OPTION_TENSOR_PARALLEL_DEGREE' should be at most {accelerators}, the accelerators of a copy,"
-            f" got {parallel}"
+            f"'{engine.variables.tensor_parallel[0]}' should be at most {accelerators}, the accelerators of a"
+            f" copy, got {parallel}"
         )
     if (problem := problem_of_split(shape, parallel)) is not None:
         raise ValueError(f"a copy cannot be split over {parallel} accelerators: {problem}")

@@ -1,71 +1,12 @@
-"""The LMI container images (djl-inference): their tags, registries and settings for LoRA."""
+"""The LMI container (djl-inference): its releases and their settings for LoRA."""
 
-import sys
 from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import NamedTuple
 
+from adapter_fleet.serving.container_release import KnownFault, check_rank
+from adapter_fleet.serving.engine_settings import LMI_VARIABLES
 from adapter_fleet.serving.lora_limits import LoraServing
-
-LMI_REPOSITORY = "djl-inference"
-
-_DEFAULT_REGISTRY_ACCOUNT = "763104351884"
-
-LMI_REGISTRY_ACCOUNTS = {
-    **dict.fromkeys(
-        (
-            "ap-northeast-1",
-            "ap-northeast-2",
-            "ap-south-1",
-            "ap-southeast-1",
-            "ap-southeast-2",
-            "ca-central-1",
-            "eu-central-1",
-            "eu-north-1",
-            "eu-west-1",
-            "eu-west-2",
-            "eu-west-3",
-            "sa-east-1",
-            "us-east-1",
-            "us-east-2",
-            "us-west-1",
-            "us-west-2",
-        ),
-        _DEFAULT_REGISTRY_ACCOUNT,
-    ),
-    "af-south-1": "626614931356",
-    "ap-east-1": "871362719292",
-    "ap-east-2": "975050140332",
-    "ap-northeast-3": "364406365360",
-    "ap-south-2": "772153158452",
-    "ap-southeast-3": "907027046896",
-    "ap-southeast-4": "457447274322",
-    "ap-southeast-5": "550225433462",
-    "ap-southeast-6": "633930458069",
-    "ap-southeast-7": "590183813437",
-    "ca-west-1": "204538143572",
-    "cn-north-1": "727897471807",
-    "cn-northwest-1": "727897471807",
-    "eu-central-2": "380420809688",
-    "eu-south-1": "692866216735",
-    "eu-south-2": "503227376785",
-    "eusc-de-east-1": "204133271717",
-    "il-central-1": "780543022126",
-    "me-central-1": "914824155844",
-    "me-south-1": "217643126080",
-    "mx-central-1": "637423239942",
-    "us-gov-east-1": "446045086412",
-    "us-gov-west-1": "442386744353",
-}
-"""The account whose ECR holds the image, by region (AWS's "Available Deep Learning Containers Images").
-
-aws-cdk-lib's RegionInfo lacks nine of these regions, ca-west-1 and us-gov-west-1 among them.
-"""
-
-
-def registry_account(region: str) -> str | None:
-    """Return the account that publishes LMI images in `region`; None if it is not known."""
-    return LMI_REGISTRY_ACCOUNTS.get(region)
+from adapter_fleet.serving.vllm_engine import VllmEngine
 
 
 class LoraMode(StrEnum):
@@ -79,39 +20,16 @@ class LoraMode(StrEnum):
     """vLLM's own asynchronous engine, with adapters since LMI 16 and the default since 17."""
 
 
-class KnownFault(NamedTuple):
-    """A fault of an image: the id to acknowledge its warning by, and what happens."""
-
-    id: str
-    text: str
-
-
 _FIRST_ASYNC = 16
 _FIRST_ROLLING_BATCH = 15
-# vLLM 0.8 added the ranks 320 and 512, vLLM 0.11.1 rank 1 (MaxLoRARanks).
-_FIRST_WITH_RANKS_ABOVE_256 = 15
-_FIRST_WITH_RANK_1 = 17
-# vLLM 0.6.4 added `enable_lora_bias` (#5733), 0.11.1 removed it. Without it biases are refused.
-_WITH_BIASES = range(15, 17)
-# vLLM 0.11.1 has LoRA for stacked experts (FusedMoEWithLoRA), 0.12.0 skips the embeddings that PEFT saves
-# beside an adapter (`is_base_embeddding_weights` in vllm/lora/utils.py); 0.10.2 and 0.11.1 refuse them.
-_FIRST_WITH_STACKED_EXPERTS = 17
-_FIRST_SKIPPING_EMBEDDINGS = 18
-
-VOCABULARY_RELEASES: Mapping[str, range] = {
-    "llama": range(sys.maxsize),
-    "mistral": range(21),
-    "phi3": range(sys.maxsize),
-    "qwen3": range(20, sys.maxsize),
-}
-"""The releases whose engine has LoRA for the embedding and the output head, by the model's type.
-
-The model's class lists them in `embedding_modules` (vllm/model_executor/models): LlamaForCausalLM, of which
-Phi3ForCausalLM is one and which served Mistral as well up to 0.14, and Qwen3ForCausalLM since 0.16 (#29816).
-Read in the sources of 0.8.4, 0.10.2, 0.11.1, 0.12.0, 0.14.0, 0.16.0, 0.17.0, 0.20.1 and 0.26.0. The source of
-0.15.1 (LMI 20) was not read: it is assumed to have both. Qwen2, Gemma, Gemma 2 and Gemma 3 have none in any
-of these. For Phi-3 and Gemma 3 two releases were read; the others are assumed to be alike.
-"""
+_FIRST_CUDA_13 = 25
+_FIRST_TO_RUN_ADAPTERS_CODE = 18
+# Before, djl_python drops an engine's argument whose value is "false" (`construct_vllm_args_list` in the
+# branches of LMI 17 to 25). It passes any other value on as the next argument, and of two flags for one
+# setting vLLM's parser takes the last. The branch of LMI 26 has the change (#3051) since 2026-06-15; whether
+# its image is older is not known, and the flag works with both.
+_FIRST_TO_PASS_FALSE_ON = 27
+_PREFIX_CACHING = "OPTION_ENABLE_PREFIX_CACHING"
 
 
 class LmiVersion(Enum):
@@ -140,10 +58,17 @@ class LmiVersion(Enum):
     V26 = ("0.36.0-lmi26.0.0-cu130", "0.22.1")
     V27 = ("0.36.0-lmi27.0.0-cu130", "0.23.1")
     V28 = ("0.36.0-lmi28.0.0-cu130", "0.26.0")
+    V29 = ("0.38.0-lmi29.0.0-cu130", "0.28.0")
+    """No source says how it serves adapters. The library assumes that it does as LMI 28."""
 
     def __init__(self, tag: str, vllm_version: str | None) -> None:
         self.tag = tag
-        self.vllm_version = vllm_version
+        self.engine = VllmEngine(vllm_version)
+        self.repository = "djl-inference"
+        self.variables = LMI_VARIABLES
+        self.model_variables = frozenset({"HF_MODEL_ID", "OPTION_MODEL_ID"})
+        self.revision_variable = "OPTION_REVISION"
+        self.downloads_from_buckets = True
 
     @classmethod
     def numbered(cls, number: int) -> "LmiVersion":
@@ -159,6 +84,11 @@ class LmiVersion(Enum):
         return int(self.name.removeprefix("V"))
 
     @property
+    def title(self) -> str:
+        """The release in messages: LMI 19 for `V19`."""
+        return f"LMI {self.number}"
+
+    @property
     def lora_mode(self) -> LoraMode:
         """The inference loop of this release that serves adapters."""
         if self.number >= _FIRST_ASYNC:
@@ -166,48 +96,34 @@ class LmiVersion(Enum):
         return LoraMode.ROLLING_BATCH if self.number >= _FIRST_ROLLING_BATCH else LoraMode.LMI_DIST
 
     @property
-    def highest_rank(self) -> int:
-        """The highest 'max_lora_rank' of this release's engine."""
-        return 512 if self.number >= _FIRST_WITH_RANKS_ABOVE_256 else 256
+    def needs_newer_ami(self) -> bool:
+        """True if it is built on CUDA 13, for which the driver of SageMaker's default AMI is too old."""
+        return self.number >= _FIRST_CUDA_13
 
     @property
-    def may_serve_biases(self) -> bool:
-        """True if this release's engine has a setting for adapters with biases."""
-        return self.number in _WITH_BIASES
-
-    @property
-    def adapts_stacked_experts(self) -> bool:
-        """True if this release's engine serves adapters with all experts of a mixture in one matrix."""
-        return self.number >= _FIRST_WITH_STACKED_EXPERTS
-
-    @property
-    def skips_embeddings(self) -> bool:
-        """True if this release's engine ignores whole embeddings of the base model in an adapter."""
-        return self.number >= _FIRST_SKIPPING_EMBEDDINGS
-
-    def adapts_vocabulary(self, model_type: str) -> bool:
-        """Tell whether this release's engine has LoRA for the embedding and head of a type of model."""
-        return self.number in VOCABULARY_RELEASES.get(model_type, ())
+    def runs_code_of_adapters(self) -> bool:
+        """True if it runs a `model.py` that it finds in an adapter's archive."""
+        return self.number >= _FIRST_TO_RUN_ADAPTERS_CODE
 
     @property
     def known_faults(self) -> tuple[KnownFault, ...]:
         """Faults that a user of this release should know."""
-        if self is LmiVersion.V16:
-            return (
-                KnownFault(
-                    "lmi16-wrong-adapter",
-                    "LMI 16 images from before 2025-11-19 can answer a request with another request's adapter"
-                    " (djl-serving #2954, #2957, #2959); use LMI 17 or newer",
-                ),
-            )
-        return ()
+        return _KNOWN_FAULTS.get(self.number, ())
 
-    def environment(self, lora: LoraServing) -> dict[str, str]:
-        """Return the container's environment variables for `lora`.
+    @property
+    def prefix_caching_off(self) -> Mapping[str, str]:
+        """The environment variable that switches prefix caching off; empty up to LMI 16, which needs none."""
+        if not self.engine.may_answer_for_predecessor:
+            return {}
+        passes_false_on = self.number >= _FIRST_TO_PASS_FALSE_ON
+        return {_PREFIX_CACHING: "false" if passes_false_on else "--no-enable-prefix-caching"}
+
+    def environment(self, lora: LoraServing, *, prefix_caching: bool) -> dict[str, str]:
+        """Return the environment variables that the library sets.
 
         Raises ValueError if this release's engine does not support the rank.
         """
-        self.check_rank(lora.max_lora_rank)
+        check_rank(self, lora.max_lora_rank)
         match self.lora_mode:
             case LoraMode.ASYNC:
                 environment = {
@@ -219,27 +135,26 @@ class LmiVersion(Enum):
                 }
             case LoraMode.ROLLING_BATCH | LoraMode.LMI_DIST as loop:
                 environment = {"OPTION_ROLLING_BATCH": loop.value}
-        environment |= {
-            "OPTION_ENABLE_LORA": "true",
-            "OPTION_MAX_LORAS": str(lora.max_loras),
-            "OPTION_MAX_CPU_LORAS": str(lora.max_cpu_loras),
-            "OPTION_MAX_LORA_RANK": str(lora.max_lora_rank),
-        }
-        if lora.lora_dtype is not None:
-            environment["OPTION_LORA_DTYPE"] = lora.lora_dtype.value
-        if lora.fully_sharded:
-            environment["OPTION_FULLY_SHARDED_LORAS"] = "true"
-        return environment
+        environment |= {"OPTION_ENABLE_LORA": "true", **self.variables.for_lora(lora)}
+        return environment if prefix_caching else {**environment, **self.prefix_caching_off}
 
-    def check_rank(self, rank: int) -> None:
-        """Raise ValueError if this release's engine does not support the maximum rank."""
-        if rank == 1 and self.number < _FIRST_WITH_RANK_1:
-            raise ValueError(f"'max_lora_rank' should be at least 8 with LMI {self.number}, got {rank}")
-        if rank > self.highest_rank:
-            raise ValueError(
-                f"'max_lora_rank' should be at most {self.highest_rank} with LMI {self.number}, got {rank}"
-            )
 
+_KNOWN_FAULTS: Mapping[int, tuple[KnownFault, ...]] = {
+    16: (
+        KnownFault(
+            "lmi16-wrong-adapter",
+            "LMI 16 images from before 2025-11-19 can answer a request with another request's adapter"
+            " (djl-serving #2954, #2957, #2959); use LMI 17 or newer",
+        ),
+    ),
+    29: (
+        KnownFault(
+            "lmi29-adapters-unknown",
+            "no source says how LMI 29 serves adapters, and the library assumes that it does as LMI 28; try"
+            " it with a smoke test before others use it, or use LMI 28",
+        ),
+    ),
+}
 
 NEWEST = tuple(LmiVersion)[-1]
 """The default release."""

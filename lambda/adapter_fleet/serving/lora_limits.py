@@ -34,7 +34,8 @@ class LoraServing:
     max_cpu_loras:
         Adapters in CPU memory, *including* those in GPU memory. The rest is read from disk when called.
     max_lora_rank:
-        The highest rank of any adapter: one of `LORA_RANKS`, or 1 from LMI 17 on.
+        The highest rank of any adapter: one of `LORA_RANKS`. From LMI 17 on, and in every `VllmVersion`, it
+        may be 1.
     lora_dtype:
         The data type of the adapters in memory. Default: the base model's data type.
     fully_sharded:

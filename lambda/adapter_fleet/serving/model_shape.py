@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter_fleet.serving.base_model import BaseModelFacts, Dimensions
-from adapter_fleet.serving.lmi import VOCABULARY_RELEASES
+from adapter_fleet.serving.vllm_engine import VOCABULARY_MODEL_TYPES
 
 _LINEAR_PARTS = ("self_attn.", "mlp.")
 
@@ -33,7 +33,7 @@ class ModelShape:
     context:
         The longest sequence that it was trained for, in tokens; None if its configuration does not say.
     vocabulary_slots:
-        True if vLLM has LoRA slots for the embedding and the output head in any release. For the releases
+        True if vLLM has LoRA slots for the embedding and the output head in any version. For the versions
         without them, the computed memory is an upper bound.
     linear_bits:
         Bits in memory per parameter of a linear module, scales of the quantization included. None for a model
@@ -86,7 +86,7 @@ class ModelShape:
             other_parameters=_other_parameters(kind, config, dimensions, hidden, head_width),
             tied=bool(config.get("tie_word_embeddings", kind in _TIED_BY_DEFAULT)),
             context=context if type(context) is int and context > 0 else None,
-            vocabulary_slots=kind in VOCABULARY_RELEASES,
+            vocabulary_slots=kind in VOCABULARY_MODEL_TYPES,
             linear_bits=quantization.bits,
             unknown_quantization=quantization.unknown,
             input_group=quantization.input_group,

@@ -58,6 +58,14 @@ class EndpointConfigs:
         for member in ("InstanceType", "InitialInstanceCount"):
             if member not in variant:
                 raise validation_exception(f"Production variant {name} should have an {member}.")
+        routing = variant.get("RoutingConfig", {})
+        limits = routing.get("PrefixAwareRoutingConfig", {})
+        missing = [member for member in ("PrefixLength", "ConcurrencyThreshold") if member not in limits]
+        if routing.get("RoutingStrategy") == "PREFIX_AWARE" and missing:
+            # [V PrefixAwareRoutingConfig] Required with this strategy. [I] No source has the words.
+            raise validation_exception(
+                f"Production variant {name} should have {' and '.join(missing)} with PREFIX_AWARE."
+            )
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         return self.get(request["EndpointConfigName"])

@@ -1,7 +1,6 @@
 """The runtime: passes InvokeEndpoint and InvokeEndpointWithResponseStream on to the copies."""
 
 import json
-import random
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -16,12 +15,14 @@ from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.hosting_port import Copy
 from local_sagemaker.errors import ApiError
 from local_sagemaker.runtime import event_stream
+from local_sagemaker.runtime.routing import pick_copy
 
 _PATH = re.compile(r"/endpoints/([^/]+)/(invocations|invocations-response-stream)")
 
 COMPONENT_HEADER = "x-amzn-sagemaker-inference-component"
 VARIANT_HEADER = "x-Amzn-Invoked-Production-Variant"
 _ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
+_PREFIX_ID_HEADER = "x-amzn-sagemaker-prefix-aware-id"
 
 # Raises ApiError if the caller may not perform an action on a resource: (action, ARN).
 Authorize = Callable[[str, str], None]
@@ -86,7 +87,8 @@ class Runtime:
             )
         authorize(invocation.operation, self._context.arn("inference-component", name))
         component = self._component(endpoint, name)
-        copy, adapter = self._target(endpoint, component)
+        copy = self._copy(endpoint, component, headers, body)
+        adapter = component.registered_as if isinstance(component, AdapterComponent) else None
 
         stack = AsyncExitStack()
         try:
@@ -122,18 +124,15 @@ class Runtime:
             )
         return component
 
-    def _target(self, endpoint: EndpointRecord, component: Component) -> tuple[Copy, str | None]:
+    def _copy(
+        self, endpoint: EndpointRecord, component: Component, headers: Mapping[str, str], body: bytes
+    ) -> Copy:
         base = base_of(component)
         copies = base.running_copies
         if not copies:
             raise _validation_error(f"Inference component {base.name} has no copies.")
         variant = endpoint.variant(component.variant) or {}
-        if variant.get("RoutingConfig", {}).get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS":
-            least = min(copy.outstanding for copy in copies)
-            copies = [copy for copy in copies if copy.outstanding == least]
-        # A random choice among equals, or a client without concurrent requests would only reach one copy.
-        adapter = component.registered_as if isinstance(component, AdapterComponent) else None
-        return random.choice(copies), adapter
+        return pick_copy(copies, variant.get("RoutingConfig", {}), body, headers.get(_PREFIX_ID_HEADER, ""))
 
     def _model_error(self, component: Component, status: int, text: str) -> ApiError:
         # [V] 424 with the container's status and message as members; the sentence is the service's.

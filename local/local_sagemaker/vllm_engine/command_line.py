@@ -91,6 +91,9 @@ def _config(model: Path) -> dict[str, Any]:
 
 def _prefix_caching(environment: Mapping[str, str]) -> bool | None:
     """Whether prefixes are cached; None is vLLM's default, which is on."""
+    # [V djl-serving] Some releases of LMI drop the value "false", and pass any other one on as a flag.
+    if environment.get(_PREFIX_CACHING[0]) == "--no-enable-prefix-caching":
+        return False
     if _flag(environment, _NO_PREFIX_CACHING):
         return False
     return _flag(environment, *_PREFIX_CACHING)

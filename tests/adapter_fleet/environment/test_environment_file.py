@@ -7,7 +7,8 @@ from adapter_fleet.environment.environment_file import EnvironmentFileError, rea
 from adapter_fleet.fleet.state.settings import UpdateMode
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.routing import RoutingStrategy
+from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy
+from adapter_fleet.serving.vllm import VllmVersion
 
 GOOD = """
 [base_model]
@@ -56,6 +57,24 @@ def test_a_good_file_becomes_typed_settings(write: Callable[[str], Path]) -> Non
     assert environment.adapters == {}
 
 
+def test_file_may_choose_the_vllm_container(write: Callable[[str], Path]) -> None:
+    text = GOOD.replace("lmi_version = 19", 'vllm_version = "2.6"\nprefix_caching = true')
+    container = read_environment(write(text)).container
+    assert (container.release, container.prefix_caching) == (VllmVersion.V2_6, True)
+
+
+def test_container_of_an_older_file_keeps_no_prefixes(write: Callable[[str], Path]) -> None:
+    container = read_environment(write(GOOD)).container
+    assert (container.release, container.prefix_caching) == (LmiVersion.V19, False)
+
+
+def test_limits_of_routing_by_prefix_are_a_table(write: Callable[[str], Path]) -> None:
+    limits = "[endpoint.prefix_routing]\nprefix_length = 4096\nconcurrency_threshold = 16\n"
+    text = GOOD.replace("[copies]", f"routing_strategy = 'PREFIX_AWARE'\n{limits}[copies]")
+    endpoint = read_environment(write(text)).endpoint
+    assert endpoint.prefix_routing == PrefixRouting(prefix_length=4096, concurrency_threshold=16)
+
+
 def test_relative_paths_are_relative_to_the_file(write: Callable[[str], Path], tmp_path: Path) -> None:
     environment = read_environment(write(f'{GOOD}\n[adapters.triage]\ndirectory = "adapters/triage"'))
     assert environment.adapters["triage"].directory == tmp_path / "adapters" / "triage"
@@ -91,6 +110,32 @@ def test_an_unknown_key_like_no_other_is_an_error_with_those_known(write: Callab
     ("good", "bad", "message"),
     [
         ("lmi_version = 19", "lmi_version = '19'", "container.lmi_version: should be an integer, got '19'"),
+        ("lmi_version = 19", "vllm_version = 2.6", "container.vllm_version: should be a string, got 2.6"),
+        (
+            "lmi_version = 19",
+            "vllm_version = '2.7'",
+            "container.vllm_version: should be one of 1.3, 1.4, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 2.6, got '2.7'",
+        ),
+        (
+            "lmi_version = 19",
+            "lmi_version = 19\nvllm_version = '2.6'",
+            "container: one of lmi_version, vllm_version should be given, got lmi_version and vllm_version",
+        ),
+        (
+            "lmi_version = 19",
+            "prefix_caching = false",
+            "container: one of lmi_version, vllm_version should be given, got none",
+        ),
+        (
+            "[endpoint]",
+            "[endpoint]\nrouting_strategy = 'PREFIX_AWARE'",
+            "endpoint: 'prefix_routing' should be given with RoutingStrategy.PREFIX_AWARE, got None",
+        ),
+        (
+            "[copies]",
+            "[endpoint.prefix_routing]\nprefix_length = 512\nconcurrency_threshold = 8\n[copies]",
+            "endpoint.prefix_routing: 'prefix_length' should be at least 1024, got 512",
+        ),
         ("max_loras = 4", "max_loras = true", "lora.max_loras: should be an integer, got True"),
         ("max_loras = 4", "max_loras = 4.0", "lora.max_loras: should be an integer, got 4.0"),
         ('"ml.g5.xlarge"', "5", "endpoint.instance_type: should be a string, got 5"),
@@ -147,13 +192,13 @@ def test_a_value_of_another_type_is_an_error_with_file_key_and_value(
             "lmi_version = 19",
             "lmi_version = 12",
             "container.lmi_version: should be one of 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,"
-            " 27, 28, got 12",
+            " 27, 28, 29, got 12",
         ),
         (
             "[endpoint]",
             "[endpoint]\nrouting_strategy = 'ROUND_ROBIN'",
             "endpoint.routing_strategy: should be one of LEAST_OUTSTANDING_REQUESTS, RANDOM,"
-            " got 'ROUND_ROBIN'",
+            " PREFIX_AWARE, got 'ROUND_ROBIN'",
         ),
         (
             'instance_type = "ml.g5.xlarge"',
@@ -176,7 +221,7 @@ def test_a_value_of_another_type_is_an_error_with_file_key_and_value(
         (
             "[endpoint]",
             "[aws]\nregion = 'eu-wst-1'\n[endpoint]",
-            "aws: 'region' should be one that has the LMI container (did you mean 'eu-west-1'?), got"
+            "aws: 'region' should be one that has AWS's containers (did you mean 'eu-west-1'?), got"
             " 'eu-wst-1'",
         ),
         (

@@ -4,9 +4,16 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.serving.engine_settings import MEMORY_VARIABLES, EngineSettings
+from adapter_fleet.serving.container_release import ContainerRelease
+from adapter_fleet.serving.engine_settings import (
+    LMI_VARIABLES,
+    VLLM_VARIABLES,
+    EngineSettings,
+    EngineVariables,
+)
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
+from adapter_fleet.serving.vllm import VllmVersion
 
 
 def test_environment_that_says_nothing_has_the_engine_s_defaults() -> None:
@@ -34,24 +41,56 @@ def test_settings_are_read() -> None:
     )
 
 
-@pytest.mark.parametrize("version", LmiVersion)
-def test_lora_settings_that_a_container_is_given_are_read_as_they_were(version: LmiVersion) -> None:
+def test_settings_of_the_vllm_container_are_read() -> None:
+    read = EngineSettings.from_environment(
+        {
+            "SM_VLLM_DTYPE": "float32",
+            "SM_VLLM_KV_CACHE_DTYPE": "fp8",
+            "SM_VLLM_GPU_MEMORY_UTILIZATION": "0.85",
+            "SM_VLLM_MAX_MODEL_LEN": "6000",
+            "SM_VLLM_TENSOR_PARALLEL_SIZE": "2",
+            "SM_VLLM_QUANTIZATION": "fp8",
+            "SM_VLLM_PIPELINE_PARALLEL_SIZE": "2",
+        },
+        VLLM_VARIABLES,
+    )
+    assert read == EngineSettings(
+        variables=VLLM_VARIABLES,
+        tensor_parallel=2,
+        number_bytes=4,
+        cache_bytes=1,
+        utilization=0.85,
+        max_model_len=6000,
+        quantize_bits=8,
+        not_understood=("SM_VLLM_PIPELINE_PARALLEL_SIZE=2",),
+    )
+
+
+def test_lmi_uses_every_accelerator_of_a_copy_by_default_and_vllm_one() -> None:
+    assert EngineSettings.from_environment({}, LMI_VARIABLES).tensor_parallel is None
+    assert EngineSettings.from_environment({}, VLLM_VARIABLES).tensor_parallel == 1
+
+
+@pytest.mark.parametrize("version", [*LmiVersion, *VllmVersion])
+def test_lora_settings_that_a_container_is_given_are_read_as_they_were(version: ContainerRelease) -> None:
     lora = LoraServing(
         max_loras=3, max_cpu_loras=5, max_lora_rank=64, lora_dtype=LoraDtype.FLOAT16, fully_sharded=True
     )
-    read = EngineSettings.from_environment(version.environment(lora))
+    environment = version.environment(lora, prefix_caching=False)
+    read = EngineSettings.from_environment(environment, version.variables)
     assert (LoraServing(**dict[str, Any](read.lora)), read.not_understood) == (lora, ())
 
 
-def test_names_that_count_are_all_that_are_looked_at() -> None:
+@pytest.mark.parametrize("variables", [LMI_VARIABLES, VLLM_VARIABLES], ids=["lmi", "vllm"])
+def test_names_that_count_are_all_that_are_looked_at(variables: EngineVariables) -> None:
     class Environment(dict[str, str]):
         def get(self, name: str, default: Any = None) -> Any:
             asked.add(name)
             return default
 
     asked: set[str] = set()
-    EngineSettings.from_environment(Environment())
-    assert asked == set(MEMORY_VARIABLES)
+    EngineSettings.from_environment(Environment(), variables)
+    assert asked == set(variables.names)
 
 
 @pytest.mark.parametrize(

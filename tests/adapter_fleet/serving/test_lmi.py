@@ -1,6 +1,6 @@
 import pytest
 
-from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS, LmiVersion, LoraMode, registry_account
+from adapter_fleet.serving.lmi import LmiVersion, LoraMode
 from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
 
 LORA = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
@@ -14,7 +14,7 @@ SIZES = {
 
 @pytest.mark.parametrize("version", [version for version in LmiVersion if version.number >= 16])
 def test_newer_releases_serve_adapters_from_the_asynchronous_engine(version: LmiVersion) -> None:
-    assert version.environment(LORA) == SIZES | {
+    assert version.environment(LORA, prefix_caching=True) == SIZES | {
         "OPTION_ASYNC_MODE": "true",
         "OPTION_ROLLING_BATCH": "disable",
         "OPTION_ENTRYPOINT": "djl_python.lmi_vllm.vllm_async_service",
@@ -27,7 +27,7 @@ def test_newer_releases_serve_adapters_from_the_asynchronous_engine(version: Lmi
     [(LmiVersion.V13, "lmi-dist"), (LmiVersion.V14, "lmi-dist"), (LmiVersion.V15, "vllm")],
 )
 def test_older_releases_serve_adapters_from_a_rolling_batch(version: LmiVersion, loop: str) -> None:
-    assert version.environment(LORA) == SIZES | {"OPTION_ROLLING_BATCH": loop}
+    assert version.environment(LORA, prefix_caching=True) == SIZES | {"OPTION_ROLLING_BATCH": loop}
     assert version.lora_mode is LoraMode(loop)
 
 
@@ -35,10 +35,11 @@ def test_type_and_sharding_are_passed_on_only_when_set() -> None:
     lora = LoraServing(
         max_loras=1, max_cpu_loras=1, max_lora_rank=8, lora_dtype=LoraDtype.BFLOAT16, fully_sharded=True
     )
-    environment = LmiVersion.V19.environment(lora)
+    environment = LmiVersion.V19.environment(lora, prefix_caching=True)
     assert environment["OPTION_LORA_DTYPE"] == "bfloat16"
     assert environment["OPTION_FULLY_SHARDED_LORAS"] == "true"
-    assert not {"OPTION_LORA_DTYPE", "OPTION_FULLY_SHARDED_LORAS"} & LmiVersion.V19.environment(LORA).keys()
+    others = LmiVersion.V19.environment(LORA, prefix_caching=True)
+    assert not {"OPTION_LORA_DTYPE", "OPTION_FULLY_SHARDED_LORAS"} & others.keys()
 
 
 @pytest.mark.parametrize(
@@ -51,26 +52,33 @@ def test_type_and_sharding_are_passed_on_only_when_set() -> None:
 def test_rank_that_came_with_a_later_engine_is_refused(version: LmiVersion, rank: int, message: str) -> None:
     lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=rank)
     with pytest.raises(ValueError, match=message):
-        version.environment(lora)
-    LmiVersion.V17.environment(lora)
+        version.environment(lora, prefix_caching=True)
+    LmiVersion.V17.environment(lora, prefix_caching=True)
 
 
-def test_only_lmi_16_is_known_to_answer_with_another_adapter() -> None:
-    assert [version for version in LmiVersion if version.known_faults] == [LmiVersion.V16]
-    (fault,) = LmiVersion.V16.known_faults
-    assert fault.id == "lmi16-wrong-adapter"
+def test_release_that_answers_with_another_adapter_and_one_that_no_source_knows_are_told() -> None:
+    faults = {version: version.known_faults for version in LmiVersion if version.known_faults}
+    assert {version: [fault.id for fault in found] for version, found in faults.items()} == {
+        LmiVersion.V16: ["lmi16-wrong-adapter"],
+        LmiVersion.V29: ["lmi29-adapters-unknown"],
+    }
+
+
+@pytest.mark.parametrize("version", [version for version in LmiVersion if version.number <= 16])
+def test_release_whose_cache_knows_each_registration_needs_no_variable(version: LmiVersion) -> None:
+    assert version.prefix_caching_off == {}
+    assert version.environment(LORA, prefix_caching=False) == version.environment(LORA, prefix_caching=True)
+
+
+@pytest.mark.parametrize("version", [version for version in LmiVersion if version.number >= 17])
+def test_prefix_caching_is_switched_off_by_a_value_that_the_release_passes_on(version: LmiVersion) -> None:
+    # Up to LMI 26 the container drops "false".
+    value = "false" if version.number >= 27 else "--no-enable-prefix-caching"
+    environment = version.environment(LORA, prefix_caching=False)
+    assert environment["OPTION_ENABLE_PREFIX_CACHING"] == value
+    assert "OPTION_ENABLE_PREFIX_CACHING" not in version.environment(LORA, prefix_caching=True)
 
 
 @pytest.mark.parametrize("version", LmiVersion)
 def test_tag_names_the_release(version: LmiVersion) -> None:
     assert f"-lmi{version.number}.0.0-cu" in version.tag
-
-
-def test_registry_account_depends_on_the_region() -> None:
-    assert registry_account("us-west-2") == "763104351884"
-    assert registry_account("cn-north-1") == "727897471807"
-    assert registry_account("mars-north-1") is None
-
-
-def test_every_registry_account_is_an_account_id() -> None:
-    assert all(len(account) == 12 and account.isdigit() for account in LMI_REGISTRY_ACCOUNTS.values())

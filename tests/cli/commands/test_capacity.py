@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
-from adapter_fleet.serving.engine_settings import MEMORY_VARIABLES
+from adapter_fleet.serving.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
 from adapters_cli.models.capacity_report import size
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
@@ -120,6 +120,25 @@ class TestFigures:
         variables = ("--option", "OPTION_MAX_LORAS=30", "--option", "OPTION_MAX_LORA_RANK=64")
         result = capacity(*LLAMA, "--instance-type", "ml.g5.2xlarge", *variables)
         assert "30 slots (10.32 GiB)" in result.stderr
+
+    def test_variables_of_the_vllm_container_count_as_those_of_lmi(self, document: Any) -> None:
+        on_vllm = (*LLAMA, *SLOTS, "--instance-type", "ml.g5.12xlarge", "--option")
+        split = ("--option", "SM_VLLM_TENSOR_PARALLEL_SIZE=4")
+        assert document(*on_vllm, "SM_VLLM_MAX_MODEL_LEN=6000", *split) == document(*ON_FOUR)
+
+    def test_vllm_container_of_a_file_uses_one_accelerator_unless_told(
+        self, capacity: Run, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "vllm.toml"
+        text = (ROOT / "environments" / "prod.toml").read_text()
+        text = text.replace("lmi_version = 19", 'vllm_version = "2.6"').replace(
+            "prod.adapters.yaml", str(ROOT / "environments" / "prod.adapters.yaml")
+        )
+        file.write_text(re.sub(r"\[container\.environment\]\n(OPTION_.*\n)+", "", text))
+        result = capacity("--environment", file)
+        assert result.exit_code == 1
+        assert "SM_VLLM_MAX_MODEL_LEN is not set" in result.stdout
+        assert "3 of the copy's 4 accelerators are not used" in result.stdout
 
     def test_copy_has_all_accelerators_of_another_type_if_it_has_all_now(self, document: Any) -> None:
         found = document("--environment", "prod", "--instance-type", "ml.g5.48xlarge")
@@ -340,7 +359,14 @@ class TestMistakes:
         result = capacity(*ON_FOUR, "--option", option)
         assert (result.exit_code, result.stdout) == (2, "")
         assert f"{option.partition('=')[0]!r} changes nothing that is counted" in result.stderr
-        assert all(name in result.stderr for name in MEMORY_VARIABLES)
+        assert all(name in result.stderr for name in LMI_VARIABLES.names)
+
+    def test_in_an_option_of_the_vllm_container_are_told_with_its_names(self, capacity: Run) -> None:
+        on_vllm = (*LLAMA, *SLOTS, "--instance-type", "ml.g5.12xlarge", "--option", "SM_VLLM_DTYPE=auto")
+        result = capacity(*on_vllm, "--option", "OPTION_DTYPE=bf16")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "'OPTION_DTYPE' changes nothing that is counted" in result.stderr
+        assert all(name in result.stderr for name in VLLM_VARIABLES.names)
 
     def test_setting_that_is_given_twice_is_one(self, capacity: Run) -> None:
         result = capacity(*ON_FOUR, "--option", "OPTION_MAX_LORAS=74")

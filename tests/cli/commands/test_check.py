@@ -466,7 +466,9 @@ class TestServing:
         assert rules(check(adapter, "--max-lora-rank", "16")) == ["lora-rank"]
         assert rules(check(adapter, "--max-lora-rank", "32")) == [""]
 
-    @pytest.mark.parametrize(("container", "rule"), [("lmi14", "lora-rank"), ("LMI15", ""), ("19", "")])
+    @pytest.mark.parametrize(
+        ("container", "rule"), [("lmi14", "lora-rank"), ("LMI15", ""), ("19", ""), ("vllm2.6", "")]
+    )
     def test_rank_is_limited_by_what_the_container_knows(
         self, check: Check, tmp_path: Path, container: str, rule: str
     ) -> None:
@@ -480,6 +482,7 @@ class TestServing:
             ("lmi15", "lora-bias-setting", 0),
             ("lmi16", "lora-bias-setting", 0),
             ("lmi17", "lora-bias", 1),
+            ("vLLM2.0", "lora-bias", 1),
         ],
     )
     def test_biases_are_for_containers_that_have_a_setting_for_them(
@@ -552,8 +555,14 @@ class TestServing:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            (["--container", "lmi12"], "the container should be LMI 13 to 28, got '12'"),
-            (["--container", "vllm"], "the container should be LMI 13 to 28, got 'vllm'"),
+            (
+                ["--container", "lmi12"],
+                "the container should be lmi13 to lmi29, or vllm1.3 to vllm2.6, got 'lmi12'",
+            ),
+            (
+                ["--container", "vllm"],
+                "the container should be lmi13 to lmi29, or vllm1.3 to vllm2.6, got 'vllm'",
+            ),
             (["--max-lora-rank", "48"], "'max_lora_rank' should be one of 8, 16"),
             (["--container", "lmi14", "--max-lora-rank", "512"], "at most 256 with LMI 14, got 512"),
             (["--container", "lmi16", "--max-lora-rank", "1"], "at least 8 with LMI 16, got 1"),

@@ -90,7 +90,7 @@ def test_settings_are_typed_and_paths_are_relative_to_the_file(
             "lmi_version = 19",
             "lmi_version = 12",
             "container.lmi_version: should be one of 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,"
-            " 27, 28, got 12",
+            " 27, 28, 29, got 12",
         ),
     ],
 )

@@ -178,7 +178,7 @@ def test_an_argument_of_a_wrong_type_is_an_error(
         (
             {"routing_strategy": "RANDOM"},
             "'routing_strategy' should be one of RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,"
-            " RoutingStrategy.RANDOM, got 'RANDOM'",
+            " RoutingStrategy.RANDOM, RoutingStrategy.PREFIX_AWARE, got 'RANDOM'",
         ),
         (
             {"artifact_sources": ["adapters/"]},
@@ -245,10 +245,10 @@ def test_a_class_of_the_cdk_is_named_by_its_words(make_endpoint: MakeEndpoint, s
 
 
 def test_the_article_follows_how_a_name_is_spoken(make_endpoint: MakeEndpoint) -> None:
-    with pytest.raises(ValueError, match="'container' should be an LmiContainer, such as "):
+    with pytest.raises(ValueError, match="'instance_type' should be an InstanceType, such as "):
+        make_endpoint(instance_type=5)
+    with pytest.raises(ValueError, match="'container' should be a Container, such as LmiContainer"):
         make_endpoint(container=5)
-    with pytest.raises(ValueError, match="'lora' should be a LoraServing, such as "):
-        make_endpoint(lora=5)
 
 
 def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(

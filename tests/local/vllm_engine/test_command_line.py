@@ -67,6 +67,7 @@ def test_context_is_at_most_the_models_own(model: Path, wanted: str, given: str)
     [
         ({}, []),
         ({"OPTION_ENABLE_PREFIX_CACHING": "false"}, ["--no-enable-prefix-caching"]),
+        ({"OPTION_ENABLE_PREFIX_CACHING": "--no-enable-prefix-caching"}, ["--no-enable-prefix-caching"]),
         ({"OPTION_ENABLE_PREFIX_CACHING": "True"}, ["--enable-prefix-caching"]),
         ({"SM_VLLM_ENABLE_PREFIX_CACHING": "false"}, ["--no-enable-prefix-caching"]),
         ({"SM_VLLM_ENABLE_PREFIX_CACHING": "true"}, ["--enable-prefix-caching"]),

@@ -1,14 +1,22 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Match, Template
 
-from adapter_fleet.serving.lmi import LMI_REGISTRY_ACCOUNTS
-from multi_adapter_inference import LmiContainer, LmiVersion
-from tests.constructs.conftest import MakeEndpoint, Warnings
+from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
+from multi_adapter_inference import (
+    AdapterArtifact,
+    AdapterManifest,
+    ArtifactSource,
+    LmiContainer,
+    LmiVersion,
+)
+from tests.constructs.conftest import Infos, MakeEndpoint, Warnings, WriteManifest
 
 TAG = "0.36.0-lmi19.0.0-cu128"
 
@@ -71,7 +79,7 @@ def test_a_region_known_at_deployment_only_is_looked_up_then(
     look_up = {"Fn::FindInMap": ["LmiRegistryAccounts", {"Ref": "AWS::Region"}, "account"]}
     assert image(stack)["Fn::Join"][1][0] == look_up
     mappings = Template.from_stack(stack).to_json()["Mappings"]["LmiRegistryAccounts"]
-    assert {region: entry["account"] for region, entry in mappings.items()} == LMI_REGISTRY_ACCOUNTS
+    assert {region: entry["account"] for region, entry in mappings.items()} == REGISTRY_ACCOUNTS
 
 
 def test_two_endpoints_of_a_stack_share_the_table_of_regions(
@@ -85,7 +93,7 @@ def test_two_endpoints_of_a_stack_share_the_table_of_regions(
 def test_a_region_without_the_image_is_an_error_that_lists_those_with_it(
     make_endpoint: MakeEndpoint, stack_in: Callable[[str], cdk.Stack]
 ) -> None:
-    with pytest.raises(ValueError, match=r"no LMI image .* in the region 'xx-north-1'; .* eu-west-1"):
+    with pytest.raises(ValueError, match=r"no image of LMI 19 .* in the region 'xx-north-1'; .* eu-west-1"):
         make_endpoint(stack_in("xx-north-1"))
 
 
@@ -117,6 +125,7 @@ def test_the_environment_is_that_of_the_releases_lora_mode(
         "OPTION_ROLLING_BATCH": "disable",
         "OPTION_ENTRYPOINT": "djl_python.lmi_vllm.vllm_async_service",
         "OPTION_ENABLE_LORA": "true",
+        "OPTION_ENABLE_PREFIX_CACHING": "--no-enable-prefix-caching",
         "OPTION_MAX_LORAS": "30",
         "OPTION_MAX_CPU_LORAS": "70",
         "OPTION_MAX_LORA_RANK": "64",
@@ -147,7 +156,7 @@ def test_another_model_in_the_environment_is_an_error(make_endpoint: MakeEndpoin
 
 def test_more_than_16_entries_are_an_error_that_lists_them(make_endpoint: MakeEndpoint) -> None:
     container = LmiContainer(
-        version=LmiVersion.V19, environment={f"OPTION_{number}": "1" for number in range(9)}
+        version=LmiVersion.V19, environment={f"OPTION_{number}": "1" for number in range(8)}
     )
     with pytest.raises(ValueError, match="should have at most 16 entries, got 17: OPTION_0, OPTION_1"):
         make_endpoint(container=container)
@@ -155,7 +164,11 @@ def test_more_than_16_entries_are_an_error_that_lists_them(make_endpoint: MakeEn
 
 @pytest.mark.parametrize(
     ("version", "id"),
-    [(LmiVersion.V16, "lmi16-wrong-adapter"), (LmiVersion.V25, "cuda13-needs-newer-ami")],
+    [
+        (LmiVersion.V16, "lmi16-wrong-adapter"),
+        (LmiVersion.V25, "cuda13-needs-newer-ami"),
+        (LmiVersion.V29, "lmi29-adapters-unknown"),
+    ],
 )
 def test_a_release_with_a_known_fault_is_warned_of(
     make_endpoint: MakeEndpoint, warnings: Warnings, version: LmiVersion, id: str
@@ -174,3 +187,89 @@ def test_a_chosen_ami_is_that_of_the_instances_and_stops_the_warning(
         "AWS::SageMaker::EndpointConfig",
         {"ProductionVariants": [Match.object_like({"InferenceAmiVersion": ami})]},
     )
+
+
+def test_prefix_caching_is_off_and_synth_says_why_and_how_to_keep_it_on(
+    make_endpoint: MakeEndpoint, infos: Infos
+) -> None:
+    make_endpoint()
+    (info,) = infos()
+    assert info.startswith("prefix caching is off, so what prompts have in common is computed for each")
+    assert "LMI 19 finds cached prefixes by the adapter's name" in info
+    assert "prefix_caching=True keeps it on" in info
+    assert "[ack: multi-adapter-inference:prefix-caching-off]" in info
+
+
+@pytest.mark.parametrize(
+    "container",
+    [LmiContainer(version=LmiVersion.V16), LmiContainer(version=LmiVersion.V19, prefix_caching=True)],
+    ids=["no danger", "on"],
+)
+def test_prefix_caching_that_the_library_leaves_alone_gets_no_variable_and_no_note(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, infos: Infos, container: LmiContainer
+) -> None:
+    make_endpoint(container=container)
+    assert "OPTION_ENABLE_PREFIX_CACHING" not in environment(stack)
+    assert infos() == []
+
+
+def test_variable_of_prefix_caching_in_the_environment_is_an_error_that_names_the_argument(
+    make_endpoint: MakeEndpoint,
+) -> None:
+    container = LmiContainer(version=LmiVersion.V28, environment={"OPTION_ENABLE_PREFIX_CACHING": "true"})
+    with pytest.raises(ValueError, match=r"to 'false', got 'true'; give 'prefix_caching' instead"):
+        make_endpoint(container=container)
+
+
+def test_prefix_cache_that_may_answer_for_an_old_version_is_warned_of_once(
+    make_endpoint: MakeEndpoint, adapter_directory: Path, warnings: Warnings
+) -> None:
+    endpoint = make_endpoint(container=LmiContainer(version=LmiVersion.V19, prefix_caching=True))
+    assert not any("prefix-cache-outlives-update" in warning for warning in warnings())
+    for name in ("One", "Two"):
+        endpoint.add_adapter(name, artifact=AdapterArtifact.from_directory(adapter_directory))
+    assert sum("prefix-cache-outlives-update" in warning for warning in warnings()) == 1
+
+
+def test_fleet_beside_a_prefix_cache_is_warned_of(
+    make_endpoint: MakeEndpoint, bucket: s3.IBucket, write_manifest: WriteManifest, warnings: Warnings
+) -> None:
+    endpoint = make_endpoint(
+        container=LmiContainer(version=LmiVersion.V19, prefix_caching=True),
+        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+    )
+    endpoint.add_fleet("Tenants", manifest=AdapterManifest.from_file(write_manifest()))
+    assert any("prefix-cache-outlives-update" in warning for warning in warnings())
+
+
+@pytest.mark.parametrize(
+    ("container", "per_version"),
+    [
+        (LmiContainer(version=LmiVersion.V19), False),
+        (LmiContainer(version=LmiVersion.V16, prefix_caching=True), False),
+        (LmiContainer(version=LmiVersion.V19, prefix_caching=True), True),
+    ],
+    ids=["off", "no danger", "component per version"],
+)
+def test_adapter_that_no_cached_prefix_can_answer_for_is_not_warned_of(
+    make_endpoint: MakeEndpoint,
+    adapter_directory: Path,
+    warnings: Warnings,
+    container: LmiContainer,
+    per_version: bool,
+) -> None:
+    make_endpoint(container=container).add_adapter(
+        "One",
+        artifact=AdapterArtifact.from_directory(adapter_directory),
+        component_per_version=per_version,
+    )
+    assert not any("prefix-cache-outlives-update" in warning for warning in warnings())
+
+
+def test_warning_of_a_prefix_cache_can_be_acknowledged_on_the_endpoint(
+    make_endpoint: MakeEndpoint, adapter_directory: Path, warnings: Warnings
+) -> None:
+    endpoint = make_endpoint(container=LmiContainer(version=LmiVersion.V19, prefix_caching=True))
+    cdk.Annotations.of(endpoint).acknowledge_warning("multi-adapter-inference:prefix-cache-outlives-update")
+    endpoint.add_adapter("One", artifact=AdapterArtifact.from_directory(adapter_directory))
+    assert not any("prefix-cache-outlives-update" in warning for warning in warnings())

@@ -1,0 +1,204 @@
+"""What an `LmiContainer` and a `VllmContainer` have in common."""
+
+# No postponed annotations: the argument checks would look for their names in the modules of the subclasses.
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+from aws_cdk import Annotations, Aws, CfnMapping, Stack, Token
+from aws_cdk import aws_ecr as ecr
+from constructs import Construct, IConstruct
+
+from adapter_fleet.serving.container_release import ContainerRelease
+from adapter_fleet.serving.engine_settings import EngineSettings
+from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
+from adapter_fleet.serving.routing import RoutingStrategy
+from adapter_fleet.serving.vllm_engine import PrefixCacheKey
+from multi_adapter_inference._internal.argument_types import checked
+from multi_adapter_inference.container import ContainerImage, StartupDownload
+
+MAX_ENVIRONMENT_ENTRIES = 16
+"""The limit of a container (AWS::SageMaker::InferenceComponent, Environment)."""
+
+_GUIDE = "docs/guides/containers.md"
+
+# The CDK keeps a warning once, but takes a while to find that out.
+_warned: WeakKeyDictionary[IConstruct, set[str]] = WeakKeyDictionary()
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class ContainerBase:
+    """AWS's image of a release, or an image built on it, and its settings. Implements `IContainer`."""
+
+    registry_mapping_id: ClassVar[str]
+    """The id of the CloudFormation mapping from regions to the accounts of the image."""
+
+    version: ContainerRelease
+    environment: Mapping[str, str] = field(default_factory=dict)
+    prefix_caching: bool = False
+    repository: ecr.IRepository | None = None
+    tag: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.tag is not None and self.repository is None:
+            raise ValueError(f"'tag' should come with 'repository', got {self.tag!r} alone")
+
+    @property
+    def engine(self) -> EngineSettings:
+        """The settings of the engine in `environment`."""
+        return EngineSettings.from_environment(self.environment, self.version.variables)
+
+    def image(self, scope: Construct) -> ContainerImage:
+        """Return the image for the region of `scope`.
+
+        Raises ValueError for a region where no such image is known.
+        """
+        tag, name = self.tag or self.version.tag, self.version.repository
+        if self.repository is not None:
+            return ContainerImage(
+                uri=self.repository.repository_uri_for_tag_or_digest(tag),
+                repository_arn=self.repository.repository_arn,
+            )
+        stack = Stack.of(scope)
+        account = self._registry_account(stack)
+        return ContainerImage(
+            uri=f"{account}.dkr.ecr.{stack.region}.{stack.url_suffix}/{name}:{tag}",
+            repository_arn=stack.format_arn(
+                service="ecr", account=account, resource="repository", resource_name=name
+            ),
+        )
+
+    def environment_for(self, lora: LoraServing, download: StartupDownload | None) -> dict[str, str]:
+        """Return the container's whole environment: the library's settings, the model's and the user's.
+
+        Raises ValueError if two of them have the same setting, or if there are too many.
+        """
+        environment = self.version.environment(lora, prefix_caching=self.prefix_caching)
+        environment |= self._of_download(download)
+        for setting in sorted(environment.keys() & self.environment.keys()):
+            hint = "; give 'prefix_caching' instead" if setting in self.version.prefix_caching_off else ""
+            raise ValueError(
+                f"'environment' of the container should not set {setting}, which the library sets to"
+                f" {environment[setting]!r}, got {self.environment[setting]!r}{hint}"
+            )
+        for setting in sorted(self.version.model_variables & self.environment.keys()):
+            raise ValueError(
+                f"'environment' of the container should not set {setting}, which would replace the model of"
+                f" 'base_model', got {self.environment[setting]!r}"
+            )
+        environment |= self.environment
+        if len(environment) > MAX_ENVIRONMENT_ENTRIES:
+            raise ValueError(
+                f"the container's environment should have at most {MAX_ENVIRONMENT_ENTRIES} entries, got"
+                f" {len(environment)}: {', '.join(sorted(environment))}"
+            )
+        return dict(sorted(environment.items()))
+
+    def _of_download(self, download: StartupDownload | None) -> dict[str, str]:
+        if download is None:
+            return {}
+        if download.in_bucket and not self.version.downloads_from_buckets:
+            raise ValueError(
+                "'download' of the base model should be ModelDownload.SAGEMAKER with"
+                f" {self.version.title}, got ModelDownload.CONTAINER"
+            )
+        revision = {} if download.revision is None else {self.version.revision_variable: download.revision}
+        return {"HF_MODEL_ID": download.model_id, **revision}
+
+    def annotate(
+        self, scope: Construct, *, inference_ami_version: str | None, routing_strategy: RoutingStrategy
+    ) -> None:
+        """Add to `scope` what a user of the release and its settings should know."""
+        annotations, release = Annotations.of(scope), self.version
+        for fault in release.known_faults:
+            annotations.add_warning_v2(f"multi-adapter-inference:{fault.id}", fault.text)
+        if release.needs_newer_ami and inference_ami_version is None:
+            annotations.add_warning_v2(
+                "multi-adapter-inference:cuda13-needs-newer-ami",
+                f"{release.title} is built on CUDA 13; without 'inference_ami_version' the instances may"
+                " start with a driver that is too old for it",
+            )
+        if self._prefix_caching_is_off and routing_strategy is RoutingStrategy.PREFIX_AWARE:
+            annotations.add_warning_v2(
+                "multi-adapter-inference:prefix-routing-without-prefix-cache",
+                "RoutingStrategy.PREFIX_AWARE sends requests with the same beginning to the same instance,"
+                " but prefix caching is off, so the instance uses nothing of it again",
+            )
+        if self._prefix_caching_is_off:
+            annotations.add_info_v2(
+                "multi-adapter-inference:prefix-caching-off",
+                "prefix caching is off, so what prompts have in common is computed for each of them:"
+                f" {self._danger()}; prefix_caching=True keeps it on, which is safe if each version of an"
+                f" adapter has a component of its own ({_GUIDE})",
+            )
+
+    def warn_of_updates_in_place(self, endpoint: IConstruct) -> None:
+        """Add one warning to an endpoint, however often it is called, if an update may not show at once.
+
+        The engine may then answer for an adapter's new version with prefixes that it cached of the old one.
+        """
+        if self.version.prefix_caching_off and self.prefix_caching:
+            self._warn_once(
+                endpoint,
+                "prefix-cache-outlives-update",
+                f"prefix caching is on and adapters are updated in place: {self._danger()}, with text that is"
+                " neither version's and without an error; leave 'prefix_caching' off, or give each version of"
+                f" an adapter a component of its own ({_GUIDE})",
+            )
+
+    def warn_of_unchecked_archives(self, endpoint: IConstruct) -> None:
+        """Add one warning to an endpoint, however often it is called, if an archive may run code."""
+        if self.version.runs_code_of_adapters:
+            self._warn_once(
+                endpoint,
+                "archives-in-s3-not-checked",
+                f"{self.version.title} runs a model.py that it finds in an adapter's archive, and those in S3"
+                " are not checked at synth: whoever can write there can run code in the container",
+            )
+
+    @property
+    def _prefix_caching_is_off(self) -> bool:
+        return bool(self.version.prefix_caching_off) and not self.prefix_caching
+
+    def _danger(self) -> str:
+        title, key = self.version.title, self.version.engine.prefix_cache_key
+        if key is PrefixCacheKey.NAME:
+            return (
+                f"{title} finds cached prefixes by the adapter's name, so after an update in place the new"
+                " version may answer with those of the old one"
+            )
+        return (
+            f"{title} finds cached prefixes by the adapter's {key}, and it is not known whether SageMaker"
+            " keeps the path over an update in place; if it does, the new version may answer with those of"
+            " the old one"
+        )
+
+    @staticmethod
+    def _warn_once(scope: IConstruct, id: str, text: str) -> None:
+        ids = _warned.setdefault(scope, set())
+        if id not in ids:
+            ids.add(id)
+            Annotations.of(scope).add_warning_v2(f"multi-adapter-inference:{id}", text)
+
+    def _registry_account(self, stack: Stack) -> str:
+        if not Token.is_unresolved(stack.region):
+            account = REGISTRY_ACCOUNTS.get(stack.region)
+            if account is None:
+                raise ValueError(
+                    f"no image of {self.version.title} is known to be published in the region"
+                    f" {stack.region!r}; give 'repository', or use one of"
+                    f" {', '.join(sorted(REGISTRY_ACCOUNTS))}"
+                )
+            return account
+        mapping = stack.node.try_find_child(self.registry_mapping_id)
+        if not isinstance(mapping, CfnMapping):
+            mapping = CfnMapping(
+                stack,
+                self.registry_mapping_id,
+                mapping={region: {"account": account} for region, account in REGISTRY_ACCOUNTS.items()},
+            )
+        return mapping.find_in_map(Aws.REGION, "account")

@@ -1,0 +1,123 @@
+"""The table of containers in the guide says what the code does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.vllm import VllmVersion
+from multi_adapter_inference import LmiContainer, VllmContainer
+
+GUIDE = Path(__file__).parents[1] / "docs/guides/containers.md"
+LORA = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=8)
+
+Release = LmiVersion | VllmVersion
+Releases = Sequence[Release]
+
+COLUMNS: dict[str, Releases] = {
+    "LMI 13 to 16": [version for version in LmiVersion if version.number <= 16],
+    "LMI 17 to 29": [version for version in LmiVersion if version.number >= 17],
+    "vLLM server 1.3 to 2.6": list(VllmVersion),
+}
+
+
+def table() -> dict[str, dict[str, str]]:
+    """Return the cells by row and column."""
+    section = GUIDE.read_text().partition("## What each container does")[2]
+    heading, _, *rows = section.partition("\n\n|")[2].partition("\n\n")[0].splitlines()
+    columns = heading.strip("| ").split(" | ")
+    lines = (row.strip("| ").split(" | ") for row in rows)
+    return {name: dict(zip(columns, cells, strict=True)) for name, *cells in lines}
+
+
+def construct(releases: Releases) -> str:
+    containers = {LmiContainer if isinstance(one, LmiVersion) else VllmContainer for one in releases}
+    return ", ".join(f"`{container.__name__}`" for container in containers)
+
+
+def repository(releases: Releases) -> str:
+    return ", ".join({f"`{release.repository}`" for release in releases})
+
+
+def engine(releases: Releases) -> str:
+    known = [release for release in releases if release.engine.version is not None]
+    begin = "" if known == releases else f"from {known[0].number} on: "
+    return f"{begin}{known[0].engine.version} to {known[-1].engine.version}"
+
+
+def registration(releases: Releases) -> str:
+    variable = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+    needed = {variable in release.environment(LORA, prefix_caching=False) for release in releases}
+    return {(True,): f"because of `{variable}`", (False,): "always"}[tuple(needed)]
+
+
+def off_variable(releases: Releases) -> str:
+    variables = {variable for release in releases for variable in release.prefix_caching_off}
+    return ", ".join(f"`{variable}`" for variable in variables) or "nothing: there is no need"
+
+
+def accelerators(releases: Releases) -> str:
+    (default,) = {release.variables.default_accelerators for release in releases}
+    return "all" if default is None else str(default)
+
+
+def each(value: Callable[[Release], object]) -> Callable[[Releases], str]:
+    """Return the value of every release, with the releases that have it if there are several values."""
+
+    def told(releases: Releases) -> str:
+        numbers: dict[str, list[str]] = {}
+        for release in releases:
+            numbers.setdefault(str(value(release)), []).append(str(release.number))
+        if len(numbers) == 1:
+            return next(iter(numbers))
+        return ", ".join(f"{one} in {' and '.join(found)}" for one, found in numbers.items())
+
+    return told
+
+
+def since(holds: Callable[[Release], bool]) -> Callable[[Releases], str]:
+    """Return whether something holds of all releases, of none, or from which one on."""
+
+    def told(releases: Releases) -> str:
+        first = next((index for index, release in enumerate(releases) if holds(release)), len(releases))
+        assert all(map(holds, releases[first:]))
+        if first in (0, len(releases)):
+            return "no" if first else "yes"
+        return f"from {releases[first].number} on"
+
+    return told
+
+
+ROWS: dict[str, Callable[[Releases], str]] = {
+    "construct": construct,
+    "AWS's repository": repository,
+    "vLLM": engine,
+    "adapters are registered at run time": registration,
+    "lowest `max_lora_rank`": each(lambda release: 1 if release.engine.serves_rank_1 else 8),
+    "highest `max_lora_rank`": each(lambda release: release.engine.highest_rank),
+    "adapters with biases, by a setting": since(lambda release: release.engine.may_serve_biases),
+    "what finds the cached prefixes of an adapter": each(lambda release: release.engine.prefix_cache_key),
+    "prefix caching is switched off by": off_variable,
+    "accelerators of a copy by default": accelerators,
+    "runs a `model.py` of an adapter's archive": since(lambda release: release.runs_code_of_adapters),
+    "downloads a model from a bucket by itself": since(lambda release: release.downloads_from_buckets),
+    "needs `inference_ami_version`": since(lambda release: release.needs_newer_ami),
+}
+
+
+def test_columns_are_the_releases_that_there_are() -> None:
+    assert all(list(cells) == list(COLUMNS) for cells in table().values())
+    assert [*LmiVersion, *VllmVersion] == [release for found in COLUMNS.values() for release in found]
+    for heading, releases in COLUMNS.items():
+        kind = releases[0].title.rpartition(" ")[0]
+        assert heading == f"{kind} {releases[0].number} to {releases[-1].number}"
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("column", COLUMNS)
+def test_cell_is_what_the_code_says(row: str, column: str) -> None:
+    assert table()[row][column] == ROWS[row](COLUMNS[column])
