@@ -6,7 +6,8 @@ import signal
 import time
 from pathlib import Path
 
-_END_SECONDS = 1.0
+# A process gives its memory back before it is gone.
+_END_SECONDS = 5.0
 _POLL_SECONDS = 0.005
 
 
@@ -26,7 +27,7 @@ class ProcessGroups:
         self._folder.joinpath(str(leader)).touch()
 
     def kill(self, leader: int) -> None:
-        """Kill what is left of a group, and wait up to a second until nothing is."""
+        """Kill what is left of a group, and wait up to 5 s until nothing is."""
         deadline = time.monotonic() + _END_SECONDS
         # Of a group with none but zombies, macOS says that it may not be killed.
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -10,7 +10,8 @@ from tests.vllm.environment import FOLDER, ROOT, UnavailableError, prepare
 
 # Those of the whole system that say something about the engine. The others would only take longer.
 INTEGRATION = [
-    f"tests/integration/test_{name}.py" for name in ("deployment", "seed_workflow", "update_under_load")
+    f"tests/integration/test_{name}.py"
+    for name in ("deployment", "seed_workflow", "update_under_load", "vllm_container")
 ]
 
 

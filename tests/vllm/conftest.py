@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.serving.lmi import LmiVersion
-from adapter_fleet.serving.lora_limits import LoraServing
-from multi_adapter_inference import LmiContainer
+from multi_adapter_inference import LmiContainer, LmiVersion, LoraServing
 from tests.vllm.copies import ADAPTERS, RunningCopy, running
 from tests.vllm.record import TITLES, write
 

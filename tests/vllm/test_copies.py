@@ -17,8 +17,8 @@ from tests.vllm.copies import RunningCopy, running
 
 pytestmark = pytest.mark.vllm
 
-PING_SECONDS = 3.0
-"""A tenth of what the first request with log probabilities takes without the warm-up, and some room."""
+WARM_SECONDS = 5.0
+"""Half of what the first request with log probabilities takes if anything has to be compiled for it."""
 
 
 @pytest.fixture
@@ -32,7 +32,8 @@ def members(group: int) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if os.getpgid(int(folder.name)) == group:
+            state = (folder / "stat").read_text().rpartition(") ")[2].split()
+            if int(state[2]) == group and state[0] != "Z":
                 found.append((folder / "comm").read_text().strip())
         except OSError:
             continue
@@ -47,7 +48,7 @@ def test_killed_server_leaves_no_process(copy: RunningCopy, then: str) -> None:
     started = time.monotonic()
     body = {"prompt": "Hello", "max_tokens": 4, "temperature": 0, "logprobs": 2}
     assert len(copy.invoke("base", body).json()["choices"][0]["logprobs"]["token_logprobs"]) == 4
-    assert time.monotonic() - started < PING_SECONDS
+    assert time.monotonic() - started < WARM_SECONDS
     assert len(members(leader)) >= 3
 
     os.kill(leader, signal.SIGKILL)

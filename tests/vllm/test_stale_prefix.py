@@ -7,13 +7,15 @@ Neither tells an adapter from the one before it at the same place.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from local_sagemaker.settings import Settings
+from multi_adapter_inference import LmiContainer, LmiVersion, VllmContainer, VllmVersion
 from tests.guides import table
+from tests.vllm.conftest import LORA
 from tests.vllm.copies import ADAPTERS, RunningCopy, running
 from tests.vllm.record import STALE
 
@@ -21,6 +23,13 @@ pytestmark = pytest.mark.vllm
 
 CUSTOMERS = (("Emma", "Cairo", "phone"), ("Noah", "Oslo", "lamp"), ("Alice", "Quito", "printer"))
 PLACES = ("the same path", "another path")
+CONTAINERS = {
+    "`LmiContainer(version=LmiVersion.V19, prefix_caching=True)`": LmiContainer(
+        version=LmiVersion.V19, prefix_caching=True
+    ),
+    "`LmiContainer(version=LmiVersion.V19)`": LmiContainer(version=LmiVersion.V19),
+    "`VllmContainer(version=VllmVersion.V2_6)`": VllmContainer(version=VllmVersion.V2_6),
+}
 
 
 @dataclass(frozen=True)
@@ -56,20 +65,19 @@ def update_in_place(copy: RunningCopy, name: str, text: str, place: Path, other:
     return Seen(before, after, right)
 
 
-@pytest.fixture(scope="module", params=["prefix caching on", "the library's default"])
-def caching(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="module", params=CONTAINERS)
+def container(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def seen(
-    caching: str, folder: Path, default_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, list[Seen]]]:
+def seen(container: str, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Seen]]:
     """What the updated adapters answered, by where the new files were."""
-    decided = {"OPTION_ENABLE_PREFIX_CACHING": "true"} if caching == "prefix caching on" else {}
     archives = tmp_path_factory.mktemp("archives")
-    with running("vllm", folder, default_environment | decided) as copy:
-        yield {
+    environment = CONTAINERS[container].environment_for(LORA, None)
+    dialect = Settings().container_dialect(environment)
+    with running("vllm", folder, environment, dialect=dialect) as copy:
+        return {
             where: [
                 update_in_place(
                     copy,
@@ -91,12 +99,12 @@ def rows() -> dict[str, list[str]]:
 
 
 def test_updated_adapter_is_mixed_with_the_one_before_only_if_prefixes_are_cached(
-    seen: dict[str, list[Seen]], caching: str, tables: dict[str, str], rows: dict[str, list[str]]
+    seen: dict[str, list[Seen]], container: str, tables: dict[str, str], rows: dict[str, list[str]]
 ) -> None:
     wrong = {where: [one for one in ones if one.after != one.right] for where, ones in seen.items()}
-    rows[caching] = [f"{len(wrong[where])} of {len(CUSTOMERS)} wrong" for where in PLACES]
-    tables[STALE] = table(["environment", *PLACES], [[name, *cells] for name, cells in rows.items()])
-    if caching == "prefix caching on":
+    rows[container] = [f"{len(wrong[where])} of {len(CUSTOMERS)} wrong" for where in PLACES]
+    tables[STALE] = table(["container", *PLACES], [[name, *cells] for name, cells in rows.items()])
+    if CONTAINERS[container].prefix_caching:
         assert wrong["the same path"] != []
     else:
         assert wrong == {where: [] for where in PLACES}

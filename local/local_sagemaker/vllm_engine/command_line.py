@@ -49,7 +49,7 @@ def launch(environment: Mapping[str, str], *, model: Path, port: int, dialect: D
     lora = _flag(environment, *_ENABLE_LORA) or False
     arguments = ["--model", str(model), "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
     arguments += ["--served-model-name", *_served_names(environment, model)]
-    arguments += ["--disable-uvicorn-access-log"]
+    arguments += ["--disable-uvicorn-access-log", "--enforce-eager"]
     # The last one is the outermost.
     names = ["WarmUp", "RequestGuard"] if dialect == "vllm" else ["LmiBodies", "WarmUp", "RequestGuard"]
     for name in names:
@@ -107,6 +107,9 @@ def _variables(environment: Mapping[str, str], *, lora: bool, dialect: Dialect) 
         # processors, and would choose their number by itself.
         "OMP_NUM_THREADS": "1",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        # Nothing is compiled, as with adapters on a CPU anyway. Without this, each copy would compile what
+        # log probabilities need, which takes 10 s and a C++ compiler.
+        "TORCHDYNAMO_DISABLE": "1",
     }
     if lora and dialect == "lmi":
         # [V LMI] LMI registers adapters itself. The vLLM image needs the variable in its environment.

@@ -1,6 +1,7 @@
 """Holds back the answer to pings until the engine has generated.
 
-The first request with log probabilities takes more than ten seconds [tried, vLLM 0.32.0 on a CPU].
+vLLM answers pings before its first request, which may take seconds, and ten more with log probabilities if
+they are compiled [tried, vLLM 0.32.0 on a CPU].
 """
 
 import asyncio
