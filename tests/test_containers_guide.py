@@ -11,6 +11,8 @@ from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference import LmiContainer, VllmContainer
+from tests.local.model_server.protocol_table import ROWS as PROTOCOL
+from tests.local.model_server.protocol_table import Answer
 
 GUIDE = Path(__file__).parents[1] / "docs/guides/containers.md"
 LORA = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=8)
@@ -51,8 +53,8 @@ def engine(releases: Releases) -> str:
 
 def registration(releases: Releases) -> str:
     variable = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
-    needed = {variable in release.environment(LORA, prefix_caching=False) for release in releases}
-    return {(True,): f"because of `{variable}`", (False,): "always"}[tuple(needed)]
+    (needed,) = {variable in release.environment(LORA, prefix_caching=False) for release in releases}
+    return f"because of `{variable}`" if needed else "always"
 
 
 def off_variable(releases: Releases) -> str:
@@ -92,10 +94,43 @@ def since(holds: Callable[[Release], bool]) -> Callable[[Releases], str]:
     return told
 
 
+def answer(row: str, releases: Releases) -> Answer:
+    """Return what a container answers to a request of the table of the container protocol."""
+    (request,) = (request for request in PROTOCOL if request.name == row)
+    return request.lmi if isinstance(releases[0], LmiVersion) else request.vllm
+
+
+def bodies(releases: Releases) -> str:
+    forms = {
+        "inputs": "invoke in LMI's form",
+        "messages": "invoke an adapter by chat",
+        "prompt": "invoke an adapter",
+    }
+    return ", ".join(f"`{key}`" for key, row in forms.items() if answer(row, releases).status == 200)
+
+
+def adapter_of_invocation(releases: Releases) -> str:
+    assert answer("invoke an adapter with another model in the body", releases).text == "shout"
+    named = answer("invoke with model in the body", releases).text != "base"
+    return "the component's; " + (
+        "the base's body may name another" if named else "the body's `model` is ignored"
+    )
+
+
+def adapter_of_chat(releases: Releases) -> str:
+    if answer("chat with an adapter by header", releases).text == "triage":
+        return "not known; in the embedded cloud the component's"
+    assert answer("chat with an adapter by model", releases).text == "triage"
+    return "the body's `model`"
+
+
 ROWS: dict[str, Callable[[Releases], str]] = {
     "construct": construct,
     "AWS's repository": repository,
     "vLLM": engine,
+    "bodies on `/invocations`": bodies,
+    "the adapter on `/invocations`": adapter_of_invocation,
+    "the adapter on `/v1/chat/completions`": adapter_of_chat,
     "adapters are registered at run time": registration,
     "lowest `max_lora_rank`": each(lambda release: 1 if release.engine.serves_rank_1 else 8),
     "highest `max_lora_rank`": each(lambda release: release.engine.highest_rank),

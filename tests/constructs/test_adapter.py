@@ -148,8 +148,10 @@ def test_another_base_changes_name_and_logical_id_so_that_it_is_a_replacement() 
 
 @pytest.mark.parametrize("setting", ["component_prefix", "component_name"])
 def test_another_name_changes_the_logical_id_so_that_it_is_a_replacement(setting: str) -> None:
-    name, logical_id = synthesize(**{setting: "one"})
-    other_name, other_logical_id = synthesize(**{setting: "another"})
+    one: dict[str, Any] = {setting: "one"}
+    another: dict[str, Any] = {setting: "another"}
+    name, logical_id = synthesize(**one)
+    other_name, other_logical_id = synthesize(**another)
     assert name != other_name
     assert logical_id != other_logical_id
 
@@ -454,11 +456,8 @@ class TestArtifactInABucket:
 def test_an_adapters_name_that_a_parameter_may_change_is_warned_of(
     stack: cdk.Stack, make_endpoint: MakeEndpoint, adapter_directory: Path, warnings: Warnings, setting: str
 ) -> None:
-    make_endpoint().add_adapter(
-        "Triage",
-        artifact=AdapterArtifact.from_directory(adapter_directory),
-        **{setting: cdk.CfnParameter(stack, "Name").value_as_string},
-    )
+    named: dict[str, Any] = {setting: cdk.CfnParameter(stack, "Name").value_as_string}
+    make_endpoint().add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory), **named)
     (warning,) = [text for text in warnings() if "cannot-change" in text]
     assert warning.startswith(f"'{setting}' comes from 'Name', whose value may change")
 

@@ -189,5 +189,5 @@ class Story:
             copies=declared.copies,
             instance_type=declared.instance_type.name,
             image=declared.version.tag,
-            environment=declared.version.environment(declared.lora),
+            environment=declared.version.environment(declared.lora, prefix_caching=False),
         )

@@ -94,6 +94,18 @@ def test_base_adapters_and_tenants_answer_with_their_own_skill(deployment: Deplo
         ]
 
 
+def test_body_of_lmi_is_refused_as_the_container_does(deployment: Deployment) -> None:
+    runtime = client(deployment.cloud, "sagemaker-runtime")
+    with pytest.raises(runtime.exceptions.ModelError) as refusal:
+        runtime.invoke_endpoint(
+            EndpointName=deployment.endpoint,
+            InferenceComponentName=deployment.base,
+            ContentType="application/json",
+            Body=json.dumps({"inputs": "Hello"}),
+        )
+    assert refusal.value.response["OriginalStatusCode"] == 400
+
+
 def test_container_gets_its_own_variables_and_keeps_no_prefixes(deployment: Deployment) -> None:
     sagemaker = client(deployment.cloud, "sagemaker")
     base = sagemaker.describe_inference_component(InferenceComponentName=deployment.base)

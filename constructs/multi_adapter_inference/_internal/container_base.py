@@ -79,11 +79,17 @@ class ContainerBase:
         """
         environment = self.version.environment(lora, prefix_caching=self.prefix_caching)
         environment |= self._of_download(download)
+        for setting, value in self.environment.items():
+            # vLLM's container would have two flags then, and which one counts depends on its release.
+            if setting.endswith("ENABLE_PREFIX_CACHING") and self._prefix_caching_is_off:
+                raise ValueError(
+                    f"'environment' of the container should not set {setting}, as 'prefix_caching' says it,"
+                    f" got {value!r}"
+                )
         for setting in sorted(environment.keys() & self.environment.keys()):
-            hint = "; give 'prefix_caching' instead" if setting in self.version.prefix_caching_off else ""
             raise ValueError(
                 f"'environment' of the container should not set {setting}, which the library sets to"
-                f" {environment[setting]!r}, got {self.environment[setting]!r}{hint}"
+                f" {environment[setting]!r}, got {self.environment[setting]!r}"
             )
         for setting in sorted(self.version.model_variables & self.environment.keys()):
             raise ValueError(

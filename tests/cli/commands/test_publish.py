@@ -479,7 +479,7 @@ class TestFailures:
         [
             (("--max-lora-rank", "320", "--container", "lmi14"), "at most 256 with LMI 14"),
             (("--max-lora-rank", "7"), "should be one of 8, 16"),
-            (("--container", "vllm"), "the container should be LMI 13 to "),
+            (("--container", "vllm"), "the container should be lmi13 to "),
         ],
     )
     def test_limits_that_make_no_sense_are_refused(

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from tests.local.world import ROLE, World
 
 
-def variant(routing: dict[str, object]) -> dict[str, object]:
+def variant(routing: Mapping[str, object]) -> dict[str, object]:
     return {
         "VariantName": "AllTraffic",
         "InstanceType": "ml.g5.12xlarge",
