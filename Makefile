@@ -62,9 +62,10 @@ coverage: setup  ## measure which lines the tests of `make unit` run; it judges 
 test: setup $(SDK)/.installed  ## the whole suite
 	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-nightly: setup  ## look for faults that a fleet does not survive, and files that a check does not, other ones every time
+nightly: setup  ## look for faults that a fleet does not survive, and files that a check does not, other ones every time; long loads
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/fleet/reconcile/test_reconciler_under_faults.py
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/test_check_fuzzed.py
+	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py
 
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
 	RECORD=1 python -m pytest tests/evolutions -m evolutions

@@ -7,6 +7,9 @@ import json
 import tarfile
 import time
 import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -47,11 +50,24 @@ def prompts() -> list[dict[str, Any]]:
     return list(json.loads((TICKETS / "prompts.json").read_text()))
 
 
+@contextmanager
+def changed_settings(cloud: LocalCloud, **changes: Any) -> Iterator[None]:
+    """Change settings of the embedded cloud, and change them back afterwards."""
+    before = cloud.admin.settings()
+    cloud.admin.change_settings(**changes)
+    try:
+        yield
+    finally:
+        cloud.admin.change_settings(**before)
+
+
 class ByHand:
     """An endpoint with a base in service, removed with everything on it when the context is left."""
 
-    def __init__(self, cloud: LocalCloud) -> None:
+    def __init__(self, cloud: LocalCloud, **environment: str) -> None:
+        """`environment` is added to the container's variables."""
         self._cloud = cloud
+        self._environment = environment
         self._sagemaker, self._s3 = client(cloud, "sagemaker"), client(cloud, "s3")
         self._runtime = client(cloud, "sagemaker-runtime")
         self._id = uuid.uuid4().hex[:8]
@@ -82,7 +98,8 @@ class ByHand:
                     "OPTION_ENABLE_LORA": "true",
                     "OPTION_MAX_LORAS": "4",
                     "OPTION_MAX_CPU_LORAS": "8",
-                },
+                }
+                | self._environment,
             },
         )
         variant = {"VariantName": "AllTraffic", "InstanceType": "ml.g5.2xlarge", "InitialInstanceCount": 1}
@@ -112,23 +129,38 @@ class ByHand:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for name in sorted(self.components(), key=lambda name: name == self.base):
-            self._sagemaker.delete_inference_component(InferenceComponentName=name)
-            self._until(lambda name=name: name not in self.components(), f"{name} is gone")
+        for name in self.components():
+            if name != self.base:
+                self._sagemaker.delete_inference_component(InferenceComponentName=name)
+        self._until(lambda: self.components() == [self.base], "the adapters are gone")
+        self._sagemaker.delete_inference_component(InferenceComponentName=self.base)
+        self._until(lambda: not self.components(), "the base is gone")
         self._sagemaker.delete_endpoint(EndpointName=self.endpoint)
 
     def adapter(self, adapter: str, directory: Path | None = None) -> str:
         """Create an adapter component, wait until it serves, and return its name."""
+        name = self._create(adapter, directory or V1 / adapter)
+        self.wait(name)
+        return name
+
+    def adapters(self, directories: Mapping[str, Path]) -> dict[str, str]:
+        """Create many adapter components, wait until all serve, and return their names by adapter."""
+        with ThreadPoolExecutor(8) as pool:
+            created = pool.map(self._create, directories.keys(), directories.values())
+            names = dict(zip(directories, created, strict=True))
+        self._until(lambda: set(names.values()) <= set(self.components("InService")), "all are in service")
+        return names
+
+    def _create(self, adapter: str, directory: Path) -> str:
         name = f"{adapter}-{self._id}"
         self._sagemaker.create_inference_component(
             InferenceComponentName=name,
             EndpointName=self.endpoint,
             Specification={
                 "BaseInferenceComponentName": self.base,
-                "Container": {"ArtifactUrl": self.archive(directory or V1 / adapter)},
+                "Container": {"ArtifactUrl": self.archive(directory)},
             },
         )
-        self.wait(name)
         return name
 
     def update(self, component: str, directory: Path) -> None:
@@ -142,27 +174,30 @@ class ByHand:
     def archive(self, directory: Path) -> str:
         """Pack a directory, upload it under a new key, and return its S3 URI."""
         packed = BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as tar:
             for file in sorted(directory.iterdir()):
                 tar.add(file, arcname=file.name)
         key = f"adapters/{directory.name}-{next(self._archives)}.tar.gz"
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=packed.getvalue())
         return f"s3://{self._bucket}/{key}"
 
-    def ask(self, component: str, prompt: str) -> str:
-        """Return what a component answers."""
+    def ask(self, component: str, prompt: str, *, tokens: int = 60) -> str:
+        """Return what a component answers to OpenAI's completions body, which every container takes."""
         response = self._runtime.invoke_endpoint(
             EndpointName=self.endpoint,
             InferenceComponentName=component,
             ContentType="application/json",
-            Body=json.dumps({"inputs": prompt, "parameters": {"max_new_tokens": 60, "temperature": 0}}),
+            Body=json.dumps({"prompt": prompt, "max_tokens": tokens, "temperature": 0}),
         )
-        return str(json.loads(response["Body"].read())["generated_text"])
+        return str(json.loads(response["Body"].read())["choices"][0]["text"])
 
-    def components(self) -> list[str]:
-        """Return the names of the components on this endpoint."""
-        listed = self._sagemaker.list_inference_components(EndpointNameEquals=self.endpoint)
-        return [item["InferenceComponentName"] for item in listed["InferenceComponents"]]
+    def components(self, status: str | None = None) -> list[str]:
+        """Return the names of the components on this endpoint, of one status or all."""
+        filters = {} if status is None else {"StatusEquals": status}
+        pages = self._sagemaker.get_paginator("list_inference_components").paginate(
+            EndpointNameEquals=self.endpoint, PaginationConfig={"PageSize": 100}, **filters
+        )
+        return [item["InferenceComponentName"] for page in pages for item in page["InferenceComponents"]]
 
     def wait(self, component: str) -> None:
         """Wait until a component is in service."""

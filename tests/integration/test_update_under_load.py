@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from examples.demo.traffic import Record, Traffic
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import V2, ByHand, prompts
+from tests.integration.by_hand import V2, ByHand, changed_settings, prompts
 
 pytestmark = pytest.mark.integration
 
 UPDATED = "summary"
 LABELS = ("base", "triage", UPDATED, "shout")
-
-
-@contextmanager
-def under(cloud: LocalCloud, profile: str) -> Iterator[None]:
-    """Let the embedded cloud behave as a profile says, and as before afterwards."""
-    before = cloud.admin.settings()
-    cloud.admin.change_settings(profile=profile)
-    try:
-        yield
-    finally:
-        cloud.admin.change_settings(**before)
 
 
 def update_under_load(cloud: LocalCloud, profile: str) -> dict[str, Record]:
@@ -35,7 +22,7 @@ def update_under_load(cloud: LocalCloud, profile: str) -> dict[str, Record]:
         version: {prompt["prompt"]: prompt["answers"][version] for prompt in prompts()}
         for version in (*LABELS, "summary-v2")
     }
-    with ByHand(cloud) as made, under(cloud, profile):
+    with ByHand(cloud) as made, changed_settings(cloud, profile=profile):
         targets = {label: made.base if label == "base" else made.adapter(label) for label in LABELS}
         traffic = Traffic(
             made.ask,

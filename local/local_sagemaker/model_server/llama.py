@@ -18,10 +18,10 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LoraRows:
-    """The flat rows of a batch that one adapter applies to; a slice where they are neighbours."""
+    """The flat rows of a batch that one adapter applies to; None where it is all of them."""
 
     weights: LoraWeights
-    rows: Integers | slice
+    rows: Integers | slice | None
 
 
 class LlamaModel:
@@ -119,12 +119,17 @@ class LlamaModel:
         return scores
 
     def _project(self, name: str, rows: Array, lora: Sequence[LoraRows]) -> Array:
-        result: Array = rows @ self._projections[name]
+        # `dot` takes half as long as `@` to start, which counts where a product takes a microsecond.
+        result: Array = rows.dot(self._projections[name])
         for group in lora:
             pair = group.weights.get(name)
-            if pair is not None:
-                down, up = pair
-                result[group.rows] += (rows[group.rows] @ down) @ up
+            if pair is None:
+                continue
+            down, up = pair
+            if group.rows is None:
+                result += rows.dot(down).dot(up)
+            else:
+                result[group.rows] += rows[group.rows].dot(down).dot(up)
         return result
 
     def _normalize(self, state: Array, weight: Array) -> Array:
@@ -160,7 +165,10 @@ def group_rows(adapters: Sequence[LoraWeights | None], steps: int) -> list[LoraR
     for row, adapter in enumerate(adapters):
         if adapter is not None:
             members.setdefault(id(adapter), []).append(row)
-    return [LoraRows(weights[key], flat_rows(rows, steps)) for key, rows in members.items()]
+    return [
+        LoraRows(weights[key], None if len(rows) == len(adapters) else flat_rows(rows, steps))
+        for key, rows in members.items()
+    ]
 
 
 def flat_rows(rows: Sequence[int], steps: int) -> Integers | slice:

@@ -15,7 +15,8 @@ class LmiDialect(Dialect):
     """[V LMI's adapter docs, djl-serving] Registration by query; a body can name an adapter.
 
     [I] AWS does not name LMI among the containers that serve `/v1/chat/completions`. [T] One gateway's
-    documentation does. Here, LMI chooses the adapter as on `/invocations`.
+    documentation does, with streams of JSON lines. Here, LMI chooses the adapter as on `/invocations`, and
+    streams as OpenAI does.
     """
 
     ping_methods = ("GET",)

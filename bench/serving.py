@@ -1,0 +1,148 @@
+"""What an adapter costs on the embedded engine: beside the base at equal tokens, and by its tier of memory.
+
+One model server runs as the embedded cloud starts it. Base and adapter are asked in turn, so that both meet
+the same machine. An adapter is in its tier because of what was asked before, and the server confirms it.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
+
+from bench.harness import Claim, publish
+
+TICKETS = Path(__file__).parents[1] / "examples" / "tickets"
+HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
+TOKENS = 20
+ROUNDS = 200
+WARM_UP = 5
+TIER_ROUNDS = 60
+GPU_SLOTS, CPU_SLOTS = 2, 4
+# How many adapters take turns, so that each is in its tier when its turn comes.
+TURNS = {"gpu": GPU_SLOTS, "cpu": GPU_SLOTS + 1, "disk": CPU_SLOTS + 1}
+AIM = 1.15
+
+
+class Server:
+    """A running model server, on one connection."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._prompts = [entry["prompt"] for entry in json.loads((TICKETS / "prompts.json").read_text())]
+
+    def call(self, method: str, path: str, body: object = None, adapter: str | None = None) -> Any:
+        headers = {"Content-Type": "application/json"} | ({} if adapter is None else {HEADER: adapter})
+        self._connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = self._connection.getresponse()
+        content = answer.read()
+        assert answer.status == 200, content
+        return json.loads(content or b"null")
+
+    def seconds(self, adapter: str | None, number: int, tokens: int) -> float:
+        """How long one request takes; its number chooses the prompt."""
+        prompt = self._prompts[number % len(self._prompts)]
+        body = {"prompt": prompt, "max_tokens": tokens, "temperature": 0, "ignore_eos": True}
+        started = time.perf_counter()
+        answer = self.call("POST", "/invocations", body, adapter)
+        taken = time.perf_counter() - started
+        assert answer["usage"]["completion_tokens"] == tokens
+        return taken
+
+    def tier(self, adapter: str) -> str:
+        return str(self.call("GET", f"/adapters/{adapter}")["tier"])
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    variables = {
+        "OPTION_ENABLE_LORA": "true",
+        "OPTION_MAX_LORA_RANK": "8",
+        "OPTION_MAX_LORAS": str(GPU_SLOTS),
+        "OPTION_MAX_CPU_LORAS": str(CPU_SLOTS),
+    }
+    command = [sys.executable, "-m", "local_sagemaker.model_server", "--port", str(port)]
+    process = subprocess.Popen([*command, "--model-dir", str(TICKETS / "base")], env=os.environ | variables)
+    try:
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            assert process.poll() is None, "the server ended"
+            time.sleep(0.02)
+        server = Server(port)
+        for number in range(max(TURNS.values())):
+            query = f"name=adapter-{number}&src={TICKETS / 'adapters' / 'triage'}"
+            server.call("POST", f"/adapters?{query}")
+        yield server
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def beside_the_base(server: Server) -> tuple[float, float]:
+    """Median seconds of a request to an adapter in a GPU slot, and of one to the base."""
+    taken: dict[str | None, list[float]] = {None: [], "adapter-0": []}
+    for number in range(ROUNDS + WARM_UP):
+        # Both are first in every other round, and both are asked every prompt.
+        for target in list(taken) if number % 2 else reversed(list(taken)):
+            seconds = server.seconds(target, number, TOKENS)
+            if number >= WARM_UP:
+                taken[target].append(seconds)
+    return statistics.median(taken["adapter-0"]), statistics.median(taken[None])
+
+
+def by_tier(server: Server, tier: str, tokens: int) -> float:
+    """Median seconds of a request to an adapter in a tier."""
+    names: Sequence[str] = [f"adapter-{number}" for number in range(TURNS[tier])]
+    for name in names:
+        server.seconds(name, 0, 1)
+    times = []
+    for turn in range(TIER_ROUNDS):
+        name = names[turn % len(names)]
+        assert server.tier(name) == tier
+        times.append(server.seconds(name, turn, tokens))
+    return statistics.median(times)
+
+
+def main() -> int:
+    with serving() as server:
+        adapter, base = beside_the_base(server)
+        first = {tier: by_tier(server, tier, 1) for tier in TURNS}
+        whole = {tier: by_tier(server, tier, TOKENS) for tier in TURNS}
+    claims = [
+        Claim.at_most(
+            AIM, f"{TOKENS} tokens, ms: an adapter (other: the base)", ours=1e3 * adapter, other=1e3 * base
+        ),
+        Claim.at_most(
+            3,
+            "first token, ms: an adapter on disk (other: one in a GPU slot)",
+            ours=1e3 * first["disk"],
+            other=1e3 * first["gpu"],
+        ),
+    ]
+    figures = [
+        {
+            "adapter in": {"gpu": "a GPU slot (warm)", "cpu": "CPU memory", "disk": "disk (cold)"}[tier],
+            "first token, ms": f"{1e3 * first[tier]:.2f}",
+            f"{TOKENS} tokens, ms": f"{1e3 * whole[tier]:.2f}",
+        }
+        for tier in TURNS
+    ]
+    return publish("serving", claims, figures=figures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

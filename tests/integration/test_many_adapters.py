@@ -1,0 +1,189 @@
+"""Many adapters on one endpoint under load, in both dialects: each answers as itself, and memory is bounded.
+
+`make nightly` runs 300 adapters for a minute each; the suite runs fewer for seconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import random
+import re
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from local_sagemaker.model_server.key_value_cache import KeyValueCache
+from local_sagemaker.model_server.llama import LlamaModel
+from local_sagemaker.model_server.lora import Adapter
+from local_sagemaker.model_server.text import TextCodec
+from local_sagemaker.server import LocalCloud
+from tests.integration.by_hand import TICKETS, V1, ByHand, changed_settings, prompts
+
+logger = logging.getLogger(__name__)
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+NIGHTLY = os.environ.get("NIGHTLY") == "1"
+ADAPTERS, SECONDS = (300, 60.0) if NIGHTLY else (40, 2.5)
+CLIENTS = 16
+GPU_SLOTS, CPU_SLOTS = 8, 16
+
+PROMPT = prompts()[0]["prompt"]
+TOKENS = 6
+# Random B matrices of this size make answers of their own. The rest of an adapter is the trained one's.
+SPREAD = 0.1
+# In logits: far more than rounding in a batch changes.
+LEAST_MARGIN = 0.2
+CANDIDATES = 64
+
+
+def distinct_adapters(count: int, root: Path) -> dict[str, tuple[Path, str]]:
+    """Write adapters whose answers all differ; return directory and answer of each by name."""
+    model, codec = LlamaModel.from_directory(TICKETS / "base"), TextCodec(TICKETS / "base")
+    trained = load_file(V1 / "triage" / "adapter_model.safetensors")
+    config = (V1 / "triage" / "adapter_config.json").read_text()
+    source = np.random.default_rng(1)
+    found: dict[str, Path] = {}
+    while len(found) < count:
+        directories = []
+        for _ in range(CANDIDATES):
+            directory = root / f"many-{len(list(root.iterdir()))}"
+            directory.mkdir()
+            (directory / "adapter_config.json").write_text(config)
+            tensors = {
+                name: tensor if ".lora_A." in name else SPREAD * source.standard_normal(tensor.shape)
+                for name, tensor in trained.items()
+            }
+            save_file(
+                {name: tensor.astype(np.float32) for name, tensor in tensors.items()},
+                directory / "adapter_model.safetensors",
+            )
+            directories.append(directory)
+        for directory, (text, margin) in zip(directories, answers(model, codec, directories), strict=True):
+            if margin >= LEAST_MARGIN and len(found) < count:
+                found.setdefault(text, directory)
+    return {directory.name: (directory, text) for text, directory in found.items()}
+
+
+def answers(model: LlamaModel, codec: TextCodec, directories: list[Path]) -> list[tuple[str, float]]:
+    """Each adapter's answer, and the least distance between its two best tokens."""
+    projections = model.config.projections()
+    loaded = [Adapter.from_directory(each, projections=projections, max_rank=8) for each in directories]
+    weights = [adapter.to_weights() for adapter in loaded]
+    prompt, rows = codec.encode(PROMPT), len(directories)
+    cache = KeyValueCache(model.config, rows=rows, length=len(prompt) + TOKENS)
+    tokens = np.array([prompt] * rows)
+    positions = np.broadcast_to(np.arange(len(prompt)), tokens.shape)
+    chosen, margins = [], np.full(rows, np.inf)
+    for number in range(TOKENS):
+        scores = model.logits(model.forward(tokens, positions, cache, 0, weights)[:, -1])
+        two_best = np.sort(scores, -1)[:, -2:]
+        margins = np.minimum(margins, two_best[:, 1] - two_best[:, 0])
+        chosen.append(scores.argmax(-1))
+        tokens, positions = chosen[-1][:, None], np.full((rows, 1), len(prompt) + number)
+    (end,) = model.config.stop_tokens
+    texts = [codec.decode([*row, end]).partition("</s>")[0] for row in np.array(chosen).T.tolist()]
+    return list(zip(texts, margins.tolist(), strict=True))
+
+
+def split_line(line: str) -> list[str]:
+    """Split a line of `ps` into process, parent and arguments."""
+    return line.split(None, 2)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The process of the only copy that runs."""
+
+    process: int
+    port: int
+
+    @classmethod
+    def of(cls, cloud: LocalCloud) -> Engine:
+        listed = subprocess.run(
+            ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        )
+        processes = {
+            int(pid): (int(parent), args) for pid, parent, args in map(split_line, listed.stdout.splitlines())
+        }
+
+        def below_the_cloud(pid: int) -> bool:
+            return pid == cloud.process.pid or (pid in processes and below_the_cloud(processes[pid][0]))
+
+        (engine,) = [
+            cls(pid, int(port[1]))
+            for pid, (_, args) in processes.items()
+            if "local_sagemaker.model_server" in args and below_the_cloud(pid)
+            if (port := re.search(r"--port (\d+)", args))
+        ]
+        return engine
+
+    def resident_bytes(self) -> int:
+        shown = subprocess.run(
+            ["ps", "-o", "rss=", "-p", str(self.process)], capture_output=True, text=True, check=True
+        )
+        return int(shown.stdout) * 1024
+
+    def tiers(self) -> list[str]:
+        """The tier of each adapter; only LMI lists them."""
+        listed = httpx.get(f"http://127.0.0.1:{self.port}/adapters", trust_env=False)
+        return [adapter["tier"] for adapter in listed.raise_for_status().json()["adapters"]]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
+    return distinct_adapters(ADAPTERS, tmp_path_factory.mktemp("many"))
+
+
+@pytest.mark.parametrize("dialect", ["lmi", "vllm"])
+def test_each_of_many_adapters_answers_as_itself_and_memory_follows_the_tiers(
+    cloud: LocalCloud, made: dict[str, tuple[Path, str]], dialect: str
+) -> None:
+    quick = {"component_create_seconds": 0, "component_delete_seconds": 0}
+    limits = {"OPTION_MAX_LORAS": str(GPU_SLOTS), "OPTION_MAX_CPU_LORAS": str(CPU_SLOTS)}
+    served = dict.fromkeys(made, 0)
+    wrong: list[str] = []
+
+    with changed_settings(cloud, dialect=dialect, **quick), ByHand(cloud, **limits) as endpoint:
+        engine = Engine.of(cloud)
+        endpoint.ask(endpoint.base, PROMPT)
+        before = engine.resident_bytes()
+        names = endpoint.adapters({name: directory for name, (directory, _) in made.items()})
+        end = time.monotonic() + SECONDS
+
+        def call(seed: int) -> None:
+            order = list(made)
+            random.Random(seed).shuffle(order)
+            for name in itertools.cycle(order):
+                # A slow machine takes longer until each adapter has answered.
+                if time.monotonic() > end and all(served.values()):
+                    return
+                got = endpoint.ask(names[name], PROMPT, tokens=TOKENS)
+                served[name] += 1
+                if got != made[name][1]:
+                    wrong.append(f"{name}: {got!r} instead of {made[name][1]!r}")
+
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(call, range(CLIENTS)))
+        growth = engine.resident_bytes() - before
+        tiers = engine.tiers() if dialect == "lmi" else []
+
+    total = sum(served.values())
+    logger.info("%s: %d answers of %d adapters, %.1f MiB more", dialect, total, len(made), growth / 2**20)
+    assert wrong == []
+    assert min(served.values()) >= 1
+    assert tiers.count("gpu") <= GPU_SLOTS
+    assert tiers.count("gpu") + tiers.count("cpu") <= CPU_SLOTS
+    # The tiers hold the archives' tensors, and the weights of the GPU slots beside them. The batch's keys and
+    # values, and memory that NumPy does not give back, come to some 32 MiB.
+    each = max((directory / "adapter_model.safetensors").stat().st_size for directory, _ in made.values())
+    assert growth <= (CPU_SLOTS + 2 * GPU_SLOTS) * each + 32 * 2**20
