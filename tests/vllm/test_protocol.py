@@ -6,15 +6,19 @@ requests for texts as LMI does. Its errors and its answers to registrations stay
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from tests.guides import table
 from tests.local.model_server.protocol_table import ROWS, Answer, Row, check, make_places, prepare, send
-from tests.vllm.copies import running
+from tests.vllm.copies import ADAPTERS, running
 from tests.vllm.record import PROTOCOL
 
 pytestmark = pytest.mark.vllm
@@ -66,6 +70,23 @@ def test_vllm_answers_what_the_table_says(
     rows[row.name] = (shown(row.lmi), shown(row.vllm))
     head = ["request", "NumPy server as LMI", "NumPy server as vLLM, and vLLM"]
     tables[PROTOCOL] = table(head, [[name, *answers] for name, answers in rows.items()])
+
+
+def test_vllm_takes_an_adapter_that_is_narrower_than_the_base(as_image: httpx.Client, tmp_path: Path) -> None:
+    """The NumPy server refuses it. vLLM copies what there is into the slot, and nothing reports an error."""
+    prepare(as_image)
+    narrow = tmp_path / "narrow"
+    shutil.copytree(ADAPTERS["triage"], narrow)
+    weights = narrow / "adapter_model.safetensors"
+    tensors = load_file(weights)
+    save_file({key: np.ascontiguousarray(cut(key, tensor)) for key, tensor in tensors.items()}, weights)
+    registered = as_image.post("/adapters", params={"name": "probe", "src": str(narrow)})
+    assert (registered.status_code, registered.text) == (200, "Adapter probe registered")
+
+
+def cut(key: str, tensor: Any) -> Any:
+    """Leave the last input of a module out."""
+    return tensor[:, :-1] if "lora_A" in key else tensor
 
 
 def shown(answer: Answer) -> str:
