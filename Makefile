@@ -6,16 +6,18 @@ BIN := $(VENV)/bin
 SDK := .venv-sagemaker-sdk
 CLIENTS := .venv-clients
 CHECKOV := .venv-checkov
+VLLM := .venv-vllm
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 # Some machines set it, and then every command, synth and function compiles the checkout's code anew.
 unexport PYTHONDONTWRITEBYTECODE
 LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
-UNIT := not integration and not evolutions and not upgrade
+LOCAL_ENGINE ?= numpy
+UNIT := not integration and not evolutions and not upgrade and not vllm
 FROM ?= HEAD^
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local unit coverage test test-clients test-evolutions test-upgrade nightly check lint types imports checkov bench lock snapshots wheel clean
+.PHONY: help setup demo local vllm unit coverage test test-clients test-evolutions test-upgrade test-vllm nightly check lint types imports checkov bench lock snapshots wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -48,8 +50,13 @@ $(CLIENTS)/.installed: tests/integration/clients.txt $(VENV)/.installed
 demo: setup $(CLIENTS)/.installed  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
 	python -m examples.demo
 
-local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind)
-	local-sagemaker --port $(LOCAL_PORT) --profile $(LOCAL_PROFILE)
+local: setup $(if $(filter vllm,$(LOCAL_ENGINE)),vllm)  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind LOCAL_ENGINE=numpy)
+	local-sagemaker --port $(LOCAL_PORT) --profile $(LOCAL_PROFILE) --engine $(LOCAL_ENGINE) \
+	    $(if $(filter vllm,$(LOCAL_ENGINE)),--set engine_python=$(VLLM)/bin/python)
+
+# The newest vLLM and its PyTorch pin packages that the lock has in other versions, and take 3.4 GB.
+vllm: setup  ## install vLLM for the embedded cloud's engine `vllm` into .venv-vllm
+	python -m tests.vllm.environment $(VLLM)
 
 unit: setup  ## the tests that need no embedded cloud
 	python -m pytest -n 2 --dist loadfile -m '$(UNIT)'
@@ -72,6 +79,9 @@ nightly: setup  ## look for faults that a fleet does not survive, and files that
 
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
 	RECORD=1 python -m pytest tests/evolutions -m evolutions
+
+test-vllm: setup  ## the tests of the embedded cloud's engine `vllm`, and record their tables in the guide; skipped where vLLM cannot be installed
+	RECORD=1 python -m tests.vllm
 
 test-upgrade: setup  ## deploy the app of an earlier commit and update it to this one (FROM=HEAD^)
 	FROM=$(FROM) python -m pytest tests/upgrade -m upgrade
@@ -122,4 +132,4 @@ wheel: setup  ## build the wheel into dist/
 	python -m build --wheel --no-isolation
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(SDK) $(CLIENTS) $(CHECKOV) node_modules cdk.out dist
+	rm -rf $(VENV) $(SDK) $(CLIENTS) $(CHECKOV) $(VLLM) node_modules cdk.out dist

@@ -1,7 +1,7 @@
 """The command `local-sagemaker`: starts the embedded cloud, prints its variables, and stops it at the end.
 
-The cloud runs in a child process. The child and all processes that it starts are one process group, so one
-signal ends them all.
+The cloud runs in a child process. The child and all processes that it starts are one process group, but for
+the model servers: each is one with its children, on record in the state folder.
 """
 
 import argparse
@@ -21,13 +21,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import trustme
 
 from local_sagemaker.admin import AdminClient
+from local_sagemaker.engines import check_engine
 from local_sagemaker.http_guards.admin_guard import TOKEN_VARIABLE
-from local_sagemaker.settings import PROFILES, Settings
+from local_sagemaker.process_groups import ProcessGroups
+from local_sagemaker.settings import PROFILES, Engine, Settings
 
 READY = "ready"
 REGION = "us-east-1"
@@ -51,12 +54,20 @@ class Options:
     state: Path
     settings: Settings
 
+    @property
+    def sagemaker_state(self) -> Path:
+        """The folder of what SageMaker keeps."""
+        return self.state / "sagemaker"
+
 
 def main() -> None:
     """Run the embedded cloud in the foreground until SIGINT or SIGTERM."""
     arguments = _parser().parse_args()
     try:
-        settings = Settings().changed({"profile": arguments.profile} | dict(map(_assignment, arguments.set)))
+        engine = {"engine": arguments.engine} if arguments.engine else {}
+        changes = {"profile": arguments.profile} | engine | dict(map(_assignment, arguments.set))
+        settings = Settings().changed(changes)
+        check_engine(settings)
     except ValueError as error:
         sys.exit(f"local-sagemaker: {error}")
     if not (len(arguments.account) == 12 and arguments.account.isdigit()):
@@ -85,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         default="kind",
         help="`kind`: everything goes well; `hostile`: everything goes wrong",
     )
+    parser.add_argument("--engine", choices=get_args(Engine), help="what serves the models (default: numpy)")
     parser.add_argument("--account", default="000000000000", help="account id (default: 000000000000)")
     parser.add_argument("--iam", action="store_true", help="enforce IAM, over TLS with a local CA")
     parser.add_argument(
@@ -181,6 +193,7 @@ def _run(options: Options) -> int:
         return 1
     finally:
         _end(server)
+        ProcessGroups(options.sagemaker_state).kill_all()
 
 
 def _send_token(server: subprocess.Popen[bytes], token: str) -> None:
@@ -219,7 +232,7 @@ def _configuration(options: Options) -> str:
     return json.dumps(
         {
             "port": options.port,
-            "state": str(options.state / "sagemaker"),
+            "state": str(options.sagemaker_state),
             "settings": dataclasses.asdict(options.settings),
             "tls": options.iam,
             "parallel": options.parallel,

@@ -13,6 +13,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Profile = Literal["kind", "hostile"]
+Engine = Literal["numpy", "vllm"]
+
+_SERVE = "--model-dir {model_dir} --port {port} --dialect {dialect}"
+ENGINE_COMMANDS: dict[Engine, str] = {
+    "numpy": f"{{python}} -m local_sagemaker.model_server {_SERVE} --prefix-cache {{prefix_cache}}",
+    "vllm": f"{{python}} -m local_sagemaker.vllm_engine {_SERVE}",
+}
+
+# What stays when the profile changes.
+_KEPT_BY_PROFILES = ("engine", "engine_python", "engine_command", "dialect")
 
 # What `engine_command` may refer to.
 PLACEHOLDERS = ("python", "model_dir", "port", "dialect", "prefix_cache")
@@ -75,17 +85,24 @@ class Settings:
     # [I] Whether the container finds a new version at a new path, or at its predecessor's (`same`) if it is
     # registered under its predecessor's name. No source says.
     update_path: Literal["new", "same"] = "new"
-    # The command that serves one copy. PLACEHOLDERS names its placeholders; other braces are doubled. Any
-    # server of the container protocol works. The model's environment variables are in its environment.
-    engine_command: str = (
-        "{python} -m local_sagemaker.model_server --model-dir {model_dir} --port {port} --dialect {dialect}"
-        " --prefix-cache {prefix_cache}"
-    )
+    # What serves each copy: the embedded NumPy server, or vLLM on the CPU.
+    engine: Engine = "numpy"
+    # The Python that runs the engine; empty means the one that runs the cloud.
+    engine_python: str = ""
+    # The command that serves one copy; empty means the engine's own. PLACEHOLDERS names its placeholders;
+    # other braces are doubled. Any server of the container protocol works. The model's environment variables
+    # are in its environment.
+    engine_command: str = ""
 
     def __post_init__(self) -> None:
         for name, kind in _FIELD_TYPES.items():
             _check(name, getattr(self, name), kind)
-        _check_command(self.engine_command)
+        _check_command(self.copy_command)
+
+    @property
+    def copy_command(self) -> str:
+        """The command that serves one copy."""
+        return self.engine_command or ENGINE_COMMANDS[self.engine]
 
     def container_dialect(self, environment: Mapping[str, str]) -> Literal["lmi", "vllm"]:
         """The dialect of a container with these environment variables."""
@@ -94,7 +111,7 @@ class Settings:
         return "vllm" if any(name.startswith("SM_VLLM_") for name in environment) else "lmi"
 
     def changed(self, changes: Mapping[str, Any]) -> "Settings":
-        """These settings with changes; a change of the profile keeps the engine and its dialect alone.
+        """These settings with changes; a change of the profile keeps only the settings of the engine.
 
         Raises ValueError for an unknown name or a wrong value.
         """
@@ -106,9 +123,8 @@ class Settings:
         start = self
         if "profile" in changes:
             _check("profile", changes["profile"], Profile)
-            start = dataclasses.replace(
-                PROFILES[changes["profile"]], engine_command=self.engine_command, dialect=self.dialect
-            )
+            kept = {name: getattr(self, name) for name in _KEPT_BY_PROFILES}
+            start = dataclasses.replace(PROFILES[changes["profile"]], **kept)
         return dataclasses.replace(start, **changes)
 
 

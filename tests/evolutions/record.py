@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.evolutions.declared import EARLY, LATE
 from tests.evolutions.evolutions import Effect, Effects
 from tests.evolutions.story import Outcome
+from tests.guides import last_run, table, write_below
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guides" / "evolutions.md"
@@ -28,36 +27,37 @@ _WRITES = {"CreateInferenceComponent": "create", "UpdateInferenceComponent": "up
 
 def write(outcomes: Outcomes, *, result: str) -> None:
     """Put the tables of a run below the guide's text."""
-    text, found, _ = GUIDE.read_text().partition(BEGINNING)
-    if not found:
-        raise ValueError(f"{GUIDE} should have the line {BEGINNING!r}")
     profiles = list(dict.fromkeys(profile for _, profile in outcomes))
-    parts = [f"{text}{BEGINNING}", f"Last run: {_today()}, commit {_commit()}: {result}."]
+    parts = [last_run(result)]
     for profile in profiles:
         rows = {name: found for (name, of), found in outcomes.items() if of == profile}
         parts += [f"### Profile `{profile}`", _table(rows)]
-    GUIDE.write_text("\n\n".join(parts) + "\n")
+    write_below(GUIDE, BEGINNING, parts)
 
 
 def _table(rows: Mapping[str, Mapping[str, Outcome]]) -> str:
-    lines = [
-        "| evolution | base model | native adapters | fleet adapters | writes | after a failure midway |",
-        "|---|---|---|---|---|---|",
+    head = (
+        "evolution",
+        "base model",
+        "native adapters",
+        "fleet adapters",
+        "writes",
+        "after a failure midway",
+    )
+    return table(head, [[name, *_cells(outcomes)] for name, outcomes in rows.items()])
+
+
+def _cells(outcomes: Mapping[str, Outcome]) -> list[str]:
+    done = outcomes[DONE]
+    effects = done.effects
+    refused = done.deployment.status != "UPDATE_COMPLETE"
+    return [
+        "update refused, rolled back" if refused else effects.base.value,
+        effects.native.value,
+        effects.fleet.value,
+        _writes(done),
+        _after_failure([outcomes[where] for where in (EARLY, LATE) if where in outcomes]),
     ]
-    for name, outcomes in rows.items():
-        done = outcomes[DONE]
-        effects = done.effects
-        refused = done.deployment.status != "UPDATE_COMPLETE"
-        cells = [
-            name,
-            "update refused, rolled back" if refused else effects.base.value,
-            effects.native.value,
-            effects.fleet.value,
-            _writes(done),
-            _after_failure([outcomes[where] for where in (EARLY, LATE) if where in outcomes]),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 def _writes(outcome: Outcome) -> str:
@@ -81,14 +81,3 @@ def _after_failure(failed: Sequence[Outcome]) -> str:
 def _of(effects: Effects, kind: str) -> Effect:
     effect: Effect = getattr(effects, kind)
     return effect
-
-
-def _today() -> str:
-    return datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-
-
-def _commit() -> str:
-    return subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout.strip()  # fmt: skip

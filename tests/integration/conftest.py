@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,15 @@ if TYPE_CHECKING:
     from tests.integration.fleet_stack import Endpoint
 
 
+# `make test-vllm` sets the variable, and runs some of these tests on vLLM.
+PYTHON_OF_VLLM = os.environ.get("VLLM_PYTHON")
+ENGINE = {"engine": "vllm", "engine_python": PYTHON_OF_VLLM} if PYTHON_OF_VLLM else {}
+
+
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[LocalCloud]:
     """An embedded cloud in which everything goes well."""
-    with LocalCloud(profile="kind") as running:
+    with LocalCloud(profile="kind", settings=ENGINE) as running:
         yield running
 
 

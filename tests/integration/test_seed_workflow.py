@@ -24,7 +24,7 @@ def output(cloud: LocalCloud) -> str:
         env=cloud.environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

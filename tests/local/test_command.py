@@ -65,6 +65,20 @@ def test_death_of_the_command_leaves_no_process(busy: LocalCloud, tmp_path: Path
 
 
 @needs_proc
+def test_death_of_the_cloud_leaves_no_process(busy: LocalCloud, tmp_path: Path) -> None:
+    (gateway,) = [
+        int(folder.name)
+        for folder in Path("/proc").glob("[0-9]*")
+        if os.getsid(int(folder.name)) == int(folder.name)
+        and f"{tmp_path}".encode() in (folder / "cmdline").read_bytes()
+        and b"local_sagemaker.gateway" in (folder / "cmdline").read_bytes()
+    ]
+    os.kill(gateway, signal.SIGKILL)
+    assert busy.process.wait(15) == 1
+    assert processes_of(tmp_path) == []
+
+
+@needs_proc
 def test_death_of_the_process_that_uses_it_leaves_no_process(tmp_path: Path) -> None:
     script = "import sys, time; from pathlib import Path; from local_sagemaker.server import LocalCloud\n"
     script += "with LocalCloud(state_dir=Path(sys.argv[1])): print('up', flush=True); time.sleep(100)"
@@ -98,6 +112,7 @@ def test_environment_holds_what_a_client_needs(cloud: LocalCloud) -> None:
         (["--state-dir", __file__], "'--state-dir' should be a folder that can be written, got '"),
         (["--set", "colour=red"], "unknown setting 'colour'"),
         (["--set", "write_rate"], "'--set' should be NAME=VALUE, got 'write_rate'"),
+        (["--engine", "vllm", "--set", "engine_python=/no/python"], "'engine' should not be 'vllm' without"),
         (["--set", "write_rate=fast"], "'write_rate' should be a number of at least 0, got 'fast'"),
     ],
 )

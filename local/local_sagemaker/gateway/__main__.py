@@ -1,7 +1,8 @@
 """The serving process: ministack with SageMaker, its CloudFormation types and the patches.
 
 `local_sagemaker.command` starts it in a process group of its own, with the environment that ministack reads
-at import. On SIGTERM, SIGINT or the end of its standard input it ends its whole process group.
+at import. On SIGTERM, SIGINT or the end of its standard input it ends its whole process group, and those of
+the model servers.
 """
 
 import asyncio
@@ -104,7 +105,8 @@ def main() -> None:
     loop = asyncio.new_event_loop()
     loop.run_until_complete(_serve(configuration["port"], cloud, token, tls=configuration["tls"]))
     # Unfinished deployments have threads that wait for model servers and Lambda workers. All of these are in
-    # this process group, and none has anything to save.
+    # this process group or in a recorded one, and none has anything to save.
+    cloud.process_groups.kill_all()
     sys.stdout.flush()
     sys.stderr.flush()
     os.killpg(os.getpgrp(), signal.SIGKILL)

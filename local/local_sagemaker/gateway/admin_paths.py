@@ -2,7 +2,8 @@
 
     GET    /_local/settings   every setting with its value
     PATCH  /_local/settings   {"adapter_update": "gap"}; {"profile": "hostile"} starts from that profile;
-                              400 {"error": ...} for an unknown setting or a wrong value
+                              400 {"error": ...} for an unknown setting, a wrong value, or an engine that is
+                              not installed
     GET    /_local/calls      {"CreateEndpoint": 1, ...}: API calls since the start or the last reset,
                               the calls of CloudFormation's handlers included
     DELETE /_local/calls      reset the counts
@@ -27,6 +28,7 @@ Every request needs the header `Authorization: Bearer TOKEN`, with the token tha
 its start. `http_guards/admin_guard.py` checks it.
 """
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -39,6 +41,7 @@ from starlette.routing import Route
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.faults import CallFault, Faults
 from local_sagemaker.control_plane.throttling import Throttling
+from local_sagemaker.engines import check_engine
 from local_sagemaker.gateway.swaps import swap
 from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX
 from local_sagemaker.settings import CurrentSettings
@@ -80,7 +83,9 @@ class _AdminPaths:
 
     async def change_settings(self, request: Request) -> JSONResponse:
         try:
-            return JSONResponse(dataclasses.asdict(self._settings.change(await _object(request))))
+            changes = await _object(request)
+            await asyncio.to_thread(check_engine, self._settings.value.changed(changes))
+            return JSONResponse(dataclasses.asdict(self._settings.change(changes)))
         except ValueError as error:
             return JSONResponse({"error": str(error)}, status_code=400)
 

@@ -21,6 +21,7 @@ from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
 from local_sagemaker.gateway.s3_access import S3Access
 from local_sagemaker.gateway.streaming import send_parts
+from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.artifacts import Artifacts
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.runtime.invocations import Runtime, RuntimeRequest
@@ -40,6 +41,7 @@ class Cloud:
         self.faults = Faults(self._clock)
         self.throttling = Throttling(self.settings, self._clock, self.faults)
         self._state = state
+        self.process_groups = ProcessGroups(state)
         self._planes: dict[tuple[str, str], SageMakerControlPlane] = {}
         self._lock = threading.Lock()
 
@@ -68,7 +70,10 @@ class Cloud:
                 faults=self.faults,
                 clock=self._clock,
                 hosting=LocalHosting(
-                    self._state / account / region, Artifacts(access.as_role), self.settings
+                    self._state / account / region,
+                    Artifacts(access.as_role),
+                    self.settings,
+                    self.process_groups,
                 ),
             )
         )

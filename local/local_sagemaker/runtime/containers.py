@@ -19,6 +19,7 @@ from urllib.parse import quote
 import httpx
 
 from local_sagemaker.errors import HostingError
+from local_sagemaker.process_groups import ProcessGroups
 
 ADAPTER_HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
 
@@ -31,14 +32,24 @@ _KEEP_ALIVE_SECONDS = 2.0
 _DRAIN_SECONDS = 30.0
 # A connection breaks this long before the end of its process is known, at most.
 _END_SECONDS = 0.5
+# How long a process may take to end by itself.
+_STOP_SECONDS = 5.0
 _LOG_TAIL_BYTES = 2_000
 
 
 class ContainerProcess:
     """One running copy."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, links: Path | None):
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        port: int,
+        *,
+        groups: ProcessGroups,
+        links: Path | None = None,
+    ):
         self._process = process
+        self._ended = asyncio.create_task(_end_of_group(process, groups))
         self._links = links
         self._client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}",
@@ -59,20 +70,19 @@ class ContainerProcess:
         log: Path,
         start_seconds: float,
         *,
+        groups: ProcessGroups,
         links: Path | None = None,
         **options: str,
     ) -> "ContainerProcess":
         """Start the server on a model and wait until it answers pings.
 
-        With `links`, a folder, the path of an adapter depends on its name alone. `options` are the values of
-        the command's other placeholders. Raises HostingError with the end of its log if it is not healthy in
-        time.
+        `groups` records the process group. With `links`, a folder, the path of an adapter depends on its name
+        alone. `options` are the values of the command's other placeholders, or another Python. Raises
+        HostingError with the end of its log if it is not healthy in time.
         """
         with reserved_port() as port:
-            arguments = [
-                part.format(python=sys.executable, model_dir=model, port=port, **options)
-                for part in shlex.split(command)
-            ]
+            values = {"python": sys.executable, "model_dir": model, "port": port} | options
+            arguments = [part.format(**values) for part in shlex.split(command)]
             with log.open("wb") as output:
                 try:
                     process = await asyncio.create_subprocess_exec(
@@ -81,10 +91,12 @@ class ContainerProcess:
                         stdout=output,
                         stderr=asyncio.subprocess.STDOUT,
                         env={**os.environ, **environment},
+                        process_group=0,
                     )
                 except OSError as error:
                     raise HostingError(f"The container could not be started: {error}") from error
-            container = cls(process, port, links)
+            groups.add(process.pid)
+            container = cls(process, port, groups=groups, links=links)
             try:
                 await asyncio.wait_for(container._healthy(), start_seconds)
             except (TimeoutError, HostingError):
@@ -114,8 +126,8 @@ class ContainerProcess:
         return self._process.returncode is None
 
     async def ended(self) -> None:
-        """Wait until the process has ended."""
-        await self._process.wait()
+        """Wait until the process has ended, and its children with it."""
+        await asyncio.shield(self._ended)
 
     @property
     def outstanding(self) -> int:
@@ -195,10 +207,16 @@ class ContainerProcess:
         if self.running:
             self._process.terminate()
             try:
-                await asyncio.wait_for(self._process.wait(), 5)
+                await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
             except TimeoutError:
                 self._process.kill()
-                await self._process.wait()
+        await self.ended()
+
+
+async def _end_of_group(process: asyncio.subprocess.Process, groups: ProcessGroups) -> None:
+    """Wait for the end of a process, however it comes, and end the children that it leaves."""
+    await process.wait()
+    await asyncio.to_thread(groups.kill, process.pid)
 
 
 @contextlib.contextmanager

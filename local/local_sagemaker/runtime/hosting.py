@@ -3,11 +3,13 @@
 import asyncio
 import itertools
 import shutil
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.artifacts import Artifacts
 from local_sagemaker.runtime.containers import ContainerProcess
 from local_sagemaker.runtime.extracted_archives import ExtractedArchives
@@ -20,8 +22,9 @@ _DOWNLOADS = 8
 class LocalHosting:
     """Implements `Hosting` with directories below one root and model server processes."""
 
-    def __init__(self, root: Path, artifacts: Artifacts, settings: CurrentSettings):
+    def __init__(self, root: Path, artifacts: Artifacts, settings: CurrentSettings, groups: ProcessGroups):
         self._root = root
+        self._groups = groups
         self._artifacts = artifacts
         self._archives = ExtractedArchives(root, artifacts)
         self._settings = settings
@@ -54,11 +57,13 @@ class LocalHosting:
         number = next(self._numbers)
         settings = self._settings.value
         return await ContainerProcess.start(
-            settings.engine_command,
+            settings.copy_command,
             model,
             environment,
             self._root / f"container-{number}.log",
             start_seconds,
+            groups=self._groups,
+            python=settings.engine_python or sys.executable,
             links=self._root / f"adapters-{number}" if settings.update_path == "same" else None,
             dialect=settings.container_dialect(environment),
             prefix_cache=settings.prefix_cache,

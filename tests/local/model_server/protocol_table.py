@@ -261,9 +261,12 @@ def make_places(root: Path) -> dict[str, str]:
         key.replace("self_attn.q_proj", "self_attn.embed_proj"): value for key, value in tensors.items()
     }
     write("wrong-module", elsewhere, target_modules=[*config["target_modules"], "embed_proj"])
-    write(
-        "wrong-shape", {key: tensor[:, :-1] if "lora_A" in key else tensor for key, tensor in tensors.items()}
-    )
+    # Too wide: vLLM takes what is too narrow (tests/vllm/test_protocol.py).
+    wider = {
+        key: np.pad(tensor, ((0, 0), (0, 1))) if "lora_A" in key else tensor
+        for key, tensor in tensors.items()
+    }
+    write("wrong-shape", wider)
     write("modules-to-save", tensors, modules_to_save=["lm_head"])
     write("dora", tensors, use_dora=True)
     shutil.copytree(triage, root / "garbage")

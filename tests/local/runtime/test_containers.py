@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from local_sagemaker.errors import HostingError
+from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.containers import ContainerProcess, reserved_port
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.settings import CurrentSettings, Settings
 from tests.local.engine import COMMAND
+from tests.local.processes import needs_proc, processes_of
 
 # Ends when it is pinged, and the ping is answered all the same.
 IMPOSTOR = """
@@ -29,8 +31,21 @@ if os.fork() == 0:
 """
 
 
+# The engine of the tests, with a child that no polite signal ends, as vLLM's has when it is killed.
+WITH_CHILD = f"""
+import os, signal, sys, time
+if os.fork():
+    os.execv({sys.executable!r}, {shlex.split(COMMAND)[:2]!r} + sys.argv[1:])
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+time.sleep(60)
+"""
+PARENT = f"{sys.executable} -c {shlex.quote(WITH_CHILD)} {{model_dir}} {{port}}"
+
+
 async def start(tmp_path: Path, command: str = COMMAND, start_seconds: float = 30) -> ContainerProcess:
-    return await ContainerProcess.start(command, tmp_path, {}, tmp_path / "log", start_seconds)
+    return await ContainerProcess.start(
+        command, tmp_path, {}, tmp_path / "log", start_seconds, groups=ProcessGroups(tmp_path)
+    )
 
 
 def test_process_that_ended_is_not_healthy_though_another_one_answers_on_its_port(tmp_path: Path) -> None:
@@ -74,6 +89,34 @@ def test_container_that_dies_of_a_call_has_ended_when_the_call_fails(tmp_path: P
     assert asyncio.run(register_what_kills())
 
 
+@needs_proc
+@pytest.mark.parametrize("ends", ["stopped", "killed and stopped", "killed"])
+def test_child_of_a_server_ends_with_it(tmp_path: Path, ends: str) -> None:
+    async def run() -> None:
+        container = await start(tmp_path, PARENT)
+        assert len(processes_of(tmp_path)) == 2
+        if "killed" in ends:
+            container._process.kill()
+        if "stopped" in ends:
+            await container.stop(drain=False)
+        await container.ended()
+
+    asyncio.run(run())
+    assert processes_of(tmp_path) == []
+
+
+@needs_proc
+def test_server_that_ends_leaves_the_children_of_another_alone(tmp_path: Path) -> None:
+    async def run() -> list[str]:
+        first, second = [await start(tmp_path, PARENT) for _ in range(2)]
+        await first.stop(drain=False)
+        left = processes_of(tmp_path)
+        await second.stop(drain=False)
+        return left
+
+    assert len(asyncio.run(run())) == 2
+
+
 def test_directory_is_removed_away_from_the_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +128,8 @@ def test_directory_is_removed_away_from_the_event_loop(
         done.set()
 
     monkeypatch.setattr("shutil.rmtree", remove)
-    LocalHosting(tmp_path, None, CurrentSettings(Settings())).discard(tmp_path)  # type: ignore[arg-type]
+    hosting = LocalHosting(tmp_path, None, CurrentSettings(Settings()), ProcessGroups(tmp_path))  # type: ignore[arg-type]
+    hosting.discard(tmp_path)
     assert done.wait(5)
     ((directory, thread),) = removed
     assert directory == tmp_path

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.containers import ContainerProcess
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.settings import CurrentSettings, Settings
@@ -20,7 +21,7 @@ async def start(root: Path, environment: dict[str, str], **settings: Any) -> Con
     command = COMMAND + " {dialect} {prefix_cache}"
     current = CurrentSettings(Settings(engine_command=command, **settings))
     nothing: Any = None  # nothing is fetched
-    hosting = LocalHosting(root, nothing, current)
+    hosting = LocalHosting(root, nothing, current, ProcessGroups(root))
     return await hosting.start_copy(root, environment, 30)
 
 

@@ -1,0 +1,59 @@
+"""What the tests on vLLM share: a copy of each engine, and the tables that a run writes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from multi_adapter_inference import LmiContainer, LmiVersion, LoraServing
+from tests.vllm.copies import ADAPTERS, RunningCopy, running
+from tests.vllm.record import TITLES, write
+
+LORA = LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8)
+
+
+@pytest.fixture(scope="session")
+def default_environment() -> dict[str, str]:
+    """The environment that the constructs give a container if a user decides nothing."""
+    return LmiContainer(version=LmiVersion.V19).environment_for(LORA, None)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("copies")
+
+
+def with_adapters(copy: RunningCopy) -> RunningCopy:
+    for name, directory in ADAPTERS.items():
+        copy.register(name, directory)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def vllm(folder: Path, default_environment: dict[str, str]) -> Iterator[RunningCopy]:
+    """A copy on vLLM with every adapter. Each takes 3 GB, so it ends with the tests of its file."""
+    with running("vllm", folder, default_environment) as copy:
+        yield with_adapters(copy)
+
+
+@pytest.fixture(scope="module")
+def numpy(folder: Path, default_environment: dict[str, str]) -> Iterator[RunningCopy]:
+    """A copy on the NumPy server with every adapter."""
+    with running("numpy", folder, default_environment) as copy:
+        yield with_adapters(copy)
+
+
+@pytest.fixture(scope="session")
+def tables(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Tables by title; written into the guide if `RECORD` is set, none is missing and all tests passed."""
+    found: dict[str, str] = {}
+    started = time.monotonic()
+    yield found
+    complete = found.keys() == set(TITLES)
+    if "RECORD" in os.environ and complete and not request.session.testsfailed:
+        seconds = time.monotonic() - started
+        write(found, f"{request.session.testscollected} tests in {seconds:.0f} s, all passed")

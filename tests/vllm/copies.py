@@ -1,0 +1,107 @@
+"""Copies of the tickets' base model, each a server that the embedded cloud's own code starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local_sagemaker.process_groups import ProcessGroups
+from local_sagemaker.runtime.containers import ADAPTER_HEADER, ContainerProcess
+from local_sagemaker.settings import ENGINE_COMMANDS, Engine
+
+TICKETS = Path(__file__).parents[2] / "examples" / "tickets"
+ADAPTERS = {
+    "triage": TICKETS / "adapters" / "triage",
+    "summary": TICKETS / "adapters" / "summary",
+    "shout": TICKETS / "adapters" / "shout",
+    "summary-v2": TICKETS / "adapters-v2" / "summary",
+}
+"""The adapters by the names that the expected answers have for them."""
+
+LABELS = ("base", *ADAPTERS)
+
+_START_SECONDS = 300.0
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningCopy:
+    """A server that has passed its pings, and a client of its port."""
+
+    process: ContainerProcess
+    loop: asyncio.Runner
+    http: httpx.Client
+
+    def register(self, name: str, directory: Path) -> None:
+        self.loop.run(self.process.register(name, directory))
+
+    def unregister(self, name: str) -> None:
+        self.loop.run(self.process.unregister(name))
+
+    def invoke(self, label: str, body: Mapping[str, Any]) -> httpx.Response:
+        """Return the answer of the base or an adapter."""
+        headers = {} if label == "base" else {ADAPTER_HEADER: label}
+        return self.http.post("/invocations", json=body, headers=headers)
+
+    def complete(self, label: str, prompt: str, max_tokens: int = 60) -> str:
+        """Return the text that follows a prompt."""
+        answer = self.invoke(label, {"prompt": prompt, "max_tokens": max_tokens, "temperature": 0})
+        answer.raise_for_status()
+        return str(answer.json()["choices"][0]["text"])
+
+    def chat(self, label: str, message: str) -> str:
+        """Return the answer to a message of a user."""
+        messages = [{"role": "user", "content": message}]
+        answer = self.invoke(label, {"messages": messages, "max_tokens": 60, "temperature": 0})
+        answer.raise_for_status()
+        return str(answer.json()["choices"][0]["message"]["content"])
+
+
+@contextmanager
+def running(
+    engine: Engine, folder: Path, environment: Mapping[str, str], *, dialect: str = "lmi"
+) -> Iterator[RunningCopy]:
+    """Run a copy as the embedded cloud does."""
+    python = os.environ["VLLM_PYTHON"] if engine == "vllm" else sys.executable
+    log = folder / f"{engine}-{next(_numbers)}.log"
+    with asyncio.Runner() as loop:
+        process = loop.run(
+            ContainerProcess.start(
+                ENGINE_COMMANDS[engine],
+                TICKETS / "base",
+                environment,
+                log,
+                _START_SECONDS,
+                groups=ProcessGroups(folder),
+                python=python,
+                dialect=dialect,
+                prefix_cache="off",
+            )
+        )
+        try:
+            with httpx.Client(base_url=process._client.base_url, timeout=300, trust_env=False) as http:
+                yield RunningCopy(process=process, loop=loop, http=http)
+        finally:
+            loop.run(process.stop(drain=False))
+
+
+def prompts() -> list[dict[str, Any]]:
+    """The held-out tickets, each with its prompt and the answer of every label."""
+    return list(json.loads((TICKETS / "prompts.json").read_text()))
+
+
+def at_once(number: int, work: Any, items: list[Any]) -> list[Any]:
+    """Return the results of as many calls at once."""
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(work, items))

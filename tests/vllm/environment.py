@@ -1,0 +1,65 @@
+"""Makes the environment with vLLM: `python -m tests.vllm.environment FOLDER`.
+
+vLLM's build for CPUs needs a build of PyTorch that PyPI does not have. Where pip's configured links hold it,
+3.4 GB are installed in some minutes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+FOLDER = ROOT / ".venv-vllm"
+
+
+class UnavailableError(Exception):
+    """This machine cannot install vLLM."""
+
+
+def python_of(folder: Path) -> Path:
+    """The Python of an environment; its own path, since the link that it is leads out of the environment."""
+    return folder.absolute() / "bin" / "python"
+
+
+def prepare(folder: Path) -> Path:
+    """Install what is missing and return the Python; UnavailableError if PyTorch's build is not to be had."""
+    python, stamp, state = python_of(folder), folder / ".installed", wanted_state()
+    if stamp.exists() and stamp.read_text() == state:
+        return python
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    torch = next(line for line in REQUIREMENTS.read_text().splitlines() if line.startswith("torch=="))
+    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"]
+    found = subprocess.run([*pip, "--dry-run", torch], capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        said = found.stderr.strip().rpartition("\n")[2]
+        raise UnavailableError(f"pip's index and links do not have {torch} for this Python: {said}")
+    # The list is complete, but for torchaudio and torchcodec, whose libraries are not on every machine.
+    subprocess.run([*pip, "-r", str(REQUIREMENTS)], check=True)
+    subprocess.run([*pip, "--no-build-isolation", "-e", str(ROOT)], check=True)
+    stamp.write_text(state)
+    return python
+
+
+def wanted_state() -> str:
+    """What the installed packages depend on."""
+    content = REQUIREMENTS.read_bytes() + (ROOT / "pyproject.toml").read_bytes()
+    return f"{ROOT} {hashlib.sha256(content).hexdigest()}"
+
+
+def main() -> int:
+    """Install, or say why not."""
+    try:
+        prepare(Path(*sys.argv[1:2]) if sys.argv[1:] else FOLDER)
+    except UnavailableError as error:
+        sys.stderr.write(f"vLLM cannot be installed: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""The base and every adapter answer with the same texts on both engines."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.guides import table
+from tests.vllm.copies import LABELS, RunningCopy, at_once, prompts
+from tests.vllm.record import LATENCY, TEXTS
+
+pytestmark = pytest.mark.vllm
+
+Texts = dict[str, list[set[str]]]
+"""By label, the texts that were seen for each prompt."""
+
+ENGINES = ("numpy", "vllm")
+
+
+def completions(copy: RunningCopy, label: str, prompt: dict[str, Any]) -> str:
+    return copy.complete(label, prompt["prompt"])
+
+
+def chats(copy: RunningCopy, label: str, prompt: dict[str, Any]) -> str:
+    return copy.chat(label, prompt["ticket"])
+
+
+FORMS: dict[str, Callable[[RunningCopy, str, dict[str, Any]], str]] = {
+    "completions": completions,
+    "chat": chats,
+}
+
+
+def texts(copy: RunningCopy, form: str, *, together: int) -> Texts:
+    """Ask every label for every prompt, `together` requests at once, in a mixed order."""
+    jobs = [(label, number) for number in range(len(prompts())) for label in LABELS]
+    if together > 1:
+        jobs = 3 * jobs  # other neighbours each time
+        random.Random(1).shuffle(jobs)
+
+    def ask(job: tuple[str, int]) -> str:
+        label, number = job
+        return FORMS[form](copy, label, prompts()[number])
+
+    seen: Texts = {label: [set() for _ in prompts()] for label in LABELS}
+    for (label, number), text in zip(jobs, at_once(together, ask, jobs), strict=True):
+        seen[label][number].add(text)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, list[str]]:
+    """The rows of the table of texts."""
+    return {}
+
+
+@pytest.mark.parametrize("together", [1, 8])
+@pytest.mark.parametrize("form", FORMS)
+def test_texts_are_the_same(
+    numpy: RunningCopy,
+    vllm: RunningCopy,
+    form: str,
+    together: int,
+    rows: dict[str, list[str]],
+    tables: dict[str, str],
+) -> None:
+    expected, seen = [texts(copy, form, together=together) for copy in (numpy, vllm)]
+    equal = {label: sum(map(set.__eq__, expected[label], seen[label])) for label in LABELS}
+    how = f"{form}, {'one at a time' if together == 1 else f'{together} at once, 3 times'}"
+    rows[how] = [f"{equal[label]} of {len(prompts())}" for label in LABELS]
+    tables[TEXTS] = table(["requests", *LABELS], [[how, *cells] for how, cells in rows.items()])
+    assert expected == {label: [{prompt["answers"][label]} for prompt in prompts()] for label in LABELS}
+    assert seen == expected
+
+
+def lmi_body(prompt: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    parameters = {"max_new_tokens": 60, "temperature": 0, "details": True}
+    return {"inputs": prompt["prompt"], "parameters": parameters} | fields
+
+
+def without_probabilities(content: Any) -> Any:
+    """Round what the engines may compute a little differently."""
+    return json.loads(json.dumps(content), parse_float=lambda number: round(float(number), 3))
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_lmi_bodies_have_the_same_answers(numpy: RunningCopy, vllm: RunningCopy, label: str) -> None:
+    expected, seen = [copy.invoke(label, lmi_body(prompts()[0])) for copy in (numpy, vllm)]
+    assert (seen.status_code, seen.headers["content-type"]) == (200, expected.headers["content-type"])
+    assert without_probabilities(seen.json()) == without_probabilities(expected.json())
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_lmi_streams_have_the_same_lines(numpy: RunningCopy, vllm: RunningCopy, label: str) -> None:
+    expected, seen = [copy.invoke(label, lmi_body(prompts()[0], stream=True)) for copy in (numpy, vllm)]
+    assert (seen.status_code, seen.headers["content-type"]) == (200, expected.headers["content-type"])
+    lines = [[json.loads(line) for line in answer.text.splitlines()] for answer in (seen, expected)]
+    assert without_probabilities(lines[0]) == without_probabilities(lines[1])
+
+
+def test_latency_of_each_adapter_is_measured(
+    numpy: RunningCopy, vllm: RunningCopy, tables: dict[str, str]
+) -> None:
+    """A table and no gate: the machine may be busy."""
+    copies = dict(zip(ENGINES, (numpy, vllm), strict=True))
+    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+    body = {"prompt": prompts()[0]["prompt"], "max_tokens": 20, "temperature": 0, "ignore_eos": True}
+    for repetition, label, engine in itertools.product(range(35), LABELS, ENGINES):
+        started = time.perf_counter()
+        answer = copies[engine].invoke(label, body)
+        if repetition >= 5:
+            seconds[engine, label].append(time.perf_counter() - started)
+        assert answer.json()["usage"]["completion_tokens"] == 20
+    rows = []
+    for engine, label in itertools.product(ENGINES, LABELS):
+        median, base = statistics.median(seconds[engine, label]), statistics.median(seconds[engine, "base"])
+        rows.append([engine, label, f"{median * 1e3:.1f} ms", f"{median / base:.2f}"])
+    tables[LATENCY] = table(["engine", "answers", "20 tokens, median of 30", "÷ base"], rows)
