@@ -360,7 +360,7 @@ def test_every_setting_reaches_the_functions(make: MakeFleet, settings: Callable
         timeout=cdk.Duration.minutes(10),
         on_timeout=OnTimeout.FAIL,
         smoke_test=smoke,
-        drift_check=DriftCheck.repair(every=HOURLY),
+        drift_check=DriftCheck.repair(every=HOURLY, probes=None),
         allow_base_replacement=True,
     )
     assert settings() == FleetSettings(
@@ -372,6 +372,7 @@ def test_every_setting_reaches_the_functions(make: MakeFleet, settings: Callable
         on_timeout=OnTimeout.FAIL,
         smoke=smoke.request(),
         drift=DriftAction.REPAIR,
+        probes_per_drift_run=None,
         allow_base_replacement=True,
         max_lora_rank=64,
     )

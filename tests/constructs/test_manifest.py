@@ -16,6 +16,7 @@ from multi_adapter_inference import (
     AdapterDefaults,
     AdapterFleet,
     AdapterManifest,
+    AdapterProbe,
     ArtifactSource,
     BaseModel,
     FleetAdapter,
@@ -336,6 +337,7 @@ def test_adapters_may_be_listed_in_code(
     compiled: Callable[[], Manifest],
 ) -> None:
     smoke = SmokeTest(prompt="Hello", expect="[a-z]+")
+    probe = AdapterProbe(prompt="Who?", answer="I am", max_tokens=4)
     fleet(
         AdapterManifest.from_adapters(
             [
@@ -345,6 +347,7 @@ def test_adapters_may_be_listed_in_code(
                     rank=4,
                     tags={"tier": "gold"},
                     smoke=smoke,
+                    probe=probe,
                 ),
                 FleetAdapter(
                     name="local",
@@ -361,6 +364,8 @@ def test_adapters_may_be_listed_in_code(
     )
     ectsum, local, old = compiled().adapters
     assert (ectsum.rank, ectsum.tags, ectsum.smoke) == (4, {"tier": "gold"}, smoke.request())
+    assert ectsum.probe == probe.stored
+    assert local.probe is None
     assert (local.component, local.known_digest) == ("triage-by-hand", identity(adapter_directory))
     assert old.known_digest == DIGEST
 
@@ -557,3 +562,21 @@ def test_a_smoke_test_asks_the_same_in_a_manifest_as_for_the_whole_fleet(
     artifact = AdapterArtifact.from_bucket(bucket, KEY)
     fleet(AdapterManifest.from_adapters([FleetAdapter(name="a", artifact=artifact, smoke=smoke)]))
     assert compiled().adapters[0].smoke == smoke.request()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"prompt": "", "answer": "a"}, "'prompt' should not be empty, got ''"),
+        ({"prompt": "a", "answer": "b" * 201}, "'answer' should have at most 200 characters, got 201"),
+        ({"prompt": "a", "answer": "b", "max_tokens": 0}, "'max_tokens' should be above 0, got 0"),
+    ],
+)
+def test_a_probe_that_could_not_be_asked_is_an_error(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AdapterProbe(**settings)
+
+
+def test_a_probe_cannot_be_a_token() -> None:
+    with pytest.raises(ValueError, match="'answer' should be known at synth, got a token"):
+        AdapterProbe(prompt="a", answer=cdk.Aws.REGION)

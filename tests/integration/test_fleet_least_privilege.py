@@ -46,7 +46,7 @@ from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
-from tests.integration.by_hand import client
+from tests.integration.by_hand import client, prompts
 from tests.integration.fleet_stack import BROKEN, Archives, Fleet, FleetStack, numbered
 from tests.integration.policies import (
     FRAMEWORK,
@@ -419,7 +419,7 @@ class Exercise:
 
 
 def run_pass(exercise: Exercise) -> None:
-    smoke = SmokeRequest(body={"inputs": "Hello", "parameters": {"max_new_tokens": 1}})
+    smoke = SmokeRequest.from_prompt(prompts()[0]["prompt"], max_tokens=4)
     exercise.user.runs_as_function(logs=exercise.place.logs, dead_letters=exercise.place.dead_letters)
     exercise.make("stranger", "shout")
     taken = exercise.make("taken", "summary")
@@ -435,6 +435,10 @@ def run_pass(exercise: Exercise) -> None:
     exercise.run()
     assert exercise.serves("kept") == first.artifact.uri
     assert exercise.record("kept").passed == first.artifact
+    # The base model was asked the same.
+    compared = exercise.record("kept").probed
+    assert compared is not None
+    assert compared.like_base is False
     assert exercise.tags("taken") == {"fleet-uid": exercise.uid, "tier": "gold"}
     failure = exercise.record("late").failure
     assert failure is not None

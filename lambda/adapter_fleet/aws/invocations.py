@@ -39,7 +39,10 @@ class Invocations:
         self._forms: dict[str, PromptForm] = {}
 
     def text(self, component: str, endpoint: str, body: Mapping[str, object]) -> str:
-        """Send a body, and return the whole response. A prompt that is refused is sent in the other form."""
+        """Send a body; return the text generated for a completion, the whole response to any other body.
+
+        A prompt that is refused is sent in the other form.
+        """
         prompt = PromptRequest.of_body(body)
         if prompt is None:
             return self._invoke(component, endpoint, body)
@@ -50,7 +53,8 @@ class Invocations:
         text, form = next(self._tries(component, endpoint, prompt, forms))
         if form is not forms[0]:
             self._forms[endpoint] = form
-        return text
+        completion = _completion(text) if body == prompt.body() else None
+        return text if completion is None else completion.text
 
     def complete(self, component: str, endpoint: str, prompt: PromptRequest) -> Completion:
         """Return what a component generates for a prompt."""

@@ -104,7 +104,8 @@ class SmokeRequest:
     body:
         The JSON body of the request.
     expect:
-        A regular expression that has to match in the response's text; None accepts any response with 2XX.
+        A regular expression that has to match in the text generated for a prompt, or in the whole response to
+        another body; None accepts any response with 2XX.
     """
 
     body: Mapping[str, object]

@@ -345,6 +345,14 @@ class TestPrompts:
         with pytest.raises(ModelFailedError, match="400"):
             stubs.service.complete("p-a", "endpoint", PROMPT)
 
+    def test_pattern_is_looked_for_in_the_generated_text_of_a_prompt(self, stubs: Stubs) -> None:
+        """The rest of a completion has names, numbers and times of its own."""
+        answered = '{"object": "text_completion", "created": 1764000000, "choices": [{"text": "hello"}]}'
+        for expect in ("^hel+o$", "[0-9]"):
+            self.answer(stubs, PromptForm.COMPLETIONS, answered)
+            problem = stubs.service.ask("p-a", "endpoint", SmokeRequest(body=PROMPT.body(), expect=expect))
+            assert (problem is None) is (expect != "[0-9]")
+
     def test_smoke_request_that_was_stored_in_lmi_s_schema_is_sent_as_it_is(self, stubs: Stubs) -> None:
         self.answer(stubs, PromptForm.LMI, '{"generated_text": "hello"}')
         stored = SmokeRequest(body=PROMPT.body(PromptForm.LMI), expect="hello")
