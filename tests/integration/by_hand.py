@@ -132,8 +132,9 @@ class ByHand:
         for name in self.components():
             if name != self.base:
                 self._sagemaker.delete_inference_component(InferenceComponentName=name)
-        self._until(lambda: self.components() == [self.base], "the adapters are gone")
-        self._sagemaker.delete_inference_component(InferenceComponentName=self.base)
+        self._until(lambda: set(self.components()) <= {self.base}, "the adapters are gone")
+        for name in self.components():
+            self._sagemaker.delete_inference_component(InferenceComponentName=name)
         self._until(lambda: not self.components(), "the base is gone")
         self._sagemaker.delete_endpoint(EndpointName=self.endpoint)
 

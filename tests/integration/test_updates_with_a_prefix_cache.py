@@ -20,7 +20,8 @@ from tests.integration.by_hand import V1, V2, ByHand, changed_settings, prompts
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
-ANSWERS, UPDATES = (10_000, 50) if os.environ.get("NIGHTLY") == "1" else (120, 3)
+FEW = (120, 3)
+MANY = (10_000, 50) if os.environ.get("NIGHTLY") == "1" else FEW
 CLIENTS = 8
 VERSIONS: dict[str, Path] = {"summary": V1 / "summary", "summary-v2": V2 / "summary"}
 EXPECTED = {
@@ -30,8 +31,9 @@ EXPECTED = {
 QUICK = {"component_update_seconds": 0.1, "update_gap_seconds": 0.05}
 
 
-def mixed_answers(cloud: LocalCloud, **environment: str) -> list[str]:
+def mixed_answers(cloud: LocalCloud, answers_and_updates: tuple[int, int], **environment: str) -> list[str]:
     """Update one adapter again and again while clients ask it; return the answers of neither version."""
+    answers, updates = answers_and_updates
     wrong: list[str] = []
     answered = 0
     counting = threading.Lock()
@@ -58,19 +60,19 @@ def mixed_answers(cloud: LocalCloud, **environment: str) -> list[str]:
                     raise
                 with counting:
                     answered += 1
-                    if all(text != answers[prompt] for answers in EXPECTED.values()):
+                    if all(text != expected[prompt] for expected in EXPECTED.values()):
                         wrong.append(text)
 
         with changed_settings(cloud, profile="hostile", **QUICK), ThreadPoolExecutor(CLIENTS) as pool:
             callers = [pool.submit(call, number) for number in range(CLIENTS)]
             try:
-                for update in range(UPDATES):
-                    while answered < (update + 1) * ANSWERS // (UPDATES + 1):
+                for update in range(updates):
+                    while answered < (update + 1) * answers // (updates + 1):
                         assert not any(caller.done() for caller in callers)
                         time.sleep(0.01)
                     version = list(VERSIONS)[(update + 1) % len(VERSIONS)]
                     endpoint.update(component, VERSIONS[version])
-                while answered < ANSWERS:
+                while answered < answers:
                     assert not any(caller.done() for caller in callers)
                     time.sleep(0.01)
             finally:
@@ -92,8 +94,8 @@ def mixed_answers(cloud: LocalCloud, **environment: str) -> list[str]:
 def test_no_answer_mixes_two_versions_with_prefix_caching_off(
     cloud: LocalCloud, variables: dict[str, str]
 ) -> None:
-    assert mixed_answers(cloud, **variables) == []
+    assert mixed_answers(cloud, MANY, **variables) == []
 
 
 def test_answers_mix_two_versions_with_prefix_caching_on(cloud: LocalCloud) -> None:
-    assert mixed_answers(cloud)
+    assert mixed_answers(cloud, FEW)
