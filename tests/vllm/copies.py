@@ -34,7 +34,7 @@ LABELS = ("base", *ADAPTERS)
 LORA = LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8)
 """What a container is declared to hold."""
 
-_START_SECONDS = 300.0
+_START_SECONDS = 600.0
 _numbers = itertools.count(1)
 
 
