@@ -59,7 +59,7 @@ def component_status(name: str) -> str | None:
         raise
 
 
-def wait_for_component(name: str, wanted: str | None, seconds: float = 120) -> None:
+def wait_for_component(name: str, wanted: str | None, seconds: float = 600) -> None:
     """Poll until the component has the wanted status, or, for None, is gone."""
     deadline = time.monotonic() + seconds
     while (status := component_status(name)) != wanted:

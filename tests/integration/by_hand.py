@@ -210,7 +210,7 @@ class ByHand:
 
         self._until(in_service, f"{component} is in service")
 
-    def _until(self, holds: Any, what: str, seconds: float = 240) -> None:
+    def _until(self, holds: Any, what: str, seconds: float = 600) -> None:
         deadline = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"

@@ -24,7 +24,7 @@ def output(cloud: LocalCloud) -> str:
         env=cloud.environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from multi_adapter_inference import LmiContainer, LmiVersion, LoraServing
-from tests.vllm.copies import ADAPTERS, RunningCopy, running
+from multi_adapter_inference import LmiContainer, LmiVersion
+from tests.vllm.copies import ADAPTERS, LORA, RunningCopy, running
 from tests.vllm.record import TITLES, write
-
-LORA = LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ import httpx
 from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.containers import ADAPTER_HEADER, ContainerProcess
 from local_sagemaker.settings import ENGINE_COMMANDS, Engine
+from multi_adapter_inference import LoraServing
 
 TICKETS = Path(__file__).parents[2] / "examples" / "tickets"
 ADAPTERS = {
@@ -30,8 +31,10 @@ ADAPTERS = {
 """The adapters by the names that the expected answers have for them."""
 
 LABELS = ("base", *ADAPTERS)
+LORA = LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8)
+"""What a container is declared to hold."""
 
-_START_SECONDS = 300.0
+_START_SECONDS = 600.0
 _numbers = itertools.count(1)
 
 

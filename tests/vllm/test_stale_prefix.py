@@ -15,8 +15,7 @@ import pytest
 from local_sagemaker.settings import Settings
 from multi_adapter_inference import LmiContainer, LmiVersion, VllmContainer, VllmVersion
 from tests.guides import table
-from tests.vllm.conftest import LORA
-from tests.vllm.copies import ADAPTERS, RunningCopy, running
+from tests.vllm.copies import ADAPTERS, LORA, RunningCopy, running
 from tests.vllm.record import STALE
 
 pytestmark = pytest.mark.vllm
