@@ -163,7 +163,7 @@ def test_fleet_is_found_beside_another_table_of_its_stack(deployed: Deployed) ->
     result = deployed.run("status")
     assert (result.returncode, result.stdout, result.stderr) == (
         0,
-        "acme\tin service\taaaaaaaaaaaa\t5m\t\n",
+        "acme\tin service\taaaaaaaaaaaa\t5m\t-\t\n",
         "",
     )
 
@@ -174,7 +174,7 @@ def test_terminal_has_headings_and_totals(deployed: Deployed) -> None:
     lines = [line.split() for line in shown.splitlines()]
     assert lines[0] == ["Llm/Tenants", "on", "llm"]
     assert lines[1] == ["ADAPTER", "STATE", "VERSION", "AGE", "PROOF", "REASON"]
-    assert lines[2] == ["acme", "in", "service", "aaaaaaaaaaaa", "5m"]
+    assert lines[2] == ["acme", "in", "service", "aaaaaaaaaaaa", "5m", "-"]
     assert "1 adapter: 1 in service, 0 pending, 0 failed" in " ".join(shown.split())
 
 

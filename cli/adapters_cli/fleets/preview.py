@@ -239,6 +239,7 @@ def _with_problem(change: AdapterChange, problem: str | None, new: Collection[st
 _ACTIONS = {
     Step.KEEP: Action.KEEP,
     Step.SMOKE: Action.KEEP,
+    Step.PROBE: Action.KEEP,
     Step.ASK: Action.KEEP,
     Step.CONFIRM: Action.KEEP,
     Step.CREATE: Action.CREATE,

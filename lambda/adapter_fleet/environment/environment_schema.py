@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from adapter_fleet.common.validators import check_whole_number
 from adapter_fleet.documents.schema import known_or_meant
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.serving.container_release import ContainerRelease
@@ -271,6 +272,8 @@ class FleetTable:
                 _check_left_out(self, name, "deletion_guard is off")
         _check_goes_with("drift_every_minutes", self.drift_every_minutes, drift_check=self.drift_check)
         _check_goes_with("drift_probes", self.drift_probes, drift_check=self.drift_check)
+        if self.drift_probes is not None:
+            check_whole_number("drift_probes", self.drift_probes, at_least=0)
         _check_positive(
             self, "drift_every_minutes", "reread_every_minutes", "request_rate", "timeout_minutes"
         )

@@ -366,6 +366,16 @@ def test_a_value_of_another_type_is_an_error_with_file_key_and_value(
         ),
         (
             "[base_model]",
+            "[fleets.a]\nmanifest = 'a.yaml'\ndrift_probes = 5\n[base_model]",
+            "fleets.a: 'drift_probes' should be given with drift_check only, got 5",
+        ),
+        (
+            "[base_model]",
+            "[fleets.a]\nmanifest = 'a.yaml'\ndrift_check = 'report'\ndrift_probes = -1\n[base_model]",
+            "fleets.a: 'drift_probes' should be at least 0, got -1",
+        ),
+        (
+            "[base_model]",
             "[fleets.a]\nmanifest = 'a.yaml'\ndrift_check = 'mend'\n[base_model]",
             "fleets.a.drift_check: should be one of report, repair, got 'mend'",
         ),

@@ -72,6 +72,13 @@ def test_each_change_is_a_line(run: Run, manifest: Write) -> None:
     ]
 
 
+def test_new_probe_of_the_same_archive_changes_nothing(run: Run, manifest: Write) -> None:
+    text = manifest(acme=1, beta=1, zeta=1).read_text()
+    probed = text.replace(f"'sha256:{1:064x}'}}", f"'sha256:{1:064x}', probe: {{prompt: a, answer: b}}}}", 1)
+    result = run("plan", manifest(probed), "--detailed-exitcode")
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
 def test_wrong_usage_has_another_exit_code_than_changes(run: Run, manifest: Write) -> None:
     path = manifest(acme=2, beta=1, zeta=1)
     assert run("plan", path, "--detailed-exitcode", "--stack", "Tenants").exit_code == 2

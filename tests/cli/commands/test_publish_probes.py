@@ -203,4 +203,4 @@ class TestFoundOnAnEndpoint:
             text: str = answer(who, prompt.prompt.partition("\n\n")[2])  # type: ignore[operator]
             return Completion(text=text)
 
-        service.complete = complete  # type: ignore[method-assign, assignment]
+        service.complete = complete  # type: ignore[assignment, method-assign]

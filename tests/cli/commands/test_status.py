@@ -9,8 +9,10 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.manifest.desired import SmokeRequest
+from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount
 
@@ -392,3 +394,47 @@ def test_interrupt_ends_the_command(
     world.deploy(adapter("acme"))
     monkeypatch.setattr(account, "sleep", interrupt)
     assert run("status", option).exit_code != 0
+
+
+class TestProof:
+    """What shows that the adapter itself answers."""
+
+    SMOKE = SmokeRequest.from_prompt("Hello")
+
+    def proofs(self, run: Run) -> dict[str, tuple[str, str]]:
+        return {row[0]: (row[4], row[5]) for row in rows(run("status"))}
+
+    def test_column_tells_a_probe_from_the_weaker_check(self, run: Run, world: World) -> None:
+        world.deploy(adapter("acme", probed=True), adapter("beta", smoke=self.SMOKE), adapter("zeta"))
+        world.settle()
+        assert self.proofs(run) == {"acme": ("probe", ""), "beta": ("weaker", ""), "zeta": ("-", "")}
+
+    def test_answer_like_the_base_model_s_is_no_failure_and_says_what_to_do(
+        self, run: Run, world: World
+    ) -> None:
+        def base_answers(operation: str, when: str) -> None:
+            if operation.startswith("InvokeEndpoint") and when == "before":
+                world.service.components["p-acme"].serves = BASE
+
+        world.service.around = base_answers
+        world.deploy(adapter("acme", smoke=self.SMOKE))
+        world.settle()
+        assert run("status").exit_code == 0
+        proof, reason = self.proofs(run)["acme"]
+        assert proof == "none"
+        assert "a probe would tell the two apart" in reason
+
+    def test_adapter_in_whose_place_another_answers_failed(self, run: Run, world: World) -> None:
+        world.with_settings(
+            FleetSettings(failures=FailureLimit(count=1), drift=DriftAction.REPORT, probes_per_drift_run=None)
+        )
+        world.deploy(adapter("acme", probed=True))
+        world.settle()
+        world.service.components["p-acme"].serves = BASE
+        world.start_machine("drift")
+        world.settle()
+        result = run("status")
+        assert result.exit_code == 1
+        (row,) = rows(result)
+        assert row[:2] == ["acme", "failed"]
+        assert "the base model answers in its place" in row[5]

@@ -35,7 +35,7 @@ from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
 from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, SmokeRequest
-from tests.adapter_fleet.fake_service import Crash
+from tests.adapter_fleet.fake_service import BASE, Crash
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 
@@ -44,7 +44,7 @@ EXAMPLES = int(os.environ.get("STORIES", "5000")) if NIGHTLY else 150
 
 NAMES = ["a", "b", "c", "d"]
 BY_HAND = "s3://bucket/by-hand.tar.gz"
-SMOKED, TAGGED = ("c", "d"), ("b", "d")
+SMOKED, TAGGED, PROBED = ("c", "d"), ("b", "d"), ("a", "d")
 SMOKE = SmokeRequest(body={"inputs": "Hello"})
 NO_GUARD = DeletionLimit(share=1.0, allow_empty=True)
 GUARD = DeletionLimit(share=0.5, above=1)
@@ -149,6 +149,7 @@ class Fleet(RuleBasedStateMachine):
         self.backups: list[tuple[MemoryRegistry, list[tuple[Request, DesiredFleet, int]]]] = []
         self.raising: int | None = None
         self.contested: set[str] = set()
+        self.swapped: dict[str, str] = {}
         self.restored = False
         self.guarded: dict[int, set[tuple[str, float]]] = {}
         self.pruned: set[tuple[str, float]] = set()
@@ -566,6 +567,21 @@ class Fleet(RuleBasedStateMachine):
             return  # whether the edit came before or after the end of the creation cannot be known
         self.world.service.edit(f"p-{name}", BY_HAND)
 
+    @rule(name=st.sampled_from(PROBED), other=st.sampled_from([BASE, BY_HAND, artifact("b").uri]))
+    def swap(self, name: str, other: str) -> None:
+        """Let another answer in the place of an adapter, which no description shows."""
+        component = self.world.service.components.get(f"p-{name}")
+        if component is not None and component.serves is not None and component.name not in self.foreign:
+            component.serves = other
+            self.swapped[component.name] = other
+
+    def _swap_back(self) -> None:
+        for name, other in self.swapped.items():
+            component = self.world.service.components.get(name)
+            if component is not None and component.serves == other:
+                component.serves = component.uri
+        self.swapped.clear()
+
     @rule(name=st.sampled_from(NAMES), tags=st.sampled_from([{}, {FLEET_TAG: "fleet-2"}]))
     def recreate_by_hand(self, name: str, tags: dict[str, str]) -> None:
         """Let someone, or another fleet, create a component of that name."""
@@ -645,6 +661,7 @@ class Fleet(RuleBasedStateMachine):
         faults.denied = faults.one_write_at_a_time = faults.update_refused = False
         faults.throttled = faults.lost_before = faults.lost_after = 0
         faults.missing.clear()
+        self._swap_back()
         faults.deletion_refused = None
         for uri in [uri for uri, reason in faults.broken.items() if reason in MENDABLE]:
             del faults.broken[uri]
@@ -747,7 +764,13 @@ def _tags(name: str, version: int) -> dict[str, str]:
 
 def _adapters(manifest: dict[str, int]) -> tuple[DesiredAdapter, ...]:
     return tuple(
-        adapter(name, version, smoke=SMOKE if name in SMOKED else None, tags=_tags(name, version))
+        adapter(
+            name,
+            version,
+            smoke=SMOKE if name in SMOKED else None,
+            tags=_tags(name, version),
+            probed=name in PROBED,
+        )
         for name, version in sorted(manifest.items())
     )
 
