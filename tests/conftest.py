@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 import signal
 
@@ -32,3 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if RUNNING_CLOUDS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now, the CDK above all, out of every further garbage collection."""
+    gc.collect()
+    gc.freeze()
