@@ -6,6 +6,9 @@ import signal
 
 import pytest
 
+# Until all is imported, there is nothing to collect; see `pytest_collection_finish`.
+gc.disable()
+
 # The CDK's own validation of templates takes seconds at each synth. It is read when the CDK is imported;
 # `tests/stacks` runs it once, in a process of its own.
 os.environ["CDK_VALIDATION"] = "false"
@@ -39,3 +42,4 @@ def pytest_collection_finish() -> None:
     """Leave what is imported by now, the CDK above all, out of every further garbage collection."""
     gc.collect()
     gc.freeze()
+    gc.enable()
