@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+import jsii
 import pytest
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Annotations, Match, Template
@@ -34,6 +35,23 @@ Warnings = Callable[[], list[str]]
 WriteManifest = Callable[..., Path]
 Resources = Callable[[str], list[dict[str, Any]]]
 FleetProperties = Callable[[], dict[str, Any]]
+
+
+@pytest.fixture
+def cdk_calls(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The calls of the CDK that the test makes from now on; each crosses to a Node.js process."""
+    provider: Any = jsii.kernel.provider
+    process = provider._process
+    calls: list[object] = []
+
+    def send(
+        request: object, response_type: object, original: Callable[..., object] = process.send
+    ) -> object:
+        calls.append(request)
+        return original(request, response_type)
+
+    monkeypatch.setattr(process, "send", send)
+    return calls
 
 
 @pytest.fixture
