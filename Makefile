@@ -44,6 +44,7 @@ demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; 
 local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind)
 	local-sagemaker --port $(LOCAL_PORT) --profile $(LOCAL_PROFILE)
 
+# Two for two cores: nothing waits, and a third would only import the tests and the CDK once more.
 unit: setup  ## the tests that need no embedded cloud
 	python -m pytest -n 2 --dist loadfile -m '$(UNIT)'
 
