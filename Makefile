@@ -58,6 +58,7 @@ local: setup $(if $(filter vllm,$(LOCAL_ENGINE)),vllm)  ## run the embedded clou
 vllm: setup  ## install vLLM for the embedded cloud's engine `vllm` into .venv-vllm
 	python -m tests.vllm.environment $(VLLM)
 
+# Two for two cores: nothing waits, and a third would only import the tests and the CDK once more.
 unit: setup  ## the tests that need no embedded cloud
 	python -m pytest -n 2 --dist loadfile -m '$(UNIT)'
 

@@ -1,9 +1,13 @@
 """What all tests share."""
 
+import gc
 import os
 import signal
 
 import pytest
+
+# Until all is imported, there is nothing to collect; see `pytest_collection_finish`.
+gc.disable()
 
 # The CDK's own validation of templates takes seconds at each synth. It is read when the CDK is imported;
 # `tests/stacks` runs it once, in a process of its own.
@@ -32,3 +36,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if RUNNING_CLOUDS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now, the CDK above all, out of every further garbage collection."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()

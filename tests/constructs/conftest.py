@@ -3,10 +3,12 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+import jsii
 import pytest
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Annotations, Match, Template
@@ -37,6 +39,23 @@ FleetProperties = Callable[[], dict[str, Any]]
 
 
 @pytest.fixture
+def cdk_calls(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The calls of the CDK that the test makes from now on; each crosses to a Node.js process."""
+    provider: Any = jsii.kernel.provider
+    process = provider._process
+    calls: list[object] = []
+
+    def send(
+        request: object, response_type: object, original: Callable[..., object] = process.send
+    ) -> object:
+        calls.append(request)
+        return original(request, response_type)
+
+    monkeypatch.setattr(process, "send", send)
+    return calls
+
+
+@pytest.fixture
 def app(tmp_path: Path) -> cdk.App:
     return cdk.App(outdir=str(tmp_path / "cdk.out"))
 
@@ -56,21 +75,25 @@ def make_endpoint(stack: cdk.Stack, bucket: s3.IBucket) -> MakeEndpoint:
     """Return a function that makes the seed's endpoint, but for the settings it is given."""
 
     def make(scope: cdk.Stack = stack, id: str = "Llm", **settings: Any) -> MultiAdapterEndpoint:
-        return MultiAdapterEndpoint(
-            scope,
-            id,
-            **{
-                "base_model": BaseModel.from_bucket(bucket, "llama-3.1-8b-instruct/"),
-                "container": LmiContainer(version=LmiVersion.V19),
-                "lora": LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
-                "instance_type": InstanceType.ML_G5_12XLARGE,
-                "compute": ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
-                "component_prefix": "acme",
-                **settings,
-            },
-        )
+        return endpoint_of(scope, id, bucket, **settings)
 
     return make
+
+
+def endpoint_of(scope: cdk.Stack, id: str, bucket: s3.IBucket, **settings: Any) -> MultiAdapterEndpoint:
+    return MultiAdapterEndpoint(
+        scope,
+        id,
+        **{
+            "base_model": BaseModel.from_bucket(bucket, "llama-3.1-8b-instruct/"),
+            "container": LmiContainer(version=LmiVersion.V19),
+            "lora": LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
+            "instance_type": InstanceType.ML_G5_12XLARGE,
+            "compute": ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
+            "component_prefix": "acme",
+            **settings,
+        },
+    )
 
 
 @pytest.fixture
@@ -131,25 +154,27 @@ def content_addressed(number: int) -> str:
 @pytest.fixture
 def write_manifest(tmp_path: Path) -> WriteManifest:
     """Return a function that writes the manifest of some adapters in S3, or of what it is given."""
+    return partial(write_manifest_into, tmp_path)
 
-    def write(*adapters: dict[str, Any], name: str = "adapters.json", **document: Any) -> Path:
-        path = tmp_path / name
-        entries = adapters or ({"name": "ectsum"}, {"name": "triage"})
-        path.write_text(
-            json.dumps(
-                {
-                    **document,
-                    "adapters": [
-                        {"artifact": f"s3://models/adapters/{content_addressed(number)}", **entry}
-                        for number, entry in enumerate(entries)
-                    ],
-                },
-                indent=1,
-            )
+
+def write_manifest_into(
+    folder: Path, *adapters: dict[str, Any], name: str = "adapters.json", **document: Any
+) -> Path:
+    path = folder / name
+    entries = adapters or ({"name": "ectsum"}, {"name": "triage"})
+    path.write_text(
+        json.dumps(
+            {
+                **document,
+                "adapters": [
+                    {"artifact": f"s3://models/adapters/{content_addressed(number)}", **entry}
+                    for number, entry in enumerate(entries)
+                ],
+            },
+            indent=1,
         )
-        return path
-
-    return write
+    )
+    return path
 
 
 @pytest.fixture

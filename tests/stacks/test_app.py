@@ -1,15 +1,19 @@
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
 
 
 @pytest.fixture
@@ -17,7 +21,7 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs the app as the CDK CLI does."""
 
     def run_app(environment: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-        context = json.loads((ROOT / "cdk.json").read_text())["context"] | {"environment": str(environment)}
+        context = CONTEXT | {"environment": str(environment)}
         return subprocess.run(
             [sys.executable, "app.py"],
             cwd=ROOT,
@@ -31,6 +35,23 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             text=True,
             check=False,
         )
+
+    return run_app
+
+
+@pytest.fixture
+def error_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | Path], str]:
+    """Return a function that runs the app in this process, which has the CDK, and returns its last words."""
+
+    def run_app(environment: str | Path) -> str:
+        context = CONTEXT | {"environment": str(environment)}
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(cdk, "App", partial(cdk.App, outdir=str(tmp_path / "cdk.out"), context=context))
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path("app.py", run_name="__main__")
+        # Python writes a text to stderr, and exits with 1.
+        assert isinstance(ended.value.code, str)
+        return ended.value.code
 
     return run_app
 
@@ -92,39 +113,26 @@ def test_what_cannot_be_deployed_is_told_without_a_traceback_and_nothing_is_made
     assert not (tmp_path / "cdk.out" / "manifest.json").exists()
 
 
-def test_an_unknown_environment_is_told_with_those_there_are(
-    run: Callable[..., subprocess.CompletedProcess[str]],
-) -> None:
-    done = run("staging")
-    assert done.returncode == 1
-    assert "'environment' should be one of dev, local, prod" in done.stderr
+def test_an_unknown_environment_is_told_with_those_there_are(error_of: Callable[[str | Path], str]) -> None:
+    assert "'environment' should be one of dev, local, prod" in error_of("staging")
 
 
 def test_an_error_says_in_which_table_its_setting_is(
-    run: Callable[..., subprocess.CompletedProcess[str]], copy_of_local: Callable[[str, str], Path]
+    error_of: Callable[[str | Path], str], copy_of_local: Callable[[str, str], Path]
 ) -> None:
-    done = run(copy_of_local("[adapters.triage]", "[adapters.tri_age]"))
-    assert done.returncode == 1
-    assert "[adapters.tri_age]: " in done.stderr
+    assert "[adapters.tri_age]: " in error_of(copy_of_local("[adapters.triage]", "[adapters.tri_age]"))
 
 
-def test_an_empty_environment_is_not_the_local_one(
-    run: Callable[..., subprocess.CompletedProcess[str]],
-) -> None:
-    done = run("")
-    assert done.returncode == 1
-    assert "or the path of a .toml file, got ''" in done.stderr
+def test_an_empty_environment_is_not_the_local_one(error_of: Callable[[str | Path], str]) -> None:
+    assert "or the path of a .toml file, got ''" in error_of("")
 
 
 def test_a_broken_adapter_is_told_with_file_and_rule(
-    run: Callable[..., subprocess.CompletedProcess[str]],
-    copy_of_local: Callable[[str, str], Path],
-    tmp_path: Path,
+    error_of: Callable[[str | Path], str], copy_of_local: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
     broken = Path(shutil.copytree(ROOT / "examples" / "tickets" / "adapters" / "triage", tmp_path / "triage"))
     weights = broken / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
-    done = run(copy_of_local("../examples/tickets/adapters/triage", str(broken)))
-    assert done.returncode == 1
-    assert str(weights) in done.stderr
-    assert "[weights-truncated]" in done.stderr
+    error = error_of(copy_of_local("../examples/tickets/adapters/triage", str(broken)))
+    assert str(weights) in error
+    assert "[weights-truncated]" in error
