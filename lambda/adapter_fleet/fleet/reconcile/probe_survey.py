@@ -9,7 +9,7 @@ from adapter_fleet.fleet.reconcile.planner import Planner
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
-from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 
 
 class ProbeSurvey:
@@ -30,15 +30,13 @@ class ProbeSurvey:
     def queue_some(self) -> None:
         """Begin a new series for as many adapters as the settings say."""
         found = [record for record in self._records.values() if self._is_due(record)]
-        found.sort(key=lambda record: (_asked_at(record), record.component))
+        found.sort(key=lambda record: (record.recheck is None, _asked_at(record), record.component))
         for record in found[: self._session.target.settings.probes_per_drift_run]:
             check = record.probed
             assert check is not None  # a record without one is asked anyway
             self._before[record.component] = record
             # It is in the record, not in the queue alone: a pass that lists again decides anew.
-            again = replace(record, probed=check.begin_again(), failure=None)
-            self._records.put(again)
-            self._planner.advance(record.component)
+            self._put(replace(record, probed=check.begin_again(), failure=None, recheck=None))
 
     def forget_unasked(self) -> None:
         """Leave those alone that this check had no time for: the next check asks them first."""
@@ -47,8 +45,13 @@ class ProbeSurvey:
             record = self._records.get(component)
             if decision is None or record is None or decision.step is not Step.PROBE:
                 continue
-            self._records.put(replace(record, probed=before.probed, failure=before.failure))
-            self._planner.advance(component)
+            known = replace(record, probed=before.probed, failure=before.failure, recheck=before.recheck)
+            self._put(known)
+
+    def _put(self, record: AdapterRecord) -> None:
+        self._records.put(record)
+        self._queue.withdraw(record.component)
+        self._planner.advance(record.component)
 
     def _is_due(self, record: AdapterRecord) -> bool:
         want, decision = (
@@ -57,7 +60,9 @@ class ProbeSurvey:
         )
         if want is None or want.artifact.probe is None or record.probed is None or decision is None:
             return False
-        kept = decision.step is Step.KEEP
+        # The probe finds out more than a recheck: whether each copy of the base has the adapter.
+        rechecked = decision.step in (Step.ASK, Step.UPDATE) and record.recheck in (Recheck.ASK, Recheck.SEND)
+        kept = decision.step is Step.KEEP or (rechecked and want.artifact.same_as(record.serving))
         return kept or (decision.step is Step.FAILED and may_be_asked_again(record))
 
 

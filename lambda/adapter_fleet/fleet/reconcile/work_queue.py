@@ -6,7 +6,7 @@ from dataclasses import replace
 from adapter_fleet.fleet.planning.decide import Decision, Step
 
 MAX_REQUESTS_AT_A_TIME = 4
-"""Smoke requests and probes compete with the requests of the adapters' own callers."""
+"""Smoke requests compete with the requests of the adapters' own callers."""
 
 MAX_ARCHIVES_AT_A_TIME = 2
 """Reading an archive uses the function's processor; the other workers go on."""
@@ -56,6 +56,12 @@ class WorkQueue:
             self.held.add(component)
         elif step.writes:
             self.writes.append(component)
+
+    def withdraw(self, component: str) -> None:
+        """Take the next step of a component out of its queue. The decision stays."""
+        for queue in (self.reads, self.requests, self.probes, self.archives, self.writes):
+            if component in queue:
+                queue.remove(component)
 
     def block(self, component: str, reason: str) -> None:
         """Note that nothing can be done for a component in this pass."""

@@ -18,7 +18,7 @@ LONGEST_TIMEOUT_SECONDS = 55 * 60
 
 
 DEFAULT_PROBES_PER_DRIFT_RUN = 10
-"""With three copies, these are 140 short requests, at most four at a time. Hourly runs of a fleet of 1,000
+"""With three copies, these are 140 short requests, one at a time. Hourly runs of a fleet of 1,000
 adapters ask each one about every four days."""
 
 

@@ -25,11 +25,17 @@ from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import Artifact, Probe, new_nonce, with_nonce
 from adapter_fleet.serving.completions import Completion
 
-_SERIES_SECONDS = 15.0
+_SERIES_SECONDS = 30.0
 """After this long, a step ends and the next one goes on with the series."""
+
+_FEWEST_REQUESTS = 3
+"""Of a second series: one wrong answer may be that of an unlucky nonce."""
 
 _PAUSE_SECONDS = 1.0
 """Before the second series: the first may have come before every copy had loaded the adapter."""
+
+_NONCE_REQUESTS = 3
+"""How often a prompt with a wrong answer is sent again at least, to see whether the copies agree on it."""
 
 _MAX_ERRORS = 3
 """Errors of one step after which the container counts as not answering."""
@@ -77,12 +83,15 @@ def probe(task: StepTask) -> StepResult:
         check = replace(check, copies=task.copies)
     if check.suspected:
         task.clock.sleep(_PAUSE_SECONDS)
+    began = task.clock.now()
     try:
         series = _ask(task, wanted, check)
+        # If the copies agree, nobody else answers: the text in front changed the adapter's own answer.
+        agreed = check.suspected and _is_of_nonces(task, wanted, check, series, until=began + _SERIES_SECONDS)
     except (ModelFailedError, UnansweredError, RefusedError) as error:
         return not_asked(task, error, what="the probe")
-    if not series.wrong:
-        check = replace(check, right=check.right + series.right)
+    if agreed or not series.wrong:
+        check = replace(check, right=check.right + series.asked)
         return StepResult(record=_right(task, check))
     if not check.suspected:
         again = replace(check, right=0, suspected=True)
@@ -96,7 +105,10 @@ def _ask(task: StepTask, probe: Probe, check: ProbeCheck) -> _Series:
     A first series ends with its first wrong answer. A second one goes on, to tell whether any copy is right.
     """
     series, began, errors = _Series(), task.clock.now(), 0
-    while check.right + series.asked < requests_for(check.copies):
+    wanted = requests_for(check.copies)
+    if check.suspected:
+        wanted = max(wanted, _FEWEST_REQUESTS)
+    while check.right + series.asked < wanted:
         late = task.stop() or task.clock.now() - began > _SERIES_SECONDS
         if series.asked and (late or (series.wrong and not check.suspected)):
             break
@@ -112,6 +124,24 @@ def _ask(task: StepTask, probe: Probe, check: ProbeCheck) -> _Series:
             if errors == _MAX_ERRORS:
                 raise
     return series
+
+
+def _is_of_nonces(task: StepTask, probe: Probe, check: ProbeCheck, series: _Series, *, until: float) -> bool:
+    """Return True if an adapter that is right elsewhere gives its wrong answers on every copy.
+
+    A nonce may change an answer. It does so on each copy alike, while a copy that has another adapter differs
+    from those that have the right one.
+    """
+    if check.right + series.right == 0:
+        return False
+    for nonce, _ in series.wrong:
+        for _ in range(max(_NONCE_REQUESTS, requests_for(check.copies))):
+            if task.clock.now() > until:
+                return False
+            again = _answer(task, probe, nonce)
+            if again is None or again.begins_with(probe.answer):
+                return False
+    return True
 
 
 def _answer(task: StepTask, probe: Probe, nonce: str) -> Completion | None:

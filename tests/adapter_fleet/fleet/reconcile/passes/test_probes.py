@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +19,8 @@ from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.probe_check import requests_for
 from adapter_fleet.fleet.state.records import Event
 from adapter_fleet.manifest.desired import DesiredAdapter, Probe, SmokeRequest
-from tests.adapter_fleet.fake_service import BASE, answer_of
+from adapter_fleet.serving.completions import Completion, PromptRequest
+from tests.adapter_fleet.fake_service import BASE, RunningClock, answer_of
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 REPORTS = FleetSettings(
@@ -53,6 +59,30 @@ def requests(world: World) -> int:
 
 
 class TestAfterAChange:
+    @pytest.mark.parametrize("copies", [1, 3])
+    def test_answer_that_a_nonce_changes_on_every_copy_is_no_swap(self, copies: int) -> None:
+        """The copies agree on it, and other nonces leave the answer as it is."""
+        world = World(settings=REPAIRS)
+        world.service.copies = copies
+        complete = world.service.complete
+
+        def answer(component: str, endpoint: str, prompt: PromptRequest) -> Completion:
+            found = complete(component, endpoint, prompt)
+            if prompt.prompt not in seen:
+                seen.append(prompt.prompt)
+            at = seen.index(prompt.prompt)
+            return Completion(text="confused") if at in (0, 2) else found
+
+        seen: list[str] = []
+        world.service.complete = answer  # type: ignore[method-assign]
+        world.deploy(adapter("a", probed=True))
+        world.settle()
+        assert failures(world) == {}
+        check = world.record("a").probed
+        assert check is not None
+        assert check.is_complete
+        assert len(world.writes()) == 1
+
     def test_right_adapter_is_asked_once_on_one_copy(self) -> None:
         world = fleet(adapter("a", probed=True))
         assert requests(world) == 1
@@ -132,7 +162,7 @@ class TestAfterAChange:
         world.deploy(adapter("a", probed=True))
         world.settle()
         assert failures(world) == {}
-        assert requests(world) == 2
+        assert requests(world) == 4
 
     def test_new_probe_of_the_same_artifact_is_asked_and_nothing_is_written(self) -> None:
         world = fleet(adapter("a"))
@@ -235,6 +265,24 @@ class TestDriftRuns:
         failed = {name for name in NAMES if planted.record(name).failure is not None}
         assert failed == (set() if repairs else set(SWAPS))
 
+    @pytest.mark.parametrize("settings", [REPORTS, REPAIRS], ids=["reports", "repairs"])
+    @pytest.mark.parametrize("lost", [["t00"], ["t00", "t01"]])
+    @pytest.mark.parametrize("copies", [1, 3])
+    def test_adapter_that_the_sample_of_the_base_misses_fails_by_name_too(
+        self, settings: FleetSettings, lost: list[str], copies: int
+    ) -> None:
+        """A drift run first asks the oldest adapters whether new copies lack them."""
+        world = fleet(*(adapter(name, probed=True) for name in NAMES), settings=settings, copies=3)
+        for name in lost:
+            world.service.components[f"p-{name}"].on_copies = dict.fromkeys(range(copies), LOST)
+        before = len(world.log.events)
+        drift(world)
+        found = failures(world, before)
+        assert found.keys() == set(lost)
+        assert all("does not have the adapter" in reason for reason in found.values())
+        failed = {name for name in NAMES if world.record(name).failure is not None}
+        assert failed == (set(lost) if settings is REPORTS else set())
+
     def test_what_was_swapped_back_by_hand_is_right_again(self) -> None:
         world = fleet(adapter("a", probed=True), settings=REPORTS)
         world.service.components["p-a"].serves = BASE
@@ -336,7 +384,7 @@ class TestWeakerCheck:
     def test_probe_is_stronger_and_the_base_is_not_asked(self) -> None:
         world = fleet(adapter("a", smoke=SMOKE, probed=True))
         assert requests(world) == 2
-        assert world.service.prompts == {pair for pair in world.service.prompts if pair[0] == "p-a"}
+        assert {component for component, _ in world.service.prompts} == {"p-a"}
 
 
 class TestAfterAnUpgrade:
@@ -363,3 +411,33 @@ def test_events_name_the_adapter_and_both_answers(planted: World) -> None:
     assert isinstance(event, Event)
     assert "should begin with" in (event.cause or "")
     assert "got" in (event.cause or "")
+
+
+def test_probe_is_sent_while_no_other_request_is_under_way() -> None:
+    """SageMaker picks the copy with the fewest requests: others would keep the probe from theirs."""
+    settings = replace(REPAIRS, request_rate=500)
+    world = World(clock=RunningClock(), seconds=0.05, settings=settings)
+    world.service.copies = 3
+    asking: set[str] = set()
+    most = {"at once": 0}
+    lock = threading.Lock()
+
+    def slowly(call: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(component: str, *arguments: Any) -> Any:
+            with lock:
+                asking.add(component)
+                most["at once"] = max(most["at once"], len(asking))
+            time.sleep(0.002)
+            with lock:
+                asking.discard(component)
+                return call(component, *arguments)
+
+        return slow
+
+    world.service.complete = slowly(world.service.complete)  # type: ignore[method-assign]
+    with ThreadPoolExecutor(8) as threads:
+        world.reconciler = replace(world.reconciler, executor=threads)
+        world.deploy(*(adapter(f"a{number}", probed=True) for number in range(5)))
+        world.settle()
+    assert (most["at once"], failures(world)) == (1, {})
+    assert requests(world) == 5 * 14
