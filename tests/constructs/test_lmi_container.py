@@ -7,6 +7,7 @@ import pytest
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Match, Template
+from botocore.loaders import Loader
 
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from multi_adapter_inference import (
@@ -154,12 +155,18 @@ def test_another_model_in_the_environment_is_an_error(make_endpoint: MakeEndpoin
         make_endpoint(container=container)
 
 
-def test_more_than_16_entries_are_an_error_that_lists_them(make_endpoint: MakeEndpoint) -> None:
-    container = LmiContainer(
-        version=LmiVersion.V19, environment={f"OPTION_{number}": "1" for number in range(8)}
-    )
-    with pytest.raises(ValueError, match="should have at most 16 entries, got 17: OPTION_0, OPTION_1"):
-        make_endpoint(container=container)
+def test_as_many_entries_as_a_model_may_have_are_taken(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]
+    most = shapes[shapes["ContainerDefinition"]["members"]["Environment"]["shape"]]["max"]
+
+    def with_entries(count: int) -> LmiContainer:
+        own = {f"OPTION_{number}": "1" for number in range(count - 9)}
+        return LmiContainer(version=LmiVersion.V19, environment=own)
+
+    make_endpoint(container=with_entries(most))
+    assert len(environment(stack)) == most
+    with pytest.raises(ValueError, match=f"should have at most {most} entries, got {most + 1}: OPTION_0, "):
+        make_endpoint(id="TooMany", container=with_entries(most + 1))
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,11 @@ from adapter_fleet.serving.vllm_engine import PrefixCacheKey
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference.container import ContainerImage, StartupDownload
 
-MAX_ENVIRONMENT_ENTRIES = 16
-"""The limit of a container (AWS::SageMaker::InferenceComponent, Environment)."""
+MAX_ENVIRONMENT_ENTRIES = 100
+"""The limit of a model's container (`EnvironmentMap` in botocore 1.43.106).
+
+The container of an inference component may have 16, but the base's component has a model instead of one.
+"""
 
 _GUIDE = "docs/guides/containers.md"
 
