@@ -220,10 +220,11 @@ def test_prefix_caching_that_the_library_leaves_alone_gets_no_variable_and_no_no
     assert infos() == []
 
 
+@pytest.mark.parametrize("setting", ["OPTION_ENABLE_PREFIX_CACHING", "OPTION_enable_prefix_caching"])
 def test_variable_of_prefix_caching_in_the_environment_is_an_error_that_names_the_argument(
-    make_endpoint: MakeEndpoint,
+    make_endpoint: MakeEndpoint, setting: str
 ) -> None:
-    container = LmiContainer(version=LmiVersion.V28, environment={"OPTION_ENABLE_PREFIX_CACHING": "true"})
+    container = LmiContainer(version=LmiVersion.V28, environment={setting: "true"})
     with pytest.raises(ValueError, match="as 'prefix_caching' says it, got 'true'"):
         make_endpoint(container=container)
 

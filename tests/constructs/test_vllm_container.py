@@ -76,6 +76,9 @@ def test_environment_is_the_containers_own(stack: cdk.Stack, make_endpoint: Make
         ("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "false", "which the library sets to 'true', got 'false'"),
         ("SM_VLLM_NO_ENABLE_PREFIX_CACHING", "false", "as 'prefix_caching' says it, got 'false'"),
         ("SM_VLLM_ENABLE_PREFIX_CACHING", "true", "as 'prefix_caching' says it, got 'true'"),
+        ("SM_VLLM_enable_prefix_caching", "true", "as 'prefix_caching' says it, got 'true'"),
+        ("SM_VLLM_max_loras", "31", "which the library sets to '30', got '31'"),
+        ("SM_VLLM_model", "org/other", "which would replace the model of 'base_model', got 'org/other'"),
         ("SM_VLLM_MODEL", "org/other", "which would replace the model of 'base_model', got 'org/other'"),
     ],
 )

@@ -82,23 +82,8 @@ class ContainerBase:
         """
         environment = self.version.environment(lora, prefix_caching=self.prefix_caching)
         environment |= self._of_download(download)
-        for setting, value in self.environment.items():
-            # vLLM's container would have two flags then, and which one counts depends on its release.
-            if setting.endswith("ENABLE_PREFIX_CACHING") and self._prefix_caching_is_off:
-                raise ValueError(
-                    f"'environment' of the container should not set {setting}, as 'prefix_caching' says it,"
-                    f" got {value!r}"
-                )
-        for setting in sorted(environment.keys() & self.environment.keys()):
-            raise ValueError(
-                f"'environment' of the container should not set {setting}, which the library sets to"
-                f" {environment[setting]!r}, got {self.environment[setting]!r}"
-            )
-        for setting in sorted(self.version.model_variables & self.environment.keys()):
-            raise ValueError(
-                f"'environment' of the container should not set {setting}, which would replace the model of"
-                f" 'base_model', got {self.environment[setting]!r}"
-            )
+        for setting, value in sorted(self.environment.items()):
+            self._check_variable(setting, value, environment)
         environment |= self.environment
         if len(environment) > MAX_ENVIRONMENT_ENTRIES:
             raise ValueError(
@@ -106,6 +91,26 @@ class ContainerBase:
                 f" {len(environment)}: {', '.join(sorted(environment))}"
             )
         return dict(sorted(environment.items()))
+
+    def _check_variable(self, setting: str, value: str, of_library: Mapping[str, str]) -> None:
+        # Both containers take the names in lower case, too (ModelInfo in djl-serving, sagemaker_args.py).
+        name = setting.upper()
+        # vLLM's container would have two flags then, and which one counts depends on its release.
+        if name.endswith("ENABLE_PREFIX_CACHING") and self._prefix_caching_is_off:
+            raise ValueError(
+                f"'environment' of the container should not set {setting}, as 'prefix_caching' says it,"
+                f" got {value!r}"
+            )
+        if name in of_library:
+            raise ValueError(
+                f"'environment' of the container should not set {setting}, which the library sets to"
+                f" {of_library[name]!r}, got {value!r}"
+            )
+        if name in self.version.model_variables:
+            raise ValueError(
+                f"'environment' of the container should not set {setting}, which would replace the model of"
+                f" 'base_model', got {value!r}"
+            )
 
     def _of_download(self, download: StartupDownload | None) -> dict[str, str]:
         if download is None:
