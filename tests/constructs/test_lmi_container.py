@@ -14,8 +14,11 @@ from multi_adapter_inference import (
     AdapterArtifact,
     AdapterManifest,
     ArtifactSource,
+    IContainer,
     LmiContainer,
     LmiVersion,
+    VllmContainer,
+    VllmVersion,
 )
 from tests.constructs.conftest import Infos, MakeEndpoint, Warnings, WriteManifest
 
@@ -227,6 +230,41 @@ def test_variable_of_prefix_caching_in_the_environment_is_an_error_that_names_th
     container = LmiContainer(version=LmiVersion.V28, environment={setting: "true"})
     with pytest.raises(ValueError, match="as 'prefix_caching' says it, got 'true'"):
         make_endpoint(container=container)
+
+
+@pytest.mark.parametrize("kind", [LmiContainer, VllmContainer])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        f"{prefix}_{name}"
+        for prefix in ("OPTION", "SM_VLLM")
+        for name in ("KV_TRANSFER_CONFIG", "KV_OFFLOADING_SIZE", "LMCACHE_AUTO_CONFIG", "LMCACHE_CONFIG_FILE")
+    ],
+)
+def test_cache_outside_of_the_engine_is_a_prefix_cache(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, kind: Callable[..., IContainer], setting: str
+) -> None:
+    version = LmiVersion.V19 if kind is LmiContainer else VllmVersion.V2_6
+    with pytest.raises(ValueError, match=f"should not set {setting} without prefix_caching=True, .* got 'x'"):
+        make_endpoint(id="Off", container=kind(version=version, environment={setting: "x"}))
+    make_endpoint(container=kind(version=version, environment={setting: "x"}, prefix_caching=True))
+    assert environment(stack)[setting] == "x"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "warned"),
+    [
+        ("OPTION_LMCACHE_AUTO_CONFIG", "true", True),
+        ("OPTION_KV_TRANSFER_CONFIG", '{"kv_connector": "LMCacheConnectorV1"}', True),
+        ("OPTION_KV_TRANSFER_CONFIG", '{"kv_connector": "OffloadingConnector"}', False),
+    ],
+)
+def test_cache_that_does_not_tell_adapters_apart_is_warned_of(
+    make_endpoint: MakeEndpoint, warnings: Warnings, setting: str, value: str, warned: bool
+) -> None:
+    own = LmiContainer(version=LmiVersion.V19, environment={setting: value}, prefix_caching=True)
+    make_endpoint(container=own)
+    assert any("lmcache-mixes-adapters" in warning for warning in warnings()) is warned
 
 
 def test_prefix_cache_that_may_answer_for_an_old_version_is_warned_of_once(

@@ -28,6 +28,13 @@ The container of an inference component may have 16, but the base's component ha
 
 _GUIDE = "docs/guides/containers.md"
 
+_EXTERNAL_CACHES = ("KV_TRANSFER_CONFIG", "KV_OFFLOADING_SIZE", "LMCACHE_AUTO_CONFIG", "LMCACHE_CONFIG_FILE")
+"""The settings that give vLLM a cache outside of the accelerators.
+
+With one, vLLM hashes and finds prefixes also where prefix caching is off (0.32.0, vllm/v1/engine/core.py and
+vllm/v1/core/sched/scheduler.py). LMI makes a `kv_transfer_config` of its own LMCACHE settings.
+"""
+
 # The CDK keeps a warning once, but takes a while to find that out.
 _warned: WeakKeyDictionary[IConstruct, set[str]] = WeakKeyDictionary()
 
@@ -101,6 +108,11 @@ class ContainerBase:
                 f"'environment' of the container should not set {setting}, as 'prefix_caching' says it,"
                 f" got {value!r}"
             )
+        if name.endswith(_EXTERNAL_CACHES) and self._prefix_caching_is_off:
+            raise ValueError(
+                f"'environment' of the container should not set {setting} without prefix_caching=True, as it"
+                f" is a cache of prefixes, too, got {value!r}"
+            )
         if name in of_library:
             raise ValueError(
                 f"'environment' of the container should not set {setting}, which the library sets to"
@@ -136,6 +148,13 @@ class ContainerBase:
                 f"{release.title} is built on CUDA 13; without 'inference_ami_version' the instances may"
                 " start with a driver that is too old for it",
             )
+        for setting, value in sorted(self.environment.items()):
+            if "lmcache" in f"{setting}={value}".lower():
+                annotations.add_warning_v2(
+                    "multi-adapter-inference:lmcache-mixes-adapters",
+                    f"{setting} is for LMCache, which finds prefixes by their text and not by the adapter"
+                    " (vllm #44250, LMCache #2961): adapters may answer with prefixes of one another",
+                )
         if self._prefix_caching_is_off and routing_strategy is RoutingStrategy.PREFIX_AWARE:
             annotations.add_warning_v2(
                 "multi-adapter-inference:prefix-routing-without-prefix-cache",
