@@ -14,6 +14,7 @@ from multi_adapter_inference import (
     AdapterArtifact,
     AdapterManifest,
     ArtifactSource,
+    BaseModel,
     IContainer,
     LmiContainer,
     LmiVersion,
@@ -208,6 +209,15 @@ def test_prefix_caching_is_off_and_synth_says_why_and_how_to_keep_it_on(
     assert "LMI 19 finds cached prefixes by the adapter's name" in info
     assert "prefix_caching=True keeps it on" in info
     assert "[ack: multi-adapter-inference:prefix-caching-off]" in info
+
+
+def test_note_says_that_a_file_beside_a_model_in_s3_counts_more(
+    make_endpoint: MakeEndpoint, base_directory: Path, infos: Infos
+) -> None:
+    make_endpoint(id="Local", base_model=BaseModel.from_directory(base_directory))
+    assert not any("serving.properties" in info for info in infos())
+    make_endpoint(id="Stored")
+    assert sum("a serving.properties beside the base model in S3" in info for info in infos()) == 1
 
 
 @pytest.mark.parametrize(

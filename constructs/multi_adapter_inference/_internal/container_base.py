@@ -136,9 +136,17 @@ class ContainerBase:
         return {"HF_MODEL_ID": download.model_id, **revision}
 
     def annotate(
-        self, scope: Construct, *, inference_ami_version: str | None, routing_strategy: RoutingStrategy
+        self,
+        scope: Construct,
+        *,
+        inference_ami_version: str | None,
+        routing_strategy: RoutingStrategy,
+        model_in_s3: bool,
     ) -> None:
-        """Add to `scope` what a user of the release and its settings should know."""
+        """Add to `scope` what a user of the release and its settings should know.
+
+        `model_in_s3` says that synth does not see the base model's files.
+        """
         annotations, release = Annotations.of(scope), self.version
         for fault in release.known_faults:
             annotations.add_warning_v2(f"multi-adapter-inference:{fault.id}", fault.text)
@@ -166,8 +174,16 @@ class ContainerBase:
                 "multi-adapter-inference:prefix-caching-off",
                 "prefix caching is off, so what prompts have in common is computed for each of them:"
                 f" {self._danger()}; prefix_caching=True keeps it on, which is safe if each version of an"
-                f" adapter has a component of its own ({_GUIDE})",
+                f" adapter has a component of its own ({_GUIDE}){self._stronger_settings(model_in_s3)}",
             )
+
+    def _stronger_settings(self, model_in_s3: bool) -> str:
+        if not model_in_s3 or self.version.settings_file is None:
+            return ""
+        return (
+            f"; a {self.version.settings_file} beside the base model in S3, which synth does not see, counts"
+            " more than this setting"
+        )
 
     def warn_of_updates_in_place(self, endpoint: IConstruct) -> None:
         """Add one warning to an endpoint, however often it is called, if an update may not show at once.

@@ -51,6 +51,10 @@ class ContainerRelease(Protocol):
         """True if it downloads a model whose HF_MODEL_ID is a prefix in S3."""
 
     @property
+    def settings_file(self) -> str | None:
+        """The file beside the model whose settings count more than environment variables."""
+
+    @property
     def needs_newer_ami(self) -> bool:
         """True if it is built on CUDA 13, for which the driver of SageMaker's default AMI is too old."""
 

@@ -31,6 +31,9 @@ _FIRST_TO_RUN_ADAPTERS_CODE = 18
 _FIRST_TO_PASS_FALSE_ON = 27
 _PREFIX_CACHING = "OPTION_ENABLE_PREFIX_CACHING"
 
+LMI_SETTINGS_FILE = "serving.properties"
+"""A file beside the model, whose options count more than the environment (ModelInfo in djl-serving)."""
+
 
 class LmiVersion(Enum):
     """A release of the LMI container. Each value is the image's tag and the version of vLLM in it.
@@ -69,6 +72,7 @@ class LmiVersion(Enum):
         self.model_variables = frozenset({"HF_MODEL_ID", "OPTION_MODEL_ID"})
         self.revision_variable = "OPTION_REVISION"
         self.downloads_from_buckets = True
+        self.settings_file = LMI_SETTINGS_FILE
 
     @classmethod
     def numbered(cls, number: int) -> "LmiVersion":

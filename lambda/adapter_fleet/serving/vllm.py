@@ -43,6 +43,7 @@ class VllmVersion(Enum):
         self.revision_variable = "SM_VLLM_REVISION"
         # vLLM itself streams weights from S3, with a library that not every release has.
         self.downloads_from_buckets = False
+        self.settings_file = None
         # It runs `code/model.py` of the base model, and nothing of an adapter.
         self.runs_code_of_adapters = False
         self.known_faults: tuple[KnownFault, ...] = ()
