@@ -220,17 +220,24 @@ def test_note_says_that_a_file_beside_a_model_in_s3_counts_more(
     assert sum("a serving.properties beside the base model in S3" in info for info in infos()) == 1
 
 
-@pytest.mark.parametrize(
-    "container",
-    [LmiContainer(version=LmiVersion.V16), LmiContainer(version=LmiVersion.V19, prefix_caching=True)],
-    ids=["no danger", "on"],
-)
-def test_prefix_caching_that_the_library_leaves_alone_gets_no_variable_and_no_note(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint, infos: Infos, container: LmiContainer
+@pytest.mark.parametrize("on", [False, True])
+def test_prefix_caching_that_is_no_danger_gets_no_variable_and_no_note(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, infos: Infos, on: bool
 ) -> None:
-    make_endpoint(container=container)
+    make_endpoint(container=LmiContainer(version=LmiVersion.V16, prefix_caching=on))
     assert "OPTION_ENABLE_PREFIX_CACHING" not in environment(stack)
     assert infos() == []
+
+
+def test_prefix_caching_that_stays_on_is_noted_for_apps_that_import_the_endpoint(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, infos: Infos
+) -> None:
+    make_endpoint(container=LmiContainer(version=LmiVersion.V19, prefix_caching=True))
+    assert "OPTION_ENABLE_PREFIX_CACHING" not in environment(stack)
+    (info,) = infos()
+    assert info.startswith("prefix caching is on: LMI 19 finds cached prefixes by the adapter's name")
+    assert "but not in an app that imports this endpoint" in info
+    assert "[ack: multi-adapter-inference:prefix-caching-on]" in info
 
 
 @pytest.mark.parametrize("setting", ["OPTION_ENABLE_PREFIX_CACHING", "OPTION_enable_prefix_caching"])

@@ -176,6 +176,12 @@ class ContainerBase:
                 f" {self._danger()}; prefix_caching=True keeps it on, which is safe if each version of an"
                 f" adapter has a component of its own ({_GUIDE}){self._stronger_settings(model_in_s3)}",
             )
+        elif release.prefix_caching_off:
+            annotations.add_info_v2(
+                "multi-adapter-inference:prefix-caching-on",
+                f"prefix caching is on: {self._danger()}; synth warns of adapters that this app updates in"
+                f" place, but not in an app that imports this endpoint ({_GUIDE})",
+            )
 
     def _stronger_settings(self, model_in_s3: bool) -> str:
         if not model_in_s3 or self.version.settings_file is None:
