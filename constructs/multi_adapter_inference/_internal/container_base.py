@@ -240,20 +240,24 @@ class ContainerBase:
             Annotations.of(scope).add_warning_v2(f"multi-adapter-inference:{id}", text)
 
     def _registry_account(self, stack: Stack) -> str:
+        regions = self.version.regions
+        accounts = {region: account for region, account in REGISTRY_ACCOUNTS.items() if region in regions}
         if not Token.is_unresolved(stack.region):
-            account = REGISTRY_ACCOUNTS.get(stack.region)
+            account = accounts.get(stack.region)
             if account is None:
                 raise ValueError(
                     f"no image of {self.version.title} is known to be published in the region"
                     f" {stack.region!r}; give 'repository', or use one of"
-                    f" {', '.join(sorted(REGISTRY_ACCOUNTS))}"
+                    f" {', '.join(sorted(accounts))}"
                 )
             return account
-        mapping = stack.node.try_find_child(self.registry_mapping_id)
+        everywhere = accounts.keys() == REGISTRY_ACCOUNTS.keys()
+        mapping_id = self.registry_mapping_id + ("" if everywhere else f"-{self.version.tag}")
+        mapping = stack.node.try_find_child(mapping_id)
         if not isinstance(mapping, CfnMapping):
             mapping = CfnMapping(
                 stack,
-                self.registry_mapping_id,
-                mapping={region: {"account": account} for region, account in REGISTRY_ACCOUNTS.items()},
+                mapping_id,
+                mapping={region: {"account": account} for region, account in accounts.items()},
             )
         return mapping.find_in_map(Aws.REGION, "account")

@@ -1,6 +1,6 @@
 """What every release of a container has, whichever container it is."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from adapter_fleet.serving.engine_settings import EngineVariables
@@ -29,6 +29,10 @@ class ContainerRelease(Protocol):
     @property
     def tag(self) -> str:
         """The image's tag in that repository."""
+
+    @property
+    def regions(self) -> Collection[str]:
+        """The regions in which AWS publishes the image, as far as it is known."""
 
     @property
     def engine(self) -> VllmEngine:

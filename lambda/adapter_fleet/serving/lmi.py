@@ -6,6 +6,7 @@ from enum import Enum, StrEnum
 from adapter_fleet.serving.container_release import KnownFault, check_rank
 from adapter_fleet.serving.engine_settings import LMI_VARIABLES
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from adapter_fleet.serving.vllm_engine import VllmEngine
 
 
@@ -68,6 +69,7 @@ class LmiVersion(Enum):
         self.tag = tag
         self.engine = VllmEngine(vllm_version)
         self.repository = "djl-inference"
+        self.regions = REGISTRY_ACCOUNTS.keys()
         self.variables = LMI_VARIABLES
         self.model_variables = frozenset({"HF_MODEL_ID", "OPTION_MODEL_ID"})
         self.revision_variable = "OPTION_REVISION"
