@@ -16,7 +16,6 @@ from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from adapter_fleet.serving.routing import RoutingStrategy
-from adapter_fleet.serving.vllm_engine import PrefixCacheKey
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference.container import ContainerImage, StartupDownload
 
@@ -220,16 +219,9 @@ class ContainerBase:
         return bool(self.version.prefix_caching_off) and not self.prefix_caching
 
     def _danger(self) -> str:
-        title, key = self.version.title, self.version.engine.prefix_cache_key
-        if key is PrefixCacheKey.NAME:
-            return (
-                f"{title} finds cached prefixes by the adapter's name, so after an update in place the new"
-                " version may answer with those of the old one"
-            )
         return (
-            f"{title} finds cached prefixes by the adapter's {key}, and it is not known whether SageMaker"
-            " keeps the path over an update in place; if it does, the new version may answer with those of"
-            " the old one"
+            f"{self.version.title} finds cached prefixes by the adapter's name, so after an update in place"
+            " the new version may answer with those of the old one"
         )
 
     @staticmethod
