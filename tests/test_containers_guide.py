@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.lmi import LmiVersion, LoraMode
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference import LmiContainer, VllmContainer
@@ -106,7 +106,18 @@ def bodies(releases: Releases) -> str:
         "messages": "invoke an adapter by chat",
         "prompt": "invoke an adapter",
     }
-    return ", ".join(f"`{key}`" for key, row in forms.items() if answer(row, releases).status == 200)
+    taken = [f"`{key}`" for key, row in forms.items() if answer(row, releases).status == 200]
+    # The table of the protocol has LMI's asynchronous service. The loops before it read no `prompt`
+    # (`parse_text_inputs_params` in djl-serving's branches of LMI 13 to 15).
+    first = next(filter(reads_prompts, releases))
+    if first is releases[0]:
+        return ", ".join(taken)
+    before = ", ".join(key for key in taken if key != "`prompt`")
+    return f"{before}; `prompt` from {first.number} on"
+
+
+def reads_prompts(release: Release) -> bool:
+    return isinstance(release, VllmVersion) or release.lora_mode is LoraMode.ASYNC
 
 
 def adapter_of_invocation(releases: Releases) -> str:

@@ -6,6 +6,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
+from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.arns import component_arn_spellings
 from multi_adapter_inference._internal.component_names import (
@@ -17,7 +18,7 @@ from multi_adapter_inference._internal.component_names import (
 from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference._internal.openai_url import openai_base_url
 from multi_adapter_inference._internal.stack_location import check_same_environment
-from multi_adapter_inference.artifact import AdapterArtifact
+from multi_adapter_inference.artifact import AdapterArtifact, ObjectAddress
 from multi_adapter_inference.grants import grant_invoke
 from multi_adapter_inference.interfaces import ILoraAdapter, IMultiAdapterEndpoint
 from multi_adapter_inference.metrics import ComponentMetrics
@@ -42,7 +43,8 @@ class LoraAdapter(Construct, ComponentMetrics):
         Delete the adapter before you move it. Default: `<prefix>-<name>-<hash>`.
     component_per_version:
         Whether a new artifact gets a component of its own, with a new name, instead of an update in place.
-        The new component answers before the old one is deleted. Callers need the new name. Default: False.
+        The new component answers before the old one is deleted. Callers need the new name. The archive's key
+        must be known at synth. Default: False.
 
     Example::
 
@@ -78,6 +80,8 @@ class LoraAdapter(Construct, ComponentMetrics):
                     "'component_name' should be left out with 'component_per_version', as each version gets a"
                     f" name of its own, got {component_name!r}"
                 )
+            if component_per_version:
+                _check_version(artifact)
         artifact_url = artifact.bind(self, endpoint)
         version = (artifact.version,) if component_per_version else ()
         name = adapter_name or id
@@ -148,6 +152,16 @@ class LoraAdapter(Construct, ComponentMetrics):
         """
         return grant_invoke(
             grantee, self.endpoint.endpoint_arn, self.component_arn, bearer_token=bearer_token
+        )
+
+
+def _check_version(artifact: AdapterArtifact) -> None:
+    """Raise ValueError if another version of the artifact may leave the template as it is."""
+    address = artifact.address
+    if isinstance(address, ObjectAddress) and holds_token(address.key):
+        raise ValueError(
+            "'artifact' should have a key that synth knows with 'component_per_version', as the component's"
+            f" name is made of it, got {address.key!r}"
         )
 
 

@@ -18,6 +18,7 @@ from constructs import IDependable
 
 from adapter_fleet.common.validators import holds_token
 from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
+from adapter_fleet.serving.lmi import LMI_SETTINGS_FILE
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.asset_folder import AssetFolder
@@ -110,7 +111,8 @@ class BaseModel(ABC):
     def from_directory(path: str | Path, *, name: str | None = None) -> BaseModel:
         """Use a small model in a local directory. The deployment uploads it as an asset.
 
-        Synth compares the adapters with its `config.json`.
+        Synth compares the adapters with its `config.json`. A `serving.properties` is an error: its settings
+        would count more than the container's.
 
         name:
             The name that adapters have for it. Default: the one in `config.json`, or the directory's name.
@@ -163,6 +165,12 @@ class _DirectoryModel(BaseModel):
     def __init__(self, path: Path, *, name: str | None) -> None:
         if not path.is_dir():
             raise ValueError(f"'path' should be the directory of a base model, got {str(path)!r}")
+        # LMI reads it first, and takes from its environment only what it does not have (ModelInfo.java).
+        if (path / LMI_SETTINGS_FILE).is_file():
+            raise ValueError(
+                f"'path' should have no {LMI_SETTINGS_FILE}, which counts more than the settings of the"
+                f" container; give them as its 'environment', got {str(path / LMI_SETTINGS_FILE)!r}"
+            )
         facts = BaseModelFacts.from_directory(path)
         super().__init__(
             facts=facts if name is None else BaseModelFacts(name=name, dimensions=facts.dimensions),

@@ -77,9 +77,17 @@ class IContainer(Protocol):
         """
 
     def annotate(
-        self, scope: Construct, *, inference_ami_version: str | None, routing_strategy: RoutingStrategy
+        self,
+        scope: Construct,
+        *,
+        inference_ami_version: str | None,
+        routing_strategy: RoutingStrategy,
+        model_in_s3: bool,
     ) -> None:
-        """Add to `scope` what a user of the release and its settings should know."""
+        """Add to `scope` what a user of the release and its settings should know.
+
+        `model_in_s3` says that synth does not see the base model's files.
+        """
 
     def warn_of_updates_in_place(self, endpoint: IConstruct) -> None:
         """Add one warning to an endpoint, however often it is called, if an update may not show at once.

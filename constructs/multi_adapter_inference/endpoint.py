@@ -215,7 +215,10 @@ class MultiAdapterEndpoint(EndpointBase):
         self.adapters_depend_on = (base, self.execution_role.policy)
 
         container.annotate(
-            self, inference_ami_version=inference_ami_version, routing_strategy=routing_strategy
+            self,
+            inference_ami_version=inference_ami_version,
+            routing_strategy=routing_strategy,
+            model_in_s3=bound.data_source is not None,
         )
         warn_of_idle_accelerators(self, container, compute)
         if memory is not None:

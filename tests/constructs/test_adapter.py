@@ -122,6 +122,39 @@ def test_each_version_may_have_a_component_of_its_own() -> None:
     assert logical_id != other_logical_id
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_key_that_is_known_at_deployment_only_has_no_versions_to_tell_apart(
+    stack: cdk.Stack, endpoint: MultiAdapterEndpoint, bucket: s3.IBucket, whole: bool
+) -> None:
+    parameter = cdk.CfnParameter(stack, "Parameter").value_as_string
+    artifact = (
+        AdapterArtifact.from_uri(parameter)
+        if whole
+        else AdapterArtifact.from_bucket(bucket, f"adapters/{parameter}.tar.gz")
+    )
+    with pytest.raises(
+        ValueError, match=r"'Stack/Llm/A': 'artifact' should have a key that synth knows .*, got '.*Token\["
+    ):
+        endpoint.add_adapter("A", artifact=artifact, component_per_version=True)
+
+
+def test_bucket_of_a_version_may_be_known_at_deployment_only(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
+    bucket = s3.Bucket(stack, "Own")
+    endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket)])
+    names = [
+        endpoint.add_adapter(
+            version,
+            adapter_name="x",
+            artifact=AdapterArtifact.from_bucket(bucket, f"{version}.tar.gz"),
+            component_per_version=True,
+        ).component_name
+        for version in ("v1", "v2")
+    ]
+    assert names[0] != names[1]
+
+
 def test_other_files_in_a_directory_are_another_version(
     endpoint: MultiAdapterEndpoint, adapter_directory: Path, change_config: ChangeConfig
 ) -> None:

@@ -107,6 +107,15 @@ def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         BaseModel.from_directory(tmp_path / "nowhere")
 
 
+def test_local_settings_that_count_more_than_the_containers_are_an_error(
+    base_directory: Path, tmp_path: Path
+) -> None:
+    directory = Path(shutil.copytree(base_directory, tmp_path / "base"))
+    (directory / "serving.properties").write_text("option.enable_prefix_caching=true\n")
+    with pytest.raises(ValueError, match=r"should have no serving.properties, .* got .*/serving.properties"):
+        BaseModel.from_directory(directory)
+
+
 def test_a_directory_without_configuration_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"config\.json' should be the configuration of a base model"):
         BaseModel.from_directory(tmp_path)

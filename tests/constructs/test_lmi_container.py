@@ -7,14 +7,19 @@ import pytest
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Match, Template
+from botocore.loaders import Loader
 
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterManifest,
     ArtifactSource,
+    BaseModel,
+    IContainer,
     LmiContainer,
     LmiVersion,
+    VllmContainer,
+    VllmVersion,
 )
 from tests.constructs.conftest import Infos, MakeEndpoint, Warnings, WriteManifest
 
@@ -154,12 +159,18 @@ def test_another_model_in_the_environment_is_an_error(make_endpoint: MakeEndpoin
         make_endpoint(container=container)
 
 
-def test_more_than_16_entries_are_an_error_that_lists_them(make_endpoint: MakeEndpoint) -> None:
-    container = LmiContainer(
-        version=LmiVersion.V19, environment={f"OPTION_{number}": "1" for number in range(8)}
-    )
-    with pytest.raises(ValueError, match="should have at most 16 entries, got 17: OPTION_0, OPTION_1"):
-        make_endpoint(container=container)
+def test_as_many_entries_as_a_model_may_have_are_taken(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]
+    most = shapes[shapes["ContainerDefinition"]["members"]["Environment"]["shape"]]["max"]
+
+    def with_entries(count: int) -> LmiContainer:
+        own = {f"OPTION_{number}": "1" for number in range(count - 9)}
+        return LmiContainer(version=LmiVersion.V19, environment=own)
+
+    make_endpoint(container=with_entries(most))
+    assert len(environment(stack)) == most
+    with pytest.raises(ValueError, match=f"should have at most {most} entries, got {most + 1}: OPTION_0, "):
+        make_endpoint(id="TooMany", container=with_entries(most + 1))
 
 
 @pytest.mark.parametrize(
@@ -200,25 +211,77 @@ def test_prefix_caching_is_off_and_synth_says_why_and_how_to_keep_it_on(
     assert "[ack: multi-adapter-inference:prefix-caching-off]" in info
 
 
-@pytest.mark.parametrize(
-    "container",
-    [LmiContainer(version=LmiVersion.V16), LmiContainer(version=LmiVersion.V19, prefix_caching=True)],
-    ids=["no danger", "on"],
-)
-def test_prefix_caching_that_the_library_leaves_alone_gets_no_variable_and_no_note(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint, infos: Infos, container: LmiContainer
+def test_note_says_that_a_file_beside_a_model_in_s3_counts_more(
+    make_endpoint: MakeEndpoint, base_directory: Path, infos: Infos
 ) -> None:
-    make_endpoint(container=container)
+    make_endpoint(id="Local", base_model=BaseModel.from_directory(base_directory))
+    assert not any("serving.properties" in info for info in infos())
+    make_endpoint(id="Stored")
+    assert sum("a serving.properties beside the base model in S3" in info for info in infos()) == 1
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_prefix_caching_that_is_no_danger_gets_no_variable_and_no_note(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, infos: Infos, on: bool
+) -> None:
+    make_endpoint(container=LmiContainer(version=LmiVersion.V16, prefix_caching=on))
     assert "OPTION_ENABLE_PREFIX_CACHING" not in environment(stack)
     assert infos() == []
 
 
-def test_variable_of_prefix_caching_in_the_environment_is_an_error_that_names_the_argument(
-    make_endpoint: MakeEndpoint,
+def test_prefix_caching_that_stays_on_is_noted_for_apps_that_import_the_endpoint(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, infos: Infos
 ) -> None:
-    container = LmiContainer(version=LmiVersion.V28, environment={"OPTION_ENABLE_PREFIX_CACHING": "true"})
+    make_endpoint(container=LmiContainer(version=LmiVersion.V19, prefix_caching=True))
+    assert "OPTION_ENABLE_PREFIX_CACHING" not in environment(stack)
+    (info,) = infos()
+    assert info.startswith("prefix caching is on: LMI 19 finds cached prefixes by the adapter's name")
+    assert "but not in an app that imports this endpoint" in info
+    assert "[ack: multi-adapter-inference:prefix-caching-on]" in info
+
+
+@pytest.mark.parametrize("setting", ["OPTION_ENABLE_PREFIX_CACHING", "OPTION_enable_prefix_caching"])
+def test_variable_of_prefix_caching_in_the_environment_is_an_error_that_names_the_argument(
+    make_endpoint: MakeEndpoint, setting: str
+) -> None:
+    container = LmiContainer(version=LmiVersion.V28, environment={setting: "true"})
     with pytest.raises(ValueError, match="as 'prefix_caching' says it, got 'true'"):
         make_endpoint(container=container)
+
+
+@pytest.mark.parametrize("kind", [LmiContainer, VllmContainer])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        f"{prefix}_{name}"
+        for prefix in ("OPTION", "SM_VLLM")
+        for name in ("KV_TRANSFER_CONFIG", "KV_OFFLOADING_SIZE", "LMCACHE_AUTO_CONFIG", "LMCACHE_CONFIG_FILE")
+    ],
+)
+def test_cache_outside_of_the_engine_is_a_prefix_cache(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, kind: Callable[..., IContainer], setting: str
+) -> None:
+    version = LmiVersion.V19 if kind is LmiContainer else VllmVersion.V2_6
+    with pytest.raises(ValueError, match=f"should not set {setting} without prefix_caching=True, .* got 'x'"):
+        make_endpoint(id="Off", container=kind(version=version, environment={setting: "x"}))
+    make_endpoint(container=kind(version=version, environment={setting: "x"}, prefix_caching=True))
+    assert environment(stack)[setting] == "x"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "warned"),
+    [
+        ("OPTION_LMCACHE_AUTO_CONFIG", "true", True),
+        ("OPTION_KV_TRANSFER_CONFIG", '{"kv_connector": "LMCacheConnectorV1"}', True),
+        ("OPTION_KV_TRANSFER_CONFIG", '{"kv_connector": "OffloadingConnector"}', False),
+    ],
+)
+def test_cache_that_does_not_tell_adapters_apart_is_warned_of(
+    make_endpoint: MakeEndpoint, warnings: Warnings, setting: str, value: str, warned: bool
+) -> None:
+    own = LmiContainer(version=LmiVersion.V19, environment={setting: value}, prefix_caching=True)
+    make_endpoint(container=own)
+    assert any("lmcache-mixes-adapters" in warning for warning in warnings()) is warned
 
 
 def test_prefix_cache_that_may_answer_for_an_old_version_is_warned_of_once(

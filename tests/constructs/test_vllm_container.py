@@ -3,6 +3,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Template
 
@@ -48,12 +49,42 @@ def test_image_is_that_of_the_region(app: cdk.App, make_endpoint: MakeEndpoint) 
     assert ":ecr:eu-west-1:763104351884:repository/vllm" in str(policy)
 
 
-def test_a_region_known_at_deployment_only_is_looked_up_then(
+FEWER = ["cn-north-1", "cn-northwest-1", "eusc-de-east-1", "us-gov-east-1", "us-gov-west-1"]
+
+
+@pytest.mark.parametrize("region", FEWER)
+@pytest.mark.parametrize("version", [VllmVersion.V2_5, VllmVersion.V2_6])
+def test_release_is_an_error_in_a_region_where_it_is_not_published(
+    app: cdk.App, make_endpoint: MakeEndpoint, version: VllmVersion, region: str
+) -> None:
+    stack = cdk.Stack(app, "Here", env=cdk.Environment(account="123456789012", region=region))
+    with pytest.raises(ValueError, match=f"no image of {version.title} .* in the region '{region}'; .*"):
+        make_endpoint(stack, container=VllmContainer(version=version))
+    make_endpoint(stack, id="Before", container=VllmContainer(version=VllmVersion.V2_4))
+
+
+def test_image_of_ones_own_may_be_in_any_region(app: cdk.App, make_endpoint: MakeEndpoint) -> None:
+    stack = cdk.Stack(app, "Here", env=cdk.Environment(account="123456789012", region="cn-north-1"))
+    repository = ecr.Repository.from_repository_name(stack, "Repository", "vllm")
+    make_endpoint(stack, container=VllmContainer(version=VllmVersion.V2_6, repository=repository))
+    assert "/vllm:server-sagemaker-cuda-v2.6" in str(container(stack)["Image"])
+
+
+def test_region_known_at_deployment_only_is_looked_up_among_those_of_the_release(
     stack: cdk.Stack, make_endpoint: MakeEndpoint
 ) -> None:
-    make_endpoint(container=VLLM)
-    mappings = Template.from_stack(stack).to_json()["Mappings"]["VllmRegistryAccounts"]
-    assert {region: entry["account"] for region, entry in mappings.items()} == REGISTRY_ACCOUNTS
+    make_endpoint(id="Everywhere", container=VllmContainer(version=VllmVersion.V2_4))
+    make_endpoint(id="Fewer", container=VLLM)
+    template = Template.from_stack(stack)
+    models = str(template.find_resources("AWS::SageMaker::Model"))
+    tables = {
+        name: {region: entry["account"] for region, entry in mapping.items()}
+        for name, mapping in template.to_json()["Mappings"].items()
+    }
+    assert all(f"'Fn::FindInMap': ['{name}'" in models for name in tables)
+    everywhere, fewer = sorted(tables.values(), key=len, reverse=True)
+    assert everywhere == REGISTRY_ACCOUNTS
+    assert fewer == {region: REGISTRY_ACCOUNTS[region] for region in everywhere if region not in FEWER}
 
 
 def test_environment_is_the_containers_own(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
@@ -76,6 +107,9 @@ def test_environment_is_the_containers_own(stack: cdk.Stack, make_endpoint: Make
         ("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "false", "which the library sets to 'true', got 'false'"),
         ("SM_VLLM_NO_ENABLE_PREFIX_CACHING", "false", "as 'prefix_caching' says it, got 'false'"),
         ("SM_VLLM_ENABLE_PREFIX_CACHING", "true", "as 'prefix_caching' says it, got 'true'"),
+        ("SM_VLLM_enable_prefix_caching", "true", "as 'prefix_caching' says it, got 'true'"),
+        ("SM_VLLM_max_loras", "31", "which the library sets to '30', got '31'"),
+        ("SM_VLLM_model", "org/other", "which would replace the model of 'base_model', got 'org/other'"),
         ("SM_VLLM_MODEL", "org/other", "which would replace the model of 'base_model', got 'org/other'"),
     ],
 )
@@ -171,4 +205,5 @@ def test_prefix_caching_is_off_and_synth_says_so(make_endpoint: MakeEndpoint, in
 def test_prefix_caching_may_stay_on(stack: cdk.Stack, make_endpoint: MakeEndpoint, infos: Infos) -> None:
     make_endpoint(container=VllmContainer(version=VllmVersion.V2_6, prefix_caching=True))
     assert not [name for name in environment(stack) if "PREFIX" in name]
-    assert infos() == []
+    (info,) = infos()
+    assert info.startswith("prefix caching is on: vLLM server 2.6 finds cached prefixes by")

@@ -16,14 +16,23 @@ from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from adapter_fleet.serving.routing import RoutingStrategy
-from adapter_fleet.serving.vllm_engine import PrefixCacheKey
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference.container import ContainerImage, StartupDownload
 
-MAX_ENVIRONMENT_ENTRIES = 16
-"""The limit of a container (AWS::SageMaker::InferenceComponent, Environment)."""
+MAX_ENVIRONMENT_ENTRIES = 100
+"""The limit of a model's container (`EnvironmentMap` in botocore 1.43.106).
+
+The container of an inference component may have 16, but the base's component has a model instead of one.
+"""
 
 _GUIDE = "docs/guides/containers.md"
+
+_EXTERNAL_CACHES = ("KV_TRANSFER_CONFIG", "KV_OFFLOADING_SIZE", "LMCACHE_AUTO_CONFIG", "LMCACHE_CONFIG_FILE")
+"""The settings that give vLLM a cache outside of the accelerators.
+
+With one, vLLM hashes and finds prefixes also where prefix caching is off (0.32.0, vllm/v1/engine/core.py and
+vllm/v1/core/sched/scheduler.py). LMI makes a `kv_transfer_config` of its own LMCACHE settings.
+"""
 
 # The CDK keeps a warning once, but takes a while to find that out.
 _warned: WeakKeyDictionary[IConstruct, set[str]] = WeakKeyDictionary()
@@ -79,23 +88,8 @@ class ContainerBase:
         """
         environment = self.version.environment(lora, prefix_caching=self.prefix_caching)
         environment |= self._of_download(download)
-        for setting, value in self.environment.items():
-            # vLLM's container would have two flags then, and which one counts depends on its release.
-            if setting.endswith("ENABLE_PREFIX_CACHING") and self._prefix_caching_is_off:
-                raise ValueError(
-                    f"'environment' of the container should not set {setting}, as 'prefix_caching' says it,"
-                    f" got {value!r}"
-                )
-        for setting in sorted(environment.keys() & self.environment.keys()):
-            raise ValueError(
-                f"'environment' of the container should not set {setting}, which the library sets to"
-                f" {environment[setting]!r}, got {self.environment[setting]!r}"
-            )
-        for setting in sorted(self.version.model_variables & self.environment.keys()):
-            raise ValueError(
-                f"'environment' of the container should not set {setting}, which would replace the model of"
-                f" 'base_model', got {self.environment[setting]!r}"
-            )
+        for setting, value in sorted(self.environment.items()):
+            self._check_variable(setting, value, environment)
         environment |= self.environment
         if len(environment) > MAX_ENVIRONMENT_ENTRIES:
             raise ValueError(
@@ -103,6 +97,31 @@ class ContainerBase:
                 f" {len(environment)}: {', '.join(sorted(environment))}"
             )
         return dict(sorted(environment.items()))
+
+    def _check_variable(self, setting: str, value: str, of_library: Mapping[str, str]) -> None:
+        # Both containers take the names in lower case, too (ModelInfo in djl-serving, sagemaker_args.py).
+        name = setting.upper()
+        # vLLM's container would have two flags then, and which one counts depends on its release.
+        if name.endswith("ENABLE_PREFIX_CACHING") and self._prefix_caching_is_off:
+            raise ValueError(
+                f"'environment' of the container should not set {setting}, as 'prefix_caching' says it,"
+                f" got {value!r}"
+            )
+        if name.endswith(_EXTERNAL_CACHES) and self._prefix_caching_is_off:
+            raise ValueError(
+                f"'environment' of the container should not set {setting} without prefix_caching=True, as it"
+                f" is a cache of prefixes, too, got {value!r}"
+            )
+        if name in of_library:
+            raise ValueError(
+                f"'environment' of the container should not set {setting}, which the library sets to"
+                f" {of_library[name]!r}, got {value!r}"
+            )
+        if name in self.version.model_variables:
+            raise ValueError(
+                f"'environment' of the container should not set {setting}, which would replace the model of"
+                f" 'base_model', got {value!r}"
+            )
 
     def _of_download(self, download: StartupDownload | None) -> dict[str, str]:
         if download is None:
@@ -116,9 +135,17 @@ class ContainerBase:
         return {"HF_MODEL_ID": download.model_id, **revision}
 
     def annotate(
-        self, scope: Construct, *, inference_ami_version: str | None, routing_strategy: RoutingStrategy
+        self,
+        scope: Construct,
+        *,
+        inference_ami_version: str | None,
+        routing_strategy: RoutingStrategy,
+        model_in_s3: bool,
     ) -> None:
-        """Add to `scope` what a user of the release and its settings should know."""
+        """Add to `scope` what a user of the release and its settings should know.
+
+        `model_in_s3` says that synth does not see the base model's files.
+        """
         annotations, release = Annotations.of(scope), self.version
         for fault in release.known_faults:
             annotations.add_warning_v2(f"multi-adapter-inference:{fault.id}", fault.text)
@@ -128,6 +155,13 @@ class ContainerBase:
                 f"{release.title} is built on CUDA 13; without 'inference_ami_version' the instances may"
                 " start with a driver that is too old for it",
             )
+        for setting, value in sorted(self.environment.items()):
+            if "lmcache" in f"{setting}={value}".lower():
+                annotations.add_warning_v2(
+                    "multi-adapter-inference:lmcache-mixes-adapters",
+                    f"{setting} is for LMCache, which finds prefixes by their text and not by the adapter"
+                    " (vllm #44250, LMCache #2961): adapters may answer with prefixes of one another",
+                )
         if self._prefix_caching_is_off and routing_strategy is RoutingStrategy.PREFIX_AWARE:
             annotations.add_warning_v2(
                 "multi-adapter-inference:prefix-routing-without-prefix-cache",
@@ -139,8 +173,22 @@ class ContainerBase:
                 "multi-adapter-inference:prefix-caching-off",
                 "prefix caching is off, so what prompts have in common is computed for each of them:"
                 f" {self._danger()}; prefix_caching=True keeps it on, which is safe if each version of an"
-                f" adapter has a component of its own ({_GUIDE})",
+                f" adapter has a component of its own ({_GUIDE}){self._stronger_settings(model_in_s3)}",
             )
+        elif release.prefix_caching_off:
+            annotations.add_info_v2(
+                "multi-adapter-inference:prefix-caching-on",
+                f"prefix caching is on: {self._danger()}; synth warns of adapters that this app updates in"
+                f" place, but not in an app that imports this endpoint ({_GUIDE})",
+            )
+
+    def _stronger_settings(self, model_in_s3: bool) -> str:
+        if not model_in_s3 or self.version.settings_file is None:
+            return ""
+        return (
+            f"; a {self.version.settings_file} beside the base model in S3, which synth does not see, counts"
+            " more than this setting"
+        )
 
     def warn_of_updates_in_place(self, endpoint: IConstruct) -> None:
         """Add one warning to an endpoint, however often it is called, if an update may not show at once.
@@ -171,16 +219,9 @@ class ContainerBase:
         return bool(self.version.prefix_caching_off) and not self.prefix_caching
 
     def _danger(self) -> str:
-        title, key = self.version.title, self.version.engine.prefix_cache_key
-        if key is PrefixCacheKey.NAME:
-            return (
-                f"{title} finds cached prefixes by the adapter's name, so after an update in place the new"
-                " version may answer with those of the old one"
-            )
         return (
-            f"{title} finds cached prefixes by the adapter's {key}, and it is not known whether SageMaker"
-            " keeps the path over an update in place; if it does, the new version may answer with those of"
-            " the old one"
+            f"{self.version.title} finds cached prefixes by the adapter's name, so after an update in place"
+            " the new version may answer with those of the old one"
         )
 
     @staticmethod
@@ -191,20 +232,24 @@ class ContainerBase:
             Annotations.of(scope).add_warning_v2(f"multi-adapter-inference:{id}", text)
 
     def _registry_account(self, stack: Stack) -> str:
+        regions = self.version.regions
+        accounts = {region: account for region, account in REGISTRY_ACCOUNTS.items() if region in regions}
         if not Token.is_unresolved(stack.region):
-            account = REGISTRY_ACCOUNTS.get(stack.region)
+            account = accounts.get(stack.region)
             if account is None:
                 raise ValueError(
                     f"no image of {self.version.title} is known to be published in the region"
                     f" {stack.region!r}; give 'repository', or use one of"
-                    f" {', '.join(sorted(REGISTRY_ACCOUNTS))}"
+                    f" {', '.join(sorted(accounts))}"
                 )
             return account
-        mapping = stack.node.try_find_child(self.registry_mapping_id)
+        everywhere = accounts.keys() == REGISTRY_ACCOUNTS.keys()
+        mapping_id = self.registry_mapping_id + ("" if everywhere else f"-{self.version.tag}")
+        mapping = stack.node.try_find_child(mapping_id)
         if not isinstance(mapping, CfnMapping):
             mapping = CfnMapping(
                 stack,
-                self.registry_mapping_id,
-                mapping={region: {"account": account} for region, account in REGISTRY_ACCOUNTS.items()},
+                mapping_id,
+                mapping={region: {"account": account} for region, account in accounts.items()},
             )
         return mapping.find_in_map(Aws.REGION, "account")

@@ -1,6 +1,6 @@
 """What every release of a container has, whichever container it is."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from adapter_fleet.serving.engine_settings import EngineVariables
@@ -31,6 +31,10 @@ class ContainerRelease(Protocol):
         """The image's tag in that repository."""
 
     @property
+    def regions(self) -> Collection[str]:
+        """The regions in which AWS publishes the image, as far as it is known."""
+
+    @property
     def engine(self) -> VllmEngine:
         """The version of vLLM in it."""
 
@@ -49,6 +53,10 @@ class ContainerRelease(Protocol):
     @property
     def downloads_from_buckets(self) -> bool:
         """True if it downloads a model whose HF_MODEL_ID is a prefix in S3."""
+
+    @property
+    def settings_file(self) -> str | None:
+        """The file beside the model whose settings count more than environment variables."""
 
     @property
     def needs_newer_ami(self) -> bool:

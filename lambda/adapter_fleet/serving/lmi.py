@@ -6,6 +6,7 @@ from enum import Enum, StrEnum
 from adapter_fleet.serving.container_release import KnownFault, check_rank
 from adapter_fleet.serving.engine_settings import LMI_VARIABLES
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from adapter_fleet.serving.vllm_engine import VllmEngine
 
 
@@ -30,6 +31,9 @@ _FIRST_TO_RUN_ADAPTERS_CODE = 18
 # its image is older is not known, and the flag works with both.
 _FIRST_TO_PASS_FALSE_ON = 27
 _PREFIX_CACHING = "OPTION_ENABLE_PREFIX_CACHING"
+
+LMI_SETTINGS_FILE = "serving.properties"
+"""A file beside the model, whose options count more than the environment (ModelInfo in djl-serving)."""
 
 
 class LmiVersion(Enum):
@@ -65,10 +69,12 @@ class LmiVersion(Enum):
         self.tag = tag
         self.engine = VllmEngine(vllm_version)
         self.repository = "djl-inference"
+        self.regions = REGISTRY_ACCOUNTS.keys()
         self.variables = LMI_VARIABLES
         self.model_variables = frozenset({"HF_MODEL_ID", "OPTION_MODEL_ID"})
         self.revision_variable = "OPTION_REVISION"
         self.downloads_from_buckets = True
+        self.settings_file = LMI_SETTINGS_FILE
 
     @classmethod
     def numbered(cls, number: int) -> "LmiVersion":

@@ -51,7 +51,6 @@ REGISTRY_ACCOUNTS = {
 """The account whose ECR holds the images, by region (AWS's "Available Deep Learning Containers Images").
 
 The repositories djl-inference and vllm have the same accounts (`djl-lmi.json` and `vllm-server.json` of the
-SageMaker Python SDK). Not every release of vllm is in every region: of 2.5 and 2.6 the SDK knows none in
-China, in GovCloud and in eusc-de-east-1. aws-cdk-lib's RegionInfo lacks nine of these regions, ca-west-1 and
-us-gov-west-1 among them.
+SageMaker Python SDK). Not every release of vllm is in every region (`VllmVersion.regions`). aws-cdk-lib's
+RegionInfo lacks nine of these regions, ca-west-1 and us-gov-west-1 among them.
 """

@@ -1,14 +1,20 @@
 """AWS's vLLM container for SageMaker: its releases and their settings for LoRA."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 
 from adapter_fleet.serving.container_release import KnownFault, check_rank
 from adapter_fleet.serving.engine_settings import VLLM_VARIABLES
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from adapter_fleet.serving.vllm_engine import VllmEngine
 
 _FIRST_CUDA_13 = (2, 0)
+_FIRST_IN_FEWER_REGIONS = (2, 5)
+# `vllm-server.json` of the SageMaker Python SDK lists them for 2.4, and not for 2.5 and 2.6.
+_REGIONS_UNTIL_2_4 = frozenset(
+    {"cn-north-1", "cn-northwest-1", "eusc-de-east-1", "us-gov-east-1", "us-gov-west-1"}
+)
 
 
 class VllmVersion(Enum):
@@ -43,6 +49,7 @@ class VllmVersion(Enum):
         self.revision_variable = "SM_VLLM_REVISION"
         # vLLM itself streams weights from S3, with a library that not every release has.
         self.downloads_from_buckets = False
+        self.settings_file = None
         # It runs `code/model.py` of the base model, and nothing of an adapter.
         self.runs_code_of_adapters = False
         self.known_faults: tuple[KnownFault, ...] = ()
@@ -66,9 +73,15 @@ class VllmVersion(Enum):
         return f"vLLM server {self.number}"
 
     @property
+    def regions(self) -> Collection[str]:
+        """The regions in which AWS publishes the image, as far as it is known."""
+        without = _REGIONS_UNTIL_2_4 if self._is_from(_FIRST_IN_FEWER_REGIONS) else frozenset()
+        return REGISTRY_ACCOUNTS.keys() - without
+
+    @property
     def needs_newer_ami(self) -> bool:
         """True if it is built on CUDA 13, for which the driver of SageMaker's default AMI is too old."""
-        return tuple(map(int, self.number.split("."))) >= _FIRST_CUDA_13
+        return self._is_from(_FIRST_CUDA_13)
 
     @property
     def prefix_caching_off(self) -> Mapping[str, str]:
@@ -92,3 +105,6 @@ class VllmVersion(Enum):
             **self.variables.for_lora(lora),
         }
         return environment if prefix_caching else {**environment, **self.prefix_caching_off}
+
+    def _is_from(self, first: tuple[int, int]) -> bool:
+        return tuple(map(int, self.number.split("."))) >= first

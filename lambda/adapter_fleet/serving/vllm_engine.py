@@ -17,10 +17,10 @@ _FIRST_WITHOUT_BIASES: _Version = (0, 11, 1)
 _FIRST_WITH_STACKED_EXPERTS: _Version = (0, 11, 1)
 _FIRST_SKIPPING_EMBEDDINGS: _Version = (0, 12)
 # vLLM 0.11.1 puts the adapter's name into the key of a cached block instead of the number that each
-# registration gets anew (#27211). From 0.31 on the key has the adapter's path as well. Read in
+# registration gets anew (#27211). From 0.31 on the key has the adapter's path as well. That changes nothing
+# here: whether SageMaker keeps the path over an update in place is not known. Read in
 # `_gen_lora_extra_hash_keys` of 0.11.1, 0.14.0, 0.20.1, 0.28.0, 0.30.0, 0.31.0 and 0.32.0.
 _FIRST_KEYED_BY_NAME: _Version = (0, 11, 1)
-_FIRST_KEYED_BY_NAME_AND_PATH: _Version = (0, 31)
 
 _VOCABULARY: Mapping[str, tuple[_Version, _Version | None]] = {
     "llama": ((0,), None),
@@ -48,8 +48,6 @@ class PrefixCacheKey(StrEnum):
     """A number that each registration gets anew. A new version finds nothing of its predecessor."""
     NAME = "name"
     """The adapter's name. A new version of the same name finds what its predecessor cached."""
-    NAME_AND_PATH = "name and path"
-    """Name and path. Whether SageMaker keeps the path over an update in place is not known."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +91,6 @@ class VllmEngine:
     @property
     def prefix_cache_key(self) -> PrefixCacheKey:
         """What identifies an adapter in the key of a cached prefix."""
-        if self._is_from(_FIRST_KEYED_BY_NAME_AND_PATH):
-            return PrefixCacheKey.NAME_AND_PATH
         return PrefixCacheKey.NAME if self._is_from(_FIRST_KEYED_BY_NAME) else PrefixCacheKey.REGISTRATION
 
     @property

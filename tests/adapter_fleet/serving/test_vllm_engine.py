@@ -11,9 +11,7 @@ from adapter_fleet.serving.vllm_engine import VOCABULARY_MODEL_TYPES, PrefixCach
         ("0.10.2", PrefixCacheKey.REGISTRATION),
         ("0.11.1", PrefixCacheKey.NAME),
         ("0.30.0", PrefixCacheKey.NAME),
-        ("0.31.0", PrefixCacheKey.NAME_AND_PATH),
-        ("0.32.0", PrefixCacheKey.NAME_AND_PATH),
-        ("1.0.0", PrefixCacheKey.NAME_AND_PATH),
+        ("1.0.0", PrefixCacheKey.NAME),
     ],
 )
 def test_cached_prefixes_are_found_by_what_the_version_puts_into_their_key(
