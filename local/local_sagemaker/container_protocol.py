@@ -71,5 +71,8 @@ def _flag(environment: Mapping[str, str], *names: str) -> bool | None:
             value = environment[name].lower()
             if value not in ("true", "false"):
                 raise ValueError(f"'{name}' should be true or false, got '{environment[name]}'")
-            return value == "true"
+            # [V deep-learning-containers, scripts/docker/vllm/sagemaker_args.py] The vLLM image makes a flag
+            # of each variable that is "true", and ignores each that is "false".
+            if value == "true" or not name.startswith("SM_VLLM_"):
+                return value == "true"
     return None

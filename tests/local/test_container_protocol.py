@@ -28,9 +28,10 @@ def test_lmis_variables_come_first() -> None:
         ({"OPTION_ENABLE_PREFIX_CACHING": "False"}, False),
         ({"OPTION_ENABLE_PREFIX_CACHING": "--no-enable-prefix-caching"}, False),
         ({"SM_VLLM_ENABLE_PREFIX_CACHING": "true"}, True),
-        ({"SM_VLLM_ENABLE_PREFIX_CACHING": "false"}, False),
+        ({"SM_VLLM_ENABLE_PREFIX_CACHING": "false"}, None),
         ({"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true"}, False),
         ({"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "false"}, None),
+        ({"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true", "SM_VLLM_ENABLE_PREFIX_CACHING": "true"}, False),
     ],
 )
 def test_prefix_caching_is_what_its_variable_says(environment: dict[str, str], caching: bool | None) -> None:
