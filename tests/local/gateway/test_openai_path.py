@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local_sagemaker.runtime.invocations import LONGEST_BODY
 from local_sagemaker.server import LocalCloud
 from tests.local.bearer import bearer_token
 from tests.local.conftest import boto_client
@@ -198,6 +199,14 @@ def test_wrong_request_is_refused_in_the_form_of_the_runtime(
     assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (status, code)
     assert answer.json()["__type"] == code
     assert answer.json()["Message"].startswith(message)
+
+
+def test_chat_is_refused_above_the_limit_of_invocations(ask: Ask) -> None:
+    answer = ask("chat-one", {"text": "x" * LONGEST_BODY})
+    assert (answer.status_code, answer.json()["Message"]) == (
+        413,
+        "HTTP content length exceeded 6291456 bytes.",
+    )
 
 
 def test_only_post_is_served(cloud: LocalCloud, deployed: Stack) -> None:
