@@ -13,7 +13,7 @@ import pytest
 
 from local_sagemaker.runtime.invocations import LONGEST_BODY
 from local_sagemaker.server import LocalCloud
-from tests.local.bearer import bearer_token
+from tests.local.bearer import bearer_token, encoded, signed_request
 from tests.local.conftest import boto_client
 from tests.local.iam_users import policy
 from tests.local.stacks import Bucket, Stack, serving
@@ -350,6 +350,21 @@ def test_forged_token_is_refused(ask_guarded: Ask, caller: Caller) -> None:
     # The cloud's own account may do everything, and has to sign all the same.
     assert ask_guarded("chat-one", token=bearer_token("000000000000", "guessed")).status_code == 403
     assert ask_guarded("chat-one", token=bearer_token()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("signed", "altered"),
+    [("X-Amz-Expires=900", "X-Amz-Expires=43200"), ("us-east-1%2Fsagemaker", "eu-west-1%2Fsagemaker")],
+    ids=["lifetime", "region"],
+)
+def test_token_that_was_altered_after_its_signature_is_refused(
+    ask_guarded: Ask, caller: Caller, signed: str, altered: str
+) -> None:
+    request = signed_request(*caller(TOKEN, invoking(ENDPOINT, COMPONENTS)))
+    assert request.count(signed) == 1
+    assert ask_guarded("chat-one", token=encoded(request)).status_code == 200
+    answer = ask_guarded("chat-one", token=encoded(request.replace(signed, altered)))
+    assert (answer.status_code, answer.json()["Message"]) == (403, INVALID)
 
 
 def test_role_signs_with_its_session_token(guarded: LocalCloud, ask_guarded: Ask) -> None:
