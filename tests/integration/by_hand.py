@@ -23,6 +23,7 @@ from local_sagemaker.server import LocalCloud
 TICKETS = Path(__file__).resolve().parents[2] / "examples" / "tickets"
 V1 = TICKETS / "adapters"
 V2 = TICKETS / "adapters-v2"
+LMI = {"OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORAS": "4", "OPTION_MAX_CPU_LORAS": "8"}
 
 
 def client(cloud: LocalCloud, service: str, **credentials: str) -> Any:
@@ -65,9 +66,10 @@ class ByHand:
     """An endpoint with a base in service, removed with everything on it when the context is left."""
 
     def __init__(self, cloud: LocalCloud, **environment: str) -> None:
-        """`environment` is added to the container's variables."""
+        """`environment` is added to the variables of LMI, or takes their place if it has those of vLLM."""
         self._cloud = cloud
-        self._environment = environment
+        vllm = any(name.startswith("SM_VLLM_") for name in environment)
+        self._environment = environment if vllm else LMI | environment
         self._sagemaker, self._s3 = client(cloud, "sagemaker"), client(cloud, "s3")
         self._runtime = client(cloud, "sagemaker-runtime")
         self._id = uuid.uuid4().hex[:8]
@@ -93,13 +95,7 @@ class ByHand:
             ExecutionRoleArn=role,
             PrimaryContainer={
                 "Image": "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.36.0-lmi19.0.0-cu128",
-                "Environment": {
-                    "HF_MODEL_ID": f"s3://{self._bucket}/base/",
-                    "OPTION_ENABLE_LORA": "true",
-                    "OPTION_MAX_LORAS": "4",
-                    "OPTION_MAX_CPU_LORAS": "8",
-                }
-                | self._environment,
+                "Environment": {"HF_MODEL_ID": f"s3://{self._bucket}/base/", **self._environment},
             },
         )
         variant = {"VariantName": "AllTraffic", "InstanceType": "ml.g5.2xlarge", "InitialInstanceCount": 1}

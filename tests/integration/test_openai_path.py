@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 import boto3
 import httpx
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 
 from adapter_fleet.openai.bearer_auth import BearerAuth
 from examples.demo.cdk import Cdk
@@ -154,19 +156,35 @@ class TestHttpx:
         assert f"sagemaker:InvokeEndpoint on resource: {arn} " in answer.text
 
     def test_signature_of_the_request_itself_is_refused(self, deployed: Deployed) -> None:
-        header = "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/sagemaker/aws4_request"
-        answer = post(deployed, "triage", auth=_Fixed(None, header))
+        answer = post(deployed, "triage", auth=_Signature(deployed.session("Caller")))
         assert answer.status_code == 403
+        message = "Invalid API Key format: Must start with pre-defined prefix"
+        assert answer.json()["Message"] == message
 
 
 class _Fixed:
-    """Sends the same token, or the same header, with each request."""
+    """Sends the same token with each request."""
 
-    def __init__(self, token: str | None, header: str = "") -> None:
-        self._header = f"Bearer {token}" if token else header
+    def __init__(self, token: str) -> None:
+        self._token = token
 
     def __call__(self, request: httpx.Request) -> httpx.Request:
-        request.headers["Authorization"] = self._header
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _Signature:
+    """Signs each request itself, as a client of InvokeEndpoint does."""
+
+    def __init__(self, session: boto3.Session) -> None:
+        credentials = session.get_credentials()
+        assert credentials is not None
+        self._credentials = credentials
+
+    def __call__(self, request: httpx.Request) -> httpx.Request:
+        signed = AWSRequest(request.method, str(request.url), data=request.content)
+        SigV4Auth(self._credentials, "sagemaker", "us-east-1").add_auth(signed)
+        request.headers.update(dict(signed.headers))
         return request
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import httpx
 
+from local_sagemaker.container_protocol import ADAPTER_HEADER
 from local_sagemaker.process_groups import ProcessGroups
-from local_sagemaker.runtime.containers import ADAPTER_HEADER, ContainerProcess
+from local_sagemaker.runtime.containers import ContainerProcess
 from local_sagemaker.settings import ENGINE_COMMANDS, Engine
 from multi_adapter_inference import LoraServing
 

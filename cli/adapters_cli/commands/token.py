@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from adapters_cli.aws.account import account_of
-from adapters_cli.output.errors import option_errors, reported_errors
+from adapters_cli.output.errors import reported_errors
 
 
 def token(
     context: typer.Context,
-    minutes: Annotated[int, typer.Option(help="How long the token is valid; at most 720.")] = 15,
+    minutes: Annotated[int, typer.Option(min=1, max=720, help="How long the token is valid.")] = 15,
 ) -> None:
     """Print a bearer token for the addresses that `adapters url` shows.
 
@@ -19,7 +19,4 @@ def token(
     logs and files.
     """
     with reported_errors():
-        account = account_of(context)
-        with option_errors():
-            auth = account.bearer_auth(timedelta(minutes=minutes))
-        typer.echo(auth.token())
+        typer.echo(account_of(context).bearer_auth(timedelta(minutes=minutes)).token())

@@ -35,7 +35,8 @@ def url(
 
     `adapters url --stack Tenants acme` finds an adapter of a fleet.
 
-    `adapters url my-endpoint -c llm-acme` is for a component of an endpoint.
+    `adapters url my-endpoint -c llm-acme` is for a component of an endpoint. Without a fleet, the command
+    cannot know which component is the base model. Leave that one's model empty.
     """
     with reported_errors():
         account = account_of(context)

@@ -87,7 +87,7 @@ class NamedComponents:
     names:
         The person's names by component.
     base:
-        The component of the base model, if it is one of them and known as such.
+        The component of the base model, named or not. None without a fleet, which alone knows it.
     """
 
     endpoint: str
@@ -121,4 +121,4 @@ def find_components(
     named |= {name: name for name in components}
     if not named:
         raise UsageError("which adapter? Give adapters of the fleet, or --base")
-    return NamedComponents(endpoint=target.endpoint, names=named, base=target.base if base else None)
+    return NamedComponents(endpoint=target.endpoint, names=named, base=target.base)

@@ -9,6 +9,7 @@ The request is a POST without a body, presigned for 1 second to 12 hours. `Versi
 
 import base64
 import datetime
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs
@@ -29,6 +30,7 @@ _FIXED = {
 }
 _SESSION_TOKEN = "X-Amz-Security-Token"
 _NAMES = {*_FIXED, "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Signature"}
+_SIGNATURE = re.compile("[0-9a-f]{64}")
 _LONGEST_SECONDS = 12 * 3600
 # [I] The service's clock may be behind the caller's by as much as for other signatures.
 _CLOCK_SKEW = datetime.timedelta(minutes=5)
@@ -56,7 +58,7 @@ class BearerToken:
     access_key: str
     region: str
     signed: datetime.datetime
-    lifetime: datetime.timedelta
+    expires: datetime.datetime
 
     @classmethod
     def parse(cls, authorization: str | None) -> "BearerToken":
@@ -74,7 +76,10 @@ class BearerToken:
 
     @classmethod
     def _of_request(cls, request: str) -> "BearerToken":
-        """Return the token of a presigned request; ValueError if it is not for bearer tokens."""
+        """Return the token of a presigned request.
+
+        ValueError if it is not for bearer tokens, OverflowError if it would expire after the year 9999.
+        """
         address, _, text = request.partition("?")
         query = parse_qs(text, keep_blank_values=True, strict_parsing=True)
         values = {name: found[0] for name, found in query.items() if len(found) == 1}
@@ -87,9 +92,10 @@ class BearerToken:
             (service, end) == ("sagemaker", "aws4_request")
             and date == f"{signed:%Y%m%d}"
             and 1 <= seconds <= _LONGEST_SECONDS
+            and _SIGNATURE.fullmatch(values["X-Amz-Signature"])
         ):
             raise ValueError(request)
-        return cls(query, access_key, region, signed, datetime.timedelta(seconds=seconds))
+        return cls(query, access_key, region, signed, signed + datetime.timedelta(seconds=seconds))
 
     def verify(self, account: str) -> None:
         """Check the time and the signature; ApiError if either is wrong.
@@ -97,7 +103,7 @@ class BearerToken:
         account is the account of the access key.
         """
         now = datetime.datetime.now(datetime.UTC)
-        if now > self.signed + self.lifetime:
+        if now > self.expires:
             raise _expired()
         session_token = self.query.get(_SESSION_TOKEN, [""])[0]
         credential = iam_evaluator.resolve_credential(self.access_key, account, session_token)

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.runtime.invocations import Runtime, RuntimeRequest
 from local_sagemaker.settings import CurrentSettings, Settings
 
+# A region is the name of a folder here. [V botocore, validate_region_name] It is a label of a host's name.
+_REGION = re.compile("[a-z0-9-]{1,63}")
 _CONTENT_TYPE = "application/x-amz-json-1.1"
 
 Response = tuple[int, dict[str, str], Any]
@@ -46,8 +49,12 @@ class Cloud:
         self._lock = threading.Lock()
 
     def plane(self) -> SageMakerControlPlane:
-        """The control plane of the current request's account and region."""
+        """The control plane of the current request's account and region; ApiError if it names no region."""
         scope = get_account_id(), get_region()
+        if not _REGION.fullmatch(scope[1]):
+            # [I] The words of other services for a region that they do not know.
+            message = f"Credential should be scoped to a valid region, not '{scope[1]}'."
+            raise ApiError("InvalidSignatureException", message, status=403)
         # CloudFormation's handlers call this from several threads at once.
         with self._lock:
             if scope not in self._planes:

@@ -52,7 +52,6 @@ class OpenAIPath:
         token = BearerToken.parse(request.headers.get("authorization"))
         _enter(token, request)
         authorize = functools.partial(iam.authorize, {}, token.query)
-        runtime = Runtime(self._cloud.plane())
         if ministack.app.AUTH:
             token.verify(responses.get_account_id())
             authorize("CallWithBearerToken", "*")
@@ -62,6 +61,8 @@ class OpenAIPath:
                     path, "", b"", region=responses.get_region(), account=responses.get_account_id()
                 ),
             )
+        # After the checks, since it creates the control plane of the token's region.
+        runtime = Runtime(self._cloud.plane())
         return await runtime.invoke(chat, request.headers, await request.body(), authorize)
 
     def _refusal(self, error: ApiError) -> Response:

@@ -12,8 +12,6 @@ from local_sagemaker.model_server.errors import BadRequestError, ModelServerErro
 from local_sagemaker.model_server.invocations import Invocation
 from local_sagemaker.model_server.served_model import ServedModel
 
-ADAPTER_HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:

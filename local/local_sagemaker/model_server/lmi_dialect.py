@@ -5,8 +5,9 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from local_sagemaker.container_protocol import ADAPTER_HEADER
 from local_sagemaker.model_server.bodies import name_in_body, parse_invocation, parse_object
-from local_sagemaker.model_server.dialect import ADAPTER_HEADER, Dialect, Registration, true_or_false
+from local_sagemaker.model_server.dialect import Dialect, Registration, true_or_false
 from local_sagemaker.model_server.errors import BadRequestError, ModelServerError
 from local_sagemaker.model_server.invocations import Invocation
 

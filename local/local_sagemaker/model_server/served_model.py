@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker.container_protocol import SERVED_NAME
 from local_sagemaker.model_server.sampling import Sampling
 from local_sagemaker.model_server.text import TextCodec
-
-# A name of the base model in a body's `model`, beside the one in its config.json (LMI's default served name).
-SERVED_NAME = "lmi"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +21,7 @@ class ServedModel:
 
     @property
     def names(self) -> tuple[str, str]:
-        """The names of the base model in a body's `model`."""
+        """The names of the base model in a body's `model`: LMI's, and the one in its config.json."""
         return SERVED_NAME, self.name
 
 

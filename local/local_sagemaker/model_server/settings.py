@@ -1,15 +1,14 @@
 """Settings from the environment variables that LMI and vLLM containers read."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from local_sagemaker.container_protocol import ContainerVariables
+
 # vLLM's `MaxLoRARanks`.
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-
-# [V djl-serving] Some releases of LMI drop the value "false" of an option. They pass any other value on to
-# vLLM as a flag of its own.
-NO_PREFIX_CACHING = "--no-enable-prefix-caching"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,37 +46,5 @@ class ServerSettings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read LMI's `OPTION_…` variables, or the AWS vLLM image's `SM_VLLM_…`."""
-
-        def integer(*names: str) -> int | None:
-            for name in names:
-                if name in environment:
-                    try:
-                        return int(environment[name])
-                    except ValueError:
-                        raise ValueError(
-                            f"'{name}' should be an integer, got '{environment[name]}'"
-                        ) from None
-            return None
-
-        numbers = {
-            "max_loras": integer("OPTION_MAX_LORAS", "SM_VLLM_MAX_LORAS"),
-            "max_cpu_loras": integer("OPTION_MAX_CPU_LORAS", "SM_VLLM_MAX_CPU_LORAS"),
-            "max_lora_rank": integer("OPTION_MAX_LORA_RANK", "SM_VLLM_MAX_LORA_RANK"),
-            "max_batch_size": integer("OPTION_MAX_ROLLING_BATCH_SIZE", "SM_VLLM_MAX_NUM_SEQS"),
-            "max_model_len": integer("OPTION_MAX_MODEL_LEN", "SM_VLLM_MAX_MODEL_LEN"),
-        }
-
-        def flag(name: str, default: bool) -> bool:
-            value = environment.get(name, str(default)).lower()
-            if value not in ("true", "false"):
-                raise ValueError(f"'{name}' should be true or false, got '{environment[name]}'")
-            return value == "true"
-
-        return cls(
-            enable_lora=flag("OPTION_ENABLE_LORA", flag("SM_VLLM_ENABLE_LORA", False)),
-            prefix_caching=environment.get("OPTION_ENABLE_PREFIX_CACHING") != NO_PREFIX_CACHING
-            and flag("OPTION_ENABLE_PREFIX_CACHING", True)
-            and flag("SM_VLLM_ENABLE_PREFIX_CACHING", True)
-            and not flag("SM_VLLM_NO_ENABLE_PREFIX_CACHING", False),
-            **{name: number for name, number in numbers.items() if number is not None},
-        )
+        given = dataclasses.asdict(ContainerVariables.of(environment))
+        return cls(**{name: value for name, value in given.items() if value is not None})

@@ -11,8 +11,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from local_sagemaker.container_protocol import ADAPTER_HEADER
 from local_sagemaker.model_server.bodies import name_in, parse_invocation, parse_object
-from local_sagemaker.model_server.dialect import ADAPTER_HEADER, Dialect, Registration, true_or_false
+from local_sagemaker.model_server.dialect import Dialect, Registration, true_or_false
 from local_sagemaker.model_server.errors import (
     AdapterLoadError,
     BadRequestError,

@@ -18,10 +18,9 @@ from urllib.parse import quote
 
 import httpx
 
+from local_sagemaker.container_protocol import ADAPTER_HEADER
 from local_sagemaker.errors import HostingError
 from local_sagemaker.process_groups import ProcessGroups
-
-ADAPTER_HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
 
 # [V] SageMaker gives a container 60 s to answer.
 _ANSWER_SECONDS = 60.0

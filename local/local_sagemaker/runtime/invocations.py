@@ -31,6 +31,9 @@ VARIANT_HEADER = "x-Amzn-Invoked-Production-Variant"
 _ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
 _PREFIX_ID_HEADER = "x-amzn-sagemaker-prefix-aware-id"
 
+# [V runtime's API model] The longest body in bytes, also of streams. [I] And of chats on the OpenAI path.
+LONGEST_BODY = 6_291_456
+
 # Raises ApiError if the caller may not perform an action on a resource: (action, ARN).
 Authorize = Callable[[str, str], None]
 
@@ -99,6 +102,9 @@ class Runtime:
     ) -> RuntimeAnswer:
         """Answer an invocation; ApiError if it is refused or the container fails."""
         self._context.throttling.admit(invocation.operation)
+        if len(body) > LONGEST_BODY:
+            # [T] The sentence as users quote it, of a time when less was allowed. The status is its code.
+            raise ApiError("413", f"HTTP content length exceeded {LONGEST_BODY} bytes.", status=413)
         endpoint = self._plane.endpoints.find(invocation.endpoint)
         serves = endpoint is not None and endpoint.status in ("InService", "Updating")
         # [V] The runtime does not ignore the case of an endpoint's name.

@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
+from local_sagemaker.container_protocol import ADAPTER_HEADER, SERVED_NAME
 from local_sagemaker.http_guards.request_guard import Receive, Scope, Send
-
-SERVED_NAME = "lmi"
-"""[V LMI] The name of the base."""
 
 Header = tuple[bytes, bytes]
 
 _INVOCATIONS = "/invocations"
 _GENERATING = (_INVOCATIONS, "/v1/chat/completions")
-_ADAPTER_HEADER = b"x-amzn-sagemaker-adapter-identifier"
+_ADAPTER_HEADER = ADAPTER_HEADER.lower().encode()
 # [V LMI] The number of tokens if a body names none.
 _DEFAULT_TOKENS = 30
 

@@ -55,6 +55,11 @@ class TestFleet:
         assert (line["name"], line["model"]) == ("base", "")
         assert line["base_url"] == f"{RUNTIME}/endpoints/endpoint/inference-components/base/openai/v1"
 
+    def test_base_model_has_no_model_if_its_component_is_named_either(self, run: Run) -> None:
+        base, acme = lines(run("url", "-c", "base", "-c", "p-acme", "--json"))
+        assert (base["name"], base["model"]) == ("base", "")
+        assert (acme["name"], acme["model"]) == ("p-acme", "p-acme")
+
     def test_several_are_shown_in_the_order_given_with_how_to_get_a_token(self, run: Run) -> None:
         result = run("url", "beta", "acme")
         below = f"{RUNTIME}/endpoints/endpoint/inference-components"
@@ -110,3 +115,4 @@ def test_without_a_region_there_is_no_address(monkeypatch: pytest.MonkeyPatch) -
 
 def test_base_of_an_endpoint_is_not_known_without_its_fleet() -> None:
     assert url("llm", "-c", "llm-acme", "--base").exit_code == 2
+    assert "cannot know which component is the base model" in " ".join(url("--help").stdout.split())

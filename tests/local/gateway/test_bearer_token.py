@@ -1,17 +1,24 @@
-"""The form of bearer tokens. `test_openai_path.py` has the checks that need keys."""
+"""Bearer tokens: their form, and what no token may do. `test_openai_path.py` has the checks over HTTP."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from ministack.services import sts
 
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway.bearer_token import BearerToken
 from tests.local.bearer import PREFIX, bearer_token, encoded, signed_request
 
 NO_PREFIX = "Invalid API Key format: Must start with pre-defined prefix"
+ACCOUNT = "000000000000"
+PARTS = dict(parse_qsl(signed_request(expires=43_200).partition("?")[2]))
 INVALID = "Authentication failed: Please make sure your API Key is valid."
 
 
@@ -25,14 +32,14 @@ def changed(old: str, new: str) -> str:
 def test_token_says_its_key_its_region_and_its_time() -> None:
     token = BearerToken.parse(f"Bearer {bearer_token('key', 'secret', region='eu-west-1', expires=60)}")
     assert (token.access_key, token.region) == ("key", "eu-west-1")
-    assert token.lifetime == datetime.timedelta(minutes=1)
+    assert token.expires - token.signed == datetime.timedelta(minutes=1)
     assert abs(datetime.datetime.now(datetime.UTC) - token.signed) < datetime.timedelta(seconds=30)
 
 
 @pytest.mark.parametrize("expires", [1, 43_200])
 def test_token_may_live_up_to_twelve_hours(expires: int) -> None:
     token = BearerToken.parse(f"bearer {bearer_token(expires=expires)}")
-    assert token.lifetime.total_seconds() == expires
+    assert (token.expires - token.signed).total_seconds() == expires
 
 
 @pytest.mark.parametrize("authorization", [None, ""])
@@ -88,10 +95,53 @@ def test_token_without_the_form_of_one_is_refused(token: str) -> None:
         lambda: changed("X-Amz-Expires=900", "X-Amz-Expires=long"),
         lambda: changed("X-Amz-Date=2", "X-Amz-Date=1"),
         lambda: changed("X-Amz-Date=", "X-Amz-Date=99"),
+        lambda: changed("X-Amz-Signature=", "X-Amz-Signature=0"),
     ],
 )
 def test_token_for_anything_else_is_refused(make: Callable[[], str]) -> None:
     assert refusal(f"Bearer {make()}") == INVALID
+
+
+def request_of(parts: Mapping[str, str]) -> str:
+    """Return the presigned request of a token, with other parts in the place of its own."""
+    return f"sagemaker.amazonaws.com/?{urlencode({**PARTS, **parts})}"
+
+
+LAST_SECOND = {
+    "X-Amz-Date": "99991231T235959Z",
+    "X-Amz-Credential": f"{ACCOUNT}/99991231/us-east-1/sagemaker/aws4_request",
+    "X-Amz-Expires": "43200",
+}
+ANY_PARTS = st.fixed_dictionaries({}, optional={name: st.text() for name in PARTS})
+
+
+@given(st.text() | ANY_PARTS.map(request_of))
+@example(request_of({}))
+@example(request_of(LAST_SECOND))
+@example(request_of({"X-Amz-Signature": "\u00e9" * 64}))
+@example(request_of({"X-Amz-Signature": ""}))
+def test_any_token_is_taken_or_refused_and_nothing_else(request_text: str) -> None:
+    status = 200
+    try:
+        BearerToken.parse(f"Bearer {encoded(request_text)}").verify(ACCOUNT)
+    except ApiError as error:
+        status = error.status
+    assert status == (200 if request_text == request_of({}) else 403)
+
+
+def test_token_ends_with_the_credentials_that_signed_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = {
+        "Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/Caller/chat",
+        "UserId": "Caller:chat",
+        "SecretAccessKey": "secret",
+        "SessionToken": "session",
+    }
+    token = BearerToken.parse(f"Bearer {bearer_token('ASIACALLER', 'secret', 'session')}")
+    monkeypatch.setitem(sts._sessions, "ASIACALLER", session | {"Expiration": time.time() + 60})
+    token.verify(ACCOUNT)
+    monkeypatch.setitem(sts._sessions, "ASIACALLER", session | {"Expiration": time.time() - 1})
+    with pytest.raises(ApiError, match="Bearer Token has expired"):
+        token.verify(ACCOUNT)
 
 
 def refusal(authorization: str | None) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from local_sagemaker.runtime.invocations import LONGEST_BODY
 from local_sagemaker.server import LocalCloud
-from tests.local.bearer import bearer_token
+from tests.local.bearer import bearer_token, encoded, signed_request
 from tests.local.conftest import boto_client
 from tests.local.iam_users import policy
 from tests.local.stacks import Bucket, Stack, serving
@@ -225,6 +226,14 @@ def test_wrong_request_is_refused_in_the_form_of_the_runtime(
     assert answer.json()["Message"].startswith(message)
 
 
+def test_chat_is_refused_above_the_limit_of_invocations(ask: Ask) -> None:
+    answer = ask("chat-one", {"text": "x" * LONGEST_BODY})
+    assert (answer.status_code, answer.json()["Message"]) == (
+        413,
+        "HTTP content length exceeded 6291456 bytes.",
+    )
+
+
 def test_only_post_is_served(cloud: LocalCloud, deployed: Stack) -> None:
     assert httpx.get(f"{cloud.url}{path('chat-one')}").status_code == 404
 
@@ -366,6 +375,21 @@ def test_forged_token_is_refused(ask_guarded: Ask, caller: Caller) -> None:
     # The cloud's own account may do everything, and has to sign all the same.
     assert ask_guarded("chat-one", token=bearer_token("000000000000", "guessed")).status_code == 403
     assert ask_guarded("chat-one", token=bearer_token()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("signed", "altered"),
+    [("X-Amz-Expires=900", "X-Amz-Expires=43200"), ("us-east-1%2Fsagemaker", "eu-west-1%2Fsagemaker")],
+    ids=["lifetime", "region"],
+)
+def test_token_that_was_altered_after_its_signature_is_refused(
+    ask_guarded: Ask, caller: Caller, signed: str, altered: str
+) -> None:
+    request = signed_request(*caller(TOKEN, invoking(ENDPOINT, COMPONENTS)))
+    assert request.count(signed) == 1
+    assert ask_guarded("chat-one", token=encoded(request)).status_code == 200
+    answer = ask_guarded("chat-one", token=encoded(request.replace(signed, altered)))
+    assert (answer.status_code, answer.json()["Message"]) == (403, INVALID)
 
 
 def test_role_signs_with_its_session_token(guarded: LocalCloud, ask_guarded: Ask) -> None:

@@ -182,7 +182,7 @@ def texts_after_an_update(
         ("by_path", False, {}, False),
         ("off", True, {}, False),
         ("by_name", True, {"OPTION_ENABLE_PREFIX_CACHING": "false"}, False),
-        ("by_name", True, {"SM_VLLM_ENABLE_PREFIX_CACHING": "false"}, False),
+        ("by_name", True, {"SM_VLLM_ENABLE_PREFIX_CACHING": "false"}, True),
         ("by_name", True, {"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true"}, False),
     ],
     ids=lambda value: next(iter(value), "") if isinstance(value, dict) else str(value),

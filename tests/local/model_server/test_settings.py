@@ -45,11 +45,7 @@ def test_variables_of_either_container_are_read(environment: dict[str, str]) -> 
     [
         ({}, True),
         ({"OPTION_ENABLE_PREFIX_CACHING": "true"}, True),
-        ({"OPTION_ENABLE_PREFIX_CACHING": "False"}, False),
-        ({"OPTION_ENABLE_PREFIX_CACHING": "--no-enable-prefix-caching"}, False),
-        ({"SM_VLLM_ENABLE_PREFIX_CACHING": "false"}, False),
-        ({"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true"}, False),
-        ({"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "false"}, True),
+        ({"OPTION_ENABLE_PREFIX_CACHING": "false"}, False),
     ],
 )
 def test_prefix_caching_is_on_unless_a_variable_turns_it_off(environment: dict[str, str], on: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
 
+from local_sagemaker.runtime.invocations import LONGEST_BODY
 from local_sagemaker.server import LocalCloud
 from tests.local.stacks import Bucket, Stack, serving
 
@@ -97,6 +98,19 @@ def test_wrong_target_is_a_validation_error(
         runtime.invoke_endpoint(**{key: value for key, value in request.items() if value is not None})
     assert refused.value.response["Error"]["Code"] == "ValidationError"
     assert refused.value.response["Error"]["Message"].startswith(message)
+
+
+def test_body_is_refused_above_the_services_limit(endpoint: str, runtime: Any) -> None:
+    request = {"EndpointName": "Endpoint", "InferenceComponentName": "endpoint-one"}
+    longest = b"{}".ljust(LONGEST_BODY)
+    assert len(longest) == 6 * 1024**2
+    assert runtime.invoke_endpoint(**request, Body=longest)["ResponseMetadata"]["HTTPStatusCode"] == 200
+    for operation in (runtime.invoke_endpoint, runtime.invoke_endpoint_with_response_stream):
+        with pytest.raises(ClientError) as refused:
+            operation(**request, Body=longest + b" ")
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
+        message = refused.value.response["Error"]["Message"]
+        assert message == "HTTP content length exceeded 6291456 bytes."
 
 
 @pytest.mark.parametrize(("status", "side"), [(400, "client"), (503, "server")])

@@ -67,11 +67,7 @@ def test_context_is_at_most_the_models_own(model: Path, wanted: str, given: str)
     [
         ({}, []),
         ({"OPTION_ENABLE_PREFIX_CACHING": "false"}, ["--no-enable-prefix-caching"]),
-        ({"OPTION_ENABLE_PREFIX_CACHING": "--no-enable-prefix-caching"}, ["--no-enable-prefix-caching"]),
-        ({"OPTION_ENABLE_PREFIX_CACHING": "True"}, ["--enable-prefix-caching"]),
-        ({"SM_VLLM_ENABLE_PREFIX_CACHING": "false"}, ["--no-enable-prefix-caching"]),
-        ({"SM_VLLM_ENABLE_PREFIX_CACHING": "true"}, ["--enable-prefix-caching"]),
-        ({"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true"}, ["--no-enable-prefix-caching"]),
+        ({"OPTION_ENABLE_PREFIX_CACHING": "true"}, ["--enable-prefix-caching"]),
     ],
 )
 def test_prefix_caching_is_vllms_default_unless_a_variable_decides(
@@ -117,18 +113,3 @@ def test_sockets_are_elsewhere_if_the_temporary_folder_has_too_long_a_name(
     assert "VLLM_RPC_BASE_PATH" not in started(model, {}).variables
     monkeypatch.setattr(tempfile, "gettempdir", lambda: f"/{'long' * 20}")
     assert started(model, {}).variables["VLLM_RPC_BASE_PATH"] == "/tmp"  # noqa: S108
-
-
-@pytest.mark.parametrize(
-    ("environment", "message"),
-    [
-        ({"OPTION_MAX_MODEL_LEN": "long"}, "'OPTION_MAX_MODEL_LEN' should be an integer, got 'long'"),
-        ({"SM_VLLM_MAX_NUM_SEQS": "x"}, "'SM_VLLM_MAX_NUM_SEQS' should be an integer, got 'x'"),
-        ({"OPTION_ENABLE_LORA": "yes"}, "'OPTION_ENABLE_LORA' should be true or false, got 'yes'"),
-    ],
-)
-def test_wrong_value_is_an_error_that_names_the_variable(
-    model: Path, environment: dict[str, str], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        started(model, environment)

@@ -1,0 +1,61 @@
+"""Which requests create the control plane of an account and a region."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import ministack.app
+import pytest
+
+from local_sagemaker.gateway.cloud import Cloud
+from local_sagemaker.gateway.openai_path import OpenAIPath
+from local_sagemaker.settings import Settings
+from tests.local.bearer import bearer_token
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    return Cloud(tmp_path, Settings())
+
+
+def chat(cloud: Cloud, token: str) -> httpx.Response:
+    async def post() -> httpx.Response:
+        transport = httpx.ASGITransport(OpenAIPath(cloud))
+        async with httpx.AsyncClient(transport=transport, base_url="http://cloud") as client:
+            return await client.post(
+                "/endpoints/e/inference-components/c/openai/v1/chat/completions",
+                headers={"Authorization": f"Bearer {token}"},
+            )
+
+    return asyncio.run(post())
+
+
+def regions(cloud: Cloud) -> list[str]:
+    return [plane.context.region for plane in cloud.planes()]
+
+
+def test_token_with_a_true_signature_creates_the_control_plane_of_its_region(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ministack.app, "AUTH", True)
+    answer = chat(cloud, bearer_token(region="eu-west-1"))
+    assert "Endpoint e of account 000000000000 not found." in answer.text
+    assert regions(cloud) == ["eu-west-1"]
+
+
+def test_token_with_a_false_signature_creates_no_control_plane(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ministack.app, "AUTH", True)
+    answer = chat(cloud, bearer_token("000000000000", "guessed", region="xx-made-up-1"))
+    assert (answer.status_code, regions(cloud)) == (403, [])
+
+
+@pytest.mark.parametrize("region", ["..", "a.b", "EU", "r" * 64, "\u00e9"])
+def test_text_that_is_no_region_creates_no_control_plane(cloud: Cloud, region: str) -> None:
+    answer = chat(cloud, bearer_token(region=region))
+    assert (answer.status_code, answer.json()["__type"]) == (403, "InvalidSignatureException")
+    assert regions(cloud) == []
