@@ -16,7 +16,7 @@ from adapter_fleet.common.findings import Severity
 from tests.adapter_fleet.bad_adapters import CORPUS
 from tests.adapter_fleet.measured_checks import IN_S3
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 MOST_SECONDS, MOST_MEGABYTES = 2, 200
 
 ELSEWHERE = {

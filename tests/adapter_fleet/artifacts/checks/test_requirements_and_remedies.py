@@ -11,7 +11,7 @@ from pathlib import Path
 from adapter_fleet.artifacts.archive_error import ArchiveFault
 from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP, RULES, CheckRule
 
-PAGE = Path(__file__).parents[3] / "docs" / "guides" / "check-rules.md"
+PAGE = Path(__file__).parents[4] / "docs" / "guides" / "check-rules.md"
 BEGIN = "<!-- Below: written by tests/adapter_fleet/artifacts/checks/test_requirements_and_remedies.py. -->\n"
 
 
