@@ -51,6 +51,7 @@ def tables(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     yield found
     complete = found.keys() == set(TITLES)
     if "RECORD" in os.environ and complete and not request.session.testsfailed:
-        outcomes = request.config.pluginmanager.get_plugin("terminalreporter").stats
-        counts = (f"{len(outcomes.get(outcome, ()))} {outcome}" for outcome in ("passed", "skipped"))
+        reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+        assert reporter is not None  # pytest's own
+        counts = (f"{len(reporter.stats.get(outcome, ()))} {outcome}" for outcome in ("passed", "skipped"))
         write(found, f"of {request.session.testscollected} tests, {', '.join(counts)}")
