@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,9 +48,10 @@ def numpy(folder: Path, default_environment: dict[str, str]) -> Iterator[Running
 def tables(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """Tables by title; written into the guide if `RECORD` is set, none is missing and all tests passed."""
     found: dict[str, str] = {}
-    started = time.monotonic()
     yield found
     complete = found.keys() == set(TITLES)
     if "RECORD" in os.environ and complete and not request.session.testsfailed:
-        seconds = time.monotonic() - started
-        write(found, f"{request.session.testscollected} tests in {seconds:.0f} s, all passed")
+        reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+        assert reporter is not None  # pytest's own
+        counts = (f"{len(reporter.stats.get(outcome, ()))} {outcome}" for outcome in ("passed", "skipped"))
+        write(found, f"of {request.session.testscollected} tests, {', '.join(counts)}")

@@ -23,7 +23,7 @@ _LONGEST_SOCKET_FOLDER = 70
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """How to start vLLM: the arguments of `vllm serve`, and the variables to set."""
+    """How to start vLLM: vLLM's arguments, and the variables to set."""
 
     arguments: list[str]
     variables: dict[str, str]
