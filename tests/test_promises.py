@@ -1,4 +1,4 @@
-"""The guide of promises names tests that exist."""
+"""The guide of promises and other documents name tests that exist."""
 
 from __future__ import annotations
 
@@ -33,6 +33,15 @@ def test_test_that_the_guide_names_exists(path: str, name: str | None) -> None:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name.lower().startswith("test")
     }
     assert defined if name is None else name in defined
+
+
+def test_tests_that_other_documents_name_exist() -> None:
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]
+    paths = {
+        path for document in documents for path in re.findall(r"\btests/[\w./-]+\.py\b", document.read_text())
+    }
+    assert len(paths) > 50
+    assert sorted(path for path in paths if not (ROOT / path).is_file()) == []
 
 
 def test_guide_has_many() -> None:
