@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Template
-from cdk_nag import AwsSolutionsChecks
 
 from multi_adapter_inference import (
     AdapterArtifact,
@@ -20,23 +18,9 @@ from multi_adapter_inference import (
     MultiAdapterEndpoint,
 )
 from tests.constructs.conftest import Components, MakeEndpoint
+from tests.constructs.nag import nag
 
 SAGEMAKER = iam.ServicePrincipal("sagemaker.amazonaws.com")
-
-
-def nag(app: cdk.App) -> list[tuple[str, str]]:
-    """Return rule and construct of everything that cdk-nag's AwsSolutions finds, acknowledged or not."""
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    with pytest.raises(RuntimeError, match="ValidationFailed"):
-        app.synth()
-    report = json.loads((Path(app.outdir) / "validation-report.json").read_text())
-    return [
-        (violation["ruleName"], construct["constructPath"])
-        for plugin in report["pluginReports"]
-        if plugin["pluginName"] != "Construct Annotations"
-        for violation in plugin["violations"]
-        for construct in violation["violatingConstructs"]
-    ]
 
 
 def statements(stack: cdk.Stack, policy: str) -> list[dict[str, Any]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
@@ -20,6 +22,9 @@ from multi_adapter_inference import (
     MultiAdapterEndpoint,
 )
 from tests.constructs.conftest import MakeEndpoint, WriteManifest
+from tests.constructs.nag import nag
+
+GUIDE = Path(__file__).parents[2] / "docs/guides/openai.md"
 
 BEARER_TOKEN = {"Action": "sagemaker:CallWithBearerToken", "Effect": "Allow", "Resource": "*"}
 
@@ -105,3 +110,15 @@ def test_bearer_token_is_granted_once_for_several_components(
     for grant in grants.values():
         grant(caller, bearer_token=True)
     assert statements(stack).count(BEARER_TOKEN) == 1
+
+
+def test_finding_on_the_callers_wildcard_is_acknowledged_as_the_guide_says(
+    app: cdk.App, stack: cdk.Stack, grants: dict[str, Grant], caller: iam.Role
+) -> None:
+    other = iam.Role(stack, "Other caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    for role in (caller, other):
+        grants["adapter"](role, bearer_token=True)
+    (example,) = re.findall(r"```python\n(Validations.*?)```", GUIDE.read_text(), re.DOTALL)
+    exec(example, {**vars(cdk), "service": caller})  # noqa: S102
+    found = [construct for rule, construct in nag(app) if rule == "AwsSolutions-IAM5[Resource::*]"]
+    assert found == [f"{other.node.path}/DefaultPolicy/Resource"]
