@@ -20,7 +20,7 @@ from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.hosting_port import Copy
 from local_sagemaker.errors import ApiError
 from local_sagemaker.runtime import event_stream
-from local_sagemaker.runtime.routing import pick_copy
+from local_sagemaker.runtime.routing import pick_copy, text_of_messages
 
 _PATH = re.compile(r"/endpoints/([^/]+)/(invocations|invocations-response-stream)")
 _OPENAI_PATH = re.compile(r"/endpoints/([^/]+)(?:/inference-components/([^/]+))?/openai/v1(/.*)?")
@@ -116,7 +116,8 @@ class Runtime:
             )
         authorize(invocation.operation, self._context.arn("inference-component", name))
         component = self._component(endpoint, name)
-        copy = self._copy(endpoint, component, headers, body)
+        compared = text_of_messages(body) if invocation.chat else body
+        copy = self._copy(endpoint, component, headers, compared)
         stack = AsyncExitStack()
         try:
             response = await stack.enter_async_context(
@@ -172,14 +173,14 @@ class Runtime:
         return component
 
     def _copy(
-        self, endpoint: EndpointRecord, component: Component, headers: Mapping[str, str], body: bytes
+        self, endpoint: EndpointRecord, component: Component, headers: Mapping[str, str], text: bytes | str
     ) -> Copy:
         base = base_of(component)
         copies = base.running_copies
         if not copies:
             raise _validation_error(f"Inference component {base.name} has no copies.")
         variant = endpoint.variant(component.variant) or {}
-        return pick_copy(copies, variant.get("RoutingConfig", {}), body, headers.get(_PREFIX_ID_HEADER, ""))
+        return pick_copy(copies, variant.get("RoutingConfig", {}), text, headers.get(_PREFIX_ID_HEADER, ""))
 
     def _model_error(self, component: Component, status: int, text: str) -> ApiError:
         # [V] 424 with the container's status and message as members; the sentence is the service's.

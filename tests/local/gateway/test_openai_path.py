@@ -32,13 +32,20 @@ def path(component: str | None, *, endpoint: str = "Chat", rest: str = "/chat/co
     return f"/endpoints/{endpoint}{below}/openai/v1{rest}"
 
 
-def made(cloud: LocalCloud, name: str, role: str | None = None) -> Stack:
+def made(
+    cloud: LocalCloud, name: str, role: str | None = None, *, routing: object = None, copies: int = 1
+) -> Stack:
     """An endpoint with the components <stack>-base, <stack>-one and <stack>-two."""
     bucket = Bucket(boto_client(cloud, "s3"))
     stack = Stack(boto_client(cloud, "cloudformation"), name.lower())
     adapters = {"one": bucket.adapter("1"), "two": bucket.adapter("2")}
     resources = serving(stack.name, bucket, adapters)
     resources["Endpoint"]["Properties"]["EndpointName"] = name
+    resources["Base"]["Properties"]["RuntimeConfig"] = {"CopyCount": copies}
+    (variant,) = resources["Config"]["Properties"]["ProductionVariants"]
+    variant["InitialInstanceCount"] = str(copies)
+    if routing is not None:
+        variant["RoutingConfig"] = routing
     if role is not None:
         for resource in ("Model", "Config"):
             resources[resource]["Properties"]["ExecutionRoleArn"] = role
@@ -73,6 +80,24 @@ def ask(cloud: LocalCloud, deployed: Stack) -> Iterator[Ask]:
 
 
 # --- who answers
+
+
+def test_chats_with_the_same_messages_go_to_the_same_copy(cloud: LocalCloud, ask: Ask) -> None:
+    routing = {
+        "RoutingStrategy": "PREFIX_AWARE",
+        "PrefixAwareRoutingConfig": {"PrefixLength": 1024, "ConcurrencyThreshold": 8},
+    }
+    stack = made(cloud, "Prefixes", routing=routing, copies=3)
+
+    def copies(*chats: tuple[str, str]) -> set[int]:
+        bodies = ({"user": user, "messages": [{"role": "user", "content": text}]} for user, text in chats)
+        answers = (ask("prefixes-one", body, endpoint="Prefixes").json() for body in bodies)
+        return {answer["process"] for answer in answers}
+
+    numbers = [str(number) for number in range(30)]
+    assert len(copies(*((number, "Where is my parcel?") for number in numbers))) == 1
+    assert len(copies(*(("me", f"{number} parcels") for number in numbers))) == 3
+    stack.delete()
 
 
 def test_chat_reaches_the_containers_own_path_with_the_adapter_of_the_component(ask: Ask) -> None:

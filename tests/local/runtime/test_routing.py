@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, cast
@@ -7,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from local_sagemaker.control_plane.hosting_port import Copy
-from local_sagemaker.runtime.routing import pick_copy
+from local_sagemaker.runtime.routing import pick_copy, text_of_messages
 
 BY_PREFIX = {
     "RoutingStrategy": "PREFIX_AWARE",
@@ -33,6 +34,44 @@ def test_prefixes_are_spread_over_the_copies() -> None:
     three = copies(0, 0, 0)
     counts = Counter(pick_copy(three, BY_PREFIX, f"tenant {number}".encode()) for number in range(300))
     assert all(counts[copy] > 50 for copy in three)
+
+
+@pytest.mark.parametrize(
+    ("chat", "text"),
+    [
+        ({"model": "a", "messages": [{"role": "user", "content": "Hi"}]}, "Hi"),
+        (
+            {
+                "messages": [
+                    {"role": "system", "content": "Be kind."},
+                    {"role": "user", "content": [{"type": "text", "text": "Hi"}, {"type": "image_url"}]},
+                    {"role": "assistant", "content": None},
+                    "no message",
+                ]
+            },
+            "Be kind.Hi",
+        ),
+    ],
+)
+def test_text_of_a_chat_is_that_of_its_messages(chat: dict[str, Any], text: str) -> None:
+    assert text_of_messages(json.dumps(chat).encode()) == text
+
+
+@pytest.mark.parametrize("body", [b"{nope", b"[1]", b'{"messages": "none"}'])
+def test_body_that_is_no_chat_is_compared_as_it_is(body: bytes) -> None:
+    assert text_of_messages(body) == body
+
+
+def test_prefix_of_a_chat_has_characters_and_that_of_a_body_has_bytes() -> None:
+    three, shared = copies(0, 0, 0), "ä" * 1024
+    assert len({pick_copy(three, BY_PREFIX, f"{shared}{number}") for number in range(50)}) == 1
+    chats = [f"{shared[:600]}{number}" for number in range(50)]
+    assert len({pick_copy(three, BY_PREFIX, chat) for chat in chats}) == 3
+    assert len({pick_copy(three, BY_PREFIX, chat.encode()) for chat in chats}) == 1
+
+
+def test_any_character_of_json_may_be_compared() -> None:
+    assert pick_copy(copies(0), BY_PREFIX, "\ud800")
 
 
 def test_identifier_of_an_application_tells_its_prefixes_from_those_of_others() -> None:
