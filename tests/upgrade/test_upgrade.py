@@ -21,6 +21,7 @@ pytestmark = pytest.mark.upgrade
 
 HERE = Path(__file__).parents[2]
 STACK = "MultiAdapterInference-local"
+PREFIX_CACHING = ("OPTION_ENABLE_PREFIX_CACHING", "SM_VLLM_NO_ENABLE_PREFIX_CACHING")
 ROOTS = ("constructs", "lambda", "cli", "local", ".")
 
 
@@ -56,6 +57,7 @@ class Deployed:
     endpoint: tuple[str, str, Any]
     base: str
     base_model: str
+    base_container: dict[str, Any]
     components: dict[str, tuple[Any, Any, str]]
     answers: dict[str, str]
     summary: str
@@ -89,9 +91,11 @@ class Deployed:
             answers[name] = response["Body"].read().decode()
         base = outputs["BaseComponentName"]
         specification = sagemaker.describe_inference_component(InferenceComponentName=base)["Specification"]
+        model = sagemaker.describe_model(ModelName=specification["ModelName"])
         return cls(
             base=base,
             base_model=specification["ModelName"],
+            base_container=model["PrimaryContainer"],
             endpoint=(
                 described["EndpointArn"],
                 described["EndpointConfigName"],
@@ -157,6 +161,20 @@ def test_base_is_not_replaced_and_updated_only_for_another_model(
     now = after.components[after.base]
     assert (now[0], now[2]) == (created, status)
     assert (now[1] == modified) is (after.base_model == before.base_model)
+
+
+def test_model_of_the_base_differs_by_prefix_caching_at_most(
+    before_and_after: tuple[Deployed, Deployed],
+) -> None:
+    before, after = (without_prefix_caching(deployed.base_container) for deployed in before_and_after)
+    assert after == before
+
+
+def without_prefix_caching(container: dict[str, Any]) -> dict[str, Any]:
+    variables = container["Environment"].items()
+    return container | {
+        "Environment": {name: value for name, value in variables if name not in PREFIX_CACHING}
+    }
 
 
 def test_every_component_answers_as_before(before_and_after: tuple[Deployed, Deployed]) -> None:
