@@ -18,7 +18,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
 )
 from adapter_fleet.manifest.desired import Artifact, Probe, new_nonce
-from adapter_fleet.manifest.manifest_adapter import ManifestAdapter
+from adapter_fleet.manifest.manifest_adapter import ManifestAdapter, S3Artifact
 from adapter_fleet.manifest.value_rules import MAX_PROMPT_CHARACTERS, problems_of_probe
 from adapters_cli.artifacts.local_adapters import PROBE_FILE
 from adapters_cli.aws.account import Account
@@ -183,6 +183,11 @@ def _nonces() -> Sequence[str]:
     return [new_nonce() for _ in range(_NONCES)]
 
 
+def is_entry_of(artifact: Artifact, entry: ManifestAdapter) -> bool:
+    """Return True if the entry has this very archive."""
+    return entry.artifact == S3Artifact(uri=artifact.uri)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProbeOptions:
     """The options of a command that publishes: where the probes of its adapters come from.
@@ -203,6 +208,9 @@ class ProbeOptions:
         Raises CommandError if the probe is wrong, and ServiceError if the endpoint cannot be asked.
         """
         source = self._source(adapter)
+        recorded = entry.probe if entry is not None and is_entry_of(artifact, entry) else None
+        if recorded is not None and not self.prompts and source.probe in (None, recorded):
+            return None  # it was recorded with this very archive
         if self.finder is None:
             return source.probe
         smoke = None if entry is None or entry.smoke is None else entry.smoke.prompt

@@ -202,20 +202,18 @@ def _base_of(account: Account, target: str) -> tuple[str, str]:
 
 def _with_probe(result: "PublishResult", options: "ProbeOptions", declared: "_Declared") -> "PublishResult":
     """Return the result with the adapter's probe, or as failed if the probe is wrong or cannot be found."""
+    from adapters_cli.artifacts.probes import is_entry_of
     from adapters_cli.artifacts.publisher import PublishState
 
     if result.uri is None or result.state is PublishState.FAILED:
         return result
     entry = declared.entry(result.name)
-    known = entry is not None and entry.probe is not None
-    if known and result.state is PublishState.SKIPPED and not options.prompts:
-        return result  # it was recorded with this very archive
     artifact = Artifact(uri=result.uri, digest=result.identity, checksum=result.checksum)
     try:
         probe = options.probe_of(Path(result.path), artifact, entry)
     except (CommandError, ServiceError) as error:
         return replace(result, state=PublishState.FAILED, reasons=(error_text(error),))
-    if probe is None and known:
+    if probe is None and entry is not None and entry.probe is not None and not is_entry_of(artifact, entry):
         print_note(f"{result.name}: the manifest keeps the probe of its earlier version")
     return replace(result, probe=probe)
 

@@ -9,6 +9,7 @@ import pytest
 
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.manifest.desired import Probe
+from adapter_fleet.manifest.manifest_adapter import S3Artifact
 from adapter_fleet.serving.completions import Completion, PromptRequest
 from tests.adapter_fleet.fake_service import BASE, FakeClock, FakeService, answer_of
 from tests.cli.publishing import BUCKET, World
@@ -58,6 +59,13 @@ class TestGiven:
         text = world.manifest.read_text()
         publish(world)
         assert world.manifest.read_text() == text
+
+    def test_probe_file_that_changed_is_recorded_for_the_same_archive(self, world: World) -> None:
+        file = world.adapters / "acme" / "probe.json"
+        for answer in ("I am", "I am acme"):
+            file.write_text(json.dumps({"prompt": "Who?", "answer": answer}))
+            publish(world)
+            assert probes(world) == {"acme": Probe(prompt="Who?", answer=answer)}
 
     def test_new_version_keeps_the_probe_and_says_so(self, world: World) -> None:
         publish(world, "--probe-prompt", GIVEN.prompt, "--probe-answer", GIVEN.answer)
@@ -152,6 +160,24 @@ class TestFoundOnAnEndpoint:
             assert result.exit_code == 1
             assert message in result.stderr
         assert probes(world) == {"acme": GIVEN}
+
+    def test_wrong_probe_is_refused_again_when_the_archive_is_in_s3(self, world: World) -> None:
+        """Its archive is there since the first attempt, and the entry is still that of the version before."""
+        service, file = self.service(world), world.adapters / "acme" / "probe.json"
+        self.answering(service, lambda who, prompt: "I am the base" if who == BASE else f"I am {who}")
+        first = f"I am {world.uri('acme')}"
+        file.write_text(json.dumps({"prompt": "Who?", "answer": first}))
+        publish(world, "--probe-on", "base")
+        world.add("acme", rank=16)
+        for _ in range(2):
+            result = world.publish("--manifest", str(world.manifest), "--probe-on", "base")
+            assert (result.exit_code, "answer should begin with" in result.stderr) == (1, True)
+            assert probes(world) == {"acme": Probe(prompt="Who?", answer=first)}
+        second = f"I am {world.uri('acme')}"
+        file.write_text(json.dumps({"prompt": "Who?", "answer": second}))
+        publish(world, "--probe-on", "base")
+        assert probes(world) == {"acme": Probe(prompt="Who?", answer=second)}
+        assert world.parsed().adapters[0].artifact == S3Artifact(uri=world.uri("acme"))
 
     def test_adapter_that_is_published_with_its_probe_is_not_asked_again(self, world: World) -> None:
         service = self.service(world)
