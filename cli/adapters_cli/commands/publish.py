@@ -210,11 +210,14 @@ def _with_probe(result: "PublishResult", options: "ProbeOptions", declared: "_De
     entry = declared.entry(result.name)
     artifact = Artifact(uri=result.uri, digest=result.identity, checksum=result.checksum)
     try:
-        probe = options.probe_of(Path(result.path), artifact, entry)
+        probe = options.probe_of(result.name, Path(result.path), artifact, entry)
     except (CommandError, ServiceError) as error:
         return replace(result, state=PublishState.FAILED, reasons=(error_text(error),))
     if probe is None and entry is not None and entry.probe is not None and not is_entry_of(artifact, entry):
-        print_note(f"{result.name}: the manifest keeps the probe of its earlier version")
+        print_note(
+            f"{result.name}: the manifest keeps the probe of its earlier version, which was not verified"
+            " for this one and cannot tell the two apart"
+        )
     return replace(result, probe=probe)
 
 
