@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.filesize import decimal
 
+from adapter_fleet.common.findings import shortened
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapter_fleet.manifest.desired import Artifact
 from adapter_fleet.manifest.manifest import LocalArtifact, ManifestAdapter, S3Artifact
@@ -294,7 +295,7 @@ class _Declared:
             self._edited(self.manifest.read(), new)
 
     def update(self, results: Sequence["PublishResult"]) -> bool:
-        """Declare what is in S3 by now; return True if that changes the manifest."""
+        """Declare what is in S3 by now; return True if that changes the manifest. Prints its warnings."""
         adapters = [
             PublishedAdapter(
                 name=result.name,
@@ -310,7 +311,11 @@ class _Declared:
             and result.identity is not None
             and result.rank is not None
         ]
-        return bool(adapters) and self.manifest.update(lambda text: self._edited(text, adapters))
+        if not adapters or not self.manifest.update(lambda text: self._edited(text, adapters)):
+            return False
+        for warning in shortened(self.manifest.parsed().warnings()):
+            print_note(str(warning))
+        return True
 
     def _edited(self, text: bytes, adapters: Sequence[PublishedAdapter]) -> bytes:
         return edited(

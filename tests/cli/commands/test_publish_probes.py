@@ -62,6 +62,15 @@ class TestGiven:
         publish(world)
         assert world.manifest.read_text() == text
 
+    def test_probe_that_another_adapter_answers_is_a_warning(self, world: World) -> None:
+        publish(world, "--probe-prompt", "Who?", "--probe-answer", "I am")
+        result = world.publish(
+            world.add("beta"),
+            *("--manifest", str(world.manifest), "--probe-prompt", "Who?", "--probe-answer", "I am beta"),
+        )
+        assert result.exit_code == 0
+        assert "adapter 'beta': probe.answer: should have an answer that no other" in result.stderr
+
     def test_probe_file_that_changed_is_recorded_for_the_same_archive(self, world: World) -> None:
         file = world.adapters / "acme" / "probe.json"
         for answer in ("I am", "I am acme"):
