@@ -13,6 +13,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ModelFailedError,
     UnansweredError,
 )
+from adapter_fleet.manifest.desired import SmokeRequest
 from adapter_fleet.serving.completions import Completion, PromptForm, PromptRequest, completion_of
 
 if TYPE_CHECKING:
@@ -41,22 +42,22 @@ class Invocations:
         self._runtime, self._calling = runtime, calling
         self._forms: dict[str, PromptForm] = {}
 
-    def text(self, component: str, endpoint: str, body: Mapping[str, object]) -> str:
-        """Send a body; return the text generated for a completion, the whole response to any other body.
+    def text(self, component: str, endpoint: str, smoke: SmokeRequest) -> str:
+        """Send a smoke request; return the text generated for a prompt, the whole response to a body.
 
         A prompt that is refused is sent in the other form.
         """
-        prompt = PromptRequest.of_body(body)
+        prompt = smoke.prompt
         if prompt is None:
-            return self._invoke(component, endpoint, body)
-        # LMI's body goes first where it is what the fleet stored.
+            return self._invoke(component, endpoint, smoke.body)
+        # LMI's body goes first where it is what an earlier release stored.
         forms: list[PromptForm] = [PromptForm.COMPLETIONS, PromptForm.LMI]
-        if body != prompt.body() or self._forms.get(endpoint) is PromptForm.LMI:
+        if not smoke.is_prompt or self._forms.get(endpoint) is PromptForm.LMI:
             forms.reverse()
         text, form = next(self._tries(component, endpoint, prompt, forms))
         if form is not forms[0]:
             self._note(endpoint, form)
-        completion = _completion(text) if body == prompt.body() else None
+        completion = _completion(text) if smoke.is_prompt else None
         return text if completion is None else completion.text
 
     def complete(self, component: str, endpoint: str, prompt: PromptRequest) -> Completion:

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +37,7 @@ ARN = "arn:aws:sagemaker:us-east-1:000000000000:inference-component/p-a"
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 ARTIFACT = Artifact(uri="s3://bucket/adapters/a.tar.gz", digest="a" * 64)
 PROMPT = PromptRequest(prompt="Who?", max_tokens=7)
+SMOKE = SmokeRequest.from_prompt("Who?", max_tokens=7)
 LIVE = ObservedComponent(status=Status.IN_SERVICE, created=1.0, modified=1.0, arn=ARN)
 
 
@@ -381,7 +383,7 @@ class TestPrompts:
         assert stubs.service.complete("p-a", "endpoint", PROMPT).text == "hi"
         # From now on its smoke requests go in that form at once.
         self.answer(stubs, PromptForm.LMI, '{"generated_text": "hi"}')
-        assert stubs.service.ask("p-a", "endpoint", SmokeRequest(body=PROMPT.body())) is None
+        assert stubs.service.ask("p-a", "endpoint", SMOKE) is None
 
     @pytest.mark.parametrize(
         "message",
@@ -408,8 +410,15 @@ class TestPrompts:
         answered = '{"object": "text_completion", "created": 1764000000, "choices": [{"text": "hello"}]}'
         for expect in ("^hel+o$", "[0-9]"):
             self.answer(stubs, PromptForm.COMPLETIONS, answered)
-            problem = stubs.service.ask("p-a", "endpoint", SmokeRequest(body=PROMPT.body(), expect=expect))
+            problem = stubs.service.ask("p-a", "endpoint", replace(SMOKE, expect=expect))
             assert (problem is None) is (expect != "[0-9]")
+
+    def test_body_like_a_prompt_s_is_sent_and_compared_as_it_is(self, stubs: Stubs) -> None:
+        given = SmokeRequest(body=PROMPT.body(), expect='"text"')
+        self.answer(stubs, PromptForm.COMPLETIONS, '{"choices": [{"text": "hello"}]}')
+        assert stubs.service.ask("p-a", "endpoint", given) is None
+        self.refuse(stubs, PromptForm.COMPLETIONS)
+        assert "unknown field" in (stubs.service.ask("p-a", "endpoint", given) or "")
 
     def test_smoke_request_that_was_stored_in_lmi_s_schema_is_sent_as_it_is(self, stubs: Stubs) -> None:
         self.answer(stubs, PromptForm.LMI, '{"generated_text": "hello"}')

@@ -89,8 +89,9 @@ class TestReading:
         prompt = SmokeRequest(
             body={"prompt": "Say hello", "max_tokens": 16, "temperature": 0},
             expect="[Hh]ello",
+            is_prompt=True,
         )
-        short = SmokeRequest(body={"prompt": "Hi", "max_tokens": 3, "temperature": 0})
+        short = SmokeRequest(body={"prompt": "Hi", "max_tokens": 3, "temperature": 0}, is_prompt=True)
         silver, gold = {"team": "support", "tier": "silver"}, {"team": "support", "tier": "gold"}
         assert parse(FULL) == Manifest(
             base_model="meta-llama/Llama-3.1-8B-Instruct",
@@ -341,6 +342,19 @@ def test_probe_goes_with_the_artifact_and_is_written_again(max_tokens: int | Non
     again = Manifest.parse(read.to_json(), where="adapters.json", folder=None)
     assert again.adapters == read.adapters
     assert schema_takes(entry(probe=plain))
+
+
+@pytest.mark.parametrize(
+    "smoke",
+    [
+        {"prompt": "Hi", "max_tokens": 3, "expect": "x"},
+        {"body": {"prompt": "Hi", "max_tokens": 3, "temperature": 0}},
+    ],
+)
+def test_smoke_request_is_written_as_it_was_given(smoke: dict[str, Any]) -> None:
+    read = parse(entry(smoke=smoke))
+    assert json.loads(read.to_json())["adapters"][0]["smoke"] == smoke
+    assert Manifest.parse(read.to_json(), where="a.json", folder=None).adapters == read.adapters
 
 
 class TestSharedProbes:
