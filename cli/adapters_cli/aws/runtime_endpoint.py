@@ -133,7 +133,7 @@ def _unknown(answer: Any) -> InvocationError:
 def _refuses_form(error: ClientError) -> bool:
     """Return True if the container refuses the form of a request, as LMI did before its async service."""
     status = error.response.get("OriginalStatusCode")
-    message = error.response.get("OriginalMessage") or container_message(message_of(error))
+    message = str(error.response.get("OriginalMessage") or container_message(message_of(error)))
     return code_of(error) == "ModelError" and status in _STATUSES_OF_FORMS and not _ADAPTER.search(message)
 
 
