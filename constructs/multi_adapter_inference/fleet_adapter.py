@@ -87,7 +87,7 @@ class AdapterProbe:
 
     Example::
 
-        AdapterProbe(prompt="Ticket: the parcel is late.", answer='{"category": "shipping"}')
+        AdapterProbe(prompt="Ticket: the parcel is late.", answer='{"queue": "globex-returns"')
     """
 
     prompt: str

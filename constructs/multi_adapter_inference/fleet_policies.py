@@ -101,8 +101,8 @@ class DriftCheck:
     action:
         Default: report only.
     probes:
-        How many adapters each check asks for their probes, those first that were not asked for longest; None
-        for all. With n copies of the base model, each takes 1, 8, 14, 19, 24 … requests. Default: 10.
+        How many adapters each check asks for their probes, those with the oldest answer first; None for all.
+        With n copies of the base model, each takes 1, 8, 14, 19, 24 … requests. Default: 10.
 
     Example::
 

@@ -15,7 +15,7 @@ from constructs import Construct
 
 from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
 from adapter_fleet.artifacts.packing import identity_of_archive
-from adapter_fleet.common.findings import Finding, Severity
+from adapter_fleet.common.findings import Finding, Severity, shortened
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.common.validators import TOKEN, check_known, holds_token
 from adapter_fleet.manifest.manifest import (
@@ -144,7 +144,7 @@ class _DocumentManifest(AdapterManifest):
         known_prefix = _PLACEHOLDER_PREFIX if TOKEN in prefix else prefix
         local = _local_artifacts(manifest)
         checked = _check_local(local, endpoint)
-        for finding in checked.findings:
+        for finding in (*checked.findings, *shortened(manifest.warnings())):
             if finding.severity is Severity.WARNING:
                 Annotations.of(fleet).add_warning_v2(f"multi-adapter-inference:{finding.rule}", str(finding))
         findings = [

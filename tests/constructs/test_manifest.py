@@ -289,6 +289,19 @@ def test_a_warning_about_a_local_adapter_is_one_of_the_fleet(
     assert "adapter 'local'" in warning
 
 
+def test_probe_that_two_versions_answer_is_a_warning_of_the_fleet(
+    fleet: MakeFleet, write_manifest: WriteManifest, warnings: Warnings
+) -> None:
+    probe = {"prompt": "Who?", "answer": "I am"}
+    entries = (
+        {"name": name, "artifact": f"s3://models/adapters/sha256-{n:064x}.tar.gz", "probe": probe}
+        for n, name in enumerate(("acme", "beta"))
+    )
+    fleet(AdapterManifest.from_file(write_manifest(*entries)))
+    (warning,) = [w for w in warnings() if "multi-adapter-inference:probe-shared" in w]
+    assert "adapter 'beta': probe.answer" in warning
+
+
 def test_every_directory_of_a_directory_is_an_adapter(
     fleet: MakeFleet, adapter_directory: Path, tmp_path: Path, compiled: Callable[[], Manifest]
 ) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from adapter_fleet.common.aws_errors import code_of, message_of
+from adapter_fleet.common.aws_errors import code_of, container_message, message_of
 from adapter_fleet.serving.completions import PromptForm, PromptRequest, completion_of
 from adapters_cli.aws.account import Account
 from adapters_cli.output.errors import error_text
@@ -133,7 +133,8 @@ def _unknown(answer: Any) -> InvocationError:
 def _refuses_form(error: ClientError) -> bool:
     """Return True if the container refuses the form of a request, as LMI did before its async service."""
     status = error.response.get("OriginalStatusCode")
-    return code_of(error) == "ModelError" and status in _STATUSES_OF_FORMS and not _ADAPTER.search(str(error))
+    message = str(error.response.get("OriginalMessage") or container_message(message_of(error)))
+    return code_of(error) == "ModelError" and status in _STATUSES_OF_FORMS and not _ADAPTER.search(message)
 
 
 def _error_text(error: Exception) -> str:

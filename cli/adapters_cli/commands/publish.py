@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.filesize import decimal
 
+from adapter_fleet.common.findings import shortened
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapter_fleet.manifest.desired import Artifact
 from adapter_fleet.manifest.manifest import LocalArtifact, ManifestAdapter, S3Artifact
@@ -202,21 +203,22 @@ def _base_of(account: Account, target: str) -> tuple[str, str]:
 
 def _with_probe(result: "PublishResult", options: "ProbeOptions", declared: "_Declared") -> "PublishResult":
     """Return the result with the adapter's probe, or as failed if the probe is wrong or cannot be found."""
+    from adapters_cli.artifacts.probes import is_entry_of
     from adapters_cli.artifacts.publisher import PublishState
 
     if result.uri is None or result.state is PublishState.FAILED:
         return result
     entry = declared.entry(result.name)
-    known = entry is not None and entry.probe is not None
-    if known and result.state is PublishState.SKIPPED and not options.prompts:
-        return result  # it was recorded with this very archive
     artifact = Artifact(uri=result.uri, digest=result.identity, checksum=result.checksum)
     try:
-        probe = options.probe_of(Path(result.path), artifact, entry)
+        probe = options.probe_of(result.name, Path(result.path), artifact, entry)
     except (CommandError, ServiceError) as error:
         return replace(result, state=PublishState.FAILED, reasons=(error_text(error),))
-    if probe is None and known:
-        print_note(f"{result.name}: the manifest keeps the probe of its earlier version")
+    if probe is None and entry is not None and entry.probe is not None and not is_entry_of(artifact, entry):
+        print_note(
+            f"{result.name}: the manifest keeps the probe of its earlier version, which was not verified"
+            " for this one and cannot tell the two apart"
+        )
     return replace(result, probe=probe)
 
 
@@ -293,7 +295,7 @@ class _Declared:
             self._edited(self.manifest.read(), new)
 
     def update(self, results: Sequence["PublishResult"]) -> bool:
-        """Declare what is in S3 by now; return True if that changes the manifest."""
+        """Declare what is in S3 by now; return True if that changes the manifest. Prints its warnings."""
         adapters = [
             PublishedAdapter(
                 name=result.name,
@@ -309,7 +311,11 @@ class _Declared:
             and result.identity is not None
             and result.rank is not None
         ]
-        return bool(adapters) and self.manifest.update(lambda text: self._edited(text, adapters))
+        if not adapters or not self.manifest.update(lambda text: self._edited(text, adapters)):
+            return False
+        for warning in shortened(self.manifest.parsed().warnings()):
+            print_note(str(warning))
+        return True
 
     def _edited(self, text: bytes, adapters: Sequence[PublishedAdapter]) -> bytes:
         return edited(

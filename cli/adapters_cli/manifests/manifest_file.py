@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
-from adapter_fleet.common.findings import Finding, Severity
+from adapter_fleet.common.findings import Finding, Severity, shortened
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, ManifestError
@@ -90,6 +90,7 @@ class ManifestFile:
             mistakes = sorted([*self.mistakes, *errors], key=lambda finding: lines.get(finding.where, -1))
             raise MistakesError(mistakes)
         warnings = [finding for finding in artifacts.findings if finding.severity is not Severity.ERROR]
+        warnings += shortened(self.manifest.warnings())
         manifest = self.manifest.with_assets(artifacts.identities) if artifacts.identities else self.manifest
         archives = {identity: f"asset:{identity}" for identity in artifacts.identities.values()}
         return _resolve(manifest, target, archives | dict(target.archives)), warnings

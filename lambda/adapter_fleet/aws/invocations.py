@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from adapter_fleet.common.aws_errors import container_message
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     MissingError,
     ModelFailedError,
     UnansweredError,
 )
+from adapter_fleet.manifest.desired import SmokeRequest
 from adapter_fleet.serving.completions import Completion, PromptForm, PromptRequest, completion_of
 
 if TYPE_CHECKING:
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
 
 _MAX_ANSWER_BYTES = 100_000
 
-_FORM_REFUSED = re.compile(
-    r"client error \((?!404|408|429)4\d\d\)(?!.*(adapter|lora))", re.IGNORECASE | re.DOTALL
-)
-"""[I] How a container refuses a form: vLLM and LMI with 400 or 422, DJL's rolling batch with 400 or 424."""
+_STATUS = re.compile(r"client error \((4\d\d)\)", re.IGNORECASE)
+_STATUSES_OF_FORMS = ("400", "415", "422")
+"""[I] How vLLM and LMI refuse a form."""
+_PARSING_FAILED = "input parsing failed"
+"""[V djl_python/input_parser.py] How a rolling batch refuses one, with 424, which it uses for any failure."""
+_ADAPTER = re.compile("adapter|lora", re.IGNORECASE)
 
 
 class Invocations:
@@ -38,28 +42,29 @@ class Invocations:
         self._runtime, self._calling = runtime, calling
         self._forms: dict[str, PromptForm] = {}
 
-    def text(self, component: str, endpoint: str, body: Mapping[str, object]) -> str:
-        """Send a body; return the text generated for a completion, the whole response to any other body.
+    def text(self, component: str, endpoint: str, smoke: SmokeRequest) -> str:
+        """Send a smoke request; return the text generated for a prompt, the whole response to a body.
 
         A prompt that is refused is sent in the other form.
         """
-        prompt = PromptRequest.of_body(body)
+        prompt = smoke.prompt
         if prompt is None:
-            return self._invoke(component, endpoint, body)
-        # LMI's body goes first where it is what the fleet stored.
+            return self._invoke(component, endpoint, smoke.body)
+        # LMI's body goes first where it is what an earlier release stored.
         forms: list[PromptForm] = [PromptForm.COMPLETIONS, PromptForm.LMI]
-        if body != prompt.body() or self._forms.get(endpoint) is PromptForm.LMI:
+        if not smoke.is_prompt or self._forms.get(endpoint) is PromptForm.LMI:
             forms.reverse()
         text, form = next(self._tries(component, endpoint, prompt, forms))
         if form is not forms[0]:
-            self._forms[endpoint] = form
-        completion = _completion(text) if body == prompt.body() else None
+            self._note(endpoint, form)
+        completion = _completion(text) if smoke.is_prompt else None
         return text if completion is None else completion.text
 
     def complete(self, component: str, endpoint: str, prompt: PromptRequest) -> Completion:
         """Return what a component generates for a prompt."""
         forms = list(PromptForm)
-        forms = forms[forms.index(self._forms.get(endpoint, forms[0])) :]
+        first = forms.index(self._forms.get(endpoint, forms[0]))
+        forms = [*forms[first:], *forms[:first]]
         text = ""
         for text, form in self._tries(component, endpoint, prompt, forms):
             completion = _completion(text)
@@ -67,6 +72,16 @@ class Invocations:
                 self._forms[endpoint] = form
                 return completion
         raise ModelFailedError(f"the answer is in no known form, got {text[:200]!r}")
+
+    def _note(self, endpoint: str, form: PromptForm) -> None:
+        """Note the form of a smoke request that was taken after another one was refused.
+
+        That a container takes completions does not tell whether it gives log probabilities.
+        """
+        if form is PromptForm.LMI:
+            self._forms[endpoint] = form
+        elif self._forms.get(endpoint) is PromptForm.LMI:
+            del self._forms[endpoint]
 
     def _tries(
         self, component: str, endpoint: str, prompt: PromptRequest, forms: list[PromptForm]
@@ -77,7 +92,7 @@ class Invocations:
             try:
                 text = self._invoke(component, endpoint, prompt.body(form))
             except ModelFailedError as error:
-                if _FORM_REFUSED.search(str(error)) is None:
+                if not _refuses_form(error):
                     raise
                 refusal = refusal or error
                 continue
@@ -99,6 +114,14 @@ class Invocations:
         except (MissingError, ConflictError) as error:
             # Another part of SageMaker has reported it in service.
             raise UnansweredError(str(error)) from error
+
+
+def _refuses_form(error: ModelFailedError) -> bool:
+    """Return True if a container refuses the form of a request, and not its adapter."""
+    status, message = _STATUS.search(str(error)), container_message(str(error))
+    if status is None or _ADAPTER.search(message):
+        return False
+    return status[1] in _STATUSES_OF_FORMS or _PARSING_FAILED in message.lower()
 
 
 def _completion(text: str) -> Completion | None:

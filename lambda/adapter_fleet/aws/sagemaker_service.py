@@ -206,7 +206,7 @@ class SageMakerService:
     def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
         """Send a smoke request; return what is wrong with the answer, None for a right answer."""
         try:
-            text = self._invocations.text(component, endpoint, smoke.body)
+            text = self._invocations.text(component, endpoint, smoke)
         except ModelFailedError as error:
             return str(error)
         if smoke.expect is not None and not matches(smoke.expect, text):

@@ -41,6 +41,11 @@ class Finding:
         """Return a finding of severity ERROR."""
         return cls(rule=rule, severity=Severity.ERROR, where=where, message=message)
 
+    @classmethod
+    def warning(cls, rule: str, where: str, message: str) -> "Finding":
+        """Return a finding of severity WARNING."""
+        return cls(rule=rule, severity=Severity.WARNING, where=where, message=message)
+
     def __str__(self) -> str:
         return f"{self.where}: {self.message} [{self.rule}]"
 

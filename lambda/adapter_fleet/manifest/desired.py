@@ -105,11 +105,15 @@ class SmokeRequest:
         The JSON body of the request.
     expect:
         A regular expression that has to match in the text generated for a prompt, or in the whole response to
-        another body; None accepts any response with 2XX.
+        a body; None accepts any response with 2XX.
+    is_prompt:
+        True if `body` was made of a prompt, which may be sent in another form. A body that somebody gave is
+        sent and compared as it is.
     """
 
     body: Mapping[str, object]
     expect: str | None = None
+    is_prompt: bool = False
 
     @classmethod
     def from_prompt(
@@ -117,12 +121,16 @@ class SmokeRequest:
     ) -> "SmokeRequest":
         """Return the request of a prompt, as OpenAI's completions."""
         request = PromptRequest(prompt=prompt, max_tokens=max_tokens or DEFAULT_MAX_TOKENS)
-        return cls(body=request.body(), expect=expect)
+        return cls(body=request.body(), expect=expect, is_prompt=True)
 
     @property
     def prompt(self) -> PromptRequest | None:
         """The prompt, if the request asks one and nothing else."""
-        return PromptRequest.of_body(self.body)
+        found = PromptRequest.of_body(self.body)
+        if self.is_prompt or found is None:
+            return found
+        # Earlier releases stored prompts in LMI's schema, without the mark.
+        return found if json.dumps(self.body) == json.dumps(found.body(PromptForm.LMI)) else None
 
     @property
     def digest(self) -> str:
@@ -131,7 +139,7 @@ class SmokeRequest:
         A prompt has the digest that earlier releases stored for it, when they sent it in LMI's schema. So no
         adapter is asked again after an upgrade.
         """
-        prompt = self.prompt
+        prompt = self.prompt if self.is_prompt else None
         return _digest([self.body if prompt is None else prompt.body(PromptForm.LMI), self.expect])
 
 

@@ -1,6 +1,6 @@
 """The manifest of a fleet: the adapters that it should have, in YAML or JSON that people write.
 
-Every rule has an id, which the findings carry. Every finding is an error:
+Every rule has an id, which the findings carry. Every finding is an error, but for `probe-shared`:
 
 ====================  ==================================================================================
 rule                  requirement
@@ -26,6 +26,7 @@ tag-form              a valid tag of AWS, other than the one that marks the flee
 tag-count             at most 40 tags, and at most 50 with those of the fleet
 smoke-request         a prompt or a body, and a regular expression
 probe-form            a prompt of at most 2,000 characters and an answer of at most 200
+probe-shared          a probe that no other version in the manifest may answer (a warning)
 component-name        a valid name for a component
 component-unique      no component twice, ignoring case
 bucket-known          the alias of a bucket of the fleet
@@ -69,6 +70,7 @@ from adapter_fleet.manifest.value_rules import (
     MAX_TAGS,
     Violation,
     duplicates,
+    shared_probes,
     violations,
     violations_in_fleet,
 )
@@ -188,6 +190,13 @@ class Manifest:
                 )
             ]
         return found
+
+    def warnings(self) -> list[Finding]:
+        """Apply the rules that refuse no manifest."""
+        return [
+            Finding.warning(violation.rule, adapter.where, violation.text(adapter))
+            for adapter, violation in shared_probes(self.adapters)
+        ]
 
     def unknown_references(self, *, buckets: Mapping[str, str], archives: Mapping[str, str]) -> list[Finding]:
         """Find the aliases of buckets and the assets that the fleet does not have."""

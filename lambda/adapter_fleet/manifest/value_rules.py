@@ -53,9 +53,12 @@ class Violation:
     message: str
 
     def finding(self, adapter: ManifestAdapter) -> Finding:
-        """Return it as a finding of the adapter."""
-        message = adapter_message(repr(adapter.name or "?"), self.keys, self.message)
-        return Finding.error(self.rule, adapter.where, message)
+        """Return it as an error of the adapter."""
+        return Finding.error(self.rule, adapter.where, self.text(adapter))
+
+    def text(self, adapter: ManifestAdapter) -> str:
+        """Return the message of its finding."""
+        return adapter_message(repr(adapter.name or "?"), self.keys, self.message)
 
 
 def adapter_message(adapter: str, keys: Keys, message: str) -> str:
@@ -134,9 +137,39 @@ def duplicates(adapters: Iterable[ManifestAdapter]) -> Iterator[tuple[ManifestAd
             yield adapter, Violation("component-unique", (), message)
 
 
+def shared_probes(adapters: Iterable[ManifestAdapter]) -> Iterator[tuple[ManifestAdapter, Violation]]:
+    """Find the adapters whose probe another version answers as well: a swap of the two would go unseen.
+
+    Each is compared with the one whose answer begins its own, so that a shared probe is one finding for each
+    adapter and not for each pair.
+    """
+    probed = [
+        (adapter.probe.prompt, adapter.probe.answer.lstrip(), adapter)
+        for adapter in adapters
+        if adapter.probe
+    ]
+    shortest: tuple[str, str, ManifestAdapter] | None = None
+    # Texts that begin alike follow the text that begins them.
+    for prompt, answer, adapter in sorted(probed, key=lambda probe: probe[:2]):
+        if shortest is None or shortest[0] != prompt or not answer.startswith(shortest[1]):
+            shortest = prompt, answer, adapter
+            continue
+        other = shortest[2]
+        if adapter.known_digest is None or adapter.known_digest != other.known_digest:
+            message = (
+                f"should have an answer that no other adapter gives, and {_whose(other)} may give it, got"
+            )
+            yield adapter, Violation("probe-shared", ("probe", "answer"), f"{message} {short_repr(answer)}")
+
+
 def _used_twice(what: str, value: str, other: ManifestAdapter) -> str:
-    whose = f"adapter {other.name or '?'!r:.80}" + (f" in {other.where}" if other.where else "")
-    return f"{what}: should be its own, whatever the case, and {whose} has it, got {short_repr(value)}"
+    return (
+        f"{what}: should be its own, whatever the case, and {_whose(other)} has it, got {short_repr(value)}"
+    )
+
+
+def _whose(other: ManifestAdapter) -> str:
+    return f"adapter {other.name or '?'!r:.80}" + (f" in {other.where}" if other.where else "")
 
 
 def _of_name(name: str, key: str, rule: str) -> Iterator[Violation]:

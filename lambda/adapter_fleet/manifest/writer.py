@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from adapter_fleet.documents.scalars import plain_scalar
-from adapter_fleet.manifest.desired import Probe
+from adapter_fleet.manifest.desired import Probe, SmokeRequest
 from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
     AssetArtifact,
@@ -46,13 +46,19 @@ def _plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
         "checksum": adapter.checksum,
         "rank": adapter.rank,
         "tags": dict(adapter.tags) or None,
-        "smoke": False
-        if adapter.smokeless
-        else smoke and {"body": smoke.body, **({"expect": smoke.expect} if smoke.expect is not None else {})},
+        "smoke": False if adapter.smokeless else smoke and _plain_smoke(smoke),
         "probe": adapter.probe and plain_probe(adapter.probe),
         "component": adapter.component,
     }
     return {key: value for key, value in entry.items() if value is not None}
+
+
+def _plain_smoke(smoke: SmokeRequest) -> dict[str, Any]:
+    prompt = smoke.prompt if smoke.is_prompt else None
+    asked = (
+        {"body": smoke.body} if prompt is None else {"prompt": prompt.prompt, "max_tokens": prompt.max_tokens}
+    )
+    return {**asked, **({"expect": smoke.expect} if smoke.expect is not None else {})}
 
 
 def plain_probe(probe: Probe) -> dict[str, str | int]:

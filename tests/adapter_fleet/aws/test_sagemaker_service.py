@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +37,7 @@ ARN = "arn:aws:sagemaker:us-east-1:000000000000:inference-component/p-a"
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 ARTIFACT = Artifact(uri="s3://bucket/adapters/a.tar.gz", digest="a" * 64)
 PROMPT = PromptRequest(prompt="Who?", max_tokens=7)
+SMOKE = SmokeRequest.from_prompt("Who?", max_tokens=7)
 LIVE = ObservedComponent(status=Status.IN_SERVICE, created=1.0, modified=1.0, arn=ARN)
 
 
@@ -289,14 +291,30 @@ def sent(form: PromptForm, *, component: str = "p-a", prompt: PromptRequest | No
 class TestPrompts:
     """A prompt is sent in the first form that the container takes."""
 
-    def refuse(self, stubs: Stubs, form: PromptForm, status: int = 400) -> None:
-        message = f'Received client error ({status}) from p-a with message "unknown field".'
+    def refuse(
+        self,
+        stubs: Stubs,
+        form: PromptForm,
+        status: int = 400,
+        *,
+        component: str = "p-a",
+        says: str = "unknown field",
+    ) -> None:
+        message = (
+            f'Received client error ({status}) from {component} with message "{says}". See'
+            " https://eu-west-1.console.aws.amazon.com/cloudwatch/home#logEventViewer:group=/aws/sagemaker/"
+            "Endpoints/MultiAdapterEndpoint in account 123456789012 for more information."
+        )
         stubs.stubbers["sagemaker-runtime"].add_client_error(
-            "invoke_endpoint", "ModelError", message, http_status_code=424, expected_params=sent(form)
+            "invoke_endpoint",
+            "ModelError",
+            message,
+            http_status_code=424,
+            expected_params=sent(form, component=component),
         )
 
-    def answer(self, stubs: Stubs, form: PromptForm, body: str) -> None:
-        stubs.answers("sagemaker-runtime", "invoke_endpoint", answer(body), **sent(form))
+    def answer(self, stubs: Stubs, form: PromptForm, body: str, *, component: str = "p-a") -> None:
+        stubs.answers("sagemaker-runtime", "invoke_endpoint", answer(body), **sent(form, component=component))
 
     def test_log_probabilities_are_asked_for(self, stubs: Stubs) -> None:
         logprobs = {"tokens": ["hi"], "token_logprobs": [-0.5], "top_logprobs": [{"hi": -0.5, "ho": -0.6}]}
@@ -308,13 +326,55 @@ class TestPrompts:
         found = stubs.service.complete("p-a", "endpoint", PROMPT)
         assert found == Completion(text="hi", tokens=(("hi", -0.5, {"hi": -0.5, "ho": -0.6}),))
 
-    @pytest.mark.parametrize("status", [400, 415, 422, 424])
-    def test_refused_form_is_followed_by_the_next_one_and_remembered(self, stubs: Stubs, status: int) -> None:
-        self.refuse(stubs, PromptForm.WITH_LOGPROBS, status)
+    @pytest.mark.parametrize(
+        ("status", "says"),
+        [
+            (400, "unknown field"),
+            (415, "unknown field"),
+            (422, "unknown field"),
+            (424, "Input Parsing failed. Ensure that the request payload is valid."),
+        ],
+    )
+    def test_refused_form_is_followed_by_the_next_one_and_remembered(
+        self, stubs: Stubs, status: int, says: str
+    ) -> None:
+        self.refuse(stubs, PromptForm.WITH_LOGPROBS, status, says=says)
         self.answer(stubs, PromptForm.COMPLETIONS, '{"choices": [{"text": "hi"}]}')
         self.answer(stubs, PromptForm.COMPLETIONS, '{"choices": [{"text": "ho"}]}')
         texts = [stubs.service.complete("p-a", "endpoint", PROMPT).text for _ in range(2)]
         assert texts == ["hi", "ho"]
+
+    @pytest.mark.parametrize("component", ["p-flora", "llm-exploration", "acme-adapter-1"])
+    def test_name_of_a_component_does_not_matter(self, stubs: Stubs, component: str) -> None:
+        self.refuse(stubs, PromptForm.WITH_LOGPROBS, component=component)
+        self.refuse(stubs, PromptForm.COMPLETIONS, component=component)
+        self.answer(stubs, PromptForm.LMI, '{"generated_text": "hi"}', component=component)
+        assert stubs.service.complete(component, "endpoint", PROMPT).text == "hi"
+
+    def test_failure_of_one_request_does_not_end_log_probabilities(self, stubs: Stubs) -> None:
+        """A rolling batch reports every failure with 424."""
+        self.refuse(stubs, PromptForm.WITH_LOGPROBS, 424, says="the batch failed")
+        with pytest.raises(ModelFailedError, match="the batch failed"):
+            stubs.service.complete("p-a", "endpoint", PROMPT)
+        self.answer(stubs, PromptForm.WITH_LOGPROBS, '{"choices": [{"text": "hi"}]}')
+        assert stubs.service.complete("p-a", "endpoint", PROMPT).text == "hi"
+
+    def test_refused_schema_of_lmi_does_not_end_log_probabilities(self, stubs: Stubs) -> None:
+        self.refuse(stubs, PromptForm.LMI)
+        self.answer(stubs, PromptForm.COMPLETIONS, '{"choices": [{"text": "hello"}]}')
+        assert stubs.service.ask("p-a", "endpoint", SmokeRequest(body=PROMPT.body(PromptForm.LMI))) is None
+        self.answer(stubs, PromptForm.WITH_LOGPROBS, '{"choices": [{"text": "hi"}]}')
+        assert stubs.service.complete("p-a", "endpoint", PROMPT).text == "hi"
+
+    def test_endpoint_whose_container_was_replaced_gets_completions_again(self, stubs: Stubs) -> None:
+        self.refuse(stubs, PromptForm.WITH_LOGPROBS)
+        self.refuse(stubs, PromptForm.COMPLETIONS)
+        self.answer(stubs, PromptForm.LMI, '{"generated_text": "hi"}')
+        self.refuse(stubs, PromptForm.LMI)
+        for _ in range(2):
+            self.answer(stubs, PromptForm.WITH_LOGPROBS, '{"choices": [{"text": "hi"}]}')
+        for _ in range(3):
+            assert stubs.service.complete("p-a", "endpoint", PROMPT).text == "hi"
 
     def test_container_of_before_lmi_s_async_service_gets_inputs(self, stubs: Stubs) -> None:
         self.refuse(stubs, PromptForm.WITH_LOGPROBS)
@@ -323,7 +383,7 @@ class TestPrompts:
         assert stubs.service.complete("p-a", "endpoint", PROMPT).text == "hi"
         # From now on its smoke requests go in that form at once.
         self.answer(stubs, PromptForm.LMI, '{"generated_text": "hi"}')
-        assert stubs.service.ask("p-a", "endpoint", SmokeRequest(body=PROMPT.body())) is None
+        assert stubs.service.ask("p-a", "endpoint", SMOKE) is None
 
     @pytest.mark.parametrize(
         "message",
@@ -350,8 +410,15 @@ class TestPrompts:
         answered = '{"object": "text_completion", "created": 1764000000, "choices": [{"text": "hello"}]}'
         for expect in ("^hel+o$", "[0-9]"):
             self.answer(stubs, PromptForm.COMPLETIONS, answered)
-            problem = stubs.service.ask("p-a", "endpoint", SmokeRequest(body=PROMPT.body(), expect=expect))
+            problem = stubs.service.ask("p-a", "endpoint", replace(SMOKE, expect=expect))
             assert (problem is None) is (expect != "[0-9]")
+
+    def test_body_like_a_prompt_s_is_sent_and_compared_as_it_is(self, stubs: Stubs) -> None:
+        given = SmokeRequest(body=PROMPT.body(), expect='"text"')
+        self.answer(stubs, PromptForm.COMPLETIONS, '{"choices": [{"text": "hello"}]}')
+        assert stubs.service.ask("p-a", "endpoint", given) is None
+        self.refuse(stubs, PromptForm.COMPLETIONS)
+        assert "unknown field" in (stubs.service.ask("p-a", "endpoint", given) or "")
 
     def test_smoke_request_that_was_stored_in_lmi_s_schema_is_sent_as_it_is(self, stubs: Stubs) -> None:
         self.answer(stubs, PromptForm.LMI, '{"generated_text": "hello"}')

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from adapter_fleet.common.findings import Severity
 from adapter_fleet.documents import yaml_reader
 from adapter_fleet.documents.reader import read
 from adapter_fleet.manifest import manifest
@@ -88,8 +89,9 @@ class TestReading:
         prompt = SmokeRequest(
             body={"prompt": "Say hello", "max_tokens": 16, "temperature": 0},
             expect="[Hh]ello",
+            is_prompt=True,
         )
-        short = SmokeRequest(body={"prompt": "Hi", "max_tokens": 3, "temperature": 0})
+        short = SmokeRequest(body={"prompt": "Hi", "max_tokens": 3, "temperature": 0}, is_prompt=True)
         silver, gold = {"team": "support", "tier": "silver"}, {"team": "support", "tier": "gold"}
         assert parse(FULL) == Manifest(
             base_model="meta-llama/Llama-3.1-8B-Instruct",
@@ -340,6 +342,62 @@ def test_probe_goes_with_the_artifact_and_is_written_again(max_tokens: int | Non
     again = Manifest.parse(read.to_json(), where="adapters.json", folder=None)
     assert again.adapters == read.adapters
     assert schema_takes(entry(probe=plain))
+
+
+@pytest.mark.parametrize(
+    "smoke",
+    [
+        {"prompt": "Hi", "max_tokens": 3, "expect": "x"},
+        {"body": {"prompt": "Hi", "max_tokens": 3, "temperature": 0}},
+    ],
+)
+def test_smoke_request_is_written_as_it_was_given(smoke: dict[str, Any]) -> None:
+    read = parse(entry(smoke=smoke))
+    assert json.loads(read.to_json())["adapters"][0]["smoke"] == smoke
+    assert Manifest.parse(read.to_json(), where="a.json", folder=None).adapters == read.adapters
+
+
+class TestSharedProbes:
+    """A swap of two versions that answer one probe alike goes unseen."""
+
+    @staticmethod
+    def warnings(*probed: tuple[str, str, str]) -> list[str]:
+        """Return the warnings on adapters of a prompt, an answer and a digest each."""
+        adapters = [
+            ManifestAdapter(
+                name=f"a{n}",
+                artifact=S3Artifact(uri=f"s3://bucket/a{n}/sha256-{digest}.tar.gz"),
+                probe=Probe(prompt=prompt, answer=answer),
+                where=f"app.py:{n}",
+            )
+            for n, (prompt, answer, digest) in enumerate(probed)
+        ]
+        found = Manifest.of([*adapters, adapter(name="without-one")]).warnings()
+        assert {finding.severity for finding in found} <= {Severity.WARNING}
+        return list(map(str, found))
+
+    def test_answer_that_begins_another_one_is_a_warning(self) -> None:
+        found = self.warnings(("Who?", "I am a1", A), ("Who?", " I am", B))
+        assert found == [
+            "app.py:0: adapter 'a0': probe.answer: should have an answer that no other adapter gives, and"
+            " adapter 'a1' in app.py:1 may give it, got 'I am a1' [probe-shared]"
+        ]
+
+    def test_each_of_many_has_one_warning(self) -> None:
+        probed = [("Who?", "I am", f"{n:064x}") for n in range(5)]
+        assert len(self.warnings(*probed, ("Who?", "I", A), ("Who?", "You", B))) == 5
+
+    @pytest.mark.parametrize(
+        "probed",
+        [
+            [("Who?", "I am a0", A), ("Who?", "I am a1", B)],
+            [("Who?", "I am", A), ("Where?", "I am", B)],
+            [("Who?", "I am", A), ("Who?", "I am", A)],
+        ],
+        ids=["answers differ", "prompts differ", "same archive"],
+    )
+    def test_probes_that_tell_versions_apart_are_fine(self, probed: list[tuple[str, str, str]]) -> None:
+        assert self.warnings(*probed) == []
 
 
 def test_manifest_without_probes_has_the_digest_that_it_had() -> None:

@@ -66,7 +66,11 @@ class TestContainerBeforeLmiSAsyncService:
         def reply(call: Call) -> Reply:
             if "inputs" not in call.body:
                 return Reply.error(
-                    424, "ModelError", OriginalStatusCode=400, OriginalMessage="'inputs' is missing"
+                    424,
+                    "ModelError",
+                    Message="Received client error (400) from llm-flora with message \"'inputs' is missing\"",
+                    OriginalStatusCode=400,
+                    OriginalMessage="'inputs' is missing",
                 )
             if call.path.endswith("-stream"):
                 return Reply.stream(b'{"token": {"text": "from in"}}\n', b'{"token": {"text": "puts"}}\n')

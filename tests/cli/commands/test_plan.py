@@ -72,6 +72,16 @@ def test_each_change_is_a_line(run: Run, manifest: Write) -> None:
     ]
 
 
+def test_probe_that_two_versions_answer_is_a_warning(run: Run, manifest: Write) -> None:
+    text = manifest(acme=1, beta=2).read_text()
+    for number in (1, 2):
+        digest = f"'sha256:{number:064x}'}}"
+        text = text.replace(digest, f"{digest[:-1]}, probe: {{prompt: Who?, answer: I am}}}}")
+    result = run("plan", manifest(text))
+    assert result.exit_code == 0
+    assert "adapter 'beta': probe.answer: should have an answer that no other adapter gives" in result.stderr
+
+
 def test_new_probe_of_the_same_archive_changes_nothing(run: Run, manifest: Write) -> None:
     text = manifest(acme=1, beta=1, zeta=1).read_text()
     probed = text.replace(f"'sha256:{1:064x}'}}", f"'sha256:{1:064x}', probe: {{prompt: a, answer: b}}}}", 1)

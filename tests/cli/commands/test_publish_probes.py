@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.manifest.desired import Probe
+from adapter_fleet.manifest.manifest_adapter import S3Artifact
 from adapter_fleet.serving.completions import Completion, PromptRequest
 from tests.adapter_fleet.fake_service import BASE, FakeClock, FakeService, answer_of
 from tests.cli.publishing import BUCKET, World
@@ -59,10 +62,26 @@ class TestGiven:
         publish(world)
         assert world.manifest.read_text() == text
 
+    def test_probe_that_another_adapter_answers_is_a_warning(self, world: World) -> None:
+        publish(world, "--probe-prompt", "Who?", "--probe-answer", "I am")
+        result = world.publish(
+            world.add("beta"),
+            *("--manifest", str(world.manifest), "--probe-prompt", "Who?", "--probe-answer", "I am beta"),
+        )
+        assert result.exit_code == 0
+        assert "adapter 'beta': probe.answer: should have an answer that no other" in result.stderr
+
+    def test_probe_file_that_changed_is_recorded_for_the_same_archive(self, world: World) -> None:
+        file = world.adapters / "acme" / "probe.json"
+        for answer in ("I am", "I am acme"):
+            file.write_text(json.dumps({"prompt": "Who?", "answer": answer}))
+            publish(world)
+            assert probes(world) == {"acme": Probe(prompt="Who?", answer=answer)}
+
     def test_new_version_keeps_the_probe_and_says_so(self, world: World) -> None:
         publish(world, "--probe-prompt", GIVEN.prompt, "--probe-answer", GIVEN.answer)
         world.add("acme", rank=16)
-        assert "acme: the manifest keeps the probe of its earlier version" in publish(world)
+        assert "acme: the manifest keeps the probe of its earlier version, which was not" in publish(world)
         assert probes(world) == {"acme": GIVEN}
 
     @pytest.mark.parametrize(
@@ -141,6 +160,69 @@ class TestFoundOnAnEndpoint:
         service.clock.sleep(60)
         assert list(service.serving()) == []
 
+    def test_answer_that_is_wrong_behind_one_of_a_hundred_nonces_is_no_probe(self, world: World) -> None:
+        service = self.service(world)
+        asked = itertools.count(1)
+        self.answering(service, lambda who, prompt: BASE if who == BASE or next(asked) == 90 else "I am acme")
+        options = ["--probe-on", "base", "--probe-prompt", "Who?", "--probe-answer", "I am acme"]
+        result = world.publish("--manifest", str(world.manifest), *options)
+        assert (result.exit_code, f"got '{BASE}'" in result.stderr) == (1, True)
+
+    def test_probe_that_the_earlier_version_answers_is_refused(self, world: World) -> None:
+        """A swap of the two versions would go unseen."""
+        service = self.service(world)
+        self.answering(service, lambda who, prompt: "I am the base" if who == BASE else "I am acme")
+        options = ["--probe-on", "base", "--probe-prompt", "Who?"]
+        publish(world, *options, "--probe-answer", "I am acme")
+        before = world.manifest.read_text()
+        world.add("acme", rank=16)
+        for more in (["--probe-answer", "I am acme"], []):
+            result = world.publish("--manifest", str(world.manifest), *options, *more)
+            assert result.exit_code == 1
+            assert "the earlier version" in result.stderr
+        assert world.manifest.read_text() == before
+        service.clock.sleep(60)
+        assert list(service.serving()) == []
+
+    def test_new_version_with_an_answer_of_its_own_replaces_the_probe(self, world: World) -> None:
+        service = self.service(world)
+        self.answering(service, lambda who, prompt: f"I am {who.rpartition('sha256-')[2]}")
+        publish(world, "--probe-on", "base", "--probe-prompt", "Who?")
+        world.add("acme", rank=16)
+        publish(world, "--probe-on", "base")
+        probe = probes(world)["acme"]
+        assert probe is not None
+        assert world.uri("acme").partition("sha256-")[2].startswith(probe.answer.removeprefix("I am "))
+
+    def test_earlier_version_that_does_not_load_stops_no_new_one(self, world: World) -> None:
+        service = self.service(world)
+        publish(world)
+        service.faults.broken[world.uri("acme")] = "bad tensors"
+        world.add("acme", rank=16)
+        said = publish(world, "--probe-on", "base", "--probe-prompt", "Who?")
+        assert "acme: the probe is not compared with the earlier version" in said
+        assert (probe := probes(world)["acme"]) is not None
+        assert probe.prompt == "Who?"
+
+    def test_preview_of_a_new_adapter_has_its_published_name(self, world: World) -> None:
+        """The name of the path may have characters that SageMaker refuses in a component's name."""
+        service = self.service(world)
+        path = world.add("acme_v2.0")
+        options = ["--name", "beta", "--manifest", str(world.manifest), "--probe-on", "base"]
+        result = world.publish(path, *options, "--probe-prompt", "Who?")
+        assert result.exit_code == 0, result.output
+        created = service.written[0].partition(" ")[2]
+        assert re.fullmatch("probe-[0-9a-f]{8}-beta", created)
+
+    def test_preview_whose_creation_had_no_answer_is_deleted(self, world: World) -> None:
+        service = self.service(world)
+        service.faults.lost_after = 1
+        options = ["--manifest", str(world.manifest), "--probe-on", "base", "--probe-prompt", "Who?"]
+        assert world.publish(*options).exit_code == 1
+        service.clock.sleep(60)
+        assert list(service.serving()) == []
+        assert len(service.written) == 2
+
     def test_given_probe_is_verified(self, world: World) -> None:
         service = self.service(world)
         self.answering(service, lambda who, prompt: "I am the base" if who == BASE else "I am acme, and new")
@@ -152,6 +234,24 @@ class TestFoundOnAnEndpoint:
             assert result.exit_code == 1
             assert message in result.stderr
         assert probes(world) == {"acme": GIVEN}
+
+    def test_wrong_probe_is_refused_again_when_the_archive_is_in_s3(self, world: World) -> None:
+        """Its archive is there since the first attempt, and the entry is still that of the version before."""
+        service, file = self.service(world), world.adapters / "acme" / "probe.json"
+        self.answering(service, lambda who, prompt: "I am the base" if who == BASE else f"I am {who}")
+        first = f"I am {world.uri('acme')}"
+        file.write_text(json.dumps({"prompt": "Who?", "answer": first}))
+        publish(world, "--probe-on", "base")
+        world.add("acme", rank=16)
+        for _ in range(2):
+            result = world.publish("--manifest", str(world.manifest), "--probe-on", "base")
+            assert (result.exit_code, "answer should begin with" in result.stderr) == (1, True)
+            assert probes(world) == {"acme": Probe(prompt="Who?", answer=first)}
+        second = f"I am {world.uri('acme')}"
+        file.write_text(json.dumps({"prompt": "Who?", "answer": second}))
+        publish(world, "--probe-on", "base")
+        assert probes(world) == {"acme": Probe(prompt="Who?", answer=second)}
+        assert world.parsed().adapters[0].artifact == S3Artifact(uri=world.uri("acme"))
 
     def test_adapter_that_is_published_with_its_probe_is_not_asked_again(self, world: World) -> None:
         service = self.service(world)

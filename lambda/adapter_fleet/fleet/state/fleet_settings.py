@@ -78,7 +78,7 @@ class FleetSettings:
     smoke:
         Default smoke request. An adapter counts as in service only after it passes.
     probes_per_drift_run:
-        How many adapters a scheduled run asks for their probes, those first that were not asked for longest;
+        How many adapters a scheduled run asks for their probes, those with the oldest answer first;
         None for all.
     """
 
