@@ -102,13 +102,14 @@ def split_line(line: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Engine:
-    """The process of the only copy that runs."""
+    """The process of a copy."""
 
     process: int
     port: int
 
     @classmethod
-    def of(cls, cloud: LocalCloud) -> Engine:
+    def all_of(cls, cloud: LocalCloud) -> set[Engine]:
+        """Every copy that runs: tests of other files leave theirs to each other."""
         listed = subprocess.run(
             ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
         )
@@ -119,13 +120,12 @@ class Engine:
         def below_the_cloud(pid: int) -> bool:
             return pid == cloud.process.pid or (pid in processes and below_the_cloud(processes[pid][0]))
 
-        (engine,) = [
+        return {
             cls(pid, int(port[1]))
             for pid, (_, args) in processes.items()
             if "local_sagemaker.model_server" in args and below_the_cloud(pid)
             if (port := re.search(r"--port (\d+)", args))
-        ]
-        return engine
+        }
 
     def resident_bytes(self) -> int:
         shown = subprocess.run(
@@ -157,8 +157,9 @@ def test_each_of_many_adapters_answers_as_itself_and_memory_follows_the_tiers(
     served = dict.fromkeys(made, 0)
     wrong: list[str] = []
 
+    others = Engine.all_of(cloud)
     with changed_settings(cloud, dialect=dialect, **quick), ByHand(cloud, **limits) as endpoint:
-        engine = Engine.of(cloud)
+        (engine,) = Engine.all_of(cloud) - others
         endpoint.ask(endpoint.base, PROMPT)
         before = engine.resident_bytes()
         names = endpoint.adapters({name: directory for name, (directory, _) in made.items()})
