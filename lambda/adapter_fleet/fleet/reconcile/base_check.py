@@ -95,7 +95,7 @@ class BaseCheck:
         self._recheck_all(Recheck.ASK)
         for record in list(self._records.values()):
             if record.probed is not None:
-                self._records.put(replace(record, probed=record.probed.begin_again()))
+                self._records.put(replace(record, probed=replace(record.probed.begin_again(), rebased=True)))
         generation = self._session.generation
         if generation.outcome is Outcome.OPEN and generation.changes is None:
             self._session.update_generation(rebased=True)

@@ -13,7 +13,12 @@ from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.probe_check import requests_for
 from adapter_fleet.fleet.state.records import Event
+from adapter_fleet.fleet.state.sagemaker_port import ModelFailedError, ServiceError, UnansweredError
+from adapter_fleet.fleet.steps.executor import execute
+from adapter_fleet.fleet.steps.probes import MAX_PROBE_SECONDS
+from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import DesiredAdapter, Probe, SmokeRequest
+from adapter_fleet.serving.completions import Completion, PromptRequest
 from tests.adapter_fleet.fake_service import BASE, answer_of
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
@@ -36,7 +41,7 @@ def fleet(*adapters: DesiredAdapter, settings: FleetSettings = REPAIRS, copies: 
     return world
 
 
-def drift(world: World, *, seconds: float = 0.0) -> None:
+def drift(world: World) -> None:
     """Let a drift run check the fleet."""
     world.clock.time += 3600.0
     world.start_machine("drift")
@@ -144,6 +149,42 @@ class TestAfterAChange:
         assert good is not None
         assert good.probe is not None
 
+    def test_wrong_new_probe_of_a_version_in_service_fails_and_writes_nothing(self) -> None:
+        good = adapter("a", probed=True)
+        world = fleet(good, copies=3)
+        writes = len(world.writes())
+        typo = Probe(prompt="Who?", answer="nobody answers this")
+        world.deploy(replace(good, artifact=replace(good.artifact, probe=typo)))
+        world.settle()
+        assert world.writes()[writes:] == []
+        failure = world.record("a").failure
+        assert failure is not None
+        assert failure.cause is Cause.IDENTITY
+        world.deploy(good)
+        world.settle()
+        assert world.record("a").failure is None
+        assert world.writes()[writes:] == []
+
+    def test_new_base_whose_answers_differ_fails_its_adapters_and_writes_nothing(self) -> None:
+        world = fleet(copies=3)
+        writes = len(world.writes())
+        world.service.replace_base("another model", lost=False)
+        world.service.faults.wrong_answers = 1.0
+        world.deploy(adapter("a", probed=True), adapter("b", probed=True), digest="again")
+        world.settle()
+        assert failures(world).keys() == {"a", "b"}
+        assert world.writes()[writes:] == []
+
+    def test_copy_of_a_new_base_that_lacks_the_adapter_gets_it_again(self) -> None:
+        world = fleet(adapter("a", probed=True), copies=3)
+        writes = len(world.writes())
+        world.service.replace_base("another model", lost=False)
+        world.service.components["p-a"].on_copies = {0: BASE}
+        world.deploy(adapter("a", probed=True), digest="again")
+        world.settle()
+        assert world.writes()[writes:] == ["UpdateInferenceComponent p-a"]
+        assert world.record("a").failure is None
+
     def test_version_that_is_rolled_back_to_is_asked_for_its_own_probe(self) -> None:
         world = fleet(adapter("a", probed=True))
         world.deploy(adapter("a", 2, probed=True))
@@ -155,9 +196,45 @@ class TestAfterAChange:
         assert failures(world) == {}
         assert world.record("a").failure is None
 
+    def test_one_lost_answer_is_no_failure(self) -> None:
+        world = World(settings=REPAIRS)
+        world.service.faults.unanswered = 1
+        world.deploy(adapter("a", probed=True))
+        world.settle()
+        assert failures(world) == {}
+        assert requests(world) == 2
+
+    @pytest.mark.parametrize("error", [UnansweredError, ModelFailedError])
+    @pytest.mark.parametrize("answered", [0, 3])
+    def test_step_that_waits_for_a_silent_container_ends_in_time(
+        self, answered: int, error: type[ServiceError], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world = World(settings=REPAIRS)
+        world.service.copies = 3
+        answer, left, took = world.service.complete, answered, []
+
+        def silent(component: str, endpoint: str, prompt: PromptRequest) -> Completion:
+            nonlocal left
+            if left:
+                left -= 1
+                return answer(component, endpoint, prompt)
+            world.clock.sleep(63.0)
+            raise error("no answer in time")
+
+        def timed(task: StepTask) -> StepResult:
+            began = world.clock.now()
+            result = execute(task)
+            took.append(world.clock.now() - began)
+            return result
+
+        world.service.complete = silent  # type: ignore[method-assign]
+        monkeypatch.setattr("adapter_fleet.fleet.reconcile.reconciler.execute", timed)
+        world.deploy(adapter("a", probed=True))
+        world.run_for(30.0)
+        assert 63.0 <= max(took) < MAX_PROBE_SECONDS
+
     def test_container_that_answers_with_errors_is_no_swap(self) -> None:
         world = World(settings=REPAIRS)
-        from adapter_fleet.fleet.state.sagemaker_port import ModelFailedError
 
         def broken(*_: object) -> None:
             raise ModelFailedError("Received server error (503) from p-a: overloaded")
@@ -289,12 +366,16 @@ class TestDriftRuns:
         assert calls["DescribeInferenceComponent"] == 1
         assert calls["ListInferenceComponents"] == 1
 
-    def test_none_of_a_thousand_healthy_adapters_fails(self) -> None:
+    @pytest.mark.parametrize("copies", [1, 3])
+    def test_none_of_a_thousand_healthy_adapters_fails_though_one_answer_of_a_hundred_is_wrong(
+        self, copies: int
+    ) -> None:
         adapters = [adapter(f"a{number:04}", probed=True) for number in range(1000)]
-        world = fleet(*adapters, copies=3)
+        world = fleet(*adapters, copies=copies)
         before = requests(world)
+        world.service.faults.wrong_answers = 0.01
         drift(world)
-        assert requests(world) - before >= 14_000
+        assert requests(world) - before > 1000 * requests_for(copies)
         assert failures(world) == {}
         assert world.newest().failed == 0
 
