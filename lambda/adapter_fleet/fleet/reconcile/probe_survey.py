@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Step
-from adapter_fleet.fleet.planning.settle import may_be_asked_again
+from adapter_fleet.fleet.planning.settle import may_be_asked_again, probe_of
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.planner import Planner
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
@@ -36,7 +36,8 @@ class ProbeSurvey:
             assert check is not None  # a record without one is asked anyway
             self._before[record.component] = record
             # It is in the record, not in the queue alone: a pass that lists again decides anew.
-            again = replace(record, probed=check.begin_again(), failure=None)
+            failure = None if may_be_asked_again(record) else record.failure
+            again = replace(record, probed=check.begin_again(), failure=failure)
             self._records.put(again)
             self._planner.advance(record.component)
 
@@ -55,15 +56,30 @@ class ProbeSurvey:
             self._desired.wanted.get(record.component),
             self._queue.decisions.get(record.component),
         )
-        if want is None or want.artifact.probe is None or record.probed is None or decision is None:
+        serving = record.serving
+        if want is None or serving is None or record.probed is None or decision is None:
             return False
-        kept = decision.step is Step.KEEP
-        return kept or (decision.step is Step.FAILED and may_be_asked_again(record))
+        if probe_of(serving, want) is None or record.probed.probe is None:
+            return False
+        failed = decision.step is Step.FAILED and (may_be_asked_again(record) or _is_restored(record))
+        return decision.step is Step.KEEP or failed
+
+
+def _is_restored(record: AdapterRecord) -> bool:
+    """Return True if the last good artifact serves, and another one failed."""
+    failure, serving = record.failure, record.serving
+    return (
+        serving is not None
+        and serving.same_as(record.last_good)
+        and failure is not None
+        and not failure.artifact.same_as(serving)
+        and record.recheck is None
+    )
 
 
 def _asked_at(record: AdapterRecord) -> float:
     """Return when an adapter was last found right; one that failed goes by its failure."""
     check, failure = record.probed, record.failure
-    if failure is not None:
+    if failure is not None and failure.artifact.same_as(record.serving):
         return failure.at
     return 0.0 if check is None or check.ended is None else check.ended

@@ -117,6 +117,13 @@ class StepTask:
     ) -> StepResult:
         """Return the result of a step whose artifact could not be brought into service."""
         record, events = with_failure(
-            self.record, artifact, reason, self.context, cause=cause, smoke=smoke, probe=probe
+            self.record,
+            artifact,
+            reason,
+            self.context,
+            cause=cause,
+            want=self.want,
+            smoke=smoke,
+            probe=probe,
         )
         return StepResult(record=record, events=events)

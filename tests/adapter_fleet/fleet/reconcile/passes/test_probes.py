@@ -291,6 +291,65 @@ def planted(request: pytest.FixtureRequest) -> World:
     return world
 
 
+class TestAfterARestore:
+    def restored(self) -> World:
+        """A fleet whose second version failed its smoke request, so that the first one serves again."""
+        world = fleet(adapter("a", smoke=SMOKE, probed=True))
+        world.service.faults.silent.add(artifact("a", 2).uri)
+        world.deploy(adapter("a", 2, smoke=SMOKE, probed=True))
+        world.settle()
+        assert world.serving()["a"] == artifact("a", 1).uri
+        return world
+
+    def test_restored_version_is_asked_for_its_own_probe(self) -> None:
+        record = self.restored().record("a")
+        assert record.probed is not None
+        assert record.probed.is_complete
+        assert record.probed.artifact.same_as(artifact("a", 1))
+        assert record.failure is not None
+        assert record.failure.artifact.same_as(artifact("a", 2))
+
+    def test_failed_restores_before_a_good_one_are_forgotten(self) -> None:
+        world = fleet(adapter("a", smoke=SMOKE, probed=True))
+        world.service.faults.silent.add(artifact("a", 2).uri)
+        world.service.faults.broken[artifact("a", 1).uri] = "Rate exceeded"
+        world.deploy(adapter("a", 2, smoke=SMOKE, probed=True))
+        world.settle_without_retries()
+        assert world.record("a").restores > 0
+        world.service.faults.broken.clear()
+        world.settle()
+        record = world.record("a")
+        assert (record.restores, record.restore_at) == (0, None)
+        assert world.serving()["a"] == artifact("a", 1).uri
+
+    def test_drift_run_finds_a_swap_of_it_and_sends_it_again(self) -> None:
+        world = self.restored()
+        writes = len(world.writes())
+        world.service.components["p-a"].serves = BASE
+        before = len(world.log.events)
+        drift(world)
+        assert "could not be restored: the probe: the base model answers" in failures(world, before)["a"]
+        assert world.writes()[writes:] == ["UpdateInferenceComponent p-a"]
+        assert world.serving()["a"] == artifact("a", 1).uri
+
+    def test_version_that_is_wanted_again_waits_longer_after_each_lost_answer(self) -> None:
+        world = self.restored()
+        typo = Probe(prompt="Who else?", answer=answer_of(artifact("a").uri, "Who else?"))
+        world.service.faults.unanswered = 1000
+        asked = requests(world)
+        world.deploy(
+            DesiredAdapter(
+                name="a", component="p-a", artifact=replace(artifact("a"), probe=typo), smoke=SMOKE
+            )
+        )
+        world.run_for(600.0)
+        failure = world.record("a").failure
+        assert failure is not None
+        assert failure.artifact.same_as(artifact("a", 1))
+        assert failure.attempts > 1
+        assert requests(world) - asked < 50
+
+
 class TestDriftRuns:
     def test_ten_planted_swaps_fail_by_name_within_one_run(self, planted: World) -> None:
         before = len(planted.log.events)
@@ -331,6 +390,33 @@ class TestDriftRuns:
         failure = world.record("a").failure
         assert failure is not None
         assert failure.cause is Cause.IDENTITY
+
+    @pytest.mark.parametrize("mode", [UpdateMode.IN_PLACE, UpdateMode.REPLACE])
+    def test_swap_is_not_hidden_by_a_container_that_refuses_the_archive(self, mode: UpdateMode) -> None:
+        world = fleet(adapter("a", probed=True), settings=replace(REPAIRS, update_mode=mode))
+        writes = len(world.writes())
+        world.service.components["p-a"].serves = BASE
+        world.service.faults.update_refused = True
+        for _ in range(2):
+            drift(world)
+            failure = world.record("a").failure
+            assert failure is not None
+            assert failure.cause is Cause.IDENTITY
+        assert world.writes()[writes:] == ["UpdateInferenceComponent p-a"]
+        world.service.components["p-a"].serves = artifact("a").uri
+        drift(world)
+        assert world.record("a").failure is None
+
+    def test_other_failure_of_an_adapter_that_is_asked_stays(self) -> None:
+        world = TestAfterARestore().restored()
+        world.deploy(adapter("a", smoke=SMOKE, probed=True))
+        world.settle()
+        asked = requests(world)
+        drift(world)
+        assert requests(world) > asked
+        failure = world.record("a").failure
+        assert failure is not None
+        assert failure.artifact.same_as(artifact("a", 2))
 
     @pytest.mark.parametrize("mode", [UpdateMode.IN_PLACE, UpdateMode.REPLACE])
     def test_swap_is_never_a_reason_to_delete(self, mode: UpdateMode) -> None:
