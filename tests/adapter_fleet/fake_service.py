@@ -370,7 +370,7 @@ class FakeService:
     def _serves(self, there: FakeComponent) -> str | None:
         """Return what answers a request, on the copy that it happens to reach."""
         if self.copies == 0:
-            raise ModelFailedError("Received server error (503): no capacity")
+            raise UnansweredError("503: there is no copy")
         if there.base is None:
             return BASE
         if not there.on_copies:

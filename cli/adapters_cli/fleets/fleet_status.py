@@ -245,6 +245,7 @@ def _states(
         orders=orders,
         deletes=True,
         undone=undone_number(generation, registry.generation),
+        has_copies=fleet.base_copies > 0,
     )
     wants = apply_pins(desired.adapters, orders, records)
     if generation.changes is None and generation.outcome is Outcome.OPEN:

@@ -262,7 +262,7 @@ def _check_serving(
         return Decision(step=Step.ASK)
     if not has_passed(record, want):
         return Decision(step=Step.SMOKE)
-    if not is_proven(record, want):
+    if context.has_copies and not is_proven(record, want):
         return Decision(step=Step.PROBE)
     return Decision(step=Step.KEEP)
 
@@ -293,7 +293,7 @@ def _decide_serving_another(
     if _is_replaced(failing, context):
         return _delete(record, context, why=_NOT_IN_PLACE)
     if restored and not (record.recheck is None and is_proven(record, want)):
-        if delayed:
+        if delayed or not context.has_copies:
             return _failed(failing, until=record.restore_at)
         return Decision(step=Step.PROBE)
     return _restore(record, want, failing, context, step=Step.UPDATE)

@@ -31,7 +31,10 @@ class ProbeSurvey:
         """Begin a new series for as many adapters as the settings say."""
         found = [record for record in self._records.values() if self._is_due(record)]
         found.sort(key=lambda record: (_asked_at(record), record.component))
-        for record in found[: self._session.target.settings.probes_per_drift_run]:
+        most = self._session.target.settings.probes_per_drift_run
+        if most is not None:
+            most = max(0, most - len(self._queue.probes))  # some may be left from an earlier run
+        for record in found[:most]:
             check = record.probed
             assert check is not None  # a record without one is asked anyway
             self._before[record.component] = record

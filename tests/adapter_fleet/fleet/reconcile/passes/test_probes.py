@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, UpdateMode
@@ -443,6 +444,48 @@ class TestDriftRuns:
             ended = [check.ended for name in names if (check := world.record(name).probed) is not None]
             assert len(set(ended)) >= 3
             assert min(filter(None, ended)) > world.clock.now() - 4 * 3600
+
+    def test_adapters_that_an_earlier_run_left_are_among_as_many_as_the_settings_say(self) -> None:
+        adapters = [adapter(f"a{number}", probed=True) for number in range(9)]
+        world = fleet(*adapters, settings=replace(REPORTS, probes_per_drift_run=3))
+        world.service.faults.unanswered = 3 * 3
+        drift(world)
+        before = requests(world)
+        drift(world)
+        assert requests(world) - before == 3 + 3 * 4
+
+    @pytest.mark.parametrize("settings", [REPORTS, REPAIRS])
+    def test_nobody_is_asked_while_the_base_has_no_copy(self, settings: FleetSettings) -> None:
+        world = fleet(settings=settings)
+        before = requests(world)
+        world.service.copies = 0
+        drift(world)
+        assert requests(world) == before
+        assert failures(world) == {}
+        assert world.newest().failed == 0
+
+    @pytest.mark.parametrize("settings", [REPORTS, REPAIRS])
+    def test_nobody_is_asked_while_the_base_is_updated(self, settings: FleetSettings) -> None:
+        world = fleet(settings=settings)
+        before = requests(world)
+        world.service.replace_base("another model", lost=False)
+        world.service.components["base"].status = Status.UPDATING
+        drift(world)
+        assert requests(world) == before
+        assert failures(world) == {}
+
+    def test_probes_of_a_deployment_without_a_copy_wait_for_one(self) -> None:
+        world = World(settings=REPAIRS)
+        world.service.copies = 0
+        world.deploy(adapter("a", probed=True))
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert requests(world) == 0
+        assert world.record("a").last_good is None
+        world.service.copies = 1
+        world.service.components["p-a"].serves = BASE
+        drift(world)
+        assert "the base model answers in its place" in failures(world)["a"]
 
     def test_describing_the_base_is_the_only_look_at_the_copies(self) -> None:
         world = fleet(settings=REPORTS)
