@@ -148,7 +148,9 @@ class Scheduler:
         return sum(decisions[component].step.asks for component in self._pool.components)
 
     def _may_write(self, now: float) -> bool:
-        alone = not (self._session.fleet.serial and (self._polling.in_flight or self._pool))
+        decisions = self._queue.decisions
+        writing = any(decisions[component].step.writes for component in self._pool.components)
+        alone = not (self._session.fleet.serial and (self._polling.in_flight or writing))
         return bool(self._queue.writes) and alone and self._limits.next_write(now) <= now
 
     def _next_due(self, now: float, *, writes: bool) -> float | None:
@@ -189,6 +191,8 @@ class Scheduler:
         """Keep the result of a step, and decide what comes next."""
         step = self._queue.decisions[component].step
         self._planner.note_archive(component, result)
+        for _ in range(result.requests - 1):
+            self._limits.reads.begin(self._session.clock.now())
         if result.unexpected is not None:
             self._telemetry.unexpected(component, result.unexpected)
         self._records.put(result.record)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 
+from adapter_fleet.fleet.planning.decide import Step
+from adapter_fleet.fleet.reconcile.rate_limiter import READ_RATE
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
@@ -21,7 +28,7 @@ from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import DesiredAdapter, Probe, SmokeRequest
 from adapter_fleet.serving.completions import Completion, PromptRequest
 from tests.adapter_fleet.fake_service import BASE, answer_of
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet_world import Inline, World, adapter, artifact
 
 REPORTS = FleetSettings(
     request_rate=1000.0,
@@ -292,6 +299,43 @@ def planted(request: pytest.FixtureRequest) -> World:
     return world
 
 
+class SlowProbes(Inline):
+    """Runs each call at once but probes, which take a moment.
+
+    writes_meanwhile:
+        How many writes began while a probe was under way.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: list[Future[Any]] = []
+        self.writes_meanwhile = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        task = fn.args[0] if isinstance(fn, partial) and fn.args else None
+        if not isinstance(task, StepTask):
+            return super().submit(fn, *args, **kwargs)
+        if task.decision.step is not Step.PROBE:
+            busy = any(not future.done() for future in self._under_way)
+            self.writes_meanwhile += busy and task.decision.step.writes
+            return super().submit(fn, *args, **kwargs)
+        future: Future[Any] = Future()
+        self._under_way.append(future)
+        threading.Timer(0.1, lambda: future.set_result(fn())).start()
+        return future
+
+
+class TestOtherWork:
+    def test_probe_under_way_stops_no_write_of_a_service_that_takes_one_at_a_time(self) -> None:
+        world = World(settings=REPAIRS)
+        world.service.faults.one_write_at_a_time = True
+        executor = SlowProbes()
+        world.reconciler = replace(world.reconciler, executor=executor)
+        world.deploy(*(adapter(name, probed=True) for name in NAMES[:4]))
+        world.settle()
+        assert executor.writes_meanwhile > 0
+        assert world.newest().outcome is Outcome.CONVERGED
+
+
 class TestAfterARestore:
     def restored(self) -> World:
         """A fleet whose second version failed its smoke request, so that the first one serves again."""
@@ -486,6 +530,30 @@ class TestDriftRuns:
         world.service.components["p-a"].serves = BASE
         drift(world)
         assert "the base model answers in its place" in failures(world)["a"]
+
+    def test_every_request_counts_for_the_rate(self) -> None:
+        world = fleet(*(adapter(name, probed=True) for name in NAMES), copies=3)
+        began, before = world.clock.now() + 3600.0, requests(world)
+        drift(world)
+        sent = requests(world) - before
+        # The last step may begin before its requests are counted.
+        assert world.clock.now() - began > (sent - 2 * requests_for(3)) / READ_RATE
+
+    def test_throttle_in_the_middle_of_a_series_slows_the_fleet_down(self) -> None:
+        world = fleet(settings=REPORTS, copies=3)
+        answers = Counter[str]()
+
+        def throttle(operation: str, when: str) -> None:
+            answers[operation] += when == "before"
+            if operation == "InvokeEndpoint p-a" and answers[operation] == 4 + 7:
+                world.service.faults.throttled = 1
+
+        world.service.around = throttle
+        drift(world)
+        assert world.log.metrics[-1]["throttles"] == 1
+        check = world.record("a").probed
+        assert check is not None
+        assert check.is_complete
 
     def test_describing_the_base_is_the_only_look_at_the_copies(self) -> None:
         world = fleet(settings=REPORTS)
