@@ -7,6 +7,7 @@ from collections import Counter
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -537,6 +538,22 @@ class TestDriftRuns:
         world.service.components["p-a"].serves = BASE
         drift(world)
         assert "the base model answers in its place" in failures(world)["a"]
+
+    def test_random_pauses_keep_a_series_from_the_copy_that_it_has_just_left(self) -> None:
+        world = fleet(adapter("a", probed=True), settings=REPORTS, copies=3)
+        answer, sent = world.service.complete, []
+
+        def slow(component: str, endpoint: str, prompt: PromptRequest) -> Completion:
+            sent.append(world.clock.now())
+            world.clock.sleep(0.25)
+            return answer(component, endpoint, prompt)
+
+        world.service.complete = slow  # type: ignore[method-assign]
+        drift(world)
+        pauses = [after - before - 0.25 for before, after in pairwise(sent)]
+        assert len(pauses) == requests_for(3) - 1
+        assert 0.1 < max(pauses) < 0.6
+        assert len({round(pause, 3) for pause in pauses}) > 5
 
     def test_every_request_counts_for_the_rate(self) -> None:
         world = fleet(*(adapter(name, probed=True) for name in NAMES), copies=3)
