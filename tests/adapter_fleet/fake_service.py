@@ -115,6 +115,10 @@ class Faults:
     """Artifacts that the fleet's role may not read."""
     silent: set[str] = field(default_factory=set)
     """Artifacts that fail their smoke request."""
+    wrong_answers: float = 0.0
+    """The share of prompts that an adapter answers otherwise though it is loaded, as at near ties."""
+    unanswered: int = 0
+    """How many of the next prompts get no answer."""
     denied: bool = False
     deletion_refused: str | None = None
     """The message with which the service refuses every deletion."""
@@ -157,8 +161,8 @@ class FakeService:
         self.uid: str | None = None
         self.copies = 1
         self.random = Random(7)
-        self.prompts: dict[tuple[str, str], float] = {}
-        """When a component was first asked with a nonce. Only one check may ask with it."""
+        self.prompts: set[tuple[str, str]] = set()
+        """Every prompt that a component was asked with a nonce: none may come twice."""
         self._seen: dict[str, list[tuple[float, ObservedComponent | None]]] = {}
 
     # --- by hand
@@ -350,16 +354,23 @@ class FakeService:
         self._begin("InvokeEndpoint", component, write=False)
         nonce, _, asked = prompt.prompt.partition("\n\n")
         assert re.fullmatch("[0-9a-f]{8}", nonce), f"no nonce in {prompt.prompt!r}"
-        first = self.prompts.setdefault((component, nonce), self.clock.now())
-        assert self.clock.now() - first < 60, "a prefix cache could answer this prompt"
+        assert (component, nonce) not in self.prompts, "a prefix cache could answer this prompt"
+        self.prompts.add((component, nonce))
+        if self.faults.unanswered > 0:
+            self.faults.unanswered -= 1
+            raise UnansweredError("the connection was closed")
         there = self.components.get(component)
         serves = None if there is None else self._serves(there)
         if serves is None:
             raise ModelFailedError("404 adapter not found")
+        if serves != BASE and self.random.random() < self.faults.wrong_answers:
+            return Completion(text="another word")
         return Completion(text=answer_of(serves, asked))
 
     def _serves(self, there: FakeComponent) -> str | None:
         """Return what answers a request, on the copy that it happens to reach."""
+        if self.copies == 0:
+            raise UnansweredError("503: there is no copy")
         if there.base is None:
             return BASE
         if not there.on_copies:

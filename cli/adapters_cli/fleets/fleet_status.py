@@ -10,6 +10,7 @@ from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import count_deletions
 from adapter_fleet.fleet.planning.pins import apply_pins
 from adapter_fleet.fleet.planning.plan import next_step
+from adapter_fleet.fleet.planning.settle import is_proven
 from adapter_fleet.fleet.state.generations import (
     Generation,
     Outcome,
@@ -245,6 +246,7 @@ def _states(
         orders=orders,
         deletes=True,
         undone=undone_number(generation, registry.generation),
+        has_copies=fleet.base_copies > 0,
     )
     wants = apply_pins(desired.adapters, orders, records)
     if generation.changes is None and generation.outcome is Outcome.OPEN:
@@ -268,7 +270,7 @@ def _states(
             state,
             artifact=record.serving,
             earlier=_earlier(record, declared.get(component)),
-            proof=_proof(record),
+            proof=_proof(record, want),
         )
         if want is not None and want != declared[component]:
             state = _as_pinned(state, declared[component])
@@ -291,7 +293,7 @@ def _state(
             version=version,
             since=record.changed_at,
             reason=record.drifted
-            or (_NOT_DISTINGUISHED if _proof(record) is Proof.NOT_DISTINGUISHED else None),
+            or (_NOT_DISTINGUISHED if _proof(record, want) is Proof.NOT_DISTINGUISHED else None),
         )
     if decision.step is Step.ORPHAN and want is None:
         return AdapterState(
@@ -320,12 +322,12 @@ def _state(
 _NOT_DISTINGUISHED = "its smoke request has the base model's answer, too; a probe would tell the two apart"
 
 
-def _proof(record: AdapterRecord) -> Proof | None:
+def _proof(record: AdapterRecord, want: DesiredAdapter | None) -> Proof | None:
     check = record.probed
-    if check is None or not check.artifact.same_as(record.serving):
+    if check is None or want is None or not check.artifact.same_as(record.serving):
         return None
     if check.probe is not None:
-        return Proof.PROBE if check.is_complete else None
+        return Proof.PROBE if is_proven(record, want) else None
     if check.like_base is None:
         return None
     return Proof.NOT_DISTINGUISHED if check.like_base else Proof.WEAKER

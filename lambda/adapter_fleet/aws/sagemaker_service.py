@@ -272,9 +272,10 @@ def _observed(found: Mapping[str, Any]) -> ObservedComponent:
 
 
 def _copies(found: Mapping[str, Any]) -> int:
-    """Return how many copies a base has: during a change of their number, the larger one."""
+    """Return how many copies a base has, 0 if it is scaled to zero; during a change, the larger number."""
     runs: Mapping[str, int] = found.get("RuntimeConfig", {})
-    return max(1, runs.get("CurrentCopyCount", 1), runs.get("DesiredCopyCount", 1))
+    counts = [runs[key] for key in ("CurrentCopyCount", "DesiredCopyCount") if key in runs]
+    return max(counts, default=1)
 
 
 def _seconds(moment: datetime) -> float:

@@ -124,6 +124,19 @@ def test_adapter_is_created_with_its_base_and_artifact_alone(stubs: Stubs) -> No
     assert stubs.service.create("p-a", endpoint="endpoint", base="base", artifact=ARTIFACT, tags=tags) == ARN
 
 
+@pytest.mark.parametrize(
+    ("runtime", "copies"),
+    [
+        ({}, 1),
+        ({"RuntimeConfig": {"CurrentCopyCount": 3, "DesiredCopyCount": 2}}, 3),
+        ({"RuntimeConfig": {"CurrentCopyCount": 0, "DesiredCopyCount": 0}}, 0),
+    ],
+)
+def test_base_that_is_scaled_to_zero_has_no_copy(stubs: Stubs, runtime: dict[str, Any], copies: int) -> None:
+    stubs.answers("sagemaker", "describe_inference_component", {**summary("base"), **runtime})
+    assert stubs.service.describe_base("base").copies == copies
+
+
 def test_description_tells_artifact_base_and_reason(stubs: Stubs) -> None:
     described = {
         **summary("p-a"),

@@ -11,7 +11,7 @@ from typer.testing import Result
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.manifest.desired import SmokeRequest
+from adapter_fleet.manifest.desired import Probe, SmokeRequest
 from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount
@@ -408,6 +408,16 @@ class TestProof:
         world.deploy(adapter("acme", probed=True), adapter("beta", smoke=self.SMOKE), adapter("zeta"))
         world.settle()
         assert self.proofs(run) == {"acme": ("probe", ""), "beta": ("weaker", ""), "zeta": ("-", "")}
+
+    def test_answer_to_an_earlier_probe_is_no_proof(self, run: Run, world: World) -> None:
+        answered = adapter("acme", probed=True)
+        world.deploy(answered)
+        world.settle()
+        world.service.copies = 0
+        probe = Probe(prompt="Who else?", answer="acme")
+        world.deploy(replace(answered, artifact=replace(answered.artifact, probe=probe)))
+        world.settle()
+        assert self.proofs(run) == {"acme": ("-", "")}
 
     def test_answer_like_the_base_model_s_is_no_failure_and_says_what_to_do(
         self, run: Run, world: World

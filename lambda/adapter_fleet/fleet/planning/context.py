@@ -25,6 +25,8 @@ class PlanContext:
         Creation times of the components that are known to belong to someone else, by name.
     claims:
         Creation times of the components that someone ordered to take over, by name.
+    has_copies:
+        False if the base model is scaled to zero copies. Probes wait until it has one.
     """
 
     now: float
@@ -37,6 +39,7 @@ class PlanContext:
     undone: int | None = None
     foreign: Mapping[str, float] = field(default_factory=dict)
     claims: Mapping[str, float] = field(default_factory=dict)
+    has_copies: bool = True
 
     @classmethod
     def of(
@@ -49,6 +52,7 @@ class PlanContext:
         orders: Iterable[Order] = (),
         deletes: bool = False,
         undone: int | None = None,
+        has_copies: bool = True,
     ) -> "PlanContext":
         """Return the context of a generation with this target."""
         claims = {
@@ -67,6 +71,7 @@ class PlanContext:
             undone=undone,
             foreign=foreign,
             claims=claims,
+            has_copies=has_copies,
         )
 
 

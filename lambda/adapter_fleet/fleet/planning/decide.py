@@ -262,7 +262,7 @@ def _check_serving(
         return Decision(step=Step.ASK)
     if not has_passed(record, want):
         return Decision(step=Step.SMOKE)
-    if not is_proven(record, want):
+    if context.has_copies and not is_proven(record, want):
         return Decision(step=Step.PROBE)
     return Decision(step=Step.KEEP)
 
@@ -284,21 +284,25 @@ def _decide_serving_another(
     record: AdapterRecord, serving: Artifact, want: DesiredAdapter, failing: Failure, context: PlanContext
 ) -> Decision:
     """Another artifact serves, and the wanted one fails: see to the last good one, if that serves."""
-    delayed = _restores_later(record, context)
-    if serving.same_as(record.last_good):
+    delayed, restored = _restores_later(record, context), serving.same_as(record.last_good)
+    if restored:
         if record.recheck is None and record.unconfirmed is not None:
             return Decision(step=Step.CONFIRM, artifact=serving, restores=True)
         if record.recheck is not None and not delayed:
             return _recheck_last_good(record, serving, context)
     if _is_replaced(failing, context):
         return _delete(record, context, why=_NOT_IN_PLACE)
-    if serving.same_as(record.last_good) and record.recheck is not None:
-        return _failed(failing, until=record.restore_at)
+    if restored and not (record.recheck is None and is_proven(record, want)):
+        if delayed or not context.has_copies:
+            return _failed(failing, until=record.restore_at)
+        return Decision(step=Step.PROBE)
     return _restore(record, want, failing, context, step=Step.UPDATE)
 
 
 def _recheck_last_good(record: AdapterRecord, serving: Artifact, context: PlanContext) -> Decision:
     """The last good artifact serves, and the base model changed."""
+    if record.recheck is Recheck.RESEND:
+        return Decision(step=Step.UPDATE, artifact=serving, restores=True, why=_REPLACED)
     if record.recheck is not Recheck.SEND:
         return Decision(step=Step.ASK)
     if _is_restored_by_replacement(record, context):

@@ -292,17 +292,21 @@ def with_failure(
     context: PlanContext,
     *,
     cause: Cause | None = None,
+    want: DesiredAdapter | None = None,
     smoke: str | None = None,
     probe: str | None = None,
 ) -> Settled:
     """Return the record after `artifact` failed to come into service. The write in flight ends.
 
+    want:
+        What the manifest wants, for a failure of a step without a write.
     smoke, probe:
         Digest of the smoke request or of the probe that got a wrong answer.
     """
     intent, known = record.intent, record.failure
-    restoring = record.last_good is not None and record.last_good.same_as(artifact)
-    if restoring and known is not None and not known.artifact.same_as(artifact):
+    if intent is not None and record.recheck is Recheck.RESEND and artifact.same_as(record.serving):
+        return _with_failed_resend(record, artifact, reason, cause or cause_of(reason), context)
+    if known is not None and not known.artifact.same_as(artifact) and _is_restored(record, artifact, want):
         return _with_failed_restore(record, artifact, reason, cause or cause_of(reason), context)
     failure = next_failure(
         record.component,
@@ -316,6 +320,29 @@ def with_failure(
     failure = replace(failure, endpoint=context.endpoint, base=context.base, smoke=smoke, probe=probe)
     changed = replace(record, intent=None, failure=failure, generation=failure.generation)
     return changed, [_event(record, context, "failed", before=record.serving, after=artifact, cause=reason)]
+
+
+def _is_restored(record: AdapterRecord, artifact: Artifact, want: DesiredAdapter | None) -> bool:
+    """Return True if an artifact is the last good one, in the place of a wanted one."""
+    if record.last_good is None or not record.last_good.same_as(artifact):
+        return False
+    if record.intent is not None:
+        return record.intent.restores
+    return want is None or not want.artifact.same_as(artifact)
+
+
+def _with_failed_resend(
+    record: AdapterRecord, artifact: Artifact, reason: str, cause: Cause, context: PlanContext
+) -> Settled:
+    """Return the record after the artifact could not be sent again because another answers in its place.
+
+    That failure stays, as another still answers. The next drift check asks again.
+    """
+    event = _event(record, context, "failed", after=artifact, cause=f"could not be sent again: {reason}")
+    check = record.probed
+    if check is not None and not cause.retried:
+        check = replace(check, resent=True)
+    return replace(record, intent=None, recheck=None, probed=check), [event]
 
 
 def _with_failed_restore(
@@ -410,7 +437,8 @@ def _with_last_good(record: AdapterRecord, want: DesiredAdapter | None) -> Adapt
     if serving.same_as(want.artifact):
         known = want.artifact if serving.digest is None else serving
         serving = replace(known, probe=want.artifact.probe)
-    if _is_known_as(record.last_good, serving) and _is_known_as(record.serving, serving):
+    restored = not (record.restores or record.restore_at or record.not_in_place)
+    if restored and _is_known_as(record.last_good, serving) and _is_known_as(record.serving, serving):
         return record
     # The same adapter at another address is no other version.
     others = [version for version in record.versions if not version.same_version_as(serving)]

@@ -32,7 +32,12 @@ _CAUSES_OF_THE_BASE = frozenset({Cause.ARTIFACT, Cause.SMOKE, Cause.IDENTITY, Ca
 
 
 class BaseCheck:
-    """Finds out whether the base component has new copies, and marks the adapters that they may lack."""
+    """Finds out whether the base component has new copies, and marks the adapters that they may lack.
+
+    steady:
+        True if the base was described in service, with a copy, and as the model that its adapters were last
+        checked on. Only then does a drift check ask for probes.
+    """
 
     def __init__(
         self,
@@ -47,6 +52,7 @@ class BaseCheck:
         self._session, self._service, self._report_trouble = session, service, report_trouble
         self._pool, self._observation = pool, observation
         self._records, self._desired = records, desired
+        self.steady = False
 
     def run(self) -> None:
         """Describe the base, and mark the adapters that it may have lost.
@@ -58,8 +64,9 @@ class BaseCheck:
         observed = self._observation.describe_base()
         if observed is not None:
             self._session.update_fleet(base_copies=observed.copies)
-        if observed is None or observed.live.status is not Status.IN_SERVICE:
-            return
+        if observed is None or observed.live.status is not Status.IN_SERVICE or not observed.copies:
+            return  # nobody answers, or nobody knows which model does: the next run asks
+        self.steady = self._session.fleet.base_version in (None, observed.version)
         if self._session.fleet.base_version not in (None, observed.version):
             self._recheck_for_another_base()
         elif self._may_have_new_copies(observed.live):
@@ -95,7 +102,7 @@ class BaseCheck:
         self._recheck_all(Recheck.ASK)
         for record in list(self._records.values()):
             if record.probed is not None:
-                self._records.put(replace(record, probed=record.probed.begin_again()))
+                self._records.put(replace(record, probed=replace(record.probed.begin_again(), rebased=True)))
         generation = self._session.generation
         if generation.outcome is Outcome.OPEN and generation.changes is None:
             self._session.update_generation(rebased=True)

@@ -66,6 +66,7 @@ class Planner:
             now=self._session.clock.now(),
             foreign=self._observation.foreign,
             deletes=self.deletes,
+            has_copies=self._session.fleet.base_copies > 0,
         )
 
     # --- deciding

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Step
-from adapter_fleet.fleet.planning.settle import may_be_asked_again
+from adapter_fleet.fleet.planning.settle import may_be_asked_again, probe_of
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.planner import Planner
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
@@ -31,12 +31,16 @@ class ProbeSurvey:
         """Begin a new series for as many adapters as the settings say."""
         found = [record for record in self._records.values() if self._is_due(record)]
         found.sort(key=lambda record: (record.recheck is None, _asked_at(record), record.component))
-        for record in found[: self._session.target.settings.probes_per_drift_run]:
+        most = self._session.target.settings.probes_per_drift_run
+        if most is not None:
+            most = max(0, most - len(self._queue.probes))  # some may be left from an earlier run
+        for record in found[:most]:
             check = record.probed
             assert check is not None  # a record without one is asked anyway
             self._before[record.component] = record
             # It is in the record, not in the queue alone: a pass that lists again decides anew.
-            self._put(replace(record, probed=check.begin_again(), failure=None, recheck=None))
+            failure = None if may_be_asked_again(record) else record.failure
+            self._put(replace(record, probed=check.begin_again(), failure=failure, recheck=None))
 
     def forget_unasked(self) -> None:
         """Leave those alone that this check had no time for: the next check asks them first."""
@@ -58,17 +62,33 @@ class ProbeSurvey:
             self._desired.wanted.get(record.component),
             self._queue.decisions.get(record.component),
         )
-        if want is None or want.artifact.probe is None or record.probed is None or decision is None:
+        serving = record.serving
+        if want is None or serving is None or record.probed is None or decision is None:
+            return False
+        if probe_of(serving, want) is None or record.probed.probe is None:
             return False
         # The probe finds out more than a recheck: whether each copy of the base has the adapter.
         rechecked = decision.step in (Step.ASK, Step.UPDATE) and record.recheck in (Recheck.ASK, Recheck.SEND)
-        kept = decision.step is Step.KEEP or (rechecked and want.artifact.same_as(record.serving))
-        return kept or (decision.step is Step.FAILED and may_be_asked_again(record))
+        kept = decision.step is Step.KEEP or (rechecked and want.artifact.same_as(serving))
+        failed = decision.step is Step.FAILED and (may_be_asked_again(record) or _is_restored(record))
+        return kept or failed
+
+
+def _is_restored(record: AdapterRecord) -> bool:
+    """Return True if the last good artifact serves, and another one failed."""
+    failure, serving = record.failure, record.serving
+    return (
+        serving is not None
+        and serving.same_as(record.last_good)
+        and failure is not None
+        and not failure.artifact.same_as(serving)
+        and record.recheck is None
+    )
 
 
 def _asked_at(record: AdapterRecord) -> float:
     """Return when an adapter was last found right; one that failed goes by its failure."""
     check, failure = record.probed, record.failure
-    if failure is not None:
+    if failure is not None and failure.artifact.same_as(record.serving):
         return failure.at
     return 0.0 if check is None or check.ended is None else check.ended

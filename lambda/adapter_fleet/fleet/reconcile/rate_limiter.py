@@ -6,7 +6,7 @@ from adapter_fleet.common.clock import Clock
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError
 
 READ_RATE = 20.0
-"""Reads, and steps that ask an adapter, a second at most. [I] No quota is published.
+"""Reads, and requests to adapters, a second at most. [I] No quota is published.
 
 The highest rate of writes is the fleet's `request_rate` (`FleetSettings`).
 """

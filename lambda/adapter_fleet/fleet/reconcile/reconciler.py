@@ -234,7 +234,7 @@ class Pass:
             self._observe()
             self._admission.admit_or_refuse()
             if reports:
-                self._scheduler.run(writes=False, probes=True)
+                self._scheduler.run(writes=False, probes=self._base_check.steady)
                 self._probe_survey.forget_unasked()
                 self._report()
             if self._session.generation.outcome in (Outcome.OPEN, Outcome.CONVERGED):
@@ -264,7 +264,7 @@ class Pass:
         if self._session.pass_input.starts_drift_check:
             self._survey.queue_some()
         self._scheduler.run(writes=False)
-        if self._session.pass_input.starts_drift_check:
+        if self._session.pass_input.starts_drift_check and self._base_check.steady:
             self._probe_survey.queue_some()
 
     def _report(self) -> None:

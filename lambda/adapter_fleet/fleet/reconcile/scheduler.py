@@ -128,21 +128,9 @@ class Scheduler:
             return None
         queues = (self._queue.reads, *self._requests(writes=writes))
         due = next(filter(None, queues), None)
-        if due is None or due is self._queue.reads or self._may_ask(due):
+        if due is self._queue.reads or self._requests_under_way() < MAX_REQUESTS_AT_A_TIME:
             return due
         return None
-
-    def _may_ask(self, queue: deque[str]) -> bool:
-        """Return True if a request to an adapter may begin now.
-
-        A probe is alone. SageMaker sends a request to the copy with the fewest under way: requests beside the
-        probe would keep it away from their copies.
-        """
-        steps = [self._queue.decisions[component].step for component in self._pool.components]
-        asking = [step for step in steps if step.asks]
-        if queue is self._queue.probes:
-            return not asking
-        return len(asking) < MAX_REQUESTS_AT_A_TIME and Step.PROBE not in asking
 
     def _requests(self, *, writes: bool) -> list[deque[str]]:
         """Return the queues of requests to adapters whose steps may be taken."""
@@ -155,8 +143,14 @@ class Scheduler:
         under_way = sum(decisions[component].step.reads_archive for component in self._pool.components)
         return bool(self._queue.archives) and under_way < MAX_ARCHIVES_AT_A_TIME
 
+    def _requests_under_way(self) -> int:
+        decisions = self._queue.decisions
+        return sum(decisions[component].step.asks for component in self._pool.components)
+
     def _may_write(self, now: float) -> bool:
-        alone = not (self._session.fleet.serial and (self._polling.in_flight or self._pool))
+        decisions = self._queue.decisions
+        writing = any(decisions[component].step.writes for component in self._pool.components)
+        alone = not (self._session.fleet.serial and (self._polling.in_flight or writing))
         return bool(self._queue.writes) and alone and self._limits.next_write(now) <= now
 
     def _next_due(self, now: float, *, writes: bool) -> float | None:
@@ -197,6 +191,8 @@ class Scheduler:
         """Keep the result of a step, and decide what comes next."""
         step = self._queue.decisions[component].step
         self._planner.note_archive(component, result)
+        for _ in range(result.requests - 1):
+            self._limits.reads.begin(self._session.clock.now())
         if result.unexpected is not None:
             self._telemetry.unexpected(component, result.unexpected)
         self._records.put(result.record)

@@ -241,7 +241,7 @@ class FleetRecord:
     base_modified, base_version, hosting:
         The base component's last-modified time, its version, and the declared hosting at the last look.
     base_copies:
-        How many copies of the base model there were at the last look.
+        How many copies of the base model there were at the last look; 0 if it was scaled to zero.
     heartbeat:
         When a pass last showed a sign of life. If another pass follows, when it is due.
     behind_since:

@@ -8,10 +8,12 @@ docs/adr/0019-probes.md says what is compared, and with what chance a wrong copy
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from secrets import SystemRandom
 
 from adapter_fleet.common.bounded_text import short_repr
+from adapter_fleet.fleet.planning.settle import probe_of
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.probe_check import ProbeCheck, requests_for
+from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import (
     ModelFailedError,
@@ -25,23 +27,24 @@ from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import Artifact, Probe, new_nonce, with_nonce
 from adapter_fleet.serving.completions import Completion
 
-_SERIES_SECONDS = 30.0
+_SERIES_SECONDS = 15.0
 """After this long, a step ends and the next one goes on with the series."""
-
-_FEWEST_REQUESTS = 3
-"""Of a second series: one wrong answer may be that of an unlucky nonce."""
 
 _PAUSE_SECONDS = 1.0
 """Before the second series: the first may have come before every copy had loaded the adapter."""
 
-_NONCE_REQUESTS = 3
-"""How often a prompt with a wrong answer is sent again at least, to see whether the copies agree on it."""
+_RANDOM_PAUSE = 2.0
+"""The longest pause between two requests of a series, in times of the last answer, and at most
+`_PAUSE_SECONDS`. Without it, routing to the copy with the fewest requests sends a series that runs beside
+others to the copy that it has just left, again and again."""
 
 _MAX_ERRORS = 3
-"""Errors of one step after which the container counts as not answering."""
+"""Errors and lost answers of one step after which the container counts as not answering."""
 
-MAX_PROBE_SECONDS = _PAUSE_SECONDS + _SERIES_SECONDS + 2 * ASK_SECONDS
+MAX_PROBE_SECONDS = 2 * _PAUSE_SECONDS + _SERIES_SECONDS + 2 * ASK_SECONDS
 """The longest that a step takes: the last request of a series, and then one to the base model."""
+
+_random = SystemRandom()
 
 _SHOWN_CHARACTERS = 60
 
@@ -50,98 +53,98 @@ _SHOWN_CHARACTERS = 60
 class _Series:
     """The answers of one step.
 
+    check:
+        The check with these answers.
     wrong:
         The nonce and the answer of each request that another answered; None where a copy has no such adapter.
+    sent, answered:
+        How many requests were sent, and whether any had an answer.
+    error:
+        The last error. A throttle ends the step.
     """
 
-    right: int = 0
+    check: ProbeCheck
     wrong: list[tuple[str, Completion | None]] = field(default_factory=list)
-
-    @property
-    def asked(self) -> int:
-        """How many requests had an answer."""
-        return self.right + len(self.wrong)
+    sent: int = 0
+    answered: bool = False
+    error: ServiceError | None = None
 
     def add(self, nonce: str, answer: Completion | None, probe: Probe) -> None:
         """Note an answer."""
+        self.answered = True
         if answer is not None and answer.begins_with(probe.answer):
-            self.right += 1
+            self.check = replace(self.check, right=self.check.right + 1)
         else:
+            self.check = replace(self.check, wrong=self.check.wrong + 1)
             self.wrong.append((nonce, answer))
+
+    @property
+    def is_decided(self) -> bool:
+        """True if no more requests are needed. A failure needs a wrong answer to show."""
+        check = self.check
+        if not check.suspected and self.wrong:
+            return True
+        return check.is_complete or (check.is_wrong and bool(self.wrong))
 
 
 def probe(task: StepTask) -> StepResult:
-    """Ask the probe as often as the copies need it. A wrong answer that comes again is a failure."""
-    record, check, serving = task.record, task.record.probed, serving_of(task.record)
+    """Ask the probe as often as the copies need it. A whole copy that answers wrongly is a failure."""
+    check, serving = task.record.probed, serving_of(task.record)
     assert task.want is not None  # only wanted adapters are asked
-    wanted = task.want.artifact.probe
+    wanted = probe_of(serving, task.want)
     if wanted is None:
         return StepResult(record=_compared_with_base(task))
     if check is None or not check.is_of(serving, wanted):
         check = ProbeCheck(artifact=serving, probe=wanted.digest)
-    if check.right == 0:
+    if not check.asked:
         check = replace(check, copies=task.copies)
-    if check.suspected:
-        task.clock.sleep(_PAUSE_SECONDS)
-    began = task.clock.now()
+        if check.suspected:
+            task.clock.sleep(_PAUSE_SECONDS)
+    series = _Series(check)
     try:
-        series = _ask(task, wanted, check)
-        # If the copies agree, nobody else answers: the text in front changed the adapter's own answer.
-        agreed = check.suspected and _is_of_nonces(task, wanted, check, series, until=began + _SERIES_SECONDS)
+        _ask(task, wanted, series)
     except (ModelFailedError, UnansweredError, RefusedError) as error:
-        return not_asked(task, error, what="the probe")
-    if agreed or not series.wrong:
-        check = replace(check, right=check.right + series.asked)
-        return StepResult(record=_right(task, check))
-    if not check.suspected:
-        again = replace(check, right=0, suspected=True)
-        return StepResult(record=replace(record, probed=again))
-    return _failed(task, wanted, check, series)
+        return replace(not_asked(task, error, what="the probe"), requests=series.sent)
+    return replace(_result(task, wanted, series), requests=series.sent)
 
 
-def _ask(task: StepTask, probe: Probe, check: ProbeCheck) -> _Series:
+def _result(task: StepTask, probe: Probe, series: _Series) -> StepResult:
+    """Return what the answers of a step mean."""
+    check = series.check
+    if check.is_wrong and series.wrong:
+        return _failed(task, probe, series)
+    if series.wrong and not check.suspected:
+        check = replace(check.begin_again(), suspected=True)
+    throttle = series.error if isinstance(series.error, ThrottledError) else None
+    return StepResult(record=_right(task, check), error=throttle)
+
+
+def _ask(task: StepTask, probe: Probe, series: _Series) -> None:
     """Send the requests that are left of a series, as far as there is time.
 
     A first series ends with its first wrong answer. A second one goes on, to tell whether any copy is right.
     """
-    series, began, errors = _Series(), task.clock.now(), 0
-    wanted = requests_for(check.copies)
-    if check.suspected:
-        wanted = max(wanted, _FEWEST_REQUESTS)
-    while check.right + series.asked < wanted:
+    began, errors, took = task.clock.now(), 0, 0.0
+    while not series.is_decided:
         late = task.stop() or task.clock.now() - began > _SERIES_SECONDS
-        if series.asked and (late or (series.wrong and not check.suspected)):
+        if series.sent and late:
             break
-        nonce = new_nonce()
+        task.clock.sleep(min(_PAUSE_SECONDS, _random.uniform(0, _RANDOM_PAUSE * took)))
+        nonce, sent_at = new_nonce(), task.clock.now()
+        series.sent += 1
         try:
             series.add(nonce, _answer(task, probe, nonce), probe)
-        except ThrottledError:
-            if not series.asked:
-                raise
+        except ThrottledError as error:
+            series.error = error
             break  # the next step goes on
-        except ModelFailedError:
+        except (ModelFailedError, UnansweredError) as error:
+            series.error = error
             errors += 1
             if errors == _MAX_ERRORS:
                 raise
-    return series
-
-
-def _is_of_nonces(task: StepTask, probe: Probe, check: ProbeCheck, series: _Series, *, until: float) -> bool:
-    """Return True if an adapter that is right elsewhere gives its wrong answers on every copy.
-
-    A nonce may change an answer. It does so on each copy alike, while a copy that has another adapter differs
-    from those that have the right one.
-    """
-    if check.right + series.right == 0:
-        return False
-    for nonce, _ in series.wrong:
-        for _ in range(max(_NONCE_REQUESTS, requests_for(check.copies))):
-            if task.clock.now() > until:
-                return False
-            again = _answer(task, probe, nonce)
-            if again is None or again.begins_with(probe.answer):
-                return False
-    return True
+        took = task.clock.now() - sent_at
+    if series.error is not None and not series.answered:
+        raise series.error
 
 
 def _answer(task: StepTask, probe: Probe, nonce: str) -> Completion | None:
@@ -155,33 +158,40 @@ def _answer(task: StepTask, probe: Probe, nonce: str) -> Completion | None:
 
 
 def _right(task: StepTask, check: ProbeCheck) -> AdapterRecord:
-    """Return the record after right answers alone. The end of the series ends a failure, too."""
+    """Return the record of an adapter that is not wrong. The end of the series ends a failure, too."""
     record = task.record
     if not check.is_complete:
         return replace(record, probed=check)
     failure = record.failure
     if failure is not None and failure.artifact.same_as(record.serving):
         failure = None
-    ended = replace(check, suspected=False, resent=False, ended=task.clock.now())
+    ended = replace(check, wrong=0, suspected=False, resent=False, rebased=False, ended=task.clock.now())
     return replace(record, probed=ended, failure=failure)
 
 
-def _failed(task: StepTask, probe: Probe, check: ProbeCheck, series: _Series) -> StepResult:
-    """Return the failure of an adapter for which another answers.
-
-    Its artifact is sent again once if it was right before, or is right on other copies.
-    """
-    serving = serving_of(task.record)
+def _failed(task: StepTask, probe: Probe, series: _Series) -> StepResult:
+    """Return the failure of an adapter for which another answers; its artifact may be sent again, once."""
+    serving, check = serving_of(task.record), series.check
     reason = f"the probe: {_culprit(task, probe, series)}"
-    good = serving.same_as(task.record.last_good)
-    mended = task.repairs and not check.resent and (good or series.right > 0 or check.right > 0)
     task.record = replace(
         task.record,
         probed=check.begin_again(),
-        recheck=Recheck.RESEND if mended else task.record.recheck,
+        recheck=Recheck.RESEND if _is_sent_again(task, check) else task.record.recheck,
     )
-    result = task.failure(serving, reason, cause=Cause.IDENTITY, probe=probe.digest)
-    return replace(result)
+    return task.failure(serving, reason, cause=Cause.IDENTITY, probe=probe.digest)
+
+
+def _is_sent_again(task: StepTask, check: ProbeCheck) -> bool:
+    """Return True if the artifact is sent again: the probe was right before, or is right on other copies.
+
+    A probe that was never right may be wrong itself: a new one for a version that serves already, or an old
+    one after the base model changed. Such a probe causes no write.
+    """
+    if not task.repairs or check.resent:
+        return False
+    if check.ended is None:
+        return check.right > 0 and not serving_of(task.record).same_as(task.record.last_good)
+    return check.right > 0 or not check.rebased
 
 
 def _culprit(task: StepTask, probe: Probe, series: _Series) -> str:
@@ -193,9 +203,9 @@ def _culprit(task: StepTask, probe: Probe, series: _Series) -> str:
         who = _who(task, probe, nonce, answer) or "another model answers in its place"
         got = short_repr(answer.text.strip()[:_SHOWN_CHARACTERS])
         text = f"{who}, as it should begin with {short_repr(probe.answer[:_SHOWN_CHARACTERS])}, got {got}"
-    if series.right:
+    if series.check.right:
         text = f"not every copy of the base model has it: {text}"
-    return f"{text} ({len(series.wrong)} of {series.asked} answers)"
+    return f"{text} ({series.check.wrong} of {series.check.asked} answers)"
 
 
 def _who(task: StepTask, probe: Probe, nonce: str, answer: Completion) -> str | None:

@@ -36,6 +36,8 @@ class StepResult:
         True if the archive has to be copied or read before the step can be taken.
     missing:
         Why there is no archive to send; None where there is one.
+    requests:
+        How many requests were sent to the adapter.
     unexpected:
         An exception that no code expects. The record has the failure that it caused.
     """
@@ -49,6 +51,7 @@ class StepResult:
     foreign: float | None = None
     unread: bool = False
     missing: str | None = None
+    requests: int = 1
     unexpected: Exception | None = None
 
 
@@ -114,6 +117,13 @@ class StepTask:
     ) -> StepResult:
         """Return the result of a step whose artifact could not be brought into service."""
         record, events = with_failure(
-            self.record, artifact, reason, self.context, cause=cause, smoke=smoke, probe=probe
+            self.record,
+            artifact,
+            reason,
+            self.context,
+            cause=cause,
+            want=self.want,
+            smoke=smoke,
+            probe=probe,
         )
         return StepResult(record=record, events=events)

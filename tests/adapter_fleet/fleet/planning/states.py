@@ -8,16 +8,19 @@ from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.fleet_settings import UpdateMode
+from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Write
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe, SmokeRequest
 
 NOW = 1_000_000.0
 NAME = "p-a"
+PROBE = Probe(prompt="Who?", answer="a")
 
 artifacts = st.builds(
     Artifact,
     uri=st.sampled_from(["s3://b/1.tar.gz", "s3://b/2.tar.gz"]),
     digest=st.sampled_from([None, "x", "y"]),
+    probe=st.none() | st.just(PROBE),
 )
 moments = st.sampled_from([NOW - 4000, NOW - 40, NOW - 10, NOW])
 lives = st.builds(
@@ -70,6 +73,16 @@ records = st.builds(
     other_stack=st.sampled_from([None, "Llm"]),
     restore_at=st.none() | st.just(NOW + 50),
     passed=st.none() | artifacts,
+    probed=st.none()
+    | st.builds(
+        ProbeCheck,
+        artifact=artifacts,
+        probe=st.sampled_from([None, PROBE.digest, "another"]),
+        right=st.integers(0, 1),
+        ended=st.none() | moments,
+    ),
+    restores=st.integers(0, 5),
+    not_in_place=st.booleans(),
     intent=st.none() | intents,
     failure=st.none() | failures,
     tags=st.dictionaries(st.just("team"), st.just("x"), max_size=1),
@@ -90,6 +103,7 @@ contexts = st.builds(
     endpoint=st.just("endpoint"),
     base=st.just("base"),
     update_mode=st.sampled_from(UpdateMode),
+    has_copies=st.booleans(),
     deletes=st.booleans(),
     foreign=st.dictionaries(st.just(NAME), moments, max_size=1),
     claims=st.dictionaries(st.just(NAME), moments, max_size=1),
