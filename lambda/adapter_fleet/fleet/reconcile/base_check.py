@@ -20,7 +20,7 @@ from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
-from adapter_fleet.fleet.steps.smoke_requests import ANY_REQUEST, UNKNOWN_ADAPTER
+from adapter_fleet.fleet.steps.smoke_requests import ANY_REQUEST, lacks_adapter
 
 _SAMPLE_ADAPTERS = 3
 _SAMPLE_REQUESTS = 4
@@ -188,5 +188,5 @@ class BaseCheck:
             except Exception as error:  # An error with one adapter is no sign of new copies.
                 self._report_trouble(f"{component} could not be asked: {text_of(error)}")
                 break
-            known.add(problem is None or UNKNOWN_ADAPTER.search(problem) is None)
+            known.add(problem is None or not lacks_adapter(problem))
         return known

@@ -22,7 +22,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
     UnansweredError,
 )
-from adapter_fleet.fleet.steps.smoke_requests import ASK_SECONDS, UNKNOWN_ADAPTER, not_asked, serving_of
+from adapter_fleet.fleet.steps.smoke_requests import ASK_SECONDS, lacks_adapter, not_asked, serving_of
 from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import Artifact, Probe, new_nonce, with_nonce
 from adapter_fleet.serving.completions import Completion
@@ -152,7 +152,7 @@ def _answer(task: StepTask, probe: Probe, nonce: str) -> Completion | None:
     try:
         return task.service.complete(task.record.component, task.context.endpoint, probe.request(nonce))
     except ModelFailedError as error:
-        if UNKNOWN_ADAPTER.search(str(error)) is None:
+        if not lacks_adapter(str(error)):
             raise
         return None
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+from adapter_fleet.common.aws_errors import container_message
 from adapter_fleet.fleet.state.failures import Cause, cause_of
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
@@ -23,16 +24,25 @@ MAX_SMOKE_SECONDS = _SMOKE_SECONDS + _SMOKE_PAUSE_SECONDS + ASK_SECONDS
 ANY_REQUEST = SmokeRequest.from_prompt("Hello", max_tokens=1)
 """The request for an adapter without a smoke request."""
 
-# [I] A container that has the adapter may refuse the body of any request.
-_BODY_REFUSED = re.compile(r"client error \((400|415|422)\)(?!.*(adapter|lora))", re.IGNORECASE | re.DOTALL)
-
-UNKNOWN_ADAPTER = re.compile(
+_REFUSED = re.compile(r"client error \((400|415|422)\)", re.IGNORECASE)
+_OF_ADAPTERS = re.compile(r"adapter|lora", re.IGNORECASE)
+_UNKNOWN_ADAPTER = re.compile(
     r"\b404\b|(adapter|lora)\b.*\b(not found|not registered|unknown)", re.IGNORECASE | re.DOTALL
 )
-"""What LMI and SageMaker answer for an adapter that the container has lost.
 
-Any other answer, even a wrong one, comes from an adapter that is loaded. Sending it again would not help.
-"""
+
+def lacks_adapter(problem: str) -> bool:
+    """Return True if LMI or SageMaker answers so for an adapter that the container has lost.
+
+    Any other answer, even a wrong one, comes from an adapter that is loaded. Sending it again would not help.
+    The names in SageMaker's own sentence may have any words.
+    """
+    return "(404)" in problem or _UNKNOWN_ADAPTER.search(container_message(problem)) is not None
+
+
+def _refuses_body(problem: str) -> bool:
+    """Return True if a container that has the adapter refuses the body. [I] It may refuse that of any request."""
+    return _REFUSED.search(problem) is not None and not _OF_ADAPTERS.search(container_message(problem))
 
 
 def smoke(task: StepTask) -> StepResult:
@@ -60,7 +70,7 @@ def ask(task: StepTask) -> StepResult:
         problem = _ask(task, smoke or ANY_REQUEST)
     except (UnansweredError, RefusedError) as error:
         return not_asked(task, error)
-    if problem is None or (smoke is None and _BODY_REFUSED.search(problem)):
+    if problem is None or (smoke is None and _refuses_body(problem)):
         return StepResult(record=_answered(task.record, smoke))
     sent_before = task.record.recheck is Recheck.SENT
     task.record = replace(task.record, recheck=Recheck.SEND)
