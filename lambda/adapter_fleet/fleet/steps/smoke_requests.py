@@ -41,7 +41,7 @@ def lacks_adapter(problem: str) -> bool:
 
 
 def _refuses_body(problem: str) -> bool:
-    """Return True if a container that has the adapter refuses the body. [I] It may refuse that of any request."""
+    """Return True if a container that has the adapter refuses the body. [I] It may refuse any."""
     return _REFUSED.search(problem) is not None and not _OF_ADAPTERS.search(container_message(problem))
 
 
