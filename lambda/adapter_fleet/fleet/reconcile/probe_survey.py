@@ -9,7 +9,7 @@ from adapter_fleet.fleet.reconcile.planner import Planner
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
-from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 
 
 class ProbeSurvey:
@@ -27,10 +27,14 @@ class ProbeSurvey:
         self._queue, self._planner = queue, planner
         self._before: dict[str, AdapterRecord] = {}
 
-    def queue_some(self) -> None:
-        """Begin a new series for as many adapters as the settings say."""
-        found = [record for record in self._records.values() if self._is_due(record)]
-        found.sort(key=lambda record: (_asked_at(record), record.component))
+    def queue_some(self, *, reports: bool) -> None:
+        """Begin a new series for as many adapters as the settings say.
+
+        reports:
+            True if the pass sends nothing again. Then it asks those first that the base may have lost.
+        """
+        found = [record for record in self._records.values() if self._is_due(record, reports=reports)]
+        found.sort(key=lambda record: (record.recheck is None, _asked_at(record), record.component))
         most = self._session.target.settings.probes_per_drift_run
         if most is not None:
             most = max(0, most - len(self._queue.probes))  # some may be left from an earlier run
@@ -40,7 +44,7 @@ class ProbeSurvey:
             self._before[record.component] = record
             # It is in the record, not in the queue alone: a pass that lists again decides anew.
             failure = None if may_be_asked_again(record) else record.failure
-            again = replace(record, probed=check.begin_again(), failure=failure)
+            again = replace(record, probed=check.begin_again(), failure=failure, recheck=None)
             self._records.put(again)
             self._planner.advance(record.component)
 
@@ -51,10 +55,12 @@ class ProbeSurvey:
             record = self._records.get(component)
             if decision is None or record is None or decision.step is not Step.PROBE:
                 continue
-            self._records.put(replace(record, probed=before.probed, failure=before.failure))
+            self._records.put(
+                replace(record, probed=before.probed, failure=before.failure, recheck=before.recheck)
+            )
             self._planner.advance(component)
 
-    def _is_due(self, record: AdapterRecord) -> bool:
+    def _is_due(self, record: AdapterRecord, *, reports: bool) -> bool:
         want, decision = (
             self._desired.wanted.get(record.component),
             self._queue.decisions.get(record.component),
@@ -65,7 +71,8 @@ class ProbeSurvey:
         if probe_of(serving, want) is None or record.probed.probe is None:
             return False
         failed = decision.step is Step.FAILED and (may_be_asked_again(record) or _is_restored(record))
-        return decision.step is Step.KEEP or failed
+        lost = reports and decision.step is Step.ASK and record.recheck is Recheck.ASK
+        return decision.step is Step.KEEP or failed or lost
 
 
 def _is_restored(record: AdapterRecord) -> bool:
