@@ -27,9 +27,13 @@ class ProbeSurvey:
         self._queue, self._planner = queue, planner
         self._before: dict[str, AdapterRecord] = {}
 
-    def queue_some(self) -> None:
-        """Begin a new series for as many adapters as the settings say."""
-        found = [record for record in self._records.values() if self._is_due(record)]
+    def queue_some(self, *, reports: bool) -> None:
+        """Begin a new series for as many adapters as the settings say.
+
+        reports:
+            True if the pass sends nothing again. Then it asks those first that the base may have lost.
+        """
+        found = [record for record in self._records.values() if self._is_due(record, reports=reports)]
         found.sort(key=lambda record: (record.recheck is None, _asked_at(record), record.component))
         most = self._session.target.settings.probes_per_drift_run
         if most is not None:
@@ -57,7 +61,7 @@ class ProbeSurvey:
         self._queue.withdraw(record.component)
         self._planner.advance(record.component)
 
-    def _is_due(self, record: AdapterRecord) -> bool:
+    def _is_due(self, record: AdapterRecord, *, reports: bool) -> bool:
         want, decision = (
             self._desired.wanted.get(record.component),
             self._queue.decisions.get(record.component),
@@ -67,11 +71,9 @@ class ProbeSurvey:
             return False
         if probe_of(serving, want) is None or record.probed.probe is None:
             return False
-        # The probe finds out more than a recheck: whether each copy of the base has the adapter.
-        rechecked = decision.step in (Step.ASK, Step.UPDATE) and record.recheck in (Recheck.ASK, Recheck.SEND)
-        kept = decision.step is Step.KEEP or (rechecked and want.artifact.same_as(serving))
         failed = decision.step is Step.FAILED and (may_be_asked_again(record) or _is_restored(record))
-        return kept or failed
+        lost = reports and decision.step is Step.ASK and record.recheck is Recheck.ASK
+        return decision.step is Step.KEEP or failed or lost
 
 
 def _is_restored(record: AdapterRecord) -> bool:

@@ -265,7 +265,7 @@ class Pass:
             self._survey.queue_some()
         self._scheduler.run(writes=False)
         if self._session.pass_input.starts_drift_check and self._base_check.steady:
-            self._probe_survey.queue_some()
+            self._probe_survey.queue_some(reports=self._reports)
 
     def _report(self) -> None:
         """Note what is not as the manifest says, and repair nothing."""

@@ -423,6 +423,14 @@ class TestDriftRuns:
         failed = {name for name in NAMES if planted.record(name).failure is not None}
         assert failed == (set() if repairs else set(SWAPS))
 
+    def test_report_names_an_adapter_that_the_sample_finds_lost(self) -> None:
+        """The sample marks a single lost adapter to be asked, which a report does not do."""
+        names = ("a", "b", "c")
+        world = fleet(*(adapter(name, probed=True) for name in names), settings=REPORTS)
+        world.service.components["p-a"].serves = None
+        drift(world)
+        assert "does not have the adapter" in failures(world)["a"]
+
     def test_what_was_swapped_back_by_hand_is_right_again(self) -> None:
         world = fleet(adapter("a", probed=True), settings=REPORTS)
         world.service.components["p-a"].serves = BASE
