@@ -204,7 +204,7 @@ class TestPass:
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
     ) -> None:
         _, call = self.run(monkeypatch, PassResult(done=True))
-        assert call.deadline == clock.now() + 738
+        assert call.deadline == clock.now() + 724
         assert call.owner == "execution-1/request"
 
     @pytest.mark.parametrize(

@@ -128,9 +128,21 @@ class Scheduler:
             return None
         queues = (self._queue.reads, *self._requests(writes=writes))
         due = next(filter(None, queues), None)
-        if due is self._queue.reads or self._requests_under_way() < MAX_REQUESTS_AT_A_TIME:
+        if due is None or due is self._queue.reads or self._may_ask(due):
             return due
         return None
+
+    def _may_ask(self, queue: deque[str]) -> bool:
+        """Return True if a request to an adapter may begin now.
+
+        A probe is alone. SageMaker sends a request to the copy with the fewest under way: requests beside the
+        probe would keep it away from their copies.
+        """
+        steps = [self._queue.decisions[component].step for component in self._pool.components]
+        asking = [step for step in steps if step.asks]
+        if queue is self._queue.probes:
+            return not asking
+        return len(asking) < MAX_REQUESTS_AT_A_TIME and Step.PROBE not in asking
 
     def _requests(self, *, writes: bool) -> list[deque[str]]:
         """Return the queues of requests to adapters whose steps may be taken."""
@@ -142,10 +154,6 @@ class Scheduler:
         decisions = self._queue.decisions
         under_way = sum(decisions[component].step.reads_archive for component in self._pool.components)
         return bool(self._queue.archives) and under_way < MAX_ARCHIVES_AT_A_TIME
-
-    def _requests_under_way(self) -> int:
-        decisions = self._queue.decisions
-        return sum(decisions[component].step.asks for component in self._pool.components)
 
     def _may_write(self, now: float) -> bool:
         decisions = self._queue.decisions

@@ -8,7 +8,6 @@ docs/adr/0019-probes.md says what is compared, and with what chance a wrong copy
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from secrets import SystemRandom
 
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.fleet.planning.settle import probe_of
@@ -27,24 +26,17 @@ from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import Artifact, Probe, new_nonce, with_nonce
 from adapter_fleet.serving.completions import Completion
 
-_SERIES_SECONDS = 15.0
+_SERIES_SECONDS = 30.0
 """After this long, a step ends and the next one goes on with the series."""
 
 _PAUSE_SECONDS = 1.0
 """Before the second series: the first may have come before every copy had loaded the adapter."""
 
-_RANDOM_PAUSE = 2.0
-"""The longest pause between two requests of a series, in times of the last answer, and at most
-`_PAUSE_SECONDS`. Without it, routing to the copy with the fewest requests sends a series that runs beside
-others to the copy that it has just left, again and again."""
-
 _MAX_ERRORS = 3
 """Errors and lost answers of one step after which the container counts as not answering."""
 
-MAX_PROBE_SECONDS = 2 * _PAUSE_SECONDS + _SERIES_SECONDS + 2 * ASK_SECONDS
+MAX_PROBE_SECONDS = _PAUSE_SECONDS + _SERIES_SECONDS + 2 * ASK_SECONDS
 """The longest that a step takes: the last request of a series, and then one to the base model."""
-
-_random = SystemRandom()
 
 _SHOWN_CHARACTERS = 60
 
@@ -124,13 +116,12 @@ def _ask(task: StepTask, probe: Probe, series: _Series) -> None:
 
     A first series ends with its first wrong answer. A second one goes on, to tell whether any copy is right.
     """
-    began, errors, took = task.clock.now(), 0, 0.0
+    began, errors = task.clock.now(), 0
     while not series.is_decided:
         late = task.stop() or task.clock.now() - began > _SERIES_SECONDS
         if series.sent and late:
             break
-        task.clock.sleep(min(_PAUSE_SECONDS, _random.uniform(0, _RANDOM_PAUSE * took)))
-        nonce, sent_at = new_nonce(), task.clock.now()
+        nonce = new_nonce()
         series.sent += 1
         try:
             series.add(nonce, _answer(task, probe, nonce), probe)
@@ -142,7 +133,6 @@ def _ask(task: StepTask, probe: Probe, series: _Series) -> None:
             errors += 1
             if errors == _MAX_ERRORS:
                 raise
-        took = task.clock.now() - sent_at
     if series.error is not None and not series.answered:
         raise series.error
 

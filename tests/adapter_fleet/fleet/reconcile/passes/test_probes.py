@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from adapter_fleet.fleet.steps.probes import MAX_PROBE_SECONDS
 from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import DesiredAdapter, Probe, SmokeRequest
 from adapter_fleet.serving.completions import Completion, PromptRequest
-from tests.adapter_fleet.fake_service import BASE, answer_of
+from tests.adapter_fleet.fake_service import BASE, RunningClock, answer_of
 from tests.adapter_fleet.fleet_world import Inline, World, adapter, artifact
 
 REPORTS = FleetSettings(
@@ -547,22 +548,6 @@ class TestDriftRuns:
         drift(world)
         assert "the base model answers in its place" in failures(world)["a"]
 
-    def test_random_pauses_keep_a_series_from_the_copy_that_it_has_just_left(self) -> None:
-        world = fleet(adapter("a", probed=True), settings=REPORTS, copies=3)
-        answer, sent = world.service.complete, []
-
-        def slow(component: str, endpoint: str, prompt: PromptRequest) -> Completion:
-            sent.append(world.clock.now())
-            world.clock.sleep(0.25)
-            return answer(component, endpoint, prompt)
-
-        world.service.complete = slow  # type: ignore[method-assign]
-        drift(world)
-        pauses = [after - before - 0.25 for before, after in pairwise(sent)]
-        assert len(pauses) == requests_for(3) - 1
-        assert 0.1 < max(pauses) < 0.6
-        assert len({round(pause, 3) for pause in pauses}) > 5
-
     def test_every_request_counts_for_the_rate(self) -> None:
         world = fleet(*(adapter(name, probed=True) for name in NAMES), copies=3)
         began, before = world.clock.now() + 3600.0, requests(world)
@@ -673,3 +658,33 @@ def test_events_name_the_adapter_and_both_answers(planted: World) -> None:
     assert isinstance(event, Event)
     assert "should begin with" in (event.cause or "")
     assert "got" in (event.cause or "")
+
+
+def test_probe_is_sent_while_no_other_request_is_under_way() -> None:
+    """SageMaker picks the copy with the fewest requests: others would keep the probe from theirs."""
+    settings = replace(REPAIRS, request_rate=500)
+    world = World(clock=RunningClock(), seconds=0.05, settings=settings)
+    world.service.copies = 3
+    asking: set[str] = set()
+    most = {"at once": 0}
+    lock = threading.Lock()
+
+    def slowly(call: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(component: str, *arguments: Any) -> Any:
+            with lock:
+                asking.add(component)
+                most["at once"] = max(most["at once"], len(asking))
+            time.sleep(0.002)
+            with lock:
+                asking.discard(component)
+                return call(component, *arguments)
+
+        return slow
+
+    world.service.complete = slowly(world.service.complete)  # type: ignore[method-assign]
+    with ThreadPoolExecutor(8) as threads:
+        world.reconciler = replace(world.reconciler, executor=threads)
+        world.deploy(*(adapter(f"a{number}", probed=True) for number in range(5)))
+        world.settle()
+    assert (most["at once"], failures(world)) == (1, {})
+    assert requests(world) == 5 * 14
