@@ -684,7 +684,7 @@ def test_probe_is_sent_while_no_other_request_is_under_way() -> None:
     world.service.complete = slowly(world.service.complete)  # type: ignore[method-assign]
     with ThreadPoolExecutor(8) as threads:
         world.reconciler = replace(world.reconciler, executor=threads)
-        world.deploy(*(adapter(f"a{number}", probed=True) for number in range(5)))
+        world.deploy(*(adapter(f"a{number}", probed=True) for number in range(2)))
         world.settle()
     assert (most["at once"], failures(world)) == (1, {})
-    assert requests(world) == 5 * 14
+    assert requests(world) == 2 * 14
