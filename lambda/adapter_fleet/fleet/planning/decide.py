@@ -351,6 +351,8 @@ def _failing(
         return None
     if failure.cause is Cause.FOREIGN and record.live is None:
         return None  # the foreign component is gone
+    if failure.cause is Cause.IDENTITY and record.live is None and failure.artifact.same_as(record.last_good):
+        return None  # what answered in its place is gone, and the artifact was right before
     return failure if failure.retry_at is None or _is_due_later(failure, context) else None
 
 

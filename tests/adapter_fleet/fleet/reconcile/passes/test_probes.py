@@ -479,6 +479,18 @@ class TestDriftRuns:
         assert failure is not None
         assert failure.artifact.same_as(artifact("a", 2))
 
+    def test_adapter_that_failed_and_was_deleted_by_hand_is_created_again(self) -> None:
+        """A listing may still show what is gone: then the probe fails first."""
+        world = fleet(adapter("a", probed=True), settings=REPORTS)
+        world.service.components["p-a"].serves = BASE
+        drift(world)
+        assert "a" in failures(world)
+        del world.service.components["p-a"]
+        world.deploy(adapter("a", probed=True))
+        world.settle()
+        assert world.service.serving() == {"p-a": artifact("a", 1).uri}
+        assert world.record("a").failure is None
+
     @pytest.mark.parametrize("mode", [UpdateMode.IN_PLACE, UpdateMode.REPLACE])
     def test_swap_is_never_a_reason_to_delete(self, mode: UpdateMode) -> None:
         world = fleet(adapter("a", probed=True), settings=replace(REPAIRS, update_mode=mode))
