@@ -351,9 +351,17 @@ def _failing(
         return None
     if failure.cause is Cause.FOREIGN and record.live is None:
         return None  # the foreign component is gone
-    if failure.cause is Cause.IDENTITY and record.live is None and failure.artifact.same_as(record.last_good):
-        return None  # what answered in its place is gone, and the artifact was right before
+    if failure.cause is Cause.IDENTITY and _was_replaced(failure.artifact, record):
+        return None
     return failure if failure.retry_at is None or _is_due_later(failure, context) else None
+
+
+def _was_replaced(artifact: Artifact, record: AdapterRecord) -> bool:
+    """Return True if an artifact that was right before is not what serves: somebody changed or deleted it.
+
+    A stale listing hides that from the probe, whose failure is no fault of the artifact then.
+    """
+    return artifact.same_as(record.last_good) and not artifact.same_as(record.serving)
 
 
 def _is_due_later(failure: Failure, context: PlanContext) -> bool:

@@ -491,6 +491,17 @@ class TestDriftRuns:
         assert world.service.serving() == {"p-a": artifact("a", 1).uri}
         assert world.record("a").failure is None
 
+    def test_adapter_that_failed_and_was_edited_by_hand_is_restored(self) -> None:
+        world = fleet(adapter("a", probed=True), settings=REPORTS)
+        world.service.components["p-a"].serves = BASE
+        drift(world)
+        assert "a" in failures(world)
+        world.service.edit("p-a", "s3://bucket/by-hand.tar.gz")
+        world.deploy(adapter("a", probed=True))
+        world.settle()
+        assert world.service.serving() == {"p-a": artifact("a", 1).uri}
+        assert world.record("a").failure is None
+
     @pytest.mark.parametrize("mode", [UpdateMode.IN_PLACE, UpdateMode.REPLACE])
     def test_swap_is_never_a_reason_to_delete(self, mode: UpdateMode) -> None:
         world = fleet(adapter("a", probed=True), settings=replace(REPAIRS, update_mode=mode))
