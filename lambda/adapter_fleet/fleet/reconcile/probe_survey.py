@@ -51,7 +51,12 @@ class ProbeSurvey:
         for component, before in self._before.items():
             decision = self._queue.decisions.get(component)
             record = self._records.get(component)
-            if decision is None or record is None or decision.step is not Step.PROBE:
+            if decision is None or record is None:
+                continue
+            if decision.step is not Step.PROBE:
+                if before.recheck is not None and record.failure is not None:
+                    # The next run that repairs sends it again: the base has lost it.
+                    self._records.put(replace(record, recheck=before.recheck))
                 continue
             known = replace(record, probed=before.probed, failure=before.failure, recheck=before.recheck)
             self._put(known)

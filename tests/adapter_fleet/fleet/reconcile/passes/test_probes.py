@@ -432,6 +432,17 @@ class TestDriftRuns:
         drift(world)
         assert "does not have the adapter" in failures(world)["a"]
 
+    def test_adapter_that_a_report_named_as_lost_is_sent_again_by_the_next_deployment(self) -> None:
+        names = ("a", "b", "c")
+        world = fleet(*(adapter(name, probed=True) for name in names), settings=REPORTS)
+        world.service.components["p-a"].serves = None
+        drift(world)
+        assert world.record("a").failure is not None
+        world.deploy(*(adapter(name, probed=True) for name in names))
+        world.settle()
+        assert world.service.components["p-a"].serves == artifact("a", 1).uri
+        assert world.record("a").failure is None
+
     def test_what_was_swapped_back_by_hand_is_right_again(self) -> None:
         world = fleet(adapter("a", probed=True), settings=REPORTS)
         world.service.components["p-a"].serves = BASE
