@@ -354,7 +354,7 @@ def main() -> int:
         ),
         Claim.at_most(
             1,
-            f"{what}, writes (other: {native.name}, of which the emulator's own reads say nothing)",
+            f"{what}, writes (other: {native.name}, whose reads are the emulator's own)",
             ours=fleet.writes,
             other=native.writes,
         ),

@@ -211,7 +211,7 @@ class ContainerBase:
                 endpoint,
                 "archives-in-s3-not-checked",
                 f"{self.version.title} runs a model.py that it finds in an adapter's archive, and those in S3"
-                " are not checked at synth: whoever can write there can run code in the container",
+                " are not checked at synth: everybody who can write there can run code in the container",
             )
 
     @property

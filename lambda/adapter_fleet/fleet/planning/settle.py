@@ -323,7 +323,7 @@ def with_failure(
 
 
 def _is_restored(record: AdapterRecord, artifact: Artifact, want: DesiredAdapter | None) -> bool:
-    """Return True if an artifact is the last good one, in the place of a wanted one."""
+    """Return True if an artifact is the last good one and not the wanted one."""
     if record.last_good is None or not record.last_good.same_as(artifact):
         return False
     if record.intent is not None:
