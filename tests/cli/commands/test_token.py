@@ -1,26 +1,13 @@
 from __future__ import annotations
 
 import base64
-import os
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from adapters_cli.main import app
 
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials and a region, and nothing else that AWS clients read."""
-    for name in list(os.environ):
-        if name.startswith("AWS_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+pytestmark = pytest.mark.usefixtures("aws_environment")
 
 
 def token(*arguments: str) -> Result:
