@@ -1,0 +1,204 @@
+"""The result of an evaluation: what was asked, what each subject answered, and what the scores say.
+
+Everything that a report shows is in it. Nothing here needs NumPy, so that every command can read a result.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """Where the items come from.
+
+    source:
+        The path or name that the user gave.
+    digest:
+        SHA-256 of the items that were asked (id, prompt and reference of each, in order), in hexadecimal.
+    items:
+        How many items were asked.
+    available:
+        How many items the dataset has.
+    """
+
+    source: str
+    digest: str
+    items: int
+    available: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """How the answers were generated."""
+
+    max_tokens: int
+    temperature: float = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A component that was asked.
+
+    name:
+        The user's name for it; the base model's is `base`.
+    identity:
+        SHA-256 of the adapter's canonical tar, in hexadecimal; None for the base model, or if unknown.
+    """
+
+    name: str
+    component: str
+    artifact: str | None = None
+    identity: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a subject answered to an item. It has a text or an error.
+
+    seconds:
+        From the request to the whole answer.
+    prompt_tokens, completion_tokens:
+        As the container counts them; None where it does not.
+    """
+
+    text: str = ""
+    error: str | None = None
+    seconds: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedItem:
+    """An item of the dataset, with each subject's answer and its scores by metric.
+
+    A score is missing where the answer is an error.
+    """
+
+    id: str
+    prompt: str
+    reference: str
+    answers: Mapping[str, Answer]
+    scores: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricFacts:
+    """A metric as reports name it.
+
+    name:
+        In requirements and documents, such as `rougeL`.
+    title:
+        With what the figure rests on, such as `METEOR (stemmed, without WordNet)`.
+    """
+
+    name: str
+    title: str
+    higher_is_better: bool = True
+    lowest: float = 0
+    highest: float = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A 95 % confidence interval of the paired bootstrap."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One metric of one subject beside the baseline, over the items that both answered.
+
+    difference:
+        Mean score of the subject less that of the baseline.
+    relative, relative_interval:
+        The difference as a share of the baseline's mean; None where that mean is 0.
+    p_value, p_adjusted:
+        Two-sided, of the paired permutation test; adjusted by Holm for all comparisons of the result.
+    better, worse, equal:
+        Items by which subject scored higher on them.
+    warnings:
+        Why the difference should not be believed yet; empty if there is no reason.
+    """
+
+    subject: str
+    metric: str
+    items: int
+    baseline_mean: float
+    mean: float
+    difference: float
+    interval: Interval
+    relative: float | None
+    relative_interval: Interval | None
+    p_value: float
+    p_adjusted: float
+    better: int
+    worse: int
+    equal: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Seconds from the request to the whole answer, over a subject's answers.
+
+    ratio, ratio_interval:
+        Median of the subject divided by that of the baseline, over items that both answered; None for the
+        baseline itself.
+    """
+
+    subject: str
+    answers: int
+    errors: int
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    mean_completion_tokens: float | None = None
+    ratio: float | None = None
+    ratio_interval: Interval | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequirementOutcome:
+    """A requirement, the subject that it was held against, and why it is met or not."""
+
+    requirement: str
+    subject: str
+    met: bool
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult:
+    """One evaluation: a baseline and one or more subjects over the same items.
+
+    engine:
+        What generated the answers, as the container names itself; None if it does not.
+    seed, resamples:
+        Of sampling, bootstrap and permutation test. The same run with the same seed gives the same figures.
+    """
+
+    made_at: str
+    product_version: str
+    endpoint: str
+    engine: str | None
+    dataset: DatasetFacts
+    decoding: Decoding
+    seed: int
+    resamples: int
+    baseline: Subject
+    subjects: Sequence[Subject]
+    metrics: Sequence[MetricFacts]
+    comparisons: Sequence[Comparison]
+    latency: Sequence[Latency]
+    items: Sequence[EvaluatedItem]
+    requirements: Sequence[RequirementOutcome] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Return True if every requirement is met."""
+        return all(outcome.met for outcome in self.requirements)
