@@ -51,12 +51,6 @@ def test_a_thousand_items_with_five_metrics_take_less_than_a_megabyte() -> None:
     assert len(html_page(result).encode()) < 1_000_000
 
 
-def test_three_adapters_fit_as_well() -> None:
-    result = example_result(items=1_000, skills={"a": 0.9, "b": 0.5, "c": 0.2})
-
-    assert len(html_page(result).encode()) < 1_000_000
-
-
 def test_the_same_result_gives_the_same_page() -> None:
     assert html_page(example_result(items=60)) == html_page(example_result(items=60))
 
