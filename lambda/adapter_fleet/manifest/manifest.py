@@ -27,6 +27,8 @@ tag-count             at most 40 tags, and at most 50 with those of the fleet
 smoke-request         a prompt or a body, and a regular expression
 probe-form            a prompt of at most 2,000 characters and an answer of at most 200
 probe-shared          a probe that no other version in the manifest may answer (a warning)
+evaluation-form       a result in S3, a dataset's digest, a time, and 1 to 20 metrics with finite figures
+evaluation-agrees     the evaluation of this version, by the identity in the result's key
 component-name        a valid name for a component
 component-unique      no component twice, ignoring case
 bucket-known          the alias of a bucket of the fleet
@@ -314,4 +316,11 @@ def _located(adapter: ManifestAdapter, uri: str, kept_archives: str | None) -> A
     digest, source = adapter.known_digest, None
     if isinstance(adapter.artifact, AssetArtifact) and kept_archives is not None:
         uri, source = f"{kept_archives}{adapter.artifact.identity}{ARCHIVE_SUFFIX}", uri
-    return Artifact(uri=uri, digest=digest, checksum=adapter.checksum, source=source, probe=adapter.probe)
+    return Artifact(
+        uri=uri,
+        digest=digest,
+        checksum=adapter.checksum,
+        source=source,
+        probe=adapter.probe,
+        evaluation=adapter.evaluation,
+    )
