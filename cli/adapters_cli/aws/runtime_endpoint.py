@@ -88,7 +88,7 @@ class RuntimeEndpoint:
         try:
             return self._generated(component, request)
         except (ClientError, BotoCoreError) as error:
-            raise _invocation_error(error) from error
+            raise invocation_error(error) from error
 
     def _generated(self, component: str, request: GenerationRequest) -> Generation:
         """Ask in the first form that the container takes; it is the only form from then on."""
@@ -120,7 +120,7 @@ class RuntimeEndpoint:
         try:
             yield from self._answered(component, prompt, stream=stream)
         except (ClientError, BotoCoreError) as error:
-            raise _invocation_error(error) from error
+            raise invocation_error(error) from error
 
     def _answered(self, component: str, prompt: PromptRequest, *, stream: bool) -> Iterator[str]:
         """Yield the answer to a prompt. A container that refuses completions gets it in LMI's own schema."""
@@ -202,7 +202,8 @@ def _refuses_form(error: ClientError) -> bool:
     return code_of(error) == "ModelError" and status in _STATUSES_OF_FORMS and not _ADAPTER.search(message)
 
 
-def _invocation_error(error: ClientError | BotoCoreError) -> InvocationError:
+def invocation_error(error: ClientError | BotoCoreError) -> InvocationError:
+    """Return an error of AWS as the reason why there is no answer."""
     if isinstance(error, ClientError):
         return InvocationError(_error_text(error), temporary=_is_temporary(error))
     if isinstance(error, HTTPClientError):
