@@ -44,6 +44,8 @@ _SYSTEM = (
     " answer A is better, [[B]] if answer B is better, [[TIE]] if they are equally good."
 )
 _Verdicts = tuple[str | None, str | None]
+_WORDS: Mapping[_Verdicts, str] = {("A", "A"): "worse", ("B", "B"): "better"}
+"""What both orders say together, of the baseline A and the subject B."""
 
 _VERDICT = re.compile(r"\[\[(A|B|TIE)\]\]")
 
@@ -86,10 +88,7 @@ class Judge:
         ]
         found = {item.id: self._verdicts(item, baseline[item.id], subject[item.id], log) for item in answered}
         clear = {item: pair for item, pair in found.items() if None not in pair}
-        verdicts = {
-            item: {("A", "A"): "worse", ("B", "B"): "better"}.get(pair, "equal")
-            for item, pair in clear.items()
-        }
+        verdicts = {item: _WORDS.get(pair, "equal") for item, pair in clear.items()}
         counts = Counter(verdicts.values())
         return Judgement(
             judge=self.name,
@@ -140,7 +139,7 @@ def sign_test(better: int, worse: int) -> float:
     """Return the two-sided p-value of so many better and worse items, if either were as likely."""
     count = better + worse
     tail = sum(math.comb(count, fewer) for fewer in range(min(better, worse) + 1))
-    return float(min(1, Fraction(2 * tail, 2**count)))
+    return min(1.0, float(Fraction(2 * tail, 2**count)))
 
 
 def judge_of(text: str, account: Account) -> Judge:

@@ -162,8 +162,8 @@ class _SubjectLookup:
             return component, name
         known = ", ".join(artifact.version for artifact in self._known(subject))
         raise CommandError(
-            f"'--against' should be a version of {subject.name}{known and f' ({known})'}, an archive in S3, an"
-            f" adapter or a component, got {against!r}"
+            f"'--against' should be a version of {subject.name}{known and f' ({known})'}, an archive in S3,"
+            f" an adapter or a component, got {against!r}"
         )
 
     def _of_fleet(self, name: str) -> tuple[str, str] | None:
