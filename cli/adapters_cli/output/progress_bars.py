@@ -104,7 +104,7 @@ class _Amount(ProgressColumn):
 
 
 class AnswerBar:
-    """A bar for questions that are asked: how many are answered, how many answers are errors, how long yet."""
+    """A bar for questions: how many are answered, how many answers are errors, and how long it takes yet."""
 
     def __init__(self) -> None:
         self._progress = Progress(
