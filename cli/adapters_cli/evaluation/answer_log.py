@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -89,6 +89,10 @@ class AnswerLog:
         """Return True if a question has an answer that is no error. Errors are asked again."""
         found = self.answer(question)
         return found is not None and found.answer.error is None
+
+    def unanswered(self, questions: Iterable[Question]) -> list[Question]:
+        """Return the questions that are to be asked."""
+        return [question for question in questions if not self.is_answered(question)]
 
     def add(self, question: Question, answer: Answer) -> None:
         """Append an answer. It is in the file when this returns, whatever happens to the process."""

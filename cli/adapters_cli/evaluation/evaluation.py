@@ -128,7 +128,7 @@ def evaluate(
     """
     plan.check()
     questions = plan.questions()
-    rest = sum(not log.is_answered(question) for question in questions)
+    rest = len(log.unanswered(questions))
     asking = Runner(ask, log, jobs=jobs, watch=watching("answers", rest)).run(questions)
     logged = plan.answers(log)
     answers = {name: {item: found.answer for item, found in given.items()} for name, given in logged.items()}
@@ -232,7 +232,7 @@ def _judged(
         for subject in plan.subjects
         for question in judge.questions(items, baseline, answers[subject.name])
     ]
-    rest = sum(not log.is_answered(question) for question in questions)
+    rest = len(log.unanswered(questions))
     judging = Runner(judge.ask, log, jobs=jobs, watch=watching("verdicts", rest)).run(questions)
     judgements = [
         judge.judgement(subject.name, items, baseline, answers[subject.name], log)

@@ -94,7 +94,7 @@ class Runner:
 
         Raises TooManyErrorsError, NoAnswerError if no request can be sent, and KeyboardInterrupt.
         """
-        rest = iter([question for question in questions if not self._log.is_answered(question)])
+        rest = iter(self._log.unanswered(questions))
         started, own = time.perf_counter(), time.process_time()
         # Daemon threads: a second Ctrl-C does not wait for the answers.
         threads = [threading.Thread(target=self._work, args=[rest], daemon=True) for _ in range(self._jobs)]
