@@ -15,15 +15,15 @@ _HEADINGS = (
     "ADAPTER",
     "METRIC",
     "BASE",
-    "ADAPTER'S",
+    "ITS OWN",
     "GAIN",
     "RELATIVE",
-    "95 % INTERVAL",
+    "95 % OF GAIN",
     "P",
     "VERDICT",
-    "NOTE",
+    "ITEMS +/-/=",
 )
-_SPARE = ("P", "95 % INTERVAL", "GAIN")
+_SPARE = ("P", "95 % OF GAIN", "GAIN")
 
 
 def print_result(result: EvaluationResult) -> None:
@@ -67,7 +67,7 @@ def _row(comparison: Comparison) -> tuple[str, ...]:
         figures.gain_interval(comparison.interval),
         figures.p_value(comparison.p_adjusted),
         "unclear" if not believable else "better" if comparison.difference > 0 else "worse",
-        f"{comparison.better} items better, {comparison.worse} worse, {comparison.equal} equal",
+        f"{comparison.better}/{comparison.worse}/{comparison.equal}",
     )
 
 
