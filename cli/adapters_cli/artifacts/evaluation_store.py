@@ -41,7 +41,7 @@ class EvaluationStore:
         self._s3 = s3
 
     def write(self, archive: str, identity: str, evaluation: StoredEvaluation) -> StoredResult:
-        """Store the result of a version, by the URI of its archive. Raises CommandError if it is too large."""
+        """Store the result of the version in an archive. Raises CommandError if it is too large."""
         text = evaluation.to_json()
         if len(text) > MAX_BYTES:
             raise CommandError(

@@ -70,16 +70,28 @@ def invoke(
         temperature=temperature,
     )
     answers = [ComponentAnswer(component=component, name=name) for component, name in asked.names.items()]
-    view = _view(answers, as_json=as_json)
-    try:
-        for piece in _ask_all(connected, request, answers, stream=stream):
-            view.add(piece)
-    finally:
-        view.end()
+    show_answers(connected, request, answers, stream=stream, as_json=as_json)
     if all(answer.unasked for answer in answers):
         raise typer.Exit(NO_ANSWER)
     if any(answer.error is not None for answer in answers):
         raise typer.Exit(1)
+
+
+def show_answers(
+    endpoint: "RuntimeEndpoint",
+    request: PromptRequest,
+    answers: list[ComponentAnswer],
+    *,
+    stream: bool,
+    as_json: bool,
+) -> None:
+    """Ask all components at the same time, and show their answers."""
+    view = _view(answers, as_json=as_json)
+    try:
+        for piece in _ask_all(endpoint, request, answers, stream=stream):
+            view.add(piece)
+    finally:
+        view.end()
 
 
 def _view(answers: list[ComponentAnswer], *, as_json: bool) -> AnswerView:
