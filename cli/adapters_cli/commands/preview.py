@@ -16,7 +16,6 @@ from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.local_adapters import local_adapters, print_leftovers
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.s3_location import S3Location
-from adapters_cli.commands.invoke import show_answers
 from adapters_cli.fleets.adapter_lookup import BASE
 from adapters_cli.fleets.base_place import BasePlace, base_of_endpoint, base_place
 from adapters_cli.models.serving_limits import ServingLimits
@@ -212,6 +211,7 @@ def _ask(
     if not prompts:
         return 0
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
+    from adapters_cli.aws.side_by_side import show_answers
 
     connected = RuntimeEndpoint.connect(place.endpoint, account)
     code = 0
