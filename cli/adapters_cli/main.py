@@ -14,6 +14,8 @@ from typer.core import TyperGroup
 from adapters_cli.commands.apply import apply
 from adapters_cli.commands.capacity import capacity
 from adapters_cli.commands.check import check
+from adapters_cli.commands.compare import compare
+from adapters_cli.commands.evaluate import evaluate
 from adapters_cli.commands.history import history
 from adapters_cli.commands.import_ import import_
 from adapters_cli.commands.invoke import invoke
@@ -73,6 +75,8 @@ for command in (status, plan, apply, history, retry, rollback, prune):
 app.command("import")(import_)
 app.command()(check)
 app.command()(invoke)
+app.command()(compare)
+app.command()(evaluate)
 app.command()(url)
 app.command()(token)
 app.command()(capacity)
