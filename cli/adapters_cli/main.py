@@ -20,6 +20,7 @@ from adapters_cli.commands.history import history
 from adapters_cli.commands.import_ import import_
 from adapters_cli.commands.invoke import invoke
 from adapters_cli.commands.plan import plan
+from adapters_cli.commands.preview import preview
 from adapters_cli.commands.prune import prune
 from adapters_cli.commands.publish import publish
 from adapters_cli.commands.pull import pull
@@ -80,6 +81,7 @@ app.command()(url)
 app.command()(token)
 app.command()(capacity)
 app.command()(publish)
+app.command()(preview)
 
 
 def _tell_version(asked: bool) -> None:

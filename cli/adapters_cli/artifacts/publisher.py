@@ -24,6 +24,7 @@ from adapters_cli.artifacts.publish_cache import PublishCache, Stamp, stamp_of
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, error_text
 from adapters_cli.output.progress_bars import TransferBars, Watch
+from adapters_cli.output.text import print_note
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -223,6 +224,30 @@ class Publisher:
             watch(position)
 
         return watched
+
+
+def publish_one(
+    store: ArchiveStore,
+    adapter: LocalAdapter,
+    limits: ServingLimits,
+    base: str | None,
+    given: str | None,
+) -> PublishResult:
+    """Check an adapter as `check_adapter` does, and upload it unless it is in S3.
+
+    Raises CommandError if it fails.
+    """
+    nothing_listed = Listing(archives={}, complete=False)
+    with TransferBars(1) as bars:
+        cache = PublishCache.of_user()
+        publisher = Publisher(store, nothing_listed, cache, bars, jobs=1, dry_run=False)
+        (candidate,) = publisher.map(lambda one: check_adapter(one, limits, base, given), [adapter])
+        (result,) = publisher.map(publisher.publish, [candidate])
+    for warning in candidate.warnings:
+        print_note(warning)
+    if result.reasons:
+        raise CommandError("\n".join(result.reasons))
+    return result
 
 
 def check_adapter(

@@ -19,7 +19,7 @@ from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters, print_leftovers
 from adapters_cli.artifacts.publish_cache import PublishCache
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
+from adapters_cli.fleets.base_place import base_place
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.serving_limits import ServingLimits
@@ -185,20 +185,9 @@ def _probe_options(
         raise UsageError("--probe-prompt needs --probe-answer, or --probe-on to find the answer")
     finder = None
     if target is not None:
-        endpoint, base = _base_of(account, target)
-        finder = ProbeFinder(account=account, endpoint=endpoint, base=base)
+        place = base_place(account, target, option="--probe-on")
+        finder = ProbeFinder(account=account, endpoint=place.endpoint, base=place.base)
     return ProbeOptions(prompts=tuple(prompts), answer=answer, finder=finder)
-
-
-def _base_of(account: Account, target: str) -> tuple[str, str]:
-    """Return the endpoint and the base component that a base's or a stack's name means."""
-    live = account.service.describe(target)
-    if live is None:
-        found = newest_generation(find_fleet(account, stack=target, name=None, table=None)).request.target
-        return found.endpoint, found.base
-    if live.base is not None or live.endpoint is None:
-        raise UsageError(f"'--probe-on' should be a base component or a stack, got the adapter {target!r}")
-    return live.endpoint, target
 
 
 def _with_probe(result: "PublishResult", options: "ProbeOptions", declared: "_Declared") -> "PublishResult":

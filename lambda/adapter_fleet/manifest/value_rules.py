@@ -12,8 +12,9 @@ from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import FLEET_TAG, check_component_name
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.documents.schema import Keys, dotted
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.evaluation.evaluation_record import problems_of_record
-from adapter_fleet.manifest.desired import Probe, SmokeRequest
+from adapter_fleet.manifest.desired import DesiredFleet, Probe, SmokeRequest
 from adapter_fleet.manifest.expressions import problem_of_expression
 from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
@@ -162,6 +163,20 @@ def shared_probes(adapters: Iterable[ManifestAdapter]) -> Iterator[tuple[Manifes
                 f"should have an answer that no other adapter gives, and {_whose(other)} may give it, got"
             )
             yield adapter, Violation("probe-shared", ("probe", "answer"), f"{message} {short_repr(answer)}")
+
+
+def unevaluated(
+    adapters: Iterable[ManifestAdapter], bar: EvaluationBar, in_force: DesiredFleet
+) -> Iterator[tuple[ManifestAdapter, Violation]]:
+    """Find the versions that are new to the fleet and whose evaluation does not reach its bar."""
+    known = {adapter.name.casefold(): adapter.artifact.digest for adapter in in_force.adapters}
+    for adapter in adapters:
+        digest = adapter.known_digest
+        is_known = digest is not None and known.get(adapter.name.casefold()) == digest
+        if is_known or bar.is_exempt(adapter.name):
+            continue
+        for key, problem in bar.problems(adapter.evaluation, adapter=adapter.name):
+            yield adapter, Violation("evaluation-required", ("evaluation", *filter(None, [key])), problem)
 
 
 def _used_twice(what: str, value: str, other: ManifestAdapter) -> str:
