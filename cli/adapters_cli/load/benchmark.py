@@ -14,7 +14,7 @@ from adapters_cli.load.statistics import tier_shares
 GRACE = 60.0
 """Seconds that answers may still come after the last bound. SageMaker gives a container as long to answer."""
 
-_ROUNDS = 4
+_ROUNDS = 8
 _REQUESTS_OF_A_CLIENT = 4
 """The least requests of each client in a block."""
 _LEAST_FOR_TIERS = 20

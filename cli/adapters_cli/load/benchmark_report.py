@@ -162,6 +162,12 @@ def notes(result: BenchmarkResult) -> list[str]:
     found = list(result.not_measured)
     for level in result.levels:
         found += _notes_of_level(level)
+    counts = [len(level.subject.answered) for level in result.levels]
+    if any(0 < count < _LEAST_FOR_ALL_PERCENTILES for count in counts):
+        found.append(
+            f"of fewer than {_LEAST_FOR_ALL_PERCENTILES} answers, p99 is nearly the largest value, and its"
+            " interval has no upper end"
+        )
     return found
 
 
@@ -172,11 +178,6 @@ def _notes_of_level(level: Level) -> Iterator[str]:
         yield (
             f"{level.title}: base and adapters wrote answers of different lengths, so only the first token"
             " and the time between tokens are compared"
-        )
-    if 0 < len(level.subject.answered) < _LEAST_FOR_ALL_PERCENTILES:
-        yield (
-            f"{level.title}: of fewer than {_LEAST_FOR_ALL_PERCENTILES} answers, p99 is nearly the largest"
-            " value, and its interval has no upper end"
         )
     for who, series in (("base", level.base), ("adapters", level.subject)):
         for error, count in series.errors if series is not None else ():
@@ -206,7 +207,7 @@ _METHOD = """## How it was measured
 
 - Requests are streamed. The first token is the first event with a text. The time between tokens is
   the rest of the answer, divided by its tokens less one.
-- Base and adapters are asked in turn, in up to four rounds, and never at the same time.
+- Base and adapters are asked in turn, in up to eight rounds, and never at the same time.
 - In an open loop, a latency begins when the request should have been sent. `send_delay` is how late
   it was sent.
 - A tier is measured with adapters in a circle: one more than fit, so that the next one has just left

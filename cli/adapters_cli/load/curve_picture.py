@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from math import floor, log10
+from math import ceil, floor, log10
 
 from adapters_cli.load.benchmark_result import (
     REQUEST_LATENCY,
@@ -13,6 +13,7 @@ from adapters_cli.load.benchmark_result import (
     Series,
 )
 from adapters_cli.load.statistics import Distribution
+from adapters_cli.output.text import counted
 
 _WIDTH, _HEIGHT = 360, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 34, 44
@@ -67,7 +68,7 @@ def _panels(result: BenchmarkResult) -> list[_Panel]:
     by_load = [level for level in answered if level.adapters == most]
     by_adapters = [level for level in answered if level.loop == busiest]
     kinds: tuple[tuple[list[Level], str, Callable[[Level], str]], ...] = (
-        (by_load, f"load ({most} in the mix)", lambda level: level.loop.text),
+        (by_load, f"{busiest.axis} ({counted(most, 'adapter')})", lambda level: level.loop.text.split()[0]),
         (by_adapters, f"adapters in the mix ({busiest.text})", lambda level: str(level.adapters)),
     )
     for levels, axis, label in kinds:
@@ -89,9 +90,7 @@ def _draw(panel: _Panel) -> str:
         if each is not None
     ]
     step = _step(max(tops, default=1.0))
-    top = step * _TICKS
-    while max(tops, default=0) > top:
-        top += step
+    top = step * max(1, ceil(max(tops, default=0) / step))
 
     def x(index: int) -> float:
         return _LEFT + index * (_WIDTH - _LEFT - _RIGHT) / max(1, len(panel.levels) - 1)

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from adapters_cli.load.measurement import Measurement, RequestError, StreamTimes
 
@@ -42,6 +42,7 @@ class ClosedLoop:
     """Clients that each send a request when the answer to their last one is there."""
 
     clients: int
+    axis: ClassVar[str] = "requests at once"
 
     @property
     def concurrency(self) -> int:
@@ -69,6 +70,7 @@ class OpenLoop:
 
     rate: float
     connections: int = 64
+    axis: ClassVar[str] = "requests a second"
 
     @property
     def concurrency(self) -> int:

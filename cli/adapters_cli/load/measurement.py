@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from botocore.eventstream import ParserError
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
@@ -153,7 +154,7 @@ class StreamingClient:
                     break
         except ClientError as failure:
             error = RequestError(kind=_kind(failure), message=message_of(failure)[:_LONGEST_MESSAGE])
-        except (BotoCoreError, HTTPError, ValueError) as failure:
+        except (BotoCoreError, HTTPError, ParserError, ValueError) as failure:
             error = RequestError(kind=type(failure).__name__, message=str(failure)[:_LONGEST_MESSAGE])
         return stream.times(sent, self._now(), error or stream.error)
 
