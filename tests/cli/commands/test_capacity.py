@@ -523,8 +523,8 @@ class TestMeasuredHits:
         ]
 
     def test_are_in_the_document(self, document: Any, benchmark: Any) -> None:
-        path = benchmark(gpu=(0.32, 0.25, 0.4), disk=(0.68, 0.6, 0.75))
-        [gpu, _] = document(*ON_FOUR, "--measured", str(path))["tier_hits"]
+        path = benchmark(gpu=(0.32, 0.25, 0.4), cpu=(0.4, 0.3, 0.5), disk=(0.28, 0.2, 0.4))
+        [gpu, *_] = document(*ON_FOUR, "--measured", str(path))["tier_hits"]
         assert gpu == {
             "adapters": 100,
             "mix": "uniform",
