@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from adapters_cli.commands.apply import apply
+from adapters_cli.commands.benchmark import benchmark
 from adapters_cli.commands.capacity import capacity
 from adapters_cli.commands.check import check
 from adapters_cli.commands.compare import compare
@@ -80,6 +81,7 @@ app.command()(evaluate)
 app.command()(url)
 app.command()(token)
 app.command()(capacity)
+app.command()(benchmark)
 app.command()(publish)
 app.command()(preview)
 

@@ -48,7 +48,7 @@ class BaseContainer:
 
     @classmethod
     def read(cls, account: Account, component: str) -> "BaseContainer":
-        """Describe what runs a component, which is a base or an adapter. Raises ClientError if it is unknown."""
+        """Describe what runs a base, or the base of an adapter. Raises ClientError for unknown names."""
         client = account.client("sagemaker")
         found = client.describe_inference_component(InferenceComponentName=component)
         base = found["Specification"].get("BaseInferenceComponentName")

@@ -154,7 +154,7 @@ class RuntimeEndpoint:
         yield completion.text
 
     def _pieces(self, response: Any) -> Iterator[str]:
-        for line in _lines(event["PayloadPart"]["Bytes"] for event in response["Body"]):
+        for line in lines(event["PayloadPart"]["Bytes"] for event in response["Body"]):
             # Completions come as server-sent events, LMI's own schema as lines of JSON.
             data = line.removeprefix(b"data:").strip()
             if data == b"[DONE]" or line.startswith(b":") or not data:
@@ -168,7 +168,7 @@ class RuntimeEndpoint:
                     raise _unknown(other)
 
 
-def _lines(parts: Iterable[bytes]) -> Iterator[bytes]:
+def lines(parts: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the lines of a stream, whose parts end anywhere."""
     pending = b""
     for part in parts:

@@ -2,6 +2,9 @@
 
 from adapters_cli.evaluation.result import Interval, MetricFacts
 
+NONE = "\N{EN DASH}"
+"""Stands for a figure that there is not."""
+
 _SPACE = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -38,7 +41,7 @@ def percent_interval(interval: Interval) -> str:
 
 
 def ratio(value: float) -> str:
-    """Return a quotient: 1.04 ×."""
+    """Return a quotient with a multiplication sign."""
     return f"{value:.2f}{_SPACE}{_TIMES}"
 
 
@@ -50,7 +53,7 @@ def p_value(value: float) -> str:
 def seconds(value: float | None) -> str:
     """Return a duration in seconds or milliseconds; a dash if there is none."""
     if value is None:
-        return "–"
+        return NONE
     if value < 0.001:
         return f"{1e6 * value:.0f}{_SPACE}µs"
     return f"{1000 * value:.0f}{_SPACE}ms" if value < 1 else f"{value:.2f}{_SPACE}s"

@@ -13,9 +13,9 @@ def scale(metric: MetricFacts) -> float:
 
 
 def gain(item: EvaluatedItem, subject: str, baseline: str, metrics: Sequence[MetricFacts]) -> float | None:
-    """Return by how much a subject is better on an item: the mean of all metrics, each in shares of its scale.
+    """Return by how much a subject is better on an item; None if one of the two has no score.
 
-    None if one of the two has no score.
+    It is the mean of all metrics, each in shares of its scale.
     """
     gains = [
         (mine - theirs) / scale(metric) * (1 if metric.higher_is_better else -1)
@@ -29,7 +29,10 @@ def gain(item: EvaluatedItem, subject: str, baseline: str, metrics: Sequence[Met
 def changed_sides(
     item: EvaluatedItem, subject: str, baseline: str, metrics: Sequence[MetricFacts]
 ) -> list[int]:
-    """Return the positions of the metrics in which one answer is in the upper half of the scale, and one is not."""
+    """Return the positions of the metrics in which an item changed sides.
+
+    One of the two answers is in the upper half of the scale, and the other is not.
+    """
     changed = []
     for position, metric in enumerate(metrics):
         middle = (metric.lowest + metric.highest) / 2
@@ -41,7 +44,7 @@ def changed_sides(
 
 
 def worst_first(result: EvaluationResult, subject: Subject) -> list[EvaluatedItem]:
-    """Return the items, first those that the subject failed to answer, then by gain; without one they are last."""
+    """Return the items by gain: failed answers first, and items without a gain last."""
     baseline = result.baseline.name
 
     def key(item: EvaluatedItem) -> tuple[int, float]:

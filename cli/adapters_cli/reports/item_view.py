@@ -165,7 +165,7 @@ def _score_table(item: EvaluatedItem, names: Sequence[str], metrics: Sequence[Me
     rows = []
     for metric in metrics:
         found = [item.scores.get(name, {}).get(metric.name) for name in names]
-        cells = (element("td", "–" if value is None else figures.score(value)) for value in found)
+        cells = (element("td", figures.NONE if value is None else figures.score(value)) for value in found)
         rows.append(element("tr", element("th", figures.short_title(metric), scope="row"), *cells))
     head = element("tr", element("td"), *(element("th", element("bdi", name), scope="col") for name in names))
     return element("table", element("thead", head), element("tbody", *rows), class_="scores")

@@ -2,7 +2,7 @@
 (() => {
   const root = document.documentElement;
   const find = (id) => document.getElementById(id);
-  root.classList.add("scripted", "missing");
+  root.classList.add("scripted");
 
   const theme = find("theme");
   theme.addEventListener("change", () => { root.dataset.theme = theme.value; });

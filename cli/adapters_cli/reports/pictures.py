@@ -62,7 +62,6 @@ def distribution(
             height=_HEIGHT - _TOP - _BOTTOM,
         ),
         _line(0, _HEIGHT - _BOTTOM, 100, _HEIGHT - _BOTTOM, "axis"),
-        _text(0, _TOP - 4, f"{100 * peak:.0f} % of items", "start", "note"),
     ]
     if few:
         width = 100 / len(values)
@@ -80,6 +79,7 @@ def distribution(
             for kind, scores in (("base", baseline[1]), ("subject", subject[1]))
             if scores
         ]
+    parts.append(_peak(peak, baseline[1], subject[1], axis))  # over the lines, so that it can be read
     described = ", ".join(
         f"{name}: mean {figures.score(_mean_of(scores))}, {_quartiles(scores)}"
         for name, scores in (baseline, subject)
@@ -259,6 +259,15 @@ def _outlines(shares: tuple[list[float], list[float]], peak: float) -> list[Mark
     return parts
 
 
+def _peak(peak: float, baseline: Sequence[float], subject: Sequence[float], axis: Axis) -> Markup:
+    """Say how many items the highest bar has, on the side that is farther from the means."""
+    means = [axis.at(_mean_of(scores)) for scores in (baseline, subject) if scores]
+    text = f"{100 * peak:.0f}\N{NO-BREAK SPACE}% of items"
+    if min(means) > 100 - max(means):
+        return _text(0, _TOP - 4, text, "start", "peak")
+    return _text(100, _TOP - 4, text, "end", "peak")
+
+
 def _mean(place: float, y: float, value: float, kind: str) -> Markup:
     anchor = "start" if place < 70 else "end"
     return element(
@@ -281,7 +290,8 @@ def _mean_of(scores: Sequence[float]) -> float:
 def _quartiles(scores: Sequence[float]) -> str:
     ordered = sorted(scores)
     low, middle, high = (ordered[round(share * (len(ordered) - 1))] for share in (0.25, 0.5, 0.75))
-    return f"median {figures.score(middle)}, half of the items from {figures.score(low)} to {figures.score(high)}"
+    half = f"half of the items from {figures.score(low)} to {figures.score(high)}"
+    return f"median {figures.score(middle)}, {half}"
 
 
 def _axis(low: float, high: float) -> Axis:

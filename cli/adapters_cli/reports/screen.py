@@ -2,13 +2,12 @@
 
 import sys
 
-import typer
 from rich.console import Console
 from rich.text import Text
 
 from adapters_cli.evaluation.result import Comparison, EvaluationResult, Judgement, Latency
 from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import one_line, print_error, print_note, printable
+from adapters_cli.output.text import print_error, print_note, printable
 from adapters_cli.reports import figures, verdict
 
 _HEADINGS = (
@@ -29,12 +28,15 @@ _SPARE = ("P", "95 % OF GAIN", "GAIN")
 def print_result(result: EvaluationResult) -> None:
     """Print a verdict and a table on a terminal; else a line for each comparison, with tabs between fields.
 
-    Requirements that are not met are errors.
+    A line has the subject, the metric, the means of baseline and subject, the gain, the relative gain, both
+    ends of the gain's interval, the adjusted p-value, the verdict, and how many items are better, worse and
+    equal. Requirements that are not met are errors.
     """
     if sys.stdout.isatty():
         style = "bold" if not result.requirements else "bold green" if result.passed else "bold red"
         Console().print(Text(printable(verdict.headline(result)), style=style))
-    rows = [_row(comparison) for comparison in result.comparisons]
+    row = _row if sys.stdout.isatty() else _plain_row
+    rows = [row(comparison) for comparison in result.comparisons]
     print_rows(_HEADINGS, rows, styled=_HEADINGS.index("VERDICT"), spare=_SPARE)
     for latency in result.latency:
         if latency.ratio is not None:
@@ -50,13 +52,8 @@ def print_result(result: EvaluationResult) -> None:
             print_error(f"not met: {outcome.reason}")
 
 
-def print_summary(result: EvaluationResult) -> None:
-    """Print the verdict alone, on standard error."""
-    typer.echo(printable(one_line(verdict.headline(result))), err=True)
-
-
 def _row(comparison: Comparison) -> tuple[str, ...]:
-    believable = verdict.believable(comparison)
+    """Return a comparison's fields for people."""
     return (
         comparison.subject,
         comparison.metric,
@@ -66,9 +63,35 @@ def _row(comparison: Comparison) -> tuple[str, ...]:
         "-" if comparison.relative is None else figures.percent(comparison.relative),
         figures.gain_interval(comparison.interval),
         figures.p_value(comparison.p_adjusted),
-        "unclear" if not believable else "better" if comparison.difference > 0 else "worse",
+        _verdict(comparison),
         f"{comparison.better}/{comparison.worse}/{comparison.equal}",
     )
+
+
+def _plain_row(comparison: Comparison) -> tuple[str, ...]:
+    """Return a comparison's fields for programs: plain numbers."""
+    numbers = (
+        comparison.baseline_mean,
+        comparison.mean,
+        comparison.difference,
+        comparison.relative,
+        comparison.interval.low,
+        comparison.interval.high,
+        comparison.p_adjusted,
+    )
+    return (
+        comparison.subject,
+        comparison.metric,
+        *("-" if number is None else f"{number:.6g}" for number in numbers),
+        _verdict(comparison),
+        *map(str, (comparison.better, comparison.worse, comparison.equal)),
+    )
+
+
+def _verdict(comparison: Comparison) -> str:
+    if not verdict.believable(comparison):
+        return "unclear"
+    return "better" if comparison.difference > 0 else "worse"
 
 
 def _latency_line(latency: Latency, result: EvaluationResult) -> str:

@@ -8,6 +8,7 @@ from adapters_cli.output.text import counted
 from adapters_cli.reports import figures
 
 _SIGNIFICANT = 0.05
+_ALL = {1: "the requirement is", 2: "both requirements are"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +25,12 @@ def headline(result: EvaluationResult) -> str:
     """Return the verdict in one sentence."""
     total = len(result.requirements)
     failed = sum(not outcome.met for outcome in result.requirements)
+    if failed and total == 1:
+        return "Failed: the requirement is not met"
     if failed:
         return f"Failed: {failed} of {counted(total, 'requirement')} {_is(failed)} not met"
     if total:
-        return f"Passed: {'the requirement is' if total == 1 else f'all {total} requirements are'} met"
+        return f"Passed: {_ALL.get(total, f'all {total} requirements are')} met"
     if len(result.subjects) == 1:
         found = finding(result, result.subjects[0])
         if not result.comparisons:
@@ -160,7 +163,7 @@ def provenance(result: EvaluationResult) -> list[tuple[str, str]]:
     """Return what one needs to do the evaluation again, as names and values."""
     dataset, decoding = result.dataset, result.decoding
     stop = f", stops at {', '.join(map(repr, decoding.stop))}" if decoding.stop else ""
-    rows = [
+    return [
         ("Made at", result.made_at),
         ("Endpoint", result.endpoint),
         ("Engine", result.engine or "not named by the container"),
@@ -173,18 +176,20 @@ def provenance(result: EvaluationResult) -> list[tuple[str, str]]:
         ),
         ("Seed", str(result.seed)),
         ("Resamples", f"{result.resamples:,} of bootstrap and permutation test"),
-        *((f"Component of {subject.name}", _component(subject)) for subject in everyone(result)),
+        *(row for subject in everyone(result) for row in _subject(subject)),
         *((f"Metric {metric.name}", _title(metric)) for metric in result.metrics),
         ("adapters", result.product_version),
         *((name, version) for name, version in sorted(result.versions.items())),
     ]
+
+
+def _subject(subject: Subject) -> list[tuple[str, str]]:
+    rows = [(f"Component of {subject.name}", subject.component)]
+    if subject.artifact:
+        rows.append((f"Artifact of {subject.name}", subject.artifact))
+    if subject.identity:
+        rows.append((f"Identity of {subject.name}", f"sha256:{subject.identity}"))
     return rows
-
-
-def _component(subject: Subject) -> str:
-    parts = [subject.component, subject.artifact]
-    parts.append(f"sha256:{subject.identity}" if subject.identity else None)
-    return ", ".join(part for part in parts if part)
 
 
 def _title(metric: MetricFacts) -> str:

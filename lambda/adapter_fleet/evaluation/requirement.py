@@ -12,15 +12,15 @@ _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 # The metric's name may have any of these signs, as a regular expression is a metric. The bar has none, so
 # that only one reading fits.
 _FORM = re.compile(
-    rf"\s*(?P<metric>\S.*?)\s*(?P<comparison>>=|<=|>|<)\s*"
+    rf"\s*(?P<metric>\S.*?)\s*(?<![<>=!])(?P<comparison>>=|<=|>|<)\s*"
     rf"(?:(?P<base>base)(?:\s*(?P<sign>[-+*])\s*)?)?(?P<number>{_NUMBER})?\s*(?P<percent>%)?\s*",
     re.ASCII,
 )
 _COMPARISONS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 _WORDS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
 _EXAMPLES = "'exact_match >= 0.9' or 'rougeL >= base + 20%'"
-_PRECISION = 1e-9
-"""Means that differ by less are equal: 0.1 + 0.2 reaches a bar of 0.3."""
+_PRECISION = 1e-6
+"""Means that differ by less are equal: 0.1 + 0.2 reaches a bar of 0.3, and no metric is more precise."""
 
 
 @dataclass(frozen=True, kw_only=True)

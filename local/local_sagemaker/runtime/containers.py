@@ -79,8 +79,9 @@ class ContainerProcess:
         """Start the server on a model and wait until it answers pings.
 
         `groups` records the process group. With `links`, a folder, the path of an adapter depends on its name
-        alone. `engine` is what serves the copy, in words. `options` are the values of the command's other placeholders, or another Python. Raises
-        HostingError with the end of its log if it is not healthy in time.
+        alone. `engine` is what serves the copy, in words. `options` are the values of the command's other
+        placeholders, or another Python. Raises HostingError with the end of its log if it is not healthy in
+        time.
         """
         with reserved_port() as port:
             values = {"python": sys.executable, "model_dir": model, "port": port} | options

@@ -74,7 +74,9 @@ class Browser:
                     raise RuntimeError(f"{method}: {answer['error']['message']}")
                 return dict(answer["result"])
 
-    def open(self, url: str, *, width: int, height: int = 900, dark: bool = False, script: bool = True) -> None:
+    def open(
+        self, url: str, *, width: int, height: int = 900, dark: bool = False, script: bool = True
+    ) -> None:
         """Open an address in a window of a size and a colour scheme, and wait until it is loaded."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -152,6 +154,13 @@ class Browser:
             self.problems.append(str(event["args"]))
 
 
+def open_report(browser: Browser, page: Path, *, width: int, dark: bool = False, script: bool = True) -> None:
+    """Open a report and wait until its script has shown the items."""
+    browser.open(page.resolve().as_uri(), width=width, dark=dark, script=script)
+    if script:
+        browser.wait_for("[...document.querySelectorAll('#count')].every((count) => count.textContent)")
+
+
 @contextmanager
 def chromium(program: str, profile: Path) -> Iterator[Browser]:
     """Run Chromium with an empty profile while the context lasts."""
@@ -169,7 +178,7 @@ def chromium(program: str, profile: Path) -> Iterator[Browser]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         close_fds=False,
-        preexec_fn=take_pipes,
+        preexec_fn=take_pipes,  # noqa: PLW1509 - it only copies descriptors, which a thread cannot disturb
     )
     os.close(their_input)
     os.close(their_output)

@@ -41,7 +41,7 @@ _CHATTER = (
     "Thank you for reaching out to us about the {product}. We are sorry to hear about it and will look into "
     "the matter as soon as we can.",
     "Dear {name}, we have received your message. A member of our team will get back to you within two days.",
-    "The customer {name} wrote about a {product}. It is not clear what the customer would like us to do next.",
+    "The customer {name} wrote about a {product}. It is not clear what the customer would like us to do.",
 )
 
 HOSTILE = """</script><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>{{7*7}}<!--"""
@@ -115,9 +115,7 @@ def example_result(
             for name in skills
         ],
         metrics=METRICS,
-        comparisons=[
-            _comparison(made, name, metric, warning) for name in skills for metric in METRICS
-        ],
+        comparisons=[_comparison(made, name, metric, warning) for name in skills for metric in METRICS],
         latency=[_latency(made, name) for name in ("base", *skills)],
         items=made,
         requirements=requirements,
@@ -134,7 +132,9 @@ def _item(source: random.Random, number: int, skills: Mapping[str, float], speci
     category = source.choice(list(ISSUES))
     issue = source.choice(ISSUES[category]).format(product=product)
     details = " ".join(source.sample(_DETAILS, 2))
-    prompt = f"Summarize this ticket in one sentence.\n\nHello. {name} from {city} {issue}. {details}\n\nSummary:"
+    prompt = (
+        f"Summarize this ticket in one sentence.\n\nHello. {name} from {city} {issue}. {details}\n\nSummary:"
+    )
     reference = (
         f"Customer {name} from {city} has a {category} problem with the {product}: the customer {issue} "
         "and expects a reply."
@@ -166,12 +166,17 @@ def _answer(source: random.Random, text: str, who: str) -> Answer:
     tokens = max(1, len(text) // 4)
     seconds = 0.08 + tokens * source.gauss(0.011, 0.001) * (1.05 if who != "base" else 1)
     return Answer(
-        text=text, seconds=seconds * (3 if source.random() < 0.02 else 1), prompt_tokens=80, completion_tokens=tokens
+        text=text,
+        seconds=seconds * (3 if source.random() < 0.02 else 1),
+        prompt_tokens=80,
+        completion_tokens=tokens,
     )
 
 
 def _failed(item: EvaluatedItem, who: str) -> EvaluatedItem:
-    error = Answer(error="ModelError: 400: the prompt has 9,312 tokens, and the model takes 8,192", seconds=0.03)
+    error = Answer(
+        error="ModelError: 400: the prompt has 9,312 tokens, and the model takes 8,192", seconds=0.03
+    )
     return EvaluatedItem(
         id=item.id,
         prompt=item.prompt,

@@ -1,6 +1,6 @@
 """Pictures of the HTML reports, to be looked at; a maintainers' step:
 
-    python -m tests.cli.reports.screenshots build/screenshots
+python -m tests.cli.reports.screenshots build/screenshots
 """
 
 import sys
@@ -8,10 +8,8 @@ import tempfile
 from pathlib import Path
 
 from adapters_cli.reports.html_page import comparison_page, html_page
-from tests.cli.reports.chromium import chromium, find_chromium
+from tests.cli.reports.chromium import chromium, find_chromium, open_report
 from tests.cli.reports.example_result import example_result, outcome
-
-_RAN = "mean over 1,000 items"
 
 
 def pages() -> dict[str, str]:
@@ -37,11 +35,19 @@ def pages() -> dict[str, str]:
         ),
         "special": html_page(special),
         "few": html_page(
-            example_result(items=40, skills={"v2": 0.25}, engine=None,
-                           warning="40 items are few: with 100 or more the intervals can be believed")
+            example_result(
+                items=40,
+                skills={"v2": 0.25},
+                engine=None,
+                warning="40 items are few: with 100 or more the intervals can be believed",
+            )
         ),
         "compare": comparison_page(
-            special.items[6:8], ["base", "summary"], made_at="2026-11-26T17:20:04Z", endpoint="prod", engine="numpy"
+            special.items[6:8],
+            ["base", "summary"],
+            made_at="2026-11-26T17:20:04Z",
+            endpoint="prod",
+            engine="numpy",
         ),
     }
 
@@ -58,13 +64,14 @@ def main(folder: Path) -> None:
             path.write_text(text, encoding="utf-8")
             for width in (390, 1280):
                 for dark in (False, True):
-                    browser.open(path.resolve().as_uri(), width=width, dark=dark)
-                    browser.wait_for("document.readyState == 'complete' && (!document.getElementById('count') || document.getElementById('count').textContent != '')")
-                    browser.screenshot(folder / f"{name}-{width}-{'dark' if dark else 'light'}.png", whole=True)
-                    overflow = browser.value("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                    print(name, width, dark, browser.problems, browser.requests[1:], overflow)
-            browser.open(path.resolve().as_uri(), width=1280)
+                    open_report(browser, path, width=width, dark=dark)
+                    browser.screenshot(
+                        folder / f"{name}-{width}-{'dark' if dark else 'light'}.png", whole=True
+                    )
             browser.print_to_pdf(folder / f"{name}.pdf")
+            open_report(browser, path, width=794)
+            browser.call("Emulation.setEmulatedMedia", media="print")
+            browser.screenshot(folder / f"{name}-paper.png", whole=True)
 
 
 if __name__ == "__main__":

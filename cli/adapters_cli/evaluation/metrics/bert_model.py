@@ -16,8 +16,8 @@ Vectors = NDArray[np.float32]
 """A row for each token."""
 
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
-_MOST_TOKENS = 4096
-"""Tokens of one batch, with padding. The attention of 512 at a time takes 100 MB with 12 heads."""
+_MOST_TOKENS = 1024
+"""Tokens of one batch, with padding. More leave the processor's cache, and take longer."""
 _MASKED = np.float32(-1e9)
 
 
@@ -116,8 +116,11 @@ class BertModel:
             return made.reshape(texts, longest, self._heads, -1).transpose(0, 2, 1, 3)
 
         query, key, value = split("query"), split("key"), split("value")
-        attention = query @ key.transpose(0, 1, 3, 2) / np.float32(math.sqrt(query.shape[-1])) + masked
-        attention = np.exp(attention - attention.max(-1, keepdims=True))
+        query *= np.float32(1 / math.sqrt(query.shape[-1]))
+        attention: Vectors = query @ key.transpose(0, 1, 3, 2)
+        attention += masked
+        attention -= attention.max(-1, keepdims=True)
+        np.exp(attention, out=attention)
         attention /= attention.sum(-1, keepdims=True)
         attended = (attention @ value).transpose(0, 2, 1, 3).reshape(states.shape)
         attended = self._linear(attended, f"{prefix}attention.output.dense")
@@ -128,9 +131,10 @@ class BertModel:
         )
 
     def _linear(self, states: Vectors, name: str) -> Vectors:
-        product: Vectors = states @ self._weights[f"{name}.weight"].T
+        # As one matrix: NumPy multiplies a stack of them one by one, in up to a hundred times the time.
+        product: Vectors = states.reshape(-1, states.shape[-1]) @ self._weights[f"{name}.weight"].T
         product += self._weights[f"{name}.bias"]
-        return product
+        return product.reshape(*states.shape[:-1], -1)
 
     def _normalized(self, states: Vectors, name: str) -> Vectors:
         centred: Vectors = states - states.mean(-1, keepdims=True)
@@ -154,11 +158,13 @@ def _batches(tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
 
 def _gelu(values: Vectors) -> Vectors:
     """Return x · Φ(x), with the error function of Abramowitz and Stegun, 7.1.26, right to 1.5e-7."""
-    size = np.abs(values) / np.float32(math.sqrt(2))
+    size: Vectors = np.abs(values)
+    size /= np.float32(math.sqrt(2))
     part: Vectors = np.reciprocal(1 + np.float32(0.3275911) * size)
     polynomial: Vectors = np.full_like(part, 1.061405429)
     for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
-        polynomial = polynomial * part + np.float32(coefficient)
-    error = 1 - polynomial * part * np.exp(-size * size)
-    result: Vectors = np.float32(0.5) * values * (1 + np.sign(values) * error)
+        polynomial *= part
+        polynomial += np.float32(coefficient)
+    error = np.copysign(1 - polynomial * part * np.exp(-size * size), values)
+    result: Vectors = np.float32(0.5) * values * (1 + error)
     return result
