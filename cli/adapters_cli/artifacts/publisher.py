@@ -15,6 +15,7 @@ from adapter_fleet.artifacts.checks.config_check import AdapterConfig
 from adapter_fleet.artifacts.packing import AdapterFiles
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.common.naming import check_component_name
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.model_shape import base_named
@@ -54,6 +55,8 @@ class PublishResult:
         S3's SHA-256 of the archive, in the form of a manifest.
     probe:
         What this version answers, if that was found out.
+    evaluation:
+        How this version did beside its base model, if it was evaluated.
     reasons:
         Why it failed.
     """
@@ -68,6 +71,7 @@ class PublishResult:
     size: int | None = None
     base_model: str | None = None
     probe: Probe | None = None
+    evaluation: EvaluationRecord | None = None
     reasons: tuple[str, ...] = ()
 
 

@@ -50,7 +50,7 @@ def invoke(
     """
     # Imported here: botocore takes long, and `--help` does without.
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
-    from adapters_cli.aws.side_by_side import show_answers
+    from adapters_cli.aws.shown_answers import show_answers
 
     with reported_errors():
         account = account_of(context)

@@ -211,7 +211,7 @@ def _ask(
     if not prompts:
         return 0
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
-    from adapters_cli.aws.side_by_side import show_answers
+    from adapters_cli.aws.shown_answers import show_answers
 
     connected = RuntimeEndpoint.connect(place.endpoint, account)
     code = 0
