@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ def test_tab_reaches_every_control_visibly(browser: Browser, report: Path, width
     open_report(browser, report, width=width)
     want_less_motion(browser)
 
-    stops = []
+    stops: list[dict[str, Any]] = []
     for _ in range(80):
         browser.press("Tab", code=9)
         stop = browser.value(REACHED)
