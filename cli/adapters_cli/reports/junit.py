@@ -1,9 +1,6 @@
 """An evaluation as JUnit XML, which GitHub, GitLab and Jenkins show beside the tests."""
 
-<<<<<<< HEAD
-=======
 from collections.abc import Sequence
->>>>>>> reports
 from xml.etree import ElementTree as ET
 
 from adapters_cli.evaluation.result import EvaluationResult, RequirementOutcome, Subject
@@ -34,11 +31,7 @@ def junit(result: EvaluationResult) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-<<<<<<< HEAD
-def _count(suite: ET.Element, outcomes: tuple[RequirementOutcome, ...] | list[RequirementOutcome]) -> None:
-=======
 def _count(suite: ET.Element, outcomes: Sequence[RequirementOutcome]) -> None:
->>>>>>> reports
     suite.set("tests", str(len(outcomes)))
     suite.set("failures", str(sum(not outcome.met for outcome in outcomes)))
     suite.set("errors", "0")

@@ -32,22 +32,6 @@ def headline(result: EvaluationResult) -> str:
     if total:
         return f"Passed: {_ALL.get(total, f'all {total} requirements are')} met"
     if len(result.subjects) == 1:
-<<<<<<< HEAD
-        found = finding(result, result.subjects[0])
-        if not result.comparisons:
-            return f"{found.subject} was not compared with {result.baseline.name}"
-        if not found.better and not found.worse:
-            return f"No clear difference between {found.subject} and {result.baseline.name}"
-        side, many = ("better", found.better) if found.better else ("worse", found.worse)
-        total = len(found.better) + len(found.worse) + len(found.unclear)
-        return (
-            f"{found.subject} is {side} than {result.baseline.name} "
-            f"in {len(many)} of {counted(total, 'metric')}"
-        )
-    return f"{counted(len(result.subjects), 'adapter')} beside {result.baseline.name}, without a requirement"
-
-
-=======
         return _found(result, finding(result, result.subjects[0]))
     return f"{counted(len(result.subjects), 'adapter')} beside {result.baseline.name}, without a requirement"
 
@@ -64,7 +48,6 @@ def _found(result: EvaluationResult, found: Finding) -> str:
     return f"{found.subject} is {side} than {base} in {len(many)} of {counted(total, 'metric')}{both}"
 
 
->>>>>>> reports
 def _is(number: int) -> str:
     return "is" if number == 1 else "are"
 

@@ -210,11 +210,7 @@ def _comparison(
     ]
     differences = [mine - theirs for theirs, mine in pairs]
     mean, base = statistics.fmean(pair[1] for pair in pairs), statistics.fmean(pair[0] for pair in pairs)
-<<<<<<< HEAD
-    error = 1.96 * statistics.stdev(differences) / math.sqrt(len(pairs))
-=======
     error = 1.96 * (statistics.stdev(differences) if len(pairs) > 1 else 0) / math.sqrt(len(pairs))
->>>>>>> reports
     difference = mean - base
     interval = Interval(low=difference - error, high=difference + error)
     unclear = interval.low <= 0 <= interval.high
