@@ -76,7 +76,7 @@ def _bert_score(name: str, layer: str, bert_model: Path | None) -> Metric:
     if layer and not layer.isdecimal():
         raise ValueError(f"'bert_score' should have a number as its layer, got {layer!r}")
     model = BertModel(directory, int(layer) if layer else None)
-    title = library(_BERT_PACKAGE) if bert_model is None else _title_of(bert_model)
+    title = f"{library(_BERT_PACKAGE)}, English" if bert_model is None else _title_of(bert_model)
     return BertScore(model, model_title=title, name=name)
 
 
