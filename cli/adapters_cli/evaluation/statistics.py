@@ -8,10 +8,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
+from adapters_cli.evaluation.extra import missing_library
 from adapters_cli.evaluation.result import Answer, Comparison, Interval, Latency
+
+try:
+    import numpy as np
+    from numpy.typing import NDArray
+except ModuleNotFoundError as error:
+    raise missing_library(error) from None
 
 RESAMPLES = 9_999
 """With the observed one 10,000, so that the smallest p is 0.0001."""
