@@ -49,8 +49,9 @@ class VersionEvaluator:
     def evaluate(self, name: str, artifact: Artifact, *, served_by: str | None = None) -> EvaluationResult:
         """Ask a version and the base model, and return the result.
 
-        The version runs on a temporary component, unless a component serves it already. Answers that the log has of this very version are not asked again. Raises CommandError if answers are
-        errors, or if the version does not come into service.
+        The version runs on a temporary component, unless a component serves it already. Answers that the log
+        has of this very version are not asked again. Raises CommandError if answers are errors, or if the
+        version does not come into service.
         """
         # The temporary component has another name in each run, and the log has to know the version.
         subject = Subject(

@@ -131,8 +131,8 @@ def evaluate(
         typer.Option(
             "--no-worse-than",
             metavar="last|S3://…",
-            help="Ends with 1 if scores are lower, item by item, than in this stored result, or in the last one"
-            " of the version that the fleet has.",
+            help="Ends with 1 if scores are lower, item by item, than in this stored result, or the last one of"
+            " the version that the fleet has.",
         ),
     ] = None,
     store: Annotated[

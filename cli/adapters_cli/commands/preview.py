@@ -125,12 +125,11 @@ def preview(
 
     `adapters preview out/acme --on Tenants --to s3://my-adapters/prod -- pytest tests/acme`
 
-    `adapters preview out/acme --on Tenants --to s3://my-adapters/prod --evaluate test.jsonl --require "rougeL >=
-    base + 20%"`
+    `adapters preview s3://my-adapters/prod/acme/… --on Tenants --evaluate test.jsonl --require "rougeL > 0.5"`
 
-    The command has ADAPTER_COMPONENT, BASE_COMPONENT and ENDPOINT_NAME in its environment. Without
-    prompts, a dataset and a command, the adapter is only loaded. It is taken away in any case, also after Ctrl-C and SIGTERM.
-    Its archive stays in S3, where `adapters publish` finds it.
+    The command has ADAPTER_COMPONENT, BASE_COMPONENT and ENDPOINT_NAME in its environment. Without prompts, a
+    dataset and a command, the adapter is only loaded. It is taken away in any case, also after Ctrl-C and
+    SIGTERM. Its archive stays in S3, where `adapters publish` finds it.
 
     Ends with the code of the command; with 1 if the adapter breaks a rule, does not load or answer, or does
     not meet a requirement.
