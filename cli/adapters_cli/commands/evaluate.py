@@ -131,7 +131,7 @@ def evaluate(
         typer.Option(
             "--no-worse-than",
             metavar="last|S3://…",
-            help="Ends with 1 if scores are lower, item by item, than in this stored result, or the last one of"
+            help="Ends with 1 if scores are lower, item by item, than in this stored result, or the last of"
             " the version that the fleet has.",
         ),
     ] = None,

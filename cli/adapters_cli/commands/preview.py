@@ -125,7 +125,7 @@ def preview(
 
     `adapters preview out/acme --on Tenants --to s3://my-adapters/prod -- pytest tests/acme`
 
-    `adapters preview s3://my-adapters/prod/acme/… --on Tenants --evaluate test.jsonl --require "rougeL > 0.5"`
+    `adapters preview s3://my-adapters/prod/acme/… --on Tenants --evaluate test.jsonl --require "rougeL > 0"`
 
     The command has ADAPTER_COMPONENT, BASE_COMPONENT and ENDPOINT_NAME in its environment. Without prompts, a
     dataset and a command, the adapter is only loaded. It is taken away in any case, also after Ctrl-C and
