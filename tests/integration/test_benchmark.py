@@ -93,12 +93,16 @@ def test_slots_of_the_container_decide_the_circles_of_each_tier(document: dict[s
         ("cpu", 2),
         ("disk", 3),
     ]
-    assert document["not_measured"] == []
+    for tier in document["tiers"]:
+        assert tier["request_count"]["avg"] == 24
+        assert tier["error_summary"] == []
 
 
 def test_tiers_are_estimated_for_the_loads_of_one_request_at_a_time(document: dict[str, Any]) -> None:
+    """If the first tokens tell them apart, which a busy machine may prevent."""
+    told = "tiers of the loads: first tokens do not tell the tiers apart" not in document["not_measured"]
     for level in document["levels"]:
-        assert bool(level["tier_hits"]) is (level["concurrency"] == 1)
+        assert bool(level["tier_hits"]) is (told and level["concurrency"] == 1)
         for share in level["tier_hits"].values():
             assert 0 <= share["low"] <= share["high"] <= 1
 

@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.documents.schema import known_or_meant
@@ -92,7 +93,7 @@ def read_dataset(source: str, options: DatasetOptions) -> Dataset:
     if not rows:
         raise ValueError(f"'--dataset' should have a row or more, got none in {source}")
     chosen = _chosen(rows, options)
-    items = _ItemReader(source, options, columns=list(chosen[0].values)).items(chosen)
+    items = _ItemReader(source, options, columns=_columns(chosen)).items(chosen)
     facts = DatasetFacts(source=source, digest=_digest(items), items=len(items), available=len(rows))
     return Dataset(items=items, facts=facts)
 
@@ -105,6 +106,10 @@ def _chosen(rows: Sequence[Row], options: DatasetOptions) -> Sequence[Row]:
     return [rows[place] for place in sorted(places)]
 
 
+def _columns(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(column for row in rows for column in row.values))
+
+
 def _digest(items: Sequence[Item]) -> str:
     digest = hashlib.sha256()
     for item in items:
@@ -113,11 +118,11 @@ def _digest(items: Sequence[Item]) -> str:
 
 
 class _RowError(ValueError):
-    """A row is wrong. The text names the column."""
+    """A row is wrong. Each argument is a problem, and names the column."""
 
 
 class _ItemReader:
-    """Makes items of rows; `columns` are those of the first row."""
+    """Makes items of rows; `columns` are those that a row or more has."""
 
     def __init__(self, source: str, options: DatasetOptions, *, columns: Sequence[str]) -> None:
         self._source = source
@@ -125,10 +130,11 @@ class _ItemReader:
         self._template = PromptTemplate(options.template) if options.template is not None else None
         self._id_column = options.id_column or ("id" if "id" in columns else None)
         # A conversation of a tuning file ends with the right answer.
-        self._reference_in_messages = (
-            options.messages_column is not None and options.reference_column not in columns
-        )
-        self._check_columns(columns)
+        self._has_reference = options.messages_column is None or options.reference_column in columns
+        whole = (self._asked, self._reference) if self._has_reference else (self._tuning_example,)
+        self._readers = (self._id, *whole)
+        if columns:
+            self._check_columns(columns)
 
     def items(self, rows: Sequence[Row]) -> list[Item]:
         items: list[Item] = []
@@ -140,22 +146,21 @@ class _ItemReader:
                 if (first := seen.setdefault(item.id, row.place)) != row.place:
                     raise _RowError(f"'{self._id_column}' should be unique, got {item.id!r} as in {first}")
             except _RowError as error:
-                problems.append(f"{self._source}, {row.place}: {error}")
+                problems += [f"{self._source}, {row.place}: {problem}" for problem in error.args]
             else:
                 items.append(item)
         if problems:
             more = len(problems) - _MOST_PROBLEMS
-            raise ValueError(
-                "\n".join(problems[:_MOST_PROBLEMS]) + (f"\nand {more} more rows" if more > 0 else "")
-            )
+            rest = [f"and {more} more"] if more > 0 else []
+            raise ValueError("\n".join(problems[:_MOST_PROBLEMS] + rest))
         return items
 
     def _check_columns(self, columns: Sequence[str]) -> None:
-        """Refuse names that the first row does not have: that is one mistake, not one a row."""
+        """Refuse names that no row has: that is one mistake, not one of each row."""
         named = {
             "--id-column": (self._id_column,),
             "--messages-column": (self._options.messages_column,),
-            "--reference-column": (None if self._reference_in_messages else self._options.reference_column,),
+            "--reference-column": (self._options.reference_column if self._has_reference else None,),
             "--template": self._template.columns if self._template else (),
         }
         if self._template is None and self._options.messages_column is None:
@@ -173,24 +178,39 @@ class _ItemReader:
     def _item(self, row: Row) -> Item:
         if row.problem is not None:
             raise _RowError(row.problem)
-        values = row.values
+        found: dict[str, Any] = {}
+        problems: list[str] = []
+        for read in self._readers:
+            try:
+                found |= read(row.values)
+            except _RowError as error:
+                problems += error.args
+        if problems:
+            raise _RowError(*problems)
+        return Item(**{"id": row.number, "columns": row.values, **found})
+
+    def _id(self, values: Mapping[str, object]) -> dict[str, Any]:
+        return {} if self._id_column is None else {"id": _text(values, self._id_column, empty=False)}
+
+    def _reference(self, values: Mapping[str, object]) -> dict[str, Any]:
+        return {"reference": _text(values, self._options.reference_column)}
+
+    def _asked(self, values: Mapping[str, object]) -> dict[str, Any]:
         messages = self._messages(values)
-        if self._reference_in_messages:
-            assert messages is not None
-            *asked, last = messages
-            if last["role"] != "assistant" or not asked:
-                column = self._options.messages_column
-                raise _RowError(f"'{column}' should end with a message of the assistant, the reference")
-            messages, reference = tuple(asked), last["content"]
-        else:
-            reference = _text(values, self._options.reference_column)
-        return Item(
-            id=row.number if self._id_column is None else _text(values, self._id_column, empty=False),
-            prompt=self._prompt(values) if messages is None else _transcript(messages),
-            reference=reference,
-            messages=messages,
-            columns=values,
-        )
+        return {
+            "prompt": self._prompt(values) if messages is None else _transcript(messages),
+            "messages": messages,
+        }
+
+    def _tuning_example(self, values: Mapping[str, object]) -> dict[str, Any]:
+        """Return the messages in front of the last one, and that as the reference."""
+        *messages, last = self._messages(values) or ()
+        if last["role"] != "assistant" or not messages:
+            raise _RowError(
+                f"'{self._options.messages_column}' should end with a message of the assistant, which is the"
+                f" reference, got {short_repr(last)}"
+            )
+        return {"prompt": _transcript(messages), "messages": tuple(messages), "reference": last["content"]}
 
     def _prompt(self, values: Mapping[str, object]) -> str:
         if self._template is None:
@@ -203,14 +223,17 @@ class _ItemReader:
         column = self._options.messages_column
         if column is None:
             return (*front, {"role": "user", "content": self._prompt(values)}) if front else None
-        return (*front, *_conversation(values.get(column), column))
+        conversation = tuple(_conversation(values.get(column), column))
+        if front and conversation[0]["role"] == "system":
+            raise _RowError(f"'{column}' should have no system message beside '--system'")
+        return (*front, *conversation)
 
 
 def _conversation(value: object, column: str) -> Iterator[Message]:
     if isinstance(value, str):  # in CSV
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _RowError(f"'{column}' should be a list of messages, got {short_repr(value)}") from None
     if not isinstance(value, list) or not value:
         raise _RowError(f"'{column}' should be a list of messages, got {short_repr(value)}")

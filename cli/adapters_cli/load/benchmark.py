@@ -4,12 +4,13 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from statistics import median
 
-from adapters_cli.load.benchmark_result import TIME_TO_FIRST_TOKEN, BenchmarkResult, Level, Series, TierTimes
+from adapters_cli.load.benchmark_result import BenchmarkResult, Level, Series, TierTimes
 from adapters_cli.load.load_generator import Bounds, Clock, ClosedLoop, LoadGenerator, Loop
 from adapters_cli.load.measurement import Measurement, StreamingClient, StreamTimes
 from adapters_cli.load.mix import Mix
-from adapters_cli.load.statistics import tier_shares
+from adapters_cli.load.statistics import separable_tiers, tier_shares
 
 GRACE = 60.0
 """Seconds that answers may still come after the last bound. SageMaker gives a container as long to answer."""
@@ -17,6 +18,7 @@ GRACE = 60.0
 _ROUNDS = 8
 _REQUESTS_OF_A_CLIENT = 4
 """The least requests of each client in a block."""
+_TIER_ROUNDS = 5
 _LEAST_FOR_TIERS = 20
 _WARM_UP = 5
 _LONGEST_WARM_UP = 100
@@ -104,15 +106,15 @@ class Benchmark:
         result.form = self._client.form.title
         levels = [Level(loop=loop, adapters=count) for count in plan.counts for loop in plan.loops]
         circles = self._circles(result) if plan.cold else []
-        self._parts = len(levels) + len(circles)
+        self._parts = len(levels) + (1 if circles else 0)
         try:
             for level in levels:
                 result.levels.append(level)
                 self._measure_level(level)
-            for tier in circles:
-                result.tiers.append(tier)
-                self._measure_tier(tier)
-            self._find_tier_hits(result)
+            if circles:
+                result.tiers = circles
+                self._measure_tiers(circles)
+                self._find_tier_hits(result)
         except KeyboardInterrupt:
             result.interrupted = True
         result.seconds = self._clock.now() - began
@@ -137,12 +139,15 @@ class Benchmark:
             requests = plan.requests * (number + 1) // rounds - plan.requests * number // rounds
             # In turn, and never at the same time: rows of the base beside rows of adapters take longer.
             order = who if number % 2 == 0 else who[::-1]
+            begun = [len(series.measurements) for series, _, _ in who]
             for place, (series, components, _) in enumerate(order):
                 blocks = (rounds - number) * len(who) - place
                 share = (until - self._clock.now()) / blocks
                 sent = self._load(level.loop, components, requests, self._clock.now() + share, series)
                 if sent < requests:
                     level.ended_by = "seconds"
+            blocks_of = [series.measurements[start:] for (series, *_), start in zip(who, begun, strict=True)]
+            level.subject.relative += _relative(blocks_of[-1], blocks_of[0])
 
     def _rounds(self, loop: Loop) -> int:
         each = _REQUESTS_OF_A_CLIENT * (loop.clients if isinstance(loop, ClosedLoop) else 1)
@@ -212,24 +217,51 @@ class Benchmark:
                 found.append(TierTimes(tier=tier, circle=circle))
         return found
 
-    def _measure_tier(self, tier: TierTimes) -> None:
-        self._progress(f"tier {tier.tier}, {tier.circle} in a circle")
-        circle, until = cycle(self._plan.adapters[: tier.circle]), self._next_deadline()
-        alone = ClosedLoop(clients=1)
-        self._tokens = 1
-        try:
-            self._load(alone, circle, max(2, tier.circle), until, None)
-        finally:
-            self._tokens = self._plan.output_tokens
-        self._load(alone, circle, self._plan.cold, until, tier.series)
+    def _measure_tiers(self, tiers: Sequence[TierTimes]) -> None:
+        """Measure the tiers in turn, several times, each time beside the base."""
+        self._progress("memory tiers")
+        plan, until, alone = self._plan, self._next_deadline(), ClosedLoop(clients=1)
+        for number in range(_TIER_ROUNDS):
+            requests = plan.cold * (number + 1) // _TIER_ROUNDS - plan.cold * number // _TIER_ROUNDS
+            base = Series()
+            if plan.base is not None:
+                self._load(alone, cycle([plan.base]), requests, until, base)
+            for tier in tiers:
+                circle = cycle(plan.adapters[: tier.circle])
+                self._tokens = 1
+                try:
+                    self._load(alone, circle, max(2, tier.circle), until, None)
+                finally:
+                    self._tokens = plan.output_tokens
+                begun = len(tier.series.measurements)
+                self._load(alone, circle, requests, until, tier.series)
+                block = tier.series.measurements[begun:]
+                tier.series.relative += _relative(block, base.measurements or block)
 
     def _find_tier_hits(self, result: BenchmarkResult) -> None:
         """Estimate the tiers of the requests that were sent one at a time, as those of each tier were."""
-        by_tier = {each.tier: each.series.values(TIME_TO_FIRST_TOKEN) for each in result.tiers}
-        by_tier = {tier: values for tier, values in by_tier.items() if len(values) >= _LEAST_FOR_TIERS}
+        if self._plan.base is None:
+            result.not_measured.append("tiers of the loads: they are estimated beside the base alone")
+            return
+        measured = {each.tier: each.series.relative for each in result.tiers}
+        by_tier = separable_tiers(
+            {tier: values for tier, values in measured.items() if len(values) >= _LEAST_FOR_TIERS}
+        )
         if len(by_tier) < 2:
+            result.not_measured.append("tiers of the loads: first tokens do not tell the tiers apart")
             return
         for level in result.levels:
-            observed = level.subject.values(TIME_TO_FIRST_TOKEN)
+            observed = level.subject.relative
             if level.loop == ClosedLoop(clients=1) and len(observed) >= _LEAST_FOR_TIERS:
                 level.tier_hits = tier_shares(observed, by_tier, seed=self._plan.seed)
+
+
+def _relative(block: Sequence[Measurement], base: Sequence[Measurement]) -> list[float]:
+    """Return the first-token times of a block as multiples of the base's median beside it.
+
+    So a machine that becomes slower for a while does not look like another tier.
+    """
+    own, others = ([each.first_token for each in some if each.times.error is None] for some in (block, base))
+    of_base = [each for each in others if each is not None]
+    unit = median(of_base) if of_base else 0.0
+    return [each / unit for each in own if each is not None] if unit else []

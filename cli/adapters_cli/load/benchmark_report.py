@@ -112,7 +112,7 @@ def hit_rows(result: BenchmarkResult) -> Rows:
     return [
         (
             str(level.adapters),
-            TIER_NAMES[tier],
+            " or ".join(TIER_NAMES[each] for each in tier.split("+")),
             f"{100 * share.value:.0f} %",
             f"{100 * share.low:.0f} to {100 * share.high:.0f} %",
         )

@@ -29,10 +29,13 @@ class Series:
 
     seconds:
         How long the load lasted, over all its blocks.
+    relative:
+        The time to the first token of answers, as a multiple of the base's median at about the same time.
     """
 
     measurements: list[Measurement] = field(default_factory=list)
     seconds: float = 0.0
+    relative: list[float] = field(default_factory=list)
 
     @property
     def answered(self) -> list[Measurement]:

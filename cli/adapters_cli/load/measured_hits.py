@@ -53,9 +53,10 @@ def read_measured_hits(path: Path, lora: LoraServing) -> Iterator[TierHit]:
 
 def _of_measured(hits: TierHits, measured: Collection[str]) -> dict[str, float]:
     """Return the predicted share of each measured tier. Others count for the tier before them."""
-    predicted: dict[str, float] = {}
-    last = "gpu"
+    names = {tier: joined for joined in measured for tier in joined.split("+")}
+    predicted = dict.fromkeys(measured, 0.0)
+    last = next(iter(measured))
     for tier, share in (("gpu", hits.gpu), ("cpu", hits.cpu), ("disk", hits.disk)):
-        last = tier if tier in measured else last
-        predicted[last] = predicted.get(last, 0.0) + share
+        last = names.get(tier, last)
+        predicted[last] += share
     return predicted

@@ -18,6 +18,8 @@ _TIER_RESAMPLES = 400
 _TIER_BINS = 10
 _TIER_STEPS = 60
 _EXACT_UP_TO = 5_000
+_LEAST_CHANCE_OF_ORDER = 0.75
+"""How often a slower tier has to be slower, so that its times tell it. Noise alone gives 0.5."""
 
 Interval = tuple[float | None, float | None]
 """A 95 % confidence interval. None is an end that so few values do not give."""
@@ -166,6 +168,24 @@ def tier_shares(
             value=best[index], low=percentile(values, _OUTSIDE), high=percentile(values, 1 - _OUTSIDE)
         )
     return found
+
+
+def separable_tiers(by_tier: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Return the times of tiers, with neighbours that a time cannot tell apart as one: `gpu+cpu`."""
+    found: dict[str, list[float]] = {}
+    for tier, times in by_tier.items():
+        last = next(reversed(found), None)
+        if last is not None and _chance_of_order(found[last], times) < _LEAST_CHANCE_OF_ORDER:
+            found[f"{last}+{tier}"] = [*found.pop(last), *times]
+        else:
+            found[tier] = list(times)
+    return found
+
+
+def _chance_of_order(values: Sequence[float], later: Sequence[float]) -> float:
+    """Return how likely one of the values is below one of the later ones."""
+    ordered = sorted(values)
+    return sum(bisect_right(ordered, each) for each in later) / (len(values) * len(later))
 
 
 def _histogram(values: Sequence[float], limits: Sequence[float]) -> list[float]:

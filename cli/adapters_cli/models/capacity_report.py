@@ -42,6 +42,8 @@ class Placement:
 class TierHit:
     """The share of requests whose adapter was in one tier, predicted and measured.
 
+    tier:
+        `gpu+cpu` is both, where the measurement does not tell them apart.
     low, high:
         The 95 % interval of what was measured.
     """
@@ -321,7 +323,7 @@ def hit_rows(report: CapacityReport) -> list[tuple[str, ...]]:
     return [
         (
             f"{counted(hit.adapters, 'adapter')}, {hit.mix}",
-            _TIER_NAMES[hit.tier],
+            " or ".join(_TIER_NAMES[each] for each in hit.tier.split("+")),
             f"{100 * hit.predicted:.0f} %",
             f"{100 * hit.measured:.0f} %",
             f"{100 * hit.low:.0f} to {100 * hit.high:.0f} %",

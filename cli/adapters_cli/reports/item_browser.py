@@ -6,9 +6,10 @@ from adapters_cli.evaluation.result import EvaluationResult, Subject
 from adapters_cli.output.text import counted
 from adapters_cli.reports import figures
 from adapters_cli.reports.item_ranking import worst_first
-from adapters_cli.reports.item_view import item_view
+from adapters_cli.reports.item_view import has_texts, item_view
 from adapters_cli.reports.markup import Markup, element
 
+_NO_TEXTS = "This result was kept without prompts, references and answers: each item has only its scores."
 _WORST = 20
 """Items that the page shows on paper and without JavaScript."""
 
@@ -26,7 +27,7 @@ def item_browser(result: EvaluationResult) -> Markup:
                 class_="note",
             ),
         ),
-        mark_legend("the reference"),
+        mark_legend("the reference") if has_texts(result) else element("p", _NO_TEXTS, class_="note"),
         element(
             "div",
             _controls(result),
@@ -35,7 +36,7 @@ def item_browser(result: EvaluationResult) -> Markup:
             class_="js",
             id="browser",
         ),
-        *(_worst_items(result, subject) for subject in result.subjects),
+        *(_worst_items(result, subject) for subject in result.subjects if has_texts(result)),
         id="items",
         class_="card",
     )
@@ -71,19 +72,19 @@ def _controls(result: EvaluationResult) -> Markup:
                 type="search",
                 id="search",
                 autocomplete="off",
-                placeholder="words of prompts and answers",
+                placeholder="any words",
             ),
         ),
         _select(
             "Order",
             "order",
             [
-                ("worst", f"Worst against {base}"),
-                ("best", f"Best against {base}"),
+                ("worst", "Worst first"),
+                ("best", "Best first"),
                 ("lowest", "Lowest score"),
                 ("highest", "Highest score"),
                 ("slowest", "Slowest"),
-                ("dataset", "As in the dataset"),
+                ("dataset", "Dataset order"),
             ],
         ),
         _select("By", "metric", metrics),

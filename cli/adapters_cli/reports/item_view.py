@@ -30,10 +30,16 @@ def packed(result: EvaluationResult) -> str:
             {"title": figures.short_title(metric), "sign": 1 if metric.higher_is_better else -1}
             for metric in result.metrics
         ],
+        "texts": has_texts(result),
         "items": [_item_data(item, names, result.metrics) for item in result.items],
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def has_texts(result: EvaluationResult) -> bool:
+    """Return False if nothing but scores and times was kept of a result."""
+    return any(item.prompt or item.reference for item in result.items)
 
 
 def _item_data(item: EvaluatedItem, names: Sequence[str], metrics: Sequence[MetricFacts]) -> list[object]:
@@ -41,7 +47,7 @@ def _item_data(item: EvaluatedItem, names: Sequence[str], metrics: Sequence[Metr
     first = _text_of(item, baseline)
     answers: list[object] = []
     for name in names:
-        answer = item.answers.get(name, Answer(error="was not asked"))
+        answer = item.answers.get(name, Answer())
         scores = item.scores.get(name, {})
         found = gain(item, name, baseline, metrics) if name != baseline else None
         text = _text_of(item, name)
@@ -114,7 +120,7 @@ def item_view(
             element(
                 "div",
                 _text_block("Prompt", _cut(item.prompt)),
-                _text_block("Reference", _cut(item.reference)) if item.reference else None,
+                _text_block("Reference", _cut(item.reference), kind="reference") if item.reference else None,
                 class_="asked",
             ),
             *answers,

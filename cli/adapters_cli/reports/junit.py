@@ -1,5 +1,6 @@
 """An evaluation as JUnit XML, which GitHub, GitLab and Jenkins show beside the tests."""
 
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from adapters_cli.evaluation.result import EvaluationResult, RequirementOutcome, Subject
@@ -30,7 +31,7 @@ def junit(result: EvaluationResult) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-def _count(suite: ET.Element, outcomes: tuple[RequirementOutcome, ...] | list[RequirementOutcome]) -> None:
+def _count(suite: ET.Element, outcomes: Sequence[RequirementOutcome]) -> None:
     suite.set("tests", str(len(outcomes)))
     suite.set("failures", str(sum(not outcome.met for outcome in outcomes)))
     suite.set("errors", "0")

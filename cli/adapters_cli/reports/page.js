@@ -20,12 +20,15 @@
   const settings = {};
   for (const id of ["search", "order", "metric", "show", "against", "missing"]) settings[id] = find(id);
 
-  let names, metrics, items, found = [], start = 0;
+  let names, metrics, items, texts, found = [], start = 0;
 
   const chosen = () => (subject === null ? 1 : Number(subject.value) + 1);
-  const toMinus = (text) => text.replace("-", "\u2212");
-  const score = (value) => (value === null ? "\u2013" : toMinus(value.toFixed(Math.abs(value) < 10 ? 3 : 1)));
-  const gain = (value) => (value > 0 ? "+" : "") + score(value);
+  const score = (value) => {
+    if (value === null) return "\u2013";
+    const text = Math.abs(value).toFixed(Math.abs(value) < 10 ? 3 : 1);
+    return value < 0 && Number(text) > 0 ? `\u2212${text}` : text;
+  };
+  const gain = (value) => (value > 0 && Number(score(value)) > 0 ? "+" : "") + score(value);
   const seconds = (value) => (value < 1 ? `${Math.round(1000 * value)}\u00a0ms` : `${value.toFixed(2)}\u00a0s`);
 
   function element(name, className, ...content) {
@@ -41,6 +44,7 @@
     const data = await new Response(stream).json();
     names = data.names;
     metrics = data.metrics;
+    texts = data.texts;
     items = data.items.map(([id, prompt, reference, answers], place) => ({
       id, prompt, reference, place,
       answers: answers.map(([text, error, time, tokens, scores, mean, sides, ofReference, ofBase]) => (
@@ -62,11 +66,10 @@
 
   function levelOf(item) {
     const metric = metricOf();
-    const scores = item.answers[chosen()].scores;
-    const used = (metric === null ? scores : [scores[metric]]).filter((value) => value !== null);
-    if (used.length === 0) return null;
-    const signs = metric === null ? metrics.map(({ sign }) => sign) : [metrics[metric].sign];
-    return used.reduce((sum, value, place) => sum + value * (signs[place] ?? 1), 0) / used.length;
+    const scores = item.answers[chosen()].scores
+      .map((value, place) => (value === null ? null : metrics[place].sign * value))
+      .filter((value, place) => value !== null && (metric === null || metric === place));
+    return scores.length === 0 ? null : scores.reduce((sum, value) => sum + value, 0) / scores.length;
   }
 
   const ORDERS = {
@@ -232,9 +235,10 @@
       const places = mine.sides.map((side) => metrics[side].title).join(", ");
       heading.append(element("span", "chip", `changed sides: ${places}`));
     }
+    if (!texts) return element("article", "item", heading, scoreTable(item));
     const plain = (text) => highlighted(text === "" ? "(empty)" : text, searched);
     const asked = element("div", "asked", block("Prompt", "", "", item.prompt, plain),
-      item.reference === "" ? null : block("Reference", "", "", item.reference, plain));
+      item.reference === "" ? null : block("Reference", "reference", "", item.reference, plain));
     return element("article", "item", heading, element("div", "texts", asked,
       answer(item, 0, searched), answer(item, chosen(), searched), scoreTable(item)));
   }
@@ -250,8 +254,10 @@
     find("previous").disabled = start === 0;
     find("next").disabled = end === found.length;
     const against = settings.against.selectedOptions[0].text;
-    document.querySelector(".marks").hidden = settings.against.value === "nothing";
-    document.querySelector(".marks .against").textContent = against;
+    if (texts) {
+      document.querySelector(".marks").hidden = settings.against.value === "nothing";
+      document.querySelector(".marks .against").textContent = against;
+    }
     root.classList.toggle("missing", settings.missing.checked);
   }
 

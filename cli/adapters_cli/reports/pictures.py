@@ -295,11 +295,11 @@ def _quartiles(scores: Sequence[float]) -> str:
 
 
 def _axis(low: float, high: float) -> Axis:
-    """Return an axis with a little room at both ends, and three to seven round ticks."""
+    """Return an axis with a little room at both ends, and a few round ticks."""
     if high - low <= 0:
         low, high = low - 0.1, high + 0.1
     step = 10 ** math.floor(math.log10(high - low))
-    step = next(step * part for part in (0.2, 0.5, 1, 2, 5) if (high - low) / (step * part) <= 6)
+    step = next(step * part for part in (0.2, 0.5, 1, 2, 5) if (high - low) / (step * part) <= 4.5)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = tuple(round(step * number, 9) for number in range(first, last + 1))
     return Axis(low=ticks[0], high=ticks[-1], ticks=ticks)

@@ -32,18 +32,20 @@ def headline(result: EvaluationResult) -> str:
     if total:
         return f"Passed: {_ALL.get(total, f'all {total} requirements are')} met"
     if len(result.subjects) == 1:
-        found = finding(result, result.subjects[0])
-        if not result.comparisons:
-            return f"{found.subject} was not compared with {result.baseline.name}"
-        if not found.better and not found.worse:
-            return f"No clear difference between {found.subject} and {result.baseline.name}"
-        side, many = ("better", found.better) if found.better else ("worse", found.worse)
-        total = len(found.better) + len(found.worse) + len(found.unclear)
-        return (
-            f"{found.subject} is {side} than {result.baseline.name} "
-            f"in {len(many)} of {counted(total, 'metric')}"
-        )
+        return _found(result, finding(result, result.subjects[0]))
     return f"{counted(len(result.subjects), 'adapter')} beside {result.baseline.name}, without a requirement"
+
+
+def _found(result: EvaluationResult, found: Finding) -> str:
+    base = result.baseline.name
+    total = len(found.better) + len(found.worse) + len(found.unclear)
+    if not total:
+        return f"{found.subject} was not compared with {base}"
+    if not found.better and not found.worse:
+        return f"No clear difference between {found.subject} and {base}"
+    side, many = ("better", found.better) if found.better else ("worse", found.worse)
+    both = f", and worse in {len(found.worse)}" if found.better and found.worse else ""
+    return f"{found.subject} is {side} than {base} in {len(many)} of {counted(total, 'metric')}{both}"
 
 
 def _is(number: int) -> str:

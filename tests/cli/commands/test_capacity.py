@@ -543,6 +543,13 @@ class TestMeasuredHits:
         result = capacity(*ON_FOUR, "--measured", str(path))
         assert [row[2] for row in fields(result, "hits")] == ["70 %", "30 %"]
 
+    def test_of_tiers_that_were_not_told_apart_are_predicted_together(
+        self, capacity: Run, benchmark: Any
+    ) -> None:
+        path = benchmark(**{"gpu+cpu": (0.7, 0.6, 0.8), "disk": (0.3, 0.2, 0.4)})
+        result = capacity(*ON_FOUR, "--measured", str(path))
+        assert [row[1:3] for row in fields(result, "hits")] == [["GPU or CPU", "70 %"], ["disk", "30 %"]]
+
     @pytest.mark.parametrize(
         ("content", "error"),
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import OrderedDict
 from itertools import groupby
 from typing import Any
@@ -10,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from adapter_fleet.serving.tier_hits import TierHits
 from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, LoadError
 from adapters_cli.load.benchmark_report import markdown, tables
 from adapters_cli.load.benchmark_result import BenchmarkResult
@@ -44,13 +46,16 @@ class Tiers:
 class FakeClient:
     """Answers as an engine with 2 slots and 4 places in CPU memory would; `base` is always ready."""
 
-    def __init__(self, clock: FakeClock, *, base_tokens: int | None = None) -> None:
+    def __init__(
+        self, clock: FakeClock, *, base_tokens: int | None = None, slow_until: int = 0, jitter: bool = False
+    ) -> None:
         self._clock, self._tiers, self._base_tokens = clock, Tiers(2, 4), base_tokens
+        self._slow_until = slow_until
+        self._noise = random.Random(1).random if jitter else lambda: 0.0
         self.form = BodyForm.COMPLETION_OF_FIXED_LENGTH
         self.asked: list[str] = []
         self.error: RequestError | None = None
         self.interrupt_at = -1
-        self.seen = {"gpu": 0, "cpu": 0, "disk": 0}
 
     def settle(self, component: str, prompt: str, tokens: int) -> RequestError | None:
         return self.error
@@ -61,8 +66,8 @@ class FakeClient:
             raise KeyboardInterrupt
         sent = self._clock.now()
         tier = "gpu" if component == "base" else self._tiers.take(component)
-        self.seen[tier] += component != "base"
-        self._clock.sleep(FIRST_TOKEN[tier])
+        slowness = 2 if len(self.asked) < self._slow_until else 1
+        self._clock.sleep(FIRST_TOKEN[tier] * slowness * (1 + self._noise()))
         first = self._clock.now()
         if component == "base" and self._base_tokens is not None:
             tokens = self._base_tokens
@@ -96,7 +101,14 @@ def run(
     clock = FakeClock()
     client = FakeClient(clock, base_tokens=base_tokens)
     client.interrupt_at = interrupt_at
-    result = BenchmarkResult(
+    result = result_of(asked)
+    as_client: Any = client
+    Benchmark(asked, as_client, clock, lambda line: None).run(result)
+    return result, client
+
+
+def result_of(asked: BenchmarkPlan) -> BenchmarkResult:
+    return BenchmarkResult(
         made_at="2026-11-26T00:00:00+00:00",
         product_version="0",
         endpoint="llm",
@@ -109,9 +121,6 @@ def run(
         seed=asked.seed,
         bounds={"requests": asked.requests, "seconds": asked.seconds, "price_per_hour": 3.6},
     )
-    as_client: Any = client
-    Benchmark(asked, as_client, clock, lambda line: None).run(result)
-    return result, client
 
 
 def test_base_and_adapters_are_asked_in_turn_and_never_mixed() -> None:
@@ -175,26 +184,49 @@ def test_tiers_are_measured_with_adapters_in_a_circle() -> None:
         assert tier.series.values("time_to_first_token") == pytest.approx([1e3 * FIRST_TOKEN[tier.tier]] * 30)
 
 
-def test_tiers_of_a_mix_are_estimated_from_first_tokens() -> None:
-    result, client = run(plan(cold=60, requests=300, base=None))
+@pytest.mark.parametrize("slow", [False, True], ids=["steady", "slower for a while"])
+def test_tiers_of_a_mix_are_estimated_from_first_tokens(slow: bool) -> None:
+    asked = plan(cold=60, requests=600)
+    clock = FakeClock()
+    # Twice as slow during half of the loads: so is the base, beside which the tiers are told.
+    client: Any = FakeClient(clock, slow_until=600 if slow else 0, jitter=True)
+    result = result_of(asked)
+    Benchmark(asked, client, clock, lambda line: None).run(result)
     hits = result.levels[0].tier_hits
-    in_level = 300
-    seen = {tier: client.seen[tier] for tier in client.seen}
-    # What the tiers' own series and their circles took is known.
-    seen["gpu"] -= 61
-    seen["cpu"] -= 62
-    seen["disk"] -= 65
-    for tier, share in hits.items():
-        assert share.value == pytest.approx(seen[tier] / in_level, abs=0.05)
+    expected = TierHits.of([1 / 12] * 12, max_loras=2, max_cpu_loras=4)
+    assert {tier: share.value for tier, share in hits.items()} == {
+        "gpu": pytest.approx(expected.gpu, abs=0.06),
+        "cpu": pytest.approx(expected.cpu, abs=0.06),
+        "disk": pytest.approx(expected.disk, abs=0.06),
+    }
+    for share in hits.values():
         assert share.low <= share.value <= share.high
+
+
+def test_tiers_that_take_the_same_time_are_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FIRST_TOKEN, "cpu", FIRST_TOKEN["gpu"])
+    clock = FakeClock()
+    client: Any = FakeClient(clock, jitter=True)
+    asked = plan(cold=60, requests=300)
+    result = result_of(asked)
+    Benchmark(asked, client, clock, lambda line: None).run(result)
+    hits = result.levels[0].tier_hits
+    assert hits.keys() == {"gpu+cpu", "disk"}
+    assert hits["gpu+cpu"].value == pytest.approx(1 / 3, abs=0.08)
+
+
+def test_tiers_are_not_estimated_without_the_base_beside() -> None:
+    result, _ = run(plan(cold=60, requests=60, base=None))
+    assert result.levels[0].tier_hits == {}
+    assert result.not_measured == ["tiers of the loads: they are estimated beside the base alone"]
 
 
 def test_tier_that_cannot_be_measured_is_reported_with_the_reason() -> None:
     result, _ = run(plan(cold=5, adapters=ADAPTERS[:4], counts=[4]))
     assert [tier.tier for tier in result.tiers] == ["gpu", "cpu"]
-    assert result.not_measured == [
+    assert result.not_measured[0] == (
         "tier disk: 5 adapters would have to be asked in a circle, and there are 4"
-    ]
+    )
 
 
 def test_tiers_of_unknown_slots_are_reported() -> None:
@@ -206,7 +238,7 @@ def test_tiers_of_unknown_slots_are_reported() -> None:
 def test_circles_are_longer_with_several_copies() -> None:
     result, _ = run(plan(cold=5, copies=2, max_loras=1, max_cpu_loras=2, adapters=ADAPTERS))
     assert [(tier.tier, tier.circle) for tier in result.tiers] == [("gpu", 1), ("disk", 12)]
-    assert result.not_measured == ["tier cpu: CPU memory has no room for 8 adapters"]
+    assert result.not_measured[0] == "tier cpu: CPU memory has no room for 8 adapters"
 
 
 def test_interrupted_benchmark_has_what_was_measured_until_then() -> None:

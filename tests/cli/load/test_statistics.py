@@ -6,7 +6,13 @@ from statistics import median
 import numpy as np
 import pytest
 
-from adapters_cli.load.statistics import Distribution, Ratio, percentile_interval, tier_shares
+from adapters_cli.load.statistics import (
+    Distribution,
+    Ratio,
+    percentile_interval,
+    separable_tiers,
+    tier_shares,
+)
 
 
 def lognormal(count: int, seed: int, scale: float = 1.0) -> list[float]:
@@ -96,3 +102,20 @@ def test_shares_of_tiers_whose_times_are_alike_have_wide_intervals() -> None:
     times = {"gpu": lognormal(100, 1), "disk": lognormal(100, 2, scale=1.02)}
     found = tier_shares(mixed({"gpu": 0.5, "disk": 0.5}, times, 100), times, seed=1)
     assert found["gpu"].high - found["gpu"].low > 0.5
+
+
+def test_tiers_whose_times_do_not_tell_them_apart_are_one() -> None:
+    times = {
+        "gpu": lognormal(100, 1),
+        "cpu": lognormal(100, 2, scale=1.1),
+        "disk": lognormal(100, 3, scale=5),
+    }
+    assert {tier: len(values) for tier, values in separable_tiers(times).items()} == {
+        "gpu+cpu": 200,
+        "disk": 100,
+    }
+
+
+def test_tiers_are_kept_if_their_times_tell_them_apart() -> None:
+    times = {"gpu": lognormal(100, 1), "cpu": lognormal(100, 2, scale=4), "disk": lognormal(100, 3, scale=16)}
+    assert separable_tiers(times) == times

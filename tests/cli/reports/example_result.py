@@ -139,7 +139,8 @@ def _item(source: random.Random, number: int, skills: Mapping[str, float], speci
         f"Customer {name} from {city} has a {category} problem with the {product}: the customer {issue} "
         "and expects a reply."
     )
-    texts = {"base": source.choice(_CHATTER).format(product=product, name=name)}
+    chatter = source.choice(_CHATTER).format(product=product, name=name)
+    texts = {"base": chatter if source.random() < 0.4 else _forgetful(source, reference, 0.55)}
     for subject, skill in skills.items():
         texts[subject] = _forgetful(source, reference, skill)
     identity = f"ticket-{number:04}"
@@ -209,7 +210,7 @@ def _comparison(
     ]
     differences = [mine - theirs for theirs, mine in pairs]
     mean, base = statistics.fmean(pair[1] for pair in pairs), statistics.fmean(pair[0] for pair in pairs)
-    error = 1.96 * statistics.stdev(differences) / math.sqrt(len(pairs))
+    error = 1.96 * (statistics.stdev(differences) if len(pairs) > 1 else 0) / math.sqrt(len(pairs))
     difference = mean - base
     interval = Interval(low=difference - error, high=difference + error)
     unclear = interval.low <= 0 <= interval.high

@@ -23,6 +23,9 @@ def pages() -> dict[str, str]:
         outcome("shuffled", "rougeL >= base + 20%", "0.089 is below 0.208 (base 0.173 + 20 %)", met=False),
         outcome("shuffled", "exact_match >= 0.9", "0.000 is below 0.900", met=False),
     )
+    several = example_result(
+        items=20, skills={"triage": 0.95, "summary": 0.8, "summary-with-a-long-name-v2": 0.6}
+    )
     special = example_result(special=True, requirements=passed)
     return {
         "passed": html_page(example_result(requirements=passed)),
@@ -43,8 +46,8 @@ def pages() -> dict[str, str]:
             )
         ),
         "compare": comparison_page(
-            special.items[6:8],
-            ["base", "summary"],
+            several.items[6:8],
+            ["base", "triage", "summary", "summary-with-a-long-name-v2"],
             made_at="2026-11-26T17:20:04Z",
             endpoint="prod",
             engine="numpy",

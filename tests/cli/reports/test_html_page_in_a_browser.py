@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from adapters_cli.evaluation.result import Answer
 from adapters_cli.reports.html_page import comparison_page, html_page
 from tests.cli.reports.chromium import Browser, chromium, find_chromium, open_report
 from tests.cli.reports.example_result import HOSTILE, example_result, outcome
@@ -132,6 +135,7 @@ def test_page_fits_can_be_read_asks_no_host_and_runs_no_text(
     browser: Browser, report: Path, width: int, dark: bool
 ) -> None:
     open_report(browser, report, width=width, dark=dark)
+    choose(browser, "order", "dataset")
 
     assert browser.value(OVERFLOW) <= 0
     assert browser.value(LOW_CONTRAST) == []
@@ -158,7 +162,7 @@ def test_tab_reaches_every_control_visibly(browser: Browser, report: Path, width
     open_report(browser, report, width=width)
     want_less_motion(browser)
 
-    stops = []
+    stops: list[dict[str, Any]] = []
     for _ in range(80):
         browser.press("Tab", code=9)
         stop = browser.value(REACHED)
@@ -190,13 +194,21 @@ def test_items_are_sorted_from_either_end_and_by_a_metric(browser: Browser, repo
     best = gains(browser)
     choose(browser, "metric", "4")
     exact = gains(browser)
+    names_metric = browser.value(f"{SHOWN}[0].textContent.includes('Exact match gain')")
+    choose(browser, "metric", "1")
+    choose(browser, "order", "highest")
+    levels = browser.value(
+        f"{SHOWN}.map((item) => Number(item.querySelectorAll('.scores tr')[2].children[2].textContent))"
+    )
 
     assert first_is_failed
+    assert names_metric
+    assert len(levels) == 25
+    assert levels == sorted(levels, reverse=True)
     assert worst == sorted(worst)
     assert best == sorted(best, reverse=True)
     assert best[0] > worst[-1]
     assert exact == sorted(exact, reverse=True)
-    assert "Exact match gain" in browser.value(f"{SHOWN}[0].textContent")
 
 
 def test_search_narrows_the_items_and_says_how_many(browser: Browser, report: Path) -> None:
@@ -345,6 +357,23 @@ def test_nothing_glides_for_who_wants_less_motion(browser: Browser, report: Path
     want_less_motion(browser)
 
     assert browser.value("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+
+
+def test_a_result_without_texts_still_has_its_scores(browser: Browser, tmp_path: Path) -> None:
+    result = example_result(items=30)
+    bare = [
+        replace(item, prompt="", reference="", answers={name: Answer() for name in item.answers})
+        for item in result.items
+    ]
+    page = tmp_path / "bare.html"
+    page.write_text(html_page(replace(result, items=bare)), "utf-8")
+    open_report(browser, page, width=390)
+
+    assert browser.value(f"{SHOWN}.length") == 25
+    assert browser.value("document.querySelectorAll('#list .block').length") == 0
+    assert browser.value("document.querySelectorAll('#list .scores').length") == 25
+    assert "without prompts" in browser.value("document.getElementById('items').textContent")
+    assert browser.problems == []
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -42,6 +42,8 @@ class BertModel:
             self._read_config(config)
             self._read_weights(directory / "model.safetensors")
             self._read_tokenizer(directory, config)
+            self.layer = self.layers
+            self.vectors([""])  # finds a weight that is missing or of another shape
         except (KeyError, TypeError, ValueError, SafetensorError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else error
             raise ValueError(f"'--bert-model' should be a BERT, got {directory}: {what}") from None

@@ -24,24 +24,23 @@ def words_of(text: str) -> list[str]:
     """
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     words: list[str] = []
-    word = ""
+    before = "separator"
     for character in text:
         kind = _kind(character)
-        if kind == "letter":
-            word += character
-        elif kind == "mark" and (word or words):
-            # A mark belongs to what is in front of it, also if that is a word of its own.
-            if word:
-                word += character
-            else:
-                words[-1] += character
-        elif kind != "joiner":
-            if word:
-                words.append(word)
-            word = ""
-            if kind == "alone":
-                words.append(character)
-    return [*words, word] if word else words
+        if kind == "joiner":
+            continue
+        if kind == "mark":
+            # On a letter or a word of its own. A mark on nothing is no word: NFKC makes one of a cedilla.
+            kind = before
+            joined = before != "separator"
+        else:
+            joined = kind == before == "letter"
+        if joined:
+            words[-1] += character
+        elif kind != "separator":
+            words.append(character)
+        before = kind
+    return words
 
 
 @cache
