@@ -17,6 +17,7 @@ METRICS = (
 )
 STATISTICS = ("avg", "min", "max", "std", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99")
 _OF_DISTRIBUTIONS = METRICS[:3]
+_DIFFERENT_LENGTHS = "base and adapters wrote answers of different lengths, so their times do not compare"
 _COMPARISONS = {"<=": le, ">=": ge, "<": lt, ">": gt}
 
 _FORM = re.compile(
@@ -87,8 +88,8 @@ class LatencyRequirement:
     ) -> LatencyOutcome:
         """Hold a figure against the bound.
 
-        `comparable` is False if base and adapters did different work. `ratio` is that of the medians, round by
-        round, which counts more than the figures of the whole.
+        `comparable` is False if base and adapters did different work. `ratio` is that of the medians, round
+        by round, which counts more than the figures of the whole.
         """
         met, reason = self._judged(figure, base, comparable=comparable, ratio=ratio)
         return LatencyOutcome(requirement=self.text, level=level, met=met, reason=reason)
@@ -102,7 +103,7 @@ class LatencyRequirement:
         if self.number is not None:
             return self._compared(figure, self.number), f"{name} is {figure:.4g}"
         if not comparable:
-            return False, "base and adapters wrote answers of different lengths, so their times do not compare"
+            return False, _DIFFERENT_LENGTHS
         if base is None:
             return False, f"{name} of the base was not measured"
         if ratio is not None and self.statistic == "p50":
@@ -111,7 +112,11 @@ class LatencyRequirement:
         by = f", {figure / base:.3f} times the base's" if base else ""
         return self._compared(figure, base * self.factor), f"{name} is {figure:.4g}{by} {base:.4g}"
 
-    def _check(what: str, name: str, known: tuple[str, ...]) -> None:
+    def _compared(self, figure: float, bound: float) -> bool:
+        return bool(_COMPARISONS[self.comparison](figure, bound))
+
+
+def _check(what: str, name: str, known: tuple[str, ...]) -> None:
     if name in known:
         return
     near = get_close_matches(name, known, n=1)
