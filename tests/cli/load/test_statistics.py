@@ -86,11 +86,11 @@ def test_ratio_of_one_round_is_that_of_the_medians() -> None:
 
 def test_interval_of_a_ratio_holds_the_true_one_though_the_machine_s_speed_changes() -> None:
     held = 0
-    for seed in range(60):
+    for seed in range(30):
         found = Ratio.of(rounds_of(seed, ratio=1.1), seed=seed)
         assert found is not None
         held += found.low <= 1.1 <= found.high
-    assert held >= 53
+    assert held >= 26
 
 
 def test_ratio_does_not_see_what_slows_both_sides_of_a_round() -> None:
