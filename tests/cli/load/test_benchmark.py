@@ -295,7 +295,7 @@ def test_curve_is_one_picture_without_links_and_its_text_is_escaped() -> None:
     result.engine = "<engine & co>"
     picture = curve_picture(result)
     assert picture is not None
-    root = ET.fromstring(picture)  # noqa: S314 - it is our own
+    root = ET.fromstring(picture)
     assert root.findtext("{http://www.w3.org/2000/svg}title") == "llm on <engine & co>, mix uniform"
     assert picture.count("<polyline") == 2 * 2 * 2
     assert "href" not in picture
