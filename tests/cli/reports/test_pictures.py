@@ -54,6 +54,19 @@ def test_scores_of_few_values_are_pairs_of_bars() -> None:
     assert [float(bar["height"]) for bar in bars] == pytest.approx([66.67, 33.33, 0, 100], abs=0.01)
 
 
+def test_a_yes_or_no_metric_always_has_both_values() -> None:
+    svg = pictures.distribution(ROUGE, ("base", [0, 0]), ("v2", [0, 0]))
+
+    assert [text.text for text in ET.fromstring(svg).iter("text")][:2] == ["0", "1"]
+
+
+def test_equal_scores_inside_the_scale_stand_at_their_place() -> None:
+    svg = pictures.distribution(ROUGE, ("base", [0.206897] * 5), ("v2", [0.206897] * 5))
+
+    assert not list(ET.fromstring(svg).iter("rect"))
+    assert [text.text for text in ET.fromstring(svg).iter("text")][:3] == ["0", "0.5", "1"]
+
+
 def test_better_is_right_also_where_less_is_better() -> None:
     gains = [comparison("rougeL", -0.2, -0.1, -0.05), comparison("errors", -0.2, -0.1, -0.05)]
     axis = pictures.gain_axis(gains, [ROUGE, ERRORS])
