@@ -144,12 +144,14 @@ def gain_strip(comparison: Comparison, metric: MetricFacts, axis: Axis, *, side:
 
 
 def gain_scale(axis: Axis) -> Markup:
-    """Draw the ticks of the axis of gains."""
+    """Draw the ticks of the axis of gains: every other one from zero, where they are many."""
+    zero, every = axis.ticks.index(0), 1 if len(axis.ticks) <= 5 else 2
     return element(
         "svg",
         *(
             _text(axis.at(tick), 14, _tick(tick, signed=True), _anchor(axis.at(tick)), "tick")
-            for tick in axis.ticks
+            for place, tick in enumerate(axis.ticks)
+            if (place - zero) % every == 0
         ),
         class_="strip",
         aria_hidden="true",

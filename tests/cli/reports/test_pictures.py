@@ -1,5 +1,6 @@
 """The pictures of a report."""
 
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -84,6 +85,17 @@ def test_the_axis_of_gains_holds_all_intervals_and_zero() -> None:
     assert axis.low == 0
     assert 0.39 <= axis.high <= 0.5
     assert 3 <= len(axis.ticks) <= 8
+
+
+def test_ticks_leave_each_other_room() -> None:
+    gains = [comparison("rougeL", -0.3, -0.25, -0.2), comparison("rougeL", 0.4, 0.5, 0.59)]
+    scale = pictures.gain_scale(pictures.gain_axis(gains, [ROUGE]))
+
+    texts = list(ET.fromstring(scale).iter("text"))
+    places = [float(text.attrib["x"].rstrip("%")) for text in texts]
+
+    assert "0" in [text.text for text in texts]
+    assert min(after - before for before, after in pairwise(places)) >= 20
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 0), (-1e-9, 1e-9), (-3, 250), (0.9999, 1), (0, 1e9)])
