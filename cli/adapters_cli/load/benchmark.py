@@ -118,6 +118,8 @@ class Benchmark:
         except KeyboardInterrupt:
             result.interrupted = True
         result.seconds = self._clock.now() - began
+        for level in result.levels:
+            level.compare(seed=plan.seed)
 
     def _ask(self, component: str, prompt: str) -> StreamTimes:
         return self._client.ask(component, prompt, self._tokens)
@@ -148,6 +150,8 @@ class Benchmark:
                     level.ended_by = "seconds"
             blocks_of = [series.measurements[start:] for (series, *_), start in zip(who, begun, strict=True)]
             level.subject.relative += _relative(blocks_of[-1], blocks_of[0])
+            if level.base is not None:
+                level.rounds.append((blocks_of[-1], blocks_of[0]))
 
     def _rounds(self, loop: Loop) -> int:
         each = _REQUESTS_OF_A_CLIENT * (loop.clients if isinstance(loop, ClosedLoop) else 1)

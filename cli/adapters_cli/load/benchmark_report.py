@@ -75,18 +75,16 @@ def ratio_rows(result: BenchmarkResult) -> Rows:
     """Return the ratios of adapters and base at each level."""
     found: Rows = []
     for level in result.levels:
-        for metric in LATENCIES:
-            ratio = level.ratio(metric, seed=result.seed)
-            if ratio is not None:
-                found.append(
-                    (
-                        level.loop.text,
-                        str(level.adapters),
-                        _SHORT_NAMES[metric],
-                        f"{ratio.value:.3f}",
-                        f"{ratio.low:.3f} to {ratio.high:.3f}",
-                    )
+        for metric, ratio in level.ratios.items():
+            found.append(
+                (
+                    level.loop.text,
+                    str(level.adapters),
+                    _SHORT_NAMES[metric],
+                    f"{ratio.value:.3f}",
+                    f"{ratio.low:.3f} to {ratio.high:.3f}",
                 )
+            )
     return found
 
 
@@ -207,7 +205,8 @@ _METHOD = """## How it was measured
 
 - Requests are streamed. The first token is the first event with a text. The time between tokens is
   the rest of the answer, divided by its tokens less one.
-- Base and adapters are asked in turn, in up to eight rounds, and never at the same time.
+- Base and adapters are asked in turn, in up to eight rounds, and never at the same time. A ratio is the
+  geometric mean of the rounds' ratios of medians, and its interval a bootstrap of rounds and requests.
 - In an open loop, a latency begins when the request should have been sent. `send_delay` is how late
   it was sent.
 - A tier is measured with adapters in a circle: one more than fit, so that the next one has just left

@@ -44,22 +44,7 @@ class Series:
 
     def values(self, metric: str) -> list[float]:
         """Return a metric of each answered request. Latencies are in milliseconds."""
-        found: list[float | None] = []
-        for each in self.answered:
-            match metric:
-                case "time_to_first_token":
-                    found.append(_milliseconds(each.first_token))
-                case "inter_token_latency":
-                    found.append(_milliseconds(each.inter_token))
-                case "request_latency":
-                    found.append(_milliseconds(each.latency))
-                case "send_delay":
-                    found.append(_milliseconds(each.times.sent - each.intended))
-                case "input_sequence_length":
-                    found.append(each.times.input_tokens)
-                case _:
-                    found.append(each.times.output_tokens)
-        return [float(value) for value in found if value is not None]
+        return metric_values(self.measurements, metric)
 
     def distributions(self) -> dict[str, Distribution]:
         """Describe each metric of which there are values."""
@@ -118,6 +103,10 @@ class Level:
 
     ended_by:
         The bound that ended it: `requests` or `seconds`.
+    rounds:
+        The requests to adapters and to the base, by the round in which both were asked.
+    ratios:
+        Adapters divided by base, by metric. `compare` fills it.
     """
 
     loop: Loop
@@ -126,6 +115,8 @@ class Level:
     base: Series | None = None
     ended_by: str = "requests"
     tier_hits: Mapping[str, Share] = field(default_factory=dict)
+    rounds: list[tuple[Sequence[Measurement], Sequence[Measurement]]] = field(default_factory=list)
+    ratios: dict[str, Ratio] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -150,16 +141,21 @@ class Level:
             None if self.base is None else self.base.figure(rule.metric, rule.statistic),
             level=self.title,
             comparable=self.equal_lengths or rule.metric in (TIME_TO_FIRST_TOKEN, INTER_TOKEN_LATENCY),
+            ratio=self.ratios.get(rule.metric),
         )
 
-    def ratio(self, metric: str, *, seed: int, share: float = 0.5) -> Ratio | None:
-        """Divide a percentile of the adapters by that of the base.
+    def compare(self, *, seed: int) -> None:
+        """Divide the medians of the adapters by those of the base.
 
-        None for the whole latency of answers that differ in length.
+        The whole latency of answers that differ in length is left out.
         """
-        if self.base is None or (metric == REQUEST_LATENCY and not self.equal_lengths):
-            return None
-        return Ratio.of(self.subject.values(metric), self.base.values(metric), seed=seed, share=share)
+        for metric in LATENCIES:
+            if metric == REQUEST_LATENCY and not self.equal_lengths:
+                continue
+            values = [tuple(metric_values(side, metric) for side in round_) for round_ in self.rounds]
+            ratio = Ratio.of([(own, others) for own, others in values], seed=seed)
+            if ratio is not None:
+                self.ratios[metric] = ratio
 
 
 @dataclass(kw_only=True)
@@ -249,7 +245,6 @@ class BenchmarkResult:
         }
 
     def _level(self, level: Level) -> dict[str, Any]:
-        ratios = {metric: level.ratio(metric, seed=self.seed) for metric in LATENCIES}
         return {
             "concurrency": level.loop.clients if isinstance(level.loop, ClosedLoop) else None,
             "request_rate": level.loop.rate if isinstance(level.loop, OpenLoop) else None,
@@ -261,14 +256,35 @@ class BenchmarkResult:
             "equal_output_length": level.equal_lengths,
             "adapter_by_base": {
                 f"{metric}.p50": {"ratio": ratio.value, "low": ratio.low, "high": ratio.high}
-                for metric, ratio in ratios.items()
-                if ratio is not None
+                for metric, ratio in level.ratios.items()
             },
             "tier_hits": {
                 tier: {"share": share.value, "low": share.low, "high": share.high}
                 for tier, share in level.tier_hits.items()
             },
         }
+
+
+def metric_values(measurements: Sequence[Measurement], metric: str) -> list[float]:
+    """Return a metric of each answered request. Latencies are in milliseconds."""
+    found: list[float | None] = []
+    for each in measurements:
+        if each.times.error is not None:
+            continue
+        match metric:
+            case "time_to_first_token":
+                found.append(_milliseconds(each.first_token))
+            case "inter_token_latency":
+                found.append(_milliseconds(each.inter_token))
+            case "request_latency":
+                found.append(_milliseconds(each.latency))
+            case "send_delay":
+                found.append(_milliseconds(each.times.sent - each.intended))
+            case "input_sequence_length":
+                found.append(each.times.input_tokens)
+            case _:
+                found.append(each.times.output_tokens)
+    return [float(value) for value in found if value is not None]
 
 
 def distribution_document(each: Distribution) -> dict[str, Any]:

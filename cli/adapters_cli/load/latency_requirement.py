@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from operator import ge, gt, le, lt
 
+from adapters_cli.load.statistics import Ratio
+
 METRICS = (
     "time_to_first_token",
     "inter_token_latency",
@@ -15,6 +17,7 @@ METRICS = (
 )
 STATISTICS = ("avg", "min", "max", "std", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99")
 _OF_DISTRIBUTIONS = METRICS[:3]
+_DIFFERENT_LENGTHS = "base and adapters wrote answers of different lengths, so their times do not compare"
 _COMPARISONS = {"<=": le, ">=": ge, "<": lt, ">": gt}
 
 _FORM = re.compile(
@@ -75,32 +78,42 @@ class LatencyRequirement:
         return self.number is None
 
     def judge(
-        self, figure: float | None, base: float | None, *, level: str, comparable: bool
+        self,
+        figure: float | None,
+        base: float | None,
+        *,
+        level: str,
+        comparable: bool,
+        ratio: Ratio | None = None,
     ) -> LatencyOutcome:
-        """Hold a figure against the bound. `comparable` is False if base and adapters did different work."""
-        met, reason = self._judged(figure, base, comparable=comparable)
+        """Hold a figure against the bound.
+
+        `comparable` is False if base and adapters did different work. `ratio` is that of the medians, round
+        by round, which counts more than the figures of the whole.
+        """
+        met, reason = self._judged(figure, base, comparable=comparable, ratio=ratio)
         return LatencyOutcome(requirement=self.text, level=level, met=met, reason=reason)
 
-    def _judged(self, figure: float | None, base: float | None, *, comparable: bool) -> tuple[bool, str]:
+    def _judged(
+        self, figure: float | None, base: float | None, *, comparable: bool, ratio: Ratio | None
+    ) -> tuple[bool, str]:
         name = f"{self.metric}.{self.statistic}"
         if figure is None:
             return False, f"{name} was not measured"
         if self.number is not None:
-            return _compared(self.comparison, figure, self.number), f"{name} is {figure:.4g}"
+            return self._compared(figure, self.number), f"{name} is {figure:.4g}"
         if not comparable:
-            return (
-                False,
-                "base and adapters wrote answers of different lengths, so their times do not compare",
-            )
+            return False, _DIFFERENT_LENGTHS
         if base is None:
             return False, f"{name} of the base was not measured"
+        if ratio is not None and self.statistic == "p50":
+            times = f"{ratio.value:.3f} times the base's, 95 % interval {ratio.low:.3f} to {ratio.high:.3f}"
+            return self._compared(ratio.value, self.factor), f"{name} is {times}"
         by = f", {figure / base:.3f} times the base's" if base else ""
-        met = _compared(self.comparison, figure, base * self.factor)
-        return met, f"{name} is {figure:.4g}{by} {base:.4g}"
+        return self._compared(figure, base * self.factor), f"{name} is {figure:.4g}{by} {base:.4g}"
 
-
-def _compared(comparison: str, figure: float, bound: float) -> bool:
-    return bool(_COMPARISONS[comparison](figure, bound))
+    def _compared(self, figure: float, bound: float) -> bool:
+        return bool(_COMPARISONS[self.comparison](figure, bound))
 
 
 def _check(what: str, name: str, known: tuple[str, ...]) -> None:

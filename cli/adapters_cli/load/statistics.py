@@ -13,7 +13,7 @@ WITH_INTERVALS = (50, 90, 99)
 
 _OUTSIDE = 0.025
 """The probability on each side of an interval."""
-_RESAMPLES = 9_999
+_RESAMPLES = 1_999
 _TIER_RESAMPLES = 400
 _TIER_BINS = 10
 _TIER_STEPS = 60
@@ -93,42 +93,49 @@ def _binomial_quantile(count: int, share: float, level: float) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """A percentile of one group of values divided by that of another, with a 95 % interval."""
+    """The median of one group of values divided by that of another, with a 95 % interval."""
 
     value: float
     low: float
     high: float
 
     @classmethod
-    def of(
-        cls, values: Sequence[float], others: Sequence[float], *, seed: int, share: float = 0.5
-    ) -> "Ratio | None":
-        """Compare two groups by bootstrap; None if a group is empty, or if the divisor is 0."""
-        if not values or not others:
-            return None
-        above, below = sorted(values), sorted(others)
-        if percentile(below, share) <= 0:
+    def of(cls, rounds: Sequence[tuple[Sequence[float], Sequence[float]]], *, seed: int) -> "Ratio | None":
+        """Compare two groups that were measured in turn; None if no round has values of both.
+
+        The ratio is the geometric mean of the rounds' ratios: what slows a whole round down does not count.
+        The interval is a bootstrap of rounds, and of values in each round.
+        """
+        pairs = [(sorted(own), sorted(others)) for own, others in rounds if own and others]
+        pairs = [(own, others) for own, others in pairs if own[0] > 0 and others[0] > 0]
+        if not pairs:
             return None
         source = random.Random(seed)
         drawn = sorted(
-            _resampled(above, share, source) / (_resampled(below, share, source) or math.inf)
+            fmean(
+                math.log(_resampled_median(own, source) / _resampled_median(others, source))
+                for own, others in source.choices(pairs, k=len(pairs))
+            )
             for _ in range(_RESAMPLES)
         )
+        middle = fmean(math.log(percentile(own, 0.5) / percentile(others, 0.5)) for own, others in pairs)
         return cls(
-            value=percentile(above, share) / percentile(below, share),
-            low=percentile(drawn, _OUTSIDE),
-            high=percentile(drawn, 1 - _OUTSIDE),
+            value=math.exp(middle),
+            low=math.exp(percentile(drawn, _OUTSIDE)),
+            high=math.exp(percentile(drawn, 1 - _OUTSIDE)),
         )
 
 
-def _resampled(ordered: Sequence[float], share: float, source: random.Random) -> float:
-    """Draw the percentile of a resample.
+def _resampled_median(ordered: Sequence[float], source: random.Random) -> float:
+    """Draw the median of a resample.
 
     It is one of the ordered values. Which one follows from the order statistic of as many uniform numbers,
-    whose distribution is a beta distribution. So no resample has to be drawn and sorted.
+    whose distribution is a beta distribution. So no resample has to be drawn and sorted. Of an even number of
+    values, the median is either one of the two in the middle.
     """
     count = len(ordered)
-    rank = round(share * (count - 1)) + 1
+    rank = (count + source.getrandbits(1)) // 2 if count % 2 == 0 else (count + 1) // 2
+    rank = max(1, rank)
     return ordered[min(count - 1, int(source.betavariate(rank, count - rank + 1) * count))]
 
 

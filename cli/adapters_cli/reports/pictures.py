@@ -105,11 +105,13 @@ def gain_axis(comparisons: Sequence[Comparison], metrics: Sequence[MetricFacts])
     return _axis(min(ends), max(ends))
 
 
-def gain_strip(comparison: Comparison, metric: MetricFacts, axis: Axis, *, believable: bool) -> Markup:
-    """Draw a gain and its interval as one row of a forest plot. Better is to the right."""
+def gain_strip(comparison: Comparison, metric: MetricFacts, axis: Axis, *, side: str) -> Markup:
+    """Draw a gain and its interval as one row of a forest plot. Better is to the right.
+
+    side:
+        `better`, `worse` or `unclear`.
+    """
     low, at, high = (axis.at(value) for value in _placed(comparison, metric))
-    gain = comparison.difference if metric.higher_is_better else -comparison.difference
-    kind = "unclear" if not believable else "better" if gain > 0 else "worse"
     middle = _STRIP / 2
     return element(
         "svg",
@@ -121,7 +123,7 @@ def gain_strip(comparison: Comparison, metric: MetricFacts, axis: Axis, *, belie
             _line(low, middle - 5, low, middle + 5, "interval"),
             _line(high, middle - 5, high, middle + 5, "interval"),
             element("circle", cx=f"{at:.2f}%", cy=middle, r=5, class_="point"),
-            class_=kind,
+            class_=side,
         ),
         class_="strip",
         role="img",

@@ -1,3 +1,5 @@
+import importlib
+import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from adapters_cli.evaluation.result import Answer, Comparison, Interval
 from adapters_cli.evaluation.statistics import compare, holm, latency_of
+from adapters_cli.output.errors import CommandError
 
 ITEMS = 400
 """As many as the fixtures have."""
@@ -219,6 +222,13 @@ def test_adjusted_p_values_keep_their_order_and_never_shrink(p_values: list[floa
     adjusted = [one.p_adjusted for one in found]
     assert adjusted == sorted(adjusted)
     assert all(one.p_value <= one.p_adjusted <= 1 for one in found)
+
+
+def test_without_numpy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    monkeypatch.delitem(sys.modules, "adapters_cli.evaluation.statistics")
+    with pytest.raises(CommandError, match=r"'numpy' should be .* pip install '.*\[evaluate\]'"):
+        importlib.import_module("adapters_cli.evaluation.statistics")
 
 
 def answers(*seconds: float | None) -> list[Answer]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from adapters_cli.load.latency_requirement import LatencyRequirement
+from adapters_cli.load.statistics import Ratio
 
 
 def judged(
@@ -67,3 +68,20 @@ def test_what_was_not_measured_is_not_met(figure: float | None, base: float | No
 def test_text_that_is_no_requirement_is_refused_with_what_is(text: str, error: str) -> None:
     with pytest.raises(ValueError, match=error):
         LatencyRequirement.parse(text)
+
+
+@pytest.mark.parametrize(("value", "met"), [(1.05, True), (1.2, False)])
+def test_ratio_of_the_rounds_counts_more_than_the_figures_of_the_whole(value: float, met: bool) -> None:
+    rule = LatencyRequirement.parse("request_latency.p50 <= base * 1.10")
+    ratio = Ratio(value=value, low=1.0, high=1.3)
+    outcome = rule.judge(11.5, 10.0, level="1 at once", comparable=True, ratio=ratio)
+    assert outcome.met is met
+    assert (
+        outcome.reason == f"request_latency.p50 is {value:.3f} times the base's, 95 % interval 1.000 to 1.300"
+    )
+
+
+def test_ratio_of_medians_says_nothing_of_other_percentiles() -> None:
+    rule = LatencyRequirement.parse("request_latency.p99 <= base * 1.10")
+    ratio = Ratio(value=1.0, low=1.0, high=1.0)
+    assert not rule.judge(11.5, 10.0, level="1 at once", comparable=True, ratio=ratio).met
