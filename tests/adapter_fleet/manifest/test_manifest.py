@@ -402,7 +402,7 @@ def test_evaluation_goes_with_the_artifact_and_is_written_again() -> None:
 
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False) | st.integers(-5, 5).map(float)
-METRICS = st.text(min_size=1, max_size=100).filter(str.isprintable)
+METRICS = st.text(min_size=1, max_size=12).filter(str.isprintable)
 
 
 @given(st.dictionaries(METRICS, st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=20))
