@@ -12,12 +12,16 @@ import typer
 from typer.core import TyperGroup
 
 from adapters_cli.commands.apply import apply
+from adapters_cli.commands.benchmark import benchmark
 from adapters_cli.commands.capacity import capacity
 from adapters_cli.commands.check import check
+from adapters_cli.commands.compare import compare
+from adapters_cli.commands.evaluate import evaluate
 from adapters_cli.commands.history import history
 from adapters_cli.commands.import_ import import_
 from adapters_cli.commands.invoke import invoke
 from adapters_cli.commands.plan import plan
+from adapters_cli.commands.preview import preview
 from adapters_cli.commands.prune import prune
 from adapters_cli.commands.publish import publish
 from adapters_cli.commands.pull import pull
@@ -72,10 +76,14 @@ for command in (status, plan, apply, history, retry, rollback, prune):
 app.command("import")(import_)
 app.command()(check)
 app.command()(invoke)
+app.command()(compare)
+app.command()(evaluate)
 app.command()(url)
 app.command()(token)
 app.command()(capacity)
+app.command()(benchmark)
 app.command()(publish)
+app.command()(preview)
 
 
 def _tell_version(asked: bool) -> None:

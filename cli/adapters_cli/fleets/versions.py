@@ -6,6 +6,21 @@ from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.fleets.fleet_status import AdapterState
 from adapters_cli.output.text import print_note
 
+_MIN_DIGEST_LENGTH = 4
+"""A version may be named by its digest's first characters, at least as many as these."""
+
+
+def is_named(artifact: Artifact, version: str) -> bool:
+    """Return True if a person means this version: by its short name, its URI, or its digest's beginning."""
+    digest = version.removeprefix("sha256:").lower()
+    if (
+        artifact.digest is not None
+        and len(digest) >= _MIN_DIGEST_LENGTH
+        and artifact.digest.startswith(digest)
+    ):
+        return True
+    return version in (artifact.version, artifact.uri)
+
 
 def version_document(artifact: Artifact | None) -> dict[str, Any] | None:
     """Return a version as `--json` writes it."""

@@ -41,8 +41,8 @@ class ManifestFile:
     mistakes: tuple[Finding, ...] = ()
 
     @classmethod
-    def read(cls, path: Path, target: Target) -> "ManifestFile":
-        """Read a file, or `-` for standard input.
+    def read(cls, path: Path, target: Target, in_force: DesiredFleet) -> "ManifestFile":
+        """Read a file, or `-` for standard input. The fleet has the desired state `in_force` by now.
 
         Raises MistakesError if it is no manifest, and UsageError if there is no such file.
         """
@@ -62,6 +62,8 @@ class ManifestFile:
             max_lora_rank=target.settings.max_lora_rank,
             base_model=target.settings.base_model,
             fleet_tags=target.tags,
+            evaluation=target.settings.evaluation,
+            in_force=in_force,
         )
         unknown = manifest.unknown_references(buckets=target.buckets, archives=target.archives)
         findings += [finding for finding in unknown if finding not in findings]

@@ -46,7 +46,9 @@ class ContainerProcess:
         *,
         groups: ProcessGroups,
         links: Path | None = None,
+        engine: str = "",
     ):
+        self.engine = engine
         self._process = process
         self._ended = asyncio.create_task(_end_of_group(process, groups))
         self._links = links
@@ -71,13 +73,15 @@ class ContainerProcess:
         *,
         groups: ProcessGroups,
         links: Path | None = None,
+        engine: str = "",
         **options: str,
     ) -> "ContainerProcess":
         """Start the server on a model and wait until it answers pings.
 
         `groups` records the process group. With `links`, a folder, the path of an adapter depends on its name
-        alone. `options` are the values of the command's other placeholders, or another Python. Raises
-        HostingError with the end of its log if it is not healthy in time.
+        alone. `engine` is what serves the copy, in words. `options` are the values of the command's other
+        placeholders, or another Python. Raises HostingError with the end of its log if it is not healthy in
+        time.
         """
         with reserved_port() as port:
             values = {"python": sys.executable, "model_dir": model, "port": port} | options
@@ -95,7 +99,7 @@ class ContainerProcess:
                 except OSError as error:
                     raise HostingError(f"The container could not be started: {error}") from error
             groups.add(process.pid)
-            container = cls(process, port, groups=groups, links=links)
+            container = cls(process, port, groups=groups, links=links, engine=engine)
             try:
                 await asyncio.wait_for(container._healthy(), start_seconds)
             except (TimeoutError, HostingError):

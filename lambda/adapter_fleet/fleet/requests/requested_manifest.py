@@ -59,7 +59,9 @@ class RequestedManifest:
         text, version = found
         request = replace(request, manifest_version=version)
         try:
-            return request, desired_of(text, where=where, target=request.target)
+            return request, desired_of(
+                text, where=where, target=request.target, in_force=self._in_force(request.target)
+            )
         except ManifestError as error:
             if before is not None:
                 return self._reuse(request, before)
@@ -75,6 +77,13 @@ class RequestedManifest:
         if latest is None or latest.outcome not in (Outcome.REFUSED, Outcome.FAILED):
             return None
         return latest.request.manifest_version
+
+    def _in_force(self, target: Target) -> DesiredFleet:
+        """Return the desired state that last converged, if the evaluations of newer versions matter."""
+        fleet = self.registry.fleet() if target.settings.evaluation is not None else None
+        if fleet is None or not fleet.converged:
+            return DesiredFleet()
+        return self.registry.desired(fleet.converged)
 
     # --- rollbacks
 
@@ -158,8 +167,13 @@ def _resolves(target: Target) -> tuple[object, ...]:
     )
 
 
-def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
-    """Return what a manifest wants of a fleet with this target. Raises ManifestError with every error."""
+def desired_of(
+    text: bytes, *, where: str, target: Target, in_force: DesiredFleet | None = None
+) -> DesiredFleet:
+    """Return what a manifest wants of a fleet with this target. Raises ManifestError with every error.
+
+    The versions of the desired state in force need no evaluation, whatever the fleet's bar is by now.
+    """
     settings = target.settings
     return Manifest.parse(text, where=where, folder=None).resolve(
         prefix=target.prefix,
@@ -170,4 +184,6 @@ def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
         max_lora_rank=settings.max_lora_rank,
         base_model=settings.base_model,
         fleet_tags=target.tags,
+        evaluation=settings.evaluation,
+        in_force=in_force,
     )
