@@ -203,7 +203,6 @@
     for (const name of [names[0], names[chosen()]]) {
       const cell = element("th", "", element("bdi", "", name));
       cell.scope = "col";
-      cell.title = name;
       head.append(cell);
     }
     const last = element("th", "", "gain");

@@ -91,18 +91,18 @@ def sentence(result: EvaluationResult, subject: Subject) -> str:
     """Return what is known of a subject beside the baseline, in one sentence."""
     metrics = metrics_by_name(result)
     found = finding(result, subject)
-    parts = [
-        f"{words} {_listed(comparisons, metrics)}"
-        for words, comparisons in (
-            (f"better than {result.baseline.name} in", found.better),
-            (f"worse than {result.baseline.name} in" if not found.better else "worse in", found.worse),
-        )
-        if comparisons
-    ]
+    base = result.baseline.name
+    parts = []
+    if found.better:
+        parts.append(f"is better than {base} in {_listed(found.better, metrics)}")
+    if found.worse:
+        than = "" if parts else f" than {base}"
+        parts.append(f"is worse{than} in {_listed(found.worse, metrics)}")
     if found.unclear:
+        than = "" if parts else f" from {base}"
         names = _names([figures.short_title(metrics[comparison.metric]) for comparison in found.unclear])
-        parts.append(f"without a clear difference in {names}")
-    return f"{subject.name} is {'; '.join(parts)}." if parts else f"{subject.name} has no scores."
+        parts.append(f"shows no clear difference{than} in {names}")
+    return f"{subject.name} {'; '.join(parts)}." if parts else f"{subject.name} has no scores."
 
 
 def _listed(comparisons: Sequence[Comparison], metrics: Mapping[str, MetricFacts]) -> str:

@@ -162,6 +162,14 @@ def test_a_baseline_of_nothing_has_no_relative_gain() -> None:
     assert found.warnings == ("the baseline's mean is 0: there is no relative gain",)
 
 
+@pytest.mark.parametrize("tiny", [5e-324, 1e-160, 1e-9])
+def test_a_relative_gain_is_a_finite_number_or_none(tiny: float) -> None:
+    found = compared([tiny, 0.5], [1.0, 1.0])
+    assert found.relative == pytest.approx(3)
+    assert found.relative_interval is None
+    assert compared([tiny], [1.0]).relative is None
+
+
 def test_a_baseline_near_nothing_has_no_interval_of_the_relative_gain() -> None:
     before = np.zeros(200)
     before[:2] = 1

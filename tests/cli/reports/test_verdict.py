@@ -44,8 +44,8 @@ def test_headline_names_both_sides_where_the_metrics_disagree() -> None:
     mixed = replace(one, comparisons=[*worse, *one.comparisons[2:5]])
 
     assert verdict.headline(mixed) == "v2 is better than base in 3 of 5 metrics, and worse in 2"
-    assert "better than base in METEOR" in verdict.sentence(mixed, one.subjects[0])
-    assert f"worse in ROUGE-1 ({MINUS}0.200) and ROUGE-L ({MINUS}0.200)" in verdict.sentence(
+    assert "v2 is better than base in METEOR" in verdict.sentence(mixed, one.subjects[0])
+    assert f"; is worse in ROUGE-1 ({MINUS}0.200) and ROUGE-L ({MINUS}0.200)" in verdict.sentence(
         mixed, one.subjects[0]
     )
 
