@@ -236,7 +236,7 @@ def _evaluated(
     account: Account, found: "FoundSubjects", plan: "EvaluationPlan", log: AnswerLog, *, jobs: int
 ) -> "Evaluated":
     """Ask, with the baseline on a temporary component if no other one serves it."""
-    from adapters_cli.artifacts.temporary_component import temporary_component
+    from adapters_cli.artifacts.temporary_component import print_leftovers_of, temporary_component
     from adapters_cli.aws.engine_name import engine_name
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
     from adapters_cli.evaluation.evaluation import evaluate as evaluated
@@ -249,6 +249,7 @@ def _evaluated(
     with ExitStack() as stack:
         routes: dict[str, str] = {}
         if found.absent is not None and log.unanswered(plan.questions()):
+            print_leftovers_of(account, found.endpoint)
             name = found.subjects[0].name
             component = stack.enter_context(
                 temporary_component(account, found.endpoint, found.base, name, found.absent)
