@@ -167,6 +167,19 @@ def test_new_version_without_an_evaluation_loses_the_old_one_with_a_note(
     assert evaluations(world) == {"acme": None}
 
 
+def test_version_that_is_published_already_is_evaluated_without_an_upload(
+    world: World, publish: Publish
+) -> None:
+    world.publish("--manifest", str(world.manifest))
+    before = world.parsed().adapters[0]
+    world.s3.calls.clear()
+    assert publish().exit_code == 0
+    (after,) = world.parsed().adapters
+    assert (after.artifact, after.rank, before.evaluation) == (before.artifact, before.rank, None)
+    assert after.evaluation is not None
+    assert world.s3.writes == ["put_object"]  # the result
+
+
 def test_version_that_is_evaluated_keeps_its_evaluation_when_it_is_published_without(
     world: World, publish: Publish
 ) -> None:
