@@ -40,7 +40,6 @@ class Measured:
 
     seconds: float
     processor_seconds: float
-    megabytes: float
     log_bytes: int
     said: Mapping[str, float]
 
@@ -58,10 +57,15 @@ def measured(command: Sequence[str], folder: Path, environment: Mapping[str, str
     return Measured(
         seconds=seconds,
         processor_seconds=usage.ru_utime + usage.ru_stime,
-        megabytes=usage.ru_maxrss / 1024,
         log_bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
         said=json.loads(said.splitlines()[-1]),
     )
+
+
+def megabytes() -> float:
+    """Return the most memory of this process. getrusage counts that of its parent before the start, too."""
+    status = Path("/proc/self/status").read_text()
+    return float(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def ours(endpoint: str, component: str, dataset: Path, folder: Path) -> None:
@@ -94,7 +98,12 @@ def ours(endpoint: str, component: str, dataset: Path, folder: Path) -> None:
         for found, row in zip(answers, rows, strict=True)
     ]
     right = sum(ExactMatch().scores(pairs))
-    said = {"right": right, "own_ms_each": 1e3 * summary.own_seconds_each, "asking": summary.seconds}
+    said = {
+        "right": right,
+        "own_ms_each": 1e3 * summary.own_seconds_each,
+        "asking": summary.seconds,
+        "megabytes": megabytes(),
+    }
     sys.stdout.write(json.dumps(said) + "\n")
 
 
@@ -153,8 +162,8 @@ def main() -> int:
         Claim.at_least(
             1,
             "largest memory of the process, MB (other: inspect_ai)",
-            ours=runner.megabytes,
-            other=inspect.megabytes,
+            ours=runner.said["megabytes"],
+            other=inspect.said["megabytes"],
         ),
         Claim.at_least(
             5,

@@ -17,6 +17,12 @@ from inspect_ai.solver import generate
 JOBS, TOKENS = 8, 40
 
 
+def megabytes() -> float:
+    """Return the most memory of this process. getrusage counts that of its parent before the start, too."""
+    status = Path("/proc/self/status").read_text()
+    return float(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def main() -> int:
     endpoint, component, dataset, folder = sys.argv[1:]
     rows = [json.loads(line) for line in Path(dataset).read_text().splitlines()]
@@ -34,8 +40,8 @@ def main() -> int:
     [log] = run(task, model=model, log_dir=folder, display="none", max_samples=JOBS)
     assert log.status == "success", log.error
     assert log.results is not None
-    share = log.results.scores[0].metrics["accuracy"].value
-    sys.stdout.write(json.dumps({"right": round(share * len(rows))}) + "\n")
+    share = log.results.scores[0].metrics["mean"].value
+    sys.stdout.write(json.dumps({"right": round(share * len(rows)), "megabytes": megabytes()}) + "\n")
     return 0
 
 
