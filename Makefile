@@ -48,6 +48,11 @@ $(CLIENTS)/.installed: tests/integration/clients.txt $(VENV)/.installed
 	$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r tests/integration/clients.txt
 	touch $@
 
+# 300 MB, within some seconds.
+$(VENV)/.evaluation: tests/cli/evaluation/packages.txt $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r tests/cli/evaluation/packages.txt
+	touch $@
+
 demo: setup $(CLIENTS)/.installed  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
 	python -m examples.demo
 
@@ -68,7 +73,7 @@ coverage: setup  ## measure which lines the tests of `make unit` run; it judges 
 
 # A file at a time, as the tests of one share what they deploy. Three for two cores, as a third of the time
 # is waiting. tests/conftest.py puts the files that take longest first.
-test: setup $(SDK)/.installed $(CLIENTS)/.installed  ## the whole suite
+test: setup $(SDK)/.installed $(CLIENTS)/.installed $(VENV)/.evaluation  ## the whole suite
 	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-clients: setup $(SDK)/.installed $(CLIENTS)/.installed  ## clients that others wrote, against the embedded cloud

@@ -32,7 +32,7 @@ def metric_table(result: EvaluationResult, subject: Subject, axis: Axis) -> Mark
             figures.score(comparison.mean),
             joined(figures.gain(comparison.difference), _small(figures.gain_interval(comparison.interval))),
             _relative_gain(comparison),
-            pictures.gain_strip(comparison, metric, axis, believable=verdict.believable(comparison)),
+            pictures.gain_strip(comparison, metric, axis, side=verdict.side(comparison, metric)),
             figures.p_value(comparison.p_adjusted),
             f"{comparison.better:,} / {comparison.worse:,} / {comparison.equal:,}",
         ]

@@ -99,6 +99,7 @@ def _verdict(result: EvaluationResult) -> Markup:
         element(
             "ul",
             *(element("li", verdict.sentence(result, subject)) for subject in result.subjects),
+            *(element("li", verdict.judgement(result, found)) for found in result.judgements),
             class_="findings",
         ),
         element(

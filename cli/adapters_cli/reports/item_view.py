@@ -31,7 +31,7 @@ def packed(result: EvaluationResult) -> str:
             for metric in result.metrics
         ],
         "texts": has_texts(result),
-        "items": [_item_data(item, names, result.metrics) for item in result.items],
+        "items": [_item_data(item, names, result) for item in result.items],
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
@@ -42,7 +42,8 @@ def has_texts(result: EvaluationResult) -> bool:
     return any(item.prompt or item.reference for item in result.items)
 
 
-def _item_data(item: EvaluatedItem, names: Sequence[str], metrics: Sequence[MetricFacts]) -> list[object]:
+def _item_data(item: EvaluatedItem, names: Sequence[str], result: EvaluationResult) -> list[object]:
+    metrics = result.metrics
     reference, baseline = clean(item.reference), names[0]
     first = _text_of(item, baseline)
     answers: list[object] = []
@@ -62,6 +63,11 @@ def _item_data(item: EvaluatedItem, names: Sequence[str], metrics: Sequence[Metr
                 changed_sides(item, name, baseline, metrics) if name != baseline else [],
                 _marks(reference, text) if reference else [],
                 _marks(first, text) if name != baseline else [],
+                [
+                    f"{clean(found.judge)}: {found.verdicts[item.id]}"
+                    for found in result.judgements
+                    if found.subject == name and item.id in found.verdicts
+                ],
             ]
         )
     return [clean(item.id), clean(item.prompt), reference, answers]

@@ -62,6 +62,10 @@ def _properties(result: EvaluationResult, subject: Subject) -> list[tuple[str, s
             (f"{name}.gain.high", repr(comparison.interval.high)),
             (f"{name}.p", repr(comparison.p_adjusted)),
         ]
+    for found in result.judgements:
+        if found.subject == subject.name:
+            counts = {"better": found.better, "worse": found.worse, "equal": found.equal}
+            rows += [(f"judge.{found.judge}.{word}", str(count)) for word, count in counts.items()]
     latency = verdict.latency_of(result, subject.name)
     if latency is not None:
         figures = {"p50": latency.p50, "p90": latency.p90, "p99": latency.p99, "ratio": latency.ratio}

@@ -30,7 +30,9 @@ def markdown(result: EvaluationResult) -> str:
             for outcome in sorted(result.requirements, key=lambda outcome: outcome.met)
         ]
         parts.append(_table(("", "Requirement", "Adapter", "Reason"), rows, left=4, raw=(0, 1)))
-    parts.append("\n".join(f"- {_plain(verdict.sentence(result, subject))}" for subject in result.subjects))
+    findings = [verdict.sentence(result, subject) for subject in result.subjects]
+    findings += [verdict.judgement(result, found) for found in result.judgements]
+    parts.append("\n".join(f"- {_plain(line)}" for line in findings))
     warnings = verdict.warnings(result)
     if warnings:
         parts.append(

@@ -47,8 +47,8 @@
     texts = data.texts;
     items = data.items.map(([id, prompt, reference, answers], place) => ({
       id, prompt, reference, place,
-      answers: answers.map(([text, error, time, tokens, scores, mean, sides, ofReference, ofBase]) => (
-        { text, error, time, tokens, scores, mean, sides, marks: { reference: ofReference, base: ofBase, nothing: [] } }
+      answers: answers.map(([text, error, time, tokens, scores, mean, sides, ofReference, ofBase, judged]) => (
+        { text, error, time, tokens, scores, mean, sides, judged, marks: { reference: ofReference, base: ofBase, nothing: [] } }
       )),
     }));
   }
@@ -203,7 +203,6 @@
     for (const name of [names[0], names[chosen()]]) {
       const cell = element("th", "", element("bdi", "", name));
       cell.scope = "col";
-      cell.title = name;
       head.append(cell);
     }
     const last = element("th", "", "gain");
@@ -235,6 +234,7 @@
       const places = mine.sides.map((side) => metrics[side].title).join(", ");
       heading.append(element("span", "chip", `changed sides: ${places}`));
     }
+    for (const words of mine.judged) heading.append(element("span", "chip", words));
     if (!texts) return element("article", "item", heading, scoreTable(item));
     const plain = (text) => highlighted(text === "" ? "(empty)" : text, searched);
     const asked = element("div", "asked", block("Prompt", "", "", item.prompt, plain),

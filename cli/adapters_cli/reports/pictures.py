@@ -15,7 +15,7 @@ from adapters_cli.reports.markup import Markup, element, joined
 
 _BINS = 24
 _MOST_VALUES = 6
-"""Scores with no more different values than this get a pair of bars for each."""
+"""Whole numbers with no more different values than this get a pair of bars for each."""
 
 _HEIGHT, _TOP, _BOTTOM = 190, 40, 22
 _STRIP = 30
@@ -47,8 +47,8 @@ def distribution(
     scores = [*baseline[1], *subject[1]]
     if not scores:
         return element("p", "No scores.", class_="none")
-    values = sorted(set(scores))
-    few = len(values) <= _MOST_VALUES
+    values = _whole_values(metric, scores)
+    few = bool(values)
     shares, axis = _bars(values, baseline[1], subject[1]) if few else _steps(metric, baseline[1], subject[1])
     peak = max(*shares[0], *shares[1])
     parts = [
@@ -96,6 +96,15 @@ def distribution(
     )
 
 
+def _whole_values(metric: MetricFacts, scores: Sequence[float]) -> list[float]:
+    """Return the values of a metric that counts or says yes or no; nothing for any other metric."""
+    values = set(scores)
+    if math.isfinite(metric.lowest) and math.isfinite(metric.highest):
+        values |= {metric.lowest, metric.highest}
+    whole = len(values) <= _MOST_VALUES and all(value == round(value) for value in values)
+    return sorted(values) if whole else []
+
+
 def gain_axis(comparisons: Sequence[Comparison], metrics: Sequence[MetricFacts]) -> Axis:
     """Return the axis that the gains of several metrics share, in shares of their scales."""
     by_name = {metric.name: metric for metric in metrics}
@@ -105,11 +114,13 @@ def gain_axis(comparisons: Sequence[Comparison], metrics: Sequence[MetricFacts])
     return _axis(min(ends), max(ends))
 
 
-def gain_strip(comparison: Comparison, metric: MetricFacts, axis: Axis, *, believable: bool) -> Markup:
-    """Draw a gain and its interval as one row of a forest plot. Better is to the right."""
+def gain_strip(comparison: Comparison, metric: MetricFacts, axis: Axis, *, side: str) -> Markup:
+    """Draw a gain and its interval as one row of a forest plot. Better is to the right.
+
+    side:
+        `better`, `worse` or `unclear`.
+    """
     low, at, high = (axis.at(value) for value in _placed(comparison, metric))
-    gain = comparison.difference if metric.higher_is_better else -comparison.difference
-    kind = "unclear" if not believable else "better" if gain > 0 else "worse"
     middle = _STRIP / 2
     return element(
         "svg",
@@ -121,7 +132,7 @@ def gain_strip(comparison: Comparison, metric: MetricFacts, axis: Axis, *, belie
             _line(low, middle - 5, low, middle + 5, "interval"),
             _line(high, middle - 5, high, middle + 5, "interval"),
             element("circle", cx=f"{at:.2f}%", cy=middle, r=5, class_="point"),
-            class_=kind,
+            class_=side,
         ),
         class_="strip",
         role="img",
@@ -133,12 +144,14 @@ def gain_strip(comparison: Comparison, metric: MetricFacts, axis: Axis, *, belie
 
 
 def gain_scale(axis: Axis) -> Markup:
-    """Draw the ticks of the axis of gains."""
+    """Draw the ticks of the axis of gains: every other one from zero, where they are many."""
+    zero, every = axis.ticks.index(0), 1 if len(axis.ticks) <= 5 else 2
     return element(
         "svg",
         *(
             _text(axis.at(tick), 14, _tick(tick, signed=True), _anchor(axis.at(tick)), "tick")
-            for tick in axis.ticks
+            for place, tick in enumerate(axis.ticks)
+            if (place - zero) % every == 0
         ),
         class_="strip",
         aria_hidden="true",
@@ -150,7 +163,7 @@ def gain_scale(axis: Axis) -> Markup:
 def latency_axis(latencies: Sequence[Latency]) -> Axis | None:
     """Return the axis of latencies in seconds, from zero; None if nothing was measured."""
     longest = max((value for latency in latencies if (value := latency.p99) is not None), default=0)
-    return _axis(0, longest) if longest > 0 else None
+    return _axis(0, longest, most=3.2) if longest > 0 else None
 
 
 def latency_strip(latency: Latency, axis: Axis, *, kind: str) -> Markup:
@@ -294,12 +307,12 @@ def _quartiles(scores: Sequence[float]) -> str:
     return f"median {figures.score(middle)}, {half}"
 
 
-def _axis(low: float, high: float) -> Axis:
-    """Return an axis with a little room at both ends, and a few round ticks."""
+def _axis(low: float, high: float, *, most: float = 4.5) -> Axis:
+    """Return an axis from a round tick to another. The range has at most so many steps between ticks."""
     if high - low <= 0:
         low, high = low - 0.1, high + 0.1
     step = 10 ** math.floor(math.log10(high - low))
-    step = next(step * part for part in (0.2, 0.5, 1, 2, 5) if (high - low) / (step * part) <= 4.5)
+    step = next(step * part for part in (0.2, 0.5, 1, 2, 5) if (high - low) / (step * part) <= most)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = tuple(round(step * number, 9) for number in range(first, last + 1))
     return Axis(low=ticks[0], high=ticks[-1], ticks=ticks)

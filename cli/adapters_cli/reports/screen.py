@@ -5,7 +5,7 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
-from adapters_cli.evaluation.result import Comparison, EvaluationResult, Judgement, Latency
+from adapters_cli.evaluation.result import Comparison, EvaluationResult, Latency
 from adapters_cli.output.tables import print_rows
 from adapters_cli.output.text import print_error, print_note, printable
 from adapters_cli.reports import figures, verdict
@@ -36,13 +36,17 @@ def print_result(result: EvaluationResult) -> None:
         style = "bold" if not result.requirements else "bold green" if result.passed else "bold red"
         Console().print(Text(printable(verdict.headline(result)), style=style))
     row = _row if sys.stdout.isatty() else _plain_row
-    rows = [row(comparison) for comparison in result.comparisons]
+    metrics = verdict.metrics_by_name(result)
+    rows = [
+        row(comparison, verdict.side(comparison, metrics[comparison.metric]))
+        for comparison in result.comparisons
+    ]
     print_rows(_HEADINGS, rows, styled=_HEADINGS.index("VERDICT"), spare=_SPARE)
     for latency in result.latency:
         if latency.ratio is not None:
             print_note(_latency_line(latency, result))
     for judgement in result.judgements:
-        print_note(_judgement_line(judgement, result))
+        print_note(verdict.judgement(result, judgement))
     for line in verdict.warnings(result):
         print_note(f"warning: {line}")
     for outcome in result.requirements:
@@ -52,7 +56,7 @@ def print_result(result: EvaluationResult) -> None:
             print_error(f"not met: {outcome.reason}")
 
 
-def _row(comparison: Comparison) -> tuple[str, ...]:
+def _row(comparison: Comparison, side: str) -> tuple[str, ...]:
     """Return a comparison's fields for people."""
     return (
         comparison.subject,
@@ -63,12 +67,12 @@ def _row(comparison: Comparison) -> tuple[str, ...]:
         "-" if comparison.relative is None else figures.percent(comparison.relative),
         figures.gain_interval(comparison.interval),
         figures.p_value(comparison.p_adjusted),
-        _verdict(comparison),
+        side,
         f"{comparison.better}/{comparison.worse}/{comparison.equal}",
     )
 
 
-def _plain_row(comparison: Comparison) -> tuple[str, ...]:
+def _plain_row(comparison: Comparison, side: str) -> tuple[str, ...]:
     """Return a comparison's fields for programs: plain numbers."""
     numbers = (
         comparison.baseline_mean,
@@ -83,15 +87,9 @@ def _plain_row(comparison: Comparison) -> tuple[str, ...]:
         comparison.subject,
         comparison.metric,
         *("-" if number is None else f"{number:.6g}" for number in numbers),
-        _verdict(comparison),
+        side,
         *map(str, (comparison.better, comparison.worse, comparison.equal)),
     )
-
-
-def _verdict(comparison: Comparison) -> str:
-    if not verdict.believable(comparison):
-        return "unclear"
-    return "better" if comparison.difference > 0 else "worse"
 
 
 def _latency_line(latency: Latency, result: EvaluationResult) -> str:
@@ -105,14 +103,4 @@ def _latency_line(latency: Latency, result: EvaluationResult) -> str:
     return (
         f"{latency.subject}: median latency {figures.seconds(latency.p50)}, {latency.ratio:.2f} times that of"
         f" {result.baseline.name}{between}{lengths}"
-    )
-
-
-def _judgement_line(judgement: Judgement, result: EvaluationResult) -> str:
-    unclear = f", {judgement.unclear} without a verdict" if judgement.unclear else ""
-    return (
-        f"{judgement.subject}: {judgement.judge} finds {judgement.better} answers better than those of"
-        f" {result.baseline.name}, {judgement.worse} worse and {judgement.equal} equal"
-        f" ({judgement.disagreements} because its two orders disagree{unclear}), p"
-        f" {figures.p_value(judgement.p_value)}"
     )

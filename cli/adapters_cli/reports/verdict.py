@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from adapters_cli.evaluation.result import Comparison, EvaluationResult, Latency, MetricFacts, Subject
+from adapters_cli.evaluation.result import (
+    Comparison,
+    EvaluationResult,
+    Judgement,
+    Latency,
+    MetricFacts,
+    Subject,
+)
 from adapters_cli.output.text import counted
 from adapters_cli.reports import figures
 
@@ -43,9 +50,9 @@ def _found(result: EvaluationResult, found: Finding) -> str:
         return f"{found.subject} was not compared with {base}"
     if not found.better and not found.worse:
         return f"No clear difference between {found.subject} and {base}"
-    side, many = ("better", found.better) if found.better else ("worse", found.worse)
+    words, many = ("better", found.better) if found.better else ("worse", found.worse)
     both = f", and worse in {len(found.worse)}" if found.better and found.worse else ""
-    return f"{found.subject} is {side} than {base} in {len(many)} of {counted(total, 'metric')}{both}"
+    return f"{found.subject} is {words} than {base} in {len(many)} of {counted(total, 'metric')}{both}"
 
 
 def _is(number: int) -> str:
@@ -61,17 +68,22 @@ def believable(comparison: Comparison) -> bool:
     return excludes_zero and comparison.p_adjusted < _SIGNIFICANT
 
 
+def side(comparison: Comparison, metric: MetricFacts) -> str:
+    """Return whether the subject is `better` or `worse`, or that it is `unclear`."""
+    if not believable(comparison):
+        return "unclear"
+    return "better" if (comparison.difference > 0) == metric.higher_is_better else "worse"
+
+
 def finding(result: EvaluationResult, subject: Subject) -> Finding:
     """Sort the metrics of a subject by what their difference says."""
     metrics = metrics_by_name(result)
-    better, worse, unclear = [], [], []
+    better: list[Comparison] = []
+    worse: list[Comparison] = []
+    unclear: list[Comparison] = []
+    sides = {"better": better, "worse": worse, "unclear": unclear}
     for comparison in comparisons_of(result, subject):
-        if not believable(comparison):
-            unclear.append(comparison)
-        elif (comparison.difference > 0) == metrics[comparison.metric].higher_is_better:
-            better.append(comparison)
-        else:
-            worse.append(comparison)
+        sides[side(comparison, metrics[comparison.metric])].append(comparison)
     return Finding(subject=subject.name, better=better, worse=worse, unclear=unclear)
 
 
@@ -79,18 +91,18 @@ def sentence(result: EvaluationResult, subject: Subject) -> str:
     """Return what is known of a subject beside the baseline, in one sentence."""
     metrics = metrics_by_name(result)
     found = finding(result, subject)
-    parts = [
-        f"{words} {_listed(comparisons, metrics)}"
-        for words, comparisons in (
-            (f"better than {result.baseline.name} in", found.better),
-            (f"worse than {result.baseline.name} in" if not found.better else "worse in", found.worse),
-        )
-        if comparisons
-    ]
+    base = result.baseline.name
+    parts = []
+    if found.better:
+        parts.append(f"is better than {base} in {_listed(found.better, metrics)}")
+    if found.worse:
+        than = "" if parts else f" than {base}"
+        parts.append(f"is worse{than} in {_listed(found.worse, metrics)}")
     if found.unclear:
+        than = "" if parts else f" from {base}"
         names = _names([figures.short_title(metrics[comparison.metric]) for comparison in found.unclear])
-        parts.append(f"without a clear difference in {names}")
-    return f"{subject.name} is {'; '.join(parts)}." if parts else f"{subject.name} has no scores."
+        parts.append(f"shows no clear difference{than} in {names}")
+    return f"{subject.name} {'; '.join(parts)}." if parts else f"{subject.name} has no scores."
 
 
 def _listed(comparisons: Sequence[Comparison], metrics: Mapping[str, MetricFacts]) -> str:
@@ -111,6 +123,18 @@ def by_how_much(comparison: Comparison) -> str:
     if comparison.relative is None:
         return figures.gain(comparison.difference)
     return figures.percent(comparison.relative)
+
+
+def judgement(result: EvaluationResult, found: Judgement) -> str:
+    """Return what a judge says of a subject, in one sentence."""
+    notes = [f"{found.disagreements} because the two orders disagree"] if found.disagreements else []
+    notes += [f"{found.unclear} without a verdict"] if found.unclear else []
+    between = f" ({', '.join(notes)})" if notes else ""
+    return (
+        f"{found.judge} finds {found.better} answers of {found.subject} better than those of "
+        f"{result.baseline.name}, {found.worse} worse and {found.equal} equal"
+        f"{between}, p {figures.p_value(found.p_value)}."
+    )
 
 
 def warnings(result: EvaluationResult) -> list[str]:

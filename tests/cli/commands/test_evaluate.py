@@ -372,7 +372,7 @@ class TestJudge:
         assert len(judge.bodies) == 60  # same answers are equal, and are not judged
         assert {body["model"] for body in judge.bodies} == {"gpt"}
         assert set(judge.headers) == {"Bearer key-1"}
-        assert "finds 30 answers better than those of base, 0 worse and 10 equal" in result.stderr
+        assert "finds 30 answers of acme better than those of base, 0 worse and 10 equal" in result.stderr
 
     def test_second_run_asks_the_judge_nothing(self, evaluate: Run, judge: FakeJudge) -> None:
         evaluate("acme", "--judge", f"{judge.url}#gpt")

@@ -1,3 +1,5 @@
+import importlib
+import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from adapters_cli.evaluation.result import Answer, Comparison, Interval
 from adapters_cli.evaluation.statistics import compare, holm, latency_of
+from adapters_cli.output.errors import CommandError
 
 ITEMS = 400
 """As many as the fixtures have."""
@@ -159,6 +162,14 @@ def test_a_baseline_of_nothing_has_no_relative_gain() -> None:
     assert found.warnings == ("the baseline's mean is 0: there is no relative gain",)
 
 
+@pytest.mark.parametrize("tiny", [5e-324, 1e-160, 1e-9])
+def test_a_relative_gain_is_a_finite_number_or_none(tiny: float) -> None:
+    found = compared([tiny, 0.5], [1.0, 1.0])
+    assert found.relative == pytest.approx(3)
+    assert found.relative_interval is None
+    assert compared([tiny], [1.0]).relative is None
+
+
 def test_a_baseline_near_nothing_has_no_interval_of_the_relative_gain() -> None:
     before = np.zeros(200)
     before[:2] = 1
@@ -219,6 +230,13 @@ def test_adjusted_p_values_keep_their_order_and_never_shrink(p_values: list[floa
     adjusted = [one.p_adjusted for one in found]
     assert adjusted == sorted(adjusted)
     assert all(one.p_value <= one.p_adjusted <= 1 for one in found)
+
+
+def test_without_numpy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    monkeypatch.delitem(sys.modules, "adapters_cli.evaluation.statistics")
+    with pytest.raises(CommandError, match=r"'numpy' should be .* pip install '.*\[evaluate\]'"):
+        importlib.import_module("adapters_cli.evaluation.statistics")
 
 
 def answers(*seconds: float | None) -> list[Answer]:

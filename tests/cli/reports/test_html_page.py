@@ -111,7 +111,7 @@ def test_marks_cut_the_answer_where_it_differs() -> None:
     items = unpacked(html_page(result))["items"]
     assert isinstance(items, list)
     for identity, _, reference, answers in items:
-        text, _, _, _, _, _, _, marks, _ = answers[1]
+        text, _, _, _, _, _, _, marks, _, _ = answers[1]
         added, here = [], 0
         encoded = text.encode("utf-16-le")
         for place, length in enumerate(marks):

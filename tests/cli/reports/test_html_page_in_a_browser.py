@@ -84,10 +84,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of 200 items with texts that do harm, two adapters and five failed answers."""
+    """A report of 200 items with texts that do harm, three adapters and five failed answers."""
     result = example_result(
         items=200,
-        skills={"triage": 0.9, "summary": 0.5},
+        skills={"triage": 0.9, "customer_support_summary_v2": 0.4, "summary": 0.5},
         special=True,
         errors=5,
         requirements=[outcome("summary", "rougeL >= 0.9", "0.4 is below 0.9", met=False)],
@@ -146,6 +146,13 @@ def test_page_fits_can_be_read_asks_no_host_and_runs_no_text(
     assert [url for url in browser.requests if not url.startswith("data:")] == [report.resolve().as_uri()]
 
 
+@pytest.mark.parametrize("width", [320, 768, 1_000, 1_060, 1_920])
+def test_page_fits_any_window(browser: Browser, report: Path, width: int) -> None:
+    open_report(browser, report, width=width)
+
+    assert browser.value(OVERFLOW) <= 0
+
+
 def test_hostile_text_is_shown_as_it_is(browser: Browser, report: Path) -> None:
     open_report(browser, report, width=1280)
     browser.value("document.getElementById('search').focus()")
@@ -186,7 +193,7 @@ def test_skip_link_leads_to_the_verdict(browser: Browser, report: Path) -> None:
 
 def test_items_are_sorted_from_either_end_and_by_a_metric(browser: Browser, report: Path) -> None:
     open_report(browser, report, width=1280)
-    choose(browser, "subject", "1")
+    choose(browser, "subject", "2")
     worst = gains(browser)
     first_is_failed = browser.value(f"{SHOWN}[0].textContent.includes('ModelError')")
 
@@ -214,13 +221,13 @@ def test_items_are_sorted_from_either_end_and_by_a_metric(browser: Browser, repo
 def test_search_narrows_the_items_and_says_how_many(browser: Browser, report: Path) -> None:
     open_report(browser, report, width=1280)
     browser.value("document.getElementById('search').focus()")
-    browser.call("Input.insertText", text="osaka headset")
+    browser.call("Input.insertText", text="osaka receipt")
     browser.wait_for(f"{COUNT}.includes('found')")
 
     texts = browser.value(f"{SHOWN}.map((item) => item.textContent.toLowerCase())")
 
     assert 0 < len(texts) < 25
-    assert all("osaka" in text and "headset" in text for text in texts)
+    assert all("osaka" in text and "receipt" in text for text in texts)
     assert browser.value("document.querySelectorAll('#list mark').length") > 0
     assert browser.value("document.getElementById('count').getAttribute('aria-live')") == "polite"
 
@@ -231,7 +238,7 @@ def test_search_narrows_the_items_and_says_how_many(browser: Browser, report: Pa
 
 def test_only_errors_or_changed_sides_are_shown(browser: Browser, report: Path) -> None:
     open_report(browser, report, width=1280)
-    choose(browser, "subject", "1")
+    choose(browser, "subject", "2")
 
     choose(browser, "show", "errors")
     errors = browser.value(COUNT)
@@ -307,7 +314,7 @@ def test_choosing_an_adapter_changes_the_figures(browser: Browser, report: Path)
         ".map((table) => table.querySelectorAll('th')[2].textContent)"
     )
     before = browser.value(headings)
-    choose(browser, "subject", "1")
+    choose(browser, "subject", "2")
 
     assert before == ["triage"]
     assert browser.value(headings) == ["summary"]
@@ -330,9 +337,9 @@ def test_without_javascript_all_but_the_browser_of_items_is_there(browser: Brows
     open_report(browser, report, width=390, script=False)
     shown = "[...document.querySelectorAll('{}')].filter((part) => part.checkVisibility()).length"
 
-    assert browser.value(shown.format("#metrics table")) == 2
-    assert browser.value(shown.format("#distributions svg.distribution")) == 10
-    assert browser.value(shown.format(".worst .item")) == 40
+    assert browser.value(shown.format("#metrics table")) == 3
+    assert browser.value(shown.format("#distributions svg.distribution")) == 15
+    assert browser.value(shown.format(".worst .item")) == 60
     assert browser.value(shown.format("noscript p")) == 1
     assert browser.value(shown.format("select, input, button")) == 0
     assert browser.value(OVERFLOW) <= 0
@@ -343,8 +350,8 @@ def test_paper_has_all_figures_and_the_worst_items(browser: Browser, report: Pat
     browser.call("Emulation.setEmulatedMedia", media="print")
     shown = "[...document.querySelectorAll('{}')].filter((part) => part.checkVisibility()).length"
 
-    assert browser.value(shown.format("#metrics table")) == 2
-    assert browser.value(shown.format("#distributions svg.distribution")) == 10
+    assert browser.value(shown.format("#metrics table")) == 3
+    assert browser.value(shown.format("#distributions svg.distribution")) == 15
     assert browser.value(shown.format(".worst .item")) == 20
     assert browser.value(shown.format("#browser, select, button")) == 0
     assert browser.value(OVERFLOW) <= 0

@@ -1,7 +1,9 @@
 """The report as JUnit XML."""
 
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
+from adapters_cli.evaluation.result import Judgement
 from adapters_cli.reports.junit import junit
 from tests.cli.reports.example_result import example_result, outcome
 
@@ -44,6 +46,19 @@ def test_without_a_requirement_the_figures_are_there() -> None:
     assert properties["rougeL.gain.low"] == repr(comparison.interval.low)
     assert properties["Dataset digest"] == f"sha256:{result.dataset.digest}"
     assert properties["Engine"] == "vllm 0.24.0 (CPU)"
+
+
+def test_a_judge_is_a_property() -> None:
+    found = Judgement(
+        judge="gpt-x", subject="summary", better=30, worse=8, equal=2, disagreements=0, unclear=0, p_value=0.1
+    )
+    result = replace(example_result(items=40), judgements=[found])
+
+    properties = {
+        part.get("name"): part.get("value") for part in ET.fromstring(junit(result)).iter("property")
+    }
+
+    assert properties["judge.gpt-x.better"] == "30"
 
 
 def test_characters_that_xml_forbids_are_replaced() -> None:

@@ -1,5 +1,6 @@
 """The pictures of a report."""
 
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -54,17 +55,28 @@ def test_scores_of_few_values_are_pairs_of_bars() -> None:
     assert [float(bar["height"]) for bar in bars] == pytest.approx([66.67, 33.33, 0, 100], abs=0.01)
 
 
+def test_a_yes_or_no_metric_always_has_both_values() -> None:
+    svg = pictures.distribution(ROUGE, ("base", [0, 0]), ("v2", [0, 0]))
+
+    assert [text.text for text in ET.fromstring(svg).iter("text")][:2] == ["0", "1"]
+
+
+def test_equal_scores_inside_the_scale_stand_at_their_place() -> None:
+    svg = pictures.distribution(ROUGE, ("base", [0.206897] * 5), ("v2", [0.206897] * 5))
+
+    assert not list(ET.fromstring(svg).iter("rect"))
+    assert [text.text for text in ET.fromstring(svg).iter("text")][:3] == ["0", "0.5", "1"]
+
+
 def test_better_is_right_also_where_less_is_better() -> None:
     gains = [comparison("rougeL", -0.2, -0.1, -0.05), comparison("errors", -0.2, -0.1, -0.05)]
     axis = pictures.gain_axis(gains, [ROUGE, ERRORS])
 
-    worse = pictures.gain_strip(gains[0], ROUGE, axis, believable=True)
-    better = pictures.gain_strip(gains[1], ERRORS, axis, believable=True)
+    worse = pictures.gain_strip(gains[0], ROUGE, axis, side="worse")
+    better = pictures.gain_strip(gains[1], ERRORS, axis, side="better")
 
     assert place(worse) < axis.at(0) < place(better)
     assert '<g class="worse">' in worse
-    assert '<g class="better">' in better
-    assert '<g class="unclear">' in pictures.gain_strip(gains[1], ERRORS, axis, believable=False)
 
 
 def test_the_axis_of_gains_holds_all_intervals_and_zero() -> None:
@@ -73,6 +85,17 @@ def test_the_axis_of_gains_holds_all_intervals_and_zero() -> None:
     assert axis.low == 0
     assert 0.39 <= axis.high <= 0.5
     assert 3 <= len(axis.ticks) <= 8
+
+
+def test_ticks_leave_each_other_room() -> None:
+    gains = [comparison("rougeL", -0.3, -0.25, -0.2), comparison("rougeL", 0.4, 0.5, 0.59)]
+    scale = pictures.gain_scale(pictures.gain_axis(gains, [ROUGE]))
+
+    texts = list(ET.fromstring(scale).iter("text"))
+    places = [float(text.attrib["x"].rstrip("%")) for text in texts]
+
+    assert "0" in [text.text for text in texts]
+    assert min(after - before for before, after in pairwise(places)) >= 20
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 0), (-1e-9, 1e-9), (-3, 250), (0.9999, 1), (0, 1e9)])

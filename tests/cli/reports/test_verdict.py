@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from adapters_cli.evaluation.result import Comparison, Interval
+from adapters_cli.evaluation.result import Comparison, Interval, Judgement
 from adapters_cli.reports import verdict
 from tests.cli.reports.example_result import example_result, outcome
 
@@ -44,8 +44,8 @@ def test_headline_names_both_sides_where_the_metrics_disagree() -> None:
     mixed = replace(one, comparisons=[*worse, *one.comparisons[2:5]])
 
     assert verdict.headline(mixed) == "v2 is better than base in 3 of 5 metrics, and worse in 2"
-    assert "better than base in METEOR" in verdict.sentence(mixed, one.subjects[0])
-    assert f"worse in ROUGE-1 ({MINUS}0.200) and ROUGE-L ({MINUS}0.200)" in verdict.sentence(
+    assert "v2 is better than base in METEOR" in verdict.sentence(mixed, one.subjects[0])
+    assert f"; is worse in ROUGE-1 ({MINUS}0.200) and ROUGE-L ({MINUS}0.200)" in verdict.sentence(
         mixed, one.subjects[0]
     )
 
@@ -57,6 +57,25 @@ def test_a_difference_is_believed_only_if_interval_and_p_value_agree() -> None:
     assert verdict.believable(changed(comparison, -0.2, -0.3, -0.1, 0.01))
     assert not verdict.believable(changed(comparison, 0.2, 0.1, 0.3, 0.06))
     assert not verdict.believable(changed(comparison, 0.2, -0.1, 0.3, 0.01))
+
+
+def test_less_is_better_where_the_metric_says_so() -> None:
+    comparison, errors = RESULT.comparisons[0], replace(RESULT.metrics[0], higher_is_better=False)
+
+    assert verdict.side(changed(comparison, -0.2, -0.3, -0.1, 0.01), errors) == "better"
+    assert verdict.side(changed(comparison, 0.2, 0.1, 0.3, 0.01), errors) == "worse"
+    assert verdict.side(changed(comparison, 0.2, 0.1, 0.3, 0.9), errors) == "unclear"
+
+
+def test_a_judge_is_quoted_with_what_it_did_not_decide() -> None:
+    found = Judgement(
+        judge="gpt-x", subject="v2", better=30, worse=10, equal=20, disagreements=7, unclear=1, p_value=0.002
+    )
+
+    assert verdict.judgement(RESULT, found) == (
+        "gpt-x finds 30 answers of v2 better than those of base, 10 worse and 20 equal "
+        "(7 because the two orders disagree, 1 without a verdict), p 0.002."
+    )
 
 
 def test_a_warning_about_everything_is_said_once() -> None:

