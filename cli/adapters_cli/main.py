@@ -16,6 +16,7 @@ from adapters_cli.commands.benchmark import benchmark
 from adapters_cli.commands.capacity import capacity
 from adapters_cli.commands.check import check
 from adapters_cli.commands.compare import compare
+from adapters_cli.commands.describe import describe
 from adapters_cli.commands.evaluate import evaluate
 from adapters_cli.commands.history import history
 from adapters_cli.commands.import_ import import_
@@ -71,7 +72,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (status, plan, apply, history, retry, rollback, prune):
+for command in (status, describe, plan, apply, history, retry, rollback, prune):
     app.command()(command)
 app.command("import")(import_)
 app.command()(check)

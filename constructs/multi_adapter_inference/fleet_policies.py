@@ -156,7 +156,7 @@ class RequiredEvaluation:
 
     The fleet holds only versions that are new to it, so that a bar that is set or raised stops no other
     change. Synth does not know what the fleet has, and holds all versions but those of `exempt`. No rollback
-    is ever refused.
+    is ever refused. Adapters that are listed in code or found in a directory have no record.
 
     requirements:
         Each a metric and a bar, such as `rougeL >= base + 20%` or `exact_match >= 0.9`.

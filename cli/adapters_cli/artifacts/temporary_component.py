@@ -35,7 +35,11 @@ _NAME = re.compile("preview-[0-9a-f]{8}-.")
 _LONGEST_NAME = 63
 _WAIT_SECONDS = 2.0
 _MAX_WAIT_SECONDS = 900.0
-_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_ENDING_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGHUP")
+    if hasattr(signal, name)  # no SIGHUP on Windows
+)
 """Signals that end Python at once, without the deletion. Ctrl-C is an exception already."""
 
 
@@ -155,11 +159,15 @@ def _end_by(number: int, _: FrameType | None) -> None:
 
 @contextmanager
 def _signals(numbers: tuple[int, ...], handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle signals meanwhile. Only the main thread may, so another one leaves them as they are."""
+    """Handle signals meanwhile, but for those that are ignored, as SIGHUP is by `nohup`.
+
+    Only the main thread may, so another one leaves them as they are.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handle) for number in numbers}
+    heard = [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield
     finally:

@@ -46,11 +46,12 @@ class VersionEvaluator:
         """Raise ValueError for what would fail after all answers have come."""
         self._plan(Subject(name="adapter", component="adapter"), {}).check()
 
-    def evaluate(self, name: str, artifact: Artifact) -> EvaluationResult:
+    def evaluate(self, name: str, artifact: Artifact, *, served_by: str | None = None) -> EvaluationResult:
         """Ask a version and the base model, and return the result.
 
-        Answers that the log has of this very version are not asked again. Raises CommandError if answers are
-        errors, or if the version does not come into service.
+        The version runs on a temporary component, unless a component serves it already. Answers that the log
+        has of this very version are not asked again. Raises CommandError if answers are errors, or if the
+        version does not come into service.
         """
         # The temporary component has another name in each run, and the log has to know the version.
         subject = Subject(
@@ -61,6 +62,8 @@ class VersionEvaluator:
             subject.component: f"{artifact.digest or artifact.uri} on {self._base_version}",
         }
         plan = replace(self._plan(subject, versions), engine=self._engine)
+        if served_by is not None:
+            return self._evaluated(plan, {subject.component: served_by})
         if self.log.unanswered(plan.questions()):
             with temporary_component(self.account, self.endpoint, self.base, name, artifact) as component:
                 return self._evaluated(plan, {subject.component: component})

@@ -1,7 +1,7 @@
 """`adapters evaluate`: score adapters beside their base model over a dataset, as a gate if asked to."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.evaluation.requirement import Requirement
+from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.generation import Generation, GenerationRequest
 from adapters_cli.evaluation.answer_log import LOG_FILE, AnswerLog, open_log
 from adapters_cli.evaluation.dataset import DatasetOptions, read_dataset
-from adapters_cli.evaluation.result import Decoding, EvaluationResult
-from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
+from adapters_cli.evaluation.result import DatasetFacts, Decoding, EvaluationResult
+from adapters_cli.evaluation.result_file import to_json
+from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
 from adapters_cli.fleets.adapter_lookup import ComponentOption
-from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption
-from adapters_cli.output.errors import CommandError, option_errors, reported_errors
+from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import FAILED, INTERRUPTED
 from adapters_cli.output.text import counted, print_error, print_note
 
@@ -123,6 +126,19 @@ def evaluate(
             help="Ends with 1 if not met: 'rougeL >= base + 20%', 'exact_match >= 0.9'; several for more.",
         ),
     ] = None,
+    no_worse_than: Annotated[
+        str | None,
+        typer.Option(
+            "--no-worse-than",
+            metavar="last|S3://…",
+            help="Ends with 1 if scores are lower, item by item, than in this stored result, or the last of"
+            " the version that the fleet has.",
+        ),
+    ] = None,
+    store: Annotated[
+        bool,
+        typer.Option("--store", help="Store the result beside each adapter's archive in S3, without texts."),
+    ] = False,
     allow_errors: Annotated[
         int,
         typer.Option("--allow-errors", metavar="N", min=0, help="Answers that may be errors; with more, 1."),
@@ -162,6 +178,7 @@ def evaluate(
         from adapters_cli.evaluation.judge import judge_of
         from adapters_cli.evaluation.metrics.choose import metrics_of
         from adapters_cli.fleets.subject_lookup import find_subjects
+        from adapters_cli.reports.report_files import write_reports
 
         account = account_of(context)
         with option_errors():
@@ -197,16 +214,19 @@ def evaluate(
         )
         with option_errors():
             plan.check()
+        last = _last_results(account, found, items.facts, no_worse_than, stack, fleet, table_name)
         try:
             with open_log(output) as log:
-                evaluated = _evaluated(account, found, plan, log, jobs=jobs)
-                _write(evaluated.result, output)
+                evaluated = _held(_evaluated(account, found, plan, log, jobs=jobs), last)
+                write_reports(evaluated.result, output)
         except KeyboardInterrupt:
             print_note(
                 f"interrupted: the answers so far are in {output / LOG_FILE}, and the same command asks only"
                 " the others"
             )
             raise typer.Exit(INTERRUPTED) from None
+        if store and not evaluated.errors:
+            _store(account, evaluated.result)
         _print(evaluated, output, as_json=as_json)
         if not evaluated.result.passed or _too_many(evaluated, allow_errors):
             raise typer.Exit(FAILED)
@@ -216,7 +236,7 @@ def _evaluated(
     account: Account, found: "FoundSubjects", plan: "EvaluationPlan", log: AnswerLog, *, jobs: int
 ) -> "Evaluated":
     """Ask, with the baseline on a temporary component if no other one serves it."""
-    from adapters_cli.artifacts.temporary_component import temporary_component
+    from adapters_cli.artifacts.temporary_component import print_leftovers_of, temporary_component
     from adapters_cli.aws.engine_name import engine_name
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
     from adapters_cli.evaluation.evaluation import evaluate as evaluated
@@ -229,6 +249,7 @@ def _evaluated(
     with ExitStack() as stack:
         routes: dict[str, str] = {}
         if found.absent is not None and log.unanswered(plan.questions()):
+            print_leftovers_of(account, found.endpoint)
             name = found.subjects[0].name
             component = stack.enter_context(
                 temporary_component(account, found.endpoint, found.base, name, found.absent)
@@ -248,18 +269,67 @@ def _evaluated(
     return result
 
 
-def _write(result: EvaluationResult, folder: Path) -> None:
-    from adapters_cli.reports.html_page import html_page
-    from adapters_cli.reports.junit import junit
-    from adapters_cli.reports.markdown import markdown
+def _last_results(
+    account: Account,
+    found: "FoundSubjects",
+    dataset: DatasetFacts,
+    no_worse_than: str | None,
+    stack: str | None,
+    fleet: str | None,
+    table: str | None,
+) -> dict[str, StoredEvaluation]:
+    """Return what each subject may not be worse than, by its name. Raises CommandError if there is none."""
+    if no_worse_than is None:
+        return {}
+    from adapters_cli.artifacts.evaluation_store import EvaluationStore
+    from adapters_cli.artifacts.last_evaluation import last_evaluation
+    from adapters_cli.fleets.fleet_status import desired_in_force
 
-    for name, text in (
-        (RESULT_FILE, to_json(result)),
-        ("report.md", markdown(result)),
-        ("report.html", html_page(result)),
-        ("junit.xml", junit(result)),
-    ):
-        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+    results = EvaluationStore(account.s3)
+    if no_worse_than != "last":
+        if not no_worse_than.startswith(SCHEME):
+            raise UsageError(f"'--no-worse-than' should be 'last' or 's3://…', got {no_worse_than!r}")
+        given = results.read(no_worse_than).evaluation
+        return {subject.name: given for subject in found.subjects}
+    known: dict[str, Artifact] = {}
+    if found.of_fleet:
+        fleet_found = find_fleet(account, stack=stack, name=fleet, table=table)
+        known = {adapter.name: adapter.artifact for adapter in desired_in_force(fleet_found).adapters}
+    return {
+        subject.name: last_evaluation(
+            results,
+            subject.name,
+            known.get(subject.name) or Artifact(uri=subject.artifact or "", digest=subject.identity),
+            dataset,
+        ).evaluation
+        for subject in found.subjects
+    }
+
+
+def _held(evaluated: "Evaluated", last: Mapping[str, StoredEvaluation]) -> "Evaluated":
+    """Return the evaluation with the outcomes beside the last results, as further requirements."""
+    from adapters_cli.evaluation.no_worse import no_worse_than
+
+    result = evaluated.result
+    outcomes = [
+        outcome
+        for name, before in last.items()
+        for outcome in no_worse_than(before, StoredEvaluation.of(result, name), subject=name)
+    ]
+    result = replace(result, requirements=(*result.requirements, *outcomes))
+    return replace(evaluated, result=result)
+
+
+def _store(account: Account, result: EvaluationResult) -> None:
+    from adapters_cli.artifacts.evaluation_store import EvaluationStore
+
+    for subject in result.subjects:
+        if subject.artifact is None or subject.identity is None:
+            print_error(f"{subject.name}: the identity of its version is not known, so nothing is stored")
+            continue
+        stored = StoredEvaluation.of(result, subject.name)
+        uri = EvaluationStore(account.s3).write(subject.artifact, subject.identity, stored).uri
+        print_note(f"{subject.name}: its result is {uri}")
 
 
 def _print(evaluated: "Evaluated", output: Path, *, as_json: bool) -> None:

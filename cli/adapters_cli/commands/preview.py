@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,22 @@ from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.local_adapters import local_adapters, print_leftovers
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.s3_location import S3Location
+from adapters_cli.evaluation.gate_options import (
+    BertModelOption,
+    EvaluateOption,
+    GateOptions,
+    MaxTokensOption,
+    MessagesColumnOption,
+    MetricOption,
+    OutputOption,
+    PromptColumnOption,
+    ReferenceColumnOption,
+    RequireOption,
+    SampleOption,
+    SeedOption,
+    StopOption,
+    TemplateOption,
+)
 from adapters_cli.fleets.adapter_lookup import BASE
 from adapters_cli.fleets.base_place import BasePlace, base_of_endpoint, base_place
 from adapters_cli.models.serving_limits import ServingLimits
@@ -72,6 +90,19 @@ def preview(
         str | None,
         typer.Option("--base-model", metavar="NAME", help="Its base model; overrides its own configuration."),
     ] = None,
+    evaluate: EvaluateOption = None,
+    require: RequireOption = None,
+    metric: MetricOption = None,
+    bert_model: BertModelOption = None,
+    prompt_column: PromptColumnOption = "prompt",
+    reference_column: ReferenceColumnOption = "reference",
+    template: TemplateOption = None,
+    messages_column: MessagesColumnOption = None,
+    sample: SampleOption = None,
+    seed: SeedOption = 0,
+    max_tokens: MaxTokensOption = 256,
+    stop: StopOption = None,
+    evaluation_output: OutputOption = None,
     max_lora_rank: Annotated[
         int | None, typer.Option("--max-lora-rank", metavar="N", help="Refuse higher ranks.")
     ] = None,
@@ -94,11 +125,14 @@ def preview(
 
     `adapters preview out/acme --on Tenants --to s3://my-adapters/prod -- pytest tests/acme`
 
-    The command has ADAPTER_COMPONENT, BASE_COMPONENT and ENDPOINT_NAME in its environment. Without prompts
-    and a command, the adapter is only loaded. It is taken away in any case, also after Ctrl-C and SIGTERM.
-    Its archive stays in S3, where `adapters publish` finds it.
+    `adapters preview s3://my-adapters/prod/acme/… --on Tenants --evaluate test.jsonl --require "rougeL > 0"`
 
-    Ends with the code of the command; with 1 if the adapter breaks a rule, does not load or does not answer.
+    The command has ADAPTER_COMPONENT, BASE_COMPONENT and ENDPOINT_NAME in its environment. Without prompts, a
+    dataset and a command, the adapter is only loaded. It is taken away in any case, also after Ctrl-C and
+    SIGTERM. Its archive stays in S3, where `adapters publish` finds it.
+
+    Ends with the code of the command; with 1 if the adapter breaks a rule, does not load or answer, or does
+    not meet a requirement.
     """
     with reported_errors():
         account = account_of(context)
@@ -110,6 +144,25 @@ def preview(
             return
         if adapter is None:
             raise UsageError("which adapter? Give a directory, an archive, or one in S3")
+        gate = None
+        if evaluate is not None:
+            gate = GateOptions.of(
+                evaluate,
+                require=require or (),
+                no_worse_than=None,
+                metric=metric or (),
+                bert_model=bert_model,
+                prompt_column=prompt_column,
+                reference_column=reference_column,
+                template=template,
+                messages_column=messages_column,
+                sample=sample,
+                seed=seed,
+                max_tokens=max_tokens,
+                stop=stop or (),
+            )
+        elif require:
+            raise UsageError("--require is for --evaluate DATASET")
         limits = _limits(account, place, container=container, max_lora_rank=max_lora_rank)
         name, artifact = _artifact(account, adapter, name, destination, limits, place, base_model)
         from adapters_cli.artifacts.temporary_component import print_leftovers_of, temporary_component
@@ -119,6 +172,8 @@ def preview(
         with temporary_component(account, place.endpoint, place.base, name, artifact) as component:
             print_note(f"{component} is in service after {duration(account.now() - began)}")
             code = _ask(account, place, component, name, prompt or [], max_new_tokens, as_json=as_json)
+            if gate is not None:
+                code = _evaluate(account, place, component, name, artifact, gate, evaluation_output) or code
             if command:
                 code = _run(command, place, component, name) or code
     raise typer.Exit(code)
@@ -225,6 +280,42 @@ def _ask(
         if any(answer.error is not None for answer in answers):
             code = FAILED
     return code
+
+
+def _evaluate(
+    account: Account,
+    place: BasePlace,
+    component: str,
+    name: str,
+    artifact: Artifact,
+    options: GateOptions,
+    output: Path | None,
+) -> int:
+    """Evaluate the adapter beside its base model and show the result; return the exit code."""
+    from adapters_cli.artifacts.version_evaluation import VersionEvaluator
+    from adapters_cli.evaluation.answer_log import open_log
+    from adapters_cli.reports.screen import print_result
+
+    with ExitStack() as stack:
+        folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evaluation-")))
+        evaluator = VersionEvaluator(
+            account=account,
+            endpoint=place.endpoint,
+            base=place.base,
+            dataset=options.dataset,
+            metrics=options.metrics,
+            decoding=options.decoding,
+            log=stack.enter_context(open_log(folder)),
+            requirements=options.requirements,
+            seed=options.seed,
+        )
+        result = evaluator.evaluate(name, artifact, served_by=component)
+        if output is not None:
+            from adapters_cli.reports.report_files import write_reports
+
+            write_reports(result, output)
+    print_result(result)
+    return 0 if result.passed else FAILED
 
 
 def _run(command: Sequence[str], place: BasePlace, component: str, name: str) -> int:

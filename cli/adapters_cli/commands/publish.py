@@ -46,7 +46,7 @@ from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, UsageError, error_text, option_errors, reported_errors
 from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import counted, few, print_error, print_note
+from adapters_cli.output.text import counted, few, one_line, print_error, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.artifacts.archive_store import ArchiveStore
@@ -332,9 +332,9 @@ def _gate(
 
 
 def _report(output: Path | None, name: str, result: "EvaluationResult") -> None:
-    from adapters_cli.reports.screen import print_summary
+    from adapters_cli.reports.verdict import headline
 
-    print_summary(result)
+    print_note(f"{name}: {one_line(headline(result))}")
     if output is not None:
         from adapters_cli.reports.report_files import write_reports
 

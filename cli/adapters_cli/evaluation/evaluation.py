@@ -70,8 +70,13 @@ class EvaluationPlan:
             requirement.check_metric([metric.facts.name for metric in self.metrics])
 
     def questions(self) -> list[Question]:
-        """Return all questions. Those about one item stand beside each other."""
-        return [self._question(subject, item) for item in self.dataset.items for subject in self.everyone]
+        """Return all questions. Those about one item stand beside each other, and take turns to be first."""
+        questions = []
+        for place, item in enumerate(self.dataset.items):
+            turn = place % len(self.everyone)
+            for subject in (*self.everyone[turn:], *self.everyone[:turn]):
+                questions.append(self._question(subject, item))
+        return questions
 
     def answers(self, log: AnswerLog) -> dict[str, dict[str, LoggedAnswer]]:
         """Return the answers in a log, by subject and item id. Raises LookupError if one is missing."""

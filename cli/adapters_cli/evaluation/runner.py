@@ -33,7 +33,7 @@ _ERROR_SHARE_FROM = 80
 """From so many questions on, the run also ends if more than that share are errors."""
 
 _GRACE_SECONDS = 5.0
-"""How long Ctrl-C waits for answers that are on their way."""
+"""How long the end after Ctrl-C waits for answers that are on their way."""
 
 
 class TooManyErrorsError(CommandError):
@@ -104,7 +104,7 @@ class Runner:
             for thread in threads:
                 while thread.is_alive():
                     thread.join(0.2)  # a signal to another thread does not end a wait without an end
-        except KeyboardInterrupt:
+        except BaseException:  # Ctrl-C, or a signal that ends the command
             self._stop.set()
             deadline = time.monotonic() + _GRACE_SECONDS
             for thread in threads:

@@ -26,6 +26,8 @@ class FoundSubjects:
     absent:
         The baseline's artifact, if no component serves it. It needs a temporary component, in whose place
         the baseline's `component` stands: a name that is the same in each run.
+    of_fleet:
+        True if a fleet has the subjects, and False for components of an endpoint.
     """
 
     endpoint: str
@@ -34,6 +36,7 @@ class FoundSubjects:
     subjects: Sequence[Subject]
     versions: Mapping[str, str]
     absent: Artifact | None = None
+    of_fleet: bool = False
 
     def changed(self, account: Account) -> list[str]:
         """Describe the components once more; return the names of those that serve something else by now."""
@@ -88,6 +91,7 @@ def find_subjects(
         subjects=subjects,
         versions=versions,
         absent=absent,
+        of_fleet=found is not None,
     )
 
 

@@ -1,5 +1,6 @@
 """What a manifest records of an evaluation: where its result is, and the figures that a gate looks at."""
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,8 @@ from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 
 MAX_METRICS = 20
-"""A record of the registry keeps the figures of several versions, and has to fit into an item."""
+_MAX_FIGURES_BYTES = 4096
+"""A record of the registry keeps the figures of several versions as JSON, and has to fit into an item."""
 
 _MAX_METRIC_CHARACTERS = 100
 _MAX_URI_CHARACTERS = 1024
@@ -73,6 +75,8 @@ def problems_of_record(record: EvaluationRecord) -> Iterator[tuple[str, str]]:
         yield "at", f"should be a time such as '2026-03-01T09:30:00Z', got {short_repr(record.at)}"
     if not 0 < len(record.figures) <= MAX_METRICS:
         yield "figures", f"should have 1 to {MAX_METRICS} metrics, got {len(record.figures)}"
+    elif problem := _problem_of_size(record.figures):
+        yield "figures", problem
     for metric, figure in record.figures.items():
         if not 0 < len(metric) <= _MAX_METRIC_CHARACTERS or not metric.isprintable():
             name = short_repr(metric)
@@ -82,6 +86,13 @@ def problems_of_record(record: EvaluationRecord) -> Iterator[tuple[str, str]]:
                 "figures",
                 f"should be finite numbers, got {figure.base} and {figure.adapter} for {metric!r}",
             )
+
+
+def _problem_of_size(figures: Mapping[str, Figure]) -> str | None:
+    size = sum(len(json.dumps([metric, one.base, one.adapter])) for metric, one in figures.items())
+    if size <= _MAX_FIGURES_BYTES:
+        return None
+    return f"should have at most {_MAX_FIGURES_BYTES} bytes as JSON, got {size}"
 
 
 def _problem_of_result(uri: str) -> str | None:

@@ -46,6 +46,7 @@ def test_record_has_no_problem_and_knows_its_version() -> None:
         ({"at": "2026-03-01 09:30:00"}, "at"),
         ({"at": "2026-02-30T09:30:00Z"}, "at"),
         ({"figures": {}}, "figures"),
+        ({"figures": {"\u20ac" * 99 + f"{n}": Figure(base=0, adapter=0) for n in range(10)}}, "figures"),
         ({"figures": {"": Figure(base=0, adapter=0)}}, "figures"),
         ({"figures": {"rougeL": Figure(base=math.nan, adapter=0)}}, "figures"),
     ],

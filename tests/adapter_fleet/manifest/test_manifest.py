@@ -1,6 +1,6 @@
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -399,6 +399,21 @@ def test_evaluation_goes_with_the_artifact_and_is_written_again() -> None:
     for text in (read.to_json(), manifest_text(read.adapters).encode()):
         assert Manifest.parse(text, where="adapters.yaml", folder=None).adapters == read.adapters
     assert schema_takes(entry(evaluation=EVALUATION))
+
+
+NUMBERS = st.floats(-1e6, 1e6, allow_nan=False) | st.integers(-5, 5).map(float)
+METRICS = st.text(min_size=1, max_size=12).filter(str.isprintable)
+
+
+@given(st.dictionaries(METRICS, st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=20))
+def test_any_evaluation_is_written_and_read_as_the_same(figures: dict[str, tuple[float, float]]) -> None:
+    (plain,) = parse(entry(evaluation=EVALUATION)).adapters
+    assert plain.evaluation is not None
+    made = {metric: Figure(base=base, adapter=own) for metric, (base, own) in figures.items()}
+    adapter = replace(plain, evaluation=replace(plain.evaluation, figures=made))
+    manifest = Manifest.of([adapter])
+    for text in (manifest.to_json(), manifest_text([adapter]).encode()):
+        assert Manifest.parse(text, where="adapters.yaml", folder=None).adapters == (adapter,)
 
 
 def test_figure_that_is_no_finite_number_is_an_error() -> None:

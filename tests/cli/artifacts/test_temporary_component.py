@@ -77,6 +77,17 @@ def test_component_is_gone_after_a_signal(
     assert signal.getsignal(number) is before
 
 
+def test_signal_that_is_ignored_stays_so(service: FakeService, account: FakeAccount) -> None:
+    """`nohup` lets a command outlive its terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with temporary_component(account, "endpoint", "base", "acme", ARTIFACT) as component:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert list(service.serving()) == [component]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_signal_while_it_comes_into_service_deletes_it(service: FakeService, account: FakeAccount) -> None:
     def end(operation: str, when: str) -> None:
         if operation.startswith("DescribeInferenceComponent") and when == "after":

@@ -3,6 +3,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from adapters_cli.aws import engine_name as engine_module
 from adapters_cli.evaluation import runner as runner_module
 from adapters_cli.evaluation.result_file import read_result
 from adapters_cli.evaluation.runner import Runner
-from tests.adapter_fleet.fleet_world import World, adapter
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.fleet_account import FakeAccount
 
@@ -421,3 +422,51 @@ class TestJudge:
         assert (found.judge, found.equal) == ("bedrock:model-7", 3)
         assert asked[0]["modelId"] == "model-7"
         assert asked[0]["inferenceConfig"] == {"maxTokens": 1024, "temperature": 0}
+
+
+class TestStoredResults:
+    """Results beside the archives, and versions that may not be worse than the last one."""
+
+    @pytest.fixture(autouse=True)
+    def versioned(self, world: World) -> None:
+        world.deploy(replace(adapter("acme"), artifact=replace(artifact("acme"), digest="a" * 64)))
+        world.settle()
+
+    def stored(self, account: FakeAccount) -> list[str]:
+        return [f"s3://{bucket}/{key}" for bucket, key in sorted(account.buckets.objects)]
+
+    def test_result_is_stored_without_texts(self, evaluate: Run, account: FakeAccount) -> None:
+        result = evaluate("acme", "--store")
+        assert result.exit_code == 0, result.stderr
+        (uri,) = self.stored(account)
+        assert f"acme: its result is {uri}" in result.stderr
+        folder = artifact("acme").uri.rpartition("/")[0]
+        assert uri.startswith(f"{folder}/sha256-{'a' * 64}.evaluations/")
+        (body,) = (found.body for found in account.buckets.objects.values())
+        assert b"say" not in body
+
+    def test_nothing_is_stored_unless_it_is_asked_for(self, evaluate: Run, account: FakeAccount) -> None:
+        evaluate("acme")
+        assert self.stored(account) == []
+
+    @pytest.mark.parametrize("which", ["last", "its URI"])
+    def test_adapter_that_got_worse_ends_with_1(
+        self, evaluate: Run, account: FakeAccount, runtime: FakeRuntime, tmp_path: Path, which: str
+    ) -> None:
+        evaluate("acme", "--store")
+        (uri,) = self.stored(account)
+        than = ["--no-worse-than", "last" if which == "last" else uri]
+        assert evaluate("acme", *than).exit_code == 0
+        (tmp_path / "out" / "answers.jsonl").unlink()
+        runtime.reply = lambda call: Reply.text("no idea")
+        result = evaluate("acme", *than)
+        assert result.exit_code == 1
+        assert "not met: exact_match of 'acme' is 0 over 40 items, and was 1 on " in result.stderr
+
+    def test_no_last_result_is_an_error_before_anything_is_asked(
+        self, evaluate: Run, runtime: FakeRuntime
+    ) -> None:
+        result = evaluate("acme", "--no-worse-than", "last")
+        assert (result.exit_code, runtime.calls) == (1, [])
+        assert "acme: its last version, aaaaaaaaaaaa, should have a stored result" in result.stderr
+        assert "and it has none" in result.stderr

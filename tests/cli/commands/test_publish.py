@@ -221,6 +221,7 @@ class TestUploading:
                     "rank": 8,
                     "size": len(world.s3.bodies(BUCKET)[world.key("acme")]),
                     "base_model": "acme/tiny-base",
+                    "evaluation": None,
                     "probe": None,
                     "reasons": [],
                 }
