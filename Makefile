@@ -7,6 +7,7 @@ SDK := .venv-sagemaker-sdk
 CLIENTS := .venv-clients
 CHECKOV := .venv-checkov
 VLLM := .venv-vllm
+INSPECT := .venv-inspect
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 # Some machines set it, and then every command, synth and function compiles the checkout's code anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -119,7 +120,13 @@ checkov: setup $(CHECKOV)/.installed  ## look for insecure settings in the templ
 	done
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --directory cdk.out/checkov
 
-bench: setup  ## measure every claim; tables here, figures in bench/results
+# What `bench/evaluate.py` is compared with; 330 MB that nothing else needs.
+$(INSPECT)/.installed: bench/inspect-ai.txt
+	test -x $(INSPECT)/bin/python || $(PYTHON) -m venv $(INSPECT)
+	$(INSPECT)/bin/pip install --quiet --disable-pip-version-check -r bench/inspect-ai.txt
+	touch $@
+
+bench: setup $(INSPECT)/.installed  ## measure every claim; tables here, figures in bench/results
 	python -m bench
 
 lock: setup  ## pin the newest versions that pyproject.toml and package.json allow
@@ -138,4 +145,4 @@ wheel: setup  ## build the wheel into dist/
 	python -m build --wheel --no-isolation
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(SDK) $(CLIENTS) $(CHECKOV) $(VLLM) node_modules cdk.out dist
+	rm -rf $(VENV) $(SDK) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) node_modules cdk.out dist
