@@ -234,6 +234,8 @@ def _steps(
     low, high = min(*baseline, *subject), max(*baseline, *subject)
     if math.isfinite(metric.lowest) and math.isfinite(metric.highest):
         low, high = min(low, metric.lowest), max(high, metric.highest)
+    if low == high:  # all scores are equal, on a scale without an end
+        low, high = low - 0.5, high + 0.5
     axis = Axis(low=low, high=high, ticks=(low, (low + high) / 2, high))
     shares = []
     for scores in (baseline, subject):
