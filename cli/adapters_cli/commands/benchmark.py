@@ -382,7 +382,7 @@ def _runtime(account: Account, plan: "BenchmarkPlan") -> "SageMakerRuntimeClient
 
 
 def _print(result: "BenchmarkResult", *, as_json: bool) -> None:
-    from adapters_cli.load.benchmark_report import notes, summary, tables
+    from adapters_cli.reports.benchmark_report import notes, summary, tables
 
     if as_json:
         typer.echo(json.dumps(result.document(), indent=2))
@@ -412,8 +412,8 @@ def _print(result: "BenchmarkResult", *, as_json: bool) -> None:
 
 
 def _write(result: "BenchmarkResult", folder: Path) -> None:
-    from adapters_cli.load.benchmark_report import markdown
-    from adapters_cli.load.curve_picture import curve_picture
+    from adapters_cli.reports.benchmark_report import markdown
+    from adapters_cli.reports.curve_picture import curve_picture
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "benchmark.json").write_text(json.dumps(result.document(), indent=2) + "\n", encoding="utf-8")

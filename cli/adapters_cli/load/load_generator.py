@@ -50,6 +50,11 @@ class ClosedLoop:
         return self.clients
 
     @property
+    def amount(self) -> float:
+        """How much is asked, in the unit of `axis`."""
+        return self.clients
+
+    @property
     def text(self) -> str:
         """The loop in reports."""
         return f"{self.clients} at once"
@@ -76,6 +81,11 @@ class OpenLoop:
     def concurrency(self) -> int:
         """The most requests in progress."""
         return self.connections
+
+    @property
+    def amount(self) -> float:
+        """How much is asked, in the unit of `axis`."""
+        return self.rate
 
     @property
     def text(self) -> str:
