@@ -135,7 +135,7 @@ def benchmark(
 
     `adapters benchmark my-endpoint -c llm-acme --mix one` measures one component and its base.
 
-    Ends with 1 if a requirement is not met or nothing was answered, and with 130 after Ctrl-C.
+    Ends with 1 if a requirement is not met or no adapter answered, and with 130 after Ctrl-C.
     """
     # Imported here: botocore takes long, and `--help` does without.
     from adapters_cli.load.benchmark import Benchmark, LoadError
@@ -152,6 +152,8 @@ def benchmark(
         if max_cost is not None:
             seconds = min(seconds, _affordable(max_cost, price_per_hour))
         texts = _prompts(prompt, prompts)
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)  # fails before the load, not after it
         account = account_of(context)
         targets = LoadTargets.find(
             account, names, component or [], stack=stack, fleet=fleet, table=table_name
@@ -208,8 +210,8 @@ def _end(result: "BenchmarkResult") -> None:
             print_error(f"{outcome.requirement}: not met at {outcome.level}: {outcome.reason}")
     if not all(outcome.met for outcome in result.requirements):
         raise typer.Exit(1)
-    if not result.answered:
-        print_error("no request was answered")
+    if not any(level.subject.answered for level in result.levels):
+        print_error("no adapter answered a request")
         raise typer.Exit(1)
 
 
@@ -415,7 +417,6 @@ def _write(result: "BenchmarkResult", folder: Path) -> None:
     from adapters_cli.reports.benchmark_report import markdown
     from adapters_cli.reports.curve_picture import curve_picture
 
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "benchmark.json").write_text(json.dumps(result.document(), indent=2) + "\n", encoding="utf-8")
     picture = curve_picture(result)
     if picture is not None:

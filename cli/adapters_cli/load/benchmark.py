@@ -3,7 +3,8 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, islice
+from math import ceil
 from statistics import median
 
 from adapters_cli.load.benchmark_result import BenchmarkResult, Level, Series, TierTimes
@@ -17,11 +18,16 @@ GRACE = 60.0
 
 _ROUNDS = 8
 _REQUESTS_OF_A_CLIENT = 4
-"""The least requests of each client in a block."""
+"""The least requests of each client in a block of a closed loop."""
+_SECONDS_OF_A_BLOCK = 10
+"""The least seconds of a block of an open loop, where the requests suffice. A queue needs time to grow."""
+_ROUNDS_OF_AN_OPEN_LOOP = 2
+"""The least: base, adapters, adapters, base. So a steady drift of the machine's speed cancels out."""
 _TIER_ROUNDS = 5
 _LEAST_FOR_TIERS = 20
 _WARM_UP = 5
 _LONGEST_WARM_UP = 100
+_CLIENTS_OF_A_WARM_UP = 8
 
 
 class LoadError(Exception):
@@ -43,7 +49,7 @@ class BenchmarkPlan:
     seconds:
         The most seconds of all levels and tiers together.
     warm_up:
-        Requests before each level that do not count; None for twice the slots.
+        Requests before each level that do not count; None for twice the slots, and one for each client.
     cold:
         Requests to measure each memory tier with; 0 measures none.
     max_loras, max_cpu_loras:
@@ -81,7 +87,6 @@ class Benchmark:
         progress: Callable[[str], None],
     ) -> None:
         self._plan, self._client, self._clock, self._progress = plan, client, clock, progress
-        self._prompts = cycle(plan.prompts)
         self.generator = LoadGenerator(self._ask, clock)
         self._tokens = plan.output_tokens
         self._end = 0.0
@@ -117,6 +122,8 @@ class Benchmark:
                 self._find_tier_hits(result)
         except KeyboardInterrupt:
             result.interrupted = True
+            if result.levels and not result.tiers:
+                result.levels[-1].ended_by = "interrupt"
         result.seconds = self._clock.now() - began
         for level in result.levels:
             level.compare(seed=plan.seed)
@@ -129,23 +136,27 @@ class Benchmark:
         self._progress(level.title)
         source = random.Random(f"{plan.seed} {level.title}")
         draws = plan.mix.draws(plan.adapters[: level.adapters], source)
-        who: list[tuple[Series, Iterator[str], int]] = [(level.subject, draws, self._warm_up(level.adapters))]
+        loop = level.loop
+        who = [(level.subject, draws, self._warm_up(loop, level.adapters))]
         if plan.base is not None:
             level.base = Series()
-            who.insert(0, (level.base, cycle([plan.base]), self._warm_up(1)))
+            who.insert(0, (level.base, cycle([plan.base]), self._warm_up(loop, 1)))
         until = self._next_deadline()
+        # As many clients as the load has: a connection that is opened later would count as latency.
+        clients = loop.clients if isinstance(loop, ClosedLoop) else _CLIENTS_OF_A_WARM_UP
         for _, components, requests in who:
-            self._load(ClosedLoop(clients=min(level.loop.concurrency, 8)), components, requests, until, None)
-        rounds = self._rounds(level.loop)
+            self._load(ClosedLoop(clients=clients), components, requests, until, None)
+        rounds = self._rounds(loop)
         for number in range(rounds):
-            requests = plan.requests * (number + 1) // rounds - plan.requests * number // rounds
+            first = plan.requests * number // rounds
+            requests = plan.requests * (number + 1) // rounds - first
             # In turn, and never at the same time: rows of the base beside rows of adapters take longer.
             order = who if number % 2 == 0 else who[::-1]
             begun = [len(series.measurements) for series, _, _ in who]
             for place, (series, components, _) in enumerate(order):
                 blocks = (rounds - number) * len(who) - place
                 share = (until - self._clock.now()) / blocks
-                sent = self._load(level.loop, components, requests, self._clock.now() + share, series)
+                sent = self._load(loop, components, requests, self._clock.now() + share, series, first=first)
                 if sent < requests:
                     level.ended_by = "seconds"
             blocks_of = [series.measurements[start:] for (series, *_), start in zip(who, begun, strict=True)]
@@ -154,14 +165,19 @@ class Benchmark:
                 level.rounds.append((blocks_of[-1], blocks_of[0]))
 
     def _rounds(self, loop: Loop) -> int:
-        each = _REQUESTS_OF_A_CLIENT * (loop.clients if isinstance(loop, ClosedLoop) else 1)
-        return max(1, min(_ROUNDS, self._plan.requests // each))
+        """Return how many rounds there are. The more there are, the shorter are their blocks."""
+        if isinstance(loop, ClosedLoop):
+            least, fewest = _REQUESTS_OF_A_CLIENT * loop.clients, 1
+        else:
+            least, fewest = ceil(_SECONDS_OF_A_BLOCK * loop.rate), _ROUNDS_OF_AN_OPEN_LOOP
+        return min(self._plan.requests, max(fewest, min(_ROUNDS, self._plan.requests // least)))
 
-    def _warm_up(self, adapters: int) -> int:
+    def _warm_up(self, loop: Loop, adapters: int) -> int:
         if self._plan.warm_up is not None:
             return self._plan.warm_up
         slots = min(adapters, self._plan.max_loras or adapters)
-        return max(_WARM_UP, min(_LONGEST_WARM_UP, 2 * slots))
+        clients = loop.clients if isinstance(loop, ClosedLoop) else 0
+        return max(_WARM_UP, clients, min(_LONGEST_WARM_UP, 2 * slots))
 
     def _next_deadline(self) -> float:
         """Return when the next part has to end, so that each of the rest has as long."""
@@ -171,18 +187,29 @@ class Benchmark:
         return deadline
 
     def _load(
-        self, loop: Loop, components: Iterator[str], requests: int, until: float, series: Series | None
+        self,
+        loop: Loop,
+        components: Iterator[str],
+        requests: int,
+        until: float,
+        series: Series | None,
+        *,
+        first: int = 0,
     ) -> int:
-        """Send a load; return how many requests were sent."""
+        """Send a load; return how many requests were sent.
+
+        Its first request is the one of that number. The number decides prompts and arrivals, so that base and
+        adapters have the same ones in each round.
+        """
         measured: list[Measurement] = []
         if requests:
             try:
                 self.generator.run(
                     loop,
                     components,
-                    self._prompts,
+                    islice(cycle(self._plan.prompts), first % len(self._plan.prompts), None),
                     Bounds(requests=requests, until=until, cut_off=self._end + GRACE),
-                    seed=random.Random(f"{self._plan.seed} {loop.text} {requests}").getrandbits(32),
+                    seed=random.Random(f"{self._plan.seed} {loop.text} {first}").getrandbits(32),
                     measured=measured.append,
                 )
             finally:
@@ -226,10 +253,11 @@ class Benchmark:
         self._progress("memory tiers")
         plan, until, alone = self._plan, self._next_deadline(), ClosedLoop(clients=1)
         for number in range(_TIER_ROUNDS):
-            requests = plan.cold * (number + 1) // _TIER_ROUNDS - plan.cold * number // _TIER_ROUNDS
+            first = plan.cold * number // _TIER_ROUNDS
+            requests = plan.cold * (number + 1) // _TIER_ROUNDS - first
             base = Series()
             if plan.base is not None:
-                self._load(alone, cycle([plan.base]), requests, until, base)
+                self._load(alone, cycle([plan.base]), requests, until, base, first=first)
             for tier in tiers:
                 circle = cycle(plan.adapters[: tier.circle])
                 self._tokens = 1
@@ -238,7 +266,7 @@ class Benchmark:
                 finally:
                     self._tokens = plan.output_tokens
                 begun = len(tier.series.measurements)
-                self._load(alone, circle, requests, until, tier.series)
+                self._load(alone, circle, requests, until, tier.series, first=first)
                 block = tier.series.measurements[begun:]
                 tier.series.relative += _relative(block, base.measurements or block)
 

@@ -185,6 +185,11 @@ def _notes_of_level(level: Level) -> Iterator[str]:
             f"{level.title}: base and adapters wrote answers of different lengths, so only the first token"
             " and the time between tokens are compared"
         )
+    if len(level.rounds) == 1:
+        yield (
+            f"{level.title}: base and adapters were asked once each, so that a change of the machine's speed"
+            " between them counts as a difference; more --requests make more rounds"
+        )
     for who, series in (("base", level.base), ("adapters", level.subject)):
         for error, count in series.errors if series is not None else ():
             yield f"{level.title}: {count} x {who}: {error.kind}: {error.message}"

@@ -167,14 +167,39 @@ def test_errors_are_counted_by_kind_and_do_not_end_the_benchmark(
         return answer(call)
 
     runtime.reply = reply
-    result = run("llm", "-c", "llm-acme", *SHORT[5:], "--concurrency", "1", "--json")
+    result = run(*SHORT, "--mix", "zipf:0.1", "--requests", "20", "--concurrency", "1", "--json")
     assert result.exit_code == 0
     [level] = json.loads(result.stdout)["levels"]
-    assert level["adapter"]["error_summary"] == [
-        {"error_details": {"type": "ThrottlingException", "message": "slow down"}, "count": 4}
-    ]
-    assert level["adapter"]["request_error_rate"]["avg"] == 100
+    [errors] = level["adapter"]["error_summary"]
+    assert errors["error_details"] == {"type": "ThrottlingException", "message": "slow down"}
+    assert 0 < errors["count"] < 20
+    assert level["adapter"]["request_error_rate"]["avg"] == 5 * errors["count"]
     assert level["base"]["error_summary"] == []
+
+
+def test_benchmark_in_which_no_adapter_answers_ends_with_1(
+    run: Callable[..., Result], runtime: FakeRuntime
+) -> None:
+    def reply(call: Call) -> Reply:
+        return (
+            answer(call)
+            if call.component == "llm-base"
+            else Reply.error(400, "ValidationError", message="no")
+        )
+
+    runtime.reply = reply
+    result = run(*SHORT, "--concurrency", "1")
+    assert result.exit_code == 1
+    assert "no adapter answered a request" in result.stderr
+
+
+def test_folder_that_cannot_be_made_is_an_error_before_anything_is_sent(
+    run: Callable[..., Result], runtime: FakeRuntime, tmp_path: Path
+) -> None:
+    (tmp_path / "results").write_text("a file")
+    result = run(*SHORT, "--output", tmp_path / "results")
+    assert result.exit_code != 0
+    assert runtime.calls == []
 
 
 def test_cost_bounds_the_time(run: Callable[..., Result]) -> None:

@@ -7,7 +7,7 @@ import math
 import random
 from collections import OrderedDict
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -17,7 +17,7 @@ from adapter_fleet.serving.tier_hits import TierHits
 from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, LoadError
 from adapters_cli.load.benchmark_result import BenchmarkResult
 from adapters_cli.load.latency_requirement import LatencyRequirement
-from adapters_cli.load.load_generator import ClosedLoop, OpenLoop
+from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import BodyForm, RequestError, StreamTimes
 from adapters_cli.load.mix import Mix
 from adapters_cli.reports.benchmark_report import markdown, tables
@@ -57,6 +57,7 @@ class FakeClient:
         self._noise = random.Random(1).random if jitter else lambda: 0.0
         self.form = BodyForm.COMPLETION_OF_FIXED_LENGTH
         self.asked: list[str] = []
+        self.prompts: list[str] = []
         self.error: RequestError | None = None
         self.interrupt_at = -1
 
@@ -65,6 +66,7 @@ class FakeClient:
 
     def ask(self, component: str, prompt: str, tokens: int) -> StreamTimes:
         self.asked.append(component)
+        self.prompts.append(prompt)
         if len(self.asked) == self.interrupt_at:
             raise KeyboardInterrupt
         sent = self._clock.now()
@@ -131,6 +133,57 @@ def test_base_and_adapters_are_asked_in_turn_and_never_mixed() -> None:
     blocks = [(who, len(list(asked))) for who, asked in groupby(each == "base" for each in client.asked)]
     # Rounds of 4 requests each, in the order base, adapters, adapters, base …
     assert blocks == [(True, 4), *[(False, 8), (True, 8)] * 3, (False, 8), (True, 4)]
+
+
+@pytest.mark.parametrize("loop", [ClosedLoop(clients=1), OpenLoop(rate=1, connections=1)])
+def test_base_and_adapters_are_asked_the_same_prompts_in_every_round(loop: Loop) -> None:
+    """Else a round would compare short prompts with long ones."""
+    _, client = run(plan(prompts=list("abcdefg"), warm_up=None, requests=40, loops=[loop]))
+    asked = list(zip(client.asked, client.prompts, strict=True))[5 + 5 :]  # after the warm-ups
+    of_base = [prompt for component, prompt in asked if component == "base"]
+    assert of_base == [prompt for component, prompt in asked if component != "base"]
+    assert "".join(of_base) == ("abcdefg" * 6)[:40]
+
+
+def test_open_loop_arrives_anew_in_each_round_and_alike_for_base_and_adapters() -> None:
+    [level] = run(plan(loops=[OpenLoop(rate=1, connections=1)]))[0].levels
+    assert len(level.rounds) == 4
+    gaps = [
+        [after.intended - before.intended for before, after in pairwise(side)]
+        for round_ in level.rounds
+        for side in round_
+    ]
+    for own, others in zip(gaps[::2], gaps[1::2], strict=True):
+        assert own == pytest.approx(others)
+    assert len({round(own[0], 6) for own in gaps[::2]}) == 4
+
+
+def test_open_loop_above_the_capacity_shows_its_queue() -> None:
+    """Short blocks would let the endpoint catch up between them."""
+    [level] = run(plan(loops=[OpenLoop(rate=200, connections=1)], requests=800, mix=Mix.parse("one")))[
+        0
+    ].levels
+    assert len(level.rounds) == 2
+    # A request takes 22 ms, and one comes every 5 ms: the last of 400 waits 400 x 17 ms.
+    assert max(level.subject.values("request_latency")) == pytest.approx(6_800, rel=0.1)
+
+
+def test_one_round_is_noted() -> None:
+    assert "base and adapters were asked once each" in markdown(run(plan(requests=4))[0])
+    assert "base and adapters were asked once each" not in markdown(run(plan(requests=8))[0])
+
+
+def test_warm_up_opens_a_connection_for_each_client() -> None:
+    asked = plan(warm_up=None, loops=[ClosedLoop(clients=20)], requests=1, mix=Mix.parse("one"))
+    _, client = run(asked)
+    assert client.asked.count("base") == 20 + 1
+
+
+def test_error_rate_of_no_request_meets_no_requirement() -> None:
+    result, _ = run(plan(seconds=0))
+    [level] = result.levels
+    assert level.subject.measurements == []
+    assert not level.judge(LatencyRequirement.parse("request_error_rate <= 1")).met
 
 
 def test_requests_bound_each_side_of_each_level() -> None:
@@ -246,6 +299,7 @@ def test_interrupted_benchmark_has_what_was_measured_until_then() -> None:
     result, _ = run(plan(), interrupt_at=33)
     assert result.interrupted
     [level] = result.levels
+    assert level.ended_by == "interrupt"
     assert level.base is not None
     assert len(level.subject.measurements) + len(level.base.measurements) == 32
     assert "interrupted" in markdown(result)
