@@ -11,7 +11,7 @@ import pytest
 from adapters_cli.evaluation.result import Answer
 from adapters_cli.reports.html_page import comparison_page, html_page
 from tests.cli.reports.chromium import Browser, chromium, find_chromium, open_report
-from tests.cli.reports.example_result import HOSTILE, example_result, outcome
+from tests.cli.reports.example_result import HOSTILE, METRICS, example_result, outcome
 
 PROGRAM = find_chromium()
 
@@ -263,6 +263,51 @@ def test_pages_turn_by_keyboard(browser: Browser, report: Path) -> None:
     browser.press(" ", text=" ", code=32)
     assert ids(browser) == first
     assert browser.value("document.getElementById('previous').disabled")
+
+
+def test_focus_stays_on_the_pager_at_either_end(browser: Browser, report: Path) -> None:
+    open_report(browser, report, width=1280)
+    browser.value("document.getElementById('next').focus()")
+    for _ in range(7):
+        browser.press("Enter", text="\r", code=13)
+    assert browser.value(COUNT) == "176 to 200 of 200 items"
+    assert browser.value("document.activeElement.id") == "previous"
+
+    for _ in range(7):
+        browser.press("Enter", text="\r", code=13)
+    assert browser.value(COUNT) == "1 to 25 of 200 items"
+    assert browser.value("document.activeElement.id") == "next"
+
+
+def test_highest_score_of_all_metrics_counts_each_in_shares_of_its_scale(
+    browser: Browser, report: Path
+) -> None:
+    open_report(browser, report, width=1280)
+    choose(browser, "order", "highest")
+    rows = browser.value(
+        f"{SHOWN}.map((item) => [...item.querySelectorAll('.scores tbody tr')]"
+        ".map((row) => Number(row.children[2].textContent)))"
+    )
+    lengths = [metric.highest - metric.lowest for metric in METRICS]
+    means = [sum(score / length for score, length in zip(row, lengths, strict=True)) for row in rows]
+
+    assert len(set(lengths)) > 1
+    assert len(means) == 25
+    assert means == pytest.approx(sorted(means, reverse=True), abs=0.005)
+
+
+@pytest.mark.parametrize(("width", "below"), [(390, True), (1280, False)])
+def test_pictures_of_gains_always_have_their_ticks(
+    browser: Browser, report: Path, width: int, below: bool
+) -> None:
+    """In the heading of their column, or below each one where the rows are stacked."""
+    open_report(browser, report, width=width)
+    ticks = "[...document.querySelectorAll('#metrics td.plot .tick')].filter((t) => t.checkVisibility())"
+
+    assert browser.value(f"{ticks}.some((tick) => tick.textContent === '0')") is below
+    assert browser.value(f"{ticks}.length > 0") is below
+    head = "document.querySelector('#metrics thead').getBoundingClientRect().width > 1"
+    assert browser.value(head) is not below
 
 
 def test_differences_are_marked_against_the_reference_or_the_base(browser: Browser, report: Path) -> None:
