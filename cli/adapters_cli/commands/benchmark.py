@@ -170,7 +170,7 @@ def benchmark(
             requests=requests,
             seconds=seconds,
             warm_up=warm_up,
-            cold=max(requests, 1) if cold else 0,
+            cold=requests if cold else 0,
             gpu_slots=gpu_slots,
             cpu_slots=cpu_slots,
             seed=seed,
@@ -284,21 +284,28 @@ def _prompts(prompt: str | None, file: Path | None) -> list[str]:
 
 def _check_endpoint(account: Account, endpoint: str, named_again: str | None) -> None:
     """Raise UsageError if an endpoint that is not on this machine is not named twice."""
-    host = urlsplit(account.runtime_url).hostname or ""
+    url = account.runtime_url
     if named_again not in (None, endpoint):
         raise UsageError(f"--yes-load should be the endpoint's name, {endpoint!r}, got {named_again!r}")
-    if named_again is None and not _on_this_machine(host):
+    if named_again is None and not _on_this_machine(url):
         raise UsageError(
-            f"a benchmark loads {endpoint}, which others may use and which is not on this machine ({host});"
+            f"a benchmark loads {endpoint}, which others may use and which is not on this machine"
+            f" ({urlsplit(url).hostname});"
             f" --yes-load {endpoint} allows it"
         )
 
 
-def _on_this_machine(host: str) -> bool:
+def _on_this_machine(url: str) -> bool:
+    """Return True for a loopback address, unless a proxy takes it to a machine of its own."""
+    from botocore.utils import get_environ_proxies
+
+    parts = urlsplit(url)
+    if parts.scheme in get_environ_proxies(url):
+        return False
     try:
-        return ip_address(host).is_loopback
+        return ip_address(parts.hostname or "").is_loopback
     except ValueError:
-        return host == "localhost"
+        return parts.hostname == "localhost"
 
 
 def _plan(

@@ -24,6 +24,8 @@ _SECONDS_OF_A_BLOCK = 10
 _ROUNDS_OF_AN_OPEN_LOOP = 2
 """The least: base, adapters, adapters, base. So a steady drift of the machine's speed cancels out."""
 _TIER_ROUNDS = 5
+_REQUESTS_TO_ENTER_A_TIER = 4
+"""Of each copy, the least requests that do not count: every copy should get one."""
 _LEAST_FOR_TIERS = 20
 _WARM_UP = 5
 _LONGEST_WARM_UP = 100
@@ -119,6 +121,7 @@ class Benchmark:
             if circles:
                 result.tiers = circles
                 self._measure_tiers(circles)
+                result.not_measured += self._cut_short(circles)
                 self._find_tier_hits(result)
         except KeyboardInterrupt:
             result.interrupted = True
@@ -262,13 +265,21 @@ class Benchmark:
                 circle = cycle(plan.adapters[: tier.circle])
                 self._tokens = 1
                 try:
-                    self._load(alone, circle, max(2, tier.circle), until, None)
+                    self._load(
+                        alone, circle, max(_REQUESTS_TO_ENTER_A_TIER * plan.copies, tier.circle), until, None
+                    )
                 finally:
                     self._tokens = plan.output_tokens
                 begun = len(tier.series.measurements)
                 self._load(alone, circle, requests, until, tier.series, first=first)
                 block = tier.series.measurements[begun:]
                 tier.series.relative += _relative(block, base.measurements or block)
+
+    def _cut_short(self, tiers: Sequence[TierTimes]) -> Iterator[str]:
+        for tier in tiers:
+            asked = len(tier.series.measurements)
+            if asked < self._plan.cold:
+                yield f"tier {tier.tier}: the time ended after {asked} of {self._plan.cold} requests"
 
     def _find_tier_hits(self, result: BenchmarkResult) -> None:
         """Estimate the tiers of the requests that were sent one at a time, as those of each tier were."""

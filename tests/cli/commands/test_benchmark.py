@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adapters_cli.aws.account import Account
+from adapters_cli.commands.benchmark import _on_this_machine
 from adapters_cli.main import app
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.fakes.errors import client_error
@@ -141,6 +142,35 @@ def test_endpoint_that_is_not_on_this_machine_has_to_be_named_twice(
     result = run(*SHORT, url=None)
     assert (result.exit_code, runtime.calls) == (2, [])
     assert "(runtime.sagemaker.eu-central-1.amazonaws.com); --yes-load llm allows it" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://localhost:4566", True),
+        ("http://127.8.0.1:4566", True),
+        ("http://[::1]:4566", True),
+        ("http://0.0.0.0:4566", False),
+        ("http://localhost.example.com", False),
+        ("https://127.0.0.1.example.com", False),
+        ("https://user@localhost@example.com", False),
+    ],
+)
+def test_this_machine_is_a_loopback_address(monkeypatch: pytest.MonkeyPatch, url: str, here: bool) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert _on_this_machine(url) is here
+
+
+def test_loopback_address_behind_a_proxy_is_not_this_machine(
+    run: Callable[..., Result], runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://proxy.example.com:3128")
+    result = run(*SHORT)
+    assert (result.exit_code, runtime.calls) == (2, [])
+    assert "(127.0.0.1); --yes-load llm allows it" in result.stderr
 
 
 def test_second_name_has_to_be_the_endpoint_s(run: Callable[..., Result], runtime: FakeRuntime) -> None:

@@ -289,6 +289,13 @@ def test_tiers_of_unknown_slots_are_reported() -> None:
     assert "tier cpu: the slots are not known; give --gpu-slots" in result.not_measured
 
 
+def test_tier_that_the_time_cuts_short_is_reported() -> None:
+    result, _ = run(plan(cold=1_000, requests=4, seconds=20))
+    asked = [len(tier.series.measurements) for tier in result.tiers]
+    assert 0 < asked[-1] < 1_000
+    assert f"tier disk: the time ended after {asked[-1]} of 1000 requests" in result.not_measured
+
+
 def test_circles_are_longer_with_several_copies() -> None:
     result, _ = run(plan(cold=5, copies=2, max_loras=1, max_cpu_loras=2, adapters=ADAPTERS))
     assert [(tier.tier, tier.circle) for tier in result.tiers] == [("gpu", 1), ("disk", 12)]
