@@ -79,7 +79,7 @@ def benchmark(
         typer.Option(
             "--prompts",
             metavar="FILE",
-            help="Prompts in turn: JSON or JSONL with 'prompt', or lines of text.",
+            help="Prompts in turn: .json or .jsonl with 'prompt', else lines of text.",
         ),
     ] = None,
     output_tokens: Annotated[
@@ -264,14 +264,21 @@ def _prompts(prompt: str | None, file: Path | None) -> list[str]:
     if file is None:
         return [prompt or _PROMPT]
     text = file.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.strip()]
     try:
-        rows = json.loads(text) if text.lstrip().startswith("[") else None
-        if rows is None and file.suffix in (".jsonl", ".ndjson"):
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        match file.suffix:
+            case ".json":
+                rows = json.loads(text)
+            case ".jsonl" | ".ndjson":
+                rows = [json.loads(line) for line in lines]
+            case _:
+                rows = lines
     except ValueError as error:
         raise UsageError(f"{file}: is not JSON: {error}") from None
-    found = [line for line in text.splitlines() if line.strip()] if rows is None else []
-    for number, row in enumerate(rows or [], 1):
+    if not isinstance(rows, list):
+        raise UsageError(f"{file}: should have a list of prompts")
+    found = []
+    for number, row in enumerate(rows, 1):
         match row:
             case {"prompt": str(asked)} | str(asked):
                 found.append(asked)

@@ -250,6 +250,7 @@ def test_base_is_left_out_on_request(run: Callable[..., Result], runtime: FakeRu
         ("prompts.json", '[{"prompt": "one"}, "two"]'),
         ("prompts.jsonl", '{"prompt": "one"}\n{"prompt": "two"}\n'),
         ("prompts.txt", "one\n\ntwo\n"),
+        ("prompts", "one\n\ntwo\n"),
     ],
 )
 def test_prompts_of_a_file_are_sent_in_turn(
@@ -259,6 +260,34 @@ def test_prompts_of_a_file_are_sent_in_turn(
     file.write_text(content)
     run(*SHORT, "--concurrency", "1", "--prompts", file)
     assert [call.body["prompt"] for call in runtime.calls[1:5]] == ["one", "two", "one", "two"]
+
+
+def test_line_of_text_may_begin_as_json_does(
+    run: Callable[..., Result], runtime: FakeRuntime, tmp_path: Path
+) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("[INST] Hello [/INST]\n")
+    run(*SHORT, "--concurrency", "1", "--prompts", file)
+    assert runtime.calls[1].body["prompt"] == "[INST] Hello [/INST]"
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ('{"prompt": "one"}', "should have a list of prompts"),
+        ("[1]", "row 1 should be a text, or have a text 'prompt'"),
+        ("[", "is not JSON"),
+        ("[]", "has no prompt"),
+    ],
+)
+def test_file_without_prompts_is_refused(
+    run: Callable[..., Result], runtime: FakeRuntime, tmp_path: Path, content: str, error: str
+) -> None:
+    file = tmp_path / "prompts.json"
+    file.write_text(content)
+    result = run(*SHORT, "--prompts", file)
+    assert (result.exit_code, runtime.calls) == (2, [])
+    assert error in result.stderr
 
 
 @pytest.mark.parametrize(
