@@ -145,7 +145,7 @@ def tables(result: BenchmarkResult) -> Iterator[tuple[str, Sequence[str], Rows]]
 
 def summary(result: BenchmarkResult) -> list[str]:
     """Return what a reader has to know before the figures."""
-    engine = result.engine or "an engine that nothing names"
+    engine = result.engine or "an engine that does not name itself"
     bounds = result.bounds
     lines = [
         f"{result.endpoint} on {engine}",
