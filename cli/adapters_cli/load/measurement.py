@@ -36,7 +36,11 @@ class BodyForm(Enum):
     def body(self, prompt: str, tokens: int) -> dict[str, Any]:
         """Return the body of a streamed request."""
         if self in (BodyForm.LMI, BodyForm.LMI_OF_FIXED_LENGTH):
-            parameters: dict[str, Any] = {"max_new_tokens": tokens, "temperature": 0}
+            parameters: dict[str, Any] = {
+                "max_new_tokens": tokens,
+                "temperature": 0,
+                "details": True,  # the count of tokens, in the last line
+            }
             if self.fixed_length:
                 parameters["ignore_eos_token"] = True
             return {"inputs": prompt, "parameters": parameters, "stream": True}

@@ -138,6 +138,8 @@ def test_lmi_s_own_lines_are_read_with_their_counts(runtime: FakeRuntime, client
     )
     times = client.ask("llm-acme", "Hello", 2)
     assert (times.first, times.output_tokens, times.input_tokens) == (1, 2, 5)
+    [call] = runtime.calls
+    assert call.body["parameters"]["details"] is True
 
 
 @pytest.mark.parametrize(
