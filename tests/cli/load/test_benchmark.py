@@ -155,9 +155,8 @@ def test_open_loop_arrives_anew_in_each_round_and_alike_for_base_and_adapters() 
 
 def test_open_loop_above_the_capacity_shows_its_queue() -> None:
     """Short blocks would let the endpoint catch up between them."""
-    [level] = run(plan(loops=[OpenLoop(rate=200, connections=1)], requests=800, mix=Mix.parse("one")))[
-        0
-    ].levels
+    result, _ = run(plan(loops=[OpenLoop(rate=200, connections=1)], requests=800, mix=Mix.parse("one")))
+    [level] = result.levels
     assert len(level.rounds) == 2
     # A request takes 22 ms, and one comes every 5 ms: the last of 400 waits 400 x 17 ms.
     assert max(level.subject.values("request_latency")) == pytest.approx(6_800, rel=0.1)
