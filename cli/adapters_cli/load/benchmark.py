@@ -15,10 +15,14 @@ from adapters_cli.load.statistics import separable_tiers, tier_shares
 GRACE = 60.0
 """Seconds that answers may still come after the last bound. SageMaker gives a container as long to answer."""
 
-_ROUNDS = 8
+_ROUNDS = 25
+"""The most rounds of a level. The shorter a round, the more both of its sides meet the same machine."""
 _REQUESTS_OF_A_CLIENT = 4
 """The least requests of each client in a block."""
-_TIER_ROUNDS = 5
+_ARRIVALS = 20
+"""The least requests of an open loop in a block."""
+_TIER_ROUNDS = (5, 20)
+"""The least and the most rounds of tiers: each begins with a whole circle that does not count."""
 _LEAST_FOR_TIERS = 20
 _WARM_UP = 5
 _LONGEST_WARM_UP = 100
@@ -120,6 +124,8 @@ class Benchmark:
         result.seconds = self._clock.now() - began
         for level in result.levels:
             level.compare(seed=plan.seed)
+        for tier in result.tiers:
+            tier.compare(seed=plan.seed)
 
     def _ask(self, component: str, prompt: str) -> StreamTimes:
         return self._client.ask(component, prompt, self._tokens)
@@ -154,7 +160,7 @@ class Benchmark:
                 level.rounds.append((blocks_of[-1], blocks_of[0]))
 
     def _rounds(self, loop: Loop) -> int:
-        each = _REQUESTS_OF_A_CLIENT * (loop.clients if isinstance(loop, ClosedLoop) else 1)
+        each = _REQUESTS_OF_A_CLIENT * loop.clients if isinstance(loop, ClosedLoop) else _ARRIVALS
         return max(1, min(_ROUNDS, self._plan.requests // each))
 
     def _warm_up(self, adapters: int) -> int:
@@ -225,8 +231,10 @@ class Benchmark:
         """Measure the tiers in turn, several times, each time beside the base."""
         self._progress("memory tiers")
         plan, until, alone = self._plan, self._next_deadline(), ClosedLoop(clients=1)
-        for number in range(_TIER_ROUNDS):
-            requests = plan.cold * (number + 1) // _TIER_ROUNDS - plan.cold * number // _TIER_ROUNDS
+        least, most = _TIER_ROUNDS
+        rounds = max(least, min(most, plan.cold // max(tier.circle for tier in tiers)))
+        for number in range(rounds):
+            requests = plan.cold * (number + 1) // rounds - plan.cold * number // rounds
             base = Series()
             if plan.base is not None:
                 self._load(alone, cycle([plan.base]), requests, until, base)
@@ -240,7 +248,8 @@ class Benchmark:
                 begun = len(tier.series.measurements)
                 self._load(alone, circle, requests, until, tier.series)
                 block = tier.series.measurements[begun:]
-                tier.series.relative += _relative(block, base.measurements or block)
+                tier.series.relative += _relative(block, base.measurements)
+                tier.rounds.append((block, base.measurements))
 
     def _find_tier_hits(self, result: BenchmarkResult) -> None:
         """Estimate the tiers of the requests that were sent one at a time, as those of each tier were."""

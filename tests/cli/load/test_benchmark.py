@@ -180,6 +180,8 @@ def test_tiers_are_measured_with_adapters_in_a_circle() -> None:
     assert [(tier.tier, tier.circle) for tier in result.tiers] == [("gpu", 1), ("cpu", 3), ("disk", 5)]
     for tier in result.tiers:
         assert tier.series.values("time_to_first_token") == pytest.approx([1e3 * FIRST_TOKEN[tier.tier]] * 30)
+        assert tier.ratio is not None
+        assert tier.ratio.value == pytest.approx(FIRST_TOKEN[tier.tier] / FIRST_TOKEN["gpu"])
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["steady", "slower for a while"])
