@@ -214,7 +214,7 @@ _METHOD = """## How it was measured
 - Requests are streamed. The first token is the first event with a text. The time between tokens is
   the rest of the answer, divided by its tokens less one.
 - Base and adapters are asked in turn, in up to 25 rounds, and never at the same time. A ratio is the
-  geometric mean of the rounds' ratios of medians, and its interval a bootstrap of rounds and requests.
+  geometric mean of the rounds' ratios of medians, with Student's interval over the rounds.
 - In an open loop, a latency begins when the request should have been sent. `send_delay` is how late
   it was sent.
 - A tier is measured with adapters in a circle: one more than fit, so that the next one has just left
