@@ -151,7 +151,9 @@ class Benchmark:
             for place, (series, components, _) in enumerate(order):
                 blocks = (rounds - number) * len(who) - place
                 share = (until - self._clock.now()) / blocks
-                sent = self._load(level.loop, components, requests, self._clock.now() + share, series)
+                end = self._clock.now() + share
+                # Both sides of a round have the same arrivals.
+                sent = self._load(level.loop, components, requests, end, series, arrivals=number)
                 if sent < requests:
                     level.ended_by = "seconds"
             blocks_of = [series.measurements[start:] for (series, *_), start in zip(who, begun, strict=True)]
@@ -177,7 +179,14 @@ class Benchmark:
         return deadline
 
     def _load(
-        self, loop: Loop, components: Iterator[str], requests: int, until: float, series: Series | None
+        self,
+        loop: Loop,
+        components: Iterator[str],
+        requests: int,
+        until: float,
+        series: Series | None,
+        *,
+        arrivals: int = 0,
     ) -> int:
         """Send a load; return how many requests were sent."""
         measured: list[Measurement] = []
@@ -188,7 +197,7 @@ class Benchmark:
                     components,
                     self._prompts,
                     Bounds(requests=requests, until=until, cut_off=self._end + GRACE),
-                    seed=random.Random(f"{self._plan.seed} {loop.text} {requests}").getrandbits(32),
+                    seed=random.Random(f"{self._plan.seed} {loop.text} {arrivals}").getrandbits(32),
                     measured=measured.append,
                 )
             finally:
