@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from adapters_cli.load.benchmark_result import (
-    INPUT_LENGTH,
     INTER_TOKEN_LATENCY,
     LATENCIES,
     OUTPUT_LENGTH,
@@ -15,19 +14,8 @@ from adapters_cli.load.benchmark_result import (
 )
 from adapters_cli.load.statistics import WITH_INTERVALS, Distribution
 
-LEVEL_HEADINGS = (
-    "LOAD",
-    "ADAPTERS",
-    "WHO",
-    "ANSWERS",
-    "ERRORS",
-    "FIRST TOKEN p50/p90/p99 ms",
-    "BETWEEN TOKENS p50 ms",
-    "LATENCY p50/p90/p99 ms",
-    "TOKENS",
-    "REQUESTS/s",
-    "TOKENS/s",
-)
+LATENCY_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "FIRST TOKEN", "BETWEEN", "WHOLE")
+WORK_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "ANSWERS", "ERRORS", "TOKENS", "REQUESTS/s", "TOKENS/s")
 RATIO_HEADINGS = ("LOAD", "ADAPTERS", "ADAPTER ÷ BASE, p50", "RATIO", "95 % INTERVAL")
 TIER_HEADINGS = ("ADAPTER IN", "CIRCLE", "ANSWERS", "FIRST TOKEN p50/p90 ms", "LATENCY p50/p90 ms")
 HIT_HEADINGS = ("ADAPTERS", "ADAPTER IN", "REQUESTS", "95 % INTERVAL")
@@ -44,31 +32,49 @@ _LEAST_FOR_ALL_PERCENTILES = 368
 Rows = list[tuple[str, ...]]
 
 
-def level_rows(result: BenchmarkResult) -> Rows:
-    """Return a row for the base and one for the adapters of each level."""
+def latency_rows(result: BenchmarkResult) -> Rows:
+    """Return the latencies of base and adapters at each level."""
     found: Rows = []
-    for level in result.levels:
-        for who, series in (("base", level.base), ("adapters", level.subject)):
-            if series is None:
-                continue
-            metrics = series.distributions()
-            lengths = metrics.get(OUTPUT_LENGTH)
-            found.append(
-                (
-                    level.loop.text,
-                    str(level.adapters),
-                    who,
-                    str(len(series.answered)),
-                    str(len(series.measurements) - len(series.answered)),
-                    _percentiles(metrics.get(TIME_TO_FIRST_TOKEN), 50, 90, 99),
-                    _percentiles(metrics.get(INTER_TOKEN_LATENCY), 50),
-                    _percentiles(metrics.get(REQUEST_LATENCY), 50, 90, 99),
-                    "-" if lengths is None else f"{lengths.avg:.4g}",
-                    f"{series.request_throughput:.4g}",
-                    f"{series.output_token_throughput:.4g}",
-                )
+    for level, who, series in _sides(result):
+        metrics = series.distributions()
+        found.append(
+            (
+                level.loop.text,
+                str(level.adapters),
+                who,
+                _percentiles(metrics.get(TIME_TO_FIRST_TOKEN), 50, 90, 99),
+                _percentiles(metrics.get(INTER_TOKEN_LATENCY), 50, 90, 99),
+                _percentiles(metrics.get(REQUEST_LATENCY), 50, 90, 99),
             )
+        )
     return found
+
+
+def work_rows(result: BenchmarkResult) -> Rows:
+    """Return how much base and adapters answered at each level."""
+    found: Rows = []
+    for level, who, series in _sides(result):
+        lengths = series.distributions().get(OUTPUT_LENGTH)
+        found.append(
+            (
+                level.loop.text,
+                str(level.adapters),
+                who,
+                str(len(series.answered)),
+                str(len(series.measurements) - len(series.answered)),
+                "-" if lengths is None else f"{lengths.avg:.4g}",
+                f"{series.request_throughput:.4g}",
+                f"{series.output_token_throughput:.4g}",
+            )
+        )
+    return found
+
+
+def _sides(result: BenchmarkResult) -> Iterator[tuple[Level, str, Series]]:
+    for level in result.levels:
+        if level.base is not None:
+            yield level, "base", level.base
+        yield level, "adapters", level.subject
 
 
 def ratio_rows(result: BenchmarkResult) -> Rows:
@@ -122,7 +128,8 @@ def hit_rows(result: BenchmarkResult) -> Rows:
 def tables(result: BenchmarkResult) -> Iterator[tuple[str, Sequence[str], Rows]]:
     """Yield the tables that have rows: title, headings, rows."""
     for title, headings, rows in (
-        ("Loads", LEVEL_HEADINGS, level_rows(result)),
+        ("Latency in ms: p50 / p90 / p99", LATENCY_HEADINGS, latency_rows(result)),
+        ("Throughput", WORK_HEADINGS, work_rows(result)),
         ("Adapters beside the base", RATIO_HEADINGS, ratio_rows(result)),
         ("Memory tiers, one request at a time", TIER_HEADINGS, tier_rows(result)),
         (
@@ -216,22 +223,17 @@ _METHOD = """## How it was measured
 
 def _interval_rows(result: BenchmarkResult) -> Rows:
     found: Rows = []
-    for level in result.levels:
-        for who, series in (("base", level.base), ("adapters", level.subject)):
-            for metric, each in _latencies(series):
-                cells = (
-                    f"{each.percentiles[number]:.4g} [{_end(each.intervals[number][0])},"
-                    f" {_end(each.intervals[number][1])}]"
-                    for number in WITH_INTERVALS
-                )
-                found.append((level.loop.text, str(level.adapters), who, _SHORT_NAMES[metric], *cells))
+    for level, who, series in _sides(result):
+        for metric, each in series.distributions().items():
+            if metric not in LATENCIES:
+                continue
+            cells = (
+                f"{each.percentiles[number]:.4g} [{_end(each.intervals[number][0])},"
+                f" {_end(each.intervals[number][1])}]"
+                for number in WITH_INTERVALS
+            )
+            found.append((level.loop.text, str(level.adapters), who, _SHORT_NAMES[metric], *cells))
     return found
-
-
-def _latencies(series: Series | None) -> Iterator[tuple[str, Distribution]]:
-    for metric, each in series.distributions().items() if series is not None else ():
-        if metric in LATENCIES and metric not in (INPUT_LENGTH, OUTPUT_LENGTH):
-            yield metric, each
 
 
 def _end(value: float | None) -> str:
@@ -239,7 +241,12 @@ def _end(value: float | None) -> str:
 
 
 def _percentiles(each: Distribution | None, *numbers: int) -> str:
-    return "-" if each is None else " / ".join(f"{each.percentiles[number]:.4g}" for number in numbers)
+    return "-" if each is None else " / ".join(_short(each.percentiles[number]) for number in numbers)
+
+
+def _short(value: float) -> str:
+    """Return three digits, or all of a larger whole number."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _table(headings: Sequence[str], rows: Rows) -> str:

@@ -110,7 +110,8 @@ def test_adapters_are_measured_beside_their_base(run: Callable[..., Result], run
 
 def test_rows_in_a_pipe_are_fields_between_tabs(run: Callable[..., Result]) -> None:
     rows = [line.split("\t") for line in run(*SHORT, "--concurrency", "1").stdout.splitlines()]
-    assert [(row[0], row[3]) for row in rows[:2]] == [("Loads", "base"), ("Loads", "adapters")]
+    assert [row[1:4] for row in rows[:2]] == [["1 at once", "2", "base"], ["1 at once", "2", "adapters"]]
+    assert [row[0] for row in rows[1:3]] == ["Latency in ms: p50 / p90 / p99", "Throughput"]
     assert rows[-1][0] == "note"
 
 

@@ -309,7 +309,7 @@ def test_one_level_has_no_curve() -> None:
 def test_report_has_every_table_with_as_many_cells_as_headings() -> None:
     result, _ = run(plan(cold=30, counts=[1, 12]))
     found = list(tables(result))
-    assert len(found) == 4
+    assert len(found) == 5
     for _, headings, rows in found:
         assert {len(row) for row in rows} == {len(headings)}
     assert "an engine" in markdown(result)
