@@ -154,7 +154,7 @@ class RequiredEvaluation:
     manifest how both did. Synth refuses a manifest with a version that has no such record or is below the
     bar. So does the fleet, for a manifest in S3, before its first write.
 
-    The fleet holds only versions that are new to it, so that a bar that is set or raised stops no other
+    The fleet holds only versions that it never served, so that a bar that is set or raised stops no other
     change. Synth does not know what the fleet has, and holds all versions but those of `exempt`. No rollback
     is ever refused. Adapters that are listed in code or found in a directory have no record.
 

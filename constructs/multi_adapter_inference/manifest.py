@@ -19,7 +19,6 @@ from adapter_fleet.common.findings import Finding, Severity, shortened
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.common.validators import TOKEN, check_known, holds_token
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
-from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.manifest import (
     BucketArtifact,
     LocalArtifact,
@@ -27,6 +26,7 @@ from adapter_fleet.manifest.manifest import (
     ManifestAdapter,
     ManifestError,
     S3Artifact,
+    nothing_known,
 )
 from adapter_fleet.manifest.value_rules import unevaluated
 from multi_adapter_inference._internal.adapter_listing import (
@@ -405,7 +405,7 @@ def check_evaluations(bound: BoundManifest, bar: EvaluationBar) -> None:
     """
     if bound.document is None:
         return
-    found = unevaluated(bound.document.adapters, bar, DesiredFleet())
+    found = unevaluated(bound.document.adapters, bar, nothing_known)
     findings = [violation.finding(adapter) for adapter, violation in found]
     if findings:
         raise _error(findings)

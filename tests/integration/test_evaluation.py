@@ -150,6 +150,26 @@ def test_each_adapter_is_better_than_the_base_at_its_own_task(
     assert {path.name for path in (desk.folder / "out").iterdir()} == set(FOLDERS)
 
 
+def test_conversations_go_through_the_containers_chat_template(desk: Desk) -> None:
+    path = desk.folder / "messages.jsonl"
+    conversations = [
+        [{"role": "user", "content": row["ticket"]}, {"role": "assistant", "content": row["triage"]}]
+        for row in rows(20)
+    ]
+    path.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in conversations))
+    command = [sys.executable, "-m", "adapters_cli", "evaluate", desk.endpoint.name, "-c", "triage"]
+    command += ["--dataset", str(path), "--messages-column", "messages", "--max-tokens", "40"]
+    command += ["--metric", "exact_match", "--require", "exact_match >= 0.9"]
+    done = subprocess.run(
+        [*command, "--output", str(desk.folder / "chats")],
+        env=desk.cloud.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_second_version_is_worse_at_the_first_one_s_task(
     desk: Desk, all_beside_the_base: EvaluationResult
 ) -> None:

@@ -21,7 +21,7 @@ from adapters_cli.fleets.fleet_lookup import (
     find_fleet,
     manifest_target,
 )
-from adapters_cli.fleets.fleet_status import desired_in_force, manifest_not_in_force_note, read_status
+from adapters_cli.fleets.fleet_status import manifest_not_in_force_note, read_status
 from adapters_cli.fleets.preview import preview_manifest
 from adapters_cli.fleets.status_line import StatusLine
 from adapters_cli.manifests.manifest_file import ManifestFile
@@ -64,7 +64,7 @@ def apply(
         found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
         target = manifest_target(found)
         stored = _stored(found, target)
-        file = ManifestFile.read(manifest, target, desired_in_force(found))
+        file = ManifestFile.read(manifest, target, found.registry)
         if file.local:
             publish = f"publish them first: adapters publish s3://BUCKET/PREFIX --manifest {manifest}"
             raise CommandError("\n".join([*map(str, file.mistakes), *file.local, publish]))

@@ -19,7 +19,6 @@ from adapters_cli.fleets.fleet_lookup import (
     find_fleet,
     manifest_target,
 )
-from adapters_cli.fleets.fleet_status import desired_in_force
 from adapters_cli.fleets.preview import FAILURES, Action, AdapterChange, Preview, preview_manifest
 from adapters_cli.fleets.versions import version_document
 from adapters_cli.manifests.manifest_file import ManifestFile, MistakesError
@@ -57,7 +56,7 @@ def plan(
         found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
         target = manifest_target(found)
         try:
-            desired, warnings = ManifestFile.read(manifest, target, desired_in_force(found)).desired(target)
+            desired, warnings = ManifestFile.read(manifest, target, found.registry).desired(target)
         except MistakesError as error:
             if as_json:
                 _print_document(Preview(), mistakes=error.findings)

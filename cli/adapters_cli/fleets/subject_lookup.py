@@ -77,7 +77,11 @@ def find_subjects(
     if len(bases) > 1:
         raise CommandError(f"the adapters should have one base component, got {', '.join(sorted(bases))}")
     [base] = bases
-    baseline, absent = Subject(name=BASE, component=base), None
+    if len({subject.name for subject in subjects}) < len(subjects):
+        raise UsageError("the adapters should have different names: reports tell them apart by these")
+    # An adapter may have the name that the base model has in reports.
+    base_name = "base model" if BASE in asked.names.values() else BASE
+    baseline, absent = Subject(name=base_name, component=base), None
     if against is not None:
         baseline, absent = lookup.other(subjects[0], against, base, asked.endpoint)
     live = [*subjects] if absent is not None else [baseline, *subjects]

@@ -8,6 +8,8 @@ from pathlib import Path
 from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
 from adapter_fleet.common.findings import Finding, Severity, shortened
 from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.known_versions import KnownVersions
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, ManifestError
 from adapter_fleet.serving.base_model import BaseModelFacts
@@ -41,8 +43,8 @@ class ManifestFile:
     mistakes: tuple[Finding, ...] = ()
 
     @classmethod
-    def read(cls, path: Path, target: Target, in_force: DesiredFleet) -> "ManifestFile":
-        """Read a file, or `-` for standard input. The fleet has the desired state `in_force` by now.
+    def read(cls, path: Path, target: Target, registry: Registry) -> "ManifestFile":
+        """Read a file, or `-` for standard input, for the fleet of a registry.
 
         Raises MistakesError if it is no manifest, and UsageError if there is no such file.
         """
@@ -63,7 +65,7 @@ class ManifestFile:
             base_model=target.settings.base_model,
             fleet_tags=target.tags,
             evaluation=target.settings.evaluation,
-            in_force=in_force,
+            is_known=KnownVersions(registry),
         )
         unknown = manifest.unknown_references(buckets=target.buckets, archives=target.archives)
         findings += [finding for finding in unknown if finding not in findings]

@@ -41,7 +41,7 @@ asset-known           an asset that was uploaded with the fleet
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -95,6 +95,11 @@ __all__ = [
     "S3Artifact",
     "named_digest",
 ]
+
+
+def nothing_known(_adapter: str, _digest: str) -> bool:
+    """Return False: each version needs its evaluation, as for a fleet that is new."""
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,12 +179,12 @@ class Manifest:
         base_model: str | None = None,
         fleet_tags: Mapping[str, str] | None = None,
         evaluation: EvaluationBar | None = None,
-        in_force: DesiredFleet | None = None,
+        is_known: Callable[[str, str], bool] = nothing_known,
     ) -> list[Finding]:
         """Apply the rules that need the fleet and its endpoint. An argument of None skips its rules.
 
-        Base models are the same if the last parts of their names are. Versions that are `in_force` need no
-        evaluation.
+        Base models are the same if the last parts of their names are. `is_known` is called with an adapter's
+        name and the digest of a version whose evaluation would be refused, and accepts it.
         """
         found = []
         if self.base_model and base_model and not BaseModelFacts(name=base_model).is_named(self.base_model):
@@ -200,7 +205,7 @@ class Manifest:
         if evaluation is not None:
             found += [
                 violation.finding(adapter)
-                for adapter, violation in unevaluated(self.adapters, evaluation, in_force or DesiredFleet())
+                for adapter, violation in unevaluated(self.adapters, evaluation, is_known)
             ]
         return found
 
@@ -232,7 +237,7 @@ class Manifest:
         base_model: str | None = None,
         fleet_tags: Mapping[str, str] | None = None,
         evaluation: EvaluationBar | None = None,
-        in_force: DesiredFleet | None = None,
+        is_known: Callable[[str, str], bool] = nothing_known,
     ) -> DesiredFleet:
         """Look up the bucket of each alias and the URI of each asset, and name the components.
 
@@ -247,7 +252,7 @@ class Manifest:
             base_model=base_model,
             fleet_tags=fleet_tags,
             evaluation=evaluation,
-            in_force=in_force,
+            is_known=is_known,
         )
         artifacts = []
         for adapter in self.adapters:

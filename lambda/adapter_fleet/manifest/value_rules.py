@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, DIGEST
@@ -14,7 +14,7 @@ from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.documents.schema import Keys, dotted
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.evaluation.evaluation_record import problems_of_record
-from adapter_fleet.manifest.desired import DesiredFleet, Probe, SmokeRequest
+from adapter_fleet.manifest.desired import Probe, SmokeRequest
 from adapter_fleet.manifest.expressions import problem_of_expression
 from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
@@ -166,16 +166,18 @@ def shared_probes(adapters: Iterable[ManifestAdapter]) -> Iterator[tuple[Manifes
 
 
 def unevaluated(
-    adapters: Iterable[ManifestAdapter], bar: EvaluationBar, in_force: DesiredFleet
+    adapters: Iterable[ManifestAdapter], bar: EvaluationBar, is_known: Callable[[str, str], bool]
 ) -> Iterator[tuple[ManifestAdapter, Violation]]:
-    """Find the versions that are new to the fleet and whose evaluation does not reach its bar."""
-    known = {adapter.name.casefold(): adapter.artifact.digest for adapter in in_force.adapters}
+    """Find the versions whose evaluation does not reach a bar, but for exempt adapters and known versions.
+
+    `is_known` is called with an adapter's name and a version's digest.
+    """
     for adapter in adapters:
+        problems = list(bar.problems(adapter.evaluation, adapter=adapter.name))
         digest = adapter.known_digest
-        is_known = digest is not None and known.get(adapter.name.casefold()) == digest
-        if is_known or bar.is_exempt(adapter.name):
+        if not problems or bar.is_exempt(adapter.name) or (digest and is_known(adapter.name, digest)):
             continue
-        for key, problem in bar.problems(adapter.evaluation, adapter=adapter.name):
+        for key, problem in problems:
             yield adapter, Violation("evaluation-required", ("evaluation", *filter(None, [key])), problem)
 
 

@@ -265,6 +265,17 @@ class TestTwoVersions:
         assert runtime.calls == []
 
 
+def test_adapter_may_have_the_name_of_the_base(
+    evaluate: Run, world: World, account: FakeAccount, tmp_path: Path
+) -> None:
+    world.deploy(adapter("acme"), adapter("beta"), adapter("base"))
+    world.settle()
+    evaluate("base", "--limit", "8")
+    result = read_result(tmp_path / "out" / "result.json")
+    names = [(subject.name, subject.component) for subject in (result.baseline, *result.subjects)]
+    assert names == [("base model", "base"), ("base", "p-base")]
+
+
 def test_component_of_an_endpoint_is_compared_with_its_base(evaluate: Run, runtime: FakeRuntime) -> None:
     result = evaluate("endpoint", "-c", "p-acme", fleet=False)
     assert (result.exit_code, result.stdout.split("\t")[0]) == (0, "p-acme")

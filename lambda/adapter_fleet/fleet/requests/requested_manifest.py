@@ -15,9 +15,10 @@ from adapter_fleet.fleet.state.generations import (
     is_undo,
     undone_number,
 )
+from adapter_fleet.fleet.state.known_versions import KnownVersions
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredFleet
-from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapter_fleet.manifest.manifest import Manifest, ManifestError, nothing_known
 
 
 class Manifests(Protocol):
@@ -60,7 +61,7 @@ class RequestedManifest:
         request = replace(request, manifest_version=version)
         try:
             return request, desired_of(
-                text, where=where, target=request.target, in_force=self._in_force(request.target)
+                text, where=where, target=request.target, is_known=KnownVersions(self.registry)
             )
         except ManifestError as error:
             if before is not None:
@@ -77,13 +78,6 @@ class RequestedManifest:
         if latest is None or latest.outcome not in (Outcome.REFUSED, Outcome.FAILED):
             return None
         return latest.request.manifest_version
-
-    def _in_force(self, target: Target) -> DesiredFleet:
-        """Return the desired state that last converged, if the evaluations of newer versions matter."""
-        fleet = self.registry.fleet() if target.settings.evaluation is not None else None
-        if fleet is None or not fleet.converged:
-            return DesiredFleet()
-        return self.registry.desired(fleet.converged)
 
     # --- rollbacks
 
@@ -168,11 +162,11 @@ def _resolves(target: Target) -> tuple[object, ...]:
 
 
 def desired_of(
-    text: bytes, *, where: str, target: Target, in_force: DesiredFleet | None = None
+    text: bytes, *, where: str, target: Target, is_known: Callable[[str, str], bool] = nothing_known
 ) -> DesiredFleet:
     """Return what a manifest wants of a fleet with this target. Raises ManifestError with every error.
 
-    The versions of the desired state in force need no evaluation, whatever the fleet's bar is by now.
+    `is_known` is called with an adapter's name and the digest of a version that needs no evaluation.
     """
     settings = target.settings
     return Manifest.parse(text, where=where, folder=None).resolve(
@@ -185,5 +179,5 @@ def desired_of(
         base_model=settings.base_model,
         fleet_tags=target.tags,
         evaluation=settings.evaluation,
-        in_force=in_force,
+        is_known=is_known,
     )

@@ -10,6 +10,7 @@ import pytest
 
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.generations import Generation, Source
+from adapter_fleet.fleet.state.records import AdapterRecord
 from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment
 
 BAR = EvaluationBar(requirements=("rougeL >= base + 20%",), exempt=("legacy",))
@@ -120,6 +121,17 @@ class TestManifestInS3:
 
     def test_new_version_above_the_bar_is_taken(self, strict: Deployment) -> None:
         assert put(strict, manifest(acme=(2, 0.9))).request.refusal is None
+
+    def test_earlier_version_that_served_may_come_back(self, strict: Deployment) -> None:
+        """A person takes a version back by the manifest from before the bar."""
+        earlier = strict.registry.desired(strict.newest().number).adapters[0].artifact
+        put(strict, manifest(acme=(2, 0.9)))
+        strict.converge(strict.newest().number)
+        lease = strict.registry.acquire("test", strict.clock.now(), 1.0)
+        assert lease is not None
+        strict.registry.put([AdapterRecord(name="acme", component="p-acme", versions=(earlier,))], lease)
+        assert put(strict, manifest(acme=(1, None))).request.refusal is None
+        assert put(strict, manifest(acme=(3, None))).request.refusal is not None
 
     def test_version_in_force_under_another_name_is_a_new_one(self, strict: Deployment) -> None:
         refusal = put(strict, manifest(beta=(1, None))).request.refusal
