@@ -17,10 +17,12 @@ GRACE = 60.0
 
 _ROUNDS = 25
 """The most rounds of a level. The shorter a round, the more both of its sides meet the same machine."""
+_FEW_ROUNDS = 5
+"""As many rounds even if their blocks are short: of fewer, a ratio has hardly an interval."""
 _REQUESTS_OF_A_CLIENT = 4
-"""The least requests of each client in a block."""
+"""Requests of each client in a block. The fewer, the more of them are sent while other clients are done."""
 _ARRIVALS = 20
-"""The least requests of an open loop in a block."""
+"""Requests of an open loop in a block."""
 _TIER_ROUNDS = (5, 20)
 """The least and the most rounds of tiers: each begins with a whole circle that does not count."""
 _LEAST_FOR_TIERS = 20
@@ -163,7 +165,9 @@ class Benchmark:
 
     def _rounds(self, loop: Loop) -> int:
         each = _REQUESTS_OF_A_CLIENT * loop.clients if isinstance(loop, ClosedLoop) else _ARRIVALS
-        return max(1, min(_ROUNDS, self._plan.requests // each))
+        requests = self._plan.requests
+        least = min(_FEW_ROUNDS, _REQUESTS_OF_A_CLIENT * requests // each)
+        return max(1, least, min(_ROUNDS, requests // each))
 
     def _warm_up(self, adapters: int) -> int:
         if self._plan.warm_up is not None:

@@ -22,6 +22,7 @@ from adapters_cli.load.measurement import BodyForm, RequestError, StreamTimes
 from adapters_cli.load.mix import Mix
 from tests.cli.load.test_load_generator import FakeClock
 
+FAKE: Any = None
 ADAPTERS = [f"llm-{number}" for number in range(12)]
 FIRST_TOKEN = {"gpu": 0.010, "cpu": 0.030, "disk": 0.090}
 
@@ -128,6 +129,17 @@ def test_base_and_adapters_are_asked_in_turn_and_never_mixed() -> None:
     blocks = [(who, len(list(asked))) for who, asked in groupby(each == "base" for each in client.asked)]
     # Rounds of 4 requests each, in the order base, adapters, adapters, base …
     assert blocks == [(True, 4), *[(False, 8), (True, 8)] * 3, (False, 8), (True, 4)]
+
+
+@pytest.mark.parametrize(
+    ("requests", "clients", "rounds"),
+    [(100, 1, 25), (1_000, 1, 25), (100, 8, 5), (400, 8, 12), (16, 8, 2), (8, 8, 1), (3, 8, 1)],
+)
+def test_rounds_are_as_many_as_leave_each_client_some_requests(
+    requests: int, clients: int, rounds: int
+) -> None:
+    bench = Benchmark(plan(requests=requests), FAKE, FakeClock(), lambda line: None)
+    assert bench._rounds(ClosedLoop(clients=clients)) == rounds
 
 
 def test_requests_bound_each_side_of_each_level() -> None:
