@@ -15,12 +15,10 @@ from adapters_cli.evaluation.answer_log import AnswerLog
 from adapters_cli.evaluation.dataset import Dataset
 from adapters_cli.evaluation.evaluation import EvaluationPlan, evaluate
 from adapters_cli.evaluation.metrics.metric import Metric
-from adapters_cli.evaluation.result import Decoding, EvaluationResult, Subject
+from adapters_cli.evaluation.result import Decoding, EvaluationResult, Subject, base_name
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.progress_bars import AnswerBar
 from adapters_cli.output.text import counted
-
-_BASE = "base"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +91,7 @@ class VersionEvaluator:
     def _plan(self, subject: Subject, versions: dict[str, str]) -> EvaluationPlan:
         return EvaluationPlan(
             endpoint=self.endpoint,
-            baseline=Subject(name=_BASE, component=self.base),
+            baseline=Subject(name=base_name([subject.name]), component=self.base),
             subjects=[subject],
             versions=versions,
             dataset=self.dataset,

@@ -143,6 +143,17 @@ def test_components_are_gone_and_the_base_model_is_asked_once(
     assert list(service.serving()) == []
 
 
+def test_adapter_with_the_name_of_the_base_is_not_compared_with_itself(
+    world: World, publish: Publish, answers: Answers
+) -> None:
+    world.add("base")
+    answers.known = {"/base/": 7, **answers.known}
+    publish()
+    record = evaluations(world)["base"]
+    assert record is not None
+    assert record.figures == {"exact_match": Figure(base=0.25, adapter=0.35)}
+
+
 def test_version_that_is_evaluated_already_is_not_asked_again(
     world: World, publish: Publish, answers: Answers
 ) -> None:
