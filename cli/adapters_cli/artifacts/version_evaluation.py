@@ -40,10 +40,6 @@ class VersionEvaluator:
     seed: int = 0
     jobs: int = 8
 
-    def check(self) -> None:
-        """Raise ValueError for what would fail after all answers have come."""
-        self._plan(Subject(name="adapter", component="adapter"), {}).check()
-
     def evaluate(self, name: str, artifact: Artifact, *, served_by: str | None = None) -> EvaluationResult:
         """Ask a version and the base model, and return the result.
 
