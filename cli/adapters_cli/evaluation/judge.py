@@ -156,6 +156,11 @@ def judge_of(text: str, account: Account) -> Judge:
             f"'--judge' should be 'bedrock:MODEL', or the URL and model of an OpenAI-compatible API such as"
             f" 'https://api.example.com/v1#model', got {text!r}"
         )
+    if parts.username is not None or parts.query:
+        # Reports name the judge by its URL, and so would show the key. Neither does this error show it.
+        raise ValueError(
+            f"'--judge' should be a URL without user, password and '?'; give a key in {KEY_VARIABLE}"
+        )
     key = os.environ.get(KEY_VARIABLE)
     if key and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ValueError(f"'--judge' should be an 'https' address, as it gets {KEY_VARIABLE}, got {url!r}")

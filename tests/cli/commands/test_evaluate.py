@@ -474,6 +474,29 @@ class TestStoredResults:
         assert result.exit_code == 1
         assert "not met: exact_match of 'acme' is 0 over 40 items, and was 1 on " in result.stderr
 
+    def test_last_result_with_another_decoding_is_an_error_before_anything_is_asked(
+        self, evaluate: Run, runtime: FakeRuntime
+    ) -> None:
+        evaluate("acme", "--store")
+        runtime.calls.clear()
+        result = evaluate("acme", "--no-worse-than", "last", "--max-tokens", "3")
+        assert (result.exit_code, runtime.calls) == (1, [])
+        assert "the last result has another decoding" in result.stderr
+
+    def test_result_with_errors_is_not_stored_and_says_so(
+        self, evaluate: Run, account: FakeAccount, runtime: FakeRuntime
+    ) -> None:
+        answer = runtime.reply
+        runtime.reply = lambda call: (
+            Reply.error(400, "ValidationError", Message="too long")
+            if call.component == "p-acme" and call.body["prompt"].startswith("7:")
+            else answer(call)
+        )
+        result = evaluate("acme", "--store", "--allow-errors", "1")
+        assert result.exit_code == 0, result.stderr
+        assert "nothing is stored, as a stored result has no errors" in result.stderr
+        assert self.stored(account) == []
+
     def test_no_last_result_is_an_error_before_anything_is_asked(
         self, evaluate: Run, runtime: FakeRuntime
     ) -> None:
