@@ -8,6 +8,7 @@ from adapter_fleet.evaluation.requirement import Requirement
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.artifacts.temporary_component import temporary_component
 from adapters_cli.aws.account import Account
+from adapters_cli.aws.archive_content import archive_content
 from adapters_cli.aws.engine_name import engine_name
 from adapters_cli.aws.generation import Generation, GenerationRequest
 from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
@@ -53,7 +54,7 @@ class VersionEvaluator:
         )
         versions = {
             self.base: self._base_version,
-            subject.component: f"{artifact.digest or artifact.uri} on {self._base_version}",
+            subject.component: f"{archive_content(self.account, artifact)} on {self._base_version}",
         }
         plan = replace(self._plan(subject, versions), engine=self._engine)
         if served_by is not None:

@@ -8,6 +8,7 @@ from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
+from adapters_cli.aws.archive_content import archive_content
 from adapters_cli.evaluation.result import Subject, base_name
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, find_components
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation, registry_errors
@@ -85,7 +86,7 @@ def find_subjects(
     live = [*subjects] if absent is not None else [baseline, *subjects]
     versions = _versions(account, base, live)
     if absent is not None:
-        versions[baseline.component] = f"{absent.digest or absent.uri} on {versions[base]}"
+        versions[baseline.component] = f"{archive_content(account, absent)} on {versions[base]}"
     return FoundSubjects(
         endpoint=asked.endpoint,
         base=base,

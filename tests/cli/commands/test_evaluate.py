@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.components import Status
 from adapters_cli.aws import engine_name as engine_module
 from adapters_cli.evaluation import runner as runner_module
@@ -242,6 +243,17 @@ class TestTwoVersions:
         runtime.calls.clear()
         assert evaluate("acme", "--against", "v1.tar.gz").stdout == result.stdout
         assert runtime.calls == []
+
+    def test_archive_that_was_replaced_under_its_key_is_asked_again(
+        self, evaluate: Run, runtime: FakeRuntime, world: World
+    ) -> None:
+        world.service.uid = None
+        uri = "s3://bucket/acme/latest.tar.gz"
+        evaluate("acme", "--against", uri)
+        runtime.calls.clear()
+        world.service.archives[uri] = ArchiveVersion(uri=uri, etag="another", size=1, modified=1.0)
+        evaluate("acme", "--against", uri)
+        assert list(asked(runtime).values()) == [ITEMS]
 
     def test_another_adapter_is_the_baseline(self, evaluate: Run, runtime: FakeRuntime) -> None:
         result = evaluate("acme", "--against", "beta")
