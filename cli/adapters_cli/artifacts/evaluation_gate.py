@@ -30,7 +30,7 @@ class EvaluationGate:
     no_worse_than_last: bool = False
     report: Callable[[str, EvaluationResult], None] = lambda _name, _result: None
 
-    def pass_(
+    def admit(
         self,
         name: str,
         artifact: Artifact,

@@ -367,7 +367,7 @@ def _with_evaluation(
     artifact = Artifact(uri=result.uri, digest=result.identity, checksum=result.checksum)
     last = None if entry is None else _version_of(entry)
     try:
-        record = gate.pass_(result.name, artifact, last, None if entry is None else entry.evaluation)
+        record = gate.admit(result.name, artifact, last, None if entry is None else entry.evaluation)
     except (*FAILURES, ServiceError) as error:
         reasons = tuple(error_text(error).splitlines())
         return replace(result, state=PublishState.FAILED, reasons=reasons)
