@@ -380,8 +380,8 @@ def _version_of(entry: ManifestAdapter) -> Artifact | None:
         case S3Artifact(uri=uri):
             return Artifact(uri=uri, digest=entry.known_digest)
         case BucketArtifact(key=key):
-            # Its results are beside the archive, in a bucket that only the deployment knows.
-            return Artifact(uri=key, digest=None)
+            # A key alone: only the deployment knows the bucket.
+            return Artifact(uri=key, digest=entry.known_digest)
     return None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.artifacts.packing import identity as identity_of
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
 from adapters_cli.artifacts.evaluation_store import EvaluationStore
 from adapters_cli.evaluation.answer_log import open_log
@@ -294,6 +295,20 @@ class TestNoWorseThanLast:
         result = publish("--no-worse-than", "last")
         assert (result.exit_code, "names another version of acme by now" in result.stderr) == (1, True)
         assert world.manifest.read_text() == theirs
+
+    def test_last_version_in_the_bucket_of_an_alias_is_known_by_its_digest(
+        self, world: World, publish: Publish
+    ) -> None:
+        identity = identity_of(world.adapters / "acme")
+        for digest, code, said in (
+            (identity, 0, "updated"),  # the same version, which is only evaluated
+            ("c" * 64, 1, "the bucket of its last version, acme.tar.gz, is not known here"),
+        ):
+            alias = {"bucket": "models", "key": "acme.tar.gz"}
+            adapter = {"name": "acme", "artifact": alias, "digest": f"sha256:{digest}"}
+            world.manifest.write_text(json.dumps({"adapters": [adapter]}))
+            result = publish("--no-worse-than", "last")
+            assert (result.exit_code, said in result.stderr) == (code, True), result.output
 
     def test_last_result_over_another_dataset_is_an_error_that_says_how_to_make_one(
         self, publish: Publish, dataset: Path, tmp_path: Path, answers: Answers
