@@ -61,6 +61,16 @@ def test_workflow_goes_from_check_to_status() -> None:
     assert names == ["check", "preview", "publish", "plan", "apply", "status"]
 
 
+def test_pull_request_writes_nowhere_that_the_fleet_reads() -> None:
+    variables = workflow()["env"]
+    (preview, publish) = (
+        next(found for found in commands() if found[0] == name) for name in ("preview", "publish")
+    )
+    assert preview[preview.index("--to") + 1] == variables["PREVIEWS"]
+    assert publish[2] == variables["DESTINATION"]
+    assert not variables["PREVIEWS"].startswith(variables["DESTINATION"].rpartition("/")[0] + "/")
+
+
 def test_jobs_need_the_check_and_have_an_end() -> None:
     jobs = workflow()["jobs"]
     assert all(job["timeout-minutes"] <= 120 for job in jobs.values())

@@ -97,7 +97,9 @@ def rows_of(engine: str, document: dict[str, Any]) -> Iterator[list[str]]:
             f"{ratio['ratio']:.2f}, {ratio['low']:.2f} to {ratio['high']:.2f}",
         ]
     for tier in document["tiers"]:
-        yield [short, TIERS[tier["tier"]], *times_of(tier), ""]
+        first = tier["adapter_by_base"]["time_to_first_token.p50"]
+        ratio = f"first token {first['ratio']:.2f}, {first['low']:.2f} to {first['high']:.2f}"
+        yield [short, TIERS[tier["tier"]], *times_of(tier), ratio]
 
 
 def times_of(metrics: dict[str, Any]) -> tuple[str, str]:

@@ -8,14 +8,11 @@ from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.artifacts.evaluation_store import EvaluationStore
 from adapters_cli.artifacts.last_evaluation import last_evaluation
 from adapters_cli.artifacts.version_evaluation import VersionEvaluator
-from adapters_cli.evaluation.no_worse import no_worse_than, problem_of_comparing
-from adapters_cli.evaluation.result import EvaluationResult, RequirementOutcome
+from adapters_cli.evaluation.no_worse import check_same_questions, no_worse_than
+from adapters_cli.evaluation.result import EvaluationResult
 from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.text import print_note
-
-LAST = "last"
-"""The value of `--no-worse-than`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +30,7 @@ class EvaluationGate:
     no_worse_than_last: bool = False
     report: Callable[[str, EvaluationResult], None] = lambda _name, _result: None
 
-    def pass_(
+    def admit(
         self,
         name: str,
         artifact: Artifact,
@@ -56,11 +53,13 @@ class EvaluationGate:
             # Before the questions are asked, as it may be missing.
             dataset = self.evaluator.dataset.facts
             before = last_evaluation(self.store, name, last, dataset, recorded).evaluation
+            metrics = [metric.facts for metric in self.evaluator.metrics]
+            check_same_questions(before, dataset, self.evaluator.decoding, metrics)
         result = self.evaluator.evaluate(name, artifact)
         outcomes = list(result.requirements)
         stored = StoredEvaluation.of(result, name)
         if before is not None:
-            outcomes += self._no_worse(name, before, stored)
+            outcomes += no_worse_than(before, stored, subject=name)
         elif self.no_worse_than_last and last is None:
             print_note(f"{name}: there is no version before this one, so it is no worse than any")
         result = replace(result, requirements=tuple(outcomes))
@@ -80,10 +79,3 @@ class EvaluationGate:
         outcomes = [one.judge(recorded.means, subject=name) for one in self.evaluator.requirements]
         if missed := [reason for met, reason in outcomes if not met]:
             raise CommandError("\n".join([*missed, f"its result is {recorded.result}"]))
-
-    def _no_worse(
-        self, name: str, before: StoredEvaluation, stored: StoredEvaluation
-    ) -> list[RequirementOutcome]:
-        if (problem := problem_of_comparing(before, stored)) is not None:
-            raise CommandError(f"{name}: {problem}")
-        return no_worse_than(before, stored, subject=name)

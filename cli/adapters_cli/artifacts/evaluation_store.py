@@ -71,7 +71,8 @@ class EvaluationStore:
         short = None if dataset is None else f"-{dataset[:_SHORT_DIGEST]}"
         return [
             f"s3://{bucket}/{key}"
-            for key in sorted(keys, reverse=True)
+            # Without the suffix: of one second, NAME-2 is newer than NAME.
+            for key in sorted(keys, key=lambda key: key.removesuffix(".json"), reverse=True)
             if key.endswith(".json") and (short is None or short in key.rpartition("/")[2])
         ]
 

@@ -1,5 +1,6 @@
 """The last stored result of an adapter: that of the version which a fleet or a manifest names now."""
 
+from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.artifacts.evaluation_store import EvaluationStore, StoredResult
@@ -17,14 +18,17 @@ def last_evaluation(
 ) -> StoredResult:
     """Return the newest stored result of a version over a dataset.
 
-    `recorded` is what the manifest has of the version. Raises CommandError if there is none: it says over
-    which datasets there are results, and how to make one.
+    `recorded` is what the manifest has of the version: the only way to the results of an archive whose
+    bucket or digest is unknown. Raises CommandError if there is none: it says over which datasets there are
+    results, and how to make one.
     """
-    if recorded is not None and recorded.dataset == dataset.digest and artifact.digest is None:
-        return store.read(recorded.result)
-    if artifact.digest is None:
+    if artifact.digest is None or not artifact.uri.startswith(SCHEME):
+        if recorded is not None and recorded.dataset == dataset.digest:
+            return store.read(recorded.result)
+        unknown = "digest" if artifact.digest is None else "bucket"
         raise CommandError(
-            f"{name}: the identity of its last version, {artifact.uri}, is not known, and so no result of it"
+            f"{name}: the {unknown} of its last version, {artifact.uri}, is not known here, and so no result"
+            " of it over this dataset"
         )
     found = store.newest(artifact.uri, artifact.digest, dataset=dataset.digest)
     if found is not None:

@@ -30,7 +30,7 @@ from adapters_cli.output.text import print_note
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
-_FAILURES = (BotoCoreError, ClientError, CommandError, OSError, ValueError)
+FAILURES = (BotoCoreError, ClientError, CommandError, OSError, ValueError)
 """Errors that fail one adapter. The others are still published."""
 
 
@@ -161,7 +161,7 @@ class Publisher:
             if candidate.config is None:
                 return candidate.result(PublishState.FAILED, reasons=candidate.reasons)
             return self._upload(candidate, candidate.adapter)
-        except _FAILURES as error:
+        except FAILURES as error:
             return candidate.result(PublishState.FAILED, reasons=(error_text(error),))
 
     def _upload(self, candidate: Candidate, adapter: LocalAdapter) -> PublishResult:

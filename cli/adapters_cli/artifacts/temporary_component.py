@@ -67,7 +67,7 @@ def temporary_component(
         except ModelFailedError as error:
             raise CommandError(f"the container did not answer: {error}") from error
         finally:
-            _delete_patiently(account, component)
+            _delete_patiently(account, endpoint, component)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +101,12 @@ def print_leftovers_of(account: Account, endpoint: str) -> None:
         for found in leftovers(account, endpoint):
             print_note(
                 f"{found.component} is left from {found.age_seconds / 3600:.0f} h ago;"
-                f" 'adapters preview --clean-up --endpoint {endpoint}' deletes it"
+                f" {_clean_up(endpoint)} deletes it"
             )
+
+
+def _clean_up(endpoint: str) -> str:
+    return f"'adapters preview --clean-up --endpoint {endpoint}'"
 
 
 def delete_component(account: Account, component: str) -> None:
@@ -133,7 +137,7 @@ def _ended(account: Account, component: str) -> ObservedComponent:
     raise CommandError(f"{component} does not come into service within {_MAX_WAIT_SECONDS / 60:.0f} minutes")
 
 
-def _delete_patiently(account: Account, component: str) -> None:
+def _delete_patiently(account: Account, endpoint: str, component: str) -> None:
     """Delete a component. A first signal meanwhile only says so; the second one leaves the component."""
     received: list[int] = []
 
@@ -147,7 +151,7 @@ def _delete_patiently(account: Account, component: str) -> None:
         try:
             delete_component(account, component)
         except BaseException:
-            print_note(f"{component} is left; 'adapters preview --clean-up' deletes it after an hour")
+            print_note(f"{component} is left; {_clean_up(endpoint)} deletes it after an hour")
             raise
     if received:
         raise SystemExit(INTERRUPTED if received[0] == signal.SIGINT else 128 + received[0])

@@ -8,6 +8,7 @@ from adapter_fleet.evaluation.requirement import Requirement
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.artifacts.temporary_component import temporary_component
 from adapters_cli.aws.account import Account
+from adapters_cli.aws.archive_content import archive_content
 from adapters_cli.aws.engine_name import engine_name
 from adapters_cli.aws.generation import Generation, GenerationRequest
 from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
@@ -15,12 +16,10 @@ from adapters_cli.evaluation.answer_log import AnswerLog
 from adapters_cli.evaluation.dataset import Dataset
 from adapters_cli.evaluation.evaluation import EvaluationPlan, evaluate
 from adapters_cli.evaluation.metrics.metric import Metric
-from adapters_cli.evaluation.result import Decoding, EvaluationResult, Subject
+from adapters_cli.evaluation.result import Decoding, EvaluationResult, Subject, base_name
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.progress_bars import AnswerBar
 from adapters_cli.output.text import counted
-
-_BASE = "base"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +41,6 @@ class VersionEvaluator:
     seed: int = 0
     jobs: int = 8
 
-    def check(self) -> None:
-        """Raise ValueError for what would fail after all answers have come."""
-        self._plan(Subject(name="adapter", component="adapter"), {}).check()
-
     def evaluate(self, name: str, artifact: Artifact, *, served_by: str | None = None) -> EvaluationResult:
         """Ask a version and the base model, and return the result.
 
@@ -59,7 +54,7 @@ class VersionEvaluator:
         )
         versions = {
             self.base: self._base_version,
-            subject.component: f"{artifact.digest or artifact.uri} on {self._base_version}",
+            subject.component: f"{archive_content(self.account, artifact)} on {self._base_version}",
         }
         plan = replace(self._plan(subject, versions), engine=self._engine)
         if served_by is not None:
@@ -93,7 +88,7 @@ class VersionEvaluator:
     def _plan(self, subject: Subject, versions: dict[str, str]) -> EvaluationPlan:
         return EvaluationPlan(
             endpoint=self.endpoint,
-            baseline=Subject(name=_BASE, component=self.base),
+            baseline=Subject(name=base_name([subject.name]), component=self.base),
             subjects=[subject],
             versions=versions,
             dataset=self.dataset,

@@ -57,12 +57,12 @@ class BaseContainer:
         specification = found["Specification"]
         container = _container(client, specification)
         image = container.get("Image") or _deployed_image(specification)
-        told = found["ResponseMetadata"].get("HTTPHeaders", {}).get(_ENGINE_HEADER)
+        reported = found["ResponseMetadata"].get("HTTPHeaders", {}).get(_ENGINE_HEADER)
         return cls(
             component=component,
             endpoint=found["EndpointName"],
             copies=found.get("RuntimeConfig", {}).get("CurrentCopyCount", 1),
-            engine=told or (_name_of_image(image) if image else None),
+            engine=reported or (_name_of_image(image) if image else None),
             environment=container.get("Environment")
             or specification.get("Container", {}).get("Environment", {}),
         )

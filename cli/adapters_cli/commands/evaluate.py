@@ -177,6 +177,7 @@ def evaluate(
         from adapters_cli.evaluation.evaluation import EvaluationPlan
         from adapters_cli.evaluation.judge import judge_of
         from adapters_cli.evaluation.metrics.choose import metrics_of
+        from adapters_cli.evaluation.no_worse import check_same_questions
         from adapters_cli.fleets.subject_lookup import find_subjects
         from adapters_cli.reports.report_files import write_reports
 
@@ -215,6 +216,8 @@ def evaluate(
         with option_errors():
             plan.check()
         last = _last_results(account, found, items.facts, no_worse_than, stack, fleet, table_name)
+        for before in last.values():
+            check_same_questions(before, plan.dataset.facts, plan.decoding, [one.facts for one in metrics])
         try:
             with open_log(output) as log:
                 evaluated = _held(_evaluated(account, found, plan, log, jobs=jobs), last)
@@ -225,7 +228,9 @@ def evaluate(
                 " the others"
             )
             raise typer.Exit(INTERRUPTED) from None
-        if store and not evaluated.errors:
+        if store and evaluated.errors:
+            print_error("nothing is stored, as a stored result has no errors")
+        elif store:
             _store(account, evaluated.result)
         _print(evaluated, output, as_json=as_json)
         if not evaluated.result.passed or _too_many(evaluated, allow_errors):

@@ -136,12 +136,14 @@ def preview(
     """
     with reported_errors():
         account = account_of(context)
-        place = _place(account, target, endpoint)
         if clean_up:
             if adapter is not None:
                 raise UsageError("--clean-up takes no adapter")
-            _clean_up(account, place, yes=yes)
+            # An endpoint may have several base models here.
+            named = endpoint if target is None else None
+            _clean_up(account, named or _place(account, target, endpoint).endpoint, yes=yes)
             return
+        place = _place(account, target, endpoint)
         if adapter is None:
             raise UsageError("which adapter? Give a directory, an archive, or one in S3")
         gate = None
@@ -334,10 +336,10 @@ def _run(command: Sequence[str], place: BasePlace, component: str, name: str) ->
     return code if code >= 0 else 128 - code
 
 
-def _clean_up(account: Account, place: BasePlace, *, yes: bool) -> None:
+def _clean_up(account: Account, endpoint: str, *, yes: bool) -> None:
     from adapters_cli.artifacts.temporary_component import delete_component, leftovers
 
-    found = leftovers(account, place.endpoint)
+    found = leftovers(account, endpoint)
     if not found:
         print_note("there are no previews that are more than an hour old")
         return

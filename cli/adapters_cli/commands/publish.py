@@ -12,13 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.filesize import decimal
 
 from adapter_fleet.common.findings import shortened
+from adapter_fleet.evaluation.evaluation_record import Figure, problems_of_figures
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapter_fleet.manifest.desired import Artifact
-from adapter_fleet.manifest.manifest import BucketArtifact, LocalArtifact, ManifestAdapter, S3Artifact
+from adapter_fleet.manifest.manifest import (
+    BucketArtifact,
+    LocalArtifact,
+    Manifest,
+    ManifestAdapter,
+    S3Artifact,
+)
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters, print_leftovers
 from adapters_cli.artifacts.publish_cache import PublishCache
@@ -44,7 +50,7 @@ from adapters_cli.fleets.base_place import BasePlace, base_place
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.serving_limits import ServingLimits
-from adapters_cli.output.errors import CommandError, UsageError, error_text, option_errors, reported_errors
+from adapters_cli.output.errors import CommandError, UsageError, error_text, reported_errors
 from adapters_cli.output.tables import print_rows
 from adapters_cli.output.text import counted, few, one_line, print_error, print_note
 
@@ -195,20 +201,24 @@ def publish(
             raise UsageError(f"--probe-answer is for one adapter, got {len(adapters)}")
         if declared is not None and not dry_run:
             declared.manifest.try_to_write()
-        results, sent = _upload(
-            adapters, store, declared, limits, base_model=base_model, jobs=jobs, dry_run=dry_run
-        )
-        if declared is not None and not dry_run:
-            results = [_with_probe(result, probes, declared) for result in results]
-            if gate_options is not None and place is not None:
-                with _gate(account, place, gate_options, evaluation_output) as gate:
+        with ExitStack() as stack:
+            gate = None
+            if gate_options is not None and place is not None and not dry_run:
+                # Before the upload: what is wrong with it ends the command while nothing is written.
+                gate = stack.enter_context(_gate(account, place, gate_options, evaluation_output))
+            results, sent = _upload(
+                adapters, store, declared, limits, base_model=base_model, jobs=jobs, dry_run=dry_run
+            )
+            if declared is not None and not dry_run:
+                results = [_with_probe(result, probes, declared) for result in results]
+                if gate is not None:
                     results = [_with_evaluation(result, gate, declared) for result in results]
-            _note_lost_evaluations(results, declared)
+                _note_lost_evaluations(results, declared)
         _print_results(results, as_json=as_json)
         changed = False
         try:
             if declared is not None and not dry_run:
-                changed = declared.update(results)
+                changed = declared.update(results, compared=no_worse_than is not None)
         finally:
             # Also if the manifest cannot be written: the archives are in S3 by now.
             _print_end(results, declared, sent, changed=changed, as_json=as_json)
@@ -301,12 +311,18 @@ def _evaluation_place(
 def _gate(
     account: Account, place: BasePlace, options: GateOptions, output: Path | None
 ) -> "Iterator[EvaluationGate]":
-    """Yield the gate. Without an output, the answers are forgotten in the end."""
+    """Yield the gate. Without an output, the answers are forgotten in the end.
+
+    Raises UsageError if a manifest cannot record the metrics.
+    """
     from adapters_cli.artifacts.evaluation_gate import EvaluationGate
     from adapters_cli.artifacts.evaluation_store import EvaluationStore
     from adapters_cli.artifacts.version_evaluation import VersionEvaluator
     from adapters_cli.evaluation.answer_log import open_log
 
+    figures = {metric.facts.name: Figure(base=0.123456, adapter=0.123456) for metric in options.metrics}
+    if problems := list(problems_of_figures(figures)):
+        raise UsageError("\n".join(f"the manifest's record of '--metric': {one}" for one in problems))
     with ExitStack() as stack:
         folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evaluation-")))
         log = stack.enter_context(open_log(folder))
@@ -321,8 +337,6 @@ def _gate(
             requirements=options.requirements,
             seed=options.seed,
         )
-        with option_errors():
-            evaluator.check()
         yield EvaluationGate(
             evaluator=evaluator,
             store=EvaluationStore(account.s3),
@@ -345,7 +359,7 @@ def _with_evaluation(
     result: "PublishResult", gate: "EvaluationGate", declared: "_Declared"
 ) -> "PublishResult":
     """Return the result with the adapter's evaluation, or as failed if it does not pass."""
-    from adapters_cli.artifacts.publisher import PublishState
+    from adapters_cli.artifacts.publisher import FAILURES, PublishState
 
     if result.uri is None or result.state is PublishState.FAILED:
         return result
@@ -353,8 +367,8 @@ def _with_evaluation(
     artifact = Artifact(uri=result.uri, digest=result.identity, checksum=result.checksum)
     last = None if entry is None else _version_of(entry)
     try:
-        record = gate.pass_(result.name, artifact, last, None if entry is None else entry.evaluation)
-    except (CommandError, ServiceError, ClientError, BotoCoreError) as error:
+        record = gate.admit(result.name, artifact, last, None if entry is None else entry.evaluation)
+    except (*FAILURES, ServiceError) as error:
         reasons = tuple(error_text(error).splitlines())
         return replace(result, state=PublishState.FAILED, reasons=reasons)
     return replace(result, evaluation=record)
@@ -366,8 +380,8 @@ def _version_of(entry: ManifestAdapter) -> Artifact | None:
         case S3Artifact(uri=uri):
             return Artifact(uri=uri, digest=entry.known_digest)
         case BucketArtifact(key=key):
-            # Its results are beside the archive, in a bucket that only the deployment knows.
-            return Artifact(uri=key, digest=None)
+            # A key alone: only the deployment knows the bucket.
+            return Artifact(uri=key, digest=entry.known_digest)
     return None
 
 
@@ -458,8 +472,12 @@ class _Declared:
             new = [adapter for adapter in adapters if adapter.uri.rpartition("/")[0] not in known]
             self._edited(self.manifest.read(), new)
 
-    def update(self, results: Sequence["PublishResult"]) -> bool:
-        """Declare what is in S3 by now; return True if that changes the manifest. Prints its warnings."""
+    def update(self, results: Sequence["PublishResult"], *, compared: bool) -> bool:
+        """Declare what is in S3 by now; return True if that changes the manifest. Prints its warnings.
+
+        Raises CommandError if an adapter was `compared` with a version that the manifest does not name any
+        more.
+        """
         adapters = [
             PublishedAdapter(
                 name=result.name,
@@ -476,11 +494,28 @@ class _Declared:
             and result.identity is not None
             and result.rank is not None
         ]
-        if not adapters or not self.manifest.update(lambda text: self._edited(text, adapters)):
+
+        def change(text: bytes) -> bytes:
+            if compared:
+                self._check_unchanged(text, [adapter.name for adapter in adapters])
+            return self._edited(text, adapters)
+
+        if not adapters or not self.manifest.update(change):
             return False
         for warning in shortened(self.manifest.parsed().warnings()):
             print_note(str(warning))
         return True
+
+    def _check_unchanged(self, text: bytes, names: Sequence[str]) -> None:
+        manifest = Manifest.parse(text, where=self.manifest.where, folder=self.manifest.folder)
+        now = {entry.name.casefold(): _version_of(entry) for entry in manifest.adapters}
+        before = {entry.name.casefold(): _version_of(entry) for entry in self.before.adapters}
+        changed = [name for name in names if now.get(name.casefold()) != before.get(name.casefold())]
+        if changed:
+            raise CommandError(
+                f"{self.manifest.where}: it names another version of {few(changed)} by now, which was not"
+                " compared; run this again"
+            )
 
     def _edited(self, text: bytes, adapters: Sequence[PublishedAdapter]) -> bytes:
         return edited(

@@ -59,7 +59,7 @@ class LoggedAnswer:
     """An answer in the log.
 
     run:
-        Id of the run of the command that asked. Latencies of two runs do not compare.
+        Id of the run that asked. Latencies of two runs do not compare.
     """
 
     answer: Answer
@@ -75,11 +75,15 @@ class AnswerLog:
     """
 
     path: Path
-    run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    run: str = ""
     unreadable: int = 0
     _answers: dict[str, LoggedAnswer] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _descriptor: int = -1
+
+    def begin_run(self) -> None:
+        """Give the answers that come from now on another run."""
+        self.run = uuid.uuid4().hex[:12]
 
     def answer(self, question: Question) -> LoggedAnswer | None:
         """Return the last answer to a question; None if it was not asked."""
@@ -165,8 +169,11 @@ def _parsed(line: Mapping[str, Any]) -> tuple[str, LoggedAnswer]:
 
 @contextmanager
 def open_log(folder: Path) -> Iterator[AnswerLog]:
-    """Open the log of a folder, which is created. Raises CommandError while another command has it open."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Open the log of a folder. Raises CommandError while another command has it open.
+
+    A new folder is for this user alone, as the log and the reports have customers' texts.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with locked_folder(folder, wait=False):
             log = AnswerLog(folder / LOG_FILE)

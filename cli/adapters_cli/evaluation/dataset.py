@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from adapter_fleet.common.bounded_text import short_repr
@@ -65,15 +65,12 @@ class Item:
         What reports show. Without `messages` it is what is sent.
     messages:
         The conversation that is sent; None for a plain prompt.
-    columns:
-        The whole row.
     """
 
     id: str
     prompt: str
     reference: str
     messages: tuple[Message, ...] | None = None
-    columns: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +184,7 @@ class _ItemReader:
                 problems += error.args
         if problems:
             raise _RowError(*problems)
-        return Item(**{"id": row.number, "columns": row.values, **found})
+        return Item(**{"id": row.number, **found})
 
     def _id(self, values: Mapping[str, object]) -> dict[str, Any]:
         return {} if self._id_column is None else {"id": _text(values, self._id_column, empty=False)}

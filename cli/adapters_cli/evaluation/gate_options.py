@@ -171,8 +171,13 @@ class GateOptions:
                 sample=sample,
                 seed=seed,
             )
+        items = read_dataset(dataset, options)
+        with option_errors():
+            # Before a component is created.
+            for one in metrics:
+                one.check([item.reference for item in items.items])
         return cls(
-            dataset=read_dataset(dataset, options),
+            dataset=items,
             metrics=metrics,
             decoding=Decoding(max_tokens=max_tokens, stop=tuple(stop)),
             requirements=requirements,

@@ -1,6 +1,14 @@
 """Whether a version is no worse than the one before it: the same items, asked in the same way."""
 
-from adapters_cli.evaluation.result import Comparison, MetricFacts, RequirementOutcome
+from collections.abc import Sequence
+
+from adapters_cli.evaluation.result import (
+    Comparison,
+    DatasetFacts,
+    Decoding,
+    MetricFacts,
+    RequirementOutcome,
+)
 from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
 from adapters_cli.output.errors import CommandError
 
@@ -14,33 +22,32 @@ def no_worse_than(last: StoredEvaluation, new: StoredEvaluation, *, subject: str
     may be chance. An answer of the new version that is an error counts as the lowest score. Raises
     CommandError if the two did not answer the same items in the same way.
     """
-    problem = problem_of_comparing(last, new)
-    if problem is not None:
-        raise CommandError(problem)
+    check_same_questions(last, new.dataset, new.decoding, new.metrics)
     return [_outcome(metric, last, new, subject) for metric in new.metrics]
 
 
-def problem_of_comparing(last: StoredEvaluation, new: StoredEvaluation) -> str | None:
-    """Return why the scores of two evaluations do not compare; None if they do."""
-    if last.dataset.digest != new.dataset.digest:
-        return (
+def check_same_questions(
+    last: StoredEvaluation, dataset: DatasetFacts, decoding: Decoding, metrics: Sequence[MetricFacts]
+) -> None:
+    """Raise CommandError if an evaluation over a dataset will not compare with the last one."""
+    if last.dataset.digest != dataset.digest:
+        raise CommandError(
             f"the last result is over another dataset ({last.dataset.items} items of {last.dataset.source},"
             f" sha256:{last.dataset.digest[:12]}); evaluate the last version over this one"
         )
-    if last.decoding != new.decoding:
-        return f"the last result has another decoding: should be {new.decoding}, got {last.decoding}"
-    missing = [metric.name for metric in new.metrics if metric.name not in last.scores]
+    if last.decoding != decoding:
+        raise CommandError(f"the last result has another decoding: should be {decoding}, got {last.decoding}")
+    missing = [metric.name for metric in metrics if metric.name not in last.scores]
     if missing:
-        return f"the last result has no scores of {', '.join(missing)}; it has {', '.join(last.scores)}"
+        raise CommandError(
+            f"the last result has no scores of {', '.join(missing)}; it has {', '.join(last.scores)}"
+        )
     titles = {metric.name: metric.title for metric in last.metrics}
-    for metric in new.metrics:
+    for metric in metrics:
         if metric.title != titles.get(metric.name):
-            return (
+            raise CommandError(
                 f"{metric.name} of the last result is {titles.get(metric.name)!r}, and now {metric.title!r}"
             )
-    if sorted(last.items) != sorted(new.items):
-        return "the last result has other items"
-    return None
 
 
 def _outcome(

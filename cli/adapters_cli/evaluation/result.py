@@ -3,7 +3,7 @@
 Everything that a report shows is in it. Nothing here needs NumPy, so that every command can read a result.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -41,7 +41,7 @@ class Subject:
     """A component that was asked.
 
     name:
-        The user's name for it; the base model's is `base`.
+        The user's name for it; the base model's is `base_name`.
     identity:
         SHA-256 of the adapter's canonical tar, in hexadecimal; None for the base model, or if unknown.
     """
@@ -50,6 +50,11 @@ class Subject:
     component: str
     artifact: str | None = None
     identity: str | None = None
+
+
+def base_name(adapters: Collection[str]) -> str:
+    """Return the base model's name in reports: `base`, unless an adapter has this name."""
+    return "base model" if "base" in adapters else "base"
 
 
 @dataclass(frozen=True, kw_only=True)

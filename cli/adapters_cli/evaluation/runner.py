@@ -94,6 +94,7 @@ class Runner:
 
         Raises TooManyErrorsError, NoAnswerError if no request can be sent, and KeyboardInterrupt.
         """
+        self._log.begin_run()
         rest = iter(self._log.unanswered(questions))
         started, own = time.perf_counter(), time.process_time()
         # Daemon threads: a second Ctrl-C does not wait for the answers.

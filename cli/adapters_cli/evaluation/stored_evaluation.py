@@ -23,8 +23,11 @@ from adapters_cli.evaluation.result import (
 from adapters_cli.output.errors import CommandError
 
 _FORMAT = 1
-_DIGITS = 6
-"""Digits of the figures in a manifest."""
+_DIGITS = 9
+"""Decimal places of the figures in a manifest: so many that a fleet judges as `adapters publish` does.
+
+A requirement takes means as equal up to 1e-6, and may multiply the base model's.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,9 @@ from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
-from adapters_cli.evaluation.result import Subject
-from adapters_cli.fleets.adapter_lookup import BASE, AdapterLookup, find_components
+from adapters_cli.aws.archive_content import archive_content
+from adapters_cli.evaluation.result import Subject, base_name
+from adapters_cli.fleets.adapter_lookup import AdapterLookup, find_components
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation, registry_errors
 from adapters_cli.fleets.versions import is_named
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
@@ -79,15 +80,13 @@ def find_subjects(
     [base] = bases
     if len({subject.name for subject in subjects}) < len(subjects):
         raise UsageError("the adapters should have different names: reports tell them apart by these")
-    # An adapter may have the name that the base model has in reports.
-    base_name = "base model" if BASE in asked.names.values() else BASE
-    baseline, absent = Subject(name=base_name, component=base), None
+    baseline, absent = Subject(name=base_name(asked.names.values()), component=base), None
     if against is not None:
         baseline, absent = lookup.other(subjects[0], against, base, asked.endpoint)
     live = [*subjects] if absent is not None else [baseline, *subjects]
     versions = _versions(account, base, live)
     if absent is not None:
-        versions[baseline.component] = f"{absent.digest or absent.uri} on {versions[base]}"
+        versions[baseline.component] = f"{archive_content(account, absent)} on {versions[base]}"
     return FoundSubjects(
         endpoint=asked.endpoint,
         base=base,
@@ -136,7 +135,7 @@ class _SubjectLookup:
         if artifact is None:
             component, name = self._component(subject, against)
             if component == base:
-                return Subject(name=BASE, component=base), None
+                return Subject(name=base_name([subject.name]), component=base), None
             other = self.subject(component, name, endpoint)
             if (their_base := self.base_of(other)) != base:
                 raise CommandError(f"{name} should be on the base component {base}, got {their_base}")

@@ -16,14 +16,18 @@ from adapters_cli.load.statistics import separable_tiers, tier_shares
 GRACE = 60.0
 """Seconds that answers may still come after the last bound. SageMaker gives a container as long to answer."""
 
-_ROUNDS = 8
+_ROUNDS = 25
+"""The most rounds of a level. The shorter a round, the more both of its sides meet the same machine."""
+_FEW_ROUNDS = 5
+"""As many rounds even if their blocks are short: of fewer, a ratio has hardly an interval."""
 _REQUESTS_OF_A_CLIENT = 4
-"""The least requests of each client in a block of a closed loop."""
+"""Requests of each client in a block. The fewer, the more of them are sent while other clients are done."""
 _SECONDS_OF_A_BLOCK = 10
 """The least seconds of a block of an open loop, where the requests suffice. A queue needs time to grow."""
 _ROUNDS_OF_AN_OPEN_LOOP = 2
 """The least: base, adapters, adapters, base. So a steady drift of the machine's speed cancels out."""
-_TIER_ROUNDS = 5
+_TIER_ROUNDS = (5, 20)
+"""The least and the most rounds of tiers: each begins with a whole circle that does not count."""
 _REQUESTS_TO_ENTER_A_TIER = 4
 """Of each copy, the least requests that do not count: every copy should get one."""
 _LEAST_FOR_TIERS = 20
@@ -130,6 +134,8 @@ class Benchmark:
         result.seconds = self._clock.now() - began
         for level in result.levels:
             level.compare(seed=plan.seed)
+        for tier in result.tiers:
+            tier.compare(seed=plan.seed)
 
     def _ask(self, component: str, prompt: str) -> StreamTimes:
         return self._client.ask(component, prompt, self._tokens)
@@ -159,7 +165,8 @@ class Benchmark:
             for place, (series, components, _) in enumerate(order):
                 blocks = (rounds - number) * len(who) - place
                 share = (until - self._clock.now()) / blocks
-                sent = self._load(loop, components, requests, self._clock.now() + share, series, first=first)
+                end = self._clock.now() + share
+                sent = self._load(loop, components, requests, end, series, first=first)
                 if sent < requests:
                     level.ended_by = "seconds"
             blocks_of = [series.measurements[start:] for (series, *_), start in zip(who, begun, strict=True)]
@@ -169,11 +176,13 @@ class Benchmark:
 
     def _rounds(self, loop: Loop) -> int:
         """Return how many rounds there are. The more there are, the shorter are their blocks."""
+        requests = self._plan.requests
         if isinstance(loop, ClosedLoop):
-            least, fewest = _REQUESTS_OF_A_CLIENT * loop.clients, 1
+            each, fewest = _REQUESTS_OF_A_CLIENT * loop.clients, min(_FEW_ROUNDS, requests // loop.clients)
         else:
-            least, fewest = ceil(_SECONDS_OF_A_BLOCK * loop.rate), _ROUNDS_OF_AN_OPEN_LOOP
-        return min(self._plan.requests, max(fewest, min(_ROUNDS, self._plan.requests // least)))
+            each = max(_REQUESTS_OF_A_CLIENT, ceil(_SECONDS_OF_A_BLOCK * loop.rate))
+            fewest = min(_ROUNDS_OF_AN_OPEN_LOOP, requests)
+        return max(1, fewest, min(_ROUNDS, requests // each))
 
     def _warm_up(self, loop: Loop, adapters: int) -> int:
         if self._plan.warm_up is not None:
@@ -255,9 +264,11 @@ class Benchmark:
         """Measure the tiers in turn, several times, each time beside the base."""
         self._progress("memory tiers")
         plan, until, alone = self._plan, self._next_deadline(), ClosedLoop(clients=1)
-        for number in range(_TIER_ROUNDS):
-            first = plan.cold * number // _TIER_ROUNDS
-            requests = plan.cold * (number + 1) // _TIER_ROUNDS - first
+        least, most = _TIER_ROUNDS
+        rounds = max(least, min(most, plan.cold // max(tier.circle for tier in tiers)))
+        for number in range(rounds):
+            first = plan.cold * number // rounds
+            requests = plan.cold * (number + 1) // rounds - first
             base = Series()
             if plan.base is not None:
                 self._load(alone, cycle([plan.base]), requests, until, base, first=first)
@@ -273,7 +284,8 @@ class Benchmark:
                 begun = len(tier.series.measurements)
                 self._load(alone, circle, requests, until, tier.series, first=first)
                 block = tier.series.measurements[begun:]
-                tier.series.relative += _relative(block, base.measurements or block)
+                tier.series.relative += _relative(block, base.measurements)
+                tier.rounds.append((block, base.measurements))
 
     def _cut_short(self, tiers: Sequence[TierTimes]) -> Iterator[str]:
         for tier in tiers:

@@ -152,8 +152,7 @@ class Level:
         for metric in LATENCIES:
             if metric == REQUEST_LATENCY and not self.equal_lengths:
                 continue
-            values = [tuple(metric_values(side, metric) for side in round_) for round_ in self.rounds]
-            ratio = Ratio.of([(own, others) for own, others in values], seed=seed)
+            ratio = _ratio(self.rounds, metric, seed=seed)
             if ratio is not None:
                 self.ratios[metric] = ratio
 
@@ -164,11 +163,31 @@ class TierTimes:
 
     circle:
         How many adapters were asked in a circle, so that the next one was in this tier.
+    rounds:
+        The requests to adapters and to the base, by the round in which both were asked.
+    ratio:
+        The time to the first token, divided by the base's. `compare` fills it.
     """
 
     tier: str
     circle: int
     series: Series = field(default_factory=Series)
+    rounds: list[tuple[Sequence[Measurement], Sequence[Measurement]]] = field(default_factory=list)
+    ratio: Ratio | None = None
+
+    def compare(self, *, seed: int) -> None:
+        """Divide the medians of the first tokens by those of the base."""
+        self.ratio = _ratio(self.rounds, TIME_TO_FIRST_TOKEN, seed=seed)
+
+    def document(self) -> dict[str, Any]:
+        """Return the tier as JSON."""
+        ratio = {} if self.ratio is None else {f"{TIME_TO_FIRST_TOKEN}.p50": _ratio_document(self.ratio)}
+        return {
+            "tier": self.tier,
+            "circle": self.circle,
+            "adapter_by_base": ratio,
+            **self.series.document(),
+        }
 
 
 @dataclass(kw_only=True)
@@ -234,9 +253,7 @@ class BenchmarkResult:
             "cost": self.cost,
             "interrupted": self.interrupted,
             "levels": [self._level(level) for level in self.levels],
-            "tiers": [
-                {"tier": each.tier, "circle": each.circle, **each.series.document()} for each in self.tiers
-            ],
+            "tiers": [each.document() for each in self.tiers],
             "not_measured": list(self.not_measured),
             "requirements": [
                 {"requirement": each.requirement, "level": each.level, "met": each.met, "reason": each.reason}
@@ -255,14 +272,25 @@ class BenchmarkResult:
             "base": None if level.base is None else level.base.document(),
             "equal_output_length": level.equal_lengths,
             "adapter_by_base": {
-                f"{metric}.p50": {"ratio": ratio.value, "low": ratio.low, "high": ratio.high}
-                for metric, ratio in level.ratios.items()
+                f"{metric}.p50": _ratio_document(ratio) for metric, ratio in level.ratios.items()
             },
             "tier_hits": {
                 tier: {"share": share.value, "low": share.low, "high": share.high}
                 for tier, share in level.tier_hits.items()
             },
         }
+
+
+def _ratio(
+    rounds: Sequence[tuple[Sequence[Measurement], Sequence[Measurement]]], metric: str, *, seed: int
+) -> Ratio | None:
+    return Ratio.of(
+        [(metric_values(own, metric), metric_values(base, metric)) for own, base in rounds], seed=seed
+    )
+
+
+def _ratio_document(ratio: Ratio) -> dict[str, float]:
+    return {"ratio": ratio.value, "low": ratio.low, "high": ratio.high}
 
 
 def metric_values(measurements: Sequence[Measurement], metric: str) -> list[float]:

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import NormalDist, fmean, pstdev
+from statistics import NormalDist, fmean, pstdev, stdev
 
 PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 WITH_INTERVALS = (50, 90, 99)
@@ -14,6 +14,7 @@ WITH_INTERVALS = (50, 90, 99)
 _OUTSIDE = 0.025
 """The probability on each side of an interval."""
 _RESAMPLES = 1_999
+_T_OF_FEW = {1: 12.706, 2: 4.303, 3: 3.182}
 _TIER_RESAMPLES = 400
 _TIER_BINS = 10
 _TIER_STEPS = 60
@@ -104,26 +105,42 @@ class Ratio:
         """Compare two groups that were measured in turn; None if no round has values of both.
 
         The ratio is the geometric mean of the rounds' ratios: what slows a whole round down does not count.
-        The interval is a bootstrap of rounds, and of values in each round.
+        The interval is that of Student's t over the rounds' logarithms. A single round gives a bootstrap of
+        its values, which cannot know how rounds differ.
         """
         pairs = [(sorted(own), sorted(others)) for own, others in rounds if own and others]
         pairs = [(own, others) for own, others in pairs if own[0] > 0 and others[0] > 0]
         if not pairs:
             return None
-        source = random.Random(seed)
-        drawn = sorted(
-            fmean(
-                math.log(_resampled_median(own, source) / _resampled_median(others, source))
-                for own, others in source.choices(pairs, k=len(pairs))
-            )
-            for _ in range(_RESAMPLES)
-        )
-        middle = fmean(math.log(percentile(own, 0.5) / percentile(others, 0.5)) for own, others in pairs)
-        return cls(
-            value=math.exp(middle),
-            low=math.exp(percentile(drawn, _OUTSIDE)),
-            high=math.exp(percentile(drawn, 1 - _OUTSIDE)),
-        )
+        logarithms = [math.log(percentile(own, 0.5) / percentile(others, 0.5)) for own, others in pairs]
+        middle = fmean(logarithms)
+        if len(pairs) > 1:
+            reach = _t_quantile(len(pairs) - 1) * stdev(logarithms) / math.sqrt(len(pairs))
+            low, high = middle - reach, middle + reach
+        else:
+            low, high = _bootstrap(*pairs[0], seed=seed)
+        return cls(value=math.exp(middle), low=math.exp(low), high=math.exp(high))
+
+
+def _t_quantile(freedom: int) -> float:
+    """Return the quantile of Student's t distribution that an interval reaches to."""
+    if freedom in _T_OF_FEW:
+        return _T_OF_FEW[freedom]
+    # Two terms of the expansion of Cornish and Fisher; exact to 0.5 % from four on.
+    normal = NormalDist().inv_cdf(1 - _OUTSIDE)
+    first = (normal**3 + normal) / 4
+    second = (5 * normal**5 + 16 * normal**3 + 3 * normal) / 96
+    return normal + first / freedom + second / freedom**2
+
+
+def _bootstrap(own: Sequence[float], others: Sequence[float], *, seed: int) -> tuple[float, float]:
+    """Return the interval of the logarithm of the ratio of two medians."""
+    source = random.Random(seed)
+    drawn = sorted(
+        math.log(_resampled_median(own, source) / _resampled_median(others, source))
+        for _ in range(_RESAMPLES)
+    )
+    return percentile(drawn, _OUTSIDE), percentile(drawn, 1 - _OUTSIDE)
 
 
 def _resampled_median(ordered: Sequence[float], source: random.Random) -> float:

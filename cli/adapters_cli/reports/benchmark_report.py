@@ -18,7 +18,7 @@ from adapters_cli.reports.markdown_text import code, plain, table
 LATENCY_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "FIRST TOKEN", "BETWEEN", "WHOLE")
 WORK_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "ANSWERS", "ERRORS", "TOKENS", "REQUESTS/s", "TOKENS/s")
 RATIO_HEADINGS = ("LOAD", "ADAPTERS", "ADAPTER ÷ BASE, p50", "RATIO", "95 % INTERVAL")
-TIER_HEADINGS = ("ADAPTER IN", "CIRCLE", "ANSWERS", "FIRST TOKEN p50/p90 ms", "LATENCY p50/p90 ms")
+TIER_HEADINGS = ("ADAPTER IN", "CIRCLE", "ANSWERS", "FIRST TOKEN", "WHOLE", "FIRST TOKEN ÷ BASE")
 HIT_HEADINGS = ("ADAPTERS", "ADAPTER IN", "REQUESTS", "95 % INTERVAL")
 
 TIER_NAMES = {"gpu": "a GPU slot (warm)", "cpu": "CPU memory", "disk": "disk (cold)"}
@@ -99,7 +99,7 @@ def tier_rows(result: BenchmarkResult) -> Rows:
     """Return what an adapter in each tier takes."""
     found: Rows = []
     for tier in result.tiers:
-        metrics = tier.series.distributions()
+        metrics, ratio = tier.series.distributions(), tier.ratio
         found.append(
             (
                 TIER_NAMES[tier.tier],
@@ -107,6 +107,7 @@ def tier_rows(result: BenchmarkResult) -> Rows:
                 str(len(tier.series.answered)),
                 _percentiles(metrics.get(TIME_TO_FIRST_TOKEN), 50, 90),
                 _percentiles(metrics.get(REQUEST_LATENCY), 50, 90),
+                "-" if ratio is None else f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})",
             )
         )
     return found
@@ -132,7 +133,7 @@ def tables(result: BenchmarkResult) -> Iterator[tuple[str, Sequence[str], Rows]]
         ("Latency in ms: p50 / p90 / p99", LATENCY_HEADINGS, latency_rows(result)),
         ("Throughput", WORK_HEADINGS, work_rows(result)),
         ("Adapters beside the base", RATIO_HEADINGS, ratio_rows(result)),
-        ("Memory tiers, one request at a time", TIER_HEADINGS, tier_rows(result)),
+        ("Memory tiers, one request at a time, ms: p50 / p90", TIER_HEADINGS, tier_rows(result)),
         (
             "Requests by the tier of their adapter, estimated from first tokens",
             HIT_HEADINGS,
@@ -218,8 +219,8 @@ _METHOD = """## How it was measured
 
 - Requests are streamed. The first token is the first event with a text. The time between tokens is
   the rest of the answer, divided by its tokens less one.
-- Base and adapters are asked in turn, in up to eight rounds, and never at the same time. A ratio is the
-  geometric mean of the rounds' ratios of medians, and its interval a bootstrap of rounds and requests.
+- Base and adapters are asked in turn, in up to 25 rounds, and never at the same time. A ratio is the
+  geometric mean of the rounds' ratios of medians, with Student's interval over the rounds.
 - In an open loop, a latency begins when the request should have been sent. `send_delay` is how late
   it was sent.
 - A tier is measured with adapters in a circle: one more than fit, so that the next one has just left

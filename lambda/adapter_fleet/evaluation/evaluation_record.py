@@ -73,19 +73,22 @@ def problems_of_record(record: EvaluationRecord) -> Iterator[tuple[str, str]]:
         yield "dataset", f"should be 64 hexadecimal digits, got {short_repr(record.dataset)}"
     if not _is_moment(record.at):
         yield "at", f"should be a time such as '2026-03-01T09:30:00Z', got {short_repr(record.at)}"
-    if not 0 < len(record.figures) <= MAX_METRICS:
-        yield "figures", f"should have 1 to {MAX_METRICS} metrics, got {len(record.figures)}"
-    elif problem := _problem_of_size(record.figures):
+    for problem in problems_of_figures(record.figures):
         yield "figures", problem
-    for metric, figure in record.figures.items():
+
+
+def problems_of_figures(figures: Mapping[str, Figure]) -> Iterator[str]:
+    """Find why a manifest cannot have these figures."""
+    if not 0 < len(figures) <= MAX_METRICS:
+        yield f"should have 1 to {MAX_METRICS} metrics, got {len(figures)}"
+    elif problem := _problem_of_size(figures):
+        yield problem
+    for metric, figure in figures.items():
         if not 0 < len(metric) <= _MAX_METRIC_CHARACTERS or not metric.isprintable():
             name = short_repr(metric)
-            yield "figures", f"a metric should have 1 to {_MAX_METRIC_CHARACTERS} characters, got {name}"
+            yield f"a metric should have 1 to {_MAX_METRIC_CHARACTERS} characters, got {name}"
         elif not (math.isfinite(figure.base) and math.isfinite(figure.adapter)):
-            yield (
-                "figures",
-                f"should be finite numbers, got {figure.base} and {figure.adapter} for {metric!r}",
-            )
+            yield f"should be finite numbers, got {figure.base} and {figure.adapter} for {metric!r}"
 
 
 def _problem_of_size(figures: Mapping[str, Figure]) -> str | None:

@@ -51,6 +51,12 @@ def test_newest_is_that_of_the_dataset_if_one_is_named(store: EvaluationStore) -
     assert len(store.uris(ARCHIVE, IDENTITY)) == 3
 
 
+def test_newest_of_one_second_is_the_last_one(store: EvaluationStore) -> None:
+    for score in (0.1, 0.2, 0.3):
+        last = store.write(ARCHIVE, IDENTITY, evaluation(score))
+    assert store.newest(ARCHIVE, IDENTITY) == last
+
+
 def test_result_of_another_version_is_none_of_this_one(store: EvaluationStore) -> None:
     store.write(ARCHIVE, IDENTITY, evaluation())
     assert store.newest(ARCHIVE.replace("a" * 64, "b" * 64), "b" * 64) is None

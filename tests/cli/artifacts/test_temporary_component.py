@@ -131,7 +131,8 @@ def test_second_signal_during_the_deletion_leaves_it_and_says_so(
     ):
         service.around = end
     service.around = lambda _operation, _when: None
-    assert f"{component} is left" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{component} is left; 'adapters preview --clean-up --endpoint endpoint' deletes it" in said
     assert list(service.serving()) == [component]
 
 

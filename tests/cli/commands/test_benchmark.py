@@ -259,7 +259,9 @@ def test_prompts_of_a_file_are_sent_in_turn(
     file = tmp_path / name
     file.write_text(content)
     run(*SHORT, "--concurrency", "1", "--prompts", file)
-    assert [call.body["prompt"] for call in runtime.calls[1:5]] == ["one", "two", "one", "two"]
+    asked = [(call.component == "llm-base", call.body["prompt"]) for call in runtime.calls[1:]]
+    for base in (True, False):
+        assert [prompt for side, prompt in asked if side is base] == ["one", "two", "one", "two"]
 
 
 def test_line_of_text_may_begin_as_json_does(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.components import Status
 from adapters_cli.aws import engine_name as engine_module
 from adapters_cli.evaluation import runner as runner_module
@@ -243,6 +244,17 @@ class TestTwoVersions:
         assert evaluate("acme", "--against", "v1.tar.gz").stdout == result.stdout
         assert runtime.calls == []
 
+    def test_archive_that_was_replaced_under_its_key_is_asked_again(
+        self, evaluate: Run, runtime: FakeRuntime, world: World
+    ) -> None:
+        world.service.uid = None
+        uri = "s3://bucket/acme/latest.tar.gz"
+        evaluate("acme", "--against", uri)
+        runtime.calls.clear()
+        world.service.archives[uri] = ArchiveVersion(uri=uri, etag="another", size=1, modified=1.0)
+        evaluate("acme", "--against", uri)
+        assert list(asked(runtime).values()) == [ITEMS]
+
     def test_another_adapter_is_the_baseline(self, evaluate: Run, runtime: FakeRuntime) -> None:
         result = evaluate("acme", "--against", "beta")
         assert result.stdout.split("\t")[:4] == ["acme", "exact_match", "0", "1"]
@@ -473,6 +485,29 @@ class TestStoredResults:
         result = evaluate("acme", *than)
         assert result.exit_code == 1
         assert "not met: exact_match of 'acme' is 0 over 40 items, and was 1 on " in result.stderr
+
+    def test_last_result_with_another_decoding_is_an_error_before_anything_is_asked(
+        self, evaluate: Run, runtime: FakeRuntime
+    ) -> None:
+        evaluate("acme", "--store")
+        runtime.calls.clear()
+        result = evaluate("acme", "--no-worse-than", "last", "--max-tokens", "3")
+        assert (result.exit_code, runtime.calls) == (1, [])
+        assert "the last result has another decoding" in result.stderr
+
+    def test_result_with_errors_is_not_stored_and_says_so(
+        self, evaluate: Run, account: FakeAccount, runtime: FakeRuntime
+    ) -> None:
+        answer = runtime.reply
+        runtime.reply = lambda call: (
+            Reply.error(400, "ValidationError", Message="too long")
+            if call.component == "p-acme" and call.body["prompt"].startswith("7:")
+            else answer(call)
+        )
+        result = evaluate("acme", "--store", "--allow-errors", "1")
+        assert result.exit_code == 0, result.stderr
+        assert "nothing is stored, as a stored result has no errors" in result.stderr
+        assert self.stored(account) == []
 
     def test_no_last_result_is_an_error_before_anything_is_asked(
         self, evaluate: Run, runtime: FakeRuntime

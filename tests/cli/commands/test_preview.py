@@ -247,6 +247,13 @@ class TestLeftovers:
         assert preview(world, "--on", "base", "--clean-up", "--yes").exit_code == 0
         assert previews(service) == []
 
+    def test_they_are_deleted_from_an_endpoint_with_two_bases(
+        self, world: World, service: FakeService
+    ) -> None:
+        service.add_base(base="other")
+        assert preview(world, "--endpoint", "endpoint", "--clean-up", "--yes").exit_code == 0
+        assert previews(service) == []
+
     def test_without_any_there_is_nothing_to_do(self, world: World) -> None:
         preview(world, "--on", "base", "--clean-up", "--yes")
         result = preview(world, "--on", "base", "--clean-up")

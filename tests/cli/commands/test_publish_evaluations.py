@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.artifacts.packing import identity as identity_of
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
 from adapters_cli.artifacts.evaluation_store import EvaluationStore
+from adapters_cli.evaluation.answer_log import open_log
 from tests.adapter_fleet.fake_service import FakeClock, FakeService
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.publishing import BUCKET, World
@@ -18,6 +21,7 @@ from tests.fakes.s3 import FakeS3
 
 ITEMS = 20
 GATE = ["--evaluate-on", "base", "--metric", "exact_match"]
+ON_BASE = ["--evaluate", "DATA", "--manifest", "fleet.yaml", "--evaluate-on", "base"]
 
 
 @pytest.fixture
@@ -143,6 +147,17 @@ def test_components_are_gone_and_the_base_model_is_asked_once(
     assert list(service.serving()) == []
 
 
+def test_adapter_with_the_name_of_the_base_is_not_compared_with_itself(
+    world: World, publish: Publish, answers: Answers
+) -> None:
+    world.add("base")
+    answers.known = {"/base/": 7, **answers.known}
+    publish()
+    record = evaluations(world)["base"]
+    assert record is not None
+    assert record.figures == {"exact_match": Figure(base=0.25, adapter=0.35)}
+
+
 def test_version_that_is_evaluated_already_is_not_asked_again(
     world: World, publish: Publish, answers: Answers
 ) -> None:
@@ -209,6 +224,32 @@ def test_answers_that_are_errors_fail_the_adapter(world: World, publish: Publish
     assert "1 answer of its evaluation failed, such as: too long" in result.stderr
 
 
+def test_metric_that_fails_on_an_answer_fails_the_adapter(
+    world: World, publish: Publish, answers: Answers, tmp_path: Path
+) -> None:
+    world.add("beta")
+    metric = tmp_path / "metric.py"
+    metric.write_text("def strict(answer, reference):\n    return {'wrong': 0, reference: 1}[answer]\n")
+
+    def odd(call: Call) -> Reply:
+        reply = answers.reply(call)
+        return Reply.text("odd") if "/beta/" in answers.asked[-1] else reply
+
+    answers.runtime.reply = odd
+    result = publish("--metric", f"python:{metric}:strict")
+    assert (result.exit_code, "beta: 'python:" in result.stderr) == (1, True), result.output
+    assert list(evaluations(world)) == ["acme"]
+
+
+def test_output_of_another_command_ends_the_command_before_the_upload(
+    world: World, publish: Publish, tmp_path: Path
+) -> None:
+    with open_log(tmp_path / "out"):
+        result = publish("--evaluation-output", str(tmp_path / "out"))
+    assert (result.exit_code, "another command evaluates into" in result.stderr) == (1, True)
+    assert world.s3.writes == []
+
+
 def test_reports_are_kept_where_they_are_asked_for(world: World, publish: Publish, tmp_path: Path) -> None:
     publish("--evaluation-output", str(tmp_path / "out"))
     assert "acme" in (tmp_path / "out" / "acme" / "report.md").read_text()
@@ -240,6 +281,35 @@ class TestNoWorseThanLast:
         answers.known["/acme/"] = 14
         assert publish("--no-worse-than", "last").exit_code == 0
 
+    def test_version_that_others_named_meanwhile_is_not_replaced_without_a_comparison(
+        self, world: World, publish: Publish, answers: Answers
+    ) -> None:
+        text = world.manifest.read_text()
+        theirs = re.sub("sha256-[0-9a-f]{64}", f"sha256-{'c' * 64}", text)
+
+        def meanwhile(call: Call) -> Reply:
+            world.manifest.write_text(theirs)
+            return answers.reply(call)
+
+        answers.runtime.reply = meanwhile
+        result = publish("--no-worse-than", "last")
+        assert (result.exit_code, "names another version of acme by now" in result.stderr) == (1, True)
+        assert world.manifest.read_text() == theirs
+
+    def test_last_version_in_the_bucket_of_an_alias_is_known_by_its_digest(
+        self, world: World, publish: Publish
+    ) -> None:
+        identity = identity_of(world.adapters / "acme")
+        for digest, code, said in (
+            (identity, 0, "updated"),  # the same version, which is only evaluated
+            ("c" * 64, 1, "the bucket of its last version, acme.tar.gz, is not known here"),
+        ):
+            alias = {"bucket": "models", "key": "acme.tar.gz"}
+            adapter = {"name": "acme", "artifact": alias, "digest": f"sha256:{digest}"}
+            world.manifest.write_text(json.dumps({"adapters": [adapter]}))
+            result = publish("--no-worse-than", "last")
+            assert (result.exit_code, said in result.stderr) == (code, True), result.output
+
     def test_last_result_over_another_dataset_is_an_error_that_says_how_to_make_one(
         self, publish: Publish, dataset: Path, tmp_path: Path, answers: Answers
     ) -> None:
@@ -262,6 +332,8 @@ class TestNoWorseThanLast:
         (["--evaluate", "DATA", "--no-worse-than", "first"], "'--no-worse-than' should be 'last'"),
         (["--evaluate", "DATA", "--require", "rouge > 0"], "did you mean 'rouge"),
         (["--evaluate", "DATA", "--require", "rougeL"], "a requirement should be a metric"),
+        ([*ON_BASE, "--metric", "json_fields"], "should have a JSON object with fields as every reference"),
+        ([*ON_BASE, "--metric", f"regex:{'a' * 100}"], "a metric should have 1 to 100 characters"),
     ],
 )
 def test_options_that_do_not_fit_are_wrong_usage(

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -48,6 +49,14 @@ def test_answer_is_not_that_of_another_question(tmp_path: Path, other: Question)
     with open_log(tmp_path) as log:
         log.add(QUESTION, ANSWER)
         assert log.answer(other) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_new_folder_is_for_this_user_alone(tmp_path: Path) -> None:
+    with open_log(tmp_path / "new"):
+        pass
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "new", tmp_path / "new" / LOG_FILE)]
+    assert modes == [0o700, 0o600]
 
 
 def test_error_is_logged_and_asked_again(tmp_path: Path) -> None:

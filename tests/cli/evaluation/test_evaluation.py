@@ -101,7 +101,6 @@ def test_equal_pairs_are_scored_once(log: AnswerLog) -> None:
 def test_latencies_of_two_runs_are_not_compared(log: AnswerLog) -> None:
     together = evaluated(plan(), log).result.latency
     assert together[1].ratio == 2
-    log.run = "another"
     beta = plan(subjects=[Subject(name="beta", component="llm-beta")])
     apart = evaluated(beta, log).result.latency
     assert (apart[1].answers, apart[1].p50, apart[1].ratio) == (30, 1, None)

@@ -16,6 +16,18 @@ def test_sign_test_of_many_items_has_a_figure() -> None:
     assert 0 <= sign_test(5_000, 1_000) < 1e-300
 
 
+@pytest.mark.timeout(20)
+def test_sign_test_of_ten_thousand_verdicts_takes_no_minute() -> None:
+    assert sign_test(14_900, 15_100) == pytest.approx(0.250, abs=1e-3)
+
+
+@pytest.mark.parametrize("secret", ["https://me:s3cret@host/v1#m", "https://host/v1?key=s3cret#m"])
+def test_url_with_a_key_is_refused_as_reports_name_the_judge_by_it(secret: str) -> None:
+    with pytest.raises(ValueError, match="without user, password") as error:
+        judge_of(secret, Account())
+    assert "s3cret" not in str(error.value)
+
+
 @pytest.mark.parametrize("text", ["", "gpt", "bedrock:", "https://host/v1", "https://#gpt", "ftp://host#gpt"])
 def test_anything_but_a_model_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="'--judge' should be"):

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from adapter_fleet.evaluation.evaluation_record import Figure, evaluations_folder
+from adapter_fleet.evaluation.requirement import Requirement
 from adapters_cli.evaluation.result import RequirementOutcome
 from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
 from adapters_cli.output.errors import CommandError
@@ -53,6 +54,15 @@ def test_record_has_the_figures_of_the_manifest() -> None:
     record = stored.record(URI)
     assert (record.result, record.dataset, record.at) == (URI, DATASET, "2026-03-01T09:30:00Z")
     assert record.figures == {"rougeL": Figure(base=0.2, adapter=0.375)}
+
+
+@pytest.mark.parametrize("factor", [2, 3, 10])
+def test_fleet_judges_the_record_as_publish_judges_the_result(factor: int) -> None:
+    required = Requirement.parse(f"rougeL >= base * {factor}")
+    for right in range(1, 30):
+        base, scores = right / 300, [1.0] * (factor * right) + [0.0] * (300 - factor * right)
+        stored = StoredEvaluation.of(result_of(scores, base=base), "acme")
+        assert required.judge(stored.record(URI).means)[0], right
 
 
 def test_metric_that_no_manifest_can_have_is_an_error() -> None:

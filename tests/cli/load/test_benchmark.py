@@ -20,6 +20,7 @@ from adapters_cli.load.mix import Mix
 from adapters_cli.reports.benchmark_report import markdown
 from tests.cli.load.test_load_generator import FakeClock
 
+FAKE: Any = None
 ADAPTERS = [f"llm-{number}" for number in range(12)]
 FIRST_TOKEN = {"gpu": 0.010, "cpu": 0.030, "disk": 0.090}
 
@@ -175,6 +176,17 @@ def test_error_rate_of_no_request_meets_no_requirement() -> None:
     assert not level.judge(LatencyRequirement.parse("request_error_rate <= 1")).met
 
 
+@pytest.mark.parametrize(
+    ("requests", "clients", "rounds"),
+    [(100, 1, 25), (1_000, 1, 25), (100, 8, 5), (400, 8, 12), (16, 8, 2), (8, 8, 1), (3, 8, 1)],
+)
+def test_rounds_are_as_many_as_leave_each_client_some_requests(
+    requests: int, clients: int, rounds: int
+) -> None:
+    bench = Benchmark(plan(requests=requests), FAKE, FakeClock(), lambda line: None)
+    assert bench._rounds(ClosedLoop(clients=clients)) == rounds
+
+
 def test_requests_bound_each_side_of_each_level() -> None:
     result, client = run(plan(counts=[1, 12], loops=[ClosedLoop(clients=1), ClosedLoop(clients=1)]))
     assert len(client.asked) == 2 * 2 * 2 * 40
@@ -225,6 +237,8 @@ def test_tiers_are_measured_with_adapters_in_a_circle() -> None:
     assert [(tier.tier, tier.circle) for tier in result.tiers] == [("gpu", 1), ("cpu", 3), ("disk", 5)]
     for tier in result.tiers:
         assert tier.series.values("time_to_first_token") == pytest.approx([1e3 * FIRST_TOKEN[tier.tier]] * 30)
+        assert tier.ratio is not None
+        assert tier.ratio.value == pytest.approx(FIRST_TOKEN[tier.tier] / FIRST_TOKEN["gpu"])
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["steady", "slower for a while"])
