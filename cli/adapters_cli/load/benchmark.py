@@ -95,6 +95,7 @@ class Benchmark:
         self._plan, self._client, self._clock, self._progress = plan, client, clock, progress
         self.generator = LoadGenerator(self._ask, clock)
         self._tokens = plan.output_tokens
+        self._prompt = 0  # number of the first prompt that nobody was asked yet
         self._end = 0.0
         self._parts = 0
 
@@ -154,11 +155,11 @@ class Benchmark:
         # As many clients as the load has: a connection that is opened later would count as latency.
         clients = loop.clients if isinstance(loop, ClosedLoop) else _CLIENTS_OF_A_WARM_UP
         for _, components, requests in who:
-            self._load(ClosedLoop(clients=clients), components, requests, until, None)
+            self._load(ClosedLoop(clients=clients), components, requests, until, None, first=self._prompt)
+        self._prompt += max(requests for _, _, requests in who)
         rounds = self._rounds(loop)
         for number in range(rounds):
-            first = plan.requests * number // rounds
-            requests = plan.requests * (number + 1) // rounds - first
+            requests = plan.requests * (number + 1) // rounds - plan.requests * number // rounds
             # In turn, and never at the same time: rows of the base beside rows of adapters take longer.
             order = who if number % 2 == 0 else who[::-1]
             begun = [len(series.measurements) for series, _, _ in who]
@@ -166,9 +167,10 @@ class Benchmark:
                 blocks = (rounds - number) * len(who) - place
                 share = (until - self._clock.now()) / blocks
                 end = self._clock.now() + share
-                sent = self._load(loop, components, requests, end, series, first=first)
+                sent = self._load(loop, components, requests, end, series, first=self._prompt)
                 if sent < requests:
                     level.ended_by = "seconds"
+            self._prompt += requests
             blocks_of = [series.measurements[start:] for (series, *_), start in zip(who, begun, strict=True)]
             level.subject.relative += _relative(blocks_of[-1], blocks_of[0])
             if level.base is not None:
@@ -210,8 +212,8 @@ class Benchmark:
     ) -> int:
         """Send a load; return how many requests were sent.
 
-        Its first request is the one of that number. The number decides prompts and arrivals, so that base and
-        adapters have the same ones in each round.
+        Its first request has the prompt of that number, which also decides the arrivals. So base and adapters
+        have the same ones in each round.
         """
         measured: list[Measurement] = []
         if requests:
@@ -267,11 +269,10 @@ class Benchmark:
         least, most = _TIER_ROUNDS
         rounds = max(least, min(most, plan.cold // max(tier.circle for tier in tiers)))
         for number in range(rounds):
-            first = plan.cold * number // rounds
-            requests = plan.cold * (number + 1) // rounds - first
+            requests = plan.cold * (number + 1) // rounds - plan.cold * number // rounds
             base = Series()
             if plan.base is not None:
-                self._load(alone, cycle([plan.base]), requests, until, base, first=first)
+                self._load(alone, cycle([plan.base]), requests, until, base, first=self._prompt)
             for tier in tiers:
                 circle = cycle(plan.adapters[: tier.circle])
                 self._tokens = 1
@@ -282,10 +283,11 @@ class Benchmark:
                 finally:
                     self._tokens = plan.output_tokens
                 begun = len(tier.series.measurements)
-                self._load(alone, circle, requests, until, tier.series, first=first)
+                self._load(alone, circle, requests, until, tier.series, first=self._prompt)
                 block = tier.series.measurements[begun:]
                 tier.series.relative += _relative(block, base.measurements)
                 tier.rounds.append((block, base.measurements))
+            self._prompt += requests
 
     def _cut_short(self, tiers: Sequence[TierTimes]) -> Iterator[str]:
         for tier in tiers:

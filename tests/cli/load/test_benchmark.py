@@ -134,11 +134,20 @@ def test_base_and_adapters_are_asked_in_turn_and_never_mixed() -> None:
 @pytest.mark.parametrize("loop", [ClosedLoop(clients=1), OpenLoop(rate=1, connections=1)])
 def test_base_and_adapters_are_asked_the_same_prompts_in_every_round(loop: Loop) -> None:
     """Else a round would compare short prompts with long ones."""
-    _, client = run(plan(prompts=list("abcdefg"), warm_up=None, requests=40, loops=[loop]))
-    asked = list(zip(client.asked, client.prompts, strict=True))[5 + 5 :]  # after the warm-ups
+    _, client = run(plan(prompts=list("abcdefg"), warm_up=7, requests=40, loops=[loop]))
+    asked = list(zip(client.asked, client.prompts, strict=True))[7 + 7 :]  # after the warm-ups
     of_base = [prompt for component, prompt in asked if component == "base"]
     assert of_base == [prompt for component, prompt in asked if component != "base"]
     assert "".join(of_base) == ("abcdefg" * 6)[:40]
+
+
+def test_no_side_is_asked_a_prompt_twice_while_there_are_others() -> None:
+    """An engine's prefix cache would answer the second one."""
+    prompts = [str(number) for number in range(1_000)]
+    loops = [ClosedLoop(clients=1), ClosedLoop(clients=1)]
+    _, client = run(plan(prompts=prompts, warm_up=5, loops=loops, counts=[1, 12]))
+    of_base = [prompt for who, prompt in zip(client.asked, client.prompts, strict=True) if who == "base"]
+    assert len(of_base) == len(set(of_base)) == 4 * 45
 
 
 def test_open_loop_arrives_anew_in_each_round_and_alike_for_base_and_adapters() -> None:
