@@ -23,8 +23,9 @@ from adapters_cli.evaluation.result import (
     RequirementOutcome,
     Subject,
 )
-from adapters_cli.evaluation.runner import Ask, Runner, RunSummary
+from adapters_cli.evaluation.runner import Ask, Runner, RunSummary, TooManyErrorsError
 from adapters_cli.evaluation.statistics import RESAMPLES, compare, holm, latency_of
+from adapters_cli.output.errors import NoAnswerError
 
 PRODUCT = "cdk-multi-adapter-inference"
 
@@ -107,7 +108,7 @@ class EvaluationPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """A result, and what the run cost: `judging` is None without a judge."""
+    """A result, and what the run cost: `judging` is None without a judge, and if the judge failed."""
 
     result: EvaluationResult
     asking: RunSummary
@@ -240,9 +241,13 @@ def _judged(
         for question in judge.questions(items, baseline, answers[subject.name])
     ]
     rest = len(log.unanswered(questions))
-    judging = Runner(judge.ask, log, jobs=jobs, watch=watching("verdicts", rest)).run(questions)
+    judging, end = None, None
+    try:
+        judging = Runner(judge.ask, log, jobs=jobs, watch=watching("verdicts", rest)).run(questions)
+    except (TooManyErrorsError, NoAnswerError) as error:
+        end = str(error)  # the answers and their scores are worth a report without a judge, too
     judgements = [
-        judge.judgement(subject.name, items, baseline, answers[subject.name], log)
+        judge.judgement(subject.name, items, baseline, answers[subject.name], log, end=end)
         for subject in plan.subjects
     ]
     return judgements, judging

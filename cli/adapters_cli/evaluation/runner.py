@@ -22,6 +22,9 @@ Ask = Callable[[str, GenerationRequest], Generation]
 """Asks a component. Raises InvocationError."""
 
 _MAX_ATTEMPTS = 10
+_UNREACHED_ATTEMPTS = 4
+"""A run in which no request ever reached anybody ends after so many attempts: the address is wrong."""
+
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 
@@ -88,6 +91,7 @@ class Runner:
         self._stop = threading.Event()
         self._asked = self._errors = self._in_a_row = self._retries = 0
         self._end: BaseException | None = None
+        self._reached = False
 
     def run(self, questions: Sequence[Question]) -> RunSummary:
         """Ask the questions that the log has no answer to. A run that ends early keeps its answers.
@@ -98,18 +102,19 @@ class Runner:
         rest = iter(self._log.unanswered(questions))
         started, own = time.perf_counter(), time.process_time()
         # Daemon threads: a second Ctrl-C does not wait for the answers.
-        threads = [threading.Thread(target=self._work, args=[rest], daemon=True) for _ in range(self._jobs)]
-        for thread in threads:
-            thread.start()
+        # Events, as Python 3.11 takes a thread for ended whose join() a signal interrupted.
+        ends = [threading.Event() for _ in range(self._jobs)]
+        for end in ends:
+            threading.Thread(target=self._work, args=[rest, end], daemon=True).start()
         try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.2)  # a signal to another thread does not end a wait without an end
+            for end in ends:
+                while not end.wait(0.2):  # a signal to another thread does not end a wait without an end
+                    pass
         except BaseException:  # Ctrl-C, or a signal that ends the command
             self._stop.set()
             deadline = time.monotonic() + _GRACE_SECONDS
-            for thread in threads:
-                thread.join(max(0.0, deadline - time.monotonic()))
+            for end in ends:
+                end.wait(max(0.0, deadline - time.monotonic()))
             raise
         if self._end is not None:
             raise self._end
@@ -121,7 +126,13 @@ class Runner:
             own_seconds=time.process_time() - own,
         )
 
-    def _work(self, rest: Iterator[Question]) -> None:
+    def _work(self, rest: Iterator[Question], end: threading.Event) -> None:
+        try:
+            self._ask_all(rest)
+        finally:
+            end.set()
+
+    def _ask_all(self, rest: Iterator[Question]) -> None:
         while not self._stop.is_set():
             with self._lock:
                 question = next(rest, None)
@@ -143,8 +154,11 @@ class Runner:
             try:
                 found = self._ask(question.component, question.request)
             except InvocationError as error:
-                if isinstance(error, UnaskedError) and not error.temporary:
-                    raise NoAnswerError(str(error)) from error  # no credentials, for example
+                if isinstance(error, UnaskedError):
+                    if not error.temporary or (not self._reached and attempt + 1 >= _UNREACHED_ATTEMPTS):
+                        raise NoAnswerError(str(error)) from error  # no credentials, for example
+                else:
+                    self._reached = True
                 if not error.temporary or attempt == self._max_attempts - 1:
                     return Answer(error=str(error))
                 with self._lock:
@@ -153,6 +167,7 @@ class Runner:
                 if self._stop.wait(random.uniform(0, longest)):
                     return None
             else:
+                self._reached = True
                 return Answer(
                     text=found.text,
                     seconds=found.seconds,

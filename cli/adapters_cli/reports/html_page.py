@@ -84,7 +84,6 @@ def _choice(result: EvaluationResult) -> Markup:
 
 
 def _verdict(result: EvaluationResult) -> Markup:
-    state = ("passed" if result.passed else "failed") if result.requirements else "open"
     facts = (
         f"{result.dataset.items:,} of {result.dataset.available:,} items of {result.dataset.source}, "
         f"{result.made_at}, on {verdict.engine(result)}"
@@ -109,7 +108,7 @@ def _verdict(result: EvaluationResult) -> Markup:
             class_="note",
         ),
         _warnings(result),
-        class_=f"verdict {state}",
+        class_=f"verdict {verdict.state(result)}",
         id="verdict",
         aria_label="Verdict",
     )

@@ -6,12 +6,13 @@ from adapters_cli.reports.item_ranking import gain, worst_first
 from adapters_cli.reports.markdown_text import code, fenced, folded, plain, table
 
 _WORST = 5
+_SIGNS = {"passed": "✅ ", "failed": "❌ ", "open": ""}
 
 
 def markdown(result: EvaluationResult) -> str:
     """Return the report of an evaluation as GitHub and GitLab render it."""
     base = result.baseline.name
-    sign = "" if not result.requirements else "✅ " if result.passed else "❌ "
+    sign = _SIGNS[verdict.state(result)]
     parts = [f"# {sign}{plain(verdict.headline(result))}"]
     if result.requirements:
         rows = [

@@ -342,6 +342,7 @@ class FakeJudge:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[str | None] = []
         self.biased = False
+        self.answers: Callable[[], str | int | None] = lambda: None
         judge = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -349,8 +350,11 @@ class FakeJudge:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 judge.bodies.append(body)
                 judge.headers.append(self.headers["Authorization"])
-                text = json.dumps({"choices": [{"message": {"content": judge.verdict(body)}}]}).encode()
-                self.send_response(200 if self.path == "/v1/chat/completions" else 404)
+                answer = judge.answers()
+                content = answer if isinstance(answer, str) else judge.verdict(body)
+                text = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
+                status = 200 if self.path == "/v1/chat/completions" else 404
+                self.send_response(answer if isinstance(answer, int) else status)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
@@ -410,6 +414,47 @@ class TestJudge:
         [found] = read_result(tmp_path / "out" / "result.json").judgements
         assert (found.better, found.worse, found.equal, found.disagreements) == (0, 0, ITEMS, 30)
         assert found.p_value == 1
+
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [
+            (401, "the judge answered 401"),
+            ("They are fine.", "its answer in answers.jsonl has no verdict such as [[A]]"),
+        ],
+    )
+    def test_judge_without_any_verdict_ends_with_1(
+        self, evaluate: Run, judge: FakeJudge, tmp_path: Path, answer: str | int, reason: str
+    ) -> None:
+        judge.answers = lambda: answer
+        result = evaluate("acme", "--judge", f"{judge.url}#gpt", "--require", "exact_match >= 0.9")
+        assert result.exit_code == 1
+        assert f"#gpt failed, and says nothing of acme: {reason}" in result.stderr
+        [found] = read_result(tmp_path / "out" / "result.json").judgements
+        assert (found.failed, found.unclear, reason in found.reasons[0]) == (True, 30, True)
+        assert reason in (tmp_path / "out" / "report.html").read_text()
+        report = (tmp_path / "out" / "report.md").read_text()
+        assert report.startswith("# ❌ Failed: the judge gave no verdicts")
+
+    def test_judge_that_nobody_reaches_ends_soon_and_keeps_the_answers(
+        self, evaluate: Run, runtime: FakeRuntime
+    ) -> None:
+        with FakeJudge() as gone:
+            pass
+        result = evaluate("acme", "--judge", f"{gone.url}#gpt")
+        assert result.exit_code == 1
+        assert "failed, and says nothing of acme: the judge cannot be reached: " in result.stderr
+        runtime.calls.clear()
+        with FakeJudge() as judge:
+            assert evaluate("acme", "--judge", f"{judge.url}#gpt").exit_code == 0
+        assert runtime.calls == []
+
+    def test_some_items_without_a_verdict_are_a_warning(self, evaluate: Run, judge: FakeJudge) -> None:
+        answers = iter([401])
+        judge.answers = lambda: next(answers, None)
+        result = evaluate("acme", "--judge", f"{judge.url}#gpt")
+        assert result.exit_code == 0
+        warning = "warning: acme: 1 item has no verdict of the judge, for example: the judge answered 401"
+        assert warning in result.stderr
 
     def test_key_is_not_sent_in_plain_text(
         self, evaluate: Run, monkeypatch: pytest.MonkeyPatch, runtime: FakeRuntime

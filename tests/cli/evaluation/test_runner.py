@@ -139,6 +139,13 @@ def test_connection_that_is_refused_is_asked_again(endpoint: Endpoint, log: Answ
     assert Runner(endpoint, log, jobs=1).run(QUESTIONS[:1]).errors == 0
 
 
+def test_address_that_nobody_is_at_ends_the_run_soon(endpoint: Endpoint, log: AnswerLog) -> None:
+    endpoint.fails = lambda component, prompt: UnaskedError("could not connect", temporary=True)
+    with pytest.raises(NoAnswerError, match="could not connect"):
+        Runner(endpoint, log, jobs=1).run(QUESTIONS)
+    assert endpoint.asked.total() == 4
+
+
 def test_interrupted_run_keeps_its_answers(endpoint: Endpoint, log: AnswerLog) -> None:
     endpoint.seconds = 0.01
     threading.Timer(0.08, lambda: signal.raise_signal(signal.SIGINT)).start()
