@@ -197,7 +197,7 @@ def evaluate(
             requirements = [Requirement.parse(text) for text in require or ()]
             metrics = metrics_of(metric or (), bert_model=bert_model)
             chosen_judge = None if judge is None else judge_of(judge, account)
-        items = read_dataset(dataset, options)
+            items = read_dataset(dataset, options)
         found = find_subjects(
             account, names, component or (), against=against, stack=stack, fleet=fleet, table=table_name
         )

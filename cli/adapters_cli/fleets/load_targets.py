@@ -7,7 +7,7 @@ from adapter_fleet.fleet.state.components import Status
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import EndpointComponents
 from adapters_cli.aws.engine_name import BaseContainer
-from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.adapter_lookup import AdapterLookup, no_component
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError, UsageError
@@ -47,6 +47,7 @@ class LoadTargets:
         found = find_fleet(account, stack=stack, name=fleet, table=table)
         newest = newest_generation(found)
         target = newest.request.target
+        _check_components(account, target.endpoint, components)
         named = AdapterLookup(found, newest).find(names) | {name: name for name in components}
         if not named:
             adapters = desired_by(found.registry, in_force(found.registry, newest)).adapters
@@ -59,6 +60,7 @@ class LoadTargets:
 
     @classmethod
     def _of_endpoint(cls, account: Account, endpoint: str, components: Sequence[str]) -> "LoadTargets":
+        _check_components(account, endpoint, components)
         names = list(components)
         if not names:
             live = EndpointComponents(account, endpoint)
@@ -80,6 +82,13 @@ class LoadTargets:
                 f"{container.component} is the base; name adapters, which are measured beside it"
             )
         return cls(endpoint=endpoint, adapters=adapters_named, container=container)
+
+
+def _check_components(account: Account, endpoint: str, components: Sequence[str]) -> None:
+    """Raise CommandError for the first component that does not exist."""
+    for name in components:
+        if account.service.describe(name) is None:
+            raise no_component(account, endpoint, name)
 
 
 def _serving(live: EndpointComponents) -> list[str]:

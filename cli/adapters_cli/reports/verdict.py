@@ -167,8 +167,8 @@ def warnings(result: EvaluationResult) -> list[str]:
         if latency.errors
     ]
     lines += [
-        f"{found.subject}: {counted(found.unclear, 'item')} {'has' if found.unclear == 1 else 'have'} no verdict"
-        f" of the judge, for example: {found.reasons[0]}"
+        f"{found.subject}: {counted(found.unclear, 'item')} {'has' if found.unclear == 1 else 'have'} no"
+        f" verdict of the judge, for example: {found.reasons[0]}"
         for found in result.judgements
         if found.reasons and not found.failed
     ]

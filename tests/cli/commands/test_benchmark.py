@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,9 +31,20 @@ class FakeSageMaker:
         return {
             "EndpointName": "llm",
             "Specification": COMPONENTS[InferenceComponentName],
+            "InferenceComponentStatus": "InService",
+            "LastModifiedTime": datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC),
+            "CreationTime": datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC),
+            "InferenceComponentArn": f"arn:aws:sagemaker:::inference-component/{InferenceComponentName}",
             "RuntimeConfig": {"CurrentCopyCount": 1},
             "ResponseMetadata": {},
         }
+
+    def list_inference_components(self, **_: str) -> dict[str, Any]:
+        described = [
+            {"InferenceComponentName": name, **self.describe_inference_component(InferenceComponentName=name)}
+            for name in COMPONENTS
+        ]
+        return {"InferenceComponents": described}
 
     def describe_model(self, *, ModelName: str) -> dict[str, Any]:  # noqa: N803
         image = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.36.0-lmi19.0.0-cu128"
@@ -325,6 +337,14 @@ def test_base_alone_is_refused(run: Callable[..., Result]) -> None:
     result = run("llm", "-c", "llm-base")
     assert result.exit_code == 2
     assert "llm-base is the base; name adapters" in result.stderr
+
+
+def test_unknown_component_ends_with_1_as_in_other_commands(
+    run: Callable[..., Result], runtime: FakeRuntime
+) -> None:
+    result = run("llm", "-c", "llm-acmee")
+    assert (result.exit_code, runtime.calls) == (1, [])
+    assert "endpoint llm has no component 'llm-acmee'; did you mean 'llm-acme'?" in result.stderr
 
 
 def test_component_of_another_endpoint_is_refused(run: Callable[..., Result]) -> None:

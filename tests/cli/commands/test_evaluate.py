@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -320,10 +321,13 @@ def test_json_is_the_result_without_its_items(evaluate: Run, tmp_path: Path) -> 
         (["acme", "--require", "exact_match about 3"], 2, "a requirement should be"),
         (["acme", "--require", "exact_macth > 0.5"], 2, "did you mean 'exact_match'?"),
         (["acme", "--metric", "rouge"], 2, "'--metric' should be a metric"),
-        (["acme", "--prompt-column", "promt"], 1, "'--prompt-column' should name columns"),
+        (["acme", "--prompt-column", "promt"], 2, "'--prompt-column' should name columns"),
+        (["acme", "--template", "{promt}"], 2, "did you mean 'prompt'?"),
+        (["acmee"], 1, "the fleet has no adapter 'acmee'; did you mean 'acme'?"),
+        (["-c", "p-acmee"], 1, "endpoint endpoint has no component 'p-acmee'; did you mean 'p-acme'?"),
         (["acme", "--judge", "gpt"], 2, "'--judge' should be"),
         (["nobody"], 1, "the fleet has no adapter 'nobody'"),
-        ([], 2, "which adapter?"),
+        ([], 2, "which adapter? Give adapters of the fleet\n"),
         (["-c", "base"], 1, "base is no adapter"),
     ],
 )
@@ -333,6 +337,37 @@ def test_mistake_is_reported_before_anything_is_asked(
     result = evaluate(*arguments)
     assert (result.exit_code, problem in result.stderr) == (code, True), result.stderr
     assert runtime.calls == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("items.txt", b"", "'--dataset' should be a file that ends in .jsonl"),
+        ("items.jsonl", b"", "'--dataset' should have a row or more"),
+        ("items.jsonl", b"\xff\xfe", "'--dataset' should be UTF-8 text"),
+        ("items.jsonl", b'{"prompt": "a"}', "'--reference-column' should name columns"),
+        ("items.parquet", b"PAR1", "pip install pyarrow"),
+    ],
+)
+def test_dataset_that_cannot_be_used_is_wrong_usage(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, problem: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    path = tmp_path / name
+    path.write_bytes(content)
+    result = run("evaluate", "acme", "--dataset", str(path), "--output", str(tmp_path / "out"))
+    assert (result.exit_code, problem in result.stderr) == (2, True), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("template", "noted"), [(r"{prompt}\n", True), ("{prompt}\n", False), ("{prompt}\n\\n", False)]
+)
+def test_template_whose_line_ends_the_shell_did_not_read_is_noted(
+    evaluate: Run, runtime: FakeRuntime, template: str, noted: bool
+) -> None:
+    runtime.reply = lambda call: Reply.text("red and red")
+    result = evaluate("acme", "--template", template, "--limit", "1")
+    assert (result.exit_code, "a backslash and an n" in result.stderr) == (0, noted)
 
 
 class FakeJudge:
@@ -561,3 +596,4 @@ class TestStoredResults:
         assert (result.exit_code, runtime.calls) == (1, [])
         assert "acme: its last version, aaaaaaaaaaaa, should have a stored result" in result.stderr
         assert "and it has none" in result.stderr
+        assert "run 'adapters evaluate acme' with the same options, and --store in place of" in result.stderr

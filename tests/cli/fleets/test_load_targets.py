@@ -77,6 +77,15 @@ def test_unknown_adapter_of_a_fleet_is_an_error(account: FakeAccount) -> None:
         targets(account, "gone", table=True)
 
 
+@pytest.mark.parametrize("table", [True, False])
+def test_unknown_component_is_an_error_with_the_name_that_may_be_meant(
+    account: FakeAccount, table: bool
+) -> None:
+    with pytest.raises(CommandError, match="no component 'p-betta'; did you mean 'p-beta'") as error:
+        targets(account, *([] if table else ["endpoint"]), components=["p-betta"], table=table)
+    assert error.value.code == 1
+
+
 def test_endpoint_without_adapters_is_an_error(account: FakeAccount) -> None:
     with pytest.raises(CommandError, match="nowhere has no adapter in service"):
         targets(account, "nowhere", table=False)
