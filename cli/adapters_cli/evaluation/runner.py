@@ -49,6 +49,8 @@ class RunSummary:
 
     asked, errors:
         How many questions got an answer or an error in this run.
+    reused:
+        How many questions the log had the answer to already.
     retries:
         How many attempts were repeated.
     seconds:
@@ -59,6 +61,7 @@ class RunSummary:
 
     asked: int
     errors: int
+    reused: int
     retries: int
     seconds: float
     own_seconds: float
@@ -99,7 +102,8 @@ class Runner:
         Raises TooManyErrorsError, NoAnswerError if no request can be sent, and KeyboardInterrupt.
         """
         self._log.begin_run()
-        rest = iter(self._log.unanswered(questions))
+        unanswered = self._log.unanswered(questions)
+        rest = iter(unanswered)
         started, own = time.perf_counter(), time.process_time()
         # Daemon threads: a second Ctrl-C does not wait for the answers.
         # Events, as Python 3.11 takes a thread for ended whose join() a signal interrupted.
@@ -121,6 +125,7 @@ class Runner:
         return RunSummary(
             asked=self._asked,
             errors=self._errors,
+            reused=len(questions) - len(unanswered),
             retries=self._retries,
             seconds=time.perf_counter() - started,
             own_seconds=time.process_time() - own,

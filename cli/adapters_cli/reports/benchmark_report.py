@@ -13,6 +13,7 @@ from adapters_cli.load.benchmark_result import (
     Series,
 )
 from adapters_cli.load.statistics import WITH_INTERVALS, Distribution
+from adapters_cli.output.text import counted
 from adapters_cli.reports.markdown_text import code, plain, table
 
 LATENCY_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "FIRST TOKEN", "BETWEEN", "WHOLE")
@@ -150,8 +151,8 @@ def summary(result: BenchmarkResult) -> list[str]:
     bounds = result.bounds
     lines = [
         f"{result.endpoint} on {engine}",
-        f"mix {result.mix}; {result.prompts} prompts; answers of {result.output_tokens} tokens;"
-        f" {result.form}",
+        f"mix {result.mix}; {counted(result.prompts, 'prompt')}; answers of"
+        f" {counted(result.output_tokens, 'token')}; {result.form}",
         f"{result.answered} answers in {result.seconds:.1f} s; at most {bounds['requests']} requests to each"
         f" side of a level, and {bounds['seconds']:g} s",
     ]

@@ -77,8 +77,15 @@ def comparison_page(
 def _choice(result: EvaluationResult) -> Markup:
     if len(result.subjects) < 2:
         return Markup()
+    missed = {outcome.subject for outcome in result.requirements if not outcome.met}
+    missed |= {judgement.subject for judgement in result.failed_judgements}
+    names = [subject.name for subject in result.subjects]
+    first = next((number for number, name in enumerate(names) if name in missed), 0)
     options = (
-        element("option", subject.name, value=str(number)) for number, subject in enumerate(result.subjects)
+        element("option", name, value=str(number), selected=True)
+        if number == first
+        else element("option", name, value=str(number))
+        for number, name in enumerate(names)
     )
     return element("label", "Adapter ", element("select", *options, id="subject"))
 

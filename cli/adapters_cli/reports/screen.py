@@ -14,16 +14,17 @@ _HEADINGS = (
     "ADAPTER",
     "METRIC",
     "BASE",
-    "ITS OWN",
+    "ADAPTER'S",
     "GAIN",
     "RELATIVE",
     "95 % OF GAIN",
     "P",
     "VERDICT",
     "ITEMS +/-/=",
+    "",  # the text that a row may have below it: none here
 )
 _STYLES = {"passed": "bold green", "failed": "bold red", "open": "bold"}
-_SPARE = ("P", "95 % OF GAIN", "GAIN")
+_SPARE = ("ITEMS +/-/=", "P", "GAIN", "RELATIVE")
 
 
 def print_result(result: EvaluationResult) -> None:
@@ -70,6 +71,7 @@ def _row(comparison: Comparison, side: str) -> tuple[str, ...]:
         figures.p_value(comparison.p_adjusted),
         side,
         f"{comparison.better}/{comparison.worse}/{comparison.equal}",
+        "",
     )
 
 

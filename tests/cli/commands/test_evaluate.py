@@ -122,6 +122,10 @@ def test_second_run_asks_nothing_and_has_the_same_figures(evaluate: Run, runtime
     runtime.calls.clear()
     second = evaluate("acme")
     assert (second.stdout, runtime.calls) == (first.stdout, [])
+    assert "of an earlier run" not in first.stderr
+    assert "80 answers of an earlier run, from " in second.stderr
+    assert "are replaced" not in second.stderr
+    assert "were over other items (40 items), and are replaced" in evaluate("acme", "--sample", "5").stderr
 
 
 def test_another_adapter_asks_only_its_own_questions(evaluate: Run, runtime: FakeRuntime) -> None:
