@@ -26,6 +26,8 @@ from adapters_cli.evaluation.result import (
 from adapters_cli.evaluation.runner import Ask, Runner, RunSummary, TooManyErrorsError
 from adapters_cli.evaluation.statistics import RESAMPLES, compare, holm, latency_of
 from adapters_cli.output.errors import NoAnswerError
+from adapters_cli.output.progress_bars import AnswerCounts
+from adapters_cli.output.text import counted, print_note
 
 PRODUCT = "cdk-multi-adapter-inference"
 
@@ -120,9 +122,12 @@ class Evaluated:
         return sum(latency.errors for latency in self.result.latency)
 
 
-Watch = Callable[[bool], None]
+Watch = Callable[[AnswerCounts], None]
 Watching = Callable[[str, int], Watch]
-"""Called with what is asked and how many times; returns what is called after each answer."""
+"""Called with what is asked and how many times; returns what is called with the counts."""
+
+_SLOW_TO_SCORE = 100
+"""The scoring of so many answers takes seconds, and is announced."""
 
 
 def evaluate(
@@ -139,6 +144,8 @@ def evaluate(
     logged = plan.answers(log)
     answers = {name: {item: found.answer for item, found in given.items()} for name, given in logged.items()}
     judgements, judging = _judged(plan, log, answers, jobs=jobs, watching=watching)
+    if len(questions) >= _SLOW_TO_SCORE:
+        print_note(f"scoring {len(questions):,} answers by {counted(len(plan.metrics), 'metric')}")
     scores = scored(plan, answers)
     comparisons = compared(plan, scores)
     result = EvaluationResult(

@@ -17,6 +17,7 @@ from adapters_cli.aws.runtime_endpoint import InvocationError, UnaskedError
 from adapters_cli.evaluation.answer_log import AnswerLog, Question
 from adapters_cli.evaluation.result import Answer
 from adapters_cli.output.errors import CommandError, NoAnswerError
+from adapters_cli.output.progress_bars import AnswerCounts
 
 Ask = Callable[[str, GenerationRequest], Generation]
 """Asks a component. Raises InvocationError."""
@@ -76,7 +77,7 @@ class Runner:
     """Asks questions with so many threads, and writes the answers to a log.
 
     watch:
-        Called after each answer with True, or with False after an error.
+        Called with the counts, several times a second and in the end.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Runner:
         log: AnswerLog,
         *,
         jobs: int = 8,
-        watch: Callable[[bool], None] = lambda _answered: None,
+        watch: Callable[[AnswerCounts], None] = lambda _counts: None,
         max_attempts: int = _MAX_ATTEMPTS,
     ) -> None:
         self._ask, self._log, self._jobs, self._watch = ask, log, jobs, watch
@@ -94,6 +95,7 @@ class Runner:
         self._stop = threading.Event()
         self._asked = self._errors = self._in_a_row = self._retries = 0
         self._end: BaseException | None = None
+        self._reason: str | None = None
         self._reached = False
 
     def run(self, questions: Sequence[Question]) -> RunSummary:
@@ -113,13 +115,14 @@ class Runner:
         try:
             for end in ends:
                 while not end.wait(0.2):  # a signal to another thread does not end a wait without an end
-                    pass
+                    self._watch(self._counts())
         except BaseException:  # Ctrl-C, or a signal that ends the command
             self._stop.set()
             deadline = time.monotonic() + _GRACE_SECONDS
             for end in ends:
                 end.wait(max(0.0, deadline - time.monotonic()))
             raise
+        self._watch(self._counts())
         if self._end is not None:
             raise self._end
         return RunSummary(
@@ -130,6 +133,12 @@ class Runner:
             seconds=time.perf_counter() - started,
             own_seconds=time.process_time() - own,
         )
+
+    def _counts(self) -> AnswerCounts:
+        with self._lock:
+            return AnswerCounts(
+                answered=self._asked, errors=self._errors, retries=self._retries, reason=self._reason
+            )
 
     def _work(self, rest: Iterator[Question], end: threading.Event) -> None:
         try:
@@ -168,6 +177,7 @@ class Runner:
                     return Answer(error=str(error))
                 with self._lock:
                     self._retries += 1
+                    self._reason = str(error)
                 longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt)
                 if self._stop.wait(random.uniform(0, longest)):
                     return None
@@ -189,7 +199,6 @@ class Runner:
             many = self._asked >= _ERROR_SHARE_FROM and self._errors > _ERROR_SHARE * self._asked
             reason = answer.error if self._in_a_row >= _ERRORS_IN_A_ROW or many else None
             counts = f"{self._errors} of {self._asked} answers are errors"
-        self._watch(answer.error is None)
         if reason is not None:
             self._finish(TooManyErrorsError(f"{counts}, so the rest is not asked; the last one is: {reason}"))
 
