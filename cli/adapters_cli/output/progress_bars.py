@@ -158,9 +158,8 @@ class AnswerBar:
             if self._progress.console.is_terminal or time.monotonic() - said < self._every_seconds:
                 return
             line = f"{counts.answered:,} of {count:,} {what}{_failures(counts)}"
-            if counts.reason is not None and (
-                counts.retries > last.retries or counts.answered == last.answered
-            ):
+            waits = counts.retries > last.retries or counts.answered == last.answered
+            if waits and counts.reason is not None:
                 line += f": {one_line(counts.reason)}"
             print_note(line)
             said, last = time.monotonic(), counts
