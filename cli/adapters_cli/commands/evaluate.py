@@ -170,7 +170,7 @@ def evaluate(
     The answers and the reports (result.json, report.md, report.html, junit.xml) are in --output. After an
     interruption, the same command asks only what is not answered yet.
 
-    Ends with 1 if a requirement is not met, or if answers are errors.
+    Ends with 1 if a requirement is not met, if answers are errors, or if the judge fails.
     """
     with reported_errors():
         # Imported here: NumPy and botocore take long, and `--help` does without.
@@ -266,7 +266,8 @@ def _evaluated(
             return endpoint.generate(routes.get(component, component), request)
 
         bar = stack.enter_context(AnswerBar())
-        result = evaluated(plan, log, ask, jobs=jobs, watching=bar.watching, now=account.now())
+        now = account.now()
+        result = evaluated(plan, log, ask, jobs=jobs, watching=bar.watching, now=now, note=bar.note)
     if changed := found.changed(account):
         raise CommandError(
             f"{', '.join(changed)} changed meanwhile, so that the answers are of several versions; delete"

@@ -27,7 +27,7 @@ from adapters_cli.evaluation.runner import Ask, Runner, RunSummary, TooManyError
 from adapters_cli.evaluation.statistics import RESAMPLES, compare, holm, latency_of
 from adapters_cli.output.errors import NoAnswerError
 from adapters_cli.output.progress_bars import AnswerCounts
-from adapters_cli.output.text import counted, print_note
+from adapters_cli.output.text import counted
 
 PRODUCT = "cdk-multi-adapter-inference"
 
@@ -131,9 +131,16 @@ _SLOW_TO_SCORE = 100
 
 
 def evaluate(
-    plan: EvaluationPlan, log: AnswerLog, ask: Ask, *, jobs: int, watching: Watching, now: float
+    plan: EvaluationPlan,
+    log: AnswerLog,
+    ask: Ask,
+    *,
+    jobs: int,
+    watching: Watching,
+    now: float,
+    note: Callable[[str], None] = lambda _text: None,
 ) -> Evaluated:
-    """Ask what the log does not have, and return the result.
+    """Ask what the log does not have, and return the result. `note` gets what to tell the user meanwhile.
 
     Raises TooManyErrorsError, NoAnswerError and KeyboardInterrupt; the log keeps the answers.
     """
@@ -145,7 +152,7 @@ def evaluate(
     answers = {name: {item: found.answer for item, found in given.items()} for name, given in logged.items()}
     judgements, judging = _judged(plan, log, answers, jobs=jobs, watching=watching)
     if len(questions) >= _SLOW_TO_SCORE:
-        print_note(f"scoring {len(questions):,} answers by {counted(len(plan.metrics), 'metric')}")
+        note(f"scoring {len(questions):,} answers by {counted(len(plan.metrics), 'metric')}")
     scores = scored(plan, answers)
     comparisons = compared(plan, scores)
     result = EvaluationResult(

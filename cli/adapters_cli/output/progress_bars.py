@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from adapters_cli.output.text import counted, one_line, print_note
+from adapters_cli.output.text import counted, one_line, print_note, printable
 
 _SECONDS_A_LINE = 30.0
 
@@ -165,6 +165,13 @@ class AnswerBar:
             said, last = time.monotonic(), counts
 
         return watch
+
+    def note(self, text: str) -> None:
+        """Print a note. Nothing else may, while the bar has the terminal."""
+        if self._progress.console.is_terminal:
+            self._progress.console.print(Text(printable(text)))
+        else:
+            print_note(text)
 
 
 class _AnswerAmount(ProgressColumn):

@@ -92,6 +92,7 @@ def test_adapters_are_compared_with_their_base_model(
     ]
     assert [row[9:] for row in rows] == [["better", "30", "0", "10"], ["worse", "0", "10", "30"]]
     assert asked(runtime) == {"base": ITEMS, "p-acme": ITEMS, "p-beta": ITEMS}
+    assert "scoring 120 answers by 1 metric" in result.stderr
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"answers.jsonl", "result.json", "report.md", "report.html", "junit.xml"}
 
