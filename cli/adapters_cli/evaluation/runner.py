@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from adapters_cli.aws.generation import Generation, GenerationRequest
 from adapters_cli.aws.runtime_endpoint import InvocationError, UnaskedError
+from adapters_cli.aws.worker_threads import WorkerThreads
 from adapters_cli.evaluation.answer_log import AnswerLog, Question
 from adapters_cli.evaluation.result import Answer
 from adapters_cli.output.errors import CommandError, NoAnswerError
@@ -107,21 +108,9 @@ class Runner:
         unanswered = self._log.unanswered(questions)
         rest = iter(unanswered)
         started, own = time.perf_counter(), time.process_time()
-        # Daemon threads: a second Ctrl-C does not wait for the answers.
-        # Events, as Python 3.11 takes a thread for ended whose join() a signal interrupted.
-        ends = [threading.Event() for _ in range(self._jobs)]
-        for end in ends:
-            threading.Thread(target=self._work, args=[rest, end], daemon=True).start()
-        try:
-            for end in ends:
-                while not end.wait(0.2):  # a signal to another thread does not end a wait without an end
-                    self._watch(self._counts())
-        except BaseException:  # Ctrl-C, or a signal that ends the command
-            self._stop.set()
-            deadline = time.monotonic() + _GRACE_SECONDS
-            for end in ends:
-                end.wait(max(0.0, deadline - time.monotonic()))
-            raise
+        # A second Ctrl-C does not wait for the answers.
+        threads = WorkerThreads(lambda: self._work(rest), self._jobs)
+        threads.run(self._stop.set, _GRACE_SECONDS, meanwhile=lambda: self._watch(self._counts()))
         self._watch(self._counts())
         if self._end is not None:
             raise self._end
@@ -140,13 +129,7 @@ class Runner:
                 answered=self._asked, errors=self._errors, retries=self._retries, reason=self._reason
             )
 
-    def _work(self, rest: Iterator[Question], end: threading.Event) -> None:
-        try:
-            self._ask_all(rest)
-        finally:
-            end.set()
-
-    def _ask_all(self, rest: Iterator[Question]) -> None:
+    def _work(self, rest: Iterator[Question]) -> None:
         while not self._stop.is_set():
             with self._lock:
                 question = next(rest, None)
