@@ -197,6 +197,13 @@ def _no_verdict(log: AnswerLog, question: Question) -> str | None:
     return logged.answer.error or f"its answer in {LOG_FILE} has no verdict such as [[A]]"
 
 
+_UNREACHED = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.SSLError,
+)
+
+
 class _OpenAiModel:
     """A model of an OpenAI-compatible API."""
 
@@ -217,7 +224,7 @@ class _OpenAiModel:
             answer = self._pool.request(
                 "POST", self._url, body=json.dumps(body).encode(), headers=self._headers, redirect=False
             )
-        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
+        except _UNREACHED as error:
             raise UnaskedError(f"the judge cannot be reached: {error}", temporary=True) from error
         except urllib3.exceptions.HTTPError as error:
             raise InvocationError(f"the judge does not answer: {error}", temporary=True) from error
