@@ -19,6 +19,8 @@ LATENCIES = (TIME_TO_FIRST_TOKEN, INTER_TOKEN_LATENCY, REQUEST_LATENCY)
 INPUT_LENGTH = "input_sequence_length"
 OUTPUT_LENGTH = "output_sequence_length"
 
+INDISTINCT_TIERS = "tiers of the loads: first tokens do not tell the tiers apart"
+
 _EQUAL_LENGTHS = 0.01
 """How much the mean lengths of answers may differ, as a share, to count as equal."""
 _FASTEST_TOKEN = 0.2
