@@ -60,8 +60,8 @@ def _why_none(content: Mapping[str, Any]) -> str:
     if INDISTINCT_TIERS in reasons:
         return (
             "first tokens took as long in each tier, so that nothing tells which one was hit. This works"
-            " where a load takes longer than first tokens vary, as on a GPU, where it takes tens of"
-            " milliseconds. The embedded cloud's NumPy server loads in a millisecond, unless"
+            " where a load takes longer than first tokens vary, as it is expected on a GPU. The"
+            " embedded cloud's NumPy server loads in a millisecond, unless"
             " load_from_cpu_seconds and load_from_disk_seconds add to it"
         )
     return "; ".join(reasons) or "there were too few answers; give more --requests"

@@ -575,7 +575,7 @@ class TestMeasuredHits:
             (
                 1,
                 [INDISTINCT_TIERS],
-                "where a load takes longer than first tokens vary, as on a GPU",
+                "where a load takes longer than first tokens vary, as it is expected on a GPU",
             ),
             (1, ["tier cpu: the time ended after 3 of 9 requests"], "the time ended after 3 of 9 requests"),
             (1, [], "there were too few answers; give more --requests"),
