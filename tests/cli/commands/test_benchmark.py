@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +111,9 @@ def test_adapters_are_measured_beside_their_base(run: Callable[..., Result], run
     for level in document["levels"]:
         assert level["adapter"]["request_count"]["avg"] == level["base"]["request_count"]["avg"] == 4
         assert level["equal_output_length"] is True
-        assert level["adapter_by_base"].keys() == {
-            "time_to_first_token.p50",
-            "inter_token_latency.p50",
-            "request_latency.p50",
-        }
+        # The fake sends all tokens at once.
+        assert level["in_bursts"] is True
+        assert level["adapter_by_base"].keys() == {"time_to_first_token.p50", "request_latency.p50"}
     # One request to find the form, then four to each side of two levels.
     assert len(runtime.calls) == 1 + 2 * 2 * 4
     assert {call.component for call in runtime.calls} == set(COMPONENTS)
@@ -154,6 +152,19 @@ def test_endpoint_that_is_not_on_this_machine_has_to_be_named_twice(
     result = run(*SHORT, url=None)
     assert (result.exit_code, runtime.calls) == (2, [])
     assert "(runtime.sagemaker.eu-central-1.amazonaws.com); --yes-load llm allows it" in result.stderr
+
+
+@pytest.mark.parametrize(("arguments", "named"), [(SHORT, "llm"), (["--stack", "Tenants"], "ENDPOINT")])
+def test_other_machine_is_refused_before_anything_is_asked_there(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str], named: str
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr("adapters_cli.commands.benchmark.LoadTargets.find", unreachable)
+    result = run(*arguments, url="http://10.255.255.1:4566")
+    assert result.exit_code == 2
+    assert f"(10.255.255.1); --yes-load {named} allows it" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,24 @@ def test_adapter_of_a_fleet_that_does_not_serve_yet_is_left_out(account: FakeAcc
     assert set(targets(account, table=True).adapters.values()) == {"acme", "beta"}
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"), [("ADAPTERS_STACK", "Tenants"), ("ADAPTERS_TABLE", "registry")]
+)
+def test_environment_names_the_fleet(
+    account: FakeAccount, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert dict(targets(account, "acme", table=False).adapters) == {"p-acme": "acme"}
+    assert set(targets(account, table=False).adapters.values()) == {"acme", "beta"}
+
+
+def test_component_is_of_the_named_endpoint_whatever_the_environment_says(
+    account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADAPTERS_STACK", "Other")
+    assert list(targets(account, "endpoint", components=["p-beta"], table=False).adapters) == ["p-beta"]
+
+
 def test_all_adapters_of_an_endpoint_are_asked_without_its_base(account: FakeAccount) -> None:
     found = targets(account, "endpoint", table=False)
     assert (set(found.adapters), found.container.component) == ({"p-acme", "p-beta"}, "base")
