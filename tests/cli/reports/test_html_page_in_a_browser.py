@@ -307,7 +307,8 @@ def test_pictures_of_gains_always_have_their_ticks(
 
     assert browser.value(f"{ticks}.some((tick) => tick.textContent === '0')") is below
     assert browser.value(f"{ticks}.length > 0") is below
-    head = "document.querySelector('#metrics thead').getBoundingClientRect().width > 1"
+    heads = "[...document.querySelectorAll('#metrics thead')].filter((head) => head.checkVisibility())"
+    head = f"{heads}[0].getBoundingClientRect().width > 1"
     assert browser.value(head) is not below
 
 
@@ -360,11 +361,11 @@ def test_choosing_an_adapter_changes_the_figures(browser: Browser, report: Path)
         ".map((table) => table.querySelectorAll('th')[2].textContent)"
     )
     before = browser.value(headings)
-    choose(browser, "subject", "2")
+    choose(browser, "subject", "0")
 
-    assert before == ["triage"]
-    assert browser.value(headings) == ["summary"]
-    assert browser.value("document.querySelectorAll('#list .subject h4 bdi')[0].textContent") == "summary"
+    assert before == ["summary"]  # the one that misses a requirement
+    assert browser.value(headings) == ["triage"]
+    assert browser.value("document.querySelectorAll('#list .subject h4 bdi')[0].textContent") == "triage"
 
 
 def test_colours_can_be_chosen(browser: Browser, report: Path) -> None:
