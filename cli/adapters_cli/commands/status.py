@@ -29,6 +29,7 @@ from adapters_cli.fleets.fleet_status import (
     manifest_not_in_force_note,
     read_status,
 )
+from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
 from adapters_cli.output.errors import reported_errors
@@ -46,7 +47,8 @@ _SILENT_SECONDS = 20 * 60.0
 def status(
     context: typer.Context,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Adapters to show; else all.")
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Adapters to show; else all.", autocompletion=complete_adapter),
     ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Show only adapters that failed.")] = False,
     stack: StackOption = None,

@@ -1,0 +1,82 @@
+"""The deployment that preflight checks: an environment file, an account and a region."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.environment.environment_schema import Environment
+from adapters_cli.aws.account import Account
+
+_NO_STACK = "ValidationError"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What a deployment of an environment file needs.
+
+    name:
+        The environment as `cdk deploy -c environment=…` takes it.
+    qualifier:
+        The qualifier of the CDK's bootstrap stack.
+    """
+
+    account: Account
+    environment: Environment
+    name: str
+    stack: str
+    region: str
+    account_id: str
+    qualifier: str
+
+    def client(self, service: str) -> Any:
+        """Return a client."""
+        return self.account.client(service)
+
+    @property
+    def partition(self) -> str:
+        """The partition of the region, as ARNs have it."""
+        return str(self.client("sts").meta.partition)
+
+    @cached_property
+    def stack_status(self) -> str | None:
+        """Status of the deployed stack; None if there is none."""
+        try:
+            (found,) = self.account.cloudformation.describe_stacks(StackName=self.stack)["Stacks"]
+        except ClientError as error:
+            if code_of(error) != _NO_STACK:
+                raise
+            return None
+        return found["StackStatus"]
+
+    @cached_property
+    def endpoints(self) -> frozenset[str]:
+        """Names of the endpoints that the stack already has."""
+        if self.stack_status is None:
+            return frozenset()
+        pages = self.account.cloudformation.get_paginator("list_stack_resources").paginate(
+            StackName=self.stack
+        )
+        return frozenset(
+            resource["PhysicalResourceId"].rpartition("/")[2]
+            for page in pages
+            for resource in page["StackResourceSummaries"]
+            if resource["ResourceType"] == "AWS::SageMaker::Endpoint" and resource.get("PhysicalResourceId")
+        )
+
+    @property
+    def most_instances(self) -> int:
+        """The most instances that the endpoint may have."""
+        return self.environment.endpoint.instance_count
+
+    @property
+    def buckets(self) -> list[str]:
+        """The buckets that the environment names."""
+        model, environment = self.environment.base_model, self.environment
+        named = [model.bucket, model.copy_to_bucket]
+        named += [source.bucket for source in environment.artifact_sources]
+        for fleet in environment.fleets.values():
+            named += [fleet.bucket, *fleet.buckets.values()]
+        return list(dict.fromkeys(name for name in named if name is not None))
