@@ -1,6 +1,7 @@
 """`adapters preflight`: check the account before a deployment of an environment file."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,12 +20,13 @@ from adapters_cli.models.environment_option import (
 from adapters_cli.output.errors import NoAnswerError, UsageError, error_text, reported_errors
 from adapters_cli.output.exit_codes import FAILED, ONLY_WARNINGS
 from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import print_note
+from adapters_cli.output.text import print_note, printable
 from adapters_cli.preflight.deployment import Deployment
 from adapters_cli.preflight.finding import Check, Finding, Verdict
 from adapters_cli.preflight.preflight import check_deployment
 
 _HEADINGS = ("CHECK", "RESULT", "WHAT")
+_PIPE_HEADINGS = ("CHECK", "RESULT", "REMEDY", "WHAT")
 
 
 def preflight(
@@ -112,14 +114,16 @@ def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
         }
         typer.echo(json.dumps(document, indent=2))
         return
-    print_rows(_HEADINGS, map(_row, findings), styled=1)
-    totals = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
-    print_note(totals)
-
-
-def _row(finding: Finding) -> tuple[str, str, str]:
-    remedy = f" → {finding.remedy}" if finding.remedy is not None else ""
-    return finding.check, finding.verdict, f"{finding.message}{remedy}"
+    if sys.stdout.isatty():
+        print_rows(_HEADINGS, [(found.check, found.verdict, found.message) for found in findings], styled=1)
+        # Below the table, where a command keeps its line and can be copied.
+        for finding in findings:
+            if finding.remedy is not None:
+                typer.echo(f"\n{finding.check}: to mend it\n  {printable(finding.remedy)}")
+    else:
+        rows = [(found.check, found.verdict, found.remedy or "-", found.message) for found in findings]
+        print_rows(_PIPE_HEADINGS, rows, styled=1)
+    print_note(", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]))
 
 
 def _exit_code(findings: Sequence[Finding], *, strict: bool) -> int:

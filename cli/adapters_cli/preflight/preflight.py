@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.common.aws_errors import message_of
 from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.output.errors import CommandError, error_text
 from adapters_cli.preflight.checks.account_setup import (
@@ -60,5 +61,11 @@ def _findings(
         for finding in check(deployment):
             found.append(finding)
     except (BotoCoreError, ClientError, CommandError, ValueError) as error:
-        found.append(Check(name).not_checked(error_text(error)))
+        found.append(Check(name).not_checked(_reason(error)))
     return found
+
+
+def _reason(error: Exception) -> str:
+    """Return the text of an error. Some of AWS's have none of their own."""
+    named = isinstance(error, ClientError) and not message_of(error)
+    return str(error) if named else error_text(error)

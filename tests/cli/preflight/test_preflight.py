@@ -277,7 +277,7 @@ def test_account_in_order_has_no_finding(account: AccountInOrder) -> None:
     assert result.exit_code == 0
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert [row[0] for row in rows] == ["credentials", *(name for name, _ in CHECKS)]
-    assert {row[1] for row in rows} == {"ok"}
+    assert {tuple(row[1:3]) for row in rows} == {("ok", "-")}
 
 
 @pytest.mark.parametrize(
@@ -300,6 +300,18 @@ def test_fault_is_found_and_nothing_else(
 def test_every_check_has_a_fault() -> None:
     """But the execution role's, which has a test of its own."""
     assert {check for _, check, *_ in FAULTS} == {name for name, _ in CHECKS} - {"execution-role"}
+
+
+def test_what_depends_on_a_bucket_that_is_not_there_is_not_checked(account: AccountInOrder) -> None:
+    account.edit(f'"{account.bucket}"', '"not-there-at-all"')
+    found = findings(account)
+    assert [(finding["check"], finding["verdict"]) for finding in found] == [
+        ("bucket", "error"),
+        ("object", "not checked"),
+        ("model", "not checked"),
+        ("memory", "not checked"),
+    ]
+    assert found[0]["message"] == "there is no bucket 'not-there-at-all'"
 
 
 def test_wrong_account_ends_the_checks(account: AccountInOrder) -> None:

@@ -11,7 +11,7 @@ from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapter_fleet.manifest.manifest_adapter import BucketArtifact, S3Artifact
 from adapters_cli.aws.parallel_reads import read_each
-from adapters_cli.output.text import few
+from adapters_cli.output.text import counted, few
 from adapters_cli.preflight.deployment import Deployment
 from adapters_cli.preflight.finding import Check, Finding
 
@@ -59,7 +59,11 @@ def check_objects(deployment: Deployment) -> Iterator[Finding]:
                 yield check.error(str(error), f"adapters check {fleet.manifest}")
                 continue
             archives += _archives(manifest, fleet.buckets)
-    wanted = list(dict.fromkeys([*manifests, *archives]))
+    named = list(dict.fromkeys([*manifests, *archives]))
+    buckets = read_each({bucket_and_key(uri)[0] for uri in named}, lambda name: _bucket(deployment, name))
+    wanted = [uri for uri in named if buckets[bucket_and_key(uri)[0]]]
+    if nowhere := sorted(name for name, there in buckets.items() if not there):
+        yield check.not_checked(f"there is no bucket {few(nowhere)}")
     states = read_each(wanted, lambda uri: _state(deployment, uri))
     missing = [uri for uri, state in states.items() if state in _GONE]
     denied = [uri for uri, state in states.items() if state in _DENIED]
@@ -68,15 +72,30 @@ def check_objects(deployment: Deployment) -> Iterator[Finding]:
             f"there is no manifest {few(lost)}", f"adapters publish s3://BUCKET/PREFIX --manifest {lost[0]}"
         )
     if lost := [uri for uri in missing if uri not in manifests]:
-        bucket, key = bucket_and_key(lost[0])
         yield check.error(
             f"there is no archive {few(lost)}",
-            f"adapters publish s3://{bucket}/{key.rpartition('/')[0]} DIRECTORY…",
+            f"adapters publish {_publishing_place(lost[0])} DIRECTORY…",
         )
     if denied:
         yield check.not_checked(f"the caller may not read {few(denied)}")
-    if not missing and not denied:
-        yield check.ok(f"{len(wanted)} manifests and archives are in S3" if wanted else "none is named")
+    if not missing and not denied and not nowhere:
+        yield check.ok(f"{counted(len(wanted), 'object')} in S3" if wanted else "none is named")
+
+
+def _bucket(deployment: Deployment, name: str) -> bool:
+    """Tell whether a bucket is there, as far as the caller may know."""
+    try:
+        deployment.account.s3.head_bucket(Bucket=name)
+    except ClientError as error:
+        return code_of(error) not in _GONE
+    return True
+
+
+def _publishing_place(uri: str) -> str:
+    """Return where `adapters publish` puts an archive there: two folders up, PREFIX/NAME/ARCHIVE."""
+    bucket, key = bucket_and_key(uri)
+    prefix = "/".join(key.split("/")[:-2])
+    return f"s3://{bucket}/{prefix}".rstrip("/")
 
 
 def _unreachable(check: Check, deployment: Deployment, name: str, error: ClientError) -> Finding:
