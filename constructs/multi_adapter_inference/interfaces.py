@@ -69,6 +69,9 @@ class IInferenceComponent(Protocol):
     def metric_overhead_latency(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the time SageMaker added to that of the container, in microseconds."""
 
+    def metric_no_capacity(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of requests that failed because the base model had no copy."""
+
 
 class IMultiAdapterEndpoint(IInferenceComponent, IConstruct, Protocol):
     """An endpoint that adapters can run on: a `MultiAdapterEndpoint`, or an imported one.

@@ -80,6 +80,11 @@ class ComponentMetrics:
         """Return the time SageMaker added to that of the container, in microseconds."""
         return self.metric("OverheadLatency", **options)
 
+    def metric_no_capacity(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of requests that failed because the base model had no copy."""
+        options.setdefault("statistic", cloudwatch.Stats.SUM)
+        return self.metric("NoCapacityInvocationFailures", **options)
+
 
 @checked
 class FleetMetrics:
