@@ -146,6 +146,21 @@ class FleetMetrics:
         options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
         return self.metric("Orphans", **options)
 
+    def metric_asleep(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that wait for a copy of the base model, which has none."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Asleep", **options)
+
+    def metric_copies(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of copies of the base model, as the last pass found."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Copies", **options)
+
+    def metric_unchecked_copies(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of copies that nobody has asked yet whether they have the adapters."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("UncheckedCopies", **options)
+
     def metric_failed_passes(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return how many passes in a row failed. The fleet changes nothing while they do."""
         options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
