@@ -120,7 +120,7 @@ class Expressions:
 
     def _search(self, what: str, statistic: str, period: Sequence[ast.expr]) -> list[Series]:
         seconds = self._of(period[0]) if period else self._span.period
-        assert isinstance(seconds, float)  # the syntax has a number there
+        assert isinstance(seconds, (int, float))  # the syntax has a number there
         span = Span(self._span.start, self._span.end, seconds)
         schema = _SCHEMA.match(what)
         names = [part.strip().strip('"') for part in schema[1].split(",")] if schema else []

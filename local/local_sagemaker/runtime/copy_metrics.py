@@ -44,9 +44,10 @@ class Tokens:
 
 @dataclass
 class _Followed:
-    """A copy whose log is read, of which component and variant, and its CPU time at the last publication."""
+    """A copy whose log is read, of which component, and its CPU time at the last publication."""
 
     component: str
+    endpoint: str
     variant: str
     cpu: float = 0.0
     names: dict[str, str] = field(default_factory=dict)
@@ -167,14 +168,23 @@ class CopyMetrics:
             for variant in endpoint.config["ProductionVariants"]:
                 for base in self._bases(endpoint, variant):
                     for copy in base.copies:
-                        self._followed.setdefault(copy, _Followed(base.name, base.variant))
+                        if copy not in self._followed:
+                            self._followed[copy] = _Followed(base.name, endpoint.name, base.variant)
+                            self._tell(copy, "started")
         for copy, followed in list(self._followed.items()):
             ended = not copy.running
             lines = copy.new_lines()
             if lines:
                 self._pass_on(copy, followed, lines)
             elif ended:
+                self._tell(copy, "ended")
                 del self._followed[copy]
+
+    def _tell(self, copy: Copy, what: str) -> None:
+        """Log what happened to a copy for its endpoint [I]: no source says what is in that group."""
+        followed = self._followed[copy]
+        line = f"Copy {copy.number} of inference component {followed.component} has {what}."
+        self._context.telemetry.log(f"{INSTANCES_NAMESPACE}/{followed.endpoint}", followed.variant, [line])
 
     def _pass_on(self, copy: Copy, followed: _Followed, lines: list[str]) -> None:
         """Append lines to the log group of a copy's component, and count the tokens that they tell.
