@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypedDict
 
-from aws_cdk import Annotations, CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags
+from aws_cdk import Annotations, CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags, TimeZone
 from aws_cdk import Environment as AwsTarget
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk.aws_applicationautoscaling import Schedule
 from constructs import Construct
 
 from adapter_fleet.environment.environment_schema import (
@@ -25,6 +26,7 @@ from adapter_fleet.environment.environment_schema import (
     Environment,
     FleetTable,
     NetworkTable,
+    ScalingTable,
     SmokeTable,
 )
 from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
@@ -45,6 +47,7 @@ from multi_adapter_inference import (
     LmiContainer,
     LoraAdapter,
     MultiAdapterEndpoint,
+    ScalingTarget,
     SmokeTest,
     StartupTimeouts,
     VllmContainer,
@@ -61,6 +64,10 @@ class _Network(TypedDict):
 class _Hosting(_Network):
     encryption_key: kms.IKey | None
     log_retention: logs.RetentionDays
+
+
+class _Waking(TypedDict, total=False):
+    wake_cooldown: Duration
 
 
 class _Waiting(TypedDict, total=False):
@@ -119,6 +126,9 @@ class MultiAdapterInferenceStack(Stack):
             encryption_key=None if instance_type.local_storage else self._hosting["encryption_key"],
             **network,
         )
+        if environment.scaling is not None:
+            with _table("scaling"):
+                self._scale(environment.scaling)
         adapters = {name: self._adapter(name, adapter) for name, adapter in environment.adapters.items()}
         self.fleets = {name: self._fleet(name, fleet) for name, fleet in environment.fleets.items()}
 
@@ -136,6 +146,28 @@ class MultiAdapterInferenceStack(Stack):
             CfnOutput(self, f"{name}Table", value=fleet.registry.table_name)
             CfnOutput(self, f"{name}Summary", value=fleet.summary)
             CfnOutput(self, f"{name}ComponentPrefix", value=fleet.component_prefix)
+
+    def _scale(self, settings: ScalingTable) -> None:
+        wake = _seconds(settings.wake_cooldown_seconds)
+        scaling = self.endpoint.auto_scale_copies(
+            min=settings.min_copies,
+            max=settings.max_copies,
+            target=ScalingTarget(metric=settings.metric, value=settings.load),
+            scale_in_cooldown=_seconds(settings.scale_in_cooldown_seconds),
+            scale_out_cooldown=_seconds(settings.scale_out_cooldown_seconds),
+            max_instances=settings.max_instances,
+            wake_for_adapters=settings.wake_for_adapters,
+            **({} if wake is None else _Waking(wake_cooldown=wake)),
+            **self._hosting,
+        )
+        for schedule in settings.schedules:
+            scaling.on_schedule(
+                schedule.name,
+                schedule=Schedule.expression(schedule.schedule),
+                min=schedule.min_copies,
+                max=schedule.max_copies,
+                time_zone=None if schedule.time_zone is None else TimeZone.of(schedule.time_zone),
+            )
 
     def _adapter(self, name: str, settings: AdapterTable) -> LoraAdapter:
         with _table(f"adapters.{name}"):

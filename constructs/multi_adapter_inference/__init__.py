@@ -4,6 +4,7 @@ from adapter_fleet.fleet.state.fleet_settings import OnTimeout, UpdateMode
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
 from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy
+from adapter_fleet.serving.scaling_metric import ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference._internal.fleet_base import FleetMember
 from multi_adapter_inference.adapter import LoraAdapter
@@ -26,6 +27,7 @@ from multi_adapter_inference.interfaces import (
 )
 from multi_adapter_inference.lmi_container import LmiContainer
 from multi_adapter_inference.manifest import AdapterManifest
+from multi_adapter_inference.scaling import CopyScaling, ScalingTarget
 from multi_adapter_inference.vllm_container import VllmContainer
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "ArtifactSource",
     "BaseModel",
     "ComputeRequirements",
+    "CopyScaling",
     "DeletionGuard",
     "DriftCheck",
     "FailurePolicy",
@@ -60,6 +63,8 @@ __all__ = [
     "OnTimeout",
     "PrefixRouting",
     "RoutingStrategy",
+    "ScalingMetric",
+    "ScalingTarget",
     "SmokeTest",
     "StartupTimeouts",
     "UpdateMode",

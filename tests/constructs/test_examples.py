@@ -14,6 +14,7 @@ import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Template
+from aws_cdk.aws_applicationautoscaling import Schedule
 from typing_extensions import is_protocol
 
 import multi_adapter_inference as library
@@ -58,6 +59,7 @@ def names(stack: cdk.Stack, bucket: s3.IBucket, monkeypatch: pytest.MonkeyPatch)
     return {
         **{name: getattr(library, name) for name in library.__all__},
         "Duration": cdk.Duration,
+        "Schedule": Schedule,
         "Size": cdk.Size,
         "stack": stack,
         "bucket": bucket,

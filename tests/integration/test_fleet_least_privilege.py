@@ -89,7 +89,14 @@ class Silent:
         pass
 
     def measured(
-        self, generation: Generation, fleet: FleetRecord, *, age: float, throttles: int, drifted: int
+        self,
+        generation: Generation,
+        fleet: FleetRecord,
+        *,
+        age: float,
+        throttles: int,
+        drifted: int,
+        asleep: int,
     ) -> None:
         pass
 

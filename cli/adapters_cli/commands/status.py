@@ -213,6 +213,13 @@ def _trouble(seen: FleetStatus) -> str | None:
         lines.append(manifest_not_in_force_note(seen.manifest_not_in_force))
     if seen.fleet.trouble is not None:
         lines.append(one_line(seen.fleet.trouble))
+    if seen.fleet.base_copies == 0:
+        lines.append("the base model has no copy; the fleet asks its adapters once it has one")
+    elif seen.fleet.unchecked_copies:
+        lines.append(
+            f"{seen.fleet.unchecked_copies} of {seen.fleet.base_copies} copies of the base model are new, and"
+            " nobody has asked them yet whether they have the adapters"
+        )
     if not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _SILENT_SECONDS:
         lines.append(
             f"the fleet has reported nothing for {duration(seen.at - seen.fleet.heartbeat)}; the executions"
@@ -235,6 +242,8 @@ def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, 
         "failed": seen.counts[StateGroup.FAILED],
         "orphans": seen.counts[StateGroup.ORPHAN],
         "trouble": seen.fleet.trouble,
+        "copies": seen.fleet.base_copies,
+        "unchecked_copies": seen.fleet.unchecked_copies,
         "settled": seen.settled,
         "converged": seen.converged,
         "adapters": [_adapter_document(adapter) for adapter in adapters],

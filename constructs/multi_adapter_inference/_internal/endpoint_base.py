@@ -25,7 +25,9 @@ from multi_adapter_inference.manifest import AdapterManifest
 from multi_adapter_inference.metrics import ComponentMetrics
 
 # The ids of an endpoint's own children. Its adapters are children as well, so their logical ids are short.
-_OWN_IDS = frozenset({"Base", "Config", "HubModel", "Model", "Policy", "Resource", "Role", "SecurityGroup"})
+_OWN_IDS = frozenset(
+    {"Base", "Config", "HubModel", "Model", "Policy", "Resource", "Role", "Scaling", "SecurityGroup"}
+)
 
 
 @checked

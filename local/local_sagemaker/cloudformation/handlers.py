@@ -81,7 +81,7 @@ class Handlers:
         self, plane: SageMakerControlPlane, logical_id: str, properties: Properties, stack: str
     ) -> Provisioned:
         request = {key: value for key, value in properties.items() if key not in self._type.only_on_update}
-        name = request.setdefault(self._type.name, _generated_name(stack, logical_id))
+        name = request.setdefault(self._type.name, generated_name(stack, logical_id))
         operation = f"Create{self._type.kind}"
         await self._call(plane, operation, coerce_request(operation, request))
         arn = plane.context.arn(self._type.arn_kind, name)
@@ -229,6 +229,7 @@ def _is_subset(wanted: Any, actual: Any) -> bool:
     return all(_is_subset(value, actual.get(key)) for key, value in expected.items())
 
 
-def _generated_name(stack: str, logical_id: str) -> str:
+def generated_name(stack: str, logical_id: str) -> str:
+    """A name for a resource without one in its template."""
     stem = re.sub(r"[^a-zA-Z0-9]+", "-", f"{stack}-{logical_id}")[:50].strip("-")
     return f"{stem}-{secrets.token_hex(6)}"

@@ -23,6 +23,8 @@ _MAX_TROUBLE_SECONDS = 300.0
 _TROUBLE_SHARE = 0.1
 """The longer a trouble lasts, the less often passes come: after a tenth of the time so far."""
 _RETRY_STRETCH = 2.0
+_ASLEEP_SECONDS = 60.0
+"""How often a pass looks whether the base model has a copy again, if adapters wait for one."""
 _MAX_WAIT_SECONDS = 900.0
 _MAX_FOREIGN = 5000
 """More would not fit into an item of the registry; the tags of the others are read again."""
@@ -86,8 +88,13 @@ class Conclusion:
         refused = generation.outcome is Outcome.REFUSED
         goes_on = refused and active_generation(generation, session.registry.generation) is not None
         done = (ended and not goes_on) or reports or (settled and wait_seconds is None)
-        # After trouble, too little may be known for the guards.
-        keeps_listing = self._observation.listed and trouble is None and not (settled and not done)
+        # After trouble, too little may be known for the guards. Without room, the base may have no copy left.
+        keeps_listing = (
+            self._observation.listed
+            and trouble is None
+            and not (settled and not done)
+            and not self._progress.lacks_capacity
+        )
         return PassResult(
             done=done, wait_seconds=wait_seconds or 1, listed=generation.number if keeps_listing else 0
         )
@@ -138,6 +145,7 @@ class Conclusion:
             age=0.0 if behind_since is None else now - behind_since,
             throttles=self._limits.throttles,
             drifted=self._records.drifted,
+            asleep=self._progress.asleep,
         )
 
     def _behind_since(self, newest: Generation, now: float) -> float:
@@ -167,6 +175,9 @@ class Conclusion:
             times.append(max(retry for retry in retries if retry <= latest or retry == first))
         if retries and (not times or self._progress.is_unsettled):
             times.append(min(retries))
+        if self._progress.asleep:
+            lasted = now - self._session.generation.request.at
+            times.append(now + min(max(_ASLEEP_SECONDS, _TROUBLE_SHARE * lasted), _MAX_WAIT_SECONDS))
         if not times:
             return None
         # The state machine waits whole seconds; the pass waits for the rest of one.

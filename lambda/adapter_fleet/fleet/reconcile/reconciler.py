@@ -234,7 +234,7 @@ class Pass:
             self._observe()
             self._admission.admit_or_refuse()
             if reports:
-                self._scheduler.run(writes=False, probes=self._base_check.steady)
+                self._scheduler.run(writes=False, asks=self._base_check.steady)
                 self._probe_survey.forget_unasked()
                 self._report()
             if self._session.generation.outcome in (Outcome.OPEN, Outcome.CONVERGED):
