@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.environment.environment_schema import Environment
+from adapter_fleet.serving.instance_types import INSTANCES
 from adapters_cli.aws.account import Account
 
 _NO_STACK = "ValidationError"
@@ -68,8 +69,26 @@ class Deployment:
 
     @property
     def most_instances(self) -> int:
-        """The most instances that the endpoint may have."""
-        return self.environment.endpoint.instance_count
+        """The most instances that the endpoint may have, also after a scale-out."""
+        endpoint, scaling = self.environment.endpoint, self.environment.scaling
+        if scaling is None:
+            return endpoint.instance_count
+        if scaling.max_instances is not None:
+            return scaling.max_instances
+        return max(endpoint.instance_count, -(-scaling.max_copies // self._copies_of_an_instance))
+
+    @property
+    def _copies_of_an_instance(self) -> int:
+        """How many copies fit on one instance, as the endpoint's construct counts; 1 if that is not known."""
+        instance, copies = INSTANCES.get(self.environment.endpoint.instance_type), self.environment.copies
+        if instance is None:
+            return 1
+        fits = [instance.memory_gib * 1024 // copies.min_memory_mib]
+        if copies.accelerators is not None:
+            fits.append(instance.accelerators // copies.accelerators)
+        if copies.cpu_cores is not None:
+            fits.append(int(instance.vcpus // copies.cpu_cores))
+        return max(1, min(fits))
 
     @property
     def buckets(self) -> list[str]:

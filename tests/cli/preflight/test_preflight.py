@@ -382,6 +382,23 @@ def test_instances_of_other_endpoints_count_against_the_quota(account: AccountIn
     assert "--desired-value 5" in finding["remedy"]
 
 
+@pytest.mark.parametrize(
+    ("scaling", "most"),
+    [
+        ("min_copies = 0\nmax_copies = 5", 5),
+        ("min_copies = 1\nmax_copies = 3\nmax_instances = 6", 6),
+    ],
+)
+def test_most_instances_of_scaling_count_against_the_quota(
+    account: AccountInOrder, scaling: str, most: int
+) -> None:
+    account.edit("[copies]\n", "[copies]\naccelerators = 1\n")
+    account.file.write_text(f"{account.file.read_text()}\n[scaling]\n{scaling}\n")
+    (finding,) = findings(account)
+    assert finding["check"] == "quota"
+    assert f"{most} ml.g5.2xlarge of this endpoint" in finding["message"]
+
+
 class _OtherEndpoint:
     """SageMaker with an endpoint that has three instances of the type, and two of another."""
 
