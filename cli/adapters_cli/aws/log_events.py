@@ -63,8 +63,10 @@ class LogReader:
                 for event in page["events"]:
                     at = event["timestamp"] / 1000
                     told = names is None or names.search(event["message"])
-                    if told and event["eventId"] not in self._seen and at >= self._from:
-                        self._seen[event["eventId"]] = at
+                    # Some emulators give no id.
+                    name = event.get("eventId") or f"{event['logStreamName']} {at} {event['message']}"
+                    if told and name not in self._seen and at >= self._from:
+                        self._seen[name] = at
                         yield LogEvent(
                             at=at, group=group, stream=event["logStreamName"], message=event["message"]
                         )

@@ -52,16 +52,19 @@ class Deployment:
             return None
         return found["StackStatus"]
 
+    def has_endpoint(self, name: str) -> bool:
+        """Return True for an endpoint of the stack. ARNs, its ids there, are in lower case."""
+        return name.lower() in self._endpoints
+
     @cached_property
-    def endpoints(self) -> frozenset[str]:
-        """Names of the endpoints that the stack already has."""
+    def _endpoints(self) -> frozenset[str]:
         if self.stack_status is None:
             return frozenset()
         pages = self.account.cloudformation.get_paginator("list_stack_resources").paginate(
             StackName=self.stack
         )
         return frozenset(
-            resource["PhysicalResourceId"].rpartition("/")[2]
+            resource["PhysicalResourceId"].rpartition("/")[2].lower()
             for page in pages
             for resource in page["StackResourceSummaries"]
             if resource["ResourceType"] == "AWS::SageMaker::Endpoint" and resource.get("PhysicalResourceId")

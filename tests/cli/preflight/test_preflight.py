@@ -439,17 +439,17 @@ class _Deployed:
 
     def get_paginator(self, operation: str) -> Any:
         listed = {
-            "list_endpoints": {"Endpoints": [{"EndpointName": "own"}]},
+            "list_endpoints": {"Endpoints": [{"EndpointName": "Own"}]},
             "list_inference_components": {
                 "InferenceComponents": [
-                    {"InferenceComponentName": self._component, "EndpointName": "own"},
+                    {"InferenceComponentName": self._component, "EndpointName": "Own"},
                 ]
             },
         }
         return _Pages(listed[operation])
 
     def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:  # noqa: N803
-        assert EndpointName == "own"
+        assert EndpointName == "Own"
         return {"EndpointConfigName": "config"}
 
     def describe_endpoint_config(self, *, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N803

@@ -6,6 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
+from adapters_cli.aws.components import endpoint_names
 from adapters_cli.output.text import few
 from adapters_cli.preflight.deployment import Deployment
 from adapters_cli.preflight.finding import Check, Finding
@@ -79,7 +80,8 @@ def check_execution_role(deployment: Deployment) -> Iterator[Finding]:
     check = Check("execution-role")
     sagemaker = deployment.client("sagemaker")
     roles = set()
-    for endpoint in sorted(deployment.endpoints):
+    own = (name for name in endpoint_names(deployment.account) if deployment.has_endpoint(name))
+    for endpoint in own:
         config = sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
         role = sagemaker.describe_endpoint_config(EndpointConfigName=config).get("ExecutionRoleArn")
         roles |= {role} if role else set()
@@ -152,7 +154,7 @@ def check_names(deployment: Deployment) -> Iterator[Finding]:
 
 def _is_taken(deployment: Deployment, prefix: str, found: dict[str, Any]) -> bool:
     name = found["InferenceComponentName"].lower()
-    mine = found["EndpointName"] in deployment.endpoints
+    mine = deployment.has_endpoint(found["EndpointName"])
     return not mine and (name == prefix.lower() or name.startswith(f"{prefix.lower()}-"))
 
 

@@ -90,7 +90,7 @@ def _used_elsewhere(deployment: Deployment, instance_type: str) -> int:
         found["EndpointName"]
         for page in pages
         for found in page["Endpoints"]
-        if found["EndpointName"] not in deployment.endpoints
+        if not deployment.has_endpoint(found["EndpointName"])
     ]
 
     def used(name: str) -> int:
