@@ -13,6 +13,10 @@ CommandGroup.modules = {
         module="list_",
         summary="List the components of every endpoint: those of fleets, of stacks, and foreign ones.",
     ),
+    "top": CommandModule(
+        module="top",
+        summary="Show the load of every adapter, live: requests, errors, latency and tier of memory.",
+    ),
     "logs": CommandModule(module="logs", summary="Show what an adapter, its base model and its fleet log."),
     "plan": CommandModule(
         module="plan",
