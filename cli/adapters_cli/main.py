@@ -17,6 +17,9 @@ CommandGroup.modules = {
         module="top",
         summary="Show the load of every adapter, live: requests, errors, latency and tier of memory.",
     ),
+    "usage": CommandModule(
+        module="usage", summary="Show the requests, tokens and cost of every adapter of a fleet."
+    ),
     "logs": CommandModule(module="logs", summary="Show what an adapter, its base model and its fleet log."),
     "plan": CommandModule(
         module="plan",

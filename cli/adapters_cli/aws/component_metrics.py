@@ -13,6 +13,7 @@ from typing import Any
 from adapters_cli.aws.account import Account
 
 _NAMESPACE = "AWS/SageMaker"
+_INSTANCES = "/aws/sagemaker/Endpoints"
 _DIMENSION = "InferenceComponentName"
 _PERIOD_SECONDS = 60
 _MOST_SERIES = 500
@@ -106,10 +107,51 @@ class ComponentMetrics:
         found: dict[str, float] = {}
         for first in range(0, len(names), _MOST_SERIES):
             part = names[first : first + _MOST_SERIES]
-            queries = [_latency_query(index, name, percentile) for index, name in enumerate(part)]
+            queries = [
+                _query(
+                    index,
+                    _NAMESPACE,
+                    "ModelLatency",
+                    {_DIMENSION: name},
+                    _PERIOD_SECONDS,
+                    f"p{percentile}",
+                )
+                for index, name in enumerate(part)
+            ]
             for result in self._results(queries, start, end):
                 if result["Values"]:
                     found[part[int(result["Id"][1:])]] = max(result["Values"]) / 1e6
+        return found
+
+    def requests(
+        self, components: Iterable[str], start: float, end: float, *, period: int
+    ) -> Iterator[tuple[str, float, float]]:
+        """Yield the requests of components: name, begin of a period, and how many."""
+        names = list(components)
+        for first in range(0, len(names), _MOST_SERIES):
+            part = names[first : first + _MOST_SERIES]
+            queries = [
+                _query(index, _NAMESPACE, "Invocations", {_DIMENSION: name}, period, "Sum")
+                for index, name in enumerate(part)
+            ]
+            for result in self._results(queries, start, end):
+                name = part[int(result["Id"][1:])]
+                for at, value in zip(result["Timestamps"], result["Values"], strict=True):
+                    yield name, at.timestamp(), value
+
+    def instance_samples(
+        self, endpoint: str, variant: str, start: float, end: float, *, period: int
+    ) -> dict[float, float]:
+        """Return how many values the instances of a variant have sent, by the begin of a period.
+
+        Each instance sends one at a time: the number of values is that of instances ([V] guide on metrics).
+        """
+        dimensions = {"EndpointName": endpoint, "VariantName": variant}
+        query = _query(0, _INSTANCES, "MemoryUtilization", dimensions, period, "SampleCount")
+        found: dict[float, float] = {}
+        for result in self._results([query], start, end):
+            for at, value in zip(result["Timestamps"], result["Values"], strict=True):
+                found[at.timestamp()] = found.get(at.timestamp(), 0.0) + value
         return found
 
     def _results(self, queries: Sequence[Mapping[str, Any]], start: float, end: float) -> Iterator[Any]:
@@ -127,16 +169,18 @@ def _sum_query(metric: str) -> str:
     return f"SELECT SUM({metric}) {source} ORDER BY SUM() DESC LIMIT {_MOST_SERIES}"
 
 
-def _latency_query(index: int, component: str, percentile: int) -> dict[str, Any]:
+def _query(
+    index: int, namespace: str, metric: str, dimensions: Mapping[str, str], period: int, statistic: str
+) -> dict[str, Any]:
     return {
         "Id": f"m{index}",
         "MetricStat": {
             "Metric": {
-                "Namespace": _NAMESPACE,
-                "MetricName": "ModelLatency",
-                "Dimensions": [{"Name": _DIMENSION, "Value": component}],
+                "Namespace": namespace,
+                "MetricName": metric,
+                "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
             },
-            "Period": _PERIOD_SECONDS,
-            "Stat": f"p{percentile}",
+            "Period": period,
+            "Stat": statistic,
         },
     }
