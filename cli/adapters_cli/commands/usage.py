@@ -157,7 +157,7 @@ def _names(fleet: Fleet, by: str | None) -> tuple[dict[str, str], dict[str, str]
     names |= {adapter.component: adapter.name for adapter in adapters}
     if by is None:
         return names, names
-    values = {adapter.component: (tags | adapter.tags).get(by, "-") for adapter in adapters}
+    values = {adapter.component: {**tags, **adapter.tags}.get(by, "-") for adapter in adapters}
     return names, {component: values.get(component, "-") for component in names}
 
 
