@@ -34,7 +34,7 @@ SERVICES = (
     "sagemaker.runtime",
     "cloudformation",
 )
-_CLIENTS = ("sts", "s3", "iam", "kms", "ec2", "ssm", "ecr", "sagemaker", "cloudformation")
+_CLIENTS = ("sts", "s3", "iam", "kms", "ec2", "ssm", "ecr", "sagemaker", "cloudformation", "secretsmanager")
 
 FILE = """
 [base_model]

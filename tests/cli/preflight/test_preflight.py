@@ -186,6 +186,18 @@ def empty_weights(account: AccountInOrder) -> None:
     account.client("s3").put_object(Bucket=account.bucket, Key="models/tickets/model.safetensors", Body=b"")
 
 
+def no_secret(account: AccountInOrder) -> None:
+    prefix = 'prefix = "models/tickets/"\n'
+    account.edit(f'name = "tickets"\nbucket = "{account.bucket}"\n{prefix}', HUB.format(account.bucket))
+
+
+HUB = """hub = "meta-llama/Llama-3.2-1B-Instruct"
+revision = "0123456789012345678901234567890123456789"
+copy_to_bucket = "{}"
+token_secret = "hub-token"
+"""
+
+
 def too_little_memory(account: AccountInOrder) -> None:
     account.edit("max_loras = 4\nmax_cpu_loras = 8\nmax_lora_rank = 16", BIG_LORA)
 
@@ -261,6 +273,7 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
         "adapters pull tickets s3://",
     ),
     (empty_weights, "model", "error", "has empty files: model.safetensors", "adapters pull tickets s3://"),
+    (no_secret, "secret", "error", "there is no secret 'hub-token'", "aws secretsmanager create-secret"),
     (too_little_memory, "memory", "error", "it does not fit", "adapters capacity --environment"),
     (key_disabled, "key", "error", "should be enabled, got Disabled", "aws kms enable-key"),
     (key_not_for_logs, "key", "error", "does not let CloudWatch Logs use it", "aws kms put-key-policy"),
